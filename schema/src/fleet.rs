@@ -1,0 +1,149 @@
+//! The fleet: what nodes have, what runs on them, and the recorded form that plans work from.
+//!
+//! Knows facts and their JSON form (docs/cluster-file.md, "The fleet snapshot"). Unknown fields of
+//! a snapshot are ignored and missing optional ones defaulted. Refuses to know how facts are found.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    name::{ClusterName, NodeName},
+    observed::ObservedInstance,
+};
+
+/// A disk of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Where it is mounted.
+    pub mount: String,
+    /// Size in MiB.
+    pub total_mb: u64,
+    /// Free space in MiB.
+    #[serde(default)]
+    pub free_mb: u64,
+}
+
+/// A GPU of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// UUID: indices move on reboot, UUIDs do not.
+    pub id: String,
+    /// The maker's name for it.
+    #[serde(default)]
+    pub model: String,
+    /// Memory in MiB.
+    #[serde(default)]
+    pub mem_mb: u64,
+}
+
+/// Whether something can be used on a node, and which version of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Availability {
+    /// The engine's own version.
+    pub version: Option<String>,
+    /// Whether it answers.
+    pub available: bool,
+    /// `docker` or `podman`, where it is a container engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+}
+
+/// What an agent says of its machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeFacts {
+    /// The address other nodes reach it by.
+    pub ip: String,
+    /// `linux`, `macos`, …
+    pub os: String,
+    /// `x86_64`, `aarch64`, …
+    pub arch: String,
+    /// Logical cores.
+    pub cpu_count: u32,
+    /// Memory in MiB.
+    pub total_memory_mb: u64,
+    /// Disks, by mount point.
+    pub disks: Vec<Disk>,
+    /// GPUs, by UUID.
+    pub gpus: Vec<Gpu>,
+    /// Container engine.
+    pub docker: Availability,
+    /// Kubernetes.
+    pub k8s: Availability,
+    /// Native processes; every agent can run them unless told not to.
+    pub process: Availability,
+    /// TCP ports in use by something that devnet did not start.
+    pub ports_in_use: Vec<u16>,
+}
+
+/// Whether a node can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeStatus {
+    /// Its agent is connected and reports.
+    #[default]
+    Online,
+    /// Not seen lately: what runs there is unknown, and nothing is decided about it.
+    Offline,
+    /// Not seen for longer than `lost-after`: movable instances are placed elsewhere.
+    Lost,
+}
+
+/// A node as the control plane knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Given when it joined.
+    #[serde(default)]
+    pub id: String,
+    /// Its name.
+    pub name: NodeName,
+    /// What its agent reported.
+    #[serde(flatten)]
+    pub facts: NodeFacts,
+    /// RFC 3339; when it was last heard of.
+    #[serde(default)]
+    pub last_seen: String,
+    /// Tags that an admin gave it; never the agent.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Zone that an admin gave it.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Whether an admin forbade new instances.
+    #[serde(default)]
+    pub cordoned: bool,
+    /// Whether it can be reached.
+    #[serde(default)]
+    pub status: NodeStatus,
+}
+
+/// A recorded fleet: enough to plan without any control plane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetSnapshot {
+    /// `1.0`.
+    #[serde(default = "format_version")]
+    pub format_version: String,
+    /// Which cluster it was taken of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterName>,
+    /// Up by one whenever anything in it changed.
+    #[serde(default)]
+    pub serial: u64,
+    /// RFC 3339.
+    #[serde(default)]
+    pub taken_at: String,
+    /// Sorted by name.
+    pub nodes: Vec<Node>,
+    /// What runs, sorted by instance and node.
+    #[serde(default)]
+    pub instances: Vec<ObservedInstance>,
+    /// Version of each secret that exists; absent means that secrets are not known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<BTreeMap<String, u64>>,
+}
+
+fn format_version() -> String {
+    "1.0".to_owned()
+}

@@ -1,0 +1,113 @@
+//! What agents see: the state of each instance on their node.
+//!
+//! Knows states and says `unknown` where nothing was seen. Refuses to conclude anything from
+//! absence: `ObservedNode::complete` tells an empty node from one that could not be read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::Digest,
+    instance::{Generation, InstanceSpec, Runtime},
+    name::{NodeName, ServiceName},
+};
+
+/// Whether a unit runs.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// It runs.
+    Running,
+    /// It is being started, or restarts after a crash.
+    Starting,
+    /// It ended or was stopped.
+    Exited,
+    /// Its node cannot be asked.
+    #[default]
+    Unknown,
+}
+
+/// Whether a unit serves.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthState {
+    /// Its probe answers, or it runs and has none.
+    Healthy,
+    /// Its probe failed too often.
+    Unhealthy,
+    /// Not yet known: it just started.
+    Starting,
+    /// Its node cannot be asked.
+    #[default]
+    Unknown,
+}
+
+/// One instance as seen on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedInstance {
+    /// `db-0`.
+    pub id: String,
+    /// Its service.
+    pub service: ServiceName,
+    /// Its number; read from `id` when absent.
+    #[serde(default)]
+    pub index: u32,
+    /// Where it was seen.
+    pub node: NodeName,
+    /// Which generation runs.
+    #[serde(default)]
+    pub generation: Generation,
+    /// Digest of the spec that runs.
+    #[serde(default = "no_digest")]
+    pub digest: Digest,
+    /// Whether it runs.
+    #[serde(default)]
+    pub state: InstanceState,
+    /// Whether it serves.
+    #[serde(default)]
+    pub health: HealthState,
+    /// How often it was restarted after it ended by itself.
+    #[serde(default)]
+    pub restarts: u32,
+    /// The last thing worth saying, e.g. `exited with code 1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Which driver runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Runtime>,
+    /// The spec that runs, where the agent still has it. Secrets are references in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<Box<InstanceSpec>>,
+}
+
+fn no_digest() -> Digest {
+    Digest::from(String::new())
+}
+
+impl ObservedInstance {
+    /// Its identity. The index in `id` wins over the field, which older snapshots leave out.
+    pub fn instance(&self) -> crate::name::InstanceId {
+        let index = self
+            .id
+            .parse::<crate::name::InstanceId>()
+            .ok()
+            .filter(|id| id.service == self.service)
+            .map_or(self.index, |id| id.index);
+        crate::name::InstanceId { service: self.service.clone(), index }
+    }
+}
+
+/// Everything one agent sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedNode {
+    /// False when a driver could not be asked: then absence means nothing.
+    pub complete: bool,
+    /// Why it is not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Sorted by id.
+    pub instances: Vec<ObservedInstance>,
+}

@@ -1,0 +1,197 @@
+//! Placement as a document: where every instance goes, how good that is, and why what did not fit
+//! did not. The JSON form is the one other programs rely on (docs/cli.md).
+//!
+//! Knows answers. Refuses to know how they were found.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    name::{InstanceId, NodeName, ServiceName},
+    quantity::Bytes,
+};
+
+/// What an instance uses of one GPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GpuUse {
+    /// UUID of the device.
+    pub id: String,
+    /// Thousandths of the device; 1000 is the whole of it. 0 for a memory slice.
+    pub share_milli: u32,
+    /// Memory slice; zero for whole devices and shares.
+    #[serde(default)]
+    pub memory: Bytes,
+}
+
+impl Eq for GpuUse {}
+
+/// One instance and its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Where.
+    pub node: NodeName,
+    /// On which devices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuUse>,
+    /// Why here, in a few words.
+    pub reason: String,
+}
+
+/// How far the answer is known to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlacementStatus {
+    /// Proven: no placement is better at any level.
+    Optimal,
+    /// Everything is placed; a better score may exist.
+    Feasible,
+    /// Something did not fit.
+    Infeasible,
+}
+
+/// One priority level of the objective.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriorityLevel {
+    /// The priority, 0 to 100.
+    pub priority: u8,
+    /// Instances placed.
+    pub placed: u32,
+    /// No placement places more than this.
+    pub bound: u32,
+    /// Whether `placed` is proven to be the most possible.
+    pub proven: bool,
+}
+
+/// The answer of the solver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlacementReport {
+    /// How far it is known to be right.
+    pub status: PlacementStatus,
+    /// Instances without a node.
+    pub unplaced: u32,
+    /// Running instances that change node.
+    pub moves: u32,
+    /// The score reached (lower is better).
+    pub cost: f64,
+    /// No placement has a lower score than this.
+    pub bound: f64,
+    /// `(cost - bound) / cost`, 0 when proven.
+    pub gap: f64,
+    /// Wall time of the solver; absent until someone with a clock measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// Which solver answered.
+    pub solver: String,
+    /// Every placed instance, sorted.
+    pub assignments: Vec<Assignment>,
+    /// Highest priority first.
+    pub levels: Vec<PriorityLevel>,
+    /// What did not fit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub infeasible: Vec<Unplaceable>,
+}
+
+/// A service that did not fit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unplaceable {
+    /// Which service.
+    pub service: ServiceName,
+    /// Where it is declared, `file:line:column`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// How many of its instances have no node.
+    pub unplaced: u32,
+    /// Every node, and everything that speaks against it.
+    pub nodes: Vec<NodeViolations>,
+    /// Ways out, cheapest first.
+    pub suggestions: Vec<Suggestion>,
+}
+
+/// What speaks against one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeViolations {
+    /// The node.
+    pub node: NodeName,
+    /// All of them, not the first.
+    pub violations: Vec<Violation>,
+}
+
+/// One constraint that a node does not meet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Which: `cpu`, `memory`, `disk`, `gpu`, `port`, `tag`, `zone`, `pin`, `cordon`, …
+    pub constraint: String,
+    /// How much is needed, in cores, bytes or devices, where it is a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub need: Option<f64>,
+    /// How much is free, in the same unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<f64>,
+    /// Where the constraint is written, `file:line:column`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// The same for people: `needs 4GiB of memory, 1.2GiB free`.
+    pub text: String,
+}
+
+/// A way out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// For people: `move service.redis[0] from vega to hypervisor`.
+    pub text: String,
+    /// What it is thought to cost; only for sorting.
+    pub cost: f64,
+    /// Whether placing again with it was tried and worked.
+    pub verified: bool,
+    /// For programs.
+    pub edits: Vec<Edit>,
+}
+
+/// One change that a suggestion makes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Edit {
+    /// Move a running instance.
+    Move {
+        /// Which.
+        instance: InstanceId,
+        /// From where.
+        from: NodeName,
+        /// To where.
+        to: NodeName,
+    },
+    /// Drop a constraint.
+    Drop {
+        /// Which kind.
+        constraint: String,
+        /// Of which service.
+        service: ServiceName,
+        /// Where it is written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
+    },
+    /// Free a resource of a node.
+    Free {
+        /// Which node.
+        node: NodeName,
+        /// `cpu`, `memory`, `disk` or `gpu`.
+        resource: String,
+        /// How much: MiB of memory or disk, milli-cores, or devices.
+        amount: u64,
+    },
+    /// Let a cordoned node take instances again.
+    Uncordon {
+        /// Which.
+        node: NodeName,
+    },
+    /// Add a node.
+    AddNode {
+        /// Cores.
+        cpu: f64,
+        /// Memory.
+        memory: Bytes,
+        /// Memory of each GPU it needs.
+        gpus: Vec<Bytes>,
+    },
+}

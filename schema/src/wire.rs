@@ -1,0 +1,182 @@
+//! What the control plane and an agent say to each other: JSON text frames over one WebSocket that
+//! the agent opened. See docs/protocol.md.
+//!
+//! Knows messages. Refuses to know connections, and never carries a secret's value but in
+//! [`ControlMessage::Secrets`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fleet::NodeFacts,
+    name::{ClusterName, InstanceId, NodeName},
+    observed::ObservedNode,
+    secret::{InTransit, SecretRef},
+    step::{Step, StepReport},
+};
+
+/// Raised whenever an older peer would misunderstand.
+pub const PROTOCOL: u32 = 1;
+
+/// Path of the WebSocket on the control plane.
+pub const AGENT_PATH: &str = "/api/v1/agent";
+
+/// The largest frame either side accepts, in bytes.
+pub const MAX_FRAME: usize = 8 << 20;
+
+/// What an agent says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum AgentMessage {
+    /// The first frame.
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// For people.
+        version: String,
+        /// What the machine has.
+        facts: NodeFacts,
+    },
+    /// What the machine has, when it changed.
+    Facts {
+        /// All of it.
+        facts: NodeFacts,
+    },
+    /// I am here.
+    Heartbeat,
+    /// What runs, whenever it changed and when asked.
+    Observed {
+        /// All of it.
+        observed: ObservedNode,
+    },
+    /// How far a step is.
+    Step {
+        /// The report.
+        report: StepReport,
+    },
+    /// Values are needed for an instance that is assigned to this node.
+    NeedSecrets {
+        /// Repeated in the answer.
+        request: u64,
+        /// For which instance.
+        instance: InstanceId,
+        /// Which.
+        secrets: Vec<SecretRef>,
+    },
+    /// Lines of a log.
+    Logs {
+        /// Which [`ControlMessage::ReadLogs`] this answers.
+        request: u64,
+        /// Oldest first.
+        lines: Vec<LogLine>,
+        /// Nothing more will come.
+        end: bool,
+        /// Why it ended early.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// A new certificate is wanted before the present one ends.
+    Renew {
+        /// PKCS#10 request, PEM.
+        csr: String,
+    },
+}
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// RFC 3339; empty when not known.
+    pub at: String,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// Without the line end.
+    pub text: String,
+}
+
+/// What the control plane says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ControlMessage {
+    /// The answer to hello.
+    Welcome {
+        /// Which cluster this is; units of other clusters are not ours to touch.
+        cluster: ClusterName,
+        /// What this node is called.
+        node: NodeName,
+        /// Send a heartbeat this often, in milliseconds.
+        heartbeat_millis: u64,
+    },
+    /// Go away, and why; nothing follows.
+    Refused {
+        /// For the agent's log.
+        reason: String,
+    },
+    /// Do this.
+    Run {
+        /// Repeated in reports.
+        deployment: String,
+        /// What to do.
+        step: Box<Step>,
+    },
+    /// Say what runs, now.
+    Observe,
+    /// The answer to a need for secrets.
+    Secrets {
+        /// Which need.
+        request: u64,
+        /// Values by secret name; the versions are those asked for.
+        values: BTreeMap<String, InTransit>,
+        /// Why there are none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// Send log lines.
+    ReadLogs {
+        /// Repeated in the answer.
+        request: u64,
+        /// Whose.
+        instance: InstanceId,
+        /// At most so many old lines.
+        tail: u32,
+        /// Go on as new lines come.
+        follow: bool,
+    },
+    /// Send no more of them.
+    StopLogs {
+        /// Which.
+        request: u64,
+    },
+    /// The new certificate.
+    Certificate {
+        /// Certificate chain, PEM.
+        pem: String,
+    },
+}
+
+/// Body of `POST /api/v1/nodes/register`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterRequest {
+    /// The secret part of the join token.
+    pub token: InTransit,
+    /// What the node wants to be called.
+    pub name: NodeName,
+    /// PKCS#10 request, PEM.
+    pub csr: String,
+    /// Take over the name of a node that is already known; the token must allow it.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// Its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterResponse {
+    /// The node's id.
+    pub id: String,
+    /// Which cluster it joined.
+    pub cluster: ClusterName,
+    /// The node's certificate chain, PEM.
+    pub certificate: String,
+    /// The CA's certificate, PEM.
+    pub ca: String,
+}
