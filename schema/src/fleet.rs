@@ -50,6 +50,13 @@ pub struct Availability {
     pub engine: Option<String>,
 }
 
+impl Availability {
+    /// What a snapshot means that leaves the field out: there, of no known version.
+    fn assumed() -> Self {
+        Self { available: true, ..Self::default() }
+    }
+}
+
 /// What an agent says of its machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -68,11 +75,13 @@ pub struct NodeFacts {
     pub disks: Vec<Disk>,
     /// GPUs, by UUID.
     pub gpus: Vec<Gpu>,
-    /// Container engine.
+    /// Container engine. A hand-written snapshot that says nothing of it is taken to have one.
+    #[serde(default = "Availability::assumed")]
     pub docker: Availability,
     /// Kubernetes.
     pub k8s: Availability,
     /// Native processes; every agent can run them unless told not to.
+    #[serde(default = "Availability::assumed")]
     pub process: Availability,
     /// TCP ports in use by something that devnet did not start.
     pub ports_in_use: Vec<u16>,

@@ -197,6 +197,17 @@ pub struct VolumeSpec {
     pub name: String,
     /// Where the unit sees it.
     pub path: String,
+    /// Whose data it is, where that is another instance: the service was renamed with `moved`, and
+    /// the volume keeps the name it was made under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_of: Option<InstanceId>,
+}
+
+impl VolumeSpec {
+    /// The instance that the volume is named after, for a unit that is `instance`.
+    pub fn owner<'a>(&'a self, instance: &'a InstanceId) -> &'a InstanceId {
+        self.data_of.as_ref().unwrap_or(instance)
+    }
 }
 
 /// What a unit may use.

@@ -1,0 +1,192 @@
+//! One component: its signature and its template, checked against one another.
+//!
+//! Knows what a template of a component may hold. Refuses to know any service that uses it.
+
+use devnet_schema::{
+    component::{ComponentSignature, ParameterKind},
+    diagnostic::Diagnostic,
+    file::tree::{self, Entry, Kind, Node, Source, from_kdl, from_yaml},
+    quantity::Bytes,
+};
+use serde_json::Value;
+
+use crate::{dialect, signature};
+
+/// What a template may say. The rest of a unit is in the signature, where placement can see it.
+const FIELDS: [&str; 11] = [
+    "image",
+    "entrypoint",
+    "command",
+    "environment",
+    "configs",
+    "secrets",
+    "volumes",
+    "user",
+    "hostname",
+    "init",
+    "labels",
+];
+
+/// A component.
+#[derive(Debug, Clone)]
+pub(crate) struct Component {
+    /// What it takes, offers and needs.
+    pub(crate) signature: ComponentSignature,
+    /// Its template as a tree.
+    pub(crate) template: Node,
+    /// The template's text, for places.
+    pub(crate) source: Source,
+    /// Both files, for the digest of the catalog.
+    pub(crate) texts: (String, String),
+}
+
+/// A file of a component: its name for messages and its content.
+pub(crate) type File = (String, Vec<u8>);
+
+/// Reads a component from its declaration and its template.
+///
+/// # Errors
+/// Everything that is wrong with either.
+pub(crate) fn read(declaration: File, template: File) -> Result<Component, Vec<Diagnostic>> {
+    let text = |(name, bytes): File, form| tree::text(&name, bytes, form).map_err(|e| vec![e]);
+    let declared = text(declaration, tree::Form::Kdl)?;
+    let source = text(template, tree::Form::Yaml)?;
+    let texts = (declared.text.clone(), source.text.clone());
+    let signature = signature::read(&declared, &from_kdl(&declared)?)?;
+    let template = from_yaml(&source)?;
+    let component = Component {
+        signature,
+        template,
+        source,
+        texts,
+    };
+    let found = check(&component);
+    if found.is_empty() {
+        Ok(component)
+    } else {
+        Err(found)
+    }
+}
+
+/// What a parameter's text means as a value of a template: numbers are numbers, sizes are bytes.
+///
+/// # Errors
+/// What is wrong with the text, to follow words such as `the default`.
+pub(crate) fn typed(kind: &ParameterKind, text: &str) -> Result<Value, String> {
+    let shown = text.escape_debug();
+    match kind {
+        ParameterKind::Text => Ok(Value::from(text)),
+        ParameterKind::Integer { min, max } => match text.parse::<i64>() {
+            Ok(number) if (*min..=*max).contains(&number) => Ok(Value::from(number)),
+            Ok(_) => Err(format!("`{shown}` is not within {min} and {max}")),
+            Err(_) => Err(format!("`{shown}` is not a whole number")),
+        },
+        ParameterKind::Boolean => text
+            .parse::<bool>()
+            .map(Value::from)
+            .map_err(|_| format!("`{shown}` is not `true` or `false`")),
+        ParameterKind::Size => text
+            .parse::<Bytes>()
+            .map(|size| Value::from(size.0))
+            .map_err(|error| error.to_string()),
+        ParameterKind::Choice(of) if of.iter().any(|one| one == text) => Ok(Value::from(text)),
+        ParameterKind::Choice(of) => Err(format!("`{shown}` is not one of {}", of.join(", "))),
+    }
+}
+
+/// Everything that is wrong with a template and can be seen without a service.
+fn check(component: &Component) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let services = component
+        .template
+        .get("services")
+        .map(Node::entries)
+        .unwrap_or_default();
+    match services {
+        [service] => fields(component, service, &mut found),
+        _ => {
+            let at = Some(component.source.at(&component.template.span));
+            let message = "a component's template has exactly one service";
+            found.push(Diagnostic::error("DN-E0522", at, message));
+        }
+    }
+    texts(component, &component.template, &mut found);
+    found.sort_by(|a, b| a.at.cmp(&b.at));
+    found
+}
+
+fn fields(component: &Component, service: &Entry, found: &mut Vec<Diagnostic>) {
+    for field in service.value.entries() {
+        let key = field.key.as_str();
+        if FIELDS.contains(&key) || key == "shm_size" || key.starts_with("x-") {
+            continue;
+        }
+        let at = Some(component.source.at(&field.key_span));
+        let message = format!("`{}` does not belong into a template", key.escape_debug());
+        let help = "a template says image, entrypoint, command, environment, configs, secrets, \
+                    volumes, user, hostname, init, labels and shm_size; ports, health, stop and \
+                    resources stand in component.kdl, where placement sees them";
+        found.push(Diagnostic::error("DN-E0522", at, message).help(help));
+    }
+    if service.value.get("image").is_none() {
+        let at = Some(component.source.at(&service.key_span));
+        found.push(Diagnostic::error(
+            "DN-E0522",
+            at,
+            "the template names no image",
+        ));
+    }
+}
+
+/// Templates that do not read, names that are not declared, and templates where names belong.
+fn texts(component: &Component, node: &Node, found: &mut Vec<Diagnostic>) {
+    match &node.kind {
+        Kind::Scalar { raw, .. } => {
+            if dialect::is_template(raw) {
+                text(component, node, raw, found);
+            }
+        }
+        Kind::Seq(items) => items.iter().for_each(|item| texts(component, item, found)),
+        Kind::Map(entries) => {
+            for entry in entries {
+                if dialect::is_template(&entry.key) {
+                    let at = Some(component.source.at(&entry.key_span));
+                    let message = "a name cannot be a template: only values are";
+                    found.push(Diagnostic::error("DN-E0522", at, message));
+                }
+                texts(component, &entry.value, found);
+            }
+        }
+    }
+}
+
+fn text(component: &Component, node: &Node, raw: &str, found: &mut Vec<Diagnostic>) {
+    let at = Some(component.source.at(&node.span));
+    let translated = match dialect::translate(raw) {
+        Ok(translated) => translated,
+        Err(fault) => {
+            found.push(Diagnostic::error("DN-E0501", at, fault.message).help(fault.help));
+            return;
+        }
+    };
+    let ComponentSignature {
+        parameters,
+        secrets,
+        ..
+    } = &component.signature;
+    for path in translated.paths {
+        let known = match (path.root.as_str(), path.rest.first()) {
+            ("param", Some(name)) => parameters.contains_key(name),
+            ("secret", Some(name)) => secrets.contains_key(name),
+            ("var", _) => false,
+            _ => true,
+        };
+        if !known {
+            let name = path.rest.first().map(String::as_str).unwrap_or_default();
+            let message = format!("`{}.{}` is not declared", path.root, name.escape_debug());
+            let help = "a template names its own parameters and secrets, as component.kdl \
+                        declares them";
+            found.push(Diagnostic::error("DN-E0503", at.clone(), message).help(help));
+        }
+    }
+}

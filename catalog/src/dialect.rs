@@ -1,0 +1,375 @@
+//! The template language of devnet on top of tera's: what a template says, before tera sees it.
+//!
+//! Knows where expressions begin and end, paths such as `secret.my-name`, and what is not allowed.
+//! Refuses to know any value.
+//!
+//! Three things are ours. Names hold hyphens, which tera reads as minus: a path from one of our
+//! roots is rewritten to bracket form. `{#` is text, not a comment, because shell and nginx use it.
+//! And there is no `set`, `include` or `for` inside `for`: no template can grow without bounds.
+
+/// The largest template, in bytes.
+pub(crate) const LARGEST_TEMPLATE: usize = 256 * 1024;
+
+const ROOTS: [&str; 8] = [
+    "var",
+    "secret",
+    "service",
+    "node",
+    "instance",
+    "param",
+    "cluster",
+    "component",
+];
+const TAGS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
+
+/// A template in tera's language, and what it names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Translated {
+    /// For tera.
+    pub(crate) text: String,
+    /// What it names, in order.
+    pub(crate) paths: Vec<Path>,
+}
+
+/// A name that a template uses: `service.db.port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Path {
+    /// The first part.
+    pub(crate) root: String,
+    /// The others.
+    pub(crate) rest: Vec<String>,
+    /// Whether it was written with `?.`, so that it may be missing.
+    pub(crate) optional: bool,
+    /// Whether it is all there is between `{{` and `}}`.
+    pub(crate) alone: bool,
+}
+
+/// Why a text is not a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) help: String,
+}
+
+impl Fault {
+    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+}
+
+/// Whether a text is more than itself.
+pub(crate) fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
+/// Translates a template.
+///
+/// # Errors
+/// When an expression is not closed, a tag is not allowed, or the template is too large.
+pub(crate) fn translate(template: &str) -> Result<Translated, Fault> {
+    if template.len() > LARGEST_TEMPLATE {
+        return Err(Fault::new(
+            format!(
+                "a template of {} bytes is larger than 256 KiB",
+                template.len()
+            ),
+            "put the text into a file of the repository and write `source=` instead of `content=`",
+        ));
+    }
+    let mut out = Translated {
+        text: String::with_capacity(template.len()),
+        paths: Vec::new(),
+    };
+    let mut rest = template;
+    let mut loops = 0;
+    while let Some(at) = rest.find('{') {
+        let (before, here) = rest.split_at(at);
+        out.text.push_str(before);
+        rest = if here.starts_with("{{") {
+            expression(&here[2..], "{{", "}}", &mut out)?
+        } else if here.starts_with("{%") {
+            tag(here, &mut loops, &mut out)?
+        } else if let Some(after) = here.strip_prefix("{#") {
+            out.text.push_str("{{ \"{#\" }}");
+            after
+        } else {
+            out.text.push('{');
+            &here[1..]
+        };
+    }
+    out.text.push_str(rest);
+    Ok(out)
+}
+
+const LITERAL: &str = "for a literal `{{` write `{{ \"{{\" }}`, or put the text between \
+                       `{% raw %}` and `{% endraw %}`";
+
+/// A tag from `{%` on; returns what follows it.
+fn tag<'t>(here: &'t str, loops: &mut u32, out: &mut Translated) -> Result<&'t str, Fault> {
+    let body = here[2..].trim_start_matches('-').trim_start();
+    let end = body
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(body.len());
+    let word = &body[..end];
+    if word == "raw" {
+        return raw(here, out);
+    }
+    if !TAGS.contains(&word) {
+        return Err(Fault::new(
+            format!(
+                "`{{% {} %}}` is not part of the template language",
+                word.escape_debug()
+            ),
+            "use if, elif, else, endif, for, endfor, raw and endraw",
+        ));
+    }
+    match word {
+        "for" if *loops > 0 => {
+            return Err(Fault::new("a loop stands inside a loop", "use one loop"));
+        }
+        "for" => *loops += 1,
+        "endfor" => *loops = loops.saturating_sub(1),
+        _ => {}
+    }
+    expression(&here[2..], "{%", "%}", out)
+}
+
+/// `{% raw %}…{% endraw %}`, copied as it is; returns what follows it.
+fn raw<'t>(here: &'t str, out: &mut Translated) -> Result<&'t str, Fault> {
+    let mut from = 2;
+    while let Some(at) = here[from..].find("{%") {
+        let tag = from + at + 2;
+        let body = here[tag..].trim_start_matches('-').trim_start();
+        if let Some(after) = body.strip_prefix("endraw") {
+            let close = after.trim_start().trim_start_matches('-');
+            if let Some(next) = close.strip_prefix("%}") {
+                out.text.push_str(&here[..here.len() - next.len()]);
+                return Ok(next);
+            }
+        }
+        from = tag;
+    }
+    Err(Fault::new(
+        "`{% raw %}` is not closed",
+        "write `{% endraw %}` where it ends",
+    ))
+}
+
+/// What stands between `open` and `close`; returns what follows it.
+fn expression<'t>(
+    inside: &'t str,
+    open: &str,
+    close: &str,
+    out: &mut Translated,
+) -> Result<&'t str, Fault> {
+    out.text.push_str(open);
+    let (first_path, mut spans) = (out.paths.len(), Vec::new());
+    let mut at = 0;
+    // The last character that was not a space: after `.` or `|` a word is no root.
+    let mut previous = ' ';
+    while at < inside.len() {
+        let rest = &inside[at..];
+        if rest.starts_with(close) {
+            for (path, (from, to)) in out.paths[first_path..].iter_mut().zip(spans) {
+                let (before, after) = (&inside[..from], &inside[to..at]);
+                let blank = |text: &str| text.trim().trim_matches('-').is_empty();
+                path.alone = open == "{{" && blank(before) && blank(after);
+            }
+            out.text.push_str(close);
+            return Ok(&inside[at + close.len()..]);
+        }
+        let c = rest.chars().next().unwrap_or(' ');
+        let length = match c {
+            '"' | '\'' | '`' => quoted(rest, c)?,
+            c if c.is_ascii_alphabetic() || c == '_' => {
+                let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
+                let fresh = !matches!(previous, '.' | '|');
+                match path(&rest[..word], &rest[word..]).filter(|_| fresh) {
+                    Some((path, tail)) => {
+                        out.text.push_str(&bracketed(&path));
+                        out.paths.push(path);
+                        spans.push((at, at + word + tail));
+                        at += word + tail;
+                        previous = ']';
+                        continue;
+                    }
+                    None => word,
+                }
+            }
+            other => other.len_utf8(),
+        };
+        out.text.push_str(&rest[..length]);
+        if !c.is_whitespace() {
+            previous = c;
+        }
+        at += length;
+    }
+    Err(Fault::new(
+        format!("`{open}` is not closed with `{close}`"),
+        LITERAL,
+    ))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Length of a quoted text with its quotes; tera's three kinds of quotes, backslash escapes.
+fn quoted(text: &str, quote: char) -> Result<usize, Fault> {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            c if c == quote => return Ok(at + 1),
+            _ => {}
+        }
+    }
+    Err(Fault::new(
+        format!("a text that begins with `{quote}` is not closed"),
+        LITERAL,
+    ))
+}
+
+/// A path whose first part is `root`, and how many bytes of `after` belong to it.
+fn path(root: &str, after: &str) -> Option<(Path, usize)> {
+    if !ROOTS.contains(&root) {
+        return None;
+    }
+    let mut path = Path {
+        root: root.to_owned(),
+        rest: Vec::new(),
+        optional: false,
+        alone: false,
+    };
+    let mut at = 0;
+    while let Some((part, optional, length)) = part(&after[at..]) {
+        path.rest.push(part);
+        path.optional |= optional;
+        at += length;
+    }
+    Some((path, at))
+}
+
+/// The next part of a path: `.name`, `?.name` or `["name"]`; whether it may be missing; its length.
+fn part(text: &str) -> Option<(String, bool, usize)> {
+    let (optional, inner) = match text.strip_prefix('?') {
+        Some(inner) => (true, inner),
+        None => (false, text),
+    };
+    let skipped = text.len() - inner.len();
+    if let Some(name) = inner.strip_prefix('.') {
+        let end = name
+            .find(|c: char| !is_word(c) && c != '-')
+            .unwrap_or(name.len());
+        // A hyphen at the end is not part of the name: it is `-}}`.
+        let name = name[..end].trim_end_matches('-');
+        if name.is_empty() {
+            return None;
+        }
+        return Some((name.to_owned(), optional, skipped + 1 + name.len()));
+    }
+    let inner = inner.strip_prefix('[')?;
+    let quote = inner.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let (name, after) = inner[1..].split_once(quote)?;
+    if name.contains('\\') || !after.starts_with(']') {
+        return None;
+    }
+    Some((name.to_owned(), optional, skipped + name.len() + 4))
+}
+
+fn bracketed(path: &Path) -> String {
+    let mut text = path.root.clone();
+    for part in &path.rest {
+        text.push_str(if path.optional { "?[\"" } else { "[\"" });
+        for c in part.chars() {
+            if matches!(c, '"' | '\\') {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+        text.push_str("\"]");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(template: &str) -> String {
+        translate(template).map_or_else(|fault| format!("error: {}", fault.message), |t| t.text)
+    }
+
+    #[test]
+    fn paths_are_rewritten_and_texts_are_not() {
+        let cases = [
+            ("plain { } } text", "plain { } } text"),
+            ("{{ secret.my-name }}", r#"{{ secret["my-name"] }}"#),
+            ("{{secret.my-name-}} x", r#"{{secret["my-name"]-}} x"#),
+            (
+                "{{ service.my-db.port - 1 }}",
+                r#"{{ service["my-db"]["port"] - 1 }}"#,
+            ),
+            (
+                r#"{{ "secret.a-b" ~ var.x }}"#,
+                r#"{{ "secret.a-b" ~ var["x"] }}"#,
+            ),
+            (r#"{{ secret["a-b"] }}"#, r#"{{ secret["a-b"] }}"#),
+            (
+                "{{ var?.a-b | default(value=1) }}",
+                r#"{{ var?["a-b"] | default(value=1) }}"#,
+            ),
+            (
+                "{% if var.a-b %}x{% endif %}",
+                r#"{% if var["a-b"] %}x{% endif %}"#,
+            ),
+            (
+                "${#array[@]} {{ node.name }}",
+                r#"${{ "{#" }}array[@]} {{ node["name"] }}"#,
+            ),
+            (
+                "{% raw %}{{ a.b-c }}{% endraw %}!",
+                "{% raw %}{{ a.b-c }}{% endraw %}!",
+            ),
+            (
+                "{{ loop.index }}{{ variable.a }}",
+                "{{ loop.index }}{{ variable.a }}",
+            ),
+            (r#"{{ "}}" }}"#, r#"{{ "}}" }}"#),
+        ];
+        for (template, expected) in cases {
+            assert_eq!(text(template), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn what_could_grow_or_is_not_closed_is_refused() {
+        for bad in [
+            "{{ a",
+            "{% if a",
+            "{{ \"a }}",
+            "{% raw %}{{",
+            "{% set a = 1 %}",
+            "{% include \"/etc/passwd\" %}",
+            "{% for a in b %}{% for c in d %}{% endfor %}{% endfor %}",
+            &"x".repeat(LARGEST_TEMPLATE + 1),
+        ] {
+            assert!(translate(bad).is_err(), "{}", &bad[..bad.len().min(60)]);
+        }
+    }
+
+    #[test]
+    fn a_path_knows_whether_it_stands_alone() {
+        let alone = |template: &str| translate(template).unwrap().paths[0].alone;
+        assert!(alone("a {{- secret.x -}} b"));
+        assert!(!alone("{{ secret.x | upper }}"));
+        assert!(!alone("{{ \"a\" ~ secret.x }}"));
+        assert!(!alone("{% if secret.x %}{% endif %}"));
+    }
+}

@@ -1,0 +1,24 @@
+//! Components, and how a service of the desired state becomes instances that an agent can run.
+//!
+//! Knows signatures, templates and rendering. Refuses to know files, clocks, networks and the
+//! values of secrets: built-in components are compiled in, and a secret stays a reference.
+
+mod bind;
+mod builtin;
+mod catalog;
+mod component;
+mod dialect;
+mod engine;
+mod load;
+mod marker;
+mod names;
+mod render;
+mod scalars;
+mod scope;
+mod signature;
+mod unit;
+
+pub use bind::{Bindings, Placed};
+pub use catalog::Catalog;
+pub use load::{Loaded, load};
+pub use render::{render, render_each};

@@ -1,0 +1,359 @@
+//! What happens to every instance, and why.
+//!
+//! Knows one instance at a time: what is wanted of it and what was seen. Refuses to know in which
+//! order things happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    diagnostic::Diagnostic,
+    fleet::NodeStatus,
+    instance::{Generation, InstanceSpec},
+    name::{InstanceId, NodeName, ServiceName},
+    observed::{HealthState, InstanceState},
+    plan::{Action, Change, Drift},
+};
+
+use crate::{
+    census::{Census, Sighting},
+    diff::{self, Difference},
+    input::PlanInput,
+    notice,
+    place::Reason,
+    render::Specs,
+    scope::Scope,
+    seats::{Seat, Seats, Why},
+};
+
+/// A change, and what the order of steps needs to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// The change.
+    pub change: Change,
+    /// The unit that has to be removed by a step of its own.
+    pub leaves: Option<Leaving>,
+    /// Whether that one has to be gone before the new one starts.
+    pub stop_first: bool,
+    /// Whether it is down already.
+    pub broken: bool,
+    /// Generation of the new unit.
+    pub generation: Generation,
+}
+
+/// A unit that is removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaving {
+    /// The name it runs under.
+    pub id: InstanceId,
+    /// Where.
+    pub node: NodeName,
+    /// Generation of the removal.
+    pub generation: Generation,
+}
+
+/// What happens to everything.
+#[derive(Debug, Clone, Default)]
+pub struct Deeds {
+    /// What changes, sorted by instance, action and node.
+    pub list: Vec<Deed>,
+    /// How many instances stay as they are.
+    pub unchanged: u32,
+    /// What is not as it was left.
+    pub drift: Vec<Drift>,
+    /// What someone should know, and what forbids the plan.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What the deciding functions look at.
+struct Scene<'a, 'b> {
+    input: &'b PlanInput<'a>,
+    census: &'b Census<'a>,
+    scope: &'b Scope,
+    seats: &'b Seats,
+}
+
+/// Decides what happens to every instance that is wanted or was seen.
+pub fn decide(
+    input: &PlanInput<'_>,
+    census: &Census<'_>,
+    scope: &Scope,
+    seats: &Seats,
+    specs: &Specs,
+) -> Deeds {
+    let scene = Scene { input, census, scope, seats };
+    let mut deeds = Deeds::default();
+    let everyone: BTreeSet<&InstanceId> = specs.keys().chain(census.sightings.keys()).collect();
+    let mut strangers: BTreeMap<&ServiceName, u32> = BTreeMap::new();
+    for id in everyone {
+        let group = census.sightings.get(id).map_or(&[][..], Vec::as_slice);
+        match (seats.by_instance.get(id), specs.get(id)) {
+            (Some(seat), Some(spec)) => scene.wanted(id, seat, spec, group, &mut deeds),
+            _ => {
+                for unit in group {
+                    if !scene.unwanted(id, unit, &mut deeds) {
+                        *strangers.entry(&id.service).or_insert(0) += 1;
+                    }
+                }
+            }
+        }
+    }
+    let left = strangers.into_iter().map(|(service, count)| notice::undeclared(service, count));
+    deeds.diagnostics.extend(left);
+    deeds.list.sort_by(|a, b| {
+        let key = |deed: &Deed| (deed.change.instance.clone(), deed.change.action);
+        key(a).cmp(&key(b)).then_with(|| a.change.node.cmp(&b.change.node))
+    });
+    deeds
+}
+
+impl Scene<'_, '_> {
+    fn wanted(
+        &self,
+        id: &InstanceId,
+        seat: &Seat,
+        spec: &InstanceSpec,
+        group: &[Sighting<'_>],
+        deeds: &mut Deeds,
+    ) {
+        deeds.drift.extend(group.iter().filter_map(|unit| drift(id, unit)));
+        if matches!(seat.why, Why::Unknown | Why::OutOfScope) {
+            deeds.unchanged += 1;
+            return;
+        }
+        if group.is_empty() && !self.scope.holds(id, &[&seat.node]) {
+            return;
+        }
+        let here = group.iter().find(|unit| *unit.node() == seat.node);
+        if here.is_some_and(|unit| !unit.is_known()) {
+            deeds.unchanged += 1;
+            return;
+        }
+        let main = match here {
+            Some(unit) => self.stays(id, unit, spec),
+            None => Some(self.arrives(id, seat, spec, group)),
+        };
+        let from = main.as_ref().and_then(|deed| deed.leaves.clone());
+        match main {
+            Some(deed) => self.admit(deed, deeds),
+            None => deeds.unchanged += 1,
+        }
+        for unit in group {
+            let gone = from.as_ref().is_some_and(|it| {
+                it.node == *unit.node() && it.id == unit.runs_as()
+            });
+            let kept = here.is_some_and(|here| std::ptr::eq(here, unit));
+            if !gone && !kept && unit.is_known() {
+                let reason = format!("it runs on {} too, where it belongs", seat.node);
+                deeds.list.push(self.delete(id, unit, reason));
+            }
+        }
+    }
+
+    /// Something is seen where it belongs: `None` when it runs as declared.
+    fn stays(&self, id: &InstanceId, unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Deed> {
+        let differs = differs(unit, spec);
+        let broken = broken(unit).filter(|_| self.input.options.self_heal);
+        let replaced = self.scope.replaces(id, unit.node());
+        let restart = differs.is_none() && unit.seen.health == HealthState::Unhealthy;
+        let (action, reason, difference) = match (replaced, differs, broken) {
+            (true, difference, _) => {
+                let asked = "its replacement was asked for with -replace".to_owned();
+                (Action::Replace, asked, difference.unwrap_or_default())
+            }
+            (false, Some(difference), _) => {
+                let reason = difference.reason.clone();
+                let forced = !difference.forces_replacement.is_empty();
+                (if forced { Action::Replace } else { Action::Update }, reason, difference)
+            }
+            (false, None, Some(reason)) => (Action::Update, reason, Difference::default()),
+            (false, None, None) if !unit.renamed => return None,
+            (false, None, None) => (Action::Update, String::new(), Difference::default()),
+        };
+        let reason = if unit.renamed { renamed(unit, &reason) } else { reason };
+        // Ensure leaves a unit with the right digest alone while it runs, healthy or not.
+        let remove = unit.renamed || action == Action::Replace || restart;
+        let generation = self.next(id);
+        let leaves = remove.then(|| self.leaving(unit));
+        // The ledger takes one content a generation, so a unit that is removed and made again under
+        // the same name on the same node needs two.
+        let second = leaves.as_ref().is_some_and(|leaving| leaving.id == *id);
+        Some(Deed {
+            change: Change {
+                instance: id.clone(),
+                action,
+                node: spec.node.clone(),
+                from: None,
+                reason,
+                forces_replacement: difference.forces_replacement,
+                diff: difference.text,
+                before: unit.seen.spec.clone(),
+                after: Some(Box::new(spec.clone())),
+            },
+            stop_first: leaves.is_some(),
+            broken: crate::action::broken(unit).is_some(),
+            leaves,
+            generation: generation + u64::from(second),
+        })
+    }
+
+    /// Nothing is seen where it belongs: it is new there.
+    fn arrives(
+        &self,
+        id: &InstanceId,
+        seat: &Seat,
+        spec: &InstanceSpec,
+        group: &[Sighting<'_>],
+    ) -> Deed {
+        let known = group.iter().find(|unit| unit.is_known());
+        let before = known.or_else(|| group.iter().find(|unit| unit.status == NodeStatus::Lost));
+        let difference = before.and_then(Sighting::spec).map(|old| diff::between(old, spec));
+        let action = if before.is_some() { Action::Move } else { Action::Create };
+        let reason = match (before, &seat.why) {
+            (None, _) if self.next(id) > 1 => "it does not run".to_owned(),
+            (None, _) => "it is new".to_owned(),
+            (Some(_), Why::Placed(Reason::Moves { because, .. })) => because.clone(),
+            (Some(unit), _) => format!("it belongs on {}, not on {}", seat.node, unit.node()),
+        };
+        let reason = match before.filter(|unit| unit.renamed) {
+            Some(unit) => renamed(unit, &reason),
+            None => reason,
+        };
+        Deed {
+            change: Change {
+                instance: id.clone(),
+                action,
+                node: seat.node.clone(),
+                from: before.map(|unit| unit.node().clone()),
+                reason,
+                forces_replacement: Vec::new(),
+                diff: difference.map_or(String::new(), |it| it.text),
+                before: before.and_then(|unit| unit.seen.spec.clone()),
+                after: Some(Box::new(spec.clone())),
+            },
+            leaves: known.map(|unit| self.leaving(unit)),
+            stop_first: !spec.volumes.is_empty(),
+            broken: known.is_none_or(|unit| broken(unit).is_some()),
+            generation: self.next(id),
+        }
+    }
+
+    /// Not wanted here. False when nobody declares it and it stays all the same.
+    fn unwanted(&self, id: &InstanceId, unit: &Sighting<'_>, deeds: &mut Deeds) -> bool {
+        let service = self.input.desired.services.get(&id.service);
+        let waits = self.seats.waiting.contains_key(&id.service) && !self.input.options.destroy;
+        if !unit.is_known() || waits {
+            deeds.drift.extend(drift(id, unit));
+            deeds.unchanged += 1;
+            return true;
+        }
+        if !self.scope.removes(self.input, id, unit) {
+            deeds.unchanged += 1;
+            return service.is_some() || !self.scope.holds(id, &[unit.node()]);
+        }
+        let reason = match service {
+            _ if self.input.options.destroy => "its destruction was asked for".to_owned(),
+            None => "it is not declared any more".to_owned(),
+            Some(service) if id.index >= service.replicas => {
+                format!("replicas is {} now", service.replicas)
+            }
+            Some(_) => "it gives way: no node has room for it".to_owned(),
+        };
+        let deed = self.delete(id, unit, reason);
+        self.admit(deed, deeds);
+        true
+    }
+
+    fn delete(&self, id: &InstanceId, unit: &Sighting<'_>, reason: String) -> Deed {
+        let leaving = self.leaving(unit);
+        Deed {
+            change: Change {
+                instance: id.clone(),
+                action: Action::Delete,
+                node: unit.node().clone(),
+                from: None,
+                reason,
+                forces_replacement: Vec::new(),
+                diff: String::new(),
+                before: unit.seen.spec.clone(),
+                after: None,
+            },
+            stop_first: true,
+            broken: false,
+            generation: leaving.generation,
+            leaves: Some(leaving),
+        }
+    }
+
+    /// Takes a deed up, unless `protect` forbids it.
+    fn admit(&self, deed: Deed, deeds: &mut Deeds) {
+        let change = &deed.change;
+        let service = self.input.desired.services.get(&change.instance.service);
+        let data = change.after.as_ref().is_some_and(|spec| !spec.volumes.is_empty());
+        let leaves_data = change.action == Action::Move && data;
+        if let Some(at) = service.and_then(|service| service.protect.as_ref()) {
+            let destroyed = matches!(change.action, Action::Delete | Action::Replace);
+            if destroyed || leaves_data {
+                deeds.diagnostics.push(notice::protected(change, at));
+            }
+        } else if leaves_data {
+            deeds.diagnostics.push(notice::data_left(change, service));
+        }
+        deeds.list.push(deed);
+    }
+
+    fn leaving(&self, unit: &Sighting<'_>) -> Leaving {
+        let id = unit.runs_as();
+        Leaving { generation: self.next(&id), id, node: unit.node().clone() }
+    }
+
+    fn next(&self, id: &InstanceId) -> Generation {
+        let recorded = self.input.generations.get(id).copied().unwrap_or(0);
+        let reported = self.census.generations.get(id).copied().unwrap_or(0);
+        recorded.max(reported) + 1
+    }
+}
+
+/// What of the running unit is not as declared; `None` when all is.
+fn differs(unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Difference> {
+    if unit.seen.digest == spec.digest() {
+        return None;
+    }
+    Some(match unit.spec() {
+        Some(before) => diff::between(before, spec),
+        None => Difference {
+            reason: "it runs something else, of which nothing more is known".to_owned(),
+            ..Difference::default()
+        },
+    })
+}
+
+/// Why it has to be put right though its content is right.
+fn broken(unit: &Sighting<'_>) -> Option<String> {
+    match (unit.seen.state, unit.seen.health) {
+        (InstanceState::Exited, _) => Some(match unit.seen.message.as_deref() {
+            Some(message) if message.starts_with("exited") => format!("it {message}"),
+            Some(message) => format!("it does not run: {message}"),
+            None => "it does not run".to_owned(),
+        }),
+        (InstanceState::Running, HealthState::Unhealthy) => Some(match &unit.seen.message {
+            Some(message) => format!("it is unhealthy: {message}"),
+            None => "it is unhealthy".to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+fn drift(id: &InstanceId, unit: &Sighting<'_>) -> Option<Drift> {
+    let what = if unit.is_known() {
+        broken(unit)?
+    } else {
+        format!("state unknown: {}", unit.why_unknown())
+    };
+    let what = what.strip_prefix("it ").map(str::to_owned).unwrap_or(what);
+    Some(Drift { instance: id.clone(), node: unit.node().clone(), what })
+}
+
+fn renamed(unit: &Sighting<'_>, more: &str) -> String {
+    let old = unit.runs_as();
+    if more.is_empty() { format!("renamed from {old}") } else { format!("renamed from {old}; {more}") }
+}

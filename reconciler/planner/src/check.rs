@@ -1,0 +1,142 @@
+//! What must hold of any plan, checked apart from everything that made it.
+//!
+//! Knows a finished plan. Refuses to repair one: a breach is a mistake of the planner, and a plan
+//! with a mistake is not applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    diagnostic::Diagnostic,
+    instance::{Generation, Protocol},
+    name::{InstanceId, NodeName},
+    plan::{Action, Change, Plan},
+    step::Act,
+};
+
+use crate::{
+    input::PlanInput,
+    place::{Outcome, PlacementProblem, verify},
+    render::Specs,
+};
+
+/// Everything that is wrong with a plan; empty for a good one.
+pub fn breaches(
+    input: &PlanInput<'_>,
+    placed: Option<(&PlacementProblem, &Outcome)>,
+    specs: &Specs,
+    plan: &Plan,
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    if let Some((problem, outcome)) = placed {
+        found.extend(verify(problem, outcome).into_iter().map(|it| {
+            format!("placement breaks {}: {}", it.constraint, it.text)
+        }));
+    }
+    check_steps(plan, &mut found);
+    for change in &plan.changes {
+        check_change(input, plan, change, &mut found);
+    }
+    check_generations(input, plan, &mut found);
+    check_ports(specs, &mut found);
+    found.into_iter().map(internal).collect()
+}
+
+fn internal(what: String) -> Diagnostic {
+    Diagnostic::error("DN-E0699", None, format!("the planner contradicts itself: {what}"))
+        .help("nothing was changed; please report this with the plan's input")
+}
+
+/// Ids are unique, and every step stands after those it waits for.
+fn check_steps(plan: &Plan, found: &mut Vec<String>) {
+    let all: BTreeSet<&str> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    for step in &plan.steps {
+        for before in &step.after {
+            if !all.contains(before.as_str()) {
+                found.push(format!("step {} waits for {before}, which is no step", step.id));
+            } else if !seen.contains(before.as_str()) {
+                found.push(format!("step {} stands before {before}, its condition", step.id));
+            }
+        }
+        if !seen.insert(&step.id) {
+            found.push(format!("two steps are called {}", step.id));
+        }
+        let concerned = plan.changes.iter().any(|change| {
+            let old = change.before.as_ref().map(|spec| &spec.id);
+            change.instance == step.instance || old == Some(&step.instance)
+                || matches!(step.act, Act::Remove)
+        });
+        if !concerned {
+            found.push(format!("step {} belongs to no change", step.id));
+        }
+        if let Act::Prepare { spec } | Act::Ensure { spec } = &step.act
+            && (spec.id != step.instance || spec.node != step.node)
+        {
+            found.push(format!("step {} carries the unit of another", step.id));
+        }
+    }
+}
+
+/// A change has the steps that make it so, and no more than it may.
+fn check_change(input: &PlanInput<'_>, plan: &Plan, change: &Change, found: &mut Vec<String>) {
+    let id = &change.instance;
+    let own = || plan.steps.iter().filter(|step| step.instance == *id);
+    let starts = own().filter(|step| match &step.act {
+        Act::Ensure { spec } => change.after.as_ref() == Some(spec) && step.node == change.node,
+        _ => false,
+    });
+    let waits = own().any(|step| {
+        matches!(step.act, Act::AwaitHealthy { .. }) && step.node == change.node
+    });
+    let (starts, removed) = (starts.count(), |node: &NodeName| {
+        own().any(|step| matches!(step.act, Act::Remove) && step.node == *node)
+    });
+    match change.action {
+        Action::Create | Action::Update | Action::Replace | Action::Move => {
+            if starts != 1 || !waits {
+                found.push(format!("{id} has {starts} starts, and a wait for health: {waits}"));
+            }
+        }
+        Action::Delete if !removed(&change.node) => {
+            found.push(format!("{id} on {} is destroyed without a step", change.node));
+        }
+        Action::Delete | Action::Noop | Action::Forget => {}
+    }
+    let protected = input.desired.services.get(&id.service).is_some_and(|it| it.protect.is_some());
+    let destroyed = match change.action {
+        Action::Replace => true,
+        // A second unit of an instance that stays is not the instance.
+        Action::Delete => !plan.placement.assignments.iter().any(|row| row.instance == *id),
+        _ => false,
+    };
+    if protected && destroyed && plan.is_applicable() {
+        found.push(format!("{id} is protected and would be destroyed"));
+    }
+}
+
+/// Generations only ever go up.
+fn check_generations(input: &PlanInput<'_>, plan: &Plan, found: &mut Vec<String>) {
+    let mut known: BTreeMap<InstanceId, Generation> = input.generations.clone();
+    for seen in &input.fleet.instances {
+        let highest = known.entry(seen.instance()).or_insert(0);
+        *highest = seen.generation.max(*highest);
+    }
+    for step in &plan.steps {
+        let last = known.get(&step.instance).copied().unwrap_or(0);
+        if step.generation <= last {
+            found.push(format!("step {} has generation {}, not new", step.id, step.generation));
+        }
+    }
+}
+
+/// No two instances are given the same port of a node.
+fn check_ports(specs: &Specs, found: &mut Vec<String>) {
+    let mut owner: BTreeMap<(&NodeName, Protocol, u16), &InstanceId> = BTreeMap::new();
+    for (id, spec) in specs {
+        for port in &spec.ports {
+            if let Some(other) = owner.insert((&spec.node, port.protocol, port.host), id) {
+                found.push(format!("{id} and {other} both get port {} of {}", port.host, spec.node));
+            }
+        }
+    }
+}

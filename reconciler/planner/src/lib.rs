@@ -1,0 +1,216 @@
+//! The planner: from what is wanted and what there is to one plan that leaves nothing to decide.
+//!
+//! Knows the whole pipeline, on this page. Refuses to wait: no clock, file, network, thread or
+//! randomness, so the same input gives the same plan, byte for byte.
+//!
+//! census (what runs, renames applied) → scope (what may be touched) → problem → [`place`] →
+//! seats (who is held where it is) → ports → render → action (what happens, and why) → order (the
+//! step graph) → check (what must hold of any plan).
+
+mod action;
+mod basis;
+mod census;
+mod check;
+pub mod diff;
+mod graph;
+mod input;
+mod notice;
+mod order;
+pub mod place;
+mod ports;
+mod problem;
+mod render;
+mod scope;
+mod seats;
+pub mod unit;
+
+#[cfg(test)]
+mod tests;
+
+use devnet_schema::{
+    diagnostic::{Diagnostic, Severity},
+    digest::Digest,
+    placement::{PlacementReport, PlacementStatus},
+    plan::{Action, FORMAT_VERSION, Plan, PlanBasis, Summary},
+};
+
+pub use basis::now as basis_now;
+pub use input::{Options, PlanInput};
+pub use ports::RANGE as PORT_RANGE;
+
+use action::Deeds;
+use census::Census;
+use place::{Outcome, PlacementProblem};
+use render::Specs;
+use scope::Scope;
+
+/// Makes the plan. Whatever is wrong stands in its diagnostics; with an error among them it has no
+/// steps and must not be applied ([`Plan::is_applicable`]).
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let mut draft = Draft::empty(input);
+    if let Err(errors) = draft.fill(input) {
+        draft.refuse(errors);
+    }
+    let mut plan = draft.plan;
+    if plan.is_applicable() {
+        let placed = draft.placed.as_ref().map(|(problem, outcome)| (problem, outcome));
+        plan.diagnostics.extend(check::breaches(input, placed, &draft.specs, &plan));
+    }
+    if !plan.is_applicable() {
+        plan.steps.clear();
+    }
+    seal(plan)
+}
+
+/// The placement problem that [`plan`] would solve, for those who ask why.
+///
+/// # Errors
+/// Addresses in the options that name nothing.
+pub fn placement_problem(input: &PlanInput<'_>) -> Result<PlacementProblem, Vec<Diagnostic>> {
+    let census = Census::of(input.desired, input.fleet);
+    let scope = Scope::of(input, &census)?;
+    Ok(problem::build(input, &census, &scope))
+}
+
+/// A plan on its way.
+struct Draft {
+    plan: Plan,
+    specs: Specs,
+    placed: Option<(PlacementProblem, Outcome)>,
+}
+
+impl Draft {
+    fn empty(input: &PlanInput<'_>) -> Self {
+        let plan = Plan {
+            format_version: FORMAT_VERSION.to_owned(),
+            id: Digest::from(String::new()),
+            cluster: input.desired.cluster.clone(),
+            created_at: input.created_at.to_owned(),
+            basis: PlanBasis::default(),
+            changes: Vec::new(),
+            unchanged: 0,
+            drift: Vec::new(),
+            steps: Vec::new(),
+            placement: nothing_placed(),
+            summary: Summary::default(),
+            diagnostics: Vec::new(),
+        };
+        Self { plan, specs: Specs::new(), placed: None }
+    }
+
+    /// The pipeline.
+    fn fill(&mut self, input: &PlanInput<'_>) -> Result<(), Vec<Diagnostic>> {
+        self.plan.basis = basis::of(input, std::iter::empty());
+        stop(notice::refusals(input))?;
+        let census = Census::of(input.desired, input.fleet);
+        let scope = Scope::of(input, &census)?;
+        self.plan.diagnostics = notice::remarks(input, &census, scope.is_whole());
+        let seats = if input.options.destroy {
+            seats::Seats::default()
+        } else {
+            self.place(input, &census, &scope)?
+        };
+        let ports = ports::allocate(input, &census, &seats)?;
+        self.specs = render::specs(input, &census, &seats, &ports)?;
+        self.plan.basis = basis::of(input, self.specs.values());
+        let mut deeds = action::decide(input, &census, &scope, &seats, &self.specs);
+        self.plan.diagnostics.append(&mut deeds.diagnostics);
+        self.plan.drift = std::mem::take(&mut deeds.drift);
+        if input.options.refresh_only {
+            return Ok(());
+        }
+        self.plan.steps = order::steps(input.desired, &deeds.list);
+        self.take(deeds);
+        Ok(())
+    }
+
+    /// Places everything and settles who is held where it is.
+    fn place(
+        &mut self,
+        input: &PlanInput<'_>,
+        census: &Census<'_>,
+        scope: &Scope,
+    ) -> Result<seats::Seats, Vec<Diagnostic>> {
+        let problem = problem::build(input, census, scope);
+        let outcome = place::place(&problem);
+        self.plan.placement = outcome.report();
+        let lenient = input.options.allow_unplaced || input.options.refresh_only;
+        let severity = if lenient { Severity::Warning } else { Severity::Error };
+        let unplaced = outcome.unplaced.iter().map(|missing| {
+            notice::unplaced(input.desired.services.get(&missing.service), missing, severity)
+        });
+        let unplaced: Vec<Diagnostic> = unplaced.collect();
+        if severity == Severity::Error {
+            stop(unplaced)?;
+        } else {
+            self.plan.diagnostics.extend(unplaced);
+        }
+        let report = &mut self.plan.placement;
+        let seats = seats::settle(input, census, scope, (&problem, &outcome), report);
+        self.plan.diagnostics.extend(notice::seated(input.desired, &seats));
+        self.plan.diagnostics.extend(notice::drained(input.desired, &seats));
+        self.placed = Some((problem, outcome));
+        Ok(seats)
+    }
+
+    fn take(&mut self, deeds: Deeds) {
+        self.plan.unchanged = deeds.unchanged;
+        self.plan.changes = deeds.list.into_iter().map(|deed| deed.change).collect();
+        for change in &self.plan.changes {
+            let summary = &mut self.plan.summary;
+            match change.action {
+                Action::Create => summary.add += 1,
+                Action::Update => summary.change += 1,
+                Action::Delete => summary.destroy += 1,
+                Action::Move => summary.moved += 1,
+                Action::Forget => summary.forget += 1,
+                Action::Noop => {}
+                Action::Replace => {
+                    summary.add += 1;
+                    summary.destroy += 1;
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, errors: Vec<Diagnostic>) {
+        self.plan.diagnostics.extend(errors);
+    }
+}
+
+fn stop(errors: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+/// The report of a plan that places nothing.
+fn nothing_placed() -> PlacementReport {
+    PlacementReport {
+        status: PlacementStatus::Optimal,
+        unplaced: 0,
+        moves: 0,
+        cost: 0.0,
+        bound: 0.0,
+        gap: 0.0,
+        seconds: None,
+        solver: "none".to_owned(),
+        assignments: Vec::new(),
+        levels: Vec::new(),
+        infeasible: Vec::new(),
+    }
+}
+
+/// Sorts the diagnostics by severity and place, and gives the plan its id: the digest of all of it
+/// but the id, the time it was made at, and how long the solver took.
+fn seal(mut plan: Plan) -> Plan {
+    plan.diagnostics.sort_by(|a, b| {
+        (a.severity, &a.at, &a.code, &a.message).cmp(&(b.severity, &b.at, &b.code, &b.message))
+    });
+    plan.diagnostics.dedup();
+    let created_at = std::mem::take(&mut plan.created_at);
+    let seconds = plan.placement.seconds.take();
+    plan.id = Digest::from(String::new());
+    plan.id = Digest::of(&plan);
+    plan.placement.seconds = seconds;
+    plan.created_at = created_at;
+    plan
+}

@@ -1,0 +1,152 @@
+//! What a plan tells people beside its changes.
+//!
+//! Knows sentences, codes (DN-E06xx, DN-W06xx) and advice. Refuses to decide anything.
+
+use devnet_schema::{
+    desired::{DesiredState, Service},
+    diagnostic::{Diagnostic, Location, Severity},
+    name::{ClusterName, InstanceId, NodeName, ServiceName},
+    placement::Unplaceable,
+    plan::{Action, Change},
+};
+
+use crate::{census::Census, input::PlanInput, seats::{Seats, Why}};
+
+/// What is wrong before anything is planned.
+pub fn refusals(input: &PlanInput<'_>) -> Vec<Diagnostic> {
+    let mut all = Vec::new();
+    if let Some(cluster) = input.fleet.cluster.as_ref().filter(|it| **it != input.desired.cluster) {
+        all.push(other_cluster(cluster, &input.desired.cluster));
+    }
+    if input.desired.services.is_empty() && !input.options.destroy && !input.options.refresh_only {
+        all.push(
+            Diagnostic::error("DN-E0603", None, "the configuration declares no service")
+                .help("declare one; to remove everything on purpose, use `devnet destroy`"),
+        );
+    }
+    all
+}
+
+fn other_cluster(fleet: &ClusterName, desired: &ClusterName) -> Diagnostic {
+    let message =
+        format!("the configuration is of cluster `{desired}`, the fleet is of cluster `{fleet}`");
+    Diagnostic::error("DN-E0606", None, message)
+        .help("plan against the fleet of the same cluster, or correct the name in the file")
+}
+
+/// What someone should know of nodes and of a plan that is only a part.
+pub fn remarks(input: &PlanInput<'_>, census: &Census<'_>, whole: bool) -> Vec<Diagnostic> {
+    let declared = input.desired.nodes.iter();
+    let unknown = declared.filter(|(name, _)| !census.nodes.contains_key(name));
+    let mut all: Vec<Diagnostic> = unknown
+        .map(|(name, policy)| {
+            let message = format!("node `{name}` is declared and has not joined");
+            Diagnostic::warning("DN-W0605", Some(policy.at.clone()), message)
+                .help("what is said of it has no effect until an agent of that name joins")
+        })
+        .collect();
+    if !whole {
+        all.push(
+            Diagnostic::warning("DN-W0607", None, "this plan covers a part of the cluster only")
+                .help("plan again without -target and -exclude afterwards"),
+        );
+    }
+    all
+}
+
+/// A service that did not fit: an error, or a warning where the rest is planned all the same.
+pub fn unplaced(
+    service: Option<&Service>,
+    missing: &Unplaceable,
+    severity: Severity,
+) -> Diagnostic {
+    let replicas = service.map_or(missing.unplaced, |service| service.replicas);
+    let what = match (missing.unplaced, replicas) {
+        (1, 1) => "no node can run it".to_owned(),
+        (unplaced, replicas) if unplaced == replicas => {
+            format!("no node can run any of its {replicas} instances")
+        }
+        (unplaced, replicas) => format!("{unplaced} of {replicas} instances have no node"),
+    };
+    let nodes = missing.nodes.iter().map(|node| {
+        let against: Vec<&str> = node.violations.iter().map(|it| it.text.as_str()).collect();
+        format!("{}: {}", node.node, against.join(", "))
+    });
+    let nodes: Vec<String> = nodes.collect();
+    let nodes = if nodes.is_empty() { "there is no node".to_owned() } else { nodes.join("; ") };
+    let message = format!("service `{}` does not fit: {what} ({nodes})", missing.service);
+    let at = service.map(|service| service.at.clone());
+    let diagnostic = match severity {
+        Severity::Error => Diagnostic::error("DN-E0601", at, message),
+        Severity::Warning => Diagnostic::warning("DN-W0601", at, message),
+    };
+    match missing.suggestions.first() {
+        Some(way) => diagnostic.help(way.text.clone()),
+        None => diagnostic.help("add a node, or ask for less"),
+    }
+}
+
+/// What could not be decided as placement wished: who waits, and who stays without room.
+pub fn seated(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
+    let waits = seats.waiting.iter().map(|(service, missing)| {
+        let at = desired.services.get(service).map(|service| service.at.clone());
+        let message = format!("service `{service}` waits: `{missing}` has no node");
+        Diagnostic::warning("DN-W0606", at, message)
+            .help("it is planned as soon as what it depends on has a place")
+    });
+    let crowded = seats.by_instance.iter().filter(|(_, seat)| seat.why == Why::NoRoom);
+    let stays = crowded.map(|(id, seat)| {
+        let at = desired.services.get(&id.service).map(|service| service.at.clone());
+        let message = format!("{id} stays on {} although it should not be there", seat.node);
+        Diagnostic::warning("DN-W0608", at, message)
+            .help("it moves as soon as a node has room for it")
+    });
+    waits.chain(stays).collect()
+}
+
+/// Instances with data on nodes that are drained.
+pub fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
+    let on_drained = seats.by_instance.iter().filter_map(|(id, seat)| {
+        let policy = desired.nodes.get(&seat.node).filter(|policy| policy.drain)?;
+        let service = desired.services.get(&id.service)?;
+        (!service.volumes.is_empty()).then(|| stays_with_data(id, &seat.node, &policy.at))
+    });
+    on_drained.collect()
+}
+
+fn stays_with_data(id: &InstanceId, node: &NodeName, at: &Location) -> Diagnostic {
+    let message = format!("{id} stays on {node}, which is drained: its data cannot follow it");
+    Diagnostic::warning("DN-W0603", Some(at.clone()), message)
+        .help("pin its service to another node to move it without its data")
+}
+
+/// A service that `protect` keeps from being destroyed.
+pub fn protected(change: &Change, at: &Location) -> Diagnostic {
+    let id = &change.instance;
+    let what = match change.action {
+        Action::Delete => format!("{id} would be destroyed ({})", change.reason),
+        Action::Move => format!("{id} would leave its data on another node ({})", change.reason),
+        _ => format!("{id} would be replaced ({})", change.reason),
+    };
+    Diagnostic::error("DN-E0602", Some(at.clone()), format!("{what}, and it is protected"))
+        .help("undo the change, or remove the `protect` line and commit that first")
+}
+
+/// A stateful instance that moves: its data does not.
+pub fn data_left(change: &Change, service: Option<&Service>) -> Diagnostic {
+    let from = change.from.as_ref().map_or("its node", |node| node.as_str());
+    let message = format!(
+        "{} moves from {from} to {} ({}) and starts there without its data",
+        change.instance, change.node, change.reason
+    );
+    Diagnostic::warning("DN-W0604", service.map(|service| service.at.clone()), message)
+        .help("its volumes stay where they are; copy them, or undo the change to keep it there")
+}
+
+/// Instances of a service that nobody declares, left running.
+pub fn undeclared(service: &ServiceName, count: u32) -> Diagnostic {
+    let instances = if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") };
+    let message = format!("service `{service}` is not declared; {instances} left running");
+    Diagnostic::warning("DN-W0602", None, message)
+        .help("declare it again, set `sync prune=#true`, or destroy it with `devnet apply`")
+}

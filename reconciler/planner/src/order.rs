@@ -1,0 +1,281 @@
+//! The step graph: what has to happen before what.
+//!
+//! Knows dependencies, claims on ports and devices, and how many instances may be down at once.
+//! Refuses to know why anything happens.
+//!
+//! Some edges must hold (an instance starts after what it depends on is healthy, and after whoever
+//! held its port is gone). Others are wishes (the old unit goes only when the new one serves; not
+//! everything at once) and are left out where they would close a circle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    desired::DesiredState,
+    instance::Protocol,
+    name::{InstanceId, NodeName, ServiceName},
+    plan::Action,
+    step::{Act, Step},
+};
+
+use crate::{
+    action::{Deed, Leaving},
+    graph::Graph,
+};
+
+/// The steps of one deed, by number.
+#[derive(Debug, Clone, Copy, Default)]
+struct Steps {
+    prepare: Option<usize>,
+    remove: Option<usize>,
+    start: Option<usize>,
+    healthy: Option<usize>,
+}
+
+impl Steps {
+    /// The first that touches what runs.
+    fn disrupts(&self, deed: &Deed) -> Option<usize> {
+        if deed.stop_first { self.remove.or(self.start) } else { self.start }
+    }
+}
+
+/// The steps of all deeds, in an order that respects `after`.
+pub fn steps(desired: &DesiredState, deeds: &[Deed]) -> Vec<Step> {
+    let mut deeds = deeds.to_vec();
+    let mut draft = Draft::of(desired, &deeds);
+    while draft.graph.has_circle() && draft.yield_claims(&mut deeds) {
+        draft = Draft::of(desired, &deeds);
+    }
+    draft.wish_for_gradual_change(desired, &deeds);
+    draft.wish_for_late_removals(desired, &deeds);
+    draft.finish()
+}
+
+struct Draft {
+    steps: Vec<Step>,
+    of_deed: Vec<Steps>,
+    graph: Graph,
+}
+
+impl Draft {
+    /// Every step and the edges that must hold.
+    fn of(desired: &DesiredState, deeds: &[Deed]) -> Self {
+        let mut steps = Vec::new();
+        let of_deed: Vec<Steps> =
+            deeds.iter().map(|deed| draft(desired, deed, &mut steps)).collect();
+        let mut graph = Graph::new(steps.len());
+        for (deed, own) in deeds.iter().zip(&of_deed) {
+            let first = if deed.stop_first { own.remove } else { None };
+            let chain = [own.prepare, first, own.start, own.healthy];
+            let chain: Vec<usize> = chain.into_iter().flatten().collect();
+            for pair in chain.windows(2) {
+                graph.add(pair[0], pair[1]);
+            }
+            if !deed.stop_first
+                && let (Some(healthy), Some(remove)) = (own.healthy, own.remove)
+            {
+                graph.add(healthy, remove);
+            }
+        }
+        let mut draft = Self { steps, of_deed, graph };
+        draft.order_by_dependency(desired, deeds);
+        draft.order_by_claim(deeds);
+        draft
+    }
+
+    /// Starts wait until what they depend on is healthy; destructions go the other way round.
+    fn order_by_dependency(&mut self, desired: &DesiredState, deeds: &[Deed]) {
+        let of_service = by_service(deeds);
+        for (deed, own) in deeds.iter().zip(self.of_deed.clone()) {
+            let service = desired.services.get(&deed.change.instance.service);
+            for dependency in service.iter().flat_map(|service| &service.depends_on) {
+                for &other in of_service.get(&dependency.value).into_iter().flatten() {
+                    let theirs = self.of_deed[other];
+                    let destroyed = deeds[other].change.action == Action::Delete;
+                    if let (Some(healthy), Some(start)) = (theirs.healthy, own.start) {
+                        self.graph.add(healthy, start);
+                    }
+                    let own_end = deed.change.action == Action::Delete;
+                    if let (Some(theirs), Some(mine)) = (theirs.remove, own.remove)
+                        && destroyed
+                        && own_end
+                    {
+                        self.graph.add(mine, theirs);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Who takes a port or device of a node starts after whoever had it let go.
+    fn order_by_claim(&mut self, deeds: &[Deed]) {
+        let mut released: BTreeMap<Claim<'_>, Vec<(usize, usize)>> = BTreeMap::new();
+        for (at, (deed, own)) in deeds.iter().zip(&self.of_deed).enumerate() {
+            let Some(before) = deed.change.before.as_deref() else { continue };
+            let Some(step) = own.remove.or(own.start) else { continue };
+            let node = deed.change.from.as_ref().unwrap_or(&deed.change.node);
+            for claim in claims(node, before) {
+                released.entry(claim).or_default().push((at, step));
+            }
+        }
+        for (at, deed) in deeds.iter().enumerate() {
+            let (Some(after), Some(start)) = (deed.change.after.as_deref(), self.of_deed[at].start)
+            else {
+                continue;
+            };
+            for claim in claims(&after.node, after) {
+                let before = released.get(&claim).into_iter().flatten();
+                for &(_, step) in before.filter(|(other, _)| *other != at) {
+                    self.graph.add(step, start);
+                }
+            }
+        }
+    }
+
+    /// Where two units swap ports or devices, neither can wait until the other has left and serve
+    /// meanwhile: those on the circle leave first. False when there is nobody left to ask.
+    fn yield_claims(&self, deeds: &mut [Deed]) -> bool {
+        let done: BTreeSet<usize> = self.graph.order().into_iter().collect();
+        let mut asked = false;
+        for (deed, own) in deeds.iter_mut().zip(&self.of_deed) {
+            let stuck = own.start.is_some_and(|start| !done.contains(&start));
+            let here = deed.change.action == Action::Update;
+            if !stuck || deed.stop_first || (deed.leaves.is_none() && !here) {
+                continue;
+            }
+            if deed.leaves.is_none() {
+                deed.leaves = Some(Leaving {
+                    id: deed.change.instance.clone(),
+                    node: deed.change.node.clone(),
+                    generation: deed.generation,
+                });
+                deed.generation += 1;
+            }
+            deed.stop_first = true;
+            asked = true;
+        }
+        asked
+    }
+
+    /// At most `max-unavailable` instances of a service are changed at once; those that are broken
+    /// go first, since they are down already.
+    fn wish_for_gradual_change(&mut self, desired: &DesiredState, deeds: &[Deed]) {
+        for (service, list) in by_service(deeds) {
+            let Some(service) = desired.services.get(service) else { continue };
+            let gap = service.update.max_unavailable.max(1) as usize;
+            let changes = |at: &usize| {
+                matches!(
+                    deeds[*at].change.action,
+                    Action::Update | Action::Replace | Action::Move
+                )
+            };
+            let changing: Vec<usize> = list.into_iter().filter(changes).collect();
+            for pair in changing.windows(gap + 1) {
+                let (first, last) = (pair[0], pair[gap]);
+                let healthy = self.of_deed[first].healthy;
+                if let (Some(healthy), Some(step)) =
+                    (healthy, self.of_deed[last].disrupts(&deeds[last]))
+                {
+                    self.graph.wish(healthy, step);
+                }
+            }
+        }
+    }
+
+    /// Nothing goes before what takes its place is ready: the old unit of a move waits for those
+    /// that have to learn its new address, and what is destroyed for good waits until everything
+    /// else on its node is prepared.
+    fn wish_for_late_removals(&mut self, desired: &DesiredState, deeds: &[Deed]) {
+        for (at, deed) in deeds.iter().enumerate() {
+            let Some(remove) = self.of_deed[at].remove else { continue };
+            for (other, theirs) in deeds.iter().enumerate().filter(|(other, _)| *other != at) {
+                let steps = self.of_deed[other];
+                let id = &theirs.change.instance;
+                let same = *id == deed.change.instance;
+                let depends = desired.services.get(&id.service).is_some_and(|service| {
+                    let own = &deed.change.instance.service;
+                    service.depends_on.iter().any(|it| it.value == *own)
+                });
+                let after = match deed.change.action {
+                    Action::Delete if same => steps.healthy,
+                    Action::Delete if theirs.change.node == deed.change.node => steps.prepare,
+                    Action::Move if depends && !deed.stop_first => steps.healthy,
+                    _ => None,
+                };
+                if let Some(after) = after {
+                    self.graph.wish(after, remove);
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) -> Vec<Step> {
+        let ids: Vec<String> = self.steps.iter().map(|step| step.id.clone()).collect();
+        for (at, step) in self.steps.iter_mut().enumerate() {
+            step.after = self.graph.before(at).map(|before| ids[before].clone()).collect();
+            step.after.sort();
+        }
+        let order = self.graph.order();
+        let mut steps: Vec<Option<Step>> = self.steps.into_iter().map(Some).collect();
+        order.into_iter().filter_map(|at| steps[at].take()).collect()
+    }
+}
+
+/// Adds the steps of one deed to `steps`.
+fn draft(desired: &DesiredState, deed: &Deed, steps: &mut Vec<Step>) -> Steps {
+    let change = &deed.change;
+    let id = &change.instance;
+    let mut own = Steps::default();
+    let add = |steps: &mut Vec<Step>, id: String, (instance, node), generation, act| {
+        let (instance, node): (&InstanceId, &NodeName) = (instance, node);
+        let (instance, node) = (instance.clone(), node.clone());
+        steps.push(Step { id, instance, node, generation, act, after: Vec::new() });
+        Some(steps.len() - 1)
+    };
+    if let Some(spec) = &change.after {
+        let act = Act::Prepare { spec: spec.clone() };
+        own.prepare = add(steps, format!("{id}/prepare"), (id, &spec.node), deed.generation, act);
+    }
+    if let Some(old) = &deed.leaves {
+        let plain = format!("{}/remove", old.id);
+        let taken = steps.iter().any(|step| step.id == plain);
+        let name = if taken { format!("{}@{}/remove", old.id, old.node) } else { plain };
+        own.remove = add(steps, name, (&old.id, &old.node), old.generation, Act::Remove);
+    }
+    if let Some(spec) = &change.after {
+        let service = desired.services.get(&id.service);
+        let timeout = service.map(|service| service.update.timeout).unwrap_or_default();
+        let act = Act::Ensure { spec: spec.clone() };
+        own.start = add(steps, format!("{id}/start"), (id, &spec.node), deed.generation, act);
+        let act = Act::AwaitHealthy { timeout };
+        own.healthy = add(steps, format!("{id}/await-healthy"), (id, &spec.node), deed.generation, act);
+    }
+    own
+}
+
+/// Deeds of each service, the broken instances first.
+fn by_service(deeds: &[Deed]) -> BTreeMap<&ServiceName, Vec<usize>> {
+    let mut map: BTreeMap<&ServiceName, Vec<usize>> = BTreeMap::new();
+    for (at, deed) in deeds.iter().enumerate() {
+        map.entry(&deed.change.instance.service).or_default().push(at);
+    }
+    for list in map.values_mut() {
+        list.sort_by_key(|&at| (!deeds[at].broken, at));
+    }
+    map
+}
+
+/// Something of a node that one unit at a time can have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim<'a> {
+    Port(&'a NodeName, Protocol, u16),
+    Device(&'a NodeName, &'a str),
+}
+
+fn claims<'a>(
+    node: &'a NodeName,
+    spec: &'a devnet_schema::instance::InstanceSpec,
+) -> BTreeSet<Claim<'a>> {
+    let ports = spec.ports.iter().map(|port| Claim::Port(node, port.protocol, port.host));
+    let devices = spec.gpus.iter().map(|gpu| Claim::Device(node, &gpu.id));
+    ports.chain(devices).collect()
+}

@@ -1,0 +1,392 @@
+//! A placement under construction: how many instances of each service each node has.
+//!
+//! Knows exactly, in integers, what still fits. Refuses to know what would be good.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    field::{Amounts, Field, Spread},
+    gpu,
+    problem::Objective,
+    refusal,
+};
+
+/// Instances by service and node, and all that follows from them.
+#[derive(Clone)]
+pub struct Board<'f> {
+    pub field: &'f Field<'f>,
+    /// Per node: service → instances.
+    pub on_node: Vec<BTreeMap<usize, u32>>,
+    /// Per service: node → instances.
+    pub of_service: Vec<BTreeMap<usize, u32>>,
+    pub used: Vec<Amounts>,
+    ports: Vec<BTreeSet<usize>>,
+    /// Instances placed of each service.
+    pub total: Vec<u32>,
+}
+
+/// How good a board is; compare with [`Rank::beats`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rank {
+    /// Placed at each level, highest first.
+    pub placed: Vec<u32>,
+    /// Price of the moves.
+    pub price: u64,
+    /// Score in millionths.
+    pub cost: u64,
+    rebalance: bool,
+}
+
+impl Rank {
+    /// Whether this is better than the other, one level at a time.
+    pub fn beats(&self, other: &Self) -> bool {
+        let rest = |r: &Self| {
+            if r.rebalance {
+                (r.cost, r.price)
+            } else {
+                (r.price, r.cost)
+            }
+        };
+        other
+            .placed
+            .cmp(&self.placed)
+            .then(rest(self).cmp(&rest(other)))
+            .is_lt()
+    }
+}
+
+impl<'f> Board<'f> {
+    pub fn empty(field: &'f Field<'f>) -> Self {
+        let (nodes, services) = (field.nodes.len(), field.services.len());
+        Self {
+            field,
+            on_node: vec![BTreeMap::new(); nodes],
+            of_service: vec![BTreeMap::new(); services],
+            used: vec![[0; 3]; nodes],
+            ports: vec![BTreeSet::new(); nodes],
+            total: vec![0; services],
+        }
+    }
+
+    pub fn count(&self, service: usize, node: usize) -> u32 {
+        self.on_node[node].get(&service).copied().unwrap_or(0)
+    }
+
+    /// Replicas of a service still without a node.
+    pub fn missing(&self, service: usize) -> u32 {
+        self.field.services[service]
+            .input
+            .replicas
+            .saturating_sub(self.total[service])
+    }
+
+    /// Whether everything has a node.
+    pub fn missing_none(&self) -> bool {
+        (0..self.total.len()).all(|service| self.missing(service) == 0)
+    }
+
+    /// Puts one instance there, whether it fits or not.
+    pub fn add(&mut self, service: usize, node: usize) {
+        let it = &self.field.services[service];
+        *self.on_node[node].entry(service).or_insert(0) += 1;
+        *self.of_service[service].entry(node).or_insert(0) += 1;
+        self.total[service] += 1;
+        for (used, need) in self.used[node].iter_mut().zip(it.need) {
+            *used += need;
+        }
+        self.ports[node].extend(it.ports.iter().copied());
+    }
+
+    /// Takes one instance away; there must be one.
+    pub fn remove(&mut self, service: usize, node: usize) {
+        let it = &self.field.services[service];
+        take(&mut self.on_node[node], service);
+        take(&mut self.of_service[service], node);
+        self.total[service] -= 1;
+        for (used, need) in self.used[node].iter_mut().zip(it.need) {
+            *used -= need;
+        }
+        // A service with a port never has two instances on one node.
+        for port in &it.ports {
+            self.ports[node].remove(port);
+        }
+    }
+
+    /// Takes everything off a node.
+    pub fn clear(&mut self, node: usize) {
+        let here: Vec<(usize, u32)> = self.on_node[node].iter().map(|(&s, &c)| (s, c)).collect();
+        for (service, count) in here {
+            for _ in 0..count {
+                self.remove(service, node);
+            }
+        }
+    }
+
+    /// Whether one more instance may go there as things are.
+    pub fn fits(&self, service: usize, node: usize) -> bool {
+        self.fits_alone(service, node)
+            && self.has_company(service, node)
+            && self.spread_admits(service, node)
+    }
+
+    /// The same, spread and `near` left aside.
+    pub fn fits_alone(&self, service: usize, node: usize) -> bool {
+        let it = &self.field.services[service];
+        let Some(cell) = it.cell(node) else {
+            return false;
+        };
+        let capacity = self.field.nodes[node].capacity;
+        let used = self.used[node];
+        self.count(service, node) < cell.most
+            && (0..3).all(|r| used[r].saturating_add(it.need[r]) <= capacity[r])
+            && !it.ports.iter().any(|port| self.ports[node].contains(port))
+            && !it.apart.iter().any(|&other| self.count(other, node) > 0)
+            && (!it.wants_gpu() || self.devices_fit(service, node))
+    }
+
+    /// Whether every service that this one must be near is there.
+    pub fn has_company(&self, service: usize, node: usize) -> bool {
+        self.field.services[service]
+            .near
+            .iter()
+            .all(|&other| self.count(other, node) > 0)
+    }
+
+    /// Whether the GPUs of a node would do for one more.
+    pub fn devices_fit(&self, extra: usize, node: usize) -> bool {
+        let mut items = self.gpu_items(node);
+        items.push(self.gpu_item(extra, node));
+        gpu::pack(&self.field.nodes[node].memories, &items).is_some()
+    }
+
+    /// Whether the GPU instances of a node can all have their devices.
+    pub fn devices_packed(&self, node: usize) -> bool {
+        let items = self.gpu_items(node);
+        items.is_empty() || gpu::pack(&self.field.nodes[node].memories, &items).is_some()
+    }
+
+    /// What the instances on a node ask of its devices, in the order of services.
+    pub fn gpu_items(&self, node: usize) -> Vec<gpu::Item> {
+        let wanting = self.on_node[node].iter();
+        wanting
+            .filter(|(s, _)| self.field.services[**s].wants_gpu())
+            .flat_map(|(&s, &count)| (0..count).map(move |_| self.gpu_item(s, node)))
+            .collect()
+    }
+
+    fn gpu_item(&self, service: usize, node: usize) -> gpu::Item {
+        let it = &self.field.services[service];
+        let allowed = match it.cell(node) {
+            Some(cell) => cell.allowed,
+            None => refusal::allowed_devices(it.input, &self.field.nodes[node]),
+        };
+        gpu::Item {
+            need: it.input.gpu,
+            allowed,
+            wish: Vec::new(),
+        }
+    }
+
+    /// Whether one more there keeps every `spread` line; adding to the emptiest domain always
+    /// does.
+    pub fn spread_admits(&self, service: usize, node: usize) -> bool {
+        let lines = &self.field.services[service].spread;
+        lines.iter().all(|line| {
+            let counts = self.domains(service, line);
+            let mine = counts.get(&line.domain[node]).copied().unwrap_or(0) + 1;
+            // The domain that grows may be the emptiest one itself.
+            let low = line.open.iter().map(|d| {
+                let count = counts.get(d).copied().unwrap_or(0);
+                if *d == line.domain[node] {
+                    count + 1
+                } else {
+                    count
+                }
+            });
+            low.min().is_none_or(|low| mine <= low + line.skew)
+        })
+    }
+
+    /// Instances of a service in each domain that has any.
+    pub fn domains(&self, service: usize, line: &Spread) -> BTreeMap<usize, u32> {
+        let mut counts = BTreeMap::new();
+        for (&node, &count) in &self.of_service[service] {
+            *counts.entry(line.domain[node]).or_insert(0) += count;
+        }
+        counts
+    }
+
+    /// By how much the fullest domain exceeds the emptiest beyond what the line allows.
+    pub fn skew_excess(&self, service: usize, line: &Spread) -> u32 {
+        let counts = self.domains(service, line);
+        let low = line
+            .open
+            .iter()
+            .map(|d| counts.get(d).copied().unwrap_or(0))
+            .min();
+        let high = counts.values().copied().max().unwrap_or(0);
+        low.map_or(0, |low| high.saturating_sub(low + line.skew))
+    }
+
+    /// Whether `spread` and `near` hold of everything this service has placed.
+    pub fn in_order(&self, service: usize) -> bool {
+        let it = &self.field.services[service];
+        it.spread
+            .iter()
+            .all(|line| self.skew_excess(service, line) == 0)
+            && self.of_service[service]
+                .keys()
+                .all(|&node| self.has_company(service, node))
+    }
+
+    /// Whether one instance may leave: nobody there needs its company, and it is not locked.
+    pub fn may_leave(&self, service: usize, node: usize) -> bool {
+        let it = &self.field.services[service];
+        let count = self.count(service, node);
+        let locked = it.cell(node).map_or(0, |cell| cell.locked);
+        count > locked && (count > 1 || !it.supports.iter().any(|&s| self.count(s, node) > 0))
+    }
+
+    /// Instances of a service on a node that were there before.
+    pub fn kept(&self, service: usize, node: usize) -> u32 {
+        let current = self.field.services[service]
+            .cell(node)
+            .map_or(0, |cell| cell.current);
+        current.min(self.count(service, node))
+    }
+
+    /// Whether every constraint holds and everything that must stay is there. Looks at the whole
+    /// board; what a solver found is believed only after this.
+    pub fn sound(&self) -> bool {
+        (0..self.on_node.len()).all(|node| self.node_sound(node))
+            && self.field.services.iter().enumerate().all(|(s, service)| {
+                self.total[s] <= service.input.replicas
+                    && self.in_order(s)
+                    && service
+                        .cells
+                        .iter()
+                        .all(|c| self.count(s, c.node) >= c.locked)
+            })
+    }
+
+    fn node_sound(&self, node: usize) -> bool {
+        let capacity = self.field.nodes[node].capacity;
+        let mut ports = BTreeSet::new();
+        (0..3).all(|r| self.used[node][r] <= capacity[r])
+            && self.on_node[node].iter().all(|(&s, &count)| {
+                let it = &self.field.services[s];
+                it.cell(node).is_some_and(|cell| count <= cell.most)
+                    && it.ports.iter().all(|port| ports.insert(*port))
+                    && !it.apart.iter().any(|&other| self.count(other, node) > 0)
+            })
+            && self.devices_packed(node)
+    }
+
+    /// Placed at each level, highest first.
+    pub fn placed(&self) -> Vec<u32> {
+        let mut placed = vec![0; self.field.levels.len()];
+        for (service, &total) in self.field.services.iter().zip(&self.total) {
+            placed[service.level] += total;
+        }
+        placed
+    }
+
+    /// Instances that do not stay, and their price.
+    pub fn moves(&self) -> (u32, u64) {
+        let mut sum = (0, 0);
+        for (s, service) in self.field.services.iter().enumerate() {
+            let kept: u32 = self.of_service[s]
+                .keys()
+                .map(|&node| self.kept(s, node))
+                .sum();
+            let moved = service.running() - kept;
+            sum = (sum.0 + moved, sum.1 + u64::from(moved) * service.price);
+        }
+        sum
+    }
+
+    /// The whole score in millionths.
+    pub fn cost(&self) -> u64 {
+        let nodes: u64 = (0..self.on_node.len())
+            .map(|node| self.node_cost(node))
+            .sum();
+        let wishes: u64 = self
+            .of_service
+            .iter()
+            .enumerate()
+            .map(|(s, nodes)| {
+                let price = |(&node, &count): (&usize, &u32)| {
+                    let cell = self.field.services[s].cell(node);
+                    u64::from(count) * cell.map_or(0, |cell| cell.penalty)
+                };
+                nodes.iter().map(price).sum::<u64>()
+            })
+            .sum();
+        nodes + wishes
+    }
+
+    /// What one node adds to the score.
+    pub fn node_cost(&self, node: usize) -> u64 {
+        match self.field.problem.objective {
+            Objective::Pack => u64::from(!self.on_node[node].is_empty()) * FULL,
+            Objective::Balance => self.crowded([0; 2], node),
+        }
+    }
+
+    /// What one more instance of a service on a node would add to the score.
+    pub fn growth(&self, service: usize, node: usize) -> u64 {
+        let it = &self.field.services[service];
+        let more = match self.field.problem.objective {
+            Objective::Pack => u64::from(self.on_node[node].is_empty()) * FULL,
+            Objective::Balance => {
+                let after = self.crowded([it.need[0], it.need[1]], node);
+                after.saturating_sub(self.crowded([0; 2], node))
+            }
+        };
+        more + it.cell(node).map_or(0, |cell| cell.penalty)
+    }
+
+    fn crowded(&self, more: [u64; 2], node: usize) -> u64 {
+        let capacity = self.field.nodes[node].capacity;
+        (0..2)
+            .map(|r| crowding(self.used[node][r].saturating_add(more[r]), capacity[r]))
+            .sum()
+    }
+
+    pub fn rank(&self) -> Rank {
+        Rank {
+            placed: self.placed(),
+            price: self.moves().1,
+            cost: self.cost(),
+            rebalance: self.field.problem.limits.rebalance,
+        }
+    }
+}
+
+/// The score of one resource in full use, and of one node in use under `pack`.
+pub const FULL: u64 = 1_000_000;
+
+/// Where the tangents of the square touch, in tenths of use.
+pub const TANGENTS: [u64; 5] = [2, 4, 6, 8, 10];
+
+/// The square of the use of one resource, as the highest of five tangents, in millionths: convex,
+/// so that even use is cheapest, and piecewise linear, so that integer programs can hold it.
+pub fn crowding(used: u64, capacity: u64) -> u64 {
+    if capacity == 0 {
+        return 0;
+    }
+    let used = u128::from(used) * u128::from(FULL) / u128::from(capacity);
+    let tangent = |t: &u64| {
+        (2 * u128::from(*t) * used / 10).saturating_sub(u128::from(t * t) * u128::from(FULL) / 100)
+    };
+    TANGENTS.iter().map(tangent).max().unwrap_or(0) as u64
+}
+
+fn take(map: &mut BTreeMap<usize, u32>, key: usize) {
+    if let Some(count) = map.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            map.remove(&key);
+        }
+    }
+}

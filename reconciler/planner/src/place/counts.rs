@@ -1,0 +1,545 @@
+//! The integer program over some nodes: how many instances of each service go on each of them.
+//!
+//! Knows how each constraint becomes rows. Replicas are never told apart, which halves the columns
+//! and removes their symmetry; nodes outside the program stay as they are on the board given.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    board::{Board, FULL, TANGENTS},
+    field::{Cell, Field},
+    problem::Objective,
+    rows::{self, Row},
+    solve::Model,
+};
+
+/// What one program decides and must keep.
+pub struct Scope<'b, 'f> {
+    /// What stays outside `nodes`; on `nodes` it is also the starting point.
+    pub board: &'b Board<'f>,
+    /// The nodes to decide about, ascending.
+    pub nodes: Vec<usize>,
+    /// At least so many placed at a level, over all nodes.
+    pub floors: Vec<(usize, u32)>,
+    /// Moves on these nodes cost at most this.
+    pub price_cap: Option<u64>,
+    /// The score of these nodes is at most this, in millionths.
+    pub cost_cap: Option<u64>,
+    /// Nodes whose devices are told apart one by one.
+    pub detailed: BTreeSet<usize>,
+    pub aim: Aim,
+}
+
+/// What is minimised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Aim {
+    /// Most placed, each level times its weight; and among those, most kept.
+    Place { weights: Vec<u32>, keep: bool },
+    /// The price of moves.
+    Moves,
+    /// The score.
+    Score,
+}
+
+/// What a column means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Meaning {
+    /// Instances of a service on a node.
+    Count { s: usize, n: usize },
+    /// Of those, the ones that were there before.
+    Kept { s: usize, n: usize },
+    /// 1 where there is any.
+    Present { s: usize, n: usize },
+    /// Instances (or whole devices) on one kind of device.
+    OnKind { s: usize, n: usize, kind: usize },
+    /// Devices of one kind that are shared.
+    Shared { n: usize, kind: usize },
+    /// The score of a resource of a node, 1 at full use.
+    Crowding { n: usize, resource: usize },
+    /// 1 where a node is in use.
+    InUse { n: usize },
+    /// The emptiest domain of a spread line.
+    Emptiest { s: usize, line: usize },
+}
+
+/// A program and what its columns mean.
+pub struct Program {
+    pub model: Model,
+    pub(super) meaning: Vec<Meaning>,
+    pub(super) column: BTreeMap<Meaning, usize>,
+    /// The objective takes whole numbers only.
+    pub whole: bool,
+    /// Every size fits the solver's number range exactly, so that its proofs are proofs.
+    pub exact: bool,
+}
+
+/// A kind of device on a node: those that every service treats alike.
+pub(super) struct Kind {
+    memory: u64,
+    pub(super) mask: u128,
+}
+
+impl Program {
+    pub fn new(scope: &Scope<'_, '_>) -> Self {
+        let mut program = Self {
+            model: Model::default(),
+            meaning: Vec::new(),
+            column: BTreeMap::new(),
+            whole: true,
+            exact: true,
+        };
+        program.counts(scope);
+        for &n in &scope.nodes {
+            program.capacity(scope, n);
+            program.exclusions(scope, n);
+            program.devices(scope, n);
+        }
+        program.services(scope);
+        if scope.aim == Aim::Score || scope.cost_cap.is_some() {
+            program.score(scope);
+        }
+        program.objective(scope);
+        program.floors(scope);
+        program
+    }
+
+    fn add(&mut self, meaning: Meaning, lower: f64, upper: f64, integer: bool) -> usize {
+        let column = self.model.column(lower, upper, integer);
+        self.meaning.push(meaning);
+        self.column.insert(meaning, column);
+        column
+    }
+
+    fn count(&self, s: usize, n: usize) -> Option<usize> {
+        self.column.get(&Meaning::Count { s, n }).copied()
+    }
+
+    fn counts(&mut self, scope: &Scope<'_, '_>) {
+        let field = scope.board.field;
+        let inside: BTreeSet<usize> = scope.nodes.iter().copied().collect();
+        for (s, service) in field.services.iter().enumerate() {
+            let left = service.input.replicas - outside(scope.board, s, &inside);
+            for cell in service
+                .cells
+                .iter()
+                .filter(|cell| inside.contains(&cell.node))
+            {
+                let most = cell.most.min(left);
+                if most == 0 {
+                    continue;
+                }
+                let n = cell.node;
+                let lower = f64::from(cell.locked.min(most));
+                let count = self.add(Meaning::Count { s, n }, lower, f64::from(most), true);
+                if cell.current > 0 && wants_keep(scope) {
+                    let upper = f64::from(cell.current.min(most));
+                    let kept = self.add(Meaning::Kept { s, n }, 0.0, upper, false);
+                    self.model.at_most(vec![(kept, 1.0), (count, -1.0)], 0.0);
+                }
+            }
+        }
+    }
+
+    /// The services with a column on a node, with their cells.
+    pub(super) fn here<'f>(&self, field: &'f Field<'_>, n: usize) -> Vec<(usize, usize, &'f Cell)> {
+        let services = field.services.iter().enumerate();
+        services
+            .filter_map(|(s, v)| Some((s, self.count(s, n)?, v.cell(n)?)))
+            .collect()
+    }
+
+    fn capacity(&mut self, scope: &Scope<'_, '_>, n: usize) {
+        let field = scope.board.field;
+        let here = self.here(field, n);
+        for r in 0..3 {
+            let sizes: Vec<(usize, u64)> = here
+                .iter()
+                .map(|&(s, column, _)| (column, field.services[s].need[r]))
+                .filter(|&(_, need)| need > 0)
+                .collect();
+            let most = |&(column, need): &(usize, u64)| {
+                need.saturating_mul(self.model.columns[column].upper as u64)
+            };
+            let all = sizes.iter().map(most).fold(0, u64::saturating_add);
+            if all > field.nodes[n].capacity[r] {
+                let row = rows::knapsack(&sizes, field.nodes[n].capacity[r]);
+                self.push(row);
+            }
+        }
+    }
+
+    fn push(&mut self, row: Row) {
+        self.exact &= row.exact;
+        self.model.at_most(row.terms, row.upper);
+    }
+
+    /// Ports, `apart-from`, `near`.
+    fn exclusions(&mut self, scope: &Scope<'_, '_>, n: usize) {
+        let field = scope.board.field;
+        let here = self.here(field, n);
+        let mut ports: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
+        for &(s, column, _) in &here {
+            for &port in &field.services[s].ports {
+                ports.entry(port).or_default().push((column, 1.0));
+            }
+        }
+        for terms in ports.into_values().filter(|terms| terms.len() > 1) {
+            self.model.at_most(terms, 1.0);
+        }
+        for &(s, column, _) in &here {
+            for &other in field.services[s].apart.iter().filter(|&&other| other > s) {
+                if self.count(other, n).is_some() {
+                    let pair = [self.present(s, n), self.present(other, n)];
+                    self.model
+                        .at_most(pair.map(|column| (column, 1.0)).to_vec(), 1.0);
+                }
+            }
+            let most = self.model.columns[column].upper;
+            for &other in &field.services[s].near {
+                let mut terms = vec![(column, 1.0)];
+                terms.extend(self.count(other, n).map(|other| (other, -most)));
+                self.model.at_most(terms, 0.0);
+            }
+        }
+    }
+
+    /// A column that is 1 where the service is on the node.
+    fn present(&mut self, s: usize, n: usize) -> usize {
+        let count = self.column[&Meaning::Count { s, n }];
+        let most = self.model.columns[count].upper;
+        if most <= 1.0 {
+            return count;
+        }
+        if let Some(&present) = self.column.get(&Meaning::Present { s, n }) {
+            return present;
+        }
+        let present = self.add(Meaning::Present { s, n }, 0.0, 1.0, true);
+        self.model
+            .at_most(vec![(count, 1.0), (present, -most)], 0.0);
+        present
+    }
+
+    /// GPUs: whole ones and shared ones of each kind, shares within the shared ones.
+    fn devices(&mut self, scope: &Scope<'_, '_>, n: usize) {
+        let field = scope.board.field;
+        let mut here = self.here(field, n);
+        here.retain(|&(s, ..)| field.services[s].wants_gpu());
+        if here.is_empty() {
+            return;
+        }
+        let kinds = kinds(scope, n, here.iter().map(|(_, _, cell)| cell.allowed));
+        let mut load: Vec<Vec<(usize, usize)>> = vec![Vec::new(); kinds.len()];
+        for &(s, count, cell) in &here {
+            let of = self.on_kinds(field, (s, n), count, cell, &kinds);
+            for (kind, column) in of {
+                load[kind].push((s, column));
+            }
+        }
+        let alike = kinds.len() == 1;
+        for (at, kind) in kinds.iter().enumerate() {
+            let devices = f64::from(kind.mask.count_ones());
+            let shared = self.add(Meaning::Shared { n, kind: at }, 0.0, devices, true);
+            for row in rows::devices(field, kind.memory, devices, shared, &load[at], alike) {
+                self.push(row);
+            }
+        }
+    }
+
+    /// The columns of a service on each kind of device. Where all devices are alike the count
+    /// itself serves; whole devices are then counted by its coefficient.
+    fn on_kinds(
+        &mut self,
+        field: &Field<'_>,
+        (s, n): (usize, usize),
+        count: usize,
+        cell: &Cell,
+        kinds: &[Kind],
+    ) -> Vec<(usize, usize)> {
+        if let [_] = kinds {
+            return vec![(0, count)];
+        }
+        let each = rows::devices_each(field.services[s].input.gpu);
+        let most = self.model.columns[count].upper;
+        let mut columns = Vec::new();
+        for (at, kind) in kinds
+            .iter()
+            .enumerate()
+            .filter(|(_, k)| k.mask & cell.allowed != 0)
+        {
+            let upper = match each {
+                Some(_) => f64::from(kind.mask.count_ones()),
+                None => most,
+            };
+            let meaning = Meaning::OnKind { s, n, kind: at };
+            columns.push((at, self.add(meaning, 0.0, upper, true)));
+        }
+        let mut terms: Vec<(usize, f64)> = columns.iter().map(|&(_, c)| (c, 1.0)).collect();
+        terms.push((count, -f64::from(each.unwrap_or(1))));
+        self.model.row(terms, 0.0, 0.0);
+        columns
+    }
+
+    /// Replicas and spread.
+    fn services(&mut self, scope: &Scope<'_, '_>) {
+        let field = scope.board.field;
+        let inside: BTreeSet<usize> = scope.nodes.iter().copied().collect();
+        for (s, service) in field.services.iter().enumerate() {
+            let columns: Vec<(usize, usize)> = scope
+                .nodes
+                .iter()
+                .filter_map(|&n| Some((n, self.count(s, n)?)))
+                .collect();
+            if columns.is_empty() {
+                continue;
+            }
+            let left = f64::from(service.input.replicas - outside(scope.board, s, &inside));
+            let most: f64 = columns
+                .iter()
+                .map(|&(_, c)| self.model.columns[c].upper)
+                .sum();
+            if most > left {
+                self.model
+                    .at_most(columns.iter().map(|&(_, c)| (c, 1.0)).collect(), left);
+            }
+            for line in 0..service.spread.len() {
+                self.spread(scope, (s, line), &columns, &inside);
+            }
+        }
+    }
+
+    fn spread(
+        &mut self,
+        scope: &Scope<'_, '_>,
+        (s, line): (usize, usize),
+        columns: &[(usize, usize)],
+        inside: &BTreeSet<usize>,
+    ) {
+        let service = &scope.board.field.services[s];
+        let spread = &service.spread[line];
+        if spread.open.is_empty() {
+            return;
+        }
+        let mut terms: BTreeMap<usize, (Vec<(usize, f64)>, u32)> = BTreeMap::new();
+        for &domain in &spread.open {
+            terms.insert(domain, (Vec::new(), 0));
+        }
+        for &(n, column) in columns {
+            terms
+                .entry(spread.domain[n])
+                .or_default()
+                .0
+                .push((column, 1.0));
+        }
+        for (&n, &count) in &scope.board.of_service[s] {
+            if !inside.contains(&n) {
+                terms.entry(spread.domain[n]).or_default().1 += count;
+            }
+        }
+        let top = f64::from(service.input.replicas);
+        let low = self.add(Meaning::Emptiest { s, line }, 0.0, top, false);
+        for (domain, (mut terms, fixed)) in terms {
+            let fixed = f64::from(fixed);
+            terms.push((low, -1.0));
+            let open = spread.open.contains(&domain);
+            let lower = if open { -fixed } else { f64::NEG_INFINITY };
+            self.model.row(terms, lower, f64::from(spread.skew) - fixed);
+        }
+    }
+
+    /// The score of each node, from below by tangents.
+    fn score(&mut self, scope: &Scope<'_, '_>) {
+        let field = scope.board.field;
+        for &n in &scope.nodes {
+            let here = self.here(field, n);
+            if field.problem.objective == Objective::Pack {
+                let in_use = self.add(Meaning::InUse { n }, 0.0, 1.0, true);
+                for (_, count, _) in here {
+                    let most = self.model.columns[count].upper;
+                    self.model.at_most(vec![(count, 1.0), (in_use, -most)], 0.0);
+                }
+                continue;
+            }
+            for resource in 0..2 {
+                let capacity = field.nodes[n].capacity[resource] as f64;
+                if capacity == 0.0 {
+                    continue;
+                }
+                let crowding = self.add(Meaning::Crowding { n, resource }, 0.0, 1.0, false);
+                for t in TANGENTS.map(|tenths| tenths as f64 / 10.0) {
+                    let share = |&(s, c, _): &(usize, usize, &Cell)| {
+                        (
+                            c,
+                            2.0 * t * field.services[s].need[resource] as f64 / capacity,
+                        )
+                    };
+                    let mut terms: Vec<_> = here.iter().map(share).filter(|x| x.1 > 0.0).collect();
+                    terms.push((crowding, -1.0));
+                    self.model.at_most(terms, t * t);
+                }
+            }
+        }
+    }
+
+    /// The score as terms: 1 is a full resource or a node in use.
+    fn score_terms(&self, field: &Field<'_>) -> Vec<(usize, f64)> {
+        let meaning = self.meaning.iter().enumerate();
+        meaning
+            .filter_map(|(column, meaning)| match *meaning {
+                Meaning::Crowding { .. } | Meaning::InUse { .. } => Some((column, 1.0)),
+                Meaning::Count { s, n } => {
+                    let penalty = field.services[s].cell(n)?.penalty;
+                    (penalty > 0).then_some((column, penalty as f64 / FULL as f64))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Kept instances and their prices, in a unit that makes them small whole numbers if possible.
+    fn price_terms(&self, field: &Field<'_>) -> (Vec<(usize, f64)>, f64) {
+        let kept = self
+            .meaning
+            .iter()
+            .enumerate()
+            .filter_map(|(column, meaning)| match *meaning {
+                Meaning::Kept { s, .. } => Some((column, field.services[s].price)),
+                _ => None,
+            });
+        let kept: Vec<(usize, u64)> = kept.collect();
+        let unit = rows::unit(kept.iter().map(|&(_, price)| price));
+        (
+            kept.iter()
+                .map(|&(c, price)| (c, price as f64 / unit))
+                .collect(),
+            unit,
+        )
+    }
+
+    fn objective(&mut self, scope: &Scope<'_, '_>) {
+        let field = scope.board.field;
+        match &scope.aim {
+            Aim::Place { weights, keep } => {
+                let all: f64 = self.kept_at_most();
+                for (column, meaning) in self.meaning.iter().enumerate() {
+                    match *meaning {
+                        Meaning::Count { s, .. } => {
+                            let weight = weights[field.services[s].level];
+                            self.model.columns[column].cost = -f64::from(weight);
+                        }
+                        // Worth less than any placement even when all are summed.
+                        Meaning::Kept { .. } if *keep => {
+                            self.model.columns[column].cost = -0.5 / all.max(1.0);
+                            self.whole = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Aim::Moves => {
+                let (terms, unit) = self.price_terms(field);
+                self.whole = terms.iter().all(|(_, price)| price.fract() == 0.0) && unit >= 1.0;
+                for (column, price) in terms {
+                    self.model.columns[column].cost = -price;
+                }
+            }
+            Aim::Score => {
+                self.whole = false;
+                for (column, value) in self.score_terms(field) {
+                    self.model.columns[column].cost = value;
+                }
+            }
+        }
+    }
+
+    fn kept_at_most(&self) -> f64 {
+        let kept = self.meaning.iter().zip(&self.model.columns);
+        kept.filter(|(m, _)| matches!(m, Meaning::Kept { .. }))
+            .map(|(_, c)| c.upper)
+            .sum()
+    }
+
+    fn floors(&mut self, scope: &Scope<'_, '_>) {
+        let field = scope.board.field;
+        let inside: BTreeSet<usize> = scope.nodes.iter().copied().collect();
+        for &(level, floor) in &scope.floors {
+            let of_level = |s: usize| field.services[s].level == level;
+            let services = (0..field.services.len()).filter(|&s| of_level(s));
+            let fixed: u32 = services.map(|s| outside(scope.board, s, &inside)).sum();
+            let terms = self
+                .meaning
+                .iter()
+                .enumerate()
+                .filter_map(|(c, meaning)| match *meaning {
+                    Meaning::Count { s, .. } if of_level(s) => Some((c, 1.0)),
+                    _ => None,
+                });
+            let lower = f64::from(floor) - f64::from(fixed);
+            self.model.row(terms.collect(), lower, f64::INFINITY);
+        }
+        if let Some(cap) = scope.price_cap {
+            let (terms, unit) = self.price_terms(field);
+            let all = Self::current_price(scope);
+            self.model
+                .row(terms, (all - cap as f64) / unit - 1e-6, f64::INFINITY);
+        }
+        if let Some(cap) = scope.cost_cap {
+            let slack = 4e-6 * scope.nodes.len() as f64;
+            self.model
+                .at_most(self.score_terms(field), cap as f64 / FULL as f64 + slack);
+        }
+    }
+
+    /// The price if nothing on these nodes were kept.
+    fn current_price(scope: &Scope<'_, '_>) -> f64 {
+        let inside: BTreeSet<usize> = scope.nodes.iter().copied().collect();
+        let services = scope.board.field.services.iter().enumerate();
+        let price = services.map(|(s, service)| {
+            let outside = scope.board.of_service[s]
+                .keys()
+                .filter(|&n| !inside.contains(n));
+            let kept: u32 = outside.map(|&n| scope.board.kept(s, n)).sum();
+            f64::from(service.running() - kept) * service.price as f64
+        });
+        price.sum()
+    }
+
+    /// The price in the problem's unit of an objective value of [`Aim::Moves`].
+    pub fn price_of(&self, scope: &Scope<'_, '_>, objective: f64) -> f64 {
+        let (_, unit) = self.price_terms(scope.board.field);
+        Self::current_price(scope) + objective * unit
+    }
+}
+
+/// The kinds of devices of a node, told apart by memory and by which services may use them.
+pub(super) fn kinds(
+    scope: &Scope<'_, '_>,
+    n: usize,
+    allowed: impl Iterator<Item = u128>,
+) -> Vec<Kind> {
+    let masks: BTreeSet<u128> = allowed.collect();
+    let memories = &scope.board.field.nodes[n].memories;
+    let mut kinds: BTreeMap<(u64, Vec<bool>, usize), u128> = BTreeMap::new();
+    for (d, &memory) in memories.iter().enumerate() {
+        let users: Vec<bool> = masks.iter().map(|mask| mask >> d & 1 == 1).collect();
+        if users.iter().any(|&user| user) {
+            let own = if scope.detailed.contains(&n) { d } else { 0 };
+            *kinds.entry((memory, users, own)).or_insert(0) |= 1 << d;
+        }
+    }
+    kinds
+        .into_iter()
+        .map(|((memory, ..), mask)| Kind { memory, mask })
+        .collect()
+}
+
+fn wants_keep(scope: &Scope<'_, '_>) -> bool {
+    scope.price_cap.is_some() || matches!(scope.aim, Aim::Moves | Aim::Place { keep: true, .. })
+}
+
+/// Instances of a service on nodes that the program does not decide about.
+fn outside(board: &Board<'_>, s: usize, inside: &BTreeSet<usize>) -> u32 {
+    let nodes = board.of_service[s]
+        .iter()
+        .filter(|(n, _)| !inside.contains(n));
+    nodes.map(|(_, count)| count).sum()
+}

@@ -1,0 +1,383 @@
+//! The problem with its names turned into numbers, and every pair of a service and a node that
+//! could ever meet.
+//!
+//! Knows eligibility: filters, sizes, node states, what runs where now. Refuses to know what is
+//! placed together with what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    instance::Protocol,
+    name::{NodeName, ServiceName},
+    quantity::GpuRequest,
+};
+
+use super::{
+    gpu,
+    problem::{NodeInput, NodeState, PlacementProblem, ServiceInput, SpreadBy},
+    refusal,
+};
+
+/// cpu in thousandths of a core, memory and disk in bytes.
+pub type Amounts = [u64; 3];
+
+/// The problem, sorted and numbered. Numbers follow the order of names, so that the order of the
+/// input has no effect on anything.
+pub struct Field<'a> {
+    pub problem: &'a PlacementProblem,
+    pub nodes: Vec<Node<'a>>,
+    pub services: Vec<Service<'a>>,
+    /// Distinct priorities, highest first.
+    pub levels: Vec<u8>,
+}
+
+/// A node by number.
+pub struct Node<'a> {
+    pub input: &'a NodeInput,
+    pub capacity: Amounts,
+    /// Memory of each device, in the order of device ids.
+    pub memories: Vec<u64>,
+    /// Positions in `input.gpus`, by device id.
+    pub devices: Vec<usize>,
+    pub zone: usize,
+}
+
+/// A service by number.
+pub struct Service<'a> {
+    pub input: &'a ServiceInput,
+    /// Position in [`Field::levels`].
+    pub level: usize,
+    pub need: Amounts,
+    /// Host ports, by number.
+    pub ports: Vec<usize>,
+    /// Services never on the same node, both ways.
+    pub apart: Vec<usize>,
+    /// Services that must be on the same node.
+    pub near: Vec<usize>,
+    /// Services that must be where this one is.
+    pub supports: Vec<usize>,
+    /// Where it may be, by node.
+    pub cells: Vec<Cell>,
+    /// Position in `cells` of every node.
+    cell_of: Vec<u32>,
+    pub spread: Vec<Spread>,
+    /// Instances whose node is not in the fleet any more.
+    pub gone: u32,
+    /// The price of a move; at least 1.
+    pub price: u64,
+}
+
+/// A node where a service may be.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    pub node: usize,
+    /// Instances that fit when nothing else is there; at least 1.
+    pub most: u32,
+    /// Instances there now that could stay.
+    pub current: u32,
+    /// Of those, the ones that must stay.
+    pub locked: u32,
+    /// Score of one instance here for wishes not met, in millionths.
+    pub penalty: u64,
+    /// Devices it may use.
+    pub allowed: u128,
+}
+
+/// One `spread` line.
+pub struct Spread {
+    pub skew: u32,
+    /// The domain of every node.
+    pub domain: Vec<usize>,
+    /// Domains where the service may run at all: the emptiest of these counts.
+    pub open: BTreeSet<usize>,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// What one point of `prefer` weight is worth, in millionths of score: ten of them equal a node
+/// that goes from idle to full.
+const WISH: u64 = 100_000;
+
+impl Field<'_> {
+    pub fn new(problem: &PlacementProblem) -> Field<'_> {
+        let nodes = number_nodes(problem);
+        let mut inputs: Vec<&ServiceInput> = problem.services.iter().collect();
+        inputs.sort_by(|a, b| a.name.cmp(&b.name));
+        let levels: BTreeSet<u8> = inputs.iter().map(|s| s.priority).collect();
+        let levels: Vec<u8> = levels.into_iter().rev().collect();
+        let names = Names::new(&nodes, &inputs);
+        let mut services: Vec<Service<'_>> = inputs
+            .iter()
+            .map(|&input| number_service(input, &nodes, &levels, &names))
+            .collect();
+        link(&mut services);
+        Field {
+            problem,
+            nodes,
+            services,
+            levels,
+        }
+    }
+
+    /// Replicas wanted at each level.
+    pub fn wanted(&self) -> Vec<u32> {
+        let mut wanted = vec![0; self.levels.len()];
+        for service in &self.services {
+            wanted[service.level] += service.input.replicas;
+        }
+        wanted
+    }
+
+    /// Pairs of a service and a node that could meet.
+    pub fn pairs(&self) -> usize {
+        self.services
+            .iter()
+            .map(|service| service.cells.len())
+            .sum()
+    }
+
+    /// The price of the moves that no placement avoids.
+    pub fn forced(&self) -> (u32, u64) {
+        self.services
+            .iter()
+            .fold((0, 0), |(moves, price), service| {
+                let all = service.running();
+                let stay: u32 = service.cells.iter().map(|c| c.current).sum();
+                let gone = all - stay.min(all);
+                (moves + gone, price + u64::from(gone) * service.price)
+            })
+    }
+}
+
+impl Service<'_> {
+    /// The cell of a node, where the service may be there.
+    pub fn cell(&self, node: usize) -> Option<&Cell> {
+        match self.cell_of[node] {
+            NOWHERE => None,
+            at => self.cells.get(at as usize),
+        }
+    }
+
+    /// Instances that run now and are still wanted.
+    pub fn running(&self) -> u32 {
+        self.input.current.range(..self.input.replicas).count() as u32
+    }
+
+    /// Lets every instance go where it likes, those with data too.
+    pub fn unlock(&mut self) {
+        self.cells.iter_mut().for_each(|cell| cell.locked = 0);
+    }
+
+    pub fn wants_gpu(&self) -> bool {
+        !matches!(self.input.gpu, GpuRequest::None | GpuRequest::Whole(0))
+    }
+}
+
+struct Names<'a> {
+    nodes: BTreeMap<&'a NodeName, usize>,
+    services: BTreeMap<&'a ServiceName, usize>,
+    ports: BTreeMap<(Protocol, u16), usize>,
+}
+
+impl<'a> Names<'a> {
+    fn new(nodes: &[Node<'a>], services: &[&'a ServiceInput]) -> Self {
+        let ports: BTreeSet<(Protocol, u16)> = services
+            .iter()
+            .flat_map(|s| s.host_ports.iter().copied())
+            .collect();
+        Self {
+            nodes: nodes
+                .iter()
+                .enumerate()
+                .map(|(i, n)| (&n.input.name, i))
+                .collect(),
+            services: services
+                .iter()
+                .enumerate()
+                .map(|(i, s)| (&s.name, i))
+                .collect(),
+            ports: ports
+                .into_iter()
+                .enumerate()
+                .map(|(i, port)| (port, i))
+                .collect(),
+        }
+    }
+}
+
+fn number_nodes(problem: &PlacementProblem) -> Vec<Node<'_>> {
+    let mut inputs: Vec<&NodeInput> = problem.nodes.iter().collect();
+    inputs.sort_by(|a, b| a.name.cmp(&b.name));
+    let zones: BTreeSet<&Option<String>> = inputs.iter().map(|n| &n.zone).collect();
+    let zones: BTreeMap<_, _> = zones.into_iter().enumerate().map(|(i, z)| (z, i)).collect();
+    inputs
+        .into_iter()
+        .map(|input| number_node(input, zones[&input.zone]))
+        .collect()
+}
+
+fn number_node(input: &NodeInput, zone: usize) -> Node<'_> {
+    let mut devices: Vec<usize> = (0..input.gpus.len()).collect();
+    devices.sort_by(|&a, &b| input.gpus[a].id.cmp(&input.gpus[b].id));
+    devices.truncate(gpu::DEVICES);
+    Node {
+        input,
+        capacity: [input.cpu_milli, input.memory, input.disk],
+        memories: devices.iter().map(|&d| input.gpus[d].memory).collect(),
+        devices,
+        zone,
+    }
+}
+
+fn number_service<'a>(
+    input: &'a ServiceInput,
+    nodes: &[Node<'a>],
+    levels: &[u8],
+    names: &Names<'_>,
+) -> Service<'a> {
+    let number = |list: &[ServiceName]| -> Vec<usize> {
+        let known: BTreeSet<usize> = list
+            .iter()
+            .filter_map(|name| names.services.get(name).copied())
+            .collect();
+        known
+            .into_iter()
+            .filter(|&s| names.services.get(&input.name) != Some(&s))
+            .collect()
+    };
+    let ports: BTreeSet<usize> = input
+        .host_ports
+        .iter()
+        .map(|port| names.ports[port])
+        .collect();
+    let mut service = Service {
+        input,
+        level: levels
+            .iter()
+            .position(|&l| l == input.priority)
+            .unwrap_or(0),
+        need: [input.cpu_milli, input.memory, input.disk],
+        ports: ports.into_iter().collect(),
+        apart: number(&input.apart_from),
+        near: number(&input.near),
+        supports: Vec::new(),
+        cells: Vec::new(),
+        cell_of: vec![NOWHERE; nodes.len()],
+        spread: Vec::new(),
+        gone: 0,
+        price: input.move_cost.max(1),
+    };
+    let stranger = input
+        .near
+        .iter()
+        .any(|name| !names.services.contains_key(name));
+    let mut here = vec![0u32; nodes.len()];
+    for (_, current) in input.current.range(..input.replicas) {
+        match names.nodes.get(&current.node) {
+            Some(&node) => here[node] += 1,
+            None => service.gone += 1,
+        }
+    }
+    for (n, node) in nodes.iter().enumerate() {
+        if stranger || refusal::refused(input, node, here[n]) {
+            continue;
+        }
+        if let Some(cell) = cell(&service, n, node, here[n]) {
+            service.cell_of[n] = service.cells.len() as u32;
+            service.cells.push(cell);
+        }
+    }
+    service.spread = spreads(&service, nodes);
+    service
+}
+
+/// What of a service fits on an otherwise empty node that its filters admit.
+fn cell(service: &Service<'_>, n: usize, node: &Node<'_>, here: u32) -> Option<Cell> {
+    let input = service.input;
+    let allowed = refusal::allowed_devices(input, node);
+    let mut most = u64::from(input.replicas);
+    for (need, capacity) in service.need.iter().zip(node.capacity) {
+        most = most.min(capacity.checked_div(*need).unwrap_or(u64::MAX));
+    }
+    most = most.min(gpu::most(input.gpu, &node.memories, allowed));
+    most = most.min(per_node(input).map_or(u64::MAX, u64::from));
+    if !service.ports.is_empty() {
+        most = most.min(1);
+    }
+    if node.input.state != NodeState::Ready {
+        most = most.min(u64::from(here));
+    }
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    if most == 0 {
+        return None;
+    }
+    let current = here.min(most);
+    let held = !input.movable || node.input.state == NodeState::Away;
+    let missed = input
+        .prefer
+        .iter()
+        .filter(|p| !refusal::holds(&p.condition, node.input));
+    Some(Cell {
+        node: n,
+        most,
+        current,
+        locked: if held { current } else { 0 },
+        penalty: missed.map(|p| u64::from(p.weight) * WISH).sum(),
+        allowed,
+    })
+}
+
+/// `max-per-node`, or 1 for a service that is apart from itself.
+pub fn per_node(input: &ServiceInput) -> Option<u32> {
+    if input.apart_from.contains(&input.name) {
+        Some(1)
+    } else {
+        input.max_per_node
+    }
+}
+
+fn spreads(service: &Service<'_>, nodes: &[Node<'_>]) -> Vec<Spread> {
+    let lines = service.input.spread.iter();
+    lines
+        .map(|line| {
+            let domain: Vec<usize> = match line.by {
+                SpreadBy::Node => (0..nodes.len()).collect(),
+                SpreadBy::Zone => nodes.iter().map(|node| node.zone).collect(),
+            };
+            let ready = |cell: &&Cell| nodes[cell.node].input.state == NodeState::Ready;
+            let open = service
+                .cells
+                .iter()
+                .filter(ready)
+                .map(|cell| domain[cell.node])
+                .collect();
+            Spread {
+                skew: line.max_skew,
+                domain,
+                open,
+            }
+        })
+        .collect()
+}
+
+/// Makes `apart` hold both ways and fills `supports`.
+fn link(services: &mut [Service<'_>]) {
+    let apart: Vec<(usize, usize)> = services
+        .iter()
+        .enumerate()
+        .flat_map(|(s, v)| v.apart.iter().map(move |&t| (t, s)))
+        .collect();
+    for (t, s) in apart {
+        if let Err(at) = services[t].apart.binary_search(&s) {
+            services[t].apart.insert(at, s);
+        }
+    }
+    let near: Vec<(usize, usize)> = services
+        .iter()
+        .enumerate()
+        .flat_map(|(s, v)| v.near.iter().map(move |&t| (t, s)))
+        .collect();
+    for (t, s) in near {
+        services[t].supports.push(s);
+    }
+}

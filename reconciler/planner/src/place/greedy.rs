@@ -1,0 +1,338 @@
+//! First placements, in milliseconds: what runs now, repaired, and some from nothing.
+//!
+//! Knows orders and rules of thumb. Refuses to claim that any of it is good.
+
+use std::collections::BTreeSet;
+
+use super::{
+    board::{Board, FULL},
+    field::Field,
+};
+
+/// How a greedy run chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Start from what runs now.
+    pub repair: bool,
+    pub order: Order,
+    pub choice: Choice,
+}
+
+/// Which service of a level comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The one with the fewest nodes to choose from.
+    Picky,
+    /// The one that takes most of a node.
+    Large,
+}
+
+/// Which of the nodes that fit is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Where the score grows least.
+    Score,
+    /// Where least is left over.
+    Tight,
+}
+
+/// Greedy runs from what runs now, the gentlest first.
+pub const REPAIRS: [Style; 2] = [
+    Style {
+        repair: true,
+        order: Order::Picky,
+        choice: Choice::Score,
+    },
+    Style {
+        repair: true,
+        order: Order::Large,
+        choice: Choice::Tight,
+    },
+];
+
+/// Greedy runs from nothing.
+pub const STYLES: [Style; 3] = [
+    Style {
+        repair: false,
+        order: Order::Picky,
+        choice: Choice::Score,
+    },
+    Style {
+        repair: false,
+        order: Order::Large,
+        choice: Choice::Score,
+    },
+    Style {
+        repair: false,
+        order: Order::Large,
+        choice: Choice::Tight,
+    },
+];
+
+/// One greedy run. Every board it returns keeps every constraint, except that a service with
+/// instances that must stay may be out of order; [`broken_lock`] tells.
+pub fn run<'f>(field: &'f Field<'f>, style: Style) -> Board<'f> {
+    let mut board = locked(field);
+    let order = order(field, style.order);
+    if style.repair {
+        keep(&mut board, &order);
+        tidy(&mut board);
+    }
+    fill(&mut board, &order, style);
+    tidy(&mut board);
+    board
+}
+
+/// Only what must stay.
+fn locked<'f>(field: &'f Field<'f>) -> Board<'f> {
+    let mut board = Board::empty(field);
+    for (s, service) in field.services.iter().enumerate() {
+        for cell in &service.cells {
+            for _ in 0..cell.locked {
+                board.add(s, cell.node);
+            }
+        }
+    }
+    board
+}
+
+/// The first service whose instances that must stay break a rule whatever is placed around them,
+/// if any does.
+pub fn broken_lock(field: &Field<'_>) -> Option<usize> {
+    let locked: Vec<usize> = (0..field.services.len())
+        .filter(|&s| field.services[s].cells.iter().any(|cell| cell.locked > 0))
+        .collect();
+    if locked.is_empty() {
+        return None;
+    }
+    let board = run(field, REPAIRS[0]);
+    locked.into_iter().find(|&s| !board.in_order(s))
+}
+
+/// Lets go of every lock that does not fit beside those of more important services, so that the
+/// others can be relied on.
+pub fn settle_locks(field: &mut Field<'_>) {
+    let mut kept: Vec<(usize, usize, u32)> = Vec::new();
+    {
+        let mut board = Board::empty(field);
+        for s in order(field, Order::Picky) {
+            for cell in &field.services[s].cells {
+                let mut count = 0;
+                while count < cell.locked && board.fits_alone(s, cell.node) {
+                    board.add(s, cell.node);
+                    count += 1;
+                }
+                kept.push((s, cell.node, count));
+            }
+        }
+    }
+    for (s, node, count) in kept {
+        let cells = field.services[s].cells.iter_mut();
+        cells
+            .filter(|cell| cell.node == node)
+            .for_each(|cell| cell.locked = count);
+    }
+}
+
+/// Services by level, then by the given order, then by number.
+pub fn order(field: &Field<'_>, order: Order) -> Vec<usize> {
+    let mut total = [1u128; 3];
+    for node in &field.nodes {
+        for (sum, capacity) in total.iter_mut().zip(node.capacity) {
+            *sum += u128::from(capacity);
+        }
+    }
+    let size = |s: usize| -> u128 {
+        let need = field.services[s].need;
+        (0..3)
+            .map(|r| u128::from(need[r]) * 1_000_000_000 / total[r])
+            .sum()
+    };
+    let mut list: Vec<usize> = (0..field.services.len()).collect();
+    list.sort_by_key(|&s| {
+        let service = &field.services[s];
+        let choices = match order {
+            Order::Picky => service.cells.len(),
+            Order::Large => usize::from(!service.wants_gpu()),
+        };
+        (service.level, choices, std::cmp::Reverse(size(s)), s)
+    });
+    list
+}
+
+/// Leaves what runs where it is, as far as it fits.
+fn keep(board: &mut Board<'_>, order: &[usize]) {
+    for &s in order {
+        for cell in &board.field.services[s].cells {
+            for _ in cell.locked..cell.current {
+                if board.missing(s) > 0 && board.fits_alone(s, cell.node) {
+                    board.add(s, cell.node);
+                }
+            }
+        }
+    }
+}
+
+/// Takes away instances until `near` and `spread` hold everywhere, the less important first.
+pub fn tidy(board: &mut Board<'_>) {
+    let order: Vec<usize> = order(board.field, Order::Picky).into_iter().rev().collect();
+    while let Some((s, node)) = order.iter().find_map(|&s| Some((s, offender(board, s)?))) {
+        board.remove(s, node);
+    }
+}
+
+/// An instance of a service that breaks a rule and may be taken away.
+fn offender(board: &Board<'_>, s: usize) -> Option<usize> {
+    let free = |node: usize| {
+        let cell = board.field.services[s].cell(node);
+        board.count(s, node) > cell.map_or(0, |cell| cell.locked)
+    };
+    let nodes = || {
+        board.of_service[s]
+            .keys()
+            .copied()
+            .filter(|&node| free(node))
+    };
+    if let Some(node) = nodes().find(|&node| !board.has_company(s, node)) {
+        return Some(node);
+    }
+    for line in &board.field.services[s].spread {
+        if board.skew_excess(s, line) == 0 {
+            continue;
+        }
+        let counts = board.domains(s, line);
+        let fullest = counts.values().copied().max()?;
+        let full = |node: &usize| counts.get(&line.domain[*node]) == Some(&fullest);
+        // A newcomer leaves before one that already ran there.
+        let rank = |node: &usize| (board.kept(s, *node) == board.count(s, *node), *node);
+        if let Some(node) = nodes().filter(full).min_by_key(rank) {
+            return Some(node);
+        }
+    }
+    None
+}
+
+/// Places what is missing, as far as it fits, without moving anything.
+pub fn fill(board: &mut Board<'_>, order: &[usize], style: Style) {
+    // A service may wait for another's company: go round until nothing changes.
+    loop {
+        let mut changed = false;
+        for &s in order {
+            changed |= place_all(board, s, style);
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+/// Places what is missing of one service, as far as it fits.
+fn place_all(board: &mut Board<'_>, s: usize, style: Style) -> bool {
+    let before = board.total[s];
+    let even = board.field.services[s].spread.is_empty();
+    let mut candidates = BTreeSet::new();
+    while board.missing(s) > 0 {
+        if candidates.is_empty() || !even {
+            candidates = all_candidates(board, s, style);
+        }
+        let Some((_, node)) = candidates.pop_first() else {
+            if !place_with_company(board, s) {
+                break;
+            }
+            continue;
+        };
+        board.add(s, node);
+        // Without `spread` an instance changes what its own node offers and nothing else.
+        candidates.extend(candidate(board, s, node, style));
+        if candidates.is_empty() && board.field.services[s].near.is_empty() {
+            break;
+        }
+    }
+    board.total[s] > before
+}
+
+type Candidate = ((bool, u64), usize);
+
+fn all_candidates(board: &Board<'_>, s: usize, style: Style) -> BTreeSet<Candidate> {
+    let nodes: Vec<usize> = board.field.services[s]
+        .cells
+        .iter()
+        .map(|cell| cell.node)
+        .collect();
+    nodes
+        .into_iter()
+        .filter_map(|node| candidate(board, s, node, style))
+        .collect()
+}
+
+fn candidate(board: &Board<'_>, s: usize, node: usize, style: Style) -> Option<Candidate> {
+    let current = board.field.services[s].cell(node)?.current;
+    if !board.fits(s, node) {
+        return None;
+    }
+    let home = style.repair && board.count(s, node) < current;
+    Some(((!home, worth(board, s, node, style.choice)), node))
+}
+
+fn place_with_company(board: &mut Board<'_>, s: usize) -> bool {
+    if board.field.services[s].near.is_empty() {
+        return false;
+    }
+    let nodes: Vec<usize> = board.field.services[s]
+        .cells
+        .iter()
+        .map(|cell| cell.node)
+        .collect();
+    nodes.into_iter().any(|node| place_together(board, s, node))
+}
+
+/// Places a service on a node along with everything it must be near, circles included, or leaves
+/// the board as it was.
+fn place_together(board: &mut Board<'_>, s: usize, node: usize) -> bool {
+    let (mut group, mut at) = (vec![s], 0);
+    while at < group.len() {
+        for &other in &board.field.services[group[at]].near {
+            if board.count(other, node) == 0 && !group.contains(&other) {
+                group.push(other);
+            }
+        }
+        at += 1;
+    }
+    let mut added = Vec::new();
+    for &member in group.iter().rev() {
+        let fits = board.missing(member) > 0
+            && board.fits_alone(member, node)
+            && board.spread_admits(member, node);
+        if !fits {
+            break;
+        }
+        board.add(member, node);
+        added.push(member);
+    }
+    let complete = added.len() == group.len();
+    if !complete {
+        added
+            .into_iter()
+            .for_each(|member| board.remove(member, node));
+    }
+    complete
+}
+
+/// Lower is better.
+fn worth(board: &Board<'_>, s: usize, node: usize, choice: Choice) -> u64 {
+    let service = &board.field.services[s];
+    match choice {
+        Choice::Score => board.growth(s, node),
+        Choice::Tight => {
+            let capacity = board.field.nodes[node].capacity;
+            let left = |r: usize| {
+                let left = capacity[r].saturating_sub(board.used[node][r]);
+                let left = left.saturating_sub(service.need[r]);
+                (u128::from(left) * u128::from(FULL) / u128::from(capacity[r].max(1))) as u64
+            };
+            let gpus = board.field.nodes[node].memories.len() as u64;
+            let spared = if service.wants_gpu() { 0 } else { gpus * FULL };
+            left(0) + left(1) + spared
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Placement: where every instance goes, how good that is, and why what does not fit does not.
+//!
+//! Knows the whole way from a problem to its outcome, on this page. Refuses to know time: all
+//! limits count work, so that the same problem has the same answer on every machine.
+//!
+//! The objective is lexicographic and never one weighted sum: place the most instances of the
+//! highest priority, then of the next, …; then move as little as possible; then the best score.
+
+mod assign;
+mod board;
+mod bound;
+mod counts;
+mod explain;
+mod field;
+mod gpu;
+mod greedy;
+mod neighbourhood;
+mod pipeline;
+mod points;
+mod problem;
+mod refusal;
+mod rows;
+mod search;
+mod shortfall;
+mod solve;
+mod suggest;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use explain::{Explanation, Verdict, explain};
+pub use problem::*;
+pub use verify::{Breach, verify};
+
+use board::Board;
+use field::Field;
+use pipeline::Solved;
+
+/// Places every instance, or as many as possible, and says what is known about better answers.
+///
+/// Pure: the order of nodes and services has no effect, and the same problem always has the same
+/// outcome. An unchanged problem keeps an unchanged placement.
+pub fn place(problem: &PlacementProblem) -> Outcome {
+    let field = settled(problem);
+    let solved = pipeline::solve(&field);
+    let mut outcome = outcome(&field, &solved);
+    if outcome.status == PlacementStatus::Infeasible {
+        outcome.unplaced = unplaceable(&field, &solved.board, &outcome);
+    }
+    outcome
+}
+
+/// The field, with locks only on instances that can really stay.
+fn settled(problem: &PlacementProblem) -> Field<'_> {
+    let mut field = Field::new(problem);
+    greedy::settle_locks(&mut field);
+    loop {
+        let broken = greedy::broken_lock(&field);
+        match broken {
+            Some(service) => field.services[service].unlock(),
+            None => return field,
+        }
+    }
+}
+
+/// The outcome without what did not fit.
+fn outcome(field: &Field<'_>, solved: &Solved<'_>) -> Outcome {
+    let board = &solved.board;
+    let placed = board.placed();
+    let levels: Vec<PriorityLevel> = field
+        .levels
+        .iter()
+        .zip(placed.iter().zip(&solved.bounds))
+        .map(|(&priority, (&placed, &bound))| PriorityLevel {
+            priority,
+            placed,
+            bound,
+            proven: placed == bound,
+        })
+        .collect();
+    let (moves, move_cost) = board.moves();
+    let cost = board.cost();
+    let proven = levels.iter().all(|level| level.proven)
+        && move_cost == solved.price_bound
+        && cost == solved.cost_bound;
+    let status = match (board.missing_none(), proven) {
+        (false, _) => PlacementStatus::Infeasible,
+        (true, true) => PlacementStatus::Optimal,
+        (true, false) => PlacementStatus::Feasible,
+    };
+    Outcome {
+        assignments: assign::assign(board),
+        levels,
+        moves,
+        moves_bound: field.forced().0,
+        move_cost,
+        move_cost_bound: solved.price_bound,
+        cost,
+        bound: solved.cost_bound,
+        status,
+        unplaced: Vec::new(),
+        solver: solved.work.solver(),
+        ilps: solved.work.ilps,
+    }
+}
+
+/// What did not fit, with every node's reasons and the ways out.
+fn unplaceable(field: &Field<'_>, board: &Board<'_>, outcome: &Outcome) -> Vec<Unplaceable> {
+    let mut list: Vec<usize> = (0..field.services.len())
+        .filter(|&s| board.missing(s) > 0)
+        .collect();
+    list.sort_by_key(|&s| (field.services[s].level, s));
+    let mut budget = suggest::Budget::of(field);
+    list.into_iter()
+        .map(|s| {
+            let input = field.services[s].input;
+            let nodes = field
+                .nodes
+                .iter()
+                .enumerate()
+                .map(|(n, node)| NodeViolations {
+                    node: node.input.name.clone(),
+                    violations: shortfall::violations(board, s, n),
+                });
+            Unplaceable {
+                service: input.name.clone(),
+                at: input.at.clone(),
+                unplaced: board.missing(s),
+                nodes: nodes.collect(),
+                suggestions: suggest::ways_out(field, board, outcome, s, &mut budget),
+            }
+        })
+        .collect()
+}
+
+/// Places without looking for ways out; what [`suggest`] tries its changes with.
+fn missing_after(problem: &PlacementProblem) -> (Outcome, Vec<(String, u32)>) {
+    let field = settled(problem);
+    let solved = pipeline::solve(&field);
+    let missing = field
+        .services
+        .iter()
+        .enumerate()
+        .map(|(s, service)| (service.input.name.to_string(), solved.board.missing(s)))
+        .collect();
+    (outcome(&field, &solved), missing)
+}

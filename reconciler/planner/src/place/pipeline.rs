@@ -1,0 +1,322 @@
+//! From a field to its best placement, one level of the objective at a time, with a bound beside
+//! each.
+//!
+//! Knows which method is tried when. Refuses to weigh one level against another, and to call
+//! anything proven that a bound does not prove.
+
+use std::collections::BTreeSet;
+
+use super::{
+    board::Board,
+    bound::{self, Relaxation},
+    counts::{Aim, Program, Scope},
+    field::Field,
+    greedy::{self, REPAIRS, STYLES, Style},
+    neighbourhood, search,
+    solve::{self, Answer, Effort, Found},
+};
+
+/// The best board found, and what is known about better ones.
+pub struct Solved<'f> {
+    pub board: Board<'f>,
+    /// Of each level: no placement that places as much above places more here.
+    pub bounds: Vec<u32>,
+    /// No placement that places as much has a lower price of moves.
+    pub price_bound: u64,
+    /// No placement that places as much with as few moves has a lower score.
+    pub cost_bound: u64,
+    pub work: Work,
+}
+
+/// What was spent.
+#[derive(Debug, Clone, Default)]
+pub struct Work {
+    pub ilps: u32,
+    pub solvers: BTreeSet<&'static str>,
+    /// Nodes whose devices had to be told apart.
+    detailed: BTreeSet<usize>,
+}
+
+/// Pairs above which the score is not left to an integer program: its relaxation is weak, and
+/// single shifts come as close.
+const SCORE_PAIRS: usize = 400;
+
+/// The score is last and gets this part of the search: its last per mille costs the most.
+const SCORE_SHARE: u32 = 20;
+
+/// Solves a field whose locks are settled.
+pub fn solve<'f>(field: &'f Field<'f>) -> Solved<'f> {
+    let mut board = first(field);
+    let mut work = Work::default();
+    let bounds = place(&mut board, &mut work);
+    let (mut price_bound, mut cost_bound) = (0, 0);
+    if field.problem.limits.rebalance {
+        score(&mut board, None, &mut cost_bound, &mut work);
+        let cap = board.cost();
+        moves(&mut board, Some(cap), &mut price_bound, &mut work);
+    } else {
+        moves(&mut board, None, &mut price_bound, &mut work);
+        let cap = board.moves().1;
+        score(&mut board, Some(cap), &mut cost_bound, &mut work);
+    }
+    Solved {
+        board,
+        bounds,
+        price_bound,
+        cost_bound,
+        work,
+    }
+}
+
+/// The best of the greedy runs; among equals the one that moves least. While something runs, only
+/// repairs of it, since anything from nothing moves nearly all of it.
+fn first<'f>(field: &'f Field<'f>) -> Board<'f> {
+    let runs = field.services.iter().any(|service| service.running() > 0);
+    let mut best = greedy::run(field, REPAIRS[0]);
+    if field.wanted() == best.placed() && !field.problem.limits.rebalance {
+        return best;
+    }
+    let others: &[Style] = if runs { &REPAIRS[1..] } else { &STYLES };
+    for style in others {
+        try_greedy(&mut best, *style);
+    }
+    best
+}
+
+fn try_greedy(best: &mut Board<'_>, style: Style) {
+    let mut board = greedy::run(best.field, style);
+    search::return_home(&mut board);
+    if board.sound() && board.rank().beats(&best.rank()) {
+        *best = board;
+    }
+}
+
+/// Places as much as possible, level by level. Returns the bound of each.
+fn place(best: &mut Board<'_>, work: &mut Work) -> Vec<u32> {
+    let field = best.field;
+    let mut bounds = bound::alone(field);
+    let mut relaxation = None;
+    for (level, bound) in bounds.iter_mut().enumerate() {
+        if best.placed()[level] < *bound {
+            let relaxed = relaxation.get_or_insert_with(|| Relaxation::new(field, false));
+            for above in 0..level {
+                relaxed.floor(above, best.placed()[above]);
+            }
+            if let Some(most) = relaxed.most_placed(level) {
+                *bound = (*bound).min(most).max(best.placed()[level]);
+            }
+        }
+        if best.placed()[level] == *bound {
+            continue;
+        }
+        if whole(field) {
+            place_whole(best, level, bound, work);
+        } else {
+            neighbourhood::place_more(best, level, *bound, work);
+        }
+    }
+    bounds
+}
+
+/// Whether the whole field goes into one program.
+fn whole(field: &Field<'_>) -> bool {
+    field.pairs() <= field.problem.limits.whole_pairs
+}
+
+fn floors(placed: &[u32], levels: usize) -> Vec<(usize, u32)> {
+    placed.iter().copied().enumerate().take(levels).collect()
+}
+
+fn place_whole(best: &mut Board<'_>, level: usize, bound: &mut u32, work: &mut Work) {
+    let mut weights = vec![0; best.field.levels.len()];
+    weights[level] = 1;
+    let aim = Aim::Place {
+        weights,
+        keep: false,
+    };
+    let placed = best.placed();
+    let Some(step) = run_whole(best, aim, floors(&placed, level), (None, None), work) else {
+        return;
+    };
+    let most = (-step.bound + 1e-5).floor().max(0.0) as u32;
+    let mut board = step.board;
+    let order = greedy::order(board.field, greedy::Order::Picky);
+    greedy::fill(&mut board, &order, REPAIRS[0]);
+    if step.proven {
+        *bound = (*bound)
+            .min(most)
+            .max(board.placed()[level].max(placed[level]));
+    }
+    if board.rank().beats(&best.rank()) {
+        *best = board;
+    }
+}
+
+/// Moves as little as possible, with as much placed.
+fn moves(best: &mut Board<'_>, cost_cap: Option<u64>, bound: &mut u64, work: &mut Work) {
+    *bound = best.field.forced().1;
+    if best.moves().1 == *bound {
+        return;
+    }
+    if cost_cap.is_none() {
+        let mut board = best.clone();
+        search::return_home(&mut board);
+        if board.rank().beats(&best.rank()) {
+            *best = board;
+        }
+    }
+    if best.moves().1 == *bound {
+        return;
+    }
+    if !whole(best.field) {
+        if cost_cap.is_none() {
+            neighbourhood::move_less(best, *bound, work);
+        }
+        return;
+    }
+    let all = floors(&best.placed(), best.field.levels.len());
+    if let Some(step) = run_whole(best, Aim::Moves, all, (None, cost_cap), work) {
+        if step.board.rank().beats(&best.rank()) {
+            *best = step.board;
+        }
+        // A price is a whole number, and the relaxation may be just below one.
+        let least = (step.bound - 1e-4).ceil().max(0.0) as u64;
+        if step.proven {
+            *bound = (*bound).max(least).min(best.moves().1);
+        }
+    }
+}
+
+/// The best score, with as much placed and, given a cap, with moves as cheap.
+fn score(best: &mut Board<'_>, price_cap: Option<u64>, bound: &mut u64, work: &mut Work) {
+    let field = best.field;
+    let hold = price_cap.is_some();
+    let forced_only = best.moves().1 == field.forced().1;
+    let nothing_free = (0..field.services.len()).all(|s| {
+        best.of_service[s]
+            .iter()
+            .all(|(&node, &count)| best.kept(s, node) == count)
+    });
+    if hold && nothing_free && forced_only && best.missing_none() {
+        *bound = best.cost();
+        return;
+    }
+    search::improve(best, hold);
+    if whole(field) && field.pairs() <= SCORE_PAIRS {
+        let all = floors(&best.placed(), field.levels.len());
+        if let Some(step) = run_whole(best, Aim::Score, all, (price_cap, None), work) {
+            if step.board.rank().beats(&best.rank()) {
+                *best = step.board;
+            }
+            if step.proven {
+                *bound = best.cost();
+                return;
+            }
+            // Every node's score is rounded down twice.
+            let rounding = 2 * field.nodes.len() as u64;
+            *bound = ((step.bound * 1e6).max(0.0) as u64).saturating_sub(rounding);
+        }
+    }
+    let mut relaxed = Relaxation::new(field, hold && forced_only);
+    for (level, placed) in best.placed().into_iter().enumerate() {
+        relaxed.floor(level, placed);
+    }
+    *bound = relaxed
+        .least_cost()
+        .unwrap_or(0)
+        .max(*bound)
+        .min(best.cost());
+}
+
+/// What came of one program.
+pub struct Step<'f> {
+    pub board: Board<'f>,
+    /// In the unit of the aim: instances (negative), price, score.
+    pub bound: f64,
+    pub proven: bool,
+}
+
+fn run_whole<'f>(
+    best: &Board<'f>,
+    aim: Aim,
+    floors: Vec<(usize, u32)>,
+    (price_cap, cost_cap): (Option<u64>, Option<u64>),
+    work: &mut Work,
+) -> Option<Step<'f>> {
+    let nodes = (0..best.field.nodes.len()).collect();
+    let detailed = work.detailed.clone();
+    let scope = Scope {
+        board: best,
+        nodes,
+        floors,
+        price_cap,
+        cost_cap,
+        detailed,
+        aim,
+    };
+    let nodes = best.field.problem.limits.search_nodes;
+    let nodes = if scope.aim == Aim::Score {
+        nodes / SCORE_SHARE
+    } else {
+        nodes
+    };
+    run(scope, nodes, work)
+}
+
+/// Solves one program, telling the devices of a node apart where their sum is not enough.
+pub fn run<'f>(mut scope: Scope<'_, 'f>, nodes: u32, work: &mut Work) -> Option<Step<'f>> {
+    let limits = &scope.board.field.problem.limits;
+    loop {
+        if work.ilps >= limits.ilps {
+            return None;
+        }
+        work.ilps += 1;
+        let program = Program::new(&scope);
+        let start = program.write(&scope, scope.board);
+        let effort = Effort {
+            solver: limits.solver,
+            nodes,
+            whole: program.whole,
+        };
+        let found = match solve::solve(&program.model, effort, start.as_deref()) {
+            Answer::Found(found) => found,
+            Answer::Infeasible | Answer::Stopped => return None,
+        };
+        work.solvers.insert(found.by);
+        let board = program.read(&scope, &found.values);
+        let unpacked = |n: &usize| !board.devices_packed(*n) && !scope.detailed.contains(n);
+        let unpacked: Vec<usize> = scope.nodes.iter().copied().filter(unpacked).collect();
+        if unpacked.is_empty() {
+            return board.sound().then(|| step(&program, &scope, board, &found));
+        }
+        work.detailed.extend(unpacked.iter().copied());
+        scope.detailed.extend(unpacked);
+    }
+}
+
+fn step<'f>(program: &Program, scope: &Scope<'_, 'f>, board: Board<'f>, found: &Found) -> Step<'f> {
+    let bound = match scope.aim {
+        Aim::Moves => program.price_of(scope, found.bound),
+        Aim::Place { .. } | Aim::Score => found.bound,
+    };
+    Step {
+        board,
+        bound,
+        proven: found.optimal && program.exact,
+    }
+}
+
+impl Work {
+    /// Who answered.
+    pub fn solver(&self) -> &'static str {
+        match (
+            self.solvers.contains("highs"),
+            self.solvers.contains("microlp"),
+        ) {
+            (true, true) => "highs+microlp",
+            (true, false) => "highs",
+            (false, true) => "microlp",
+            (false, false) => "none",
+        }
+    }
+}

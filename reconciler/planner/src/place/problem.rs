@@ -1,0 +1,390 @@
+//! The placement problem and its answer, as plain data.
+//!
+//! Knows what can be asked and answered: integers in base units, lists in any order. Refuses to
+//! know files, agents, or how an answer is found.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::{
+    instance::Protocol,
+    name::{InstanceId, NodeName, ServiceName},
+    placement::{self as document, PlacementReport},
+    quantity::GpuRequest,
+};
+
+pub use devnet_schema::placement::{
+    Edit, GpuUse, NodeViolations, PlacementStatus, PriorityLevel, Suggestion, Unplaceable,
+    Violation,
+};
+
+/// Everything a placement depends on. The order of nodes and services does not matter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacementProblem {
+    /// The machines; names are unique.
+    pub nodes: Vec<NodeInput>,
+    /// What is to run; names are unique.
+    pub services: Vec<ServiceInput>,
+    /// What makes one complete placement better than another.
+    pub objective: Objective,
+    /// How much work may be spent.
+    pub limits: Limits,
+}
+
+/// What makes one complete placement better than another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Objective {
+    /// Even use of cpu and memory over the nodes.
+    #[default]
+    Balance,
+    /// As few nodes as possible.
+    Pack,
+}
+
+/// How much work may be spent. There is no clock among them, so that the same problem has the
+/// same answer on every machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Put the score before the number of moves.
+    pub rebalance: bool,
+    /// Integer programs solved at most, those for suggestions not counted.
+    pub ilps: u32,
+    /// Branch-and-bound nodes of one integer program.
+    pub search_nodes: u32,
+    /// Problems with at most this many pairs of service and node are solved whole, with a proof.
+    pub whole_pairs: usize,
+    /// How many ways out are tried for each service that does not fit; 0 to look for none.
+    pub suggestions: u32,
+    /// Which solver answers.
+    pub solver: SolverChoice,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rebalance: false,
+            ilps: 60,
+            search_nodes: 5_000,
+            whole_pairs: 600,
+            suggestions: 12,
+            solver: SolverChoice::Auto,
+        }
+    }
+}
+
+/// Which solver answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum SolverChoice {
+    /// microlp for small models, HiGHS for the others where it is built in.
+    #[default]
+    Auto,
+    /// HiGHS; falls back to microlp in a build without it.
+    Highs,
+    /// microlp.
+    Microlp,
+}
+
+/// What may happen on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum NodeState {
+    /// Takes instances.
+    #[default]
+    Ready,
+    /// Keeps what it has, takes none.
+    Cordoned,
+    /// Gives up what can move, takes none. What has data there stays.
+    Draining,
+    /// Not heard of: keeps what it has, since that may still run; takes none.
+    Away,
+    /// Not heard of for so long that what can move is placed elsewhere. What has data there stays.
+    Lost,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeInput {
+    /// Its name.
+    pub name: NodeName,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Where it stands; nodes without a zone together count as one zone.
+    pub zone: Option<String>,
+    /// `linux`, `macos`, …
+    pub os: String,
+    /// `x86_64`, `aarch64`, …
+    pub arch: String,
+    /// What it can run: `docker`, `podman`, `process`, `kubernetes`.
+    pub runtimes: Vec<String>,
+    /// Thousandths of a core it can hold in total, less its reserve.
+    pub cpu_milli: u64,
+    /// Bytes of memory it can hold in total, less its reserve.
+    pub memory: u64,
+    /// Bytes of disk it can hold in total, less its reserve.
+    pub disk: u64,
+    /// Its GPUs.
+    pub gpus: Vec<GpuInput>,
+    /// What may happen on it.
+    pub state: NodeState,
+    /// Ports that something else holds.
+    pub reserved_ports: Vec<(Protocol, u16)>,
+}
+
+/// One GPU.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GpuInput {
+    /// UUID.
+    pub id: String,
+    /// Model, as its driver names it.
+    pub model: String,
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceInput {
+    /// Its name.
+    pub name: ServiceName,
+    /// Where it is declared, `file:line:column`.
+    pub at: Option<String>,
+    /// Instances wanted.
+    pub replicas: u32,
+    /// 0 to 100; the higher is placed first.
+    pub priority: u8,
+    /// Thousandths of a core for each instance.
+    pub cpu_milli: u64,
+    /// Bytes of memory for each instance.
+    pub memory: u64,
+    /// Bytes of disk for each instance.
+    pub disk: u64,
+    /// GPUs for each instance.
+    pub gpu: GpuRequest,
+    /// Ports of the node that each instance takes.
+    pub host_ports: Vec<(Protocol, u16)>,
+    /// All must hold. For a service that asks for a GPU, `gpu-model` speaks of the device it gets.
+    pub require: Vec<Require>,
+    /// None may hold.
+    pub forbid: Vec<Require>,
+    /// Better where these hold.
+    pub prefer: Vec<Prefer>,
+    /// The one node it may run on.
+    pub pin: Option<Pin>,
+    /// How evenly it is spread.
+    pub spread: Vec<Spread>,
+    /// Instances on one node at most.
+    pub max_per_node: Option<u32>,
+    /// Services it never shares a node with; itself means one instance a node.
+    pub apart_from: Vec<ServiceName>,
+    /// Services that must each run on every node where this one runs.
+    pub near: Vec<ServiceName>,
+    /// Whether an instance may go to another node. One with data may not: it stays unless a
+    /// constraint or a node that is gone forbids it.
+    pub movable: bool,
+    /// The price of moving one instance, in any unit that all services share; 0 counts as 1.
+    pub move_cost: u64,
+    /// Where its instances are now, by index.
+    pub current: BTreeMap<u32, Current>,
+}
+
+/// A condition on a node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Require {
+    /// What it looks at.
+    pub key: Key,
+    /// The values that satisfy it.
+    pub any_of: Vec<String>,
+    /// Where it is written, `file:line:column`.
+    pub at: Option<String>,
+}
+
+/// What a condition looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A tag of the node.
+    Tag,
+    /// Its zone.
+    Zone,
+    /// Its operating system.
+    Os,
+    /// Its instruction set.
+    Arch,
+    /// The model of a GPU.
+    GpuModel,
+    /// Its name.
+    Node,
+    /// A runtime it offers.
+    Runtime,
+}
+
+impl Key {
+    /// The word of the cluster file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tag => "tag",
+            Self::Zone => "zone",
+            Self::Os => "os",
+            Self::Arch => "arch",
+            Self::GpuModel => "gpu-model",
+            Self::Node => "node",
+            Self::Runtime => "runtime",
+        }
+    }
+}
+
+/// A wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefer {
+    /// Where the node meets this, it is better.
+    pub condition: Require,
+    /// By so much; 10 outweighs a whole node's worth of balance.
+    pub weight: u32,
+}
+
+/// The one node a service may run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// Which.
+    pub node: NodeName,
+    /// Where it is written, `file:line:column`.
+    pub at: Option<String>,
+}
+
+/// How evenly a service is spread: over the domains where it may run at all, the largest count of
+/// its instances less the smallest is at most `max_skew`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spread {
+    /// What is a domain.
+    pub by: SpreadBy,
+    /// At least 1.
+    pub max_skew: u32,
+    /// Where it is written, `file:line:column`.
+    pub at: Option<String>,
+}
+
+/// What is a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SpreadBy {
+    /// Each node.
+    Node,
+    /// Each zone.
+    Zone,
+}
+
+/// Where an instance is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// The node, known or gone.
+    pub node: NodeName,
+    /// Its devices.
+    pub gpus: Vec<GpuUse>,
+}
+
+/// The answer: always the best placement found, complete or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Every placed instance.
+    pub assignments: BTreeMap<InstanceId, Assignment>,
+    /// Highest priority first.
+    pub levels: Vec<PriorityLevel>,
+    /// Instances that run now and do not stay on their node.
+    pub moves: u32,
+    /// Of those, the ones that no placement can leave where they are.
+    pub moves_bound: u32,
+    /// The price of the moves.
+    pub move_cost: u64,
+    /// No placement that places as much has a lower price.
+    pub move_cost_bound: u64,
+    /// The score reached, in millionths; lower is better.
+    pub cost: u64,
+    /// No placement that places as much with as few moves has a lower score.
+    pub bound: u64,
+    /// How far the answer is known to be right.
+    pub status: PlacementStatus,
+    /// What did not fit, by priority and name.
+    pub unplaced: Vec<Unplaceable>,
+    /// `none` where no integer program was needed, else `microlp`, `highs` or `highs+microlp`.
+    pub solver: &'static str,
+    /// Integer programs solved.
+    pub ilps: u32,
+}
+
+/// Where an instance goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The node.
+    pub node: NodeName,
+    /// Its devices, by id.
+    pub gpus: Vec<GpuUse>,
+    /// Why there.
+    pub reason: Reason,
+}
+
+/// Why an instance is where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It runs there and nothing speaks against it.
+    Stays,
+    /// It runs there on other devices, to make room.
+    ChangesDevices,
+    /// It is new, and this is the best node that fits.
+    New,
+    /// It was on another node.
+    Moves {
+        /// Which.
+        from: NodeName,
+        /// What drove it away.
+        because: String,
+    },
+}
+
+impl Reason {
+    /// In a few words, for people.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Stays => "stays where it runs".to_owned(),
+            Self::ChangesDevices => "stays on its node, on other GPUs, to make room".to_owned(),
+            Self::New => "new; the best node that fits".to_owned(),
+            Self::Moves { from, because } => format!("moves from {from}: {because}"),
+        }
+    }
+}
+
+impl Outcome {
+    /// `(cost - bound) / cost`; 0 when the score is proven.
+    pub fn gap(&self) -> f64 {
+        if self.cost == 0 {
+            return 0.0;
+        }
+        self.cost.saturating_sub(self.bound) as f64 / self.cost as f64
+    }
+
+    /// Instances without a node.
+    pub fn missing(&self) -> u32 {
+        self.unplaced.iter().map(|service| service.unplaced).sum()
+    }
+
+    /// The same as the document that other programs read.
+    pub fn report(&self) -> PlacementReport {
+        PlacementReport {
+            status: self.status,
+            unplaced: self.missing(),
+            moves: self.moves,
+            cost: self.cost as f64 / 1e6,
+            bound: self.bound as f64 / 1e6,
+            gap: self.gap(),
+            seconds: None,
+            solver: self.solver.to_owned(),
+            assignments: self.assignments.iter().map(document_of).collect(),
+            levels: self.levels.clone(),
+            infeasible: self.unplaced.clone(),
+        }
+    }
+}
+
+fn document_of((instance, place): (&InstanceId, &Assignment)) -> document::Assignment {
+    document::Assignment {
+        instance: instance.clone(),
+        node: place.node.clone(),
+        gpus: place.gpus.clone(),
+        reason: place.reason.text(),
+    }
+}

@@ -1,0 +1,274 @@
+//! Everything that speaks against one more instance of a service on a node, with numbers.
+//!
+//! Knows the words for it. Refuses to stop at the first reason.
+
+use devnet_schema::{
+    instance::Protocol,
+    placement::Violation,
+    quantity::{Cpu, GpuRequest},
+};
+
+use super::{
+    board::Board,
+    field::{Service, per_node},
+    gpu,
+    problem::NodeState,
+    refusal::{self, Refusal},
+};
+
+/// All of it, as things are on the board; empty where it would fit.
+pub fn violations(board: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
+    let mut found = Vec::new();
+    refusals(board, s, n, &mut found);
+    resources(board, s, n, &mut found);
+    devices(board, s, n, &mut found);
+    neighbours(board, s, n, &mut found);
+    spread(board, s, n, &mut found);
+    found
+}
+
+fn say(constraint: &str, at: Option<&String>, text: String) -> Violation {
+    Violation {
+        constraint: constraint.to_owned(),
+        need: None,
+        free: None,
+        at: at.cloned(),
+        text,
+    }
+}
+
+fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+    let input = board.field.services[s].input;
+    let node = &board.field.nodes[n];
+    let name = &node.input.name;
+    let here = input
+        .current
+        .range(..input.replicas)
+        .filter(|(_, c)| c.node == *name)
+        .count();
+    // Places of instances that ran here are open to those only.
+    let here = if (board.count(s, n) as usize) < here {
+        here as u32
+    } else {
+        0
+    };
+    refusal::each(input, node, here, &mut |refusal| {
+        found.push(match refusal {
+            Refusal::Required(line) => {
+                let wanted = line.any_of.join("` or `");
+                let text = format!("requires {} `{wanted}`", line.key.word());
+                say(line.key.word(), line.at.as_ref(), text)
+            }
+            Refusal::Forbidden(line) => {
+                let refused = line.any_of.join("` or `");
+                let text = format!("forbids {} `{refused}`", line.key.word());
+                say(line.key.word(), line.at.as_ref(), text)
+            }
+            Refusal::Pinned(pin) => {
+                say("pin", pin.at.as_ref(), format!("is pinned to {}", pin.node))
+            }
+            Refusal::State(state) => {
+                let (word, text) = state_words(state);
+                say(word, None, format!("{name} {text}"))
+            }
+            Refusal::Port(protocol, port) => {
+                let port = port_words(protocol, port);
+                let text = format!("{port} is held by something outside the cluster");
+                say("port", input.at.as_ref(), text)
+            }
+        });
+    });
+}
+
+fn state_words(state: NodeState) -> (&'static str, &'static str) {
+    match state {
+        NodeState::Ready => ("ready", "is ready"),
+        NodeState::Cordoned => ("cordon", "is cordoned: it takes no new instances"),
+        NodeState::Draining => ("drain", "is being drained"),
+        NodeState::Away => ("away", "is offline: it takes no new instances"),
+        NodeState::Lost => ("lost", "has been offline for too long"),
+    }
+}
+
+fn port_words(protocol: Protocol, port: u16) -> String {
+    match protocol {
+        Protocol::Tcp => format!("port {port}/tcp"),
+        Protocol::Udp => format!("port {port}/udp"),
+    }
+}
+
+fn resources(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+    let service = &board.field.services[s];
+    let capacity = board.field.nodes[n].capacity;
+    for (r, word) in ["cpu", "memory", "disk"].into_iter().enumerate() {
+        let (need, free) = (
+            service.need[r],
+            capacity[r].saturating_sub(board.used[n][r]),
+        );
+        if need <= free {
+            continue;
+        }
+        let (text, unit) = if r == 0 {
+            let [a, b, c] = [need, free, need - free].map(|milli| Cpu { milli }.to_string());
+            (format!("needs {a} cpu, {b} free: {c} short"), 1000.0)
+        } else {
+            let [a, b, c] = [need, free, need - free].map(size);
+            (format!("needs {a} of {word}, {b} free: {c} short"), 1.0)
+        };
+        found.push(Violation {
+            need: Some(need as f64 / unit),
+            free: Some(free as f64 / unit),
+            ..say(word, service.input.at.as_ref(), text)
+        });
+    }
+}
+
+/// Bytes for people: two decimals at most, cut off and never rounded up to more than there is.
+pub fn size(bytes: u64) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let Some((unit, shift)) = units.into_iter().find(|(_, shift)| bytes >> shift > 0) else {
+        return format!("{bytes}B");
+    };
+    let hundredths = (u128::from(bytes) * 100) >> shift;
+    let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn devices(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+    let service = &board.field.services[s];
+    if !service.wants_gpu() || board.devices_fit(s, n) {
+        return;
+    }
+    let node = &board.field.nodes[n];
+    let allowed = refusal::allowed_devices(service.input, node);
+    let (untouched, roomiest) = left_over(board, n, allowed);
+    let (need, free, text) = match service.input.gpu {
+        GpuRequest::None => return,
+        GpuRequest::Whole(count) => {
+            let text = format!("needs {count} whole GPU(s), {untouched} free");
+            (f64::from(count), untouched as f64, text)
+        }
+        GpuRequest::Share(milli) => {
+            let free = roomiest.map_or(0, |(left, size)| {
+                (u128::from(left) * 1000 / u128::from(size.max(1))) as u64
+            });
+            let text = format!(
+                "needs {}% of a GPU, {}% free on the emptiest",
+                tenths(milli.into()),
+                tenths(free)
+            );
+            (f64::from(milli) / 1000.0, free as f64 / 1000.0, text)
+        }
+        GpuRequest::Memory(bytes) => {
+            let free = roomiest.map_or(0, |(left, _)| left / 1000);
+            let text = format!(
+                "needs {} of GPU memory, {} free on the emptiest",
+                size(bytes.0),
+                size(free)
+            );
+            (bytes.0 as f64, free as f64, text)
+        }
+    };
+    let at = service.input.at.as_ref();
+    found.push(Violation {
+        need: Some(need),
+        free: Some(free),
+        ..say("gpu", at, text)
+    });
+}
+
+fn tenths(milli: u64) -> String {
+    format!("{}.{}", milli / 10, milli % 10)
+        .trim_end_matches(".0")
+        .to_owned()
+}
+
+/// Untouched devices, and what is left of the roomiest with its size, as things are packed.
+fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64, u64)>) {
+    let memories = &board.field.nodes[n].memories;
+    let mut left: Vec<u64> = memories.iter().map(|&m| gpu::size(m)).collect();
+    let items = board.gpu_items(n);
+    for (item, devices) in items
+        .iter()
+        .zip(gpu::pack(memories, &items).unwrap_or_default())
+    {
+        for d in devices {
+            left[d] = left[d].saturating_sub(gpu::load(item.need, memories[d]));
+        }
+    }
+    let usable = || (0..memories.len()).filter(|d| allowed >> d & 1 == 1);
+    let untouched = usable()
+        .filter(|&d| left[d] == gpu::size(memories[d]))
+        .count();
+    (
+        untouched,
+        usable().map(|d| (left[d], gpu::size(memories[d]))).max(),
+    )
+}
+
+fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+    let field = board.field;
+    let service = &field.services[s];
+    let at = service.input.at.as_ref();
+    let count = board.count(s, n);
+    if let Some(most) = per_node(service.input).filter(|&most| count >= most) {
+        let text = format!("runs {count} of at most {most} instance(s) there already");
+        found.push(say("max-per-node", at, text));
+    }
+    for &(protocol, port) in &service.input.host_ports {
+        let holds = |other: &&usize| {
+            field.services[**other]
+                .input
+                .host_ports
+                .contains(&(protocol, port))
+        };
+        if let Some(&other) = board.on_node[n].keys().find(holds) {
+            let port = port_words(protocol, port);
+            let text = format!("{port} is taken by {}", field.services[other].input.name);
+            found.push(say("port", at, text));
+        }
+    }
+    for &other in service
+        .apart
+        .iter()
+        .filter(|&&other| board.count(other, n) > 0)
+    {
+        let text = format!("must stay apart from {}", field.services[other].input.name);
+        found.push(say("apart-from", at, text));
+    }
+    for name in service
+        .input
+        .near
+        .iter()
+        .filter(|name| **name != service.input.name)
+    {
+        let there = |other: &&usize| field.services[**other].input.name == *name;
+        if !board.on_node[n].keys().any(|other| there(&other)) {
+            found.push(say(
+                "near",
+                at,
+                format!("must run near {name}, which is not there"),
+            ));
+        }
+    }
+}
+
+fn spread(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+    let service: &Service<'_> = &board.field.services[s];
+    if service.spread.is_empty() {
+        return;
+    }
+    let mut after = board.clone();
+    after.add(s, n);
+    for (line, input) in service.spread.iter().zip(&service.input.spread) {
+        let excess = after.skew_excess(s, line);
+        if excess > board.skew_excess(s, line) {
+            let skew = line.skew + excess;
+            let text = format!(
+                "would be spread unevenly: {skew} apart, {} allowed",
+                line.skew
+            );
+            found.push(say("spread", input.at.as_ref(), text));
+        }
+    }
+}

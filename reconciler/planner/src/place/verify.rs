@@ -1,0 +1,377 @@
+//! A second look at an outcome, apart from everything that found it.
+//!
+//! Knows the constraints by their definition, over names. Refuses to share a line with the solver:
+//! a mistake there must not be a mistake here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    name::{InstanceId, NodeName, ServiceName},
+    quantity::GpuRequest,
+};
+
+use super::problem::{
+    Assignment, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Require,
+    ServiceInput, Spread, SpreadBy,
+};
+
+/// A constraint that an outcome does not keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// Which, in the words of [`super::Violation`].
+    pub constraint: &'static str,
+    /// Whom it concerns and how, for people.
+    pub text: String,
+}
+
+type Placed<'a> = Vec<(&'a InstanceId, &'a Assignment, &'a ServiceInput)>;
+
+/// Every constraint that the outcome does not keep; empty for a good one.
+pub fn verify(problem: &PlacementProblem, outcome: &Outcome) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let services: BTreeMap<&ServiceName, &ServiceInput> = problem
+        .services
+        .iter()
+        .map(|service| (&service.name, service))
+        .collect();
+    let nodes: BTreeMap<&NodeName, &NodeInput> = problem
+        .nodes
+        .iter()
+        .map(|node| (&node.name, node))
+        .collect();
+    let mut on_node: BTreeMap<&NodeName, Placed<'_>> = BTreeMap::new();
+    for (instance, place) in &outcome.assignments {
+        let Some(service) = services.get(&instance.service) else {
+            tell(
+                &mut breaches,
+                "service",
+                format!("{instance} is of no known service"),
+            );
+            continue;
+        };
+        if instance.index >= service.replicas {
+            tell(
+                &mut breaches,
+                "replicas",
+                format!("{instance} is not wanted"),
+            );
+        }
+        let Some(node) = nodes.get(&place.node) else {
+            tell(
+                &mut breaches,
+                "node",
+                format!("{instance} is on {}, unknown", place.node),
+            );
+            continue;
+        };
+        check_filters(service, node, instance, &mut breaches);
+        on_node
+            .entry(&node.name)
+            .or_default()
+            .push((instance, place, service));
+    }
+    for (name, placed) in &on_node {
+        check_capacity(nodes[name], placed, &mut breaches);
+        check_devices(nodes[name], placed, &mut breaches);
+        check_neighbours(name, placed, &mut breaches);
+    }
+    for service in services.values() {
+        check_spread(problem, service, &on_node, &mut breaches);
+    }
+    check_totals(problem, outcome, &mut breaches);
+    breaches
+}
+
+fn tell(breaches: &mut Vec<Breach>, constraint: &'static str, text: String) {
+    breaches.push(Breach { constraint, text });
+}
+
+fn check_filters(
+    service: &ServiceInput,
+    node: &NodeInput,
+    instance: &InstanceId,
+    breaches: &mut Vec<Breach>,
+) {
+    if !filters_admit(service, node) {
+        tell(
+            breaches,
+            "filter",
+            format!("{instance} may not be on {}", node.name),
+        );
+    }
+    let was_here = service
+        .current
+        .get(&instance.index)
+        .is_some_and(|c| c.node == node.name);
+    let open = match node.state {
+        NodeState::Ready => true,
+        NodeState::Cordoned | NodeState::Away => was_here,
+        NodeState::Draining | NodeState::Lost => was_here && !service.movable,
+    };
+    if !open {
+        tell(
+            breaches,
+            "state",
+            format!("{instance} is on {}, which takes none", node.name),
+        );
+    }
+}
+
+fn filters_admit(service: &ServiceInput, node: &NodeInput) -> bool {
+    let gpu = asks_gpu(service);
+    let bad = |line: &&Require| matches(line, node) && !(gpu && line.key == Key::GpuModel);
+    service.require.iter().all(|line| matches(line, node))
+        && !service.forbid.iter().any(|line| bad(&line))
+        && service.pin.as_ref().is_none_or(|pin| pin.node == node.name)
+        && !service
+            .host_ports
+            .iter()
+            .any(|port| node.reserved_ports.contains(port))
+}
+
+fn matches(line: &Require, node: &NodeInput) -> bool {
+    let values: Vec<&str> = match line.key {
+        Key::Tag => node.tags.iter().map(String::as_str).collect(),
+        Key::Zone => node.zone.iter().map(String::as_str).collect(),
+        Key::Os => vec![&node.os],
+        Key::Arch => vec![&node.arch],
+        Key::GpuModel => node.gpus.iter().map(|gpu| gpu.model.as_str()).collect(),
+        Key::Node => vec![node.name.as_str()],
+        Key::Runtime => node.runtimes.iter().map(String::as_str).collect(),
+    };
+    values
+        .iter()
+        .any(|value| line.any_of.iter().any(|wanted| wanted == value))
+}
+
+fn asks_gpu(service: &ServiceInput) -> bool {
+    !matches!(service.gpu, GpuRequest::None | GpuRequest::Whole(0))
+}
+
+fn check_capacity(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
+    let sum = |need: fn(&ServiceInput) -> u64| -> u128 {
+        placed
+            .iter()
+            .map(|(_, _, service)| u128::from(need(service)))
+            .sum()
+    };
+    let amounts = [
+        ("cpu", node.cpu_milli, sum(|s| s.cpu_milli)),
+        ("memory", node.memory, sum(|s| s.memory)),
+        ("disk", node.disk, sum(|s| s.disk)),
+    ];
+    for (word, capacity, used) in amounts {
+        if used > u128::from(capacity) {
+            tell(
+                breaches,
+                word,
+                format!("{} has {capacity} of {word}, {used} used", node.name),
+            );
+        }
+    }
+}
+
+fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
+    let gpus: BTreeMap<&str, &GpuInput> =
+        node.gpus.iter().map(|gpu| (gpu.id.as_str(), gpu)).collect();
+    // In thousandths of a byte, so that shares add up exactly.
+    let mut load: BTreeMap<&str, u128> = BTreeMap::new();
+    let mut owner: BTreeSet<&str> = BTreeSet::new();
+    for (instance, place, service) in placed {
+        let ids: BTreeSet<&str> = place.gpus.iter().map(|gpu| gpu.id.as_str()).collect();
+        let wanted = match service.gpu {
+            GpuRequest::None => 0,
+            GpuRequest::Whole(count) => count as usize,
+            GpuRequest::Share(_) | GpuRequest::Memory(_) => 1,
+        };
+        if ids.len() != wanted || place.gpus.len() != wanted {
+            tell(
+                breaches,
+                "gpu",
+                format!("{instance} has not the {wanted} GPUs it asks for"),
+            );
+        }
+        for id in ids {
+            let Some(gpu) = gpus.get(id) else {
+                tell(breaches, "gpu", format!("{instance} has GPU {id}, unknown"));
+                continue;
+            };
+            if !model_admitted(service, gpu) {
+                tell(
+                    breaches,
+                    "gpu-model",
+                    format!("{instance} may not have a {}", gpu.model),
+                );
+            }
+            let size = u128::from(gpu.memory.max(1)) * 1000;
+            *load.entry(id).or_insert(0) += match service.gpu {
+                GpuRequest::None => 0,
+                GpuRequest::Whole(_) => size,
+                GpuRequest::Share(milli) => u128::from(gpu.memory.max(1)) * u128::from(milli),
+                GpuRequest::Memory(bytes) => u128::from(bytes.0) * 1000,
+            };
+            let whole = matches!(service.gpu, GpuRequest::Whole(_));
+            if load[id] > size || owner.contains(id) {
+                tell(
+                    breaches,
+                    "gpu",
+                    format!("GPU {id} of {} is overfull", node.name),
+                );
+            }
+            if whole {
+                owner.insert(id);
+            }
+        }
+    }
+}
+
+fn model_admitted(service: &ServiceInput, gpu: &GpuInput) -> bool {
+    let about = |line: &&Require| line.key == Key::GpuModel;
+    let named = |line: &Require| line.any_of.contains(&gpu.model);
+    service.require.iter().filter(about).all(named)
+        && !service.forbid.iter().filter(about).any(named)
+}
+
+fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
+    let mut counts: BTreeMap<&ServiceName, u32> = BTreeMap::new();
+    let mut ports = BTreeSet::new();
+    for (instance, _, service) in placed {
+        *counts.entry(&service.name).or_insert(0) += 1;
+        for port in &service.host_ports {
+            if !ports.insert(port) {
+                tell(
+                    breaches,
+                    "port",
+                    format!("{instance}: port {} is taken", port.1),
+                );
+            }
+        }
+    }
+    for (_, _, service) in placed {
+        let here = counts[&service.name];
+        if service.max_per_node.is_some_and(|most| here > most) {
+            tell(
+                breaches,
+                "max-per-node",
+                format!("{here} of {} on {node}", service.name),
+            );
+        }
+        for other in &service.apart_from {
+            let most = u32::from(*other == service.name);
+            if counts.get(other).is_some_and(|&count| count > most) {
+                tell(
+                    breaches,
+                    "apart-from",
+                    format!("{} and {other} on {node}", service.name),
+                );
+            }
+        }
+        for other in service
+            .near
+            .iter()
+            .filter(|other| !counts.contains_key(other))
+        {
+            tell(
+                breaches,
+                "near",
+                format!("{} on {node} without {other}", service.name),
+            );
+        }
+    }
+}
+
+fn check_spread(
+    problem: &PlacementProblem,
+    service: &ServiceInput,
+    on_node: &BTreeMap<&NodeName, Placed<'_>>,
+    breaches: &mut Vec<Breach>,
+) {
+    for line in &service.spread {
+        let mut open: BTreeMap<String, u32> = BTreeMap::new();
+        let mut all: BTreeMap<String, u32> = BTreeMap::new();
+        for node in &problem.nodes {
+            let placed = on_node.get(&node.name).into_iter().flatten();
+            let here = placed.filter(|(_, _, s)| s.name == service.name).count() as u32;
+            let domain = domain(line, node);
+            if node.state == NodeState::Ready && could_run(problem, service, node) {
+                *open.entry(domain.clone()).or_insert(0) += 0;
+            }
+            *all.entry(domain).or_insert(0) += here;
+        }
+        let low = open.keys().map(|domain| all[domain]).min();
+        let high = all.values().copied().max().unwrap_or(0);
+        if low.is_some_and(|low| high > low + line.max_skew) {
+            tell(
+                breaches,
+                "spread",
+                format!("{} is spread unevenly", service.name),
+            );
+        }
+    }
+}
+
+fn domain(line: &Spread, node: &NodeInput) -> String {
+    match line.by {
+        SpreadBy::Node => node.name.to_string(),
+        SpreadBy::Zone => node
+            .zone
+            .as_ref()
+            .map_or(String::new(), |zone| format!("={zone}")),
+    }
+}
+
+/// Whether one instance could run on the node if it were empty.
+fn could_run(problem: &PlacementProblem, service: &ServiceInput, node: &NodeInput) -> bool {
+    let usable: Vec<&GpuInput> = node
+        .gpus
+        .iter()
+        .filter(|gpu| model_admitted(service, gpu))
+        .collect();
+    let gpu = match service.gpu {
+        GpuRequest::None => true,
+        GpuRequest::Whole(count) => usable.len() >= count as usize,
+        GpuRequest::Share(milli) => milli <= 1000 && !usable.is_empty(),
+        GpuRequest::Memory(bytes) => usable.iter().any(|gpu| gpu.memory.max(1) >= bytes.0),
+    };
+    let known = |name: &ServiceName| problem.services.iter().any(|s| s.name == *name);
+    filters_admit(service, node)
+        && gpu
+        && service.near.iter().all(known)
+        && service.max_per_node != Some(0)
+        && service.cpu_milli <= node.cpu_milli
+        && service.memory <= node.memory
+        && service.disk <= node.disk
+}
+
+/// What the outcome says of itself must be so.
+fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mut Vec<Breach>) {
+    let mut placed: BTreeMap<&ServiceName, u32> = BTreeMap::new();
+    for instance in outcome.assignments.keys() {
+        *placed.entry(&instance.service).or_insert(0) += 1;
+    }
+    for service in &problem.services {
+        let here = placed.get(&service.name).copied().unwrap_or(0);
+        let told = outcome.unplaced.iter().find(|u| u.service == service.name);
+        if here + told.map_or(0, |u| u.unplaced) != service.replicas {
+            tell(
+                breaches,
+                "total",
+                format!("{}: {here} placed, wrongly told", service.name),
+            );
+        }
+    }
+    for level in &outcome.levels {
+        let of_level = problem
+            .services
+            .iter()
+            .filter(|s| s.priority == level.priority);
+        let sum: u32 = of_level.filter_map(|s| placed.get(&s.name)).sum();
+        if sum != level.placed || level.placed > level.bound {
+            tell(
+                breaches,
+                "level",
+                format!("priority {}: {sum} placed", level.priority),
+            );
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! From the desired state and the fleet to a placement problem.
+//!
+//! Knows what each part of the cluster file and of a node's facts means for placement. Refuses to
+//! place anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    desired::{self, Domain, Located, NodePolicy, Selector, SelectorKey, Service},
+    diagnostic::Location,
+    fleet::{Node, NodeStatus},
+    instance::{Protocol, Runtime},
+    name::{NodeName, ServiceName},
+    quantity::Resources,
+};
+
+use crate::{
+    census::{Census, Sighting},
+    input::PlanInput,
+    place::{
+        Current, GpuInput, Key, NodeInput, NodeState, Objective, Pin, PlacementProblem, Prefer,
+        Require, ServiceInput, Spread, SpreadBy,
+    },
+    ports::fixed,
+    scope::Scope,
+};
+
+/// What moving an instance with data costs beside one without. Only a constraint or a lost node
+/// moves it at all; the price decides between two of them.
+const DATA_MOVE: u64 = 100;
+
+/// The placement problem of a plan.
+pub fn build(input: &PlanInput<'_>, census: &Census<'_>, scope: &Scope) -> PlacementProblem {
+    let held = strangers(input, census, scope);
+    let nodes: Vec<NodeInput> =
+        census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
+    let models: BTreeSet<&str> =
+        nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
+    let services = input.desired.services.values();
+    let services = services.map(|service| service_input(service, census, scope, &models)).collect();
+    PlacementProblem {
+        objective: match input.desired.settings.objective {
+            desired::Objective::Balance => Objective::Balance,
+            desired::Objective::Pack => Objective::Pack,
+        },
+        limits: input.options.limits.clone(),
+        services,
+        nodes,
+    }
+}
+
+/// What is not declared and stays all the same: it keeps its ports and its share of the node.
+fn strangers<'a>(
+    input: &PlanInput<'_>,
+    census: &Census<'a>,
+    scope: &Scope,
+) -> BTreeMap<&'a NodeName, Vec<Sighting<'a>>> {
+    let mut held: BTreeMap<&NodeName, Vec<Sighting<'a>>> = BTreeMap::new();
+    for (id, sighting) in census.all() {
+        let service = input.desired.services.get(&id.service);
+        let wanted = service.is_some_and(|service| id.index < service.replicas);
+        if !wanted && !scope.removes(input, id, sighting) {
+            held.entry(sighting.node()).or_default().push(*sighting);
+        }
+    }
+    held
+}
+
+fn node_input(
+    input: &PlanInput<'_>,
+    census: &Census<'_>,
+    node: &Node,
+    held: &BTreeMap<&NodeName, Vec<Sighting<'_>>>,
+) -> NodeInput {
+    let policy = input.desired.nodes.get(&node.name);
+    let reserve = policy.map_or(Resources::default(), |policy| policy.reserve);
+    let specs = || held.get(&node.name).into_iter().flatten().filter_map(Sighting::spec);
+    let cpu: u64 = specs().map(|spec| spec.limits.cpu.milli).sum();
+    let memory: u64 = specs().map(|spec| spec.limits.memory.0).sum();
+    let used: BTreeSet<&str> =
+        specs().flat_map(|spec| spec.gpus.iter().map(|gpu| gpu.id.as_str())).collect();
+    let ports = specs().flat_map(|spec| spec.ports.iter().map(|port| (port.protocol, port.host)));
+    let mut reserved: BTreeSet<(Protocol, u16)> = ports.collect();
+    reserved.extend(node.facts.ports_in_use.iter().map(|&port| (Protocol::Tcp, port)));
+    let mib = |mib: u64| mib.saturating_mul(1 << 20);
+    // Volumes and images live on one file system, so the largest is what there is; a sum over
+    // several would promise room that no single one has.
+    let disk = node.facts.disks.iter().map(|disk| disk.total_mb).max().unwrap_or(0);
+    NodeInput {
+        name: node.name.clone(),
+        tags: tags(node, policy),
+        zone: policy.and_then(|policy| policy.zone.clone()).or_else(|| node.zone.clone()),
+        os: node.facts.os.clone(),
+        arch: node.facts.arch.clone(),
+        runtimes: runtimes(node, census),
+        cpu_milli: (u64::from(node.facts.cpu_count) * 1000)
+            .saturating_sub(reserve.cpu.milli)
+            .saturating_sub(cpu),
+        memory: mib(node.facts.total_memory_mb)
+            .saturating_sub(reserve.memory.0)
+            .saturating_sub(memory),
+        disk: mib(disk).saturating_sub(reserve.disk.0),
+        gpus: gpus(node, &used),
+        state: state(node, policy),
+        reserved_ports: reserved.into_iter().collect(),
+    }
+}
+
+/// Tags come from the cluster file and from an admin; never from the agent.
+fn tags(node: &Node, policy: Option<&NodePolicy>) -> Vec<String> {
+    let declared = policy.into_iter().flat_map(|policy| &policy.tags);
+    let all: BTreeSet<&String> = declared.chain(&node.tags).collect();
+    all.into_iter().cloned().collect()
+}
+
+fn gpus(node: &Node, used: &BTreeSet<&str>) -> Vec<GpuInput> {
+    let free = node.facts.gpus.iter().filter(|gpu| !used.contains(gpu.id.as_str()));
+    free.map(|gpu| GpuInput {
+        id: gpu.id.clone(),
+        model: gpu.model.clone(),
+        memory: gpu.mem_mb.saturating_mul(1 << 20),
+    })
+    .collect()
+}
+
+fn state(node: &Node, policy: Option<&NodePolicy>) -> NodeState {
+    match node.status {
+        NodeStatus::Lost => NodeState::Lost,
+        NodeStatus::Offline => NodeState::Away,
+        NodeStatus::Online if policy.is_some_and(|policy| policy.drain) => NodeState::Draining,
+        NodeStatus::Online if node.cordoned || policy.is_some_and(|policy| policy.cordon) => {
+            NodeState::Cordoned
+        }
+        NodeStatus::Online => NodeState::Ready,
+    }
+}
+
+/// What the node can run. A driver that does not answer right now is still there for the instances
+/// it holds: their state is unknown, and an engine that restarts must not scatter them.
+fn runtimes(node: &Node, census: &Census<'_>) -> Vec<String> {
+    let facts = &node.facts;
+    let mut words: BTreeSet<String> = BTreeSet::new();
+    if facts.docker.available {
+        words.insert(Runtime::Docker.as_str().to_owned());
+        words.extend(facts.docker.engine.clone());
+    }
+    if facts.process.available {
+        words.insert(Runtime::Process.as_str().to_owned());
+    }
+    if facts.k8s.available {
+        words.insert(Runtime::Kubernetes.as_str().to_owned());
+    }
+    let here = census.all().filter(|(_, it)| *it.node() == node.name && !it.is_known());
+    words.extend(here.filter_map(|(_, it)| {
+        let of_spec = it.spec().map(|spec| spec.workload.runtime());
+        of_spec.or(it.seen.runtime).map(|runtime| runtime.as_str().to_owned())
+    }));
+    words.into_iter().collect()
+}
+
+fn service_input(
+    service: &Service,
+    census: &Census<'_>,
+    scope: &Scope,
+    models: &BTreeSet<&str>,
+) -> ServiceInput {
+    let place = &service.place;
+    let stateful = !service.volumes.is_empty();
+    let selector = |line: &Located<Selector>| require(line, models);
+    let mut required: Vec<Require> = place.require.iter().map(selector).collect();
+    required.push(Require {
+        key: Key::Runtime,
+        any_of: vec![service.runtime.as_str().to_owned()],
+        at: Some(service.at.to_string()),
+    });
+    let names = |list: &[Located<ServiceName>]| list.iter().map(|it| it.value.clone()).collect();
+    ServiceInput {
+        name: service.name.clone(),
+        at: Some(service.at.to_string()),
+        replicas: service.replicas,
+        priority: service.priority,
+        cpu_milli: service.resources.cpu.milli,
+        memory: service.resources.memory.0,
+        disk: service.resources.disk.0,
+        gpu: service.resources.gpu,
+        host_ports: host_ports(service),
+        require: required,
+        forbid: place.forbid.iter().map(selector).collect(),
+        prefer: place
+            .prefer
+            .iter()
+            .map(|(line, weight)| Prefer { condition: require(line, models), weight: *weight })
+            .collect(),
+        pin: place.pin.as_ref().map(|pin| Pin { node: pin.value.clone(), at: at(&pin.at) }),
+        spread: place.spread.iter().map(spread).collect(),
+        max_per_node: place.max_per_node.as_ref().map(|most| most.value),
+        apart_from: names(&place.apart_from),
+        near: names(&place.near),
+        movable: !stateful && scope.touches(&service.name),
+        move_cost: if stateful { DATA_MOVE } else { 1 },
+        current: current(service, census),
+    }
+}
+
+fn at(location: &Location) -> Option<String> {
+    Some(location.to_string())
+}
+
+/// Ports of the node that every instance takes, whatever node it is on.
+fn host_ports(service: &Service) -> Vec<(Protocol, u16)> {
+    let ports = service.ports.iter().map(|port| &port.value);
+    let settled = ports.filter_map(|port| Some((port.protocol, fixed(service, port)?)));
+    let settled: BTreeSet<(Protocol, u16)> = settled.collect();
+    settled.into_iter().collect()
+}
+
+fn require(line: &Located<Selector>, models: &BTreeSet<&str>) -> Require {
+    let key = match line.value.key {
+        SelectorKey::Tag => Key::Tag,
+        SelectorKey::Zone => Key::Zone,
+        SelectorKey::Os => Key::Os,
+        SelectorKey::Arch => Key::Arch,
+        SelectorKey::GpuModel => Key::GpuModel,
+        SelectorKey::Node => Key::Node,
+    };
+    let mut any_of = line.value.any_of.clone();
+    if key == Key::GpuModel {
+        // "A100" means every model whose full name holds it, whatever the case.
+        let wanted: Vec<String> = any_of.iter().map(|part| part.to_lowercase()).collect();
+        let named = |model: &&&str| {
+            let model = model.to_lowercase();
+            wanted.iter().any(|part| model.contains(part))
+        };
+        any_of.extend(models.iter().filter(named).map(|&model| model.to_owned()));
+        any_of.dedup();
+    }
+    Require { key, any_of, at: at(&line.at) }
+}
+
+fn spread(line: &Located<desired::Spread>) -> Spread {
+    let by = match line.value.by {
+        Domain::Node => SpreadBy::Node,
+        Domain::Zone => SpreadBy::Zone,
+    };
+    Spread { by, max_skew: line.value.max_skew, at: at(&line.at) }
+}
+
+fn current(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Current> {
+    let own = census.sightings.iter().filter(|(id, _)| id.service == service.name);
+    own.filter_map(|(id, group)| {
+        let best = group.first()?;
+        let gpus = best.spec().map_or(Vec::new(), |spec| spec.gpus.clone());
+        Some((id.index, Current { node: best.node().clone(), gpus }))
+    })
+    .collect()
+}

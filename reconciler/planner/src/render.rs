@@ -1,0 +1,71 @@
+//! From seats and ports to rendered instances.
+//!
+//! Knows what rendering is told, and whose data a renamed instance keeps. Refuses to know
+//! templates: the catalog renders.
+
+use std::collections::BTreeMap;
+
+use devnet_catalog::{Bindings, Placed};
+use devnet_schema::{
+    diagnostic::Diagnostic,
+    instance::InstanceSpec,
+    name::InstanceId,
+};
+
+use crate::{census::Census, input::PlanInput, ports::HostPorts, seats::Seats};
+
+/// Every seated instance, rendered.
+pub type Specs = BTreeMap<InstanceId, InstanceSpec>;
+
+/// Renders every seated instance.
+///
+/// # Errors
+/// What the catalog finds: templates that cannot be rendered, secrets that are not there.
+pub fn specs(
+    input: &PlanInput<'_>,
+    census: &Census<'_>,
+    seats: &Seats,
+    ports: &HostPorts,
+) -> Result<Specs, Vec<Diagnostic>> {
+    let instances = seats.by_instance.iter().map(|(id, seat)| {
+        let ip = census.nodes.get(&seat.node).map_or(String::new(), |node| node.facts.ip.clone());
+        let placed = Placed {
+            node: seat.node.clone(),
+            node_ip: ip,
+            gpus: seat.gpus.clone(),
+            ports: ports.get(id).cloned().unwrap_or_default(),
+        };
+        (id.clone(), placed)
+    });
+    let bindings =
+        Bindings { instances: instances.collect(), secrets: input.fleet.secrets.clone() };
+    let rendered = devnet_catalog::render(input.catalog, input.desired, &bindings)?;
+    let specs = rendered.into_iter().map(|mut spec| {
+        keep_data(input, census, &mut spec);
+        (spec.id.clone(), spec)
+    });
+    Ok(specs.collect())
+}
+
+/// A renamed instance keeps the volumes of its old name, and goes on keeping them after the
+/// `moved` line is gone: what runs says whose they are.
+fn keep_data(input: &PlanInput<'_>, census: &Census<'_>, spec: &mut InstanceSpec) {
+    let unit = census.best(&spec.id);
+    let before = unit.and_then(|unit| unit.spec());
+    let old_name = unit.filter(|unit| unit.renamed).map(|unit| unit.runs_as());
+    let declared = input.desired.moved.iter().find(|(_, to)| *to == spec.id.service);
+    for volume in &mut spec.volumes {
+        let had = before.and_then(|spec| spec.volumes.iter().find(|it| it.name == volume.name));
+        volume.data_of = match (had, &old_name) {
+            (Some(had), Some(old)) => Some(had.owner(old).clone()),
+            (None, Some(old)) if before.is_none() => Some(old.clone()),
+            (Some(had), None) => had.data_of.clone(),
+            // Nothing runs: the data that there may be stands under the name of before.
+            (None, None) if before.is_none() => declared.map(|(from, _)| InstanceId {
+                service: from.clone(),
+                index: spec.id.index,
+            }),
+            (None, _) => None,
+        };
+    }
+}

@@ -1,0 +1,171 @@
+//! Which instances a plan may touch: `-target`, `-exclude` and `-replace`.
+//!
+//! Knows addresses and dependencies. Refuses to know what would change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    desired::DesiredState,
+    diagnostic::Diagnostic,
+    name::{InstanceId, NodeName, ServiceName},
+};
+
+use crate::{
+    census::{Census, Sighting},
+    input::PlanInput,
+};
+
+/// What people type to name a part of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Address {
+    Service(ServiceName),
+    Instance(InstanceId),
+    Node(NodeName),
+}
+
+/// Which instances a plan may touch.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// `None` means everything.
+    target: Option<BTreeSet<Address>>,
+    exclude: BTreeSet<Address>,
+    replace: BTreeSet<Address>,
+}
+
+impl Scope {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// Addresses that are no addresses, or of nothing that is declared or runs.
+    pub fn of(input: &PlanInput<'_>, census: &Census<'_>) -> Result<Self, Vec<Diagnostic>> {
+        let options = &input.options;
+        let mut errors = Vec::new();
+        let mut read = |flag: &str, texts: &[String]| -> BTreeSet<Address> {
+            let known = |text: &String| match address(text, input.desired, census) {
+                Ok(address) => Some(address),
+                Err(problem) => {
+                    errors.push(bad(flag, &problem));
+                    None
+                }
+            };
+            texts.iter().filter_map(known).collect()
+        };
+        let target = read("-target", &options.target);
+        let exclude = read("-exclude", &options.exclude);
+        let replace = read("-replace", &options.replace);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let (down, up) = edges(input.desired);
+        let with = if options.destroy { &up } else { &down };
+        let before = if options.destroy { &down } else { &up };
+        Ok(Self {
+            target: (!options.target.is_empty()).then(|| closed(target, with)),
+            exclude: closed(exclude, before),
+            replace,
+        })
+    }
+
+    /// Whether everything may be touched.
+    pub fn is_whole(&self) -> bool {
+        self.target.is_none() && self.exclude.is_empty()
+    }
+
+    /// Whether the plan may touch this instance, which is or will be on these nodes.
+    pub fn holds(&self, id: &InstanceId, nodes: &[&NodeName]) -> bool {
+        self.target.as_ref().is_none_or(|target| names(target, id, nodes))
+            && !names(&self.exclude, id, nodes)
+    }
+
+    /// Whether the plan may touch any instance of this service.
+    pub fn touches(&self, service: &ServiceName) -> bool {
+        let chosen = self.target.as_ref().is_none_or(|target| {
+            target.iter().any(|address| match address {
+                Address::Service(name) => name == service,
+                Address::Instance(id) => id.service == *service,
+                Address::Node(_) => true,
+            })
+        });
+        chosen && !self.exclude.contains(&Address::Service(service.clone()))
+    }
+
+    /// Whether a unit that nobody declares (any more) is removed: it can be reached, the plan may
+    /// touch it, and either its service still says how many there are, or pruning is on.
+    pub fn removes(&self, input: &PlanInput<'_>, id: &InstanceId, unit: &Sighting<'_>) -> bool {
+        let declared = input.desired.services.contains_key(&id.service);
+        let wished = declared || input.options.prune || input.options.destroy;
+        wished && unit.is_known() && self.holds(id, &[unit.node()])
+    }
+
+    /// Whether `-replace` names this instance, which is on this node.
+    pub fn replaces(&self, id: &InstanceId, node: &NodeName) -> bool {
+        names(&self.replace, id, &[node])
+    }
+}
+
+fn names(set: &BTreeSet<Address>, id: &InstanceId, nodes: &[&NodeName]) -> bool {
+    set.contains(&Address::Service(id.service.clone()))
+        || set.contains(&Address::Instance(id.clone()))
+        || nodes.iter().any(|&node| set.contains(&Address::Node(node.clone())))
+}
+
+fn bad(flag: &str, problem: &str) -> Diagnostic {
+    Diagnostic::error("DN-E0604", None, format!("{flag}: {problem}"))
+        .help("write an address like service.db, service.api[2] or node.atlas")
+}
+
+fn address(text: &str, desired: &DesiredState, census: &Census<'_>) -> Result<Address, String> {
+    let shown = text.escape_debug();
+    let address = if let Some(node) = text.strip_prefix("node.") {
+        Address::Node(node.parse().map_err(|error| format!("{error}"))?)
+    } else if text.ends_with(']') {
+        Address::Instance(text.parse().map_err(|error| format!("{error}"))?)
+    } else {
+        let name = text.strip_prefix("service.").unwrap_or(text);
+        Address::Service(name.parse().map_err(|error| format!("{error}"))?)
+    };
+    let runs = |service: &ServiceName| census.sightings.keys().any(|id| id.service == *service);
+    let known = match &address {
+        Address::Service(name) => desired.services.contains_key(name) || runs(name),
+        Address::Instance(id) => {
+            desired.services.get(&id.service).is_some_and(|service| id.index < service.replicas)
+                || census.sightings.contains_key(id)
+        }
+        Address::Node(name) => census.nodes.contains_key(name),
+    };
+    known.then_some(address).ok_or_else(|| format!("there is no {shown}"))
+}
+
+type Edges<'a> = BTreeMap<&'a ServiceName, Vec<&'a ServiceName>>;
+
+/// What each service depends on, and what depends on it.
+fn edges(desired: &DesiredState) -> (Edges<'_>, Edges<'_>) {
+    let (mut down, mut up) = (Edges::new(), Edges::new());
+    for service in desired.services.values() {
+        for dependency in &service.depends_on {
+            down.entry(&service.name).or_default().push(&dependency.value);
+            up.entry(&dependency.value).or_default().push(&service.name);
+        }
+    }
+    (down, up)
+}
+
+/// The addresses and every service that the edges lead to from them.
+fn closed(mut set: BTreeSet<Address>, edges: &Edges<'_>) -> BTreeSet<Address> {
+    let services = set.iter().filter_map(|address| match address {
+        Address::Service(name) => Some(name.clone()),
+        Address::Instance(id) => Some(id.service.clone()),
+        Address::Node(_) => None,
+    });
+    let mut open: Vec<ServiceName> = services.collect();
+    let mut seen: BTreeSet<ServiceName> = open.iter().cloned().collect();
+    while let Some(service) = open.pop() {
+        for &next in edges.get(&service).into_iter().flatten() {
+            if seen.insert(next.clone()) {
+                set.insert(Address::Service(next.clone()));
+                open.push(next.clone());
+            }
+        }
+    }
+    set
+}

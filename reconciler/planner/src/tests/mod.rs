@@ -1,0 +1,220 @@
+//! The whole pipeline over recorded fleets: a plan is printed, applied to the fleet in data, and
+//! made again.
+//!
+//! Knows how to play a cluster's life. Refuses to start anything.
+
+mod decisions;
+mod life;
+mod refusals;
+mod size;
+mod wild;
+
+use std::collections::BTreeMap;
+
+use devnet_catalog::Loaded;
+use devnet_schema::{
+    file::MemoryFiles,
+    fleet::{Availability, Disk, FleetSnapshot, Node, NodeFacts, NodeStatus},
+    instance::Generation,
+    name::InstanceId,
+    observed::{HealthState, InstanceState, ObservedInstance},
+    plan::{Action, Plan},
+    step::{Act, Step},
+};
+
+use crate::{Options, PlanInput, plan};
+
+/// A cluster in data: what is there, and what was ever given out.
+struct World {
+    fleet: FleetSnapshot,
+    generations: BTreeMap<InstanceId, Generation>,
+    options: Options,
+}
+
+impl World {
+    /// Nodes of 4 cores and 8 GiB called as given, on 10.0.0.1 and so on.
+    fn of(names: &[&str]) -> Self {
+        let nodes = names.iter().enumerate().map(|(at, name)| node(name, at + 1));
+        let fleet = FleetSnapshot {
+            format_version: "1.0".to_owned(),
+            cluster: None,
+            serial: 1,
+            taken_at: String::new(),
+            nodes: nodes.collect(),
+            instances: Vec::new(),
+            secrets: Some(BTreeMap::new()),
+        };
+        Self { fleet, generations: BTreeMap::new(), options: Options::default() }
+    }
+
+    fn plan(&self, kdl: &str) -> Plan {
+        let loaded = load(kdl);
+        let desired = loaded.desired.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
+        plan(&PlanInput {
+            desired: &desired,
+            catalog: &loaded.catalog,
+            fleet: &self.fleet,
+            revision: "r1",
+            generations: &self.generations,
+            options: self.options.clone(),
+            created_at: "2026-11-22T12:00:00Z",
+        })
+    }
+
+    /// Plans, applies, and holds that nothing is left to do.
+    fn reach(&mut self, kdl: &str) -> Plan {
+        let first = self.plan(kdl);
+        assert!(first.is_applicable(), "{}", show(&first));
+        self.apply(&first);
+        let again = self.plan(kdl);
+        assert!(again.changes.is_empty(), "not settled:\n{}", show(&again));
+        assert!(again.steps.is_empty());
+        first
+    }
+
+    /// Does what the steps say, in their order, as agents would.
+    fn apply(&mut self, plan: &Plan) {
+        for step in &plan.steps {
+            let highest = self.generations.entry(step.instance.clone()).or_insert(0);
+            assert!(step.generation >= *highest, "{} is too old", step.id);
+            *highest = step.generation;
+            let node = self.fleet.nodes.iter().find(|node| node.name == step.node).unwrap();
+            assert_eq!(node.status, NodeStatus::Online, "{} would never run", step.id);
+            let at = self.position(step);
+            match &step.act {
+                Act::Prepare { .. } => {}
+                Act::AwaitHealthy { .. } => {
+                    assert_eq!(self.fleet.instances[at.unwrap()].health, HealthState::Healthy);
+                }
+                Act::Remove => drop(self.fleet.instances.remove(at.expect("there to remove"))),
+                Act::Ensure { spec } => {
+                    if let Some(at) = at {
+                        self.fleet.instances.remove(at);
+                    }
+                    self.no_port_is_taken(step);
+                    self.fleet.instances.push(ObservedInstance {
+                        id: spec.id.slug(),
+                        service: spec.id.service.clone(),
+                        index: spec.id.index,
+                        node: step.node.clone(),
+                        generation: step.generation,
+                        digest: spec.digest(),
+                        state: InstanceState::Running,
+                        health: HealthState::Healthy,
+                        restarts: 0,
+                        message: None,
+                        runtime: Some(spec.workload.runtime()),
+                        spec: Some(spec.clone()),
+                    });
+                }
+            }
+        }
+    }
+
+    fn position(&self, step: &Step) -> Option<usize> {
+        let same = |it: &ObservedInstance| it.instance() == step.instance && it.node == step.node;
+        self.fleet.instances.iter().position(same)
+    }
+
+    fn no_port_is_taken(&self, step: &Step) {
+        let Act::Ensure { spec } = &step.act else { return };
+        let here = self.fleet.instances.iter().filter(|it| it.node == step.node);
+        for other in here.filter_map(|it| it.spec.as_ref()) {
+            for port in &other.ports {
+                let clash = spec.ports.iter().any(|own| own.host == port.host);
+                assert!(!clash, "{} finds port {} taken by {}", step.id, port.host, other.id);
+            }
+        }
+    }
+
+    fn node(&mut self, name: &str) -> &mut Node {
+        self.fleet.nodes.iter_mut().find(|node| node.name.as_str() == name).unwrap()
+    }
+
+    fn seen(&mut self, id: &str) -> &mut ObservedInstance {
+        let id: InstanceId = id.parse().unwrap();
+        self.fleet.instances.iter_mut().find(|it| it.instance() == id).unwrap()
+    }
+
+    fn secret(&mut self, name: &str, version: u64) {
+        self.fleet.secrets.as_mut().unwrap().insert(name.to_owned(), version);
+    }
+
+    /// The node's agent is gone: what runs there is as it was last seen, and unknown.
+    fn lose(&mut self, name: &str, status: NodeStatus) {
+        self.node(name).status = status;
+        for seen in self.fleet.instances.iter_mut().filter(|it| it.node.as_str() == name) {
+            seen.state = InstanceState::Unknown;
+            seen.health = HealthState::Unknown;
+        }
+    }
+}
+
+fn load(kdl: &str) -> Loaded {
+    let files: MemoryFiles = [("cluster.kdl".to_owned(), kdl.to_owned())].into_iter().collect();
+    devnet_catalog::load("cluster.kdl", &files, &BTreeMap::new())
+}
+
+fn node(name: &str, at: usize) -> Node {
+    let there = Availability { version: None, available: true, engine: None };
+    Node {
+        id: String::new(),
+        name: name.parse().unwrap(),
+        facts: NodeFacts {
+            ip: format!("10.0.0.{at}"),
+            os: "linux".to_owned(),
+            arch: "x86_64".to_owned(),
+            cpu_count: 4,
+            total_memory_mb: 8192,
+            disks: vec![Disk { mount: "/".to_owned(), total_mb: 102_400, free_mb: 51_200 }],
+            docker: there.clone(),
+            process: there,
+            ..NodeFacts::default()
+        },
+        last_seen: String::new(),
+        tags: Vec::new(),
+        zone: None,
+        cordoned: false,
+        status: NodeStatus::Online,
+    }
+}
+
+/// A plan in few lines: changes, steps, drift, diagnostics, totals.
+fn show(plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    for change in &plan.changes {
+        let sign = match change.action {
+            Action::Create => "+",
+            Action::Update => "~",
+            Action::Replace => "-/+",
+            Action::Move => ">",
+            Action::Delete => "-",
+            Action::Forget => ".",
+            Action::Noop => "=",
+        };
+        let from = change.from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
+        let forced = match change.forces_replacement.as_slice() {
+            [] => String::new(),
+            paths => format!(" (forced by {})", paths.join(", ")),
+        };
+        let (instance, node, reason) = (&change.instance, &change.node, &change.reason);
+        lines.push(format!("{sign} {instance}{from} on {node}: {reason}{forced}"));
+    }
+    for step in &plan.steps {
+        let after = match step.after.as_slice() {
+            [] => String::new(),
+            some => format!(" after {}", some.join(", ")),
+        };
+        lines.push(format!("  {} on {} g{}{after}", step.id, step.node, step.generation));
+    }
+    for drift in &plan.drift {
+        lines.push(format!("drift {} on {}: {}", drift.instance, drift.node, drift.what));
+    }
+    lines.extend(plan.diagnostics.iter().map(ToString::to_string));
+    let s = &plan.summary;
+    lines.push(format!(
+        "{} to add, {} to change, {} to destroy, {} to move, {} unchanged\n",
+        s.add, s.change, s.destroy, s.moved, plan.unchanged
+    ));
+    lines.join("\n")
+}

@@ -1,0 +1,69 @@
+//! `healthcheck`: what is run in the container to ask whether it serves.
+//!
+//! Knows the three ways to write the test. Refuses to run it.
+
+use super::{model::Healthcheck, reader::Reader, unit};
+use crate::{
+    desired::Located,
+    file::tree::{Kind, Node},
+};
+
+const FIELDS: &str = "test, interval, timeout, retries, start_period and disable";
+
+/// Reads a health check; `None` when there is none to read.
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Healthcheck>> {
+    let mut check = Healthcheck::default();
+    let mut disabled = false;
+    for field in reader.map(node, "`healthcheck`") {
+        let value = &field.value;
+        let mut duration = |what: &str| {
+            let expected = "a duration like `5s`";
+            reader.parsed(value, what, expected, unit::period).map(|read| read.value)
+        };
+        match field.key.as_str() {
+            "interval" => check.interval = duration("`interval`"),
+            "timeout" => check.timeout = duration("`timeout`"),
+            "start_period" => check.start_period = duration("`start_period`"),
+            // How often it is tried while starting is the agent's choice.
+            "start_interval" => {}
+            "retries" => {
+                let read = |text: &str| text.parse().ok();
+                let read = reader.parsed(value, "`retries`", "a whole number", read);
+                check.retries = read.map(|read| read.value);
+            }
+            "disable" => disabled = reader.boolean(value, "`disable`"),
+            "test" => check.argv = test(reader, value)?,
+            _ => reader.unknown(field, "`healthcheck`", FIELDS),
+        }
+    }
+    if disabled {
+        check.argv.clear();
+    }
+    Some(Located { value: check, at: reader.at(&node.span) })
+}
+
+/// The program and arguments that ask.
+fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<String>> {
+    let shell = |line: &str| vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()];
+    if !matches!(node.kind, Kind::Seq(_)) {
+        let instead = "write it as a list: [\"CMD\", …]";
+        return reader.literal(node, "`test`", instead).map(shell);
+    }
+    let items = node.items();
+    match items.first().and_then(Node::text) {
+        Some("NONE") => Some(Vec::new()),
+        Some("CMD") if items.len() > 1 => {
+            let rest = items[1..].iter();
+            Some(rest.filter_map(|item| reader.text(item, "`test`")).map(|t| t.value).collect())
+        }
+        Some("CMD-SHELL") if items.len() == 2 => {
+            let instead = "write the program and its arguments after \"CMD\"";
+            reader.literal(&items[1], "`test`", instead).map(shell)
+        }
+        _ => {
+            let expected = "[\"CMD\", program, …], [\"CMD-SHELL\", line] or [\"NONE\"]";
+            reader.wrong(node, "`test`", expected);
+            None
+        }
+    }
+}

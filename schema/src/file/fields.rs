@@ -1,0 +1,362 @@
+//! The fields of the language, as tables: their names in both forms, types, units and a sentence.
+//!
+//! Knows what may be written where. Refuses to know how it is read, printed or meant; reader,
+//! printer, suggestions and reference all look here.
+
+/// What a field takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Type {
+    /// Any text; numbers are taken as they are written.
+    Text,
+    /// `#true` or `#false`; in YAML `true` or `false`.
+    Flag,
+    /// A whole number.
+    Integer {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
+    /// Cores.
+    Cpu,
+    /// A size with a unit.
+    Size,
+    /// A length of time with a unit.
+    Period,
+    /// Whole devices, or a share of one.
+    Gpu,
+    /// Permission bits, in octal.
+    Mode,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list that is written once.
+    Words,
+    /// A list that may be continued in another line.
+    Names,
+    /// Fields of its own.
+    Section(&'static Shape),
+    /// Any number of sections.
+    Sections(&'static Shape),
+    /// Sections with a name each.
+    Keyed(&'static Shape),
+    /// Texts with a name each.
+    Free,
+    /// Planned, with what to write instead.
+    Later(&'static str),
+}
+
+/// One field.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// Its name in YAML.
+    pub name: &'static str,
+    /// Its name in KDL, where things that repeat are named in the singular.
+    pub kdl: &'static str,
+    /// What it takes.
+    pub ty: Type,
+    /// Whether it must be written.
+    pub required: bool,
+    /// What it says, in one sentence.
+    pub doc: &'static str,
+}
+
+const fn field(name: &'static str, ty: Type, doc: &'static str) -> Field {
+    Field { name, kdl: name, ty, required: false, doc }
+}
+
+impl Field {
+    const fn kdl(self, kdl: &'static str) -> Self {
+        Self { kdl, ..self }
+    }
+
+    const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+}
+
+/// The fields of a section.
+#[derive(Debug)]
+pub struct Shape {
+    /// What people call it.
+    pub name: &'static str,
+    /// The field that is meant when only a value is written.
+    pub short: Option<&'static str>,
+    /// Whether it reads best on one line of KDL.
+    pub inline: bool,
+    /// Its fields.
+    pub fields: &'static [Field],
+}
+
+const COUNT: Type = Type::Integer { min: 1, max: 10_000 };
+const PORT_NUMBER: Type = Type::Integer { min: 1, max: 65_535 };
+
+/// The whole file.
+pub static FILE: Shape = Shape {
+    name: "file",
+    short: None,
+    inline: false,
+    fields: &[
+        field("cluster", Type::Section(&CLUSTER), "the cluster and its settings; root file only"),
+        field("nodes", Type::Keyed(&NODE), "what an admin says of a node").kdl("node"),
+        field("services", Type::Keyed(&SERVICE), "what runs").kdl("service"),
+        field("moved", Type::Sections(&MOVED), "a rename of a service, without destroying it"),
+    ],
+};
+
+static CLUSTER: Shape = Shape {
+    name: "cluster",
+    short: Some("name"),
+    inline: false,
+    fields: &[
+        field("name", Type::Text, "the cluster's name, a DNS label").required(),
+        field("catalog", Type::Names, "directories with more components"),
+        field("include", Type::Names, "more files of this form; `*` stands for any name"),
+        field("sync", Type::Section(&SYNC), "how the control plane follows the file"),
+        field("vars", Type::Free, "values for `{{ var.NAME }}`"),
+        field("defaults", Type::Section(&DEFAULTS), "what services get unless they say otherwise"),
+        field("placement", Type::Choice(&["balance", "pack"]), "spread the load, or use few nodes"),
+        field("lost-after", Type::Period, "a node unseen this long is lost"),
+        field("unplaced", Type::Choice(&["wait", "error"]), "what to do with what does not fit"),
+    ],
+};
+
+static SYNC: Shape = Shape {
+    name: "sync",
+    short: None,
+    inline: true,
+    fields: &[
+        field("auto", Type::Flag, "apply commits without asking"),
+        field("prune", Type::Flag, "destroy what is no longer declared"),
+        field("self-heal", Type::Flag, "put right what changed by itself"),
+        field("interval", Type::Period, "look at the repository at least this often"),
+    ],
+};
+
+static DEFAULTS: Shape = Shape {
+    name: "defaults",
+    short: None,
+    inline: false,
+    fields: &[field("resources", Type::Section(&RESOURCES), "what each instance reserves")],
+};
+
+static RESOURCES: Shape = Shape {
+    name: "resources",
+    short: None,
+    inline: true,
+    fields: &[
+        field("cpu", Type::Cpu, "cores, like 0.5 or \"500m\""),
+        field("memory", Type::Size, "memory, like \"512MiB\""),
+        field("disk", Type::Size, "disk, like \"20GiB\""),
+        field("gpu", Type::Gpu, "whole devices, or a share of one like 0.5"),
+        field("gpu-memory", Type::Size, "a slice of one device's memory, like \"12GiB\""),
+    ],
+};
+
+static RESERVE: Shape = Shape {
+    name: "reserve",
+    short: None,
+    inline: true,
+    fields: &[
+        field("cpu", Type::Cpu, "cores"),
+        field("memory", Type::Size, "memory"),
+        field("disk", Type::Size, "disk"),
+    ],
+};
+
+static NODE: Shape = Shape {
+    name: "node",
+    short: None,
+    inline: false,
+    fields: &[
+        field("tags", Type::Names, "words that constraints look for"),
+        field("zone", Type::Text, "the failure domain it belongs to"),
+        field("reserve", Type::Section(&RESERVE), "kept free for the host"),
+        field("cordon", Type::Flag, "takes no new instances"),
+        field("drain", Type::Flag, "takes none, and gives up those it has"),
+    ],
+};
+
+static SERVICE: Shape = Shape {
+    name: "service",
+    short: None,
+    inline: false,
+    fields: &[
+        field("component", Type::Section(&COMPONENT), "a component of the catalog"),
+        field("version", Type::Text, "the component's version"),
+        field("image", Type::Text, "a container image"),
+        field("process", Type::Words, "a native program and its arguments"),
+        field("compose", Type::Later(FORMS), "a Compose file"),
+        field("kubernetes", Type::Later(FORMS), "Kubernetes manifests or a Helm chart"),
+        field("model", Type::Later("pull the model when the service starts"), "a language model"),
+        field("runtime", Type::Choice(&["docker", "process", "kubernetes"]), "what runs it"),
+        field("replicas", Type::Integer { min: 0, max: 1000 }, "how many instances"),
+        field("priority", Type::Integer { min: 0, max: 100 }, "who gives way: 0 first, 100 last"),
+        field("set", Type::Free, "parameters of the component"),
+        field("secrets", Type::Keyed(&SECRET), "secret parameters of the component").kdl("secret"),
+        field("env", Type::Free, "environment variables"),
+        field("ports", Type::Sections(&PORT), "ports it listens on").kdl("port"),
+        field("volumes", Type::Keyed(&VOLUME), "data that outlives it").kdl("volume"),
+        field("files", Type::Keyed(&FILES), "files put in place before it starts").kdl("file"),
+        field("command", Type::Words, "replaces the image's command"),
+        field("resources", Type::Section(&RESOURCES), "what each instance reserves"),
+        field("place", Type::Section(&PLACE), "where its instances may be"),
+        field("depends-on", Type::Names, "services that must be healthy before it starts"),
+        field("health", Type::Section(&HEALTH), "how to tell that it serves"),
+        field("stop", Type::Section(&STOP), "how it is stopped"),
+        field("update", Type::Section(&UPDATE), "how it is updated"),
+        field("protect", Type::Flag, "no plan may destroy it"),
+    ],
+};
+
+const FORMS: &str = "use `component`, `image` or `process`";
+
+static COMPONENT: Shape = Shape {
+    name: "component",
+    short: Some("name"),
+    inline: true,
+    fields: &[
+        field("name", Type::Text, "its name in the catalog").required(),
+        field("version", Type::Text, "its version; the component's first when absent"),
+    ],
+};
+
+static SECRET: Shape = Shape {
+    name: "secret",
+    short: Some("from"),
+    inline: true,
+    fields: &[field("from", Type::Text, "the secret's name; the parameter's own when absent")],
+};
+
+static PORT: Shape = Shape {
+    name: "port",
+    short: Some("container"),
+    inline: true,
+    fields: &[
+        field("container", PORT_NUMBER, "where the service listens").required(),
+        field("host", PORT_NUMBER, "where the node answers; chosen by the planner when absent"),
+        field("name", Type::Text, "what templates call it; `main` for the first when absent"),
+        field("scope", Type::Choice(&["node", "internal", "public"]), "who may reach it"),
+        field("protocol", Type::Choice(&["tcp", "udp"]), "tcp or udp"),
+    ],
+};
+
+static VOLUME: Shape = Shape {
+    name: "volume",
+    short: Some("at"),
+    inline: true,
+    fields: &[field("at", Type::Text, "where the service sees it").required()],
+};
+
+static FILES: Shape = Shape {
+    name: "file",
+    short: None,
+    inline: true,
+    fields: &[
+        field("content", Type::Text, "its text; templates are filled in"),
+        field("source", Type::Text, "a file of the repository, taken as it is"),
+        field("mode", Type::Mode, "permission bits in octal, \"0444\" when absent"),
+    ],
+};
+
+static PLACE: Shape = Shape {
+    name: "place",
+    short: None,
+    inline: false,
+    fields: &[
+        field("require", Type::Sections(&SELECTOR), "all must hold"),
+        field("forbid", Type::Sections(&SELECTOR), "none may hold"),
+        field("prefer", Type::Sections(&PREFERENCE), "better where it holds"),
+        field("pin", Type::Text, "the only node"),
+        field("spread", Type::Sections(&SPREAD), "even counts over zones or nodes"),
+        field("max-per-node", COUNT, "at most so many instances on one node"),
+        field("apart-from", Type::Names, "services it never shares a node with"),
+        field("near", Type::Names, "services it always shares a node with"),
+    ],
+};
+
+const TAG: Field = field("tag", Type::Names, "one of its tags");
+const ZONE: Field = field("zone", Type::Names, "its zone");
+const OS: Field = field("os", Type::Names, "its operating system");
+const ARCH: Field = field("arch", Type::Names, "its processor architecture");
+const GPU_MODEL: Field = field("gpu-model", Type::Names, "the model of one of its GPUs, or a part");
+const NAME: Field = field("node", Type::Names, "its name");
+
+static SELECTOR: Shape = Shape {
+    name: "selector",
+    short: None,
+    inline: true,
+    fields: &[TAG, ZONE, OS, ARCH, GPU_MODEL, NAME],
+};
+
+static PREFERENCE: Shape = Shape {
+    name: "preference",
+    short: None,
+    inline: true,
+    fields: &[
+        TAG,
+        ZONE,
+        OS,
+        ARCH,
+        GPU_MODEL,
+        NAME,
+        field("weight", Type::Integer { min: 1, max: 1000 }, "how much it counts; 1 when absent"),
+    ],
+};
+
+static SPREAD: Shape = Shape {
+    name: "spread",
+    short: Some("by"),
+    inline: true,
+    fields: &[
+        field("by", Type::Choice(&["zone", "node"]), "over what").required(),
+        field("max-skew", COUNT, "largest count minus smallest; 1 when absent"),
+    ],
+};
+
+static HEALTH: Shape = Shape {
+    name: "health",
+    short: None,
+    inline: true,
+    fields: &[
+        field("http", Type::Text, "path of a GET that answers 200 to 399"),
+        field("port", PORT_NUMBER, "port of that GET; the main port when absent"),
+        field("tcp", PORT_NUMBER, "a port that accepts connections"),
+        field("exec", Type::Words, "a program and its arguments that exits 0"),
+        field("interval", Type::Period, "between two tries"),
+        field("timeout", Type::Period, "how long one try may take"),
+        field("retries", Type::Integer { min: 1, max: 1000 }, "failures in a row that count"),
+        field("start-period", Type::Period, "after the start, failures do not count for this long"),
+    ],
+};
+
+static STOP: Shape = Shape {
+    name: "stop",
+    short: None,
+    inline: true,
+    fields: &[
+        field("signal", Type::Text, "the signal, like \"SIGINT\""),
+        field("grace", Type::Period, "how long it may take before it is killed"),
+    ],
+};
+
+static UPDATE: Shape = Shape {
+    name: "update",
+    short: None,
+    inline: true,
+    fields: &[
+        field("order", Type::Choice(&["stop-first", "start-first"]), "which instance comes first"),
+        field("max-unavailable", COUNT, "how many instances may be down at once"),
+        field("rollback", Type::Flag, "go back when the new one does not become healthy"),
+        field("timeout", Type::Period, "how long a new instance may take to become healthy"),
+    ],
+};
+
+static MOVED: Shape = Shape {
+    name: "moved",
+    short: None,
+    inline: true,
+    fields: &[
+        field("from", Type::Text, "the old name").required(),
+        field("to", Type::Text, "the new name").required(),
+    ],
+};

@@ -1,0 +1,323 @@
+//! From files to one [`ClusterFile`]: finding the root, following includes, taking in the files that
+//! services name.
+//!
+//! Knows paths and patterns. Refuses to know where files come from: [`Files`] does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    decode, fields, reader, scan,
+    tree::{Form, Kind, Source, from_kdl, from_yaml},
+    written::ClusterFile,
+};
+use crate::{
+    desired::Located,
+    diagnostic::{Diagnostic, Location},
+};
+
+/// The files of a configuration: a commit, a directory, or memory. Paths are relative to its root
+/// and separated by `/`.
+pub trait Files {
+    /// The content of a file; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read, in words for people.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
+
+    /// Every file, sorted.
+    ///
+    /// # Errors
+    /// When the files cannot be listed, in words for people.
+    fn list(&self) -> Result<Vec<String>, String>;
+}
+
+/// Files in memory, by path.
+pub type MemoryFiles = BTreeMap<String, String>;
+
+impl Files for MemoryFiles {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.get(path).map(|text| text.clone().into_bytes()))
+    }
+
+    fn list(&self) -> Result<Vec<String>, String> {
+        Ok(self.keys().cloned().collect())
+    }
+}
+
+/// Names of a root file, in the order they are looked for.
+const ROOTS: [&str; 3] = ["cluster.kdl", "cluster.yaml", "cluster.yml"];
+/// The most files that one configuration includes.
+const MOST_FILES: usize = 1000;
+/// The most text of all of them together, in bytes.
+const MOST_TEXT: usize = 16 * 1024 * 1024;
+/// The largest file that a service may take as it is, in bytes.
+const MOST_SOURCE: usize = 256 * 1024;
+
+/// Finds the root file: `cluster.kdl`, `cluster.yaml` or `cluster.yml`.
+///
+/// # Errors
+/// When there is none, or more than one: then which one counts would be a guess.
+pub fn discover(files: &dyn Files) -> Result<String, Diagnostic> {
+    let mut found = Vec::new();
+    for root in ROOTS {
+        match files.read(root) {
+            Ok(Some(_)) => found.push(root),
+            Ok(None) => {}
+            Err(why) => return Err(unreadable(root, None, &why)),
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(Diagnostic::error("DN-E0112", None, "there is no cluster file here")
+            .help("write `cluster.kdl` or `cluster.yaml`, or name one with `-f FILE`")),
+        several => {
+            let names = several.join(" and ");
+            Err(Diagnostic::error("DN-E0112", None, format!("there are two cluster files: {names}"))
+                .help("remove one, or name the one you mean with `-f FILE`"))
+        }
+    }
+}
+
+fn unreadable(path: &str, at: Option<Location>, why: &str) -> Diagnostic {
+    Diagnostic::error("DN-E0113", at, format!("reading `{}` failed: {why}", path.escape_debug()))
+        .help("make the file readable; nothing is planned without it")
+}
+
+/// Reads the cluster file `root` and what it includes, and reports everything wrong at once,
+/// sorted by place. What could be read is returned even so, marked as broken.
+pub fn load(root: &str, files: &dyn Files) -> (ClusterFile, Vec<Diagnostic>) {
+    let mut loader = Loader { files, found: Vec::new(), text: 0 };
+    let mut file = loader.file(root, None).unwrap_or_default();
+    loader.includes(root, &mut file);
+    loader.sources(&mut file);
+    file.broken = loader.found.iter().any(Diagnostic::is_error);
+    loader.found.sort_by(|a, b| a.at.cmp(&b.at));
+    (file, loader.found)
+}
+
+struct Loader<'a> {
+    files: &'a dyn Files,
+    found: Vec<Diagnostic>,
+    text: usize,
+}
+
+impl Loader<'_> {
+    /// The bytes of a file that must be there.
+    fn bytes(&mut self, path: &str, at: Option<&Location>) -> Option<Vec<u8>> {
+        match self.files.read(path) {
+            Ok(Some(bytes)) => {
+                self.text += bytes.len();
+                if self.text <= MOST_TEXT {
+                    return Some(bytes);
+                }
+                let message = format!("the files together have more than {MOST_TEXT} bytes");
+                let error = Diagnostic::error("DN-E0101", at.cloned(), message);
+                self.found.push(error.help("include less"));
+            }
+            Ok(None) => {
+                let message = format!("there is no file `{}`", path.escape_debug());
+                let error = Diagnostic::error("DN-E0113", at.cloned(), message);
+                self.found.push(error.help("write the file, or correct its name"));
+            }
+            Err(why) => self.found.push(unreadable(path, at.cloned(), &why)),
+        }
+        None
+    }
+
+    /// One file, without what it includes.
+    fn file(&mut self, path: &str, at: Option<&Location>) -> Option<ClusterFile> {
+        let Some(form) = Form::of(path) else {
+            let message = format!("`{}` is neither KDL nor YAML", path.escape_debug());
+            let error = Diagnostic::error("DN-E0114", at.cloned(), message);
+            self.found.push(error.help("name it `….kdl`, `….yaml` or `….yml`"));
+            return None;
+        };
+        let bytes = self.bytes(path, at)?;
+        let source = scan::text(path, bytes, form).map_err(|error| self.found.push(error)).ok()?;
+        let tree = match form {
+            Form::Kdl => from_kdl(&source),
+            Form::Yaml => from_yaml(&source),
+        };
+        let tree = tree.map_err(|errors| self.found.extend(errors)).ok()?;
+        if matches!(&tree.kind, Kind::Map(entries) if entries.is_empty()) || tree.is_empty() {
+            self.found.push(empty(&source));
+            return None;
+        }
+        if at.is_none() && tree.get("cluster").is_none() {
+            self.no_cluster(&source);
+        }
+        let (tree, found) = reader::canonical(&source, form, &tree, &fields::FILE);
+        self.found.extend(found);
+        let (file, found) = decode::cluster_file(&source, &tree);
+        self.found.extend(found);
+        Some(file)
+    }
+
+    /// What the root file must have.
+    fn no_cluster(&mut self, source: &Source) {
+        let message = "this file has no `cluster` section";
+        let error = Diagnostic::error("DN-E0115", Some(source.at(&(0..0))), message);
+        self.found.push(error.help("begin it with `cluster \"NAME\"` (YAML: `cluster: NAME`)"));
+    }
+
+    fn includes(&mut self, root: &str, file: &mut ClusterFile) {
+        let Some(cluster) = file.cluster.clone() else { return };
+        let mut seen = BTreeSet::from([root.to_owned()]);
+        for include in &cluster.include {
+            for path in self.matching(include) {
+                if !seen.insert(path.clone()) {
+                    continue;
+                }
+                if seen.len() > MOST_FILES {
+                    let message = format!("more than {MOST_FILES} files are included");
+                    let error = Diagnostic::error("DN-E0116", Some(include.at.clone()), message);
+                    self.found.push(error.help("include fewer files"));
+                    return;
+                }
+                if let Some(part) = self.file(&path, Some(&include.at)) {
+                    self.join(file, part);
+                }
+            }
+        }
+    }
+
+    fn join(&mut self, file: &mut ClusterFile, part: ClusterFile) {
+        let ClusterFile { broken: _, files, cluster, nodes, services, moved } = part;
+        if let Some(cluster) = cluster {
+            let message = "an included file has a `cluster` section";
+            let error = Diagnostic::error("DN-E0115", Some(cluster.at), message);
+            self.found.push(error.help("move it to the root file"));
+        }
+        file.files.extend(files);
+        file.nodes.extend(nodes);
+        file.services.extend(services);
+        file.moved.extend(moved);
+    }
+
+    /// The files that an include names, sorted. None is an error: a directory that went missing
+    /// must not look like services that were removed.
+    fn matching(&mut self, include: &Located<String>) -> Vec<String> {
+        let at = Some(include.at.clone());
+        let Some(pattern) = relative(&include.value) else {
+            let message = format!("`{}` leaves the configuration", include.value.escape_debug());
+            let error = Diagnostic::error("DN-E0116", at, message);
+            self.found.push(error.help("write a path below the root file's directory"));
+            return Vec::new();
+        };
+        if !pattern.contains('*') {
+            return vec![pattern];
+        }
+        let listed = self.files.list();
+        let all = listed.unwrap_or_else(|why| {
+            self.found.push(unreadable(&include.value, at.clone(), &why));
+            Vec::new()
+        });
+        let mut paths: Vec<String> =
+            all.into_iter().filter(|path| matches_pattern(&pattern, path)).collect();
+        paths.sort();
+        if paths.is_empty() {
+            let message = format!("no file is named like `{}`", include.value.escape_debug());
+            let error = Diagnostic::error("DN-E0116", at, message);
+            self.found.push(error.help("remove the include, or add the files"));
+        }
+        paths
+    }
+
+    /// Takes in the files that services name with `source`.
+    fn sources(&mut self, file: &mut ClusterFile) {
+        for service in &mut file.services {
+            for entry in &mut service.files {
+                if let Some(source) = &entry.source {
+                    entry.source_text = self.source(source);
+                }
+            }
+        }
+    }
+
+    fn source(&mut self, source: &Located<String>) -> Option<String> {
+        let refuse = |message: String, help: &str| {
+            Diagnostic::error("DN-E0116", Some(source.at.clone()), message).help(help)
+        };
+        let shown = source.value.escape_debug();
+        let Some(path) = relative(&source.value) else {
+            let message = format!("`{shown}` leaves the configuration");
+            self.found.push(refuse(message, "write a path below the root file's directory"));
+            return None;
+        };
+        let bytes = self.bytes(&path, Some(&source.at))?;
+        if bytes.len() > MOST_SOURCE {
+            let message = format!("`{shown}` has {} bytes; {MOST_SOURCE} are allowed", bytes.len());
+            self.found.push(refuse(message, "put large data into an image or a volume"));
+            return None;
+        }
+        String::from_utf8(bytes)
+            .map_err(|_| {
+                let message = format!("`{shown}` is not UTF-8 text");
+                self.found.push(refuse(message, "put binary data into an image or a volume"));
+            })
+            .ok()
+    }
+}
+
+fn empty(source: &Source) -> Diagnostic {
+    Diagnostic::error("DN-E0110", Some(source.at(&(0..0))), "this file declares nothing")
+        .help("an empty file is never taken as the wish to remove everything; restore its content")
+}
+
+/// A path below the root without `.` parts; `None` when it leaves the root or is none.
+fn relative(path: &str) -> Option<String> {
+    let parts: Vec<&str> =
+        path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let leaves = path.starts_with('/') || path.contains('\\') || parts.contains(&"..");
+    (!leaves && !parts.is_empty()).then(|| parts.join("/"))
+}
+
+/// Whether `path` matches `pattern`, where `*` stands for any characters within one directory.
+fn matches_pattern(pattern: &str, path: &str) -> bool {
+    let (pattern, path): (Vec<&str>, Vec<&str>) =
+        (pattern.split('/').collect(), path.split('/').collect());
+    pattern.len() == path.len()
+        && pattern.iter().zip(&path).all(|(pattern, name)| matches_name(pattern, name))
+}
+
+/// One part of a path. Going from star to star with the shortest match first takes time linear in
+/// the name for each star.
+fn matches_name(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last) && (!name.starts_with('.') || pattern.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_within_one_directory() {
+        assert!(matches_pattern("services/*.kdl", "services/db.kdl"));
+        assert!(matches_pattern("*/a*b*c", "x/aXbYc"));
+        assert!(matches_pattern("a", "a"));
+        assert!(!matches_pattern("services/*.kdl", "services/sub/db.kdl"));
+        assert!(!matches_pattern("services/*.kdl", "services/.hidden.kdl"));
+        assert!(!matches_pattern("*.kdl", "db.yaml"));
+        assert!(!matches_pattern("ab*ba", "aba"));
+    }
+
+    #[test]
+    fn paths_stay_below_the_root() {
+        assert_eq!(relative("./a//b.kdl").as_deref(), Some("a/b.kdl"));
+        for bad in ["/etc/passwd", "../x", "a/../../x", "", ".", "a\\..\\b"] {
+            assert!(relative(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The cluster file as written: text to one spanned tree, tree to [`ClusterFile`].
+//!
+//! Knows syntax, fields and their types, and how files include one another. Refuses to know what
+//! components exist and what the whole means: [`crate::validate`] does.
+
+mod canonical;
+mod decode;
+pub mod fields;
+mod kdl;
+mod load;
+mod print;
+mod reader;
+mod scalar;
+mod scan;
+pub mod suggest;
+pub mod tree;
+pub mod written;
+mod yaml;
+
+pub use load::{Files, MemoryFiles, discover, load};
+pub use print::print;
+pub use written::ClusterFile;

@@ -1,0 +1,191 @@
+//! The one spanned tree that KDL and YAML are read into.
+//!
+//! Knows scalars, lists, maps and where each was written. Refuses to know what any of them means:
+//! a scalar stays the text that was written until someone reads it as a type.
+
+use std::ops::Range;
+
+pub use super::{kdl::from_kdl, scan::text, yaml::from_yaml};
+use crate::diagnostic::Location;
+
+/// Byte offsets in one file.
+pub type Span = Range<usize>;
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// KDL 2.
+    Kdl,
+    /// YAML 1.2.
+    Yaml,
+}
+
+impl Form {
+    /// The form that a file's name says it has.
+    pub fn of(path: &str) -> Option<Self> {
+        match path.rsplit_once('.')?.1 {
+            "kdl" => Some(Self::Kdl),
+            "yaml" | "yml" => Some(Self::Yaml),
+            _ => None,
+        }
+    }
+}
+
+/// One value and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The value.
+    pub kind: Kind,
+    /// Where.
+    pub span: Span,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A single value, as text.
+    Scalar {
+        /// The text: of a quoted string its content, of anything else exactly what was written.
+        raw: String,
+        /// Whether it was written without quotes, so that it may be a number, `true` or `false`.
+        /// A KDL string without quotes counts as quoted: KDL says it is a string.
+        plain: bool,
+    },
+    /// Values in order.
+    Seq(Vec<Node>),
+    /// Named values in order. From KDL, a name may repeat (repeated nodes), and the arguments of a
+    /// node that has more than arguments are entries with an empty name.
+    Map(Vec<Entry>),
+}
+
+/// A named value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name.
+    pub key: String,
+    /// Where the name was written.
+    pub key_span: Span,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// A scalar.
+    pub fn scalar(raw: impl Into<String>, plain: bool, span: Span) -> Self {
+        Self { kind: Kind::Scalar { raw: raw.into(), plain }, span }
+    }
+
+    /// Whether nothing was written: an empty YAML value, or a KDL node with only a name.
+    pub fn is_empty(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { raw, plain: true } if raw.is_empty())
+    }
+
+    /// The entries of a map; nothing for anything else.
+    pub fn entries(&self) -> &[Entry] {
+        match &self.kind {
+            Kind::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The items of a list; nothing for anything else.
+    pub fn items(&self) -> &[Node] {
+        match &self.kind {
+            Kind::Seq(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The first entry of that name.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// The text of a scalar.
+    pub fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar { raw, .. } => Some(raw),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes between two places where the characters before are counted in advance.
+const STRIDE: usize = 1024;
+
+/// A file's text, ready to turn offsets into places. One lookup costs at most [`STRIDE`] bytes of
+/// counting, however long the file or its lines are.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Path relative to the configuration's root.
+    pub file: String,
+    /// Its content.
+    pub text: String,
+    lines: Vec<usize>,
+    characters: Vec<usize>,
+}
+
+impl Source {
+    /// Prepares `text`, the content of `file`.
+    pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
+        let (file, text) = (file.into(), text.into());
+        let lines = std::iter::once(0)
+            .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
+            .collect();
+        let mut characters = Vec::with_capacity(text.len() / STRIDE + 1);
+        let mut count = 0;
+        for block in text.as_bytes().chunks(STRIDE) {
+            characters.push(count);
+            count += starts(block);
+        }
+        if characters.is_empty() {
+            characters.push(0);
+        }
+        Self { file, text, lines, characters }
+    }
+
+    /// The place of `span`. Offsets past the end count as the end.
+    pub fn at(&self, span: &Span) -> Location {
+        let mut start = span.start.min(self.text.len());
+        while !self.text.is_char_boundary(start) {
+            start -= 1;
+        }
+        let line = self.lines.partition_point(|&from| from <= start).max(1);
+        let column = self.before(start) - self.before(self.lines[line - 1]);
+        Location {
+            file: self.file.clone(),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column + 1).unwrap_or(u32::MAX),
+            start,
+            end: span.end.clamp(start, self.text.len()),
+        }
+    }
+
+    /// Characters before a byte offset.
+    fn before(&self, offset: usize) -> usize {
+        let block = (offset / STRIDE).min(self.characters.len() - 1);
+        self.characters[block] + starts(&self.text.as_bytes()[block * STRIDE..offset])
+    }
+}
+
+/// How many characters begin in these bytes of UTF-8.
+fn starts(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|b| (**b & 0xC0) != 0x80).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_agree_with_counting_from_the_start() {
+        let text = "wéb\n".repeat(700) + &"é".repeat(2000);
+        let source = Source::new("f", text.clone());
+        for offset in (0..text.len() + 5).step_by(7) {
+            let span = offset..offset + 1;
+            let counted = Location::of("f", &text, span.start, span.end);
+            assert_eq!(source.at(&span), counted, "{offset}");
+        }
+        assert_eq!(Source::new("f", "").at(&(3..4)).to_string(), "f:1:1");
+    }
+}

@@ -1,0 +1,260 @@
+//! YAML 1.2 text to the tree.
+//!
+//! Knows documents, anchors and their limits. Refuses tags, merge keys, keys that are not plain
+//! names, and to decide whether `no` is a text: scalars keep what was written.
+
+use std::collections::BTreeMap;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+
+use super::tree::{Entry, Kind, Node, Source, Span};
+use crate::diagnostic::Diagnostic;
+
+/// The most values of a file, aliases expanded.
+const MOST_NODES: usize = 100_000;
+/// The most text of a file, aliases expanded, in bytes.
+const MOST_TEXT: usize = 8 * 1024 * 1024;
+/// The most lists and maps open at once.
+const DEPTH: usize = 64;
+/// At most so many errors are reported.
+const MOST_ERRORS: usize = 20;
+
+/// Reads YAML 1.2.
+///
+/// # Errors
+/// A syntax error, or everything that YAML allows and this language does not.
+pub fn from_yaml(source: &Source) -> Result<Node, Vec<Diagnostic>> {
+    let mut reader = Reader {
+        source,
+        errors: Vec::new(),
+        stack: Vec::new(),
+        anchors: BTreeMap::new(),
+        root: None,
+        documents: 0,
+        nodes: 0,
+        text: 0,
+    };
+    if let Err(stop) = reader.run() {
+        reader.errors.push(stop);
+    }
+    reader.errors.sort_by(|a, b| a.at.cmp(&b.at));
+    reader.errors.truncate(MOST_ERRORS);
+    if reader.errors.is_empty() {
+        Ok(reader.root.unwrap_or(Node { kind: Kind::Map(Vec::new()), span: 0..0 }))
+    } else {
+        Err(reader.errors)
+    }
+}
+
+/// A list or map that is still open.
+struct Open {
+    kind: Kind,
+    start: usize,
+    anchor: usize,
+    key: Option<(String, Span)>,
+    seen: BTreeMap<String, Span>,
+    depth: usize,
+}
+
+/// A finished value that aliases may repeat.
+struct Anchored {
+    node: Node,
+    nodes: usize,
+    text: usize,
+    depth: usize,
+}
+
+struct Reader<'a> {
+    source: &'a Source,
+    errors: Vec<Diagnostic>,
+    stack: Vec<Open>,
+    anchors: BTreeMap<usize, Anchored>,
+    root: Option<Node>,
+    documents: usize,
+    nodes: usize,
+    text: usize,
+}
+
+impl Reader<'_> {
+    /// # Errors
+    /// What makes reading on pointless.
+    fn run(&mut self) -> Result<(), Diagnostic> {
+        let options = granit_parser::options! { emit_comments: false, disallow_directives: true };
+        let source = self.source;
+        for next in Parser::new_from_str_with_options(&source.text, options) {
+            let (event, span) = next.map_err(|error| syntax(source, &error))?;
+            let span = span.byte_range().unwrap_or(0..0);
+            self.event(event, span)?;
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    let message = "a second document begins here";
+                    return Err(self
+                        .found("DN-E0109", span, message)
+                        .help("write one document in a file, and name others with `include`"));
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &span);
+                let plain = style == ScalarStyle::Plain;
+                self.spend(1, text.len(), &span)?;
+                self.place(Node::scalar(text, plain, span), anchor, 1)?;
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &span);
+                self.open(Kind::Seq(Vec::new()), anchor, span)?;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &span);
+                self.open(Kind::Map(Vec::new()), anchor, span)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(span)?,
+            Event::Alias(id) => self.alias(id, span)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn found(&self, code: &str, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(code, Some(self.source.at(&span)), message)
+    }
+
+    fn refuse_tag(&mut self, tagged: bool, span: &Span) {
+        if tagged {
+            let message = "tags (`!…`) mean nothing here";
+            self.errors.push(
+                self.found("DN-E0108", span.clone(), message)
+                    .help("remove the tag; quote the value if it must be a text"),
+            );
+        }
+    }
+
+    fn spend(&mut self, nodes: usize, text: usize, span: &Span) -> Result<(), Diagnostic> {
+        self.nodes += nodes;
+        self.text += text;
+        if self.nodes > MOST_NODES || self.text > MOST_TEXT {
+            let message = format!(
+                "the file has more than {MOST_NODES} values or {MOST_TEXT} bytes of text, \
+                 aliases expanded"
+            );
+            return Err(self.found("DN-E0105", span.clone(), message).help("use fewer aliases"));
+        }
+        Ok(())
+    }
+
+    fn too_deep(&self, span: Span) -> Diagnostic {
+        let message = format!("more than {DEPTH} lists and maps are open here");
+        self.found("DN-E0105", span, message).help("nest less deeply")
+    }
+
+    fn open(&mut self, kind: Kind, anchor: usize, span: Span) -> Result<(), Diagnostic> {
+        if self.stack.len() == DEPTH {
+            return Err(self.too_deep(span));
+        }
+        self.spend(1, 0, &span)?;
+        let seen = BTreeMap::new();
+        self.stack.push(Open { kind, start: span.start, anchor, key: None, seen, depth: 1 });
+        Ok(())
+    }
+
+    fn close(&mut self, span: Span) -> Result<(), Diagnostic> {
+        let Some(open) = self.stack.pop() else { return Ok(()) };
+        let written = self.source.text.get(open.start..span.end).unwrap_or("").trim_end();
+        let end = open.start + written.len();
+        let node = Node { kind: open.kind, span: open.start..end };
+        self.place(node, open.anchor, open.depth)
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<(), Diagnostic> {
+        let Some(anchored) = self.anchors.get(&id) else {
+            let message = "this alias stands within what it names, so it would never end";
+            return Err(self.found("DN-E0106", span, message).help("write the value out"));
+        };
+        let (nodes, text, depth) = (anchored.nodes, anchored.text, anchored.depth);
+        if self.stack.len() + depth > DEPTH {
+            return Err(self.too_deep(span));
+        }
+        self.spend(nodes, text, &span)?;
+        let node = self.anchors[&id].node.clone();
+        self.place(node, 0, depth)
+    }
+
+    /// Puts a finished value where it belongs: it is a key, a value, an item, or the whole.
+    fn place(&mut self, node: Node, anchor: usize, depth: usize) -> Result<(), Diagnostic> {
+        if anchor != 0 {
+            let (nodes, text) = weight(&node);
+            self.spend(nodes, text, &node.span)?;
+            let anchored = Anchored { node: node.clone(), nodes, text, depth };
+            self.anchors.insert(anchor, anchored);
+        }
+        let Some(open) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        open.depth = open.depth.max(depth + 1);
+        match (&mut open.kind, open.key.take()) {
+            (Kind::Seq(items), _) => items.push(node),
+            (Kind::Map(entries), Some((key, key_span))) => {
+                entries.push(Entry { key, key_span, value: node });
+            }
+            (Kind::Map(_), None) => self.key(node),
+            (Kind::Scalar { .. }, _) => {}
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, node: Node) {
+        let span = node.span.clone();
+        let Kind::Scalar { raw, plain } = node.kind else {
+            let error = self.found("DN-E0108", span.clone(), "a name must be a text here");
+            self.errors.push(error.help("write `name: value`"));
+            self.set_key(String::new(), span);
+            return;
+        };
+        if raw == "<<" && plain {
+            let message = "the merge key `<<` is not part of YAML 1.2";
+            let error = self.found("DN-E0108", span.clone(), message);
+            self.errors.push(error.help("write the fields out, or use `defaults`"));
+        }
+        let earlier = self.stack.last().and_then(|open| open.seen.get(&raw)).cloned();
+        if let Some(earlier) = earlier {
+            let error = self.found("DN-E0111", span.clone(), format!("`{raw}` is written twice"));
+            let earlier = self.source.at(&earlier);
+            self.errors.push(error.related(earlier, "first here").help("keep one of the two"));
+        }
+        self.set_key(raw, span);
+    }
+
+    fn set_key(&mut self, key: String, span: Span) {
+        if let Some(open) = self.stack.last_mut() {
+            open.seen.entry(key.clone()).or_insert_with(|| span.clone());
+            open.key = Some((key, span));
+        }
+    }
+}
+
+/// Values and bytes of text within a value. Depth is limited, so recursion is.
+fn weight(node: &Node) -> (usize, usize) {
+    let add = |(a, b): (usize, usize), (c, d): (usize, usize)| (a + c, b + d);
+    match &node.kind {
+        Kind::Scalar { raw, .. } => (1, raw.len()),
+        Kind::Seq(items) => items.iter().map(weight).fold((1, 0), add),
+        Kind::Map(entries) => entries
+            .iter()
+            .map(|entry| add((1, entry.key.len()), weight(&entry.value)))
+            .fold((1, 0), add),
+    }
+}
+
+fn syntax(source: &Source, error: &granit_parser::ScanError) -> Diagnostic {
+    let at = error.marker().byte_offset().unwrap_or(source.text.len());
+    let message = format!("this is not YAML: {}", error.info().replace('\n', " "));
+    Diagnostic::error("DN-E0107", Some(source.at(&(at..at))), message)
+        .help("check the indentation, and quote texts that hold `: `, ` #` or begin with a sign")
+}

@@ -1,0 +1,144 @@
+//! What a service gives its component: parameters and secrets, against the signature.
+//!
+//! Knows parameter types. Refuses to know templates of components.
+
+use std::collections::BTreeMap;
+
+use super::Check;
+use crate::{
+    component::{ComponentSignature, Parameter, ParameterKind},
+    desired::{Form, Located},
+    file::written::ServiceSection,
+    name::SecretName,
+    quantity::Bytes,
+};
+
+impl Check<'_> {
+    /// The component of that name, or a finding.
+    pub(super) fn signature(&mut self, name: &Located<String>) -> Option<ComponentSignature> {
+        let found = self.components.get(&name.value).cloned();
+        if found.is_none() {
+            let help = self.advice(&name.value, self.components.keys().map(String::as_str));
+            let message = format!("there is no component `{}`", name.value.escape_debug());
+            self.error("DN-E0306", &name.at, message, help);
+        }
+        found
+    }
+
+    pub(super) fn component(
+        &mut self,
+        service: &ServiceSection,
+        name: &Located<String>,
+        version: Option<&Located<String>>,
+        signature: &ComponentSignature,
+    ) -> Form {
+        if let Some(version) = version.filter(|v| !signature.versions.contains(&v.value)) {
+            let shown = version.value.escape_debug();
+            let message = format!("version {shown} of `{}` was never tried", name.value);
+            let help = format!("tried are {}", signature.versions.join(", "));
+            self.warn("DN-W0401", &version.at, message, help);
+        }
+        let version = version.map(|version| version.value.clone());
+        Form::Component {
+            name: name.clone(),
+            version: version.or_else(|| signature.versions.first().cloned()).unwrap_or_default(),
+            parameters: self.parameters(service, signature),
+            secrets: self.secrets(service, signature),
+        }
+    }
+
+    fn parameters(
+        &mut self,
+        service: &ServiceSection,
+        signature: &ComponentSignature,
+    ) -> BTreeMap<String, Located<String>> {
+        let mut values: BTreeMap<String, Located<String>> = signature
+            .parameters
+            .iter()
+            .filter_map(|(name, parameter)| {
+                let value = parameter.default.clone()?;
+                Some((name.clone(), Located { value, at: service.at.clone() }))
+            })
+            .collect();
+        for (name, value) in &service.set {
+            let Some(parameter) = signature.parameters.get(&name.value) else {
+                let secret = signature.secrets.contains_key(&name.value);
+                let help = if secret {
+                    format!("it is a secret: write `secret \"{}\" from=\"…\"`", name.value)
+                } else {
+                    self.advice(&name.value, signature.parameters.keys().map(String::as_str))
+                };
+                let shown = name.value.escape_debug();
+                let message = format!("component `{}` has no parameter `{shown}`", signature.name);
+                self.error("DN-E0308", &name.at, message, help);
+                continue;
+            };
+            self.parameter(&name.value, value, parameter);
+            self.template(value);
+            values.insert(name.value.clone(), value.clone());
+        }
+        for (name, parameter) in &signature.parameters {
+            if parameter.required && !values.contains_key(name) {
+                let message = format!("component `{}` needs `{name}`", signature.name);
+                let help = format!("add `set {name}=\"…\"`: {}", parameter.description);
+                self.error("DN-E0310", &service.at, message, help);
+            }
+        }
+        values
+    }
+
+    /// A value of its parameter's type. What templates will make of it shows only later.
+    fn parameter(&mut self, name: &str, value: &Located<String>, parameter: &Parameter) {
+        let text = value.value.as_str();
+        if text.contains("{{") {
+            return;
+        }
+        let help = match &parameter.kind {
+            ParameterKind::Text => return,
+            ParameterKind::Integer { min, max } => match text.parse::<i64>() {
+                Ok(number) if (min..=max).contains(&&number) => return,
+                _ => format!("write a whole number from {min} to {max}"),
+            },
+            ParameterKind::Boolean if matches!(text, "true" | "false") => return,
+            ParameterKind::Boolean => "write true or false (in KDL #true or #false)".to_owned(),
+            ParameterKind::Size => match text.parse::<Bytes>() {
+                Ok(_) => return,
+                Err(error) => format!("write {}", error.expected),
+            },
+            ParameterKind::Choice(words) if words.iter().any(|word| word == text) => return,
+            ParameterKind::Choice(words) => self.advice(text, words.iter().map(String::as_str)),
+        };
+        let shown: String = text.chars().take(60).collect();
+        let message = format!("`{}` is no value for `{name}`", shown.escape_debug());
+        self.error("DN-E0309", &value.at, message, help);
+    }
+
+    fn secrets(
+        &mut self,
+        service: &ServiceSection,
+        signature: &ComponentSignature,
+    ) -> BTreeMap<String, Located<SecretName>> {
+        let mut secrets = BTreeMap::new();
+        for (parameter, from) in &service.secrets {
+            if !signature.secrets.contains_key(&parameter.value) {
+                let help =
+                    self.advice(&parameter.value, signature.secrets.keys().map(String::as_str));
+                let shown = parameter.value.escape_debug();
+                let message = format!("component `{}` takes no secret `{shown}`", signature.name);
+                self.error("DN-E0311", &parameter.at, message, help);
+            } else if let Some(value) = self.name(from) {
+                secrets.insert(parameter.value.clone(), Located { value, at: from.at.clone() });
+            }
+        }
+        for (name, secret) in &signature.secrets {
+            let given = service.secrets.iter().any(|(parameter, _)| parameter.value == *name);
+            if secret.required && !given {
+                let message = format!("component `{}` needs the secret `{name}`", signature.name);
+                let help =
+                    format!("add `secret \"{name}\" from=\"NAME\"`: {}", secret.description);
+                self.error("DN-E0311", &service.at, message, help);
+            }
+        }
+        secrets
+    }
+}

@@ -1,0 +1,109 @@
+//! What services ask of one another as a whole: no circles among dependencies, no two services
+//! that need the same port of the same node.
+//!
+//! Knows relations between services. Refuses to know what one service is.
+
+use std::collections::BTreeMap;
+
+use super::Check;
+use crate::{
+    component::PortDeclaration,
+    desired::{Located, SelectorKey, Service},
+    diagnostic::Diagnostic,
+    instance::Protocol,
+    name::ServiceName,
+};
+
+type Services = BTreeMap<ServiceName, Service>;
+
+impl Check<'_> {
+    /// Reports every dependency that closes a circle, with the whole circle. The path is a list
+    /// and not the call stack, so that a chain of any length is fine.
+    pub(super) fn cycles(&mut self, services: &Services) {
+        let mut done: BTreeMap<&ServiceName, bool> = BTreeMap::new();
+        for start in services.keys() {
+            if done.contains_key(start) {
+                continue;
+            }
+            done.insert(start, false);
+            let mut path: Vec<(&ServiceName, usize)> = vec![(start, 0)];
+            while let Some((name, next)) = path.last_mut() {
+                let Some(need) = services[*name].depends_on.get(*next) else {
+                    done.insert(*name, true);
+                    path.pop();
+                    continue;
+                };
+                *next += 1;
+                let Some((needed, _)) = services.get_key_value(&need.value) else { continue };
+                match done.get(needed) {
+                    Some(true) => {}
+                    Some(false) => self.circle(&path, needed, need),
+                    None => {
+                        done.insert(needed, false);
+                        path.push((needed, 0));
+                    }
+                }
+            }
+        }
+    }
+
+    fn circle(
+        &mut self,
+        path: &[(&ServiceName, usize)],
+        needed: &ServiceName,
+        need: &Located<ServiceName>,
+    ) {
+        let from = path.iter().position(|(name, _)| *name == needed).unwrap_or(0);
+        let mut names: Vec<&str> = path[from..].iter().map(|(name, _)| name.as_str()).collect();
+        names.push(needed.as_str());
+        let shown = if names.len() > 12 {
+            format!("{} → … → {}", names[..6].join(" → "), names[names.len() - 5..].join(" → "))
+        } else {
+            names.join(" → ")
+        };
+        let message = format!("services wait for one another in a circle: {shown}");
+        self.error("DN-E0304", &need.at, message, "remove one of these `depends-on`");
+    }
+
+    /// Reports services that must run on one node and take the same port of it.
+    pub(super) fn pinned_ports(&mut self, services: &Services) {
+        let mut taken: BTreeMap<(String, u16, Protocol), (&Service, &Located<PortDeclaration>)> =
+            BTreeMap::new();
+        for service in services.values() {
+            let Some(node) = only_node(service) else { continue };
+            for port in &service.ports {
+                let Some(host) = port.value.host else { continue };
+                if service.replicas > 1 {
+                    let message = format!(
+                        "{} instances of `{}` on node `{node}` cannot all take its port {host}",
+                        service.replicas, service.name
+                    );
+                    let help = "remove `host`, the `pin`, or all replicas but one";
+                    self.error("DN-E0314", &port.at, message, help);
+                }
+                let key = (node.to_owned(), host, port.value.protocol);
+                if let Some((other, first)) = taken.get(&key) {
+                    let message = format!(
+                        "`{}` and `{}` both take port {host} of node `{node}`",
+                        other.name, service.name
+                    );
+                    let error = Diagnostic::error("DN-E0314", Some(port.at.clone()), message)
+                        .related(first.at.clone(), "first here")
+                        .help("give one of them another `host` port, or another node");
+                    self.found.push(error);
+                } else {
+                    taken.insert(key, (service, port));
+                }
+            }
+        }
+    }
+}
+
+/// The node that a service must run on, where its own lines leave only one.
+fn only_node(service: &Service) -> Option<&str> {
+    let required = service.place.require.iter().find_map(|selector| {
+        let one = selector.value.key == SelectorKey::Node && selector.value.any_of.len() == 1;
+        one.then(|| selector.value.any_of[0].as_str())
+    });
+    service.place.pin.as_ref().map(|pin| pin.value.as_str()).or(required)
+}

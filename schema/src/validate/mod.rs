@@ -1,0 +1,194 @@
+//! The cluster file as meant: a [`ClusterFile`] and the signatures of components become a
+//! [`DesiredState`], or every reason why not.
+//!
+//! Knows defaults and what contradicts what. Refuses to know nodes that exist and where anything
+//! runs. The checks push what they find and go on with a stand-in, so that one run reports all.
+
+mod component;
+mod graph;
+mod place;
+mod ports;
+mod service;
+mod settings;
+mod template;
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use crate::{
+    component::ComponentSignature,
+    desired::{DesiredState, Located},
+    diagnostic::{Diagnostic, Location},
+    file::{
+        ClusterFile, suggest,
+        written::{NodeSection, ServiceSection},
+    },
+    name::{ClusterName, NameError, ServiceName},
+};
+
+/// More findings than this would bury the first ones.
+const MOST_FINDINGS: usize = 200;
+
+/// Checks what a cluster file means. `components` are the signatures of the catalog, `vars` the
+/// values that override the file's own variables.
+///
+/// Returns the desired state when nothing is wrong, and the findings sorted by place: errors, and
+/// warnings that stop nothing. Of a file that was not read in full ([`ClusterFile::broken`]) there
+/// is never a desired state.
+pub fn validate(
+    file: &ClusterFile,
+    components: &BTreeMap<String, ComponentSignature>,
+    vars: &BTreeMap<String, String>,
+) -> (Option<DesiredState>, Vec<Diagnostic>) {
+    let mut check = Check::new(file, components, vars);
+    let state = check.state();
+    let mut found = check.found;
+    found.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.code.cmp(&b.code)));
+    let failed = file.broken || found.iter().any(Diagnostic::is_error);
+    found.truncate(MOST_FINDINGS);
+    (state.filter(|_| !failed), found)
+}
+
+/// What the checks look at and what they found.
+struct Check<'a> {
+    file: &'a ClusterFile,
+    components: &'a BTreeMap<String, ComponentSignature>,
+    services: BTreeMap<&'a str, &'a ServiceSection>,
+    nodes: BTreeMap<&'a str, &'a NodeSection>,
+    vars: BTreeMap<String, String>,
+    found: Vec<Diagnostic>,
+}
+
+impl<'a> Check<'a> {
+    fn new(
+        file: &'a ClusterFile,
+        components: &'a BTreeMap<String, ComponentSignature>,
+        overrides: &BTreeMap<String, String>,
+    ) -> Self {
+        let (services, nodes, vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut check = Self { file, components, services, nodes, vars, found: Vec::new() };
+        for service in &file.services {
+            if let Some(first) = check.services.get(service.name.value.as_str()) {
+                let first = first.at.clone();
+                check.twice("service", &service.name, first);
+            } else {
+                check.services.insert(&service.name.value, service);
+            }
+        }
+        for node in &file.nodes {
+            if let Some(first) = check.nodes.get(node.name.value.as_str()) {
+                let first = first.at.clone();
+                check.twice("node", &node.name, first);
+            } else {
+                check.nodes.insert(&node.name.value, node);
+            }
+        }
+        check.variables(overrides);
+        check
+    }
+
+    fn state(&mut self) -> Option<DesiredState> {
+        let cluster = self.cluster();
+        let settings = self.settings();
+        let nodes = self.node_policies();
+        let sections: Vec<&ServiceSection> = self.services.values().copied().collect();
+        let mut services = BTreeMap::new();
+        for section in sections {
+            if let Some(service) = self.service(section) {
+                services.insert(service.name.clone(), service);
+            }
+        }
+        self.cycles(&services);
+        self.pinned_ports(&services);
+        let moved = self.moved();
+        if self.file.services.is_empty() && !self.file.broken {
+            let at = self.file.cluster.as_ref().map(|cluster| cluster.at.clone());
+            let error = Diagnostic::error("DN-E0300", at, "this configuration declares no service");
+            self.found.push(error.help(
+                "declare one; an empty configuration is never taken as the wish to remove all",
+            ));
+        }
+        let vars = self.vars.clone();
+        Some(DesiredState { cluster: cluster?, settings, vars, nodes, services, moved, checked: () })
+    }
+
+    /// The cluster's name. A file without one was refused when it was read.
+    fn cluster(&mut self) -> Option<ClusterName> {
+        let file = self.file;
+        let name = file.cluster.as_ref()?.name.as_ref()?;
+        self.name(name)
+    }
+
+    fn error(&mut self, code: &str, at: &Location, message: String, help: impl Into<String>) {
+        self.found.push(Diagnostic::error(code, Some(at.clone()), message).help(help));
+    }
+
+    fn warn(&mut self, code: &str, at: &Location, message: String, help: impl Into<String>) {
+        self.found.push(Diagnostic::warning(code, Some(at.clone()), message).help(help));
+    }
+
+    fn twice(&mut self, what: &str, name: &Located<String>, first: Location) {
+        let message = format!("{what} `{}` is declared twice", name.value.escape_debug());
+        let error = Diagnostic::error("DN-E0302", Some(name.at.clone()), message)
+            .related(first, "first here")
+            .help("give one of them another name, or remove it");
+        self.found.push(error);
+    }
+
+    /// Reads a name.
+    fn name<T: FromStr<Err = NameError>>(&mut self, name: &Located<String>) -> Option<T> {
+        name.value
+            .parse()
+            .map_err(|NameError { kind, text }| {
+                let shown: String = text.chars().take(80).collect();
+                let message = format!("`{shown}` is not a {kind} name");
+                let help = "use 1 to 63 lower-case letters, digits and `-`, beginning and ending \
+                            with a letter or digit";
+                self.error("DN-E0301", &name.at, message, help);
+            })
+            .ok()
+    }
+
+    /// The names of services that must be declared.
+    fn others(
+        &mut self,
+        of: &ServiceSection,
+        field: &str,
+        names: &[Located<String>],
+    ) -> Vec<Located<ServiceName>> {
+        let mut known: Vec<Located<ServiceName>> = Vec::new();
+        for name in names {
+            if name.value == of.name.value {
+                let message = format!("service `{}` names itself in `{field}`", name.value);
+                self.error("DN-E0305", &name.at, message, "name another service, or remove it");
+                continue;
+            }
+            if !self.services.contains_key(name.value.as_str()) {
+                self.no_service(name);
+                continue;
+            }
+            if known.iter().any(|other| other.value.as_str() == name.value) {
+                let message = format!("`{}` is named twice in `{field}`", name.value);
+                self.warn("DN-W0406", &name.at, message, "remove one of the two");
+                continue;
+            }
+            if let Some(value) = self.name(name) {
+                known.push(Located { value, at: name.at.clone() });
+            }
+        }
+        known
+    }
+
+    fn no_service(&mut self, name: &Located<String>) {
+        let help = self.advice(&name.value, self.services.keys().copied());
+        let message = format!("there is no service `{}`", name.value.escape_debug());
+        self.error("DN-E0303", &name.at, message, help);
+    }
+
+    /// Advice for an unknown word, as long as there are few enough for someone to read.
+    fn advice<'w>(&self, word: &str, known: impl Iterator<Item = &'w str> + Clone) -> String {
+        if self.found.len() < MOST_FINDINGS { suggest::advice(word, known) } else { String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

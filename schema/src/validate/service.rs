@@ -1,0 +1,401 @@
+//! One service: its form, and every field that depends on it.
+//!
+//! Knows which field goes with which form, and defaults. Refuses to know other services but by
+//! name.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Check,
+    settings::{gpu, plain},
+};
+use crate::{
+    component::{ComponentSignature, PortDeclaration, VolumeDeclaration},
+    desired::{FileContent, Form, Located, Service, Update},
+    diagnostic::Location,
+    file::written::{FormSection, HealthSection, Order, ServiceSection},
+    instance::{HealthSpec, Probe, Runtime, StopSpec},
+    name::is_label,
+    quantity::{Period, Resources},
+};
+
+/// How much a service counts that says nothing.
+const PRIORITY: u8 = 50;
+/// Permission bits of a file that says nothing.
+const MODE: u32 = 0o444;
+/// Signals that may stop a service.
+const SIGNALS: [&str; 8] = [
+    "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL",
+];
+
+impl Check<'_> {
+    /// A service, or nothing when what it runs is unknown; then the findings say why.
+    pub(super) fn service(&mut self, section: &ServiceSection) -> Option<Service> {
+        let name = self.name(&section.name);
+        let depends_on = self.others(section, "depends-on", &section.depends_on);
+        let replicas = section.replicas.as_ref().map_or(1, |replicas| replicas.value);
+        let place = self.place(section, replicas);
+        let env = self.env(section);
+        let update = self.update(section);
+        let written = section.form.as_ref()?;
+        let signature = match written {
+            FormSection::Component { name, .. } => Some(self.signature(name)?),
+            FormSection::Image(_) | FormSection::Process(_) => None,
+        };
+        let signature = signature.as_ref();
+        let runtime = self.runtime(section, written, signature);
+        let form = self.form(section, written, signature);
+        let ports = self.ports(section, signature, runtime);
+        let stop = self.stop(section, signature);
+        self.shared_data(section, replicas, signature);
+        Some(Service {
+            name: name?,
+            at: section.at.clone(),
+            form,
+            runtime,
+            replicas,
+            priority: section.priority.as_ref().map_or(PRIORITY, |priority| priority.value),
+            env,
+            volumes: self.volumes(section, signature, runtime),
+            files: self.files(section, runtime),
+            resources: self.resources(section, signature),
+            resources_at: section.resources.as_ref().map(|resources| resources.at.clone()),
+            place,
+            depends_on,
+            health: self.health(section, signature, &ports),
+            ports,
+            stop,
+            update,
+            protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
+        })
+    }
+
+    fn form(
+        &mut self,
+        section: &ServiceSection,
+        written: &FormSection,
+        signature: Option<&ComponentSignature>,
+    ) -> Form {
+        if signature.is_none() {
+            self.misplaced("set", section.set.first().map(|(name, _)| &name.at), "a component");
+            let secret = section.secrets.first().map(|(name, _)| &name.at);
+            self.misplaced("secret", secret, "a component; use `{{ secret.NAME }}` in `env`");
+        }
+        if !matches!(written, FormSection::Image(_)) {
+            let command = section.command.first().map(|word| &word.at);
+            self.misplaced("command", command, "an image");
+        }
+        match (written, signature) {
+            (FormSection::Component { name, version }, Some(signature)) => {
+                self.component(section, name, version.as_ref(), signature)
+            }
+            (FormSection::Process(argv), _) => {
+                argv.iter().for_each(|word| self.template(word));
+                Form::Process { argv: argv.clone() }
+            }
+            (FormSection::Image(image) | FormSection::Component { name: image, .. }, _) => {
+                self.image(image);
+                section.command.iter().for_each(|word| self.template(word));
+                let command = (!section.command.is_empty()).then(|| section.command.clone());
+                Form::Image { image: image.clone(), command }
+            }
+        }
+    }
+
+    fn misplaced(&mut self, field: &str, at: Option<&Location>, goes_with: &str) {
+        if let Some(at) = at {
+            let message = format!("`{field}` goes with {goes_with}");
+            self.error("DN-E0312", at, message, "remove it");
+        }
+    }
+
+    fn image(&mut self, image: &Located<String>) {
+        self.template(image);
+        let text = image.value.as_str();
+        let plain = text.is_ascii() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        if !text.contains("{{") && (text.is_empty() || !plain || text.starts_with('-')) {
+            let message = format!("`{}` is not an image", text.escape_debug());
+            self.error("DN-E0312", &image.at, message, "write `registry/name:tag`");
+        }
+        let last = text.rsplit('/').next().unwrap_or("");
+        let floating = !last.contains([':', '@']) || last.ends_with(":latest");
+        if floating && !text.contains("{{") {
+            let message = "this image's tag may mean another image tomorrow".to_owned();
+            self.warn("DN-W0402", &image.at, message, "name a version or a digest");
+        }
+    }
+
+    /// The driver: the only one for images and processes, the component's first unless written.
+    fn runtime(
+        &mut self,
+        section: &ServiceSection,
+        written: &FormSection,
+        signature: Option<&ComponentSignature>,
+    ) -> Runtime {
+        let able: Vec<Runtime> = match (written, signature) {
+            (FormSection::Component { .. }, Some(signature)) => signature.runtimes.clone(),
+            (FormSection::Process(_), _) => vec![Runtime::Process],
+            (FormSection::Image(_) | FormSection::Component { .. }, _) => vec![Runtime::Docker],
+        };
+        let usual = able.first().copied().unwrap_or(Runtime::Docker);
+        let Some(wanted) = &section.runtime else { return usual };
+        if wanted.value == Runtime::Kubernetes {
+            let message = "this version of devnet does not run services in Kubernetes yet";
+            let help = "use `docker` or `process`";
+            self.error("DN-E0321", &wanted.at, message.to_owned(), help);
+        } else if !able.contains(&wanted.value) {
+            let word = wanted.value.as_str();
+            let message = format!("`{word}` cannot run this service");
+            let names: Vec<&str> = able.iter().map(|runtime| runtime.as_str()).collect();
+            self.error("DN-E0321", &wanted.at, message, format!("use {}", names.join(" or ")));
+        }
+        wanted.value
+    }
+
+    fn env(&mut self, section: &ServiceSection) -> BTreeMap<String, Located<String>> {
+        for (name, value) in &section.env {
+            let good = !name.value.is_empty()
+                && !name.value.starts_with(|c: char| c.is_ascii_digit())
+                && name.value.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+            if !good {
+                let shown = name.value.escape_debug();
+                let message = format!("`{shown}` is not an environment variable's name");
+                let help = "use letters, digits and `_`, not beginning with a digit";
+                self.error("DN-E0301", &name.at, message, help);
+            }
+            if value.value.contains('\0') {
+                let message = "an environment variable cannot hold the character NUL".to_owned();
+                self.error("DN-E0322", &value.at, message, "remove it");
+            }
+            self.template(value);
+        }
+        section.env.iter().map(|(name, value)| (name.value.clone(), value.clone())).collect()
+    }
+
+    fn volumes(
+        &mut self,
+        section: &ServiceSection,
+        signature: Option<&ComponentSignature>,
+        runtime: Runtime,
+    ) -> Vec<Located<VolumeDeclaration>> {
+        let declared = signature.map_or(&[][..], |signature| &signature.volumes);
+        let mut volumes: Vec<Located<VolumeDeclaration>> = declared
+            .iter()
+            .map(|volume| Located { value: volume.clone(), at: section.at.clone() })
+            .collect();
+        for (name, path) in &section.volumes {
+            if !is_label(&name.value) {
+                let message = format!("`{}` is not a volume name", name.value.escape_debug());
+                let help = "use lower-case letters, digits and `-`";
+                self.error("DN-E0301", &name.at, message, help);
+            }
+            self.path(path, runtime);
+            if let Some(other) = volumes
+                .iter()
+                .find(|other| other.value.name == name.value || other.value.path == path.value)
+            {
+                let (other, at) = (other.value.name.clone(), name.at.clone());
+                let message = format!("volume `{}` has the name or path of `{other}`", name.value);
+                self.error("DN-E0323", &at, message, "give it a name and a path of its own");
+            }
+            let value = VolumeDeclaration { name: name.value.clone(), path: path.value.clone() };
+            volumes.push(Located { value, at: name.at.clone() });
+        }
+        volumes
+    }
+
+    /// A path as the unit sees it: absolute in a container, below its own directory for a process.
+    fn path(&mut self, path: &Located<String>, runtime: Runtime) {
+        let text = path.value.as_str();
+        let parts: Vec<&str> = text.split('/').collect();
+        let clean = !parts.contains(&"..")
+            && !text.contains(['\0', '\n'])
+            && parts.iter().any(|part| !part.is_empty() && *part != ".");
+        let absolute = text.starts_with('/');
+        let (good, help) = match runtime {
+            Runtime::Process => {
+                (clean && !absolute, "write a path below the process's own directory, like `data`")
+            }
+            _ => (clean && absolute, "write an absolute path without `..`, like `/var/lib/app`"),
+        };
+        if !good {
+            let message = format!("`{}` is no path for this", text.escape_debug());
+            self.error("DN-E0323", &path.at, message, help);
+        }
+    }
+
+    fn files(
+        &mut self,
+        section: &ServiceSection,
+        runtime: Runtime,
+    ) -> BTreeMap<String, Located<FileContent>> {
+        let mut files = BTreeMap::new();
+        for file in &section.files {
+            self.path(&file.path, runtime);
+            let template = file.content.is_some();
+            if let Some(content) = &file.content {
+                self.template(content);
+            }
+            let content = file.content.as_ref().map(|content| content.value.clone());
+            let Some(text) = content.or_else(|| file.source_text.clone()) else {
+                // Reading said why the source is missing; without reading there is no source.
+                if !self.file.broken {
+                    let message = "the `source` of this file was not read".to_owned();
+                    self.error("DN-E0323", &file.path.at, message, "load the file with its root");
+                }
+                continue;
+            };
+            let mode = file.mode.as_ref().map_or(MODE, |mode| mode.value);
+            let value = FileContent { text, template, mode };
+            files.insert(file.path.value.clone(), Located { value, at: file.path.at.clone() });
+        }
+        files
+    }
+
+    /// Each field by itself: the service's, else the component's, else the cluster's default.
+    fn resources(
+        &mut self,
+        section: &ServiceSection,
+        signature: Option<&ComponentSignature>,
+    ) -> Resources {
+        let written = section.resources.as_ref();
+        let defaults = self.file.cluster.as_ref().and_then(|cluster| cluster.defaults.as_ref());
+        for both in [written, defaults].into_iter().flatten() {
+            if let (Some(_), Some(slice)) = (&both.gpu, &both.gpu_memory) {
+                let message = "`gpu` and `gpu-memory` are two ways to ask for a GPU".to_owned();
+                self.error("DN-E0316", &slice.at, message, "keep one of the two");
+            }
+        }
+        let fallback = defaults.map(plain).unwrap_or_default();
+        let least = signature.map(|signature| signature.resources).unwrap_or_default();
+        let mut resources = Resources {
+            cpu: if least.cpu.milli > 0 { least.cpu } else { fallback.cpu },
+            memory: if least.memory.0 > 0 { least.memory } else { fallback.memory },
+            disk: if least.disk.0 > 0 { least.disk } else { fallback.disk },
+            gpu: if least.gpu == Default::default() { fallback.gpu } else { least.gpu },
+        };
+        let Some(written) = written else { return resources };
+        let own = plain(written);
+        if written.memory.is_some() {
+            resources.memory = own.memory;
+        }
+        if written.cpu.is_some() {
+            resources.cpu = own.cpu;
+        }
+        if written.disk.is_some() {
+            resources.disk = own.disk;
+        }
+        resources.gpu = gpu(written).unwrap_or(resources.gpu);
+        if let Some(memory) = written.memory.as_ref().filter(|m| m.value < least.memory) {
+            let message = format!("the component needs at least {} of memory", least.memory);
+            self.warn("DN-W0404", &memory.at, message, "give it as much, or more");
+        }
+        resources
+    }
+
+    fn health(
+        &mut self,
+        section: &ServiceSection,
+        signature: Option<&ComponentSignature>,
+        ports: &[Located<PortDeclaration>],
+    ) -> Option<HealthSpec> {
+        let Some(written) = &section.health else { return signature?.health.clone() };
+        let moment = Period { millis: 100 };
+        Some(HealthSpec {
+            probe: self.probe(written, ports)?,
+            interval: self.at_least("interval", &written.interval, moment, Period::seconds(10)),
+            timeout: self.at_least("timeout", &written.timeout, moment, Period::seconds(5)),
+            retries: written.retries.as_ref().map_or(3, |retries| retries.value),
+            start_period: written.start_period.as_ref().map_or(Period::seconds(0), |p| p.value),
+        })
+    }
+
+    fn probe(
+        &mut self,
+        written: &HealthSection,
+        ports: &[Located<PortDeclaration>],
+    ) -> Option<Probe> {
+        if let Some(path) = &written.http {
+            let printable = path.value.chars().all(|c| c.is_ascii_graphic());
+            if !path.value.starts_with('/') || !printable {
+                let message = format!("`{}` is not a path", path.value.escape_debug());
+                self.error("DN-E0324", &path.at, message, "begin it with `/`, without blanks");
+            }
+            let own = written.port.as_ref().map(|port| port.value);
+            let port = own.or_else(|| ports.first().map(|port| port.value.container));
+            if port.is_none() {
+                let message = "this check names no port, and the service has none".to_owned();
+                self.error("DN-E0324", &path.at, message, "add `port` to the check");
+            }
+            return Some(Probe::Http { port: port?, path: path.value.clone() });
+        }
+        if let Some(tcp) = &written.tcp {
+            return Some(Probe::Tcp { port: tcp.value });
+        }
+        if let [only] = written.exec.as_slice()
+            && only.value.contains(' ')
+        {
+            let message = "this is one word with blanks; no shell splits it".to_owned();
+            self.warn("DN-W0403", &only.at, message, "write program and arguments one by one");
+        }
+        let argv: Vec<String> = written.exec.iter().map(|word| word.value.clone()).collect();
+        (!argv.is_empty()).then_some(Probe::Exec { argv })
+    }
+
+    fn stop(
+        &mut self,
+        section: &ServiceSection,
+        signature: Option<&ComponentSignature>,
+    ) -> StopSpec {
+        let mut stop = signature.map(|signature| signature.stop.clone()).unwrap_or_default();
+        let Some(written) = &section.stop else { return stop };
+        if let Some(signal) = &written.signal {
+            if !SIGNALS.contains(&signal.value.as_str()) {
+                let help = self.advice(&signal.value, SIGNALS.into_iter());
+                let message = format!("`{}` is no signal for this", signal.value.escape_debug());
+                self.error("DN-E0325", &signal.at, message, help);
+            }
+            stop.signal = Some(signal.value.clone());
+        }
+        if let Some(grace) = &written.grace {
+            stop.grace = grace.value;
+        }
+        stop
+    }
+
+    fn update(&mut self, section: &ServiceSection) -> Update {
+        let mut update = Update::default();
+        let Some(written) = &section.update else { return update };
+        if let Some(most) = &written.max_unavailable {
+            update.max_unavailable = most.value;
+        }
+        let second = Period::seconds(1);
+        update.timeout = self.at_least("timeout", &written.timeout, second, update.timeout);
+        if let Some(order) = written.order.as_ref().filter(|o| o.value == Order::StartFirst) {
+            let message = "this version of devnet stops the old instance first".to_owned();
+            self.warn("DN-W0407", &order.at, message, "write `stop-first` until it can");
+        }
+        if let Some(rollback) = written.rollback.as_ref().filter(|rollback| rollback.value) {
+            let message = "this version of devnet does not go back by itself".to_owned();
+            self.warn("DN-W0407", &rollback.at, message, "revert the commit to go back");
+        }
+        update
+    }
+
+    fn shared_data(
+        &mut self,
+        section: &ServiceSection,
+        replicas: u32,
+        signature: Option<&ComponentSignature>,
+    ) {
+        let (Some(signature), Some(written)) = (signature, &section.replicas) else { return };
+        if replicas > 1 && !signature.replicable {
+            let message = format!(
+                "each of the {replicas} instances of `{}` keeps data of its own",
+                signature.name
+            );
+            let help = "use one instance unless they are meant to differ";
+            self.warn("DN-W0408", &written.at, message, help);
+        }
+    }
+}

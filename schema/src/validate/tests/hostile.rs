@@ -1,0 +1,167 @@
+//! Files that mean harm.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::file::Files;
+
+/// The findings for a file of raw bytes.
+fn bytes(name: &str, bytes: Vec<u8>) -> String {
+    struct One(Vec<u8>);
+    impl Files for One {
+        fn read(&self, _: &str) -> Result<Option<Vec<u8>>, String> {
+            Ok(Some(self.0.clone()))
+        }
+
+        fn list(&self) -> Result<Vec<String>, String> {
+            Err("there is no list".to_owned())
+        }
+    }
+    let (file, found) = load(name, &One(bytes));
+    assert!(file.broken);
+    shown(&found)
+}
+
+/// Everything here runs on a small stack, like the 2 MiB of a worker of the control plane.
+fn refused(name: &str, text: String, expected: Expect) {
+    expected.assert_eq(&bytes(name, text.into_bytes()));
+}
+
+#[test]
+fn what_is_no_text_is_refused() {
+    expect![[r#"
+        c.kdl:1:9: error[DN-E0102]: the file is not UTF-8
+          help: save it with the encoding UTF-8
+    "#]].assert_eq(&bytes("c.kdl", b"cluster \xff".to_vec()));
+    expect![[r#"
+        c.kdl:1:9: error[DN-E0103]: the character U+0000 is not allowed in a file
+          help: remove it; inside a quoted text it can be written as an escape
+    "#]].assert_eq(&bytes("c.kdl", b"cluster \0".to_vec()));
+    expect![[r#"
+        c.yaml:1:1: error[DN-E0102]: the file is not UTF-8
+          help: save it with the encoding UTF-8
+    "#]].assert_eq(&bytes("c.yaml", vec![0xfe, 0xff, 0, 0x63]));
+}
+
+#[test]
+fn what_is_too_large_or_too_deep_is_refused() {
+    refused("c.kdl", "a\n".repeat(200_000), expect![[r#"
+        c.kdl:1:1: error[DN-E0101]: the file has 400000 bytes; 262144 are allowed
+          help: split it and name the parts with `include`
+    "#]]);
+    refused("c.yaml", "a\n".repeat(2_000_000), expect![[r#"
+        c.yaml:1:1: error[DN-E0101]: the file has 4000000 bytes; 1048576 are allowed
+          help: split it and name the parts with `include`
+    "#]]);
+    refused("c.kdl", "a {".repeat(80_000), expect![[r#"
+        c.kdl:1:99: error[DN-E0105]: more than 32 blocks are open here
+          help: nest less deeply
+    "#]]);
+    refused("c.kdl", "a {".repeat(33) + &"}".repeat(33), expect![[r#"
+        c.kdl:1:99: error[DN-E0105]: more than 32 blocks are open here
+          help: nest less deeply
+    "#]]);
+    refused("c.kdl", "/*".repeat(50_000), expect![[r#"
+        c.kdl:1:1: error[DN-E0105]: more than 32 comments are open here
+          help: close comments before opening others
+    "#]]);
+    refused("c.yaml", "[".repeat(500_000), expect![[r#"
+        c.yaml:1:256: error[DN-E0107]: this is not YAML: recursion limit exceeded
+          help: check the indentation, and quote texts that hold `: `, ` #` or begin with a sign
+    "#]]);
+    refused("c.yaml", "- ".repeat(500_000), expect![[r#"
+        c.yaml:1:129: error[DN-E0105]: more than 64 lists and maps are open here
+          help: nest less deeply
+    "#]]);
+    refused("c.yaml", "{a: ".repeat(70) + "1" + &"}".repeat(70), expect![[r#"
+        c.yaml:1:257: error[DN-E0105]: more than 64 lists and maps are open here
+          help: nest less deeply
+    "#]]);
+}
+
+#[test]
+fn slashdash_bombs_are_refused_before_they_are_parsed() {
+    refused("c.kdl", "a /-{".repeat(16), expect![[r#"
+        c.kdl:1:15: error[DN-E0105]: more than 2 blocks behind `/-` are open here
+          help: use /* … */ around the block
+    "#]]);
+    refused("c.kdl", "a /-{".repeat(14) + &"}".repeat(14), expect![[r#"
+        c.kdl:1:15: error[DN-E0105]: more than 2 blocks behind `/-` are open here
+          help: use /* … */ around the block
+    "#]]);
+    refused("c.kdl", "a /-\n{".repeat(14) + &"}".repeat(14), expect![[r#"
+        c.kdl:4:1: error[DN-E0105]: more than 2 blocks behind `/-` are open here
+          help: use /* … */ around the block
+    "#]]);
+    refused("c.kdl", "/- a \\\n {".repeat(14) + &"}".repeat(14), expect![[r#"
+        c.kdl:4:2: error[DN-E0105]: more than 2 blocks behind `/-` are open here
+          help: use /* … */ around the block
+    "#]]);
+    refused("c.kdl", "/- a \\ // x\n {".repeat(14) + &"}".repeat(14), expect![[r#"
+        c.kdl:4:2: error[DN-E0105]: more than 2 blocks behind `/-` are open here
+          help: use /* … */ around the block
+    "#]]);
+    refused("c.kdl", "/-/*;*/ a b=\";\" {".repeat(14) + &"}".repeat(14), expect![[r#"
+        c.kdl:1:51: error[DN-E0105]: more than 2 blocks behind `/-` are open here
+          help: use /* … */ around the block
+    "#]]);
+}
+
+#[test]
+fn alias_bombs_are_refused() {
+    let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    let mut deep = "a0: &a0 [x]\n".to_owned();
+    for level in 1..70 {
+        let before = level - 1;
+        laughs += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", "));
+        deep += &format!("a{level}: &a{level} [*a{before}]\n");
+    }
+    refused("c.yaml", laughs, expect![[r#"
+        c.yaml:5:40: error[DN-E0105]: the file has more than 100000 values or 8388608 bytes of text, aliases expanded
+          help: use fewer aliases
+    "#]]);
+    refused("c.yaml", deep, expect![[r#"
+        c.yaml:63:12: error[DN-E0105]: more than 64 lists and maps are open here
+          help: nest less deeply
+    "#]]);
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 1000].join(", "));
+    refused("c.yaml", long, expect![[r#"
+        c.yaml:2:329: error[DN-E0105]: the file has more than 100000 values or 8388608 bytes of text, aliases expanded
+          help: use fewer aliases
+    "#]]);
+}
+
+#[test]
+fn many_errors_are_cut_short() {
+    let text = "cluster c\n".to_owned() + &"banana 1\n".repeat(20_000);
+    let found = bytes("c.kdl", text.into_bytes());
+    assert_eq!(found.matches("has no field `banana`").count(), 100);
+    assert!(found.contains("19900 more errors are not shown"), "{found}");
+}
+
+#[test]
+fn half_a_file_is_refused_or_means_what_it_says_and_never_panics() {
+    for (name, text) in [("c.kdl", FULL_KDL), ("c.yaml", FULL_YAML)] {
+        for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)).step_by(STEP) {
+            let (state, found) = read(name, &text[..end]);
+            assert_eq!(state.is_none(), found.iter().any(Diagnostic::is_error), "{name} {end}");
+        }
+    }
+}
+
+/// Every byte offset.
+const STEP: usize = 1;
+
+#[test]
+fn long_chains_overflow_no_stack() {
+    let mut text = "cluster: c\nservices:\n  s0: {image: 'x:1'}\n".to_owned();
+    for n in 1..5000 {
+        text += &format!("  s{n}: {{image: 'x:1', depends-on: [s{}]}}\n", n - 1);
+    }
+    let (state, found) = read("c.yaml", &text);
+    assert_eq!(shown(&found), "");
+    assert_eq!(state.unwrap().services.len(), 5000);
+    let circle = text.replace("  s0: {image: 'x:1'}", "  s0: {image: 'x:1', depends-on: [s4999]}");
+    let (_, found) = read("c.yaml", &circle);
+    expect![""].assert_eq(&shown(&found));
+}

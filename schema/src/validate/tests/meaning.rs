@@ -1,0 +1,134 @@
+//! What correct files mean.
+
+use expect_test::expect;
+
+use super::*;
+
+#[test]
+fn both_forms_of_the_full_example_mean_the_same() {
+    let (kdl, found) = read("cluster.kdl", FULL_KDL);
+    assert_eq!(shown(&found), "");
+    let (yaml, found) = read("cluster.yaml", FULL_YAML);
+    assert_eq!(shown(&found), "");
+    let (kdl, yaml) = (format!("{:#?}", kdl.unwrap()), format!("{:#?}", yaml.unwrap()));
+    assert_eq!(without_places(&kdl), without_places(&yaml));
+}
+
+#[test]
+fn the_full_example_means_what_it_says() {
+    let (state, _) = read("cluster.kdl", FULL_KDL);
+    let state = state.unwrap();
+    let mut out = String::new();
+    for service in state.services.values() {
+        let r = &service.resources;
+        out += &format!(
+            "{} x{} {:?} p{} cpu {} memory {} disk {} {:?}\n",
+            service.name,
+            service.replicas,
+            service.runtime,
+            service.priority,
+            r.cpu,
+            r.memory,
+            r.disk,
+            r.gpu
+        );
+        for port in &service.ports {
+            let p = &port.value;
+            out += &format!("  {} {} {:?} {:?} {:?}\n", p.name, p.container, p.host, p.scope, p.protocol);
+        }
+        for volume in &service.volumes {
+            out += &format!("  {} {}\n", volume.value.name, volume.value.path);
+        }
+        for (path, file) in &service.files {
+            let f = &file.value;
+            out += &format!("  {path} {:?} template={} {:o}\n", f.text, f.template, f.mode);
+        }
+        for (name, value) in &service.env {
+            out += &format!("  {name}={}\n", value.value);
+        }
+    }
+    out += &format!("{:?} {:?}\n", state.vars, state.moved);
+    expect![[r#"
+        api x3 Docker p80 cpu 0.5 memory 512MiB disk 0B None
+          main 8080 Some(18080) Internal Tcp
+          metrics 9090 None Internal Udp
+          data /var/lib/api
+          /etc/api/api.toml "domain = \"{{ var.domain }}\"\n" template=true 400
+          /etc/api/ca.pem "{{ not a template }}" template=false 444
+          DATABASE_URL=postgres://app:{{ secret.app-db-password }}@{{ service.db.address }}/app
+          FLAG=no
+          LOG=info
+        batch x1 Docker p50 cpu 0.25 memory 128MiB disk 0B Memory(Bytes(12884901888))
+        db x1 Docker p50 cpu 2 memory 4GiB disk 20GiB None
+          main 5432 None Internal Tcp
+          data /var/lib/postgresql/data
+        llm x1 Docker p50 cpu 0.25 memory 128MiB disk 0B Share(500)
+        worker x1 Process p50 cpu 0.25 memory 128MiB disk 0B None
+          main 8000 Some(8000) Internal Tcp
+          cache cache
+        {"domain": "lab.example", "image-tag": "3.10"} [(ServiceName("postgres-main"), ServiceName("db"))]
+    "#]]
+    .assert_eq(&out);
+}
+
+#[test]
+fn scalars_keep_what_was_written() {
+    for (name, text) in [
+        ("c.yaml", "cluster: c\nservices:\n  a:\n    image: x:1\n    env: {V: 3.10, N: no, O: 0777, T: 22:22, X: 0x1F}\n"),
+        ("c.kdl", "cluster c\nservice a {\n image x:1\n env V=3.10 N=no O=0777 T=\"22:22\" X=0x1F\n}\n"),
+    ] {
+        let (state, found) = read(name, text);
+        let state = state.unwrap_or_else(|| panic!("{}", shown(&found)));
+        let env = &state.services.values().next().unwrap().env;
+        let values: Vec<&str> = env.values().map(|value| value.value.as_str()).collect();
+        assert_eq!(values, ["no", "0777", "22:22", "3.10", "0x1F"], "{name}");
+    }
+}
+
+#[test]
+fn variables_are_overridden_and_unknown_ones_refused() {
+    let (file, _) = load("cluster.kdl", &files("cluster.kdl", FULL_KDL));
+    let vars = |name: &str| BTreeMap::from([(name.to_owned(), "2".to_owned())]);
+    let (state, found) = crate::validate::validate(&file, &components(), &vars("image-tag"));
+    assert_eq!(shown(&found), "");
+    assert_eq!(state.unwrap().vars["image-tag"], "2");
+    let (state, found) = crate::validate::validate(&file, &components(), &vars("image-tga"));
+    assert!(state.is_none());
+    expect![[r#"
+        error[DN-E0318]: there is no variable `image-tga` to override
+          help: did you mean `image-tag`?
+    "#]]
+    .assert_eq(&shown(&found));
+}
+
+#[test]
+fn includes_are_followed_and_places_name_their_file() {
+    let mut files = files("cluster.kdl", "cluster \"c\" { include \"services/*.kdl\" \"more.yaml\"; }");
+    files.insert("services/b.kdl".into(), "service \"b\" { image \"x:1\"; depends-on \"a\"; }".into());
+    files.insert("services/a.kdl".into(), "service \"a\" { image \"x:1\"; }".into());
+    files.insert("more.yaml".into(), "services: {c: {image: 'x:1', depends-on: [zz]}}".into());
+    let (file, found) = load("cluster.kdl", &files);
+    assert_eq!(shown(&found), "");
+    assert_eq!(file.files, ["cluster.kdl", "services/a.kdl", "services/b.kdl", "more.yaml"]);
+    let (_, found) = crate::validate::validate(&file, &components(), &BTreeMap::new());
+    expect![[r#"
+        more.yaml:1:43: error[DN-E0303]: there is no service `zz`
+          help: known are `a`, `b`, `c`
+    "#]].assert_eq(&shown(&found));
+}
+
+#[test]
+fn one_root_file_is_found_and_two_are_refused() {
+    let one = files("cluster.yml", "");
+    assert_eq!(crate::file::discover(&one).unwrap(), "cluster.yml");
+    let mut two = files("cluster.kdl", "");
+    two.insert("cluster.yaml".into(), String::new());
+    let all = [crate::file::discover(&two), crate::file::discover(&files("x", ""))];
+    let found: Vec<Diagnostic> = all.into_iter().map(Result::unwrap_err).collect();
+    expect![[r#"
+        error[DN-E0112]: there are two cluster files: cluster.kdl and cluster.yaml
+          help: remove one, or name the one you mean with `-f FILE`
+        error[DN-E0112]: there is no cluster file here
+          help: write `cluster.kdl` or `cluster.yaml`, or name one with `-f FILE`
+    "#]].assert_eq(&shown(&found));
+}
