@@ -1,0 +1,26 @@
+# The two commands of this project are `make demo` and `make test`. Each does all of its own set-up.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench fmt bed-selftest
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## build, then watch a committed cluster file become running services on three local nodes
+	@scripts/setup.sh build
+	cargo build -p devnet-reconciler -p devnet-agent
+	@scripts/demo.sh
+
+test: ## every test, the ones on real Docker hosts included
+	@scripts/test.sh
+
+bench: ## measure
+	@scripts/setup.sh build
+	cargo bench --workspace
+
+fmt: ## format the code
+	cargo fmt --all
+
+bed-selftest: ## does the Docker test bed itself work?
+	@scripts/setup.sh test
+	@tests/bed/images.sh >/dev/null
+	@tests/bed/selftest.sh

@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# Makes sure that this machine can build devnet, and can run its Docker tests.
+#
+#   scripts/setup.sh build   what `make demo` needs: Rust, C and C++, cmake, libclang, git, curl, python3
+#   scripts/setup.sh test    the above, and what the test bed needs: dockerd, a registry, mmdebstrap, nft, ...
+#
+# It runs before the first crate compiles, so that a missing tool is named in a second and not
+# after ten minutes. What is there already is left alone; nothing is upgraded. Debian and Ubuntu.
+set -euo pipefail
+
+readonly MIN_RUST=1.95
+# Tools such as nft and dockerd live in sbin, which is not in everybody's PATH.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# Marks a policy-rc.d that is ours, so that one left by a killed run is recognised and removed.
+readonly POLICY=/usr/sbin/policy-rc.d
+readonly POLICY_MARK='written by devnet scripts/setup.sh'
+
+missing=() # Debian packages to install
+absent=()  # the commands they are for, to name in messages
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# need COMMAND PACKAGE: note PACKAGE for installation when COMMAND is not there.
+need() {
+  have "$1" || { missing+=("$2"); absent+=("$1"); }
+}
+
+need_build() {
+  need gcc gcc
+  need g++ g++
+  need make make
+  need cmake cmake
+  need git git
+  need curl curl
+  need python3 python3
+  # bindgen loads libclang at run time and wants its own headers; the -dev package brings both.
+  local libs=(/usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/local/lib/libclang*.so*)
+  local lib found=''
+  for lib in "${libs[@]}" "${LIBCLANG_PATH:-}"; do [ -e "$lib" ] && found=1; done
+  [ -n "$found" ] || { missing+=(libclang-dev); absent+=(libclang.so); }
+  # A C compiler without the C library's headers is what `gcc` alone gives on a slim image.
+  [ -e /usr/include/stdio.h ] || { missing+=(libc6-dev); absent+=(stdio.h); }
+}
+
+need_test() {
+  # The docker command is a client only; the hosts of the bed need the daemon.
+  need dockerd docker.io
+  need containerd containerd
+  need runc runc
+  # Since Debian 13 the client is a package of its own.
+  if ! have docker; then
+    if apt-cache show docker-cli >/dev/null 2>&1; then need docker docker-cli; else need docker docker.io; fi
+  fi
+  need docker-registry docker-registry
+  need mmdebstrap mmdebstrap
+  [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
+    { missing+=(debian-archive-keyring); absent+=(debian-archive-keyring.gpg); }
+  need nft nftables
+  need iptables iptables
+  need ip iproute2
+  need unshare util-linux
+  need setpriv util-linux
+  need mount mount
+  need psql postgresql-client
+  need openssl openssl
+  need pgrep procps
+  need hostname hostname
+}
+
+check_rust() {
+  if ! have cargo || ! have rustc; then
+    cat >&2 <<MESSAGE
+error: Rust is not installed. devnet needs Rust $MIN_RUST or newer, which Debian does not ship.
+  Install it with rustup (https://rustup.rs), open a new shell and run this again:
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+MESSAGE
+    return 1
+  fi
+  local version
+  version=$(rustc --version | cut -d' ' -f2)
+  if [ "$(printf '%s\n' "$MIN_RUST" "$version" | sort -V | head -n1)" != "$MIN_RUST" ]; then
+    echo "error: rustc is $version; devnet needs $MIN_RUST or newer. Run: rustup update stable" >&2
+    return 1
+  fi
+}
+
+# A daemon that a package starts by itself would be a surprise (docker-registry opens a port);
+# the bed starts its own. Debian's way to say so is a policy-rc.d that answers 101.
+deny_service_starts() {
+  [ ! -e "$POLICY" ] || return 0
+  printf '#!/bin/sh\n# %s\nexit 101\n' "$POLICY_MARK" | "${AS_ROOT[@]}" tee "$POLICY" >/dev/null
+  "${AS_ROOT[@]}" chmod 755 "$POLICY"
+}
+
+allow_service_starts() {
+  if grep -qsF "$POLICY_MARK" "$POLICY"; then "${AS_ROOT[@]}" rm -f "$POLICY"; fi
+}
+
+# say_how WHY: when we may not install, the person at the keyboard must be able to.
+say_how() {
+  echo "error: ${absent[*]} not found, and $1." >&2
+  echo "  Install these as root, then run this again:" >&2
+  echo "    apt-get update && apt-get install --no-install-recommends -y ${missing[*]}" >&2
+  exit 1
+}
+
+install_missing() {
+  [ ${#missing[@]} -gt 0 ] || return 0
+  local unique
+  mapfile -t unique < <(printf '%s\n' "${missing[@]}" | sort -u)
+  missing=("${unique[@]}")
+  have apt-get || say_how "this is not Debian or Ubuntu (no apt-get; your system's names may differ)"
+  AS_ROOT=()
+  if [ "$(id -u)" -ne 0 ]; then
+    have sudo || say_how "you are not root and there is no sudo"
+    AS_ROOT=(sudo)
+  fi
+  echo "setup: installing ${missing[*]} (for ${absent[*]})" >&2
+  trap allow_service_starts EXIT
+  deny_service_starts
+  # DPkg::Lock::Timeout: on a fresh machine unattended-upgrades often holds the lock.
+  local apt=("${AS_ROOT[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
+  "${apt[@]}" update >&2 || say_how "apt-get update failed"
+  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || say_how "apt-get install failed"
+}
+
+install_nextest() {
+  have cargo-nextest && return 0
+  echo "setup: installing cargo-nextest (a few minutes, once)" >&2
+  cargo install --locked cargo-nextest >&2 && return 0
+  echo "error: cargo install --locked cargo-nextest failed; see above." >&2
+  echo "  A ready binary will do as well: https://nexte.st/docs/installation/pre-built-binaries/" >&2
+  return 1
+}
+
+main() {
+  case ${1:-} in
+    build) need_build ;;
+    test) need_build; need_test ;;
+    *) echo "usage: scripts/setup.sh build|test" >&2; exit 2 ;;
+  esac
+  # Rust first: it is the one thing that this script cannot put right, so say so before any work.
+  check_rust || exit 1
+  install_missing
+  [ "$1" != test ] || install_nextest
+}
+
+AS_ROOT=()
+[ ! -e "$POLICY" ] || [ "$(id -u)" -ne 0 ] || allow_service_starts
+main "$@"

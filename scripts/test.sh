@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# `make test`: every check of the project, in the order in which they fail fastest.
+#
+# DEVNET_BED=require makes a machine that cannot run the Docker tests an error (.ci/run does so).
+# Without it they are skipped there, and the reason stands in the output.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+scripts/setup.sh test
+
+want=${DEVNET_BED:-}
+unset DEVNET_BED
+log=$(mktemp)
+images=''
+trap 'rm -f "$log"; [ -z "$images" ] || kill "$images" 2>/dev/null || true' EXIT
+
+if problem=$(tests/bed/bed.sh check 2>&1); then
+  # Beside the compiler, since most of it is waiting for the network.
+  tests/bed/images.sh >"$log" 2>&1 &
+  images=$!
+elif [ "$want" = require ]; then
+  echo "error: the tests on real Docker hosts are required and cannot run here: $problem" >&2
+  exit 1
+else
+  printf '\n%s\n' "SKIPPING the tests on real Docker hosts: $problem" >&2
+fi
+
+cargo fmt --check
+cargo clippy --workspace --all-targets -- -D warnings
+# The end-to-end tests start the binaries. Built together with the tests, so that every dependency is
+# compiled with one set of features and not twice.
+cargo build --workspace --lib --bins --tests
+
+if [ -n "$images" ]; then
+  wait "$images" || { cat "$log" >&2; echo "error: building the test bed's images failed" >&2; exit 1; }
+  images=''
+  export DEVNET_BED=1
+fi
+cargo nextest run --workspace

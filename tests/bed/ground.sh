@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# What every script of the test bed stands on: where the cache is, how to become root, how to fail.
+# It is sourced, never run, and it changes nothing on the machine.
+set -euo pipefail
+
+# Used by the scripts that source this file.
+# shellcheck disable=SC2034
+BED_SRC=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# Fixed before sudo, which may change HOME, so that root and the user mean the same cache.
+export DEVNET_CACHE="${DEVNET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/devnet}"
+
+die() {
+  echo "${0##*/}: $*" >&2
+  exit 1
+}
+
+# become_root "$@": namespaces, mounts and dockerd need root. Goes on as root by itself where sudo is.
+become_root() {
+  [ "$(id -u)" -ne 0 ] || return 0
+  command -v sudo >/dev/null || die "needs root: run it as root, or install sudo"
+  exec sudo --preserve-env=DEVNET_CACHE,BED_DIR,BED_NET,BED_LEASE,BED_MIRROR,PATH -- "$0" "$@"
+}
+
+# give_back PATH...: files made under sudo belong to the person who called it.
+give_back() {
+  [ -z "${SUDO_UID:-}" ] || chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$@"
+}
+
+# docker_client: the docker command that came with the daemon. Another one in PATH may be too new:
+# since 29 the client refuses an engine as old as Debian 12's.
+docker_client() {
+  local daemon
+  daemon=$(command -v dockerd) || die "dockerd is missing: run scripts/setup.sh test"
+  if [ -x "${daemon%/*}/docker" ]; then echo "${daemon%/*}/docker"; return; fi
+  if [ -x /usr/bin/docker ]; then echo /usr/bin/docker; return; fi
+  command -v docker || die "the docker command is missing: run scripts/setup.sh test"
+}
+
+# remove_cgroups NAME: the empty cgroups that containers left, in every v1 hierarchy or in the v2 one.
+# A cgroup stays busy for a moment after its last process died, so it tries for two seconds.
+remove_cgroups() {
+  local dirs dir attempt
+  for attempt in $(seq 100); do
+    dirs=()
+    for dir in "/sys/fs/cgroup/$1" /sys/fs/cgroup/*/"$1"; do
+      [ ! -d "$dir" ] || dirs+=("$dir")
+    done
+    [ ${#dirs[@]} -gt 0 ] || return 0
+    find "${dirs[@]}" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    [ "$attempt" -eq 1 ] || sleep 0.02
+  done
+  echo "${0##*/}: cgroups are still in use: ${dirs[*]}" >&2
+  return 1
+}
+
+# mask_file FROM TO: FROM's content at TO, in this mount namespace alone. TO may be a symbolic link
+# into /run (systemd-resolved's resolv.conf is), where a fresh tmpfs has nothing yet.
+mask_file() {
+  local target
+  target=$(readlink -m "$2")
+  mkdir -p "$(dirname "$target")"
+  [ -e "$target" ] || : >"$target"
+  mount --bind "$1" "$target"
+}
