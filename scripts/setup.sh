@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes sure that this machine can build devnet, and can run its Docker tests.
 #
-#   scripts/setup.sh build   what `make demo` needs: Rust, C and C++, cmake, libclang, git, curl, python3
-#   scripts/setup.sh test    the above, and what the test bed needs: dockerd, a registry, mmdebstrap, nft, ...
+#   scripts/setup.sh build  what `make demo` needs: Rust, C, C++, cmake, libclang, git, curl, python
+#   scripts/setup.sh test   the above, and the test bed: dockerd, a registry, mmdebstrap, nft, ...
 #
 # It runs before the first crate compiles, so that a missing tool is named in a second and not
 # after ten minutes. What is there already is left alone; nothing is upgraded. Debian and Ubuntu.
@@ -34,8 +34,9 @@ need_build() {
   need curl curl
   need python3 python3
   # bindgen loads libclang at run time and wants its own headers; the -dev package brings both.
-  local libs=(/usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/local/lib/libclang*.so*)
   local lib found=''
+  local libs=(/usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so*)
+  libs+=(/usr/local/lib/libclang*.so* /usr/lib64/libclang*.so*)
   for lib in "${libs[@]}" "${LIBCLANG_PATH:-}"; do [ -e "$lib" ] && found=1; done
   [ -n "$found" ] || { missing+=(libclang-dev); absent+=(libclang.so); }
   # A C compiler without the C library's headers is what `gcc` alone gives on a slim image.
@@ -47,10 +48,7 @@ need_test() {
   need dockerd docker.io
   need containerd containerd
   need runc runc
-  # Since Debian 13 the client is a package of its own.
-  if ! have docker; then
-    if apt-cache show docker-cli >/dev/null 2>&1; then need docker docker-cli; else need docker docker.io; fi
-  fi
+  need docker docker.io
   need docker-registry docker-registry
   need mmdebstrap mmdebstrap
   [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
@@ -109,7 +107,7 @@ install_missing() {
   local unique
   mapfile -t unique < <(printf '%s\n' "${missing[@]}" | sort -u)
   missing=("${unique[@]}")
-  have apt-get || say_how "this is not Debian or Ubuntu (no apt-get; your system's names may differ)"
+  have apt-get || say_how "this is not Debian or Ubuntu (your system's names may differ)"
   AS_ROOT=()
   if [ "$(id -u)" -ne 0 ]; then
     have sudo || say_how "you are not root and there is no sudo"
@@ -119,9 +117,16 @@ install_missing() {
   trap allow_service_starts EXIT
   deny_service_starts
   # DPkg::Lock::Timeout: on a fresh machine unattended-upgrades often holds the lock.
-  local apt=("${AS_ROOT[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
-  "${apt[@]}" update >&2 || say_how "apt-get update failed"
-  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || say_how "apt-get install failed"
+  local apt=("${AS_ROOT[@]}" env DEBIAN_FRONTEND=noninteractive
+    apt-get -q -o DPkg::Lock::Timeout=300)
+  # One broken third-party source must not stop us; whether the packages are there shows below.
+  "${apt[@]}" update >&2 || echo "setup: apt-get update had errors, going on" >&2
+  # Since Debian 13 the docker command is a package of its own. Known only after the update.
+  case " ${absent[*]} " in
+    *' docker '*) ! apt-cache show docker-cli >/dev/null 2>&1 || missing+=(docker-cli) ;;
+  esac
+  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 ||
+    say_how "apt-get install failed"
 }
 
 install_nextest() {
@@ -129,7 +134,7 @@ install_nextest() {
   echo "setup: installing cargo-nextest (a few minutes, once)" >&2
   cargo install --locked cargo-nextest >&2 && return 0
   echo "error: cargo install --locked cargo-nextest failed; see above." >&2
-  echo "  A ready binary will do as well: https://nexte.st/docs/installation/pre-built-binaries/" >&2
+  echo "  A ready binary will do too: https://nexte.st/docs/installation/pre-built-binaries/" >&2
   return 1
 }
 

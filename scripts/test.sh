@@ -27,12 +27,16 @@ fi
 
 cargo fmt --check
 cargo clippy --workspace --all-targets -- -D warnings
-# The end-to-end tests start the binaries. Built together with the tests, so that every dependency is
-# compiled with one set of features and not twice.
+# The end-to-end tests start the binaries. Built together with the tests, so that every dependency
+# is compiled with one set of features and not twice.
 cargo build --workspace --lib --bins --tests
 
 if [ -n "$images" ]; then
-  wait "$images" || { cat "$log" >&2; echo "error: building the test bed's images failed" >&2; exit 1; }
+  if ! wait "$images"; then
+    cat "$log" >&2
+    echo "error: building the test bed's images failed" >&2
+    exit 1
+  fi
   images=''
   export DEVNET_BED=1
 fi

@@ -3,7 +3,10 @@
 //! Knows where components come from: this crate, and directories of a configuration. Refuses to
 //! know how they are rendered.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use devnet_schema::{
     component::ComponentSignature, desired::Located, diagnostic::Diagnostic, digest::Digest,
@@ -36,6 +39,12 @@ impl Catalog {
     /// # Panics
     /// When one of them does not read, which the tests of this crate rule out.
     pub fn builtin() -> Self {
+        // Reading KDL takes milliseconds, and the texts never change.
+        static BUILTIN: LazyLock<Catalog> = LazyLock::new(Catalog::compiled_in);
+        BUILTIN.clone()
+    }
+
+    fn compiled_in() -> Self {
         let mut catalog = Self {
             components: BTreeMap::new(),
             signatures: BTreeMap::new(),
@@ -203,4 +212,24 @@ fn user_component(
         ]);
     }
     Ok(component)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_component_reads_and_says_what_it_is() {
+        let catalog = Catalog::builtin();
+        assert_eq!(catalog.signatures().len(), builtin::ALL.len());
+        for (name, signature) in catalog.signatures() {
+            assert_eq!(*name, signature.name);
+            assert!(signature.health.is_some(), "{name} has no health check");
+            let described = signature
+                .parameters
+                .values()
+                .all(|p| !p.description.is_empty());
+            assert!(described, "a parameter of {name} is not described");
+        }
+    }
 }

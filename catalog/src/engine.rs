@@ -57,18 +57,19 @@ impl Engine {
 
 /// tera's message without its drawing of the place: the place in the cluster file is known better.
 fn words(error: &tera::Error) -> String {
-    match error.kind() {
+    let message = match error.kind() {
         ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
-            report.message().trim_end_matches('.').to_owned()
+            report.message().to_owned()
         }
         ErrorKind::Io(_) => "it makes more than 1 MiB of text".to_owned(),
-        other => other
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
-    }
+        other => other.to_string(),
+    };
+    let first = message.lines().next().unwrap_or_default().trim();
+    first
+        .strip_prefix("error: ")
+        .unwrap_or(first)
+        .trim_end_matches('.')
+        .to_owned()
 }
 
 /// Takes at most [`LARGEST_OUTPUT`] bytes.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use devnet_schema::{
-    component::ComponentSignature,
+    component::{ComponentSignature, ParameterKind},
     compose,
     desired::{Located, Service},
     diagnostic::{Diagnostic, Location},
@@ -204,6 +204,10 @@ fn parameters(
         let value = match used.parameters.get(name) {
             None => Ok(Value::Null),
             Some(set) => user.marked(markers, &set.value, &set.at).and_then(|text| {
+                let text = match declared.kind {
+                    ParameterKind::Text => text,
+                    _ => scope::without_secrets(text, &set.at, &format!("`{name}`"))?,
+                };
                 typed(&declared.kind, &text).map_err(|problem| {
                     let message = format!("the parameter `{name}` cannot be this: {problem}");
                     Diagnostic::error("DN-E0508", Some(set.at.clone()), message)
@@ -281,8 +285,8 @@ fn container(
         value: String::new(),
         at: at.clone(),
     });
-    let reference = split.plain(image.clone(), "an image reference");
-    let reference = image_reference(reference, &image.at)
+    let reference = scope::without_secrets(image.value, &image.at, "an image reference")
+        .and_then(|text| image_reference(text, &image.at))
         .map_err(|error| split.found.push(error))
         .unwrap_or_default();
     let container = ContainerSpec {

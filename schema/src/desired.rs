@@ -205,7 +205,10 @@ pub struct Update {
 impl Default for Update {
     /// One at a time, five minutes each.
     fn default() -> Self {
-        Self { max_unavailable: 1, timeout: Period::seconds(300) }
+        Self {
+            max_unavailable: 1,
+            timeout: Period::seconds(300),
+        }
     }
 }
 

@@ -53,7 +53,10 @@ pub struct Availability {
 impl Availability {
     /// What a snapshot means that leaves the field out: there, of no known version.
     fn assumed() -> Self {
-        Self { available: true, ..Self::default() }
+        Self {
+            available: true,
+            ..Self::default()
+        }
     }
 }
 

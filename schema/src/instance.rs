@@ -16,9 +16,7 @@ use crate::{
 };
 
 /// Which driver of the agent runs a unit.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
     /// A container of a Docker or Podman engine.
@@ -145,9 +143,7 @@ pub struct FileSpec {
 }
 
 /// TCP or UDP.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// TCP.
@@ -158,9 +154,7 @@ pub enum Protocol {
 }
 
 /// Who may reach a published port.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// This node only: bound to 127.0.0.1.
@@ -273,7 +267,10 @@ pub struct StopSpec {
 impl Default for StopSpec {
     /// The image's signal and Docker's own default of ten seconds.
     fn default() -> Self {
-        Self { signal: None, grace: Period::seconds(10) }
+        Self {
+            signal: None,
+            grace: Period::seconds(10),
+        }
     }
 }
 
@@ -286,9 +283,12 @@ impl InstanceSpec {
     /// Every secret it refers to, sorted, once each.
     pub fn secrets(&self) -> Vec<SecretRef> {
         let command: Vec<&Text> = match &self.workload {
-            Workload::Container(c) => {
-                c.entrypoint.iter().chain(c.command.iter()).flatten().collect()
-            }
+            Workload::Container(c) => c
+                .entrypoint
+                .iter()
+                .chain(c.command.iter())
+                .flatten()
+                .collect(),
             Workload::Process { argv } => argv.iter().collect(),
         };
         let mut all: Vec<SecretRef> = self

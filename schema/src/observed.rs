@@ -12,9 +12,7 @@ use crate::{
 };
 
 /// Whether a unit runs.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
     /// It runs.
@@ -29,9 +27,7 @@ pub enum InstanceState {
 }
 
 /// Whether a unit serves.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthState {
     /// Its probe answers, or it runs and has none.
@@ -96,7 +92,10 @@ impl ObservedInstance {
             .ok()
             .filter(|id| id.service == self.service)
             .map_or(self.index, |id| id.index);
-        crate::name::InstanceId { service: self.service.clone(), index }
+        crate::name::InstanceId {
+            service: self.service.clone(),
+            index,
+        }
     }
 }
 

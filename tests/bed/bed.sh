@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # N real Docker hosts on one machine, for tests. See README.md beside this file.
 #
-#   bed.sh up N             a fresh bed with hosts 1..N (N may be 0); whatever was in BED_DIR goes first
+#   bed.sh up N             a fresh bed with hosts 1..N (N may be 0); replaces what BED_DIR held
 #   bed.sh down             end everything; leaves no process, mount, network device or cgroup
 #   bed.sh add I            one more host, with an empty disk
 #   bed.sh crash I          power cut: kill host I and all that runs on it at once; its disk is kept
@@ -47,8 +47,8 @@ root_pid() {
   echo "$pid"
 }
 
-# inside COMMAND...: in the bed's namespaces. A command that outlives its caller would spoil the next
-# test, so it is killed when the caller is.
+# inside COMMAND...: in the bed's namespaces. A command that outlives its caller would spoil the
+# next test, so it is killed when the caller is.
 inside() {
   local root
   root=$(root_pid)
@@ -56,7 +56,8 @@ inside() {
 }
 
 check_index() {
-  [[ "${1:-}" =~ ^([1-9][0-9]?|1[0-9][0-9]|200)$ ]] || die "a host is a number from 1 to 200, not '${1:-}'"
+  [[ "${1:-}" =~ ^([1-9][0-9]?|1[0-9][0-9]|200)$ ]] ||
+    die "a host is a number from 1 to 200, not '${1:-}'"
 }
 
 check_directory() {
@@ -80,7 +81,10 @@ make_authority() {
     openssl x509 -req -in registry.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
       -extfile san -out registry.pem
     rm -f registry.csr san ca.srl
-  ) >"$BED_DIR/openssl.log" 2>&1 || { cat "$BED_DIR/openssl.log" >&2; die "making certificates failed"; }
+  ) >"$BED_DIR/openssl.log" 2>&1 || {
+    cat "$BED_DIR/openssl.log" >&2
+    die "making certificates failed"
+  }
   rm -f "$BED_DIR/openssl.log"
 }
 
@@ -103,8 +107,8 @@ YAML
 start_fabric() {
   local input=/dev/null deadline=$((SECONDS + 10)) holder
   [ -z "${BED_LEASE:-}" ] || input=/dev/stdin
-  # The holder notes its own number before it makes anything: killed at any point, this script leaves
-  # nothing behind that `down` would not find.
+  # The holder notes its own number before it makes anything: killed at any point, this script
+  # leaves nothing behind that `down` would not find.
   # shellcheck disable=SC2016 # expanded by the inner bash
   setsid bash -c 'echo $$ >"$1/holder"; exec "${@:2}"' - "$BED_DIR" \
     unshare --pid --mount --net --ipc --fork --kill-child --mount-proc \
@@ -187,7 +191,10 @@ wait_for() {
   local deadline=$((SECONDS + 60)) socket
   socket=$(sock "$1")
   until curl -sf -o /dev/null --max-time 5 --unix-socket "$socket" http://docker/_ping; do
-    [ $SECONDS -lt $deadline ] || { tail "$BED_DIR/n$1/dockerd.log" >&2; die "dockerd $1 is not up"; }
+    if [ $SECONDS -ge $deadline ]; then
+      tail "$BED_DIR/n$1/dockerd.log" >&2
+      die "dockerd on host $1 is not up"
+    fi
     sleep 0.05
   done
   give_back "$socket"
@@ -254,9 +261,9 @@ pids() {
 try_fabric() {
   local dir
   mount -t tmpfs tmpfs /mnt || return
-  mkdir /mnt/{lower,upper,work,merged}
-  mount -t overlay -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/merged ||
-    return
+  cd /mnt || return
+  mkdir lower upper work merged
+  mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay merged || return
   ip link add b0 type bridge || return
   ip link add p0 type veth peer name p1 || return
   iptables -t nat -L -n >/dev/null || return
@@ -279,7 +286,7 @@ check() {
   [ ${#lacking[@]} -eq 0 ] || die "not found: ${lacking[*]}. Run scripts/setup.sh test."
   problem=$(unshare --pid --mount --net --ipc --fork --kill-child --mount-proc \
     bash "$SELF" _try 2>&1) ||
-    die "this machine does not let us make Docker hosts (a container without --privileged?): $problem"
+    die "this machine does not let us make Docker hosts (an unprivileged container?): $problem"
 }
 
 usage() {

@@ -15,7 +15,7 @@ die() {
   exit 1
 }
 
-# become_root "$@": namespaces, mounts and dockerd need root. Goes on as root by itself where sudo is.
+# become_root "$@": namespaces, mounts and dockerd need root. Starts again as root where sudo is.
 become_root() {
   [ "$(id -u)" -ne 0 ] || return 0
   command -v sudo >/dev/null || die "needs root: run it as root, or install sudo"
@@ -37,7 +37,7 @@ docker_client() {
   command -v docker || die "the docker command is missing: run scripts/setup.sh test"
 }
 
-# remove_cgroups NAME: the empty cgroups that containers left, in every v1 hierarchy or in the v2 one.
+# remove_cgroups NAME: the empty cgroups that containers left, in every v1 hierarchy or in v2.
 # A cgroup stays busy for a moment after its last process died, so it tries for two seconds.
 remove_cgroups() {
   local dirs dir attempt

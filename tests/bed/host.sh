@@ -6,14 +6,14 @@
 #   host.sh init I       PID 1 of host I: what is private to a machine, and its dockerd
 #   host.sh crash I      power cut: kill PID 1 of host I, and with it everything that runs there
 #
-# Everything hangs on the PID namespace of `fabric`: when that process dies, so do all hosts, daemons
-# and containers, and every mount and network device goes with their namespaces.
+# Everything hangs on the PID namespace of `fabric`: when that process dies, so do all hosts,
+# daemons and containers, and every mount and network device goes with their namespaces.
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/ground.sh"
 : "${BED_DIR:?set by bed.sh}" "${BED_NET:?set by bed.sh}" "${BED_CGROUP:?set by bed.sh}"
 readonly SELF=$BED_SRC/host.sh
 
-# Both the bridge and the hosts have fixed hardware addresses. With fresh ones, a rebooted host would
-# be unreachable for about a minute, until its peers' ARP entries have gone stale.
+# Both the bridge and the hosts have fixed hardware addresses. With fresh ones, a rebooted host
+# would be unreachable for about a minute, until its peers' ARP entries have gone stale.
 mac() { printf '02:de:76:00:00:%02x' "$1"; }
 
 host_dir() { echo "$BED_DIR/n$1"; }
@@ -28,8 +28,8 @@ sleep_forever() {
 
 fabric() {
   mount -t tmpfs -o mode=755 tmpfs /run
-  # The hosts' disks, in memory: ten times as fast to make and to throw away. They live as long as the
-  # bed, so a host that crashed finds its disk again, and nothing of them is to be seen from outside.
+  # The hosts' disks, in memory: ten times as fast to make and to throw away. They live as long as
+  # the bed, so a host that crashed finds its disk again; nothing of them is seen from outside.
   mkdir -p "$BED_DIR/disk"
   mount -t tmpfs -o mode=755 tmpfs "$BED_DIR/disk"
   ip link set lo up

@@ -16,7 +16,7 @@ readonly SUITE=bookworm
 readonly KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly CGROUP=devnet-bed-images
 # What each folder of images/ is called in the registry. The second tag of an image is the same
-# image again, as on the public registry, so that a changed tag can be tested without a second build.
+# image again, as on the public registry, so a changed tag can be tested without a second build.
 declare -Ar TAGS=([postgres]="15" [redis]="7 7.0" [nginx]="1.22 1.22.1")
 
 # Names, modes and contents, so that a lost executable bit counts as a change too.
@@ -93,7 +93,8 @@ build_image() {
     [ -z "${!proxy:-}" ] || args+=(--build-arg "$proxy=${!proxy}")
   done
   tag=${TAGS[$name]%% *}
-  DOCKER_BUILDKIT=0 "$DOCKER" build -q --network host "${args[@]}" -t "$name:$tag" "$BED_SRC/images/$name"
+  DOCKER_BUILDKIT=0 "$DOCKER" build -q --network host "${args[@]}" -t "$name:$tag" \
+    "$BED_SRC/images/$name"
   for tag in ${TAGS[$name]}; do
     "$DOCKER" tag "$name:${TAGS[$name]%% *}" "$REGISTRY/library/$name:$tag"
     "$DOCKER" push -q "$REGISTRY/library/$name:$tag"
@@ -121,7 +122,10 @@ build_inside() {
   for name in "${pids[@]}"; do
     wait "${name#*:}" || { failed=1; sed "s/^/${name%:*}: /" "$tmp/${name%:*}.log" >&2; }
   done
-  [ -z "$failed" ] || { tail -n 20 "$tmp/dockerd.log" >&2; die "building the images failed, see above"; }
+  if [ -n "$failed" ]; then
+    tail -n 20 "$tmp/dockerd.log" >&2
+    die "building the images failed, see above"
+  fi
   "$DOCKER" images >&2
 }
 
@@ -173,7 +177,7 @@ case ${1:-} in
     store=$CACHE/images-$(store_key)
     [ -d "$store" ] || build "$store"
     # Used today: forget_old leaves it alone.
-    touch "$store"
+    touch "$store" 2>/dev/null || true
     echo "$store"
     ;;
   *) die "usage: tests/bed/images.sh [path]" ;;

@@ -45,7 +45,10 @@ mounts() { cut -d' ' -f5 /proc/self/mountinfo | sort; }
 cgroups() { find /sys/fs/cgroup -type d -name "devnet-bed-$(cksum <<<"$BED_DIR" | cut -d' ' -f1)"; }
 
 # alive FILE: those of the processes listed in FILE (number and start time) that still run.
-identify() { while read -r pid; do awk '{print $1, $22}' "/proc/$pid/stat" 2>/dev/null || true; done; }
+identify() {
+  local pid
+  while read -r pid; do awk '{print $1, $22}' "/proc/$pid/stat" 2>/dev/null || true; done
+}
 alive() { cut -d' ' -f1 "$1" | identify | grep -Fxf "$1"; }
 
 # nothing_left: compares with what was noted before `up`, and with the bed's own list of processes.
@@ -53,7 +56,10 @@ nothing_left() {
   fails alive "$WORK/processes" && diff "$WORK/links" <(links) && diff "$WORK/mounts" <(mounts) &&
     [ -z "$(cgroups)" ] && [ -z "$("$BED" pids)" ]
 }
-note_processes() { "$BED" pids | identify >"$WORK/processes" && [ "$(wc -l <"$WORK/processes")" -gt 8 ]; }
+note_processes() {
+  "$BED" pids | identify >"$WORK/processes"
+  [ "$(wc -l <"$WORK/processes")" -gt 8 ]
+}
 
 different_hosts() {
   [ "$("$BED" in 1 hostname)" = n1 ] && [ "$("$BED" in 2 hostname)" = n2 ] &&
@@ -62,14 +68,15 @@ different_hosts() {
 }
 
 postgres_answers() {
-  "$BED" in 2 env PGPASSWORD=secret PGCONNECT_TIMEOUT=3 psql -tA -h "$("$BED" addr 1)" -U app -d shop \
-    -c 'select 6 * 7' | grep -qx 42
+  "$BED" in 2 env PGPASSWORD=secret PGCONNECT_TIMEOUT=3 psql -tA \
+    -h "$("$BED" addr 1)" -U app -d shop -c 'select 6 * 7' | grep -qx 42
 }
 redis_answers() { engine 2 exec cache redis-cli -h "$("$BED" addr 2)" ping | grep -qx PONG; }
 
 # A command started with `in` gets the signals its caller gets, and dies with its caller.
 start_sleeper() {
-  "$BED" in 1 bash -c 'trap "echo got TERM; exit 7" TERM; echo ready; sleep 4242 & wait' >"$WORK/sleeper" &
+  "$BED" in 1 bash -c 'trap "echo got TERM; exit 7" TERM; echo ready; sleep 4242 & wait' \
+    >"$WORK/sleeper" &
   sleeper=$!
   within 5 grep -q ready "$WORK/sleeper"
 }
@@ -95,7 +102,8 @@ beds_apart() {
   here=$("$BED" in 1 cat /etc/machine-id) || return
   there=$(BED_DIR=$WORK/other "$BED" in 1 cat /etc/machine-id) || return
   [ -n "$there" ] && [ "$here" != "$there" ] && fetch 2 1 8080 nginx &&
-    fails env BED_DIR="$WORK/other" "$BED" in 1 curl -sf --max-time 2 "http://$("$BED" addr 1):8080/"
+    fails env BED_DIR="$WORK/other" "$BED" in 1 \
+      curl -sf --max-time 2 "http://$("$BED" addr 1):8080/"
 }
 
 # up_killed: in the middle of its work, by the signal that lets nobody clean up.
@@ -126,7 +134,8 @@ check "docker pull nginx:1.22, unmodified" engine 1 pull -q nginx:1.22
 check "an image that does not exist is refused" fails engine 1 pull -q nosuch:1
 check "host 1 runs it" engine 1 run -d --restart always --name web -p 8080:80 nginx:1.22
 check "host 2 fetches the page" within 10 fetch 2 1 8080 'Welcome to nginx'
-check "the fabric fetches the page" "$BED" fabric curl -sf -o "$WORK/page" "http://$("$BED" addr 1):8080/"
+check "the fabric fetches the page" "$BED" fabric \
+  curl -sf -o "$WORK/page" "http://$("$BED" addr 1):8080/"
 check "postgres:15 with user, password and database" engine 1 run -d --name db -p 5432:5432 \
   -e POSTGRES_USER=app -e POSTGRES_PASSWORD=secret -e POSTGRES_DB=shop postgres:15
 check "host 2 queries it" within 30 postgres_answers

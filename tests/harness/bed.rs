@@ -2,7 +2,11 @@
 //!
 //! Knows its commands. Refuses to skip in silence: without the bed a test says so loudly.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env,
+    path::PathBuf,
+    process::{ChildStdin, Command, Stdio},
+};
 
 use tempfile::TempDir;
 
@@ -23,10 +27,12 @@ pub fn is_ready(test: &str) -> bool {
     ready
 }
 
-/// A bed; it goes away with the value.
+/// A bed; it goes away with the value, and with this process however that ends.
 pub struct Bed {
     dir: TempDir,
     net: String,
+    /// The bed ends by itself when this pipe closes.
+    lease: Option<ChildStdin>,
 }
 
 impl Bed {
@@ -35,8 +41,18 @@ impl Bed {
     /// # Panics
     /// When it does not come up.
     pub fn up(hosts: u32, net: &str) -> Self {
-        let bed = Self { dir: tempfile::tempdir().expect("a directory"), net: net.to_owned() };
-        succeed(bed.script("up").arg(hosts.to_string()));
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut bed = Self { dir, net: net.to_owned(), lease: None };
+        let mut child = bed
+            .script("up")
+            .arg(hosts.to_string())
+            .env("BED_LEASE", "1")
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("bed.sh can be started");
+        bed.lease = child.stdin.take();
+        let status = child.wait().expect("bed.sh can be waited for");
+        assert!(status.success(), "the bed did not come up");
         bed
     }
 
@@ -90,6 +106,7 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
+        drop(self.lease.take());
         let output = run(&mut self.script("down"));
         if !output.status.success() {
             eprintln!("the bed did not go down: {}", crate::process::both(&output));

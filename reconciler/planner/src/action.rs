@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
+    desired::{Located, Selector, Service},
     diagnostic::Diagnostic,
     fleet::NodeStatus,
     instance::{Generation, InstanceSpec},
@@ -169,7 +170,11 @@ impl Scene<'_, '_> {
             (false, None, None) if !unit.renamed => return None,
             (false, None, None) => (Action::Update, String::new(), Difference::default()),
         };
-        let reason = if unit.renamed { renamed(unit, &reason) } else { reason };
+        let reason = match (unit.renamed, reason.is_empty()) {
+            (true, _) => renamed(unit, &reason),
+            (false, true) => "its declaration changed in form".to_owned(),
+            (false, false) => reason,
+        };
         // Ensure leaves a unit with the right digest alone while it runs, healthy or not.
         let remove = unit.renamed || action == Action::Replace || restart;
         let generation = self.next(id);
@@ -211,7 +216,9 @@ impl Scene<'_, '_> {
         let reason = match (before, &seat.why) {
             (None, _) if self.next(id) > 1 => "it does not run".to_owned(),
             (None, _) => "it is new".to_owned(),
-            (Some(_), Why::Placed(Reason::Moves { because, .. })) => because.clone(),
+            (Some(_), Why::Placed(Reason::Moves { because, .. })) => {
+                moved(self.input.desired.services.get(&id.service), because)
+            }
             (Some(unit), _) => format!("it belongs on {}, not on {}", seat.node, unit.node()),
         };
         let reason = match before.filter(|unit| unit.renamed) {
@@ -340,6 +347,26 @@ fn broken(unit: &Sighting<'_>) -> Option<String> {
             None => "it is unhealthy".to_owned(),
         }),
         _ => None,
+    }
+}
+
+/// Placement's reason for a move as a clause, with the place of the line that speaks: what it says
+/// of the service begins with a verb, what it says of anything else names that.
+fn moved(service: Option<&Service>, because: &str) -> String {
+    if let Some(pin) = because.strip_prefix("is pinned to ") {
+        let at = service.and_then(|service| service.place.pin.as_ref()).map(|pin| &pin.at);
+        return at.map_or(format!("pinned to {pin}"), |at| format!("pinned to {pin} at {at}"));
+    }
+    let of_service = ["requires ", "forbids ", "needs ", "must ", "runs "];
+    if !of_service.iter().any(|verb| because.starts_with(verb)) {
+        return because.to_owned();
+    }
+    let lines = service.into_iter().flat_map(|it| it.place.require.iter().chain(&it.place.forbid));
+    let filter = because.starts_with("requires ") || because.starts_with("forbids ");
+    let named = |line: &&Located<Selector>| line.value.any_of.iter().any(|it| because.contains(it));
+    match lines.filter(|_| filter).find(named) {
+        Some(line) => format!("it {because} at {}", line.at),
+        None => format!("it {because}"),
     }
 }
 

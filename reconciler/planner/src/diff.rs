@@ -20,7 +20,8 @@ pub struct Difference {
     pub paths: Vec<String>,
     /// Those of them that cannot be changed in place.
     pub forces_replacement: Vec<String>,
-    /// As a clause: `the image changed from nginx:1.22 to nginx:1.23`.
+    /// As a clause: `the image changed from nginx:1.22 to nginx:1.23`. Empty where only the name
+    /// or the form changed.
     pub reason: String,
     /// Unified diff of both units as YAML.
     pub text: String,
@@ -72,6 +73,10 @@ fn reason(before: &InstanceSpec, after: &InstanceSpec) -> String {
     let mut env = Vec::new();
     let mut told: BTreeSet<String> = BTreeSet::new();
     for path in differing(&old, &new) {
+        if path.ends_with(".data-of") {
+            // The volume stays; only the name of who it belongs to is told now.
+            continue;
+        }
         if let Some(name) = path.strip_prefix("env.") {
             env.push(name.to_owned());
             continue;
@@ -85,9 +90,6 @@ fn reason(before: &InstanceSpec, after: &InstanceSpec) -> String {
         [] => {}
         [one] => clauses.push(format!("environment variable {one} changed")),
         many => clauses.push(format!("environment variables {} changed", list(many))),
-    }
-    if clauses.is_empty() {
-        return "its declaration changed in form".to_owned();
     }
     let more = clauses.len().saturating_sub(CLAUSES);
     if more > 0 {

@@ -16,9 +16,7 @@ mod words;
 
 use std::collections::BTreeSet;
 
-pub use model::{
-    Condition, Dependency, File, Healthcheck, Port, Project, Service, Shares, Volume,
-};
+pub use model::{Condition, Dependency, File, Healthcheck, Port, Project, Service, Shares, Volume};
 pub use unit::{period, size};
 pub use words::{WordsError, split};
 

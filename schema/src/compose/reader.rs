@@ -19,7 +19,11 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &'a Source, templated: &'a BTreeSet<usize>) -> Self {
-        Self { source, templated, found: Vec::new() }
+        Self {
+            source,
+            templated,
+            found: Vec::new(),
+        }
     }
 
     /// Everything that was found, in the order of the file.
@@ -35,20 +39,28 @@ impl<'a> Reader<'a> {
     /// Keeps an error.
     pub(super) fn error(&mut self, code: &str, span: &Span, message: String, help: &str) {
         let diagnostic = Diagnostic::error(code, Some(self.at(span)), message);
-        self.found.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
+        self.found.push(if help.is_empty() {
+            diagnostic
+        } else {
+            diagnostic.help(help)
+        });
     }
 
     /// Keeps a warning.
     pub(super) fn warning(&mut self, code: &str, span: &Span, message: String, help: &str) {
         let at = Some(self.at(span));
-        self.found.push(Diagnostic::warning(code, at, message).help(help));
+        self.found
+            .push(Diagnostic::warning(code, at, message).help(help));
     }
 
     /// The wrong kind of value, or a value that does not read.
     pub(super) fn wrong(&mut self, node: &Node, what: &str, expected: &str) {
         let message = match &node.kind {
             Kind::Scalar { raw, .. } if !self.is_templated(node) => {
-                format!("`{}` is not {expected}, as {what} has to be", raw.escape_debug())
+                format!(
+                    "`{}` is not {expected}, as {what} has to be",
+                    raw.escape_debug()
+                )
             }
             Kind::Scalar { .. } => format!("what the template gives {what} is not {expected}"),
             Kind::Seq(_) => format!("{what} is a list and has to be {expected}"),
@@ -86,7 +98,10 @@ impl<'a> Reader<'a> {
     /// A scalar as text.
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<Located<String>> {
         match node.text() {
-            Some(text) => Some(Located { value: text.to_owned(), at: self.at(&node.span) }),
+            Some(text) => Some(Located {
+                value: text.to_owned(),
+                at: self.at(&node.span),
+            }),
             None => {
                 self.wrong(node, what, "a text");
                 None
@@ -103,7 +118,10 @@ impl<'a> Reader<'a> {
         read: impl Fn(&str) -> Option<T>,
     ) -> Option<Located<T>> {
         match node.text().and_then(|text| read(text.trim())) {
-            Some(value) => Some(Located { value, at: self.at(&node.span) }),
+            Some(value) => Some(Located {
+                value,
+                at: self.at(&node.span),
+            }),
             None => {
                 self.wrong(node, what, expected);
                 None
@@ -114,12 +132,19 @@ impl<'a> Reader<'a> {
     /// `true` or `false`, written without quotes or made by a template.
     pub(super) fn boolean(&mut self, node: &Node, what: &str) -> bool {
         let read = |text: &str| text.parse::<bool>().ok();
-        self.parsed(node, what, "`true` or `false`", read).is_some_and(|found| found.value)
+        self.parsed(node, what, "`true` or `false`", read)
+            .is_some_and(|found| found.value)
+    }
+
+    /// Whether nothing was written; YAML has three ways to write nothing.
+    pub(super) fn is_nothing(node: &Node) -> bool {
+        matches!(&node.kind, Kind::Scalar { raw, plain: true }
+            if matches!(raw.as_str(), "" | "~" | "null"))
     }
 
     /// The entries of a map; `x-…` is left out, and a name that repeats is an error.
     pub(super) fn map<'n>(&mut self, node: &'n Node, what: &str) -> Vec<&'n Entry> {
-        if node.is_empty() {
+        if Self::is_nothing(node) {
             return Vec::new();
         }
         let Kind::Map(entries) = &node.kind else {
@@ -133,14 +158,17 @@ impl<'a> Reader<'a> {
                 self.error("DN-E0553", &entry.key_span, message, "keep one of the two");
             }
         }
-        entries.iter().filter(|entry| !entry.key.starts_with("x-")).collect()
+        entries
+            .iter()
+            .filter(|entry| !entry.key.starts_with("x-"))
+            .collect()
     }
 
     /// The items of a list.
     pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
         match &node.kind {
             Kind::Seq(items) => items,
-            _ if node.is_empty() => &[],
+            _ if Self::is_nothing(node) => &[],
             _ => {
                 self.wrong(node, what, "a list");
                 &[]
@@ -151,6 +179,11 @@ impl<'a> Reader<'a> {
     /// A field that nothing here reads.
     pub(super) fn unknown(&mut self, entry: &Entry, of: &str, known: &str) {
         let message = format!("{of} has no field `{}`", entry.key.escape_debug());
-        self.error("DN-E0550", &entry.key_span, message, &format!("the fields are {known}"));
+        self.error(
+            "DN-E0550",
+            &entry.key_span,
+            message,
+            &format!("the fields are {known}"),
+        );
     }
 }

@@ -14,8 +14,8 @@ pub enum WordsError {
     Backslash,
 }
 
-/// Splits `text` into words by the quoting rules of a POSIX shell (2.2): `'…'` is literal, in `"…"`
-/// a backslash escapes `"`, `\`, `$`, `` ` `` and a line end, elsewhere it escapes any character.
+/// Splits `text` into words by the quoting rules of a POSIX shell (2.2): `'…'` is literal, in
+/// `"…"` a backslash escapes `"`, `\`, `$`, `` ` `` and a line end, elsewhere any character.
 ///
 /// # Errors
 /// When a quote stays open or a backslash ends the text.
@@ -71,9 +71,15 @@ mod tests {
     #[test]
     fn words_are_split_as_a_shell_would() {
         let cases: [(&str, &[&str]); 8] = [
-            ("redis-server --appendonly yes", &["redis-server", "--appendonly", "yes"]),
+            (
+                "redis-server --appendonly yes",
+                &["redis-server", "--appendonly", "yes"],
+            ),
             ("  a\t b\n", &["a", "b"]),
-            (r#"sh -c "echo \"x\" $HOME""#, &["sh", "-c", "echo \"x\" $HOME"]),
+            (
+                r#"sh -c "echo \"x\" $HOME""#,
+                &["sh", "-c", "echo \"x\" $HOME"],
+            ),
             (r"a'b c'd", &["ab cd"]),
             (r#""" ''"#, &["", ""]),
             (r"a\ b \'", &["a b", "'"]),

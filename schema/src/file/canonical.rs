@@ -12,15 +12,31 @@ use crate::{desired::Located, quantity::Cpu};
 
 /// The tree of a file. Fields that nobody wrote are absent.
 pub fn tree(file: &ClusterFile) -> Node {
-    let ClusterFile { broken: _, files: _, cluster, nodes, services, moved } = file;
+    let ClusterFile {
+        broken: _,
+        files: _,
+        cluster,
+        nodes,
+        services,
+        moved,
+    } = file;
     let named = |name: &Located<String>, node: Node| (name.value.clone(), node);
     map(vec![
         field("cluster", cluster.as_ref().map(cluster_section)),
-        field("nodes", keyed(nodes.iter().map(|n| named(&n.name, node_section(n))))),
-        field("services", keyed(services.iter().map(|s| named(&s.name, service_section(s))))),
-        field("moved", sections(moved, |MovedSection { at: _, from, to }| {
-            map(vec![text("from", from), text("to", to)])
-        })),
+        field(
+            "nodes",
+            keyed(nodes.iter().map(|n| named(&n.name, node_section(n)))),
+        ),
+        field(
+            "services",
+            keyed(services.iter().map(|s| named(&s.name, service_section(s)))),
+        ),
+        field(
+            "moved",
+            sections(moved, |MovedSection { at: _, from, to }| {
+                map(vec![text("from", from), text("to", to)])
+            }),
+        ),
     ])
 }
 
@@ -36,7 +52,15 @@ fn leaf(raw: impl Into<String>) -> Node {
 
 fn map(fields: Vec<Named>) -> Node {
     let entries = fields.into_iter().flatten();
-    node(Kind::Map(entries.map(|(key, value)| Entry { key, key_span: 0..0, value }).collect()))
+    node(Kind::Map(
+        entries
+            .map(|(key, value)| Entry {
+                key,
+                key_span: 0..0,
+                value,
+            })
+            .collect(),
+    ))
 }
 
 fn field(name: &str, value: Option<Node>) -> Named {
@@ -57,7 +81,10 @@ fn text(name: &str, value: &Maybe<String>) -> Named {
 }
 
 fn shown<T: ToString>(name: &str, value: &Maybe<T>) -> Named {
-    field(name, value.as_ref().map(|value| leaf(value.value.to_string())))
+    field(
+        name,
+        value.as_ref().map(|value| leaf(value.value.to_string())),
+    )
 }
 
 fn word<T: Word>(name: &str, value: &Maybe<T>) -> Named {
@@ -69,14 +96,19 @@ fn list(name: &str, items: &[Located<String>]) -> Named {
 }
 
 fn pairs(name: &str, pairs: &[Pair]) -> Named {
-    let leaves = pairs.iter().map(|(key, value)| (key.value.clone(), leaf(value.value.as_str())));
+    let leaves = pairs
+        .iter()
+        .map(|(key, value)| (key.value.clone(), leaf(value.value.as_str())));
     field(name, keyed(leaves))
 }
 
 /// Pairs whose value is the one field of a section.
 fn keyed_pairs(name: &str, inner: &str, pairs: &[Pair]) -> Named {
     let one = |(key, value): &Pair| {
-        (key.value.clone(), map(vec![field(inner, Some(leaf(value.value.as_str())))]))
+        (
+            key.value.clone(),
+            map(vec![field(inner, Some(leaf(value.value.as_str())))]),
+        )
     };
     field(name, keyed(pairs.iter().map(one)))
 }
@@ -94,14 +126,22 @@ fn cluster_section(section: &ClusterSection) -> Node {
         lost_after,
         unplaced,
     } = section;
-    let sync = sync.as_ref().map(|SyncSection { at: _, auto, prune, self_heal, interval }| {
-        map(vec![
-            shown("auto", auto),
-            shown("prune", prune),
-            shown("self-heal", self_heal),
-            shown("interval", interval),
-        ])
-    });
+    let sync = sync.as_ref().map(
+        |SyncSection {
+             at: _,
+             auto,
+             prune,
+             self_heal,
+             interval,
+         }| {
+            map(vec![
+                shown("auto", auto),
+                shown("prune", prune),
+                shown("self-heal", self_heal),
+                shown("interval", interval),
+            ])
+        },
+    );
     let defaults = defaults
         .as_ref()
         .map(|defaults| map(vec![field("resources", Some(resources(defaults)))]));
@@ -119,8 +159,20 @@ fn cluster_section(section: &ClusterSection) -> Node {
 }
 
 fn resources(section: &ResourcesSection) -> Node {
-    let ResourcesSection { at: _, cpu, memory, disk, gpu, gpu_memory } = section;
-    let devices = |gpu: &Located<GpuAmount>| Cpu { milli: u64::from(gpu.value.milli) }.to_string();
+    let ResourcesSection {
+        at: _,
+        cpu,
+        memory,
+        disk,
+        gpu,
+        gpu_memory,
+    } = section;
+    let devices = |gpu: &Located<GpuAmount>| {
+        Cpu {
+            milli: u64::from(gpu.value.milli),
+        }
+        .to_string()
+    };
     map(vec![
         shown("cpu", cpu),
         shown("memory", memory),
@@ -131,7 +183,15 @@ fn resources(section: &ResourcesSection) -> Node {
 }
 
 fn node_section(section: &NodeSection) -> Node {
-    let NodeSection { at: _, name: _, tags, zone, reserve, cordon, drain } = section;
+    let NodeSection {
+        at: _,
+        name: _,
+        tags,
+        zone,
+        reserve,
+        cordon,
+        drain,
+    } = section;
     map(vec![
         list("tags", tags),
         text("zone", zone),
@@ -183,7 +243,14 @@ fn service_section(section: &ServiceSection) -> Node {
         pairs("env", env),
         field("ports", sections(ports, port)),
         keyed_pairs("volumes", "at", volumes),
-        field("files", keyed(files.iter().map(|f| (f.path.value.clone(), file_section(f))))),
+        field(
+            "files",
+            keyed(
+                files
+                    .iter()
+                    .map(|f| (f.path.value.clone(), file_section(f))),
+            ),
+        ),
         list("command", command),
         field("resources", reserved.as_ref().map(resources)),
         field("place", place.as_ref().map(place_section)),
@@ -191,16 +258,30 @@ fn service_section(section: &ServiceSection) -> Node {
         shown("priority", priority),
         list("depends-on", depends_on),
         field("health", health.as_ref().map(health_section)),
-        field("stop", stop.as_ref().map(|StopSection { at: _, signal, grace }| {
-            map(vec![text("signal", signal), shown("grace", grace)])
-        })),
+        field(
+            "stop",
+            stop.as_ref().map(
+                |StopSection {
+                     at: _,
+                     signal,
+                     grace,
+                 }| { map(vec![text("signal", signal), shown("grace", grace)]) },
+            ),
+        ),
         field("update", update.as_ref().map(update_section)),
         shown("protect", protect),
     ])
 }
 
 fn port(section: &PortSection) -> Node {
-    let PortSection { at: _, container, host, name, scope, protocol } = section;
+    let PortSection {
+        at: _,
+        container,
+        host,
+        name,
+        scope,
+        protocol,
+    } = section;
     map(vec![
         shown("container", container),
         shown("host", host),
@@ -211,22 +292,51 @@ fn port(section: &PortSection) -> Node {
 }
 
 fn file_section(section: &FileSection) -> Node {
-    let FileSection { path: _, content, source, source_text: _, mode } = section;
-    let octal = mode.as_ref().map(|mode| leaf(format!("{:04o}", mode.value)));
-    map(vec![text("content", content), text("source", source), field("mode", octal)])
+    let FileSection {
+        path: _,
+        content,
+        source,
+        source_text: _,
+        mode,
+    } = section;
+    let octal = mode
+        .as_ref()
+        .map(|mode| leaf(format!("{:04o}", mode.value)));
+    map(vec![
+        text("content", content),
+        text("source", source),
+        field("mode", octal),
+    ])
 }
 
 fn place_section(section: &PlaceSection) -> Node {
-    let PlaceSection { at: _, require, forbid, prefer, pin, spread, max_per_node, apart_from, near } =
-        section;
+    let PlaceSection {
+        at: _,
+        require,
+        forbid,
+        prefer,
+        pin,
+        spread,
+        max_per_node,
+        apart_from,
+        near,
+    } = section;
     map(vec![
         field("require", sections(require, selector)),
         field("forbid", sections(forbid, selector)),
         field("prefer", sections(prefer, selector)),
         text("pin", pin),
-        field("spread", sections(spread, |SpreadSection { at: _, by, max_skew }| {
-            map(vec![word("by", by), shown("max-skew", max_skew)])
-        })),
+        field(
+            "spread",
+            sections(
+                spread,
+                |SpreadSection {
+                     at: _,
+                     by,
+                     max_skew,
+                 }| { map(vec![word("by", by), shown("max-skew", max_skew)]) },
+            ),
+        ),
         shown("max-per-node", max_per_node),
         list("apart-from", apart_from),
         list("near", near),
@@ -234,8 +344,16 @@ fn place_section(section: &PlaceSection) -> Node {
 }
 
 fn selector(section: &SelectorSection) -> Node {
-    let SelectorSection { at: _, key, any_of, weight } = section;
-    let name = SELECTOR_KEYS.iter().find(|(_, known)| known == key).map_or("", |(name, _)| name);
+    let SelectorSection {
+        at: _,
+        key,
+        any_of,
+        weight,
+    } = section;
+    let name = SELECTOR_KEYS
+        .iter()
+        .find(|(_, known)| known == key)
+        .map_or("", |(name, _)| name);
     map(vec![list(name, any_of), shown("weight", weight)])
 }
 
@@ -264,7 +382,13 @@ fn health_section(section: &HealthSection) -> Node {
 }
 
 fn update_section(section: &UpdateSection) -> Node {
-    let UpdateSection { at: _, order, max_unavailable, rollback, timeout } = section;
+    let UpdateSection {
+        at: _,
+        order,
+        max_unavailable,
+        rollback,
+        timeout,
+    } = section;
     map(vec![
         word("order", order),
         shown("max-unavailable", max_unavailable),

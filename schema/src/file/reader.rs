@@ -16,15 +16,27 @@ use crate::diagnostic::Diagnostic;
 const MOST_FINDINGS: usize = 100;
 
 /// Checks a tree against a shape.
-pub fn canonical(source: &Source, form: Form, tree: &Node, shape: &Shape) -> (Node, Vec<Diagnostic>) {
-    let mut reader = Reader { source, form, found: Vec::new(), dropped: 0 };
+pub fn canonical(
+    source: &Source,
+    form: Form,
+    tree: &Node,
+    shape: &Shape,
+) -> (Node, Vec<Diagnostic>) {
+    let mut reader = Reader {
+        source,
+        form,
+        found: Vec::new(),
+        dropped: 0,
+    };
     let node = reader.section(tree, shape).unwrap_or(Node {
         kind: Kind::Map(Vec::new()),
         span: tree.span.clone(),
     });
     if reader.dropped > 0 {
         let message = format!("{} more errors are not shown", reader.dropped);
-        reader.found.push(Diagnostic::error("DN-E0200", None, message).help("fix these first"));
+        reader
+            .found
+            .push(Diagnostic::error("DN-E0200", None, message).help("fix these first"));
     }
     (node, reader.found)
 }
@@ -68,15 +80,23 @@ impl Reader<'_> {
     /// One section with its fields.
     fn section(&mut self, node: &Node, shape: &Shape) -> Option<Node> {
         let spread: Vec<Entry>;
+        // In YAML, a name may be empty; only a value that stands alone is an argument there.
+        let mut positional = self.form == Form::Kdl;
         let entries = match &node.kind {
             Kind::Map(entries) => entries.as_slice(),
             Kind::Scalar { .. } if node.is_empty() && self.form == Form::Kdl => &[],
             Kind::Scalar { .. } if node.is_empty() => {
                 let message = format!("this {} is empty", shape.name);
-                self.error("DN-E0203", &node.span, message, "write its fields, or remove it");
+                self.error(
+                    "DN-E0203",
+                    &node.span,
+                    message,
+                    "write its fields, or remove it",
+                );
                 return None;
             }
             Kind::Scalar { .. } if shape.short.is_some() => {
+                positional = true;
                 spread = vec![argument(node)];
                 &spread
             }
@@ -87,25 +107,38 @@ impl Reader<'_> {
             _ => {
                 let fields = self.known(shape);
                 let message = format!("{} takes fields, not a single value", article(shape.name));
-                self.error("DN-E0202", &node.span, message, format!("its fields are {fields}"));
+                self.error(
+                    "DN-E0202",
+                    &node.span,
+                    message,
+                    format!("its fields are {fields}"),
+                );
                 return None;
             }
         };
-        let written = self.sort(entries, shape);
+        let written = self.sort(entries, shape, positional);
         Some(self.fields(written, shape, &node.span))
     }
 
     fn known(&self, shape: &Shape) -> String {
-        let names = shape.fields.iter().map(|field| format!("`{}`", self.named(field)));
+        let names = shape
+            .fields
+            .iter()
+            .map(|field| format!("`{}`", self.named(field)));
         names.collect::<Vec<_>>().join(", ")
     }
 
     /// Brings entries to their fields and reports those that have none.
-    fn sort<'n>(&mut self, entries: &'n [Entry], shape: &Shape) -> Vec<Written<'n>> {
+    fn sort<'n>(
+        &mut self,
+        entries: &'n [Entry],
+        shape: &Shape,
+        positional: bool,
+    ) -> Vec<Written<'n>> {
         let mut written: Vec<Written> = Vec::new();
         let mut list = None;
         for entry in entries {
-            if entry.key.is_empty() && self.form == Form::Kdl {
+            if entry.key.is_empty() && positional {
                 self.argument(&entry.value, shape, list, &mut written);
                 continue;
             }
@@ -134,13 +167,20 @@ impl Reader<'_> {
             written[at].more.push(value);
             return;
         }
-        let short = shape.fields.iter().find(|field| Some(field.name) == shape.short);
+        let short = shape
+            .fields
+            .iter()
+            .find(|field| Some(field.name) == shape.short);
         let taken = short.is_some_and(|s| written.iter().any(|w| w.field.name == s.name));
         match short {
             Some(field) if !taken => {
                 let at = slot(written, field);
                 let (key, key_span) = (field.name.to_owned(), value.span.clone());
-                written[at].entries.push(Entry { key, key_span, value: value.clone() });
+                written[at].entries.push(Entry {
+                    key,
+                    key_span,
+                    value: value.clone(),
+                });
             }
             _ => {
                 let message = format!("{} takes no such value", article(shape.name));
@@ -160,7 +200,11 @@ impl Reader<'_> {
         let message = format!("{} has no field `{key}`", article(shape.name));
         // Nobody sees the advice of what is not shown, and it costs more than the rest.
         let full = self.found.len() >= MOST_FINDINGS;
-        let help = if full { String::new() } else { suggest::advice(&entry.key, names) };
+        let help = if full {
+            String::new()
+        } else {
+            suggest::advice(&entry.key, names)
+        };
         self.error("DN-E0201", &entry.key_span, message, help);
     }
 
@@ -170,18 +214,38 @@ impl Reader<'_> {
             if !written.iter().any(|w| w.field.name == field.name) {
                 let name = self.named(field);
                 let message = format!("this {} has no `{name}`", shape.name);
-                self.error("DN-E0204", span, message, format!("add `{name}`: {}", field.doc));
+                self.error(
+                    "DN-E0204",
+                    span,
+                    message,
+                    format!("add `{name}`: {}", field.doc),
+                );
             }
         }
-        for Written { field, entries: given, more } in written {
+        for Written {
+            field,
+            entries: given,
+            more,
+        } in written
+        {
             let Some(first) = given.first() else { continue };
             let (key, key_span) = (field.name.to_owned(), first.key_span.clone());
             // What was refused leaves an empty list, so that nobody reports it as missing too.
-            let refused = || Node { kind: Kind::Seq(Vec::new()), span: first.value.span.clone() };
+            let refused = || Node {
+                kind: Kind::Seq(Vec::new()),
+                span: first.value.span.clone(),
+            };
             let value = self.value(field, &given, &more).unwrap_or_else(refused);
-            entries.push(Entry { key, key_span, value });
+            entries.push(Entry {
+                key,
+                key_span,
+                value,
+            });
         }
-        Node { kind: Kind::Map(entries), span: span.clone() }
+        Node {
+            kind: Kind::Map(entries),
+            span: span.clone(),
+        }
     }
 
     fn value(&mut self, field: &'static Field, given: &[Entry], more: &[&Node]) -> Option<Node> {
@@ -206,7 +270,7 @@ impl Reader<'_> {
             }
             _ => {
                 self.once(field, given);
-                self.scalar(field, &first.value)
+                self.scalar(self.named(field), field.ty, &first.value)
             }
         }
     }
@@ -214,33 +278,38 @@ impl Reader<'_> {
     fn once(&mut self, field: &Field, given: &[Entry]) {
         if let [first, second, ..] = given {
             let message = format!("`{}` is written twice", self.named(field));
-            let error = Diagnostic::error("DN-E0206", Some(self.source.at(&second.key_span)), message)
-                .related(self.source.at(&first.key_span), "first here")
-                .help("keep one of the two");
+            let error =
+                Diagnostic::error("DN-E0206", Some(self.source.at(&second.key_span)), message)
+                    .related(self.source.at(&first.key_span), "first here")
+                    .help("keep one of the two");
             self.push(error);
         }
     }
 
-    fn scalar(&mut self, field: &Field, node: &Node) -> Option<Node> {
+    fn scalar(&mut self, name: &str, ty: Type, node: &Node) -> Option<Node> {
         let Kind::Scalar { raw, plain } = &node.kind else {
-            let message = format!("`{}` takes a single value", self.named(field));
-            self.error("DN-E0202", &node.span, message, format!("write {}", field.doc));
+            let message = format!("`{name}` takes a single value");
+            self.error("DN-E0202", &node.span, message, "write one text or number");
             return None;
         };
-        let flag = matches!(field.ty, Type::Flag);
-        if node.is_empty() && self.form == Form::Kdl && flag {
+        if node.is_empty() && self.form == Form::Kdl && matches!(ty, Type::Flag) {
             return Some(Node::scalar("true", true, node.span.clone()));
         }
         let nothing = *plain && matches!(raw.as_str(), "" | "~" | "null" | "Null" | "NULL");
         if nothing {
-            let message = format!("`{}` has no value", self.named(field));
-            self.error("DN-E0203", &node.span, message, "write a value, or \"\" for an empty text");
+            let message = format!("`{name}` has no value");
+            self.error(
+                "DN-E0203",
+                &node.span,
+                message,
+                "write a value, or \"\" for an empty text",
+            );
             return None;
         }
-        match scalar::check(field.ty, raw, *plain, self.form) {
+        match scalar::check(ty, raw, *plain, self.form) {
             Ok(()) => Some(node.clone()),
             Err(problem) => {
-                let message = format!("`{}`: {}", self.named(field), problem.what);
+                let message = format!("`{name}`: {}", problem.what);
                 self.error("DN-E0205", &node.span, message, problem.help);
                 None
             }
@@ -262,13 +331,31 @@ impl Reader<'_> {
         items.extend(more.iter().filter_map(|value| self.text(field, value)));
         if items.is_empty() && self.found.len() == before {
             let message = format!("`{}` lists nothing", self.named(field));
-            self.error("DN-E0203", &span, message, "write at least one value, or remove it");
+            self.error(
+                "DN-E0203",
+                &span,
+                message,
+                "write at least one value, or remove it",
+            );
         }
-        Node { kind: Kind::Seq(items), span }
+        Node {
+            kind: Kind::Seq(items),
+            span,
+        }
     }
 
     fn text(&mut self, field: &Field, node: &Node) -> Option<Node> {
-        self.scalar(&Field { ty: Type::Text, ..*field }, node)
+        if matches!(node.kind, Kind::Scalar { .. }) {
+            return self.scalar(self.named(field), Type::Text, node);
+        }
+        let message = format!("`{}` takes texts", self.named(field));
+        self.error(
+            "DN-E0202",
+            &node.span,
+            message,
+            "write one text after the other",
+        );
+        None
     }
 
     fn sections(&mut self, given: &[Entry], shape: &Shape) -> Node {
@@ -279,10 +366,20 @@ impl Reader<'_> {
                 (Kind::Seq(values), Form::Yaml) => {
                     items.extend(values.iter().filter_map(|value| self.section(value, shape)));
                 }
+                (_, Form::Kdl) => {
+                    let start = entry.key_span.start.min(entry.value.span.start);
+                    items.extend(self.section(&entry.value, shape).map(|item| Node {
+                        span: start..entry.value.span.end,
+                        ..item
+                    }));
+                }
                 _ => items.extend(self.section(&entry.value, shape)),
             }
         }
-        Node { kind: Kind::Seq(items), span }
+        Node {
+            kind: Kind::Seq(items),
+            span,
+        }
     }
 
     fn keyed(&mut self, field: &Field, given: &[Entry], shape: &Shape) -> Node {
@@ -294,36 +391,65 @@ impl Reader<'_> {
                 Form::Yaml => self.yaml_named(field, entry),
             };
             for (key, key_span, body) in named {
-                self.first_of(&mut seen, &key, &key_span, shape.name);
+                if !self.first_of(&mut seen, &key, &key_span, shape.name) {
+                    continue;
+                }
                 // What is written may be the name alone: whether that is enough, the shape says.
                 let empty = body.is_empty();
                 let value = match empty && shape.short.is_some() {
-                    true => self.section(&Node { kind: Kind::Map(vec![]), ..body }, shape),
+                    true => self.section(
+                        &Node {
+                            kind: Kind::Map(vec![]),
+                            ..body
+                        },
+                        shape,
+                    ),
                     false => self.section(&body, shape),
                 };
-                let nothing = || Node { kind: Kind::Map(Vec::new()), span: key_span.clone() };
-                let value = value.unwrap_or_else(nothing);
-                entries.push(Entry { key, key_span, value });
+                let refused = || Node {
+                    kind: Kind::Seq(Vec::new()),
+                    span: key_span.clone(),
+                };
+                let value = value.unwrap_or_else(refused);
+                entries.push(Entry {
+                    key,
+                    key_span,
+                    value,
+                });
             }
         }
-        Node { kind: Kind::Map(entries), span }
+        Node {
+            kind: Kind::Map(entries),
+            span,
+        }
     }
 
-    fn first_of(&mut self, seen: &mut BTreeMap<String, Span>, key: &str, span: &Span, what: &str) {
+    /// Whether this is the first of its name; the second of a name is reported and dropped.
+    fn first_of(
+        &mut self,
+        seen: &mut BTreeMap<String, Span>,
+        key: &str,
+        span: &Span,
+        what: &str,
+    ) -> bool {
         let Some(earlier) = seen.get(key) else {
             seen.insert(key.to_owned(), span.clone());
-            return;
+            return true;
         };
         let message = format!("{what} `{}` is written twice", key.escape_debug());
         let error = Diagnostic::error("DN-E0206", Some(self.source.at(span)), message)
             .related(self.source.at(earlier), "first here")
             .help("give one of them another name, or remove it");
         self.push(error);
+        false
     }
 
     /// `volume "data" at="…"`: the first argument is the name, the rest is the section.
     fn kdl_named(&mut self, field: &Field, entry: &Entry) -> Option<(String, Span, Node)> {
-        let body = |kind, span: &Span| Node { kind, span: span.clone() };
+        let body = |kind, span: &Span| Node {
+            kind,
+            span: span.clone(),
+        };
         let span = &entry.value.span;
         let (name, rest) = match &entry.value.kind {
             Kind::Scalar { .. } if !entry.value.is_empty() => {
@@ -334,7 +460,10 @@ impl Reader<'_> {
                 (items[0].clone(), body(Kind::Map(rest), span))
             }
             Kind::Map(entries) if entries.iter().any(|entry| entry.key.is_empty()) => {
-                let at = entries.iter().position(|entry| entry.key.is_empty()).unwrap_or(0);
+                let at = entries
+                    .iter()
+                    .position(|entry| entry.key.is_empty())
+                    .unwrap_or(0);
                 let mut rest = entries.clone();
                 let name = rest.remove(at).value;
                 (name, body(Kind::Map(rest), span))
@@ -379,7 +508,10 @@ impl Reader<'_> {
                 entries.extend(self.pair(field, pair, &mut seen));
             }
         }
-        Node { kind: Kind::Map(entries), span }
+        Node {
+            kind: Kind::Map(entries),
+            span,
+        }
     }
 
     fn pair(
@@ -390,24 +522,47 @@ impl Reader<'_> {
     ) -> Option<Entry> {
         if pair.key.is_empty() {
             let message = format!("this value of `{}` has no name", self.named(field));
-            self.error("DN-E0204", &pair.key_span, message, "write `NAME=\"value\"`");
+            self.error(
+                "DN-E0204",
+                &pair.key_span,
+                message,
+                "write `NAME=\"value\"`",
+            );
             return None;
         }
-        self.first_of(seen, &pair.key, &pair.key_span, self.named(field));
-        let value = self.text(field, &pair.value)?;
-        Some(Entry { key: pair.key.clone(), key_span: pair.key_span.clone(), value })
+        if !self.first_of(seen, &pair.key, &pair.key_span, self.named(field)) {
+            return None;
+        }
+        let value = self.scalar(
+            &pair.key.escape_debug().to_string(),
+            Type::Text,
+            &pair.value,
+        )?;
+        Some(Entry {
+            key: pair.key.clone(),
+            key_span: pair.key_span.clone(),
+            value,
+        })
     }
 }
 
 fn argument(node: &Node) -> Entry {
-    Entry { key: String::new(), key_span: node.span.clone(), value: node.clone() }
+    Entry {
+        key: String::new(),
+        key_span: node.span.clone(),
+        value: node.clone(),
+    }
 }
 
 fn slot<'n>(written: &mut Vec<Written<'n>>, field: &'static Field) -> usize {
     if let Some(at) = written.iter().position(|w| w.field.name == field.name) {
         return at;
     }
-    written.push(Written { field, entries: Vec::new(), more: Vec::new() });
+    written.push(Written {
+        field,
+        entries: Vec::new(),
+        more: Vec::new(),
+    });
     written.len() - 1
 }
 

@@ -24,7 +24,7 @@ pub fn advice<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) 
     }
     let all: Vec<String> = known.into_iter().map(|word| format!("`{word}`")).collect();
     match all.len() {
-        0 => "there is none".to_owned(),
+        0 => "none is declared".to_owned(),
         1..=30 => format!("known are {}", all.join(", ")),
         more => format!("known are {} and {} more", all[..30].join(", "), more - 30),
     }

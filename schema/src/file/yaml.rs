@@ -40,7 +40,10 @@ pub fn from_yaml(source: &Source) -> Result<Node, Vec<Diagnostic>> {
     reader.errors.sort_by(|a, b| a.at.cmp(&b.at));
     reader.errors.truncate(MOST_ERRORS);
     if reader.errors.is_empty() {
-        Ok(reader.root.unwrap_or(Node { kind: Kind::Map(Vec::new()), span: 0..0 }))
+        Ok(reader.root.unwrap_or(Node {
+            kind: Kind::Map(Vec::new()),
+            span: 0..0,
+        }))
     } else {
         Err(reader.errors)
     }
@@ -143,14 +146,17 @@ impl Reader<'_> {
                 "the file has more than {MOST_NODES} values or {MOST_TEXT} bytes of text, \
                  aliases expanded"
             );
-            return Err(self.found("DN-E0105", span.clone(), message).help("use fewer aliases"));
+            return Err(self
+                .found("DN-E0105", span.clone(), message)
+                .help("use fewer aliases"));
         }
         Ok(())
     }
 
     fn too_deep(&self, span: Span) -> Diagnostic {
         let message = format!("more than {DEPTH} lists and maps are open here");
-        self.found("DN-E0105", span, message).help("nest less deeply")
+        self.found("DN-E0105", span, message)
+            .help("nest less deeply")
     }
 
     fn open(&mut self, kind: Kind, anchor: usize, span: Span) -> Result<(), Diagnostic> {
@@ -159,22 +165,41 @@ impl Reader<'_> {
         }
         self.spend(1, 0, &span)?;
         let seen = BTreeMap::new();
-        self.stack.push(Open { kind, start: span.start, anchor, key: None, seen, depth: 1 });
+        self.stack.push(Open {
+            kind,
+            start: span.start,
+            anchor,
+            key: None,
+            seen,
+            depth: 1,
+        });
         Ok(())
     }
 
     fn close(&mut self, span: Span) -> Result<(), Diagnostic> {
-        let Some(open) = self.stack.pop() else { return Ok(()) };
-        let written = self.source.text.get(open.start..span.end).unwrap_or("").trim_end();
+        let Some(open) = self.stack.pop() else {
+            return Ok(());
+        };
+        let written = self
+            .source
+            .text
+            .get(open.start..span.end)
+            .unwrap_or("")
+            .trim_end();
         let end = open.start + written.len();
-        let node = Node { kind: open.kind, span: open.start..end };
+        let node = Node {
+            kind: open.kind,
+            span: open.start..end,
+        };
         self.place(node, open.anchor, open.depth)
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Diagnostic> {
         let Some(anchored) = self.anchors.get(&id) else {
             let message = "this alias stands within what it names, so it would never end";
-            return Err(self.found("DN-E0106", span, message).help("write the value out"));
+            return Err(self
+                .found("DN-E0106", span, message)
+                .help("write the value out"));
         };
         let (nodes, text, depth) = (anchored.nodes, anchored.text, anchored.depth);
         if self.stack.len() + depth > DEPTH {
@@ -190,7 +215,12 @@ impl Reader<'_> {
         if anchor != 0 {
             let (nodes, text) = weight(&node);
             self.spend(nodes, text, &node.span)?;
-            let anchored = Anchored { node: node.clone(), nodes, text, depth };
+            let anchored = Anchored {
+                node: node.clone(),
+                nodes,
+                text,
+                depth,
+            };
             self.anchors.insert(anchor, anchored);
         }
         let Some(open) = self.stack.last_mut() else {
@@ -201,7 +231,11 @@ impl Reader<'_> {
         match (&mut open.kind, open.key.take()) {
             (Kind::Seq(items), _) => items.push(node),
             (Kind::Map(entries), Some((key, key_span))) => {
-                entries.push(Entry { key, key_span, value: node });
+                entries.push(Entry {
+                    key,
+                    key_span,
+                    value: node,
+                });
             }
             (Kind::Map(_), None) => self.key(node),
             (Kind::Scalar { .. }, _) => {}
@@ -220,13 +254,26 @@ impl Reader<'_> {
         if raw == "<<" && plain {
             let message = "the merge key `<<` is not part of YAML 1.2";
             let error = self.found("DN-E0108", span.clone(), message);
-            self.errors.push(error.help("write the fields out, or use `defaults`"));
+            self.errors
+                .push(error.help("write the fields out, or use `defaults`"));
         }
-        let earlier = self.stack.last().and_then(|open| open.seen.get(&raw)).cloned();
+        let earlier = self
+            .stack
+            .last()
+            .and_then(|open| open.seen.get(&raw))
+            .cloned();
         if let Some(earlier) = earlier {
-            let error = self.found("DN-E0111", span.clone(), format!("`{raw}` is written twice"));
+            let error = self.found(
+                "DN-E0111",
+                span.clone(),
+                format!("`{raw}` is written twice"),
+            );
             let earlier = self.source.at(&earlier);
-            self.errors.push(error.related(earlier, "first here").help("keep one of the two"));
+            self.errors.push(
+                error
+                    .related(earlier, "first here")
+                    .help("keep one of the two"),
+            );
         }
         self.set_key(raw, span);
     }
@@ -254,6 +301,11 @@ fn weight(node: &Node) -> (usize, usize) {
 
 fn syntax(source: &Source, error: &granit_parser::ScanError) -> Diagnostic {
     let at = error.marker().byte_offset().unwrap_or(source.text.len());
+    if error.info().contains("recursion limit") {
+        let message = format!("more than {DEPTH} lists and maps are open here");
+        return Diagnostic::error("DN-E0105", Some(source.at(&(at..at))), message)
+            .help("nest less deeply");
+    }
     let message = format!("this is not YAML: {}", error.info().replace('\n', " "));
     Diagnostic::error("DN-E0107", Some(source.at(&(at..at))), message)
         .help("check the indentation, and quote texts that hold `: `, ` #` or begin with a sign")

@@ -34,7 +34,9 @@ impl Check<'_> {
                     continue;
                 };
                 *next += 1;
-                let Some((needed, _)) = services.get_key_value(&need.value) else { continue };
+                let Some((needed, _)) = services.get_key_value(&need.value) else {
+                    continue;
+                };
                 match done.get(needed) {
                     Some(true) => {}
                     Some(false) => self.circle(&path, needed, need),
@@ -53,16 +55,28 @@ impl Check<'_> {
         needed: &ServiceName,
         need: &Located<ServiceName>,
     ) {
-        let from = path.iter().position(|(name, _)| *name == needed).unwrap_or(0);
+        let from = path
+            .iter()
+            .position(|(name, _)| *name == needed)
+            .unwrap_or(0);
         let mut names: Vec<&str> = path[from..].iter().map(|(name, _)| name.as_str()).collect();
         names.push(needed.as_str());
         let shown = if names.len() > 12 {
-            format!("{} → … → {}", names[..6].join(" → "), names[names.len() - 5..].join(" → "))
+            format!(
+                "{} → … → {}",
+                names[..6].join(" → "),
+                names[names.len() - 5..].join(" → ")
+            )
         } else {
             names.join(" → ")
         };
         let message = format!("services wait for one another in a circle: {shown}");
-        self.error("DN-E0304", &need.at, message, "remove one of these `depends-on`");
+        self.error(
+            "DN-E0304",
+            &need.at,
+            message,
+            "remove one of these `depends-on`",
+        );
     }
 
     /// Reports services that must run on one node and take the same port of it.
@@ -70,9 +84,13 @@ impl Check<'_> {
         let mut taken: BTreeMap<(String, u16, Protocol), (&Service, &Located<PortDeclaration>)> =
             BTreeMap::new();
         for service in services.values() {
-            let Some(node) = only_node(service) else { continue };
+            let Some(node) = only_node(service) else {
+                continue;
+            };
             for port in &service.ports {
-                let Some(host) = port.value.host else { continue };
+                let Some(host) = port.value.host else {
+                    continue;
+                };
                 if service.replicas > 1 {
                     let message = format!(
                         "{} instances of `{}` on node `{node}` cannot all take its port {host}",
@@ -105,5 +123,10 @@ fn only_node(service: &Service) -> Option<&str> {
         let one = selector.value.key == SelectorKey::Node && selector.value.any_of.len() == 1;
         one.then(|| selector.value.any_of[0].as_str())
     });
-    service.place.pin.as_ref().map(|pin| pin.value.as_str()).or(required)
+    service
+        .place
+        .pin
+        .as_ref()
+        .map(|pin| pin.value.as_str())
+        .or(required)
 }

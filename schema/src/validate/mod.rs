@@ -12,7 +12,10 @@ mod service;
 mod settings;
 mod template;
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use crate::{
     component::ComponentSignature,
@@ -65,7 +68,14 @@ impl<'a> Check<'a> {
         overrides: &BTreeMap<String, String>,
     ) -> Self {
         let (services, nodes, vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut check = Self { file, components, services, nodes, vars, found: Vec::new() };
+        let mut check = Self {
+            file,
+            components,
+            services,
+            nodes,
+            vars,
+            found: Vec::new(),
+        };
         for service in &file.services {
             if let Some(first) = check.services.get(service.name.value.as_str()) {
                 let first = first.at.clone();
@@ -108,7 +118,15 @@ impl<'a> Check<'a> {
             ));
         }
         let vars = self.vars.clone();
-        Some(DesiredState { cluster: cluster?, settings, vars, nodes, services, moved, checked: () })
+        Some(DesiredState {
+            cluster: cluster?,
+            settings,
+            vars,
+            nodes,
+            services,
+            moved,
+            checked: (),
+        })
     }
 
     /// The cluster's name. A file without one was refused when it was read.
@@ -119,11 +137,13 @@ impl<'a> Check<'a> {
     }
 
     fn error(&mut self, code: &str, at: &Location, message: String, help: impl Into<String>) {
-        self.found.push(Diagnostic::error(code, Some(at.clone()), message).help(help));
+        self.found
+            .push(Diagnostic::error(code, Some(at.clone()), message).help(help));
     }
 
     fn warn(&mut self, code: &str, at: &Location, message: String, help: impl Into<String>) {
-        self.found.push(Diagnostic::warning(code, Some(at.clone()), message).help(help));
+        self.found
+            .push(Diagnostic::warning(code, Some(at.clone()), message).help(help));
     }
 
     fn twice(&mut self, what: &str, name: &Located<String>, first: Location) {
@@ -155,24 +175,32 @@ impl<'a> Check<'a> {
         field: &str,
         names: &[Located<String>],
     ) -> Vec<Located<ServiceName>> {
-        let mut known: Vec<Located<ServiceName>> = Vec::new();
+        let (mut known, mut seen) = (Vec::new(), BTreeSet::new());
         for name in names {
             if name.value == of.name.value {
                 let message = format!("service `{}` names itself in `{field}`", name.value);
-                self.error("DN-E0305", &name.at, message, "name another service, or remove it");
+                self.error(
+                    "DN-E0305",
+                    &name.at,
+                    message,
+                    "name another service, or remove it",
+                );
                 continue;
             }
             if !self.services.contains_key(name.value.as_str()) {
                 self.no_service(name);
                 continue;
             }
-            if known.iter().any(|other| other.value.as_str() == name.value) {
+            if !seen.insert(name.value.as_str()) {
                 let message = format!("`{}` is named twice in `{field}`", name.value);
                 self.warn("DN-W0406", &name.at, message, "remove one of the two");
                 continue;
             }
             if let Some(value) = self.name(name) {
-                known.push(Located { value, at: name.at.clone() });
+                known.push(Located {
+                    value,
+                    at: name.at.clone(),
+                });
             }
         }
         known
@@ -186,7 +214,11 @@ impl<'a> Check<'a> {
 
     /// Advice for an unknown word, as long as there are few enough for someone to read.
     fn advice<'w>(&self, word: &str, known: impl Iterator<Item = &'w str> + Clone) -> String {
-        if self.found.len() < MOST_FINDINGS { suggest::advice(word, known) } else { String::new() }
+        if self.found.len() < MOST_FINDINGS {
+            suggest::advice(word, known)
+        } else {
+            String::new()
+        }
     }
 }
 

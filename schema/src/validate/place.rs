@@ -3,6 +3,8 @@
 //! Knows which constraints contradict one another. Refuses to know nodes that exist: a tag that no
 //! node has yet is no mistake.
 
+use std::collections::BTreeSet;
+
 use super::Check;
 use crate::{
     desired::{Domain, Located, Place, Selector, SelectorKey, Spread},
@@ -10,19 +12,29 @@ use crate::{
         suggest,
         written::{PlaceSection, SelectorSection, ServiceSection},
     },
-    name::NodeName,
+    name::{NodeName, ServiceName},
 };
+
+/// How many questions of a service are compared with one another.
+const MOST_QUESTIONS: usize = 100;
 
 impl Check<'_> {
     pub(super) fn place(&mut self, service: &ServiceSection, replicas: u32) -> Place {
-        let Some(section) = &service.place else { return Place::default() };
+        let Some(section) = &service.place else {
+            return Place::default();
+        };
         let place = Place {
             require: section.require.iter().map(|s| self.selector(s)).collect(),
             forbid: section.forbid.iter().map(|s| self.selector(s)).collect(),
             prefer: section
                 .prefer
                 .iter()
-                .map(|s| (self.selector(s), s.weight.as_ref().map_or(1, |weight| weight.value)))
+                .map(|s| {
+                    (
+                        self.selector(s),
+                        s.weight.as_ref().map_or(1, |weight| weight.value),
+                    )
+                })
                 .collect(),
             pin: section.pin.as_ref().and_then(|pin| self.pin(pin)),
             spread: self.spread(section),
@@ -46,13 +58,22 @@ impl Check<'_> {
                 usual(section.key, &word.value).to_owned()
             })
             .collect();
-        Located { value: Selector { key: section.key, any_of }, at: section.at.clone() }
+        Located {
+            value: Selector {
+                key: section.key,
+                any_of,
+            },
+            at: section.at.clone(),
+        }
     }
 
     fn pin(&mut self, pin: &Located<String>) -> Option<Located<NodeName>> {
         self.perhaps_node(pin);
         let value = self.name(pin)?;
-        Some(Located { value, at: pin.at.clone() })
+        Some(Located {
+            value,
+            at: pin.at.clone(),
+        })
     }
 
     /// Nodes need not be declared, so an unknown one is only suspicious next to a similar one.
@@ -78,18 +99,24 @@ impl Check<'_> {
             }
             seen.push(by.value);
             let max_skew = spread.max_skew.as_ref().map_or(1, |skew| skew.value);
-            let value = Spread { by: by.value, max_skew };
-            spreads.push(Located { value, at: spread.at.clone() });
+            let value = Spread {
+                by: by.value,
+                max_skew,
+            };
+            spreads.push(Located {
+                value,
+                at: spread.at.clone(),
+            });
         }
         spreads
     }
 
     fn contradictions(&mut self, place: &Place, replicas: u32) {
-        for near in &place.near {
-            if place.apart_from.iter().any(|apart| apart.value == near.value) {
-                let message = format!("`{}` is named in both `near` and `apart-from`", near.value);
-                self.error("DN-E0305", &near.at, message, "remove one of the two");
-            }
+        let apart: BTreeSet<&ServiceName> =
+            place.apart_from.iter().map(|apart| &apart.value).collect();
+        for near in place.near.iter().filter(|near| apart.contains(&near.value)) {
+            let message = format!("`{}` is named in both `near` and `apart-from`", near.value);
+            self.error("DN-E0305", &near.at, message, "remove one of the two");
         }
         if let (Some(pin), Some(most)) = (&place.pin, &place.max_per_node)
             && replicas > most.value
@@ -101,10 +128,20 @@ impl Check<'_> {
             let help = "raise `max-per-node`, lower `replicas`, or remove the `pin`";
             self.error("DN-E0305", &most.at, message, help);
         }
-        for require in &place.require {
-            if let Some(forbid) = place.forbid.iter().find(|f| f.value == require.value) {
+        for require in place.require.iter().take(MOST_QUESTIONS) {
+            if let Some(forbid) = place
+                .forbid
+                .iter()
+                .take(MOST_QUESTIONS)
+                .find(|f| f.value == require.value)
+            {
                 let message = "the same is required and forbidden".to_owned();
-                self.error("DN-E0305", &forbid.at, message, "remove one of the two lines");
+                self.error(
+                    "DN-E0305",
+                    &forbid.at,
+                    message,
+                    "remove one of the two lines",
+                );
             }
         }
     }

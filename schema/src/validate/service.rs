@@ -3,7 +3,7 @@
 //! Knows which field goes with which form, and defaults. Refuses to know other services but by
 //! name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Check,
@@ -33,7 +33,10 @@ impl Check<'_> {
     pub(super) fn service(&mut self, section: &ServiceSection) -> Option<Service> {
         let name = self.name(&section.name);
         let depends_on = self.others(section, "depends-on", &section.depends_on);
-        let replicas = section.replicas.as_ref().map_or(1, |replicas| replicas.value);
+        let replicas = section
+            .replicas
+            .as_ref()
+            .map_or(1, |replicas| replicas.value);
         let place = self.place(section, replicas);
         let env = self.env(section);
         let update = self.update(section);
@@ -49,24 +52,35 @@ impl Check<'_> {
         let stop = self.stop(section, signature);
         self.shared_data(section, replicas, signature);
         Some(Service {
-            name: name?,
             at: section.at.clone(),
             form,
             runtime,
             replicas,
-            priority: section.priority.as_ref().map_or(PRIORITY, |priority| priority.value),
+            priority: section
+                .priority
+                .as_ref()
+                .map_or(PRIORITY, |priority| priority.value),
             env,
             volumes: self.volumes(section, signature, runtime),
             files: self.files(section, runtime),
             resources: self.resources(section, signature),
-            resources_at: section.resources.as_ref().map(|resources| resources.at.clone()),
+            resources_at: section
+                .resources
+                .as_ref()
+                .map(|resources| resources.at.clone()),
             place,
             depends_on,
             health: self.health(section, signature, &ports),
             ports,
             stop,
             update,
-            protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
+            protect: section
+                .protect
+                .as_ref()
+                .filter(|p| p.value)
+                .map(|p| p.at.clone()),
+            // Last, so that a bad name does not hide what else is wrong.
+            name: name?,
         })
     }
 
@@ -77,9 +91,17 @@ impl Check<'_> {
         signature: Option<&ComponentSignature>,
     ) -> Form {
         if signature.is_none() {
-            self.misplaced("set", section.set.first().map(|(name, _)| &name.at), "a component");
+            self.misplaced(
+                "set",
+                section.set.first().map(|(name, _)| &name.at),
+                "a component",
+            );
             let secret = section.secrets.first().map(|(name, _)| &name.at);
-            self.misplaced("secret", secret, "a component; use `{{ secret.NAME }}` in `env`");
+            self.misplaced(
+                "secret",
+                secret,
+                "a component; use `{{ secret.NAME }}` in `env`",
+            );
         }
         if !matches!(written, FormSection::Image(_)) {
             let command = section.command.first().map(|word| &word.at);
@@ -97,7 +119,10 @@ impl Check<'_> {
                 self.image(image);
                 section.command.iter().for_each(|word| self.template(word));
                 let command = (!section.command.is_empty()).then(|| section.command.clone());
-                Form::Image { image: image.clone(), command }
+                Form::Image {
+                    image: image.clone(),
+                    command,
+                }
             }
         }
     }
@@ -115,7 +140,7 @@ impl Check<'_> {
         let plain = text.is_ascii() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
         if !text.contains("{{") && (text.is_empty() || !plain || text.starts_with('-')) {
             let message = format!("`{}` is not an image", text.escape_debug());
-            self.error("DN-E0312", &image.at, message, "write `registry/name:tag`");
+            return self.error("DN-E0312", &image.at, message, "write `registry/name:tag`");
         }
         let last = text.rsplit('/').next().unwrap_or("");
         let floating = !last.contains([':', '@']) || last.ends_with(":latest");
@@ -138,7 +163,9 @@ impl Check<'_> {
             (FormSection::Image(_) | FormSection::Component { .. }, _) => vec![Runtime::Docker],
         };
         let usual = able.first().copied().unwrap_or(Runtime::Docker);
-        let Some(wanted) = &section.runtime else { return usual };
+        let Some(wanted) = &section.runtime else {
+            return usual;
+        };
         if wanted.value == Runtime::Kubernetes {
             let message = "this version of devnet does not run services in Kubernetes yet";
             let help = "use `docker` or `process`";
@@ -147,7 +174,12 @@ impl Check<'_> {
             let word = wanted.value.as_str();
             let message = format!("`{word}` cannot run this service");
             let names: Vec<&str> = able.iter().map(|runtime| runtime.as_str()).collect();
-            self.error("DN-E0321", &wanted.at, message, format!("use {}", names.join(" or ")));
+            self.error(
+                "DN-E0321",
+                &wanted.at,
+                message,
+                format!("use {}", names.join(" or ")),
+            );
         }
         wanted.value
     }
@@ -156,7 +188,10 @@ impl Check<'_> {
         for (name, value) in &section.env {
             let good = !name.value.is_empty()
                 && !name.value.starts_with(|c: char| c.is_ascii_digit())
-                && name.value.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+                && name
+                    .value
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
             if !good {
                 let shown = name.value.escape_debug();
                 let message = format!("`{shown}` is not an environment variable's name");
@@ -169,7 +204,11 @@ impl Check<'_> {
             }
             self.template(value);
         }
-        section.env.iter().map(|(name, value)| (name.value.clone(), value.clone())).collect()
+        section
+            .env
+            .iter()
+            .map(|(name, value)| (name.value.clone(), value.clone()))
+            .collect()
     }
 
     fn volumes(
@@ -181,8 +220,15 @@ impl Check<'_> {
         let declared = signature.map_or(&[][..], |signature| &signature.volumes);
         let mut volumes: Vec<Located<VolumeDeclaration>> = declared
             .iter()
-            .map(|volume| Located { value: volume.clone(), at: section.at.clone() })
+            .map(|volume| Located {
+                value: volume.clone(),
+                at: section.at.clone(),
+            })
             .collect();
+        let mut names: BTreeSet<String> =
+            declared.iter().map(|volume| volume.name.clone()).collect();
+        let mut paths: BTreeSet<String> =
+            declared.iter().map(|volume| volume.path.clone()).collect();
         for (name, path) in &section.volumes {
             if !is_label(&name.value) {
                 let message = format!("`{}` is not a volume name", name.value.escape_debug());
@@ -190,16 +236,24 @@ impl Check<'_> {
                 self.error("DN-E0301", &name.at, message, help);
             }
             self.path(path, runtime);
-            if let Some(other) = volumes
-                .iter()
-                .find(|other| other.value.name == name.value || other.value.path == path.value)
-            {
-                let (other, at) = (other.value.name.clone(), name.at.clone());
-                let message = format!("volume `{}` has the name or path of `{other}`", name.value);
-                self.error("DN-E0323", &at, message, "give it a name and a path of its own");
+            let fresh = names.insert(name.value.clone());
+            if !paths.insert(path.value.clone()) || !fresh {
+                let message = format!("volume `{}` has another one's name or path", name.value);
+                self.error(
+                    "DN-E0323",
+                    &name.at,
+                    message,
+                    "give it a name and a path of its own",
+                );
             }
-            let value = VolumeDeclaration { name: name.value.clone(), path: path.value.clone() };
-            volumes.push(Located { value, at: name.at.clone() });
+            let value = VolumeDeclaration {
+                name: name.value.clone(),
+                path: path.value.clone(),
+            };
+            volumes.push(Located {
+                value,
+                at: name.at.clone(),
+            });
         }
         volumes
     }
@@ -213,10 +267,14 @@ impl Check<'_> {
             && parts.iter().any(|part| !part.is_empty() && *part != ".");
         let absolute = text.starts_with('/');
         let (good, help) = match runtime {
-            Runtime::Process => {
-                (clean && !absolute, "write a path below the process's own directory, like `data`")
-            }
-            _ => (clean && absolute, "write an absolute path without `..`, like `/var/lib/app`"),
+            Runtime::Process => (
+                clean && !absolute,
+                "write a path below the process's own directory, like `data`",
+            ),
+            _ => (
+                clean && absolute,
+                "write an absolute path without `..`, like `/var/lib/app`",
+            ),
         };
         if !good {
             let message = format!("`{}` is no path for this", text.escape_debug());
@@ -241,13 +299,28 @@ impl Check<'_> {
                 // Reading said why the source is missing; without reading there is no source.
                 if !self.file.broken {
                     let message = "the `source` of this file was not read".to_owned();
-                    self.error("DN-E0323", &file.path.at, message, "load the file with its root");
+                    self.error(
+                        "DN-E0323",
+                        &file.path.at,
+                        message,
+                        "load the file with its root",
+                    );
                 }
                 continue;
             };
             let mode = file.mode.as_ref().map_or(MODE, |mode| mode.value);
-            let value = FileContent { text, template, mode };
-            files.insert(file.path.value.clone(), Located { value, at: file.path.at.clone() });
+            let value = FileContent {
+                text,
+                template,
+                mode,
+            };
+            files.insert(
+                file.path.value.clone(),
+                Located {
+                    value,
+                    at: file.path.at.clone(),
+                },
+            );
         }
         files
     }
@@ -259,7 +332,11 @@ impl Check<'_> {
         signature: Option<&ComponentSignature>,
     ) -> Resources {
         let written = section.resources.as_ref();
-        let defaults = self.file.cluster.as_ref().and_then(|cluster| cluster.defaults.as_ref());
+        let defaults = self
+            .file
+            .cluster
+            .as_ref()
+            .and_then(|cluster| cluster.defaults.as_ref());
         for both in [written, defaults].into_iter().flatten() {
             if let (Some(_), Some(slice)) = (&both.gpu, &both.gpu_memory) {
                 let message = "`gpu` and `gpu-memory` are two ways to ask for a GPU".to_owned();
@@ -267,14 +344,34 @@ impl Check<'_> {
             }
         }
         let fallback = defaults.map(plain).unwrap_or_default();
-        let least = signature.map(|signature| signature.resources).unwrap_or_default();
+        let least = signature
+            .map(|signature| signature.resources)
+            .unwrap_or_default();
         let mut resources = Resources {
-            cpu: if least.cpu.milli > 0 { least.cpu } else { fallback.cpu },
-            memory: if least.memory.0 > 0 { least.memory } else { fallback.memory },
-            disk: if least.disk.0 > 0 { least.disk } else { fallback.disk },
-            gpu: if least.gpu == Default::default() { fallback.gpu } else { least.gpu },
+            cpu: if least.cpu.milli > 0 {
+                least.cpu
+            } else {
+                fallback.cpu
+            },
+            memory: if least.memory.0 > 0 {
+                least.memory
+            } else {
+                fallback.memory
+            },
+            disk: if least.disk.0 > 0 {
+                least.disk
+            } else {
+                fallback.disk
+            },
+            gpu: if least.gpu == Default::default() {
+                fallback.gpu
+            } else {
+                least.gpu
+            },
         };
-        let Some(written) = written else { return resources };
+        let Some(written) = written else {
+            return resources;
+        };
         let own = plain(written);
         if written.memory.is_some() {
             resources.memory = own.memory;
@@ -299,14 +396,19 @@ impl Check<'_> {
         signature: Option<&ComponentSignature>,
         ports: &[Located<PortDeclaration>],
     ) -> Option<HealthSpec> {
-        let Some(written) = &section.health else { return signature?.health.clone() };
+        let Some(written) = &section.health else {
+            return signature?.health.clone();
+        };
         let moment = Period { millis: 100 };
         Some(HealthSpec {
             probe: self.probe(written, ports)?,
             interval: self.at_least("interval", &written.interval, moment, Period::seconds(10)),
             timeout: self.at_least("timeout", &written.timeout, moment, Period::seconds(5)),
             retries: written.retries.as_ref().map_or(3, |retries| retries.value),
-            start_period: written.start_period.as_ref().map_or(Period::seconds(0), |p| p.value),
+            start_period: written
+                .start_period
+                .as_ref()
+                .map_or(Period::seconds(0), |p| p.value),
         })
     }
 
@@ -319,7 +421,12 @@ impl Check<'_> {
             let printable = path.value.chars().all(|c| c.is_ascii_graphic());
             if !path.value.starts_with('/') || !printable {
                 let message = format!("`{}` is not a path", path.value.escape_debug());
-                self.error("DN-E0324", &path.at, message, "begin it with `/`, without blanks");
+                self.error(
+                    "DN-E0324",
+                    &path.at,
+                    message,
+                    "begin it with `/`, without blanks",
+                );
             }
             let own = written.port.as_ref().map(|port| port.value);
             let port = own.or_else(|| ports.first().map(|port| port.value.container));
@@ -327,7 +434,10 @@ impl Check<'_> {
                 let message = "this check names no port, and the service has none".to_owned();
                 self.error("DN-E0324", &path.at, message, "add `port` to the check");
             }
-            return Some(Probe::Http { port: port?, path: path.value.clone() });
+            return Some(Probe::Http {
+                port: port?,
+                path: path.value.clone(),
+            });
         }
         if let Some(tcp) = &written.tcp {
             return Some(Probe::Tcp { port: tcp.value });
@@ -336,7 +446,12 @@ impl Check<'_> {
             && only.value.contains(' ')
         {
             let message = "this is one word with blanks; no shell splits it".to_owned();
-            self.warn("DN-W0403", &only.at, message, "write program and arguments one by one");
+            self.warn(
+                "DN-W0403",
+                &only.at,
+                message,
+                "write program and arguments one by one",
+            );
         }
         let argv: Vec<String> = written.exec.iter().map(|word| word.value.clone()).collect();
         (!argv.is_empty()).then_some(Probe::Exec { argv })
@@ -347,8 +462,12 @@ impl Check<'_> {
         section: &ServiceSection,
         signature: Option<&ComponentSignature>,
     ) -> StopSpec {
-        let mut stop = signature.map(|signature| signature.stop.clone()).unwrap_or_default();
-        let Some(written) = &section.stop else { return stop };
+        let mut stop = signature
+            .map(|signature| signature.stop.clone())
+            .unwrap_or_default();
+        let Some(written) = &section.stop else {
+            return stop;
+        };
         if let Some(signal) = &written.signal {
             if !SIGNALS.contains(&signal.value.as_str()) {
                 let help = self.advice(&signal.value, SIGNALS.into_iter());
@@ -365,19 +484,35 @@ impl Check<'_> {
 
     fn update(&mut self, section: &ServiceSection) -> Update {
         let mut update = Update::default();
-        let Some(written) = &section.update else { return update };
+        let Some(written) = &section.update else {
+            return update;
+        };
         if let Some(most) = &written.max_unavailable {
             update.max_unavailable = most.value;
         }
         let second = Period::seconds(1);
         update.timeout = self.at_least("timeout", &written.timeout, second, update.timeout);
-        if let Some(order) = written.order.as_ref().filter(|o| o.value == Order::StartFirst) {
+        if let Some(order) = written
+            .order
+            .as_ref()
+            .filter(|o| o.value == Order::StartFirst)
+        {
             let message = "this version of devnet stops the old instance first".to_owned();
-            self.warn("DN-W0407", &order.at, message, "write `stop-first` until it can");
+            self.warn(
+                "DN-W0407",
+                &order.at,
+                message,
+                "write `stop-first` until it can",
+            );
         }
         if let Some(rollback) = written.rollback.as_ref().filter(|rollback| rollback.value) {
             let message = "this version of devnet does not go back by itself".to_owned();
-            self.warn("DN-W0407", &rollback.at, message, "revert the commit to go back");
+            self.warn(
+                "DN-W0407",
+                &rollback.at,
+                message,
+                "revert the commit to go back",
+            );
         }
         update
     }
@@ -388,7 +523,9 @@ impl Check<'_> {
         replicas: u32,
         signature: Option<&ComponentSignature>,
     ) {
-        let (Some(signature), Some(written)) = (signature, &section.replicas) else { return };
+        let (Some(signature), Some(written)) = (signature, &section.replicas) else {
+            return;
+        };
         if replicas > 1 && !signature.replicable {
             let message = format!(
                 "each of the {replicas} instances of `{}` keeps data of its own",

@@ -2,7 +2,7 @@
 //!
 //! Knows their defaults and how they contradict one another. Refuses to know services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
 use crate::{
@@ -21,19 +21,40 @@ const SHORTEST_LOSS: Period = Period::seconds(10);
 impl Check<'_> {
     pub(super) fn settings(&mut self) -> Settings {
         let mut settings = Settings::default();
-        let Some(cluster) = &self.file.cluster else { return settings };
+        let Some(cluster) = &self.file.cluster else {
+            return settings;
+        };
         if let Some(sync) = &cluster.sync {
             settings.auto = sync.auto.as_ref().map_or(settings.auto, |auto| auto.value);
-            settings.prune = sync.prune.as_ref().map_or(settings.prune, |prune| prune.value);
-            settings.self_heal =
-                sync.self_heal.as_ref().map_or(settings.self_heal, |heal| heal.value);
-            settings.interval =
-                self.at_least("interval", &sync.interval, SHORTEST_INTERVAL, settings.interval);
+            settings.prune = sync
+                .prune
+                .as_ref()
+                .map_or(settings.prune, |prune| prune.value);
+            settings.self_heal = sync
+                .self_heal
+                .as_ref()
+                .map_or(settings.self_heal, |heal| heal.value);
+            settings.interval = self.at_least(
+                "interval",
+                &sync.interval,
+                SHORTEST_INTERVAL,
+                settings.interval,
+            );
         }
-        settings.lost_after =
-            self.at_least("lost-after", &cluster.lost_after, SHORTEST_LOSS, settings.lost_after);
-        settings.objective = cluster.placement.as_ref().map_or(settings.objective, |o| o.value);
-        settings.unplaced = cluster.unplaced.as_ref().map_or(settings.unplaced, |u| u.value);
+        settings.lost_after = self.at_least(
+            "lost-after",
+            &cluster.lost_after,
+            SHORTEST_LOSS,
+            settings.lost_after,
+        );
+        settings.objective = cluster
+            .placement
+            .as_ref()
+            .map_or(settings.objective, |o| o.value);
+        settings.unplaced = cluster
+            .unplaced
+            .as_ref()
+            .map_or(settings.unplaced, |u| u.value);
         settings
     }
 
@@ -45,16 +66,27 @@ impl Check<'_> {
         least: Period,
         default: Period,
     ) -> Period {
-        let Some(Located { value, at }) = written else { return default };
+        let Some(Located { value, at }) = written else {
+            return default;
+        };
         if *value < least {
             let message = format!("`{field}` is {value}, which is too short");
-            self.error("DN-E0317", at, message, format!("write \"{least}\" or longer"));
+            self.error(
+                "DN-E0317",
+                at,
+                message,
+                format!("write \"{least}\" or longer"),
+            );
         }
         *value
     }
 
     pub(super) fn variables(&mut self, overrides: &BTreeMap<String, String>) {
-        let declared = self.file.cluster.as_ref().map_or(&[][..], |cluster| &cluster.vars);
+        let declared = self
+            .file
+            .cluster
+            .as_ref()
+            .map_or(&[][..], |cluster| &cluster.vars);
         for (name, value) in declared {
             if !is_variable(&name.value) {
                 let message = format!("`{}` is not a variable's name", name.value.escape_debug());
@@ -70,14 +102,17 @@ impl Check<'_> {
             }
             let help = self.advice(name, self.vars.keys().map(String::as_str));
             let message = format!("there is no variable `{}` to override", name.escape_debug());
-            self.found.push(Diagnostic::error("DN-E0318", None, message).help(help));
+            self.found
+                .push(Diagnostic::error("DN-E0318", None, message).help(help));
         }
     }
 
     pub(super) fn node_policies(&mut self) -> BTreeMap<NodeName, NodePolicy> {
         let mut policies = BTreeMap::new();
         for section in self.nodes.values().copied().collect::<Vec<_>>() {
-            let Some(name) = self.name(&section.name) else { continue };
+            let Some(name) = self.name(&section.name) else {
+                continue;
+            };
             let drain = section.drain.as_ref().is_some_and(|drain| drain.value);
             let cordon = section.cordon.as_ref().is_some_and(|cordon| cordon.value);
             let mut tags: Vec<String> = Vec::new();
@@ -94,7 +129,10 @@ impl Check<'_> {
                 at: section.at.clone(),
                 tags,
                 zone: section.zone.as_ref().map(|zone| zone.value.clone()),
-                reserve: section.reserve.as_ref().map_or_else(Resources::default, plain),
+                reserve: section
+                    .reserve
+                    .as_ref()
+                    .map_or_else(Resources::default, plain),
                 cordon: cordon || drain,
                 drain,
             };
@@ -108,14 +146,21 @@ impl Check<'_> {
         let text = &word.value;
         if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
             let message = format!("`{}` is not a {what}", text.escape_debug());
-            self.error("DN-E0301", &word.at, message, "write a word without blanks at its ends");
+            self.error(
+                "DN-E0301",
+                &word.at,
+                message,
+                "write a word without blanks at its ends",
+            );
         }
     }
 
     pub(super) fn moved(&mut self) -> Vec<(ServiceName, ServiceName)> {
-        let mut moves: Vec<(ServiceName, ServiceName)> = Vec::new();
+        let (mut moves, mut sources, mut targets) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for section in &self.file.moved {
-            let (Some(from), Some(to)) = (&section.from, &section.to) else { continue };
+            let (Some(from), Some(to)) = (&section.from, &section.to) else {
+                continue;
+            };
             let known = self.services.contains_key(to.value.as_str());
             if !known {
                 self.no_service(to);
@@ -128,10 +173,8 @@ impl Check<'_> {
                     .help("remove the declaration, or the `moved` line");
                 self.found.push(error);
             }
-            let again = |(a, b): &(ServiceName, ServiceName)| {
-                a.as_str() == from.value || b.as_str() == to.value
-            };
-            if moves.iter().any(again) {
+            let fresh = sources.insert(from.value.as_str());
+            if !targets.insert(to.value.as_str()) || !fresh {
                 let message = format!("`{}` or `{}` is moved twice", from.value, to.value);
                 let help = "one service can only become one other";
                 self.error("DN-E0319", &section.at, message, help);
@@ -149,7 +192,10 @@ impl Check<'_> {
 pub(super) fn plain(section: &ResourcesSection) -> Resources {
     Resources {
         cpu: section.cpu.as_ref().map_or(Cpu::ZERO, |cpu| cpu.value),
-        memory: section.memory.as_ref().map_or(Bytes(0), |memory| memory.value),
+        memory: section
+            .memory
+            .as_ref()
+            .map_or(Bytes(0), |memory| memory.value),
         disk: section.disk.as_ref().map_or(Bytes(0), |disk| disk.value),
         gpu: gpu(section).unwrap_or_default(),
     }
@@ -161,13 +207,18 @@ pub(super) fn gpu(section: &ResourcesSection) -> Option<GpuRequest> {
         share @ 1..1000 => GpuRequest::Share(share),
         whole => GpuRequest::Whole(whole / 1000),
     });
-    let slice = section.gpu_memory.as_ref().map(|memory| GpuRequest::Memory(memory.value));
+    let slice = section
+        .gpu_memory
+        .as_ref()
+        .map(|memory| GpuRequest::Memory(memory.value));
     devices.or(slice)
 }
 
 fn is_variable(name: &str) -> bool {
     let mut chars = name.chars();
     name.len() <= 63
-        && chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }

@@ -14,7 +14,7 @@ use super::{
     board::Board,
     field::Field,
     gpu,
-    problem::{Assignment, Current, Reason},
+    problem::{Assignment, Current, NodeState, Reason},
     shortfall,
 };
 
@@ -170,7 +170,7 @@ fn reason(
         };
         let same = current.gpus.is_empty() || ids(&current.gpus) == ids(gpus);
         return if same {
-            Reason::Stays
+            stays(board, seat)
         } else {
             Reason::ChangesDevices
         };
@@ -188,4 +188,17 @@ fn reason(
         None => "this makes room or a better whole".to_owned(),
     };
     Reason::Moves { from, because }
+}
+
+/// Why it stays, which a person who drains the node will ask.
+fn stays(board: &Board<'_>, seat: &Seat) -> Reason {
+    let name = &board.field.nodes[seat.node].input.name;
+    let data = "its data is here and cannot be moved";
+    let why = match board.field.nodes[seat.node].input.state {
+        NodeState::Ready | NodeState::Cordoned => return Reason::Stays,
+        NodeState::Draining => format!("{data}, though {name} is being drained"),
+        NodeState::Lost => format!("{data}, though {name} has been offline for too long"),
+        NodeState::Away => format!("{name} is offline, and it may still run there"),
+    };
+    Reason::Held { why }
 }

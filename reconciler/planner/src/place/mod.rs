@@ -29,6 +29,10 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
+use devnet_schema::name::ServiceName;
+
 pub use explain::{Explanation, Verdict, explain};
 pub use problem::*;
 pub use verify::{Breach, verify};
@@ -134,15 +138,14 @@ fn unplaceable(field: &Field<'_>, board: &Board<'_>, outcome: &Outcome) -> Vec<U
         .collect()
 }
 
-/// Places without looking for ways out; what [`suggest`] tries its changes with.
-fn missing_after(problem: &PlacementProblem) -> (Outcome, Vec<(String, u32)>) {
+/// What can be placed, and how many instances of each service cannot; what [`suggest`] tries its
+/// changes with.
+fn tried(problem: &PlacementProblem) -> (Outcome, BTreeMap<ServiceName, u32>) {
     let field = settled(problem);
-    let solved = pipeline::solve(&field);
-    let missing = field
-        .services
-        .iter()
-        .enumerate()
-        .map(|(s, service)| (service.input.name.to_string(), solved.board.missing(s)))
-        .collect();
+    let solved = pipeline::placed(&field);
+    let missing = |(s, service): (usize, &field::Service<'_>)| {
+        (service.input.name.clone(), solved.board.missing(s))
+    };
+    let missing = field.services.iter().enumerate().map(missing).collect();
     (outcome(&field, &solved), missing)
 }

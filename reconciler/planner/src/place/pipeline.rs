@@ -46,24 +46,41 @@ const SCORE_SHARE: u32 = 20;
 
 /// Solves a field whose locks are settled.
 pub fn solve<'f>(field: &'f Field<'f>) -> Solved<'f> {
+    let mut solved = placed(field);
+    let Solved {
+        board,
+        work,
+        price_bound,
+        cost_bound,
+        ..
+    } = &mut solved;
+    if field.problem.limits.rebalance {
+        score(board, None, cost_bound, work);
+        let cap = board.cost();
+        moves(board, Some(cap), price_bound, work);
+    } else {
+        moves(board, None, price_bound, work);
+        let cap = board.moves().1;
+        score(board, Some(cap), cost_bound, work);
+    }
+    // What moved for the score may have left room; filling it breaks no bound.
+    if !board.missing_none() {
+        let order = greedy::order(field, greedy::Order::Picky);
+        greedy::fill(board, &order, REPAIRS[0]);
+    }
+    solved
+}
+
+/// The same without a thought for moves and score: enough to see what can be placed.
+pub fn placed<'f>(field: &'f Field<'f>) -> Solved<'f> {
     let mut board = first(field);
     let mut work = Work::default();
     let bounds = place(&mut board, &mut work);
-    let (mut price_bound, mut cost_bound) = (0, 0);
-    if field.problem.limits.rebalance {
-        score(&mut board, None, &mut cost_bound, &mut work);
-        let cap = board.cost();
-        moves(&mut board, Some(cap), &mut price_bound, &mut work);
-    } else {
-        moves(&mut board, None, &mut price_bound, &mut work);
-        let cap = board.moves().1;
-        score(&mut board, Some(cap), &mut cost_bound, &mut work);
-    }
     Solved {
         board,
         bounds,
-        price_bound,
-        cost_bound,
+        price_bound: 0,
+        cost_bound: 0,
         work,
     }
 }

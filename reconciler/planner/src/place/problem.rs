@@ -323,6 +323,11 @@ pub struct Assignment {
 pub enum Reason {
     /// It runs there and nothing speaks against it.
     Stays,
+    /// It runs there and stays although the node is given up, or cannot be reached.
+    Held {
+        /// Why it stays nevertheless.
+        why: String,
+    },
     /// It runs there on other devices, to make room.
     ChangesDevices,
     /// It is new, and this is the best node that fits.
@@ -341,6 +346,7 @@ impl Reason {
     pub fn text(&self) -> String {
         match self {
             Self::Stays => "stays where it runs".to_owned(),
+            Self::Held { why } => format!("stays: {why}"),
             Self::ChangesDevices => "stays on its node, on other GPUs, to make room".to_owned(),
             Self::New => "new; the best node that fits".to_owned(),
             Self::Moves { from, because } => format!("moves from {from}: {because}"),

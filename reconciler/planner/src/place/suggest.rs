@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use devnet_schema::{
-    name::InstanceId,
+    name::{InstanceId, ServiceName},
     placement::{Edit, Suggestion},
     quantity::{Bytes, Cpu, GpuRequest},
 };
@@ -14,11 +14,10 @@ use devnet_schema::{
 use super::{
     board::Board,
     field::Field,
-    missing_after,
     problem::{
         GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Require, ServiceInput,
     },
-    shortfall,
+    shortfall, tried,
 };
 
 /// One change to the problem.
@@ -104,8 +103,8 @@ pub fn ways_out(
     s: usize,
     budget: &mut Budget,
 ) -> Vec<Suggestion> {
-    let before: BTreeMap<String, u32> = (0..field.services.len())
-        .map(|t| (field.services[t].input.name.to_string(), board.missing(t)))
+    let before: BTreeMap<&ServiceName, u32> = (0..field.services.len())
+        .map(|t| (&field.services[t].input.name, board.missing(t)))
         .collect();
     let mut found = Vec::new();
     let mut spent = 0;
@@ -114,8 +113,8 @@ pub fn ways_out(
             break;
         }
         let problem = changed(field, s, &change);
-        let (after, missing) = missing_after(&problem);
-        let name = field.services[s].input.name.as_str();
+        let (after, missing) = tried(&problem);
+        let name = &field.services[s].input.name;
         let helps = missing.iter().all(|(service, count)| {
             if service == name {
                 *count < before[service]

@@ -6,13 +6,22 @@ use super::*;
 
 fn check(name: &str, text: &str, expected: Expect) {
     let (state, found) = read(name, text);
-    assert_eq!(state.is_none(), found.iter().any(Diagnostic::is_error), "{}", shown(&found));
+    assert_eq!(
+        state.is_none(),
+        found.iter().any(Diagnostic::is_error),
+        "{}",
+        shown(&found)
+    );
     expected.assert_eq(&shown(&found));
 }
 
 /// Findings about what one service says, without its frame.
 fn service(body: &str, expected: Expect) {
-    check("c.kdl", &format!("cluster c\nservice a {{\n{body}\n}}"), expected);
+    check(
+        "c.kdl",
+        &format!("cluster c\nservice a {{\n{body}\n}}"),
+        expected,
+    );
 }
 
 #[test]
@@ -44,12 +53,80 @@ service "b" 1 { image x:1; }
 service "c" { compose "x.yml"; }
 service "d" { image x:1; process y; }
 service "e"
-service "f" { image null; version 1; }
+service "f" { image #null; version 1; }
 moved from="x"
 "#,
         expect![[r#"
-            c.kdl:26:21: error[DN-E0107]: this is not KDL: expected identifier string
-              help: write `#null`
+            c.kdl:1:25: error[DN-E0205]: `placement`: `blance` is not one of its values
+              help: did you mean `balance`?
+            c.kdl:1:35: error[DN-E0201]: a cluster has no field `colour`
+              help: known are `name`, `catalog`, `include`, `sync`, `vars`, `defaults`, `placement`, `lost-after`, `unplaced`
+            c.kdl:1:59: error[DN-E0205]: `auto`: `yes` is a text, not a flag
+              help: write #true or #false, without quotes
+            c.kdl:1:74: error[DN-E0205]: `interval`: `5` is not a length of time
+              help: write a number and ms, s, m, h or d, like "5s"
+            c.kdl:4:5: error[DN-E0201]: a service has no field `replcas`
+              help: did you mean `replicas`?
+            c.kdl:5:14: error[DN-E0205]: `replicas`: `many` is not a whole number from 0 to 1000
+              help: write a number such as 3
+            c.kdl:6:5: error[DN-E0206]: `replicas` is written twice
+              c.kdl:5:5: first here
+              help: keep one of the two
+            c.kdl:7:19: error[DN-E0205]: `cpu`: `lots` is not an amount of CPU
+              help: write cores like 0.5 or "500m"
+            c.kdl:7:33: error[DN-E0205]: `memory`: `5` is not a size
+              help: write a number and one of B, KiB, MiB, GiB, TiB, KB, MB, GB, TB, like "512MiB"
+            c.kdl:7:39: error[DN-E0205]: `gpu`: `1.5` is not an amount of GPUs
+              help: write whole devices like 1, or a share below 1 like 0.5
+            c.kdl:8:5: error[DN-E0204]: this port has no `container`
+              help: add `container`: where the service listens
+            c.kdl:9:10: error[DN-E0205]: `container`: 99999 is not between 1 and 65535
+              help: write a whole number from 1 to 65535
+            c.kdl:10:13: error[DN-E0202]: a port takes no such value
+              help: name it: the fields are `container`, `host`, `name`, `scope`, `protocol`
+            c.kdl:11:12: error[DN-E0204]: this volume has no `at`
+              help: add `at`: where the service sees it
+            c.kdl:12:9: error[DN-E0202]: `env` takes names with values
+              help: write `env NAME="value"`
+            c.kdl:13:5: error[DN-E0202]: `set` takes names with values
+              help: write `set NAME="value"`
+            c.kdl:14:5: error[DN-E0208]: this health check has 2 ways to check
+              help: give it one of `http`, `tcp` and `exec`
+            c.kdl:14:33: error[DN-E0205]: `port`: `x` is not a whole number from 1 to 65535
+              help: write a number such as 3
+            c.kdl:15:5: error[DN-E0206]: `health` is written twice
+              c.kdl:14:5: first here
+              help: keep one of the two
+            c.kdl:16:13: error[DN-E0208]: this line asks nothing of a node
+              help: name a `tag`, `zone`, `os`, `arch`, `gpu-model` or `node`
+            c.kdl:16:22: error[DN-E0208]: this line asks two things of a node
+              help: write a line for each
+            c.kdl:16:54: error[DN-E0205]: `by`: `rack` is not one of its values
+              help: known are `zone`, `node`
+            c.kdl:16:62: error[DN-E0203]: `near` has no value
+              help: write a value, or "" for an empty text
+            c.kdl:17:13: error[DN-E0205]: `protect`: `maybe` is a text, not a flag
+              help: write #true or #false, without quotes
+            c.kdl:18:10: error[DN-E0208]: file `/x` has no content
+              help: give it either `content` or `source`
+            c.kdl:19:10: error[DN-E0208]: file `/y` has two contents
+              help: give it either `content` or `source`
+            c.kdl:19:53: error[DN-E0205]: `mode`: `rw` is not a file mode
+              help: write permission bits in octal, like "0444"
+            c.kdl:21:1: error[DN-E0204]: this service has no name
+              help: write `service "NAME" …`
+            c.kdl:22:13: error[DN-E0202]: a service takes no such value
+              help: name it: the fields are `component`, `version`, `image`, `process`, `compose`, `kubernetes`, `model`, `runtime`, `replicas`, `priority`, `set`, `secret`, `env`, `port`, `volume`, `file`, `command`, `resources`, `place`, `depends-on`, `health`, `stop`, `update`, `protect`
+            c.kdl:23:15: error[DN-E0210]: this version of devnet does not run `compose` yet
+              help: use `component`, `image` or `process`
+            c.kdl:24:9: error[DN-E0208]: service `d` runs two things
+              help: keep one of `component`, `image` and `process`
+            c.kdl:25:9: error[DN-E0208]: service `e` runs nothing
+              help: give it a `component`, an `image` or a `process`
+            c.kdl:26:21: error[DN-E0203]: `image` has no value
+              help: write a value, or "" for an empty text
+            c.kdl:27:1: error[DN-E0204]: this moved line has no `to`
+              help: add `to`: the new name
         "#]],
     );
 }
@@ -81,18 +158,14 @@ nodes: [x]
               help: write true or false, without quotes
             c.yaml:2:1: error[DN-E0201]: a file has no field `service`
               help: did you mean `services`?
-            c.yaml:6:12: error[DN-E0203]: `env` has no value
+            c.yaml:6:12: error[DN-E0203]: `A` has no value
               help: write a value, or "" for an empty text
-            c.yaml:6:19: error[DN-E0203]: `env` has no value
+            c.yaml:6:19: error[DN-E0203]: `B` has no value
               help: write a value, or "" for an empty text
-            c.yaml:6:25: error[DN-E0202]: `env` takes a single value
-              help: write environment variables
-            c.yaml:7:12: error[DN-E0201]: a port has no field ``
-              help: known are `container`, `host`, `name`, `scope`, `protocol`
-            c.yaml:7:12: error[DN-E0204]: this port has no `container`
-              help: add `container`: where the service listens
-            c.yaml:8:17: error[DN-E0202]: `depends-on` takes a single value
-              help: write services that must be healthy before it starts
+            c.yaml:6:25: error[DN-E0202]: `C` takes a single value
+              help: write one text or number
+            c.yaml:8:17: error[DN-E0202]: `depends-on` takes texts
+              help: write one text after the other
             c.yaml:9:12: error[DN-E0202]: a place takes fields, not a single value
               help: its fields are `require`, `forbid`, `prefer`, `pin`, `spread`, `max-per-node`, `apart-from`, `near`
             c.yaml:10:10: error[DN-E0202]: `set` takes names with values
@@ -101,12 +174,8 @@ nodes: [x]
               help: write a number such as 3
             c.yaml:12:5: error[DN-E0210]: this version of devnet does not run `model` yet
               help: pull the model when the service starts
-            c.yaml:13:3: error[DN-E0208]: service `b` runs nothing
-              help: give it a `component`, an `image` or a `process`
             c.yaml:13:6: error[DN-E0202]: a service takes fields, not a single value
               help: its fields are `component`, `version`, `image`, `process`, `compose`, `kubernetes`, `model`, `runtime`, `replicas`, `priority`, `set`, `secrets`, `env`, `ports`, `volumes`, `files`, `command`, `resources`, `place`, `depends-on`, `health`, `stop`, `update`, `protect`
-            c.yaml:14:3: error[DN-E0208]: service `c` runs nothing
-              help: give it a `component`, an `image` or a `process`
             c.yaml:14:4: error[DN-E0202]: a service takes fields, not a single value
               help: its fields are `component`, `version`, `image`, `process`, `compose`, `kubernetes`, `model`, `runtime`, `replicas`, `priority`, `set`, `secrets`, `env`, `ports`, `volumes`, `files`, `command`, `resources`, `place`, `depends-on`, `health`, `stop`, `update`, `protect`
             c.yaml:15:8: error[DN-E0202]: `nodes` takes names with fields
@@ -118,99 +187,189 @@ nodes: [x]
 #[test]
 fn syntax() {
     for (name, text, expected) in [
-        ("c.kdl", "", expect![[r#"
+        (
+            "c.kdl",
+            "",
+            expect![[r#"
             c.kdl:1:1: error[DN-E0110]: this file declares nothing
               help: an empty file is never taken as the wish to remove everything; restore its content
-        "#]]),
-        ("c.kdl", "// nothing\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.kdl",
+            "// nothing\n",
+            expect![[r#"
             c.kdl:1:1: error[DN-E0110]: this file declares nothing
               help: an empty file is never taken as the wish to remove everything; restore its content
-        "#]]),
-        ("c.yaml", "# nothing\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.yaml",
+            "# nothing\n",
+            expect![[r#"
             c.yaml:1:1: error[DN-E0110]: this file declares nothing
               help: an empty file is never taken as the wish to remove everything; restore its content
-        "#]]),
-        ("c.yaml", "just text", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.yaml",
+            "just text",
+            expect![[r#"
             c.yaml:1:1: error[DN-E0115]: this file has no `cluster` section
               help: begin it with `cluster "NAME"` (YAML: `cluster: NAME`)
             c.yaml:1:1: error[DN-E0202]: a file takes fields, not a single value
               help: its fields are `cluster`, `nodes`, `services`, `moved`
-        "#]]),
-        ("c.kdl", "service a { image x:1; }", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.kdl",
+            "service a { image x:1; }",
+            expect![[r#"
             c.kdl:1:1: error[DN-E0115]: this file has no `cluster` section
               help: begin it with `cluster "NAME"` (YAML: `cluster: NAME`)
-        "#]]),
-        ("c.kdl", "cluster c", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.kdl",
+            "cluster c",
+            expect![[r#"
             c.kdl:1:9: error[DN-E0300]: this configuration declares no service
               help: declare one; an empty configuration is never taken as the wish to remove all
-        "#]]),
-        ("c.kdl", "cluster c {\n  sync auto=true\n", expect![[r#"
-            c.kdl:1:11: error[DN-E0104]: this `{` is never closed
-              help: close it with `}`; is the rest of the file missing?
-        "#]]),
-        ("c.kdl", "cluster c {\n  sync auto=true\n}\n", expect![[r#"
-            c.kdl:2:13: error[DN-E0107]: this is not KDL: expected identifier string
-              help: write `#true`
-        "#]]),
-        ("c.kdl", "cluster \"c\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.kdl",
+            "cluster c {\n  sync auto=true\n",
+            expect![[r#"
+                c.kdl:1:11: error[DN-E0104]: this `{` is never closed
+                  help: close it with `}`; is the rest of the file missing?
+                c.kdl:2:13: error[DN-E0107]: this is not KDL 2: `true` needs a `#`
+                  help: write `#true`, or `"true"` for the text
+            "#]],
+        ),
+        (
+            "c.kdl",
+            "cluster c {\n  sync auto=true\n}\n",
+            expect![[r#"
+            c.kdl:2:13: error[DN-E0107]: this is not KDL 2: `true` needs a `#`
+              help: write `#true`, or `"true"` for the text
+        "#]],
+        ),
+        (
+            "c.kdl",
+            "cluster \"c\n",
+            expect![[r#"
             c.kdl:1:9: error[DN-E0104]: the text that begins here is not closed on its line
               help: close it with `"`
-        "#]]),
-        ("c.kdl", "cluster c }\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.kdl",
+            "cluster c }\n",
+            expect![[r#"
             c.kdl:1:11: error[DN-E0104]: this `}` closes nothing
               help: remove it, or add the `{` that it should close
-        "#]]),
-        ("c.kdl", "cluster c /* x\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.kdl",
+            "cluster c /* x\n",
+            expect![[r#"
             c.kdl:1:11: error[DN-E0104]: this comment is never closed
               help: close it with `*/`
-        "#]]),
-        ("c.kdl", "cluster c=#\"x\"\n", expect![[r##"
+        "#]],
+        ),
+        (
+            "c.kdl",
+            "cluster c=#\"x\"\n",
+            expect![[r##"
             c.kdl:1:11: error[DN-E0104]: the text that begins here is not closed
               help: close it with `"#`; it may span lines
-        "##]]),
-        ("c.kdl", "(x)cluster c\n", expect![[r#"
-            c.kdl:1:2: error[DN-E0108]: the type annotation `(x)` means nothing here
-              help: remove it
-        "#]]),
-        ("c.kdl", "cluster c\u{202e}\n", expect![[r#"
+        "##]],
+        ),
+        (
+            "c.kdl",
+            "(x)cluster c\n",
+            expect![[r#"
+                c.kdl:1:1: error[DN-E0108]: type annotations mean nothing here
+                  help: remove it, or put the text into quotes
+            "#]],
+        ),
+        (
+            "c.kdl",
+            "cluster c\u{202e}\n",
+            expect![[r#"
             c.kdl:1:10: error[DN-E0103]: the character U+202E is not allowed in a file
               help: remove it; inside a quoted text it can be written as an escape
-        "#]]),
-        ("c.yaml", "cluster: c\ncluster: d\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.yaml",
+            "cluster: c\ncluster: d\n",
+            expect![[r#"
             c.yaml:2:1: error[DN-E0111]: `cluster` is written twice
               c.yaml:1:1: first here
               help: keep one of the two
-        "#]]),
-        ("c.yaml", "cluster: !!str c\nservices: {<<: {}}\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.yaml",
+            "cluster: !!str c\nservices: {<<: {}}\n",
+            expect![[r#"
             c.yaml:1:16: error[DN-E0108]: tags (`!…`) mean nothing here
               help: remove the tag; quote the value if it must be a text
             c.yaml:2:12: error[DN-E0108]: the merge key `<<` is not part of YAML 1.2
               help: write the fields out, or use `defaults`
-        "#]]),
-        ("c.yaml", "cluster: c\n---\ncluster: d\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.yaml",
+            "cluster: c\n---\ncluster: d\n",
+            expect![[r#"
             c.yaml:2:1: error[DN-E0109]: a second document begins here
               help: write one document in a file, and name others with `include`
-        "#]]),
-        ("c.yaml", "cluster: c\n bad: [\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.yaml",
+            "cluster: c\n bad: [\n",
+            expect![[r#"
             c.yaml:2:5: error[DN-E0107]: this is not YAML: mapping values are not allowed in this context
               help: check the indentation, and quote texts that hold `: `, ` #` or begin with a sign
-        "#]]),
-        ("c.yaml", "cluster: &a [*a]\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.yaml",
+            "cluster: &a [*a]\n",
+            expect![[r#"
             c.yaml:1:14: error[DN-E0106]: this alias stands within what it names, so it would never end
               help: write the value out
-        "#]]),
-        ("c.yaml", "cluster: *nobody\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.yaml",
+            "cluster: *nobody\n",
+            expect![[r#"
             c.yaml:1:10: error[DN-E0107]: this is not YAML: while parsing node, found unknown anchor
               help: check the indentation, and quote texts that hold `: `, ` #` or begin with a sign
-        "#]]),
-        ("c.yaml", "[1]: 2\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.yaml",
+            "[1]: 2\n",
+            expect![[r#"
             c.yaml:1:1: error[DN-E0108]: a name must be a text here
               help: write `name: value`
-        "#]]),
-        ("c.toml", "x = 1", expect![[r#"
+        "#]],
+        ),
+        (
+            "c.toml",
+            "x = 1",
+            expect![[r#"
             error[DN-E0114]: `c.toml` is neither KDL nor YAML
               help: name it `….kdl`, `….yaml` or `….yml`
-        "#]]),
+        "#]],
+        ),
     ] {
         check(name, text, expected);
     }
@@ -237,6 +396,8 @@ service "A_B" { image "x:1"; env "A=B"="c" "1"="d"; volume "D" at="/x"; port 80 
               help: use letters, digits and `_`, not beginning with a digit
             c.kdl:3:44: error[DN-E0301]: `1` is not an environment variable's name
               help: use letters, digits and `_`, not beginning with a digit
+            c.kdl:3:60: error[DN-E0301]: `D` is not a volume name
+              help: use lower-case letters, digits and `-`
             c.kdl:3:86: error[DN-E0301]: `Web` is not a port's name
               help: use lower-case letters, digits and `-`
         "#]],
@@ -309,15 +470,16 @@ fn names_that_repeat() {
             c.kdl:3:9: error[DN-E0206]: service `a` is written twice
               c.kdl:2:9: first here
               help: give one of them another name, or remove it
-            c.kdl:2:67: error[DN-E0323]: volume `d` has the name or path of `d`
-              help: give it a name and a path of its own
-            c.kdl:3:9: error[DN-E0302]: service `a` is declared twice
-              c.kdl:2:9: first here
-              help: give one of them another name, or remove it
         "#]],
     );
-    let mut files = files("c.kdl", "cluster c { include d.kdl; }\nservice a { image x:1; }");
-    files.insert("d.kdl".into(), "cluster d\nservice a { image x:2; }\nnode n\nnode n".into());
+    let mut files = files(
+        "c.kdl",
+        "cluster c { include d.kdl; }\nservice a { image x:1; }",
+    );
+    files.insert(
+        "d.kdl".into(),
+        "cluster d\nservice a { image x:2; }\nnode n\nnode n".into(),
+    );
     let (file, mut found) = load("c.kdl", &files);
     found.extend(crate::validate::validate(&file, &components(), &BTreeMap::new()).1);
     expect![[r#"
@@ -329,10 +491,8 @@ fn names_that_repeat() {
         d.kdl:2:9: error[DN-E0302]: service `a` is declared twice
           c.kdl:2:9: first here
           help: give one of them another name, or remove it
-        d.kdl:4:6: error[DN-E0302]: node `n` is declared twice
-          d.kdl:3:6: first here
-          help: give one of them another name, or remove it
-    "#]].assert_eq(&shown(&found));
+    "#]]
+    .assert_eq(&shown(&found));
 }
 
 #[test]
@@ -381,7 +541,7 @@ service "d" {
             c.kdl:9:84: error[DN-E0309]: `all` is no value for `wal`
               help: known are `minimal`, `replica`
             c.kdl:9:98: error[DN-E0320]: there is no variable `x`
-              help: there is none
+              help: none is declared
             c.kdl:10:28: error[DN-E0301]: `Not A Name` is not a secret name
               help: use 1 to 63 lower-case letters, digits and `-`, beginning and ending with a letter or digit
             c.kdl:11:12: error[DN-E0311]: component `postgres` takes no secret `passwrd`
@@ -394,27 +554,33 @@ service "d" {
 
 #[test]
 fn forms() {
-    service("image \"two words\"\nset a=b\nsecret \"x\"\nruntime kubernetes", expect![[r#"
+    service(
+        "image \"two words\"\nset a=b\nsecret \"x\"\nruntime kubernetes",
+        expect![[r#"
         c.kdl:3:7: error[DN-E0312]: `two words` is not an image
           help: write `registry/name:tag`
-        c.kdl:3:7: warning[DN-W0402]: this image's tag may mean another image tomorrow
-          help: name a version or a digest
         c.kdl:4:5: error[DN-E0312]: `set` goes with a component
           help: remove it
         c.kdl:5:8: error[DN-E0312]: `secret` goes with a component; use `{{ secret.NAME }}` in `env`
           help: remove it
         c.kdl:6:9: error[DN-E0321]: this version of devnet does not run services in Kubernetes yet
           help: use `docker` or `process`
-    "#]]);
-    service("image \"x\"\nupdate order=\"start-first\" rollback=#true", expect![[r#"
+    "#]],
+    );
+    service(
+        "image \"x\"\nupdate order=\"start-first\" rollback=#true",
+        expect![[r#"
         c.kdl:3:7: warning[DN-W0402]: this image's tag may mean another image tomorrow
           help: name a version or a digest
         c.kdl:4:14: warning[DN-W0407]: this version of devnet stops the old instance first
           help: write `stop-first` until it can
         c.kdl:4:37: warning[DN-W0407]: this version of devnet does not go back by itself
           help: revert the commit to go back
-    "#]]);
-    service("process p\ncommand c\nport 80 host=81\nvolume d at=\"/abs\"\nfile \"../x\" content=\"\"", expect![[r#"
+    "#]],
+    );
+    service(
+        "process p\ncommand c\nport 80 host=81\nvolume d at=\"/abs\"\nfile \"../x\" content=\"\"",
+        expect![[r#"
         c.kdl:4:9: error[DN-E0312]: `command` goes with an image
           help: remove it
         c.kdl:5:1: error[DN-E0315]: a process that listens on 80 cannot be reached on 81
@@ -423,8 +589,11 @@ fn forms() {
           help: write a path below the process's own directory, like `data`
         c.kdl:7:6: error[DN-E0323]: `../x` is no path for this
           help: write a path below the process's own directory, like `data`
-    "#]]);
-    service("image x:1\nvolume d at=\"rel\"\nfile \"rel\" source=\"../x\"\nfile \"/a\" source=\"none\"", expect![[r#"
+    "#]],
+    );
+    service(
+        "image x:1\nvolume d at=\"rel\"\nfile \"rel\" source=\"../x\"\nfile \"/a\" source=\"none\"",
+        expect![[r#"
         c.kdl:5:19: error[DN-E0116]: `../x` leaves the configuration
           help: write a path below the root file's directory
         c.kdl:6:18: error[DN-E0113]: there is no file `none`
@@ -433,40 +602,73 @@ fn forms() {
           help: write an absolute path without `..`, like `/var/lib/app`
         c.kdl:5:6: error[DN-E0323]: `rel` is no path for this
           help: write an absolute path without `..`, like `/var/lib/app`
-    "#]]);
-    service("image x:1\nresources gpu=1 gpu-memory=\"1GiB\"\nstop signal=\"SIGTEM\"", expect![[r#"
+    "#]],
+    );
+    service(
+        "image x:1\nresources gpu=1 gpu-memory=\"1GiB\"\nstop signal=\"SIGTEM\"",
+        expect![[r#"
         c.kdl:4:28: error[DN-E0316]: `gpu` and `gpu-memory` are two ways to ask for a GPU
           help: keep one of the two
         c.kdl:5:13: error[DN-E0325]: `SIGTEM` is no signal for this
           help: did you mean `SIGTERM`?
-    "#]]);
-    service("image x:1\nhealth http=\"healthz\"", expect![[r#"
+    "#]],
+    );
+    service(
+        "image x:1\nhealth http=\"healthz\"",
+        expect![[r#"
         c.kdl:4:13: error[DN-E0324]: `healthz` is not a path
           help: begin it with `/`, without blanks
         c.kdl:4:13: error[DN-E0324]: this check names no port, and the service has none
           help: add `port` to the check
-    "#]]);
-    service("image x:1\nhealth exec=\"true && false\" interval=\"0s\"", expect![[r#"
+    "#]],
+    );
+    service(
+        "image x:1\nhealth exec=\"true && false\" interval=\"0s\"",
+        expect![[r#"
         c.kdl:4:13: warning[DN-W0403]: this is one word with blanks; no shell splits it
           help: write program and arguments one by one
         c.kdl:4:38: error[DN-E0317]: `interval` is 0s, which is too short
           help: write "100ms" or longer
-    "#]]);
+    "#]],
+    );
+}
+
+#[test]
+fn fields_that_go_with_others() {
+    service(
+        "image x:1\nversion 1\nhealth tcp=80 port=80",
+        expect![[r#"
+        c.kdl:4:9: error[DN-E0207]: `version` is for components
+          help: put the version into the image's tag
+        c.kdl:5:15: error[DN-E0207]: `port` goes with `http`
+          help: name the port with `tcp`, or remove it
+    "#]],
+    );
+    service(
+        "component postgres version=17\nversion 17\nset db-name=a\nsecret password",
+        expect![[r#"
+            c.kdl:4:9: error[DN-E0206]: `version` is written twice
+              help: keep one of the two
+        "#]],
+    );
 }
 
 #[test]
 fn ports() {
-    service("image x:1\nport 80\nport 80\nport 81 name=main\nport 82 host=1000\nport 83 host=1000", expect![[r#"
-        c.kdl:5:6: error[DN-E0313]: port 80 is declared twice
-          c.kdl:4:6: first here
+    service(
+        "image x:1\nport 80\nport 80\nport 81 name=main\nport 82 host=1000\nport 83 host=1000",
+        expect![[r#"
+        c.kdl:5:1: error[DN-E0313]: port 80 is declared twice
+          c.kdl:4:1: first here
           help: change one of the two
         c.kdl:6:1: error[DN-E0313]: two ports are named `main`
-          c.kdl:4:6: first here
+          c.kdl:4:1: first here
           help: change one of the two
         c.kdl:8:1: error[DN-E0313]: two ports take port 1000 of the node
           c.kdl:7:1: first here
           help: change one of the two
-    "#]]);
+    "#]],
+    );
     check(
         "c.kdl",
         "cluster c\nservice a { image x:1; port 80 host=80; place { pin n; }; }\nservice b { image x:1; replicas 2; port 80 host=80; place { require node=n; }; }",
@@ -484,18 +686,20 @@ fn ports() {
 fn templates() {
     service(
         r#"image "x:{{ var.tag }}"
-env A="{{ service.db.address }}" B="{{ service.a.address }}" C="{{ service.a.prot }}" D="{{ secret.X_Y }}"
+env Z="\u{0}" A="{{ service.db.address }}" B="{{ service.a.address }}" C="{{ service.a.prot }}" D="{{ secret.X_Y }}"
 env E="{{ node.nam }}" F="{{ envv.X }}" G="{{ var }}" H="{{ open" I="{{ \"literal\" }} {{- 1 -}}" J="{{ instance.index }}""#,
         expect![[r#"
             c.kdl:3:7: error[DN-E0320]: there is no variable `tag`
-              help: there is none
-            c.kdl:4:7: error[DN-E0320]: there is no service `db`
+              help: none is declared
+            c.kdl:4:7: error[DN-E0322]: an environment variable cannot hold the character NUL
+              help: remove it
+            c.kdl:4:17: error[DN-E0320]: there is no service `db`
               help: known are `a`
-            c.kdl:4:36: error[DN-E0320]: service `a` has no port
+            c.kdl:4:46: error[DN-E0320]: service `a` has no port
               help: add a `port` to `a`
-            c.kdl:4:64: error[DN-E0320]: a service has no `prot`
+            c.kdl:4:74: error[DN-E0320]: a service has no `prot`
               help: did you mean `port`?
-            c.kdl:4:89: error[DN-E0320]: `X_Y` is not a secret name
+            c.kdl:4:99: error[DN-E0320]: `X_Y` is not a secret name
               help: use lower-case letters, digits and `-`
             c.kdl:5:7: error[DN-E0320]: `node` has no `nam`
               help: did you mean `name`?
@@ -515,7 +719,14 @@ fn includes() {
         let text = format!("cluster c {{ include \"{pattern}\"; }}\nservice a {{ image x:1; }}");
         shown(&read("c.kdl", &text).1)
     };
-    let all = ["none.kdl", "none/*.kdl", "../x.kdl", "/etc/x.kdl", "files/ca.pem", "c.kdl"];
+    let all = [
+        "none.kdl",
+        "none/*.kdl",
+        "../x.kdl",
+        "/etc/x.kdl",
+        "files/ca.pem",
+        "c.kdl",
+    ];
     expect![[r#"
         c.kdl:1:21: error[DN-E0113]: there is no file `none.kdl`
           help: write the file, or correct its name
@@ -527,7 +738,8 @@ fn includes() {
           help: write a path below the root file's directory
         c.kdl:1:21: error[DN-E0114]: `files/ca.pem` is neither KDL nor YAML
           help: name it `….kdl`, `….yaml` or `….yml`
-    "#]].assert_eq(&all.map(include).concat());
+    "#]]
+    .assert_eq(&all.map(include).concat());
 }
 
 #[test]
@@ -550,11 +762,16 @@ fn times() {
 /// shows it.
 #[test]
 fn every_code_has_a_golden() {
-    let here = [include_str!("errors.rs"), include_str!("meaning.rs"), include_str!("hostile.rs")];
+    let here = [
+        include_str!("errors.rs"),
+        include_str!("meaning.rs"),
+        include_str!("hostile.rs"),
+    ];
     let sources = [
         include_str!("../../file/decode.rs"),
         include_str!("../../file/kdl.rs"),
         include_str!("../../file/load.rs"),
+        include_str!("../../file/outline.rs"),
         include_str!("../../file/reader.rs"),
         include_str!("../../file/scan.rs"),
         include_str!("../../file/yaml.rs"),
@@ -568,9 +785,15 @@ fn every_code_has_a_golden() {
         include_str!("../template.rs"),
     ];
     let docs = include_str!("../../../../docs/cluster-file.md");
-    let codes = sources.iter().flat_map(|source| source.split("\"DN-").skip(1));
+    let codes = sources
+        .iter()
+        .flat_map(|source| source.split("\"DN-").skip(1));
     for code in codes.map(|rest| format!("DN-{}", rest.split('"').next().unwrap())) {
-        assert!(here.iter().any(|goldens| goldens.contains(&format!("[{code}]"))), "{code}: golden");
+        assert!(
+            here.iter()
+                .any(|goldens| goldens.contains(&format!("[{code}]"))),
+            "{code}: golden"
+        );
         assert!(docs.contains(&code), "{code}: docs/cluster-file.md");
     }
 }

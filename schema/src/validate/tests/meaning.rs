@@ -10,7 +10,10 @@ fn both_forms_of_the_full_example_mean_the_same() {
     assert_eq!(shown(&found), "");
     let (yaml, found) = read("cluster.yaml", FULL_YAML);
     assert_eq!(shown(&found), "");
-    let (kdl, yaml) = (format!("{:#?}", kdl.unwrap()), format!("{:#?}", yaml.unwrap()));
+    let (kdl, yaml) = (
+        format!("{:#?}", kdl.unwrap()),
+        format!("{:#?}", yaml.unwrap()),
+    );
     assert_eq!(without_places(&kdl), without_places(&yaml));
 }
 
@@ -34,14 +37,20 @@ fn the_full_example_means_what_it_says() {
         );
         for port in &service.ports {
             let p = &port.value;
-            out += &format!("  {} {} {:?} {:?} {:?}\n", p.name, p.container, p.host, p.scope, p.protocol);
+            out += &format!(
+                "  {} {} {:?} {:?} {:?}\n",
+                p.name, p.container, p.host, p.scope, p.protocol
+            );
         }
         for volume in &service.volumes {
             out += &format!("  {} {}\n", volume.value.name, volume.value.path);
         }
         for (path, file) in &service.files {
             let f = &file.value;
-            out += &format!("  {path} {:?} template={} {:o}\n", f.text, f.template, f.mode);
+            out += &format!(
+                "  {path} {:?} template={} {:o}\n",
+                f.text, f.template, f.mode
+            );
         }
         for (name, value) in &service.env {
             out += &format!("  {name}={}\n", value.value);
@@ -74,8 +83,14 @@ fn the_full_example_means_what_it_says() {
 #[test]
 fn scalars_keep_what_was_written() {
     for (name, text) in [
-        ("c.yaml", "cluster: c\nservices:\n  a:\n    image: x:1\n    env: {V: 3.10, N: no, O: 0777, T: 22:22, X: 0x1F}\n"),
-        ("c.kdl", "cluster c\nservice a {\n image x:1\n env V=3.10 N=no O=0777 T=\"22:22\" X=0x1F\n}\n"),
+        (
+            "c.yaml",
+            "cluster: c\nservices:\n  a:\n    image: x:1\n    env: {V: 3.10, N: no, O: 0777, T: 22:22, X: 0x1F}\n",
+        ),
+        (
+            "c.kdl",
+            "cluster c\nservice a {\n image x:1\n env V=3.10 N=no O=0777 T=\"22:22\" X=0x1F\n}\n",
+        ),
     ] {
         let (state, found) = read(name, text);
         let state = state.unwrap_or_else(|| panic!("{}", shown(&found)));
@@ -103,18 +118,39 @@ fn variables_are_overridden_and_unknown_ones_refused() {
 
 #[test]
 fn includes_are_followed_and_places_name_their_file() {
-    let mut files = files("cluster.kdl", "cluster \"c\" { include \"services/*.kdl\" \"more.yaml\"; }");
-    files.insert("services/b.kdl".into(), "service \"b\" { image \"x:1\"; depends-on \"a\"; }".into());
-    files.insert("services/a.kdl".into(), "service \"a\" { image \"x:1\"; }".into());
-    files.insert("more.yaml".into(), "services: {c: {image: 'x:1', depends-on: [zz]}}".into());
+    let mut files = files(
+        "cluster.kdl",
+        "cluster \"c\" { include \"services/*.kdl\" \"more.yaml\"; }",
+    );
+    files.insert(
+        "services/b.kdl".into(),
+        "service \"b\" { image \"x:1\"; depends-on \"a\"; }".into(),
+    );
+    files.insert(
+        "services/a.kdl".into(),
+        "service \"a\" { image \"x:1\"; }".into(),
+    );
+    files.insert(
+        "more.yaml".into(),
+        "services: {c: {image: 'x:1', depends-on: [zz]}}".into(),
+    );
     let (file, found) = load("cluster.kdl", &files);
     assert_eq!(shown(&found), "");
-    assert_eq!(file.files, ["cluster.kdl", "services/a.kdl", "services/b.kdl", "more.yaml"]);
+    assert_eq!(
+        file.files,
+        [
+            "cluster.kdl",
+            "services/a.kdl",
+            "services/b.kdl",
+            "more.yaml"
+        ]
+    );
     let (_, found) = crate::validate::validate(&file, &components(), &BTreeMap::new());
     expect![[r#"
         more.yaml:1:43: error[DN-E0303]: there is no service `zz`
           help: known are `a`, `b`, `c`
-    "#]].assert_eq(&shown(&found));
+    "#]]
+    .assert_eq(&shown(&found));
 }
 
 #[test]
@@ -123,12 +159,51 @@ fn one_root_file_is_found_and_two_are_refused() {
     assert_eq!(crate::file::discover(&one).unwrap(), "cluster.yml");
     let mut two = files("cluster.kdl", "");
     two.insert("cluster.yaml".into(), String::new());
-    let all = [crate::file::discover(&two), crate::file::discover(&files("x", ""))];
+    let all = [
+        crate::file::discover(&two),
+        crate::file::discover(&files("x", "")),
+    ];
     let found: Vec<Diagnostic> = all.into_iter().map(Result::unwrap_err).collect();
     expect![[r#"
         error[DN-E0112]: there are two cluster files: cluster.kdl and cluster.yaml
           help: remove one, or name the one you mean with `-f FILE`
         error[DN-E0112]: there is no cluster file here
           help: write `cluster.kdl` or `cluster.yaml`, or name one with `-f FILE`
-    "#]].assert_eq(&shown(&found));
+    "#]]
+    .assert_eq(&shown(&found));
+}
+
+/// The parameters and secrets that the example uses, and nothing else of its components: the
+/// catalog's own test checks it against the real ones.
+#[test]
+fn the_example_beside_the_readme_is_valid() {
+    let text = include_str!("../../../../cluster.kdl.example");
+    let (file, found) = load("cluster.kdl", &files("cluster.kdl", text));
+    assert_eq!(shown(&found), "");
+    let sketch = |name: &str, parameters: &[&str], secrets: &[&str]| {
+        let mut signature = postgres();
+        let text = signature.parameters["db-name"].clone();
+        let secret = signature.secrets["password"].clone();
+        signature.name = name.to_owned();
+        signature.versions.insert(0, "17.11-bookworm".to_owned());
+        signature.parameters = parameters
+            .iter()
+            .map(|name| ((*name).to_owned(), text.clone()))
+            .collect();
+        signature.secrets = secrets
+            .iter()
+            .map(|name| ((*name).to_owned(), secret.clone()))
+            .collect();
+        signature.replicable = true;
+        (name.to_owned(), signature)
+    };
+    let components = BTreeMap::from([
+        sketch("postgres", &["db-name", "db-user"], &["password"]),
+        sketch("redis", &["maxmemory", "maxmemory-policy"], &[]),
+        sketch("nginx", &["index-html"], &[]),
+        sketch("ollama", &["context-length"], &[]),
+    ]);
+    let (state, found) = crate::validate::validate(&file, &components, &BTreeMap::new());
+    assert_eq!(shown(&found), "");
+    assert_eq!(state.unwrap().services.len(), 6);
 }

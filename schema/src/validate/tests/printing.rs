@@ -13,8 +13,10 @@ use crate::{
 /// Reads a printed file; the names of files in it are not part of what it says.
 fn back(name: &str, text: &str) -> String {
     let (mut file, found) = load(name, &files(name, text));
-    let errors: Vec<Diagnostic> =
-        found.into_iter().filter(|found| found.code != "DN-E0113").collect();
+    let errors: Vec<Diagnostic> = found
+        .into_iter()
+        .filter(|found| found.code != "DN-E0113")
+        .collect();
     assert_eq!(shown(&errors), "", "{text}");
     bare(&mut file)
 }
@@ -22,7 +24,11 @@ fn back(name: &str, text: &str) -> String {
 fn bare(file: &mut ClusterFile) -> String {
     file.files.clear();
     file.broken = false;
-    for entry in file.services.iter_mut().flat_map(|service| &mut service.files) {
+    for entry in file
+        .services
+        .iter_mut()
+        .flat_map(|service| &mut service.files)
+    {
         entry.source_text = None;
     }
     without_places(&format!("{file:#?}"))
@@ -38,7 +44,16 @@ fn the_full_example_reads_back_in_both_forms() {
 }
 
 fn at<T>(value: T) -> Located<T> {
-    Located { value, at: Location { file: "f".into(), line: 1, column: 1, start: 0, end: 0 } }
+    Located {
+        value,
+        at: Location {
+            file: "f".into(),
+            line: 1,
+            column: 1,
+            start: 0,
+            end: 0,
+        },
+    }
 }
 
 fn here() -> Location {
@@ -77,7 +92,12 @@ fn list() -> BoxedStrategy<Vec<Located<String>>> {
 /// Pairs with different names that are not empty.
 fn pairs() -> BoxedStrategy<Vec<Pair>> {
     let map = prop::collection::btree_map("[^\u{0}]{1,6}", text(), 0..3);
-    map.prop_map(|map| map.into_iter().map(|(name, value)| (at(name), value)).collect()).boxed()
+    map.prop_map(|map| {
+        map.into_iter()
+            .map(|(name, value)| (at(name), value))
+            .collect()
+    })
+    .boxed()
 }
 
 fn period() -> BoxedStrategy<Maybe<Period>> {
@@ -92,44 +112,54 @@ fn resources(gpus: bool) -> BoxedStrategy<Option<ResourcesSection>> {
     let share = prop_oneof![1u32..1000, (1u32..=64).prop_map(|n| n * 1000)];
     let cpu = maybe((0u64..100_000).prop_map(|milli| Cpu { milli }));
     let gpu = maybe(share.prop_map(|milli| GpuAmount { milli }));
-    let section = (cpu, size(), size(), gpu, size()).prop_map(
-        move |(cpu, memory, disk, gpu, gpu_memory)| ResourcesSection {
-            at: here(),
-            cpu,
-            memory,
-            disk,
-            gpu: gpu.filter(|_| gpus),
-            gpu_memory: gpu_memory.filter(|_| gpus),
-        },
-    );
+    let section =
+        (cpu, size(), size(), gpu, size()).prop_map(move |(cpu, memory, disk, gpu, gpu_memory)| {
+            ResourcesSection {
+                at: here(),
+                cpu,
+                memory,
+                disk,
+                gpu: gpu.filter(|_| gpus),
+                gpu_memory: gpu_memory.filter(|_| gpus),
+            }
+        });
     prop::option::of(section).boxed()
 }
 
 fn cluster() -> BoxedStrategy<ClusterSection> {
-    let sync = (maybe(any::<bool>()), maybe(any::<bool>()), maybe(any::<bool>()), period());
-    let sync = prop::option::of(sync.prop_map(|(auto, prune, self_heal, interval)| SyncSection {
-        at: here(),
-        auto,
-        prune,
-        self_heal,
-        interval,
-    }));
+    let sync = (
+        maybe(any::<bool>()),
+        maybe(any::<bool>()),
+        maybe(any::<bool>()),
+        period(),
+    );
+    let sync = prop::option::of(
+        sync.prop_map(|(auto, prune, self_heal, interval)| SyncSection {
+            at: here(),
+            auto,
+            prune,
+            self_heal,
+            interval,
+        }),
+    );
     let objective = prop_oneof![Just(Objective::Balance), Just(Objective::Pack)];
     let unplaced = prop_oneof![Just(Unplaced::Wait), Just(Unplaced::Error)];
     let words = (maybe(objective), maybe(unplaced), period());
     (text(), list(), sync, pairs(), resources(true), words)
-        .prop_map(|(name, catalog, sync, vars, defaults, words)| ClusterSection {
-            at: here(),
-            name: Some(name),
-            catalog,
-            include: Vec::new(),
-            sync,
-            vars,
-            defaults,
-            placement: words.0,
-            unplaced: words.1,
-            lost_after: words.2,
-        })
+        .prop_map(
+            |(name, catalog, sync, vars, defaults, words)| ClusterSection {
+                at: here(),
+                name: Some(name),
+                catalog,
+                include: Vec::new(),
+                sync,
+                vars,
+                defaults,
+                placement: words.0,
+                unplaced: words.1,
+                lost_after: words.2,
+            },
+        )
         .boxed()
 }
 
@@ -151,8 +181,7 @@ fn node(name: &str) -> BoxedStrategy<NodeSection> {
 
 fn form() -> BoxedStrategy<Option<FormSection>> {
     prop_oneof![
-        (text(), maybe_text())
-            .prop_map(|(name, version)| FormSection::Component { name, version }),
+        (text(), maybe_text()).prop_map(|(name, version)| FormSection::Component { name, version }),
         text().prop_map(FormSection::Image),
         prop::collection::vec(text(), 1..4).prop_map(FormSection::Process),
     ]
@@ -161,18 +190,27 @@ fn form() -> BoxedStrategy<Option<FormSection>> {
 }
 
 fn ports() -> BoxedStrategy<Vec<PortSection>> {
-    let scope = prop_oneof![Just(Scope::Node), Just(Scope::Internal), Just(Scope::Public)];
+    let scope = prop_oneof![
+        Just(Scope::Node),
+        Just(Scope::Internal),
+        Just(Scope::Public)
+    ];
     let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)];
-    let port = (1u16.., maybe(1u16..), maybe_text(), maybe(scope), maybe(protocol)).prop_map(
-        |(container, host, name, scope, protocol)| PortSection {
+    let port = (
+        1u16..,
+        maybe(1u16..),
+        maybe_text(),
+        maybe(scope),
+        maybe(protocol),
+    )
+        .prop_map(|(container, host, name, scope, protocol)| PortSection {
             at: here(),
             container: Some(at(container)),
             host,
             name,
             scope,
             protocol,
-        },
-    );
+        });
     prop::collection::vec(port, 0..3).boxed()
 }
 
@@ -202,36 +240,52 @@ fn selectors(weighed: bool) -> BoxedStrategy<Vec<SelectorSection>> {
         SelectorKey::GpuModel,
         SelectorKey::Node,
     ]);
-    let selector = (keys, prop::collection::vec(text(), 1..3), maybe(1u32..=1000)).prop_map(
-        move |(key, any_of, weight)| SelectorSection {
+    let selector = (
+        keys,
+        prop::collection::vec(text(), 1..3),
+        maybe(1u32..=1000),
+    )
+        .prop_map(move |(key, any_of, weight)| SelectorSection {
             at: here(),
             key,
             any_of,
             weight: weight.filter(|_| weighed),
-        },
-    );
+        });
     prop::collection::vec(selector, 0..3).boxed()
 }
 
 fn place() -> BoxedStrategy<Option<PlaceSection>> {
     let by = prop_oneof![Just(Domain::Node), Just(Domain::Zone)];
-    let spread = (by, maybe(1u32..=10_000))
-        .prop_map(|(by, max_skew)| SpreadSection { at: here(), by: Some(at(by)), max_skew });
+    let spread = (by, maybe(1u32..=10_000)).prop_map(|(by, max_skew)| SpreadSection {
+        at: here(),
+        by: Some(at(by)),
+        max_skew,
+    });
     let spread = prop::collection::vec(spread, 0..2);
     let selectors = (selectors(false), selectors(false), selectors(true));
-    let section = (selectors, maybe_text(), spread, maybe(1u32..=10_000), list(), list()).prop_map(
-        |((require, forbid, prefer), pin, spread, max_per_node, apart_from, near)| PlaceSection {
-            at: here(),
-            require,
-            forbid,
-            prefer,
-            pin,
-            spread,
-            max_per_node,
-            apart_from,
-            near,
-        },
-    );
+    let section = (
+        selectors,
+        maybe_text(),
+        spread,
+        maybe(1u32..=10_000),
+        list(),
+        list(),
+    )
+        .prop_map(
+            |((require, forbid, prefer), pin, spread, max_per_node, apart_from, near)| {
+                PlaceSection {
+                    at: here(),
+                    require,
+                    forbid,
+                    prefer,
+                    pin,
+                    spread,
+                    max_per_node,
+                    apart_from,
+                    near,
+                }
+            },
+        );
     prop::option::of(section).boxed()
 }
 
@@ -257,28 +311,53 @@ fn health() -> BoxedStrategy<Option<HealthSection>> {
 }
 
 fn rest() -> BoxedStrategy<(Option<StopSection>, Option<UpdateSection>)> {
-    let stop = (maybe_text(), period())
-        .prop_map(|(signal, grace)| StopSection { at: here(), signal, grace });
+    let stop = (maybe_text(), period()).prop_map(|(signal, grace)| StopSection {
+        at: here(),
+        signal,
+        grace,
+    });
     let order = prop_oneof![Just(Order::StartFirst), Just(Order::StopFirst)];
-    let update = (maybe(order), maybe(1u32..=10_000), maybe(any::<bool>()), period()).prop_map(
-        |(order, max_unavailable, rollback, timeout)| UpdateSection {
-            at: here(),
-            order,
-            max_unavailable,
-            rollback,
-            timeout,
-        },
-    );
+    let update = (
+        maybe(order),
+        maybe(1u32..=10_000),
+        maybe(any::<bool>()),
+        period(),
+    )
+        .prop_map(
+            |(order, max_unavailable, rollback, timeout)| UpdateSection {
+                at: here(),
+                order,
+                max_unavailable,
+                rollback,
+                timeout,
+            },
+        );
     (prop::option::of(stop), prop::option::of(update)).boxed()
 }
 
 fn service(name: &str) -> BoxedStrategy<ServiceSection> {
     let name = at(name.to_owned());
-    let runtime =
-        maybe(prop_oneof![Just(Runtime::Docker), Just(Runtime::Process), Just(Runtime::Kubernetes)]);
-    let numbers = (maybe(0u32..=1000), maybe(0u8..=100), maybe(any::<bool>()), runtime);
+    let runtime = maybe(prop_oneof![
+        Just(Runtime::Docker),
+        Just(Runtime::Process),
+        Just(Runtime::Kubernetes)
+    ]);
+    let numbers = (
+        maybe(0u32..=1000),
+        maybe(0u8..=100),
+        maybe(any::<bool>()),
+        runtime,
+    );
     let texts = (pairs(), pairs(), pairs(), pairs(), list(), list());
-    let parts = (form(), ports(), file_sections(), resources(true), place(), health(), rest());
+    let parts = (
+        form(),
+        ports(),
+        file_sections(),
+        resources(true),
+        place(),
+        health(),
+        rest(),
+    );
     (texts, numbers, parts)
         .prop_map(move |(texts, numbers, parts)| ServiceSection {
             at: here(),
@@ -311,7 +390,13 @@ fn cluster_file() -> BoxedStrategy<ClusterFile> {
         from: Some(from),
         to: Some(to),
     });
-    (cluster(), node("n 1"), service("s\"1"), service("true"), prop::collection::vec(moved, 0..2))
+    (
+        cluster(),
+        node("n 1"),
+        service("s\"1"),
+        service("true"),
+        prop::collection::vec(moved, 0..2),
+    )
         .prop_map(|(cluster, node, one, two, moved)| ClusterFile {
             broken: false,
             files: Vec::new(),

@@ -12,7 +12,11 @@ file_env() {
     echo "error: both $1 and $file_var are set (but are exclusive)" >&2
     exit 1
   fi
-  if [ -n "${!1:-}" ]; then value=${!1}; elif [ -n "${!file_var:-}" ]; then value=$(<"${!file_var}"); fi
+  if [ -n "${!1:-}" ]; then
+    value=${!1}
+  elif [ -n "${!file_var:-}" ]; then
+    value=$(<"${!file_var}")
+  fi
   export "$1=$value"
   unset "$file_var"
 }
@@ -58,7 +62,8 @@ create_database() {
   read -ra init_args <<<"$POSTGRES_INITDB_ARGS"
   # An empty password file is an error to initdb; with `trust` there need not be a password.
   if [ -n "$POSTGRES_PASSWORD" ]; then
-    initdb --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") "${init_args[@]}"
+    initdb --username="$POSTGRES_USER" "${init_args[@]}" \
+      --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD")
   else
     initdb --username="$POSTGRES_USER" "${init_args[@]}"
   fi
@@ -92,7 +97,8 @@ if [ "${1:-}" = postgres ]; then
     check_environment
     create_database
   else
-    printf '\nPostgreSQL Database directory appears to contain a database; Skipping initialization\n\n'
+    printf '\nPostgreSQL Database directory appears to contain a database; %s\n\n' \
+      'Skipping initialization'
   fi
 fi
 exec "$@"

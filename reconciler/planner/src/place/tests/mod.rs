@@ -5,7 +5,6 @@ mod brute;
 mod cases;
 mod large;
 mod random;
-mod scratch;
 mod ways_out;
 
 use std::collections::BTreeMap;

@@ -141,6 +141,12 @@ fn random_service(dice: &mut Dice, s: u64, replicas: u32) -> ServiceInput {
         });
     }
     service.max_per_node = dice.chance(20).then(|| 1 + dice.roll(2) as u32);
+    random_neighbours(dice, &mut service);
+    service
+}
+
+/// Who must be near or apart, and what runs now.
+fn random_neighbours(dice: &mut Dice, service: &mut ServiceInput) {
     let other = service_name(&format!("s{}", dice.roll(3)));
     match dice.roll(8) {
         0 => service.apart_from.push(other),
@@ -150,13 +156,12 @@ fn random_service(dice: &mut Dice, s: u64, replicas: u32) -> ServiceInput {
     service.movable = dice.chance(80);
     service.move_cost = dice.roll(4);
     if dice.chance(60) {
-        for index in 0..replicas + 1 {
+        for index in 0..service.replicas + 1 {
             if dice.chance(70) {
-                runs_on(&mut service, index, &format!("n{}", dice.roll(4)));
+                runs_on(service, index, &format!("n{}", dice.roll(4)));
             }
         }
     }
-    service
 }
 
 fn compare(seed: u64, problem: &PlacementProblem) {
@@ -221,7 +226,8 @@ fn an_unchanged_input_keeps_an_unchanged_placement() {
         let second = checked(&again);
         assert_eq!(places(&first), places(&second), "seed {seed}\n{again:#?}");
         assert_eq!((second.moves, second.move_cost), (0, 0), "seed {seed}");
-        let stays = |place: &Assignment| place.reason == Reason::Stays;
+        let stays =
+            |place: &Assignment| matches!(place.reason, Reason::Stays | Reason::Held { .. });
         assert!(
             second.assignments.values().all(stays),
             "seed {seed}: {second:#?}"
@@ -268,19 +274,4 @@ fn microlp_and_highs_agree() {
         assert_eq!(a.0, b.0, "seed {seed}");
         assert!(a.2.abs_diff(b.2) <= 1, "seed {seed}: {a:?} {b:?}");
     }
-}
-
-#[test]
-fn zz_stats() {
-    let (mut ilps, mut unplaced, mut moved, mut more) = (0, 0, 0, 0);
-    for seed in 0..6000 {
-        let p = small(seed);
-        compare(seed, &p);
-        let o = place(&p);
-        ilps += u32::from(o.ilps > 0);
-        unplaced += u32::from(o.missing() > 0);
-        moved += u32::from(o.moves > 0);
-        more += u32::from(o.moves > o.moves_bound);
-    }
-    println!("ilps {ilps} unplaced {unplaced} moved {moved} more {more}");
 }

@@ -1,0 +1,182 @@
+//! One connection to the control plane: TCP, TLS, WebSocket, and messages instead of frames.
+//!
+//! Knows how to dial and how long to wait. Refuses to know what the messages mean.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, anyhow, bail};
+use devnet_schema::wire::{AGENT_PATH, AgentMessage, ControlMessage, MAX_FRAME};
+use futures_util::{SinkExt, StreamExt};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{self, Message, protocol::WebSocketConfig},
+};
+
+use crate::{address::ServerAddress, trust};
+
+/// How long each part of dialling may take.
+const DIAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long one frame may take to be taken by the other side.
+const SEND_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a certificate that is not accepted means for the person who runs this node.
+const REJOIN: &str = "the control plane does not accept this node's certificate any more; join \
+    again with `devnet-agent join --replace` and a token made by `devnet node token --replace`";
+
+/// An open connection.
+pub struct Connection {
+    socket: WebSocketStream<TlsStream<TcpStream>>,
+    local: IpAddr,
+}
+
+/// What came in.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A message.
+    Message(Box<ControlMessage>),
+    /// A sign of life.
+    Sign,
+    /// Something this agent does not understand, from a newer control plane perhaps.
+    Strange(String),
+}
+
+impl Connection {
+    /// Dials.
+    ///
+    /// # Errors
+    /// When the control plane cannot be reached, is not the one this node joined, or does not know
+    /// this node.
+    pub async fn open(server: &ServerAddress, tls: Arc<ClientConfig>) -> Result<Self> {
+        let address = (server.host.as_str(), server.port);
+        let tcp = timeout(DIAL_PATIENCE, TcpStream::connect(address))
+            .await
+            .map_err(|_| anyhow!("no answer within {} s", DIAL_PATIENCE.as_secs()))
+            .and_then(|result| Ok(result?))
+            .with_context(|| format!("connecting to {server}"))?;
+        tcp.set_nodelay(true).context("setting up the connection")?;
+        let local = tcp.local_addr().context("setting up the connection")?.ip();
+        let name = ServerName::try_from(server.host.clone())
+            .with_context(|| format!("reading the name of {server}"))?;
+        let tls = timeout(DIAL_PATIENCE, TlsConnector::from(tls).connect(name, tcp))
+            .await
+            .map_err(|_| anyhow!("no TLS answer from {server}"))?
+            .map_err(|error| explain_tls(server, error))?;
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_FRAME))
+            .max_frame_size(Some(MAX_FRAME))
+            .read_buffer_size(16 << 10)
+            .write_buffer_size(0)
+            .max_write_buffer_size(2 * MAX_FRAME);
+        let url = format!("wss://{}{AGENT_PATH}", server.authority());
+        let (socket, _) =
+            timeout(DIAL_PATIENCE, client_async_with_config(url, tls, Some(config)))
+                .await
+                .map_err(|_| anyhow!("no WebSocket answer from {server}"))?
+                .map_err(|error| explain_websocket(server, error))?;
+        Ok(Self { socket, local })
+    }
+
+    /// This machine's address on the connection.
+    pub fn local(&self) -> IpAddr {
+        self.local
+    }
+
+    /// The next thing that comes in; `None` when the control plane hung up.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub async fn next(&mut self) -> Result<Option<Incoming>> {
+        let Some(frame) = self.socket.next().await else { return Ok(None) };
+        Ok(match frame.map_err(explain_broken)? {
+            Message::Text(text) => Some(match serde_json::from_str(&text) {
+                Ok(message) => Incoming::Message(Box::new(message)),
+                Err(error) => Incoming::Strange(error.to_string()),
+            }),
+            Message::Close(_) => None,
+            _ => Some(Incoming::Sign),
+        })
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the connection broke, or the other side takes nothing.
+    pub async fn send(&mut self, message: &AgentMessage) -> Result<()> {
+        let text = serde_json::to_string(message).context("writing a message as JSON")?;
+        if text.len() > MAX_FRAME {
+            bail!("a message of {} bytes is larger than a frame may be", text.len());
+        }
+        self.put(Message::text(text)).await
+    }
+
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub async fn ping(&mut self) -> Result<()> {
+        self.put(Message::Ping(tungstenite::Bytes::new())).await
+    }
+
+    /// Says goodbye, as far as that is possible.
+    pub async fn close(mut self) {
+        let _ = timeout(Duration::from_secs(1), self.socket.close(None)).await;
+    }
+
+    async fn put(&mut self, message: Message) -> Result<()> {
+        timeout(SEND_PATIENCE, self.socket.send(message))
+            .await
+            .map_err(|_| anyhow!("the control plane takes nothing"))?
+            .map_err(explain_broken)
+    }
+}
+
+/// TLS 1.3 tells a client that it was refused only when it reads.
+fn explain_broken(error: tungstenite::Error) -> anyhow::Error {
+    if let tungstenite::Error::Io(io) = &error
+        && refused_certificate(io)
+    {
+        return anyhow!(REJOIN);
+    }
+    anyhow::Error::new(error).context("talking to the control plane")
+}
+
+fn refused_certificate(error: &std::io::Error) -> bool {
+    error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        .is_some_and(trust::refuses_our_certificate)
+}
+
+fn explain_tls(server: &ServerAddress, error: std::io::Error) -> anyhow::Error {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::InvalidCertificate(why)) = tls {
+        return anyhow!(
+            "{server} is not the control plane that this node joined, or its certificate is not \
+             for this address ({why:?}); check the address, and join again when the control plane \
+             was made anew"
+        );
+    }
+    if refused_certificate(&error) {
+        return anyhow!(REJOIN);
+    }
+    anyhow::Error::new(error).context(format!("securing the connection to {server}"))
+}
+
+fn explain_websocket(server: &ServerAddress, error: tungstenite::Error) -> anyhow::Error {
+    match error {
+        tungstenite::Error::Http(answer) => {
+            let status = answer.status();
+            let what = match status.as_u16() {
+                401 | 403 => REJOIN.to_owned(),
+                404 => "it is no devnet control plane, or a newer one; check the address".to_owned(),
+                _ => "look at the control plane's log".to_owned(),
+            };
+            anyhow!("{server} answered {status}: {what}")
+        }
+        other => explain_broken(other),
+    }
+}

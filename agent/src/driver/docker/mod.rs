@@ -1,0 +1,261 @@
+//! The container driver: Docker 20.10 and later, and Podman behind the same API.
+//!
+//! Knows containers that carry this cluster's and this node's labels. Refuses to touch any other.
+
+mod create;
+mod engine;
+mod pull;
+mod replace;
+mod stage;
+mod stream;
+mod view;
+
+use std::{path::PathBuf, sync::Arc};
+
+use bollard::query_parameters::StartContainerOptions;
+use devnet_schema::{
+    fleet::Availability,
+    instance::Runtime,
+    name::InstanceId,
+    observed::InstanceState,
+    wire::LogLine,
+};
+use futures_util::future::BoxFuture;
+use tokio::sync::{Mutex, mpsc};
+
+use self::{
+    create::container_name,
+    engine::{Engine, explain},
+};
+use super::{Driver, DriverError, Ground, Job, Unit, ports, process::SECRET_PATIENCE};
+use crate::secrets::Values;
+
+/// Runs containers.
+pub struct DockerDriver {
+    ground: Ground,
+    sockets: Vec<PathBuf>,
+    engine: Mutex<Option<Engine>>,
+}
+
+impl DockerDriver {
+    /// A driver that looks for an engine at these sockets, in order.
+    pub fn new(ground: Ground, sockets: Vec<PathBuf>) -> Arc<Self> {
+        Arc::new(Self { ground, sockets, engine: Mutex::default() })
+    }
+
+    /// Follows the engine's events for ever, across its restarts.
+    pub async fn watch(self: Arc<Self>) {
+        loop {
+            if let Ok(engine) = self.engine().await {
+                let ended = stream::events(&engine, &self.ground.owner, &self.ground.changed).await;
+                if let Err(error) = ended {
+                    tracing::debug!(error = %engine::words(&error), "the event stream ended");
+                }
+                // It may be another engine that answers next.
+                *self.engine.lock().await = None;
+                self.ground.changed.notify_one();
+            }
+            stream::rest().await;
+        }
+    }
+
+    async fn engine(&self) -> Result<Engine, DriverError> {
+        let mut known = self.engine.lock().await;
+        if let Some(engine) = &*known {
+            return Ok(engine.clone());
+        }
+        let engine = Engine::find(&self.sockets).await?;
+        Ok(known.insert(engine).clone())
+    }
+
+    fn name(&self, id: &InstanceId) -> String {
+        container_name(&self.ground.owner.cluster, id)
+    }
+
+    async fn values(&self, job: &Job) -> Result<Values, DriverError> {
+        let (spec, secrets) = (&job.spec, &self.ground.secrets);
+        Ok(secrets.values_within(&spec.id, &spec.secrets(), SECRET_PATIENCE).await?)
+    }
+
+    async fn units(&self) -> Result<Vec<Unit>, DriverError> {
+        let engine = self.engine().await?;
+        view::units(&engine, &self.ground.owner)
+            .await
+            .map_err(|error| explain("containers cannot be listed", &error, &Values::default()))
+    }
+
+    async fn check(&self, job: &Job) -> Result<String, DriverError> {
+        let engine = self.engine().await?;
+        let spec = &job.spec;
+        let container = create::container(spec)?;
+        if !spec.gpus.is_empty() && !engine.podman && !engine.nvidia {
+            return Err(DriverError::failed(
+                format!("{} cannot be given a GPU", spec.id),
+                "the container engine has no NVIDIA runtime",
+                "install the NVIDIA container toolkit on the node and restart the engine",
+            ));
+        }
+        let ours = ports::held_by(&self.units().await?);
+        ports::check(spec, &ours, true)?;
+        let values = self.values(job).await?;
+        let pulled = pull::ensure_image(&engine, &container.image, &job.progress).await?;
+        create::body(job, &values, &[], create::Abilities { json_logs: false })?;
+        Ok(if pulled { format!("pulled {}", container.image) } else { String::new() })
+    }
+
+    async fn replace(&self, job: Job) -> Result<String, DriverError> {
+        let engine = self.engine().await?;
+        let image = &create::container(&job.spec)?.image;
+        pull::ensure_image(&engine, image, &job.progress).await?;
+        let values = self.values(&job).await?;
+        let mounts = stage::write(&self.ground, &job, &values)?;
+        match replace::replace(&engine, &job, &values, &mounts).await {
+            Ok(message) => {
+                stage::keep_only(&self.ground, &job);
+                Ok(message)
+            }
+            Err(error) => {
+                stage::discard(&self.ground, &job);
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts a container that should run: after a reboot its files in memory are gone, so that the
+    /// engine could not start it.
+    async fn start_again(&self, job: Job) -> Result<(), DriverError> {
+        let engine = self.engine().await?;
+        let name = self.name(&job.spec.id);
+        let unit = self.units().await?.into_iter().find(|unit| unit.id == job.spec.id);
+        let Some(unit) = unit else { return Ok(()) };
+        // The container may be of an earlier generation with the same digest; its files are there
+        // under that number.
+        let job = Job { generation: unit.generation, ..job };
+        let runs = unit.state != InstanceState::Exited;
+        if unit.digest != job.digest || runs && stage::is_complete(&self.ground, &job) {
+            return Ok(());
+        }
+        let values = self.values(&job).await?;
+        stage::write(&self.ground, &job, &values)?;
+        if runs {
+            return Ok(());
+        }
+        tracing::info!(container = %name, "starting a container that should run");
+        let start = engine.client.start_container(&name, None::<StartContainerOptions>).await;
+        start.map_err(|error| explain(format!("container {name} cannot be started"), &error, &values))
+    }
+
+    async fn remove_where(
+        &self,
+        wanted: impl Fn(&InstanceId) -> bool,
+    ) -> Result<(), DriverError> {
+        let engine = self.engine().await?;
+        let none = Values::default();
+        let found = view::all(&engine, &self.ground.owner)
+            .await
+            .map_err(|error| explain("containers cannot be listed", &error, &none))?;
+        let found: Vec<_> = found.into_iter().filter(|one| wanted(&one.id)).collect();
+        let removals = found.iter().map(async |one| {
+            let removed = match replace::stop(&engine, &one.container).await {
+                Err(error) if engine::is_missing(&error) => Ok(()),
+                Err(error) => Err(error),
+                Ok(()) => replace::remove(&engine.client, &one.container).await,
+            };
+            removed.map_err(|error| {
+                explain(format!("container {} cannot be removed", one.name), &error, &none)
+            })?;
+            stage::remove(&self.ground, &one.id);
+            Ok(())
+        });
+        let results = futures_util::future::join_all(removals).await;
+        self.ground.changed.notify_one();
+        results.into_iter().collect()
+    }
+}
+
+impl Driver for DockerDriver {
+    fn runtime(&self) -> Runtime {
+        Runtime::Docker
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Availability> {
+        Box::pin(async {
+            // Asked anew: the engine may have been stopped or upgraded since.
+            match Engine::find(&self.sockets).await {
+                Ok(engine) => engine.availability(),
+                Err(error) => {
+                    tracing::debug!(%error, "no container engine");
+                    Availability::default()
+                }
+            }
+        })
+    }
+
+    fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>> {
+        Box::pin(async {
+            let engine = self.engine().await?;
+            replace::settle(&engine, &self.ground.owner, None).await
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>> {
+        Box::pin(self.units())
+    }
+
+    fn prepare(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>> {
+        Box::pin(async move { self.check(&job).await })
+    }
+
+    fn ensure(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>> {
+        Box::pin(self.replace(job))
+    }
+
+    fn revive(&self, job: Job) -> BoxFuture<'_, Result<(), DriverError>> {
+        Box::pin(self.start_again(job))
+    }
+
+    fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), DriverError>> {
+        Box::pin(self.remove_where(move |found| found == id))
+    }
+
+    fn retire(&self) -> BoxFuture<'_, Result<(), DriverError>> {
+        Box::pin(async {
+            match self.engine().await {
+                Err(DriverError::Unavailable(_)) => Ok(()),
+                _ => self.remove_where(|_| true).await,
+            }
+        })
+    }
+
+    fn logs(
+        &self,
+        id: InstanceId,
+        tail: u32,
+        follow: bool,
+        lines: mpsc::Sender<LogLine>,
+    ) -> BoxFuture<'_, Result<(), DriverError>> {
+        Box::pin(async move {
+            let engine = self.engine().await?;
+            let name = self.name(&id);
+            stream::logs(&engine, &name, tail, follow, &lines).await.map_err(|error| {
+                explain(format!("the log of {id} cannot be read"), &error, &Values::default())
+            })
+        })
+    }
+
+    fn exec<'a>(
+        &'a self,
+        unit: &'a Unit,
+        argv: &'a [String],
+    ) -> BoxFuture<'a, Result<(i64, String), DriverError>> {
+        Box::pin(async move {
+            let engine = self.engine().await?;
+            let (container, _) = unit.run.split_once('@').unwrap_or((&unit.run, ""));
+            let result = stream::exec(&engine, container, argv).await;
+            result.map_err(|error| {
+                let act = format!("the health command of {} cannot be run", unit.id);
+                explain(act, &error, &Values::default())
+            })
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! What comes out of containers: log lines, the output of commands, and the engine's events.
+//!
+//! Knows the engine's streams. Refuses to keep anything.
+
+use std::{collections::HashMap, time::Duration};
+
+use bollard::{
+    container::LogOutput,
+    errors::Error,
+    exec::{CreateExecOptions, StartExecResults},
+    query_parameters::{EventsOptionsBuilder, LogsOptionsBuilder},
+};
+use devnet_schema::wire::LogLine;
+use futures_util::StreamExt;
+use tokio::sync::{Notify, mpsc};
+
+use super::{create::label, engine::Engine};
+use crate::driver::Owner;
+
+/// How much of what a health command writes is kept, in bytes.
+const EXEC_OUTPUT: usize = 512;
+
+/// How long the event stream is left alone after it ended.
+const EVENTS_PAUSE: Duration = Duration::from_secs(2);
+
+/// The events after which something may look different. Health commands make `exec_` events all
+/// the time, which say nothing new.
+const EVENTS: [&str; 9] =
+    ["create", "start", "die", "stop", "destroy", "pause", "unpause", "oom", "rename"];
+
+/// Sends a container's log.
+///
+/// # Errors
+/// When the engine has none.
+pub async fn logs(
+    engine: &Engine,
+    container: &str,
+    tail: u32,
+    follow: bool,
+    lines: &mpsc::Sender<LogLine>,
+) -> Result<(), Error> {
+    let options = LogsOptionsBuilder::new()
+        .follow(follow)
+        .stdout(true)
+        .stderr(true)
+        .timestamps(true)
+        .tail(&tail.to_string())
+        .build();
+    let mut stream = std::pin::pin!(engine.client.logs(container, Some(options)));
+    loop {
+        let chunk = tokio::select! {
+            chunk = stream.next() => chunk,
+            () = lines.closed() => return Ok(()),
+        };
+        let Some(chunk) = chunk else { return Ok(()) };
+        let (stream, message) = match chunk? {
+            LogOutput::StdErr { message } => ("stderr", message),
+            LogOutput::StdOut { message } | LogOutput::Console { message } => ("stdout", message),
+            LogOutput::StdIn { .. } => continue,
+        };
+        for text in String::from_utf8_lossy(&message).lines() {
+            if lines.send(line(stream, text)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The engine puts the time before each line.
+fn line(stream: &str, text: &str) -> LogLine {
+    let (at, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let (at, text) = match at.parse::<jiff::Timestamp>() {
+        Ok(_) => (at, rest),
+        Err(_) => ("", text),
+    };
+    LogLine { at: at.to_owned(), stream: stream.to_owned(), text: text.to_owned() }
+}
+
+/// Runs a command in a container: exit code and the beginning of its output.
+///
+/// # Errors
+/// When the engine cannot run it.
+pub async fn exec(
+    engine: &Engine,
+    container: &str,
+    argv: &[String],
+) -> Result<(i64, String), Error> {
+    let options = CreateExecOptions {
+        cmd: Some(argv.to_vec()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        ..CreateExecOptions::default()
+    };
+    let exec = engine.client.create_exec(container, options).await?;
+    let mut kept = Vec::new();
+    if let StartExecResults::Attached { mut output, .. } =
+        engine.client.start_exec(&exec.id, None).await?
+    {
+        while let Some(chunk) = output.next().await {
+            let bytes = chunk?.into_bytes();
+            kept.extend_from_slice(&bytes[..bytes.len().min(EXEC_OUTPUT - kept.len())]);
+        }
+    }
+    let code = engine.client.inspect_exec(&exec.id).await?.exit_code.unwrap_or(-1);
+    Ok((code, String::from_utf8_lossy(&kept).trim().to_owned()))
+}
+
+/// Rings `changed` whenever a container of the owner's changes, until the stream ends. It also
+/// rings at the beginning: whatever happened before was not heard.
+///
+/// # Errors
+/// When the engine goes away.
+pub async fn events(engine: &Engine, owner: &Owner, changed: &Notify) -> Result<(), Error> {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let filters = HashMap::from([
+        ("type".to_owned(), words(&["container"])),
+        ("event".to_owned(), words(&EVENTS)),
+        ("label".to_owned(), vec![format!("{}={}", label::CLUSTER, owner.cluster)]),
+    ]);
+    let options = EventsOptionsBuilder::new().filters(&filters).build();
+    let mut stream = std::pin::pin!(engine.client.events(Some(options)));
+    changed.notify_one();
+    while let Some(event) = stream.next().await {
+        event?;
+        changed.notify_one();
+    }
+    Ok(())
+}
+
+/// Pause between two looks at the event stream.
+pub async fn rest() {
+    tokio::time::sleep(EVENTS_PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_taken_from_its_time() {
+        let LogLine { at, stream, text } = line("stderr", "2026-11-22T10:00:00.123456789Z a b");
+        assert_eq!((&*at, &*stream, &*text), ("2026-11-22T10:00:00.123456789Z", "stderr", "a b"));
+        let LogLine { at, text, .. } = line("stdout", "no time here");
+        assert_eq!((&*at, &*text), ("", "no time here"));
+    }
+}

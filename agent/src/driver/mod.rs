@@ -1,0 +1,193 @@
+//! Drivers: what can run a unit. One trait, and the words that drivers and their callers share.
+//!
+//! Knows units as they are on this node. Refuses to decide what should run: `rules` does.
+
+pub mod docker;
+pub mod fake;
+pub mod files;
+pub mod ports;
+pub mod process;
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
+
+use devnet_schema::{
+    digest::Digest,
+    fleet::Availability,
+    instance::{Generation, InstanceSpec, Runtime},
+    name::{ClusterName, InstanceId, NodeName},
+    observed::InstanceState,
+    wire::LogLine,
+};
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc};
+
+use crate::secrets::SecretError;
+
+/// Whose units a driver may see and touch: those of one cluster on one node, and no others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// This node.
+    pub node: NodeName,
+}
+
+/// A unit as its driver sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Which instance it is.
+    pub id: InstanceId,
+    /// Which generation it was started as.
+    pub generation: Generation,
+    /// The digest of its spec.
+    pub digest: Digest,
+    /// Its spec, where the driver has it.
+    pub spec: Option<Arc<InstanceSpec>>,
+    /// Which driver runs it.
+    pub runtime: Runtime,
+    /// Whether it runs.
+    pub state: InstanceState,
+    /// How often it was started again after it ended by itself.
+    pub restarts: u32,
+    /// The last thing worth saying.
+    pub message: Option<String>,
+    /// Where it has an address of its own.
+    pub address: Option<IpAddr>,
+    /// Differs between two runs of the same unit: container id and start time, or process id and
+    /// start time.
+    pub run: String,
+    /// When this run began, in milliseconds since 1970; 0 when it never ran.
+    pub started_at: i64,
+}
+
+/// Where a driver says what it is doing now.
+#[derive(Clone)]
+pub struct Progress(Arc<dyn Fn(String) + Send + Sync>);
+
+impl Progress {
+    /// Calls `report` with every message.
+    pub fn new(report: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(report))
+    }
+
+    /// To nobody.
+    pub fn none() -> Self {
+        Self::new(drop)
+    }
+
+    /// Says what is being done.
+    pub fn say(&self, message: impl Into<String>) {
+        (self.0)(message.into());
+    }
+}
+
+/// A unit that is to run.
+#[derive(Clone)]
+pub struct Job {
+    /// What.
+    pub spec: Arc<InstanceSpec>,
+    /// As which generation.
+    pub generation: Generation,
+    /// Its digest.
+    pub digest: Digest,
+    /// Where progress goes.
+    pub progress: Progress,
+}
+
+/// What failed in a driver, in words that name it and what to do. Never holds a secret's value.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// This node has nothing that could run the unit.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The engine or the operating system refused.
+    #[error("{act}: {reason}; {next}")]
+    Failed {
+        /// What was being done, e.g. `image postgres:99 cannot be pulled`.
+        act: String,
+        /// Why it failed.
+        reason: String,
+        /// What to do.
+        next: String,
+    },
+    /// A secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+impl DriverError {
+    /// A failure in three parts.
+    pub fn failed(
+        act: impl Into<String>,
+        reason: impl std::fmt::Display,
+        next: impl Into<String>,
+    ) -> Self {
+        Self::Failed { act: act.into(), reason: reason.to_string(), next: next.into() }
+    }
+}
+
+/// What can run units.
+pub trait Driver: Send + Sync {
+    /// Which runtime this is.
+    fn runtime(&self) -> Runtime;
+
+    /// Whether it can be used on this node.
+    fn probe(&self) -> BoxFuture<'_, Availability>;
+
+    /// Whatever must be put right before anything else: what an agent that was killed left half
+    /// done. Called once at start, and again after the engine was away.
+    fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>>;
+
+    /// Every unit of the owner, in order.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>>;
+
+    /// Gets ready without touching what runs, and says what there is to say.
+    fn prepare(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>>;
+
+    /// Makes the job run in place of whatever the instance ran. When the new unit cannot be
+    /// started, the old one is started again, and the error says so.
+    fn ensure(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>>;
+
+    /// Starts a unit again that should run and does not, as after a reboot.
+    fn revive(&self, job: Job) -> BoxFuture<'_, Result<(), DriverError>>;
+
+    /// Stops the unit as its own spec says, and removes it; volumes stay. A unit that is not there
+    /// is no error.
+    fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), DriverError>>;
+
+    /// Ends every unit, because the agent was told that they end with it.
+    fn retire(&self) -> BoxFuture<'_, Result<(), DriverError>>;
+
+    /// Sends at most `tail` old lines, then, with `follow`, new ones until the receiver is gone.
+    fn logs(
+        &self,
+        id: InstanceId,
+        tail: u32,
+        follow: bool,
+        lines: mpsc::Sender<LogLine>,
+    ) -> BoxFuture<'_, Result<(), DriverError>>;
+
+    /// Runs a command inside the unit; its exit code and the end of what it wrote.
+    fn exec<'a>(
+        &'a self,
+        unit: &'a Unit,
+        argv: &'a [String],
+    ) -> BoxFuture<'a, Result<(i64, String), DriverError>>;
+}
+
+/// What every driver is given.
+#[derive(Clone)]
+pub struct Ground {
+    /// Whose units.
+    pub owner: Owner,
+    /// The agent's data directory.
+    pub data_dir: PathBuf,
+    /// A directory for files that hold secrets, in memory where the system has one for us.
+    pub volatile_dir: PathBuf,
+    /// Where secret values come from.
+    pub secrets: Arc<crate::secrets::Secrets>,
+    /// Rung whenever what runs may have changed.
+    pub changed: Arc<Notify>,
+    /// Units end with the agent.
+    pub stop_on_exit: bool,
+}

@@ -1,0 +1,191 @@
+//! From a spec to a started process: its directory, files, volumes, environment and arguments.
+//!
+//! Knows how a process is laid out on this machine. Refuses to supervise it, and to pass anything
+//! to a shell.
+
+use std::{
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use devnet_schema::instance::{InstanceSpec, Workload};
+
+use super::{
+    child::{self, Launch, Running},
+    output::{self, STREAMS},
+    record::{self, Home, Record},
+};
+use crate::{
+    driver::{DriverError, Ground, files},
+    secrets::Values,
+};
+
+/// The variables of the agent's own environment that every process is given.
+#[derive(Debug, Clone)]
+pub struct BaseEnv {
+    /// Where programs are looked up.
+    pub path: String,
+    /// `HOME`.
+    pub home: String,
+    /// `LANG`.
+    pub lang: String,
+}
+
+/// Starts the unit's process and writes down which it is.
+///
+/// # Errors
+/// When a secret, a file, the program or the disk is missing; nothing runs then.
+pub async fn start(
+    ground: &Ground,
+    base: &BaseEnv,
+    record: &mut Record,
+) -> Result<Running, DriverError> {
+    let spec = record.spec.clone();
+    let values = ground.secrets.values(&spec.id, &spec.secrets()).await?;
+    let home = Home::new(&ground.data_dir, &spec.id);
+    lay_out(ground, &home, &spec, &values)?;
+    let launch = launch(ground, base, &spec, &values)?;
+    let running = child::spawn(&launch, now_millis()).map_err(|error| {
+        DriverError::failed(
+            format!("{} cannot be started", launch.program.display()),
+            error,
+            "check that it is an executable for this machine",
+        )
+    })?;
+    record.process = Some(running.mark.clone());
+    if let Err(error) = home.save(record) {
+        // Without its record the process would be started a second time by the next agent.
+        running.kill_group();
+        return Err(error);
+    }
+    Ok(running)
+}
+
+/// Milliseconds since 1970.
+pub fn now_millis() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn lay_out(
+    ground: &Ground,
+    home: &Home,
+    spec: &InstanceSpec,
+    values: &Values,
+) -> Result<(), DriverError> {
+    let work = home.work();
+    files::private_dir(&work)?;
+    files::private_dir(&home.logs())?;
+    for volume in &spec.volumes {
+        let owner = volume.owner(&spec.id);
+        let data = record::volume_dir(&ground.data_dir, owner, &volume.name);
+        files::private_dir(&data)?;
+        // An absolute path is meant for containers; here it is a place below the directory.
+        let place = files::below(&work, volume.path.trim_start_matches('/'))?;
+        link(&data, &place).map_err(|error| {
+            DriverError::failed(
+                format!("volume `{}` cannot be put at {}", volume.name, place.display()),
+                error,
+                "choose a path where nothing else is",
+            )
+        })?;
+    }
+    for (path, file) in &spec.files {
+        files::write(&files::below(&work, path)?, file, values)?;
+    }
+    Ok(())
+}
+
+fn link(data: &Path, place: &Path) -> io::Result<()> {
+    if fs::read_link(place).is_ok_and(|target| target == data) {
+        return Ok(());
+    }
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    if place.is_symlink() {
+        // It is ours, and led to the data of another name.
+        fs::remove_file(place)?;
+    }
+    symlink(data, place)
+}
+
+fn launch(
+    ground: &Ground,
+    base: &BaseEnv,
+    spec: &InstanceSpec,
+    values: &Values,
+) -> Result<Launch, DriverError> {
+    let home = Home::new(&ground.data_dir, &spec.id);
+    let argv = argv(spec, values)?;
+    let env = environment(base, spec, values)?;
+    let program = program(spec, base, &home.work())?;
+    let [stdout, stderr] = STREAMS.map(|(_, name)| home.logs().join(name));
+    output::rotate(&home.logs()).map_err(|error| {
+        DriverError::failed("the log cannot be rotated", error, "check that the disk has room")
+    })?;
+    Ok(Launch {
+        program,
+        args: argv.into_iter().skip(1).collect(),
+        env,
+        dir: home.work(),
+        stdout,
+        stderr,
+        with_parent: ground.stop_on_exit,
+    })
+}
+
+fn argv(spec: &InstanceSpec, values: &Values) -> Result<Vec<String>, DriverError> {
+    let Workload::Process { argv } = &spec.workload else {
+        return Err(DriverError::Unavailable(format!("{} is not a process", spec.id)));
+    };
+    let fill = |text| values.fill(text).map(|value| value.expose().clone());
+    Ok(argv.iter().map(fill).collect::<Result<_, _>>()?)
+}
+
+/// The whole environment of the unit: three variables of the agent's, the devices it was given, and
+/// what its spec says, which wins.
+pub fn environment(
+    base: &BaseEnv,
+    spec: &InstanceSpec,
+    values: &Values,
+) -> Result<Vec<(String, String)>, DriverError> {
+    let mut env = std::collections::BTreeMap::from([
+        ("PATH".to_owned(), base.path.clone()),
+        ("HOME".to_owned(), base.home.clone()),
+        ("LANG".to_owned(), base.lang.clone()),
+    ]);
+    if !spec.gpus.is_empty() {
+        let ids: Vec<_> = spec.gpus.iter().map(|gpu| gpu.id.as_str()).collect();
+        env.insert("CUDA_VISIBLE_DEVICES".to_owned(), ids.join(","));
+    }
+    for (name, text) in &spec.env {
+        env.insert(name.clone(), values.fill(text)?.expose().clone());
+    }
+    Ok(env.into_iter().collect())
+}
+
+/// The program's absolute path.
+///
+/// # Errors
+/// When there is none; the text says where it was looked for.
+pub fn program(spec: &InstanceSpec, base: &BaseEnv, dir: &Path) -> Result<PathBuf, DriverError> {
+    let Workload::Process { argv } = &spec.workload else {
+        return Err(DriverError::Unavailable(format!("{} is not a process", spec.id)));
+    };
+    let name = argv.first().map(ToString::to_string).unwrap_or_default();
+    let relative = name.contains('/') && !name.starts_with('/');
+    if relative && spec.files.contains_key(name.trim_start_matches("./")) {
+        // It is one of the unit's own files, which may not be written yet.
+        return Ok(dir.join(name));
+    }
+    child::find_program(&name, dir, &base.path).ok_or_else(|| {
+        DriverError::failed(
+            format!("the program `{}` cannot be run", name.escape_debug()),
+            format!("there is no such executable on {} (PATH {})", spec.node, base.path),
+            "install it there, or place the service on a node that has it",
+        )
+    })
+}

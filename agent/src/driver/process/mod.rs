@@ -1,0 +1,305 @@
+//! The process driver: native programs, for nodes without a container engine and for services that
+//! are none. Processes outlive the agent; the next one adopts them.
+//!
+//! Knows the table of supervised units. Refuses to touch a process it did not start.
+
+mod child;
+mod launch;
+mod output;
+mod record;
+mod supervise;
+
+use std::{
+    collections::BTreeMap,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use devnet_schema::{
+    fleet::Availability,
+    instance::{Runtime, Workload},
+    name::InstanceId,
+    wire::LogLine,
+};
+use futures_util::future::BoxFuture;
+use tokio::{io::AsyncReadExt, process::Command, sync::mpsc};
+
+pub use self::{
+    child::wait_for_end,
+    launch::{BaseEnv, now_millis},
+};
+use self::{
+    record::{Home, Record},
+    supervise::{Setting, Slot},
+};
+use super::{Driver, DriverError, Ground, Job, Unit, ports};
+
+/// How long a step waits for the control plane to hand out secrets.
+pub const SECRET_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of what a health command writes to standard error is kept, in bytes.
+const EXEC_OUTPUT: u64 = 512;
+
+/// Runs native processes.
+pub struct ProcessDriver {
+    setting: Setting,
+    table: Mutex<BTreeMap<InstanceId, Arc<Slot>>>,
+}
+
+impl ProcessDriver {
+    /// A driver with an empty table; [`Driver::recover`] fills it.
+    pub fn new(ground: Ground, base: BaseEnv) -> Self {
+        Self { setting: Setting { ground, base }, table: Mutex::default() }
+    }
+
+    fn slots(&self) -> std::sync::MutexGuard<'_, BTreeMap<InstanceId, Arc<Slot>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, id: &InstanceId) -> Option<Arc<Slot>> {
+        self.slots().get(id).cloned()
+    }
+
+    fn home(&self, id: &InstanceId) -> Home {
+        Home::new(&self.setting.ground.data_dir, id)
+    }
+
+    fn begin(&self, record: Record, first: Option<child::Running>) {
+        let id = record.spec.id.clone();
+        let slot = Slot::begin(self.setting.clone(), record, first);
+        self.slots().insert(id, Arc::new(slot));
+    }
+
+    fn adopt_all(&self) -> Result<(), DriverError> {
+        let owner = &self.setting.ground.owner;
+        for record in record::load_all(&self.setting.ground.data_dir)? {
+            let spec = &record.spec;
+            if spec.cluster != owner.cluster || spec.node != owner.node {
+                continue;
+            }
+            if self.slot(&spec.id).is_none() {
+                let running = record.process.as_ref().and_then(child::adopt);
+                let found = if running.is_some() { "adopting" } else { "starting" };
+                tracing::info!(instance = %spec.id, "{found} a process that should run");
+                self.begin(record, running);
+            }
+        }
+        Ok(())
+    }
+
+    async fn check(&self, job: &Job) -> Result<String, DriverError> {
+        let spec = &job.spec;
+        check_spec(spec)?;
+        launch::program(spec, &self.setting.base, &self.home(&spec.id).work())?;
+        let units: Vec<Unit> = self.slots().values().map(|slot| slot.unit()).collect();
+        ports::check(spec, &ports::held_by(&units), false)?;
+        let secrets = &self.setting.ground.secrets;
+        secrets.values_within(&spec.id, &spec.secrets(), SECRET_PATIENCE).await?;
+        let visible = match &spec.workload {
+            Workload::Process { argv } => argv.iter().any(|text| text.secrets().next().is_some()),
+            Workload::Container(_) => false,
+        };
+        Ok(match visible {
+            false => String::new(),
+            true => "a secret is on the command line, where every user of the node can read it; \
+                     pass it in the environment or in a file"
+                .to_owned(),
+        })
+    }
+
+    /// Stops the old process, starts the new one, and goes back when that fails.
+    async fn replace(&self, job: Job) -> Result<String, DriverError> {
+        let spec = job.spec.clone();
+        let wanted = spec.secrets();
+        let secrets = &self.setting.ground.secrets;
+        secrets.values_within(&spec.id, &wanted, SECRET_PATIENCE).await?;
+        launch::program(&spec, &self.setting.base, &self.home(&spec.id).work())?;
+        let old = self.slot(&spec.id);
+        if let Some(old) = &old {
+            job.progress.say("stopping the old process");
+            old.stop().await;
+        }
+        job.progress.say("starting the process");
+        let mut record = Record::of(&job);
+        let ground = &self.setting.ground;
+        let started = match ports::check(&spec, &ports::Held::new(), false) {
+            Ok(()) => launch::start(ground, &self.setting.base, &mut record).await,
+            Err(error) => Err(error),
+        };
+        match (started, old) {
+            (Ok(running), _) => {
+                let message = format!("process {}", running.mark.pid);
+                self.begin(record, Some(running));
+                Ok(message)
+            }
+            (Err(error), Some(old)) => {
+                let mut back = old.record();
+                back.process = None;
+                self.begin(back, None);
+                Err(DriverError::failed(
+                    format!("{} cannot be replaced", spec.id),
+                    error,
+                    "the old version is started again",
+                ))
+            }
+            (Err(error), None) => {
+                let _ = self.home(&spec.id).remove();
+                Err(error)
+            }
+        }
+    }
+
+    async fn run_inside(
+        &self,
+        unit: &Unit,
+        argv: &[String],
+    ) -> Result<(i64, String), DriverError> {
+        let failed = |error: &dyn std::fmt::Display| {
+            let act = format!("the health command of {} cannot be run", unit.id);
+            DriverError::failed(act, error, "check the command in `health exec=`")
+        };
+        let (Some(spec), Some(name)) = (&unit.spec, argv.first()) else {
+            return Err(failed(&"there is no command"));
+        };
+        let values = self.setting.ground.secrets.values(&spec.id, &spec.secrets()).await?;
+        let dir = self.home(&unit.id).work();
+        let program = child::find_program(name, &dir, &self.setting.base.path)
+            .ok_or_else(|| failed(&format!("there is no program `{}`", name.escape_debug())))?;
+        let mut child = Command::new(program)
+            .args(&argv[1..])
+            .env_clear()
+            .envs(launch::environment(&self.setting.base, spec, &values)?)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(&error))?;
+        let mut output = Vec::new();
+        if let Some(stderr) = child.stderr.take() {
+            // Reading less than there is only means that less is shown.
+            let _ = stderr.take(EXEC_OUTPUT).read_to_end(&mut output).await;
+        }
+        let status = child.wait().await.map_err(|error| failed(&error))?;
+        let text = values.redact(String::from_utf8_lossy(&output).trim());
+        Ok((i64::from(status.code().unwrap_or(-1)), text))
+    }
+}
+
+/// What a process cannot have.
+fn check_spec(spec: &devnet_schema::instance::InstanceSpec) -> Result<(), DriverError> {
+    if let Some(signal) = &spec.stop.signal
+        && child::signal_number(signal).is_none()
+    {
+        return Err(DriverError::failed(
+            format!("the signal `{}` of {} cannot be sent", signal.escape_debug(), spec.id),
+            "it is not known",
+            "use SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH or SIGKILL",
+        ));
+    }
+    if let Some(port) = spec.ports.iter().find(|port| port.container != port.host) {
+        return Err(DriverError::failed(
+            format!("port {} of {} cannot be published as {}", port.container, spec.id, port.host),
+            "a process listens on the node itself",
+            "give both the same number",
+        ));
+    }
+    Ok(())
+}
+
+impl Driver for ProcessDriver {
+    fn runtime(&self) -> Runtime {
+        Runtime::Process
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Availability> {
+        Box::pin(async {
+            Availability { version: None, available: cfg!(target_os = "linux"), engine: None }
+        })
+    }
+
+    fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>> {
+        Box::pin(async { self.adopt_all() })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>> {
+        Box::pin(async { Ok(self.slots().values().map(|slot| slot.unit()).collect()) })
+    }
+
+    fn prepare(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>> {
+        Box::pin(async move { self.check(&job).await })
+    }
+
+    fn ensure(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>> {
+        Box::pin(self.replace(job))
+    }
+
+    fn revive(&self, job: Job) -> BoxFuture<'_, Result<(), DriverError>> {
+        Box::pin(async move {
+            // A supervisor starts its process by itself; only one without a supervisor is left.
+            if self.slot(&job.spec.id).is_none() {
+                self.begin(Record::of(&job), None);
+            }
+            Ok(())
+        })
+    }
+
+    fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), DriverError>> {
+        Box::pin(async move {
+            let slot = self.slot(id);
+            if let Some(slot) = slot {
+                slot.stop().await;
+            }
+            self.home(id).remove().map_err(|error| {
+                DriverError::failed(
+                    format!("the directory of {id} cannot be removed"),
+                    error,
+                    "remove it by hand and apply again",
+                )
+            })?;
+            self.slots().remove(id);
+            self.setting.ground.changed.notify_one();
+            Ok(())
+        })
+    }
+
+    fn retire(&self) -> BoxFuture<'_, Result<(), DriverError>> {
+        Box::pin(async {
+            let slots: Vec<_> = self.slots().values().cloned().collect();
+            futures_util::future::join_all(slots.iter().map(|slot| slot.stop())).await;
+            Ok(())
+        })
+    }
+
+    fn logs(
+        &self,
+        id: InstanceId,
+        tail: u32,
+        follow: bool,
+        lines: mpsc::Sender<LogLine>,
+    ) -> BoxFuture<'_, Result<(), DriverError>> {
+        Box::pin(async move {
+            output::send(&self.home(&id).logs(), tail, follow, &lines).await.map_err(|error| {
+                DriverError::failed(
+                    format!("the log of {id} cannot be read"),
+                    error,
+                    "look at it on the node",
+                )
+            })
+        })
+    }
+
+    fn exec<'a>(
+        &'a self,
+        unit: &'a Unit,
+        argv: &'a [String],
+    ) -> BoxFuture<'a, Result<(i64, String), DriverError>> {
+        Box::pin(self.run_inside(unit, argv))
+    }
+}
+
+#[cfg(test)]
+mod tests;

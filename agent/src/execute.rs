@@ -1,0 +1,315 @@
+//! Steps, carried out: asks `rules` what follows, lets a driver do it, reports.
+//!
+//! Knows the order of ledger and driver. Refuses to decide, and to run the same step twice at once.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use devnet_schema::{
+    instance::{InstanceSpec, Runtime},
+    name::InstanceId,
+    observed::{HealthState, ObservedInstance},
+    quantity::Period,
+    step::{Act, Step, StepReport, StepState},
+};
+
+use crate::{
+    driver::{Driver, DriverError, Job, Progress, Unit, process::now_millis},
+    ledger::{Content, Entry},
+    node::Node,
+    outbox::Outbox,
+    rules::{self, Verdict},
+};
+
+/// A unit that ended by itself this often while somebody waits for it will not become healthy.
+const HOPELESS: u32 = 4;
+
+/// Carries out steps.
+pub struct Executor {
+    node: Arc<Node>,
+    outbox: Arc<Outbox>,
+    running: Mutex<BTreeSet<(String, String)>>,
+}
+
+/// How a step ended: a word for people, or what failed.
+type Outcome = Result<String, String>;
+
+impl Executor {
+    /// One for this node.
+    pub fn new(node: Arc<Node>, outbox: Arc<Outbox>) -> Arc<Self> {
+        Arc::new(Self { node, outbox, running: Mutex::default() })
+    }
+
+    /// Begins a step. One that is still running goes on, and reports once.
+    pub fn begin(self: &Arc<Self>, deployment: String, step: Step) {
+        let key = (deployment, step.id.clone());
+        if !self.running().insert(key.clone()) {
+            return;
+        }
+        self.outbox.forget(&key.0, &key.1);
+        let executor = self.clone();
+        tokio::spawn(async move {
+            let (deployment, _) = &key;
+            let outcome = executor.carry_out(deployment, &step).await;
+            let state = match outcome {
+                Ok(message) => StepState::Succeeded { message },
+                Err(error) => {
+                    tracing::warn!(step = %step.id, %error, "a step failed");
+                    StepState::Failed { error }
+                }
+            };
+            executor.running().remove(&key);
+            executor.report(deployment, &step, state);
+        });
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, deployment: &str, step: &Step, state: StepState) {
+        let (deployment, step) = (deployment.to_owned(), step.id.clone());
+        self.outbox.put(StepReport { deployment, step, state });
+    }
+
+    async fn carry_out(self: &Arc<Self>, deployment: &str, step: &Step) -> Outcome {
+        let message = format!("{} {}", step.act.word(), step.instance);
+        tracing::info!(step = %step.id, generation = step.generation, "{message}");
+        self.report(deployment, step, StepState::Running { message });
+        if let Act::AwaitHealthy { .. } = step.act {
+            // Nobody is kept from replacing what is waited for.
+            return match self.decide(step, &[]) {
+                Verdict::Await(timeout) => await_healthy(&self.node, step, timeout).await,
+                Verdict::Refuse(reason) => Err(reason),
+                other => unreachable!("a wait is waited for or refused, not {other:?}"),
+            };
+        }
+        let busy = self.node.busy(&step.instance);
+        let _held = busy.lock().await;
+        let units = self.units(step).await?;
+        match self.decide(step, &units) {
+            Verdict::Refuse(reason) => Err(reason),
+            Verdict::Nothing(message) => self.note(step).map(|()| message),
+            Verdict::Prepare(runtime) => {
+                let job = self.job(deployment, step).ok_or("there is nothing to prepare")?;
+                let driver = self.driver(runtime)?;
+                driver.prepare(job).await.map_err(|error| error.to_string())
+            }
+            Verdict::Ensure(runtime) => self.ensure(deployment, step, runtime, &units).await,
+            Verdict::Remove => self.remove(step, &units).await,
+            Verdict::Await(_) => unreachable!("waiting was handled above"),
+        }
+    }
+
+    /// What runs of the step's instance, according to drivers that answer. When the one that
+    /// matters does not, the step fails.
+    async fn units(&self, step: &Step) -> Result<Vec<Unit>, String> {
+        let wanted = spec_of(&step.act).map(|spec| spec.workload.runtime());
+        let known = self.node.spec(&step.instance).map(|spec| spec.workload.runtime());
+        let mut units = Vec::new();
+        for (runtime, listed) in self.node.list().await {
+            match listed {
+                Ok(all) => units.extend(all.into_iter().filter(|unit| unit.id == step.instance)),
+                Err(error) if wanted == Some(runtime) || known == Some(runtime) => {
+                    return Err(error.to_string());
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(units)
+    }
+
+    fn decide(&self, step: &Step, units: &[Unit]) -> Verdict {
+        let ledger = self.node.ledger();
+        let units: Vec<&Unit> = units.iter().collect();
+        rules::decide(step, &self.node.owner, ledger.get(&step.instance), &units, now())
+    }
+
+    fn driver(&self, runtime: Runtime) -> Result<&Arc<dyn Driver>, String> {
+        self.node.drivers.get(&runtime).ok_or_else(|| {
+            format!(
+                "node {} does not run {} units; place the service elsewhere, or start the agent \
+                 with that driver",
+                self.node.owner.node,
+                runtime.as_str()
+            )
+        })
+    }
+
+    fn job(self: &Arc<Self>, deployment: &str, step: &Step) -> Option<Job> {
+        let spec = spec_of(&step.act)?;
+        let (executor, deployment, about) = (self.clone(), deployment.to_owned(), step.clone());
+        Some(Job {
+            spec: Arc::new(spec.clone()),
+            generation: step.generation,
+            digest: spec.digest(),
+            progress: Progress::new(move |message| {
+                executor.report(&deployment, &about, StepState::Running { message });
+            }),
+        })
+    }
+
+    /// Writes down that this generation was accepted; the entry it replaces.
+    fn accept(&self, step: &Step, content: Content) -> Result<Option<Entry>, String> {
+        let entry = Entry { generation: step.generation, content };
+        let written = self.node.ledger().put(step.instance.clone(), entry, now());
+        written.map_err(|error| {
+            format!("{error:#}; nothing was changed; check that the node's disk has room")
+        })
+    }
+
+    /// The right thing runs already, maybe as an older generation.
+    fn note(&self, step: &Step) -> Result<(), String> {
+        let Act::Ensure { spec } = &step.act else { return Ok(()) };
+        let content = Content::Present { digest: spec.digest(), spec: Some(spec.clone()) };
+        self.accept(step, content)?;
+        self.node.changed.notify_one();
+        Ok(())
+    }
+
+    async fn ensure(
+        self: &Arc<Self>,
+        deployment: &str,
+        step: &Step,
+        runtime: Runtime,
+        units: &[Unit],
+    ) -> Outcome {
+        let job = self.job(deployment, step).ok_or("there is nothing to start")?;
+        let driver = self.driver(runtime)?;
+        let content = Content::Present {
+            digest: job.digest.clone(),
+            spec: Some(Box::new((*job.spec).clone())),
+        };
+        let before = self.accept(step, content)?;
+        let others: Vec<&Unit> = units.iter().filter(|unit| unit.runtime != runtime).collect();
+        let result = self.change(driver, job, &others).await;
+        match &result {
+            Ok(_) => self.node.secrets.retain(&self.node.ledger().secrets()),
+            Err(_) => {
+                let restored = self.node.ledger().restore(step.instance.clone(), before);
+                if let Err(error) = restored {
+                    tracing::error!(error = format!("{error:#}"), "writing the ledger failed");
+                }
+            }
+        }
+        self.node.changed.notify_one();
+        result.map_err(|error| error.to_string())
+    }
+
+    /// Starts the job. What another driver runs of the instance ends before, because it may have
+    /// the ports, and comes back when the job cannot be started.
+    async fn change(
+        &self,
+        driver: &Arc<dyn Driver>,
+        job: Job,
+        others: &[&Unit],
+    ) -> Result<String, DriverError> {
+        for other in others {
+            self.node.drivers[&other.runtime].remove(&other.id).await?;
+        }
+        let progress = job.progress.clone();
+        let failed = match driver.ensure(job).await {
+            Ok(message) => return Ok(message),
+            Err(error) => error,
+        };
+        for other in others {
+            let Some(spec) = other.spec.clone() else { continue };
+            let (generation, digest) = (other.generation, other.digest.clone());
+            let job = Job { spec, generation, digest, progress: progress.clone() };
+            if let Err(error) = self.node.drivers[&other.runtime].ensure(job).await {
+                tracing::error!(instance = %other.id, %error, "bringing the old unit back failed");
+            }
+        }
+        Err(failed)
+    }
+
+    async fn remove(&self, step: &Step, units: &[Unit]) -> Outcome {
+        let before = self.accept(step, Content::Removed { at: now() })?;
+        for driver in self.node.drivers.values() {
+            let there = units.iter().any(|unit| unit.runtime == driver.runtime());
+            match driver.remove(&step.instance).await {
+                Ok(()) => {}
+                Err(DriverError::Unavailable(_)) if !there => {}
+                Err(error) => {
+                    let restored = self.node.ledger().restore(step.instance.clone(), before);
+                    if let Err(error) = restored {
+                        tracing::error!(error = format!("{error:#}"), "writing the ledger failed");
+                    }
+                    return Err(error.to_string());
+                }
+            }
+        }
+        self.node.secrets.retain(&self.node.ledger().secrets());
+        self.node.changed.notify_one();
+        Ok(if units.is_empty() { "it was not there".to_owned() } else { String::new() })
+    }
+}
+
+fn now() -> i64 {
+    now_millis() / 1000
+}
+
+fn spec_of(act: &Act) -> Option<&InstanceSpec> {
+    match act {
+        Act::Prepare { spec } | Act::Ensure { spec } => Some(spec),
+        Act::AwaitHealthy { .. } | Act::Remove => None,
+    }
+}
+
+/// Waits for what the ledger says should run to be seen healthy.
+async fn await_healthy(node: &Node, step: &Step, timeout: Period) -> Outcome {
+    let mut last = None;
+    let waited = tokio::time::timeout(timeout.into(), watch_health(node, step, &mut last)).await;
+    if let Ok(outcome) = waited {
+        return outcome;
+    }
+    let id = &step.instance;
+    let seen = match last {
+        Some(message) => format!(": {message}"),
+        None => String::new(),
+    };
+    Err(format!("{id} is not healthy after {timeout}{seen}; look at `devnet logs {id}`"))
+}
+
+async fn watch_health(node: &Node, step: &Step, last: &mut Option<String>) -> Outcome {
+    let mut sights = node.sight.subscribe();
+    let mut restarts = None;
+    let id = &step.instance;
+    loop {
+        let entry = node.ledger().get(id).cloned();
+        let Some(Entry { generation, content: Content::Present { digest, .. } }) = entry else {
+            return Err(format!("{id} was removed while it was waited for"));
+        };
+        if generation != step.generation {
+            return Err(format!("generation {generation} of {id} took its place; plan again"));
+        }
+        let sight = sights.borrow_and_update().clone();
+        let seen = find(&sight.observed.instances, id).filter(|seen| seen.digest == digest);
+        match seen {
+            Some(seen) if seen.health == HealthState::Healthy => return Ok(String::new()),
+            Some(seen) => {
+                last.clone_from(&seen.message);
+                let first = *restarts.get_or_insert(seen.restarts);
+                if seen.restarts >= first.saturating_add(HOPELESS) {
+                    let why = seen.message.as_deref().unwrap_or("it ends by itself");
+                    return Err(format!(
+                        "{id} does not keep running: {why}; look at `devnet logs {id}`"
+                    ));
+                }
+            }
+            None => *last = Some("it is not running".to_owned()),
+        }
+        if sights.changed().await.is_err() {
+            return Err("the agent is stopping".to_owned());
+        }
+    }
+}
+
+fn find<'a>(all: &'a [ObservedInstance], id: &InstanceId) -> Option<&'a ObservedInstance> {
+    all.iter().find(|one| one.instance() == *id)
+}
+
+#[cfg(test)]
+mod tests;

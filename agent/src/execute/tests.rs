@@ -1,0 +1,206 @@
+//! Steps against the fake driver: order, fences, reports. Knows one node and one service.
+
+use std::time::Duration;
+
+use devnet_schema::observed::InstanceState;
+use tokio::{sync::Notify, time::timeout};
+
+use super::*;
+use crate::{
+    driver::{Ground, Owner, fake::FakeDriver},
+    ledger::Ledger,
+    sample,
+    secrets::Secrets,
+};
+
+struct Bench {
+    dir: tempfile::TempDir,
+    fake: Arc<FakeDriver>,
+    node: Arc<Node>,
+    outbox: Arc<Outbox>,
+    executor: Arc<Executor>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() };
+        let (secrets, changed) = (Arc::new(Secrets::default()), Arc::new(Notify::new()));
+        let fake = Arc::new(FakeDriver::new(Ground {
+            owner: owner.clone(),
+            data_dir: dir.path().to_owned(),
+            volatile_dir: dir.path().to_owned(),
+            secrets: secrets.clone(),
+            changed: changed.clone(),
+            stop_on_exit: false,
+        }));
+        let ledger = Ledger::open(dir.path()).unwrap();
+        let node = Node::new(owner, vec![fake.clone()], ledger, secrets, changed);
+        tokio::spawn(node.clone().watch());
+        let outbox = Arc::new(Outbox::default());
+        let executor = Executor::new(node.clone(), outbox.clone());
+        Self { dir, fake, node, outbox, executor }
+    }
+
+    fn begin(&self, generation: u64, act: Act) -> String {
+        let id = format!("web[0]/{} {generation}", act.word());
+        let step = Step {
+            id: id.clone(),
+            instance: "web[0]".parse().unwrap(),
+            node: "n1".parse().unwrap(),
+            generation,
+            act,
+            after: vec![],
+        };
+        self.executor.begin("d".into(), step);
+        id
+    }
+
+    /// How a step ends.
+    async fn end(&self, id: &str) -> Result<String, String> {
+        let reports = async {
+            loop {
+                while let Some(report) = self.outbox.first() {
+                    self.outbox.sent(report.clone());
+                    match report.state {
+                        StepState::Succeeded { message } if report.step == id => {
+                            return Ok(message);
+                        }
+                        StepState::Failed { error } if report.step == id => return Err(error),
+                        _ => {}
+                    }
+                }
+                self.outbox.filled().await;
+            }
+        };
+        timeout(Duration::from_secs(10), reports).await.expect("the step ends")
+    }
+
+    async fn run(&self, generation: u64, act: Act) -> Result<String, String> {
+        let id = self.begin(generation, act);
+        self.end(&id).await
+    }
+}
+
+fn ensure(spec: &InstanceSpec) -> Act {
+    Act::Ensure { spec: Box::new(spec.clone()) }
+}
+
+fn await_healthy(seconds: u64) -> Act {
+    Act::AwaitHealthy { timeout: Period::seconds(seconds) }
+}
+
+#[tokio::test]
+async fn a_unit_is_started_once_awaited_and_removed() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.run(1, Act::Prepare { spec: Box::new(spec.clone()) }).await.unwrap();
+    bench.run(1, ensure(&spec)).await.unwrap();
+    assert_eq!(bench.run(1, ensure(&spec)).await.unwrap(), "it runs already");
+    bench.run(1, await_healthy(5)).await.unwrap();
+    bench.run(2, Act::Remove).await.unwrap();
+    assert_eq!(bench.run(2, Act::Remove).await.unwrap(), "it was not there");
+    let calls = bench.fake.calls();
+    let calls: Vec<_> = calls.iter().filter(|call| !call.starts_with("revive")).collect();
+    assert_eq!(
+        calls,
+        ["prepare web[0]", "ensure web[0]", "remove web[0]", "remove web[0]"]
+    );
+    let error = bench.run(1, ensure(&spec)).await.unwrap_err();
+    assert!(error.contains("older than generation 2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_failed_start_leaves_the_ledger_as_it_was() {
+    let bench = Bench::new();
+    let (old, new) = (sample::process(&["old"]), sample::process(&["new"]));
+    bench.run(1, ensure(&old)).await.unwrap();
+    bench.fake.fail("ensure");
+    let error = bench.run(2, ensure(&new)).await.unwrap_err();
+    assert!(error.contains("it is broken; mend it"), "{error}");
+    let entry = bench.node.ledger().get(&old.id).cloned().unwrap();
+    assert_eq!(entry.generation, 1);
+    assert_eq!(Ledger::open(bench.dir.path()).unwrap().get(&old.id), Some(&entry));
+    bench.fake.mend("ensure");
+    bench.run(2, ensure(&new)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_step_fails_when_what_runs_cannot_be_seen() {
+    let bench = Bench::new();
+    bench.fake.fail("list");
+    let error = bench.run(1, ensure(&sample::process(&["a"]))).await.unwrap_err();
+    assert!(error.contains("it is broken"), "{error}");
+    assert!(!bench.fake.calls().contains(&"ensure web[0]".to_owned()));
+    let sight = bench.node.look().await;
+    assert!(!sight.observed.complete, "absence means nothing then");
+}
+
+#[tokio::test]
+async fn the_same_step_twice_at_once_is_one() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.begin(1, ensure(&spec));
+    let id = bench.begin(1, ensure(&spec));
+    bench.end(&id).await.unwrap();
+    let calls = bench.fake.calls();
+    assert_eq!(calls.iter().filter(|call| *call == "ensure web[0]").count(), 1);
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_its_unit_is_replaced_or_crashes_again_and_again() {
+    let bench = Bench::new();
+    let mut spec = sample::process(&["a"]);
+    spec.health = Some(devnet_schema::instance::HealthSpec {
+        probe: devnet_schema::instance::Probe::Exec { argv: vec!["false".into()] },
+        interval: Period::seconds(1),
+        timeout: Period::seconds(1),
+        retries: 3,
+        start_period: Period::seconds(60),
+    });
+    bench.run(1, ensure(&spec)).await.unwrap();
+    let wait = bench.begin(1, await_healthy(60));
+    let next = sample::process(&["b"]);
+    bench.run(2, ensure(&next)).await.unwrap();
+    let error = bench.end(&wait).await.unwrap_err();
+    assert!(error.contains("generation 2"), "{error}");
+    let mut unit = sample::unit(&next, 2, InstanceState::Starting);
+    unit.message = Some("exited with code 1".into());
+    bench.fake.put(unit.clone());
+    let wait = bench.begin(2, await_healthy(60));
+    let sight = bench.node.look().await;
+    assert_eq!(sight.units[0].restarts, 0);
+    tokio::task::yield_now().await;
+    unit.restarts = HOPELESS;
+    bench.fake.put(unit);
+    let error = bench.end(&wait).await.unwrap_err();
+    assert!(error.contains("exited with code 1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_too_long_says_what_the_probe_said() {
+    let bench = Bench::new();
+    let mut spec = sample::process(&["a"]);
+    spec.health = Some(devnet_schema::instance::HealthSpec {
+        probe: devnet_schema::instance::Probe::Exec { argv: vec!["false".into()] },
+        interval: Period::seconds(1),
+        timeout: Period::seconds(1),
+        retries: 3,
+        start_period: Period::seconds(60),
+    });
+    bench.run(1, ensure(&spec)).await.unwrap();
+    let error = bench.run(1, await_healthy(1)).await.unwrap_err();
+    assert!(error.contains("not healthy after 1s: the health command exited"), "{error}");
+    assert!(error.contains("devnet logs web[0]"), "{error}");
+}
+
+#[tokio::test]
+async fn what_runs_without_an_entry_is_adopted() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.fake.put(sample::unit(&spec, 7, InstanceState::Running));
+    let sight = bench.node.look().await;
+    assert_eq!(sight.observed.instances[0].generation, 7);
+    let error = bench.run(6, Act::Remove).await.unwrap_err();
+    assert!(error.contains("older than generation 7"), "{error}");
+}

@@ -1,0 +1,144 @@
+//! Who this node is: its name, its cluster, its key and certificate, and where they are kept.
+//!
+//! Knows the data directory's identity files. Refuses to know how they came to be trusted.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
+
+use anyhow::{Context, Result, anyhow};
+use devnet_schema::name::{ClusterName, NodeName};
+use rcgen::{CertificateParams, DnType, KeyPair};
+use serde::{Deserialize, Serialize};
+
+use crate::{address::ServerAddress, trust};
+
+/// What is known of this node, beside its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The control plane.
+    pub server: ServerAddress,
+    /// The cluster this node belongs to; units of other clusters are never touched.
+    pub cluster: ClusterName,
+    /// What this node is called.
+    pub node: NodeName,
+    /// The id it was given when it joined.
+    pub id: String,
+    /// The address others reach it by, where it was given by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+}
+
+/// A node's identity, as stored.
+#[derive(Clone)]
+pub struct Identity {
+    /// Everything that is not secret.
+    pub profile: Profile,
+    /// The CA's certificate, PEM.
+    pub ca: String,
+    /// Private key, then certificate chain, PEM. One file, so that they change together.
+    pub pem: String,
+}
+
+impl Identity {
+    /// When the certificate holds, in seconds since 1970.
+    ///
+    /// # Errors
+    /// When the stored certificate cannot be read.
+    pub fn validity(&self) -> Result<(i64, i64)> {
+        let chain = trust::certificates(&self.pem).context("reading this node's certificate")?;
+        trust::validity(&chain[0])
+    }
+}
+
+const PROFILE: &str = "identity.json";
+const PEM: &str = "identity.pem";
+const CA: &str = "ca.pem";
+
+/// Whether this data directory belongs to a node that joined.
+pub fn exists(data_dir: &Path) -> bool {
+    data_dir.join(PROFILE).exists()
+}
+
+/// Reads the stored identity.
+///
+/// # Errors
+/// When the node has not joined, or a file cannot be read.
+pub fn load(data_dir: &Path) -> Result<Identity> {
+    let read = |name: &str| {
+        let path = data_dir.join(name);
+        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    if !exists(data_dir) {
+        return Err(anyhow!(
+            "this node has not joined a cluster ({} is not there); run `devnet-agent join \
+             --server https://HOST:PORT --token-file FILE` first",
+            data_dir.join(PROFILE).display()
+        ));
+    }
+    let profile = serde_json::from_str(&read(PROFILE)?)
+        .with_context(|| format!("reading {}", data_dir.join(PROFILE).display()))?;
+    Ok(Identity { profile, ca: read(CA)?, pem: read(PEM)? })
+}
+
+/// Stores an identity. The profile is written last: it says that the others are there.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub fn save(data_dir: &Path, identity: &Identity) -> Result<()> {
+    create_private_dir(data_dir)?;
+    let profile = serde_json::to_vec_pretty(&identity.profile).context("writing the profile")?;
+    write_atomic(&data_dir.join(PEM), identity.pem.as_bytes(), 0o600)?;
+    write_atomic(&data_dir.join(CA), identity.ca.as_bytes(), 0o644)?;
+    write_atomic(&data_dir.join(PROFILE), &profile, 0o644)
+}
+
+/// Creates a directory, and those above it, for this user only.
+///
+/// # Errors
+/// When it cannot be created.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("creating the directory {}", path.display()))
+}
+
+/// Replaces a file so that a reader, or a machine that loses power, sees the old content or the new
+/// one and never a part.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let write = || -> io::Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let temporary = path.with_file_name(name);
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}
+
+/// A fresh key and the request to sign it, both PEM.
+///
+/// # Errors
+/// When no random numbers can be had.
+pub fn request(node: &NodeName) -> Result<(String, String)> {
+    let key = KeyPair::generate().context("making a key for this node")?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, node.as_str());
+    let csr = params
+        .serialize_request(&key)
+        .and_then(|request| request.pem())
+        .context("making a certificate request")?;
+    Ok((key.serialize_pem(), csr))
+}

@@ -1,0 +1,262 @@
+//! What this node was last told about each instance. It outlives the agent and the machine's power.
+//!
+//! Knows generations, digests and specs (secrets are references in them). Refuses an older
+//! generation, and the same generation with other content; whether to act is `rules`' business.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use devnet_schema::{
+    digest::Digest,
+    instance::{Generation, InstanceSpec},
+    name::InstanceId,
+    secret::SecretRef,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::identity::write_atomic;
+
+/// How long a removal is remembered, in seconds. Long past any frame that was delayed or sent
+/// twice; short enough that a control plane that lost its records, and counts from 1 again, is not
+/// refused for ever.
+const REMOVAL_MEMORY: i64 = 600;
+
+/// What is known of one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The newest generation that was accepted.
+    pub generation: Generation,
+    /// What it was.
+    pub content: Content,
+}
+
+/// What a generation says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// The instance runs this.
+    Present {
+        /// The digest of the spec.
+        digest: Digest,
+        /// The spec; absent when a container was adopted whose label could not hold it.
+        spec: Option<Box<InstanceSpec>>,
+    },
+    /// The instance was removed.
+    Removed {
+        /// When, in seconds since 1970.
+        at: i64,
+    },
+}
+
+/// Why a step is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fenced {
+    /// A newer generation was accepted before.
+    #[error(
+        "generation {offered} of {instance} is older than generation {known}, which this node \
+         has accepted; plan again"
+    )]
+    Older {
+        /// Of what.
+        instance: InstanceId,
+        /// The refused number.
+        offered: Generation,
+        /// The accepted number.
+        known: Generation,
+    },
+    /// The same number came with other content.
+    #[error(
+        "generation {offered} of {instance} was accepted before with other content; two control \
+         planes may be giving orders; plan again"
+    )]
+    Changed {
+        /// Of what.
+        instance: InstanceId,
+        /// The number.
+        offered: Generation,
+    },
+}
+
+/// Whether `generation` with `digest` (none for a removal) may follow `known`.
+///
+/// # Errors
+/// When it is older, or the same number with other content.
+pub fn fence(
+    instance: &InstanceId,
+    known: Option<&Entry>,
+    generation: Generation,
+    digest: Option<&Digest>,
+    now: i64,
+) -> Result<(), Fenced> {
+    let Some(known) = known else { return Ok(()) };
+    if let Content::Removed { at } = known.content
+        && now - at > REMOVAL_MEMORY
+    {
+        return Ok(());
+    }
+    let instance = instance.clone();
+    if generation < known.generation {
+        return Err(Fenced::Older { instance, offered: generation, known: known.generation });
+    }
+    let same = match (&known.content, digest) {
+        (Content::Present { digest: known, .. }, Some(offered)) => known == offered,
+        (Content::Removed { .. }, Some(_)) => false,
+        (_, None) => true,
+    };
+    if generation == known.generation && !same {
+        return Err(Fenced::Changed { instance, offered: generation });
+    }
+    Ok(())
+}
+
+/// The ledger and its file.
+pub struct Ledger {
+    path: PathBuf,
+    entries: BTreeMap<InstanceId, Entry>,
+}
+
+impl Ledger {
+    /// Reads the ledger; an absent file is an empty one.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read: going on without it would forget the fence.
+    pub fn open(data_dir: &Path) -> Result<Self> {
+        let path = data_dir.join("ledger.json");
+        let entries = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
+                format!(
+                    "reading {}; when it is damaged beyond repair, move it away: what runs is \
+                     found again by its labels",
+                    path.display()
+                )
+            })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => {
+                return Err(error).with_context(|| format!("reading {}", path.display()));
+            }
+        };
+        Ok(Self { path, entries })
+    }
+
+    /// What is known of an instance.
+    pub fn get(&self, instance: &InstanceId) -> Option<&Entry> {
+        self.entries.get(instance)
+    }
+
+    /// Everything, in order.
+    pub fn entries(&self) -> impl Iterator<Item = (&InstanceId, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// Writes an entry down, and returns the one it replaces. It is on the disk afterwards.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then the entry is not taken.
+    pub fn put(&mut self, instance: InstanceId, entry: Entry, now: i64) -> Result<Option<Entry>> {
+        let before = self.entries.clone();
+        self.entries.retain(|_, entry| match entry.content {
+            Content::Removed { at } => now - at <= REMOVAL_MEMORY,
+            Content::Present { .. } => true,
+        });
+        let old = self.entries.insert(instance, entry);
+        self.write(before).map(|()| old)
+    }
+
+    /// Puts back what [`Ledger::put`] returned, because nothing came of the new entry.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn restore(&mut self, instance: InstanceId, old: Option<Entry>) -> Result<()> {
+        let before = self.entries.clone();
+        match old {
+            Some(old) => self.entries.insert(instance, old),
+            None => self.entries.remove(&instance),
+        };
+        self.write(before)
+    }
+
+    /// Every secret that what runs here refers to.
+    pub fn secrets(&self) -> BTreeSet<SecretRef> {
+        self.entries
+            .values()
+            .filter_map(|entry| match &entry.content {
+                Content::Present { spec, .. } => spec.as_ref(),
+                Content::Removed { .. } => None,
+            })
+            .flat_map(|spec| spec.secrets())
+            .collect()
+    }
+
+    fn write(&mut self, before: BTreeMap<InstanceId, Entry>) -> Result<()> {
+        let written = serde_json::to_vec(&self.entries)
+            .context("writing the ledger as JSON")
+            .and_then(|bytes| write_atomic(&self.path, &bytes, 0o600));
+        if written.is_err() {
+            self.entries = before;
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn db() -> InstanceId {
+        "db[0]".parse().unwrap()
+    }
+
+    fn present(generation: Generation, content: &str) -> Entry {
+        let digest = Digest::of_bytes(content.as_bytes());
+        Entry { generation, content: Content::Present { digest, spec: None } }
+    }
+
+    fn removed(generation: Generation, at: i64) -> Entry {
+        Entry { generation, content: Content::Removed { at } }
+    }
+
+    fn try_present(known: Option<&Entry>, generation: Generation, content: &str) -> bool {
+        let digest = Digest::of_bytes(content.as_bytes());
+        fence(&db(), known, generation, Some(&digest), 1000).is_ok()
+    }
+
+    #[test]
+    fn older_generations_and_changed_content_are_refused() {
+        assert!(try_present(None, 1, "a"));
+        let known = present(5, "a");
+        assert!(try_present(Some(&known), 5, "a"), "a replay is harmless");
+        assert!(try_present(Some(&known), 6, "b"));
+        assert!(!try_present(Some(&known), 4, "a"));
+        assert!(!try_present(Some(&known), 5, "b"));
+        assert!(fence(&db(), Some(&known), 4, None, 1000).is_err());
+        assert!(fence(&db(), Some(&known), 5, None, 1000).is_ok());
+    }
+
+    #[test]
+    fn a_removal_holds_for_ten_minutes() {
+        let known = removed(5, 1000);
+        assert!(!try_present(Some(&known), 5, "a"), "a delayed frame does not bring it back");
+        assert!(try_present(Some(&known), 6, "a"));
+        assert!(!try_present(Some(&removed(5, 400)), 1, "a"));
+        assert!(try_present(Some(&removed(5, 399)), 1, "a"));
+    }
+
+    #[test]
+    fn entries_survive_and_damage_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path()).unwrap();
+        assert_eq!(ledger.put(db(), present(1, "a"), 0).unwrap(), None);
+        let old = ledger.put(db(), present(2, "b"), 0).unwrap();
+        assert_eq!(old, Some(present(1, "a")));
+        assert_eq!(Ledger::open(dir.path()).unwrap().get(&db()), Some(&present(2, "b")));
+        ledger.restore(db(), old).unwrap();
+        assert_eq!(Ledger::open(dir.path()).unwrap().get(&db()), Some(&present(1, "a")));
+        fs::write(dir.path().join("ledger.json"), b"{half").unwrap();
+        let error = Ledger::open(dir.path()).err().unwrap();
+        assert!(format!("{error:#}").contains("ledger.json"), "{error:#}");
+    }
+}

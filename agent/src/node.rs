@@ -1,0 +1,214 @@
+//! This node: its drivers, its ledger, its secrets and what it last saw. It outlives connections.
+//!
+//! Knows how to look at all drivers at once and write down what was found. Refuses to know the
+//! control plane.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use devnet_schema::{
+    instance::{InstanceSpec, Runtime},
+    name::InstanceId,
+};
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+
+use crate::{
+    driver::{Driver, DriverError, Job, Owner, Progress, Unit, process::now_millis},
+    health::Health,
+    ledger::{Content, Entry, Ledger},
+    observe::{self, Sight},
+    secrets::Secrets,
+};
+
+/// How often this node looks at itself without a reason: an event may have been lost.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Changes come in groups; so long after the first, the group is looked at.
+const GATHER: Duration = Duration::from_millis(30);
+
+/// How long a driver may take to say what runs.
+const LIST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// This node.
+pub struct Node {
+    /// Whose units are ours.
+    pub owner: Owner,
+    /// What can run units.
+    pub drivers: BTreeMap<Runtime, Arc<dyn Driver>>,
+    /// Secret values.
+    pub secrets: Arc<Secrets>,
+    /// Rung when what runs may have changed.
+    pub changed: Arc<Notify>,
+    /// What was last seen.
+    pub sight: watch::Sender<Arc<Sight>>,
+    health: Health,
+    ledger: Mutex<Ledger>,
+    busy: Mutex<BTreeMap<InstanceId, Arc<AsyncMutex<()>>>>,
+}
+
+impl Node {
+    /// A node that has seen nothing yet.
+    pub fn new(
+        owner: Owner,
+        drivers: Vec<Arc<dyn Driver>>,
+        ledger: Ledger,
+        secrets: Arc<Secrets>,
+        changed: Arc<Notify>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            owner,
+            drivers: drivers.into_iter().map(|driver| (driver.runtime(), driver)).collect(),
+            secrets,
+            health: Health::new(changed.clone()),
+            changed,
+            sight: watch::Sender::new(Arc::new(Sight::nothing())),
+            ledger: Mutex::new(ledger),
+            busy: Mutex::default(),
+        })
+    }
+
+    /// The ledger, for a moment.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held by whoever changes an instance.
+    pub fn busy(&self, id: &InstanceId) -> Arc<AsyncMutex<()>> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.entry(id.clone()).or_default().clone()
+    }
+
+    /// Every unit of every driver, or what went wrong with each.
+    pub async fn list(&self) -> BTreeMap<Runtime, Result<Vec<Unit>, DriverError>> {
+        let lists = self.drivers.iter().map(async |(runtime, driver)| {
+            let listed = tokio::time::timeout(LIST_PATIENCE, driver.list()).await;
+            let listed = listed.unwrap_or_else(|_| {
+                Err(DriverError::failed(
+                    format!("the {} driver cannot say what runs", runtime.as_str()),
+                    format!("no answer within {} s", LIST_PATIENCE.as_secs()),
+                    "look at the container engine on the node",
+                ))
+            });
+            (*runtime, listed)
+        });
+        futures_util::future::join_all(lists).await.into_iter().collect()
+    }
+
+    /// Looks now, and says what there is to whoever listens.
+    pub async fn look(&self) -> Arc<Sight> {
+        let listed = self.list().await;
+        let units: Vec<Unit> = listed.values().flatten().flatten().cloned().collect();
+        self.adopt(&units);
+        let with_driver = units
+            .iter()
+            .filter_map(|unit| Some((unit, self.drivers.get(&unit.runtime)?)));
+        self.health.follow(with_driver);
+        let ledger = self.ledger();
+        let verdict = |unit: &Unit| self.health.verdict(unit);
+        let sight = Arc::new(observe::gather(&self.owner, &listed, &ledger, verdict));
+        drop(ledger);
+        self.sight.send_if_modified(|known| {
+            let news = **known != *sight;
+            known.clone_from(&sight);
+            news
+        });
+        sight
+    }
+
+    /// A unit with our labels that the ledger does not know: the data directory was lost. It is
+    /// ours all the same.
+    fn adopt(&self, units: &[Unit]) {
+        let mut ledger = self.ledger();
+        for unit in units {
+            if ledger.get(&unit.id).is_some() {
+                continue;
+            }
+            tracing::info!(instance = %unit.id, generation = unit.generation, "adopting a unit");
+            let content = Content::Present {
+                digest: unit.digest.clone(),
+                spec: unit.spec.as_deref().cloned().map(Box::new),
+            };
+            let entry = Entry { generation: unit.generation, content };
+            if let Err(error) = ledger.put(unit.id.clone(), entry, now_millis() / 1000) {
+                tracing::error!(error = format!("{error:#}"), "writing the ledger failed");
+            }
+        }
+    }
+
+    /// Puts right what a killed agent or a rebooted machine left, looks, and looks again whenever
+    /// something changed. A driver that was silent is put right again when it answers.
+    pub async fn watch(self: Arc<Self>) {
+        let mut unsettled: BTreeSet<Runtime> = self.drivers.keys().copied().collect();
+        loop {
+            for runtime in std::mem::take(&mut unsettled) {
+                match self.drivers[&runtime].recover().await {
+                    Ok(()) => self.clone().revive(Some(runtime)),
+                    Err(error) => {
+                        tracing::debug!(driver = runtime.as_str(), %error, "not put right yet");
+                    }
+                }
+            }
+            unsettled.extend(self.look().await.silent.iter().copied());
+            tokio::select! {
+                () = self.changed.notified() => tokio::time::sleep(GATHER).await,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Starts again whatever the ledger says should run and does not. Each in a task of its own:
+    /// one may wait for a secret.
+    pub fn revive(self: Arc<Self>, only: Option<Runtime>) {
+        let wanted: Vec<_> = self
+            .ledger()
+            .entries()
+            .filter_map(|(_, entry)| match &entry.content {
+                Content::Present { digest, spec: Some(spec) } => {
+                    Some((entry.generation, digest.clone(), Arc::new((**spec).clone())))
+                }
+                _ => None,
+            })
+            .filter(|(_, _, spec)| only.is_none_or(|only| only == spec.workload.runtime()))
+            .collect();
+        for (generation, digest, spec) in wanted {
+            let job = Job { spec, generation, digest, progress: Progress::none() };
+            tokio::spawn(self.clone().revive_one(job));
+        }
+    }
+
+    async fn revive_one(self: Arc<Self>, job: Job) {
+        let Some(driver) = self.drivers.get(&job.spec.workload.runtime()) else { return };
+        let id = job.spec.id.clone();
+        let busy = self.busy(&id);
+        let _held = busy.lock().await;
+        if self.ledger().get(&id).is_none_or(|entry| entry.generation != job.generation) {
+            return;
+        }
+        if let Err(error) = driver.revive(job).await {
+            tracing::warn!(instance = %id, %error, "starting a unit again failed");
+        }
+        self.changed.notify_one();
+    }
+
+    /// Ends every unit.
+    pub async fn retire(&self) {
+        let endings = self.drivers.values().map(async |driver| {
+            if let Err(error) = driver.retire().await {
+                let driver = driver.runtime().as_str();
+                tracing::error!(driver, %error, "ending units failed");
+            }
+        });
+        futures_util::future::join_all(endings).await;
+    }
+
+    /// The spec that runs as an instance, as the ledger has it.
+    pub fn spec(&self, id: &InstanceId) -> Option<Arc<InstanceSpec>> {
+        match &self.ledger().get(id)?.content {
+            Content::Present { spec, .. } => spec.as_deref().cloned().map(Arc::new),
+            Content::Removed { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What this node sees, in the words of the wire. Pure.
+//!
+//! Knows how drivers' units, the ledger and health become one report. Refuses to let silence look
+//! like emptiness: a driver that could not be asked makes the report incomplete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    instance::Runtime,
+    observed::{ObservedInstance, ObservedNode},
+};
+
+use crate::{
+    driver::{DriverError, Owner, Unit},
+    health::Verdict,
+    ledger::{Content, Ledger},
+};
+
+/// One look at this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// As it is reported.
+    pub observed: ObservedNode,
+    /// As the drivers said it.
+    pub units: Vec<Unit>,
+    /// The drivers that did not say.
+    pub silent: BTreeSet<Runtime>,
+}
+
+impl Sight {
+    /// Nothing was looked at yet.
+    pub fn nothing() -> Self {
+        let observed = ObservedNode {
+            complete: false,
+            problem: Some("the agent has just started".to_owned()),
+            instances: Vec::new(),
+        };
+        Self { observed, units: Vec::new(), silent: BTreeSet::new() }
+    }
+}
+
+/// Puts one look together.
+pub fn gather(
+    owner: &Owner,
+    listed: &BTreeMap<Runtime, Result<Vec<Unit>, DriverError>>,
+    ledger: &Ledger,
+    verdict: impl Fn(&Unit) -> Verdict,
+) -> Sight {
+    let mut units: Vec<Unit> = listed.values().flatten().flatten().cloned().collect();
+    units.sort_by(|a, b| (&a.id, a.runtime).cmp(&(&b.id, b.runtime)));
+    let instances =
+        units.iter().map(|unit| instance(owner, unit, ledger, verdict(unit))).collect();
+    let problems: Vec<String> = listed
+        .iter()
+        .filter_map(|(runtime, result)| Some((runtime, result.as_ref().err()?)))
+        .filter(|(runtime, error)| matters(**runtime, error, ledger))
+        .map(|(_, error)| error.to_string())
+        .collect();
+    let observed = ObservedNode {
+        complete: problems.is_empty(),
+        problem: (!problems.is_empty()).then(|| problems.join("; ")),
+        instances,
+    };
+    let silent = listed.iter().filter(|(_, result)| result.is_err());
+    let silent = silent.map(|(runtime, _)| *runtime).collect();
+    Sight { observed, units, silent }
+}
+
+/// A node without a container engine runs no containers, unless the ledger remembers some.
+fn matters(runtime: Runtime, error: &DriverError, ledger: &Ledger) -> bool {
+    let expected = ledger.entries().any(|(_, entry)| match &entry.content {
+        Content::Present { spec: Some(spec), .. } => spec.workload.runtime() == runtime,
+        // Only a container's label can have been too small for its spec.
+        Content::Present { spec: None, .. } => runtime == Runtime::Docker,
+        Content::Removed { .. } => false,
+    });
+    expected || !matches!(error, DriverError::Unavailable(_))
+}
+
+fn instance(owner: &Owner, unit: &Unit, ledger: &Ledger, verdict: Verdict) -> ObservedInstance {
+    let known = ledger.get(&unit.id);
+    // An unchanged unit keeps the label of the generation it was created as, although a later one
+    // said the same again.
+    let generation = known
+        .filter(|entry| {
+            matches!(&entry.content, Content::Present { digest, .. } if *digest == unit.digest)
+        })
+        .map_or(unit.generation, |entry| entry.generation.max(unit.generation));
+    let kept = known.and_then(|entry| match &entry.content {
+        Content::Present { digest, spec } if *digest == unit.digest => spec.clone(),
+        _ => None,
+    });
+    ObservedInstance {
+        id: unit.id.slug(),
+        service: unit.id.service.clone(),
+        index: unit.id.index,
+        node: owner.node.clone(),
+        generation,
+        digest: unit.digest.clone(),
+        state: unit.state,
+        health: verdict.state,
+        restarts: unit.restarts,
+        message: unit.message.clone().or(verdict.message),
+        runtime: Some(unit.runtime),
+        spec: unit.spec.as_deref().cloned().map(Box::new).or(kept),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use devnet_schema::observed::{HealthState, InstanceState};
+
+    use super::*;
+    use crate::{ledger::Entry, sample};
+
+    fn owner() -> Owner {
+        Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() }
+    }
+
+    fn healthy(_: &Unit) -> Verdict {
+        Verdict { state: HealthState::Healthy, message: None }
+    }
+
+    #[test]
+    fn a_driver_that_does_not_answer_makes_the_report_incomplete() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path()).unwrap();
+        let failed = |error| BTreeMap::from([(Runtime::Docker, Err(error))]);
+        let down = failed(DriverError::failed("listing", "no answer", "look"));
+        let sight = gather(&owner(), &down, &ledger, healthy);
+        assert!(!sight.observed.complete);
+        let none = failed(DriverError::Unavailable("no engine".into()));
+        assert!(gather(&owner(), &none, &ledger, healthy).observed.complete);
+        let spec = sample::process(&["a"]);
+        let content = Content::Present { digest: spec.digest(), spec: None };
+        ledger.put(spec.id.clone(), Entry { generation: 1, content }, 0).unwrap();
+        let sight = gather(&owner(), &none, &ledger, healthy);
+        assert!(!sight.observed.complete, "a container is remembered, so an engine was there");
+        assert!(sight.observed.problem.unwrap().contains("no engine"));
+    }
+
+    #[test]
+    fn an_unchanged_unit_has_the_newest_generation_that_wanted_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path()).unwrap();
+        let spec = sample::process(&["a"]);
+        let content = |spec: &devnet_schema::instance::InstanceSpec| Content::Present {
+            digest: spec.digest(),
+            spec: Some(Box::new(spec.clone())),
+        };
+        let unit = sample::unit(&spec, 2, InstanceState::Running);
+        let listed = BTreeMap::from([(Runtime::Process, Ok(vec![unit]))]);
+        let entry = Entry { generation: 5, content: content(&spec) };
+        ledger.put(spec.id.clone(), entry, 0).unwrap();
+        let sight = gather(&owner(), &listed, &ledger, healthy);
+        assert_eq!(sight.observed.instances[0].generation, 5);
+        let entry = Entry { generation: 6, content: content(&sample::process(&["b"])) };
+        ledger.put(spec.id.clone(), entry, 0).unwrap();
+        let sight = gather(&owner(), &listed, &ledger, healthy);
+        assert_eq!(sight.observed.instances[0].generation, 2, "generation 6 does not run");
+        assert_eq!(sight.observed.instances[0].spec.as_deref(), Some(&spec));
+    }
+}

@@ -1,0 +1,224 @@
+//! The agent's behaviour, as pure functions: a step and what is known, and what follows from them.
+//!
+//! Knows when a step is refused, when nothing is to be done, how long to wait before trying again,
+//! and when a unit counts as healthy. Refuses to do anything: `execute`, `health` and the drivers
+//! do. Time and randomness are arguments.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use devnet_schema::{
+    digest::Digest,
+    instance::{HealthSpec, InstanceSpec, Runtime},
+    observed::{HealthState, InstanceState},
+    quantity::Period,
+    step::{Act, Step},
+};
+
+use crate::{
+    driver::{Owner, Unit},
+    ledger::{Content, Entry, fence},
+};
+
+/// What follows from a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is not done, and why.
+    Refuse(String),
+    /// It is done already.
+    Nothing(String),
+    /// Get ready.
+    Prepare(Runtime),
+    /// Create or replace; the ledger takes the entry first.
+    Ensure(Runtime),
+    /// Wait.
+    Await(Period),
+    /// Stop and remove whatever runs.
+    Remove,
+}
+
+/// Decides about one step.
+///
+/// `known` is the ledger's entry, `units` what runs of this instance (of any runtime), `now` is in
+/// seconds since 1970.
+pub fn decide(
+    step: &Step,
+    me: &Owner,
+    known: Option<&Entry>,
+    units: &[&Unit],
+    now: i64,
+) -> Verdict {
+    if step.node != me.node {
+        return Verdict::Refuse(format!(
+            "the step is for node {}, and this is {}; plan again",
+            step.node, me.node
+        ));
+    }
+    let digest = spec_of(&step.act).map(InstanceSpec::digest);
+    if let Some(reason) = spec_of(&step.act).and_then(|spec| misdirected(spec, step, me)) {
+        return Verdict::Refuse(reason);
+    }
+    if let Err(fenced) = fence(&step.instance, known, step.generation, digest.as_ref(), now) {
+        return Verdict::Refuse(fenced.to_string());
+    }
+    match &step.act {
+        Act::Prepare { spec } if serves(units, digest.as_ref()) => {
+            let _ = spec;
+            Verdict::Nothing("it runs already".to_owned())
+        }
+        Act::Prepare { spec } => Verdict::Prepare(spec.workload.runtime()),
+        Act::Ensure { .. } if serves(units, digest.as_ref()) => {
+            Verdict::Nothing("it runs already".to_owned())
+        }
+        Act::Ensure { spec } => Verdict::Ensure(spec.workload.runtime()),
+        Act::AwaitHealthy { timeout } => awaited(step, known, *timeout),
+        Act::Remove => Verdict::Remove,
+    }
+}
+
+fn spec_of(act: &Act) -> Option<&InstanceSpec> {
+    match act {
+        Act::Prepare { spec } | Act::Ensure { spec } => Some(spec),
+        Act::AwaitHealthy { .. } | Act::Remove => None,
+    }
+}
+
+/// A spec that contradicts its step, or belongs elsewhere.
+fn misdirected(spec: &InstanceSpec, step: &Step, me: &Owner) -> Option<String> {
+    if spec.cluster != me.cluster {
+        return Some(format!(
+            "the unit belongs to cluster {}, and this node to {}",
+            spec.cluster, me.cluster
+        ));
+    }
+    if spec.id != step.instance || spec.node != step.node {
+        return Some(format!(
+            "the step is about {} on {}, and its unit is {} on {}; this is a defect of the plan",
+            step.instance, step.node, spec.id, spec.node
+        ));
+    }
+    None
+}
+
+/// Whether exactly the wanted thing runs.
+fn serves(units: &[&Unit], digest: Option<&Digest>) -> bool {
+    let [unit] = units else { return false };
+    Some(&unit.digest) == digest
+        && matches!(unit.state, InstanceState::Running | InstanceState::Starting)
+}
+
+fn awaited(step: &Step, known: Option<&Entry>, timeout: Period) -> Verdict {
+    match known {
+        Some(Entry { generation, content: Content::Present { .. } })
+            if *generation == step.generation =>
+        {
+            Verdict::Await(timeout)
+        }
+        Some(Entry { generation, content: Content::Present { .. } }) => Verdict::Refuse(format!(
+            "generation {} of {} was to become healthy, and generation {generation} runs; plan \
+             again",
+            step.generation, step.instance
+        )),
+        _ => Verdict::Refuse(format!(
+            "{} was to become healthy, and nothing of it was started here; plan again",
+            step.instance
+        )),
+    }
+}
+
+/// How long to wait before dialling again after `failures` failures in a row: full jitter over an
+/// exponential bound of 1 s to 30 s. `random` is uniform over its range.
+pub fn dial_pause(failures: u32, random: u32) -> Duration {
+    let bound = 1000u64 << failures.saturating_sub(1).min(5);
+    Duration::from_millis(bound.min(30_000) * u64::from(random) / u64::from(u32::MAX))
+}
+
+/// How long to wait before starting a process again that ended by itself for the `ends`th time in
+/// a row: half a second, doubling, at most half a minute.
+pub fn restart_pause(ends: u32) -> Duration {
+    Duration::from_millis(500u64 << ends.saturating_sub(1).min(6)).min(Duration::from_secs(30))
+}
+
+/// A run of this length ends a row of crashes.
+pub const STEADY: Duration = Duration::from_secs(60);
+
+/// Without a probe, a unit counts as healthy once it ran for this long: one that cannot read its
+/// own arguments is gone by then.
+pub const SETTLED: Duration = Duration::from_secs(1);
+
+/// Where a probe of `port` of the unit goes: to its own address where it has one, else to where
+/// the node answers for it.
+pub fn target(spec: &InstanceSpec, own: Option<IpAddr>, port: u16) -> Option<SocketAddr> {
+    if let Some(ip) = own {
+        return Some(SocketAddr::new(ip, port));
+    }
+    let published = spec.ports.iter().find(|one| one.container == port)?;
+    let ip = match published.bind.parse().ok()? {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    Some(SocketAddr::new(ip, published.host))
+}
+
+/// What the probes of one run of a unit said so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Track {
+    /// Whether any succeeded.
+    succeeded: bool,
+    /// How many failed since.
+    failures: u32,
+    /// How many there were.
+    tries: u32,
+}
+
+impl Track {
+    /// Takes the outcome of a probe that ended `since_start` after the unit started.
+    pub fn record(&mut self, success: bool, since_start: Duration, spec: &HealthSpec) {
+        self.tries = self.tries.saturating_add(1);
+        if success {
+            self.succeeded = true;
+            self.failures = 0;
+        } else if self.succeeded || since_start >= Duration::from(spec.start_period) {
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    /// Whether the unit serves.
+    pub fn state(&self, spec: &HealthSpec) -> HealthState {
+        if self.failures > 0 && self.failures >= spec.retries {
+            HealthState::Unhealthy
+        } else if self.succeeded {
+            HealthState::Healthy
+        } else {
+            HealthState::Starting
+        }
+    }
+
+    /// How long until the next probe. Somebody waits for a unit that is just starting, so it is
+    /// asked more often: after a tenth of a second at first, and never later than the interval.
+    pub fn pause(&self, spec: &HealthSpec) -> Duration {
+        let interval = Duration::from(spec.interval).max(Duration::from_millis(100));
+        if self.state(spec) != HealthState::Starting {
+            return interval;
+        }
+        interval.min(Duration::from_millis(100u64 << self.tries.saturating_sub(1).min(4)))
+    }
+}
+
+/// The units of each instance, in order, so that one which two drivers run is seen.
+pub fn by_instance(
+    units: &[Unit],
+) -> BTreeMap<&devnet_schema::name::InstanceId, Vec<&Unit>> {
+    let mut map: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for unit in units {
+        map.entry(&unit.id).or_default().push(unit);
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! The real binary and what it says: hello, steps, secrets, logs, renewal, and dialling again.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use devnet_schema::{
+    instance::{InstanceSpec, Workload},
+    observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
+    quantity::Period,
+    secret::{InTransit, Part, SecretRef, Text},
+    step::{Act, Step, StepReport, StepState},
+    wire::{AgentMessage, ControlMessage},
+};
+
+use crate::plane::{Ca, Plane, Session, welcome};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// An agent that is killed when the test is over; what it ran is ended by the test.
+struct Agent(Child);
+
+impl Agent {
+    fn start(plane: &Plane, ca: &Ca, dir: &Path, more: &[&str]) -> Self {
+        let log = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(dir.join("agent.log"))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_devnet-agent"))
+            .args(["up", "--name", "n1", "--no-docker", "--log", "debug", "--server"])
+            .arg(plane.url())
+            .arg("--data-dir")
+            .arg(dir.join("data"))
+            .args(more)
+            .env("DEVNET_TOKEN", ca.token())
+            .env_remove("KUBECONFIG")
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    fn terminate(&mut self) {
+        let pid = i32::try_from(self.0.id()).unwrap();
+        // SAFETY: plain system call on a child that was not waited for.
+        unsafe { libc::kill(pid, libc::SIGTERM) };
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn spec(script: &str) -> InstanceSpec {
+    let argv = ["/bin/sh", "-c", script].map(Text::plain).to_vec();
+    InstanceSpec {
+        cluster: "home".parse().unwrap(),
+        id: "web[0]".parse().unwrap(),
+        node: "n1".parse().unwrap(),
+        workload: Workload::Process { argv },
+        env: BTreeMap::new(),
+        files: BTreeMap::new(),
+        ports: vec![],
+        volumes: vec![],
+        limits: Default::default(),
+        gpus: vec![],
+        health: None,
+        stop: Default::default(),
+    }
+}
+
+fn run(generation: u64, act: Act) -> ControlMessage {
+    let step = Step {
+        id: format!("web[0]/{}", act.word()),
+        instance: "web[0]".parse().unwrap(),
+        node: "n1".parse().unwrap(),
+        generation,
+        act,
+        after: vec![],
+    };
+    ControlMessage::Run { deployment: format!("d{generation}"), step: Box::new(step) }
+}
+
+fn ensure(spec: &InstanceSpec) -> Act {
+    Act::Ensure { spec: Box::new(spec.clone()) }
+}
+
+/// The end of the step that runs.
+async fn end(session: &mut Session) -> StepReport {
+    let ended = session
+        .until(|message| match message {
+            AgentMessage::Step { report } => !matches!(report.state, StepState::Running { .. }),
+            _ => false,
+        })
+        .await;
+    let AgentMessage::Step { report } = ended else { unreachable!() };
+    report
+}
+
+async fn succeeds(session: &mut Session, message: ControlMessage) {
+    session.say(&message).await;
+    let report = end(session).await;
+    assert!(matches!(report.state, StepState::Succeeded { .. }), "{report:?}");
+}
+
+async fn sees(
+    session: &mut Session,
+    wanted: impl Fn(&ObservedNode) -> bool,
+) -> Vec<ObservedInstance> {
+    let seen = session
+        .until(|message| {
+            matches!(message, AgentMessage::Observed { observed } if observed.complete && wanted(observed))
+        })
+        .await;
+    let AgentMessage::Observed { observed } = seen else { unreachable!() };
+    observed.instances
+}
+
+fn is_healthy(observed: &ObservedNode) -> bool {
+    observed.instances.iter().any(|one| {
+        one.state == InstanceState::Running && one.health == HealthState::Healthy
+    })
+}
+
+#[tokio::test]
+async fn an_agent_that_is_killed_is_followed_by_one_that_adopts_what_runs() {
+    let (ca, dir) = (Ca::new("ours"), tempfile::tempdir().unwrap());
+    let plane = Plane::of(&ca).await;
+    let mut agent = Agent::start(&plane, &ca, dir.path(), &[]);
+    plane.admit(&ca, HOUR, HOUR).await;
+    let mut session = plane.welcome().await;
+    sees(&mut session, |observed| observed.instances.is_empty()).await;
+    session.until(|message| *message == AgentMessage::Heartbeat).await;
+    let spec = spec("echo $$ > pid; echo hello; exec sleep 1000");
+    succeeds(&mut session, run(1, ensure(&spec))).await;
+    let timeout = Period::seconds(10);
+    succeeds(&mut session, run(1, Act::AwaitHealthy { timeout })).await;
+    let pid_file = dir.path().join("data/instances/web-0/work/pid");
+    let pid = std::fs::read_to_string(&pid_file).unwrap();
+    agent.kill();
+    drop(session);
+    let mut agent = Agent::start(&plane, &ca, dir.path(), &[]);
+    let mut session = plane.welcome().await;
+    let seen = sees(&mut session, is_healthy).await;
+    assert_eq!((seen[0].generation, &seen[0].digest), (1, &spec.digest()));
+    assert_eq!(seen[0].spec.as_deref(), Some(&spec));
+    succeeds(&mut session, run(1, ensure(&spec))).await;
+    assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), pid, "no second was started");
+    let stale = run(0, ensure(&spec));
+    session.say(&stale).await;
+    let report = end(&mut session).await;
+    assert!(matches!(&report.state, StepState::Failed { error } if error.contains("older")));
+    succeeds(&mut session, run(2, Act::Remove)).await;
+    sees(&mut session, |observed| observed.instances.is_empty()).await;
+    assert!(!Path::new("/proc").join(pid.trim()).exists());
+    agent.terminate();
+}
+
+#[tokio::test]
+async fn what_happened_without_a_connection_is_told_on_the_next() {
+    let (ca, dir) = (Ca::new("ours"), tempfile::tempdir().unwrap());
+    let plane = Plane::of(&ca).await;
+    let mut agent = Agent::start(&plane, &ca, dir.path(), &["--stop-on-exit"]);
+    plane.admit(&ca, HOUR, HOUR).await;
+    let mut session = plane.welcome().await;
+    let spec = spec("until test -e go; do read x < gate; done; sleep 1000");
+    succeeds(&mut session, run(1, ensure(&spec))).await;
+    let timeout = Period::seconds(10);
+    session.say(&run(1, Act::AwaitHealthy { timeout })).await;
+    drop(session);
+    let mut session = plane.welcome().await;
+    let mut ended = vec![end(&mut session).await.step, end(&mut session).await.step];
+    ended.sort();
+    assert_eq!(ended, ["web[0]/await-healthy", "web[0]/start"]);
+    let seen = sees(&mut session, |observed| !observed.instances.is_empty()).await;
+    assert_eq!(seen[0].generation, 1);
+    drop(session);
+    agent.terminate();
+    let record = dir.path().join("data/instances/web-0/unit.json");
+    let record: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    let pid = record["process"]["pid"].to_string();
+    assert!(!Path::new("/proc").join(pid).exists(), "it was told to end what it ran");
+}
+
+#[tokio::test]
+async fn a_secret_reaches_its_process_and_nothing_else() {
+    let (ca, dir) = (Ca::new("ours"), tempfile::tempdir().unwrap());
+    let plane = Plane::of(&ca).await;
+    let mut agent = Agent::start(&plane, &ca, dir.path(), &["--stop-on-exit"]);
+    plane.admit(&ca, HOUR, HOUR).await;
+    let mut session = plane.welcome().await;
+    let mut spec = spec("test \"$PASSWORD\" = x-hunter2 && echo it fits; exec sleep 1000");
+    let secret = SecretRef { name: "pw".parse().unwrap(), version: 3 };
+    let password = Text(vec![Part::Plain("x-".into()), Part::Secret(secret.clone())]);
+    spec.env.insert("PASSWORD".into(), password);
+    session.say(&run(1, ensure(&spec))).await;
+    let asked = session.until(|one| matches!(one, AgentMessage::NeedSecrets { .. })).await;
+    let AgentMessage::NeedSecrets { request, instance, secrets } = asked else { unreachable!() };
+    assert_eq!((instance, secrets), (spec.id.clone(), vec![secret]));
+    let values = [("pw".to_owned(), InTransit::new("hunter2".into()))].into();
+    session.say(&ControlMessage::Secrets { request, values, error: None }).await;
+    let report = end(&mut session).await;
+    assert!(matches!(report.state, StepState::Succeeded { .. }), "{report:?}");
+    let read =
+        ControlMessage::ReadLogs { request: 9, instance: spec.id.clone(), tail: 5, follow: true };
+    session.say(&read).await;
+    let logs = session.until(|one| matches!(one, AgentMessage::Logs { .. })).await;
+    let AgentMessage::Logs { request: 9, lines, .. } = logs else { panic!("{logs:?}") };
+    assert_eq!(lines[0].text, "it fits");
+    session.say(&ControlMessage::StopLogs { request: 9 }).await;
+    sees(&mut session, is_healthy).await;
+    drop(session);
+    agent.terminate();
+    assert_eq!(files_with(dir.path(), b"hunter2"), Vec::<String>::new());
+    assert_eq!(files_with(dir.path(), b"s3cret-of-the-token"), Vec::<String>::new());
+    assert!(!files_with(dir.path(), b"it fits").is_empty(), "the search finds what is there");
+}
+
+fn files_with(dir: &Path, bytes: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if std::fs::read(&path).unwrap().windows(bytes.len()).any(|part| part == bytes) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_certificate_past_half_of_its_life_is_renewed_and_then_used() {
+    let (ca, dir) = (Ca::new("ours"), tempfile::tempdir().unwrap());
+    let plane = Plane::of(&ca).await;
+    let _agent = Agent::start(&plane, &ca, dir.path(), &[]);
+    plane.admit(&ca, 2 * HOUR, HOUR).await;
+    let mut session = plane.welcome().await;
+    let asked = session.until(|one| matches!(one, AgentMessage::Renew { .. })).await;
+    let AgentMessage::Renew { csr } = asked else { unreachable!() };
+    let before = session.certificate.clone();
+    let pem = ca.sign(&csr, HOUR, 2 * HOUR);
+    session.say(&ControlMessage::Certificate { pem }).await;
+    // The answer to this comes after the certificate was taken.
+    session.say(&ControlMessage::Observe).await;
+    sees(&mut session, |_| true).await;
+    sees(&mut session, |_| true).await;
+    drop(session);
+    let mut session = plane.welcome().await;
+    assert_ne!(session.certificate, before);
+    sees(&mut session, |_| true).await;
+}
+
+#[tokio::test]
+async fn another_clusters_control_plane_learns_nothing_of_what_runs() {
+    let (ca, dir) = (Ca::new("ours"), tempfile::tempdir().unwrap());
+    let plane = Plane::of(&ca).await;
+    let _agent = Agent::start(&plane, &ca, dir.path(), &[]);
+    plane.admit(&ca, HOUR, HOUR).await;
+    let mut session = plane.session().await;
+    assert!(matches!(session.next().await, Some(AgentMessage::Hello { .. })));
+    session.say(&welcome("other")).await;
+    assert_eq!(session.next().await, None, "the agent hangs up");
+}
+
+#[tokio::test]
+async fn a_silent_control_plane_is_left() {
+    let (ca, dir) = (Ca::new("ours"), tempfile::tempdir().unwrap());
+    let plane = Plane::of(&ca).await;
+    let _agent = Agent::start(&plane, &ca, dir.path(), &[]);
+    plane.admit(&ca, HOUR, HOUR).await;
+    // This one is not read from, so it does not even answer pings.
+    let silent = plane.welcome().await;
+    let mut next = plane.welcome().await;
+    sees(&mut next, |_| true).await;
+    drop(silent);
+}

@@ -1,0 +1,415 @@
+//! The documents of the HTTP API, shared by the server (`http`) and the command line (`cli`).
+//!
+//! Knows their JSON form. Refuses to know routes and connections.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::{
+    diagnostic::Diagnostic,
+    fleet::{NodeFacts, NodeStatus},
+    name::{InstanceId, NodeName, SecretName, ServiceName},
+    observed::{HealthState, InstanceState},
+    plan::Summary,
+    secret::InTransit,
+    step::StepReport,
+    wire::LogLine,
+};
+use serde::{Deserialize, Serialize};
+
+/// Body of `POST /api/v1/plans`: files of a checkout, or a revision the control plane knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlanRequest {
+    /// Text files by path relative to the configuration's root; empty when `rev` is given.
+    pub files: BTreeMap<String, String>,
+    /// The cluster file among them.
+    pub root: String,
+    /// A revision of the control plane's own source; empty means its newest.
+    pub rev: Option<String>,
+    /// Overrides of `vars`.
+    pub vars: BTreeMap<String, String>,
+    /// What to plan.
+    pub options: PlanOptions,
+}
+
+/// The flags of `plan` and `apply` that change the plan itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlanOptions {
+    /// Plan the destruction of everything.
+    pub destroy: bool,
+    /// Only these addresses and what they depend on (`service.db`, `service.api[2]`).
+    pub target: Vec<String>,
+    /// Not these addresses.
+    pub exclude: Vec<String>,
+    /// Destroy and create these even when nothing changed.
+    pub replace: Vec<String>,
+    /// What does not fit is a warning.
+    pub allow_unplaced: bool,
+    /// Report drift only.
+    pub refresh_only: bool,
+}
+
+/// Body of `POST /api/v1/plans/{id}/apply`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApplyRequest {
+    /// How many steps run at once.
+    pub parallelism: u32,
+}
+
+impl Default for ApplyRequest {
+    /// Ten at once, as Terraform does.
+    fn default() -> Self {
+        Self { parallelism: 10 }
+    }
+}
+
+/// How far a deployment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeploymentState {
+    /// Steps are being run.
+    Running,
+    /// Everything was done and is healthy.
+    Succeeded,
+    /// Something failed; the error says what.
+    Failed,
+    /// The control plane stopped in the middle; the next cycle goes on from what runs.
+    Interrupted,
+}
+
+/// One run of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Its id.
+    pub id: String,
+    /// Digest of the plan it runs.
+    pub plan: String,
+    /// The configuration's revision.
+    pub revision: String,
+    /// `watch`, or the name of whoever asked.
+    pub by: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339, once it has ended.
+    pub ended_at: Option<String>,
+    /// How far it is.
+    pub state: DeploymentState,
+    /// What it changes; what it did change, once it has ended.
+    pub summary: Summary,
+    /// Why it failed: each failed step and its error.
+    pub errors: Vec<String>,
+}
+
+/// One line of `GET /api/v1/deployments/{id}/logs` (newline-delimited JSON).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "type")]
+pub enum DeploymentLine {
+    /// A step went on.
+    Step {
+        /// RFC 3339.
+        at: String,
+        /// Whose step it is.
+        instance: InstanceId,
+        /// Where.
+        node: NodeName,
+        /// What the agent said.
+        report: StepReport,
+    },
+    /// The deployment has ended; the last line.
+    End {
+        /// How it ended.
+        deployment: Deployment,
+    },
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Up by one with each event; the cursor of the list.
+    pub seq: u64,
+    /// RFC 3339.
+    pub at: String,
+    /// `commit`, `plan`, `apply`, `node`, `instance`, `sync`, `secret`, `auth`.
+    pub kind: String,
+    /// What it is about: `node.n1`, `service.db[0]`, a revision.
+    pub subject: String,
+    /// A sentence.
+    pub message: String,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Pass as `?cursor=` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// `GET /api/v1/status`: everything `devnet status` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Which cluster; absent before the first configuration.
+    pub cluster: Option<String>,
+    /// What the control plane follows.
+    pub source: Option<SourceStatus>,
+    /// Every node.
+    pub nodes: Vec<NodeRow>,
+    /// Every service.
+    pub services: Vec<ServiceRow>,
+    /// The newest deployment.
+    pub deployment: Option<Deployment>,
+}
+
+/// What the control plane follows, and how far it got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Where it is: a path or URL without credentials.
+    pub location: String,
+    /// The branch.
+    pub branch: String,
+    /// The newest commit seen.
+    pub seen: Option<String>,
+    /// The newest commit applied.
+    pub applied: Option<String>,
+    /// Why the newest commit is not applied.
+    pub problem: Option<String>,
+    /// Diagnostics of the newest commit.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A node in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRow {
+    /// Its name.
+    pub name: NodeName,
+    /// Whether it can be reached.
+    pub status: NodeStatus,
+    /// Its address.
+    pub ip: String,
+    /// Instances on it.
+    pub instances: u32,
+    /// RFC 3339.
+    pub last_seen: String,
+}
+
+/// A service in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRow {
+    /// Its name.
+    pub name: ServiceName,
+    /// Instances wanted.
+    pub desired: u32,
+    /// Instances that run and serve.
+    pub healthy: u32,
+    /// Its instances.
+    pub instances: Vec<InstanceRow>,
+}
+
+/// An instance in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRow {
+    /// Which.
+    pub id: InstanceId,
+    /// Where.
+    pub node: NodeName,
+    /// Whether it runs.
+    pub state: InstanceState,
+    /// Whether it serves.
+    pub health: HealthState,
+    /// `ip:port` of its first port.
+    pub address: Option<String>,
+    /// The last thing worth saying.
+    pub message: Option<String>,
+}
+
+/// `GET /api/v1/secrets`: names and versions, never values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretRow {
+    /// Its name.
+    pub name: SecretName,
+    /// Its version.
+    pub version: u64,
+    /// RFC 3339.
+    pub updated_at: String,
+}
+
+/// What a key may do. Each role may do all that the one before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look, but not at logs of services.
+    Viewer,
+    /// And make plans and read logs: a CI job on a merge request.
+    Planner,
+    /// And apply them: a CI job on the main branch.
+    Editor,
+    /// And secrets, nodes and keys.
+    Admin,
+}
+
+/// Body of `POST /api/v1/apikeys`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeyRequest {
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// A key in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyRow {
+    /// The public part.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// Body of `POST /api/v1/nodes/tokens`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JoinTokenRequest {
+    /// Seconds until it is worthless; at most seven days.
+    pub ttl_seconds: u64,
+    /// Only a node of this name may use it.
+    pub node: Option<NodeName>,
+    /// It may take over the name of a known node.
+    pub replace: bool,
+}
+
+impl Default for JoinTokenRequest {
+    /// One hour, any name, no takeover.
+    fn default() -> Self {
+        Self { ttl_seconds: 3600, node: None, replace: false }
+    }
+}
+
+/// An error of the API, RFC 9457 (`application/problem+json`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A stable word: `invalid-configuration`, `stale-plan`, `not-found`, `forbidden`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What failed.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// When the configuration is at fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Answer of `POST /api/v1/apikeys`: the only time the key is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewApiKey {
+    /// The public part and what it is for.
+    #[serde(flatten)]
+    pub row: ApiKeyRow,
+    /// The whole key.
+    pub key: InTransit,
+}
+
+/// Answer of `POST /api/v1/nodes/tokens`: the only time the token is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewJoinToken {
+    /// The whole token.
+    pub token: InTransit,
+    /// RFC 3339.
+    pub expires_at: String,
+}
+
+/// Answer of `GET /api/v1/whoami`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whoami {
+    /// What the key is for.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// A revision in `GET /api/v1/revisions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionRow {
+    /// Commit id, or digest of the files.
+    pub revision: String,
+    /// First line of the commit's message.
+    pub summary: String,
+    /// Who made it.
+    pub author: String,
+    /// RFC 3339; empty where the source does not say.
+    pub committed_at: String,
+    /// RFC 3339.
+    pub seen_at: String,
+    /// RFC 3339; when it was applied last.
+    pub applied_at: Option<String>,
+    /// Why it cannot be planned.
+    pub problem: Option<String>,
+}
+
+/// One line of `GET /api/v1/instances/{id}/logs` and `GET /api/v1/services/{name}/logs`
+/// (newline-delimited JSON).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceLine {
+    /// Who wrote it.
+    pub instance: InstanceId,
+    /// What.
+    #[serde(flatten)]
+    pub line: LogLine,
+}
+
+/// The last line of a log stream that ended early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnd {
+    /// Whose log.
+    pub instance: InstanceId,
+    /// Why.
+    pub error: String,
+}
+
+/// Body of `POST /api/v1/nodes/{id}/heartbeat`; may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeartbeatRequest {
+    /// What the machine has, when it changed.
+    pub facts: Option<NodeFacts>,
+}
+
+/// Body of `POST /api/v1/nodes/{id}/deploy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeployRequest {
+    /// Chosen by the caller; names the deployment in its events.
+    pub deployment_id: String,
+    /// Names the service that the units belong to.
+    pub template_id: String,
+    /// A Compose file.
+    #[serde(default)]
+    pub rendered_compose: String,
+    /// Values for `${…}` in it.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// What to do.
+    pub action: DeployAction,
+}
+
+/// What a deploy request does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeployAction {
+    /// Run it.
+    Apply,
+    /// Stop and remove it.
+    Remove,
+}

@@ -1,0 +1,261 @@
+//! The one table of routes and rights. What is not in it is denied.
+//!
+//! Knows route patterns as the router writes them. Refuses to know requests: the caller passes the
+//! pattern that matched and who asks, and everything else about a node's own objects is checked
+//! where the object is loaded.
+
+use crate::api::Role;
+
+use super::Principal;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Open,
+    /// Holders of a key with this role or a higher one.
+    Role(Role),
+    /// Agents with a certificate, for what is their own.
+    NodeSelf,
+    /// Whoever holds a join token; the handler checks it, for it is in the body.
+    JoinToken,
+}
+
+/// A method and a pattern, as the router writes them (`/api/v1/plans/{id}`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// `GET`, `POST`, …
+    pub method: &'static str,
+    /// The pattern.
+    pub pattern: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// 401: nobody known asks, and the route wants someone.
+    #[error("this needs an API key: pass it with --token or in DEVNET_TOKEN")]
+    Unauthenticated,
+    /// 403: someone known asks who may not.
+    #[error("this key may not do that: it needs the role {}", role_word(*.0))]
+    Role(Role),
+    /// 403: the route is for agents only.
+    #[error("only an agent with its own certificate may do that")]
+    NodesOnly,
+    /// 403: an agent asks for what is for people and jobs.
+    #[error("an agent may not do that")]
+    NotForNodes,
+    /// 404: there is no such route in the table, so nobody may use it.
+    #[error("there is no such route")]
+    Unknown,
+}
+
+impl Denied {
+    /// The HTTP status that says so.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Unauthenticated => 401,
+            Self::Role(_) | Self::NodesOnly | Self::NotForNodes => 403,
+            Self::Unknown => 404,
+        }
+    }
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "viewer",
+        Role::Planner => "planner",
+        Role::Editor => "editor",
+        Role::Admin => "admin",
+    }
+}
+
+const fn route(method: &'static str, pattern: &'static str, access: Access) -> Route {
+    Route {
+        method,
+        pattern,
+        access,
+    }
+}
+
+const VIEW: Access = Access::Role(Role::Viewer);
+const PLAN: Access = Access::Role(Role::Planner);
+const EDIT: Access = Access::Role(Role::Editor);
+const ADMIN: Access = Access::Role(Role::Admin);
+
+/// Every route there is, and who may use it.
+pub const ROUTES: &[Route] = &[
+    route("GET", "/healthz", Access::Open),
+    route("GET", "/api/v1/ca", Access::Open),
+    route("GET", "/readyz", VIEW),
+    route("GET", "/metrics", VIEW),
+    route("GET", "/api/v1/openapi.json", VIEW),
+    route("GET", "/api/v1/whoami", VIEW),
+    route("GET", "/api/v1/status", VIEW),
+    route("GET", "/api/v1/fleet", VIEW),
+    route("GET", "/api/v1/services", VIEW),
+    route("GET", "/api/v1/services/{name}", VIEW),
+    // Logs of services hold what services print; looking at the cluster does not include them.
+    route("GET", "/api/v1/services/{name}/logs", PLAN),
+    route("GET", "/api/v1/instances", VIEW),
+    route("GET", "/api/v1/instances/{id}", VIEW),
+    route("GET", "/api/v1/instances/{id}/logs", PLAN),
+    route("GET", "/api/v1/events", VIEW),
+    route("GET", "/api/v1/templates", VIEW),
+    route("GET", "/api/v1/revisions", VIEW),
+    route("GET", "/api/v1/plans", VIEW),
+    route("POST", "/api/v1/plans", PLAN),
+    route("GET", "/api/v1/plans/{id}", VIEW),
+    route("POST", "/api/v1/plans/{id}/apply", EDIT),
+    route("GET", "/api/v1/deployments", VIEW),
+    route("GET", "/api/v1/deployments/{id}", VIEW),
+    route("GET", "/api/v1/deployments/{id}/logs", VIEW),
+    route("GET", "/ws/logs", VIEW),
+    route("POST", "/api/v1/sync", EDIT),
+    route("GET", "/api/v1/nodes", VIEW),
+    route("GET", "/api/v1/nodes/{id}", VIEW),
+    route("POST", "/api/v1/nodes/{id}/deploy", EDIT),
+    route("POST", "/api/v1/nodes/{id}/cordon", ADMIN),
+    route("POST", "/api/v1/nodes/{id}/uncordon", ADMIN),
+    route("DELETE", "/api/v1/nodes/{id}", ADMIN),
+    route("POST", "/api/v1/nodes/tokens", ADMIN),
+    route("POST", "/api/v1/nodes/register", Access::JoinToken),
+    route("POST", "/api/v1/nodes/{id}/heartbeat", Access::NodeSelf),
+    route("GET", "/api/v1/agent", Access::NodeSelf),
+    route("GET", "/api/v1/secrets", VIEW),
+    route("PUT", "/api/v1/secrets/{name}", ADMIN),
+    route("DELETE", "/api/v1/secrets/{name}", ADMIN),
+    route("GET", "/api/v1/apikeys", ADMIN),
+    route("POST", "/api/v1/apikeys", ADMIN),
+    route("DELETE", "/api/v1/apikeys/{id}", ADMIN),
+];
+
+/// Whether `who` may use the route. `NodeSelf` says only that an agent asks: the handler compares
+/// the node it asks about with the node that asks.
+///
+/// # Errors
+/// When it may not, or the route is not in [`ROUTES`].
+pub fn authorise(method: &str, pattern: &str, who: &Principal) -> Result<(), Denied> {
+    // Axum answers HEAD with the GET handler, so the right is the same.
+    let method = if method == "HEAD" { "GET" } else { method };
+    let route = ROUTES
+        .iter()
+        .find(|route| route.method == method && route.pattern == pattern)
+        .ok_or(Denied::Unknown)?;
+    match (route.access, who) {
+        (Access::Open | Access::JoinToken, _) => Ok(()),
+        (Access::Role(_) | Access::NodeSelf, Principal::Anonymous) => Err(Denied::Unauthenticated),
+        (Access::Role(least), Principal::Key { role, .. }) if *role >= least => Ok(()),
+        (Access::Role(least), Principal::Key { .. }) => Err(Denied::Role(least)),
+        (Access::Role(_), Principal::Node { .. }) => Err(Denied::NotForNodes),
+        (Access::NodeSelf, Principal::Key { .. }) => Err(Denied::NodesOnly),
+        (Access::NodeSelf, Principal::Node { .. }) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn everyone() -> Vec<Principal> {
+        let key = |role| Principal::Key {
+            id: "k".into(),
+            name: "k".into(),
+            role,
+        };
+        vec![
+            Principal::Anonymous,
+            Principal::Node {
+                name: "n1".parse().unwrap(),
+                id: "x".into(),
+            },
+            key(Role::Viewer),
+            key(Role::Planner),
+            key(Role::Editor),
+            key(Role::Admin),
+        ]
+    }
+
+    /// Who passes, one letter each: nobody known, node, viewer, planner, editor, admin.
+    fn passes(route: &Route) -> String {
+        everyone()
+            .iter()
+            .zip("_nvpea".chars())
+            .filter(|(who, _)| authorise(route.method, route.pattern, who).is_ok())
+            .map(|(_, letter)| letter)
+            .collect()
+    }
+
+    #[test]
+    fn each_route_lets_in_exactly_whom_its_access_names() {
+        for route in ROUTES {
+            let expected = match route.access {
+                Access::Open | Access::JoinToken => "_nvpea",
+                Access::NodeSelf => "n",
+                Access::Role(Role::Viewer) => "vpea",
+                Access::Role(Role::Planner) => "pea",
+                Access::Role(Role::Editor) => "ea",
+                Access::Role(Role::Admin) => "a",
+            };
+            assert_eq!(
+                passes(route),
+                expected,
+                "{} {}",
+                route.method,
+                route.pattern
+            );
+        }
+    }
+
+    #[test]
+    fn only_health_and_the_ca_are_open_and_only_joining_needs_no_credential() {
+        let without: Vec<_> = ROUTES
+            .iter()
+            .filter(|route| authorise(route.method, route.pattern, &Principal::Anonymous).is_ok())
+            .map(|route| route.pattern)
+            .collect();
+        assert_eq!(
+            without,
+            ["/healthz", "/api/v1/ca", "/api/v1/nodes/register"]
+        );
+    }
+
+    #[test]
+    fn whatever_changes_something_needs_more_than_looking() {
+        for route in ROUTES.iter().filter(|route| route.method != "GET") {
+            assert_ne!(route.access, VIEW, "{} {}", route.method, route.pattern);
+            assert_ne!(
+                route.access,
+                Access::Open,
+                "{} {}",
+                route.method,
+                route.pattern
+            );
+        }
+    }
+
+    #[test]
+    fn no_route_is_in_the_table_twice() {
+        let all: BTreeSet<_> = ROUTES.iter().map(|r| (r.method, r.pattern)).collect();
+        assert_eq!(all.len(), ROUTES.len());
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_denied_to_all() {
+        for who in everyone() {
+            for (method, pattern) in [
+                ("GET", "/"),
+                ("GET", "/api/v1/users"),
+                ("DELETE", "/healthz"),
+                ("POST", "/api/v1/nodes/n1/deploy"),
+                ("get", "/healthz"),
+            ] {
+                assert_eq!(authorise(method, pattern, &who), Err(Denied::Unknown));
+            }
+        }
+    }
+}

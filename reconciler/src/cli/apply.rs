@@ -1,0 +1,170 @@
+//! `devnet apply` and `devnet destroy`: make a plan, ask, run it, and say how it went.
+//!
+//! Knows the order of these. Refuses to run steps: the control plane does, and this follows.
+
+use devnet_schema::plan::Plan;
+
+use super::{
+    arguments::{self, Cli, Format, Planning},
+    checkout,
+    client::Client,
+    failure::CommandError,
+    plan,
+    show,
+    terminal::Terminal,
+};
+use crate::{
+    api::{ApplyRequest, Deployment, DeploymentLine, DeploymentState},
+    config::Environment,
+    view::{json_lines, plan_text, progress},
+};
+
+/// `devnet apply [PLANFILE]`.
+pub fn run(
+    args: &arguments::Apply,
+    cli: &Cli,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
+    let client = Client::new(cli, env)?;
+    if let Some(path) = &args.plan {
+        refuse_planning_flags(&args.planning)?;
+        let saved = show::read(path)?;
+        return execute(&saved, args, &client, terminal);
+    }
+    let json = is_json(&args.planning);
+    if json && !args.auto_approve {
+        return Err(CommandError::usage("-json prints no prompt: add -auto-approve, or apply a plan file"));
+    }
+    let plan = plan::online(&args.planning, &client, env, terminal)?;
+    plan::show(&plan, &args.planning, terminal)?;
+    if !plan.is_applicable() {
+        return Ok(1);
+    }
+    if plan.steps.is_empty() {
+        if !json {
+            terminal.out(&format!("\n{}\n", plan_text::applied(&plan.summary)));
+        }
+        return Ok(0);
+    }
+    if !args.auto_approve {
+        approve(&plan, &args.planning, &client, terminal)?;
+    }
+    execute(&plan, args, &client, terminal)
+}
+
+/// `devnet destroy`.
+pub fn destroy(
+    args: &arguments::Apply,
+    cli: &Cli,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
+    let planning = Planning { destroy: true, ..args.planning.clone() };
+    let args = arguments::Apply {
+        planning,
+        plan: args.plan.clone(),
+        auto_approve: args.auto_approve,
+        parallelism: args.parallelism,
+    };
+    run(&args, cli, env, terminal)
+}
+
+fn is_json(planning: &Planning) -> bool {
+    planning.json || planning.format == Format::Json
+}
+
+/// A plan file says what to do; flags that would say something else are a mistake.
+fn refuse_planning_flags(planning: &Planning) -> Result<(), CommandError> {
+    let Planning { target, exclude, replace, destroy, rev, refresh_only, .. } = planning;
+    let given = !(target.is_empty() && exclude.is_empty() && replace.is_empty());
+    if given || *destroy || rev.is_some() || *refresh_only {
+        return Err(CommandError::usage(
+            "a saved plan is applied as it is: flags that change what is planned do not go with it",
+        ));
+    }
+    Ok(())
+}
+
+fn approve(
+    plan: &Plan,
+    planning: &Planning,
+    client: &Client,
+    terminal: &Terminal,
+) -> Result<(), CommandError> {
+    if !planning.input || !terminal.may_ask() {
+        return Err(CommandError::usage("nobody is here to approve the plan")
+            .hint("Pass -auto-approve, or save a plan with `devnet plan -out=FILE` and apply it."));
+    }
+    let question = format!(
+        "Do you want to perform these actions in cluster \"{}\" at {}?",
+        plan.cluster,
+        client.addr()
+    );
+    match terminal.confirm(&question) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CommandError::usage("apply cancelled")),
+        Err(error) => Err(CommandError::usage(format!("reading the answer: {error}"))),
+    }
+}
+
+fn execute(
+    plan: &Plan,
+    args: &arguments::Apply,
+    client: &Client,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
+    let json = is_json(&args.planning);
+    if json && args.plan.is_some() {
+        terminal.out(&format!("{}\n", json_lines::version(&checkout::now())));
+    }
+    let path = format!("/api/v1/plans/{}/apply", plan.id);
+    let request = ApplyRequest { parallelism: args.parallelism };
+    let started: Deployment = client.post(&path, &request, "starting the apply")?;
+    let deployment = follow(&started.id, json, client, terminal)?;
+    if deployment.state == DeploymentState::Succeeded {
+        if !json {
+            let line = plan_text::applied(&deployment.summary);
+            terminal.out(&format!("\n{}\n", terminal.style.green(&line)));
+        }
+        return Ok(0);
+    }
+    let mut failure = CommandError::usage(format!(
+        "the apply did not succeed; {} of its steps failed, what ran before keeps running",
+        deployment.errors.len()
+    ));
+    for error in &deployment.errors {
+        failure = failure.hint(error.clone());
+    }
+    Err(failure)
+}
+
+/// Prints the deployment's lines as they come, and gives how it ended.
+pub fn follow(
+    id: &str,
+    json: bool,
+    client: &Client,
+    terminal: &Terminal,
+) -> Result<Deployment, CommandError> {
+    let mut last = None;
+    let path = format!("/api/v1/deployments/{id}/logs?follow=true");
+    client.stream(&path, "following the apply", |line: DeploymentLine| {
+        if json {
+            terminal.out(&format!("{}\n", json_lines::deployment(&line)));
+        } else if let Some(text) = progress::line(&line, terminal.note_style()) {
+            terminal.note(&format!("{text}\n"));
+        }
+        match line {
+            DeploymentLine::End { deployment } => {
+                last = Some(deployment);
+                false
+            }
+            DeploymentLine::Step { .. } => true,
+        }
+    })?;
+    match last {
+        Some(deployment) => Ok(deployment),
+        // The control plane went away in the middle; it may be back already.
+        None => client.get(&format!("/api/v1/deployments/{id}"), "asking how the apply ended"),
+    }
+}

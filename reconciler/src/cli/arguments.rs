@@ -1,0 +1,501 @@
+//! The arguments of every command, and the spellings that Terraform users bring along.
+//!
+//! Knows flags. Refuses to act on them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use devnet_schema::name::NodeName;
+
+use crate::{api, config::Environment};
+
+/// Declare services in git; devnet plans where they run, and makes it so.
+#[derive(Debug, Parser)]
+#[command(name = "devnet", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Change to this directory first.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub chdir: Option<PathBuf>,
+    /// No colours, whatever the terminal.
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// The control plane, https://HOST:PORT [env: DEVNET_ADDR].
+    #[arg(long, global = true, value_name = "URL")]
+    pub addr: Option<String>,
+    /// A file with the API key [env: DEVNET_TOKEN holds the key itself].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The control plane's CA certificate [env: DEVNET_CA_FILE].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check the cluster file; exit 0 when it is valid, 1 when not.
+    Validate(Validate),
+    /// Show what would change. Exit 0, 1 on errors, 2 with -detailed-exitcode and changes.
+    Plan(Plan),
+    /// Make it so. Exit 0 only when everything was applied and is healthy.
+    Apply(Apply),
+    /// Destroy every service of the cluster.
+    Destroy(Apply),
+    /// Like plan, with the exit codes of diff: 0 none, 1 differences, 2 error.
+    Diff(Plan),
+    /// Print a saved plan.
+    Show(Show),
+    /// The cluster at a glance.
+    Status(Output),
+    /// List one kind of thing.
+    Get(Get),
+    /// The log of a service or an instance.
+    Logs(Logs),
+    /// The fleet, recorded for planning without a control plane.
+    Fleet(Fleet),
+    /// Write-only secrets.
+    Secret(Secret),
+    /// Nodes and the tokens they join with.
+    Node(Node),
+    /// Keys for people and CI.
+    Apikey(Apikey),
+    /// Follow what the control plane does: commits, plans, steps.
+    Watch,
+    /// Run the control plane.
+    Serve(Serve),
+    /// Control plane and agents on this machine, for a first try.
+    Dev(Dev),
+    /// Completions for a shell.
+    Completions(Completions),
+    /// The version.
+    Version,
+}
+
+/// Which cluster file, with which variables.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Configuration {
+    /// The cluster file; else cluster.kdl, cluster.yaml or cluster.yml here.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Set a variable [env: DEVNET_VAR_name].
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// A YAML or JSON file of variables.
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub var_files: Vec<PathBuf>,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Which cluster file.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a plan is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal.
+    Text,
+    /// One JSON object per line.
+    Json,
+    /// For a comment on a merge request.
+    Markdown,
+}
+
+/// The flags that `plan` and `apply` share.
+#[derive(Debug, Clone, Args)]
+pub struct Planning {
+    /// Which cluster file.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the JSON lines to a file, and text to the terminal.
+    #[arg(long, value_name = "FILE")]
+    pub json_into: Option<PathBuf>,
+    /// How to print the plan.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Plan a revision of the control plane's source instead of the files here.
+    #[arg(long, value_name = "REV")]
+    pub rev: Option<String>,
+    /// Only this address, and what it needs.
+    #[arg(long, value_name = "ADDRESS")]
+    pub target: Vec<String>,
+    /// Not this address.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "target")]
+    pub exclude: Vec<String>,
+    /// Destroy this address and create it again.
+    #[arg(long, value_name = "ADDRESS")]
+    pub replace: Vec<String>,
+    /// Plan the destruction of everything.
+    #[arg(long)]
+    pub destroy: bool,
+    /// Report drift only.
+    #[arg(long)]
+    pub refresh_only: bool,
+    /// What does not fit is a warning.
+    #[arg(long)]
+    pub allow_unplaced: bool,
+    /// Ask nothing.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub input: bool,
+    /// One line per warning.
+    #[arg(long)]
+    pub compact_warnings: bool,
+}
+
+/// Arguments of `plan` and `diff`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// What to plan.
+    #[command(flatten)]
+    pub planning: Planning,
+    /// Save the plan, for `devnet apply FILE`.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exit 2 when there are changes.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Plan against a recorded fleet, without a control plane.
+    #[arg(long, value_name = "FILE")]
+    pub fleet: Option<PathBuf>,
+}
+
+/// Arguments of `apply` and `destroy`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// What to plan.
+    #[command(flatten)]
+    pub planning: Planning,
+    /// A plan saved by `devnet plan -out=FILE`; applied without asking.
+    pub plan: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(long, short = 'y', visible_alias = "yes")]
+    pub auto_approve: bool,
+    /// How many steps run at once.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub parallelism: u32,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// A plan saved by `devnet plan -out=FILE`.
+    pub plan: PathBuf,
+    /// One document in the shape of Terraform's plan JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a list is printed.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `get` lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Nodes.
+    Nodes,
+    /// Services.
+    Services,
+    /// Instances.
+    Instances,
+    /// Runs of plans.
+    Deployments,
+    /// What happened.
+    Events,
+}
+
+/// Arguments of `get`.
+#[derive(Debug, Args)]
+pub struct Get {
+    /// What to list.
+    #[arg(value_enum)]
+    pub kind: Kind,
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// A service (`web`) or an instance (`web[2]`).
+    pub subject: String,
+    /// Go on as new lines come.
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// How many old lines.
+    #[arg(short = 'n', long, default_value_t = 100)]
+    pub tail: u32,
+    /// Print the time of each line.
+    #[arg(short = 't', long)]
+    pub timestamps: bool,
+}
+
+/// Arguments of `fleet`.
+#[derive(Debug, Args)]
+pub struct Fleet {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: FleetCommand,
+}
+
+/// What to do with the fleet.
+#[derive(Debug, Subcommand)]
+pub enum FleetCommand {
+    /// Write the fleet as JSON, for `devnet plan --fleet FILE`.
+    Snapshot,
+}
+
+/// Arguments of `secret`.
+#[derive(Debug, Args)]
+pub struct Secret {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SecretCommand,
+}
+
+/// What to do with secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Set a secret to what standard input holds (without its last line end).
+    Set {
+        /// Its name.
+        name: String,
+    },
+    /// Names and versions.
+    List(Output),
+    /// Remove one.
+    Rm {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Arguments of `node`.
+#[derive(Debug, Args)]
+pub struct Node {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: NodeCommand,
+}
+
+/// What to do with nodes.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Print a one-use token for `devnet-agent join`.
+    Token {
+        /// How long it may be used, at most 7d.
+        #[arg(long, default_value = "1h")]
+        ttl: devnet_schema::quantity::Period,
+        /// Only a node of this name may use it.
+        #[arg(long)]
+        node: Option<NodeName>,
+        /// It may take over the name of a known node.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// The nodes.
+    List(Output),
+    /// Remove a node; its certificate is worth nothing from then on.
+    Rm {
+        /// Its name.
+        name: NodeName,
+    },
+}
+
+/// Arguments of `apikey`.
+#[derive(Debug, Args)]
+pub struct Apikey {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ApikeyCommand,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum ApikeyCommand {
+    /// Make a key and print it once.
+    Create {
+        /// What it is for.
+        name: String,
+        /// What it may do: viewer, planner, editor or admin.
+        #[arg(long, value_parser = role)]
+        role: api::Role,
+    },
+    /// The keys, without their secret part.
+    List(Output),
+    /// Revoke one.
+    Rm {
+        /// The id that `list` shows.
+        id: String,
+    },
+}
+
+fn role(text: &str) -> Result<api::Role, String> {
+    match text {
+        "viewer" => Ok(api::Role::Viewer),
+        "planner" => Ok(api::Role::Planner),
+        "editor" => Ok(api::Role::Editor),
+        "admin" => Ok(api::Role::Admin),
+        _ => Err("write viewer, planner, editor or admin".to_owned()),
+    }
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to keep data [env: DEVNET_DATA_DIR; default /var/lib/devnet as root].
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where to listen.
+    #[arg(long, default_value = "0.0.0.0:7443", value_name = "IP:PORT")]
+    pub listen: std::net::SocketAddr,
+    /// A name or address that clients and agents use; may be given more than once.
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
+    /// What the cluster is called; else its first configuration says. No node can join before.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<devnet_schema::name::ClusterName>,
+    /// What to follow: a repository's path or URL, or a plain directory.
+    #[arg(long, value_name = "PATH|URL")]
+    pub source: Option<String>,
+    /// The branch to follow; else the repository's own.
+    #[arg(long)]
+    pub branch: Option<String>,
+    /// The directory of the cluster file within the source.
+    #[arg(long, default_value = "", value_name = "DIR")]
+    pub path: String,
+    /// Look at the source at least this often.
+    #[arg(long, default_value = "30s")]
+    pub poll: devnet_schema::quantity::Period,
+    /// Agents say that they are there this often.
+    #[arg(long, default_value = "2s")]
+    pub heartbeat: devnet_schema::quantity::Period,
+    /// After a start, wait this long for known agents before anything is created.
+    #[arg(long, default_value = "10s")]
+    pub adoption_grace: devnet_schema::quantity::Period,
+    /// The key that secrets are stored under; else secrets/key in the data directory.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+}
+
+/// Arguments of `dev`.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// A git repository or a plain directory with a cluster file.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// How many agents.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub nodes: u8,
+    /// Keep the data here; else in a temporary directory that is removed at the end.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "IP:PORT")]
+    pub listen: std::net::SocketAddr,
+    /// The branch to follow; else the repository's own.
+    #[arg(long)]
+    pub branch: Option<String>,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Which shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Rewrites `-out=x` to `--out=x` for every long flag that some command has, as Terraform users
+/// type it, and puts the flags of `DEVNET_CLI_ARGS` after the command's name.
+pub fn rewrite(args: Vec<String>, root: &clap::Command, env: &Environment) -> Vec<String> {
+    let mut known = Vec::new();
+    collect_flags(root, &mut known);
+    let is_flag = |word: &str| known.iter().any(|flag| flag == word);
+    let mut out = Vec::new();
+    let mut literal = false;
+    let mut command_seen = false;
+    for (position, arg) in args.into_iter().enumerate() {
+        literal |= arg == "--";
+        let word = arg.strip_prefix('-').map(|rest| rest.split('=').next().unwrap_or(rest));
+        let rewritten = match word {
+            Some(word) if !literal && word.len() > 1 && is_flag(word) => format!("-{arg}"),
+            _ => arg,
+        };
+        let is_command = position > 0
+            && !command_seen
+            && root.get_subcommands().any(|command| command.get_name() == rewritten);
+        out.push(rewritten.clone());
+        if is_command {
+            command_seen = true;
+            let extra = env.extra_args(&rewritten);
+            out.extend(extra.into_iter().map(|arg| match arg.strip_prefix('-') {
+                Some(rest) if is_flag(rest.split('=').next().unwrap_or(rest)) => format!("-{arg}"),
+                _ => arg,
+            }));
+        }
+    }
+    out
+}
+
+fn collect_flags(command: &clap::Command, out: &mut Vec<String>) {
+    out.extend(command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned));
+    for sub in command.get_subcommands() {
+        collect_flags(sub, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn rewritten(args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
+        let env =
+            Environment::of(env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect());
+        rewrite(args.iter().map(|a| (*a).to_owned()).collect(), &Cli::command(), &env)
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_terraform_are_understood() {
+        let args = ["devnet", "plan", "-out=x", "-detailed-exitcode", "-f", "c.kdl", "-var", "a=b"];
+        let args = rewritten(&args, &[]);
+        assert_eq!(args[2..], ["--out=x", "--detailed-exitcode", "-f", "c.kdl", "--var", "a=b"]);
+        let cli = Cli::try_parse_from(args).unwrap();
+        let Command::Plan(plan) = cli.command else { panic!("not a plan") };
+        assert!(plan.detailed_exitcode);
+        assert_eq!(plan.planning.configuration.vars, ["a=b"]);
+    }
+
+    #[test]
+    fn extra_arguments_follow_the_command() {
+        let env = [("DEVNET_CLI_ARGS", "-no-color"), ("DEVNET_CLI_ARGS_plan", "-json")];
+        assert_eq!(
+            rewritten(&["devnet", "plan", "--out=x"], &env),
+            ["devnet", "plan", "--no-color", "--json", "--out=x"]
+        );
+    }
+}

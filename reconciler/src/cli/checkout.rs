@@ -1,0 +1,268 @@
+//! The configuration in the working directory, and exactly the files of it that were read.
+//!
+//! Knows the directory and its variables. Refuses links and everything outside: what a control
+//! plane would refuse in a commit is refused here too.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use devnet_catalog::Loaded;
+use devnet_schema::{
+    diagnostic::Diagnostic,
+    digest::Digest,
+    file::{self, Files},
+};
+
+use super::{arguments::Configuration, failure::CommandError, terminal::Terminal};
+use crate::config::Environment;
+
+/// The largest file that is read, in bytes. The language's own limits are lower.
+const MAX_FILE: u64 = 4 << 20;
+
+/// A configuration, opened.
+pub struct Checkout {
+    files: Recorder,
+    root: String,
+    vars: BTreeMap<String, String>,
+}
+
+impl Checkout {
+    /// The configuration that the flags name, or the one of the working directory.
+    ///
+    /// # Errors
+    /// When there is none, there are two, or a variable is not `name=value`.
+    pub fn open(configuration: &Configuration, env: &Environment) -> Result<Self, CommandError> {
+        let vars = variables(configuration, env)?;
+        let (dir, root) = match &configuration.file {
+            Some(path) => {
+                let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+                    CommandError::usage(format!("{} is no file", path.display()))
+                })?;
+                let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+                (dir.unwrap_or(Path::new(".")).to_path_buf(), Some(name.to_owned()))
+            }
+            None => (PathBuf::from("."), None),
+        };
+        let files = Recorder { dir, read: RefCell::new(BTreeMap::new()) };
+        let root = match root {
+            Some(root) => root,
+            None => file::discover(&files).map_err(|found| not_found(&found))?,
+        };
+        if files.read(&root).map_err(CommandError::usage)?.is_none() {
+            return Err(CommandError::usage(format!("there is no file {root}")));
+        }
+        Ok(Self { files, root, vars })
+    }
+
+    /// The cluster file, relative to its directory.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// The variables that flags and environment set.
+    pub fn vars(&self) -> &BTreeMap<String, String> {
+        &self.vars
+    }
+
+    /// Parses and checks it.
+    pub fn load(&self) -> Loaded {
+        devnet_catalog::load(&self.root, &self.files, &self.vars)
+    }
+
+    /// The text of a file that was read, for showing the line of a diagnostic.
+    pub fn text(&self, file: &str) -> Option<String> {
+        let read = self.files.read.borrow();
+        String::from_utf8(read.get(file)?.clone()).ok()
+    }
+
+    /// Every file that loading read, as text.
+    ///
+    /// # Errors
+    /// When one is no text.
+    pub fn files_read(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let read = self.files.read.borrow();
+        read.iter()
+            .map(|(path, bytes)| {
+                let text = String::from_utf8(bytes.clone())
+                    .with_context(|| format!("{path} is not UTF-8 text"))?;
+                Ok((path.clone(), text))
+            })
+            .collect()
+    }
+
+    /// What stands for a commit: the digest of every file that was read, and of the variables.
+    pub fn revision(&self) -> String {
+        let read = self.files.read.borrow();
+        let files: BTreeMap<&String, Digest> =
+            read.iter().map(|(path, bytes)| (path, Digest::of_bytes(bytes))).collect();
+        format!("files:{}", Digest::of(&(files, &self.vars)).short())
+    }
+
+    /// Prints what is wrong, and gives the error that ends the command.
+    pub fn invalid(&self, found: &[Diagnostic], terminal: &Terminal) -> CommandError {
+        terminal.diagnostics(found, &|file| self.text(file));
+        let errors = found.iter().filter(|found| found.is_error()).count();
+        let noun = if errors == 1 { "error" } else { "errors" };
+        CommandError::usage(format!("the configuration is not valid: {errors} {noun} in {}", self.root))
+    }
+}
+
+fn not_found(found: &Diagnostic) -> CommandError {
+    let failure = CommandError::usage(found.message.clone());
+    match &found.help {
+        Some(help) => failure.hint(help.clone()),
+        None => failure,
+    }
+}
+
+/// Now, in RFC 3339. The command line is the one place that plans and has a clock of its own.
+pub fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}
+
+/// Variables: files first, then the environment, then flags, the later ones winning.
+///
+/// # Errors
+/// When a file is no map of scalars, or a flag is not `name=value`.
+pub fn variables(
+    configuration: &Configuration,
+    env: &Environment,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut vars = BTreeMap::new();
+    for path in &configuration.var_files {
+        vars.extend(variables_of_file(path)?);
+    }
+    vars.extend(env.vars());
+    for pair in &configuration.vars {
+        let Some((name, value)) = pair.split_once('=') else {
+            bail!("-var takes name=value, not `{pair}`");
+        };
+        vars.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(vars)
+}
+
+fn variables_of_file(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let act = || format!("reading variables from {}", path.display());
+    let text = fs::read_to_string(path).with_context(act)?;
+    // JSON is YAML, so one reader serves both.
+    let map: BTreeMap<String, serde_yaml::Value> = serde_yaml::from_str(&text).with_context(act)?;
+    map.into_iter()
+        .map(|(name, value)| {
+            let text = match value {
+                serde_yaml::Value::String(text) => text,
+                serde_yaml::Value::Number(number) => number.to_string(),
+                serde_yaml::Value::Bool(flag) => flag.to_string(),
+                _ => bail!("{}: the value of {name} is not a single value", path.display()),
+            };
+            Ok((name, text))
+        })
+        .collect()
+}
+
+/// The files of a directory, each remembered once it was read, so that what is sent to a control
+/// plane is what was checked here.
+struct Recorder {
+    dir: PathBuf,
+    read: RefCell<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Files for Recorder {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        if let Some(bytes) = self.read.borrow().get(path) {
+            return Ok(Some(bytes.clone()));
+        }
+        let Some(bytes) = read_below(&self.dir, path)? else { return Ok(None) };
+        self.read.borrow_mut().insert(path.to_owned(), bytes.clone());
+        Ok(Some(bytes))
+    }
+
+    fn list(&self) -> Result<Vec<String>, String> {
+        let mut found = Vec::new();
+        list_below(&self.dir, "", &mut found)?;
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// Reads `path` below `dir`, following no link on the way.
+fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
+    let mut at = dir.to_path_buf();
+    for part in path.split('/') {
+        if part.is_empty() || part == "." || part == ".." {
+            return Err(format!("{path} leaves the configuration's directory"));
+        }
+        at.push(part);
+        match fs::symlink_metadata(&at) {
+            Ok(meta) if meta.file_type().is_symlink() => {
+                return Err(format!("{path} is or goes through a symbolic link"));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{path} cannot be read: {error}")),
+        }
+    }
+    let meta = fs::metadata(&at).map_err(|error| format!("{path} cannot be read: {error}"))?;
+    if !meta.is_file() {
+        return Err(format!("{path} is no file"));
+    }
+    if meta.len() > MAX_FILE {
+        return Err(format!("{path} has more than {MAX_FILE} bytes"));
+    }
+    fs::read(&at).map(Some).map_err(|error| format!("{path} cannot be read: {error}"))
+}
+
+/// Every plain file below, hidden directories and `target` left out.
+fn list_below(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), String> {
+    let entries = fs::read_dir(dir).map_err(|error| format!("{} cannot be listed: {error}", dir.display()))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| error.to_string())?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let kind = entry.file_type().map_err(|error| error.to_string())?;
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+        if kind.is_dir() && !name.starts_with('.') && name != "target" {
+            list_below(&entry.path(), &path, found)?;
+        } else if kind.is_file() {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_ways_out_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
+        assert_eq!(read_below(dir.path(), "a").unwrap().unwrap(), b"x");
+        assert_eq!(read_below(dir.path(), "b").unwrap(), None);
+        for bad in ["link", "../a", "/etc/passwd", "a/../a", ""] {
+            assert!(read_below(dir.path(), bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn flags_beat_the_environment_and_the_environment_beats_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("vars.yaml");
+        fs::write(&file, "a: 1\nb: 2\nc: three\n").unwrap();
+        let env = Environment::of(BTreeMap::from([("DEVNET_VAR_b".into(), "env".into())]));
+        let configuration = Configuration {
+            file: None,
+            vars: vec!["c=flag=x".into()],
+            var_files: vec![file],
+        };
+        let vars = variables(&configuration, &env).unwrap();
+        let expected = [("a", "1"), ("b", "env"), ("c", "flag=x")];
+        assert_eq!(vars, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    }
+}

@@ -1,0 +1,221 @@
+//! The client of the HTTP API: one function for each kind of call, and errors that say what to do.
+//!
+//! Knows HTTP, TLS and problem documents. Refuses to know what the documents mean.
+
+use std::{
+    io::{BufRead, BufReader},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use reqwest::{
+    Certificate, Method, StatusCode,
+    blocking::{Client as Http, RequestBuilder, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{arguments::Cli, failure::CommandError};
+use crate::{
+    api::{Page, Problem},
+    config::{self, ClientContext, Environment, ServerFlags},
+};
+
+/// A plan of a large fleet may take a while; nothing should take longer.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A connection to one control plane.
+pub struct Client {
+    http: Http,
+    context: ClientContext,
+}
+
+impl Client {
+    /// The control plane that flags, environment or the client's file name.
+    ///
+    /// # Errors
+    /// When none is named, or its CA certificate is none.
+    pub fn new(cli: &Cli, env: &Environment) -> Result<Self, CommandError> {
+        let flags = ServerFlags {
+            addr: cli.addr.clone(),
+            token_file: cli.token_file.clone(),
+            ca_file: cli.ca_file.clone(),
+        };
+        Self::of(config::client_context(&flags, env)?)
+    }
+
+    /// A given control plane.
+    ///
+    /// # Errors
+    /// When its CA certificate is none.
+    pub fn of(context: ClientContext) -> Result<Self, CommandError> {
+        let ca = Certificate::from_pem(context.ca.as_bytes())
+            .context("reading the control plane's CA certificate")?;
+        let http = Http::builder()
+            .tls_certs_only([ca])
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(None)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .context("preparing the TLS client")?;
+        Ok(Self { http, context })
+    }
+
+    /// Where it is.
+    pub fn addr(&self) -> &str {
+        &self.context.addr
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.context.addr.trim_end_matches('/'));
+        self.http.request(method, url).bearer_auth(self.context.token.expose())
+    }
+
+    fn send(&self, request: RequestBuilder, act: &str) -> Result<Response, CommandError> {
+        let response = request.send().map_err(|error| self.unreachable(&error, act))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(refused(response, act))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error, act: &str) -> CommandError {
+        let mut causes = Vec::new();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        let cause = causes.last().cloned().unwrap_or_else(|| error.to_string());
+        let failure =
+            CommandError::from(anyhow!("{act}: cannot reach {}: {cause}", self.context.addr));
+        if cause.contains("UnknownIssuer") {
+            return failure.hint(
+                "Its certificate was signed by another CA: is this the client.yaml of that \
+                 control plane?",
+            );
+        }
+        failure.hint("Is the control plane running, and is the address right?")
+    }
+
+    /// GET of a JSON document.
+    ///
+    /// # Errors
+    /// When it cannot be reached, refuses, or answers something else.
+    pub fn get<T: DeserializeOwned>(&self, path: &str, act: &str) -> Result<T, CommandError> {
+        let response = self.send(self.request(Method::GET, path).timeout(TIMEOUT), act)?;
+        read_json(response, act)
+    }
+
+    /// Every item of a list, page by page.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn list<T: DeserializeOwned>(&self, path: &str, act: &str) -> Result<Vec<T>, CommandError> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let url = match &cursor {
+                Some(cursor) => format!("{path}?cursor={cursor}"),
+                None => path.to_owned(),
+            };
+            let page: Page<T> = self.get(&url, act)?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// POST of a JSON document, answered by another.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        act: &str,
+    ) -> Result<T, CommandError> {
+        let request = self.request(Method::POST, path).json(body).timeout(TIMEOUT);
+        read_json(self.send(request, act)?, act)
+    }
+
+    /// PUT of bytes, answered by a JSON document.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: String,
+        act: &str,
+    ) -> Result<T, CommandError> {
+        let request = self.request(Method::PUT, path).body(body).timeout(TIMEOUT);
+        read_json(self.send(request, act)?, act)
+    }
+
+    /// DELETE.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn delete(&self, path: &str, act: &str) -> Result<(), CommandError> {
+        self.send(self.request(Method::DELETE, path).timeout(TIMEOUT), act).map(drop)
+    }
+
+    /// GET of newline-delimited JSON, each line as it arrives, until `each` says to stop or the
+    /// server ends.
+    ///
+    /// # Errors
+    /// When it cannot be reached, refuses, breaks off, or a line is something else.
+    pub fn stream<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        act: &str,
+        mut each: impl FnMut(T) -> bool,
+    ) -> Result<(), CommandError> {
+        let response = self.send(self.request(Method::GET, path), act)?;
+        for line in BufReader::new(response).lines() {
+            let line = line.with_context(|| format!("{act}: the connection broke"))?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            let entry = serde_json::from_str(&line)
+                .with_context(|| format!("{act}: reading a line of the answer"))?;
+            if !each(entry) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_json<T: DeserializeOwned>(response: Response, act: &str) -> Result<T, CommandError> {
+    let bytes = response.bytes().with_context(|| format!("{act}: reading the answer"))?;
+    let document = serde_json::from_slice(&bytes)
+        .with_context(|| format!("{act}: the answer is not what this version of devnet expects"))?;
+    Ok(document)
+}
+
+/// What a problem document says, as an error of the command.
+fn refused(response: Response, act: &str) -> CommandError {
+    let status = response.status();
+    let problem: Option<Problem> = response.bytes().ok().and_then(|b| serde_json::from_slice(&b).ok());
+    let Some(problem) = problem else {
+        return CommandError::from(anyhow!("{act}: the control plane answered {status}"));
+    };
+    let mut text = problem.title;
+    for diagnostic in &problem.diagnostics {
+        text.push_str(&format!("\n{diagnostic}"));
+    }
+    let failure = CommandError::from(anyhow!("{text}"));
+    let failure = match problem.detail {
+        Some(detail) => failure.hint(detail),
+        None => failure,
+    };
+    match status {
+        StatusCode::UNAUTHORIZED => failure.hint("Is the API key (DEVNET_TOKEN) the right one?"),
+        _ => failure,
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line: one file a command, and the parsing that they share.
+//!
+//! Knows arguments, exit codes and streams: data on standard output, everything else on standard
+//! error. Refuses to decide: commands ask the planner or the control plane and draw with `view`.
+
+mod apply;
+mod arguments;
+mod checkout;
+mod client;
+mod dev;
+mod failure;
+mod look;
+mod nodes;
+mod plan;
+mod secret;
+mod serve;
+mod show;
+mod terminal;
+mod validate;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use self::{
+    arguments::{Cli, Command},
+    failure::CommandError,
+    terminal::Terminal,
+};
+use crate::config::Environment;
+
+/// Runs the command that `args` (program name first) say and gives its exit code.
+pub fn main(args: Vec<String>, env: Environment) -> ExitCode {
+    // Both the client and the server need it before their first connection; a second call in the
+    // same process is refused, which is harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let args = arguments::rewrite(args, &Cli::command(), &env);
+    let cli = match Cli::command().try_get_matches_from(args) {
+        Ok(matches) => match Cli::from_arg_matches(&matches) {
+            Ok(cli) => cli,
+            Err(error) => error.exit(),
+        },
+        Err(error) => {
+            // Clap's own code for bad usage is 2, which means "changes" to whoever runs `plan`.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+        }
+    };
+    let terminal = Terminal::new(&env, cli.no_color);
+    match run(&cli, &env, &terminal) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            terminal.error(&error);
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandError> {
+    if let Some(dir) = &cli.chdir {
+        std::env::set_current_dir(dir)
+            .map_err(|error| CommandError::usage(format!("cannot enter {}: {error}", dir.display())))?;
+    }
+    match &cli.command {
+        Command::Validate(args) => validate::run(args, env, terminal),
+        Command::Plan(args) => plan::run(args, cli, env, terminal),
+        Command::Apply(args) => apply::run(args, cli, env, terminal),
+        Command::Destroy(args) => apply::destroy(args, cli, env, terminal),
+        Command::Diff(args) => plan::diff(args, cli, env, terminal),
+        Command::Show(args) => show::run(args, terminal),
+        Command::Status(args) => look::status(args, cli, env, terminal),
+        Command::Get(args) => look::get(args, cli, env, terminal),
+        Command::Logs(args) => look::logs(args, cli, env, terminal),
+        Command::Fleet(args) => look::fleet(args, cli, env, terminal),
+        Command::Secret(args) => secret::run(args, cli, env, terminal),
+        Command::Node(args) => nodes::node(args, cli, env, terminal),
+        Command::Apikey(args) => nodes::apikey(args, cli, env, terminal),
+        Command::Watch => watch::run(cli, env, terminal),
+        Command::Serve(args) => serve::run(args, env, terminal),
+        Command::Dev(args) => dev::run(args, env, terminal),
+        Command::Completions(args) => {
+            clap_complete::generate(
+                args.shell,
+                &mut Cli::command(),
+                "devnet",
+                &mut std::io::stdout(),
+            );
+            Ok(0)
+        }
+        Command::Version => {
+            terminal.out(&format!("devnet {}\n", env!("CARGO_PKG_VERSION")));
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `devnet node` and `devnet apikey`: who may join, and who may call.
+//!
+//! Knows the two lists. Refuses to store a token or key: it is printed once.
+
+use serde::Deserialize;
+
+use super::{
+    arguments::{self, ApikeyCommand, Cli, NodeCommand},
+    client::Client,
+    failure::CommandError,
+    terminal::Terminal,
+};
+use crate::{
+    api::{ApiKeyRequest, ApiKeyRow, JoinTokenRequest, NodeRow},
+    config::Environment,
+    view::status_text,
+};
+
+#[derive(Deserialize)]
+struct Token {
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+}
+
+/// `devnet node …`.
+pub fn node(
+    args: &arguments::Node,
+    cli: &Cli,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
+    let client = Client::new(cli, env)?;
+    match &args.command {
+        NodeCommand::Token { ttl, node, replace } => {
+            let request = JoinTokenRequest {
+                ttl_seconds: ttl.millis / 1000,
+                node: node.clone(),
+                replace: *replace,
+            };
+            let answer: Token =
+                client.post("/api/v1/nodes/tokens", &request, "making a join token")?;
+            terminal.out(&format!("{}\n", answer.token));
+            terminal.note(&format!(
+                "On the node: devnet-agent join --server {} --token-file - (and paste the token)\n",
+                client.addr()
+            ));
+        }
+        NodeCommand::List(output) => {
+            let rows: Vec<NodeRow> = client.list("/api/v1/nodes", "listing nodes")?;
+            if output.json {
+                terminal.out(&format!("{}\n", serde_json::json!(rows)));
+            } else {
+                terminal.out(&status_text::nodes(&rows));
+            }
+        }
+        NodeCommand::Rm { name } => {
+            client.delete(&format!("/api/v1/nodes/{name}"), "removing the node")?;
+            terminal.out(&format!("{name} is removed\n"));
+        }
+    }
+    Ok(0)
+}
+
+/// `devnet apikey …`.
+pub fn apikey(
+    args: &arguments::Apikey,
+    cli: &Cli,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
+    let client = Client::new(cli, env)?;
+    match &args.command {
+        ApikeyCommand::Create { name, role } => {
+            let request = ApiKeyRequest { name: name.clone(), role: *role };
+            let answer: Key = client.post("/api/v1/apikeys", &request, "making an API key")?;
+            terminal.out(&format!("{}\n", answer.key));
+            terminal.note("Keep it: it is not shown again.\n");
+        }
+        ApikeyCommand::List(output) => {
+            let rows: Vec<ApiKeyRow> = client.list("/api/v1/apikeys", "listing API keys")?;
+            if output.json {
+                terminal.out(&format!("{}\n", serde_json::json!(rows)));
+            } else {
+                let heads = ["ID", "NAME", "ROLE", "CREATED"].map(str::to_owned).to_vec();
+                let mut table = vec![heads];
+                table.extend(rows.into_iter().map(|row| {
+                    let role = format!("{:?}", row.role).to_lowercase();
+                    vec![row.id, row.name, role, row.created_at]
+                }));
+                terminal.out(&status_text::table(&table));
+            }
+        }
+        ApikeyCommand::Rm { id } => {
+            client.delete(&format!("/api/v1/apikeys/{id}"), "revoking the API key")?;
+            terminal.out(&format!("{id} is revoked\n"));
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,242 @@
+//! `devnet plan` and `devnet diff`: what would change, against a control plane or a recorded fleet.
+//!
+//! Knows the two ways to get a plan and how to print it. Refuses to compute one itself: the
+//! planner does, here or on the control plane.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    time::Instant,
+};
+
+use anyhow::Context;
+use devnet_planner::{Options, PlanInput};
+use devnet_schema::{
+    diagnostic::Diagnostic,
+    fleet::FleetSnapshot,
+    plan::Plan,
+};
+use serde_json::Value;
+
+use super::{
+    arguments::{self, Cli, Format, Planning},
+    checkout::{self, Checkout},
+    client::Client,
+    failure::CommandError,
+    show as saved,
+    terminal::Terminal,
+};
+use crate::{
+    api::{PlanOptions, PlanRequest},
+    config::Environment,
+    view::{json_lines, markdown, plan_text},
+};
+
+/// The largest snapshot that is read, in bytes: far above a fleet of ten thousand nodes.
+const MAX_SNAPSHOT: u64 = 256 << 20;
+
+/// `devnet plan`.
+pub fn run(
+    args: &arguments::Plan,
+    cli: &Cli,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
+    let plan = make(args, cli, env, terminal)?;
+    show(&plan, &args.planning, terminal)?;
+    if !plan.is_applicable() {
+        return Ok(1);
+    }
+    if let Some(path) = &args.out {
+        saved::save(path, &plan)?;
+        terminal.note(&format!(
+            "\nSaved the plan to {0}. To perform exactly these actions: devnet apply {0}\n",
+            path.display()
+        ));
+    } else if !plan.summary.is_empty() && env.get("DEVNET_IN_AUTOMATION").is_none() {
+        terminal.note(
+            "\nNote: You didn't use the -out option to save this plan, so devnet can't guarantee \
+             to take exactly these actions if you run \"devnet apply\" now.\n",
+        );
+    }
+    Ok(if args.detailed_exitcode && !plan.summary.is_empty() { 2 } else { 0 })
+}
+
+/// `devnet diff`.
+pub fn diff(
+    args: &arguments::Plan,
+    cli: &Cli,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
+    let plan = make(args, cli, env, terminal).map_err(|failure| failure.with_code(2))?;
+    show(&plan, &args.planning, terminal).map_err(|failure| failure.with_code(2))?;
+    Ok(match (plan.is_applicable(), plan.summary.is_empty()) {
+        (false, _) => 2,
+        (true, true) => 0,
+        (true, false) => 1,
+    })
+}
+
+fn make(
+    args: &arguments::Plan,
+    cli: &Cli,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<Plan, CommandError> {
+    match &args.fleet {
+        Some(fleet) => offline(fleet, &args.planning, env, terminal),
+        None => online(&args.planning, &Client::new(cli, env)?, env, terminal),
+    }
+}
+
+/// What the flags say to the planner.
+pub fn options(planning: &Planning) -> PlanOptions {
+    PlanOptions {
+        destroy: planning.destroy,
+        target: planning.target.clone(),
+        exclude: planning.exclude.clone(),
+        replace: planning.replace.clone(),
+        allow_unplaced: planning.allow_unplaced,
+        refresh_only: planning.refresh_only,
+    }
+}
+
+/// The same for a plan that is made here.
+fn planner_options(planning: &Planning) -> Options {
+    let PlanOptions { destroy, target, exclude, replace, allow_unplaced, refresh_only } =
+        options(planning);
+    Options {
+        destroy,
+        target,
+        exclude,
+        replace,
+        allow_unplaced,
+        refresh_only,
+        ..Options::default()
+    }
+}
+
+/// A plan against a recorded fleet: no control plane, no network.
+fn offline(
+    fleet: &Path,
+    planning: &Planning,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<Plan, CommandError> {
+    let snapshot = read_snapshot(fleet)?;
+    let checkout = Checkout::open(&planning.configuration, env)?;
+    let loaded = checkout.load();
+    let Some(desired) = loaded.desired else {
+        return Err(checkout.invalid(&loaded.diagnostics, terminal));
+    };
+    let started = Instant::now();
+    let created_at = checkout::now();
+    let mut plan = devnet_planner::plan(&PlanInput {
+        desired: &desired,
+        catalog: &loaded.catalog,
+        fleet: &snapshot,
+        revision: &checkout.revision(),
+        generations: &BTreeMap::new(),
+        options: planner_options(planning),
+        created_at: &created_at,
+    });
+    plan.placement.seconds = Some(started.elapsed().as_secs_f64());
+    let mut diagnostics = loaded.diagnostics;
+    diagnostics.append(&mut plan.diagnostics);
+    plan.diagnostics = diagnostics;
+    print_findings(&plan.diagnostics, planning, &|file| checkout.text(file), terminal);
+    Ok(plan)
+}
+
+/// A plan made by the control plane from the files here, or from a revision that it knows.
+pub fn online(
+    planning: &Planning,
+    client: &Client,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<Plan, CommandError> {
+    let mut request = PlanRequest { options: options(planning), ..PlanRequest::default() };
+    let mut checkout = None;
+    if let Some(rev) = &planning.rev {
+        request.rev = Some(rev.clone());
+        request.vars = checkout::variables(&planning.configuration, env)?;
+    } else {
+        let here = Checkout::open(&planning.configuration, env)?;
+        let loaded = here.load();
+        if loaded.desired.is_none() {
+            return Err(here.invalid(&loaded.diagnostics, terminal));
+        }
+        request.root = here.root().to_owned();
+        request.vars = here.vars().clone();
+        request.files = here.files_read()?;
+        checkout = Some(here);
+    }
+    let plan: Plan = client.post("/api/v1/plans", &request, "planning")?;
+    let source = |file: &str| checkout.as_ref()?.text(file);
+    print_findings(&plan.diagnostics, planning, &source, terminal);
+    Ok(plan)
+}
+
+fn print_findings(
+    found: &[Diagnostic],
+    planning: &Planning,
+    source: &dyn Fn(&str) -> Option<String>,
+    terminal: &Terminal,
+) {
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        found.iter().cloned().partition(Diagnostic::is_error);
+    if planning.compact_warnings {
+        for warning in &warnings {
+            let at = warning.at.as_ref().map_or(String::new(), |at| format!(" ({at})"));
+            terminal.note(&format!("Warning {}: {}{at}\n", warning.code, warning.message));
+        }
+    } else {
+        terminal.diagnostics(&warnings, source);
+    }
+    terminal.diagnostics(&errors, source);
+}
+
+fn read_snapshot(path: &Path) -> Result<FleetSnapshot, CommandError> {
+    let act = || format!("reading the fleet snapshot {}", path.display());
+    let size = fs::metadata(path).with_context(act)?.len();
+    if size > MAX_SNAPSHOT {
+        return Err(CommandError::usage(format!(
+            "{} has {size} bytes, more than the {MAX_SNAPSHOT} that a snapshot may have",
+            path.display()
+        )));
+    }
+    let text = fs::read(path).with_context(act)?;
+    let snapshot = serde_json::from_slice(&text).with_context(act).map_err(|error| {
+        CommandError::from(error)
+            .hint("`devnet fleet snapshot` writes one; docs/cluster-file.md describes the fields.")
+    })?;
+    Ok(snapshot)
+}
+
+/// Prints a plan as the flags say.
+pub fn show(plan: &Plan, planning: &Planning, terminal: &Terminal) -> Result<(), CommandError> {
+    let now = &plan.created_at;
+    let lines = || {
+        let mut lines = vec![json_lines::version(now)];
+        lines.extend(json_lines::plan(plan, now));
+        lines
+    };
+    let format = if planning.json { Format::Json } else { planning.format };
+    match format {
+        Format::Text => terminal.out(&plan_text::plan(plan, terminal.style)),
+        Format::Json => terminal.out(&joined(&lines())),
+        Format::Markdown => terminal.out(&markdown::plan(plan)),
+    }
+    if let Some(path) = &planning.json_into {
+        fs::write(path, joined(&lines()))
+            .with_context(|| format!("writing the JSON lines to {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// One object a line.
+pub fn joined(lines: &[Value]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}

@@ -1,0 +1,247 @@
+//! Where settings come from: the environment, read here and nowhere else, and the client's file.
+//!
+//! Knows names and precedence: flag beats environment beats file beats default. Refuses to know
+//! what a setting is used for.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use devnet_schema::secret::InTransit;
+use serde::{Deserialize, Serialize};
+
+/// The port of a control plane when none is said.
+pub const DEFAULT_PORT: u16 = 7443;
+
+/// The environment variables that devnet reads, taken once at start.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    values: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// The environment of this process. A variable that is no UTF-8 is as good as absent.
+    pub fn of_process() -> Self {
+        let values = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self { values }
+    }
+
+    /// An environment for tests.
+    pub fn of(values: BTreeMap<String, String>) -> Self {
+        Self { values }
+    }
+
+    /// A variable that is set to something.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// `DEVNET_VAR_name`: overrides of the cluster file's `vars`, by name. An underscore may stand
+    /// for the hyphen that shells do not allow.
+    pub fn vars(&self) -> BTreeMap<String, String> {
+        self.values
+            .iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix("DEVNET_VAR_")?, value)))
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect()
+    }
+
+    /// Whether nobody may be asked (`DEVNET_INPUT=0` or `false`).
+    pub fn forbids_input(&self) -> bool {
+        matches!(self.get("DEVNET_INPUT"), Some("0" | "false"))
+    }
+
+    /// Whether colours are unwanted (https://no-color.org: set and not empty).
+    pub fn forbids_colour(&self) -> bool {
+        self.get("NO_COLOR").is_some() || self.get("TERM") == Some("dumb")
+    }
+
+    /// Flags that are added after the command's name: `DEVNET_CLI_ARGS`, then
+    /// `DEVNET_CLI_ARGS_plan` for `plan`. Split at white space.
+    pub fn extra_args(&self, command: &str) -> Vec<String> {
+        [self.get("DEVNET_CLI_ARGS"), self.get(&format!("DEVNET_CLI_ARGS_{command}"))]
+            .into_iter()
+            .flatten()
+            .flat_map(str::split_whitespace)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The client's file: `DEVNET_CONFIG`, else `devnet/client.yaml` in the user's configuration
+    /// directory. `None` when there is no home either.
+    pub fn client_file(&self) -> Option<PathBuf> {
+        if let Some(path) = self.get("DEVNET_CONFIG") {
+            return Some(PathBuf::from(path));
+        }
+        let base = match self.get("XDG_CONFIG_HOME") {
+            Some(path) => PathBuf::from(path),
+            None => Path::new(self.get("HOME")?).join(".config"),
+        };
+        Some(base.join("devnet").join("client.yaml"))
+    }
+
+    /// Where a control plane keeps its data when no flag says so: `DEVNET_DATA_DIR`, else
+    /// `/var/lib/devnet` for root and the user's data directory for everyone else.
+    pub fn data_dir(&self, is_root: bool) -> Option<PathBuf> {
+        if let Some(path) = self.get("DEVNET_DATA_DIR") {
+            return Some(PathBuf::from(path));
+        }
+        if is_root {
+            return Some(PathBuf::from("/var/lib/devnet"));
+        }
+        let base = match self.get("XDG_DATA_HOME") {
+            Some(path) => PathBuf::from(path),
+            None => Path::new(self.get("HOME")?).join(".local/share"),
+        };
+        Some(base.join("devnet"))
+    }
+}
+
+/// How a client reaches a control plane. `devnet serve` writes one, ready to copy.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientContext {
+    /// `https://host:port`.
+    pub addr: String,
+    /// An API key.
+    pub token: InTransit,
+    /// The control plane's CA certificate, PEM.
+    pub ca: String,
+}
+
+impl fmt::Debug for ClientContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientContext").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+impl ClientContext {
+    /// The file's text.
+    ///
+    /// # Errors
+    /// When YAML cannot hold it, which three texts never cause.
+    pub fn to_yaml(&self) -> anyhow::Result<String> {
+        serde_yaml::to_string(self).context("writing the client context as YAML")
+    }
+}
+
+/// What flags say about the control plane.
+#[derive(Debug, Clone, Default)]
+pub struct ServerFlags {
+    /// `--addr`.
+    pub addr: Option<String>,
+    /// `--token-file`.
+    pub token_file: Option<PathBuf>,
+    /// `--ca-file`.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Puts flags, environment and file together.
+///
+/// # Errors
+/// When a file cannot be read, the address is not `https`, or something is missing; the message
+/// says which of the three ways would provide it.
+pub fn client_context(flags: &ServerFlags, env: &Environment) -> anyhow::Result<ClientContext> {
+    let file = match env.client_file() {
+        Some(path) if path.exists() => Some(read_context(&path)?),
+        Some(path) if env.get("DEVNET_CONFIG").is_some() => {
+            bail!("DEVNET_CONFIG names {}, which does not exist", path.display())
+        }
+        _ => None,
+    };
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+    };
+    let addr = flags
+        .addr
+        .clone()
+        .or_else(|| env.get("DEVNET_ADDR").map(str::to_owned))
+        .or_else(|| file.as_ref().map(|file| file.addr.clone()))
+        .context(
+            "no control plane is known: pass --addr https://HOST:7443, set DEVNET_ADDR, or set \
+             DEVNET_CONFIG to the client.yaml that `devnet serve` wrote (to plan without one: \
+             devnet plan --fleet FILE)",
+        )?;
+    if !addr.starts_with("https://") {
+        bail!("the control plane's address {addr} must begin with https://");
+    }
+    let token = match (&flags.token_file, env.get("DEVNET_TOKEN"), &file) {
+        (Some(path), _, _) => InTransit::new(read(path)?.trim().to_owned()),
+        (None, Some(token), _) => InTransit::new(token.to_owned()),
+        (None, None, Some(file)) => file.token.clone(),
+        (None, None, None) => bail!("no API key: set DEVNET_TOKEN or pass --token-file FILE"),
+    };
+    let ca = match (&flags.ca_file, env.get("DEVNET_CA_FILE"), &file) {
+        (Some(path), _, _) => read(path)?,
+        (None, Some(path), _) => read(Path::new(path))?,
+        (None, None, Some(file)) => file.ca.clone(),
+        (None, None, None) => bail!(
+            "the control plane's CA certificate is not known: pass --ca-file FILE or set \
+             DEVNET_CA_FILE to its pki/ca.pem"
+        ),
+    };
+    Ok(ClientContext { addr, token, ca })
+}
+
+fn read_context(path: &Path) -> anyhow::Result<ClientContext> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("reading the client context {}", path.display()))?;
+    // The parser's own message may quote the file, and the file holds a key.
+    serde_yaml::from_str(&text).map_err(|error| {
+        let line = error.location().map_or(0, |at| at.line());
+        anyhow::anyhow!(
+            "{} is no client context (line {line}): it needs addr, token and ca",
+            path.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        Environment::of(pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())
+    }
+
+    #[test]
+    fn flags_beat_the_environment_and_the_environment_beats_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client.yaml");
+        let context = ClientContext {
+            addr: "https://file:1".into(),
+            token: InTransit::new("dnk_file".into()),
+            ca: "PEM".into(),
+        };
+        std::fs::write(&path, context.to_yaml().unwrap()).unwrap();
+        let config = path.to_str().unwrap();
+
+        let found = client_context(&ServerFlags::default(), &environment(&[("DEVNET_CONFIG", config)]));
+        assert_eq!(found.unwrap(), context);
+        let env = environment(&[("DEVNET_CONFIG", config), ("DEVNET_ADDR", "https://env:1")]);
+        assert_eq!(client_context(&ServerFlags::default(), &env).unwrap().addr, "https://env:1");
+        let flags = ServerFlags { addr: Some("https://flag:1".into()), ..Default::default() };
+        assert_eq!(client_context(&flags, &env).unwrap().addr, "https://flag:1");
+    }
+
+    #[test]
+    fn a_broken_context_never_shows_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client.yaml");
+        std::fs::write(&path, "addr: https://x\ntoken: [dnk_secret\n").unwrap();
+        let env = environment(&[("DEVNET_CONFIG", path.to_str().unwrap())]);
+        let error = client_context(&ServerFlags::default(), &env).unwrap_err();
+        assert!(!format!("{error:?}").contains("dnk_secret"), "{error:?}");
+    }
+
+    #[test]
+    fn plain_http_is_refused() {
+        let env = environment(&[("DEVNET_ADDR", "http://x"), ("DEVNET_TOKEN", "t")]);
+        assert!(client_context(&ServerFlags::default(), &env).is_err());
+    }
+}

@@ -1,0 +1,225 @@
+//! The gate: whether a plan that nobody asked for may be applied now.
+//!
+//! Pure: the time is an argument. Knows the settings of the cluster file and how often the same
+//! change was tried. Refuses to apply anything in a tight loop.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use devnet_schema::{
+    desired::Settings,
+    digest::Digest,
+    plan::{Plan, PlanBasis},
+};
+
+/// After the first failure.
+const FIRST_DELAY: Duration = Duration::from_secs(5);
+/// The longest time between two attempts.
+const LONGEST_DELAY: Duration = Duration::from_secs(180);
+/// The same change that failed this often is not tried again until something moves.
+const ATTEMPTS: u32 = 5;
+/// What was tried longer ago than this counts no more.
+const MEMORY: Duration = Duration::from_secs(1800);
+
+/// What to do with an unattended plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It changes nothing.
+    Nothing,
+    /// Apply it.
+    Apply,
+    /// Not now, and look again after this long.
+    Later(Duration, String),
+    /// Not until something changes.
+    Hold(String),
+}
+
+/// What a plan would do, apart from numbers that go up with each attempt.
+pub fn change_key(plan: &Plan) -> Digest {
+    let PlanBasis { revision, catalog, inventory, observed: _, secrets } = &plan.basis;
+    let changes: Vec<_> = plan
+        .changes
+        .iter()
+        .map(|c| (&c.instance, c.action, &c.node, c.after.as_ref().map(|spec| spec.digest())))
+        .collect();
+    Digest::of(&(revision, catalog, inventory, secrets, changes))
+}
+
+/// How often each change was tried lately.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    tried: BTreeMap<Digest, Attempt>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    /// In a row; a success begins again.
+    failures: u32,
+    /// Also counts successes: a change that comes back although it succeeded does not hold.
+    times: u32,
+    ended: Duration,
+}
+
+impl Attempts {
+    /// An attempt has ended.
+    pub fn ended(&mut self, key: Digest, succeeded: bool, now: Duration) {
+        self.tried.retain(|_, attempt| now.saturating_sub(attempt.ended) < MEMORY);
+        let attempt =
+            self.tried.entry(key).or_insert(Attempt { failures: 0, times: 0, ended: now });
+        attempt.failures = if succeeded { 0 } else { attempt.failures + 1 };
+        attempt.times += 1;
+        attempt.ended = now;
+    }
+
+    /// How long to wait before this change is tried again; `None` when it failed too often.
+    fn delay(&self, key: &Digest, now: Duration) -> Option<Duration> {
+        let Some(attempt) = self.tried.get(key) else { return Some(Duration::ZERO) };
+        let age = now.saturating_sub(attempt.ended);
+        if age >= MEMORY {
+            return Some(Duration::ZERO);
+        }
+        if attempt.failures >= ATTEMPTS {
+            return None;
+        }
+        let doubled = FIRST_DELAY * 2u32.saturating_pow(attempt.times.saturating_sub(1).min(10));
+        Some(doubled.min(LONGEST_DELAY).saturating_sub(age))
+    }
+}
+
+/// Decides. `deploying` says whether another deployment runs.
+pub fn decide(
+    plan: &Plan,
+    settings: &Settings,
+    attempts: &Attempts,
+    deploying: bool,
+    now: Duration,
+) -> Decision {
+    if let Some(error) = plan.diagnostics.iter().find(|finding| finding.is_error()) {
+        return Decision::Hold(error.message.clone());
+    }
+    if plan.steps.is_empty() && plan.placement.unplaced > 0 {
+        let count = plan.placement.unplaced;
+        return Decision::Hold(format!("{count} instances wait for a node that has room for them"));
+    }
+    if plan.steps.is_empty() {
+        return Decision::Nothing;
+    }
+    if !settings.auto {
+        return Decision::Hold("`sync auto=#false`: apply it with `devnet apply`".to_owned());
+    }
+    if deploying {
+        return Decision::Hold("another deployment is running".to_owned());
+    }
+    match attempts.delay(&change_key(plan), now) {
+        Some(Duration::ZERO) => Decision::Apply,
+        Some(wait) => Decision::Later(wait, "it was tried before and does not hold".to_owned()),
+        None => Decision::Hold(format!(
+            "it failed {ATTEMPTS} times; it is tried again when the configuration, a secret or \
+             a node changes, or with `devnet apply`"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use devnet_schema::{
+        diagnostic::Diagnostic,
+        placement::{PlacementReport, PlacementStatus},
+        plan::{FORMAT_VERSION, Summary},
+        step::{Act, Step},
+    };
+
+    fn plan(revision: &str) -> Plan {
+        Plan {
+            format_version: FORMAT_VERSION.to_owned(),
+            id: Digest::of_bytes(revision.as_bytes()),
+            cluster: "lab".parse().unwrap(),
+            created_at: String::new(),
+            basis: PlanBasis { revision: revision.to_owned(), ..PlanBasis::default() },
+            changes: Vec::new(),
+            unchanged: 0,
+            drift: Vec::new(),
+            steps: vec![Step {
+                id: "db[0]/remove".to_owned(),
+                instance: "db[0]".parse().unwrap(),
+                node: "n1".parse().unwrap(),
+                generation: 1,
+                act: Act::Remove,
+                after: Vec::new(),
+            }],
+            placement: PlacementReport {
+                status: PlacementStatus::Optimal,
+                unplaced: 0,
+                moves: 0,
+                cost: 0.0,
+                bound: 0.0,
+                gap: 0.0,
+                seconds: None,
+                solver: String::new(),
+                assignments: Vec::new(),
+                levels: Vec::new(),
+                infeasible: Vec::new(),
+            },
+            summary: Summary::default(),
+            diagnostics: Vec::new(),
+        }
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_plan_is_applied_unless_something_speaks_against_it() {
+        let (settings, attempts) = (Settings::default(), Attempts::default());
+        let mut one = plan("a");
+        assert_eq!(decide(&one, &settings, &attempts, false, at(0)), Decision::Apply);
+        assert!(matches!(decide(&one, &settings, &attempts, true, at(0)), Decision::Hold(_)));
+        let by_hand = Settings { auto: false, ..Settings::default() };
+        assert!(matches!(decide(&one, &by_hand, &attempts, false, at(0)), Decision::Hold(_)));
+        one.diagnostics.push(Diagnostic::error("DN-E0001", None, "it does not fit"));
+        assert_eq!(
+            decide(&one, &settings, &attempts, false, at(0)),
+            Decision::Hold("it does not fit".into())
+        );
+        one.diagnostics.clear();
+        one.steps.clear();
+        one.placement.unplaced = 2;
+        assert!(matches!(decide(&one, &settings, &attempts, false, at(0)), Decision::Hold(_)));
+        one.placement.unplaced = 0;
+        assert_eq!(decide(&one, &by_hand, &attempts, false, at(0)), Decision::Nothing);
+    }
+
+    #[test]
+    fn a_failing_change_is_tried_ever_later_then_not_at_all_until_something_moves() {
+        let settings = Settings::default();
+        let mut attempts = Attempts::default();
+        let key = change_key(&plan("a"));
+        let mut waits = Vec::new();
+        let mut now = at(100);
+        for _ in 0..4 {
+            attempts.ended(key.clone(), false, now);
+            let Decision::Later(wait, _) =
+                decide(&plan("a"), &settings, &attempts, false, now)
+            else {
+                panic!("it must wait")
+            };
+            waits.push(wait.as_secs());
+            now += wait;
+            assert_eq!(decide(&plan("a"), &settings, &attempts, false, now), Decision::Apply);
+        }
+        assert_eq!(waits, [5, 10, 20, 40]);
+        attempts.ended(key, false, now);
+        let decision = decide(&plan("a"), &settings, &attempts, false, now + at(600));
+        assert!(matches!(decision, Decision::Hold(_)), "{decision:?}");
+        assert_eq!(decide(&plan("b"), &settings, &attempts, false, now), Decision::Apply);
+    }
+
+    #[test]
+    fn a_change_that_does_not_hold_is_not_repeated_in_a_tight_loop() {
+        let mut attempts = Attempts::default();
+        attempts.ended(change_key(&plan("a")), true, at(10));
+        let decision = decide(&plan("a"), &Settings::default(), &attempts, false, at(11));
+        assert!(matches!(decision, Decision::Later(wait, _) if wait == at(4)), "{decision:?}");
+    }
+}

@@ -1,0 +1,96 @@
+//! Gather: everything a plan depends on, read now; and the plan made of it off the event loop.
+//!
+//! Knows where each part of the input is kept. Refuses to interpret any of it.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use devnet_planner::{Options, PlanInput};
+use devnet_schema::{fleet::FleetSnapshot, name::InstanceId, plan::Plan};
+
+use super::{Configuration, ControlPlane};
+use crate::fleet::{Purpose, wall};
+
+/// What a plan is made of beside the configuration.
+#[derive(Debug, Clone)]
+pub struct Gathered {
+    /// Nodes, what runs, and which secrets there are.
+    pub fleet: FleetSnapshot,
+    /// The highest generation that was ever given out.
+    pub generations: BTreeMap<InstanceId, u64>,
+}
+
+impl ControlPlane {
+    /// Reads everything a plan of `configuration` depends on.
+    ///
+    /// # Errors
+    /// When records or secrets cannot be read.
+    pub(super) fn gather(&self, lost_after: Duration) -> anyhow::Result<Gathered> {
+        let fleet = self.snapshot(Purpose::Plan, lost_after)?;
+        let generations = self.store.generations()?;
+        Ok(Gathered { fleet, generations })
+    }
+
+    /// The fleet as a document.
+    ///
+    /// # Errors
+    /// When the secrets' names cannot be read.
+    pub fn snapshot(
+        &self,
+        purpose: Purpose,
+        lost_after: Duration,
+    ) -> anyhow::Result<FleetSnapshot> {
+        let (nodes, instances) = self.fleet.view(purpose, lost_after);
+        let secrets = self.secrets.versions().context("reading the secrets' versions")?;
+        Ok(FleetSnapshot {
+            format_version: "1.0".to_owned(),
+            cluster: self.fleet.cluster(),
+            serial: self.fleet.serial(),
+            taken_at: wall(),
+            nodes,
+            instances,
+            secrets: Some(secrets),
+        })
+    }
+
+    /// How long a node may be silent before it is lost, as the newest good configuration says.
+    pub fn lost_after(&self) -> Duration {
+        let settings = self.state().current.as_ref().map(|c| c.desired.settings.lost_after);
+        settings.unwrap_or_else(|| devnet_schema::desired::Settings::default().lost_after).into()
+    }
+
+    /// Plans on a thread of its own: it computes and must not hold up agents.
+    ///
+    /// # Errors
+    /// When the inputs cannot be read or the planner panics.
+    pub(super) async fn plan(
+        &self,
+        configuration: Arc<Configuration>,
+        options: Options,
+    ) -> anyhow::Result<Plan> {
+        let lost_after = configuration.desired.settings.lost_after.into();
+        let gathered = self.gather(lost_after)?;
+        let begun = Instant::now();
+        let mut plan = tokio::task::spawn_blocking(move || {
+            devnet_planner::plan(&PlanInput {
+                desired: &configuration.desired,
+                catalog: &configuration.catalog,
+                fleet: &gathered.fleet,
+                revision: &configuration.revision,
+                generations: &gathered.generations,
+                options,
+                created_at: &wall(),
+            })
+        })
+        .await
+        .context("planning: the planner stopped in the middle; this is a fault of devnet")?;
+        let took = begun.elapsed();
+        plan.placement.seconds = Some(took.as_secs_f64());
+        self.metrics.planned(took);
+        Ok(plan)
+    }
+}

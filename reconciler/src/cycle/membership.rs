@@ -1,0 +1,240 @@
+//! Membership: nodes that join, come back, or are taken out.
+//!
+//! Knows what a join token is good for and who a certificate speaks for. Refuses to let a removed
+//! node in.
+
+use std::sync::Arc;
+
+use devnet_schema::{
+    name::NodeName,
+    secret::Sensitive,
+    wire::{RegisterRequest, RegisterResponse},
+};
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::{ControlPlane, desk::random};
+use crate::{
+    api::JoinTokenRequest,
+    auth::{AuthorityError, JoinToken, NodeIdentity},
+    fleet::{Remembered, wall},
+    store::{Admission, AssignmentRecord, JoinRefusal, JoinTokenRecord, NewNode, StoreError},
+};
+use devnet_schema::{
+    instance::InstanceSpec,
+    observed::{HealthState, InstanceState, ObservedInstance},
+};
+
+/// The longest life of a join token, in seconds: seven days.
+const LONGEST_TTL: u64 = 7 * 24 * 3600;
+
+/// Why membership could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MembershipError {
+    /// There is no such node.
+    #[error("there is no node {0}")]
+    NoNode(String),
+    /// Records.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a node could not join.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The token does not let it in.
+    #[error(transparent)]
+    Refused(#[from] JoinRefusal),
+    /// Its request for a certificate is no good.
+    #[error(transparent)]
+    Certificate(#[from] AuthorityError),
+    /// Agents keep the name of their cluster from the day they joined, and there is none yet.
+    #[error(
+        "the cluster has no name yet: commit a valid cluster file to what this control plane \
+         follows, or start it with --cluster NAME"
+    )]
+    Unnamed,
+    /// Records.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ControlPlane {
+    /// Makes a join token; its text is shown this once.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn make_join_token(
+        &self,
+        request: &JoinTokenRequest,
+        by: &str,
+    ) -> Result<(Sensitive<String>, String), StoreError> {
+        let token = JoinToken::make(self.authority.fingerprint(), &mut random);
+        let now = Timestamp::now();
+        let ttl = request.ttl_seconds.clamp(1, LONGEST_TTL) as i64;
+        let expires = now.checked_add(SignedDuration::from_secs(ttl)).unwrap_or(now);
+        let expires_at = format!("{expires:.3}");
+        self.store.add_join_token(&JoinTokenRecord {
+            id: token.id.clone(),
+            hash: token.hash(),
+            node: request.node.clone(),
+            replace: request.replace,
+            created_at: format!("{now:.3}"),
+            expires_at: expires_at.clone(),
+            used_at: None,
+        })?;
+        self.journal.write("auth", &token.id, &format!("join token made by {by}"));
+        Ok((token.text(), expires_at))
+    }
+
+    /// Lets a node join.
+    ///
+    /// # Errors
+    /// When its token or its request for a certificate is refused.
+    pub fn register(&self, request: &RegisterRequest) -> Result<RegisterResponse, RegisterError> {
+        let (id, secret) = JoinToken::parse_credential(request.token.expose())
+            .map_err(|_| JoinRefusal::Token)?;
+        let on_record = self.store.join_token(&id)?;
+        if !on_record.is_some_and(|record| JoinToken::verify(&secret, &record.hash)) {
+            return Err(JoinRefusal::Token.into());
+        }
+        let cluster = self.fleet.cluster().ok_or(RegisterError::Unnamed)?;
+        let node = NewNode {
+            id: Uuid::now_v7().to_string(),
+            name: request.name.clone(),
+            replace: request.replace,
+        };
+        let identity = NodeIdentity { name: node.name.clone(), id: node.id.clone() };
+        // Signed first: a request that cannot be signed must not use up the token.
+        let signed =
+            self.authority.sign_node(&request.csr, &identity, Timestamp::now(), &mut random)?;
+        self.store.join(&id, &node, &wall())??;
+        if request.replace {
+            self.fleet.remove(&node.name);
+        }
+        self.journal.node(&node.name, &format!("{} joined", node.name));
+        Ok(RegisterResponse {
+            id: node.id,
+            cluster,
+            certificate: signed.chain_pem,
+            ca: self.authority.ca_pem().to_owned(),
+        })
+    }
+
+    /// Whether a node that shows a valid certificate may come in; one that the records lost is
+    /// taken back.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn admit(&self, name: &NodeName, id: &str) -> Result<Result<(), String>, StoreError> {
+        Ok(match self.store.admit_node(id, name, &wall())? {
+            Admission::Known => Ok(()),
+            Admission::Adopted => {
+                let text = format!("{name} came back with a valid certificate and is adopted");
+                self.journal.node(name, &text);
+                Ok(())
+            }
+            Admission::Removed => Err(format!(
+                "node {name} was removed from the cluster: join again with a new token"
+            )),
+            Admission::Superseded => Err(format!(
+                "another machine joined as {name}: join again with a new token and another name"
+            )),
+        })
+    }
+
+    /// Takes a node out of the cluster: its certificate is worth nothing from now on. What runs
+    /// there goes on running, unseen.
+    ///
+    /// # Errors
+    /// When there is no such node or the records cannot be written.
+    pub fn remove_node(&self, name: &NodeName, by: &str) -> Result<(), MembershipError> {
+        if !self.store.remove_node(name, &wall())? {
+            return Err(MembershipError::NoNode(name.to_string()));
+        }
+        self.store.drop_assignments_of(name)?;
+        self.grants().forget_node(name);
+        self.fleet.remove(name);
+        self.journal.node(name, &format!("{name} was removed by {by}"));
+        self.wake();
+        Ok(())
+    }
+
+    /// Forbids or allows new instances on a node.
+    ///
+    /// # Errors
+    /// When there is no such node or the records cannot be written.
+    pub fn cordon(&self, name: &NodeName, on: bool, by: &str) -> Result<(), MembershipError> {
+        if !self.store.set_cordoned(name, on)? {
+            return Err(MembershipError::NoNode(name.to_string()));
+        }
+        self.fleet.set_cordoned(name, on);
+        let word = if on { "cordoned" } else { "uncordoned" };
+        self.journal.node(name, &format!("{name} was {word} by {by}"));
+        Ok(())
+    }
+
+    /// The name of the node that a path names by name or id.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find_node(&self, text: &str) -> Result<NodeName, MembershipError> {
+        if let Ok(name) = text.parse::<NodeName>()
+            && self.store.node(&name)?.is_some()
+        {
+            return Ok(name);
+        }
+        self.store
+            .node_with_id(text)?
+            .filter(|record| record.removed_at.is_none())
+            .map(|record| record.name)
+            .ok_or_else(|| {
+                let shown: String = text.chars().take(64).collect();
+                MembershipError::NoNode(shown.escape_debug().to_string())
+            })
+    }
+
+    /// Puts the nodes of the records into the fleet: known, not connected, and what they were told
+    /// to run unknown.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn remember_nodes(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let assignments = self.store.assignments()?;
+        let nodes = self.store.nodes()?;
+        let known = nodes.len();
+        for record in nodes {
+            let ran = assignments.iter().filter(|a| a.node == record.name).map(remembered);
+            let ran = ran.collect();
+            let remembered = Remembered {
+                id: record.id,
+                facts: record.facts,
+                last_seen: record.last_seen.unwrap_or_default(),
+                tags: record.tags,
+                zone: record.zone,
+                cordoned: record.cordoned,
+            };
+            self.fleet.remember(record.name, remembered, ran);
+        }
+        Ok(known)
+    }
+}
+
+fn remembered(record: &AssignmentRecord) -> ObservedInstance {
+    let AssignmentRecord { instance, node, generation, spec } = record;
+    let spec: &InstanceSpec = spec;
+    ObservedInstance {
+        id: instance.slug(),
+        service: instance.service.clone(),
+        index: instance.index,
+        node: node.clone(),
+        generation: *generation,
+        digest: spec.digest(),
+        state: InstanceState::Unknown,
+        health: HealthState::Unknown,
+        restarts: 0,
+        message: None,
+        runtime: Some(spec.workload.runtime()),
+        spec: Some(Box::new(spec.clone())),
+    }
+}

@@ -1,0 +1,239 @@
+//! The loop: wake, gather, plan, gate, apply, record.
+//!
+//! Knows time and the order of things. A wake-up carries no data: every turn reads the whole state
+//! again, so that a lost or doubled wake-up changes nothing. Refuses to decide what the planner
+//! decides, and to take silence of a source or an agent for an empty one.
+
+mod adopt;
+mod configuration;
+mod deploy;
+mod desk;
+mod gate;
+mod gather;
+mod grants;
+mod journal;
+mod look;
+mod membership;
+mod metrics;
+mod people;
+mod request;
+mod turn;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use devnet_schema::{instance::InstanceSpec, name::ClusterName};
+use tokio::sync::{Notify, watch};
+
+pub use configuration::Configuration;
+pub use deploy::BeginError;
+pub use desk::{answer as answer_agents, random};
+pub use journal::Journal;
+pub use look::{instance_row, node_rows};
+pub use membership::{MembershipError, RegisterError};
+pub use metrics::Metrics;
+pub use request::RequestError;
+pub use turn::follow;
+
+use gate::Attempts;
+use grants::Grants;
+
+use crate::{
+    api::SourceStatus,
+    auth::Authority,
+    fleet::Fleet,
+    secrets::Secrets,
+    source::Source,
+    store::{AssignmentRecord, Store, StoreError},
+};
+
+/// Who a deployment of the loop itself is by.
+pub const WATCH: &str = "watch";
+
+/// What does not change while the control plane runs.
+#[derive(Debug, Clone)]
+pub struct CycleConfig {
+    /// How long to wait after a start for agents to connect before anything is planned. Not waited
+    /// for when every known node reports before, or when there can be none.
+    pub grace: Duration,
+    /// Whether agents may exist that the records do not know: the CA is older than the database.
+    pub records_lost: bool,
+    /// Where the cluster's name is kept beside the records.
+    pub name_file: PathBuf,
+}
+
+/// What the adapters know, and what the loop makes of it.
+pub struct ControlPlane {
+    pub(crate) config: CycleConfig,
+    pub(crate) store: Arc<Store>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) source: Option<Arc<dyn Source>>,
+    pub(crate) journal: Journal,
+    pub(crate) metrics: Metrics,
+    /// Told when something may have changed.
+    wake: Arc<Notify>,
+    /// Whether the source is to be asked in the next turn. Agents wake the loop often, and a remote
+    /// must not be asked each time.
+    source_due: Arc<AtomicBool>,
+    /// Counts lines written to any deployment.
+    lines: watch::Sender<u64>,
+    state: Mutex<State>,
+    grants: Mutex<Grants>,
+}
+
+/// The newest revision before it was planned with success.
+#[derive(Debug, Clone)]
+struct Candidate {
+    configuration: Arc<Configuration>,
+    /// When it was noticed, until its first plan.
+    noticed: Option<Instant>,
+}
+
+/// What the loop found last.
+#[derive(Default)]
+struct State {
+    /// What the source showed last, good or bad.
+    source: Option<SourceStatus>,
+    /// The newest revision, valid and not yet known to be good.
+    candidate: Option<Candidate>,
+    /// The newest configuration that could be planned.
+    current: Option<Arc<Configuration>>,
+    /// Why the source cannot be read.
+    unreadable: Option<String>,
+    /// The deployment that runs.
+    deploying: Option<String>,
+    attempts: Attempts,
+    /// Why nothing is applied although something should be.
+    held: Option<String>,
+    /// Agents had the time to connect after the start.
+    settled: bool,
+    /// Since when connected agents are waited for to say what runs.
+    awaiting: Option<Duration>,
+}
+
+/// What the control plane is made of.
+pub struct Parts {
+    /// Records.
+    pub store: Arc<Store>,
+    /// Agents.
+    pub fleet: Arc<Fleet>,
+    /// Secrets.
+    pub secrets: Arc<Secrets>,
+    /// The certificate authority.
+    pub authority: Arc<Authority>,
+    /// What is followed.
+    pub source: Option<Arc<dyn Source>>,
+    /// Told when something may have changed.
+    pub wake: Arc<Notify>,
+}
+
+impl ControlPlane {
+    /// A control plane that has not looked at anything yet.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn new(config: CycleConfig, parts: Parts) -> Result<Arc<Self>, StoreError> {
+        let Parts { store, fleet, secrets, authority, source, wake } = parts;
+        let mut grants = Grants::default();
+        for AssignmentRecord { spec, .. } in store.assignments()? {
+            grants.assign(&spec);
+        }
+        let plane = Self {
+            config,
+            journal: Journal::new(Arc::clone(&store)),
+            store,
+            fleet,
+            secrets,
+            authority,
+            source,
+            metrics: Metrics::new(),
+            wake,
+            source_due: Arc::new(AtomicBool::new(true)),
+            lines: watch::Sender::new(0),
+            state: Mutex::default(),
+            grants: Mutex::new(grants),
+        };
+        Ok(Arc::new(plane))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves what was found last, which the next turn finds again.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn grants(&self) -> MutexGuard<'_, Grants> {
+        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something may have changed: look again.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Counts lines written to any deployment; look at the records when it moves.
+    pub fn follow_lines(&self) -> watch::Receiver<u64> {
+        self.lines.subscribe()
+    }
+
+    /// The number of the newest event, as it goes up.
+    pub fn follow_events(&self) -> watch::Receiver<u64> {
+        self.journal.follow()
+    }
+
+    /// Whether the loop has looked at everything once since the start.
+    pub fn is_ready(&self) -> bool {
+        self.state().settled
+    }
+
+    /// Records that `spec` is what its node runs, on disk and for its secrets.
+    fn assign(&self, spec: &InstanceSpec, generation: u64) -> Result<(), StoreError> {
+        self.grants().assign(spec);
+        self.store.record_assignment(&AssignmentRecord {
+            instance: spec.id.clone(),
+            node: spec.node.clone(),
+            generation,
+            spec: spec.clone(),
+        })
+    }
+
+    /// Whether every secret of `spec` is one that its node may have for it already.
+    fn was_assigned(&self, spec: &InstanceSpec) -> bool {
+        self.grants().refused(&spec.node, &spec.id, &spec.secrets()).is_none()
+    }
+
+    /// Whether a configuration for cluster `name` is for this one.
+    ///
+    /// # Errors
+    /// The name that the cluster has, when it is another.
+    fn check_name(&self, name: &ClusterName) -> Result<(), ClusterName> {
+        match self.fleet.cluster() {
+            Some(ours) if ours != *name => Err(ours),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the cluster its name, once and for all, in the records and in a file that survives
+    /// them.
+    ///
+    /// # Errors
+    /// The name that the cluster has, when it is another.
+    pub fn take_name(&self, name: &ClusterName) -> Result<(), ClusterName> {
+        if self.fleet.cluster().as_ref() == Some(name) {
+            return Ok(());
+        }
+        self.fleet.name_cluster(name)?;
+        if let Err(error) = self.store.set_cluster_name(name) {
+            tracing::error!(error = &error as &dyn std::error::Error, "naming the cluster");
+        }
+        if let Err(error) = std::fs::write(&self.config.name_file, format!("{name}\n")) {
+            tracing::error!(error = &error as &dyn std::error::Error, "writing the cluster's name");
+        }
+        self.journal.write("sync", name.as_str(), &format!("this cluster is called {name}"));
+        Ok(())
+    }
+}

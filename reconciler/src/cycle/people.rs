@@ -1,0 +1,164 @@
+//! What people and jobs change beside plans: secrets and keys; and what they read of agents.
+//!
+//! Knows who did it, for the journal. Refuses to put a value anywhere but into `secrets`.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use axum::extract::ws::WebSocket;
+use devnet_catalog::Catalog;
+use devnet_schema::{
+    component::ComponentSignature,
+    fleet::NodeFacts,
+    name::{InstanceId, NodeName, SecretName},
+    secret::Sensitive,
+};
+
+use super::{ControlPlane, desk::random};
+use crate::{
+    api::{ApiKeyRequest, SecretRow},
+    auth::ApiKey,
+    fleet::{self, FleetError, LogStream, wall},
+    secrets::{SecretsError, Stored},
+    store::{ApiKeyRecord, StoreError},
+};
+
+impl ControlPlane {
+    /// Time since the start, on a clock that never goes back.
+    pub fn since_start(&self) -> Duration {
+        self.fleet.now().since_start
+    }
+
+    /// Look at the source and the nodes now.
+    pub fn look_again(&self) {
+        self.source_due.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Makes an API key; its text is shown this once.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn make_api_key(
+        &self,
+        request: ApiKeyRequest,
+        by: &str,
+    ) -> Result<(ApiKeyRecord, Sensitive<String>), StoreError> {
+        let key = ApiKey::make(&mut random);
+        let record = ApiKeyRecord {
+            id: key.id.clone(),
+            hash: key.hash(),
+            name: request.name,
+            role: request.role,
+            created_at: wall(),
+            revoked_at: None,
+        };
+        self.store.add_api_key(&record)?;
+        let text = format!("API key `{}` made by {by}", record.name);
+        self.journal.write("auth", &record.id, &text);
+        Ok((record, key.text()))
+    }
+
+    /// Revokes an API key. False when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn revoke_api_key(&self, id: &str, by: &str) -> Result<bool, StoreError> {
+        let revoked = self.store.revoke_api_key(id, &wall())?;
+        if revoked {
+            self.journal.write("auth", id, &format!("API key revoked by {by}"));
+        }
+        Ok(revoked)
+    }
+
+    /// Names and versions of the secrets.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn secret_rows(&self) -> Result<Vec<SecretRow>, SecretsError> {
+        self.secrets.list()
+    }
+
+    /// Sets a secret.
+    ///
+    /// # Errors
+    /// When the value is not one, or it cannot be written.
+    pub fn set_secret(
+        &self,
+        name: &SecretName,
+        value: &Sensitive<String>,
+        by: &str,
+    ) -> Result<SecretRow, SecretsError> {
+        let Stored { version, changed } =
+            self.secrets.set(name, value, &wall(), &mut random)?;
+        if changed {
+            let text = format!("set to version {version} by {by}");
+            self.journal.write("secret", &format!("secret.{name}"), &text);
+            self.wake();
+        }
+        let rows = self.secrets.list()?;
+        rows.into_iter()
+            .find(|row| row.name == *name)
+            .ok_or_else(|| SecretsError::Missing(name.clone()))
+    }
+
+    /// Removes a secret with all its versions. False when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remove_secret(&self, name: &SecretName, by: &str) -> Result<bool, SecretsError> {
+        let removed = self.secrets.remove(name)?;
+        if removed {
+            self.journal.write("secret", &format!("secret.{name}"), &format!("removed by {by}"));
+            self.wake();
+        }
+        Ok(removed)
+    }
+
+    /// A node was heard of by other means than its session.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn heartbeat(&self, node: &NodeName, facts: Option<NodeFacts>) -> Result<(), StoreError> {
+        match facts {
+            Some(facts) => self.store.record_facts(node, &facts, &wall())?,
+            None => self.store.touch_node(node, &wall())?,
+        };
+        Ok(())
+    }
+
+    /// Speaks with a node's agent until either side ends it.
+    pub async fn speak(self: Arc<Self>, socket: WebSocket, node: NodeName, id: String) {
+        fleet::run_session(Arc::clone(&self.fleet), socket, node, id).await;
+    }
+
+    /// Lines of an instance's log.
+    ///
+    /// # Errors
+    /// When its agent is not connected.
+    pub async fn read_logs(
+        &self,
+        node: &NodeName,
+        instance: &InstanceId,
+        tail: u32,
+        follow: bool,
+    ) -> Result<LogStream, FleetError> {
+        self.fleet.read_logs(node, instance, tail, follow).await
+    }
+
+    /// The components of the configuration in force, or the built-in ones.
+    pub fn components(&self) -> Vec<ComponentSignature> {
+        let current = self.state().current.clone();
+        let builtin;
+        let catalog = match &current {
+            Some(configuration) => &configuration.catalog,
+            None => {
+                builtin = Catalog::builtin();
+                &builtin
+            }
+        };
+        catalog.signatures().values().cloned().collect()
+    }
+}

@@ -1,0 +1,260 @@
+//! Plans and deployments that someone asked for.
+//!
+//! Knows how a request becomes a plan, and that a saved plan is applied only while everything it
+//! was made from is as it was. Refuses to remember anything but the records.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+};
+
+use devnet_planner::{Options, PlanInput};
+use devnet_schema::{
+    diagnostic::Diagnostic,
+    name::ClusterName,
+    plan::{Plan, PlanBasis},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    ControlPlane,
+    configuration::{self, Configuration, FilesRead, Rejected},
+    deploy::{BeginError, short},
+};
+use crate::{
+    api::{ApplyRequest, Deployment, PlanOptions, PlanRequest},
+    apply::Limits,
+    store::{StoreError, StoredPlan},
+};
+
+/// How long a saved plan may be applied.
+const PLAN_LIFE: SignedDuration = SignedDuration::from_hours(24);
+/// The most steps that may run at once.
+const MOST_PARALLEL: u32 = 256;
+
+/// Why a request was not met.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The configuration is at fault.
+    #[error("{}", .0.problem)]
+    Invalid(Rejected),
+    /// It names another cluster.
+    #[error("this control plane looks after cluster `{ours}`, not `{theirs}`")]
+    OtherCluster {
+        /// The one it looks after.
+        ours: ClusterName,
+        /// The one of the configuration.
+        theirs: ClusterName,
+    },
+    /// Neither files nor a revision that is known.
+    #[error("{0}")]
+    NoRevision(String),
+    /// There is no such plan.
+    #[error("there is no plan {0}")]
+    NoPlan(String),
+    /// The plan holds errors.
+    #[error("the plan cannot be applied: {}", first(.0))]
+    NotApplicable(Vec<Diagnostic>),
+    /// What it was made from has moved.
+    #[error("Saved plan is stale: {} changed after the plan was created", .0.join(" and "))]
+    Stale(Vec<String>),
+    /// One deployment at a time, or records.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    /// Records.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something else of ours.
+    #[error("{0:#}")]
+    Internal(#[from] anyhow::Error),
+}
+
+fn first(findings: &[Diagnostic]) -> String {
+    findings.iter().find(|f| f.is_error()).map(|f| f.message.clone()).unwrap_or_default()
+}
+
+impl ControlPlane {
+    /// Plans what was asked for, saves the plan and returns it. A plan that cannot be applied is
+    /// returned too: its diagnostics say why.
+    ///
+    /// # Errors
+    /// When the configuration is invalid, of another cluster, or not known.
+    pub async fn plan_request(
+        &self,
+        request: PlanRequest,
+        by: &str,
+    ) -> Result<Plan, RequestError> {
+        let configuration = self.configuration_of(&request).await?;
+        let theirs = &configuration.desired.cluster;
+        self.check_name(theirs).map_err(other_than(theirs))?;
+        let warnings = configuration.diagnostics.clone();
+        let mut plan = self.plan(Arc::clone(&configuration), options(&request.options)).await?;
+        plan.diagnostics = merged(warnings, plan.diagnostics);
+        let now = Timestamp::now();
+        let expires = now.checked_add(PLAN_LIFE).unwrap_or(now);
+        plan.created_at = format!("{now:.3}");
+        self.store.save_plan(&StoredPlan {
+            plan: plan.clone(),
+            request,
+            by: by.to_owned(),
+            created_at: plan.created_at.clone(),
+            expires_at: Some(format!("{expires:.3}")),
+        })?;
+        let message = format!(
+            "planned by {by} at revision {}: {} to add, {} to change, {} to destroy",
+            short(&plan.basis.revision),
+            plan.summary.add,
+            plan.summary.change,
+            plan.summary.destroy
+        );
+        self.journal.write("plan", plan.id.short(), &message);
+        Ok(plan)
+    }
+
+    /// Applies a saved plan.
+    ///
+    /// # Errors
+    /// When there is no such plan, it holds errors, what it was made from has moved, or another
+    /// deployment runs.
+    pub async fn apply_request(
+        self: &Arc<Self>,
+        id: &str,
+        request: &ApplyRequest,
+        by: &str,
+    ) -> Result<Deployment, RequestError> {
+        let stored =
+            self.store.plan(id)?.ok_or_else(|| RequestError::NoPlan(printable(id)))?;
+        let StoredPlan { plan, request: made_from, expires_at, .. } = stored;
+        if !plan.is_applicable() {
+            return Err(RequestError::NotApplicable(plan.diagnostics));
+        }
+        if expires_at.is_some_and(|end| end <= crate::fleet::wall()) {
+            return Err(RequestError::Stale(vec!["the time (it is older than a day)".to_owned()]));
+        }
+        if let Some(running) = self.deploying() {
+            return Err(BeginError::Busy(running).into());
+        }
+        let moved = self.moved(&plan.basis, made_from).await?;
+        if !moved.is_empty() {
+            return Err(RequestError::Stale(moved));
+        }
+        self.take_name(&plan.cluster).map_err(other_than(&plan.cluster))?;
+        let limits = Limits {
+            parallelism: request.parallelism.clamp(1, MOST_PARALLEL) as usize,
+            ..Limits::default()
+        };
+        Ok(self.begin(plan, by, limits)?)
+    }
+
+    /// What of `basis` is no longer as it was, read again now.
+    async fn moved(
+        &self,
+        basis: &PlanBasis,
+        request: PlanRequest,
+    ) -> Result<Vec<String>, RequestError> {
+        let configuration = match self.configuration_of(&request).await {
+            Ok(configuration) => configuration,
+            Err(RequestError::Invalid(_) | RequestError::NoRevision(_)) => {
+                return Ok(vec!["the configuration".to_owned()]);
+            }
+            Err(other) => return Err(other),
+        };
+        let gathered = self.gather(configuration.desired.settings.lost_after.into())?;
+        let now = devnet_planner::basis_now(
+            basis,
+            &PlanInput {
+                desired: &configuration.desired,
+                catalog: &configuration.catalog,
+                fleet: &gathered.fleet,
+                revision: &configuration.revision,
+                generations: &gathered.generations,
+                options: options(&request.options),
+                created_at: "",
+            },
+        );
+        Ok(basis.moved(&now).into_iter().map(str::to_owned).collect())
+    }
+
+    async fn configuration_of(
+        &self,
+        request: &PlanRequest,
+    ) -> Result<Arc<Configuration>, RequestError> {
+        let PlanRequest { files, root, rev, vars, options: _ } = request;
+        let (revision, files, root) = if files.is_empty() {
+            let (revision, read) = self.revision(rev.as_deref()).await?;
+            (revision, read.files, read.root)
+        } else {
+            (configuration::revision_of(files, vars), files.clone(), root.clone())
+        };
+        let vars = vars.clone();
+        let (result, _) = tokio::task::spawn_blocking(move || {
+            configuration::read(&revision, &root, &files, &vars)
+        })
+        .await
+        .map_err(|error| anyhow::anyhow!(error).context("reading the configuration"))?;
+        result.map(Arc::new).map_err(RequestError::Invalid)
+    }
+
+    /// The files of a revision of the source, the newest when none is named.
+    async fn revision(&self, rev: Option<&str>) -> Result<(String, FilesRead), RequestError> {
+        if let Some(source) = &self.source {
+            let found = super::turn::fetch(source, rev.map(str::to_owned)).await;
+            match (found, rev) {
+                (Ok(found), _) => return Ok(found),
+                (Err(problem), None) => return Err(RequestError::NoRevision(problem)),
+                (Err(_), Some(_)) => {}
+            }
+        }
+        let Some(rev) = rev else {
+            let text = "this control plane follows no source: send the files with the request";
+            return Err(RequestError::NoRevision(text.to_owned()));
+        };
+        match self.store.revision(rev)? {
+            Some(record) => Ok((
+                record.revision,
+                FilesRead { root: record.root, files: record.files },
+            )),
+            None => {
+                Err(RequestError::NoRevision(format!("there is no revision {}", printable(rev))))
+            }
+        }
+    }
+}
+
+fn other_than(theirs: &ClusterName) -> impl Fn(ClusterName) -> RequestError + use<> {
+    let theirs = theirs.clone();
+    move |ours| RequestError::OtherCluster { ours, theirs: theirs.clone() }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().take(100).collect::<String>().escape_debug().to_string()
+}
+
+fn merged(mut first: Vec<Diagnostic>, then: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    for finding in then {
+        if !first.contains(&finding) {
+            first.push(finding);
+        }
+    }
+    first
+}
+
+/// What a plan made by hand does, with what was asked for.
+fn options(asked: &PlanOptions) -> Options {
+    let PlanOptions { destroy, target, exclude, replace, allow_unplaced, refresh_only } =
+        asked.clone();
+    Options {
+        destroy,
+        target,
+        exclude,
+        replace,
+        allow_unplaced,
+        refresh_only,
+        ..Options::default()
+    }
+}
+
+/// Variables by name; a plan of the loop has none of its own.
+pub(super) fn no_vars() -> BTreeMap<String, String> {
+    BTreeMap::new()
+}

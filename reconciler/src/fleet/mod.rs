@@ -1,0 +1,375 @@
+//! The fleet: agents that are connected, what they report, and how to ask something of them.
+//!
+//! Knows sessions and what came over them. Refuses to know records, secrets and plans: what an
+//! agent needs from those is passed on as a [`Call`] and answered by the loop. Everything is
+//! bounded: queues, frames, and the time a send may take.
+
+mod clock;
+mod link;
+mod registry;
+mod session;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use devnet_schema::{
+    fleet::{Node, NodeFacts},
+    name::{ClusterName, InstanceId, NodeName},
+    observed::ObservedInstance,
+    secret::{InTransit, SecretRef},
+    step::{Step, StepId, StepReport},
+    wire::ControlMessage,
+};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+pub use clock::{Clock, wall};
+use link::Link;
+pub use link::{LogBatch, LogStream};
+use registry::Registry;
+pub use registry::{Moment, Purpose, Remembered};
+pub use session::run as run_session;
+
+/// How long a message may wait for room in the queue of its agent.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages that may wait for one agent.
+const QUEUE: usize = 64;
+
+/// Why an agent could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FleetError {
+    /// Its agent is not connected.
+    #[error("node {0} is not connected")]
+    NotConnected(NodeName),
+    /// It does not read what is sent to it.
+    #[error("node {0} does not take messages")]
+    Stuck(NodeName),
+}
+
+/// What agents tell or ask that concerns records, secrets or the CA.
+#[derive(Debug)]
+pub enum Call {
+    /// A session has opened.
+    Connected {
+        /// Whose.
+        node: NodeName,
+        /// Its id, from its certificate.
+        id: String,
+        /// What the machine has.
+        facts: NodeFacts,
+    },
+    /// Its session has ended.
+    Disconnected {
+        /// Whose.
+        node: NodeName,
+    },
+    /// What the machine has is different now.
+    Facts {
+        /// Whose.
+        node: NodeName,
+        /// What.
+        facts: NodeFacts,
+    },
+    /// What runs is different now; the registry has it.
+    Observed {
+        /// Where.
+        node: NodeName,
+    },
+    /// An agent asks for values of secrets.
+    Secrets {
+        /// Who asks.
+        node: NodeName,
+        /// For which instance.
+        instance: InstanceId,
+        /// Which.
+        secrets: Vec<SecretRef>,
+        /// Values by name, or why not.
+        answer: oneshot::Sender<Result<BTreeMap<String, InTransit>, String>>,
+    },
+    /// An agent asks for a new certificate.
+    Renew {
+        /// Who asks.
+        node: NodeName,
+        /// Its id, from its certificate.
+        id: String,
+        /// PKCS#10 request, PEM.
+        csr: String,
+        /// Certificate chain, PEM, or why not.
+        answer: oneshot::Sender<Result<String, String>>,
+    },
+}
+
+/// What does not change while the control plane runs.
+#[derive(Debug, Clone)]
+pub struct FleetConfig {
+    /// How often agents send a heartbeat; three missed ones end a session.
+    pub heartbeat: Duration,
+}
+
+/// The fleet.
+#[derive(Debug)]
+pub struct Fleet {
+    config: FleetConfig,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Told whenever a plan could come out differently.
+    changed: Arc<Notify>,
+    /// Counts openings and endings of sessions, for those who wait for one.
+    sessions: watch::Sender<u64>,
+    /// Counts changes of what is known of the nodes.
+    reports: watch::Sender<u64>,
+    /// `None` until a configuration has named the cluster.
+    cluster: watch::Sender<Option<ClusterName>>,
+    calls: mpsc::Sender<Call>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    registry: Registry,
+    links: BTreeMap<NodeName, Link>,
+    /// Who waits for reports: by deployment, node and step, so that no node can report for another.
+    steps: BTreeMap<(String, NodeName, StepId), mpsc::Sender<StepReport>>,
+    last_number: u64,
+}
+
+impl Fleet {
+    /// A fleet without nodes. `calls` must be read by someone; `changed` is told of every change.
+    pub fn new(
+        config: FleetConfig,
+        cluster: Option<ClusterName>,
+        changed: Arc<Notify>,
+        calls: mpsc::Sender<Call>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            clock: Clock::start(),
+            state: Mutex::default(),
+            changed,
+            sessions: watch::Sender::new(0),
+            reports: watch::Sender::new(0),
+            cluster: watch::Sender::new(cluster),
+            calls,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the registry as it was between two assignments: still true.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Now.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// How often agents send a heartbeat.
+    pub fn heartbeat(&self) -> Duration {
+        self.config.heartbeat
+    }
+
+    /// Which cluster agents are told they belong to, once it has a name.
+    pub fn cluster(&self) -> Option<ClusterName> {
+        self.cluster.borrow().clone()
+    }
+
+    /// Names the cluster, once and for all: agents look for units under this name, so another one
+    /// would leave everything that runs to nobody.
+    ///
+    /// # Errors
+    /// The name that it has, when it is another.
+    pub fn name_cluster(&self, name: &ClusterName) -> Result<(), ClusterName> {
+        let mut other = None;
+        self.cluster.send_if_modified(|current| match current {
+            Some(current) => {
+                other = (current != name).then(|| current.clone());
+                false
+            }
+            None => {
+                *current = Some(name.clone());
+                true
+            }
+        });
+        other.map_or(Ok(()), Err)
+    }
+
+    /// Takes a node from the records.
+    pub fn remember(&self, name: NodeName, known: Remembered, ran: Vec<ObservedInstance>) {
+        self.state().registry.remember(name, known, ran);
+    }
+
+    /// Up by one whenever anything changed that a plan could read.
+    pub fn serial(&self) -> u64 {
+        self.state().registry.serial()
+    }
+
+    /// The nodes and what runs on them, both sorted.
+    pub fn view(
+        &self,
+        purpose: Purpose,
+        lost_after: Duration,
+    ) -> (Vec<Node>, Vec<ObservedInstance>) {
+        let now = self.clock.since_start();
+        self.state().registry.view(purpose, now, lost_after)
+    }
+
+    /// How long until the next node becomes lost, when one is on its way to it.
+    pub fn next_loss(&self, lost_after: Duration) -> Option<Duration> {
+        let now = self.clock.since_start();
+        self.state().registry.next_loss(now, lost_after)
+    }
+
+    /// What a node was last seen to run.
+    pub fn instances_of(&self, node: &NodeName) -> Vec<ObservedInstance> {
+        self.state().registry.instances_of(node)
+    }
+
+    /// Whether every known node has said what runs since it connected.
+    pub fn all_reported(&self) -> bool {
+        self.state().registry.all_reported()
+    }
+
+    /// Nodes that are connected and have not yet said what runs.
+    pub fn awaited(&self) -> Vec<NodeName> {
+        self.state().registry.awaited()
+    }
+
+    /// Whether a node is known.
+    pub fn knows(&self, node: &NodeName) -> bool {
+        self.state().registry.knows(node)
+    }
+
+    /// Counts changes of what is known of the nodes.
+    pub fn reports(&self) -> watch::Receiver<u64> {
+        self.reports.subscribe()
+    }
+
+    /// Counts openings and endings of sessions.
+    pub fn sessions(&self) -> watch::Receiver<u64> {
+        self.sessions.subscribe()
+    }
+
+    /// The session that speaks for a node, while one is open.
+    pub fn session(&self, node: &NodeName) -> Option<u64> {
+        self.state().registry.session(node)
+    }
+
+    /// The nodes that are connected.
+    pub fn connected(&self) -> Vec<NodeName> {
+        self.state().links.keys().cloned().collect()
+    }
+
+    /// Whether a node is connected and has said what runs.
+    pub fn is_online(&self, node: &NodeName) -> bool {
+        self.state().registry.is_online(node)
+    }
+
+    /// An admin forbade or allowed new instances on a node.
+    pub fn set_cordoned(&self, node: &NodeName, cordoned: bool) {
+        self.state().registry.set_cordoned(node, cordoned);
+        self.tell();
+    }
+
+    /// Forgets a node and ends its session.
+    pub fn remove(&self, node: &NodeName) {
+        let link = {
+            let mut state = self.state();
+            state.registry.remove(node);
+            state.links.remove(node)
+        };
+        if let Some(link) = link {
+            link.refuse("this node was removed from the cluster");
+        }
+        self.tell();
+    }
+
+    /// Ends every session: the control plane stops.
+    pub fn close(&self) {
+        for link in self.state().links.values() {
+            link.end();
+        }
+    }
+
+    /// Reports of `step` in `deployment` go to `to` until [`Fleet::unsubscribe`].
+    pub fn subscribe(
+        &self,
+        deployment: &str,
+        node: &NodeName,
+        step: &str,
+        to: mpsc::Sender<StepReport>,
+    ) {
+        self.state().steps.insert((deployment.to_owned(), node.clone(), step.to_owned()), to);
+    }
+
+    /// Nobody waits for reports of this step any longer.
+    pub fn unsubscribe(&self, deployment: &str, node: &NodeName, step: &str) {
+        self.state().steps.remove(&(deployment.to_owned(), node.clone(), step.to_owned()));
+    }
+
+    /// Tells the agent of `step.node` to run it. Telling it again is harmless.
+    ///
+    /// # Errors
+    /// When the agent is not connected or does not read.
+    pub async fn send_step(&self, deployment: &str, step: &Step) -> Result<(), FleetError> {
+        let message = ControlMessage::Run {
+            deployment: deployment.to_owned(),
+            step: Box::new(step.clone()),
+        };
+        self.send(&step.node, message).await
+    }
+
+    /// Asks an agent for lines of a log. Dropping the stream tells it to stop.
+    ///
+    /// # Errors
+    /// When the agent is not connected or does not read.
+    pub async fn read_logs(
+        &self,
+        node: &NodeName,
+        instance: &InstanceId,
+        tail: u32,
+        follow: bool,
+    ) -> Result<LogStream, FleetError> {
+        let (request, stream) = {
+            let mut state = self.state();
+            state.last_number += 1;
+            let request = state.last_number;
+            let link = state
+                .links
+                .get_mut(node)
+                .ok_or_else(|| FleetError::NotConnected(node.clone()))?;
+            (request, link.open_logs(request))
+        };
+        let message =
+            ControlMessage::ReadLogs { request, instance: instance.clone(), tail, follow };
+        self.send(node, message).await?;
+        Ok(stream)
+    }
+
+    async fn send(&self, node: &NodeName, message: ControlMessage) -> Result<(), FleetError> {
+        let queue = self
+            .state()
+            .links
+            .get(node)
+            .map(|link| link.queue.clone())
+            .ok_or_else(|| FleetError::NotConnected(node.clone()))?;
+        match queue.send_timeout(message, SEND_TIMEOUT).await {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => {
+                Err(FleetError::NotConnected(node.clone()))
+            }
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(FleetError::Stuck(node.clone())),
+        }
+    }
+
+    /// Something changed that a plan could read.
+    fn tell(&self) {
+        self.reports.send_modify(|count| *count += 1);
+        self.changed.notify_one();
+    }
+
+    fn sessions_changed(&self) {
+        self.sessions.send_modify(|count| *count += 1);
+        self.tell();
+    }
+}

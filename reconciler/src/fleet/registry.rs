@@ -1,0 +1,410 @@
+//! What is known of every node: facts, what runs there, and when it was last heard of.
+//!
+//! Knows how reports change that knowledge, with the time as an argument. Refuses to know sockets,
+//! clocks and records, and never takes silence or a partial report for absence: what was known and
+//! is not contradicted stays, as unknown.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use devnet_schema::{
+    fleet::{Node, NodeFacts, NodeStatus},
+    name::{InstanceId, NodeName},
+    observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
+};
+
+/// A moment: time on a clock that never goes back, and the same for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// Since the control plane started.
+    pub since_start: Duration,
+    /// RFC 3339.
+    pub wall: String,
+}
+
+/// What is remembered of a node from before this process started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Remembered {
+    /// Its id.
+    pub id: String,
+    /// Its last facts.
+    pub facts: NodeFacts,
+    /// RFC 3339; when it was last heard of.
+    pub last_seen: String,
+    /// Tags that an admin gave it.
+    pub tags: Vec<String>,
+    /// Zone that an admin gave it.
+    pub zone: Option<String>,
+    /// Whether an admin forbade new instances.
+    pub cordoned: bool,
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+struct Entry {
+    known: Remembered,
+    /// The session that speaks for it, while one is open.
+    session: Option<u64>,
+    /// Whether it said what runs since that session opened.
+    reported: bool,
+    /// When a frame last came; the start of the process when none has.
+    heard: Duration,
+    /// What runs there, as far as is known.
+    instances: BTreeMap<InstanceId, ObservedInstance>,
+    /// Whether the last report held everything.
+    complete: bool,
+    /// Why it did not.
+    problem: Option<String>,
+}
+
+/// Who looks at the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A person: a connected node is online.
+    Show,
+    /// A plan: a node that could not be read in full counts as offline, so that nothing is decided
+    /// about what runs there.
+    Plan,
+}
+
+/// Every node.
+#[derive(Debug, Default)]
+pub struct Registry {
+    nodes: BTreeMap<NodeName, Entry>,
+    serial: u64,
+}
+
+impl Registry {
+    /// Up by one whenever anything changed that a plan could read.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Takes a node from the records. What ran there is unknown until it reports.
+    pub fn remember(&mut self, name: NodeName, known: Remembered, ran: Vec<ObservedInstance>) {
+        let instances =
+            ran.into_iter().map(|seen| (seen.instance(), unknown(seen))).collect::<BTreeMap<_, _>>();
+        let entry = Entry {
+            known,
+            session: None,
+            reported: false,
+            heard: Duration::ZERO,
+            instances,
+            complete: true,
+            problem: None,
+        };
+        self.nodes.insert(name, entry);
+        self.serial += 1;
+    }
+
+    /// A session now speaks for the node. Returns the session that did so before.
+    pub fn connect(
+        &mut self,
+        name: &NodeName,
+        id: &str,
+        facts: NodeFacts,
+        session: u64,
+        now: &Moment,
+    ) -> Option<u64> {
+        let entry = self.nodes.entry(name.clone()).or_insert_with(|| Entry {
+            known: Remembered::default(),
+            session: None,
+            reported: false,
+            heard: now.since_start,
+            instances: BTreeMap::new(),
+            complete: true,
+            problem: None,
+        });
+        entry.known.id = id.to_owned();
+        entry.known.facts = facts;
+        entry.known.last_seen.clone_from(&now.wall);
+        entry.heard = now.since_start;
+        entry.reported = false;
+        self.serial += 1;
+        entry.session.replace(session)
+    }
+
+    /// The session has ended. Nothing happens when a newer one has taken over.
+    pub fn disconnect(&mut self, name: &NodeName, session: u64) -> bool {
+        let Some(entry) = self.nodes.get_mut(name) else { return false };
+        if entry.session != Some(session) {
+            return false;
+        }
+        entry.session = None;
+        entry.reported = false;
+        self.serial += 1;
+        true
+    }
+
+    /// A frame came.
+    pub fn heard(&mut self, name: &NodeName, now: &Moment) {
+        if let Some(entry) = self.nodes.get_mut(name) {
+            entry.heard = now.since_start;
+            entry.known.last_seen.clone_from(&now.wall);
+        }
+    }
+
+    /// The node said what it has. Returns whether that is news.
+    pub fn facts(&mut self, name: &NodeName, facts: NodeFacts) -> bool {
+        let Some(entry) = self.nodes.get_mut(name) else { return false };
+        if entry.known.facts == facts {
+            return false;
+        }
+        entry.known.facts = facts;
+        self.serial += 1;
+        true
+    }
+
+    /// The node said what runs. Returns whether that is news.
+    pub fn observed(&mut self, name: &NodeName, observed: ObservedNode) -> bool {
+        let Some(entry) = self.nodes.get_mut(name) else { return false };
+        let ObservedNode { complete, problem, instances } = observed;
+        let mut now = BTreeMap::new();
+        for mut seen in instances {
+            // A node speaks for itself only, whatever the report says.
+            seen.node = name.clone();
+            now.insert(seen.instance(), seen);
+        }
+        if !complete {
+            for (id, seen) in &entry.instances {
+                now.entry(id.clone()).or_insert_with(|| unknown(seen.clone()));
+            }
+        }
+        let news = entry.instances != now
+            || !entry.reported
+            || entry.problem != problem
+            || entry.complete != complete;
+        entry.instances = now;
+        entry.complete = complete;
+        entry.problem = problem;
+        entry.reported = true;
+        if news {
+            self.serial += 1;
+        }
+        news
+    }
+
+    /// The node was taken out of the cluster. Returns the session to end.
+    pub fn remove(&mut self, name: &NodeName) -> Option<u64> {
+        self.serial += 1;
+        self.nodes.remove(name)?.session
+    }
+
+    /// Whether every node of the registry has said what runs since it connected.
+    pub fn all_reported(&self) -> bool {
+        self.nodes.values().all(|entry| entry.reported)
+    }
+
+    /// Nodes that are connected and have not yet said what runs.
+    pub fn awaited(&self) -> Vec<NodeName> {
+        self.nodes
+            .iter()
+            .filter(|(_, entry)| entry.session.is_some() && !entry.reported)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Whether a node is connected and has said what runs.
+    pub fn is_online(&self, name: &NodeName) -> bool {
+        self.nodes.get(name).is_some_and(|entry| entry.session.is_some() && entry.reported)
+    }
+
+    /// An admin forbade or allowed new instances.
+    pub fn set_cordoned(&mut self, name: &NodeName, cordoned: bool) {
+        if let Some(entry) = self.nodes.get_mut(name) {
+            entry.known.cordoned = cordoned;
+            self.serial += 1;
+        }
+    }
+
+    /// The session that speaks for a node.
+    pub fn session(&self, name: &NodeName) -> Option<u64> {
+        self.nodes.get(name)?.session
+    }
+
+    /// Whether the node is known.
+    pub fn knows(&self, name: &NodeName) -> bool {
+        self.nodes.contains_key(name)
+    }
+
+    /// What a node was last seen to run.
+    pub fn instances_of(&self, name: &NodeName) -> Vec<ObservedInstance> {
+        self.nodes.get(name).map(|e| e.instances.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The nodes and what runs on them at `now`, both sorted.
+    pub fn view(
+        &self,
+        purpose: Purpose,
+        now: Duration,
+        lost_after: Duration,
+    ) -> (Vec<Node>, Vec<ObservedInstance>) {
+        let mut nodes = Vec::new();
+        let mut instances = Vec::new();
+        for (name, entry) in &self.nodes {
+            let mut status = entry.status(now, lost_after);
+            if purpose == Purpose::Plan && status == NodeStatus::Online && !entry.complete {
+                status = NodeStatus::Offline;
+            }
+            nodes.push(entry.node(name, status));
+            instances.extend(entry.instances.values().map(|seen| match status {
+                NodeStatus::Online => seen.clone(),
+                NodeStatus::Offline | NodeStatus::Lost => unknown(seen.clone()),
+            }));
+        }
+        instances.sort_by_key(|seen| (seen.instance(), seen.node.clone()));
+        (nodes, instances)
+    }
+
+    /// How long after `now` the next node becomes lost, when one is on its way to it.
+    pub fn next_loss(&self, now: Duration, lost_after: Duration) -> Option<Duration> {
+        self.nodes
+            .values()
+            .filter(|entry| entry.status(now, lost_after) == NodeStatus::Offline)
+            .map(|entry| (entry.heard + lost_after).saturating_sub(now))
+            .min()
+    }
+}
+
+impl Entry {
+    /// A node is online while a session is open that has said what runs. The session itself ends
+    /// when heartbeats stay out, so no clock is read here for that.
+    fn status(&self, now: Duration, lost_after: Duration) -> NodeStatus {
+        if self.session.is_some() && self.reported {
+            NodeStatus::Online
+        } else if self.session.is_none() && now.saturating_sub(self.heard) >= lost_after {
+            NodeStatus::Lost
+        } else {
+            NodeStatus::Offline
+        }
+    }
+
+    fn node(&self, name: &NodeName, status: NodeStatus) -> Node {
+        let Remembered { id, facts, last_seen, tags, zone, cordoned } = self.known.clone();
+        Node { id, name: name.clone(), facts, last_seen, tags, zone, cordoned, status }
+    }
+}
+
+fn unknown(seen: ObservedInstance) -> ObservedInstance {
+    ObservedInstance { state: InstanceState::Unknown, health: HealthState::Unknown, ..seen }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use devnet_schema::digest::Digest;
+
+    const LOST: Duration = Duration::from_secs(300);
+
+    fn at(seconds: u64) -> Moment {
+        Moment { since_start: Duration::from_secs(seconds), wall: format!("t{seconds}") }
+    }
+
+    fn name(text: &str) -> NodeName {
+        text.parse().unwrap()
+    }
+
+    fn runs(id: &str, node: &str) -> ObservedInstance {
+        let instance: InstanceId = id.parse().unwrap();
+        ObservedInstance {
+            id: instance.slug(),
+            service: instance.service,
+            index: instance.index,
+            node: name(node),
+            generation: 1,
+            digest: Digest::of_bytes(b"spec"),
+            state: InstanceState::Running,
+            health: HealthState::Healthy,
+            restarts: 0,
+            message: None,
+            runtime: None,
+            spec: None,
+        }
+    }
+
+    fn report(complete: bool, instances: Vec<ObservedInstance>) -> ObservedNode {
+        ObservedNode { complete, problem: None, instances }
+    }
+
+    fn states(registry: &Registry, now: u64) -> Vec<(String, InstanceState)> {
+        let (_, instances) = registry.view(Purpose::Show, Duration::from_secs(now), LOST);
+        instances.into_iter().map(|seen| (seen.id.clone(), seen.state)).collect()
+    }
+
+    fn status(registry: &Registry, now: u64) -> NodeStatus {
+        registry.view(Purpose::Show, Duration::from_secs(now), LOST).0[0].status
+    }
+
+    #[test]
+    fn a_node_is_online_once_it_reported_then_offline_then_lost() {
+        let mut registry = Registry::default();
+        registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(10));
+        assert_eq!(status(&registry, 10), NodeStatus::Offline, "it has not said what runs");
+        registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")]));
+        assert_eq!(status(&registry, 4000), NodeStatus::Online, "its session is open");
+        registry.heard(&name("n1"), &at(4000));
+        assert!(registry.disconnect(&name("n1"), 1));
+        assert_eq!(status(&registry, 4001), NodeStatus::Offline);
+        assert_eq!(states(&registry, 4001), [("db-0".into(), InstanceState::Unknown)]);
+        assert_eq!(
+            registry.next_loss(Duration::from_secs(4100), LOST),
+            Some(Duration::from_secs(200))
+        );
+        assert_eq!(status(&registry, 4300), NodeStatus::Lost);
+    }
+
+    #[test]
+    fn a_partial_report_removes_nothing() {
+        let mut registry = Registry::default();
+        registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(0));
+        registry.observed(
+            &name("n1"),
+            report(true, vec![runs("db[0]", "n1"), runs("web[0]", "n1")]),
+        );
+        registry.observed(&name("n1"), report(false, vec![runs("web[0]", "n1")]));
+        assert_eq!(
+            states(&registry, 1),
+            [("db-0".into(), InstanceState::Unknown), ("web-0".into(), InstanceState::Running)]
+        );
+        let (nodes, _) = registry.view(Purpose::Plan, Duration::from_secs(1), LOST);
+        assert_eq!(nodes[0].status, NodeStatus::Offline, "a plan decides nothing about it");
+        assert_eq!(status(&registry, 1), NodeStatus::Online);
+        registry.observed(&name("n1"), report(true, vec![]));
+        assert!(states(&registry, 1).is_empty(), "a complete report is believed");
+    }
+
+    #[test]
+    fn the_newer_session_wins_and_the_older_cannot_end_it() {
+        let mut registry = Registry::default();
+        assert_eq!(registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(0)), None);
+        assert_eq!(registry.connect(&name("n1"), "id", NodeFacts::default(), 2, &at(1)), Some(1));
+        assert!(!registry.disconnect(&name("n1"), 1));
+        assert_eq!(registry.session(&name("n1")), Some(2));
+    }
+
+    #[test]
+    fn a_remembered_node_is_offline_and_what_ran_there_is_unknown() {
+        let mut registry = Registry::default();
+        registry.remember(name("n1"), Remembered::default(), vec![runs("db[0]", "n1")]);
+        assert_eq!(status(&registry, 5), NodeStatus::Offline);
+        assert_eq!(states(&registry, 5), [("db-0".into(), InstanceState::Unknown)]);
+        assert!(!registry.all_reported());
+    }
+
+    #[test]
+    fn a_report_names_its_own_node_whatever_it_says() {
+        let mut registry = Registry::default();
+        registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(0));
+        registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n2")]));
+        let (_, instances) = registry.view(Purpose::Show, Duration::ZERO, LOST);
+        assert_eq!(instances[0].node, name("n1"));
+    }
+
+    #[test]
+    fn the_same_report_again_is_no_news() {
+        let mut registry = Registry::default();
+        registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(0));
+        assert!(registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")])));
+        assert!(!registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")])));
+        assert!(!registry.facts(&name("n1"), NodeFacts::default()));
+    }
+}

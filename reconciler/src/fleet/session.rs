@@ -1,0 +1,300 @@
+//! One agent's session: hello, welcome, then whatever either side has to say until it ends.
+//!
+//! Knows the order of messages and their time limits. Refuses to act on a message in the name of
+//! any node but the one whose certificate opened the connection.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{Message, WebSocket};
+use devnet_schema::{
+    fleet::NodeFacts,
+    name::{ClusterName, NodeName},
+    step::{StepReport, StepState},
+    wire::{AgentMessage, ControlMessage, PROTOCOL},
+};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tracing::{debug, info, warn};
+
+use super::{Call, Fleet, Link, LogBatch, QUEUE, SEND_TIMEOUT};
+
+/// How long an agent may take to say hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an agent may wait for the cluster to be named.
+const NAME_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Speaks with the agent of `node` until either side ends it.
+pub async fn run(fleet: Arc<Fleet>, socket: WebSocket, node: NodeName, id: String) {
+    let (mut sink, mut stream) = socket.split();
+    let Some(facts) = hello(&mut stream, &mut sink, &node).await else { return };
+    let Some(cluster) = named(&fleet).await else {
+        warn!(%node, "an agent came before the cluster had a name");
+        return;
+    };
+    let (queue, outgoing) = mpsc::channel(QUEUE);
+    let (link, over) = Link::new(0, queue.clone());
+    let session = open(&fleet, &node, &id, facts.clone(), link);
+    info!(%node, session, "agent connected");
+    let welcome = ControlMessage::Welcome {
+        cluster,
+        node: node.clone(),
+        heartbeat_millis: fleet.config.heartbeat.as_millis() as u64,
+    };
+    // The queue is new and empty: there is room for both.
+    let _ = queue.try_send(welcome);
+    let _ = queue.try_send(ControlMessage::Observe);
+    let writer = tokio::spawn(write(sink, outgoing, Arc::clone(&over), node.clone()));
+    let call = Call::Connected { node: node.clone(), id: id.clone(), facts };
+    let _ = fleet.calls.send(call).await;
+    fleet.sessions_changed();
+    let speaker = Speaker { fleet: &fleet, node: &node, id: &id, session, queue };
+    tokio::select! {
+        () = speaker.listen(&mut stream) => {}
+        () = over.notified() => debug!(%node, session, "session is over"),
+    }
+    drop(speaker);
+    close(&fleet, &node, session).await;
+    writer.abort();
+    info!(%node, session, "agent disconnected");
+}
+
+/// The cluster's name. After a loss of records an agent may be faster than the first configuration;
+/// it must not be told a wrong name, so it waits for a while, and then comes again.
+async fn named(fleet: &Fleet) -> Option<ClusterName> {
+    let mut cluster = fleet.cluster.subscribe();
+    let named = tokio::time::timeout(NAME_TIMEOUT, cluster.wait_for(Option::is_some)).await;
+    named.ok()?.ok()?.clone()
+}
+
+/// The first frame. Anything else is refused with a reason for the agent's log.
+async fn hello(
+    stream: &mut SplitStream<WebSocket>,
+    sink: &mut SplitSink<WebSocket, Message>,
+    node: &NodeName,
+) -> Option<NodeFacts> {
+    let first = tokio::time::timeout(HELLO_TIMEOUT, next(stream)).await.ok()??;
+    let reason = match serde_json::from_str(&first) {
+        Ok(AgentMessage::Hello { protocol: PROTOCOL, facts, .. }) => return Some(facts),
+        Ok(AgentMessage::Hello { protocol, version, .. }) => format!(
+            "this control plane speaks protocol {PROTOCOL}, the agent ({version}) speaks \
+             {protocol}: install the same version of both"
+        ),
+        Ok(_) => "the first message must be a hello".to_owned(),
+        Err(error) => format!("the first message could not be read: {error}"),
+    };
+    warn!(%node, reason, "agent refused");
+    let refusal = text(&ControlMessage::Refused { reason })?;
+    let _ = tokio::time::timeout(SEND_TIMEOUT, sink.send(refusal)).await;
+    let _ = tokio::time::timeout(SEND_TIMEOUT, sink.close()).await;
+    None
+}
+
+/// Registers the session. An older one of the same node is ended: the newer wins, because a node
+/// that lost its network comes back before the old connection is known to be dead.
+fn open(fleet: &Fleet, node: &NodeName, id: &str, facts: NodeFacts, mut link: Link) -> u64 {
+    let now = fleet.clock.now();
+    let mut state = fleet.state();
+    state.last_number += 1;
+    let session = state.last_number;
+    link.session = session;
+    state.registry.connect(node, id, facts, session, &now);
+    if let Some(older) = state.links.insert(node.clone(), link) {
+        older.drop_readers();
+        older.end();
+    }
+    session
+}
+
+async fn close(fleet: &Fleet, node: &NodeName, session: u64) {
+    let ours = {
+        let mut state = fleet.state();
+        let ours = state.links.get(node).is_some_and(|link| link.session == session);
+        if ours && let Some(link) = state.links.remove(node) {
+            link.drop_readers();
+        }
+        state.registry.disconnect(node, session) || ours
+    };
+    if ours {
+        let _ = fleet.calls.send(Call::Disconnected { node: node.clone() }).await;
+    }
+    fleet.sessions_changed();
+}
+
+/// The next text frame. Pings are answered by the WebSocket itself and count as life.
+async fn next(stream: &mut SplitStream<WebSocket>) -> Option<String> {
+    loop {
+        match stream.next().await? {
+            Ok(Message::Text(text)) => return Some(text.as_str().to_owned()),
+            Ok(Message::Ping(_) | Message::Pong(_)) => {}
+            Ok(Message::Close(_)) => return None,
+            Ok(Message::Binary(_)) => {
+                warn!("an agent sent a binary frame; the session ends");
+                return None;
+            }
+            Err(error) => {
+                debug!(%error, "reading from an agent failed");
+                return None;
+            }
+        }
+    }
+}
+
+fn text(message: &ControlMessage) -> Option<Message> {
+    match serde_json::to_string(message) {
+        Ok(json) => Some(Message::Text(json.into())),
+        Err(error) => {
+            warn!(%error, "a message to an agent could not be written as JSON");
+            None
+        }
+    }
+}
+
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut outgoing: mpsc::Receiver<ControlMessage>,
+    over: Arc<Notify>,
+    node: NodeName,
+) {
+    while let Some(message) = outgoing.recv().await {
+        let last = matches!(message, ControlMessage::Refused { .. });
+        let Some(frame) = text(&message) else { continue };
+        match tokio::time::timeout(SEND_TIMEOUT, sink.send(frame)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                debug!(%node, %error, "sending to an agent failed");
+                break;
+            }
+            Err(_) => {
+                warn!(%node, "an agent does not read; its session ends");
+                break;
+            }
+        }
+        if last {
+            let _ = tokio::time::timeout(SEND_TIMEOUT, sink.close()).await;
+            break;
+        }
+    }
+    over.notify_one();
+}
+
+/// What a session needs to deal with one message.
+struct Speaker<'a> {
+    fleet: &'a Arc<Fleet>,
+    node: &'a NodeName,
+    id: &'a str,
+    session: u64,
+    queue: mpsc::Sender<ControlMessage>,
+}
+
+impl Speaker<'_> {
+    /// Reads until the connection ends or three heartbeats are missed.
+    async fn listen(&self, stream: &mut SplitStream<WebSocket>) {
+        let silence = self.fleet.config.heartbeat * 3 + self.fleet.config.heartbeat / 2;
+        loop {
+            let frame = match tokio::time::timeout(silence, next(stream)).await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return,
+                Err(_) => {
+                    warn!(node = %self.node, "no heartbeat for {silence:?}; the session ends");
+                    return;
+                }
+            };
+            let now = self.fleet.clock.now();
+            self.fleet.state().registry.heard(self.node, &now);
+            match serde_json::from_str(&frame) {
+                Ok(message) => self.take(message).await,
+                // One frame that cannot be read says nothing about the next one.
+                Err(error) => warn!(node = %self.node, %error, "a message could not be read"),
+            }
+        }
+    }
+
+    async fn take(&self, message: AgentMessage) {
+        match message {
+            AgentMessage::Heartbeat => {}
+            AgentMessage::Hello { facts, .. } | AgentMessage::Facts { facts } => {
+                if self.fleet.state().registry.facts(self.node, facts.clone()) {
+                    self.call(Call::Facts { node: self.node.clone(), facts }).await;
+                    self.fleet.tell();
+                }
+            }
+            AgentMessage::Observed { observed } => {
+                if self.fleet.state().registry.observed(self.node, observed) {
+                    self.call(Call::Observed { node: self.node.clone() }).await;
+                    self.fleet.tell();
+                }
+            }
+            AgentMessage::Step { report } => self.report(report).await,
+            AgentMessage::NeedSecrets { request, instance, secrets } => {
+                let (answer, answered) = oneshot::channel();
+                let node = self.node.clone();
+                self.call(Call::Secrets { node, instance, secrets, answer }).await;
+                let queue = self.queue.clone();
+                tokio::spawn(async move {
+                    let message = match settle(answered.await) {
+                        Ok(values) => ControlMessage::Secrets { request, values, error: None },
+                        Err(error) => ControlMessage::Secrets {
+                            request,
+                            values: Default::default(),
+                            error: Some(error),
+                        },
+                    };
+                    let _ = queue.send_timeout(message, SEND_TIMEOUT).await;
+                });
+            }
+            AgentMessage::Logs { request, lines, end, error } => {
+                if let Some(link) = self.fleet.state().links.get(self.node)
+                    && link.session == self.session
+                {
+                    link.deliver(request, LogBatch { lines, end, error });
+                }
+            }
+            AgentMessage::Renew { csr } => self.renew(csr).await,
+        }
+    }
+
+    async fn renew(&self, csr: String) {
+        let (answer, answered) = oneshot::channel();
+        let (node, id) = (self.node.clone(), self.id.to_owned());
+        self.call(Call::Renew { node, id, csr, answer }).await;
+        let (queue, node) = (self.queue.clone(), self.node.clone());
+        tokio::spawn(async move {
+            match settle(answered.await) {
+                Ok(pem) => {
+                    let message = ControlMessage::Certificate { pem };
+                    let _ = queue.send_timeout(message, SEND_TIMEOUT).await;
+                }
+                Err(error) => warn!(%node, error, "a certificate was not renewed"),
+            }
+        });
+    }
+
+    /// Passes a report on. What is being done now may be dropped; how it ended may not.
+    async fn report(&self, report: StepReport) {
+        let key = (report.deployment.clone(), self.node.clone(), report.step.clone());
+        let to = self.fleet.state().steps.get(&key).cloned();
+        let Some(to) = to else {
+            debug!(node = %self.node, step = report.step, "a report nobody waits for");
+            return;
+        };
+        if matches!(report.state, StepState::Running { .. }) {
+            let _ = to.try_send(report);
+        } else {
+            let _ = to.send_timeout(report, SEND_TIMEOUT).await;
+        }
+    }
+
+    async fn call(&self, call: Call) {
+        if self.fleet.calls.send_timeout(call, SEND_TIMEOUT).await.is_err() {
+            warn!(node = %self.node, "the control plane is too busy to answer an agent");
+        }
+    }
+}
+
+fn settle<T>(answer: Result<Result<T, String>, oneshot::error::RecvError>) -> Result<T, String> {
+    answer.unwrap_or_else(|_| Err("the control plane is stopping".to_owned()))
+}

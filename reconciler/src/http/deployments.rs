@@ -1,0 +1,126 @@
+//! Routes about deployments and their lines.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{
+        Path, State, WebSocketUpgrade,
+        ws::{Message, WebSocket},
+    },
+    response::Response,
+};
+use futures_util::StreamExt;
+use serde::Deserialize;
+
+use super::{
+    App,
+    extract::{Paging, Params},
+    problem::Failure,
+    stream::{Records, follow, line, ndjson},
+};
+use crate::{
+    api::{Deployment, DeploymentLine, Page},
+    store::MAX_PAGE,
+};
+
+/// `GET /api/v1/deployments`: newest first.
+pub async fn list(
+    State(app): State<App>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<Deployment>>, Failure> {
+    Ok(Json(app.plane.store.deployments(paging.cursor.as_deref(), paging.limit())?))
+}
+
+fn find(app: &App, id: &str) -> Result<Deployment, Failure> {
+    app.plane
+        .store
+        .deployment(id)?
+        .ok_or_else(|| Failure::not_found("there is no such deployment"))
+}
+
+/// `GET /api/v1/deployments/{id}`.
+pub async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Deployment>, Failure> {
+    find(&app, &id).map(Json)
+}
+
+/// The lines of one deployment; the `end` line is the last.
+struct Lines {
+    app: App,
+    deployment: String,
+    after: u64,
+}
+
+impl Records for Lines {
+    async fn more(&mut self) -> (Vec<Bytes>, bool) {
+        let found = self.app.plane.store.lines(&self.deployment, self.after, MAX_PAGE);
+        let Ok(lines) = found else { return (Vec::new(), true) };
+        if let Some((last, _)) = lines.last() {
+            self.after = *last;
+        }
+        let ended = lines.iter().any(|(_, one)| matches!(one, DeploymentLine::End { .. }));
+        (lines.iter().map(|(_, one)| line(one)).collect(), ended)
+    }
+}
+
+/// Parameters of `GET /api/v1/deployments/{id}/logs`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LogParams {
+    follow: bool,
+}
+
+/// `GET /api/v1/deployments/{id}/logs`: newline-delimited JSON from its first line; with
+/// `follow=true` until its end.
+pub async fn logs(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Params(params): Params<LogParams>,
+) -> Result<Response, Failure> {
+    let deployment = find(&app, &id)?.id;
+    let moved = params.follow.then(|| app.plane.follow_lines());
+    Ok(ndjson(follow(Lines { app, deployment, after: 0 }, moved)))
+}
+
+/// Parameters of `/ws/logs`.
+#[derive(Debug, Deserialize)]
+pub struct SocketParams {
+    deployment: String,
+}
+
+/// `GET /ws/logs?deployment=ID` (WebSocket): the same lines, one a frame, until the end.
+pub async fn socket(
+    State(app): State<App>,
+    Params(params): Params<SocketParams>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Failure> {
+    let deployment = find(&app, &params.deployment)?.id;
+    Ok(upgrade.on_upgrade(move |socket| send_lines(app, socket, deployment)))
+}
+
+async fn send_lines(app: App, mut socket: WebSocket, deployment: String) {
+    let moved = app.plane.follow_lines();
+    let lines = follow(Lines { app, deployment, after: 0 }, Some(moved));
+    let mut lines = std::pin::pin!(lines);
+    loop {
+        tokio::select! {
+            next = lines.next() => {
+                let Some(bytes) = next else { break };
+                let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+                let sent = socket.send(Message::Text(text.into()));
+                let sent = tokio::time::timeout(std::time::Duration::from_secs(10), sent).await;
+                if !matches!(sent, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            // A reader that goes away is noticed here, and pings are answered.
+            heard = socket.recv() => match heard {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => {}
+            },
+        }
+    }
+    let _ = socket.send(Message::Close(None)).await;
+}

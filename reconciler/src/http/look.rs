@@ -1,0 +1,175 @@
+//! Routes that only look.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use devnet_schema::{
+    component::ComponentSignature, fleet::FleetSnapshot, name::InstanceId,
+    observed::ObservedInstance,
+};
+use serde::Deserialize;
+
+use super::{
+    App,
+    extract::{Paging, Params},
+    problem::Failure,
+    stream::{Records, follow, line, ndjson},
+};
+use crate::{
+    api::{Event, InstanceRow, Page, RevisionRow, ServiceRow, Status},
+    cycle::instance_row,
+    store::{MAX_PAGE, RevisionState},
+};
+
+/// `GET /api/v1/status`.
+pub async fn status(State(app): State<App>) -> Result<Json<Status>, Failure> {
+    Ok(Json(app.plane.status()?))
+}
+
+/// `GET /api/v1/fleet`: a snapshot that `devnet plan --fleet` takes.
+pub async fn fleet(State(app): State<App>) -> Result<Json<FleetSnapshot>, Failure> {
+    Ok(Json(app.plane.shown()?))
+}
+
+/// `GET /api/v1/services`.
+pub async fn services(
+    State(app): State<App>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<ServiceRow>>, Failure> {
+    let rows = app.plane.service_rows(&app.plane.shown()?);
+    Ok(Json(paging.page(rows, |row| row.name.to_string())))
+}
+
+/// `GET /api/v1/services/{name}`.
+pub async fn service(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<ServiceRow>, Failure> {
+    app.plane
+        .service_rows(&app.plane.shown()?)
+        .into_iter()
+        .find(|row| row.name.as_str() == name)
+        .map(Json)
+        .ok_or_else(|| Failure::not_found("there is no such service"))
+}
+
+/// `GET /api/v1/instances`.
+pub async fn instances(
+    State(app): State<App>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<InstanceRow>>, Failure> {
+    let fleet = app.plane.shown()?;
+    let rows = fleet.instances.iter().map(|seen| instance_row(seen, &fleet.nodes)).collect();
+    // An instance that moves is on two nodes for a while.
+    Ok(Json(paging.page(rows, |row: &InstanceRow| format!("{}@{}", row.id, row.node))))
+}
+
+/// `GET /api/v1/instances/{id}`: what the agent reports, its spec with secrets as references.
+pub async fn instance(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<ObservedInstance>, Failure> {
+    let id: InstanceId = id.parse().map_err(|_| Failure::not_found("there is no such instance"))?;
+    app.plane
+        .shown()?
+        .instances
+        .into_iter()
+        .find(|seen| seen.instance() == id)
+        .map(Json)
+        .ok_or_else(|| Failure::not_found(format!("{id} runs nowhere")))
+}
+
+/// Parameters of `GET /api/v1/events`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EventParams {
+    follow: bool,
+    after: Option<u64>,
+    #[serde(flatten)]
+    paging: EventPaging,
+}
+
+/// Query parameters arrive as texts, and a flattened struct does not turn them into numbers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EventPaging {
+    cursor: Option<String>,
+    limit: Option<String>,
+}
+
+struct Events {
+    app: App,
+    after: u64,
+}
+
+impl Records for Events {
+    async fn more(&mut self) -> (Vec<Bytes>, bool) {
+        let Ok(events) = self.app.plane.store.events_after(self.after, MAX_PAGE) else {
+            return (Vec::new(), true);
+        };
+        if let Some(last) = events.last() {
+            self.after = last.seq;
+        }
+        (events.iter().map(line).collect(), false)
+    }
+}
+
+/// `GET /api/v1/events`: newest first; with `follow=true` newline-delimited JSON, oldest first, of
+/// what comes after event `after`, or from now on.
+pub async fn events(
+    State(app): State<App>,
+    Params(params): Params<EventParams>,
+) -> Result<Response, Failure> {
+    let EventParams { follow: following, after, paging } = params;
+    if following {
+        let moved = app.plane.follow_events();
+        let newest = || -> Result<u64, Failure> {
+            let page: Page<Event> = app.plane.store.events(None, 1)?;
+            Ok(page.items.first().map_or(0, |event| event.seq))
+        };
+        let after = after.map_or_else(newest, Ok)?;
+        let records = Events { app: app.clone(), after };
+        return Ok(ndjson(follow(records, Some(moved))));
+    }
+    let limit = match paging.limit {
+        None => 100,
+        Some(text) => {
+            text.parse().map_err(|_| Failure::bad_request("`limit` is a number from 1 to 500"))?
+        }
+    };
+    let page = app.plane.store.events(paging.cursor.as_deref(), limit)?;
+    Ok(Json(page).into_response())
+}
+
+/// `GET /api/v1/templates`: the components of the catalog that is in use.
+pub async fn templates(
+    State(app): State<App>,
+    Params(paging): Params<Paging>,
+) -> Json<Page<ComponentSignature>> {
+    let rows = app.plane.components();
+    Json(paging.page(rows, |component| component.name.clone()))
+}
+
+/// `GET /api/v1/revisions`: newest first.
+pub async fn revisions(
+    State(app): State<App>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<RevisionRow>>, Failure> {
+    let page = app.plane.store.revisions(paging.cursor.as_deref(), paging.limit())?;
+    let items = page.items.into_iter().map(|record| RevisionRow {
+        revision: record.revision,
+        summary: record.summary,
+        author: record.author,
+        committed_at: record.committed_at,
+        seen_at: record.seen_at,
+        applied_at: record.applied_at,
+        problem: match record.state {
+            RevisionState::Bad { problem, .. } => Some(problem),
+            RevisionState::Seen | RevisionState::Good => None,
+        },
+    });
+    Ok(Json(Page { items: items.collect(), next: page.next }))
+}

@@ -1,0 +1,117 @@
+//! The HTTP API: routes, and who may use them.
+//!
+//! Knows requests and documents. Refuses to decide anything: it asks `cycle`, and records where
+//! nothing is decided. Every request passes `guard`, which denies what the table in `auth` does not
+//! name.
+
+mod agent;
+mod deployments;
+mod extract;
+mod guard;
+mod keys;
+mod limit;
+mod logs;
+mod look;
+mod manual;
+mod meta;
+mod nodes;
+mod openapi;
+mod peer;
+mod plans;
+mod problem;
+mod secrets;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{delete, get, post, put},
+};
+
+pub use guard::Keys;
+pub use peer::{Peer, PeerAcceptor};
+
+use crate::cycle::ControlPlane;
+
+/// The largest body that is read, in bytes.
+const MAX_BODY: usize = 8 << 20;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct App {
+    /// The loop and what it knows.
+    pub plane: Arc<ControlPlane>,
+    /// Keys of the file, and who failed lately.
+    pub keys: Arc<Keys>,
+}
+
+/// Every route, behind the guard.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .merge(about())
+        .merge(looking())
+        .merge(changing())
+        .merge(of_nodes())
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_route)
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(app)
+}
+
+fn about() -> Router<App> {
+    Router::new()
+        .route("/healthz", get(meta::healthz))
+        .route("/readyz", get(meta::readyz))
+        .route("/metrics", get(meta::metrics))
+        .route("/api/v1/ca", get(meta::ca))
+        .route("/api/v1/openapi.json", get(meta::openapi))
+        .route("/api/v1/whoami", get(meta::whoami))
+}
+
+fn looking() -> Router<App> {
+    Router::new()
+        .route("/api/v1/status", get(look::status))
+        .route("/api/v1/fleet", get(look::fleet))
+        .route("/api/v1/services", get(look::services))
+        .route("/api/v1/services/{name}", get(look::service))
+        .route("/api/v1/services/{name}/logs", get(logs::service))
+        .route("/api/v1/instances", get(look::instances))
+        .route("/api/v1/instances/{id}", get(look::instance))
+        .route("/api/v1/instances/{id}/logs", get(logs::instance))
+        .route("/api/v1/events", get(look::events))
+        .route("/api/v1/templates", get(look::templates))
+        .route("/api/v1/revisions", get(look::revisions))
+}
+
+fn changing() -> Router<App> {
+    Router::new()
+        .route("/api/v1/plans", get(plans::list).post(plans::make))
+        .route("/api/v1/plans/{id}", get(plans::one))
+        .route("/api/v1/plans/{id}/apply", post(plans::apply))
+        .route("/api/v1/deployments", get(deployments::list))
+        .route("/api/v1/deployments/{id}", get(deployments::one))
+        .route("/api/v1/deployments/{id}/logs", get(deployments::logs))
+        .route("/ws/logs", get(deployments::socket))
+        .route("/api/v1/sync", post(plans::sync))
+        .route("/api/v1/secrets", get(secrets::list))
+        .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::remove))
+        .route("/api/v1/apikeys", get(keys::list).post(keys::make))
+        .route("/api/v1/apikeys/{id}", delete(keys::revoke))
+}
+
+fn of_nodes() -> Router<App> {
+    Router::new()
+        .route("/api/v1/nodes", get(nodes::list))
+        .route("/api/v1/nodes/tokens", post(nodes::token))
+        .route("/api/v1/nodes/register", post(nodes::register))
+        .route("/api/v1/nodes/{id}", get(nodes::one).delete(nodes::remove))
+        .route("/api/v1/nodes/{id}/cordon", post(nodes::cordon))
+        .route("/api/v1/nodes/{id}/uncordon", post(nodes::uncordon))
+        .route("/api/v1/nodes/{id}/heartbeat", post(nodes::heartbeat))
+        .route("/api/v1/nodes/{id}/deploy", post(manual::deploy))
+        .route(devnet_schema::wire::AGENT_PATH, get(agent::connect))
+}

@@ -1,0 +1,122 @@
+//! Routes about nodes.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use devnet_schema::{
+    fleet::Node,
+    secret::InTransit,
+    wire::{RegisterRequest, RegisterResponse},
+};
+
+use super::{
+    App,
+    extract::{Body, Paging, Params, Who},
+    problem::Failure,
+};
+use crate::{
+    api::{HeartbeatRequest, JoinTokenRequest, NewJoinToken, NodeRow, Page},
+    auth::Principal,
+    cycle::{RegisterError, node_rows},
+    store::JoinRefusal,
+};
+
+/// `GET /api/v1/nodes`.
+pub async fn list(
+    State(app): State<App>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<NodeRow>>, Failure> {
+    let rows = node_rows(&app.plane.shown()?);
+    Ok(Json(paging.page(rows, |row| row.name.to_string())))
+}
+
+/// `GET /api/v1/nodes/{id}`, by name or id.
+pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Node>, Failure> {
+    let name = app.plane.find_node(&id)?;
+    let node = app.plane.shown()?.nodes.into_iter().find(|node| node.name == name);
+    // A node that registered and never connected is on record and not in the fleet.
+    node.map(Json).ok_or_else(|| Failure::not_found(format!("node {name} never connected")))
+}
+
+/// `DELETE /api/v1/nodes/{id}`: 204. Its certificate is worth nothing from now on.
+pub async fn remove(
+    State(app): State<App>,
+    Who(who): Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let name = app.plane.find_node(&id)?;
+    app.plane.remove_node(&name, &who.label())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/nodes/{id}/cordon`: 204.
+pub async fn cordon(
+    State(app): State<App>,
+    Who(who): Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let name = app.plane.find_node(&id)?;
+    app.plane.cordon(&name, true, &who.label())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/nodes/{id}/uncordon`: 204.
+pub async fn uncordon(
+    State(app): State<App>,
+    Who(who): Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let name = app.plane.find_node(&id)?;
+    app.plane.cordon(&name, false, &who.label())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/nodes/tokens`: 201 and the token, this once.
+pub async fn token(
+    State(app): State<App>,
+    Who(who): Who,
+    Body(request): Body<JoinTokenRequest>,
+) -> Result<Response, Failure> {
+    let (token, expires_at) = app.plane.make_join_token(&request, &who.label())?;
+    let token = InTransit::new(token.expose().clone());
+    Ok((StatusCode::CREATED, Json(NewJoinToken { token, expires_at })).into_response())
+}
+
+/// `POST /api/v1/nodes/register`: 201. The token in the body is the credential.
+pub async fn register(
+    State(app): State<App>,
+    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    Body(request): Body<RegisterRequest>,
+) -> Result<(StatusCode, Json<RegisterResponse>), Failure> {
+    let from = peer.map(|info| info.0.0.ip());
+    app.may_try(from)?;
+    let answer = app.plane.register(&request);
+    if let Err(RegisterError::Refused(JoinRefusal::Token)) = &answer {
+        app.failed(from);
+    }
+    Ok((StatusCode::CREATED, Json(answer?)))
+}
+
+/// `POST /api/v1/nodes/{id}/heartbeat`: 204. Agents of ours send theirs over the WebSocket; this
+/// is for others, with the node's own certificate.
+pub async fn heartbeat(
+    State(app): State<App>,
+    Who(who): Who,
+    Path(id): Path<String>,
+    Body(request): Body<HeartbeatRequest>,
+) -> Result<StatusCode, Failure> {
+    let Principal::Node { name, id: own } = who else {
+        return Err(crate::auth::Denied::NodesOnly.into());
+    };
+    // Another node's name and no node's name look the same to whoever asks.
+    if id != own && id != name.as_str() {
+        return Err(Failure::not_found("there is no such node"));
+    }
+    app.plane.heartbeat(&name, request.facts)?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,145 @@
+//! The API's own description, OpenAPI 3.1.
+//!
+//! Made of the table of rights, so that a route cannot be there without being described. Knows one
+//! sentence and the document of each route. Refuses to describe documents field by field: their
+//! types are in `api` and docs/api.md.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    api::Role,
+    auth::{Access, ROUTES, Route},
+};
+
+/// Method, pattern, what it does, body, answer.
+type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+const SUMMARIES: &[Row] = &[
+    ("GET", "/healthz", "The process answers", "", "text"),
+    ("GET", "/readyz", "The loop has looked at everything once", "", "text"),
+    ("GET", "/metrics", "Figures for Prometheus", "", "text"),
+    ("GET", "/api/v1/ca", "The CA's certificate, PEM", "", "text"),
+    ("GET", "/api/v1/openapi.json", "This document", "", "OpenApi"),
+    ("GET", "/api/v1/whoami", "What the key may do", "", "Whoami"),
+    ("GET", "/api/v1/status", "Source, nodes, services, newest deployment", "", "Status"),
+    ("GET", "/api/v1/fleet", "A snapshot for `devnet plan --fleet`", "", "FleetSnapshot"),
+    ("GET", "/api/v1/services", "Services", "", "Page<ServiceRow>"),
+    ("GET", "/api/v1/services/{name}", "One service", "", "ServiceRow"),
+    ("GET", "/api/v1/services/{name}/logs", "Lines of all its logs", "", "InstanceLine*"),
+    ("GET", "/api/v1/instances", "Instances", "", "Page<InstanceRow>"),
+    ("GET", "/api/v1/instances/{id}", "One instance with its spec", "", "ObservedInstance"),
+    ("GET", "/api/v1/instances/{id}/logs", "Lines of its log", "", "InstanceLine*"),
+    ("GET", "/api/v1/events", "What happened, newest first", "", "Page<Event>"),
+    ("GET", "/api/v1/templates", "Components of the catalog", "", "Page<ComponentSignature>"),
+    ("GET", "/api/v1/revisions", "Revisions of the source", "", "Page<RevisionRow>"),
+    ("GET", "/api/v1/plans", "Saved plans", "", "Page<PlanRow>"),
+    ("POST", "/api/v1/plans", "Plan and save the plan", "PlanRequest", "Plan"),
+    ("GET", "/api/v1/plans/{id}", "One plan", "", "Plan"),
+    ("POST", "/api/v1/plans/{id}/apply", "Apply a saved plan", "ApplyRequest", "Deployment"),
+    ("GET", "/api/v1/deployments", "Runs of plans", "", "Page<Deployment>"),
+    ("GET", "/api/v1/deployments/{id}", "One run of a plan", "", "Deployment"),
+    ("GET", "/api/v1/deployments/{id}/logs", "Its lines", "", "DeploymentLine*"),
+    ("GET", "/ws/logs", "The same over a WebSocket", "", "DeploymentLine*"),
+    ("POST", "/api/v1/sync", "Look at the source now", "", ""),
+    ("GET", "/api/v1/nodes", "Nodes", "", "Page<NodeRow>"),
+    ("GET", "/api/v1/nodes/{id}", "One node, by name or id", "", "Node"),
+    ("DELETE", "/api/v1/nodes/{id}", "Take a node out of the cluster", "", ""),
+    ("POST", "/api/v1/nodes/{id}/deploy", "Run a Compose file on it", "DeployRequest", "Deployment"),
+    ("POST", "/api/v1/nodes/{id}/cordon", "Forbid new instances", "", ""),
+    ("POST", "/api/v1/nodes/{id}/uncordon", "Allow new instances", "", ""),
+    ("POST", "/api/v1/nodes/tokens", "Make a join token", "JoinTokenRequest", "NewJoinToken"),
+    ("POST", "/api/v1/nodes/register", "Join", "RegisterRequest", "RegisterResponse"),
+    ("POST", "/api/v1/nodes/{id}/heartbeat", "A node is there", "HeartbeatRequest", ""),
+    ("GET", "/api/v1/agent", "An agent's session (WebSocket)", "", "ControlMessage*"),
+    ("GET", "/api/v1/secrets", "Names and versions of secrets", "", "Page<SecretRow>"),
+    ("PUT", "/api/v1/secrets/{name}", "Set a secret; the body is its value", "text", "SecretRow"),
+    ("DELETE", "/api/v1/secrets/{name}", "Remove a secret", "", ""),
+    ("GET", "/api/v1/apikeys", "API keys", "", "Page<ApiKeyRow>"),
+    ("POST", "/api/v1/apikeys", "Make an API key", "ApiKeyRequest", "NewApiKey"),
+    ("DELETE", "/api/v1/apikeys/{id}", "Revoke an API key", "", ""),
+];
+
+/// The document.
+pub fn document() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in ROUTES {
+        let described = SUMMARIES.iter().find(|row| row.0 == route.method && row.1 == route.pattern);
+        let entry = paths.entry(route.pattern).or_insert_with(|| json!({}));
+        entry[route.method.to_ascii_lowercase()] = operation(route, described);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "devnet control plane", "version": env!("CARGO_PKG_VERSION")},
+        "paths": paths,
+        "components": {"securitySchemes": {
+            "key": {"type": "http", "scheme": "bearer"},
+            "node": {"type": "mutualTLS"},
+        }},
+    })
+}
+
+fn operation(route: &Route, described: Option<&Row>) -> Value {
+    let (_, _, summary, body, answer) = described.copied().unwrap_or(("", "", "", "", ""));
+    let (security, role) = match route.access {
+        Access::Open => (json!([]), "anyone"),
+        Access::JoinToken => (json!([]), "holders of a join token"),
+        Access::NodeSelf => (json!([{"node": []}]), "the node itself"),
+        Access::Role(Role::Viewer) => (json!([{"key": []}]), "viewer"),
+        Access::Role(Role::Planner) => (json!([{"key": []}]), "planner"),
+        Access::Role(Role::Editor) => (json!([{"key": []}]), "editor"),
+        Access::Role(Role::Admin) => (json!([{"key": []}]), "admin"),
+    };
+    let parameters: Vec<Value> = route
+        .pattern
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})
+        })
+        .collect();
+    let mut operation = json!({
+        "summary": summary,
+        "security": security,
+        "x-role": role,
+        "parameters": parameters,
+        "responses": {
+            "2XX": {"description": described_as(answer)},
+            "default": {"description": "a problem document (application/problem+json)"},
+        },
+    });
+    if !body.is_empty() {
+        let kind = if body == "text" { "text/plain" } else { "application/json" };
+        let schema = json!({"title": body});
+        operation["requestBody"] = json!({"content": {(kind): {"schema": schema}}});
+    }
+    operation
+}
+
+fn described_as(answer: &str) -> String {
+    match answer {
+        "" => "no body".to_owned(),
+        "text" => "text".to_owned(),
+        lines if lines.ends_with('*') => {
+            format!("{}, one JSON document a line", lines.trim_end_matches('*'))
+        }
+        document => document.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_route_of_the_table_is_described_and_nothing_else_is() {
+        let table: BTreeSet<_> = ROUTES.iter().map(|r| (r.method, r.pattern)).collect();
+        let described: BTreeSet<_> = SUMMARIES.iter().map(|row| (row.0, row.1)).collect();
+        assert_eq!(table, described);
+        let document = document();
+        for (method, pattern) in table {
+            let operation = &document["paths"][pattern][method.to_ascii_lowercase()];
+            assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{pattern}");
+        }
+    }
+}

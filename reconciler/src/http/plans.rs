@@ -1,0 +1,64 @@
+//! Routes about plans.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use devnet_schema::plan::Plan;
+
+use super::{
+    App,
+    extract::{Body, Paging, Params, Who},
+    problem::Failure,
+};
+use crate::{
+    api::{ApplyRequest, Page, PlanRequest},
+    store::PlanRow,
+};
+
+/// `POST /api/v1/plans`: 201, the plan, and its place. A plan with errors is a plan too.
+pub async fn make(
+    State(app): State<App>,
+    Who(who): Who,
+    Body(request): Body<PlanRequest>,
+) -> Result<Response, Failure> {
+    let plan = app.plane.plan_request(request, &who.label()).await?;
+    let place = format!("/api/v1/plans/{}", plan.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(plan)).into_response())
+}
+
+/// `GET /api/v1/plans`: newest first.
+pub async fn list(
+    State(app): State<App>,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<PlanRow>>, Failure> {
+    Ok(Json(app.plane.store.plans(paging.cursor.as_deref(), paging.limit())?))
+}
+
+/// `GET /api/v1/plans/{id}`.
+pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Plan>, Failure> {
+    let stored = app.plane.store.plan(&id)?;
+    stored
+        .map(|stored| Json(stored.plan))
+        .ok_or_else(|| Failure::not_found("there is no such plan"))
+}
+
+/// `POST /api/v1/plans/{id}/apply`: 202, the deployment that begins, and its place.
+pub async fn apply(
+    State(app): State<App>,
+    Who(who): Who,
+    Path(id): Path<String>,
+    Body(request): Body<ApplyRequest>,
+) -> Result<Response, Failure> {
+    let deployment = app.plane.apply_request(&id, &request, &who.label()).await?;
+    let place = format!("/api/v1/deployments/{}", deployment.id);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(deployment)).into_response())
+}
+
+/// `POST /api/v1/sync`: look at the source and the nodes now. 202, no body.
+pub async fn sync(State(app): State<App>) -> StatusCode {
+    app.plane.look_again();
+    StatusCode::ACCEPTED
+}

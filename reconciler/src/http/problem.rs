@@ -1,0 +1,206 @@
+//! Errors of the API as problem documents (RFC 9457).
+//!
+//! Knows which status and which stable word each failure has. Refuses to print the sources of our
+//! own failures to callers: those go to the log.
+
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tracing::error;
+
+use crate::{
+    api::Problem,
+    auth::Denied,
+    cycle::{BeginError, MembershipError, RegisterError, RequestError},
+    fleet::FleetError,
+    secrets::SecretsError,
+    store::{JoinRefusal, StoreError},
+};
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub struct Failure(pub Problem);
+
+impl Failure {
+    /// One of `status` with a stable word and a sentence.
+    pub fn new(status: StatusCode, kind: &str, title: impl Into<String>) -> Self {
+        Self(Problem {
+            kind: kind.to_owned(),
+            title: title.into(),
+            status: status.as_u16(),
+            detail: None,
+            diagnostics: Vec::new(),
+        })
+    }
+
+    /// The same with what to do next.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// 404.
+    pub fn not_found(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", title)
+    }
+
+    /// 400.
+    pub fn bad_request(title: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", title)
+    }
+
+    /// 500; the cause is for the log only.
+    pub fn internal(act: &str, cause: &(dyn std::error::Error + 'static)) -> Self {
+        error!(error = cause, "{act}");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("{act} failed in the control plane"),
+        )
+        .detail("the log of the control plane says why")
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let kind = header::HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = header::HeaderValue::from_static("Bearer realm=\"devnet\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        let kind = match denied {
+            Denied::Unauthenticated => "unauthenticated",
+            Denied::Role(_) | Denied::NodesOnly | Denied::NotForNodes => "forbidden",
+            Denied::Unknown => "not-found",
+        };
+        let status = StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN);
+        Self::new(status, kind, denied.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Cursor(_) => Self::bad_request(error.to_string()),
+            StoreError::Missing { .. } => Self::not_found(error.to_string()),
+            StoreError::StaleGeneration { .. } => {
+                Self::new(StatusCode::CONFLICT, "stale-plan", error.to_string())
+            }
+            _ => Self::internal("using the records", &error),
+        }
+    }
+}
+
+impl From<SecretsError> for Failure {
+    fn from(error: SecretsError) -> Self {
+        match &error {
+            SecretsError::Value { .. } => Self::bad_request(error.to_string()),
+            SecretsError::Missing(_) | SecretsError::VersionMissing { .. } => {
+                Self::not_found(error.to_string())
+            }
+            _ => Self::internal("using the secrets", &error),
+        }
+    }
+}
+
+impl From<FleetError> for Failure {
+    fn from(error: FleetError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "node-unreachable", error.to_string())
+            .detail("start devnet-agent on that node and try again")
+    }
+}
+
+impl From<MembershipError> for Failure {
+    fn from(error: MembershipError) -> Self {
+        match error {
+            MembershipError::NoNode(_) => Self::not_found(error.to_string()),
+            MembershipError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RegisterError> for Failure {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Refused(refusal) => {
+                let status = match refusal {
+                    JoinRefusal::Token => StatusCode::UNAUTHORIZED,
+                    JoinRefusal::Name(_) | JoinRefusal::Replace(_) => StatusCode::FORBIDDEN,
+                    JoinRefusal::Taken(_) => StatusCode::CONFLICT,
+                };
+                Self::new(status, "join-refused", refusal.to_string())
+            }
+            RegisterError::Certificate(error) => Self::bad_request(error.to_string()),
+            RegisterError::Unnamed => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "cluster-unnamed", error.to_string())
+            }
+            RegisterError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BeginError> for Failure {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Busy(_) => {
+                Self::new(StatusCode::CONFLICT, "deployment-running", error.to_string())
+            }
+            BeginError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let title = error.to_string();
+        let unprocessable =
+            |kind, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title);
+        match error {
+            RequestError::Invalid(rejected) => {
+                let mut failure = unprocessable("invalid-configuration", title);
+                failure.0.diagnostics = rejected.diagnostics;
+                failure
+            }
+            RequestError::NotApplicable(diagnostics) => {
+                let mut failure = unprocessable("plan-not-applicable", title);
+                failure.0.diagnostics = diagnostics;
+                failure
+            }
+            RequestError::OtherCluster { .. } => {
+                Self::new(StatusCode::CONFLICT, "other-cluster", title)
+                    .detail("check the `cluster` line, or use another control plane")
+            }
+            RequestError::NoRevision(_) => unprocessable("no-revision", title),
+            RequestError::NoPlan(_) => Self::not_found(title),
+            RequestError::Stale(_) => Self::new(StatusCode::CONFLICT, "stale-plan", title)
+                .detail("plan again, look at the new plan, and apply that one"),
+            RequestError::Begin(error) => error.into(),
+            RequestError::Store(error) => error.into(),
+            RequestError::Internal(error) => Self::internal("planning", error.as_ref()),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::internal("answering a request", error.as_ref())
+    }
+}
+
+/// What no route answers. The guard has refused it before; this is for the router's own sake.
+pub async fn no_such_route() -> Failure {
+    Denied::Unknown.into()
+}

@@ -1,0 +1,199 @@
+//! A remote over HTTPS with a CA of its own that wants a login, served by git's own
+//! `http-backend`.
+
+use std::{
+    io::Write,
+    process::Stdio,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{Method, Response, StatusCode, Uri, header},
+};
+use axum_server::tls_rustls::RustlsConfig;
+use devnet_schema::secret::Sensitive;
+
+use super::*;
+
+/// `ada:hunter2`, as Basic authentication writes it.
+const AUTHORISED: &str = "Basic YWRhOmh1bnRlcjI=";
+
+/// Runs git's CGI program for one request.
+fn backend(root: &Path, method: &Method, uri: &Uri, kind: &str, body: &[u8]) -> Response<Body> {
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("REQUEST_METHOD", method.as_str())
+        .env("PATH_INFO", uri.path())
+        .env("QUERY_STRING", uri.query().unwrap_or_default())
+        .env("CONTENT_TYPE", kind)
+        .env("CONTENT_LENGTH", body.len().to_string())
+        .env("GIT_PROTOCOL", "version=2")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(body).unwrap();
+    let output = child.wait_with_output().unwrap().stdout;
+    let split = output
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
+    let mut answer = Response::builder();
+    for line in String::from_utf8_lossy(&output[..split]).lines() {
+        let (name, value) = line.split_once(": ").unwrap();
+        answer = match name {
+            "Status" => answer.status(&value[..3]),
+            _ => answer.header(name, value),
+        };
+    }
+    answer
+        .body(Body::from(output[split + 4..].to_vec()))
+        .unwrap()
+}
+
+/// A server: where it is, the certificate it shows, and how often a login was shown to it.
+struct Served {
+    address: String,
+    certificate: String,
+    shown: Arc<AtomicUsize>,
+}
+
+/// Serves `root` until the runtime is dropped.
+fn serve(runtime: &tokio::runtime::Runtime, root: PathBuf) -> Served {
+    let shown = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&shown);
+    let handler = move |method: Method, uri: Uri, headers: header::HeaderMap, body: Bytes| {
+        let (root, counter) = (root.clone(), Arc::clone(&counter));
+        async move {
+            let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+            let login = text(header::AUTHORIZATION);
+            counter.fetch_add(usize::from(login.is_some()), Ordering::SeqCst);
+            if login != Some(AUTHORISED) {
+                return Response::builder()
+                    .status(StatusCode::UNAUTHORIZED)
+                    .header(header::WWW_AUTHENTICATE, "Basic realm=\"git\"")
+                    .body(Body::empty())
+                    .unwrap();
+            }
+            let kind = text(header::CONTENT_TYPE).unwrap_or_default().to_owned();
+            tokio::task::spawn_blocking(move || backend(&root, &method, &uri, &kind, &body))
+                .await
+                .unwrap()
+        }
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = own.cert.pem();
+    let key = own.signing_key.serialize_pem();
+    let router = Router::new().fallback(handler).into_make_service();
+    let pem = certificate.clone().into_bytes();
+    runtime.spawn(async move {
+        let tls = RustlsConfig::from_pem(pem, key.into_bytes()).await.unwrap();
+        axum_server::from_tcp_rustls(listener, tls)
+            .unwrap()
+            .serve(router)
+            .await
+            .unwrap();
+    });
+    Served {
+        address,
+        certificate,
+        shown,
+    }
+}
+
+fn with_login(
+    url: &str,
+    mirrors: &Path,
+    password: Option<&'static str>,
+    ca: Option<&str>,
+) -> RemoteGit {
+    let credentials: Option<Credentials> = password.map(|password| {
+        let give = move || {
+            let password = Sensitive::new(password.to_owned());
+            Ok(Login {
+                username: "ada".to_owned(),
+                password,
+            })
+        };
+        Arc::new(give) as Credentials
+    });
+    RemoteGit::open(RemoteSpec {
+        url: url.to_owned(),
+        branch: Some("main".to_owned()),
+        subdirectory: String::new(),
+        mirrors: mirrors.to_owned(),
+        credentials,
+        ca: ca.map(str::to_owned),
+        timeout: Duration::from_secs(20),
+    })
+    .unwrap()
+}
+
+/// Everything that an error says, its causes included.
+fn chain(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map(chain).unwrap_or_default();
+    format!("{error}: {cause} {error:?}")
+}
+
+#[test]
+fn a_login_is_given_when_asked_for_and_is_nowhere_else() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let bed = Bed::new();
+    let dir = TempDir::new().unwrap();
+    bed.write("cluster.kdl", "one");
+    let id = bed.commit("one");
+    bed.publish(dir.path());
+    let served = serve(&runtime, dir.path().to_owned());
+    let (address, ca) = (&served.address, Some(served.certificate.as_str()));
+    let url = format!("{address}/origin.git");
+    let mirrors = dir.path().join("mirrors");
+
+    let source = with_login(&url, &mirrors, Some("hunter2"), ca);
+    assert_eq!(source.head().unwrap().id, id);
+    assert_eq!(read(&source.files(&id).unwrap(), "cluster.kdl"), "one");
+    let second = bed.commit("two");
+    git(bed.path(), &["push", "-q", "origin", "main"]);
+    assert_eq!(source.head().unwrap().id, second);
+    assert!(served.shown.load(Ordering::SeqCst) > 0);
+    assert!(!source.location().contains("hunter2"));
+    let mirror = fs::read_dir(&mirrors)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let kept = fs::read_to_string(mirror.join("config")).unwrap();
+    assert!(
+        !kept.contains("hunter2") && !kept.contains(address),
+        "{kept}"
+    );
+
+    let wrong = with_login(&url, &mirrors, Some("wr0ng-pass"), ca)
+        .head()
+        .unwrap_err();
+    assert!(matches!(wrong, SourceError::Unreadable { .. }));
+    assert!(!chain(&wrong).contains("wr0ng-pass"), "{}", chain(&wrong));
+    let none = with_login(&url, &mirrors, None, ca).head().unwrap_err();
+    assert!(matches!(none, SourceError::Unreadable { .. }));
+    let before = served.shown.load(Ordering::SeqCst);
+    let stranger = with_login(&url, &mirrors, Some("hunter2"), None)
+        .head()
+        .unwrap_err();
+    assert!(
+        matches!(stranger, SourceError::Unreadable { .. }),
+        "its CA is not the system's"
+    );
+    assert_eq!(
+        served.shown.load(Ordering::SeqCst),
+        before,
+        "so it is told nothing"
+    );
+}

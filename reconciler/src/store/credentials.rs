@@ -1,0 +1,316 @@
+//! Join tokens and API keys: hashes, lifetimes, and the one moment at which a token is used up.
+//!
+//! Knows hashes. Refuses to know the secrets they were made of, and how they are compared: `auth`
+//! does that before it comes here.
+
+use devnet_schema::name::NodeName;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use crate::api::{Page, Role};
+
+use super::{Store, StoreError, from_json, nodes, page, parse, sql, to_json};
+
+/// A token that lets one node join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinTokenRecord {
+    /// The public part.
+    pub id: String,
+    /// Hash of the secret part.
+    pub hash: String,
+    /// Only a node of this name may use it.
+    pub node: Option<NodeName>,
+    /// It may take over the name of a known node.
+    pub replace: bool,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339; worthless from then on.
+    pub expires_at: String,
+    /// RFC 3339; once it was used.
+    pub used_at: Option<String>,
+}
+
+/// A node that wants to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNode {
+    /// Fresh; goes into its certificate.
+    pub id: String,
+    /// What it wants to be called.
+    pub name: NodeName,
+    /// Whether it asks to take over the name of a known node.
+    pub replace: bool,
+}
+
+/// Why a node was not let in. A refused token is not used up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JoinRefusal {
+    /// Unknown, used or expired: told apart for nobody, or a guess would learn something.
+    #[error("the join token is unknown, used or expired: make a new one")]
+    Token,
+    /// It is bound to another name.
+    #[error("the join token is for another node than {0}")]
+    Name(NodeName),
+    /// The name is taken and was not asked to be taken over.
+    #[error("a node called {0} is already known: choose another name, or join with --replace")]
+    Taken(NodeName),
+    /// The name is taken and this token must not take it over.
+    #[error("this join token may not replace the known node {0}: make one with --replace")]
+    Replace(NodeName),
+}
+
+/// A key of a person or a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyRecord {
+    /// The public part.
+    pub id: String,
+    /// Hash of the secret part.
+    pub hash: String,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339; refused from then on.
+    pub revoked_at: Option<String>,
+}
+
+impl Store {
+    /// Records a join token.
+    ///
+    /// # Errors
+    /// When the database fails, also when the id is already on record.
+    pub fn add_join_token(&self, token: &JoinTokenRecord) -> Result<(), StoreError> {
+        let JoinTokenRecord {
+            id,
+            hash,
+            node,
+            replace,
+            created_at,
+            expires_at,
+            used_at,
+        } = token;
+        self.lock()
+            .execute(
+                "INSERT INTO join_tokens \
+                 (id, hash, node, replace, created_at, expires_at, used_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    id,
+                    hash,
+                    node.as_ref().map(NodeName::as_str),
+                    replace,
+                    created_at,
+                    expires_at,
+                    used_at
+                ],
+            )
+            .map_err(sql("recording a join token"))?;
+        Ok(())
+    }
+
+    /// The join token with this public part, used or not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn join_token(&self, id: &str) -> Result<Option<JoinTokenRecord>, StoreError> {
+        let act = "reading a join token";
+        let row = self
+            .lock()
+            .query_row(
+                "SELECT id, hash, node, replace, created_at, expires_at, used_at \
+                 FROM join_tokens WHERE id = ?1",
+                [id],
+                |row| {
+                    let node: Option<String> = row.get(2)?;
+                    let token = JoinTokenRecord {
+                        id: row.get(0)?,
+                        hash: row.get(1)?,
+                        node: None,
+                        replace: row.get(3)?,
+                        created_at: row.get(4)?,
+                        expires_at: row.get(5)?,
+                        used_at: row.get(6)?,
+                    };
+                    Ok((token, node))
+                },
+            )
+            .optional()
+            .map_err(sql(act))?;
+        row.map(|(token, node)| {
+            let node = node.map(|text| parse(act, &text)).transpose()?;
+            Ok(JoinTokenRecord { node, ..token })
+        })
+        .transpose()
+    }
+
+    /// Uses up the token `id`, whose secret the caller has checked, and records the node, both or
+    /// neither: of many callers with one token exactly one succeeds.
+    ///
+    /// # Errors
+    /// When the database fails. A refusal is an answer, not an error.
+    pub fn join(
+        &self,
+        token: &str,
+        node: &NewNode,
+        now: &str,
+    ) -> Result<Result<(), JoinRefusal>, StoreError> {
+        let act = "letting a node join";
+        let mut connection = self.lock();
+        let tx = connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(sql(act))?;
+        if let Err(refusal) = redeem(&tx, token, node, now)? {
+            // Dropping the transaction takes back the use of the token.
+            return Ok(Err(refusal));
+        }
+        nodes::retire(&tx, &node.name, now)?;
+        nodes::insert(&tx, &node.id, &node.name, now)?;
+        tx.commit().map_err(sql(act))?;
+        Ok(Ok(()))
+    }
+
+    /// Records an API key.
+    ///
+    /// # Errors
+    /// When the database fails, also when the id is already on record.
+    pub fn add_api_key(&self, key: &ApiKeyRecord) -> Result<(), StoreError> {
+        let act = "recording an API key";
+        let ApiKeyRecord {
+            id,
+            hash,
+            name,
+            role,
+            created_at,
+            revoked_at,
+        } = key;
+        let role = to_json(act, role)?;
+        self.lock()
+            .execute(
+                "INSERT INTO api_keys (id, hash, name, role, created_at, revoked_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![id, hash, name, role, created_at, revoked_at],
+            )
+            .map_err(sql(act))?;
+        Ok(())
+    }
+
+    /// The API key with this public part, revoked or not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn api_key(&self, id: &str) -> Result<Option<ApiKeyRecord>, StoreError> {
+        let act = "reading an API key";
+        let connection = self.lock();
+        let found = connection
+            .prepare_cached(
+                "SELECT seq, id, hash, name, role, created_at, revoked_at \
+                 FROM api_keys WHERE id = ?1",
+            )
+            .and_then(|mut statement| statement.query_row([id], raw_key).optional())
+            .map_err(sql(act))?;
+        found
+            .map(|raw| read_key(act, raw).map(|(_, key)| key))
+            .transpose()
+    }
+
+    /// The API keys that are not revoked, newest first.
+    ///
+    /// # Errors
+    /// When the cursor is none of ours or the database fails.
+    pub fn api_keys(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<ApiKeyRecord>, StoreError> {
+        let act = "reading the API keys";
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT seq, id, hash, name, role, created_at, revoked_at FROM api_keys \
+                 WHERE revoked_at IS NULL AND seq < ?1 ORDER BY seq DESC LIMIT ?2",
+            )
+            .map_err(sql(act))?;
+        let rows = statement
+            .query_map(params![page::below(cursor)?, page::rows(limit)], raw_key)
+            .map_err(sql(act))?
+            .map(|row| row.map_err(sql(act)).and_then(|raw| read_key(act, raw)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(page::page(rows, limit))
+    }
+
+    /// Revokes an API key. False when there is none that is not already revoked.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn revoke_api_key(&self, id: &str, now: &str) -> Result<bool, StoreError> {
+        let changed = self
+            .lock()
+            .execute(
+                "UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
+                params![id, now],
+            )
+            .map_err(sql("revoking an API key"))?;
+        Ok(changed > 0)
+    }
+}
+
+/// Marks the token as used by this node, in one statement that also asks whether it still may be,
+/// and then asks the rest; the caller drops the transaction on a refusal.
+fn redeem(
+    tx: &Transaction<'_>,
+    token: &str,
+    node: &NewNode,
+    now: &str,
+) -> Result<Result<(), JoinRefusal>, StoreError> {
+    let used: Option<(Option<String>, bool)> = tx
+        .query_row(
+            "UPDATE join_tokens SET used_at = ?2, used_by = ?3 \
+             WHERE id = ?1 AND used_at IS NULL AND expires_at > ?2 \
+             RETURNING node, replace",
+            params![token, now, node.id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()
+        .map_err(sql("using a join token"))?;
+    let Some((bound, may_replace)) = used else {
+        return Ok(Err(JoinRefusal::Token));
+    };
+    if bound.is_some_and(|name| name != node.name.as_str()) {
+        return Ok(Err(JoinRefusal::Name(node.name.clone())));
+    }
+    let taken = nodes::holder(tx, &node.name)?.is_some();
+    Ok(match (taken, node.replace, may_replace) {
+        (false, _, _) | (true, true, true) => Ok(()),
+        (true, false, _) => Err(JoinRefusal::Taken(node.name.clone())),
+        (true, true, false) => Err(JoinRefusal::Replace(node.name.clone())),
+    })
+}
+
+type RawKey = (i64, ApiKeyRecord, String);
+
+/// A row of a key, its role still as text.
+fn raw_key(row: &Row<'_>) -> rusqlite::Result<RawKey> {
+    let key = ApiKeyRecord {
+        id: row.get(1)?,
+        hash: row.get(2)?,
+        name: row.get(3)?,
+        // The least, until `read_key` has read the real one.
+        role: Role::Viewer,
+        created_at: row.get(5)?,
+        revoked_at: row.get(6)?,
+    };
+    Ok((row.get(0)?, key, row.get(4)?))
+}
+
+fn read_key(
+    act: &'static str,
+    (seq, key, role): RawKey,
+) -> Result<(i64, ApiKeyRecord), StoreError> {
+    Ok((
+        seq,
+        ApiKeyRecord {
+            role: from_json(act, &role)?,
+            ..key
+        },
+    ))
+}

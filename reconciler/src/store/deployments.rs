@@ -1,0 +1,408 @@
+//! Deployments: runs of plans, their lines, and how far each step is.
+//!
+//! Knows that at most the deployments it calls running were running when the control plane
+//! stopped. Refuses to know how they go on: the next cycle plans from what runs.
+
+use devnet_schema::{
+    name::{InstanceId, NodeName},
+    step::StepState,
+};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use crate::api::{Deployment, DeploymentLine, DeploymentState, Page};
+
+use super::{Store, StoreError, from_json, number::Number, page, parse, sql, to_json};
+
+/// How far a step of a deployment is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRecord {
+    /// Which step.
+    pub step: String,
+    /// About which instance.
+    pub instance: InstanceId,
+    /// On which node.
+    pub node: NodeName,
+    /// Of which generation.
+    pub generation: u64,
+    /// How far it is.
+    pub state: StepState,
+    /// RFC 3339; when it was last heard of.
+    pub at: String,
+}
+
+const COLUMNS: &str = "seq, id, plan, revision, started_by, started_at, ended_at, state, \
+     summary, errors";
+
+/// Written into a deployment that a stop of the control plane cut off.
+const CUT_OFF: &str =
+    "the control plane stopped in the middle: the next cycle goes on from what runs";
+
+impl Store {
+    /// Records a deployment that begins.
+    ///
+    /// # Errors
+    /// When the id is already on record or the database fails.
+    pub fn begin_deployment(&self, deployment: &Deployment) -> Result<(), StoreError> {
+        let act = "recording a deployment";
+        let Deployment {
+            id,
+            plan,
+            revision,
+            by,
+            started_at,
+            ended_at,
+            state,
+            summary,
+            errors,
+        } = deployment;
+        let (summary, errors) = (to_json(act, summary)?, to_json(act, errors)?);
+        let state = word(*state);
+        self.lock()
+            .execute(
+                "INSERT INTO deployments (id, plan, revision, started_by, started_at, ended_at, \
+                 state, summary, errors) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                params![
+                    id, plan, revision, by, started_at, ended_at, state, summary, errors
+                ],
+            )
+            .map_err(sql(act))?;
+        Ok(())
+    }
+
+    /// Records how a deployment ended: `ended_at`, `state`, `summary` and `errors` of `deployment`,
+    /// and its last line, together.
+    ///
+    /// # Errors
+    /// When it is not on record or the database fails.
+    pub fn end_deployment(&self, deployment: &Deployment) -> Result<(), StoreError> {
+        self.write("recording the end of a deployment", |tx| {
+            end(tx, deployment)
+        })
+    }
+
+    /// A deployment.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn deployment(&self, id: &str) -> Result<Option<Deployment>, StoreError> {
+        self.find_deployment("WHERE id = ?1", &[&id])
+    }
+
+    /// The deployment that began last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn newest_deployment(&self) -> Result<Option<Deployment>, StoreError> {
+        self.find_deployment("ORDER BY seq DESC LIMIT 1", &[])
+    }
+
+    /// The deployments, newest first.
+    ///
+    /// # Errors
+    /// When the cursor is none of ours or the database fails.
+    pub fn deployments(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Deployment>, StoreError> {
+        let act = "reading the deployments";
+        let query =
+            format!("SELECT {COLUMNS} FROM deployments WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
+        let rows = statement
+            .query_map(params![page::below(cursor)?, page::rows(limit)], raw)
+            .map_err(sql(act))?
+            .map(|row| row.map_err(sql(act)).and_then(|raw| raw.read(act)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(page::page(rows, limit))
+    }
+
+    fn find_deployment(
+        &self,
+        rest: &str,
+        values: &[&dyn rusqlite::ToSql],
+    ) -> Result<Option<Deployment>, StoreError> {
+        let act = "reading a deployment";
+        let query = format!("SELECT {COLUMNS} FROM deployments {rest}");
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
+        let found = statement
+            .query_row(values, raw)
+            .optional()
+            .map_err(sql(act))?;
+        found
+            .map(|raw| raw.read(act).map(|(_, deployment)| deployment))
+            .transpose()
+    }
+
+    /// Records how far a step is, and the line that says so, together; gives the line's number.
+    ///
+    /// # Errors
+    /// When the deployment is not on record or the database fails.
+    pub fn record_step(
+        &self,
+        deployment: &str,
+        step: &StepRecord,
+        line: &DeploymentLine,
+    ) -> Result<u64, StoreError> {
+        let act = "recording a step";
+        let StepRecord {
+            step,
+            instance,
+            node,
+            generation,
+            state,
+            at,
+        } = step;
+        let state = to_json(act, state)?;
+        self.write(act, |tx| {
+            tx.execute(
+                "INSERT INTO deployment_steps \
+                 (deployment, step, instance, node, generation, state, at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+                 ON CONFLICT (deployment, step) DO UPDATE SET \
+                 instance = ?3, node = ?4, generation = ?5, state = ?6, at = ?7",
+                params![
+                    deployment,
+                    step,
+                    instance.to_string(),
+                    node.as_str(),
+                    Number(*generation),
+                    state,
+                    at
+                ],
+            )
+            .map_err(sql(act))?;
+            append(tx, deployment, line)
+        })
+    }
+
+    /// The steps of a deployment that were heard of, by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn steps(&self, deployment: &str) -> Result<Vec<StepRecord>, StoreError> {
+        let act = "reading the steps of a deployment";
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT step, instance, node, generation, state, at FROM deployment_steps \
+                 WHERE deployment = ?1 ORDER BY step",
+            )
+            .map_err(sql(act))?;
+        type Raw = (String, String, String, Number, String, String);
+        let rows = statement
+            .query_map([deployment], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                ))
+            })
+            .map_err(sql(act))?;
+        rows.map(|row| {
+            let (step, instance, node, Number(generation), state, at): Raw =
+                row.map_err(sql(act))?;
+            Ok(StepRecord {
+                step,
+                instance: parse(act, &instance)?,
+                node: parse(act, &node)?,
+                generation,
+                state: from_json(act, &state)?,
+                at,
+            })
+        })
+        .collect()
+    }
+
+    /// Appends a line and gives its number, from 1.
+    ///
+    /// # Errors
+    /// When the deployment is not on record or the database fails.
+    pub fn append_line(&self, deployment: &str, line: &DeploymentLine) -> Result<u64, StoreError> {
+        self.write("recording a line of a deployment", |tx| {
+            append(tx, deployment, line)
+        })
+    }
+
+    /// The lines of a deployment numbered above `after`, oldest first, at most [`super::MAX_PAGE`].
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn lines(
+        &self,
+        deployment: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, DeploymentLine)>, StoreError> {
+        let act = "reading the lines of a deployment";
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT seq, line FROM deployment_lines \
+                 WHERE deployment = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+            )
+            .map_err(sql(act))?;
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let rows = statement
+            .query_map(
+                params![deployment, after, limit.clamp(1, super::MAX_PAGE)],
+                |row| Ok((row.get(0)?, row.get::<_, String>(1)?)),
+            )
+            .map_err(sql(act))?;
+        rows.map(|row| {
+            let (Number(seq), line) = row.map_err(sql(act))?;
+            Ok((seq, from_json(act, &line)?))
+        })
+        .collect()
+    }
+
+    /// Marks every deployment that is recorded as running as interrupted, and gives their ids.
+    pub(super) fn interrupt_running(&self, now: &str) -> Result<Vec<String>, StoreError> {
+        let act = "marking interrupted deployments";
+        self.write(act, |tx| {
+            let query =
+                format!("SELECT {COLUMNS} FROM deployments WHERE state = 'running' ORDER BY seq");
+            let mut statement = tx.prepare(&query).map_err(sql(act))?;
+            let running = statement
+                .query_map([], raw)
+                .map_err(sql(act))?
+                .map(|row| row.map_err(sql(act)).and_then(|raw| raw.read(act)))
+                .collect::<Result<Vec<_>, _>>()?;
+            let mut ids = Vec::new();
+            for (_, mut deployment) in running {
+                deployment.state = DeploymentState::Interrupted;
+                deployment.ended_at = Some(now.to_owned());
+                deployment.errors.push(CUT_OFF.to_owned());
+                end(tx, &deployment)?;
+                ids.push(deployment.id);
+            }
+            Ok(ids)
+        })
+    }
+}
+
+fn end(tx: &Transaction<'_>, deployment: &Deployment) -> Result<(), StoreError> {
+    let act = "recording the end of a deployment";
+    let Deployment {
+        id,
+        ended_at,
+        state,
+        summary,
+        errors,
+        ..
+    } = deployment;
+    let (summary, errors) = (to_json(act, summary)?, to_json(act, errors)?);
+    let changed = tx
+        .execute(
+            "UPDATE deployments SET ended_at = ?2, state = ?3, summary = ?4, errors = ?5 \
+             WHERE id = ?1",
+            params![id, ended_at, word(*state), summary, errors],
+        )
+        .map_err(sql(act))?;
+    if changed == 0 {
+        let id = id.escape_debug().to_string();
+        return Err(StoreError::Missing {
+            kind: "deployment",
+            id,
+        });
+    }
+    append(
+        tx,
+        id,
+        &DeploymentLine::End {
+            deployment: deployment.clone(),
+        },
+    )?;
+    Ok(())
+}
+
+fn append(
+    tx: &Transaction<'_>,
+    deployment: &str,
+    line: &DeploymentLine,
+) -> Result<u64, StoreError> {
+    let act = "recording a line of a deployment";
+    let line = to_json(act, line)?;
+    tx.prepare_cached(
+        "INSERT INTO deployment_lines (deployment, seq, line) \
+         SELECT ?1, coalesce(max(seq), 0) + 1, ?2 FROM deployment_lines WHERE deployment = ?1 \
+         RETURNING seq",
+    )
+    .and_then(|mut statement| statement.query_row([deployment, &line], |row| row.get(0)))
+    .map(|Number(seq)| seq)
+    .map_err(sql(act))
+}
+
+/// The word of the column, which is also its word in JSON.
+fn word(state: DeploymentState) -> &'static str {
+    match state {
+        DeploymentState::Running => "running",
+        DeploymentState::Succeeded => "succeeded",
+        DeploymentState::Failed => "failed",
+        DeploymentState::Interrupted => "interrupted",
+    }
+}
+
+/// A row before its texts are read.
+struct Raw {
+    seq: i64,
+    deployment: Deployment,
+    state: String,
+    summary: String,
+    errors: String,
+}
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    let deployment = Deployment {
+        id: row.get(1)?,
+        plan: row.get(2)?,
+        revision: row.get(3)?,
+        by: row.get(4)?,
+        started_at: row.get(5)?,
+        ended_at: row.get(6)?,
+        state: DeploymentState::Interrupted,
+        summary: Default::default(),
+        errors: Vec::new(),
+    };
+    Ok(Raw {
+        seq: row.get(0)?,
+        deployment,
+        state: row.get(7)?,
+        summary: row.get(8)?,
+        errors: row.get(9)?,
+    })
+}
+
+impl Raw {
+    fn read(self, act: &'static str) -> Result<(i64, Deployment), StoreError> {
+        let Self {
+            seq,
+            deployment,
+            state,
+            summary,
+            errors,
+        } = self;
+        let state = match state.as_str() {
+            "running" => DeploymentState::Running,
+            "succeeded" => DeploymentState::Succeeded,
+            "failed" => DeploymentState::Failed,
+            _ => DeploymentState::Interrupted,
+        };
+        let summary = from_json(act, &summary)?;
+        let errors = from_json(act, &errors)?;
+        Ok((
+            seq,
+            Deployment {
+                state,
+                summary,
+                errors,
+                ..deployment
+            },
+        ))
+    }
+}

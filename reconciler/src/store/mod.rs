@@ -1,0 +1,237 @@
+//! Records: what neither git nor the agents can remember, in one SQLite database.
+//!
+//! Knows rows, transactions and the order in which things were written. Refuses to know clocks
+//! (every time is an argument), randomness, secrets' values, and what any record means: no
+//! decision is taken here beyond those that must be atomic. Deleting the database loses records
+//! only; what runs is adopted again from what agents report.
+//!
+//! Every call blocks for at most a disk flush. A returned `Ok` is on disk (`synchronous = FULL`).
+
+mod assignments;
+mod clusters;
+mod credentials;
+mod deployments;
+mod events;
+mod generations;
+mod nodes;
+mod number;
+mod page;
+mod plans;
+mod retention;
+mod revisions;
+mod schema;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use devnet_schema::name::InstanceId;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use assignments::AssignmentRecord;
+pub use clusters::ClusterRecord;
+pub use credentials::{ApiKeyRecord, JoinRefusal, JoinTokenRecord, NewNode};
+pub use deployments::StepRecord;
+pub use nodes::{Admission, NodeRecord};
+pub use page::MAX_PAGE;
+pub use plans::{PlanRow, StoredPlan};
+pub use retention::{Pruned, Retention};
+pub use revisions::{RevisionRecord, RevisionState};
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file could not be opened.
+    #[error("opening the database {}: it must be a file that this user may write", path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A newer devnet wrote it.
+    #[error(
+        "the database {} has version {found}, and this devnet knows versions up to {known}: \
+         start the devnet that wrote it, or a newer one",
+        path.display()
+    )]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
+    /// Its pages are damaged.
+    #[error(
+        "the database {} is damaged ({problem}): put back a backup, or move it away and start \
+         again: what runs is then adopted, and only records are lost",
+        path.display()
+    )]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What SQLite found first.
+        problem: String,
+    },
+    /// A change of the database's shape failed; nothing of it was kept.
+    #[error("bringing the database to version {version}")]
+    Migrate {
+        /// The version that was not reached.
+        version: u32,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A statement failed.
+    #[error("{act}")]
+    Sql {
+        /// What was being done, `reading the nodes`.
+        act: &'static str,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A record is not of the form that was written.
+    #[error("{act}: the record is not readable")]
+    Record {
+        /// What was being done.
+        act: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A page was asked for that no list handed out.
+    #[error("`{0}` is not a cursor: pass the `next` of the page before, unchanged")]
+    Cursor(String),
+    /// A generation older than one that was given out.
+    #[error(
+        "generation {wanted} of {instance} is older than {issued}, which was already given out: \
+         plan again"
+    )]
+    StaleGeneration {
+        /// Whose.
+        instance: InstanceId,
+        /// What was asked for.
+        wanted: u64,
+        /// The highest that was given out.
+        issued: u64,
+    },
+    /// A record that a change is about does not exist.
+    #[error("there is no {kind} {id}")]
+    Missing {
+        /// `deployment`, `revision`.
+        kind: &'static str,
+        /// Which.
+        id: String,
+    },
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Opened {
+    /// The version the file had before; 0 for a new one.
+    pub from_version: u32,
+    /// Deployments that were running when the control plane stopped; they are marked interrupted.
+    pub interrupted: Vec<String>,
+}
+
+/// The records. Cheap to share by reference between threads; one statement runs at a time.
+pub struct Store {
+    connection: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens the database at `path`, makes it when there is none, checks it, brings it to the
+    /// newest version and marks deployments that were running as interrupted at `now`
+    /// (RFC 3339).
+    ///
+    /// # Errors
+    /// When it cannot be opened, is damaged, was written by a newer devnet, or cannot be changed.
+    pub fn open(path: &Path, now: &str) -> Result<(Self, Opened), StoreError> {
+        let failed = |source| StoreError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let mut connection = Connection::open(path).map_err(failed)?;
+        schema::configure(&connection).map_err(failed)?;
+        schema::check(&connection, path)?;
+        let from_version = schema::migrate(&mut connection, path)?;
+        let store = Self {
+            connection: Mutex::new(connection),
+        };
+        let interrupted = store.interrupt_running(now)?;
+        Ok((
+            store,
+            Opened {
+                from_version,
+                interrupted,
+            },
+        ))
+    }
+
+    /// The connection. A thread that panicked while it held it left no half-done write behind: its
+    /// transaction was rolled back when it was dropped.
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` in one transaction that holds the write lock from its start; everything of it
+    /// is kept, or nothing.
+    fn write<T>(
+        &self,
+        act: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(sql(act))?;
+        let done = work(&transaction)?;
+        transaction.commit().map_err(sql(act))?;
+        Ok(done)
+    }
+}
+
+/// Names the act in a database error.
+fn sql(act: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |source| StoreError::Sql { act, source }
+}
+
+/// The JSON form of a document of ours.
+fn to_json<T: serde::Serialize>(act: &'static str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|source| StoreError::Record {
+        act,
+        source: source.into(),
+    })
+}
+
+/// A document of ours from its JSON form.
+fn from_json<T: serde::de::DeserializeOwned>(
+    act: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| StoreError::Record {
+        act,
+        source: source.into(),
+    })
+}
+
+/// A name of ours from its text form.
+fn parse<T: std::str::FromStr>(act: &'static str, text: &str) -> Result<T, StoreError>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|source: T::Err| StoreError::Record {
+        act,
+        source: source.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

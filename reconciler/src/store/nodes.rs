@@ -1,0 +1,299 @@
+//! Nodes: who joined, what they said of themselves last, what an admin said of them.
+//!
+//! Knows rows. Refuses to know whether a node is reachable: `fleet` does, from `last_seen`.
+
+use devnet_schema::{fleet::NodeFacts, name::NodeName};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::{Store, StoreError, from_json, parse, sql, to_json};
+
+/// A node as recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRecord {
+    /// Given when it joined; in its certificate.
+    pub id: String,
+    /// Its name; one node that is not removed has it.
+    pub name: NodeName,
+    /// What its agent reported last; all defaults before the first report.
+    pub facts: NodeFacts,
+    /// RFC 3339; absent before the first session.
+    pub last_seen: Option<String>,
+    /// Tags that an admin gave it.
+    pub tags: Vec<String>,
+    /// Zone that an admin gave it.
+    pub zone: Option<String>,
+    /// Whether an admin forbade new instances.
+    pub cordoned: bool,
+    /// RFC 3339; when it joined, or was adopted.
+    pub joined_at: String,
+    /// RFC 3339; from then on its certificate is refused.
+    pub removed_at: Option<String>,
+}
+
+/// What becomes of a node that shows a valid certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It is on record.
+    Known,
+    /// It was not on record (the database is younger than its certificate) and now is.
+    Adopted,
+    /// It was removed: refuse it.
+    Removed,
+    /// A node with another id has its name now: refuse it.
+    Superseded,
+}
+
+const COLUMNS: &str = "id, name, facts, last_seen, tags, zone, cordoned, joined_at, removed_at";
+
+impl Store {
+    /// Decides about a node that showed a certificate of ours for `name` and `id`, and records one
+    /// that is not on record, so that an empty database takes back the fleet it lost.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn admit_node(
+        &self,
+        id: &str,
+        name: &NodeName,
+        now: &str,
+    ) -> Result<Admission, StoreError> {
+        let act = "admitting a node";
+        self.write(act, |tx| {
+            let known: Option<(String, Option<String>)> = tx
+                .prepare_cached("SELECT name, removed_at FROM nodes WHERE id = ?1")
+                .and_then(|mut s| {
+                    s.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+                        .optional()
+                })
+                .map_err(sql(act))?;
+            match known {
+                Some((_, Some(_))) => Ok(Admission::Removed),
+                Some((recorded, None)) if recorded == name.as_str() => Ok(Admission::Known),
+                Some(_) => Ok(Admission::Superseded),
+                None if holder(tx, name)?.is_some() => Ok(Admission::Superseded),
+                None => {
+                    insert(tx, id, name, now)?;
+                    Ok(Admission::Adopted)
+                }
+            }
+        })
+    }
+
+    /// The nodes that are not removed, by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+        let act = "reading the nodes";
+        let query = format!("SELECT {COLUMNS} FROM nodes WHERE removed_at IS NULL ORDER BY name");
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
+        let rows = statement.query_map([], raw).map_err(sql(act))?;
+        rows.map(|row| row.map_err(sql(act)).and_then(|raw| raw.record(act)))
+            .collect()
+    }
+
+    /// The node of this name that is not removed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn node(&self, name: &NodeName) -> Result<Option<NodeRecord>, StoreError> {
+        self.find_node("name = ?1 AND removed_at IS NULL", name.as_str())
+    }
+
+    /// The node of this id, removed or not.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn node_with_id(&self, id: &str) -> Result<Option<NodeRecord>, StoreError> {
+        self.find_node("id = ?1", id)
+    }
+
+    fn find_node(&self, filter: &str, value: &str) -> Result<Option<NodeRecord>, StoreError> {
+        let act = "reading a node";
+        let query = format!("SELECT {COLUMNS} FROM nodes WHERE {filter}");
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
+        let found = statement
+            .query_row([value], raw)
+            .optional()
+            .map_err(sql(act))?;
+        found.map(|raw| raw.record(act)).transpose()
+    }
+
+    /// Records what a node says of itself, and that it was seen. False when there is no such node.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn record_facts(
+        &self,
+        name: &NodeName,
+        facts: &NodeFacts,
+        now: &str,
+    ) -> Result<bool, StoreError> {
+        let act = "recording what a node has";
+        let facts = to_json(act, facts)?;
+        let set = "facts = ?2, last_seen = ?3";
+        self.update_node(act, set, params![name.as_str(), facts, now])
+    }
+
+    /// Records that a node was seen. False when there is no such node. Meant for the end of a
+    /// session and now and then in between, not for every heartbeat: each call is a disk flush.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn touch_node(&self, name: &NodeName, now: &str) -> Result<bool, StoreError> {
+        let set = "last_seen = ?2";
+        self.update_node("recording a heartbeat", set, params![name.as_str(), now])
+    }
+
+    /// Forbids or allows new instances. False when there is no such node.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn set_cordoned(&self, name: &NodeName, cordoned: bool) -> Result<bool, StoreError> {
+        let set = "cordoned = ?2";
+        self.update_node("cordoning a node", set, params![name.as_str(), cordoned])
+    }
+
+    /// Records the tags and zone that an admin gives a node. False when there is no such node.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn set_labels(
+        &self,
+        name: &NodeName,
+        tags: &[String],
+        zone: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let act = "labelling a node";
+        let tags = to_json(act, &tags)?;
+        self.update_node(
+            act,
+            "tags = ?2, zone = ?3",
+            params![name.as_str(), tags, zone],
+        )
+    }
+
+    /// Removes a node: its name is free, its certificate is refused from now on. False when there
+    /// is no such node.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn remove_node(&self, name: &NodeName, now: &str) -> Result<bool, StoreError> {
+        self.update_node(
+            "removing a node",
+            "removed_at = ?2",
+            params![name.as_str(), now],
+        )
+    }
+
+    /// `?1` is the name, the rest belongs to `set`.
+    fn update_node(
+        &self,
+        act: &'static str,
+        set: &str,
+        values: &[&dyn rusqlite::ToSql],
+    ) -> Result<bool, StoreError> {
+        let query = format!("UPDATE nodes SET {set} WHERE name = ?1 AND removed_at IS NULL");
+        let changed = self
+            .lock()
+            .prepare_cached(&query)
+            .and_then(|mut statement| statement.execute(values))
+            .map_err(sql(act))?;
+        Ok(changed > 0)
+    }
+}
+
+/// The id of the node that has the name now.
+pub(super) fn holder(tx: &Transaction<'_>, name: &NodeName) -> Result<Option<String>, StoreError> {
+    tx.query_row(
+        "SELECT id FROM nodes WHERE name = ?1 AND removed_at IS NULL",
+        [name.as_str()],
+        |row| row.get(0),
+    )
+    .optional()
+    .map_err(sql("looking for the node of a name"))
+}
+
+/// Records a node that nothing is known of yet but its name.
+pub(super) fn insert(
+    tx: &Transaction<'_>,
+    id: &str,
+    name: &NodeName,
+    now: &str,
+) -> Result<(), StoreError> {
+    let act = "recording a node";
+    let facts = to_json(act, &NodeFacts::default())?;
+    tx.execute(
+        "INSERT INTO nodes (id, name, facts, tags, cordoned, joined_at) \
+         VALUES (?1, ?2, ?3, '[]', 0, ?4)",
+        params![id, name.as_str(), facts, now],
+    )
+    .map_err(sql(act))?;
+    Ok(())
+}
+
+/// Marks the node that has the name as removed.
+pub(super) fn retire(tx: &Transaction<'_>, name: &NodeName, now: &str) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE nodes SET removed_at = ?2 WHERE name = ?1 AND removed_at IS NULL",
+        params![name.as_str(), now],
+    )
+    .map_err(sql("retiring a node"))?;
+    Ok(())
+}
+
+/// A row before its texts are read.
+struct Raw {
+    id: String,
+    name: String,
+    facts: String,
+    last_seen: Option<String>,
+    tags: String,
+    zone: Option<String>,
+    cordoned: bool,
+    joined_at: String,
+    removed_at: Option<String>,
+}
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok(Raw {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        facts: row.get(2)?,
+        last_seen: row.get(3)?,
+        tags: row.get(4)?,
+        zone: row.get(5)?,
+        cordoned: row.get(6)?,
+        joined_at: row.get(7)?,
+        removed_at: row.get(8)?,
+    })
+}
+
+impl Raw {
+    fn record(self, act: &'static str) -> Result<NodeRecord, StoreError> {
+        let Self {
+            id,
+            name,
+            facts,
+            last_seen,
+            tags,
+            zone,
+            cordoned,
+            joined_at,
+            removed_at,
+        } = self;
+        Ok(NodeRecord {
+            id,
+            name: parse(act, &name)?,
+            facts: from_json(act, &facts)?,
+            last_seen,
+            tags: from_json(act, &tags)?,
+            zone,
+            cordoned,
+            joined_at,
+            removed_at,
+        })
+    }
+}

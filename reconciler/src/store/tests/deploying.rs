@@ -1,0 +1,123 @@
+//! Deployments, their steps and lines, and what a stop in the middle leaves.
+
+use devnet_schema::{
+    plan::Summary,
+    step::{StepReport, StepState},
+};
+
+use super::*;
+use crate::api::{Deployment, DeploymentLine, DeploymentState};
+
+pub(super) fn deployment(id: &str) -> Deployment {
+    Deployment {
+        id: id.into(),
+        plan: "p".into(),
+        revision: "one".into(),
+        by: "watch".into(),
+        started_at: T0.into(),
+        ended_at: None,
+        state: DeploymentState::Running,
+        summary: Summary {
+            add: 1,
+            ..Summary::default()
+        },
+        errors: Vec::new(),
+    }
+}
+
+fn step(state: StepState) -> (StepRecord, DeploymentLine) {
+    let record = StepRecord {
+        step: "db[0]/start".into(),
+        instance: instance("db[0]"),
+        node: node_name("n1"),
+        generation: 4,
+        state: state.clone(),
+        at: T1.into(),
+    };
+    let report = StepReport {
+        deployment: "d1".into(),
+        step: record.step.clone(),
+        state,
+    };
+    let line = DeploymentLine::Step {
+        at: T1.into(),
+        instance: instance("db[0]"),
+        node: node_name("n1"),
+        report,
+    };
+    (record, line)
+}
+
+#[test]
+fn a_deployment_its_steps_and_its_lines_are_kept_to_the_end() {
+    let bed = Bed::new();
+    let store = bed.open();
+    store.begin_deployment(&deployment("d1")).unwrap();
+    assert!(store.begin_deployment(&deployment("d1")).is_err());
+    let (running, first) = step(StepState::Running {
+        message: "starting".into(),
+    });
+    let (done, second) = step(StepState::Succeeded {
+        message: String::new(),
+    });
+    assert_eq!(store.record_step("d1", &running, &first).unwrap(), 1);
+    assert_eq!(store.record_step("d1", &done, &second).unwrap(), 2);
+    assert_eq!(store.steps("d1").unwrap(), [done]);
+    let ended = Deployment {
+        ended_at: Some(T2.into()),
+        state: DeploymentState::Succeeded,
+        ..deployment("d1")
+    };
+    store.end_deployment(&ended).unwrap();
+    assert_eq!(store.deployment("d1").unwrap().as_ref(), Some(&ended));
+    let end = DeploymentLine::End { deployment: ended };
+    let lines = store.lines("d1", 0, 10).unwrap();
+    assert_eq!(lines, [(1, first), (2, second.clone()), (3, end.clone())]);
+    assert_eq!(store.lines("d1", 1, 1).unwrap(), [(2, second)]);
+    assert_eq!(store.lines("d1", 3, 10).unwrap(), []);
+    assert!(store.append_line("none", &end).is_err());
+    let missing = store.end_deployment(&deployment("none")).unwrap_err();
+    assert!(matches!(
+        missing,
+        StoreError::Missing {
+            kind: "deployment",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_deployment_that_a_stop_cut_off_is_marked_at_the_next_start() {
+    let bed = Bed::new();
+    let store = bed.open();
+    store.begin_deployment(&deployment("d1")).unwrap();
+    store.begin_deployment(&deployment("d2")).unwrap();
+    let ended = Deployment {
+        state: DeploymentState::Failed,
+        ..deployment("d2")
+    };
+    store.end_deployment(&ended).unwrap();
+    drop(store);
+    let (store, opened) = Store::open(&bed.path(), T2).unwrap();
+    assert_eq!(opened.interrupted, ["d1"]);
+    let cut = store.deployment("d1").unwrap().unwrap();
+    assert_eq!(
+        (cut.state, cut.ended_at.as_deref()),
+        (DeploymentState::Interrupted, Some(T2))
+    );
+    assert_eq!(cut.errors.len(), 1);
+    let lines = store.lines("d1", 0, 10).unwrap();
+    assert_eq!(lines, [(1, DeploymentLine::End { deployment: cut })]);
+    assert_eq!(
+        store.deployment("d2").unwrap().unwrap().state,
+        DeploymentState::Failed
+    );
+    drop(store);
+    assert!(
+        Store::open(&bed.path(), T2)
+            .unwrap()
+            .1
+            .interrupted
+            .is_empty()
+    );
+}

@@ -1,0 +1,161 @@
+//! Revisions and plans.
+
+use devnet_schema::{
+    diagnostic::Diagnostic,
+    placement::{PlacementReport, PlacementStatus},
+    plan::{FORMAT_VERSION, Plan, PlanBasis, Summary},
+};
+
+use super::*;
+use crate::api::PlanRequest;
+
+pub(super) fn revision(id: &str, state: RevisionState) -> RevisionRecord {
+    RevisionRecord {
+        revision: id.into(),
+        source: "/srv/lab".into(),
+        summary: "a commit".into(),
+        author: "Ada".into(),
+        committed_at: T0.into(),
+        root: "cluster.kdl".into(),
+        files: BTreeMap::from([("cluster.kdl".into(), format!("cluster \"{id}\""))]),
+        seen_at: T0.into(),
+        state,
+        applied_at: None,
+    }
+}
+
+#[test]
+fn the_last_good_revision_is_found_behind_bad_ones() {
+    let bed = Bed::new();
+    let store = bed.open();
+    assert_eq!(store.newest_revision().unwrap(), None);
+    let bad = RevisionState::Bad {
+        problem: "it does not parse".into(),
+        diagnostics: vec![Diagnostic::error("DN-E0001", None, "no")],
+    };
+    store
+        .record_revision(&revision("one", RevisionState::Seen))
+        .unwrap();
+    store.mark_revision("one", &RevisionState::Good).unwrap();
+    store.mark_applied("one", T1).unwrap();
+    store
+        .record_revision(&revision("two", RevisionState::Good))
+        .unwrap();
+    store
+        .record_revision(&revision("three", RevisionState::Seen))
+        .unwrap();
+    store.mark_revision("three", &bad).unwrap();
+    let id = |found: Option<RevisionRecord>| found.map(|record| record.revision);
+    assert_eq!(
+        id(store.newest_revision().unwrap()).as_deref(),
+        Some("three")
+    );
+    assert_eq!(
+        id(store.last_good_revision().unwrap()).as_deref(),
+        Some("two")
+    );
+    assert_eq!(
+        id(store.last_applied_revision().unwrap()).as_deref(),
+        Some("one")
+    );
+    assert_eq!(
+        store.revision("three").unwrap().unwrap(),
+        revision("three", bad)
+    );
+    // The branch is set back to what was applied before.
+    store
+        .record_revision(&revision("one", RevisionState::Good))
+        .unwrap();
+    let newest = store.newest_revision().unwrap().unwrap();
+    assert_eq!(
+        (newest.revision.as_str(), newest.applied_at.as_deref()),
+        ("one", Some(T1))
+    );
+    let listed = store.revisions(None, 10).unwrap().items;
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|record| record.revision.as_str())
+        .collect();
+    assert_eq!(listed, ["one", "three", "two"]);
+    let error = store.mark_applied("none", T1).unwrap_err();
+    assert!(matches!(
+        error,
+        StoreError::Missing {
+            kind: "revision",
+            ..
+        }
+    ));
+}
+
+fn nowhere() -> PlacementReport {
+    PlacementReport {
+        status: PlacementStatus::Optimal,
+        unplaced: 0,
+        moves: 0,
+        cost: 0.0,
+        bound: 0.0,
+        gap: 0.0,
+        seconds: None,
+        solver: "none".into(),
+        assignments: Vec::new(),
+        levels: Vec::new(),
+        infeasible: Vec::new(),
+    }
+}
+
+pub(super) fn stored_plan(id: &str, expires_at: Option<&str>) -> StoredPlan {
+    StoredPlan {
+        plan: Plan {
+            format_version: FORMAT_VERSION.into(),
+            id: id.to_owned().into(),
+            cluster: "lab".parse().unwrap(),
+            created_at: T0.into(),
+            basis: PlanBasis {
+                revision: "one".into(),
+                ..PlanBasis::default()
+            },
+            changes: Vec::new(),
+            unchanged: 3,
+            drift: Vec::new(),
+            steps: Vec::new(),
+            placement: nowhere(),
+            summary: Summary {
+                add: 2,
+                ..Summary::default()
+            },
+            diagnostics: Vec::new(),
+        },
+        request: PlanRequest {
+            rev: Some("one".into()),
+            ..PlanRequest::default()
+        },
+        by: "ada".into(),
+        created_at: T0.into(),
+        expires_at: expires_at.map(str::to_owned),
+    }
+}
+
+#[test]
+fn a_plan_comes_back_as_it_was_saved() {
+    let bed = Bed::new();
+    let store = bed.open();
+    store.save_plan(&stored_plan("p1", None)).unwrap();
+    store.save_plan(&stored_plan("p2", Some(T1))).unwrap();
+    assert_eq!(store.plan("p2").unwrap(), Some(stored_plan("p2", Some(T1))));
+    assert_eq!(store.plan("p3").unwrap(), None);
+    store.save_plan(&stored_plan("p1", Some(T2))).unwrap();
+    assert_eq!(store.plan("p1").unwrap(), Some(stored_plan("p1", Some(T2))));
+    let rows = store.plans(None, 10).unwrap().items;
+    let row = PlanRow {
+        id: "p1".into(),
+        revision: "one".into(),
+        by: "ada".into(),
+        created_at: T0.into(),
+        expires_at: Some(T2.into()),
+        summary: Summary {
+            add: 2,
+            ..Summary::default()
+        },
+    };
+    assert_eq!((rows.len(), &rows[0]), (2, &row));
+}

@@ -1,0 +1,51 @@
+//! The plan as Markdown, for a comment on a merge request.
+//!
+//! Knows layout. Refuses to draw anything that `plan_text` does not also say.
+
+use devnet_schema::plan::{Action, Plan};
+
+use super::{
+    plan_text::{self, NO_CHANGES},
+    style::Style,
+};
+
+/// A summary line, and the plan folded away behind it.
+pub fn plan(plan: &Plan) -> String {
+    if plan.summary.is_empty() && plan.placement.unplaced == 0 {
+        return format!("**{}**: {NO_CHANGES}\n", plan.cluster);
+    }
+    let mut rows = String::from("| | instance | node | why |\n|---|---|---|---|\n");
+    for change in plan.changes.iter().filter(|change| change.action != Action::Noop) {
+        let node = match &change.from {
+            Some(from) => format!("{from} → {}", change.node),
+            None => change.node.to_string(),
+        };
+        let symbol = plan_text::symbol(change.action);
+        let reason = change.reason.replace('|', "\\|");
+        rows.push_str(&format!("| `{symbol}` | `{}` | {node} | {reason} |\n", change.instance));
+    }
+    let body = plan_text::plan(plan, Style::PLAIN);
+    // A fence longer than any in the text cannot be closed by it.
+    let fence = "`".repeat(longest_run(&body).max(2) + 1);
+    format!(
+        "**{}**: {}\n\n{rows}\n<details><summary>The whole plan</summary>\n\n{fence}text\n\
+         {body}{fence}\n\n</details>\n",
+        plan.cluster,
+        plan_text::summary(&plan.summary),
+    )
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_outlasts_the_text() {
+        assert_eq!(longest_run("a``` b ````"), 4);
+        assert_eq!(longest_run(""), 0);
+    }
+}

@@ -1,0 +1,220 @@
+//! The plan as text, in the words and symbols that Terraform users read every day.
+//!
+//! Knows layout. Refuses to compute: every number and reason is in the document. The summary lines
+//! are byte-exact, because other programs parse them (docs/cli.md).
+
+use devnet_schema::{
+    placement::{PlacementReport, PlacementStatus, Unplaceable},
+    plan::{Action, Change, Drift, Plan, Summary},
+};
+
+use super::style::{Style, printable};
+
+/// The line that says there is nothing to do.
+pub const NO_CHANGES: &str = "No changes. Your infrastructure matches the configuration.";
+
+/// The whole plan. Diagnostics are not in it: they go to standard error.
+pub fn plan(plan: &Plan, style: Style) -> String {
+    let mut out = String::new();
+    out.push_str(&drift(&plan.drift, style));
+    if plan.summary.is_empty() {
+        if plan.placement.unplaced == 0 {
+            out.push_str(&style.green(NO_CHANGES));
+            out.push('\n');
+        }
+    } else {
+        out.push_str("devnet will perform the following actions:\n\n");
+        for change in plan.changes.iter().filter(|change| change.action != Action::Noop) {
+            out.push_str(&self::change(change, style));
+            out.push('\n');
+        }
+        out.push_str(&style.bold(&summary(&plan.summary)));
+        out.push('\n');
+    }
+    for unplaceable in &plan.placement.infeasible {
+        out.push_str(&self::unplaceable(unplaceable, style));
+    }
+    if !plan.summary.is_empty() || plan.placement.unplaced > 0 {
+        out.push_str(&placement(&plan.placement, plan.summary.moved));
+        out.push('\n');
+    }
+    out
+}
+
+/// `Plan: 2 to add, 1 to change, 0 to destroy.`
+pub fn summary(summary: &Summary) -> String {
+    let Summary { add, change, destroy, moved: _, forget } = summary;
+    let forget = if *forget > 0 { format!(", {forget} to forget") } else { String::new() };
+    format!("Plan: {add} to add, {change} to change, {destroy} to destroy{forget}.")
+}
+
+/// `Apply complete! Resources: 2 added, 1 changed, 0 destroyed.`
+pub fn applied(summary: &Summary) -> String {
+    let Summary { add, change, destroy, moved, forget } = summary;
+    let forgotten = if *forget > 0 { format!(", {forget} forgotten") } else { String::new() };
+    let mut out = format!(
+        "Apply complete! Resources: {add} added, {change} changed, {destroy} destroyed{forgotten}."
+    );
+    if *moved > 0 {
+        out.push_str(&format!("\nPlacement: {moved} moved."));
+    }
+    out
+}
+
+/// `Placement: 3 to move, 0 unplaced, cost 41 (optimal, gap 0%, 0.3s).`
+fn placement(report: &PlacementReport, moved: u32) -> String {
+    let status = match report.status {
+        PlacementStatus::Optimal => "optimal",
+        PlacementStatus::Feasible => "feasible",
+        PlacementStatus::Infeasible => "infeasible",
+    };
+    let seconds = report.seconds.map_or(String::new(), |seconds| format!(", {seconds:.1}s"));
+    format!(
+        "Placement: {moved} to move, {} unplaced, cost {} ({status}, gap {}{seconds}).",
+        report.unplaced,
+        number(report.cost),
+        percent(report.gap),
+    )
+}
+
+/// At most two decimals, none when they are zero.
+fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn percent(gap: f64) -> String {
+    let text = format!("{:.1}", gap * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn drift(drift: &[Drift], style: Style) -> String {
+    if drift.is_empty() {
+        return String::new();
+    }
+    let mut out = style.bold("Note: Objects have changed outside of devnet");
+    out.push_str("\n\n");
+    for Drift { instance, node, what } in drift {
+        out.push_str(&format!("  # {} on {node}: {}\n", instance.address(), printable(what)));
+    }
+    out.push('\n');
+    out
+}
+
+/// The symbol of an action.
+pub fn symbol(action: Action) -> &'static str {
+    match action {
+        Action::Create => "+",
+        Action::Update => "~",
+        Action::Replace => "-/+",
+        Action::Move => ">",
+        Action::Delete => "-",
+        Action::Forget => ".",
+        Action::Noop => " ",
+    }
+}
+
+fn headline(change: &Change) -> String {
+    let (address, node) = (change.instance.address(), &change.node);
+    match change.action {
+        Action::Create => format!("{address} will be created on {node}"),
+        Action::Update => format!("{address} on {node} will be updated in-place"),
+        Action::Replace => format!("{address} on {node} must be replaced"),
+        Action::Move => match &change.from {
+            Some(from) => format!("{address} will move from {from} to {node}"),
+            None => format!("{address} will move to {node}"),
+        },
+        Action::Delete => format!("{address} on {node} will be destroyed"),
+        Action::Forget => format!("{address} on {node} will no longer be managed, and runs on"),
+        Action::Noop => format!("{address} on {node} stays as it is"),
+    }
+}
+
+fn change(change: &Change, style: Style) -> String {
+    let paint = |text: &str| match change.action {
+        Action::Create => style.green(text),
+        Action::Delete | Action::Replace => style.red(text),
+        Action::Update => style.yellow(text),
+        Action::Move | Action::Forget => style.cyan(text),
+        Action::Noop => text.to_owned(),
+    };
+    let mut out = format!("  # {}\n", style.bold(&headline(change)));
+    if !change.reason.is_empty() {
+        out.push_str(&format!("  # (because {})\n", printable(&change.reason)));
+    }
+    out.push_str(&format!("  {} {}\n", paint(symbol(change.action)), change.instance.address()));
+    for line in change.diff.lines().filter(|line| !is_header(line)) {
+        let drawn = match line.chars().next() {
+            Some('+') => style.green(&printable(line)),
+            Some('-') => style.red(&printable(line)),
+            _ => printable(line),
+        };
+        out.push_str(&format!("      {drawn}\n"));
+    }
+    for field in &change.forces_replacement {
+        out.push_str(&format!("      {field} {}\n", style.red("# forces replacement")));
+    }
+    out
+}
+
+/// The lines of a unified diff that name the two files and the place say nothing here.
+fn is_header(line: &str) -> bool {
+    line.starts_with("---") || line.starts_with("+++") || line.starts_with("@@")
+}
+
+fn unplaceable(unplaceable: &Unplaceable, style: Style) -> String {
+    let Unplaceable { service, at, unplaced, nodes, suggestions } = unplaceable;
+    let place = at.as_deref().map_or(String::new(), |at| format!(" ({at})"));
+    let title = format!("service.{service}{place}: {unplaced} not placed");
+    let mut out = format!("  # {}\n", style.red(&title));
+    for node in nodes {
+        for violation in &node.violations {
+            let at = violation.at.as_deref().map_or(String::new(), |at| format!(" ({at})"));
+            out.push_str(&format!("      {}: {}{at}\n", node.node, printable(&violation.text)));
+        }
+    }
+    if !suggestions.is_empty() {
+        out.push_str("      ways out, cheapest first:\n");
+    }
+    for suggestion in suggestions {
+        let checked = if suggestion.verified { " (checked)" } else { "" };
+        out.push_str(&format!("        - {}{checked}\n", printable(&suggestion.text)));
+    }
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_that_programs_parse_are_exact() {
+        let counts = Summary { add: 2, change: 1, destroy: 0, moved: 3, forget: 0 };
+        assert_eq!(summary(&counts), "Plan: 2 to add, 1 to change, 0 to destroy.");
+        assert_eq!(
+            applied(&counts),
+            "Apply complete! Resources: 2 added, 1 changed, 0 destroyed.\nPlacement: 3 moved."
+        );
+        let report = PlacementReport {
+            status: PlacementStatus::Optimal,
+            unplaced: 0,
+            moves: 3,
+            cost: 41.0,
+            bound: 41.0,
+            gap: 0.0,
+            seconds: Some(0.31),
+            solver: "highs".into(),
+            assignments: vec![],
+            levels: vec![],
+            infeasible: vec![],
+        };
+        assert_eq!(
+            placement(&report, 3),
+            "Placement: 3 to move, 0 unplaced, cost 41 (optimal, gap 0%, 0.3s)."
+        );
+        let feasible =
+            PlacementReport { status: PlacementStatus::Feasible, gap: 0.0123, ..report };
+        assert!(placement(&feasible, 0).contains("(feasible, gap 1.2%, 0.3s)"));
+    }
+}

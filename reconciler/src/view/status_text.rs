@@ -1,0 +1,143 @@
+//! The status of a cluster as text.
+//!
+//! Knows tables. Refuses to hide what is unknown: it says so.
+
+use devnet_schema::{fleet::NodeStatus, observed::{HealthState, InstanceState}};
+
+use super::style::{Style, printable};
+use crate::api::{DeploymentState, InstanceRow, NodeRow, ServiceRow, SourceStatus, Status};
+
+/// Rows as columns that line up, the first row being the heads.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    rows.iter()
+        .map(|row| {
+            let cells: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            format!("{}\n", cells.join("  ").trim_end())
+        })
+        .collect()
+}
+
+/// Everything `devnet status` prints.
+pub fn status(status: &Status, style: Style) -> String {
+    let cluster = status.cluster.as_deref().unwrap_or("(no configuration yet)");
+    let mut out = format!("{}\n", style.bold(&format!("Cluster {cluster}")));
+    if let Some(source) = &status.source {
+        out.push_str(&self::source(source, style));
+    }
+    if let Some(deployment) = &status.deployment {
+        let word = match deployment.state {
+            DeploymentState::Running => "is running",
+            DeploymentState::Succeeded => "succeeded",
+            DeploymentState::Failed => "failed",
+            DeploymentState::Interrupted => "was interrupted",
+        };
+        out.push_str(&format!("Deployment {} {word}\n", deployment.id));
+        for error in &deployment.errors {
+            out.push_str(&format!("  {}\n", style.red(&printable(error))));
+        }
+    }
+    out.push('\n');
+    out.push_str(&nodes(&status.nodes));
+    out.push('\n');
+    out.push_str(&instances(&status.services));
+    out
+}
+
+fn source(source: &SourceStatus, style: Style) -> String {
+    let short = |id: &Option<String>| {
+        id.as_deref().map_or("nothing".to_owned(), |id| id.chars().take(12).collect())
+    };
+    let mut out = format!(
+        "Follows {} ({}): seen {}, applied {}\n",
+        printable(&source.location),
+        printable(&source.branch),
+        short(&source.seen),
+        short(&source.applied)
+    );
+    if let Some(problem) = &source.problem {
+        out.push_str(&format!("  {}\n", style.red(&printable(problem))));
+    }
+    for diagnostic in &source.diagnostics {
+        out.push_str(&format!("  {}\n", printable(&diagnostic.to_string())));
+    }
+    out
+}
+
+/// The nodes.
+pub fn nodes(nodes: &[NodeRow]) -> String {
+    let mut rows = vec![heads(&["NODE", "STATUS", "ADDRESS", "INSTANCES", "LAST SEEN"])];
+    for NodeRow { name, status, ip, instances, last_seen } in nodes {
+        let status = match status {
+            NodeStatus::Online => "online",
+            NodeStatus::Offline => "offline",
+            NodeStatus::Lost => "lost",
+        };
+        rows.push(vec![
+            name.to_string(),
+            status.to_owned(),
+            printable(ip),
+            instances.to_string(),
+            last_seen.clone(),
+        ]);
+    }
+    table(&rows)
+}
+
+/// The services.
+pub fn services(services: &[ServiceRow]) -> String {
+    let mut rows = vec![heads(&["SERVICE", "HEALTHY", "WANTED"])];
+    for ServiceRow { name, desired, healthy, instances: _ } in services {
+        rows.push(vec![name.to_string(), healthy.to_string(), desired.to_string()]);
+    }
+    table(&rows)
+}
+
+/// The instances of all services.
+pub fn instances(services: &[ServiceRow]) -> String {
+    let mut rows = vec![heads(&["INSTANCE", "NODE", "STATE", "HEALTH", "ADDRESS", "NOTE"])];
+    for row in services.iter().flat_map(|service| &service.instances) {
+        let InstanceRow { id, node, state, health, address, message } = row;
+        let state = match state {
+            InstanceState::Running => "running",
+            InstanceState::Starting => "starting",
+            InstanceState::Exited => "exited",
+            InstanceState::Unknown => "unknown",
+        };
+        let health = match health {
+            HealthState::Healthy => "healthy",
+            HealthState::Unhealthy => "unhealthy",
+            HealthState::Starting => "starting",
+            HealthState::Unknown => "unknown",
+        };
+        rows.push(vec![
+            id.to_string(),
+            node.to_string(),
+            state.to_owned(),
+            health.to_owned(),
+            address.clone().unwrap_or_default(),
+            message.as_deref().map(printable).unwrap_or_default(),
+        ]);
+    }
+    table(&rows)
+}
+
+fn heads(heads: &[&str]) -> Vec<String> {
+    heads.iter().map(|head| (*head).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = vec![heads(&["A", "LONG"]), heads(&["value", "x"])];
+        assert_eq!(table(&rows), "A      LONG\nvalue  x\n");
+    }
+}

@@ -1,0 +1,347 @@
+//! An agent that joins, connects and runs steps in memory.
+//!
+//! Knows the wire protocol as docs/protocol.md has it. Refuses to run anything: a unit is an entry
+//! in a map, which outlives the connection as a container would.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use devnet_reconciler::app::Running;
+use devnet_schema::{
+    fleet::{Availability, Disk, NodeFacts},
+    instance::InstanceSpec,
+    name::{ClusterName, InstanceId, NodeName},
+    observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
+    secret::{InTransit, SecretRef},
+    step::{Act, Step, StepReport, StepState},
+    wire::{
+        AGENT_PATH, AgentMessage, ControlMessage, LogLine, PROTOCOL, RegisterRequest,
+        RegisterResponse,
+    },
+};
+use futures_util::{SinkExt, StreamExt};
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_tungstenite::{Connector, connect_async_tls_with_config, tungstenite::Message};
+
+use super::{Plane, until};
+
+/// What a machine keeps whether or not anything is connected.
+#[derive(Default)]
+pub struct Machine {
+    pub units: BTreeMap<InstanceId, (InstanceSpec, u64)>,
+    /// Steps that ran, in order.
+    pub steps: Vec<String>,
+    /// Steps that fail, by a part of their id.
+    pub failing: BTreeSet<String>,
+    /// Steps that are never answered, by a part of their id.
+    pub hanging: BTreeSet<String>,
+    /// Answers to needs for secrets.
+    pub secrets: Vec<Result<BTreeMap<String, String>, String>>,
+    pub cluster: Option<ClusterName>,
+    pub refused: Option<String>,
+    /// Whether reports are complete.
+    pub partial: bool,
+}
+
+/// One node.
+pub struct Agent {
+    pub name: NodeName,
+    pub id: String,
+    pub machine: Arc<Mutex<Machine>>,
+    certificate: String,
+    key: String,
+    ca: String,
+    outgoing: Option<mpsc::Sender<AgentMessage>>,
+    session: Option<JoinHandle<()>>,
+}
+
+impl Agent {
+    /// Joins and connects.
+    pub async fn join(plane: &Plane, name: &str) -> Self {
+        let mut agent = Self::register(plane, name).await;
+        agent.connect(&plane.running).await;
+        agent.online(plane).await;
+        agent
+    }
+
+    /// Joins only.
+    pub async fn register(plane: &Plane, name: &str) -> Self {
+        let name: NodeName = name.parse().unwrap();
+        let token = plane.running.join_token(Some(name.clone())).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(Vec::new()).unwrap();
+        let request = RegisterRequest {
+            token: InTransit::new(token.expose().clone()),
+            name: name.clone(),
+            csr: params.serialize_request(&key).unwrap().pem().unwrap(),
+            replace: false,
+        };
+        let response = plane
+            .bare(reqwest::Method::POST, "/api/v1/nodes/register")
+            .body(serde_json::to_string(&request).unwrap())
+            .send()
+            .await
+            .unwrap();
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert_eq!(status.as_u16(), 201, "{text}");
+        let answer: RegisterResponse = serde_json::from_str(&text).unwrap();
+        Self {
+            name,
+            id: answer.id,
+            machine: Arc::default(),
+            certificate: answer.certificate,
+            key: key.serialize_pem(),
+            ca: answer.ca,
+            outgoing: None,
+            session: None,
+        }
+    }
+
+    pub fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap()
+    }
+
+    /// PEM of the certificate and its key, for HTTP calls in the node's name.
+    pub fn identity(&self) -> String {
+        format!("{}{}", self.certificate, self.key)
+    }
+
+    fn tls(&self) -> rustls::ClientConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes()).unwrap()).unwrap();
+        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        rustls::ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .unwrap()
+    }
+
+    /// Opens a session; the one before goes on until the control plane ends it.
+    pub async fn connect(&mut self, running: &Running) {
+        self.try_connect(running).await.unwrap();
+    }
+
+    /// Opens a session, or says why the control plane does not let it.
+    pub async fn try_connect(
+        &mut self,
+        running: &Running,
+    ) -> Result<(), tokio_tungstenite::tungstenite::Error> {
+        let url = format!("wss://{}{AGENT_PATH}", running.addr());
+        let connector = Connector::Rustls(Arc::new(self.tls()));
+        let (socket, _) =
+            connect_async_tls_with_config(url, None, true, Some(connector)).await?;
+        let (mut sink, mut stream) = socket.split();
+        let (outgoing, mut queue) = mpsc::channel::<AgentMessage>(64);
+        let machine = Arc::clone(&self.machine);
+        let (name, answers) = (self.name.clone(), outgoing.clone());
+        self.outgoing = Some(outgoing);
+        let hello = AgentMessage::Hello {
+            protocol: PROTOCOL,
+            version: "test".to_owned(),
+            facts: facts(),
+        };
+        self.session = Some(tokio::spawn(async move {
+            let mut heartbeat = tokio::time::interval(std::time::Duration::from_millis(200));
+            let send = |message: &AgentMessage| {
+                Message::Text(serde_json::to_string(message).unwrap().into())
+            };
+            if sink.send(send(&hello)).await.is_err() {
+                return;
+            }
+            loop {
+                tokio::select! {
+                    _ = heartbeat.tick() => {
+                        if sink.send(send(&AgentMessage::Heartbeat)).await.is_err() { return }
+                    }
+                    Some(message) = queue.recv() => {
+                        if sink.send(send(&message)).await.is_err() { return }
+                    }
+                    frame = stream.next() => match frame {
+                        Some(Ok(Message::Text(text))) => {
+                            let message = serde_json::from_str(&text).unwrap();
+                            for answer in take(&machine, &name, message) {
+                                answers.send(answer).await.unwrap();
+                            }
+                        }
+                        Some(Ok(_)) => {}
+                        _ => return,
+                    },
+                }
+            }
+        }));
+        Ok(())
+    }
+
+    pub async fn online(&self, plane: &Plane) {
+        self.status(plane, "online").await;
+    }
+
+    pub async fn status(&self, plane: &Plane, wanted: &str) {
+        until(&format!("{} is {wanted}", self.name), || async {
+            let status = plane.status().await;
+            let row = status.nodes.into_iter().find(|row| row.name == self.name)?;
+            let word = serde_json::to_value(row.status).unwrap();
+            (word.as_str() == Some(wanted)).then_some(())
+        })
+        .await;
+    }
+
+    /// Cuts the connection without a word, as a power cut does.
+    pub fn cut(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.abort();
+        }
+        self.outgoing = None;
+    }
+
+    /// Waits until the other side ended the session.
+    pub async fn ended(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.await.unwrap();
+        }
+    }
+
+    pub async fn say(&self, message: AgentMessage) {
+        self.outgoing.as_ref().unwrap().send(message).await.unwrap();
+    }
+
+    /// Tells what runs, now.
+    pub async fn report(&self) {
+        let observed = observed(&self.machine(), &self.name);
+        self.say(AgentMessage::Observed { observed }).await;
+    }
+
+    /// Asks for secrets in the name of an instance and returns the answer.
+    pub async fn need(
+        &self,
+        instance: &str,
+        secret: &str,
+        version: u64,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let before = self.machine().secrets.len();
+        self.say(AgentMessage::NeedSecrets {
+            request: 7,
+            instance: instance.parse().unwrap(),
+            secrets: vec![SecretRef { name: secret.parse().unwrap(), version }],
+        })
+        .await;
+        until("the need is answered", || async { self.machine().secrets.get(before).cloned() })
+            .await
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+pub fn facts() -> NodeFacts {
+    let there = || Availability { available: true, ..Availability::default() };
+    NodeFacts {
+        ip: "127.0.0.1".to_owned(),
+        os: "linux".to_owned(),
+        arch: "x86_64".to_owned(),
+        cpu_count: 8,
+        total_memory_mb: 16 << 10,
+        disks: vec![Disk { mount: "/".to_owned(), total_mb: 1 << 20, free_mb: 1 << 19 }],
+        docker: there(),
+        process: there(),
+        ..NodeFacts::default()
+    }
+}
+
+pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
+    let instances = machine.units.values().map(|(spec, generation)| ObservedInstance {
+        id: spec.id.slug(),
+        service: spec.id.service.clone(),
+        index: spec.id.index,
+        node: node.clone(),
+        generation: *generation,
+        digest: spec.digest(),
+        state: InstanceState::Running,
+        health: HealthState::Healthy,
+        restarts: 0,
+        message: None,
+        runtime: Some(spec.workload.runtime()),
+        spec: Some(Box::new(spec.clone())),
+    });
+    let instances = if machine.partial { Vec::new() } else { instances.collect() };
+    ObservedNode { complete: !machine.partial, problem: None, instances }
+}
+
+fn take(
+    machine: &Mutex<Machine>,
+    node: &NodeName,
+    message: ControlMessage,
+) -> Vec<AgentMessage> {
+    let mut machine = machine.lock().unwrap();
+    match message {
+        ControlMessage::Welcome { cluster, .. } => {
+            machine.cluster = Some(cluster);
+            Vec::new()
+        }
+        ControlMessage::Refused { reason } => {
+            machine.refused = Some(reason);
+            Vec::new()
+        }
+        ControlMessage::Run { deployment, step } => run(&mut machine, node, &deployment, &step),
+        ControlMessage::Observe => {
+            vec![AgentMessage::Observed { observed: observed(&machine, node) }]
+        }
+        ControlMessage::Secrets { values, error, .. } => {
+            let values = values.into_iter().map(|(name, v)| (name, v.expose().to_owned()));
+            machine.secrets.push(error.map_or_else(|| Ok(values.collect()), Err));
+            Vec::new()
+        }
+        ControlMessage::ReadLogs { request, instance, .. } => {
+            let line = LogLine {
+                at: String::new(),
+                stream: "stdout".to_owned(),
+                text: format!("hello from {instance}"),
+            };
+            vec![AgentMessage::Logs { request, lines: vec![line], end: true, error: None }]
+        }
+        ControlMessage::StopLogs { .. } | ControlMessage::Certificate { .. } => Vec::new(),
+    }
+}
+
+fn run(
+    machine: &mut Machine,
+    node: &NodeName,
+    deployment: &str,
+    step: &Step,
+) -> Vec<AgentMessage> {
+    machine.steps.push(step.id.clone());
+    let named = |set: &BTreeSet<String>| set.iter().any(|part| step.id.contains(part));
+    if named(&machine.hanging) {
+        return Vec::new();
+    }
+    let report = |state| AgentMessage::Step {
+        report: StepReport { deployment: deployment.to_owned(), step: step.id.clone(), state },
+    };
+    if named(&machine.failing) {
+        return vec![report(StepState::Failed { error: "told to fail".to_owned() })];
+    }
+    match &step.act {
+        Act::Ensure { spec } => {
+            machine.units.insert(spec.id.clone(), ((**spec).clone(), step.generation));
+        }
+        Act::Remove => {
+            machine.units.remove(&step.instance);
+        }
+        Act::Prepare { .. } | Act::AwaitHealthy { .. } => {}
+    }
+    vec![
+        report(StepState::Running { message: "at it".to_owned() }),
+        AgentMessage::Observed { observed: observed(machine, node) },
+        report(StepState::Succeeded { message: String::new() }),
+    ]
+}
