@@ -55,12 +55,23 @@ impl FromStr for ServerAddress {
             },
         };
         let clean = !host.is_empty()
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:%".contains(&b));
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".-_:%".contains(&b));
         let port = match port {
-            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(error)?,
+            Some(port) => port
+                .parse()
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or_else(error)?,
             None => DEFAULT_PORT,
         };
-        clean.then(|| Self { host: host.to_owned(), port }).ok_or_else(error)
+        clean
+            .then(|| Self {
+                host: host.to_owned(),
+                port,
+            })
+            .ok_or_else(error)
     }
 }
 
@@ -98,8 +109,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ServerAddress>().unwrap().to_string(), printed);
         }
-        for bad in ["", "cp:1", "http://cp:1", "https://", "https://a:0", "https://u@h:1",
-            "https://h:1/path", "https://h:x", "https://[::1"] {
+        for bad in [
+            "",
+            "cp:1",
+            "http://cp:1",
+            "https://",
+            "https://a:0",
+            "https://u@h:1",
+            "https://h:1/path",
+            "https://h:x",
+            "https://[::1",
+        ] {
             assert!(bad.parse::<ServerAddress>().is_err(), "{bad}");
         }
     }

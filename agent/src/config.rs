@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use devnet_schema::name::NodeName;
 
-use crate::{address::ServerAddress, driver::process::BaseEnv, join::JoinRequest, token::JoinToken};
+use crate::{
+    address::ServerAddress, driver::process::BaseEnv, join::JoinRequest, token::JoinToken,
+};
 
 /// The devnet node agent: one outgoing connection to the control plane, and the drivers that run
 /// what it says.
@@ -19,7 +21,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// What to log: error, warn, info, debug, trace, or a filter as in `info,devnet_agent=debug`.
-    #[arg(long, global = true, env = "DEVNET_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "DEVNET_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     pub log: String,
 }
 
@@ -79,7 +87,7 @@ pub struct JoinArgs {
     pub server: Option<ServerAddress>,
     /// The join token; better given by --token-file or DEVNET_TOKEN, because other users of this
     /// machine can read command lines
-    #[arg(long, env = "DEVNET_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    #[arg(long, env = "DEVNET_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// A file with the join token; `-` reads standard input
     #[arg(long, value_name = "FILE")]
@@ -127,7 +135,9 @@ impl Place {
             (Some(dir), _, _) => dir.clone(),
             (None, true, _) => PathBuf::from("/var/lib/devnet-agent"),
             (None, false, Some(home)) => PathBuf::from(home).join(".local/share/devnet-agent"),
-            (None, false, None) => bail!("there is no HOME; say where to keep data: --data-dir DIR"),
+            (None, false, None) => {
+                bail!("there is no HOME; say where to keep data: --data-dir DIR")
+            }
         };
         std::path::absolute(&chosen).with_context(|| format!("finding {}", chosen.display()))
     }
@@ -158,10 +168,10 @@ impl JoinArgs {
         })
     }
 
+    /// The file wins: the variable may be set for another program.
     fn read_token(&self) -> Result<String> {
-        match (&self.token, &self.token_file) {
-            (Some(token), _) => Ok(token.clone()),
-            (None, Some(path)) if path.as_os_str() == "-" => {
+        match (&self.token_file, &self.token) {
+            (Some(path), _) if path.as_os_str() == "-" => {
                 let mut token = String::new();
                 std::io::stdin()
                     .take(4096)
@@ -169,8 +179,9 @@ impl JoinArgs {
                     .context("reading the token from standard input")?;
                 Ok(token)
             }
-            (None, Some(path)) => fs::read_to_string(path)
+            (Some(path), _) => fs::read_to_string(path)
                 .with_context(|| format!("reading the token from {}", path.display())),
+            (None, Some(token)) => Ok(token.clone()),
             (None, None) => bail!(
                 "a join token is needed: make one with `devnet node token`, and give it with \
                  --token-file FILE (`-` reads standard input) or in DEVNET_TOKEN"
@@ -184,8 +195,15 @@ impl JoinArgs {
         }
         let host = fs::read_to_string("/proc/sys/kernel/hostname")
             .context("reading this machine's host name; give one with --name")?;
-        let label = host.trim().split('.').next().unwrap_or_default().to_ascii_lowercase();
-        label.parse().context("this machine's host name cannot name a node; give one with --name")
+        let label = host
+            .trim()
+            .split('.')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        label
+            .parse()
+            .context("this machine's host name cannot name a node; give one with --name")
     }
 }
 
@@ -205,11 +223,17 @@ impl DriverArgs {
             return Ok(Some(vec![PathBuf::from(path)]));
         }
         let named = env::var("DOCKER_HOST").ok();
-        let named = named.as_deref().and_then(|host| host.strip_prefix("unix://"));
+        let named = named
+            .as_deref()
+            .and_then(|host| host.strip_prefix("unix://"));
         let mut sockets: Vec<PathBuf> = named.into_iter().map(PathBuf::from).collect();
         sockets.extend(
-            ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"]
-                .map(PathBuf::from),
+            [
+                "/run/docker.sock",
+                "/var/run/docker.sock",
+                "/run/podman/podman.sock",
+            ]
+            .map(PathBuf::from),
         );
         if let Some(runtime) = env::var_os("XDG_RUNTIME_DIR") {
             sockets.push(PathBuf::from(runtime).join("podman/podman.sock"));
@@ -222,7 +246,10 @@ impl DriverArgs {
 pub fn base_env() -> BaseEnv {
     let get = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     BaseEnv {
-        path: get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        path: get(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
         home: get("HOME", "/"),
         lang: get("LANG", "C.UTF-8"),
     }
@@ -233,5 +260,9 @@ pub fn kubeconfig() -> Option<PathBuf> {
     let named = env::var_os("KUBECONFIG").map(PathBuf::from);
     let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
     let usual = ["/etc/rancher/k3s/k3s.yaml", "/etc/kubernetes/admin.conf"].map(PathBuf::from);
-    named.into_iter().chain(home).chain(usual).find(|path| path.is_file())
+    named
+        .into_iter()
+        .chain(home)
+        .chain(usual)
+        .find(|path| path.is_file())
 }

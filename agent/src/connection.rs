@@ -72,11 +72,13 @@ impl Connection {
             .write_buffer_size(0)
             .max_write_buffer_size(2 * MAX_FRAME);
         let url = format!("wss://{}{AGENT_PATH}", server.authority());
-        let (socket, _) =
-            timeout(DIAL_PATIENCE, client_async_with_config(url, tls, Some(config)))
-                .await
-                .map_err(|_| anyhow!("no WebSocket answer from {server}"))?
-                .map_err(|error| explain_websocket(server, error))?;
+        let (socket, _) = timeout(
+            DIAL_PATIENCE,
+            client_async_with_config(url, tls, Some(config)),
+        )
+        .await
+        .map_err(|_| anyhow!("no WebSocket answer from {server}"))?
+        .map_err(|error| explain_websocket(server, error))?;
         Ok(Self { socket, local })
     }
 
@@ -90,7 +92,9 @@ impl Connection {
     /// # Errors
     /// When the connection broke.
     pub async fn next(&mut self) -> Result<Option<Incoming>> {
-        let Some(frame) = self.socket.next().await else { return Ok(None) };
+        let Some(frame) = self.socket.next().await else {
+            return Ok(None);
+        };
         Ok(match frame.map_err(explain_broken)? {
             Message::Text(text) => Some(match serde_json::from_str(&text) {
                 Ok(message) => Incoming::Message(Box::new(message)),
@@ -108,7 +112,10 @@ impl Connection {
     pub async fn send(&mut self, message: &AgentMessage) -> Result<()> {
         let text = serde_json::to_string(message).context("writing a message as JSON")?;
         if text.len() > MAX_FRAME {
-            bail!("a message of {} bytes is larger than a frame may be", text.len());
+            bail!(
+                "a message of {} bytes is larger than a frame may be",
+                text.len()
+            );
         }
         self.put(Message::text(text)).await
     }
@@ -152,7 +159,9 @@ fn refused_certificate(error: &std::io::Error) -> bool {
 }
 
 fn explain_tls(server: &ServerAddress, error: std::io::Error) -> anyhow::Error {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(why)) = tls {
         return anyhow!(
             "{server} is not the control plane that this node joined, or its certificate is not \
@@ -172,7 +181,9 @@ fn explain_websocket(server: &ServerAddress, error: tungstenite::Error) -> anyho
             let status = answer.status();
             let what = match status.as_u16() {
                 401 | 403 => REJOIN.to_owned(),
-                404 => "it is no devnet control plane, or a newer one; check the address".to_owned(),
+                404 => {
+                    "it is no devnet control plane, or a newer one; check the address".to_owned()
+                }
                 _ => "look at the control plane's log".to_owned(),
             };
             anyhow!("{server} answered {status}: {what}")

@@ -81,7 +81,11 @@ pub fn load(data_dir: &Path) -> Result<Identity> {
     }
     let profile = serde_json::from_str(&read(PROFILE)?)
         .with_context(|| format!("reading {}", data_dir.join(PROFILE).display()))?;
-    Ok(Identity { profile, ca: read(CA)?, pem: read(PEM)? })
+    Ok(Identity {
+        profile,
+        ca: read(CA)?,
+        pem: read(PEM)?,
+    })
 }
 
 /// Stores an identity. The profile is written last: it says that the others are there.
@@ -118,8 +122,12 @@ pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<()> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".new");
         let temporary = path.with_file_name(name);
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
@@ -135,7 +143,9 @@ pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<()> {
 pub fn request(node: &NodeName) -> Result<(String, String)> {
     let key = KeyPair::generate().context("making a key for this node")?;
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, node.as_str());
+    params
+        .distinguished_name
+        .push(DnType::CommonName, node.as_str());
     let csr = params
         .serialize_request(&key)
         .and_then(|request| request.pem())

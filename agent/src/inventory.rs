@@ -32,8 +32,9 @@ const K8S_PATIENCE: Duration = Duration::from_secs(5);
 const SLOW_EVERY: Duration = Duration::from_secs(300);
 
 /// File systems that hold data of this machine.
-const REAL: [&str; 9] =
-    ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "overlay"];
+const REAL: [&str; 9] = [
+    "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "overlay",
+];
 
 /// One look at the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,11 +74,12 @@ pub struct Inventory {
 impl Inventory {
     /// Asks these drivers about themselves. `kubeconfig` names a Kubernetes configuration, where
     /// there is one.
-    pub fn new(
-        drivers: BTreeMap<Runtime, Arc<dyn Driver>>,
-        kubeconfig: Option<PathBuf>,
-    ) -> Self {
-        Self { drivers, kubeconfig, slow: None }
+    pub fn new(drivers: BTreeMap<Runtime, Arc<dyn Driver>>, kubeconfig: Option<PathBuf>) -> Self {
+        Self {
+            drivers,
+            kubeconfig,
+            slow: None,
+        }
     }
 
     /// One look.
@@ -101,7 +103,10 @@ impl Inventory {
             process,
             ..NodeFacts::default()
         };
-        Facts { facts, listening: listening() }
+        Facts {
+            facts,
+            listening: listening(),
+        }
     }
 
     async fn slow(&mut self) -> (Vec<Gpu>, Availability) {
@@ -190,7 +195,9 @@ async fn kubernetes(kubeconfig: Option<&PathBuf>) -> Availability {
         #[serde(rename = "gitVersion")]
         git_version: String,
     }
-    let Some(kubeconfig) = kubeconfig else { return Availability::default() };
+    let Some(kubeconfig) = kubeconfig else {
+        return Availability::default();
+    };
     let asked = Command::new("kubectl")
         .arg("--kubeconfig")
         .arg(kubeconfig)
@@ -203,9 +210,11 @@ async fn kubernetes(kubeconfig: Option<&PathBuf>) -> Availability {
         return Availability::default();
     };
     match serde_json::from_slice::<Version>(&output.stdout) {
-        Ok(version) if output.status.success() => {
-            Availability { version: Some(version.git_version), available: true, engine: None }
-        }
+        Ok(version) if output.status.success() => Availability {
+            version: Some(version.git_version),
+            available: true,
+            engine: None,
+        },
         _ => Availability::default(),
     }
 }
@@ -254,8 +263,14 @@ mod tests {
 
     #[test]
     fn listeners_are_found() {
-        let here = TcpListener::bind("127.0.0.3:0").unwrap().local_addr().unwrap();
-        assert!(!listening().contains(&(here.ip(), here.port())), "it was dropped");
+        let here = TcpListener::bind("127.0.0.3:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        assert!(
+            !listening().contains(&(here.ip(), here.port())),
+            "it was dropped"
+        );
         let listener = TcpListener::bind("127.0.0.3:0").unwrap();
         let here = listener.local_addr().unwrap();
         assert!(listening().contains(&(here.ip(), here.port())));
@@ -264,20 +279,35 @@ mod tests {
     #[test]
     fn only_ports_that_stand_in_the_way_are_in_use() {
         let at = |ip: &str, port| (ip.parse().unwrap(), port);
-        let listening = [at("0.0.0.0", 22), at("127.0.0.2", 80), at("127.0.0.3", 81),
-            at("::", 82), at("127.0.0.1", 83), at("0.0.0.0", 8080)]
-            .into();
-        let facts = Facts { facts: NodeFacts::default(), listening };
+        let listening = [
+            at("0.0.0.0", 22),
+            at("127.0.0.2", 80),
+            at("127.0.0.3", 81),
+            at("::", 82),
+            at("127.0.0.1", 83),
+            at("0.0.0.0", 8080),
+        ]
+        .into();
+        let facts = Facts {
+            facts: NodeFacts::default(),
+            listening,
+        };
         let ours = Held::from([(8080, Protocol::Tcp)]);
         let seen = facts.seen_at("127.0.0.2".parse().unwrap(), &ours);
-        assert_eq!((seen.ip.as_str(), seen.ports_in_use), ("127.0.0.2", vec![22, 80, 82, 83]));
+        assert_eq!(
+            (seen.ip.as_str(), seen.ports_in_use),
+            ("127.0.0.2", vec![22, 80, 82, 83])
+        );
     }
 
     #[tokio::test]
     async fn this_machine_has_a_processor_and_memory_and_no_cluster() {
         let mut inventory = Inventory::new(BTreeMap::new(), None);
         let facts = inventory.look().await.facts;
-        assert!(facts.cpu_count > 0 && facts.total_memory_mb > 0, "{facts:?}");
+        assert!(
+            facts.cpu_count > 0 && facts.total_memory_mb > 0,
+            "{facts:?}"
+        );
         assert_eq!(facts.k8s, Availability::default());
         assert_eq!(facts.docker, Availability::default());
     }

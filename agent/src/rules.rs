@@ -112,12 +112,14 @@ fn serves(units: &[&Unit], digest: Option<&Digest>) -> bool {
 
 fn awaited(step: &Step, known: Option<&Entry>, timeout: Period) -> Verdict {
     match known {
-        Some(Entry { generation, content: Content::Present { .. } })
-            if *generation == step.generation =>
-        {
-            Verdict::Await(timeout)
-        }
-        Some(Entry { generation, content: Content::Present { .. } }) => Verdict::Refuse(format!(
+        Some(Entry {
+            generation,
+            content: Content::Present { .. },
+        }) if *generation == step.generation => Verdict::Await(timeout),
+        Some(Entry {
+            generation,
+            content: Content::Present { .. },
+        }) => Verdict::Refuse(format!(
             "generation {} of {} was to become healthy, and generation {generation} runs; plan \
              again",
             step.generation, step.instance
@@ -205,14 +207,14 @@ impl Track {
         if self.state(spec) != HealthState::Starting {
             return interval;
         }
-        interval.min(Duration::from_millis(100u64 << self.tries.saturating_sub(1).min(4)))
+        interval.min(Duration::from_millis(
+            100u64 << self.tries.saturating_sub(1).min(4),
+        ))
     }
 }
 
 /// The units of each instance, in order, so that one which two drivers run is seen.
-pub fn by_instance(
-    units: &[Unit],
-) -> BTreeMap<&devnet_schema::name::InstanceId, Vec<&Unit>> {
+pub fn by_instance(units: &[Unit]) -> BTreeMap<&devnet_schema::name::InstanceId, Vec<&Unit>> {
     let mut map: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for unit in units {
         map.entry(&unit.id).or_default().push(unit);

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How long the answer to hello may take.
-const WELCOME_PATIENCE: Duration = Duration::from_secs(20);
+const WELCOME_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The control plane may ask for heartbeats within these bounds.
 const HEARTBEAT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
@@ -47,8 +47,8 @@ const SILENT_HEARTBEATS: u32 = 3;
 /// How long after a failed renewal the next is tried.
 const RENEW_AGAIN: Duration = Duration::from_secs(3600);
 
-/// So many log messages wait for the connection.
-const LOG_QUEUE: usize = 8;
+/// So many answers wait for the connection.
+const ANSWER_QUEUE: usize = 8;
 
 /// What a session needs of the agent.
 pub struct Agent {
@@ -100,8 +100,7 @@ fn random() -> u32 {
 
 async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) -> Result<()> {
     let tls = trust::session_config(&agent.identity.ca, &agent.identity.pem)?;
-    let mut connection =
-        Connection::open(&agent.identity.profile.server, Arc::new(tls)).await?;
+    let mut connection = Connection::open(&agent.identity.profile.server, Arc::new(tls)).await?;
     let looked = agent.facts.wait_for(Option::is_some).await;
     looked.map(drop).context("looking at this machine")?;
     let ip = agent.ip.unwrap_or(connection.local());
@@ -119,18 +118,21 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
     tracing::info!(server = %agent.identity.profile.server, "connected");
     agent.outbox.reconnected();
     agent.node.clone().revive(None);
-    let (lines, log_messages) = mpsc::channel(LOG_QUEUE);
+    let (answers, answered) = mpsc::channel(ANSWER_QUEUE);
     let mut session = Session {
         agent,
         executor,
         connection,
         ip,
-        said: Said { facts, observed: None },
-        lines,
+        said: Said {
+            facts,
+            observed: None,
+        },
+        answers,
         readers: BTreeMap::new(),
         renewal: None,
     };
-    let result = session.converse(heartbeat, log_messages).await;
+    let result = session.converse(heartbeat, answered).await;
     session.readers.values().for_each(JoinHandle::abort);
     session.connection.close().await;
     result
@@ -139,18 +141,29 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
 fn facts(agent: &Agent, ip: IpAddr) -> NodeFacts {
     let ours = ports::held_by(&agent.node.sight.borrow().units);
     let facts = agent.facts.borrow();
-    facts.as_ref().map(|facts| facts.seen_at(ip, &ours)).unwrap_or_default()
+    facts
+        .as_ref()
+        .map(|facts| facts.seen_at(ip, &ours))
+        .unwrap_or_default()
 }
 
 /// Waits for the answer to hello; how often the control plane wants to hear from us.
 async fn welcome(connection: &mut Connection, agent: &Agent) -> Result<Duration> {
     let owner = &agent.node.owner;
     loop {
-        match connection.next().await?.ok_or_else(|| anyhow!("the control plane hung up"))? {
+        match connection
+            .next()
+            .await?
+            .ok_or_else(|| anyhow!("the control plane hung up"))?
+        {
             Incoming::Sign => {}
             Incoming::Strange(why) => bail!("the control plane's answer is not understood: {why}"),
             Incoming::Message(message) => match *message {
-                ControlMessage::Welcome { cluster, node, heartbeat_millis } => {
+                ControlMessage::Welcome {
+                    cluster,
+                    node,
+                    heartbeat_millis,
+                } => {
                     if cluster != owner.cluster || node != owner.node {
                         bail!(
                             "the control plane takes this node for {node} of {cluster}, and it is \
@@ -183,7 +196,8 @@ struct Session<'a> {
     connection: Connection,
     ip: IpAddr,
     said: Said,
-    lines: mpsc::Sender<AgentMessage>,
+    /// Where tasks put what they answer: logs, and what runs.
+    answers: mpsc::Sender<AgentMessage>,
     readers: BTreeMap<u64, JoinHandle<()>>,
     /// The key of a certificate that was asked for.
     renewal: Option<String>,
@@ -193,7 +207,7 @@ impl Session<'_> {
     async fn converse(
         &mut self,
         heartbeat: Duration,
-        mut log_messages: mpsc::Receiver<AgentMessage>,
+        mut answered: mpsc::Receiver<AgentMessage>,
     ) -> Result<()> {
         let node = self.agent.node.clone();
         let outbox = self.agent.outbox.clone();
@@ -216,7 +230,7 @@ impl Session<'_> {
                     }
                 }
                 () = sleep_until(deadline) => {
-                    bail!("nothing was heard of the control plane for {SILENT_HEARTBEATS} heartbeats");
+                    bail!("the control plane was silent for {SILENT_HEARTBEATS} heartbeats");
                 }
                 _ = beats.tick() => {
                     self.connection.send(&AgentMessage::Heartbeat).await?;
@@ -226,7 +240,7 @@ impl Session<'_> {
                 () = node.secrets.asked() => self.ask_secrets().await?,
                 Ok(()) = sights.changed() => self.tell_observed(false).await?,
                 Ok(()) = facts.changed() => self.tell_facts().await?,
-                Some(lines) = log_messages.recv() => self.connection.send(&lines).await?,
+                Some(answer) = answered.recv() => self.connection.send(&answer).await?,
                 () = sleep_until(renew_at) => {
                     renew_at = Instant::now() + RENEW_AGAIN;
                     self.ask_certificate().await?;
@@ -248,17 +262,36 @@ impl Session<'_> {
             ControlMessage::Run { deployment, step } => self.executor.begin(deployment, *step),
             ControlMessage::Observe => {
                 self.agent.look.notify_one();
-                self.agent.node.look().await;
-                self.tell_observed(true).await?;
+                // Heartbeats go on while an engine that hangs is asked.
+                let (node, answer) = (self.agent.node.clone(), self.answers.clone());
+                tokio::spawn(async move {
+                    let observed = node.look().await.observed.clone();
+                    // The connection may have ended first.
+                    let _ = answer.send(AgentMessage::Observed { observed }).await;
+                });
             }
-            ControlMessage::Secrets { request, values, error } => {
+            ControlMessage::Secrets {
+                request,
+                values,
+                error,
+            } => {
                 self.agent.node.secrets.answer(request, values, error);
             }
-            ControlMessage::ReadLogs { request, instance, tail, follow } => {
+            ControlMessage::ReadLogs {
+                request,
+                instance,
+                tail,
+                follow,
+            } => {
                 self.readers.retain(|_, reader| !reader.is_finished());
-                let reading = logs::Reading { request, instance, tail, follow };
-                let (node, lines) = (self.agent.node.clone(), self.lines.clone());
-                let reader = tokio::spawn(logs::read(node, reading, lines));
+                let reading = logs::Reading {
+                    request,
+                    instance,
+                    tail,
+                    follow,
+                };
+                let (node, answers) = (self.agent.node.clone(), self.answers.clone());
+                let reader = tokio::spawn(logs::read(node, reading, answers));
                 if let Some(old) = self.readers.insert(request, reader) {
                     old.abort();
                 }
@@ -281,7 +314,9 @@ impl Session<'_> {
         let observed = self.agent.node.sight.borrow().observed.clone();
         if always || self.said.observed.as_ref() != Some(&observed) {
             self.said.observed = Some(observed.clone());
-            self.connection.send(&AgentMessage::Observed { observed }).await?;
+            self.connection
+                .send(&AgentMessage::Observed { observed })
+                .await?;
         }
         Ok(())
     }
@@ -297,7 +332,9 @@ impl Session<'_> {
 
     async fn send_reports(&mut self) -> Result<()> {
         while let Some(report) = self.agent.outbox.first() {
-            let message = AgentMessage::Step { report: report.clone() };
+            let message = AgentMessage::Step {
+                report: report.clone(),
+            };
             self.connection.send(&message).await?;
             self.agent.outbox.sent(report);
         }
@@ -315,7 +352,9 @@ impl Session<'_> {
     fn renewal_in(&self) -> Result<Duration> {
         let (from, until) = self.agent.identity.validity()?;
         let half = from + (until - from) / 2;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         Ok(Duration::from_secs(u64::try_from(half - now).unwrap_or(0)))
     }
@@ -328,7 +367,9 @@ impl Session<'_> {
 
     /// The next connection uses it; this one was let in already.
     fn take_certificate(&mut self, pem: &str) {
-        let Some(key) = self.renewal.take() else { return };
+        let Some(key) = self.renewal.take() else {
+            return;
+        };
         let mut identity = self.agent.identity.clone();
         identity.pem = format!("{}\n{pem}", key.trim_end());
         let stored = trust::session_config(&identity.ca, &identity.pem)

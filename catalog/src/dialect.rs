@@ -90,8 +90,8 @@ pub(crate) fn translate(template: &str) -> Result<Translated, Fault> {
     while let Some(at) = rest.find('{') {
         let (before, here) = rest.split_at(at);
         out.text.push_str(before);
-        rest = if here.starts_with("{{") {
-            expression(&here[2..], "{{", "}}", &mut out)?
+        rest = if let Some(inside) = here.strip_prefix("{{") {
+            expression(inside, "{{", "}}", &mut out)?
         } else if here.starts_with("{%") {
             tag(here, &mut loops, &mut out)?
         } else if let Some(after) = here.strip_prefix("{#") {

@@ -17,7 +17,6 @@ cluster "lab" {
 service "web" {
     process "serve" "--quietly"
     replicas 2
-    port 8080
     resources cpu=0.5 memory="64MiB"
 }
 "#;

@@ -25,6 +25,10 @@ pub struct Located<T> {
 
 /// What the cluster file means.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::manual_non_exhaustive,
+    reason = "only `validate` may build one"
+)]
 pub struct DesiredState {
     /// Which cluster.
     pub cluster: ClusterName,

@@ -8,10 +8,7 @@ use std::{
 };
 
 use devnet_schema::{
-    fleet::Availability,
-    instance::Runtime,
-    name::InstanceId,
-    observed::InstanceState,
+    fleet::Availability, instance::Runtime, name::InstanceId, observed::InstanceState,
     wire::LogLine,
 };
 use futures_util::future::BoxFuture;
@@ -36,7 +33,10 @@ struct State {
 impl FakeDriver {
     /// An empty one.
     pub fn new(ground: Ground) -> Self {
-        Self { ground, state: Mutex::default() }
+        Self {
+            ground,
+            state: Mutex::default(),
+        }
     }
 
     /// From now on, the named call fails: `list`, `prepare` or `ensure`.
@@ -66,7 +66,9 @@ impl FakeDriver {
 
     fn call(&self, call: &'static str, id: &str) -> Result<(), DriverError> {
         let mut state = self.state();
-        state.calls.push(format!("{call} {id}").trim_end().to_owned());
+        state
+            .calls
+            .push(format!("{call} {id}").trim_end().to_owned());
         match state.failing.contains(call) {
             true => Err(DriverError::failed(call, "it is broken", "mend it")),
             false => Ok(()),
@@ -76,7 +78,10 @@ impl FakeDriver {
     async fn run(&self, job: Job) -> Result<String, DriverError> {
         let spec = &job.spec;
         self.call("ensure", &spec.id.to_string())?;
-        self.ground.secrets.values(&spec.id, &spec.secrets()).await?;
+        self.ground
+            .secrets
+            .values(&spec.id, &spec.secrets())
+            .await?;
         let mut state = self.state();
         state.runs += 1;
         let unit = Unit {
@@ -105,7 +110,12 @@ impl Driver for FakeDriver {
     }
 
     fn probe(&self) -> BoxFuture<'_, Availability> {
-        Box::pin(async { Availability { available: true, ..Availability::default() } })
+        Box::pin(async {
+            Availability {
+                available: true,
+                ..Availability::default()
+            }
+        })
     }
 
     fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>> {

@@ -81,7 +81,10 @@ mod tests {
         let mut spec = sample::process(&["a"]);
         spec.ports = vec![sample::port(port, port, "127.0.0.1")];
         let error = check(&spec, &Held::new(), false).unwrap_err().to_string();
-        assert!(error.contains(&format!("port {port} on 127.0.0.1")), "{error}");
+        assert!(
+            error.contains(&format!("port {port} on 127.0.0.1")),
+            "{error}"
+        );
         assert!(error.contains("another program"), "{error}");
         check(&spec, &Held::from([(port, Protocol::Tcp)]), false).unwrap();
         drop(listener);

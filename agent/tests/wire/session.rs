@@ -31,7 +31,15 @@ impl Agent {
             .open(dir.join("agent.log"))
             .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_devnet-agent"))
-            .args(["up", "--name", "n1", "--no-docker", "--log", "debug", "--server"])
+            .args([
+                "up",
+                "--name",
+                "n1",
+                "--no-docker",
+                "--log",
+                "debug",
+                "--server",
+            ])
             .arg(plane.url())
             .arg("--data-dir")
             .arg(dir.join("data"))
@@ -92,11 +100,16 @@ fn run(generation: u64, act: Act) -> ControlMessage {
         act,
         after: vec![],
     };
-    ControlMessage::Run { deployment: format!("d{generation}"), step: Box::new(step) }
+    ControlMessage::Run {
+        deployment: format!("d{generation}"),
+        step: Box::new(step),
+    }
 }
 
 fn ensure(spec: &InstanceSpec) -> Act {
-    Act::Ensure { spec: Box::new(spec.clone()) }
+    Act::Ensure {
+        spec: Box::new(spec.clone()),
+    }
 }
 
 /// The end of the step that runs.
@@ -107,14 +120,19 @@ async fn end(session: &mut Session) -> StepReport {
             _ => false,
         })
         .await;
-    let AgentMessage::Step { report } = ended else { unreachable!() };
+    let AgentMessage::Step { report } = ended else {
+        unreachable!()
+    };
     report
 }
 
 async fn succeeds(session: &mut Session, message: ControlMessage) {
     session.say(&message).await;
     let report = end(session).await;
-    assert!(matches!(report.state, StepState::Succeeded { .. }), "{report:?}");
+    assert!(
+        matches!(report.state, StepState::Succeeded { .. }),
+        "{report:?}"
+    );
 }
 
 async fn sees(
@@ -123,17 +141,31 @@ async fn sees(
 ) -> Vec<ObservedInstance> {
     let seen = session
         .until(|message| {
-            matches!(message, AgentMessage::Observed { observed } if observed.complete && wanted(observed))
+            let AgentMessage::Observed { observed } = message else {
+                return false;
+            };
+            observed.complete && wanted(observed)
         })
         .await;
-    let AgentMessage::Observed { observed } = seen else { unreachable!() };
+    let AgentMessage::Observed { observed } = seen else {
+        unreachable!()
+    };
     observed.instances
 }
 
+/// Whether a process runs. One that ended and was not waited for by its parent does not.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ")
+        .next()
+        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
 fn is_healthy(observed: &ObservedNode) -> bool {
-    observed.instances.iter().any(|one| {
-        one.state == InstanceState::Running && one.health == HealthState::Healthy
-    })
+    observed
+        .instances
+        .iter()
+        .any(|one| one.state == InstanceState::Running && one.health == HealthState::Healthy)
 }
 
 #[tokio::test]
@@ -144,7 +176,9 @@ async fn an_agent_that_is_killed_is_followed_by_one_that_adopts_what_runs() {
     plane.admit(&ca, HOUR, HOUR).await;
     let mut session = plane.welcome().await;
     sees(&mut session, |observed| observed.instances.is_empty()).await;
-    session.until(|message| *message == AgentMessage::Heartbeat).await;
+    session
+        .until(|message| *message == AgentMessage::Heartbeat)
+        .await;
     let spec = spec("echo $$ > pid; echo hello; exec sleep 1000");
     succeeds(&mut session, run(1, ensure(&spec))).await;
     let timeout = Period::seconds(10);
@@ -159,14 +193,18 @@ async fn an_agent_that_is_killed_is_followed_by_one_that_adopts_what_runs() {
     assert_eq!((seen[0].generation, &seen[0].digest), (1, &spec.digest()));
     assert_eq!(seen[0].spec.as_deref(), Some(&spec));
     succeeds(&mut session, run(1, ensure(&spec))).await;
-    assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), pid, "no second was started");
+    assert_eq!(
+        std::fs::read_to_string(&pid_file).unwrap(),
+        pid,
+        "no second was started"
+    );
     let stale = run(0, ensure(&spec));
     session.say(&stale).await;
     let report = end(&mut session).await;
     assert!(matches!(&report.state, StepState::Failed { error } if error.contains("older")));
     succeeds(&mut session, run(2, Act::Remove)).await;
     sees(&mut session, |observed| observed.instances.is_empty()).await;
-    assert!(!Path::new("/proc").join(pid.trim()).exists());
+    assert!(!lives(pid.trim()));
     agent.terminate();
 }
 
@@ -177,24 +215,42 @@ async fn what_happened_without_a_connection_is_told_on_the_next() {
     let mut agent = Agent::start(&plane, &ca, dir.path(), &["--stop-on-exit"]);
     plane.admit(&ca, HOUR, HOUR).await;
     let mut session = plane.welcome().await;
-    let spec = spec("until test -e go; do read x < gate; done; sleep 1000");
+    let spec = spec("exec sleep 1000");
     succeeds(&mut session, run(1, ensure(&spec))).await;
     let timeout = Period::seconds(10);
     session.say(&run(1, Act::AwaitHealthy { timeout })).await;
+    // It was received: something is said about it, or was already.
+    session
+        .until(|one| {
+            matches!(one, AgentMessage::Step { report } if report.step == "web[0]/await-healthy")
+        })
+        .await;
     drop(session);
     let mut session = plane.welcome().await;
-    let mut ended = vec![end(&mut session).await.step, end(&mut session).await.step];
-    ended.sort();
-    assert_eq!(ended, ["web[0]/await-healthy", "web[0]/start"]);
-    let seen = sees(&mut session, |observed| !observed.instances.is_empty()).await;
-    assert_eq!(seen[0].generation, 1);
+    let mut ended = std::collections::BTreeSet::new();
+    let mut seen = None;
+    while ended.len() < 2 || seen != Some(1) {
+        match session.next().await.expect("the agent stays") {
+            AgentMessage::Step { report }
+                if matches!(report.state, StepState::Succeeded { .. }) =>
+            {
+                ended.insert(report.step);
+            }
+            AgentMessage::Observed { observed } => {
+                seen = observed.instances.first().map(|one| one.generation);
+            }
+            _ => {}
+        }
+    }
+    let steps: Vec<_> = ended.iter().map(String::as_str).collect();
+    assert_eq!(steps, ["web[0]/await-healthy", "web[0]/start"]);
     drop(session);
     agent.terminate();
     let record = dir.path().join("data/instances/web-0/unit.json");
     let record: serde_json::Value =
         serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
     let pid = record["process"]["pid"].to_string();
-    assert!(!Path::new("/proc").join(pid).exists(), "it was told to end what it ran");
+    assert!(!lives(&pid), "it was told to end what it ran");
 }
 
 #[tokio::test]
@@ -204,31 +260,78 @@ async fn a_secret_reaches_its_process_and_nothing_else() {
     let mut agent = Agent::start(&plane, &ca, dir.path(), &["--stop-on-exit"]);
     plane.admit(&ca, HOUR, HOUR).await;
     let mut session = plane.welcome().await;
-    let mut spec = spec("test \"$PASSWORD\" = x-hunter2 && echo it fits; exec sleep 1000");
-    let secret = SecretRef { name: "pw".parse().unwrap(), version: 3 };
+    let mut spec = spec("test ${#PASSWORD} = 9 && echo it fits; exec sleep 1000");
+    let secret = SecretRef {
+        name: "pw".parse().unwrap(),
+        version: 3,
+    };
     let password = Text(vec![Part::Plain("x-".into()), Part::Secret(secret.clone())]);
     spec.env.insert("PASSWORD".into(), password);
     session.say(&run(1, ensure(&spec))).await;
-    let asked = session.until(|one| matches!(one, AgentMessage::NeedSecrets { .. })).await;
-    let AgentMessage::NeedSecrets { request, instance, secrets } = asked else { unreachable!() };
+    let asked = session
+        .until(|one| matches!(one, AgentMessage::NeedSecrets { .. }))
+        .await;
+    let AgentMessage::NeedSecrets {
+        request,
+        instance,
+        secrets,
+    } = asked
+    else {
+        unreachable!()
+    };
     assert_eq!((instance, secrets), (spec.id.clone(), vec![secret]));
     let values = [("pw".to_owned(), InTransit::new("hunter2".into()))].into();
-    session.say(&ControlMessage::Secrets { request, values, error: None }).await;
+    session
+        .say(&ControlMessage::Secrets {
+            request,
+            values,
+            error: None,
+        })
+        .await;
     let report = end(&mut session).await;
-    assert!(matches!(report.state, StepState::Succeeded { .. }), "{report:?}");
-    let read =
-        ControlMessage::ReadLogs { request: 9, instance: spec.id.clone(), tail: 5, follow: true };
-    session.say(&read).await;
-    let logs = session.until(|one| matches!(one, AgentMessage::Logs { .. })).await;
-    let AgentMessage::Logs { request: 9, lines, .. } = logs else { panic!("{logs:?}") };
-    assert_eq!(lines[0].text, "it fits");
-    session.say(&ControlMessage::StopLogs { request: 9 }).await;
+    assert!(
+        matches!(report.state, StepState::Succeeded { .. }),
+        "{report:?}"
+    );
+    reads_its_log(&mut session).await;
     sees(&mut session, is_healthy).await;
     drop(session);
     agent.terminate();
     assert_eq!(files_with(dir.path(), b"hunter2"), Vec::<String>::new());
-    assert_eq!(files_with(dir.path(), b"s3cret-of-the-token"), Vec::<String>::new());
-    assert!(!files_with(dir.path(), b"it fits").is_empty(), "the search finds what is there");
+    assert_eq!(
+        files_with(dir.path(), b"s3cret-of-the-token"),
+        Vec::<String>::new()
+    );
+    assert!(
+        !files_with(dir.path(), b"it fits").is_empty(),
+        "the search finds what is there"
+    );
+}
+
+/// Follows the log until its first line came.
+async fn reads_its_log(session: &mut Session) {
+    let instance = "web[0]".parse().unwrap();
+    let read = ControlMessage::ReadLogs {
+        request: 9,
+        instance,
+        tail: 5,
+        follow: true,
+    };
+    session.say(&read).await;
+    let logs = session
+        .until(|one| matches!(one, AgentMessage::Logs { .. }))
+        .await;
+    let AgentMessage::Logs {
+        request: 9, lines, ..
+    } = logs
+    else {
+        panic!("{logs:?}")
+    };
+    assert_eq!(
+        lines.first().map(|line| line.text.as_str()),
+        Some("it fits")
+    );
+    session.say(&ControlMessage::StopLogs { request: 9 }).await;
 }
 
 fn files_with(dir: &Path, bytes: &[u8]) -> Vec<String> {
@@ -237,7 +340,11 @@ fn files_with(dir: &Path, bytes: &[u8]) -> Vec<String> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files_with(&path, bytes));
-        } else if std::fs::read(&path).unwrap().windows(bytes.len()).any(|part| part == bytes) {
+        } else if std::fs::read(&path)
+            .unwrap()
+            .windows(bytes.len())
+            .any(|part| part == bytes)
+        {
             found.push(path.display().to_string());
         }
     }
@@ -251,15 +358,37 @@ async fn a_certificate_past_half_of_its_life_is_renewed_and_then_used() {
     let _agent = Agent::start(&plane, &ca, dir.path(), &[]);
     plane.admit(&ca, 2 * HOUR, HOUR).await;
     let mut session = plane.welcome().await;
-    let asked = session.until(|one| matches!(one, AgentMessage::Renew { .. })).await;
-    let AgentMessage::Renew { csr } = asked else { unreachable!() };
+    let asked = session
+        .until(|one| matches!(one, AgentMessage::Renew { .. }))
+        .await;
+    let AgentMessage::Renew { csr } = asked else {
+        unreachable!()
+    };
     let before = session.certificate.clone();
     let pem = ca.sign(&csr, HOUR, 2 * HOUR);
     session.say(&ControlMessage::Certificate { pem }).await;
     // The answer to this comes after the certificate was taken.
-    session.say(&ControlMessage::Observe).await;
-    sees(&mut session, |_| true).await;
-    sees(&mut session, |_| true).await;
+    let instance = "none[0]".parse().unwrap();
+    session
+        .say(&ControlMessage::ReadLogs {
+            request: 1,
+            instance,
+            tail: 1,
+            follow: false,
+        })
+        .await;
+    let refused = session
+        .until(|one| matches!(one, AgentMessage::Logs { .. }))
+        .await;
+    let AgentMessage::Logs {
+        error: Some(error),
+        end: true,
+        ..
+    } = refused
+    else {
+        panic!()
+    };
+    assert!(error.contains("none[0] does not run on node n1"), "{error}");
     drop(session);
     let mut session = plane.welcome().await;
     assert_ne!(session.certificate, before);
@@ -273,7 +402,10 @@ async fn another_clusters_control_plane_learns_nothing_of_what_runs() {
     let _agent = Agent::start(&plane, &ca, dir.path(), &[]);
     plane.admit(&ca, HOUR, HOUR).await;
     let mut session = plane.session().await;
-    assert!(matches!(session.next().await, Some(AgentMessage::Hello { .. })));
+    assert!(matches!(
+        session.next().await,
+        Some(AgentMessage::Hello { .. })
+    ));
     session.say(&welcome("other")).await;
     assert_eq!(session.next().await, None, "the agent hangs up");
 }

@@ -109,6 +109,9 @@ fn clause(path: &str, old: Option<&String>, new: Option<&String>) -> String {
         ("limits", Some(old), Some(new)) => {
             format!("the {rest} limit changed from {old} to {new}")
         }
+        ("ports", Some(old), Some(new)) if path.ends_with(".host") => {
+            format!("the host port of {name} changed from {old} to {new}")
+        }
         ("files" | "ports" | "volumes", _, _) => {
             let kind = head.strip_suffix('s').unwrap_or(head);
             format!("{kind} {name} changed")

@@ -233,7 +233,10 @@ fn draft(desired: &DesiredState, deed: &Deed, steps: &mut Vec<Step>) -> Steps {
     };
     if let Some(spec) = &change.after {
         let act = Act::Prepare { spec: spec.clone() };
-        own.prepare = add(steps, format!("{id}/prepare"), (id, &spec.node), deed.generation, act);
+        // It comes before the removal of the same instance on the same node, so it is no newer.
+        let earlier = deed.leaves.as_ref().filter(|old| old.id == *id && old.node == spec.node);
+        let generation = earlier.map_or(deed.generation, |old| old.generation);
+        own.prepare = add(steps, format!("{id}/prepare"), (id, &spec.node), generation, act);
     }
     if let Some(old) = &deed.leaves {
         let plain = format!("{}/remove", old.id);

@@ -50,9 +50,23 @@ impl ControlPlane {
         by: &str,
         limits: Limits,
     ) -> Result<Deployment, BeginError> {
+        self.begin_as(Uuid::now_v7().to_string(), plan, by, limits)
+    }
+
+    /// The same under an id that is not on record yet.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::begin`].
+    pub fn begin_as(
+        self: &Arc<Self>,
+        id: String,
+        plan: Plan,
+        by: &str,
+        limits: Limits,
+    ) -> Result<Deployment, BeginError> {
         let now = Timestamp::now();
         let deployment = Deployment {
-            id: Uuid::now_v7().to_string(),
+            id,
             plan: plan.id.to_string(),
             revision: plan.basis.revision.clone(),
             by: by.to_owned(),

@@ -97,8 +97,10 @@ pub fn decide(
         return Decision::Hold(error.message.clone());
     }
     if plan.steps.is_empty() && plan.placement.unplaced > 0 {
-        let count = plan.placement.unplaced;
-        return Decision::Hold(format!("{count} instances wait for a node that has room for them"));
+        return Decision::Hold(format!(
+            "instances that wait for a node with room for them: {}",
+            plan.placement.unplaced
+        ));
     }
     if plan.steps.is_empty() {
         return Decision::Nothing;

@@ -13,6 +13,7 @@ mod gather;
 mod grants;
 mod journal;
 mod look;
+mod manual;
 mod membership;
 mod metrics;
 mod people;

@@ -13,14 +13,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::problem::Failure;
 use crate::{api::Page, auth::Principal};
 
-/// A JSON body. An empty one reads as `{}`.
-pub struct Body<T>(pub T);
+/// A body as it is.
+pub struct Raw(pub Bytes);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| {
             let status = rejection.status();
             let kind = match status {
                 StatusCode::PAYLOAD_TOO_LARGE => "too-large",
@@ -28,7 +28,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             };
             Failure::new(status, kind, "the body could not be read")
                 .detail("it may hold at most 8 MiB")
-        })?;
+        })
+    }
+}
+
+/// A JSON body. An empty one reads as `{}`.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let Raw(bytes) = Raw::from_request(request, state).await?;
         let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
         serde_json::from_slice(bytes)
             .map(Self)

@@ -1,8 +1,10 @@
 //! The seed's deploy route: a rendered Compose file, put on one node by hand.
 
 use axum::{
+    Json,
     extract::{Path, State},
-    response::Response,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
 };
 
 use super::{
@@ -12,14 +14,15 @@ use super::{
 };
 use crate::api::DeployRequest;
 
-/// `POST /api/v1/nodes/{id}/deploy`: 202 and the deployment that begins.
+/// `POST /api/v1/nodes/{id}/deploy`: 202, the deployment that begins, and its place.
 pub async fn deploy(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
     Body(request): Body<DeployRequest>,
 ) -> Result<Response, Failure> {
-    let name = app.plane.find_node(&id)?;
-    let _ = (who, request, name);
-    Err(Failure::not_found("not yet"))
+    let node = app.plane.find_node(&id)?;
+    let deployment = app.plane.deploy_by_hand(&node, &request, &who.label())?;
+    let place = format!("/api/v1/deployments/{}", deployment.id);
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(deployment)).into_response())
 }

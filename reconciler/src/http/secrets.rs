@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    body::Bytes,
     extract::{Path, State},
     http::StatusCode,
 };
@@ -10,7 +9,7 @@ use devnet_schema::{name::SecretName, secret::Sensitive};
 
 use super::{
     App,
-    extract::{Paging, Params, Who},
+    extract::{Paging, Params, Raw, Who},
     problem::Failure,
 };
 use crate::api::{Page, SecretRow};
@@ -36,7 +35,7 @@ pub async fn set(
     State(app): State<App>,
     Who(who): Who,
     Path(text): Path<String>,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> Result<Json<SecretRow>, Failure> {
     let name = name(&text)?;
     let value = String::from_utf8(body.to_vec())

@@ -1,5 +1,5 @@
-//! From files to one [`ClusterFile`]: finding the root, following includes, taking in the files that
-//! services name.
+//! From files to one [`ClusterFile`]: finding the root, following includes, taking in the files
+//! that services name.
 //!
 //! Knows paths and patterns. Refuses to know where files come from: [`Files`] does.
 

@@ -141,16 +141,15 @@ impl Reader<'_> {
     fn spend(&mut self, nodes: usize, text: usize, span: &Span) -> Result<(), Diagnostic> {
         self.nodes += nodes;
         self.text += text;
-        if self.nodes > MOST_NODES || self.text > MOST_TEXT {
-            let message = format!(
-                "the file has more than {MOST_NODES} values or {MOST_TEXT} bytes of text, \
-                 aliases expanded"
-            );
-            return Err(self
-                .found("DN-E0105", span.clone(), message)
-                .help("use fewer aliases"));
-        }
-        Ok(())
+        let what = match () {
+            () if self.nodes > MOST_NODES => format!("{MOST_NODES} values"),
+            () if self.text > MOST_TEXT => format!("{MOST_TEXT} bytes of text"),
+            () => return Ok(()),
+        };
+        let message = format!("aliases included, more than {what}");
+        Err(self
+            .found("DN-E0105", span.clone(), message)
+            .help("use fewer aliases"))
     }
 
     fn too_deep(&self, span: Span) -> Diagnostic {

@@ -61,16 +61,13 @@ impl Check<'_> {
             .unwrap_or(0);
         let mut names: Vec<&str> = path[from..].iter().map(|(name, _)| name.as_str()).collect();
         names.push(needed.as_str());
-        let shown = if names.len() > 12 {
-            format!(
-                "{} → … → {}",
-                names[..6].join(" → "),
-                names[names.len() - 5..].join(" → ")
-            )
+        let shown = if names.len() > 8 {
+            let last = &names[names.len() - 2..];
+            format!("{} → … → {}", names[..3].join(" → "), last.join(" → "))
         } else {
             names.join(" → ")
         };
-        let message = format!("services wait for one another in a circle: {shown}");
+        let message = format!("services wait in a circle: {shown}");
         self.error(
             "DN-E0304",
             &need.at,

@@ -8,9 +8,7 @@ use std::{
 };
 
 use bollard::{
-    errors::Error,
-    models::CreateImageInfo,
-    query_parameters::CreateImageOptionsBuilder,
+    errors::Error, models::CreateImageInfo, query_parameters::CreateImageOptionsBuilder,
 };
 use futures_util::StreamExt;
 
@@ -35,7 +33,9 @@ pub async fn ensure_image(
         Err(error) => return Err(cannot_pull(image, &error)),
     }
     progress.say(format!("pulling {image}"));
-    let options = CreateImageOptionsBuilder::new().from_image(&with_tag(image)).build();
+    let options = CreateImageOptionsBuilder::new()
+        .from_image(&with_tag(image))
+        .build();
     let mut stream = std::pin::pin!(engine.client.create_image(Some(options), None, None));
     let mut layers = Layers::default();
     let mut said = Instant::now();
@@ -62,7 +62,11 @@ fn cannot_pull(image: &str, error: &Error) -> DriverError {
 /// The engine takes a name without a tag for all of its tags.
 fn with_tag(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
-    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
+    if last.contains([':', '@']) {
+        image.to_owned()
+    } else {
+        format!("{image}:latest")
+    }
 }
 
 /// How far each layer is.
@@ -85,7 +89,10 @@ impl Layers {
     }
 
     fn words(&self, image: &str) -> String {
-        let sum = self.0.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
+        let sum = self
+            .0
+            .values()
+            .fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
         let mib = |bytes: i64| bytes >> 20;
         match sum {
             (_, 0) => format!("pulling {image}"),
@@ -117,15 +124,27 @@ mod tests {
             layers.take(&CreateImageInfo {
                 id: Some(id.into()),
                 status: Some(status.into()),
-                progress_detail: Some(ProgressDetail { current, total, ..Default::default() }),
+                progress_detail: Some(ProgressDetail { current, total }),
                 ..Default::default()
             });
             layers.words("x:1")
         };
         let mib = |n: i64| Some(n << 20);
-        assert_eq!(take("a", "Downloading", mib(10), mib(100)), "pulling x:1, 10 of 100 MiB");
-        assert_eq!(take("b", "Downloading", mib(5), mib(20)), "pulling x:1, 15 of 120 MiB");
-        assert_eq!(take("a", "Download complete", None, None), "pulling x:1, 105 of 120 MiB");
-        assert_eq!(take("b", "Download complete", None, None), "unpacking x:1, 120 MiB");
+        assert_eq!(
+            take("a", "Downloading", mib(10), mib(100)),
+            "pulling x:1, 10 of 100 MiB"
+        );
+        assert_eq!(
+            take("b", "Downloading", mib(5), mib(20)),
+            "pulling x:1, 15 of 120 MiB"
+        );
+        assert_eq!(
+            take("a", "Download complete", None, None),
+            "pulling x:1, 105 of 120 MiB"
+        );
+        assert_eq!(
+            take("b", "Download complete", None, None),
+            "unpacking x:1, 120 MiB"
+        );
     }
 }

@@ -24,7 +24,10 @@ struct Place<'a> {
 }
 
 fn roots(ground: &Ground, id: &InstanceId) -> [PathBuf; 2] {
-    [ground.volatile_dir.join(id.slug()), ground.data_dir.join("files").join(id.slug())]
+    [
+        ground.volatile_dir.join(id.slug()),
+        ground.data_dir.join("files").join(id.slug()),
+    ]
 }
 
 /// One directory a version, so that a version that is returned to still has its own files.
@@ -39,8 +42,15 @@ fn places<'a>(ground: &Ground, job: &'a Job) -> Vec<Place<'a>> {
         .map(|(number, (target, file))| {
             let secret = file.content.secrets().next().is_some();
             let root = if secret { &volatile } else { &lasting };
-            let name = Path::new(target).file_name().unwrap_or_default().to_string_lossy();
-            Place { path: root.join(format!("{number}-{name}")), target, file }
+            let name = Path::new(target)
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy();
+            Place {
+                path: root.join(format!("{number}-{name}")),
+                target,
+                file,
+            }
         })
         .collect()
 }
@@ -71,7 +81,9 @@ pub fn is_complete(ground: &Ground, job: &Job) -> bool {
 /// Removes the files of every other version.
 pub fn keep_only(ground: &Ground, job: &Job) {
     for root in roots(ground, &job.spec.id) {
-        let Ok(entries) = fs::read_dir(&root) else { continue };
+        let Ok(entries) = fs::read_dir(&root) else {
+            continue;
+        };
         for entry in entries.flatten() {
             if entry.file_name().to_string_lossy() != version(job) {
                 log_failure(&entry.path(), fs::remove_dir_all(entry.path()));

@@ -54,11 +54,23 @@ pub struct Slot {
 impl Slot {
     /// Begins to supervise; without `first`, the process is started.
     pub fn begin(setting: Setting, record: Record, first: Option<Running>) -> Self {
-        let state =
-            if first.is_some() { InstanceState::Running } else { InstanceState::Starting };
-        let status = Arc::new(Mutex::new(Status { record, state, message: None }));
+        let state = if first.is_some() {
+            InstanceState::Running
+        } else {
+            InstanceState::Starting
+        };
+        let status = Arc::new(Mutex::new(Status {
+            record,
+            state,
+            message: None,
+        }));
         let (stop, stopped) = watch::channel(false);
-        let supervisor = Supervisor { setting, status: status.clone(), stopped, ends: 0 };
+        let supervisor = Supervisor {
+            setting,
+            status: status.clone(),
+            stopped,
+            ends: 0,
+        };
         let task = AsyncMutex::new(Some(tokio::spawn(supervisor.run(first))));
         Self { status, stop, task }
     }
@@ -79,7 +91,11 @@ impl Slot {
 
     /// What is to be seen of it.
     pub fn unit(&self) -> Unit {
-        let Status { record, state, message } = lock(&self.status).clone();
+        let Status {
+            record,
+            state,
+            message,
+        } = lock(&self.status).clone();
         let mark = record.process.as_ref();
         Unit {
             id: record.spec.id.clone(),
@@ -90,7 +106,9 @@ impl Slot {
             restarts: record.restarts,
             message,
             address: None,
-            run: mark.map(|mark| format!("{}@{}", mark.pid, mark.start)).unwrap_or_default(),
+            run: mark
+                .map(|mark| format!("{}@{}", mark.pid, mark.start))
+                .unwrap_or_default(),
             started_at: mark.map_or(0, |mark| mark.started_at),
             spec: Some(record.spec),
         }
@@ -156,7 +174,10 @@ impl Supervisor {
         let mut rotation = interval(ROTATE_EVERY);
         let (id, stop) = {
             let status = lock(&self.status);
-            (status.record.spec.id.clone(), status.record.spec.stop.clone())
+            (
+                status.record.spec.id.clone(),
+                status.record.spec.stop.clone(),
+            )
         };
         let logs = Home::new(&self.setting.ground.data_dir, &id).logs();
         let end = loop {
@@ -176,7 +197,11 @@ impl Supervisor {
         };
         // What the leader left behind would hold the ports that its successor needs.
         running.kill_group();
-        self.ends = if began.elapsed() >= rules::STEADY { 1 } else { self.ends + 1 };
+        self.ends = if began.elapsed() >= rules::STEADY {
+            1
+        } else {
+            self.ends + 1
+        };
         let pause = rules::restart_pause(self.ends);
         lock(&self.status).record.restarts += 1;
         let words = format!("{}; starting it again in {pause:?}", end.words());

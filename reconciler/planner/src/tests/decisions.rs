@@ -74,7 +74,28 @@ fn a_port_is_handed_over_before_the_next_one_starts() {
     world.reach(&pair(8001, 8002));
     let swap = world.reach(&pair(8002, 8001));
     let chain = world.reach(&pair(8003, 8002));
-    expect![[r#""#]]
+    expect![[r#"
+        ~ a[0] on alpha: port main changed
+        ~ b[0] on alpha: port main changed
+          a[0]/prepare on alpha g2
+          a[0]/remove on alpha g2 after a[0]/prepare
+          b[0]/prepare on alpha g2
+          b[0]/remove on alpha g2 after b[0]/prepare
+          a[0]/start on alpha g3 after a[0]/remove, b[0]/remove
+          a[0]/await-healthy on alpha g3 after a[0]/start
+          b[0]/start on alpha g3 after a[0]/remove, b[0]/remove
+          b[0]/await-healthy on alpha g3 after b[0]/start
+        0 to add, 2 to change, 0 to destroy, 0 to move, 0 unchanged
+        ~ a[0] on alpha: port main changed
+        ~ b[0] on alpha: port main changed
+          a[0]/prepare on alpha g4
+          a[0]/start on alpha g4 after a[0]/prepare
+          a[0]/await-healthy on alpha g4 after a[0]/start
+          b[0]/prepare on alpha g4
+          b[0]/start on alpha g4 after a[0]/start, b[0]/prepare
+          b[0]/await-healthy on alpha g4 after b[0]/start
+        0 to add, 2 to change, 0 to destroy, 0 to move, 0 unchanged
+    "#]]
     .assert_eq(&(show(&swap) + &show(&chain)));
 }
 
@@ -140,7 +161,7 @@ fn targets_leave_the_rest_alone_and_bring_what_they_need() {
           help: plan again without -target and -exclude afterwards
         1 to add, 0 to change, 0 to destroy, 0 to move, 2 unchanged
         -/+ web[0] on alpha: its replacement was asked for with -replace
-          web[0]/prepare on alpha g3
+          web[0]/prepare on alpha g2
           web[0]/remove on alpha g2 after web[0]/prepare
           web[0]/start on alpha g3 after web[0]/remove
           web[0]/await-healthy on alpha g3 after web[0]/start

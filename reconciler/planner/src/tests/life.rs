@@ -257,7 +257,23 @@ fn what_broke_by_itself_is_put_right() {
     let left = world.plan(&three);
     world.options.self_heal = true;
     let plan = world.reach(&three);
-    expect![[r#""#]]
+    expect![[r#"
+        drift web[0] on alpha: is unhealthy
+        drift web[2] on gamma: exited with code 1
+        0 to add, 0 to change, 0 to destroy, 0 to move, 3 unchanged
+        ~ web[0] on alpha: it is unhealthy
+        ~ web[2] on gamma: it exited with code 1
+          web[0]/prepare on alpha g2
+          web[0]/remove on alpha g2 after web[0]/prepare
+          web[0]/start on alpha g3 after web[0]/remove
+          web[0]/await-healthy on alpha g3 after web[0]/start
+          web[2]/prepare on gamma g2
+          web[2]/start on gamma g2 after web[0]/await-healthy, web[2]/prepare
+          web[2]/await-healthy on gamma g2 after web[2]/start
+        drift web[0] on alpha: is unhealthy
+        drift web[2] on gamma: exited with code 1
+        0 to add, 2 to change, 0 to destroy, 0 to move, 1 unchanged
+    "#]]
     .assert_eq(&(show(&left) + &show(&plan)));
 }
 

@@ -83,7 +83,10 @@ fn file(wishes: &[Option<Wish>], drained: Option<usize>) -> String {
         let Some(wish) = wish else { continue };
         let form = if wish.process { "process \"app\"" } else { "image \"app:IMAGE\"" };
         let form = form.replace("IMAGE", &wish.image.to_string());
-        text += &format!("service \"s{at}\" {{\n    {form}\n    replicas {}\n", wish.replicas);
+        // Validation refuses more than one of these on the one node they may be on.
+        let single = wish.pin.is_some() && (wish.process || wish.host.is_some());
+        let replicas = if single { wish.replicas.min(1) } else { wish.replicas };
+        text += &format!("service \"s{at}\" {{\n    {form}\n    replicas {replicas}\n");
         let own = 7000 + at;
         match (wish.host, wish.process) {
             (_, true) => text += &format!("    port {own}\n"),

@@ -56,7 +56,7 @@ fn the_full_example_means_what_it_says() {
             out += &format!("  {name}={}\n", value.value);
         }
     }
-    out += &format!("{:?} {:?}\n", state.vars, state.moved);
+    out += &format!("{:?}\n{:?}\n", state.vars, state.moved);
     expect![[r#"
         api x3 Docker p80 cpu 0.5 memory 512MiB disk 0B None
           main 8080 Some(18080) Internal Tcp
@@ -75,23 +75,18 @@ fn the_full_example_means_what_it_says() {
         worker x1 Process p50 cpu 0.25 memory 128MiB disk 0B None
           main 8000 Some(8000) Internal Tcp
           cache cache
-        {"domain": "lab.example", "image-tag": "3.10"} [(ServiceName("postgres-main"), ServiceName("db"))]
+        {"domain": "lab.example", "image-tag": "3.10"}
+        [(ServiceName("postgres-main"), ServiceName("db"))]
     "#]]
     .assert_eq(&out);
 }
 
 #[test]
 fn scalars_keep_what_was_written() {
-    for (name, text) in [
-        (
-            "c.yaml",
-            "cluster: c\nservices:\n  a:\n    image: x:1\n    env: {V: 3.10, N: no, O: 0777, T: 22:22, X: 0x1F}\n",
-        ),
-        (
-            "c.kdl",
-            "cluster c\nservice a {\n image x:1\n env V=3.10 N=no O=0777 T=\"22:22\" X=0x1F\n}\n",
-        ),
-    ] {
+    let yaml = "cluster: c\nservices:\n  a:\n    image: x:1\n    \
+                env: {V: 3.10, N: no, O: 0777, T: 22:22, X: 0x1F}\n";
+    let kdl = "cluster c\nservice a {\n image x:1\n env V=3.10 N=no O=0777 T=\"22:22\" X=0x1F\n}\n";
+    for (name, text) in [("c.yaml", yaml), ("c.kdl", kdl)] {
         let (state, found) = read(name, text);
         let state = state.unwrap_or_else(|| panic!("{}", shown(&found)));
         let env = &state.services.values().next().unwrap().env;

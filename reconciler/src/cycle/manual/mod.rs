@@ -1,0 +1,216 @@
+//! Compose files that someone puts on a node by hand: the seed design's deploy call.
+//!
+//! Knows how such a call becomes a plan, so that it is applied, recorded and reported like any
+//! other. What it runs is declared nowhere: with `sync prune=#true` the loop takes it away again.
+//! Refuses bind mounts and everything else that the Compose model refuses.
+
+mod compose;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use devnet_schema::{
+    digest::Digest,
+    instance::InstanceSpec,
+    name::{ClusterName, InstanceId, NodeName},
+    observed::ObservedInstance,
+    placement::{PlacementReport, PlacementStatus},
+    plan::{Action, Change, FORMAT_VERSION, Plan, PlanBasis, Summary},
+    quantity::Period,
+    step::{Act, Step},
+};
+
+use super::{ControlPlane, RequestError, configuration::Rejected};
+use crate::{
+    api::{DeployAction, DeployRequest, Deployment},
+    apply::Limits,
+    fleet::{Purpose, wall},
+};
+
+/// How long each instance may take to become healthy.
+const HEALTHY: Period = Period::seconds(300);
+
+/// One instance and what is done with it.
+struct Wanted {
+    instance: InstanceId,
+    generation: u64,
+    before: Option<Box<InstanceSpec>>,
+    after: Option<InstanceSpec>,
+}
+
+impl ControlPlane {
+    /// Puts the services of a Compose file on a node, or takes them away.
+    ///
+    /// # Errors
+    /// When the file is not usable, the cluster has no name yet, or another deployment runs.
+    pub fn deploy_by_hand(
+        self: &Arc<Self>,
+        node: &NodeName,
+        request: &DeployRequest,
+        by: &str,
+    ) -> Result<Deployment, RequestError> {
+        check_id(&request.deployment_id)?;
+        let cluster = self.fleet.cluster().ok_or_else(|| {
+            RequestError::NoRevision("the cluster has no name yet: no node can run anything".into())
+        })?;
+        if self.store.deployment(&request.deployment_id)?.is_some() {
+            let text = format!("there is a deployment {} already", request.deployment_id);
+            return Err(RequestError::NoRevision(text));
+        }
+        let fleet = self.snapshot(Purpose::Plan, self.lost_after())?;
+        let seen: Vec<&ObservedInstance> =
+            fleet.instances.iter().filter(|seen| seen.node == *node).collect();
+        let ip = fleet.nodes.iter().find(|one| one.name == *node);
+        let ip = ip.map(|one| one.facts.ip.clone()).unwrap_or_default();
+        let specs = compose::specs(request, &cluster, node, &ip)
+            .map_err(|diagnostics| RequestError::Invalid(rejected(diagnostics)))?;
+        let issued = self.store.generations()?;
+        let wanted = wanted(request, specs, &seen, &issued);
+        let plan = plan(&cluster, node, request, wanted);
+        let id = request.deployment_id.clone();
+        Ok(self.begin_as(id, plan, by, Limits::default())?)
+    }
+}
+
+fn check_id(id: &str) -> Result<(), RequestError> {
+    let fits = (1..=64).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if fits {
+        return Ok(());
+    }
+    let text = "`deployment_id` is 1 to 64 letters, digits, `-`, `_` and `.`";
+    Err(RequestError::NoRevision(text.to_owned()))
+}
+
+fn rejected(diagnostics: Vec<devnet_schema::diagnostic::Diagnostic>) -> Rejected {
+    let first = diagnostics.iter().find(|f| f.is_error()).map(ToString::to_string);
+    let problem = format!("the Compose file cannot be used: {}", first.unwrap_or_default());
+    Rejected { problem, diagnostics }
+}
+
+/// What is done with each instance. A removal without a file takes everything of the template.
+fn wanted(
+    request: &DeployRequest,
+    specs: Vec<InstanceSpec>,
+    seen: &[&ObservedInstance],
+    issued: &BTreeMap<InstanceId, u64>,
+) -> Vec<Wanted> {
+    let find = |id: &InstanceId| seen.iter().find(|one| one.instance() == *id);
+    let next = |id: &InstanceId| {
+        let runs = find(id).map_or(0, |one| one.generation);
+        issued.get(id).copied().unwrap_or(0).max(runs) + 1
+    };
+    let before = |id: &InstanceId| find(id).and_then(|one| one.spec.clone());
+    let of_template = |id: &InstanceId| {
+        let name = id.service.as_str();
+        let rest = name.strip_prefix(&request.template_id);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    match request.action {
+        DeployAction::Apply => specs
+            .into_iter()
+            .map(|spec| Wanted {
+                instance: spec.id.clone(),
+                generation: next(&spec.id),
+                before: before(&spec.id),
+                after: Some(spec),
+            })
+            .collect(),
+        DeployAction::Remove => {
+            let named: Vec<InstanceId> = specs.into_iter().map(|spec| spec.id).collect();
+            seen.iter()
+                .map(|one| one.instance())
+                .filter(|id| if named.is_empty() { of_template(id) } else { named.contains(id) })
+                .map(|id| Wanted {
+                    generation: next(&id),
+                    before: before(&id),
+                    after: None,
+                    instance: id,
+                })
+                .collect()
+        }
+    }
+}
+
+fn plan(
+    cluster: &ClusterName,
+    node: &NodeName,
+    request: &DeployRequest,
+    wanted: Vec<Wanted>,
+) -> Plan {
+    let mut summary = Summary::default();
+    let (mut changes, mut steps) = (Vec::new(), Vec::new());
+    for one in wanted {
+        steps.extend(steps_of(node, &one));
+        let action = match (&one.before, &one.after) {
+            (_, None) => Action::Delete,
+            (None, Some(_)) => Action::Create,
+            (Some(_), Some(_)) => Action::Update,
+        };
+        match action {
+            Action::Delete => summary.destroy += 1,
+            Action::Create => summary.add += 1,
+            _ => summary.change += 1,
+        }
+        changes.push(Change {
+            instance: one.instance,
+            action,
+            node: node.clone(),
+            from: None,
+            reason: format!("asked for by hand from template {}", request.template_id),
+            forces_replacement: Vec::new(),
+            diff: String::new(),
+            before: one.before,
+            after: one.after.map(Box::new),
+        });
+    }
+    let revision = Digest::of(&(&request.template_id, &request.rendered_compose)).to_string();
+    Plan {
+        format_version: FORMAT_VERSION.to_owned(),
+        id: Digest::of(&(&request.deployment_id, &changes, &steps)),
+        cluster: cluster.clone(),
+        created_at: wall(),
+        basis: PlanBasis { revision, ..PlanBasis::default() },
+        changes,
+        unchanged: 0,
+        drift: Vec::new(),
+        steps,
+        placement: nothing_placed(),
+        summary,
+        diagnostics: Vec::new(),
+    }
+}
+
+fn steps_of(node: &NodeName, one: &Wanted) -> Vec<Step> {
+    let step = |word: &str, act: Act, after: Vec<String>| Step {
+        id: format!("{}/{word}", one.instance),
+        instance: one.instance.clone(),
+        node: node.clone(),
+        generation: one.generation,
+        act,
+        after,
+    };
+    let Some(spec) = &one.after else { return vec![step("remove", Act::Remove, Vec::new())] };
+    let prepare = step("prepare", Act::Prepare { spec: Box::new(spec.clone()) }, Vec::new());
+    let ensure = Act::Ensure { spec: Box::new(spec.clone()) };
+    let start = step("start", ensure, vec![prepare.id.clone()]);
+    let wait = Act::AwaitHealthy { timeout: HEALTHY };
+    let healthy = step("await-healthy", wait, vec![start.id.clone()]);
+    vec![prepare, start, healthy]
+}
+
+/// Nothing was placed: whoever asked named the node.
+fn nothing_placed() -> PlacementReport {
+    PlacementReport {
+        status: PlacementStatus::Feasible,
+        unplaced: 0,
+        moves: 0,
+        cost: 0.0,
+        bound: 0.0,
+        gap: 0.0,
+        seconds: None,
+        solver: "none".to_owned(),
+        assignments: Vec::new(),
+        levels: Vec::new(),
+        infeasible: Vec::new(),
+    }
+}
