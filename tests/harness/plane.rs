@@ -56,7 +56,7 @@ impl<'a> Plane<'a> {
         let address = self.bed.addr(0);
         let mut command = self.bed.fabric(binary("devnet"));
         command
-            .arg("serve")
+            .args(["serve", "--cluster", "bed"])
             .args(["--listen", &format!("{address}:7443"), "--name", &address])
             .arg("--data-dir")
             .arg(self.data())

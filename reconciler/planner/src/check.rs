@@ -28,9 +28,11 @@ pub fn breaches(
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if let Some((problem, outcome)) = placed {
-        found.extend(verify(problem, outcome).into_iter().map(|it| {
-            format!("placement breaks {}: {}", it.constraint, it.text)
-        }));
+        found.extend(
+            verify(problem, outcome)
+                .into_iter()
+                .map(|it| format!("placement breaks {}: {}", it.constraint, it.text)),
+        );
     }
     check_steps(plan, &mut found);
     for change in &plan.changes {
@@ -42,8 +44,12 @@ pub fn breaches(
 }
 
 fn internal(what: String) -> Diagnostic {
-    Diagnostic::error("DN-E0699", None, format!("the planner contradicts itself: {what}"))
-        .help("nothing was changed; please report this with the plan's input")
+    Diagnostic::error(
+        "DN-E0699",
+        None,
+        format!("the planner contradicts itself: {what}"),
+    )
+    .help("nothing was changed; please report this with the plan's input")
 }
 
 /// Ids are unique, and every step stands after those it waits for.
@@ -53,9 +59,15 @@ fn check_steps(plan: &Plan, found: &mut Vec<String>) {
     for step in &plan.steps {
         for before in &step.after {
             if !all.contains(before.as_str()) {
-                found.push(format!("step {} waits for {before}, which is no step", step.id));
+                found.push(format!(
+                    "step {} waits for {before}, which is no step",
+                    step.id
+                ));
             } else if !seen.contains(before.as_str()) {
-                found.push(format!("step {} stands before {before}, its condition", step.id));
+                found.push(format!(
+                    "step {} stands before {before}, its condition",
+                    step.id
+                ));
             }
         }
         if !seen.insert(&step.id) {
@@ -63,7 +75,8 @@ fn check_steps(plan: &Plan, found: &mut Vec<String>) {
         }
         let concerned = plan.changes.iter().any(|change| {
             let old = change.before.as_ref().map(|spec| &spec.id);
-            change.instance == step.instance || old == Some(&step.instance)
+            change.instance == step.instance
+                || old == Some(&step.instance)
                 || matches!(step.act, Act::Remove)
         });
         if !concerned {
@@ -85,28 +98,40 @@ fn check_change(input: &PlanInput<'_>, plan: &Plan, change: &Change, found: &mut
         Act::Ensure { spec } => change.after.as_ref() == Some(spec) && step.node == change.node,
         _ => false,
     });
-    let waits = own().any(|step| {
-        matches!(step.act, Act::AwaitHealthy { .. }) && step.node == change.node
-    });
+    let waits =
+        own().any(|step| matches!(step.act, Act::AwaitHealthy { .. }) && step.node == change.node);
     let (starts, removed) = (starts.count(), |node: &NodeName| {
         own().any(|step| matches!(step.act, Act::Remove) && step.node == *node)
     });
     match change.action {
         Action::Create | Action::Update | Action::Replace | Action::Move => {
             if starts != 1 || !waits {
-                found.push(format!("{id} has {starts} starts, and a wait for health: {waits}"));
+                found.push(format!(
+                    "{id} has {starts} starts, and a wait for health: {waits}"
+                ));
             }
         }
         Action::Delete if !removed(&change.node) => {
-            found.push(format!("{id} on {} is destroyed without a step", change.node));
+            found.push(format!(
+                "{id} on {} is destroyed without a step",
+                change.node
+            ));
         }
         Action::Delete | Action::Noop | Action::Forget => {}
     }
-    let protected = input.desired.services.get(&id.service).is_some_and(|it| it.protect.is_some());
+    let protected = input
+        .desired
+        .services
+        .get(&id.service)
+        .is_some_and(|it| it.protect.is_some());
     let destroyed = match change.action {
         Action::Replace => true,
         // A second unit of an instance that stays is not the instance.
-        Action::Delete => !plan.placement.assignments.iter().any(|row| row.instance == *id),
+        Action::Delete => !plan
+            .placement
+            .assignments
+            .iter()
+            .any(|row| row.instance == *id),
         _ => false,
     };
     if protected && destroyed && plan.is_applicable() {
@@ -124,7 +149,10 @@ fn check_generations(input: &PlanInput<'_>, plan: &Plan, found: &mut Vec<String>
     for step in &plan.steps {
         let last = known.get(&step.instance).copied().unwrap_or(0);
         if step.generation <= last {
-            found.push(format!("step {} has generation {}, not new", step.id, step.generation));
+            found.push(format!(
+                "step {} has generation {}, not new",
+                step.id, step.generation
+            ));
         }
     }
 }
@@ -135,7 +163,10 @@ fn check_ports(specs: &Specs, found: &mut Vec<String>) {
     for (id, spec) in specs {
         for port in &spec.ports {
             if let Some(other) = owner.insert((&spec.node, port.protocol, port.host), id) {
-                found.push(format!("{id} and {other} both get port {} of {}", port.host, spec.node));
+                found.push(format!(
+                    "{id} and {other} both get port {} of {}",
+                    port.host, spec.node
+                ));
             }
         }
     }

@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
-    desired::DesiredState,
-    instance::Protocol,
+    desired::{DesiredState, Update},
+    instance::{Generation, InstanceSpec, Protocol},
     name::{InstanceId, NodeName, ServiceName},
     plan::Action,
     step::{Act, Step},
@@ -34,7 +34,11 @@ struct Steps {
 impl Steps {
     /// The first that touches what runs.
     fn disrupts(&self, deed: &Deed) -> Option<usize> {
-        if deed.stop_first { self.remove.or(self.start) } else { self.start }
+        if deed.stop_first {
+            self.remove.or(self.start)
+        } else {
+            self.start
+        }
     }
 }
 
@@ -60,8 +64,10 @@ impl Draft {
     /// Every step and the edges that must hold.
     fn of(desired: &DesiredState, deeds: &[Deed]) -> Self {
         let mut steps = Vec::new();
-        let of_deed: Vec<Steps> =
-            deeds.iter().map(|deed| draft(desired, deed, &mut steps)).collect();
+        let of_deed: Vec<Steps> = deeds
+            .iter()
+            .map(|deed| draft(desired, deed, &mut steps))
+            .collect();
         let mut graph = Graph::new(steps.len());
         for (deed, own) in deeds.iter().zip(&of_deed) {
             let first = if deed.stop_first { own.remove } else { None };
@@ -76,7 +82,11 @@ impl Draft {
                 graph.add(healthy, remove);
             }
         }
-        let mut draft = Self { steps, of_deed, graph };
+        let mut draft = Self {
+            steps,
+            of_deed,
+            graph,
+        };
         draft.order_by_dependency(desired, deeds);
         draft.order_by_claim(deeds);
         draft
@@ -110,8 +120,12 @@ impl Draft {
     fn order_by_claim(&mut self, deeds: &[Deed]) {
         let mut released: BTreeMap<Claim<'_>, Vec<(usize, usize)>> = BTreeMap::new();
         for (at, (deed, own)) in deeds.iter().zip(&self.of_deed).enumerate() {
-            let Some(before) = deed.change.before.as_deref() else { continue };
-            let Some(step) = own.remove.or(own.start) else { continue };
+            let Some(before) = deed.change.before.as_deref() else {
+                continue;
+            };
+            let Some(step) = own.remove.or(own.start) else {
+                continue;
+            };
             let node = deed.change.from.as_ref().unwrap_or(&deed.change.node);
             for claim in claims(node, before) {
                 released.entry(claim).or_default().push((at, step));
@@ -160,7 +174,9 @@ impl Draft {
     /// go first, since they are down already.
     fn wish_for_gradual_change(&mut self, desired: &DesiredState, deeds: &[Deed]) {
         for (service, list) in by_service(deeds) {
-            let Some(service) = desired.services.get(service) else { continue };
+            let Some(service) = desired.services.get(service) else {
+                continue;
+            };
             let gap = service.update.max_unavailable.max(1) as usize;
             let changes = |at: &usize| {
                 matches!(
@@ -186,7 +202,9 @@ impl Draft {
     /// else on its node is prepared.
     fn wish_for_late_removals(&mut self, desired: &DesiredState, deeds: &[Deed]) {
         for (at, deed) in deeds.iter().enumerate() {
-            let Some(remove) = self.of_deed[at].remove else { continue };
+            let Some(remove) = self.of_deed[at].remove else {
+                continue;
+            };
             for (other, theirs) in deeds.iter().enumerate().filter(|(other, _)| *other != at) {
                 let steps = self.of_deed[other];
                 let id = &theirs.change.instance;
@@ -211,55 +229,82 @@ impl Draft {
     fn finish(mut self) -> Vec<Step> {
         let ids: Vec<String> = self.steps.iter().map(|step| step.id.clone()).collect();
         for (at, step) in self.steps.iter_mut().enumerate() {
-            step.after = self.graph.before(at).map(|before| ids[before].clone()).collect();
+            step.after = self
+                .graph
+                .before(at)
+                .map(|before| ids[before].clone())
+                .collect();
             step.after.sort();
         }
         let order = self.graph.order();
         let mut steps: Vec<Option<Step>> = self.steps.into_iter().map(Some).collect();
-        order.into_iter().filter_map(|at| steps[at].take()).collect()
+        order
+            .into_iter()
+            .filter_map(|at| steps[at].take())
+            .collect()
     }
 }
 
 /// Adds the steps of one deed to `steps`.
 fn draft(desired: &DesiredState, deed: &Deed, steps: &mut Vec<Step>) -> Steps {
-    let change = &deed.change;
-    let id = &change.instance;
+    let id = &deed.change.instance;
     let mut own = Steps::default();
-    let add = |steps: &mut Vec<Step>, id: String, (instance, node), generation, act| {
-        let (instance, node): (&InstanceId, &NodeName) = (instance, node);
-        let (instance, node) = (instance.clone(), node.clone());
-        steps.push(Step { id, instance, node, generation, act, after: Vec::new() });
-        Some(steps.len() - 1)
-    };
-    if let Some(spec) = &change.after {
+    if let Some(spec) = &deed.change.after {
         let act = Act::Prepare { spec: spec.clone() };
         // It comes before the removal of the same instance on the same node, so it is no newer.
-        let earlier = deed.leaves.as_ref().filter(|old| old.id == *id && old.node == spec.node);
+        let same = |old: &&Leaving| old.id == *id && old.node == spec.node;
+        let earlier = deed.leaves.as_ref().filter(same);
         let generation = earlier.map_or(deed.generation, |old| old.generation);
-        own.prepare = add(steps, format!("{id}/prepare"), (id, &spec.node), generation, act);
+        own.prepare = add(steps, "prepare", (id, &spec.node), generation, act);
     }
     if let Some(old) = &deed.leaves {
-        let plain = format!("{}/remove", old.id);
-        let taken = steps.iter().any(|step| step.id == plain);
-        let name = if taken { format!("{}@{}/remove", old.id, old.node) } else { plain };
-        own.remove = add(steps, name, (&old.id, &old.node), old.generation, Act::Remove);
+        let at = (&old.id, &old.node);
+        own.remove = add(steps, "remove", at, old.generation, Act::Remove);
     }
-    if let Some(spec) = &change.after {
+    if let Some(spec) = &deed.change.after {
         let service = desired.services.get(&id.service);
-        let timeout = service.map(|service| service.update.timeout).unwrap_or_default();
+        let timeout = service.map_or(Update::default().timeout, |it| it.update.timeout);
+        let at = (id, &spec.node);
         let act = Act::Ensure { spec: spec.clone() };
-        own.start = add(steps, format!("{id}/start"), (id, &spec.node), deed.generation, act);
+        own.start = add(steps, "start", at, deed.generation, act);
         let act = Act::AwaitHealthy { timeout };
-        own.healthy = add(steps, format!("{id}/await-healthy"), (id, &spec.node), deed.generation, act);
+        own.healthy = add(steps, "await-healthy", at, deed.generation, act);
     }
     own
+}
+
+/// Adds one step. Two units of one instance may go from two nodes: the second says from which.
+fn add(
+    steps: &mut Vec<Step>,
+    word: &str,
+    (instance, node): (&InstanceId, &NodeName),
+    generation: Generation,
+    act: Act,
+) -> Option<usize> {
+    let plain = format!("{instance}/{word}");
+    let taken = steps.iter().any(|step| step.id == plain);
+    steps.push(Step {
+        id: if taken {
+            format!("{instance}@{node}/{word}")
+        } else {
+            plain
+        },
+        instance: instance.clone(),
+        node: node.clone(),
+        generation,
+        act,
+        after: Vec::new(),
+    });
+    Some(steps.len() - 1)
 }
 
 /// Deeds of each service, the broken instances first.
 fn by_service(deeds: &[Deed]) -> BTreeMap<&ServiceName, Vec<usize>> {
     let mut map: BTreeMap<&ServiceName, Vec<usize>> = BTreeMap::new();
     for (at, deed) in deeds.iter().enumerate() {
-        map.entry(&deed.change.instance.service).or_default().push(at);
+        map.entry(&deed.change.instance.service)
+            .or_default()
+            .push(at);
     }
     for list in map.values_mut() {
         list.sort_by_key(|&at| (!deeds[at].broken, at));
@@ -274,11 +319,11 @@ enum Claim<'a> {
     Device(&'a NodeName, &'a str),
 }
 
-fn claims<'a>(
-    node: &'a NodeName,
-    spec: &'a devnet_schema::instance::InstanceSpec,
-) -> BTreeSet<Claim<'a>> {
-    let ports = spec.ports.iter().map(|port| Claim::Port(node, port.protocol, port.host));
+fn claims<'a>(node: &'a NodeName, spec: &'a InstanceSpec) -> BTreeSet<Claim<'a>> {
+    let ports = spec
+        .ports
+        .iter()
+        .map(|port| Claim::Port(node, port.protocol, port.host));
     let devices = spec.gpus.iter().map(|gpu| Claim::Device(node, &gpu.id));
     ports.chain(devices).collect()
 }

@@ -37,24 +37,31 @@ pub fn allocate(
     seats: &Seats,
 ) -> Result<HostPorts, Vec<Diagnostic>> {
     let mut ports = HostPorts::new();
-    let mut taken = outside(input);
+    let mut taken = outside(input, census);
     declared(input, seats, &mut taken, &mut ports);
     kept(input, census, seats, &mut taken, &mut ports);
     // What runs now may still hold its port while the newcomer starts.
     for (_, unit) in census.all() {
         let held = unit.spec().into_iter().flat_map(|spec| &spec.ports);
-        taken.entry(unit.node()).or_default().extend(held.map(|port| (port.protocol, port.host)));
+        taken
+            .entry(unit.node())
+            .or_default()
+            .extend(held.map(|port| (port.protocol, port.host)));
     }
     let mut errors = Vec::new();
     for (id, seat) in &seats.by_instance {
-        let Some(service) = input.desired.services.get(&id.service) else { continue };
+        let Some(service) = input.desired.services.get(&id.service) else {
+            continue;
+        };
         let own = ports.entry(id.clone()).or_default();
         let used = taken.entry(&seat.node).or_default();
         for port in &service.ports {
             if own.contains_key(&port.value.name) {
                 continue;
             }
-            let free = RANGE.into_iter().find(|&host| !used.contains(&(port.value.protocol, host)));
+            let free = RANGE
+                .into_iter()
+                .find(|&host| !used.contains(&(port.value.protocol, host)));
             let Some(host) = free else {
                 errors.push(exhausted(id, &seat.node, port));
                 break;
@@ -63,7 +70,11 @@ pub fn allocate(
             own.insert(port.value.name.clone(), host);
         }
     }
-    if errors.is_empty() { Ok(ports) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(ports)
+    } else {
+        Err(errors)
+    }
 }
 
 fn exhausted(id: &InstanceId, node: &NodeName, port: &Located<PortDeclaration>) -> Diagnostic {
@@ -77,13 +88,10 @@ fn exhausted(id: &InstanceId, node: &NodeName, port: &Located<PortDeclaration>) 
 }
 
 /// Ports that something outside the cluster holds.
-fn outside<'a>(input: &PlanInput<'a>) -> Taken<'a> {
+fn outside<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Taken<'a> {
     let nodes = input.fleet.nodes.iter();
     nodes
-        .map(|node| {
-            let ports = node.facts.ports_in_use.iter().map(|&port| (Protocol::Tcp, port));
-            (&node.name, ports.collect())
-        })
+        .map(|node| (&node.name, census.ports_outside(node).collect()))
         .collect()
 }
 
@@ -101,11 +109,16 @@ fn declared<'a>(
     ports: &mut HostPorts,
 ) {
     for (id, seat) in &seats.by_instance {
-        let Some(service) = input.desired.services.get(&id.service) else { continue };
+        let Some(service) = input.desired.services.get(&id.service) else {
+            continue;
+        };
         let own = ports.entry(id.clone()).or_default();
         for port in service.ports.iter().map(|port| &port.value) {
             if let Some(host) = fixed(service, port) {
-                taken.entry(&seat.node).or_default().insert((port.protocol, host));
+                taken
+                    .entry(&seat.node)
+                    .or_default()
+                    .insert((port.protocol, host));
                 own.insert(port.name.clone(), host);
             }
         }
@@ -121,9 +134,13 @@ fn kept<'a>(
     ports: &mut HostPorts,
 ) {
     for (id, seat) in &seats.by_instance {
-        let Some(service) = input.desired.services.get(&id.service) else { continue };
+        let Some(service) = input.desired.services.get(&id.service) else {
+            continue;
+        };
         let group = census.sightings.get(id).into_iter().flatten();
-        let before = group.filter(|unit| *unit.node() == seat.node).find_map(|unit| unit.spec());
+        let before = group
+            .filter(|unit| *unit.node() == seat.node)
+            .find_map(|unit| unit.spec());
         let Some(before) = before else { continue };
         let own = ports.entry(id.clone()).or_default();
         let used = taken.entry(&seat.node).or_default();
@@ -143,6 +160,9 @@ fn kept<'a>(
 /// The port it has now, where that is one of those given out here: one that was declared before and
 /// is not any more goes back.
 fn previous(before: &InstanceSpec, port: &PortDeclaration) -> Option<u16> {
-    let same = before.ports.iter().find(|it| it.name == port.name && it.protocol == port.protocol);
+    let same = before
+        .ports
+        .iter()
+        .find(|it| it.name == port.name && it.protocol == port.protocol);
     same.map(|it| it.host).filter(|host| RANGE.contains(host))
 }

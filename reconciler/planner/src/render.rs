@@ -6,11 +6,7 @@
 use std::collections::BTreeMap;
 
 use devnet_catalog::{Bindings, Placed};
-use devnet_schema::{
-    diagnostic::Diagnostic,
-    instance::InstanceSpec,
-    name::InstanceId,
-};
+use devnet_schema::{diagnostic::Diagnostic, instance::InstanceSpec, name::InstanceId};
 
 use crate::{census::Census, input::PlanInput, ports::HostPorts, seats::Seats};
 
@@ -28,7 +24,10 @@ pub fn specs(
     ports: &HostPorts,
 ) -> Result<Specs, Vec<Diagnostic>> {
     let instances = seats.by_instance.iter().map(|(id, seat)| {
-        let ip = census.nodes.get(&seat.node).map_or(String::new(), |node| node.facts.ip.clone());
+        let ip = census
+            .nodes
+            .get(&seat.node)
+            .map_or(String::new(), |node| node.facts.ip.clone());
         let placed = Placed {
             node: seat.node.clone(),
             node_ip: ip,
@@ -37,8 +36,10 @@ pub fn specs(
         };
         (id.clone(), placed)
     });
-    let bindings =
-        Bindings { instances: instances.collect(), secrets: input.fleet.secrets.clone() };
+    let bindings = Bindings {
+        instances: instances.collect(),
+        secrets: input.fleet.secrets.clone(),
+    };
     let rendered = devnet_catalog::render(input.catalog, input.desired, &bindings)?;
     let specs = rendered.into_iter().map(|mut spec| {
         keep_data(input, census, &mut spec);
@@ -53,7 +54,11 @@ fn keep_data(input: &PlanInput<'_>, census: &Census<'_>, spec: &mut InstanceSpec
     let unit = census.best(&spec.id);
     let before = unit.and_then(|unit| unit.spec());
     let old_name = unit.filter(|unit| unit.renamed).map(|unit| unit.runs_as());
-    let declared = input.desired.moved.iter().find(|(_, to)| *to == spec.id.service);
+    let declared = input
+        .desired
+        .moved
+        .iter()
+        .find(|(_, to)| *to == spec.id.service);
     for volume in &mut spec.volumes {
         let had = before.and_then(|spec| spec.volumes.iter().find(|it| it.name == volume.name));
         volume.data_of = match (had, &old_name) {

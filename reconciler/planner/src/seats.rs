@@ -64,7 +64,10 @@ pub fn settle(
     let mut homeless = Vec::new();
     for service in input.desired.services.values() {
         for index in 0..service.replicas {
-            let id = InstanceId { service: service.name.clone(), index };
+            let id = InstanceId {
+                service: service.name.clone(),
+                index,
+            };
             match seat(census, scope, &id, outcome) {
                 Some(seat) => drop(seats.by_instance.insert(id, seat)),
                 None => homeless.push(id),
@@ -74,21 +77,20 @@ pub fn settle(
     for id in homeless {
         let unit = census.best(&id).filter(|unit| unit.is_known());
         if let Some(unit) = unit.filter(|unit| has_room(problem, &seats, &id, unit)) {
-            seats.by_instance.insert(id, stay(unit, Vec::new(), Why::NoRoom));
+            seats
+                .by_instance
+                .insert(id, stay(unit, Vec::new(), Why::NoRoom));
         }
     }
     seats.waiting = waiting(input, &seats);
-    seats.by_instance.retain(|id, _| !seats.waiting.contains_key(&id.service));
+    seats
+        .by_instance
+        .retain(|id, _| !seats.waiting.contains_key(&id.service));
     tell(&seats, census, report);
     seats
 }
 
-fn seat(
-    census: &Census<'_>,
-    scope: &Scope,
-    id: &InstanceId,
-    outcome: &Outcome,
-) -> Option<Seat> {
+fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) -> Option<Seat> {
     let assigned = outcome.assignments.get(id);
     let gpus = || assigned.map_or(Vec::new(), |it| it.gpus.clone());
     if let Some(unit) = census.best(id) {
@@ -96,8 +98,11 @@ fn seat(
         if !unit.is_known() && (unit.status != NodeStatus::Lost || same) {
             return Some(stay(unit, gpus(), Why::Unknown));
         }
-        let nodes: Vec<&NodeName> =
-            assigned.iter().map(|it| &it.node).chain([unit.node()]).collect();
+        let nodes: Vec<&NodeName> = assigned
+            .iter()
+            .map(|it| &it.node)
+            .chain([unit.node()])
+            .collect();
         if !scope.holds(id, &nodes) {
             return Some(stay(unit, gpus(), Why::OutOfScope));
         }
@@ -113,7 +118,11 @@ fn seat(
 /// Where it is, with the devices it has; with `gpus` where those are not known.
 fn stay(unit: &Sighting<'_>, gpus: Vec<GpuUse>, why: Why) -> Seat {
     let gpus = unit.spec().map_or(gpus, |spec| spec.gpus.clone());
-    Seat { node: unit.node().clone(), gpus, why }
+    Seat {
+        node: unit.node().clone(),
+        gpus,
+        why,
+    }
 }
 
 /// Whether an instance that no node has room for can stay where it runs without taking anything
@@ -126,24 +135,33 @@ fn has_room(
 ) -> bool {
     let of = |name: &ServiceName| problem.services.iter().find(|it| it.name == *name);
     let node = problem.nodes.iter().find(|it| it.name == *unit.node());
-    let (Some(own), Some(node)) = (of(&id.service), node) else { return false };
-    let others = || seats.by_instance.iter().filter(|(_, seat)| seat.node == node.name);
-    let services: Vec<&ServiceInput> = others().filter_map(|(id, _)| of(&id.service)).collect();
-    let amounts: [(u64, fn(&ServiceInput) -> u64); 3] = [
-        (node.cpu_milli, |it| it.cpu_milli),
-        (node.memory, |it| it.memory),
-        (node.disk, |it| it.disk),
-    ];
-    let fits = amounts.iter().all(|(capacity, need)| {
-        let used: u128 = services.iter().map(|it| u128::from(need(it))).sum();
-        used + u128::from(need(own)) <= u128::from(*capacity)
-    });
-    let ports = |it: &&ServiceInput| it.host_ports.iter().any(|port| own.host_ports.contains(port));
-    let apart = |it: &&ServiceInput| {
-        it.apart_from.contains(&own.name) || own.apart_from.contains(&it.name)
+    let (Some(own), Some(node)) = (of(&id.service), node) else {
+        return false;
     };
-    let used: BTreeSet<&str> =
-        others().flat_map(|(_, seat)| seat.gpus.iter().map(|gpu| gpu.id.as_str())).collect();
+    let others = || {
+        seats
+            .by_instance
+            .iter()
+            .filter(|(_, seat)| seat.node == node.name)
+    };
+    let services: Vec<&ServiceInput> = others().filter_map(|(id, _)| of(&id.service)).collect();
+    let fits = |capacity: u64, need: fn(&ServiceInput) -> u64| {
+        let used: u128 = services.iter().map(|it| u128::from(need(it))).sum();
+        used + u128::from(need(own)) <= u128::from(capacity)
+    };
+    let fits = fits(node.cpu_milli, |it| it.cpu_milli)
+        && fits(node.memory, |it| it.memory)
+        && fits(node.disk, |it| it.disk);
+    let ports = |it: &&ServiceInput| {
+        it.host_ports
+            .iter()
+            .any(|port| own.host_ports.contains(port))
+    };
+    let apart =
+        |it: &&ServiceInput| it.apart_from.contains(&own.name) || own.apart_from.contains(&it.name);
+    let used: BTreeSet<&str> = others()
+        .flat_map(|(_, seat)| seat.gpus.iter().map(|gpu| gpu.id.as_str()))
+        .collect();
     let mine = unit.spec().map_or(&[][..], |spec| &spec.gpus);
     let device = own.gpu == GpuRequest::None
         || (!mine.is_empty() && !mine.iter().any(|gpu| used.contains(gpu.id.as_str())));
@@ -163,9 +181,11 @@ fn waiting(input: &PlanInput<'_>, seats: &Seats) -> BTreeMap<ServiceName, Servic
     loop {
         let before = waiting.len();
         for service in input.desired.services.values() {
-            let blocked = service.depends_on.iter().map(|it| &it.value).find(|name| {
-                absent.contains(name) || waiting.contains_key(*name)
-            });
+            let blocked = service
+                .depends_on
+                .iter()
+                .map(|it| &it.value)
+                .find(|name| absent.contains(name) || waiting.contains_key(*name));
             if let Some(name) = blocked.filter(|_| placed.contains(&service.name)) {
                 waiting.insert(service.name.clone(), name.clone());
             }
@@ -178,8 +198,11 @@ fn waiting(input: &PlanInput<'_>, seats: &Seats) -> BTreeMap<ServiceName, Servic
 
 /// Puts into the report what was decided here instead of by placement.
 fn tell(seats: &Seats, census: &Census<'_>, report: &mut PlacementReport) {
-    let mut rows: BTreeMap<InstanceId, Assignment> =
-        report.assignments.drain(..).map(|row| (row.instance.clone(), row)).collect();
+    let mut rows: BTreeMap<InstanceId, Assignment> = report
+        .assignments
+        .drain(..)
+        .map(|row| (row.instance.clone(), row))
+        .collect();
     rows.retain(|id, _| seats.by_instance.contains_key(id));
     for (id, seat) in &seats.by_instance {
         let reason = match &seat.why {
@@ -200,7 +223,9 @@ fn tell(seats: &Seats, census: &Census<'_>, report: &mut PlacementReport) {
         rows.insert(id.clone(), row);
     }
     let moves = |(id, seat): &(&InstanceId, &Seat)| {
-        census.best(id).is_some_and(|unit| *unit.node() != seat.node)
+        census
+            .best(id)
+            .is_some_and(|unit| *unit.node() != seat.node)
     };
     report.moves = seats.by_instance.iter().filter(moves).count() as u32;
     report.assignments = rows.into_values().collect();

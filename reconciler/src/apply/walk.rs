@@ -3,9 +3,14 @@
 //! Knows agents that go away and come back, and how long to wait for them. Refuses to know
 //! records: whoever applies is told of every report before anything follows from it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use devnet_schema::{
+    name::InstanceId,
     plan::{Action, Plan, Summary},
     quantity::Period,
     step::{Act, Step, StepId, StepReport, StepState},
@@ -60,6 +65,8 @@ pub struct Outcome {
     pub errors: Vec<String>,
     /// What was changed.
     pub done: Summary,
+    /// The instances with a step that failed; those that were only blocked are not among them.
+    pub failed: BTreeSet<InstanceId>,
 }
 
 /// Runs the steps of `plan` as `deployment` and returns when nothing more can run.
@@ -74,7 +81,8 @@ pub async fn walk(
         Ok(frontier) => frontier,
         Err(error) => {
             let errors = vec![format!("the plan's steps form no order: {error}")];
-            return Outcome { succeeded: false, errors, done: Summary::default() };
+            let (done, failed) = Default::default();
+            return Outcome { succeeded: false, errors, done, failed };
         }
     };
     let steps: BTreeMap<&StepId, &Step> = plan.steps.iter().map(|s| (&s.id, s)).collect();
@@ -101,7 +109,9 @@ pub async fn walk(
         settle(&mut frontier, step, &report, &mut errors);
     }
     tasks.abort_all();
-    Outcome { succeeded: frontier.all_done(), errors, done: done(plan, &frontier) }
+    let has_failed = |step: &&Step| matches!(frontier.progress(&step.id), Some(Progress::Failed(_)));
+    let failed = plan.steps.iter().filter(has_failed).map(|step| step.instance.clone()).collect();
+    Outcome { succeeded: frontier.all_done(), errors, done: done(plan, &frontier), failed }
 }
 
 fn settle(frontier: &mut Frontier, step: &Step, report: &StepReport, errors: &mut Vec<String>) {

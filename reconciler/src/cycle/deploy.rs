@@ -3,11 +3,14 @@
 //! Knows that generations, assignments and reports are on disk before anything follows from them.
 //! Refuses to run two at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use devnet_schema::{
-    digest::Digest,
     instance::InstanceSpec,
+    name::InstanceId,
     plan::Plan,
     step::{Act, Step, StepReport, StepState},
 };
@@ -15,7 +18,7 @@ use jiff::Timestamp;
 use tracing::{error, info};
 use uuid::Uuid;
 
-use super::{ControlPlane, gate::change_key};
+use super::{ControlPlane, gate::change_keys};
 use crate::{
     api::{Deployment, DeploymentLine, DeploymentState},
     apply::{Limits, Outcome, Progression, walk},
@@ -115,7 +118,7 @@ impl ControlPlane {
         let mut record = Record { plane: &self, deployment: &deployment.id, plan: &plan };
         let outcome = walk(&self.fleet, &deployment.id, &plan, limits, &mut record).await;
         self.grants().end(&deployment.id);
-        let Outcome { succeeded, errors, done } = outcome;
+        let Outcome { succeeded, errors, done, failed } = outcome;
         deployment.ended_at = Some(wall());
         deployment.state =
             if succeeded { DeploymentState::Succeeded } else { DeploymentState::Failed };
@@ -124,17 +127,22 @@ impl ControlPlane {
         if let Err(error) = self.store.end_deployment(&deployment) {
             error!(error = &error as &dyn std::error::Error, "recording a deployment's end");
         }
-        self.finished(&plan, &deployment, succeeded);
+        self.finished(&plan, &deployment, &failed);
     }
 
-    fn finished(&self, plan: &Plan, deployment: &Deployment, succeeded: bool) {
-        let key: Digest = change_key(plan);
+    fn finished(&self, plan: &Plan, deployment: &Deployment, failed: &BTreeSet<InstanceId>) {
+        let succeeded = deployment.state == DeploymentState::Succeeded;
         let now = self.fleet.now();
         {
             let mut state = self.state();
             state.deploying = None;
             if deployment.by == super::WATCH {
-                state.attempts.ended(key, succeeded, now.since_start);
+                for (instance, key) in change_keys(plan) {
+                    // What was only blocked was not tried.
+                    if succeeded || failed.contains(&instance) {
+                        state.attempts.ended(key, succeeded, now.since_start);
+                    }
+                }
             }
         }
         let message = if succeeded {

@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 use devnet_schema::{
     desired::Settings,
     digest::Digest,
-    plan::{Plan, PlanBasis},
+    name::InstanceId,
+    plan::{Change, Plan, PlanBasis},
 };
 
 /// After the first failure.
@@ -27,21 +28,23 @@ pub enum Decision {
     Nothing,
     /// Apply it.
     Apply,
+    /// Apply it without these: they were tried before and their time has not come.
+    Without(Vec<InstanceId>, Duration, String),
     /// Not now, and look again after this long.
     Later(Duration, String),
     /// Not until something changes.
     Hold(String),
 }
 
-/// What a plan would do, apart from numbers that go up with each attempt.
-pub fn change_key(plan: &Plan) -> Digest {
+/// Names each change of a plan by what it would do, apart from numbers that go up with each attempt.
+pub fn change_keys(plan: &Plan) -> Vec<(InstanceId, Digest)> {
     let PlanBasis { revision, catalog, inventory, observed: _, secrets } = &plan.basis;
-    let changes: Vec<_> = plan
-        .changes
-        .iter()
-        .map(|c| (&c.instance, c.action, &c.node, c.after.as_ref().map(|spec| spec.digest())))
-        .collect();
-    Digest::of(&(revision, catalog, inventory, secrets, changes))
+    let of = |change: &Change| {
+        let after = change.after.as_ref().map(|spec| spec.digest());
+        let what = (&change.instance, change.action, &change.node, after);
+        Digest::of(&(revision, catalog, inventory, secrets, what))
+    };
+    plan.changes.iter().map(|change| (change.instance.clone(), of(change))).collect()
 }
 
 /// How often each change was tried lately.
@@ -111,13 +114,34 @@ pub fn decide(
     if deploying {
         return Decision::Hold("another deployment is running".to_owned());
     }
-    match attempts.delay(&change_key(plan), now) {
-        Some(Duration::ZERO) => Decision::Apply,
-        Some(wait) => Decision::Later(wait, "it was tried before and does not hold".to_owned()),
-        None => Decision::Hold(format!(
-            "it failed {ATTEMPTS} times; it is tried again when the configuration, a secret or \
-             a node changes, or with `devnet apply`"
+    let mut held = Vec::new();
+    let mut wait: Option<Duration> = None;
+    for (instance, key) in change_keys(plan) {
+        match attempts.delay(&key, now) {
+            Some(Duration::ZERO) => {}
+            Some(left) => {
+                wait = Some(wait.map_or(left, |shortest| shortest.min(left)));
+                held.push(instance);
+            }
+            None => held.push(instance),
+        }
+    }
+    let all = held.len() == plan.changes.len();
+    let names = held.iter().map(InstanceId::to_string).collect::<Vec<_>>().join(", ");
+    match (held.is_empty(), wait) {
+        (true, _) => Decision::Apply,
+        (false, Some(wait)) if all => {
+            Decision::Later(wait, format!("{names}: it was tried before and does not hold"))
+        }
+        (false, None) if all => Decision::Hold(format!(
+            "{names} failed {ATTEMPTS} times; it is tried again when the configuration, a secret \
+             or a node changes, or with `devnet apply`"
         )),
+        (false, wait) => Decision::Without(
+            held,
+            wait.unwrap_or(LONGEST_DELAY),
+            format!("{names}: it was tried before and does not hold"),
+        ),
     }
 }
 
@@ -127,9 +151,27 @@ mod tests {
     use devnet_schema::{
         diagnostic::Diagnostic,
         placement::{PlacementReport, PlacementStatus},
-        plan::{FORMAT_VERSION, Summary},
+        plan::{Action, FORMAT_VERSION, Summary},
         step::{Act, Step},
     };
+
+    fn change(instance: &str) -> Change {
+        Change {
+            instance: instance.parse().unwrap(),
+            action: Action::Delete,
+            node: "n1".parse().unwrap(),
+            from: None,
+            reason: String::new(),
+            forces_replacement: Vec::new(),
+            diff: String::new(),
+            before: None,
+            after: None,
+        }
+    }
+
+    fn key(plan: &Plan) -> Digest {
+        change_keys(plan).remove(0).1
+    }
 
     fn plan(revision: &str) -> Plan {
         Plan {
@@ -138,7 +180,7 @@ mod tests {
             cluster: "lab".parse().unwrap(),
             created_at: String::new(),
             basis: PlanBasis { revision: revision.to_owned(), ..PlanBasis::default() },
-            changes: Vec::new(),
+            changes: vec![change("db[0]")],
             unchanged: 0,
             drift: Vec::new(),
             steps: vec![Step {
@@ -196,7 +238,7 @@ mod tests {
     fn a_failing_change_is_tried_ever_later_then_not_at_all_until_something_moves() {
         let settings = Settings::default();
         let mut attempts = Attempts::default();
-        let key = change_key(&plan("a"));
+        let key = key(&plan("a"));
         let mut waits = Vec::new();
         let mut now = at(100);
         for _ in 0..4 {
@@ -220,8 +262,19 @@ mod tests {
     #[test]
     fn a_change_that_does_not_hold_is_not_repeated_in_a_tight_loop() {
         let mut attempts = Attempts::default();
-        attempts.ended(change_key(&plan("a")), true, at(10));
+        attempts.ended(key(&plan("a")), true, at(10));
         let decision = decide(&plan("a"), &Settings::default(), &attempts, false, at(11));
         assert!(matches!(decision, Decision::Later(wait, _) if wait == at(4)), "{decision:?}");
+    }
+
+    #[test]
+    fn what_fails_does_not_hold_up_the_rest() {
+        let mut attempts = Attempts::default();
+        attempts.ended(key(&plan("a")), false, at(10));
+        let mut both = plan("a");
+        both.changes.push(change("web[0]"));
+        let decision = decide(&both, &Settings::default(), &attempts, false, at(11));
+        let Decision::Without(held, wait, _) = decision else { panic!("{decision:?}") };
+        assert_eq!((held, wait), (vec!["db[0]".parse().unwrap()], at(4)));
     }
 }

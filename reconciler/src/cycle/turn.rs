@@ -14,6 +14,7 @@ use devnet_planner::Options;
 use devnet_schema::{
     desired::{Settings, Unplaced},
     diagnostic::Diagnostic,
+    name::InstanceId,
     plan::Plan,
 };
 use tokio::sync::watch;
@@ -304,7 +305,7 @@ impl ControlPlane {
         };
         let settings = configuration.desired.settings.clone();
         self.adopt(&configuration, &plan)?;
-        let next = self.pass_gate(&configuration, plan)?;
+        let next = self.pass_gate(&configuration, plan).await?;
         let loss = self.fleet.next_loss(settings.lost_after.into()).unwrap_or(IDLE);
         let interval: Duration = settings.interval.into();
         Ok(next.min(loss).min(interval).max(Duration::from_millis(50)))
@@ -407,9 +408,9 @@ impl ControlPlane {
     }
 
     /// Applies the plan, or says why not. Returns how long until it must be asked again.
-    fn pass_gate(
+    async fn pass_gate(
         self: &Arc<Self>,
-        configuration: &Configuration,
+        configuration: &Arc<Configuration>,
         plan: Plan,
     ) -> anyhow::Result<Duration> {
         let settings = &configuration.desired.settings;
@@ -426,12 +427,23 @@ impl ControlPlane {
         match decision {
             Decision::Nothing | Decision::Hold(_) => Ok(IDLE),
             Decision::Later(wait, _) => Ok(wait),
-            Decision::Apply => {
-                self.save(configuration, &plan)?;
-                self.begin(plan, WATCH, Limits::default()).context("beginning a deployment")?;
-                Ok(IDLE)
+            Decision::Apply => self.apply(configuration, plan).map(|()| IDLE),
+            Decision::Without(held, wait, _) => {
+                let exclude = held.iter().map(InstanceId::address).collect();
+                let options = Options { exclude, ..unattended(settings) };
+                let rest = self.plan(Arc::clone(configuration), options).await?;
+                if rest.is_applicable() && !rest.steps.is_empty() {
+                    self.apply(configuration, rest)?;
+                }
+                Ok(wait)
             }
         }
+    }
+
+    fn apply(self: &Arc<Self>, configuration: &Configuration, plan: Plan) -> anyhow::Result<()> {
+        self.save(configuration, &plan)?;
+        self.begin(plan, WATCH, Limits::default()).context("beginning a deployment")?;
+        Ok(())
     }
 
     /// A revision that changes nothing counts as applied.
@@ -448,7 +460,9 @@ impl ControlPlane {
     fn hold(&self, configuration: &Configuration, decision: &Decision) {
         let reason = match decision {
             Decision::Nothing | Decision::Apply => None,
-            Decision::Hold(reason) | Decision::Later(_, reason) => Some(reason.clone()),
+            Decision::Hold(reason)
+            | Decision::Later(_, reason)
+            | Decision::Without(_, _, reason) => Some(reason.clone()),
         };
         let mut state = self.state();
         if state.held == reason {

@@ -18,7 +18,7 @@ use std::{
 
 use devnet_schema::{
     fleet::Availability,
-    instance::{Runtime, Workload},
+    instance::{InstanceSpec, Runtime, Workload},
     name::InstanceId,
     wire::LogLine,
 };
@@ -40,6 +40,10 @@ pub const SECRET_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How much of what a health command writes to standard error is kept, in bytes.
 const EXEC_OUTPUT: u64 = 512;
+
+/// How often, and how long apart, the ports of a process that was stopped are tried.
+const PORT_TRIES: u32 = 20;
+const PORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs native processes.
 pub struct ProcessDriver {
@@ -134,7 +138,7 @@ impl ProcessDriver {
         job.progress.say("starting the process");
         let mut record = Record::of(&job);
         let ground = &self.setting.ground;
-        let started = match ports::check(&spec, &ports::Held::new(), false) {
+        let started = match free_ports(&spec).await {
             Ok(()) => launch::start(ground, &self.setting.base, &mut record).await,
             Err(error) => Err(error),
         };
@@ -201,8 +205,20 @@ impl ProcessDriver {
     }
 }
 
+/// Waits a moment for the unit's ports: what a killed process held is free a little later.
+async fn free_ports(spec: &InstanceSpec) -> Result<(), DriverError> {
+    let mut tries = 0;
+    loop {
+        match ports::check(spec, &ports::Held::new(), false) {
+            Err(_) if tries < PORT_TRIES => tries += 1,
+            result => return result,
+        }
+        tokio::time::sleep(PORT_PAUSE).await;
+    }
+}
+
 /// What a process cannot have.
-fn check_spec(spec: &devnet_schema::instance::InstanceSpec) -> Result<(), DriverError> {
+fn check_spec(spec: &InstanceSpec) -> Result<(), DriverError> {
     if let Some(signal) = &spec.stop.signal
         && child::signal_number(signal).is_none()
     {

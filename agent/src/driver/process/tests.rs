@@ -2,12 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use devnet_schema::{
-    instance::{FileSpec, InstanceSpec},
-    observed::InstanceState,
-    quantity::Period,
-    secret::Text,
-};
+use devnet_schema::{instance::FileSpec, observed::InstanceState, quantity::Period, secret::Text};
 use tokio::{sync::Notify, time::timeout};
 
 use super::*;
@@ -307,7 +302,12 @@ async fn a_process_that_ignores_its_signal_is_killed_with_its_children() {
     let child = wait_for_file(&bench.work().join("child")).await;
     assert!(lives(child.trim()));
     driver.retire().await.unwrap();
-    assert!(!lives(child.trim()));
+    let gone = timeout(Duration::from_secs(20), async {
+        while lives(child.trim()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    gone.await.expect("the child is killed too");
     driver.remove(&spec.id).await.unwrap();
 }
 

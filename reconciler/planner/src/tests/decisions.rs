@@ -23,10 +23,34 @@ fn edited(from: &str, to: &str) -> String {
 #[test]
 fn env_ports_and_commands_change_in_place() {
     let env = edited("info", "debug");
-    let two = edited("LOG=\"info\"\n    env MODE=\"a\"", "LOG=\"debug\"\n    env MODE=\"b\"");
+    let two = edited(
+        "LOG=\"info\"\n    env MODE=\"a\"",
+        "LOG=\"debug\"\n    env MODE=\"b\"",
+    );
     let port = edited("port 8080", "port 8080 host=8081");
     let command = edited("port 8080", "port 8080\n    command \"serve\" \"--fast\"");
-    expect![[r#""#]]
+    expect![[r#"
+        ~ app[0] on alpha: environment variable LOG changed
+          app[0]/prepare on alpha g2
+          app[0]/start on alpha g2 after app[0]/prepare
+          app[0]/await-healthy on alpha g2 after app[0]/start
+        0 to add, 1 to change, 0 to destroy, 0 to move, 0 unchanged
+        ~ app[0] on alpha: environment variables LOG and MODE changed
+          app[0]/prepare on alpha g2
+          app[0]/start on alpha g2 after app[0]/prepare
+          app[0]/await-healthy on alpha g2 after app[0]/start
+        0 to add, 1 to change, 0 to destroy, 0 to move, 0 unchanged
+        ~ app[0] on alpha: the host port of main changed from 20000 to 8081
+          app[0]/prepare on alpha g2
+          app[0]/start on alpha g2 after app[0]/prepare
+          app[0]/await-healthy on alpha g2 after app[0]/start
+        0 to add, 1 to change, 0 to destroy, 0 to move, 0 unchanged
+        ~ app[0] on alpha: the command changed
+          app[0]/prepare on alpha g2
+          app[0]/start on alpha g2 after app[0]/prepare
+          app[0]/await-healthy on alpha g2 after app[0]/start
+        0 to add, 1 to change, 0 to destroy, 0 to move, 0 unchanged
+    "#]]
     .assert_eq(&[env, two, port, command].join(""));
 }
 
@@ -34,18 +58,19 @@ fn env_ports_and_commands_change_in_place() {
 fn volumes_and_runtimes_force_a_replacement() {
     let volume = edited("port 8080", "port 8080\n    volume \"data\" at=\"/data\"");
     let runtime = edited("image \"app:1\"", "process \"app\" \"serve\"");
-    expect![[r#""#]]
-    .assert_eq(&[volume, runtime].join(""));
+    expect![[r#""#]].assert_eq(&[volume, runtime].join(""));
 }
 
 #[test]
 fn a_data_bearing_instance_stops_before_it_starts_elsewhere_and_a_warning_says_what_is_lost() {
     let mut world = World::of(&["alpha", "beta"]);
     let data = ONE.replace("port 8080", "port 8080\n    volume \"data\" at=\"/data\"");
-    let at = |node: &str| format!("{data}\n").replace(
-        "env LOG",
-        &format!("place {{ pin \"{node}\" }}\n    env LOG"),
-    );
+    let at = |node: &str| {
+        format!("{data}\n").replace(
+            "env LOG",
+            &format!("place {{ pin \"{node}\" }}\n    env LOG"),
+        )
+    };
     world.reach(&at("alpha"));
     let plan = world.reach(&at("beta"));
     expect![[r#"
@@ -75,8 +100,8 @@ fn a_port_is_handed_over_before_the_next_one_starts() {
     let swap = world.reach(&pair(8002, 8001));
     let chain = world.reach(&pair(8003, 8002));
     expect![[r#"
-        ~ a[0] on alpha: port main changed
-        ~ b[0] on alpha: port main changed
+        ~ a[0] on alpha: the host port of main changed from 8001 to 8002
+        ~ b[0] on alpha: the host port of main changed from 8002 to 8001
           a[0]/prepare on alpha g2
           a[0]/remove on alpha g2 after a[0]/prepare
           b[0]/prepare on alpha g2
@@ -86,8 +111,8 @@ fn a_port_is_handed_over_before_the_next_one_starts() {
           b[0]/start on alpha g3 after a[0]/remove, b[0]/remove
           b[0]/await-healthy on alpha g3 after b[0]/start
         0 to add, 2 to change, 0 to destroy, 0 to move, 0 unchanged
-        ~ a[0] on alpha: port main changed
-        ~ b[0] on alpha: port main changed
+        ~ a[0] on alpha: the host port of main changed from 8002 to 8003
+        ~ b[0] on alpha: the host port of main changed from 8001 to 8002
           a[0]/prepare on alpha g4
           a[0]/start on alpha g4 after a[0]/prepare
           a[0]/await-healthy on alpha g4 after a[0]/start
@@ -109,8 +134,14 @@ fn ports_without_host_are_the_lowest_free_and_stay() {
     world.node("alpha").facts.ports_in_use = vec![];
     let more = format!("{ONE}service \"aaa\" {{ image \"a:1\"; port 80 }}\n");
     world.reach(&more);
-    assert_eq!(world.seen("app[0]").spec.as_ref().unwrap().ports[0].host, before);
-    assert_eq!(world.seen("aaa[0]").spec.as_ref().unwrap().ports[0].host, 20000);
+    assert_eq!(
+        world.seen("app[0]").spec.as_ref().unwrap().ports[0].host,
+        before
+    );
+    assert_eq!(
+        world.seen("aaa[0]").spec.as_ref().unwrap().ports[0].host,
+        20000
+    );
 }
 
 #[test]
@@ -118,8 +149,17 @@ fn a_process_listens_where_it_listens() {
     let mut world = World::of(&["alpha", "beta"]);
     let two = "cluster \"lab\"\nservice \"p\" { process \"serve\"; port 8080; replicas 2 }\n";
     world.reach(two);
-    let nodes: Vec<String> = world.fleet.instances.iter().map(|it| it.node.to_string()).collect();
-    assert_eq!(nodes, ["alpha", "beta"], "both take port 8080 of their node");
+    let nodes: Vec<String> = world
+        .fleet
+        .instances
+        .iter()
+        .map(|it| it.node.to_string())
+        .collect();
+    assert_eq!(
+        nodes,
+        ["alpha", "beta"],
+        "both take port 8080 of their node"
+    );
     for seen in &world.fleet.instances {
         assert_eq!(seen.spec.as_ref().unwrap().ports[0].host, 8080);
     }

@@ -24,13 +24,13 @@ service "db" {
     image "postgres:16"
     port 5432
     volume "data" at="/var/lib/postgresql/data"
-    env POSTGRES_PASSWORD="{{ secret.db-password }}"
+    env POSTGRES_PASSWORD="{{ secret.pw }}"
 }
 service "api" {
     image "api:1"
     replicas 2
     port 8080 host=18080
-    env DATABASE_URL="postgres://app:{{ secret.db-password }}@{{ service.db.address }}/app"
+    env DATABASE_URL="postgres://app:{{ secret.pw }}@{{ service.db.address }}/app"
     depends-on "db"
 }
 "#;
@@ -38,7 +38,7 @@ service "api" {
 #[test]
 fn a_first_commit_creates_everything_in_the_order_of_dependencies() {
     let mut world = World::of(&["alpha", "beta"]);
-    world.secret("db-password", 1);
+    world.secret("pw", 1);
     let plan = world.reach(STACK);
     expect![[r#"
         + api[0] on alpha: it is new
@@ -63,9 +63,29 @@ fn an_edit_updates_in_place_one_at_a_time() {
     let mut world = World::of(&["alpha", "beta"]);
     world.reach(WEB);
     let plan = world.reach(&WEB.replace("nginx:1.22", "nginx:1.23"));
-    expect![[r#""#]]
+    expect![[r#"
+        ~ web[0] on alpha: the image changed from nginx:1.22 to nginx:1.23
+        ~ web[1] on beta: the image changed from nginx:1.22 to nginx:1.23
+          web[0]/prepare on alpha g2
+          web[0]/start on alpha g2 after web[0]/prepare
+          web[0]/await-healthy on alpha g2 after web[0]/start
+          web[1]/prepare on beta g2
+          web[1]/start on beta g2 after web[0]/await-healthy, web[1]/prepare
+          web[1]/await-healthy on beta g2 after web[1]/start
+        0 to add, 2 to change, 0 to destroy, 0 to move, 0 unchanged
+    "#]]
     .assert_eq(&show(&plan));
-    expect![[r#""#]].assert_eq(&plan.changes[0].diff);
+    expect![[r#"
+        @@ -1,6 +1,6 @@
+         node: alpha
+         runtime: docker
+        -image: nginx:1.22
+        +image: nginx:1.23
+         ports:
+           main:
+             container: 80
+    "#]]
+    .assert_eq(&plan.changes[0].diff);
 }
 
 #[test]
@@ -92,7 +112,7 @@ fn scaling_adds_and_removes_the_highest_numbers() {
 #[test]
 fn a_pin_moves_one_service_and_only_it() {
     let mut world = World::of(&["alpha", "beta"]);
-    world.secret("db-password", 1);
+    world.secret("pw", 1);
     world.reach(STACK);
     let other = format!("{STACK}service \"cache\" {{\n    image \"redis:7\"\n    port 6379\n}}\n");
     let plan = world.reach(&other);
@@ -114,7 +134,7 @@ fn a_pin_moves_one_service_and_only_it() {
 #[test]
 fn a_drained_node_gives_up_what_can_move_and_keeps_data() {
     let mut world = World::of(&["alpha", "beta"]);
-    world.secret("db-password", 1);
+    world.secret("pw", 1);
     let pinned = STACK.replace("port 5432", "port 5432\n    place { pin \"alpha\" }");
     let wide = pinned.replace("port 8080 host=18080", "port 8080");
     world.reach(&wide);
@@ -165,7 +185,12 @@ fn a_lost_node_gives_its_instances_to_others_and_leaves_when_it_returns() {
     world.lose(&lost, NodeStatus::Lost);
     let plan = world.reach(WEB);
     world.node(&lost).status = NodeStatus::Online;
-    for seen in world.fleet.instances.iter_mut().filter(|it| it.node.as_str() == lost) {
+    for seen in world
+        .fleet
+        .instances
+        .iter_mut()
+        .filter(|it| it.node.as_str() == lost)
+    {
         (seen.state, seen.health) = (InstanceState::Running, HealthState::Healthy);
     }
     let back = world.reach(WEB);
@@ -186,7 +211,7 @@ fn a_lost_node_gives_its_instances_to_others_and_leaves_when_it_returns() {
 #[test]
 fn a_rename_keeps_the_data_and_goes_on_keeping_it() {
     let mut world = World::of(&["alpha", "beta"]);
-    world.secret("db-password", 1);
+    world.secret("pw", 1);
     world.reach(STACK);
     let renamed = STACK
         .replace("service \"db\"", "service \"store\"")
@@ -210,14 +235,14 @@ fn a_rename_keeps_the_data_and_goes_on_keeping_it() {
 #[test]
 fn a_rotated_secret_updates_who_uses_it_and_names_it() {
     let mut world = World::of(&["alpha", "beta"]);
-    world.secret("db-password", 1);
+    world.secret("pw", 1);
     world.reach(STACK);
-    world.secret("db-password", 2);
+    world.secret("pw", 2);
     let plan = world.reach(STACK);
     expect![[r#"
-        ~ api[0] on alpha: secret db-password changed from version 1 to version 2
-        ~ api[1] on beta: secret db-password changed from version 1 to version 2
-        ~ db[0] on alpha: secret db-password changed from version 1 to version 2
+        ~ api[0] on alpha: secret pw changed from version 1 to version 2
+        ~ api[1] on beta: secret pw changed from version 1 to version 2
+        ~ db[0] on alpha: secret pw changed from version 1 to version 2
           api[0]/prepare on alpha g2
           api[1]/prepare on beta g2
           db[0]/prepare on alpha g2
@@ -235,12 +260,13 @@ fn a_rotated_secret_updates_who_uses_it_and_names_it() {
          runtime: docker
          image: api:1
          env:
-        -  DATABASE_URL: postgres://app:(sensitive value db-password v1)@10.0.0.1:20000/app
-        +  DATABASE_URL: postgres://app:(sensitive value db-password v2)@10.0.0.1:20000/app
+        -  DATABASE_URL: postgres://app:(sensitive value pw v1)@10.0.0.1:20000/app
+        +  DATABASE_URL: postgres://app:(sensitive value pw v2)@10.0.0.1:20000/app
          ports:
            main:
              container: 8080
-    "#]].assert_eq(&plan.changes[0].diff);
+    "#]]
+    .assert_eq(&plan.changes[0].diff);
 }
 
 #[test]
@@ -280,7 +306,7 @@ fn what_broke_by_itself_is_put_right() {
 #[test]
 fn an_unknown_past_is_adopted_without_a_record() {
     let mut world = World::of(&["alpha", "beta"]);
-    world.secret("db-password", 1);
+    world.secret("pw", 1);
     world.reach(STACK);
     world.generations.clear();
     let plan = world.plan(STACK);
@@ -290,8 +316,10 @@ fn an_unknown_past_is_adopted_without_a_record() {
 #[test]
 fn undeclared_services_stay_without_prune_and_go_with_it() {
     let mut world = World::of(&["alpha", "beta"]);
-    world.secret("db-password", 1);
-    world.reach(&format!("{STACK}service \"old\" {{ image \"old:1\"; port 9000 host=9000 }}"));
+    world.secret("pw", 1);
+    world.reach(&format!(
+        "{STACK}service \"old\" {{ image \"old:1\"; port 9000 host=9000 }}"
+    ));
     world.options.prune = false;
     let kept = world.plan(STACK);
     world.options.prune = true;
@@ -310,7 +338,7 @@ fn undeclared_services_stay_without_prune_and_go_with_it() {
 #[test]
 fn destroying_goes_against_the_order_of_dependencies() {
     let mut world = World::of(&["alpha", "beta"]);
-    world.secret("db-password", 1);
+    world.secret("pw", 1);
     world.reach(STACK);
     world.options.destroy = true;
     let plan = world.reach(STACK);

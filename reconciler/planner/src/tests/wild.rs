@@ -45,20 +45,33 @@ enum Event {
 
 fn wish() -> impl Strategy<Value = Wish> {
     (
-        (1..4u8, 0..4u8, prop_oneof![3 => Just(None), 1 => (8000..8003u16).prop_map(Some)]),
-        (prop::bool::weighted(0.3), prop::bool::ANY, prop::bool::weighted(0.2)),
-        (prop_oneof![4 => Just(None), 1 => (0..3usize).prop_map(Some)], 0..5u8),
+        (
+            1..4u8,
+            0..4u8,
+            prop_oneof![3 => Just(None), 1 => (8000..8003u16).prop_map(Some)],
+        ),
+        (
+            prop::bool::weighted(0.3),
+            prop::bool::ANY,
+            prop::bool::weighted(0.2),
+        ),
+        (
+            prop_oneof![4 => Just(None), 1 => (0..3usize).prop_map(Some)],
+            0..5u8,
+        ),
     )
-        .prop_map(|((image, replicas, host), (volume, needs, process), (pin, memory))| Wish {
-            image,
-            replicas,
-            host,
-            volume,
-            needs,
-            pin,
-            memory,
-            process,
-        })
+        .prop_map(
+            |((image, replicas, host), (volume, needs, process), (pin, memory))| Wish {
+                image,
+                replicas,
+                host,
+                volume,
+                needs,
+                pin,
+                memory,
+                process,
+            },
+        )
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -81,11 +94,19 @@ fn file(wishes: &[Option<Wish>], drained: Option<usize>) -> String {
     let declared = |at: usize| wishes.get(at).is_some_and(Option::is_some);
     for (at, wish) in wishes.iter().enumerate() {
         let Some(wish) = wish else { continue };
-        let form = if wish.process { "process \"app\"" } else { "image \"app:IMAGE\"" };
+        let form = if wish.process {
+            "process \"app\""
+        } else {
+            "image \"app:IMAGE\""
+        };
         let form = form.replace("IMAGE", &wish.image.to_string());
         // Validation refuses more than one of these on the one node they may be on.
         let single = wish.pin.is_some() && (wish.process || wish.host.is_some());
-        let replicas = if single { wish.replicas.min(1) } else { wish.replicas };
+        let replicas = if single {
+            wish.replicas.min(1)
+        } else {
+            wish.replicas
+        };
         text += &format!("service \"s{at}\" {{\n    {form}\n    replicas {replicas}\n");
         let own = 7000 + at;
         match (wish.host, wish.process) {
@@ -160,7 +181,13 @@ impl Story {
 
     fn come_back(&mut self, name: &str) {
         self.world.node(name).status = NodeStatus::Online;
-        for seen in self.world.fleet.instances.iter_mut().filter(|it| it.node.as_str() == name) {
+        for seen in self
+            .world
+            .fleet
+            .instances
+            .iter_mut()
+            .filter(|it| it.node.as_str() == name)
+        {
             (seen.state, seen.health) = (InstanceState::Running, HealthState::Healthy);
         }
     }
@@ -185,7 +212,7 @@ impl Story {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
     fn every_life_settles_after_one_plan(events in prop::collection::vec(event(), 1..8)) {
