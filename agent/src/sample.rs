@@ -1,4 +1,5 @@
 //! Small specs and units for tests. Knows nothing of real services.
+#![cfg(test)]
 
 use std::sync::Arc;
 

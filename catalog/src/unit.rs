@@ -297,10 +297,7 @@ fn container(
         hostname: hostname.map(|text| split.plain(text, "a host name")),
         shm_size: shm_size.map(|size| size.value),
         init,
-        labels: labels
-            .into_iter()
-            .map(|(name, value)| (name, split.plain(value, "a label")))
-            .collect(),
+        labels: split.labels(labels),
     };
     let env = env
         .into_iter()
@@ -308,19 +305,7 @@ fn container(
         .collect();
     let files = files
         .into_iter()
-        .map(|(path, Located { value: file, at })| {
-            let content = split.text(Located {
-                value: file.content,
-                at,
-            });
-            (
-                path,
-                FileSpec {
-                    content,
-                    mode: file.mode,
-                },
-            )
-        })
+        .map(|(path, file)| (path, split.file(file)))
         .collect();
     let volumes = volumes
         .into_iter()
@@ -344,6 +329,17 @@ struct Split<'m> {
 }
 
 impl Split<'_> {
+    fn file(&mut self, Located { value, at }: Located<compose::File>) -> FileSpec {
+        let compose::File { content, mode } = value;
+        let content = self.text(Located { value: content, at });
+        FileSpec { content, mode }
+    }
+
+    fn labels(&mut self, labels: BTreeMap<String, Located<String>>) -> BTreeMap<String, String> {
+        let plain = |(name, value)| (name, self.plain(value, "a label"));
+        labels.into_iter().map(plain).collect()
+    }
+
     fn text(&mut self, text: Located<String>) -> Text {
         scope::split(self.markers, &text.value, &text.at).unwrap_or_else(|error| {
             self.found.push(error);

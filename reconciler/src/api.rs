@@ -289,7 +289,11 @@ pub struct JoinTokenRequest {
 impl Default for JoinTokenRequest {
     /// One hour, any name, no takeover.
     fn default() -> Self {
-        Self { ttl_seconds: 3600, node: None, replace: false }
+        Self {
+            ttl_seconds: 3600,
+            node: None,
+            replace: false,
+        }
     }
 }
 

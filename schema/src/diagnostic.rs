@@ -34,7 +34,8 @@ pub struct Location {
 }
 
 impl Location {
-    /// The place of `start..end` in `text`, the content of `file`. Offsets past the end count as the end.
+    /// The place of `start..end` in `text`, the content of `file`. Offsets past the end count as
+    /// the end.
     pub fn of(file: &str, text: &str, start: usize, end: usize) -> Self {
         let mut at = start.min(text.len());
         while !text.is_char_boundary(at) {

@@ -10,7 +10,9 @@ use std::{
 /// The top of the workspace.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().expect("tests/ stands in the workspace").to_path_buf()
+    here.parent()
+        .expect("tests/ stands in the workspace")
+        .to_path_buf()
 }
 
 /// A source file.
@@ -34,6 +36,7 @@ impl Source {
             || self.path.ends_with("tests.rs")
             || self.path.ends_with("_test.rs")
             || self.path.contains("/benches/")
+            || self.text.contains("\n#![cfg(test)]\n")
     }
 }
 
@@ -62,7 +65,11 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     for entry in entries {
         let path = entry.expect("a directory can be listed").path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if path.is_dir() {
             if name != "target" && name != "node_modules" && !name.starts_with('.') {
                 walk(&path, found);

@@ -1,6 +1,6 @@
 //! A driver without a machine: units in memory, for tests of everything above drivers.
 //!
-//! Knows the driver contract, which a test holds it to. Refuses to start anything.
+//! Knows the driver contract. Refuses to start anything.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -80,7 +80,10 @@ fn reason(before: &InstanceSpec, after: &InstanceSpec) -> String {
     let new = Unit::of(after).fields();
     let mut env = Vec::new();
     let mut told: BTreeSet<String> = BTreeSet::new();
-    for path in differing(&old, &new) {
+    let mut paths = differing(&old, &new);
+    // What all the rest follows from comes first.
+    paths.sort_by_key(|path| path != "runtime");
+    for path in paths {
         if path.ends_with(".data-of") {
             // The volume stays; only the name of who it belongs to is told now.
             continue;

@@ -44,7 +44,11 @@ pub fn main(args: Vec<String>, env: Environment) -> ExitCode {
         Err(error) => {
             // Clap's own code for bad usage is 2, which means "changes" to whoever runs `plan`.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(1)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let terminal = Terminal::new(&env, cli.no_color);
@@ -59,8 +63,9 @@ pub fn main(args: Vec<String>, env: Environment) -> ExitCode {
 
 fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandError> {
     if let Some(dir) = &cli.chdir {
-        std::env::set_current_dir(dir)
-            .map_err(|error| CommandError::usage(format!("cannot enter {}: {error}", dir.display())))?;
+        std::env::set_current_dir(dir).map_err(|error| {
+            CommandError::usage(format!("cannot enter {}: {error}", dir.display()))
+        })?;
     }
     match &cli.command {
         Command::Validate(args) => validate::run(args, env, terminal),

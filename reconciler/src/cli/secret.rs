@@ -30,8 +30,11 @@ pub fn run(
         SecretCommand::Set { name } => {
             let name = parse(name)?;
             let value = read_value(terminal)?;
-            let row: SecretRow =
-                client.put(&format!("/api/v1/secrets/{name}"), value, "setting the secret")?;
+            let row: SecretRow = client.put(
+                &format!("/api/v1/secrets/{name}"),
+                value,
+                "setting the secret",
+            )?;
             terminal.out(&format!("{} is set, version {}\n", row.name, row.version));
         }
         SecretCommand::List(output) => {
@@ -41,7 +44,11 @@ pub fn run(
             } else {
                 let mut table = vec![vec!["SECRET".into(), "VERSION".into(), "UPDATED".into()]];
                 table.extend(rows.into_iter().map(|row| {
-                    vec![row.name.to_string(), row.version.to_string(), row.updated_at]
+                    vec![
+                        row.name.to_string(),
+                        row.version.to_string(),
+                        row.updated_at,
+                    ]
                 }));
                 terminal.out(&status_text::table(&table));
             }
@@ -56,14 +63,16 @@ pub fn run(
 }
 
 fn parse(name: &str) -> Result<SecretName, CommandError> {
-    name.parse().map_err(|error: devnet_schema::name::NameError| CommandError::usage(error.to_string()))
+    name.parse()
+        .map_err(|error: devnet_schema::name::NameError| CommandError::usage(error.to_string()))
 }
 
 /// All of standard input, less one line end, which `echo` adds and nobody means.
 fn read_value(terminal: &Terminal) -> Result<String, CommandError> {
     let mut stdin = std::io::stdin().lock();
     if stdin.is_terminal() {
-        terminal.note("Type the value, then Ctrl-D on a line of its own (it is shown as you type):\n");
+        terminal
+            .note("Type the value, then Ctrl-D on a line of its own (it is shown as you type):\n");
     }
     let mut bytes = Vec::new();
     stdin
@@ -71,8 +80,9 @@ fn read_value(terminal: &Terminal) -> Result<String, CommandError> {
         .take(MAX_VALUE + 2)
         .read_to_end(&mut bytes)
         .context("reading the value from standard input")?;
-    let mut value = String::from_utf8(bytes)
-        .map_err(|_| CommandError::usage("the value is not UTF-8 text").hint("Encode it, e.g. as base64."))?;
+    let mut value = String::from_utf8(bytes).map_err(|_| {
+        CommandError::usage("the value is not UTF-8 text").hint("Encode it, e.g. as base64.")
+    })?;
     if value.ends_with('\n') {
         value.pop();
         if value.ends_with('\r') {

@@ -28,28 +28,30 @@ pub fn adoptable(
     fleet: &FleetSnapshot,
 ) -> Vec<(InstanceSpec, u64)> {
     let changed: BTreeSet<&InstanceId> = plan.changes.iter().map(|c| &c.instance).collect();
-    let kept: Vec<(&ObservedInstance, &InstanceSpec)> = plan
-        .placement
-        .assignments
-        .iter()
-        .filter(|assigned| !changed.contains(&assigned.instance))
-        .filter_map(|assigned| {
-            let seen = fleet.instances.iter().find(|seen| {
-                seen.instance() == assigned.instance && seen.node == assigned.node
-            })?;
-            let spec = seen.spec.as_deref()?;
-            let ours = spec.id == assigned.instance
-                && spec.node == assigned.node
-                && seen.state != InstanceState::Unknown
-                && spec.digest() == seen.digest;
-            ours.then_some((seen, spec))
-        })
-        .collect();
+    let kept: Vec<(&ObservedInstance, &InstanceSpec)> =
+        plan.placement
+            .assignments
+            .iter()
+            .filter(|assigned| !changed.contains(&assigned.instance))
+            .filter_map(|assigned| {
+                let seen = fleet.instances.iter().find(|seen| {
+                    seen.instance() == assigned.instance && seen.node == assigned.node
+                })?;
+                let spec = seen.spec.as_deref()?;
+                let ours = spec.id == assigned.instance
+                    && spec.node == assigned.node
+                    && seen.state != InstanceState::Unknown
+                    && spec.digest() == seen.digest;
+                ours.then_some((seen, spec))
+            })
+            .collect();
     let allowed = declared(configuration, fleet, kept.iter().map(|(_, spec)| *spec));
     kept.into_iter()
         .filter(|(_, spec)| {
             let refs = allowed.get(&spec.id);
-            spec.secrets().iter().all(|s| refs.is_some_and(|refs| refs.contains(s)))
+            spec.secrets()
+                .iter()
+                .all(|s| refs.is_some_and(|refs| refs.contains(s)))
         })
         .map(|(seen, spec)| (spec.clone(), seen.generation))
         .collect()
@@ -67,11 +69,18 @@ fn declared<'a>(
             node: spec.node.clone(),
             node_ip: ip.map(|node| node.facts.ip.clone()).unwrap_or_default(),
             gpus: spec.gpus.clone(),
-            ports: spec.ports.iter().map(|port| (port.name.clone(), port.host)).collect(),
+            ports: spec
+                .ports
+                .iter()
+                .map(|port| (port.name.clone(), port.host))
+                .collect(),
         };
         (spec.id.clone(), placed)
     });
-    let bindings = Bindings { instances: instances.collect(), secrets: fleet.secrets.clone() };
+    let bindings = Bindings {
+        instances: instances.collect(),
+        secrets: fleet.secrets.clone(),
+    };
     match devnet_catalog::render(&configuration.catalog, &configuration.desired, &bindings) {
         Ok(rendered) => rendered
             .into_iter()
@@ -79,7 +88,10 @@ fn declared<'a>(
             .collect(),
         Err(findings) => {
             if let Some(first) = findings.first() {
-                warn!(problem = first.message, "what runs could not be compared for adoption");
+                warn!(
+                    problem = first.message,
+                    "what runs could not be compared for adoption"
+                );
             }
             BTreeMap::new()
         }
@@ -95,9 +107,15 @@ impl ControlPlane {
         let lost_after = configuration.desired.settings.lost_after.into();
         let fleet = self.snapshot(Purpose::Plan, lost_after)?;
         let known: BTreeSet<_> = match self.store.assignments() {
-            Ok(all) => all.into_iter().map(|a| (a.instance, a.node, a.spec.digest())).collect(),
+            Ok(all) => all
+                .into_iter()
+                .map(|a| (a.instance, a.node, a.spec.digest()))
+                .collect(),
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "reading the assignments");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "reading the assignments"
+                );
                 return Ok(());
             }
         };
@@ -106,9 +124,14 @@ impl ControlPlane {
                 continue;
             }
             match self.assign(&spec, generation) {
-                Ok(()) => self.journal.instance(&spec.id, &format!("adopted on {}", spec.node)),
+                Ok(()) => self
+                    .journal
+                    .instance(&spec.id, &format!("adopted on {}", spec.node)),
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "adopting an instance");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "adopting an instance"
+                    );
                 }
             }
         }

@@ -2,10 +2,7 @@
 //!
 //! Knows who may have which secret. Refuses to give one without a grant, and never logs a value.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use devnet_schema::{
     name::{InstanceId, NodeName},
@@ -57,17 +54,25 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             plane.store.touch_node(&node, &wall())?;
             seen.retain(|(on, _), _| *on != node);
             if plane.fleet.knows(&node) {
-                plane.journal.node(&node, &format!(
-                    "{node} is not connected; what runs there is unknown, and nothing is \
+                plane.journal.node(
+                    &node,
+                    &format!(
+                        "{node} is not connected; what runs there is unknown, and nothing is \
                      decided about it"
-                ));
+                    ),
+                );
             }
         }
         Call::Facts { node, facts } => {
             plane.store.record_facts(&node, &facts, &wall())?;
         }
         Call::Observed { node } => observed(plane, &node, seen)?,
-        Call::Secrets { node, instance, secrets, answer } => {
+        Call::Secrets {
+            node,
+            instance,
+            secrets,
+            answer,
+        } => {
             let values = plane.values(&node, &instance, &secrets);
             if let Err(reason) = &values {
                 warn!(%node, %instance, reason, "secrets were not given");
@@ -76,10 +81,20 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             }
             let _ = answer.send(values);
         }
-        Call::Renew { node, id, csr, answer } => {
+        Call::Renew {
+            node,
+            id,
+            csr,
+            answer,
+        } => {
             let signed = plane
                 .authority
-                .sign_node(&csr, &NodeIdentity { name: node, id }, Timestamp::now(), &mut random)
+                .sign_node(
+                    &csr,
+                    &NodeIdentity { name: node, id },
+                    Timestamp::now(),
+                    &mut random,
+                )
                 .map(|signed| signed.chain_pem)
                 .map_err(|error| chain(&error));
             let _ = answer.send(signed);
@@ -103,8 +118,13 @@ fn observed(plane: &ControlPlane, node: &NodeName, seen: &mut Seen) -> Result<()
         *highest = one.generation.max(*highest);
         now.insert((node.clone(), id), state);
     }
-    for (_, id) in seen.keys().filter(|key| key.0 == *node && !now.contains_key(*key)) {
-        plane.journal.instance(id, &format!("no longer runs on {node}"));
+    for (_, id) in seen
+        .keys()
+        .filter(|key| key.0 == *node && !now.contains_key(*key))
+    {
+        plane
+            .journal
+            .instance(id, &format!("no longer runs on {node}"));
     }
     seen.retain(|(on, _), _| on != node);
     seen.extend(now);
@@ -123,7 +143,11 @@ fn sentence(node: &NodeName, one: &ObservedInstance) -> String {
         HealthState::Unhealthy => " and is unhealthy",
         HealthState::Starting | HealthState::Unknown => "",
     };
-    let message = one.message.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
+    let message = one
+        .message
+        .as_deref()
+        .map(|text| format!(": {text}"))
+        .unwrap_or_default();
     format!("{state} on {node}{health}{message}")
 }
 

@@ -72,7 +72,9 @@ impl ControlPlane {
         let token = JoinToken::make(self.authority.fingerprint(), &mut random);
         let now = Timestamp::now();
         let ttl = request.ttl_seconds.clamp(1, LONGEST_TTL) as i64;
-        let expires = now.checked_add(SignedDuration::from_secs(ttl)).unwrap_or(now);
+        let expires = now
+            .checked_add(SignedDuration::from_secs(ttl))
+            .unwrap_or(now);
         let expires_at = format!("{expires:.3}");
         self.store.add_join_token(&JoinTokenRecord {
             id: token.id.clone(),
@@ -83,7 +85,8 @@ impl ControlPlane {
             expires_at: expires_at.clone(),
             used_at: None,
         })?;
-        self.journal.write("auth", &token.id, &format!("join token made by {by}"));
+        self.journal
+            .write("auth", &token.id, &format!("join token made by {by}"));
         Ok((token.text(), expires_at))
     }
 
@@ -92,8 +95,8 @@ impl ControlPlane {
     /// # Errors
     /// When its token or its request for a certificate is refused.
     pub fn register(&self, request: &RegisterRequest) -> Result<RegisterResponse, RegisterError> {
-        let (id, secret) = JoinToken::parse_credential(request.token.expose())
-            .map_err(|_| JoinRefusal::Token)?;
+        let (id, secret) =
+            JoinToken::parse_credential(request.token.expose()).map_err(|_| JoinRefusal::Token)?;
         let on_record = self.store.join_token(&id)?;
         if !on_record.is_some_and(|record| JoinToken::verify(&secret, &record.hash)) {
             return Err(JoinRefusal::Token.into());
@@ -104,15 +107,20 @@ impl ControlPlane {
             name: request.name.clone(),
             replace: request.replace,
         };
-        let identity = NodeIdentity { name: node.name.clone(), id: node.id.clone() };
+        let identity = NodeIdentity {
+            name: node.name.clone(),
+            id: node.id.clone(),
+        };
         // Signed first: a request that cannot be signed must not use up the token.
         let signed =
-            self.authority.sign_node(&request.csr, &identity, Timestamp::now(), &mut random)?;
+            self.authority
+                .sign_node(&request.csr, &identity, Timestamp::now(), &mut random)?;
         self.store.join(&id, &node, &wall())??;
         if request.replace {
             self.fleet.remove(&node.name);
         }
-        self.journal.node(&node.name, &format!("{} joined", node.name));
+        self.journal
+            .node(&node.name, &format!("{} joined", node.name));
         Ok(RegisterResponse {
             id: node.id,
             cluster,
@@ -155,7 +163,8 @@ impl ControlPlane {
         self.store.drop_assignments_of(name)?;
         self.grants().forget_node(name);
         self.fleet.remove(name);
-        self.journal.node(name, &format!("{name} was removed by {by}"));
+        self.journal
+            .node(name, &format!("{name} was removed by {by}"));
         self.wake();
         Ok(())
     }
@@ -170,7 +179,8 @@ impl ControlPlane {
         }
         self.fleet.set_cordoned(name, on);
         let word = if on { "cordoned" } else { "uncordoned" };
-        self.journal.node(name, &format!("{name} was {word} by {by}"));
+        self.journal
+            .node(name, &format!("{name} was {word} by {by}"));
         Ok(())
     }
 
@@ -204,7 +214,10 @@ impl ControlPlane {
         let nodes = self.store.nodes()?;
         let known = nodes.len();
         for record in nodes {
-            let ran = assignments.iter().filter(|a| a.node == record.name).map(remembered);
+            let ran = assignments
+                .iter()
+                .filter(|a| a.node == record.name)
+                .map(remembered);
             let ran = ran.collect();
             let remembered = Remembered {
                 id: record.id,
@@ -221,7 +234,12 @@ impl ControlPlane {
 }
 
 fn remembered(record: &AssignmentRecord) -> ObservedInstance {
-    let AssignmentRecord { instance, node, generation, spec } = record;
+    let AssignmentRecord {
+        instance,
+        node,
+        generation,
+        spec,
+    } = record;
     let spec: &InstanceSpec = spec;
     ObservedInstance {
         id: instance.slug(),

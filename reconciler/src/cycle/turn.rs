@@ -80,10 +80,15 @@ pub async fn fetch(
         let (_, read) = configuration::read(&id, "", &files, &no_vars());
         Ok((id, read))
     });
-    fetched.await.unwrap_or_else(|_| Err("reading the source stopped in the middle".to_owned()))
+    fetched
+        .await
+        .unwrap_or_else(|_| Err("reading the source stopped in the middle".to_owned()))
 }
 
-type Read = (Revision, Option<(Result<Configuration, Rejected>, FilesRead)>);
+type Read = (
+    Revision,
+    Option<(Result<Configuration, Rejected>, FilesRead)>,
+);
 
 impl ControlPlane {
     /// Takes the last good revision from the records, so that it stays in force while the source
@@ -92,7 +97,10 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read.
     pub fn recall(&self) -> anyhow::Result<()> {
-        let applied = self.store.last_applied_revision()?.map(|record| record.revision);
+        let applied = self
+            .store
+            .last_applied_revision()?
+            .map(|record| record.revision);
         if let Some(source) = &self.source {
             self.state().source = Some(SourceStatus {
                 location: source.location().to_owned(),
@@ -103,13 +111,18 @@ impl ControlPlane {
                 diagnostics: Vec::new(),
             });
         }
-        let Some(record) = self.store.last_good_revision()? else { return Ok(()) };
+        let Some(record) = self.store.last_good_revision()? else {
+            return Ok(());
+        };
         let (result, _) =
             configuration::read(&record.revision, &record.root, &record.files, &no_vars());
         match result {
             Ok(configuration) => self.state().current = Some(Arc::new(configuration)),
             Err(Rejected { problem, .. }) => {
-                warn!(revision = record.revision, problem, "the last good revision is so no more");
+                warn!(
+                    revision = record.revision,
+                    problem, "the last good revision is so no more"
+                );
             }
         }
         Ok(())
@@ -118,10 +131,16 @@ impl ControlPlane {
     /// Looks at the source for the first time, so that the cluster has its name before the first
     /// agent comes.
     pub async fn first_look(&self) {
-        let Some(source) = self.source.clone() else { return };
+        let Some(source) = self.source.clone() else {
+            return;
+        };
         self.source_due.store(false, Ordering::Release);
         self.look_at_source(&source).await;
-        let found = self.state().candidate.as_ref().map(|c| c.configuration.desired.cluster.clone());
+        let found = self
+            .state()
+            .candidate
+            .as_ref()
+            .map(|c| c.configuration.desired.cluster.clone());
         // Another name than before is told in the first turn.
         if let Some(name) = found {
             let _ = self.take_name(&name);
@@ -147,7 +166,11 @@ impl ControlPlane {
 
     async fn look_at_source(&self, source: &Arc<dyn Source>) {
         let noticed = Instant::now();
-        let seen = self.state().source.as_ref().and_then(|status| status.seen.clone());
+        let seen = self
+            .state()
+            .source
+            .as_ref()
+            .and_then(|status| status.seen.clone());
         let reader = Arc::clone(source);
         let known = seen.clone();
         let read = tokio::task::spawn_blocking(move || -> Result<Read, String> {
@@ -159,8 +182,9 @@ impl ControlPlane {
             let found = configuration::read(&head.id, "", &files, &no_vars());
             Ok((head, Some(found)))
         });
-        let read =
-            read.await.unwrap_or_else(|_| Err("reading stopped in the middle".to_owned()));
+        let read = read
+            .await
+            .unwrap_or_else(|_| Err("reading stopped in the middle".to_owned()));
         match read {
             Err(problem) => self.source_failed(&problem),
             Ok((_, None)) => self.source_works(),
@@ -194,7 +218,8 @@ impl ControlPlane {
             }
             drop(state);
             self.metrics.source_problem(false);
-            self.journal.write("sync", "source", "the source can be read again");
+            self.journal
+                .write("sync", "source", "the source can be read again");
         }
     }
 
@@ -221,12 +246,19 @@ impl ControlPlane {
         self.journal.write("commit", &head.id, text.trim_end());
         let state = match &result {
             Ok(_) => RevisionState::Seen,
-            Err(Rejected { problem, diagnostics }) => RevisionState::Bad {
+            Err(Rejected {
+                problem,
+                diagnostics,
+            }) => RevisionState::Bad {
                 problem: problem.clone(),
                 diagnostics: diagnostics.clone(),
             },
         };
-        let location = self.source.as_ref().map(|s| s.location().to_owned()).unwrap_or_default();
+        let location = self
+            .source
+            .as_ref()
+            .map(|s| s.location().to_owned())
+            .unwrap_or_default();
         let record = RevisionRecord {
             revision: head.id.clone(),
             source: location,
@@ -240,7 +272,10 @@ impl ControlPlane {
             applied_at: None,
         };
         if let Err(error) = self.store.record_revision(&record) {
-            error!(error = &error as &dyn std::error::Error, "recording a revision");
+            error!(
+                error = &error as &dyn std::error::Error,
+                "recording a revision"
+            );
         }
         {
             let mut state = self.state();
@@ -257,7 +292,10 @@ impl ControlPlane {
         }
         match result {
             Ok(_) => self.metrics.source_problem(false),
-            Err(Rejected { problem, diagnostics }) => {
+            Err(Rejected {
+                problem,
+                diagnostics,
+            }) => {
                 let text = format!("{}: {problem}; nothing of it is applied", short(&head.id));
                 self.journal.write("sync", &head.id, &text);
                 self.problem(&problem, diagnostics);
@@ -280,7 +318,10 @@ impl ControlPlane {
             let state = self.state();
             (state.candidate.clone(), state.current.clone())
         };
-        let newest = candidate.as_ref().map(|c| &c.configuration).or(current.as_ref());
+        let newest = candidate
+            .as_ref()
+            .map(|c| &c.configuration)
+            .or(current.as_ref());
         let Some(newest) = newest.cloned() else {
             self.state().settled = true;
             return Ok(IDLE);
@@ -306,7 +347,10 @@ impl ControlPlane {
         let settings = configuration.desired.settings.clone();
         self.adopt(&configuration, &plan)?;
         let next = self.pass_gate(&configuration, plan).await?;
-        let loss = self.fleet.next_loss(settings.lost_after.into()).unwrap_or(IDLE);
+        let loss = self
+            .fleet
+            .next_loss(settings.lost_after.into())
+            .unwrap_or(IDLE);
         let interval: Duration = settings.interval.into();
         Ok(next.min(loss).min(interval).max(Duration::from_millis(50)))
     }
@@ -338,7 +382,11 @@ impl ControlPlane {
         candidate: Option<Candidate>,
         current: Option<Arc<Configuration>>,
     ) -> anyhow::Result<Option<(Arc<Configuration>, Plan)>> {
-        if let Some(Candidate { configuration, noticed }) = candidate {
+        if let Some(Candidate {
+            configuration,
+            noticed,
+        }) = candidate
+        {
             self.announce(&configuration, noticed);
             let options = unattended(&configuration.desired.settings);
             let plan = self.plan(Arc::clone(&configuration), options).await?;
@@ -348,7 +396,9 @@ impl ControlPlane {
             }
             self.bad_plan(&configuration, &plan);
         }
-        let Some(configuration) = current else { return Ok(None) };
+        let Some(configuration) = current else {
+            return Ok(None);
+        };
         let options = unattended(&configuration.desired.settings);
         let plan = self.plan(Arc::clone(&configuration), options).await?;
         Ok(Some((configuration, plan)))
@@ -373,13 +423,19 @@ impl ControlPlane {
     fn good(&self, configuration: &Arc<Configuration>) {
         let revision = &configuration.revision;
         if let Err(error) = self.store.mark_revision(revision, &RevisionState::Good) {
-            warn!(error = &error as &dyn std::error::Error, "recording a good revision");
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "recording a good revision"
+            );
         }
         self.metrics.good_revision(revision);
         self.metrics.source_problem(false);
         let mut state = self.state();
         state.current = Some(Arc::clone(configuration));
-        let newer = state.candidate.as_ref().map(|c| c.configuration.revision != *revision);
+        let newer = state
+            .candidate
+            .as_ref()
+            .map(|c| c.configuration.revision != *revision);
         if newer == Some(false) {
             state.candidate = None;
         }
@@ -392,8 +448,16 @@ impl ControlPlane {
     fn bad_plan(&self, configuration: &Configuration, plan: &Plan) {
         let first = plan.diagnostics.iter().find(|finding| finding.is_error());
         let first = first.map(ToString::to_string).unwrap_or_default();
-        let text = format!("{} cannot be planned: {first}", short(&configuration.revision));
-        let news = self.state().source.as_ref().and_then(|s| s.problem.as_deref()) != Some(&text);
+        let text = format!(
+            "{} cannot be planned: {first}",
+            short(&configuration.revision)
+        );
+        let news = self
+            .state()
+            .source
+            .as_ref()
+            .and_then(|s| s.problem.as_deref())
+            != Some(&text);
         if news {
             self.journal.write("sync", &configuration.revision, &text);
             let state = RevisionState::Bad {
@@ -401,7 +465,10 @@ impl ControlPlane {
                 diagnostics: plan.diagnostics.clone(),
             };
             if let Err(error) = self.store.mark_revision(&configuration.revision, &state) {
-                warn!(error = &error as &dyn std::error::Error, "recording a bad revision");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "recording a bad revision"
+                );
             }
             self.problem(&text, plan.diagnostics.clone());
         }
@@ -417,7 +484,13 @@ impl ControlPlane {
         let now = self.fleet.now().since_start;
         let decision = {
             let state = self.state();
-            decide(&plan, settings, &state.attempts, state.deploying.is_some(), now)
+            decide(
+                &plan,
+                settings,
+                &state.attempts,
+                state.deploying.is_some(),
+                now,
+            )
         };
         let plan_done = matches!(decision, Decision::Nothing);
         self.hold(configuration, &decision);
@@ -430,7 +503,10 @@ impl ControlPlane {
             Decision::Apply => self.apply(configuration, plan).map(|()| IDLE),
             Decision::Without(held, wait, _) => {
                 let exclude = held.iter().map(InstanceId::address).collect();
-                let options = Options { exclude, ..unattended(settings) };
+                let options = Options {
+                    exclude,
+                    ..unattended(settings)
+                };
                 let rest = self.plan(Arc::clone(configuration), options).await?;
                 if rest.is_applicable() && !rest.steps.is_empty() {
                     self.apply(configuration, rest)?;
@@ -442,13 +518,18 @@ impl ControlPlane {
 
     fn apply(self: &Arc<Self>, configuration: &Configuration, plan: Plan) -> anyhow::Result<()> {
         self.save(configuration, &plan)?;
-        self.begin(plan, WATCH, Limits::default()).context("beginning a deployment")?;
+        self.begin(plan, WATCH, Limits::default())
+            .context("beginning a deployment")?;
         Ok(())
     }
 
     /// A revision that changes nothing counts as applied.
     fn up_to_date(&self, configuration: &Configuration) {
-        let applied = self.state().source.as_ref().and_then(|status| status.applied.clone());
+        let applied = self
+            .state()
+            .source
+            .as_ref()
+            .and_then(|status| status.applied.clone());
         if applied.as_deref() != Some(configuration.revision.as_str()) {
             self.mark_applied(&configuration.revision);
             let text = "No changes. Your infrastructure matches the configuration.";
@@ -478,7 +559,11 @@ impl ControlPlane {
         drop(state);
         if let Some(reason) = reason {
             info!(reason, "nothing is applied");
-            self.journal.write("sync", &configuration.revision, &format!("waiting: {reason}"));
+            self.journal.write(
+                "sync",
+                &configuration.revision,
+                &format!("waiting: {reason}"),
+            );
         }
     }
 
@@ -487,7 +572,10 @@ impl ControlPlane {
         self.store
             .save_plan(&StoredPlan {
                 plan: plan.clone(),
-                request: PlanRequest { rev, ..PlanRequest::default() },
+                request: PlanRequest {
+                    rev,
+                    ..PlanRequest::default()
+                },
                 by: WATCH.to_owned(),
                 created_at: plan.created_at.clone(),
                 expires_at: None,
@@ -498,7 +586,10 @@ impl ControlPlane {
     fn sweep(&self) {
         match self.store.prune(&Retention::default(), &wall()) {
             Ok(pruned) => info!(?pruned, "old records were dropped"),
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "dropping old records"),
+            Err(error) => warn!(
+                error = &error as &dyn std::error::Error,
+                "dropping old records"
+            ),
         }
     }
 }

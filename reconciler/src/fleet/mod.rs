@@ -299,12 +299,16 @@ impl Fleet {
         step: &str,
         to: mpsc::Sender<StepReport>,
     ) {
-        self.state().steps.insert((deployment.to_owned(), node.clone(), step.to_owned()), to);
+        self.state()
+            .steps
+            .insert((deployment.to_owned(), node.clone(), step.to_owned()), to);
     }
 
     /// Nobody waits for reports of this step any longer.
     pub fn unsubscribe(&self, deployment: &str, node: &NodeName, step: &str) {
-        self.state().steps.remove(&(deployment.to_owned(), node.clone(), step.to_owned()));
+        self.state()
+            .steps
+            .remove(&(deployment.to_owned(), node.clone(), step.to_owned()));
     }
 
     /// Tells the agent of `step.node` to run it. Telling it again is harmless.
@@ -340,8 +344,12 @@ impl Fleet {
                 .ok_or_else(|| FleetError::NotConnected(node.clone()))?;
             (request, link.open_logs(request))
         };
-        let message =
-            ControlMessage::ReadLogs { request, instance: instance.clone(), tail, follow };
+        let message = ControlMessage::ReadLogs {
+            request,
+            instance: instance.clone(),
+            tail,
+            follow,
+        };
         self.send(node, message).await?;
         Ok(stream)
     }

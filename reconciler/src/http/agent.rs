@@ -15,7 +15,9 @@ pub async fn connect(
     Who(who): Who,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Failure> {
-    let Principal::Node { name, id } = who else { return Err(Denied::NodesOnly.into()) };
+    let Principal::Node { name, id } = who else {
+        return Err(Denied::NodesOnly.into());
+    };
     let upgrade = upgrade
         .max_message_size(MAX_FRAME)
         .max_frame_size(MAX_FRAME)

@@ -28,7 +28,11 @@ pub async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Deployment>>, Failure> {
-    Ok(Json(app.plane.store.deployments(paging.cursor.as_deref(), paging.limit())?))
+    Ok(Json(
+        app.plane
+            .store
+            .deployments(paging.cursor.as_deref(), paging.limit())?,
+    ))
 }
 
 fn find(app: &App, id: &str) -> Result<Deployment, Failure> {
@@ -55,12 +59,20 @@ struct Lines {
 
 impl Records for Lines {
     async fn more(&mut self) -> (Vec<Bytes>, bool) {
-        let found = self.app.plane.store.lines(&self.deployment, self.after, MAX_PAGE);
-        let Ok(lines) = found else { return (Vec::new(), true) };
+        let found = self
+            .app
+            .plane
+            .store
+            .lines(&self.deployment, self.after, MAX_PAGE);
+        let Ok(lines) = found else {
+            return (Vec::new(), true);
+        };
         if let Some((last, _)) = lines.last() {
             self.after = *last;
         }
-        let ended = lines.iter().any(|(_, one)| matches!(one, DeploymentLine::End { .. }));
+        let ended = lines
+            .iter()
+            .any(|(_, one)| matches!(one, DeploymentLine::End { .. }));
         (lines.iter().map(|(_, one)| line(one)).collect(), ended)
     }
 }
@@ -81,7 +93,14 @@ pub async fn logs(
 ) -> Result<Response, Failure> {
     let deployment = find(&app, &id)?.id;
     let moved = params.follow.then(|| app.plane.follow_lines());
-    Ok(ndjson(follow(Lines { app, deployment, after: 0 }, moved)))
+    Ok(ndjson(follow(
+        Lines {
+            app,
+            deployment,
+            after: 0,
+        },
+        moved,
+    )))
 }
 
 /// Parameters of `/ws/logs`.
@@ -102,7 +121,14 @@ pub async fn socket(
 
 async fn send_lines(app: App, mut socket: WebSocket, deployment: String) {
     let moved = app.plane.follow_lines();
-    let lines = follow(Lines { app, deployment, after: 0 }, Some(moved));
+    let lines = follow(
+        Lines {
+            app,
+            deployment,
+            after: 0,
+        },
+        Some(moved),
+    );
     let mut lines = std::pin::pin!(lines);
     loop {
         tokio::select! {

@@ -37,7 +37,10 @@ pub struct Keys {
 impl Keys {
     /// Keys where `admin` is the admin's.
     pub fn new(admin: &ApiKey) -> Self {
-        Self { admin: (admin.id.clone(), admin.hash()), failures: Mutex::default() }
+        Self {
+            admin: (admin.id.clone(), admin.hash()),
+            failures: Mutex::default(),
+        }
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
@@ -93,7 +96,10 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
 }
 
 fn pattern(request: &Request) -> Option<String> {
-    request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned())
+    request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|matched| matched.as_str().to_owned())
 }
 
 fn allowed(request: &Request, who: &Principal) -> Result<(), Denied> {
@@ -103,7 +109,9 @@ fn allowed(request: &Request, who: &Principal) -> Result<(), Denied> {
 
 /// Whether the route wants no credential: then a wrong one is not even looked at.
 fn is_open(request: &Request) -> bool {
-    let Some(pattern) = pattern(request) else { return true };
+    let Some(pattern) = pattern(request) else {
+        return true;
+    };
     let method = request.method().as_str();
     ROUTES
         .iter()
@@ -112,7 +120,10 @@ fn is_open(request: &Request) -> bool {
 }
 
 fn address(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+    request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip())
 }
 
 /// Who asks. A key in the header wins over the connection's certificate.
@@ -139,35 +150,51 @@ fn principal(app: &App, request: &Request) -> Result<Principal, Failure> {
     }
     match request.extensions().get::<Peer>() {
         Some(Peer::Node(node)) => match app.plane.admit(&node.name, &node.id)? {
-            Ok(()) => Ok(Principal::Node { name: node.name.clone(), id: node.id.clone() }),
+            Ok(()) => Ok(Principal::Node {
+                name: node.name.clone(),
+                id: node.id.clone(),
+            }),
             Err(reason) => {
                 app.plane.metrics.refused();
                 warn!(node = %node.name, reason, "a node was refused");
                 Err(Failure::new(StatusCode::FORBIDDEN, "node-refused", reason))
             }
         },
-        Some(Peer::Stranger(error)) => {
-            Err(Failure::new(StatusCode::UNAUTHORIZED, "unauthenticated", error.to_string()))
-        }
+        Some(Peer::Stranger(error)) => Err(Failure::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            error.to_string(),
+        )),
         Some(Peer::Nobody) | None => Ok(Principal::Anonymous),
     }
 }
 
 fn bearer(header: &str) -> Option<Sensitive<String>> {
     let (scheme, text) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Sensitive::new(text.trim().to_owned()))
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| Sensitive::new(text.trim().to_owned()))
 }
 
 fn key(app: &App, text: &Sensitive<String>) -> Result<Option<Principal>, Failure> {
-    let Ok(key) = ApiKey::parse(text.expose()) else { return Ok(None) };
+    let Ok(key) = ApiKey::parse(text.expose()) else {
+        return Ok(None);
+    };
     let (id, hash) = &app.keys.admin;
     if key.id == *id {
-        let admin =
-            Principal::Key { id: id.clone(), name: "admin".to_owned(), role: Role::Admin };
+        let admin = Principal::Key {
+            id: id.clone(),
+            name: "admin".to_owned(),
+            role: Role::Admin,
+        };
         return Ok(key.verify(hash).then_some(admin));
     }
     let record = app.plane.store.api_key(&key.id)?;
-    Ok(record.filter(|record| record.revoked_at.is_none() && key.verify(&record.hash)).map(
-        |record| Principal::Key { id: record.id, name: record.name, role: record.role },
-    ))
+    Ok(record
+        .filter(|record| record.revoked_at.is_none() && key.verify(&record.hash))
+        .map(|record| Principal::Key {
+            id: record.id,
+            name: record.name,
+            role: record.role,
+        }))
 }

@@ -73,7 +73,9 @@ impl IntoResponse for Failure {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         if status == StatusCode::UNAUTHORIZED {
             let scheme = header::HeaderValue::from_static("Bearer realm=\"devnet\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
     }
@@ -118,8 +120,12 @@ impl From<SecretsError> for Failure {
 
 impl From<FleetError> for Failure {
     fn from(error: FleetError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "node-unreachable", error.to_string())
-            .detail("start devnet-agent on that node and try again")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "node-unreachable",
+            error.to_string(),
+        )
+        .detail("start devnet-agent on that node and try again")
     }
 }
 
@@ -144,9 +150,11 @@ impl From<RegisterError> for Failure {
                 Self::new(status, "join-refused", refusal.to_string())
             }
             RegisterError::Certificate(error) => Self::bad_request(error.to_string()),
-            RegisterError::Unnamed => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "cluster-unnamed", error.to_string())
-            }
+            RegisterError::Unnamed => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "cluster-unnamed",
+                error.to_string(),
+            ),
             RegisterError::Store(error) => error.into(),
         }
     }
@@ -155,9 +163,11 @@ impl From<RegisterError> for Failure {
 impl From<BeginError> for Failure {
     fn from(error: BeginError) -> Self {
         match error {
-            BeginError::Busy(_) => {
-                Self::new(StatusCode::CONFLICT, "deployment-running", error.to_string())
-            }
+            BeginError::Busy(_) => Self::new(
+                StatusCode::CONFLICT,
+                "deployment-running",
+                error.to_string(),
+            ),
             BeginError::Store(error) => error.into(),
         }
     }
@@ -166,8 +176,7 @@ impl From<BeginError> for Failure {
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         let title = error.to_string();
-        let unprocessable =
-            |kind, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title);
+        let unprocessable = |kind, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title);
         match error {
             RequestError::Invalid(rejected) => {
                 let mut failure = unprocessable("invalid-configuration", title);

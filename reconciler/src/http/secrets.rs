@@ -15,9 +15,8 @@ use super::{
 use crate::api::{Page, SecretRow};
 
 fn name(text: &str) -> Result<SecretName, Failure> {
-    text.parse().map_err(|error: devnet_schema::name::NameError| {
-        Failure::bad_request(error.to_string())
-    })
+    text.parse()
+        .map_err(|error: devnet_schema::name::NameError| Failure::bad_request(error.to_string()))
 }
 
 /// `GET /api/v1/secrets`: names and versions.
@@ -40,7 +39,11 @@ pub async fn set(
     let name = name(&text)?;
     let value = String::from_utf8(body.to_vec())
         .map_err(|_| Failure::bad_request("a secret is UTF-8 text; encode other data as base64"))?;
-    Ok(Json(app.plane.set_secret(&name, &Sensitive::new(value), &who.label())?))
+    Ok(Json(app.plane.set_secret(
+        &name,
+        &Sensitive::new(value),
+        &who.label(),
+    )?))
 }
 
 /// `DELETE /api/v1/secrets/{name}`: 204.

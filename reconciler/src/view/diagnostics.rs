@@ -13,7 +13,14 @@ pub fn text(
     source: &dyn Fn(&str) -> Option<String>,
     style: Style,
 ) -> String {
-    let Diagnostic { severity, code, message, at, help, related } = diagnostic;
+    let Diagnostic {
+        severity,
+        code,
+        message,
+        at,
+        help,
+        related,
+    } = diagnostic;
     let word = match severity {
         Severity::Error => style.red("Error"),
         Severity::Warning => style.yellow("Warning"),
@@ -22,7 +29,10 @@ pub fn text(
     if let Some(at) = at {
         out.push_str(&format!("{at}: "));
     }
-    out.push_str(&format!("{word} {code}: {}\n", style.bold(&printable(message))));
+    out.push_str(&format!(
+        "{word} {code}: {}\n",
+        style.bold(&printable(message))
+    ));
     if let Some(snippet) = at.as_ref().and_then(|at| snippet(at, &source(&at.file)?)) {
         out.push_str(&snippet);
     }
@@ -70,7 +80,14 @@ pub fn validate_document(diagnostics: &[Diagnostic]) -> Value {
 
 /// One diagnostic in Terraform's shape.
 pub fn json_form(diagnostic: &Diagnostic) -> Value {
-    let Diagnostic { severity, code, message, at, help, related } = diagnostic;
+    let Diagnostic {
+        severity,
+        code,
+        message,
+        at,
+        help,
+        related,
+    } = diagnostic;
     let range = at.as_ref().map(|at| {
         json!({
             "filename": at.file,
@@ -102,11 +119,13 @@ mod tests {
         let at = Location::of("c.kdl", source, start, start + 1);
         let found = Diagnostic::error("DN-E0203", Some(at), "`x` is no number").help("write 1");
         let drawn = text(&found, &|_| Some(source.to_owned()), Style::PLAIN);
-        assert_eq!(
-            drawn,
-            "c.kdl:2:12: Error DN-E0203: `x` is no number\n  2 |   replicas x\n    |            ^\n  \
-             help: write 1\n"
-        );
+        let expected = [
+            "c.kdl:2:12: Error DN-E0203: `x` is no number",
+            "  2 |   replicas x",
+            "    |            ^",
+            "  help: write 1",
+        ];
+        assert_eq!(drawn.lines().collect::<Vec<_>>(), expected);
         assert_eq!(validate_document(&[found])["error_count"], 1);
     }
 }

@@ -80,7 +80,9 @@ fn resource_change(change: &Change) -> Value {
 
 /// A spec as plain values, and the same shape with `true` wherever a secret is part of the value.
 fn side(spec: Option<&InstanceSpec>) -> (Value, Value) {
-    let Some(spec) = spec else { return (Value::Null, json!(false)) };
+    let Some(spec) = spec else {
+        return (Value::Null, json!(false));
+    };
     let raw = serde_json::to_value(spec).unwrap_or(Value::Null);
     (plain(&raw), sensitive(&raw))
 }
@@ -94,7 +96,11 @@ fn as_text(value: &Value) -> Option<Text> {
                 map.len() == 1 && (map.contains_key("plain") || map.contains_key("secret"))
             })
         });
-    if looks_like_text { serde_json::from_value(value.clone()).ok() } else { None }
+    if looks_like_text {
+        serde_json::from_value(value.clone()).ok()
+    } else {
+        None
+    }
 }
 
 fn plain(value: &Value) -> Value {
@@ -103,9 +109,11 @@ fn plain(value: &Value) -> Value {
     }
     match value {
         Value::Array(items) => items.iter().map(plain).collect(),
-        Value::Object(map) => {
-            Value::Object(map.iter().map(|(key, value)| (key.clone(), plain(value))).collect())
-        }
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(key, value)| (key.clone(), plain(value)))
+                .collect(),
+        ),
         other => other.clone(),
     }
 }

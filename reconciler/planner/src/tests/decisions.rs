@@ -58,7 +58,22 @@ fn env_ports_and_commands_change_in_place() {
 fn volumes_and_runtimes_force_a_replacement() {
     let volume = edited("port 8080", "port 8080\n    volume \"data\" at=\"/data\"");
     let runtime = edited("image \"app:1\"", "process \"app\" \"serve\"");
-    expect![[r#""#]].assert_eq(&[volume, runtime].join(""));
+    expect![[r#"
+        -/+ app[0] on alpha: volume data changed (forced by volumes.data.path)
+          app[0]/prepare on alpha g2
+          app[0]/remove on alpha g2 after app[0]/prepare
+          app[0]/start on alpha g3 after app[0]/remove
+          app[0]/await-healthy on alpha g3 after app[0]/start
+        1 to add, 0 to change, 1 to destroy, 0 to move, 0 unchanged
+        -/+ app[0] on alpha: the runtime changed from docker to process, the command changed,
+                the image changed and 1 more (forced by runtime)
+          app[0]/prepare on alpha g2
+          app[0]/remove on alpha g2 after app[0]/prepare
+          app[0]/start on alpha g3 after app[0]/remove
+          app[0]/await-healthy on alpha g3 after app[0]/start
+        1 to add, 0 to change, 1 to destroy, 0 to move, 0 unchanged
+    "#]]
+    .assert_eq(&[volume, runtime].join(""));
 }
 
 #[test]
@@ -79,7 +94,8 @@ fn a_data_bearing_instance_stops_before_it_starts_elsewhere_and_a_warning_says_w
           app[0]/remove on alpha g2 after app[0]/prepare
           app[0]/start on beta g2 after app[0]/remove
           app[0]/await-healthy on beta g2 after app[0]/start
-        cluster.kdl:3:9: warning[DN-W0604]: app[0] moves from alpha to beta (pinned to beta at cluster.kdl:7:17) and starts there without its data
+        cluster.kdl:3:9: warning[DN-W0604]: app[0] moves from alpha to beta (pinned to beta at
+                cluster.kdl:7:17) and starts there without its data
           help: its volumes stay where they are; copy them, or undo the change to keep it there
         0 to add, 0 to change, 0 to destroy, 1 to move, 0 unchanged
     "#]]

@@ -151,7 +151,8 @@ fn a_drained_node_gives_up_what_can_move_and_keeps_data() {
           api[1]/start on beta g2 after api[0]/await-healthy, api[1]/prepare
           api[1]/await-healthy on beta g2 after api[1]/start
           api[1]/remove on alpha g2 after api[1]/await-healthy
-        cluster.kdl:17:6: warning[DN-W0603]: db[0] stays on alpha, which is drained: its data cannot follow it
+        cluster.kdl:17:6: warning[DN-W0603]: db[0] stays on alpha, which is drained: its data
+                cannot follow it
           help: pin its service to another node to move it without its data
         0 to add, 0 to change, 0 to destroy, 2 to move, 1 unchanged
     "#]]
@@ -250,7 +251,8 @@ fn a_rotated_secret_updates_who_uses_it_and_names_it() {
           db[0]/await-healthy on alpha g2 after db[0]/start
           api[0]/start on alpha g2 after api[0]/prepare, db[0]/await-healthy
           api[0]/await-healthy on alpha g2 after api[0]/start
-          api[1]/start on beta g2 after api[0]/await-healthy, api[1]/prepare, db[0]/await-healthy
+          api[1]/start on beta g2 after api[0]/await-healthy, api[1]/prepare,
+                db[0]/await-healthy
           api[1]/await-healthy on beta g2 after api[1]/start
         0 to add, 3 to change, 0 to destroy, 0 to move, 0 unchanged
     "#]]

@@ -13,10 +13,11 @@ use std::collections::BTreeMap;
 
 use devnet_catalog::Loaded;
 use devnet_schema::{
+    digest::Digest,
     file::MemoryFiles,
     fleet::{Availability, Disk, FleetSnapshot, Node, NodeFacts, NodeStatus},
     instance::Generation,
-    name::InstanceId,
+    name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState, ObservedInstance},
     plan::{Action, Plan},
     step::{Act, Step},
@@ -28,6 +29,8 @@ use crate::{Options, PlanInput, plan};
 struct World {
     fleet: FleetSnapshot,
     generations: BTreeMap<InstanceId, Generation>,
+    /// What each node was last told about an instance; no digest means to remove it.
+    ledger: BTreeMap<(NodeName, InstanceId), (Generation, Option<Digest>)>,
     options: Options,
 }
 
@@ -50,6 +53,7 @@ impl World {
         Self {
             fleet,
             generations: BTreeMap::new(),
+            ledger: BTreeMap::new(),
             options: Options::default(),
         }
     }
@@ -84,9 +88,7 @@ impl World {
     /// Does what the steps say, in their order, as agents would.
     fn apply(&mut self, plan: &Plan) {
         for step in &plan.steps {
-            let highest = self.generations.entry(step.instance.clone()).or_insert(0);
-            assert!(step.generation >= *highest, "{} is too old", step.id);
-            *highest = step.generation;
+            self.fence(step);
             let node = self
                 .fleet
                 .nodes
@@ -131,6 +133,33 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What an agent's ledger refuses: an older generation, and one that it knows with other
+    /// content.
+    fn fence(&mut self, step: &Step) {
+        let highest = self.generations.entry(step.instance.clone()).or_insert(0);
+        *highest = step.generation.max(*highest);
+        let at = (step.node.clone(), step.instance.clone());
+        let content = match &step.act {
+            Act::Ensure { spec } => Some(spec.digest()),
+            Act::Remove => None,
+            Act::Prepare { .. } | Act::AwaitHealthy { .. } => {
+                let known = self.ledger.get(&at).map_or(0, |known| known.0);
+                assert!(step.generation >= known, "{} is too old", step.id);
+                return;
+            }
+        };
+        if let Some((known, before)) = self.ledger.get(&at) {
+            assert!(step.generation >= *known, "{} is too old", step.id);
+            let same = step.generation == *known && *before != content;
+            assert!(
+                !same,
+                "{} says something else of the same generation",
+                step.id
+            );
+        }
+        self.ledger.insert(at, (step.generation, content));
     }
 
     fn position(&self, step: &Step) -> Option<usize> {

@@ -19,14 +19,18 @@ fn what_does_not_fit_is_an_error_or_waits_with_those_that_need_it() {
     world.options.allow_unplaced = true;
     let rest = world.reach(stack);
     expect![[r#"
-        cluster.kdl:2:9: error[DN-E0601]: service `big` does not fit: no node can run it (alpha: needs 64GiB of memory, 8GiB free: 56GiB short; beta: needs 64GiB of memory, 8GiB free: 56GiB short)
+        cluster.kdl:2:9: error[DN-E0601]: service `big` does not fit: no node can run it
+                (alpha: needs 64GiB of memory, 8GiB free: 56GiB short; beta: needs 64GiB of
+                memory, 8GiB free: 56GiB short)
           help: free 56GiB of memory on alpha
         0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
         + web[0] on alpha: it is new
           web[0]/prepare on alpha g1
           web[0]/start on alpha g1 after web[0]/prepare
           web[0]/await-healthy on alpha g1 after web[0]/start
-        cluster.kdl:2:9: warning[DN-W0601]: service `big` does not fit: no node can run it (alpha: needs 64GiB of memory, 8GiB free: 56GiB short; beta: needs 64GiB of memory, 8GiB free: 56GiB short)
+        cluster.kdl:2:9: warning[DN-W0601]: service `big` does not fit: no node can run it
+                (alpha: needs 64GiB of memory, 8GiB free: 56GiB short; beta: needs 64GiB of
+                memory, 8GiB free: 56GiB short)
           help: free 56GiB of memory on alpha
         cluster.kdl:3:9: warning[DN-W0606]: service `user` waits: `big` has no node
           help: it is planned as soon as what it depends on has a place
@@ -72,14 +76,17 @@ fn a_protected_service_is_not_destroyed() {
     assert!(fewer.steps.is_empty() && all.steps.is_empty());
     expect![[r#"
         - db[1] on alpha: replicas is 1 now
-        cluster.kdl:2:42: error[DN-E0602]: db[1] would be destroyed (replicas is 1 now), and it is protected
+        cluster.kdl:2:42: error[DN-E0602]: db[1] would be destroyed (replicas is 1 now), and it
+                is protected
           help: undo the change, or remove the `protect` line and commit that first
         0 to add, 0 to change, 1 to destroy, 0 to move, 1 unchanged
         - db[0] on alpha: its destruction was asked for
         - db[1] on alpha: its destruction was asked for
-        cluster.kdl:2:42: error[DN-E0602]: db[0] would be destroyed (its destruction was asked for), and it is protected
+        cluster.kdl:2:42: error[DN-E0602]: db[0] would be destroyed (its destruction was asked
+                for), and it is protected
           help: undo the change, or remove the `protect` line and commit that first
-        cluster.kdl:2:42: error[DN-E0602]: db[1] would be destroyed (its destruction was asked for), and it is protected
+        cluster.kdl:2:42: error[DN-E0602]: db[1] would be destroyed (its destruction was asked
+                for), and it is protected
           help: undo the change, or remove the `protect` line and commit that first
         0 to add, 0 to change, 2 to destroy, 0 to move, 0 unchanged
     "#]]

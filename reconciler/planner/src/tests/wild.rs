@@ -100,8 +100,8 @@ fn file(wishes: &[Option<Wish>], drained: Option<usize>) -> String {
             "image \"app:IMAGE\""
         };
         let form = form.replace("IMAGE", &wish.image.to_string());
-        // Validation refuses more than one of these on the one node they may be on.
-        let single = wish.pin.is_some() && (wish.process || wish.host.is_some());
+        // Validation refuses what could never share the one node that it is pinned to.
+        let single = wish.pin.is_some() && wish.process;
         let replicas = if single {
             wish.replicas.min(1)
         } else {
@@ -111,8 +111,10 @@ fn file(wishes: &[Option<Wish>], drained: Option<usize>) -> String {
         let own = 7000 + at;
         match (wish.host, wish.process) {
             (_, true) => text += &format!("    port {own}\n"),
-            (Some(host), false) => text += &format!("    port 80 host={host}\n"),
-            (None, false) => text += "    port 80\n",
+            (Some(host), false) if wish.pin.is_none() => {
+                text += &format!("    port 80 host={host}\n")
+            }
+            (_, false) => text += "    port 80\n",
         }
         if wish.volume {
             let slash = if wish.process { "" } else { "/" };

@@ -261,7 +261,8 @@ fn long_chains_overflow_no_stack() {
     expect![[r#"
         c.yaml:4:35: error[DN-E0304]: services wait in a circle: s0 → s4999 → s4998 → … → s1 → s0
           help: remove one of these `depends-on`
-    "#]].assert_eq(&shown(&found));
+    "#]]
+    .assert_eq(&shown(&found));
 }
 
 /// Each of these made some step quadratic or worse once; together they take seconds at most.
