@@ -7,14 +7,8 @@ use std::{collections::BTreeMap, fmt::Write, fs, process::Command};
 
 use devnet_tests::tree::{self, Source};
 
-const CRATES: [&str; 6] = [
-    "schema",
-    "catalog",
-    "reconciler/planner",
-    "reconciler",
-    "agent",
-    "tests",
-];
+const CRATES: [&str; 6] =
+    ["schema", "catalog", "reconciler/planner", "reconciler", "agent", "tests"];
 const PURE: [&str; 3] = ["schema/src", "catalog/src", "reconciler/planner/src"];
 
 fn all() -> Vec<Source> {
@@ -27,11 +21,7 @@ fn verdict(rule: &str, findings: Vec<String>) {
     for finding in &findings {
         let _ = writeln!(text, "  {finding}");
     }
-    assert!(
-        findings.is_empty(),
-        "{rule}: {} findings\n{text}",
-        findings.len()
-    );
+    assert!(findings.is_empty(), "{rule}: {} findings\n{text}", findings.len());
 }
 
 fn manifest(krate: &str) -> String {
@@ -58,22 +48,13 @@ fn arrows_point_left() {
         ("schema", [].as_slice()),
         ("catalog", &["devnet-schema"]),
         ("reconciler/planner", &["devnet-schema", "devnet-catalog"]),
-        (
-            "reconciler",
-            &["devnet-schema", "devnet-catalog", "devnet-planner"],
-        ),
+        ("reconciler", &["devnet-schema", "devnet-catalog", "devnet-planner"]),
         ("agent", &["devnet-schema"]),
-        (
-            "tests",
-            &["devnet-schema", "devnet-catalog", "devnet-planner"],
-        ),
+        ("tests", &["devnet-schema", "devnet-catalog", "devnet-planner"]),
     ]);
     let mut findings = Vec::new();
     for krate in CRATES {
-        for dependency in dependencies(krate)
-            .iter()
-            .filter(|name| name.starts_with("devnet-"))
-        {
+        for dependency in dependencies(krate).iter().filter(|name| name.starts_with("devnet-")) {
             if !allowed[krate].contains(&dependency.as_str()) {
                 findings.push(format!("{krate} depends on {dependency}"));
             }
@@ -131,20 +112,14 @@ fn nothing_left_of_the_bar_may_wait() {
             }
         }
     }
-    for source in tree::rust_files(&PURE)
-        .iter()
-        .filter(|source| !source.is_test())
-    {
+    for source in tree::rust_files(&PURE).iter().filter(|source| !source.is_test()) {
         for (number, line) in code_lines(source.shipped()) {
             for word in WORDS.iter().filter(|word| line.contains(**word)) {
                 findings.push(format!("{}:{number}: `{word}`", source.path));
             }
         }
     }
-    verdict(
-        "pure crates have no clock, files, environment, network, threads or hashing",
-        findings,
-    );
+    verdict("pure crates have no clock, files, environment, network, threads or hashing", findings);
 }
 
 /// Numbered lines that are not comments.
@@ -160,9 +135,7 @@ fn may_see(module: &str) -> Option<&'static [&'static str]> {
     Some(match module {
         // Faces: they speak to people, and ask the loop.
         "cli" => &["api", "app", "config", "source", "telemetry", "view"],
-        "http" => &[
-            "api", "apply", "auth", "cycle", "fleet", "secrets", "store", "view",
-        ],
+        "http" => &["api", "apply", "auth", "cycle", "fleet", "secrets", "store", "view"],
         "view" => &["api"],
         // The loop: it knows time, and uses adapters.
         "cycle" => &["api", "apply", "auth", "fleet", "secrets", "source", "store"],
@@ -215,9 +188,7 @@ fn crate_paths(text: &str) -> Vec<(usize, String)> {
 }
 
 fn head(path: &str) -> String {
-    path.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect()
+    path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 /// The first words of the items of a `{…}` list.
@@ -263,11 +234,7 @@ fn no_shell_is_ever_built() {
     for source in tree::rust_files(&["reconciler/src", "agent/src"]) {
         for (number, line) in code_lines(source.shipped()) {
             let spawns = line.contains("Command::new(");
-            if spawns
-                && ["\"sh\"", "\"bash\"", "\"/bin/sh\""]
-                    .iter()
-                    .any(|sh| line.contains(sh))
-            {
+            if spawns && ["\"sh\"", "\"bash\"", "\"/bin/sh\""].iter().any(|sh| line.contains(sh)) {
                 findings.push(format!("{}:{number}", source.path));
             }
         }
@@ -277,9 +244,8 @@ fn no_shell_is_ever_built() {
 
 #[test]
 fn files_are_small_and_say_what_they_know() {
-    const DRAWERS: [&str; 8] = [
-        "utils", "util", "helpers", "helper", "common", "misc", "manager", "stuff",
-    ];
+    const DRAWERS: [&str; 8] =
+        ["utils", "util", "helpers", "helper", "common", "misc", "manager", "stuff"];
     let mut findings = Vec::new();
     for source in all() {
         let lines = source.text.lines().count();
@@ -289,12 +255,7 @@ fn files_are_small_and_say_what_they_know() {
         if !source.text.starts_with("//!") {
             findings.push(format!("{}: does not open with //!", source.path));
         }
-        let stem = source
-            .path
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches(".rs");
+        let stem = source.path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
         if DRAWERS.contains(&stem) {
             findings.push(format!("{}: is named for a drawer", source.path));
         }
@@ -315,22 +276,13 @@ fn functions_fit_on_a_page() {
         for (start, line) in lines.iter().enumerate() {
             let body = line.trim_start();
             let indent = line.len() - body.len();
-            let words = [
-                "fn ",
-                "pub fn ",
-                "async fn ",
-                "pub async fn ",
-                "pub(crate) fn ",
-            ];
+            let words = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(crate) fn "];
             if !words.iter().any(|word| body.starts_with(word)) || body.ends_with(';') {
                 continue;
             }
             // rustfmt closes a function with a brace at the indentation of its first line.
             let closing = format!("{}}}", " ".repeat(indent));
-            let end = lines[start..]
-                .iter()
-                .position(|l| **l == *closing)
-                .unwrap_or(0);
+            let end = lines[start..].iter().position(|l| **l == *closing).unwrap_or(0);
             if end > 70 {
                 findings.push(format!("{}:{}: {} lines", source.path, start + 1, end + 1));
             }
@@ -376,24 +328,12 @@ fn nothing_is_left_for_later() {
 fn dependency_tree(package: &str, edges: &str) -> Vec<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "tree",
-            "--offline",
-            "--locked",
-            "--prefix",
-            "none",
-            "--format",
-            "{p}",
-        ])
+        .args(["tree", "--offline", "--locked", "--prefix", "none", "--format", "{p}"])
         .args(["-e", edges, "-p", package])
         .current_dir(tree::root())
         .output()
         .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| line.split(' ').next())
@@ -405,21 +345,9 @@ fn dependency_tree(package: &str, edges: &str) -> Vec<String> {
 fn one_tls_provider_and_no_openssl() {
     for package in ["devnet-reconciler", "devnet-agent"] {
         let tree = dependency_tree(package, "normal,build");
-        assert!(
-            tree.iter().any(|name| name == "ring"),
-            "{package} uses ring"
-        );
-        for name in [
-            "aws-lc-rs",
-            "aws-lc-sys",
-            "openssl",
-            "openssl-sys",
-            "native-tls",
-        ] {
-            assert!(
-                !tree.iter().any(|found| found == name),
-                "{package} depends on {name}"
-            );
+        assert!(tree.iter().any(|name| name == "ring"), "{package} uses ring");
+        for name in ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls"] {
+            assert!(!tree.iter().any(|found| found == name), "{package} depends on {name}");
         }
     }
 }
@@ -427,20 +355,8 @@ fn one_tls_provider_and_no_openssl() {
 #[test]
 fn the_agent_is_small() {
     let tree = dependency_tree("devnet-agent", "normal");
-    for name in [
-        "gix",
-        "kdl",
-        "tera",
-        "sqlx",
-        "rusqlite",
-        "kube",
-        "granit-parser",
-        "good_lp",
-    ] {
-        assert!(
-            !tree.iter().any(|found| found == name),
-            "devnet-agent depends on {name}"
-        );
+    for name in ["gix", "kdl", "tera", "sqlx", "rusqlite", "kube", "granit-parser", "good_lp"] {
+        assert!(!tree.iter().any(|found| found == name), "devnet-agent depends on {name}");
     }
 }
 
@@ -468,11 +384,7 @@ fn the_top_level_is_fixed() {
     ];
     let mut findings = Vec::new();
     for entry in fs::read_dir(tree::root()).expect("the top can be listed") {
-        let name = entry
-            .expect("an entry")
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
+        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
         if !name.starts_with('.') && !KNOWN.contains(&name.as_str()) {
             findings.push(name);
         }
@@ -483,10 +395,7 @@ fn the_top_level_is_fixed() {
 #[test]
 fn the_rules_see_what_they_should() {
     let text = "use crate::{api::{A, B}, store, fleet::X};\nlet y = crate::auth::z();\n";
-    let names: Vec<String> = crate_paths(text)
-        .into_iter()
-        .map(|(_, name)| name)
-        .collect();
+    let names: Vec<String> = crate_paths(text).into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["api", "store", "fleet", "auth"]);
     assert!(dependencies("agent").contains(&"tokio".to_owned()));
 }

@@ -55,23 +55,12 @@ impl FromStr for ServerAddress {
             },
         };
         let clean = !host.is_empty()
-            && host
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b".-_:%".contains(&b));
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:%".contains(&b));
         let port = match port {
-            Some(port) => port
-                .parse()
-                .ok()
-                .filter(|port| *port != 0)
-                .ok_or_else(error)?,
+            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(error)?,
             None => DEFAULT_PORT,
         };
-        clean
-            .then(|| Self {
-                host: host.to_owned(),
-                port,
-            })
-            .ok_or_else(error)
+        clean.then(|| Self { host: host.to_owned(), port }).ok_or_else(error)
     }
 }
 

@@ -21,13 +21,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// What to log: error, warn, info, debug, trace, or a filter as in `info,devnet_agent=debug`.
-    #[arg(
-        long,
-        global = true,
-        env = "DEVNET_LOG",
-        default_value = "info",
-        value_name = "FILTER"
-    )]
+    #[arg(long, global = true, env = "DEVNET_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
 }
 
@@ -195,15 +189,8 @@ impl JoinArgs {
         }
         let host = fs::read_to_string("/proc/sys/kernel/hostname")
             .context("reading this machine's host name; give one with --name")?;
-        let label = host
-            .trim()
-            .split('.')
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        label
-            .parse()
-            .context("this machine's host name cannot name a node; give one with --name")
+        let label = host.trim().split('.').next().unwrap_or_default().to_ascii_lowercase();
+        label.parse().context("this machine's host name cannot name a node; give one with --name")
     }
 }
 
@@ -223,17 +210,11 @@ impl DriverArgs {
             return Ok(Some(vec![PathBuf::from(path)]));
         }
         let named = env::var("DOCKER_HOST").ok();
-        let named = named
-            .as_deref()
-            .and_then(|host| host.strip_prefix("unix://"));
+        let named = named.as_deref().and_then(|host| host.strip_prefix("unix://"));
         let mut sockets: Vec<PathBuf> = named.into_iter().map(PathBuf::from).collect();
         sockets.extend(
-            [
-                "/run/docker.sock",
-                "/var/run/docker.sock",
-                "/run/podman/podman.sock",
-            ]
-            .map(PathBuf::from),
+            ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"]
+                .map(PathBuf::from),
         );
         if let Some(runtime) = env::var_os("XDG_RUNTIME_DIR") {
             sockets.push(PathBuf::from(runtime).join("podman/podman.sock"));
@@ -246,10 +227,7 @@ impl DriverArgs {
 pub fn base_env() -> BaseEnv {
     let get = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     BaseEnv {
-        path: get(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        ),
+        path: get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         home: get("HOME", "/"),
         lang: get("LANG", "C.UTF-8"),
     }
@@ -260,9 +238,5 @@ pub fn kubeconfig() -> Option<PathBuf> {
     let named = env::var_os("KUBECONFIG").map(PathBuf::from);
     let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
     let usual = ["/etc/rancher/k3s/k3s.yaml", "/etc/kubernetes/admin.conf"].map(PathBuf::from);
-    named
-        .into_iter()
-        .chain(home)
-        .chain(usual)
-        .find(|path| path.is_file())
+    named.into_iter().chain(home).chain(usual).find(|path| path.is_file())
 }

@@ -72,13 +72,10 @@ impl Connection {
             .write_buffer_size(0)
             .max_write_buffer_size(2 * MAX_FRAME);
         let url = format!("wss://{}{AGENT_PATH}", server.authority());
-        let (socket, _) = timeout(
-            DIAL_PATIENCE,
-            client_async_with_config(url, tls, Some(config)),
-        )
-        .await
-        .map_err(|_| anyhow!("no WebSocket answer from {server}"))?
-        .map_err(|error| explain_websocket(server, error))?;
+        let (socket, _) = timeout(DIAL_PATIENCE, client_async_with_config(url, tls, Some(config)))
+            .await
+            .map_err(|_| anyhow!("no WebSocket answer from {server}"))?
+            .map_err(|error| explain_websocket(server, error))?;
         Ok(Self { socket, local })
     }
 
@@ -112,10 +109,7 @@ impl Connection {
     pub async fn send(&mut self, message: &AgentMessage) -> Result<()> {
         let text = serde_json::to_string(message).context("writing a message as JSON")?;
         if text.len() > MAX_FRAME {
-            bail!(
-                "a message of {} bytes is larger than a frame may be",
-                text.len()
-            );
+            bail!("a message of {} bytes is larger than a frame may be", text.len());
         }
         self.put(Message::text(text)).await
     }
@@ -159,9 +153,7 @@ fn refused_certificate(error: &std::io::Error) -> bool {
 }
 
 fn explain_tls(server: &ServerAddress, error: std::io::Error) -> anyhow::Error {
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(why)) = tls {
         return anyhow!(
             "{server} is not the control plane that this node joined, or its certificate is not \

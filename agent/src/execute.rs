@@ -39,11 +39,7 @@ type Outcome = Result<String, String>;
 impl Executor {
     /// One for this node.
     pub fn new(node: Arc<Node>, outbox: Arc<Outbox>) -> Arc<Self> {
-        Arc::new(Self {
-            node,
-            outbox,
-            running: Mutex::default(),
-        })
+        Arc::new(Self { node, outbox, running: Mutex::default() })
     }
 
     /// Begins a step. One that is still running goes on, and reports once.
@@ -75,11 +71,7 @@ impl Executor {
 
     fn report(&self, deployment: &str, step: &Step, state: StepState) {
         let (deployment, step) = (deployment.to_owned(), step.id.clone());
-        self.outbox.put(StepReport {
-            deployment,
-            step,
-            state,
-        });
+        self.outbox.put(StepReport { deployment, step, state });
     }
 
     async fn carry_out(self: &Arc<Self>, deployment: &str, step: &Step) -> Outcome {
@@ -101,9 +93,7 @@ impl Executor {
             Verdict::Refuse(reason) => Err(reason),
             Verdict::Nothing(message) => self.note(step).map(|()| message),
             Verdict::Prepare(runtime) => {
-                let job = self
-                    .job(deployment, step)
-                    .ok_or("there is nothing to prepare")?;
+                let job = self.job(deployment, step).ok_or("there is nothing to prepare")?;
                 let driver = self.driver(runtime)?;
                 driver.prepare(job).await.map_err(|error| error.to_string())
             }
@@ -117,10 +107,7 @@ impl Executor {
     /// matters does not, the step fails.
     async fn units(&self, step: &Step) -> Result<Vec<Unit>, String> {
         let wanted = spec_of(&step.act).map(|spec| spec.workload.runtime());
-        let known = self
-            .node
-            .spec(&step.instance)
-            .map(|spec| spec.workload.runtime());
+        let known = self.node.spec(&step.instance).map(|spec| spec.workload.runtime());
         let mut units = Vec::new();
         for (runtime, listed) in self.node.list().await {
             match listed {
@@ -137,13 +124,7 @@ impl Executor {
     fn decide(&self, step: &Step, units: &[Unit]) -> Verdict {
         let ledger = self.node.ledger();
         let units: Vec<&Unit> = units.iter().collect();
-        rules::decide(
-            step,
-            &self.node.owner,
-            ledger.get(&step.instance),
-            &units,
-            now(),
-        )
+        rules::decide(step, &self.node.owner, ledger.get(&step.instance), &units, now())
     }
 
     fn driver(&self, runtime: Runtime) -> Result<&Arc<dyn Driver>, String> {
@@ -172,10 +153,7 @@ impl Executor {
 
     /// Writes down that this generation was accepted; the entry it replaces.
     fn accept(&self, step: &Step, content: Content) -> Result<Option<Entry>, String> {
-        let entry = Entry {
-            generation: step.generation,
-            content,
-        };
+        let entry = Entry { generation: step.generation, content };
         let written = self.node.ledger().put(step.instance.clone(), entry, now());
         written.map_err(|error| {
             format!("{error:#}; nothing was changed; check that the node's disk has room")
@@ -187,10 +165,7 @@ impl Executor {
         let Act::Ensure { spec } = &step.act else {
             return Ok(());
         };
-        let content = Content::Present {
-            digest: spec.digest(),
-            spec: Some(spec.clone()),
-        };
+        let content = Content::Present { digest: spec.digest(), spec: Some(spec.clone()) };
         self.accept(step, content)?;
         self.node.changed.notify_one();
         Ok(())
@@ -203,19 +178,14 @@ impl Executor {
         runtime: Runtime,
         units: &[Unit],
     ) -> Outcome {
-        let job = self
-            .job(deployment, step)
-            .ok_or("there is nothing to start")?;
+        let job = self.job(deployment, step).ok_or("there is nothing to start")?;
         let driver = self.driver(runtime)?;
         let content = Content::Present {
             digest: job.digest.clone(),
             spec: Some(Box::new((*job.spec).clone())),
         };
         let before = self.accept(step, content)?;
-        let others: Vec<&Unit> = units
-            .iter()
-            .filter(|unit| unit.runtime != runtime)
-            .collect();
+        let others: Vec<&Unit> = units.iter().filter(|unit| unit.runtime != runtime).collect();
         let result = self.change(driver, job, &others).await;
         match &result {
             Ok(_) => self.node.secrets.retain(&self.node.ledger().secrets()),
@@ -251,12 +221,7 @@ impl Executor {
                 continue;
             };
             let (generation, digest) = (other.generation, other.digest.clone());
-            let job = Job {
-                spec,
-                generation,
-                digest,
-                progress: progress.clone(),
-            };
+            let job = Job { spec, generation, digest, progress: progress.clone() };
             if let Err(error) = self.node.drivers[&other.runtime].ensure(job).await {
                 tracing::error!(instance = %other.id, %error, "bringing the old unit back failed");
             }
@@ -282,11 +247,7 @@ impl Executor {
         }
         self.node.secrets.retain(&self.node.ledger().secrets());
         self.node.changed.notify_one();
-        Ok(if units.is_empty() {
-            "it was not there".to_owned()
-        } else {
-            String::new()
-        })
+        Ok(if units.is_empty() { "it was not there".to_owned() } else { String::new() })
     }
 }
 
@@ -313,9 +274,7 @@ async fn await_healthy(node: &Node, step: &Step, timeout: Period) -> Outcome {
         Some(message) => format!(": {message}"),
         None => String::new(),
     };
-    Err(format!(
-        "{id} is not healthy after {timeout}{seen}; look at `devnet logs {id}`"
-    ))
+    Err(format!("{id} is not healthy after {timeout}{seen}; look at `devnet logs {id}`"))
 }
 
 async fn watch_health(node: &Node, step: &Step, last: &mut Option<String>) -> Outcome {
@@ -324,17 +283,11 @@ async fn watch_health(node: &Node, step: &Step, last: &mut Option<String>) -> Ou
     let id = &step.instance;
     loop {
         let entry = node.ledger().get(id).cloned();
-        let Some(Entry {
-            generation,
-            content: Content::Present { digest, .. },
-        }) = entry
-        else {
+        let Some(Entry { generation, content: Content::Present { digest, .. } }) = entry else {
             return Err(format!("{id} was removed while it was waited for"));
         };
         if generation != step.generation {
-            return Err(format!(
-                "generation {generation} of {id} took its place; plan again"
-            ));
+            return Err(format!("generation {generation} of {id} took its place; plan again"));
         }
         let sight = sights.borrow_and_update().clone();
         let seen = find(&sight.observed.instances, id).filter(|seen| seen.digest == digest);

@@ -62,10 +62,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Health {
     /// Nothing is asked yet. `changed` is rung when a verdict changes.
     pub fn new(changed: Arc<Notify>) -> Self {
-        Self {
-            changed,
-            watched: Mutex::default(),
-        }
+        Self { changed, watched: Mutex::default() }
     }
 
     /// From now on asks these units and no others.
@@ -73,30 +70,21 @@ impl Health {
         let mut watched = lock(&self.watched);
         let mut before = std::mem::take(&mut *watched);
         for (unit, driver) in units.filter(|(unit, _)| unit.state == InstanceState::Running) {
-            let known = before
-                .remove(&unit.id)
-                .filter(|known| known.run == unit.run);
+            let known = before.remove(&unit.id).filter(|known| known.run == unit.run);
             let now = known.unwrap_or_else(|| self.watch(unit, driver));
             watched.insert(unit.id.clone(), now);
         }
     }
 
     fn watch(&self, unit: &Unit, driver: &Arc<dyn Driver>) -> Watched {
-        let verdict = Arc::new(Mutex::new(Verdict {
-            state: HealthState::Starting,
-            message: None,
-        }));
+        let verdict = Arc::new(Mutex::new(Verdict { state: HealthState::Starting, message: None }));
         let asker = Asker {
             unit: unit.clone(),
             driver: driver.clone(),
             verdict: verdict.clone(),
             changed: self.changed.clone(),
         };
-        Watched {
-            run: unit.run.clone(),
-            verdict,
-            task: tokio::spawn(asker.ask()),
-        }
+        Watched { run: unit.run.clone(), verdict, task: tokio::spawn(asker.ask()) }
     }
 
     /// What is known of a unit.
@@ -107,20 +95,14 @@ impl Health {
                 let known = watched.get(&unit.id).filter(|known| known.run == unit.run);
                 return match known {
                     Some(known) => lock(&known.verdict).clone(),
-                    None => Verdict {
-                        state: HealthState::Starting,
-                        message: None,
-                    },
+                    None => Verdict { state: HealthState::Starting, message: None },
                 };
             }
             InstanceState::Starting if unit.restarts == 0 => HealthState::Starting,
             InstanceState::Starting | InstanceState::Exited => HealthState::Unhealthy,
             InstanceState::Unknown => HealthState::Unknown,
         };
-        Verdict {
-            state,
-            message: None,
-        }
+        Verdict { state, message: None }
     }
 }
 
@@ -176,9 +158,9 @@ impl Asker {
                 Ok((code, output)) if output.is_empty() => {
                     Err(format!("the health command exited with code {code}"))
                 }
-                Ok((code, output)) => Err(format!(
-                    "the health command exited with code {code}: {output}"
-                )),
+                Ok((code, output)) => {
+                    Err(format!("the health command exited with code {code}: {output}"))
+                }
                 Err(error) => Err(error.to_string()),
             },
         }
@@ -186,9 +168,7 @@ impl Asker {
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(address)
-        .await
-        .map_err(|error| format!("connecting to {address}: {error}"))
+    TcpStream::connect(address).await.map_err(|error| format!("connecting to {address}: {error}"))
 }
 
 /// A GET, of whose answer only the status matters (RFC 9112 §4): no body is read, no redirect
@@ -246,13 +226,9 @@ mod tests {
         for good in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"HTTP/1.0 302 Found\r\n"] {
             http_get(answer(good).await, "/x").await.unwrap();
         }
-        let error = http_get(answer(b"HTTP/1.1 503 No\r\n\r\n").await, "/x")
-            .await
-            .unwrap_err();
+        let error = http_get(answer(b"HTTP/1.1 503 No\r\n\r\n").await, "/x").await.unwrap_err();
         assert!(error.contains("answered 503"), "{error}");
-        let error = http_get(answer(b"220 smtp ready\r\n").await, "/x")
-            .await
-            .unwrap_err();
+        let error = http_get(answer(b"220 smtp ready\r\n").await, "/x").await.unwrap_err();
         assert!(error.contains("did not answer in HTTP"), "{error}");
         let error = http_get(answer(b"").await, "/\r\nX: y").await.unwrap_err();
         assert!(error.contains("not allowed"), "{error}");

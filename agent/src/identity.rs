@@ -81,11 +81,7 @@ pub fn load(data_dir: &Path) -> Result<Identity> {
     }
     let profile = serde_json::from_str(&read(PROFILE)?)
         .with_context(|| format!("reading {}", data_dir.join(PROFILE).display()))?;
-    Ok(Identity {
-        profile,
-        ca: read(CA)?,
-        pem: read(PEM)?,
-    })
+    Ok(Identity { profile, ca: read(CA)?, pem: read(PEM)? })
 }
 
 /// Stores an identity. The profile is written last: it says that the others are there.
@@ -143,9 +139,7 @@ pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<()> {
 pub fn request(node: &NodeName) -> Result<(String, String)> {
     let key = KeyPair::generate().context("making a key for this node")?;
     let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, node.as_str());
+    params.distinguished_name.push(DnType::CommonName, node.as_str());
     let csr = params
         .serialize_request(&key)
         .and_then(|request| request.pem())

@@ -32,9 +32,8 @@ const K8S_PATIENCE: Duration = Duration::from_secs(5);
 const SLOW_EVERY: Duration = Duration::from_secs(300);
 
 /// File systems that hold data of this machine.
-const REAL: [&str; 9] = [
-    "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "overlay",
-];
+const REAL: [&str; 9] =
+    ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "overlay"];
 
 /// One look at the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,11 +74,7 @@ impl Inventory {
     /// Asks these drivers about themselves. `kubeconfig` names a Kubernetes configuration, where
     /// there is one.
     pub fn new(drivers: BTreeMap<Runtime, Arc<dyn Driver>>, kubeconfig: Option<PathBuf>) -> Self {
-        Self {
-            drivers,
-            kubeconfig,
-            slow: None,
-        }
+        Self { drivers, kubeconfig, slow: None }
     }
 
     /// One look.
@@ -103,10 +98,7 @@ impl Inventory {
             process,
             ..NodeFacts::default()
         };
-        Facts {
-            facts,
-            listening: listening(),
-        }
+        Facts { facts, listening: listening() }
     }
 
     async fn slow(&mut self) -> (Vec<Gpu>, Availability) {
@@ -210,11 +202,9 @@ async fn kubernetes(kubeconfig: Option<&PathBuf>) -> Availability {
         return Availability::default();
     };
     match serde_json::from_slice::<Version>(&output.stdout) {
-        Ok(version) if output.status.success() => Availability {
-            version: Some(version.git_version),
-            available: true,
-            engine: None,
-        },
+        Ok(version) if output.status.success() => {
+            Availability { version: Some(version.git_version), available: true, engine: None }
+        }
         _ => Availability::default(),
     }
 }
@@ -263,14 +253,8 @@ mod tests {
 
     #[test]
     fn listeners_are_found() {
-        let here = TcpListener::bind("127.0.0.3:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        assert!(
-            !listening().contains(&(here.ip(), here.port())),
-            "it was dropped"
-        );
+        let here = TcpListener::bind("127.0.0.3:0").unwrap().local_addr().unwrap();
+        assert!(!listening().contains(&(here.ip(), here.port())), "it was dropped");
         let listener = TcpListener::bind("127.0.0.3:0").unwrap();
         let here = listener.local_addr().unwrap();
         assert!(listening().contains(&(here.ip(), here.port())));
@@ -288,26 +272,17 @@ mod tests {
             at("0.0.0.0", 8080),
         ]
         .into();
-        let facts = Facts {
-            facts: NodeFacts::default(),
-            listening,
-        };
+        let facts = Facts { facts: NodeFacts::default(), listening };
         let ours = Held::from([(8080, Protocol::Tcp)]);
         let seen = facts.seen_at("127.0.0.2".parse().unwrap(), &ours);
-        assert_eq!(
-            (seen.ip.as_str(), seen.ports_in_use),
-            ("127.0.0.2", vec![22, 80, 82, 83])
-        );
+        assert_eq!((seen.ip.as_str(), seen.ports_in_use), ("127.0.0.2", vec![22, 80, 82, 83]));
     }
 
     #[tokio::test]
     async fn this_machine_has_a_processor_and_memory_and_no_cluster() {
         let mut inventory = Inventory::new(BTreeMap::new(), None);
         let facts = inventory.look().await.facts;
-        assert!(
-            facts.cpu_count > 0 && facts.total_memory_mb > 0,
-            "{facts:?}"
-        );
+        assert!(facts.cpu_count > 0 && facts.total_memory_mb > 0, "{facts:?}");
         assert_eq!(facts.k8s, Availability::default());
         assert_eq!(facts.docker, Availability::default());
     }

@@ -62,11 +62,7 @@ pub async fn join(data_dir: &Path, wanted: JoinRequest) -> Result<Profile> {
         ip: wanted.ip,
     };
     let pem = format!("{}\n{}", key.trim_end(), answer.certificate);
-    let identity = Identity {
-        profile,
-        ca: answer.ca,
-        pem,
-    };
+    let identity = Identity { profile, ca: answer.ca, pem };
     check(&identity, &wanted.token)?;
     identity::save(data_dir, &identity)?;
     Ok(identity.profile)
@@ -75,10 +71,7 @@ pub async fn join(data_dir: &Path, wanted: JoinRequest) -> Result<Profile> {
 /// What was answered must fit together before it replaces anything.
 fn check(identity: &Identity, token: &JoinToken) -> Result<()> {
     let cas = trust::certificates(&identity.ca).context("reading the CA that was answered")?;
-    if !cas
-        .iter()
-        .any(|ca| trust::key_hash(ca).is_ok_and(|hash| hash == token.ca_hash))
-    {
+    if !cas.iter().any(|ca| trust::key_hash(ca).is_ok_and(|hash| hash == token.ca_hash)) {
         bail!("the control plane answered with another CA than the token names");
     }
     trust::session_config(&identity.ca, &identity.pem)
@@ -100,12 +93,8 @@ async fn register(
         .build()
         .context("preparing the connection")?;
     let url = format!("{server}/api/v1/nodes/register");
-    let answer = client
-        .post(url)
-        .json(body)
-        .send()
-        .await
-        .map_err(|error| explain(server, &error))?;
+    let answer =
+        client.post(url).json(body).send().await.map_err(|error| explain(server, &error))?;
     let status = answer.status();
     let bytes = read_bounded(answer).await?;
     if status.is_success() {
@@ -116,11 +105,7 @@ async fn register(
 
 async fn read_bounded(mut answer: reqwest::Response) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = answer
-        .chunk()
-        .await
-        .context("reading the control plane's answer")?
-    {
+    while let Some(chunk) = answer.chunk().await.context("reading the control plane's answer")? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > MAX_ANSWER {
             bail!("the control plane's answer is too large; is this the right address?");
@@ -139,14 +124,8 @@ struct Problem {
 
 fn refusal(server: &ServerAddress, status: u16, body: &[u8]) -> anyhow::Error {
     let what = match serde_json::from_slice::<Problem>(body) {
-        Ok(Problem {
-            title,
-            detail: Some(detail),
-        }) => format!("{title}; {detail}"),
-        Ok(Problem {
-            title,
-            detail: None,
-        }) => title,
+        Ok(Problem { title, detail: Some(detail) }) => format!("{title}; {detail}"),
+        Ok(Problem { title, detail: None }) => title,
         Err(_) => format!("HTTP status {status}"),
     };
     let next = match status {

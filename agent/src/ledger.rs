@@ -100,11 +100,7 @@ pub fn fence(
     }
     let instance = instance.clone();
     if generation < known.generation {
-        return Err(Fenced::Older {
-            instance,
-            offered: generation,
-            known: known.generation,
-        });
+        return Err(Fenced::Older { instance, offered: generation, known: known.generation });
     }
     let same = match (&known.content, digest) {
         (Content::Present { digest: known, .. }, Some(offered)) => known == offered,
@@ -112,10 +108,7 @@ pub fn fence(
         (_, None) => true,
     };
     if generation == known.generation && !same {
-        return Err(Fenced::Changed {
-            instance,
-            offered: generation,
-        });
+        return Err(Fenced::Changed { instance, offered: generation });
     }
     Ok(())
 }
@@ -219,17 +212,11 @@ mod tests {
 
     fn present(generation: Generation, content: &str) -> Entry {
         let digest = Digest::of_bytes(content.as_bytes());
-        Entry {
-            generation,
-            content: Content::Present { digest, spec: None },
-        }
+        Entry { generation, content: Content::Present { digest, spec: None } }
     }
 
     fn removed(generation: Generation, at: i64) -> Entry {
-        Entry {
-            generation,
-            content: Content::Removed { at },
-        }
+        Entry { generation, content: Content::Removed { at } }
     }
 
     fn try_present(known: Option<&Entry>, generation: Generation, content: &str) -> bool {
@@ -252,10 +239,7 @@ mod tests {
     #[test]
     fn a_removal_holds_for_ten_minutes() {
         let known = removed(5, 1000);
-        assert!(
-            !try_present(Some(&known), 5, "a"),
-            "a delayed frame does not bring it back"
-        );
+        assert!(!try_present(Some(&known), 5, "a"), "a delayed frame does not bring it back");
         assert!(try_present(Some(&known), 6, "a"));
         assert!(!try_present(Some(&removed(5, 400)), 1, "a"));
         assert!(try_present(Some(&removed(5, 399)), 1, "a"));
@@ -268,15 +252,9 @@ mod tests {
         assert_eq!(ledger.put(db(), present(1, "a"), 0).unwrap(), None);
         let old = ledger.put(db(), present(2, "b"), 0).unwrap();
         assert_eq!(old, Some(present(1, "a")));
-        assert_eq!(
-            Ledger::open(dir.path()).unwrap().get(&db()),
-            Some(&present(2, "b"))
-        );
+        assert_eq!(Ledger::open(dir.path()).unwrap().get(&db()), Some(&present(2, "b")));
         ledger.restore(db(), old).unwrap();
-        assert_eq!(
-            Ledger::open(dir.path()).unwrap().get(&db()),
-            Some(&present(1, "a"))
-        );
+        assert_eq!(Ledger::open(dir.path()).unwrap().get(&db()), Some(&present(1, "a")));
         fs::write(dir.path().join("ledger.json"), b"{half").unwrap();
         let error = Ledger::open(dir.path()).err().unwrap();
         assert!(format!("{error:#}").contains("ledger.json"), "{error:#}");

@@ -97,10 +97,7 @@ async fn do_run(place: &Place, args: &RunArgs) -> Result<()> {
     let end = end(args.stop_on_exit)?;
     let ip = match (place.ip, &identity.profile.ip) {
         (Some(ip), _) => Some(ip),
-        (None, Some(ip)) => Some(
-            ip.parse()
-                .context("reading the stored address of this node")?,
-        ),
+        (None, Some(ip)) => Some(ip.parse().context("reading the stored address of this node")?),
         (None, None) => None,
     };
     let node = build(&data_dir, &identity, args)?;
@@ -133,20 +130,14 @@ fn lock(data_dir: &Path) -> Result<File> {
     let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
     // SAFETY: plain system call on a descriptor that is open.
     if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-        bail!(
-            "another agent uses {}; give each its own --data-dir",
-            data_dir.display()
-        );
+        bail!("another agent uses {}; give each its own --data-dir", data_dir.display());
     }
     Ok(file)
 }
 
 fn build(data_dir: &Path, identity: &Identity, args: &RunArgs) -> Result<Arc<Node>> {
     let profile = &identity.profile;
-    let owner = Owner {
-        cluster: profile.cluster.clone(),
-        node: profile.node.clone(),
-    };
+    let owner = Owner { cluster: profile.cluster.clone(), node: profile.node.clone() };
     let secrets = Arc::new(Secrets::default());
     let changed = Arc::new(Notify::new());
     let ground = Ground {
@@ -218,10 +209,7 @@ fn end(with_parent: bool) -> Result<impl Future<Output = ()>> {
 }
 
 async fn print_facts(place: &Place, args: &DriverArgs) -> Result<()> {
-    let owner = Owner {
-        cluster: "none".parse()?,
-        node: "this".parse()?,
-    };
+    let owner = Owner { cluster: "none".parse()?, node: "this".parse()? };
     let ground = Ground {
         owner: owner.clone(),
         data_dir: place.data_dir()?,
@@ -237,16 +225,10 @@ async fn print_facts(place: &Place, args: &DriverArgs) -> Result<()> {
     if !args.no_process {
         drivers.push(Arc::new(ProcessDriver::new(ground, config::base_env())));
     }
-    let drivers = drivers
-        .into_iter()
-        .map(|driver| (driver.runtime(), driver))
-        .collect();
+    let drivers = drivers.into_iter().map(|driver| (driver.runtime(), driver)).collect();
     let facts = Inventory::new(drivers, config::kubeconfig()).look().await;
     let ip = place.ip.unwrap_or(std::net::Ipv4Addr::LOCALHOST.into());
     let facts = facts.seen_at(ip, &driver::ports::Held::new());
-    println!(
-        "{}",
-        serde_json::to_string_pretty(&facts).context("writing facts as JSON")?
-    );
+    println!("{}", serde_json::to_string_pretty(&facts).context("writing facts as JSON")?);
     Ok(())
 }

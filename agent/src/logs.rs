@@ -33,19 +33,11 @@ pub struct Reading {
 
 /// Reads and sends until the end, or until nobody takes it.
 pub async fn read(node: Arc<Node>, reading: Reading, messages: mpsc::Sender<AgentMessage>) {
-    let Reading {
-        request,
-        instance,
-        tail,
-        follow,
-    } = reading;
+    let Reading { request, instance, tail, follow } = reading;
     let (sender, mut lines) = mpsc::channel(BATCH_LINES);
     let source = async {
         let runtime = runtime(&node, &instance)?;
-        let driver = node
-            .drivers
-            .get(&runtime)
-            .ok_or("the driver is switched off")?;
+        let driver = node.drivers.get(&runtime).ok_or("the driver is switched off")?;
         let result = driver.logs(instance, tail, follow, sender).await;
         result.map_err(|error| error.to_string())
     };
@@ -53,12 +45,7 @@ pub async fn read(node: Arc<Node>, reading: Reading, messages: mpsc::Sender<Agen
         let mut batch = Vec::new();
         while lines.recv_many(&mut batch, BATCH_LINES).await > 0 {
             for part in split(std::mem::take(&mut batch)) {
-                let message = AgentMessage::Logs {
-                    request,
-                    lines: part,
-                    end: false,
-                    error: None,
-                };
+                let message = AgentMessage::Logs { request, lines: part, end: false, error: None };
                 if messages.send(message).await.is_err() {
                     return;
                 }
@@ -66,12 +53,7 @@ pub async fn read(node: Arc<Node>, reading: Reading, messages: mpsc::Sender<Agen
         }
     };
     let (result, ()) = tokio::join!(source, batches);
-    let last = AgentMessage::Logs {
-        request,
-        lines: Vec::new(),
-        end: true,
-        error: result.err(),
-    };
+    let last = AgentMessage::Logs { request, lines: Vec::new(), end: true, error: result.err() };
     // The connection may have ended first.
     let _ = messages.send(last).await;
 }
@@ -79,11 +61,7 @@ pub async fn read(node: Arc<Node>, reading: Reading, messages: mpsc::Sender<Agen
 /// Which driver has the log of an instance: the one that runs it, or ran it last.
 fn runtime(node: &Node, instance: &InstanceId) -> Result<Runtime, String> {
     let sight = node.sight.borrow();
-    let seen = sight
-        .units
-        .iter()
-        .find(|unit| unit.id == *instance)
-        .map(|unit| unit.runtime);
+    let seen = sight.units.iter().find(|unit| unit.id == *instance).map(|unit| unit.runtime);
     seen.or_else(|| node.spec(instance).map(|spec| spec.workload.runtime()))
         .ok_or_else(|| format!("{instance} does not run on node {}", node.owner.node))
 }

@@ -60,10 +60,7 @@ impl Node {
     ) -> Arc<Self> {
         Arc::new(Self {
             owner,
-            drivers: drivers
-                .into_iter()
-                .map(|driver| (driver.runtime(), driver))
-                .collect(),
+            drivers: drivers.into_iter().map(|driver| (driver.runtime(), driver)).collect(),
             secrets,
             health: Health::new(changed.clone()),
             changed,
@@ -97,10 +94,7 @@ impl Node {
             });
             (*runtime, listed)
         });
-        futures_util::future::join_all(lists)
-            .await
-            .into_iter()
-            .collect()
+        futures_util::future::join_all(lists).await.into_iter().collect()
     }
 
     /// Looks now, and says what there is to whoever listens.
@@ -108,9 +102,8 @@ impl Node {
         let listed = self.list().await;
         let units: Vec<Unit> = listed.values().flatten().flatten().cloned().collect();
         self.adopt(&units);
-        let with_driver = units
-            .iter()
-            .filter_map(|unit| Some((unit, self.drivers.get(&unit.runtime)?)));
+        let with_driver =
+            units.iter().filter_map(|unit| Some((unit, self.drivers.get(&unit.runtime)?)));
         self.health.follow(with_driver);
         let ledger = self.ledger();
         let verdict = |unit: &Unit| self.health.verdict(unit);
@@ -137,10 +130,7 @@ impl Node {
                 digest: unit.digest.clone(),
                 spec: unit.spec.as_deref().cloned().map(Box::new),
             };
-            let entry = Entry {
-                generation: unit.generation,
-                content,
-            };
+            let entry = Entry { generation: unit.generation, content };
             if let Err(error) = ledger.put(unit.id.clone(), entry, now_millis() / 1000) {
                 tracing::error!(error = format!("{error:#}"), "writing the ledger failed");
             }
@@ -175,21 +165,15 @@ impl Node {
             .ledger()
             .entries()
             .filter_map(|(_, entry)| match &entry.content {
-                Content::Present {
-                    digest,
-                    spec: Some(spec),
-                } => Some((entry.generation, digest.clone(), Arc::new((**spec).clone()))),
+                Content::Present { digest, spec: Some(spec) } => {
+                    Some((entry.generation, digest.clone(), Arc::new((**spec).clone())))
+                }
                 _ => None,
             })
             .filter(|(_, _, spec)| only.is_none_or(|only| only == spec.workload.runtime()))
             .collect();
         for (generation, digest, spec) in wanted {
-            let job = Job {
-                spec,
-                generation,
-                digest,
-                progress: Progress::none(),
-            };
+            let job = Job { spec, generation, digest, progress: Progress::none() };
             tokio::spawn(self.clone().revive_one(job));
         }
     }
@@ -201,11 +185,7 @@ impl Node {
         let id = job.spec.id.clone();
         let busy = self.busy(&id);
         let _held = busy.lock().await;
-        if self
-            .ledger()
-            .get(&id)
-            .is_none_or(|entry| entry.generation != job.generation)
-        {
+        if self.ledger().get(&id).is_none_or(|entry| entry.generation != job.generation) {
             return;
         }
         if let Err(error) = driver.revive(job).await {

@@ -35,11 +35,7 @@ impl Sight {
             problem: Some("the agent has just started".to_owned()),
             instances: Vec::new(),
         };
-        Self {
-            observed,
-            units: Vec::new(),
-            silent: BTreeSet::new(),
-        }
+        Self { observed, units: Vec::new(), silent: BTreeSet::new() }
     }
 }
 
@@ -52,10 +48,7 @@ pub fn gather(
 ) -> Sight {
     let mut units: Vec<Unit> = listed.values().flatten().flatten().cloned().collect();
     units.sort_by(|a, b| (&a.id, a.runtime).cmp(&(&b.id, b.runtime)));
-    let instances = units
-        .iter()
-        .map(|unit| instance(owner, unit, ledger, verdict(unit)))
-        .collect();
+    let instances = units.iter().map(|unit| instance(owner, unit, ledger, verdict(unit))).collect();
     let problems: Vec<String> = listed
         .iter()
         .filter_map(|(runtime, result)| Some((runtime, result.as_ref().err()?)))
@@ -69,19 +62,13 @@ pub fn gather(
     };
     let silent = listed.iter().filter(|(_, result)| result.is_err());
     let silent = silent.map(|(runtime, _)| *runtime).collect();
-    Sight {
-        observed,
-        units,
-        silent,
-    }
+    Sight { observed, units, silent }
 }
 
 /// A node without a container engine runs no containers, unless the ledger remembers some.
 fn matters(runtime: Runtime, error: &DriverError, ledger: &Ledger) -> bool {
     let expected = ledger.entries().any(|(_, entry)| match &entry.content {
-        Content::Present {
-            spec: Some(spec), ..
-        } => spec.workload.runtime() == runtime,
+        Content::Present { spec: Some(spec), .. } => spec.workload.runtime() == runtime,
         // Only a container's label can have been too small for its spec.
         Content::Present { spec: None, .. } => runtime == Runtime::Docker,
         Content::Removed { .. } => false,
@@ -126,17 +113,11 @@ mod tests {
     use crate::{ledger::Entry, sample};
 
     fn owner() -> Owner {
-        Owner {
-            cluster: "home".parse().unwrap(),
-            node: "n1".parse().unwrap(),
-        }
+        Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() }
     }
 
     fn healthy(_: &Unit) -> Verdict {
-        Verdict {
-            state: HealthState::Healthy,
-            message: None,
-        }
+        Verdict { state: HealthState::Healthy, message: None }
     }
 
     #[test]
@@ -150,25 +131,10 @@ mod tests {
         let none = failed(DriverError::Unavailable("no engine".into()));
         assert!(gather(&owner(), &none, &ledger, healthy).observed.complete);
         let spec = sample::process(&["a"]);
-        let content = Content::Present {
-            digest: spec.digest(),
-            spec: None,
-        };
-        ledger
-            .put(
-                spec.id.clone(),
-                Entry {
-                    generation: 1,
-                    content,
-                },
-                0,
-            )
-            .unwrap();
+        let content = Content::Present { digest: spec.digest(), spec: None };
+        ledger.put(spec.id.clone(), Entry { generation: 1, content }, 0).unwrap();
         let sight = gather(&owner(), &none, &ledger, healthy);
-        assert!(
-            !sight.observed.complete,
-            "a container is remembered, so an engine was there"
-        );
+        assert!(!sight.observed.complete, "a container is remembered, so an engine was there");
         assert!(sight.observed.problem.unwrap().contains("no engine"));
     }
 
@@ -183,23 +149,14 @@ mod tests {
         };
         let unit = sample::unit(&spec, 2, InstanceState::Running);
         let listed = BTreeMap::from([(Runtime::Process, Ok(vec![unit]))]);
-        let entry = Entry {
-            generation: 5,
-            content: content(&spec),
-        };
+        let entry = Entry { generation: 5, content: content(&spec) };
         ledger.put(spec.id.clone(), entry, 0).unwrap();
         let sight = gather(&owner(), &listed, &ledger, healthy);
         assert_eq!(sight.observed.instances[0].generation, 5);
-        let entry = Entry {
-            generation: 6,
-            content: content(&sample::process(&["b"])),
-        };
+        let entry = Entry { generation: 6, content: content(&sample::process(&["b"])) };
         ledger.put(spec.id.clone(), entry, 0).unwrap();
         let sight = gather(&owner(), &listed, &ledger, healthy);
-        assert_eq!(
-            sight.observed.instances[0].generation, 2,
-            "generation 6 does not run"
-        );
+        assert_eq!(sight.observed.instances[0].generation, 2, "generation 6 does not run");
         assert_eq!(sight.observed.instances[0].spec.as_deref(), Some(&spec));
     }
 }

@@ -46,11 +46,7 @@ impl Outbox {
             .waiting
             .retain(|old| is_final(old) || !is_about(old, &report.deployment, &report.step));
         if state.waiting.len() >= MAX_WAITING {
-            let progress = state
-                .waiting
-                .iter()
-                .position(|old| !is_final(old))
-                .unwrap_or(0);
+            let progress = state.waiting.iter().position(|old| !is_final(old)).unwrap_or(0);
             state.waiting.remove(progress);
         }
         state.waiting.push_back(report);
@@ -90,12 +86,8 @@ impl Outbox {
     /// A step is ordered again: what was reported of it before is not news any more.
     pub fn forget(&self, deployment: &str, step: &str) {
         let mut state = self.state();
-        state
-            .waiting
-            .retain(|report| !is_about(report, deployment, step));
-        state
-            .sent
-            .retain(|report| !is_about(report, deployment, step));
+        state.waiting.retain(|report| !is_about(report, deployment, step));
+        state.sent.retain(|report| !is_about(report, deployment, step));
     }
 
     /// Returns when there may be something to send.
@@ -113,25 +105,13 @@ mod tests {
     use super::*;
 
     fn running(step: &str, message: &str) -> StepReport {
-        let state = StepState::Running {
-            message: message.into(),
-        };
-        StepReport {
-            deployment: "d".into(),
-            step: step.into(),
-            state,
-        }
+        let state = StepState::Running { message: message.into() };
+        StepReport { deployment: "d".into(), step: step.into(), state }
     }
 
     fn done(step: &str) -> StepReport {
-        let state = StepState::Succeeded {
-            message: String::new(),
-        };
-        StepReport {
-            deployment: "d".into(),
-            step: step.into(),
-            state,
-        }
+        let state = StepState::Succeeded { message: String::new() };
+        StepReport { deployment: "d".into(), step: step.into(), state }
     }
 
     fn drain(outbox: &Outbox) -> Vec<StepReport> {
@@ -142,12 +122,7 @@ mod tests {
     #[test]
     fn progress_is_replaced_and_ends_are_kept() {
         let outbox = Outbox::default();
-        for report in [
-            running("a", "1"),
-            running("b", "1"),
-            running("a", "2"),
-            done("a"),
-        ] {
+        for report in [running("a", "1"), running("b", "1"), running("a", "2"), done("a")] {
             outbox.put(report);
         }
         assert_eq!(drain(&outbox), [running("b", "1"), done("a")]);

@@ -112,14 +112,12 @@ fn serves(units: &[&Unit], digest: Option<&Digest>) -> bool {
 
 fn awaited(step: &Step, known: Option<&Entry>, timeout: Period) -> Verdict {
     match known {
-        Some(Entry {
-            generation,
-            content: Content::Present { .. },
-        }) if *generation == step.generation => Verdict::Await(timeout),
-        Some(Entry {
-            generation,
-            content: Content::Present { .. },
-        }) => Verdict::Refuse(format!(
+        Some(Entry { generation, content: Content::Present { .. } })
+            if *generation == step.generation =>
+        {
+            Verdict::Await(timeout)
+        }
+        Some(Entry { generation, content: Content::Present { .. } }) => Verdict::Refuse(format!(
             "generation {} of {} was to become healthy, and generation {generation} runs; plan \
              again",
             step.generation, step.instance
@@ -207,9 +205,7 @@ impl Track {
         if self.state(spec) != HealthState::Starting {
             return interval;
         }
-        interval.min(Duration::from_millis(
-            100u64 << self.tries.saturating_sub(1).min(4),
-        ))
+        interval.min(Duration::from_millis(100u64 << self.tries.saturating_sub(1).min(4)))
     }
 }
 

@@ -36,13 +36,7 @@ pub fn process(argv: &[&str]) -> InstanceSpec {
 /// A TCP port.
 pub fn port(container: u16, host: u16, bind: &str) -> PortSpec {
     let (name, bind) = (format!("p{container}"), bind.to_owned());
-    PortSpec {
-        name,
-        container,
-        host,
-        bind,
-        protocol: Protocol::Tcp,
-    }
+    PortSpec { name, container, host, bind, protocol: Protocol::Tcp }
 }
 
 /// A unit of that spec.

@@ -51,13 +51,14 @@ impl Values {
     /// # Errors
     /// When one is not among the values.
     pub fn fill(&self, text: &Text) -> Result<Sensitive<String>, SecretError> {
-        text.resolve(|secret| self.0.get(secret).map(|value| value.expose().as_str()))
-            .ok_or_else(|| {
+        text.resolve(|secret| self.0.get(secret).map(|value| value.expose().as_str())).ok_or_else(
+            || {
                 let missing = text.secrets().find(|secret| !self.0.contains_key(secret));
                 SecretError::Missing(missing.cloned().unwrap_or_else(|| {
                     unreachable!("a text resolves when all of its secrets have values")
                 }))
-            })
+            },
+        )
     }
 
     /// The text without any of the values in it, for errors that an engine wrote.
@@ -119,20 +120,14 @@ impl Secrets {
             self.asked.notify_one();
             answer.await.unwrap_or_else(|_| {
                 let reason = "the agent is stopping".to_owned();
-                Err(SecretError::Refused {
-                    instance: instance.clone(),
-                    reason,
-                })
+                Err(SecretError::Refused { instance: instance.clone(), reason })
             })?;
         }
         let state = self.lock();
         if let Some(missing) = state.missing(wanted).next() {
             return Err(SecretError::Missing(missing.clone()));
         }
-        Ok(wanted
-            .iter()
-            .map(|one| (one.clone(), state.known[one].clone()))
-            .collect())
+        Ok(wanted.iter().map(|one| (one.clone(), state.known[one].clone())).collect())
     }
 
     /// As [`Secrets::values`], for steps, which somebody waits for.
@@ -158,13 +153,8 @@ impl Secrets {
     /// The questions that were not sent on this connection yet; they count as sent afterwards.
     pub fn take_questions(&self) -> Vec<AgentMessage> {
         let mut state = self.lock();
-        state
-            .questions
-            .retain(|_, question| !question.answer.is_closed());
-        let unsent = state
-            .questions
-            .iter_mut()
-            .filter(|(_, question)| !question.sent);
+        state.questions.retain(|_, question| !question.answer.is_closed());
+        let unsent = state.questions.iter_mut().filter(|(_, question)| !question.sent);
         unsent
             .map(|(request, question)| {
                 question.sent = true;
@@ -179,10 +169,7 @@ impl Secrets {
 
     /// The connection ended: open questions are asked again on the next one.
     pub fn disconnected(&self) {
-        self.lock()
-            .questions
-            .values_mut()
-            .for_each(|question| question.sent = false);
+        self.lock().questions.values_mut().for_each(|question| question.sent = false);
         self.asked.notify_one();
     }
 
@@ -197,17 +184,10 @@ impl Secrets {
         let Some(question) = state.questions.remove(&request) else {
             return;
         };
-        let Question {
-            instance,
-            wanted,
-            answer,
-            sent: _,
-        } = question;
+        let Question { instance, wanted, answer, sent: _ } = question;
         for secret in wanted {
             if let Some(value) = values.remove(secret.name.as_str()) {
-                state
-                    .known
-                    .insert(secret, Sensitive::new(value.expose().to_owned()));
+                state.known.insert(secret, Sensitive::new(value.expose().to_owned()));
             }
         }
         let result = match error {
@@ -220,23 +200,17 @@ impl Secrets {
 
     /// Forgets every value that nothing on this node refers to any more.
     pub fn retain(&self, wanted: &BTreeSet<SecretRef>) {
-        self.lock()
-            .known
-            .retain(|secret, _| wanted.contains(secret));
+        self.lock().known.retain(|secret, _| wanted.contains(secret));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl State {
     fn missing<'a>(&'a self, wanted: &'a [SecretRef]) -> impl Iterator<Item = &'a SecretRef> {
-        wanted
-            .iter()
-            .filter(|secret| !self.known.contains_key(secret))
+        wanted.iter().filter(|secret| !self.known.contains_key(secret))
     }
 
     fn ask(
@@ -247,12 +221,7 @@ impl State {
         let (answer, receiver) = oneshot::channel();
         self.next += 1;
         let wanted = self.missing(wanted).cloned().collect();
-        let question = Question {
-            instance: instance.clone(),
-            wanted,
-            sent: false,
-            answer,
-        };
+        let question = Question { instance: instance.clone(), wanted, sent: false, answer };
         self.questions.insert(self.next, question);
         receiver
     }
@@ -267,10 +236,7 @@ mod tests {
     use super::*;
 
     fn secret(version: u64) -> SecretRef {
-        SecretRef {
-            name: "pw".parse().unwrap(),
-            version,
-        }
+        SecretRef { name: "pw".parse().unwrap(), version }
     }
 
     fn db() -> InstanceId {
@@ -300,15 +266,9 @@ mod tests {
         let values = asker.await.unwrap().unwrap();
         let text = Text(vec![Part::Plain("x=".into()), Part::Secret(secret(1))]);
         assert_eq!(values.fill(&text).unwrap().expose(), "x=hunter2");
-        assert_eq!(
-            values.redact("bad env x=hunter2"),
-            "bad env x=(sensitive value)"
-        );
+        assert_eq!(values.redact("bad env x=hunter2"), "bad env x=(sensitive value)");
         secrets.values(&db(), &[secret(1)]).await.unwrap();
-        assert!(
-            secrets.take_questions().is_empty(),
-            "a known value is not asked for"
-        );
+        assert!(secrets.take_questions().is_empty(), "a known value is not asked for");
     }
 
     #[tokio::test]
@@ -338,13 +298,7 @@ mod tests {
             secrets.take_questions();
             secrets.answer(1, BTreeMap::new(), Some("not yours".to_owned()));
         });
-        assert!(
-            values
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("db[0]: not yours")
-        );
+        assert!(values.err().unwrap().to_string().contains("db[0]: not yours"));
         let (values, ()) = tokio::join!(secrets.values(&id, &wanted), async {
             secrets.asked().await;
             secrets.take_questions();
@@ -360,15 +314,8 @@ mod tests {
     async fn a_step_does_not_wait_for_ever() {
         let secrets = Secrets::default();
         let within = Duration::from_millis(20);
-        let error = secrets
-            .values_within(&db(), &[secret(1)], within)
-            .await
-            .err()
-            .unwrap();
+        let error = secrets.values_within(&db(), &[secret(1)], within).await.err().unwrap();
         assert_eq!(error, SecretError::NoAnswer(0));
-        assert!(
-            secrets.take_questions().is_empty(),
-            "the question went with its asker"
-        );
+        assert!(secrets.take_questions().is_empty(), "the question went with its asker");
     }
 }

@@ -124,10 +124,7 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
         executor,
         connection,
         ip,
-        said: Said {
-            facts,
-            observed: None,
-        },
+        said: Said { facts, observed: None },
         answers,
         readers: BTreeMap::new(),
         renewal: None,
@@ -141,29 +138,18 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
 fn facts(agent: &Agent, ip: IpAddr) -> NodeFacts {
     let ours = ports::held_by(&agent.node.sight.borrow().units);
     let facts = agent.facts.borrow();
-    facts
-        .as_ref()
-        .map(|facts| facts.seen_at(ip, &ours))
-        .unwrap_or_default()
+    facts.as_ref().map(|facts| facts.seen_at(ip, &ours)).unwrap_or_default()
 }
 
 /// Waits for the answer to hello; how often the control plane wants to hear from us.
 async fn welcome(connection: &mut Connection, agent: &Agent) -> Result<Duration> {
     let owner = &agent.node.owner;
     loop {
-        match connection
-            .next()
-            .await?
-            .ok_or_else(|| anyhow!("the control plane hung up"))?
-        {
+        match connection.next().await?.ok_or_else(|| anyhow!("the control plane hung up"))? {
             Incoming::Sign => {}
             Incoming::Strange(why) => bail!("the control plane's answer is not understood: {why}"),
             Incoming::Message(message) => match *message {
-                ControlMessage::Welcome {
-                    cluster,
-                    node,
-                    heartbeat_millis,
-                } => {
+                ControlMessage::Welcome { cluster, node, heartbeat_millis } => {
                     if cluster != owner.cluster || node != owner.node {
                         bail!(
                             "the control plane takes this node for {node} of {cluster}, and it is \
@@ -270,26 +256,12 @@ impl Session<'_> {
                     let _ = answer.send(AgentMessage::Observed { observed }).await;
                 });
             }
-            ControlMessage::Secrets {
-                request,
-                values,
-                error,
-            } => {
+            ControlMessage::Secrets { request, values, error } => {
                 self.agent.node.secrets.answer(request, values, error);
             }
-            ControlMessage::ReadLogs {
-                request,
-                instance,
-                tail,
-                follow,
-            } => {
+            ControlMessage::ReadLogs { request, instance, tail, follow } => {
                 self.readers.retain(|_, reader| !reader.is_finished());
-                let reading = logs::Reading {
-                    request,
-                    instance,
-                    tail,
-                    follow,
-                };
+                let reading = logs::Reading { request, instance, tail, follow };
                 let (node, answers) = (self.agent.node.clone(), self.answers.clone());
                 let reader = tokio::spawn(logs::read(node, reading, answers));
                 if let Some(old) = self.readers.insert(request, reader) {
@@ -314,9 +286,7 @@ impl Session<'_> {
         let observed = self.agent.node.sight.borrow().observed.clone();
         if always || self.said.observed.as_ref() != Some(&observed) {
             self.said.observed = Some(observed.clone());
-            self.connection
-                .send(&AgentMessage::Observed { observed })
-                .await?;
+            self.connection.send(&AgentMessage::Observed { observed }).await?;
         }
         Ok(())
     }
@@ -332,9 +302,7 @@ impl Session<'_> {
 
     async fn send_reports(&mut self) -> Result<()> {
         while let Some(report) = self.agent.outbox.first() {
-            let message = AgentMessage::Step {
-                report: report.clone(),
-            };
+            let message = AgentMessage::Step { report: report.clone() };
             self.connection.send(&message).await?;
             self.agent.outbox.sent(report);
         }
@@ -352,9 +320,7 @@ impl Session<'_> {
     fn renewal_in(&self) -> Result<Duration> {
         let (from, until) = self.agent.identity.validity()?;
         let half = from + (until - from) / 2;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         Ok(Duration::from_secs(u64::try_from(half - now).unwrap_or(0)))
     }

@@ -44,35 +44,21 @@ impl FromStr for JoinToken {
     /// # Errors
     /// When the text does not have the form of a token.
     fn from_str(text: &str) -> Result<Self, TokenError> {
-        let rest = text
-            .trim()
-            .strip_prefix("dn1.")
-            .ok_or(TokenError("it does not begin with `dn1.`"))?;
-        let (hash, credential) = rest
-            .split_once('.')
-            .ok_or(TokenError("it has too few parts"))?;
-        let (id, secret) = credential
-            .split_once('.')
-            .ok_or(TokenError("it has too few parts"))?;
+        let rest =
+            text.trim().strip_prefix("dn1.").ok_or(TokenError("it does not begin with `dn1.`"))?;
+        let (hash, credential) = rest.split_once('.').ok_or(TokenError("it has too few parts"))?;
+        let (id, secret) = credential.split_once('.').ok_or(TokenError("it has too few parts"))?;
         let printable = |part: &str| {
             !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
         };
         if !printable(id) || !printable(secret) {
-            return Err(TokenError(
-                "its id or its secret is missing or has strange characters",
-            ));
+            return Err(TokenError("its id or its secret is missing or has strange characters"));
         }
         let bytes = from_base32(hash).ok_or(TokenError("its hash is not base32"))?;
-        let ca_hash = bytes
-            .try_into()
-            .map_err(|_| TokenError("its hash does not have 256 bits"))?;
-        Ok(Self {
-            ca_hash,
-            credential: credential.to_owned(),
-        })
+        let ca_hash =
+            bytes.try_into().map_err(|_| TokenError("its hash does not have 256 bits"))?;
+        Ok(Self { ca_hash, credential: credential.to_owned() })
     }
 }
 
@@ -123,11 +109,7 @@ mod tests {
             assert_eq!(from_base32(&to_base32(&bytes)), Some(bytes));
         }
         assert_eq!(from_base32("a1"), None);
-        assert_eq!(
-            from_base32("ab"),
-            None,
-            "bits that are left over must be zero"
-        );
+        assert_eq!(from_base32("ab"), None, "bits that are left over must be zero");
     }
 
     #[test]
@@ -138,19 +120,9 @@ mod tests {
         assert_eq!(token.credential(), "k7.s3cret");
         assert!(!format!("{token:?}").contains("s3cret"));
         let short = format!("dn1.{}.k7.s3cret", to_base32(&[9; 31]));
-        for bad in [
-            "",
-            "dn1",
-            "dn1.aa.id.s3cret",
-            "dn2.x.y.s3cret",
-            "dn1.x.s3cret",
-            &short,
-        ] {
+        for bad in ["", "dn1", "dn1.aa.id.s3cret", "dn2.x.y.s3cret", "dn1.x.s3cret", &short] {
             let error = bad.parse::<JoinToken>().unwrap_err().to_string();
-            assert!(
-                error.contains("devnet node token") && !error.contains("s3cret"),
-                "{error}"
-            );
+            assert!(error.contains("devnet node token") && !error.contains("s3cret"), "{error}");
         }
     }
 }

@@ -90,9 +90,7 @@ impl ServerCertVerifier for PinnedCa {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -106,10 +104,7 @@ fn provider() -> Arc<CryptoProvider> {
 /// When the cryptography provider lacks a TLS version; never in a build that passed its tests.
 pub fn pinned_config(ca_hash: [u8; 32]) -> Result<ClientConfig> {
     let provider = provider();
-    let verifier = PinnedCa {
-        ca_hash,
-        provider: provider.clone(),
-    };
+    let verifier = PinnedCa { ca_hash, provider: provider.clone() };
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .context("choosing TLS versions")?
@@ -126,9 +121,7 @@ pub fn pinned_config(ca_hash: [u8; 32]) -> Result<ClientConfig> {
 pub fn session_config(ca_pem: &str, identity_pem: &str) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for ca in certificates(ca_pem).context("reading the stored certificate authority")? {
-        roots
-            .add(ca)
-            .context("reading the stored certificate authority")?;
+        roots.add(ca).context("reading the stored certificate authority")?;
     }
     let chain = certificates(identity_pem).context("reading this node's certificate")?;
     let key = PrivateKeyDer::from_pem_slice(identity_pem.as_bytes())
@@ -165,10 +158,7 @@ pub fn validity(certificate: &CertificateDer<'_>) -> Result<(i64, i64)> {
     let (_, parsed) =
         x509_parser::parse_x509_certificate(certificate).context("reading a certificate")?;
     let validity = parsed.validity();
-    Ok((
-        validity.not_before.timestamp(),
-        validity.not_after.timestamp(),
-    ))
+    Ok((validity.not_before.timestamp(), validity.not_after.timestamp()))
 }
 
 /// Whether the failure of a TLS connection means that this node's own certificate is the cause.

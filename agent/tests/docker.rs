@@ -38,10 +38,7 @@ const BED_DIR: &str = "/tmp/devnet-bed-agent";
 #[test]
 fn containers_on_a_host_of_the_bed() {
     if std::env::var_os(INSIDE).is_some() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         return runtime.block_on(inside());
     }
     if std::env::var("DEVNET_BED").as_deref() != Ok("1") {
@@ -51,27 +48,14 @@ fn containers_on_a_host_of_the_bed() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let bed = |arguments: &[&str]| {
         let mut command = Command::new(root.join("tests/bed/bed.sh"));
-        command
-            .args(arguments)
-            .env("BED_DIR", BED_DIR)
-            .env("BED_NET", "10.78.0");
+        command.args(arguments).env("BED_DIR", BED_DIR).env("BED_NET", "10.78.0");
         command
     };
     let up = bed(&["up", "1"]).stdin(Stdio::null()).status().unwrap();
     assert!(up.success(), "the bed starts");
     let me = std::env::current_exe().unwrap();
-    let test = [
-        "in",
-        "1",
-        me.to_str().unwrap(),
-        "--exact",
-        "containers_on_a_host_of_the_bed",
-    ];
-    let tried = bed(&test)
-        .arg("--nocapture")
-        .env(INSIDE, "1")
-        .status()
-        .unwrap();
+    let test = ["in", "1", me.to_str().unwrap(), "--exact", "containers_on_a_host_of_the_bed"];
+    let tried = bed(&test).arg("--nocapture").env(INSIDE, "1").status().unwrap();
     assert!(bed(&["down"]).status().unwrap().success(), "the bed ends");
     assert!(tried.success(), "everything went well on the host");
 }
@@ -80,9 +64,7 @@ async fn inside() {
     let disk = PathBuf::from(std::env::var("BED_DISK").unwrap()).join("agent");
     let bench = Bench::new(&disk);
     bench.images_and_ports_fail_early().await;
-    bench
-        .a_web_server_is_started_replaced_and_gone_back_to()
-        .await;
+    bench.a_web_server_is_started_replaced_and_gone_back_to().await;
     bench.secrets_go_to_the_container_only().await;
     bench.what_a_killed_agent_left_is_put_right().await;
     bench.lost_data_is_no_loss().await;
@@ -103,12 +85,7 @@ fn docker(arguments: &[&str]) -> String {
 
 fn job(spec: &InstanceSpec, generation: u64) -> Job {
     let progress = Progress::new(|message| println!("    {message}"));
-    Job {
-        spec: Arc::new(spec.clone()),
-        generation,
-        digest: spec.digest(),
-        progress,
-    }
+    Job { spec: Arc::new(spec.clone()), generation, digest: spec.digest(), progress }
 }
 
 fn container(id: &str, image: &str) -> InstanceSpec {
@@ -133,28 +110,16 @@ fn container(id: &str, image: &str) -> InstanceSpec {
 
 fn port(container: u16, host: u16) -> PortSpec {
     let (name, bind) = ("main".to_owned(), "127.0.0.1".to_owned());
-    PortSpec {
-        name,
-        container,
-        host,
-        bind,
-        protocol: Default::default(),
-    }
+    PortSpec { name, container, host, bind, protocol: Default::default() }
 }
 
 fn web(text: &str) -> InstanceSpec {
     let mut spec = container("web[0]", "nginx:1.22");
-    let page = FileSpec {
-        content: Text::plain(text),
-        mode: 0o444,
-    };
+    let page = FileSpec { content: Text::plain(text), mode: 0o444 };
     spec.files.insert("/usr/share/nginx/html/page".into(), page);
     spec.ports = vec![port(80, 8080)];
     spec.health = Some(HealthSpec {
-        probe: Probe::Http {
-            port: 80,
-            path: "/page".into(),
-        },
+        probe: Probe::Http { port: 80, path: "/page".into() },
         interval: Period::seconds(1),
         timeout: Period::seconds(1),
         retries: 3,
@@ -171,19 +136,13 @@ async fn get(port: u16) -> String {
         stream.read_to_string(&mut answer).await?;
         std::io::Result::Ok(answer)
     };
-    timeout(Duration::from_secs(5), ask)
-        .await
-        .unwrap()
-        .unwrap_or_default()
+    timeout(Duration::from_secs(5), ask).await.unwrap().unwrap_or_default()
 }
 
 impl Bench {
     fn new(disk: &Path) -> Self {
         let ground = Ground {
-            owner: Owner {
-                cluster: "home".parse().unwrap(),
-                node: "n1".parse().unwrap(),
-            },
+            owner: Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() },
             data_dir: disk.to_owned(),
             volatile_dir: "/run/devnet-agent/home.n1".into(),
             secrets: Arc::new(Secrets::default()),
@@ -193,20 +152,11 @@ impl Bench {
         std::fs::create_dir_all(disk).unwrap();
         let driver = DockerDriver::new(ground.clone(), vec!["/run/docker.sock".into()]);
         tokio::spawn(driver.clone().watch());
-        Self {
-            ground,
-            driver,
-            held: Mutex::default(),
-        }
+        Self { ground, driver, held: Mutex::default() }
     }
 
     async fn unit(&self, id: &str) -> Option<Unit> {
-        self.driver
-            .list()
-            .await
-            .unwrap()
-            .into_iter()
-            .find(|unit| unit.id.to_string() == id)
+        self.driver.list().await.unwrap().into_iter().find(|unit| unit.id.to_string() == id)
     }
 
     async fn images_and_ports_fail_early(&self) {
@@ -214,24 +164,11 @@ impl Bench {
         let availability = self.driver.probe().await;
         assert!(availability.available && availability.engine.as_deref() == Some("docker"));
         let nothing = container("web[0]", "nginx:99");
-        let error = self
-            .driver
-            .prepare(job(&nothing, 1))
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("image nginx:99 cannot be pulled: "),
-            "{error}"
-        );
+        let error = self.driver.prepare(job(&nothing, 1)).await.unwrap_err().to_string();
+        assert!(error.starts_with("image nginx:99 cannot be pulled: "), "{error}");
         assert!(error.ends_with("check the image's name and tag"), "{error}");
         let _taken = std::net::TcpListener::bind("127.0.0.1:8080").unwrap();
-        let error = self
-            .driver
-            .prepare(job(&web("x"), 1))
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = self.driver.prepare(job(&web("x"), 1)).await.unwrap_err().to_string();
         assert!(error.contains("port 8080 on 127.0.0.1"), "{error}");
         assert!(self.driver.list().await.unwrap().is_empty());
     }
@@ -239,13 +176,7 @@ impl Bench {
     async fn a_web_server_is_started_replaced_and_gone_back_to(&self) {
         println!("a web server");
         let first = web("first");
-        assert!(
-            self.driver
-                .prepare(job(&first, 1))
-                .await
-                .unwrap()
-                .contains("pulled nginx:1.22")
-        );
+        assert!(self.driver.prepare(job(&first, 1)).await.unwrap().contains("pulled nginx:1.22"));
         assert_eq!(self.driver.prepare(job(&first, 1)).await.unwrap(), "");
         self.driver.ensure(job(&first, 1)).await.unwrap();
         self.healthy("web[0]").await;
@@ -256,16 +187,9 @@ impl Bench {
         self.healthy("web[0]").await;
         assert!(get(8080).await.ends_with("second"));
         let mut broken = web("third");
-        let Workload::Container(workload) = &mut broken.workload else {
-            unreachable!()
-        };
+        let Workload::Container(workload) = &mut broken.workload else { unreachable!() };
         workload.entrypoint = Some(vec![Text::plain("/no/such/program")]);
-        let error = self
-            .driver
-            .ensure(job(&broken, 3))
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = self.driver.ensure(job(&broken, 3)).await.unwrap_err().to_string();
         assert!(error.contains("the old version runs"), "{error}");
         assert!(error.contains("check the service's command"), "{error}");
         self.healthy("web[0]").await;
@@ -273,71 +197,34 @@ impl Bench {
         let unit = self.unit("web[0]").await.unwrap();
         assert_eq!((unit.generation, unit.digest), (2, second.digest()));
         assert_eq!(unit.spec.as_deref(), Some(&second));
-        assert_eq!(
-            docker(&["ps", "-aq"]).lines().count(),
-            1,
-            "nothing is left aside"
-        );
+        assert_eq!(docker(&["ps", "-aq"]).lines().count(), 1, "nothing is left aside");
         let (sender, mut lines) = mpsc::channel(1000);
-        self.driver
-            .logs(second.id.clone(), 100, false, sender)
-            .await
-            .unwrap();
+        self.driver.logs(second.id.clone(), 100, false, sender).await.unwrap();
         let mut seen = Vec::new();
         while let Some(line) = lines.recv().await {
             seen.push(line);
         }
-        assert!(
-            seen.iter()
-                .any(|line| line.text.contains("GET /page") && !line.at.is_empty())
-        );
+        assert!(seen.iter().any(|line| line.text.contains("GET /page") && !line.at.is_empty()));
         let run = async |argv: &[&str]| {
             let argv: Vec<String> = argv.iter().map(|&one| one.to_owned()).collect();
             let unit = self.unit("web[0]").await.unwrap();
             self.driver.exec(&unit, &argv).await.unwrap()
         };
-        assert_eq!(
-            run(&["cat", "/usr/share/nginx/html/page"]).await,
-            (0, "second".to_owned())
-        );
-        assert_eq!(
-            run(&["sh", "-c", "echo no; exit 4"]).await,
-            (4, "no".to_owned())
-        );
+        assert_eq!(run(&["cat", "/usr/share/nginx/html/page"]).await, (0, "second".to_owned()));
+        assert_eq!(run(&["sh", "-c", "echo no; exit 4"]).await, (4, "no".to_owned()));
     }
 
     async fn secrets_go_to_the_container_only(&self) {
         println!("a secret");
-        let secret = SecretRef {
-            name: "pw".parse().unwrap(),
-            version: 1,
-        };
-        let text = Text(vec![
-            Part::Plain("requirepass ".into()),
-            Part::Secret(secret.clone()),
-        ]);
+        let secret = SecretRef { name: "pw".parse().unwrap(), version: 1 };
+        let text = Text(vec![Part::Plain("requirepass ".into()), Part::Secret(secret.clone())]);
         let mut spec = container("cache[0]", "redis:7");
-        let Workload::Container(workload) = &mut spec.workload else {
-            unreachable!()
-        };
-        workload.command = Some(vec![
-            Text::plain("redis-server"),
-            Text::plain("/etc/redis.conf"),
-        ]);
-        spec.files.insert(
-            "/etc/redis.conf".into(),
-            FileSpec {
-                content: text,
-                mode: 0o444,
-            },
-        );
-        spec.env
-            .insert("REDISCLI_AUTH".into(), Text(vec![Part::Secret(secret)]));
-        spec.volumes = vec![VolumeSpec {
-            name: "data".into(),
-            path: "/data".into(),
-            data_of: None,
-        }];
+        let Workload::Container(workload) = &mut spec.workload else { unreachable!() };
+        workload.command = Some(vec![Text::plain("redis-server"), Text::plain("/etc/redis.conf")]);
+        spec.files.insert("/etc/redis.conf".into(), FileSpec { content: text, mode: 0o444 });
+        spec.env.insert("REDISCLI_AUTH".into(), Text(vec![Part::Secret(secret)]));
+        spec.volumes =
+            vec![VolumeSpec { name: "data".into(), path: "/data".into(), data_of: None }];
         let secrets = &self.ground.secrets;
         let answer = async {
             secrets.asked().await;
@@ -352,20 +239,9 @@ impl Bench {
         self.driver.ensure(job(&spec, 1)).await.unwrap();
         let unit = self.healthy("cache[0]").await;
         let argv = ["redis-cli", "set", "a", "b"].map(str::to_owned);
-        assert_eq!(
-            self.driver.exec(&unit, &argv).await.unwrap(),
-            (0, "OK".to_owned())
-        );
-        let labels = docker(&[
-            "inspect",
-            "-f",
-            "{{json .Config.Labels}}",
-            "devnet-home-cache-0",
-        ]);
-        assert!(
-            labels.contains("devnet.spec") && !labels.contains("hunter2"),
-            "{labels}"
-        );
+        assert_eq!(self.driver.exec(&unit, &argv).await.unwrap(), (0, "OK".to_owned()));
+        let labels = docker(&["inspect", "-f", "{{json .Config.Labels}}", "devnet-home-cache-0"]);
+        assert!(labels.contains("devnet.spec") && !labels.contains("hunter2"), "{labels}");
         assert!(docker(&["volume", "ls", "-q"]).contains("devnet-home-cache-0-data"));
         self.a_reboot_takes_its_file(&spec).await;
         self.driver.remove(&spec.id).await.unwrap();
@@ -381,11 +257,7 @@ impl Bench {
         let unit = self.healthy("cache[0]").await;
         let argv = ["redis-cli", "get", "a"].map(str::to_owned);
         let answer = self.driver.exec(&unit, &argv).await.unwrap();
-        assert_eq!(
-            answer,
-            (0, "b".to_owned()),
-            "its volume outlived it, and its password fits"
-        );
+        assert_eq!(answer, (0, "b".to_owned()), "its volume outlived it, and its password fits");
     }
 
     async fn what_a_killed_agent_left_is_put_right(&self) {
@@ -409,31 +281,16 @@ impl Bench {
 
     async fn foreign_containers_are_left_alone(&self) {
         println!("containers of others");
-        docker(&[
-            "run",
-            "-d",
-            "--name",
-            "foreign",
-            "--label",
-            "devnet.cluster=other",
-            "redis:7",
-        ]);
+        docker(&["run", "-d", "--name", "foreign", "--label", "devnet.cluster=other", "redis:7"]);
         docker(&["run", "-d", "--name", "plain", "redis:7"]);
         assert_eq!(self.driver.list().await.unwrap().len(), 1);
         self.driver.retire().await.unwrap();
-        let mut names: Vec<_> = docker(&["ps", "--format", "{{.Names}}"])
-            .lines()
-            .map(str::to_owned)
-            .collect();
+        let mut names: Vec<_> =
+            docker(&["ps", "--format", "{{.Names}}"]).lines().map(str::to_owned).collect();
         names.sort();
         assert_eq!(names, ["foreign", "plain"]);
         docker(&["run", "-d", "--name", "devnet-home-web-0", "redis:7"]);
-        let error = self
-            .driver
-            .ensure(job(&web("x"), 9))
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = self.driver.ensure(job(&web("x"), 9)).await.unwrap_err().to_string();
         assert!(error.contains("rename or remove it"), "{error}");
         assert_eq!(docker(&["ps", "-q"]).lines().count(), 3);
     }
@@ -441,12 +298,7 @@ impl Bench {
     fn node(&self, dir: &Path) -> Arc<Node> {
         let ledger = devnet_agent::ledger::Ledger::open(dir).unwrap();
         let drivers: Vec<Arc<dyn Driver>> = vec![self.driver.clone()];
-        let Ground {
-            owner,
-            secrets,
-            changed,
-            ..
-        } = self.ground.clone();
+        let Ground { owner, secrets, changed, .. } = self.ground.clone();
         Node::new(owner, drivers, ledger, secrets, changed)
     }
 
@@ -463,22 +315,11 @@ impl Bench {
                     one.instance().to_string() == id && one.health == HealthState::Healthy
                 })
             });
-        let sight = timeout(Duration::from_secs(30), healthy)
-            .await
-            .expect("in time")
-            .unwrap();
-        let unit = sight
-            .units
-            .iter()
-            .find(|unit| unit.id.to_string() == id)
-            .unwrap()
-            .clone();
+        let sight = timeout(Duration::from_secs(30), healthy).await.expect("in time").unwrap();
+        let unit = sight.units.iter().find(|unit| unit.id.to_string() == id).unwrap().clone();
         drop(sight);
         watching.abort();
-        assert_eq!(
-            (unit.state, unit.runtime),
-            (InstanceState::Running, Runtime::Docker)
-        );
+        assert_eq!((unit.state, unit.runtime), (InstanceState::Running, Runtime::Docker));
         unit
     }
 }

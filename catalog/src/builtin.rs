@@ -17,9 +17,5 @@ macro_rules! texts {
 }
 
 /// Every built-in component.
-pub(crate) const ALL: [Texts; 4] = [
-    texts!("nginx"),
-    texts!("ollama"),
-    texts!("postgres"),
-    texts!("redis"),
-];
+pub(crate) const ALL: [Texts; 4] =
+    [texts!("nginx"), texts!("ollama"), texts!("postgres"), texts!("redis")];

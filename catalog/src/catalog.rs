@@ -90,11 +90,8 @@ impl Catalog {
 
     /// What the catalog is: two with the same digest render the same.
     pub fn digest(&self) -> Digest {
-        let texts: BTreeMap<&String, &(String, String)> = self
-            .components
-            .iter()
-            .map(|(name, component)| (name, &component.texts))
-            .collect();
+        let texts: BTreeMap<&String, &(String, String)> =
+            self.components.iter().map(|(name, component)| (name, &component.texts)).collect();
         Digest::of(&texts)
     }
 
@@ -108,8 +105,7 @@ impl Catalog {
 
     fn add(&mut self, component: Component) {
         let name = component.signature.name.clone();
-        self.signatures
-            .insert(name.clone(), component.signature.clone());
+        self.signatures.insert(name.clone(), component.signature.clone());
         self.components.insert(name, Arc::new(component));
     }
 
@@ -133,26 +129,17 @@ fn declared(dir: &Located<String>, files: &dyn Files) -> Result<Vec<String>, Dia
     };
     let Some(root) = inside(&dir.value) else {
         let message = format!("`{}` leaves the configuration", dir.value.escape_debug());
-        return fail(
-            message,
-            "name a directory of this repository, like \"./catalog\"",
-        );
+        return fail(message, "name a directory of this repository, like \"./catalog\"");
     };
     let list = match files.list() {
         Ok(list) => list,
         Err(problem) => {
-            return fail(
-                format!("cannot list the files: {problem}"),
-                "see that they can be read",
-            );
+            return fail(format!("cannot list the files: {problem}"), "see that they can be read");
         }
     };
     let all: Vec<String> = list
         .iter()
-        .filter_map(|path| {
-            path.strip_prefix(&root)?
-                .strip_suffix(&format!("/{DECLARATION}"))
-        })
+        .filter_map(|path| path.strip_prefix(&root)?.strip_suffix(&format!("/{DECLARATION}")))
         .filter(|name| !name.is_empty() && !name.contains('/'))
         .map(str::to_owned)
         .collect();
@@ -162,10 +149,7 @@ fn declared(dir: &Located<String>, files: &dyn Files) -> Result<Vec<String>, Dia
             "a component is a directory with component.kdl and compose.yml.tera",
         ),
         1..=MOST_COMPONENTS => Ok(all),
-        _ => fail(
-            format!("`{}` holds more than 1000 components", dir.value),
-            "use fewer",
-        ),
+        _ => fail(format!("`{}` holds more than 1000 components", dir.value), "use fewer"),
     }
 }
 
@@ -225,10 +209,7 @@ mod tests {
         for (name, signature) in catalog.signatures() {
             assert_eq!(*name, signature.name);
             assert!(signature.health.is_some(), "{name} has no health check");
-            let described = signature
-                .parameters
-                .values()
-                .all(|p| !p.description.is_empty());
+            let described = signature.parameters.values().all(|p| !p.description.is_empty());
             assert!(described, "a parameter of {name} is not described");
         }
     }

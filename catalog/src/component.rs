@@ -54,18 +54,9 @@ pub(crate) fn read(declaration: File, template: File) -> Result<Component, Vec<D
     let texts = (declared.text.clone(), source.text.clone());
     let signature = signature::read(&declared, &from_kdl(&declared)?)?;
     let template = from_yaml(&source)?;
-    let component = Component {
-        signature,
-        template,
-        source,
-        texts,
-    };
+    let component = Component { signature, template, source, texts };
     let found = check(&component);
-    if found.is_empty() {
-        Ok(component)
-    } else {
-        Err(found)
-    }
+    if found.is_empty() { Ok(component) } else { Err(found) }
 }
 
 /// What a parameter's text means as a value of a template: numbers are numbers, sizes are bytes.
@@ -85,10 +76,9 @@ pub(crate) fn typed(kind: &ParameterKind, text: &str) -> Result<Value, String> {
             .parse::<bool>()
             .map(Value::from)
             .map_err(|_| format!("`{shown}` is not `true` or `false`")),
-        ParameterKind::Size => text
-            .parse::<Bytes>()
-            .map(|size| Value::from(size.0))
-            .map_err(|error| error.to_string()),
+        ParameterKind::Size => {
+            text.parse::<Bytes>().map(|size| Value::from(size.0)).map_err(|error| error.to_string())
+        }
         ParameterKind::Choice(of) if of.iter().any(|one| one == text) => Ok(Value::from(text)),
         ParameterKind::Choice(of) => Err(format!("`{shown}` is not one of {}", of.join(", "))),
     }
@@ -97,11 +87,7 @@ pub(crate) fn typed(kind: &ParameterKind, text: &str) -> Result<Value, String> {
 /// Everything that is wrong with a template and can be seen without a service.
 fn check(component: &Component) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    let services = component
-        .template
-        .get("services")
-        .map(Node::entries)
-        .unwrap_or_default();
+    let services = component.template.get("services").map(Node::entries).unwrap_or_default();
     match services {
         [service] => fields(component, service, &mut found),
         _ => {
@@ -130,11 +116,7 @@ fn fields(component: &Component, service: &Entry, found: &mut Vec<Diagnostic>) {
     }
     if service.value.get("image").is_none() {
         let at = Some(component.source.at(&service.key_span));
-        found.push(Diagnostic::error(
-            "DN-E0522",
-            at,
-            "the template names no image",
-        ));
+        found.push(Diagnostic::error("DN-E0522", at, "the template names no image"));
     }
 }
 
@@ -169,11 +151,7 @@ fn text(component: &Component, node: &Node, raw: &str, found: &mut Vec<Diagnosti
             return;
         }
     };
-    let ComponentSignature {
-        parameters,
-        secrets,
-        ..
-    } = &component.signature;
+    let ComponentSignature { parameters, secrets, .. } = &component.signature;
     for path in translated.paths {
         let known = match (path.root.as_str(), path.rest.first()) {
             ("param", Some(name)) => parameters.contains_key(name),

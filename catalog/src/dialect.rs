@@ -10,16 +10,8 @@
 /// The largest template, in bytes.
 pub(crate) const LARGEST_TEMPLATE: usize = 256 * 1024;
 
-const ROOTS: [&str; 8] = [
-    "var",
-    "secret",
-    "service",
-    "node",
-    "instance",
-    "param",
-    "cluster",
-    "component",
-];
+const ROOTS: [&str; 8] =
+    ["var", "secret", "service", "node", "instance", "param", "cluster", "component"];
 const TAGS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
 
 /// A template in tera's language, and what it names.
@@ -55,10 +47,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: help.into(),
-        }
+        Self { message: message.into(), help: help.into() }
     }
 }
 
@@ -74,17 +63,11 @@ pub(crate) fn is_template(text: &str) -> bool {
 pub(crate) fn translate(template: &str) -> Result<Translated, Fault> {
     if template.len() > LARGEST_TEMPLATE {
         return Err(Fault::new(
-            format!(
-                "a template of {} bytes is larger than 256 KiB",
-                template.len()
-            ),
+            format!("a template of {} bytes is larger than 256 KiB", template.len()),
             "put the text into a file of the repository and write `source=` instead of `content=`",
         ));
     }
-    let mut out = Translated {
-        text: String::with_capacity(template.len()),
-        paths: Vec::new(),
-    };
+    let mut out = Translated { text: String::with_capacity(template.len()), paths: Vec::new() };
     let mut rest = template;
     let mut loops = 0;
     while let Some(at) = rest.find('{') {
@@ -112,19 +95,14 @@ const LITERAL: &str = "for a literal `{{` write `{{ \"{{\" }}`, or put the text 
 /// A tag from `{%` on; returns what follows it.
 fn tag<'t>(here: &'t str, loops: &mut u32, out: &mut Translated) -> Result<&'t str, Fault> {
     let body = here[2..].trim_start_matches('-').trim_start();
-    let end = body
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(body.len());
+    let end = body.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(body.len());
     let word = &body[..end];
     if word == "raw" {
         return raw(here, out);
     }
     if !TAGS.contains(&word) {
         return Err(Fault::new(
-            format!(
-                "`{{% {} %}}` is not part of the template language",
-                word.escape_debug()
-            ),
+            format!("`{{% {} %}}` is not part of the template language", word.escape_debug()),
             "use if, elif, else, endif, for, endfor, raw and endraw",
         ));
     }
@@ -154,10 +132,7 @@ fn raw<'t>(here: &'t str, out: &mut Translated) -> Result<&'t str, Fault> {
         }
         from = tag;
     }
-    Err(Fault::new(
-        "`{% raw %}` is not closed",
-        "write `{% endraw %}` where it ends",
-    ))
+    Err(Fault::new("`{% raw %}` is not closed", "write `{% endraw %}` where it ends"))
 }
 
 /// What stands between `open` and `close`; returns what follows it.
@@ -209,10 +184,7 @@ fn expression<'t>(
         }
         at += length;
     }
-    Err(Fault::new(
-        format!("`{open}` is not closed with `{close}`"),
-        LITERAL,
-    ))
+    Err(Fault::new(format!("`{open}` is not closed with `{close}`"), LITERAL))
 }
 
 fn is_word(c: char) -> bool {
@@ -230,10 +202,7 @@ fn quoted(text: &str, quote: char) -> Result<usize, Fault> {
             _ => {}
         }
     }
-    Err(Fault::new(
-        format!("a text that begins with `{quote}` is not closed"),
-        LITERAL,
-    ))
+    Err(Fault::new(format!("a text that begins with `{quote}` is not closed"), LITERAL))
 }
 
 /// A path whose first part is `root`, and how many bytes of `after` belong to it.
@@ -241,12 +210,7 @@ fn path(root: &str, after: &str) -> Option<(Path, usize)> {
     if !ROOTS.contains(&root) {
         return None;
     }
-    let mut path = Path {
-        root: root.to_owned(),
-        rest: Vec::new(),
-        optional: false,
-        alone: false,
-    };
+    let mut path = Path { root: root.to_owned(), rest: Vec::new(), optional: false, alone: false };
     let mut at = 0;
     while let Some((part, optional, length)) = part(&after[at..]) {
         path.rest.push(part);
@@ -264,9 +228,7 @@ fn part(text: &str) -> Option<(String, bool, usize)> {
     };
     let skipped = text.len() - inner.len();
     if let Some(name) = inner.strip_prefix('.') {
-        let end = name
-            .find(|c: char| !is_word(c) && c != '-')
-            .unwrap_or(name.len());
+        let end = name.find(|c: char| !is_word(c) && c != '-').unwrap_or(name.len());
         // A hyphen at the end is not part of the name: it is `-}}`.
         let name = name[..end].trim_end_matches('-');
         if name.is_empty() {
@@ -312,35 +274,14 @@ mod tests {
             ("plain { } } text", "plain { } } text"),
             ("{{ secret.my-name }}", r#"{{ secret["my-name"] }}"#),
             ("{{secret.my-name-}} x", r#"{{secret["my-name"]-}} x"#),
-            (
-                "{{ service.my-db.port - 1 }}",
-                r#"{{ service["my-db"]["port"] - 1 }}"#,
-            ),
-            (
-                r#"{{ "secret.a-b" ~ var.x }}"#,
-                r#"{{ "secret.a-b" ~ var["x"] }}"#,
-            ),
+            ("{{ service.my-db.port - 1 }}", r#"{{ service["my-db"]["port"] - 1 }}"#),
+            (r#"{{ "secret.a-b" ~ var.x }}"#, r#"{{ "secret.a-b" ~ var["x"] }}"#),
             (r#"{{ secret["a-b"] }}"#, r#"{{ secret["a-b"] }}"#),
-            (
-                "{{ var?.a-b | default(value=1) }}",
-                r#"{{ var?["a-b"] | default(value=1) }}"#,
-            ),
-            (
-                "{% if var.a-b %}x{% endif %}",
-                r#"{% if var["a-b"] %}x{% endif %}"#,
-            ),
-            (
-                "${#array[@]} {{ node.name }}",
-                r#"${{ "{#" }}array[@]} {{ node["name"] }}"#,
-            ),
-            (
-                "{% raw %}{{ a.b-c }}{% endraw %}!",
-                "{% raw %}{{ a.b-c }}{% endraw %}!",
-            ),
-            (
-                "{{ loop.index }}{{ variable.a }}",
-                "{{ loop.index }}{{ variable.a }}",
-            ),
+            ("{{ var?.a-b | default(value=1) }}", r#"{{ var?["a-b"] | default(value=1) }}"#),
+            ("{% if var.a-b %}x{% endif %}", r#"{% if var["a-b"] %}x{% endif %}"#),
+            ("${#array[@]} {{ node.name }}", r#"${{ "{#" }}array[@]} {{ node["name"] }}"#),
+            ("{% raw %}{{ a.b-c }}{% endraw %}!", "{% raw %}{{ a.b-c }}{% endraw %}!"),
+            ("{{ loop.index }}{{ variable.a }}", "{{ loop.index }}{{ variable.a }}"),
             (r#"{{ "}}" }}"#, r#"{{ "}}" }}"#),
         ];
         for (template, expected) in cases {

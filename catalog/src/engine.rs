@@ -32,12 +32,9 @@ impl Engine {
         tera.register_filter("replace", replace);
         tera.register_filter("join", join);
         // It adds any number of spaces to any number of lines.
-        tera.register_filter(
-            "indent",
-            |_: Value, _: Kwargs, _: &State| -> TeraResult<String> {
-                Err(tera::Error::message("the filter `indent` is not available"))
-            },
-        );
+        tera.register_filter("indent", |_: Value, _: Kwargs, _: &State| -> TeraResult<String> {
+            Err(tera::Error::message("the filter `indent` is not available"))
+        });
         tera.register_function("range", range);
         Self { tera }
     }
@@ -65,11 +62,7 @@ fn words(error: &tera::Error) -> String {
         other => other.to_string(),
     };
     let first = message.lines().next().unwrap_or_default().trim();
-    first
-        .strip_prefix("error: ")
-        .unwrap_or(first)
-        .trim_end_matches('.')
-        .to_owned()
+    first.strip_prefix("error: ").unwrap_or(first).trim_end_matches('.').to_owned()
 }
 
 /// Takes at most [`LARGEST_OUTPUT`] bytes.
@@ -139,18 +132,9 @@ mod tests {
 
     #[test]
     fn nothing_grows_past_its_bound() {
-        assert_eq!(
-            render("{% for i in range(end=3) %}{{ i }}{% endfor %}").unwrap(),
-            "012"
-        );
-        assert_eq!(
-            render(r#"{{ "a.b" | split(pat=".") | join(sep="-") }}"#).unwrap(),
-            "a-b"
-        );
-        assert_eq!(
-            render(r#"{{ "a.b" | replace(from=".", to="-") }}"#).unwrap(),
-            "a-b"
-        );
+        assert_eq!(render("{% for i in range(end=3) %}{{ i }}{% endfor %}").unwrap(), "012");
+        assert_eq!(render(r#"{{ "a.b" | split(pat=".") | join(sep="-") }}"#).unwrap(), "a-b");
+        assert_eq!(render(r#"{{ "a.b" | replace(from=".", to="-") }}"#).unwrap(), "a-b");
         for greedy in [
             "{% for i in range(end=1000) %}{{ x }}{% endfor %}",
             r#"{{ x | replace(from="a", to=x) }}"#,

@@ -38,9 +38,5 @@ pub fn load(root: &str, files: &dyn Files, vars: &BTreeMap<String, String>) -> L
     diagnostics.extend(found);
     diagnostics.sort_by(|a, b| a.at.cmp(&b.at));
     let desired = desired.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
-    Loaded {
-        desired,
-        catalog,
-        diagnostics,
-    }
+    Loaded { desired, catalog, diagnostics }
 }

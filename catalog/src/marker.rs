@@ -24,14 +24,10 @@ pub(crate) struct Markers {
 impl Markers {
     /// The marker of a secret.
     pub(crate) fn mark(&mut self, secret: SecretRef) -> String {
-        let index = self
-            .secrets
-            .iter()
-            .position(|known| *known == secret)
-            .unwrap_or_else(|| {
-                self.secrets.push(secret);
-                self.secrets.len() - 1
-            });
+        let index = self.secrets.iter().position(|known| *known == secret).unwrap_or_else(|| {
+            self.secrets.push(secret);
+            self.secrets.len() - 1
+        });
         marker(index)
     }
 
@@ -42,11 +38,7 @@ impl Markers {
         while let Some(open) = rest.find(OPEN) {
             let start = open.checked_sub(1)?;
             let from = rest.get(start..)?;
-            let digits: String = from
-                .chars()
-                .skip(2)
-                .take_while(char::is_ascii_digit)
-                .collect();
+            let digits: String = from.chars().skip(2).take_while(char::is_ascii_digit).collect();
             let index: usize = digits.parse().ok()?;
             let after = from.strip_prefix(&marker(index))?;
             if start > 0 {
@@ -76,24 +68,13 @@ mod tests {
     #[test]
     fn markers_come_back_as_references_and_changed_ones_do_not() {
         let mut markers = Markers::default();
-        let secret = |name: &str| SecretRef {
-            name: name.parse().unwrap(),
-            version: 3,
-        };
+        let secret = |name: &str| SecretRef { name: name.parse().unwrap(), version: 3 };
         let (a, b) = (markers.mark(secret("a")), markers.mark(secret("b")));
         assert_eq!(markers.mark(secret("a")), a);
         let text = markers.split(&format!("x{a}{b} y")).unwrap();
-        assert_eq!(
-            text.to_string(),
-            "x(sensitive value a v3)(sensitive value b v3) y"
-        );
+        assert_eq!(text.to_string(), "x(sensitive value a v3)(sensitive value b v3) y");
         assert_eq!(markers.split("").unwrap(), Text::plain(""));
-        for changed in [
-            a.to_uppercase(),
-            a.trim().to_owned(),
-            a.replace('"', ""),
-            b[..9].into(),
-        ] {
+        for changed in [a.to_uppercase(), a.trim().to_owned(), a.replace('"', ""), b[..9].into()] {
             assert_eq!(markers.split(&changed), None, "{changed:?}");
         }
     }

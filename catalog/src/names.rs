@@ -51,20 +51,14 @@ impl Names {
 /// What every template may name: the node and the instance.
 pub(crate) fn own(id: &InstanceId, placed: &Placed) -> [(String, Value); 2] {
     [
-        (
-            "node".to_owned(),
-            json!({ "name": placed.node, "ip": placed.node_ip }),
-        ),
+        ("node".to_owned(), json!({ "name": placed.node, "ip": placed.node_ip })),
         ("instance".to_owned(), json!({ "index": id.index })),
     ]
 }
 
 /// Where the first instance of a service is reached: at its main port.
 fn address(service: &Service, bindings: &Bindings) -> Result<Value, &'static str> {
-    let first = InstanceId {
-        service: service.name.clone(),
-        index: 0,
-    };
+    let first = InstanceId { service: service.name.clone(), index: 0 };
     let placed = bindings
         .instances
         .range(first..)
@@ -73,10 +67,7 @@ fn address(service: &Service, bindings: &Bindings) -> Result<Value, &'static str
         .map(|(_, placed)| placed)
         .ok_or("it is not placed on any node, so it has no address yet")?;
     let host = &placed.node_ip;
-    let port = service
-        .ports
-        .first()
-        .and_then(|port| host_port(service, &port.value.name, placed));
+    let port = service.ports.first().and_then(|port| host_port(service, &port.value.name, placed));
     Ok(match port {
         // An IPv6 address is ambiguous before a port without brackets.
         Some(port) if host.contains(':') => {
@@ -90,11 +81,7 @@ fn address(service: &Service, bindings: &Bindings) -> Result<Value, &'static str
 /// The port of the node at which a port of a service is reached.
 pub(crate) fn host_port(service: &Service, name: &str, placed: &Placed) -> Option<u16> {
     use devnet_schema::instance::Runtime;
-    let declared = service
-        .ports
-        .iter()
-        .map(|port| &port.value)
-        .find(|port| port.name == name)?;
+    let declared = service.ports.iter().map(|port| &port.value).find(|port| port.name == name)?;
     match service.runtime {
         // A process listens on the node itself.
         Runtime::Process => Some(declared.container),

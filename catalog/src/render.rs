@@ -62,11 +62,7 @@ pub fn render_each(
         .iter()
         .filter(|(_, value)| marker::is_reserved(value))
         .filter_map(|(name, _)| {
-            let at = desired
-                .services
-                .values()
-                .next()
-                .map(|service| &service.at)?;
+            let at = desired.services.values().next().map(|service| &service.at)?;
             Some(scope::reserved(at, &format!("the variable `{name}`")))
         })
         .collect();
@@ -76,16 +72,7 @@ pub fn render_each(
             continue;
         };
         let rendered = if reserved.is_empty() {
-            Render {
-                catalog,
-                desired,
-                bindings,
-                names: &names,
-                id,
-                placed,
-                service,
-            }
-            .instance()
+            Render { catalog, desired, bindings, names: &names, id, placed, service }.instance()
         } else {
             Err(reserved.clone())
         };
@@ -112,16 +99,10 @@ impl Render<'_> {
         let secrets = Secrets::OfCluster(self.bindings.secrets.as_ref());
         let names = self.names.of_instance(self.id, self.placed);
         let scope = Scope::new(self.catalog.engine(), names, secrets, &self.names.absent);
-        let unit = self
-            .unit(&scope, &mut markers)
-            .map_err(|errors| found.extend(errors))
-            .ok();
+        let unit = self.unit(&scope, &mut markers).map_err(|errors| found.extend(errors)).ok();
         let env = self.env(&scope, &mut markers, &mut found);
         let files = self.files(&scope, &mut markers, &mut found);
-        let ports = self
-            .ports()
-            .map_err(|error| found.push(error))
-            .unwrap_or_default();
+        let ports = self.ports().map_err(|error| found.push(error)).unwrap_or_default();
         let Some(mut unit) = unit.filter(|_| found.is_empty()) else {
             return Err(found);
         };
@@ -146,12 +127,7 @@ impl Render<'_> {
 
     fn unit(&self, scope: &Scope<'_>, markers: &mut Markers) -> Result<Unit, Vec<Diagnostic>> {
         match &self.service.form {
-            Form::Component {
-                name,
-                version,
-                parameters,
-                secrets,
-            } => {
+            Form::Component { name, version, parameters, secrets } => {
                 let names = Map::from_iter(names::own(self.id, self.placed));
                 let used = unit::Used {
                     catalog: self.catalog,
@@ -202,13 +178,7 @@ impl Render<'_> {
             };
             match content {
                 Ok(content) => {
-                    files.insert(
-                        path.clone(),
-                        FileSpec {
-                            content,
-                            mode: file.value.mode,
-                        },
-                    );
+                    files.insert(path.clone(), FileSpec { content, mode: file.value.mode });
                 }
                 Err(error) => found.push(error),
             }
@@ -256,10 +226,7 @@ impl Render<'_> {
         };
         let declared = |name: &str| {
             let volumes = &signature?.volumes;
-            volumes
-                .iter()
-                .find(|volume| volume.name == name)
-                .map(|volume| &volume.path)
+            volumes.iter().find(|volume| volume.name == name).map(|volume| &volume.path)
         };
         self.service
             .volumes
@@ -268,11 +235,7 @@ impl Render<'_> {
                 let (name, path) = (&volume.value.name, &volume.value.path);
                 let own = declared(name) != Some(path);
                 let path = of_template.get(name).filter(|_| !own).unwrap_or(path);
-                VolumeSpec {
-                    name: name.clone(),
-                    path: path.clone(),
-                    data_of: None,
-                }
+                VolumeSpec { name: name.clone(), path: path.clone(), data_of: None }
             })
             .collect()
     }
@@ -292,14 +255,7 @@ impl Render<'_> {
         };
         let meant = self.service.resources_at.is_some() && memory != floor;
         let memory = if meant { memory } else { Bytes::ZERO };
-        let memory = if self.service.runtime == Runtime::Docker {
-            memory
-        } else {
-            Bytes::ZERO
-        };
-        Limits {
-            cpu: Cpu::ZERO,
-            memory,
-        }
+        let memory = if self.service.runtime == Runtime::Docker { memory } else { Bytes::ZERO };
+        Limits { cpu: Cpu::ZERO, memory }
     }
 }

@@ -36,21 +36,11 @@ pub(crate) fn render(
     tree: &Node,
     value: &mut dyn FnMut(&str, &Span) -> Result<String, Diagnostic>,
 ) -> Result<Rendered, Vec<Diagnostic>> {
-    let mut pass = Pass {
-        value,
-        templated: BTreeSet::new(),
-        found: Vec::new(),
-    };
-    let root = Node {
-        kind: Kind::Map(Vec::new()),
-        span: tree.span.clone(),
-    };
+    let mut pass = Pass { value, templated: BTreeSet::new(), found: Vec::new() };
+    let root = Node { kind: Kind::Map(Vec::new()), span: tree.span.clone() };
     let tree = pass.node(tree).unwrap_or(root);
     if pass.found.is_empty() {
-        Ok(Rendered {
-            tree,
-            templated: pass.templated,
-        })
+        Ok(Rendered { tree, templated: pass.templated })
     } else {
         Err(pass.found)
     }
@@ -70,10 +60,7 @@ impl Pass<'_> {
             Kind::Scalar { raw, plain } => Some(self.scalar(raw, *plain, span)),
             Kind::Seq(items) => {
                 let items = items.iter().filter_map(|item| self.node(item)).collect();
-                Some(Node {
-                    kind: Kind::Seq(items),
-                    span,
-                })
+                Some(Node { kind: Kind::Seq(items), span })
             }
             Kind::Map(entries) => self.map(entries, span),
         }
@@ -108,16 +95,10 @@ impl Pass<'_> {
             if entry.key == VALUE {
                 value = Some(kept);
             } else {
-                rest.push(Entry {
-                    value: kept,
-                    ..entry.clone()
-                });
+                rest.push(Entry { value: kept, ..entry.clone() });
             }
         }
-        Some(value.unwrap_or(Node {
-            kind: Kind::Map(rest),
-            span,
-        }))
+        Some(value.unwrap_or(Node { kind: Kind::Map(rest), span }))
     }
 }
 
@@ -126,11 +107,7 @@ mod tests {
     use super::*;
 
     fn entry(key: &str, value: Node) -> Entry {
-        Entry {
-            key: key.into(),
-            key_span: 0..0,
-            value,
-        }
+        Entry { key: key.into(), key_span: 0..0, value }
     }
 
     fn text(raw: &str) -> Node {
@@ -144,10 +121,7 @@ mod tests {
             span: 0..0,
         };
         let chosen = Node {
-            kind: Kind::Map(vec![
-                entry(WHEN, text("{{ yes }}")),
-                entry(VALUE, text("{{ evil }}")),
-            ]),
+            kind: Kind::Map(vec![entry(WHEN, text("{{ yes }}")), entry(VALUE, text("{{ evil }}"))]),
             span: 0..0,
         };
         let tree = Node {

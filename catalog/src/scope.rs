@@ -46,19 +46,11 @@ impl<'a> Scope<'a> {
         secrets: Secrets<'a>,
         absent: &'a BTreeMap<String, &'static str>,
     ) -> Self {
-        let context = names
-            .iter()
-            .fold(Context::new(), |mut context, (name, value)| {
-                context.insert(name.clone(), value);
-                context
-            });
-        Self {
-            engine,
-            names,
-            context,
-            secrets,
-            absent,
-        }
+        let context = names.iter().fold(Context::new(), |mut context, (name, value)| {
+            context.insert(name.clone(), value);
+            context
+        });
+        Self { engine, names, context, secrets, absent }
     }
 
     /// The text that a template makes, secrets as references.
@@ -141,12 +133,7 @@ impl<'a> Scope<'a> {
             Secrets::OfComponent(given) => match given.get(name) {
                 Some(secret) => secret.clone(),
                 None => {
-                    return Err(unknown(
-                        at,
-                        "secret",
-                        name,
-                        given.keys().map(String::as_str),
-                    ));
+                    return Err(unknown(at, "secret", name, given.keys().map(String::as_str)));
                 }
             },
             Secrets::OfCluster(_) if !path.alone => {
@@ -204,10 +191,7 @@ pub(crate) fn reference(
         .map_err(|error| Diagnostic::error("DN-E0503", Some(at.clone()), format!("{error}")))?;
     match versions.map(|versions| versions.get(name.as_str())) {
         None => Ok(SecretRef { name, version: 0 }),
-        Some(Some(version)) => Ok(SecretRef {
-            name,
-            version: *version,
-        }),
+        Some(Some(version)) => Ok(SecretRef { name, version: *version }),
         Some(None) => {
             let message = format!("the secret `{name}` has no value");
             let help = format!("give it one with `devnet secret set {name}`");

@@ -21,10 +21,7 @@ use devnet_schema::{
 /// # Errors
 /// Everything that is wrong with it.
 pub(crate) fn read(source: &Source, tree: &Node) -> Result<ComponentSignature, Vec<Diagnostic>> {
-    let mut reader = Reader {
-        source,
-        found: Vec::new(),
-    };
+    let mut reader = Reader { source, found: Vec::new() };
     let mut components = Vec::new();
     for entry in tree.entries() {
         if entry.key == "component" {
@@ -34,19 +31,12 @@ pub(crate) fn read(source: &Source, tree: &Node) -> Result<ComponentSignature, V
         }
     }
     let [component] = components.as_slice() else {
-        reader.error(
-            &tree.span,
-            "a component file declares exactly one `component`".into(),
-        );
+        reader.error(&tree.span, "a component file declares exactly one `component`".into());
         return Err(reader.found);
     };
     let signature = reader.component(component);
     reader.found.sort_by(|a, b| a.at.cmp(&b.at));
-    if reader.found.is_empty() {
-        Ok(signature)
-    } else {
-        Err(reader.found)
-    }
+    if reader.found.is_empty() { Ok(signature) } else { Err(reader.found) }
 }
 
 struct Reader<'a> {
@@ -59,19 +49,14 @@ const FIELDS: &str = "description, versions, runtimes, replicable, parameter, se
 
 impl Reader<'_> {
     fn error(&mut self, span: &Span, message: String) {
-        self.found.push(Diagnostic::error(
-            "DN-E0521",
-            Some(self.source.at(span)),
-            message,
-        ));
+        self.found.push(Diagnostic::error("DN-E0521", Some(self.source.at(span)), message));
     }
 
     fn unknown(&mut self, entry: &Entry, of: &str, known: &str) {
         let message = format!("{of} has no field `{}`", entry.key.escape_debug());
         let at = Some(self.source.at(&entry.key_span));
         let help = format!("the fields are {known}");
-        self.found
-            .push(Diagnostic::error("DN-E0521", at, message).help(help));
+        self.found.push(Diagnostic::error("DN-E0521", at, message).help(help));
     }
 
     fn component(&mut self, entry: &Entry) -> ComponentSignature {
@@ -144,10 +129,7 @@ impl Reader<'_> {
 
     /// The name that a node has as its argument.
     fn name(&mut self, entry: &Entry, what: &str) -> String {
-        let name = arguments(&entry.value)
-            .next()
-            .and_then(Node::text)
-            .unwrap_or_default();
+        let name = arguments(&entry.value).next().and_then(Node::text).unwrap_or_default();
         if !is_label(name) {
             let message = format!(
                 "a {what} needs a name of lower-case letters, digits and `-`: `{what} \"NAME\" …`"
@@ -261,10 +243,7 @@ impl Reader<'_> {
     }
 
     fn secret(&mut self, entry: &Entry) -> SecretParameter {
-        let mut secret = SecretParameter {
-            required: false,
-            description: String::new(),
-        };
+        let mut secret = SecretParameter { required: false, description: String::new() };
         for field in named(&entry.value) {
             match field.key.as_str() {
                 "required" => secret.required = self.flag(&field.value),
@@ -300,19 +279,14 @@ impl Reader<'_> {
             }
         }
         if port.container == 0 {
-            self.error(
-                &entry.key_span,
-                "a port needs `container=`, 1 to 65535".into(),
-            );
+            self.error(&entry.key_span, "a port needs `container=`, 1 to 65535".into());
         }
         port
     }
 
     fn volume(&mut self, entry: &Entry) -> VolumeDeclaration {
-        let mut volume = VolumeDeclaration {
-            name: self.name(entry, "volume"),
-            path: String::new(),
-        };
+        let mut volume =
+            VolumeDeclaration { name: self.name(entry, "volume"), path: String::new() };
         for field in named(&entry.value) {
             match field.key.as_str() {
                 "at" => volume.path = self.text(&field.value),
@@ -320,10 +294,7 @@ impl Reader<'_> {
             }
         }
         if !volume.path.starts_with('/') {
-            self.error(
-                &entry.key_span,
-                "a volume needs `at=` with an absolute path".into(),
-            );
+            self.error(&entry.key_span, "a volume needs `at=` with an absolute path".into());
         }
         volume
     }
@@ -382,13 +353,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        Some(HealthSpec {
-            probe,
-            interval,
-            timeout,
-            retries,
-            start_period,
-        })
+        Some(HealthSpec { probe, interval, timeout, retries, start_period })
     }
 
     fn stop(&mut self, node: &Node) -> StopSpec {
@@ -412,12 +377,9 @@ fn arguments(node: &Node) -> Box<dyn Iterator<Item = &Node> + '_> {
     match &node.kind {
         Kind::Scalar { .. } => Box::new(std::iter::once(node)),
         Kind::Seq(items) => Box::new(items.iter()),
-        Kind::Map(entries) => Box::new(
-            entries
-                .iter()
-                .filter(|entry| entry.key.is_empty())
-                .map(|entry| &entry.value),
-        ),
+        Kind::Map(entries) => {
+            Box::new(entries.iter().filter(|entry| entry.key.is_empty()).map(|entry| &entry.value))
+        }
     }
 }
 

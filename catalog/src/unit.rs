@@ -38,12 +38,7 @@ pub(crate) struct Unit {
 impl Unit {
     fn bare(workload: Workload) -> Self {
         let (env, files, volumes) = Default::default();
-        Self {
-            workload,
-            env,
-            files,
-            volumes,
-        }
+        Self { workload, env, files, volumes }
     }
 }
 
@@ -75,11 +70,7 @@ pub(crate) fn of_image(
     if !found.is_empty() {
         return Err(found);
     }
-    let container = ContainerSpec {
-        image: reference,
-        command,
-        ..ContainerSpec::default()
-    };
+    let container = ContainerSpec { image: reference, command, ..ContainerSpec::default() };
     Ok(Unit::bare(Workload::Container(container)))
 }
 
@@ -91,11 +82,7 @@ pub(crate) fn of_process(
 ) -> Result<Unit, Vec<Diagnostic>> {
     let mut found = Vec::new();
     let argv = texts(scope, markers, argv, &mut found);
-    if found.is_empty() {
-        Ok(Unit::bare(Workload::Process { argv }))
-    } else {
-        Err(found)
-    }
+    if found.is_empty() { Ok(Unit::bare(Workload::Process { argv })) } else { Err(found) }
 }
 
 fn texts(
@@ -135,11 +122,7 @@ pub(crate) fn of_component(
 ) -> Result<Unit, Vec<Diagnostic>> {
     let Some(component) = used.catalog.get(&used.name.value) else {
         let message = format!("there is no component `{}`", used.name.value.escape_debug());
-        return Err(vec![Diagnostic::error(
-            "DN-E0510",
-            Some(used.name.at.clone()),
-            message,
-        )]);
+        return Err(vec![Diagnostic::error("DN-E0510", Some(used.name.at.clone()), message)]);
     };
     if used.service.runtime != Runtime::Docker {
         let message = format!(
@@ -147,17 +130,10 @@ pub(crate) fn of_component(
             used.name.value,
             used.service.runtime.as_str()
         );
-        return Err(vec![Diagnostic::error(
-            "DN-E0510",
-            Some(used.name.at.clone()),
-            message,
-        )]);
+        return Err(vec![Diagnostic::error("DN-E0510", Some(used.name.at.clone()), message)]);
     }
     let mut found = Vec::new();
-    names.insert(
-        "param".to_owned(),
-        parameters(used, component, user, markers, &mut found),
-    );
+    names.insert("param".to_owned(), parameters(used, component, user, markers, &mut found));
     names.insert("version".to_owned(), json!(used.version));
     names.insert("major".to_owned(), json!(major(used.version)));
     let secrets = secrets(used, component, &mut found);
@@ -165,20 +141,12 @@ pub(crate) fn of_component(
         return Err(found);
     }
     let nothing = BTreeMap::new();
-    let scope = Scope::new(
-        used.catalog.engine(),
-        names,
-        Secrets::OfComponent(secrets),
-        &nothing,
-    );
+    let scope = Scope::new(used.catalog.engine(), names, Secrets::OfComponent(secrets), &nothing);
     let at = |span: &Span| component.source.at(span);
     let mut value = |raw: &str, span: &Span| scope.marked(markers, raw, &at(span));
     let blame = |errors: Vec<Diagnostic>| {
         let why = "this service uses the component";
-        errors
-            .into_iter()
-            .map(|e| e.related(used.service.at.clone(), why))
-            .collect::<Vec<_>>()
+        errors.into_iter().map(|e| e.related(used.service.at.clone(), why)).collect::<Vec<_>>()
     };
     let rendered = scalars::render(&component.template, &mut value).map_err(blame)?;
     let (project, errors) = compose::read(&rendered.tree, &component.source, &rendered.templated);
@@ -242,9 +210,7 @@ fn secrets(
 
 /// The number that a version begins with: 18 of `18.6-trixie`; 0 when it begins with none.
 fn major(version: &str) -> u64 {
-    let digits = version
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(version.len());
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
     version[..digits].parse().unwrap_or(0)
 }
 
@@ -276,15 +242,9 @@ fn container(
         limits: _,
         reservations: _,
     } = service;
-    let mut split = Split {
-        markers,
-        found: Vec::new(),
-    };
+    let mut split = Split { markers, found: Vec::new() };
     let at = &used.service.at;
-    let image = image.unwrap_or_else(|| Located {
-        value: String::new(),
-        at: at.clone(),
-    });
+    let image = image.unwrap_or_else(|| Located { value: String::new(), at: at.clone() });
     let reference = scope::without_secrets(image.value, &image.at, "an image reference")
         .and_then(|text| image_reference(text, &image.at))
         .map_err(|error| split.found.push(error))
@@ -299,27 +259,13 @@ fn container(
         init,
         labels: split.labels(labels),
     };
-    let env = env
-        .into_iter()
-        .map(|(name, value)| (name, split.text(value)))
-        .collect();
-    let files = files
-        .into_iter()
-        .map(|(path, file)| (path, split.file(file)))
-        .collect();
-    let volumes = volumes
-        .into_iter()
-        .map(|v| (v.value.name, v.value.path))
-        .collect();
+    let env = env.into_iter().map(|(name, value)| (name, split.text(value))).collect();
+    let files = files.into_iter().map(|(path, file)| (path, split.file(file))).collect();
+    let volumes = volumes.into_iter().map(|v| (v.value.name, v.value.path)).collect();
     if !split.found.is_empty() {
         return Err(split.found);
     }
-    Ok(Unit {
-        workload: Workload::Container(container),
-        env,
-        files,
-        volumes,
-    })
+    Ok(Unit { workload: Workload::Container(container), env, files, volumes })
 }
 
 /// Turns markers into references.

@@ -37,16 +37,8 @@ fn print(specs: &[InstanceSpec]) -> String {
         for volume in &spec.volumes {
             let _ = writeln!(out, "volume {} at {}", volume.name, volume.path);
         }
-        let _ = writeln!(
-            out,
-            "limits {}",
-            serde_json::to_string(&spec.limits).unwrap()
-        );
-        let _ = writeln!(
-            out,
-            "health {}",
-            serde_json::to_string(&spec.health).unwrap()
-        );
+        let _ = writeln!(out, "limits {}", serde_json::to_string(&spec.limits).unwrap());
+        let _ = writeln!(out, "health {}", serde_json::to_string(&spec.health).unwrap());
         let _ = writeln!(out, "stop {}", serde_json::to_string(&spec.stop).unwrap());
     }
     out
@@ -59,10 +51,7 @@ fn every_case_renders_as_written() {
     for component in fs::read_dir(&components).unwrap() {
         let cases = component.unwrap().path().join("cases");
         let before = seen;
-        for case in fs::read_dir(&cases)
-            .unwrap()
-            .map(|case| case.unwrap().path())
-        {
+        for case in fs::read_dir(&cases).unwrap().map(|case| case.unwrap().path()) {
             if case.extension().is_some_and(|extension| extension == "kdl") {
                 let root = fs::read_to_string(&case).unwrap();
                 let rendered = match placed::render(&root, &[], Some(&[("pw", 3)])) {

@@ -16,18 +16,12 @@ fn check(service: &str, expected: &ExpectFile) {
 
 #[test]
 fn secrets_that_are_used_wrongly() {
-    check(
-        r#"image "img:1"; env A="{{ secret.gone }}""#,
-        &expect_file!["errors/missing.txt"],
-    );
+    check(r#"image "img:1"; env A="{{ secret.gone }}""#, &expect_file!["errors/missing.txt"]);
     check(
         r#"image "img:1"; env A="{{ secret.pw | upper }}" B="{% if secret.pw %}x{% endif %}""#,
         &expect_file!["errors/filtered.txt"],
     );
-    check(
-        r#"image "img:{{ secret.pw }}""#,
-        &expect_file!["errors/image.txt"],
-    );
+    check(r#"image "img:{{ secret.pw }}""#, &expect_file!["errors/image.txt"]);
     check(
         r#"component "nginx"; set image="{{ secret.pw }}""#,
         &expect_file!["errors/component-image.txt"],
@@ -40,38 +34,20 @@ fn secrets_that_are_used_wrongly() {
 
 #[test]
 fn templates_that_cannot_be_rendered() {
-    check(
-        r#"image "img:1"; env A="{{ var.a-b | nosuch }}""#,
-        &expect_file!["errors/filter.txt"],
-    );
-    check(
-        r#"image "img:1"; env A="{% if var.a-b %}""#,
-        &expect_file!["errors/open.txt"],
-    );
-    check(
-        r#"image "img:1"; env A="{% set x = 1 %}""#,
-        &expect_file!["errors/set.txt"],
-    );
+    check(r#"image "img:1"; env A="{{ var.a-b | nosuch }}""#, &expect_file!["errors/filter.txt"]);
+    check(r#"image "img:1"; env A="{% if var.a-b %}""#, &expect_file!["errors/open.txt"]);
+    check(r#"image "img:1"; env A="{% set x = 1 %}""#, &expect_file!["errors/set.txt"]);
     check(
         r#"image "img:1"; env A="{% if var.nosuch %}x{% endif %}""#,
         &expect_file!["errors/variable.txt"],
     );
-    check(
-        r#"image "img:1"; env A="{{ service.a.port }}""#,
-        &expect_file!["errors/no-port.txt"],
-    );
-    check(
-        r#"image "img:1"; env A="{{ 1 / 0 }}""#,
-        &expect_file!["errors/divide.txt"],
-    );
+    check(r#"image "img:1"; env A="{{ service.a.port }}""#, &expect_file!["errors/no-port.txt"]);
+    check(r#"image "img:1"; env A="{{ 1 / 0 }}""#, &expect_file!["errors/divide.txt"]);
     check(
         r#"image "img:1"; env A="{% for i in a %}{% for j in b %}x{% endfor %}{% endfor %}""#,
         &expect_file!["errors/loops.txt"],
     );
-    check(
-        "image \"img:1\"; env A=\"\u{10DE70}\"",
-        &expect_file!["errors/reserved.txt"],
-    );
+    check("image \"img:1\"; env A=\"\u{10DE70}\"", &expect_file!["errors/reserved.txt"]);
 }
 
 #[test]
@@ -93,14 +69,9 @@ fn one_instance_does_not_hold_up_another() {
     let bindings = placed::bindings(&loaded, Some(&[]));
     let desired = loaded.desired.as_ref().unwrap();
     let each = devnet_catalog::render_each(&loaded.catalog, desired, &bindings);
-    let states: Vec<(String, bool)> = each
-        .iter()
-        .map(|(id, r)| (id.to_string(), r.is_ok()))
-        .collect();
-    assert_eq!(
-        states,
-        [("bad[0]".to_owned(), false), ("good[0]".to_owned(), true)]
-    );
+    let states: Vec<(String, bool)> =
+        each.iter().map(|(id, r)| (id.to_string(), r.is_ok())).collect();
+    assert_eq!(states, [("bad[0]".to_owned(), false), ("good[0]".to_owned(), true)]);
 }
 
 #[test]
@@ -112,9 +83,7 @@ fn a_service_that_is_placed_nowhere_has_no_address() {
     "#;
     let loaded = placed::read(root, &[]);
     let mut bindings = placed::bindings(&loaded, None);
-    bindings
-        .instances
-        .retain(|id, _| id.service.as_str() == "a");
+    bindings.instances.retain(|id, _| id.service.as_str() == "a");
     let desired = loaded.desired.as_ref().unwrap();
     let found = devnet_catalog::render(&loaded.catalog, desired, &bindings).unwrap_err();
     expect_file!["errors/nowhere.txt"].assert_eq(&placed::print(&found));

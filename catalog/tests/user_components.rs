@@ -40,24 +40,15 @@ fn check(files: &[(&str, &str)], expected: &ExpectFile) {
 
 #[test]
 fn a_component_of_the_configuration_is_rendered() {
-    check(
-        &files(DECLARATION, TEMPLATE),
-        &expect_file!["user_components/app.txt"],
-    );
+    check(&files(DECLARATION, TEMPLATE), &expect_file!["user_components/app.txt"]);
 }
 
 #[test]
 fn a_component_with_errors_is_left_out_and_told_of() {
     check(&[], &expect_file!["user_components/empty.txt"]);
+    check(&files(DECLARATION, TEMPLATE)[..1], &expect_file!["user_components/no-template.txt"]);
     check(
-        &files(DECLARATION, TEMPLATE)[..1],
-        &expect_file!["user_components/no-template.txt"],
-    );
-    check(
-        &files(
-            "component \"other\" { description \"x\"; versions 1; runtimes docker }",
-            TEMPLATE,
-        ),
+        &files("component \"other\" { description \"x\"; versions 1; runtimes docker }", TEMPLATE),
         &expect_file!["user_components/other.txt"],
     );
     check(
@@ -77,10 +68,7 @@ fn a_component_with_errors_is_left_out_and_told_of() {
         ),
         &expect_file!["user_components/template.txt"],
     );
-    check(
-        &files(DECLARATION, "services: [\n"),
-        &expect_file!["user_components/yaml.txt"],
-    );
+    check(&files(DECLARATION, "services: [\n"), &expect_file!["user_components/yaml.txt"]);
     check(
         &files(
             DECLARATION,
@@ -119,10 +107,7 @@ fn replacing_a_built_in_component_is_a_warning_and_changes_the_digest() {
     let loaded = placed::read(&root, &files);
     assert!(loaded.desired.is_some());
     expect_file!["user_components/replaced.txt"].assert_eq(&placed::print(&loaded.diagnostics));
-    assert_ne!(
-        loaded.catalog.digest(),
-        devnet_catalog::Catalog::builtin().digest()
-    );
+    assert_ne!(loaded.catalog.digest(), devnet_catalog::Catalog::builtin().digest());
     assert_eq!(
         devnet_catalog::Catalog::builtin().digest(),
         devnet_catalog::Catalog::builtin().digest()

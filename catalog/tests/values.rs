@@ -50,11 +50,7 @@ fn render(nasty: &str, services: &str) -> Vec<InstanceSpec> {
     let files = BTreeMap::from([("cluster.kdl".to_owned(), root)]);
     let vars = BTreeMap::from([("nasty".to_owned(), nasty.to_owned())]);
     let loaded = load("cluster.kdl", &files, &vars);
-    assert!(
-        loaded.desired.is_some(),
-        "{}",
-        placed::print(&loaded.diagnostics)
-    );
+    assert!(loaded.desired.is_some(), "{}", placed::print(&loaded.diagnostics));
     let bindings = placed::bindings(&loaded, Some(&[("pw", 7)]));
     let desired = loaded.desired.as_ref().unwrap();
     devnet_catalog::render(&loaded.catalog, desired, &bindings)
@@ -84,13 +80,9 @@ fn values_arrive_byte_for_byte_in_env_command_argv_and_files() {
         assert_eq!(plain(&specs[0].env["A"]), nasty);
         assert_eq!(plain(&specs[0].env["B"]), format!("<{nasty}>"));
         assert_eq!(plain(&specs[0].files["/f"].content), nasty);
-        let Workload::Container(container) = &specs[0].workload else {
-            panic!()
-        };
+        let Workload::Container(container) = &specs[0].workload else { panic!() };
         assert_eq!(plain(&container.command.as_ref().unwrap()[1]), nasty);
-        let Workload::Process { argv } = &specs[1].workload else {
-            panic!()
-        };
+        let Workload::Process { argv } = &specs[1].workload else { panic!() };
         assert_eq!(plain(&argv[1]), format!("--x={nasty}"));
     }
 }
@@ -110,19 +102,10 @@ fn values_arrive_byte_for_byte_through_a_component() {
         let specs = render(nasty, services);
         assert_eq!(plain(&specs[0].env["POSTGRES_DB"]), nasty);
         assert_eq!(plain(&specs[0].env["POSTGRES_INITDB_ARGS"]), nasty);
-        assert_eq!(
-            plain(&specs[1].files["/usr/share/nginx/html/index.html"].content),
-            nasty
-        );
+        assert_eq!(plain(&specs[1].files["/usr/share/nginx/html/index.html"].content), nasty);
         for (spec, usual) in specs.iter().zip(&usual) {
-            assert_eq!(
-                spec.workload, usual.workload,
-                "{nasty:?} changes what is around it"
-            );
-            assert!(
-                spec.env.keys().eq(usual.env.keys()),
-                "{nasty:?} changes what is around it"
-            );
+            assert_eq!(spec.workload, usual.workload, "{nasty:?} changes what is around it");
+            assert!(spec.env.keys().eq(usual.env.keys()), "{nasty:?} changes what is around it");
             assert!(spec.files.keys().eq(usual.files.keys()), "{nasty:?}");
             assert_eq!(spec.volumes, usual.volumes);
         }
@@ -131,10 +114,7 @@ fn values_arrive_byte_for_byte_through_a_component() {
 
 #[test]
 fn texts_that_are_no_templates_are_left_alone() {
-    for nasty in NASTY
-        .iter()
-        .filter(|text| !text.contains("{{") && !text.contains("{%"))
-    {
+    for nasty in NASTY.iter().filter(|text| !text.contains("{{") && !text.contains("{%")) {
         let services = format!("service \"a\" {{ image \"img:1\"; env A={} }}", kdl(nasty));
         assert_eq!(plain(&render("-", &services)[0].env["A"]), *nasty);
     }
@@ -148,11 +128,7 @@ fn a_value_cannot_become_another_image() {
             kdl(nasty)
         );
         let found = placed::render(&root, &[], None).unwrap_err();
-        assert!(
-            found.iter().any(|found| found.code == "DN-E0509"),
-            "{}",
-            placed::print(&found)
-        );
+        assert!(found.iter().any(|found| found.code == "DN-E0509"), "{}", placed::print(&found));
     }
 }
 
@@ -177,10 +153,7 @@ fn secrets_stay_references_wherever_they_may_be() {
         specs[0].env["URL"].to_string(),
         format!("postgres://app:{shown}@10.0.0.1:5432/app")
     );
-    assert_eq!(
-        specs[0].files["/f"].content.to_string(),
-        format!("key={shown}\n")
-    );
+    assert_eq!(specs[0].files["/f"].content.to_string(), format!("key={shown}\n"));
     let secrets: Vec<String> = specs[0].secrets().iter().map(ToString::to_string).collect();
     assert_eq!(secrets, ["secret pw version 7"]);
     let secret = &specs[1].files["/run/secrets/postgres-password"];

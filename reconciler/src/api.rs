@@ -289,11 +289,7 @@ pub struct JoinTokenRequest {
 impl Default for JoinTokenRequest {
     /// One hour, any name, no takeover.
     fn default() -> Self {
-        Self {
-            ttl_seconds: 3600,
-            node: None,
-            replace: false,
-        }
+        Self { ttl_seconds: 3600, node: None, replace: false }
     }
 }
 

@@ -146,13 +146,8 @@ impl Running {
     /// # Errors
     /// When it cannot be recorded.
     pub fn join_token(&self, node: Option<NodeName>) -> anyhow::Result<Sensitive<String>> {
-        let request = JoinTokenRequest {
-            node,
-            ..JoinTokenRequest::default()
-        };
-        let (token, _) = self
-            .plane
-            .make_join_token(&request, "the control plane itself")?;
+        let request = JoinTokenRequest { node, ..JoinTokenRequest::default() };
+        let (token, _) = self.plane.make_join_token(&request, "the control plane itself")?;
         Ok(token)
     }
 
@@ -207,35 +202,18 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     // Whoever comes first chooses; a second choice of the same is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let opened = Opened::open(&config)?;
-    let Opened {
-        lock,
-        authority,
-        store,
-        secrets,
-        admin,
-        records_lost,
-    } = opened;
-    let source = config
-        .source
-        .as_ref()
-        .map(|spec| open_source(spec, &config))
-        .transpose()?;
+    let Opened { lock, authority, store, secrets, admin, records_lost } = opened;
+    let source = config.source.as_ref().map(|spec| open_source(spec, &config)).transpose()?;
     let listener = TcpListener::bind(config.listen)
         .with_context(|| format!("listening on {}: is it taken?", config.listen))?;
-    listener
-        .set_nonblocking(true)
-        .context("preparing the listener")?;
-    let addr = listener
-        .local_addr()
-        .context("reading the listener's address")?;
+    listener.set_nonblocking(true).context("preparing the listener")?;
+    let addr = listener.local_addr().context("reading the listener's address")?;
 
     let wake = Arc::new(Notify::new());
     let (calls, called) = mpsc::channel(256);
     let name_file = config.data_dir.join("cluster");
     let cluster = kept_name(&store, &name_file)?;
-    let fleet_config = FleetConfig {
-        heartbeat: config.heartbeat,
-    };
+    let fleet_config = FleetConfig { heartbeat: config.heartbeat };
     let fleet = Fleet::new(fleet_config, cluster, Arc::clone(&wake), calls);
     let parts = Parts {
         store,
@@ -245,11 +223,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         source: source.clone(),
         wake,
     };
-    let cycle_config = CycleConfig {
-        grace: config.adoption_grace,
-        records_lost,
-        name_file,
-    };
+    let cycle_config = CycleConfig { grace: config.adoption_grace, records_lost, name_file };
     let plane = ControlPlane::new(cycle_config, parts)?;
     plane.remember_nodes()?;
     plane.recall()?;
@@ -269,9 +243,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         tokio::spawn(follow(Arc::clone(&plane), stopped)),
         tokio::spawn(tls.keep_fresh(Arc::clone(&plane), tls.config.clone())),
     ];
-    let watcher = source
-        .map(|source| watch_source(&source, &plane, config.poll))
-        .transpose()?;
+    let watcher = source.map(|source| watch_source(&source, &plane, config.poll)).transpose()?;
     let context = ClientContext {
         addr: format!("https://{}", authority_of(&config, addr)),
         token: InTransit::new(admin.text().expose().clone()),
@@ -280,10 +252,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let client_file = config.data_dir.join("client.yaml");
     write_private(&client_file, &context.to_yaml()?)?;
 
-    let app = App {
-        plane: Arc::clone(&plane),
-        keys: Arc::new(Keys::new(&admin)),
-    };
+    let app = App { plane: Arc::clone(&plane), keys: Arc::new(Keys::new(&admin)) };
     let handle = Handle::new();
     let acceptor = PeerAcceptor::new(RustlsAcceptor::new(tls.config));
     let server = axum_server::from_tcp(listener)
@@ -337,10 +306,7 @@ impl Opened {
         let secrets = Secrets::open(&dir.join("secrets"), &key, &mut random)?;
         let (store, opened) = Store::open(&dir.join("state.db"), &wall())?;
         for id in &opened.interrupted {
-            info!(
-                deployment = id,
-                "it was running when the control plane stopped"
-            );
+            info!(deployment = id, "it was running when the control plane stopped");
         }
         let records_lost = had_authority && opened.from_version == 0;
         if records_lost {
@@ -387,10 +353,7 @@ fn lock(dir: &Path) -> anyhow::Result<File> {
         .open(&path)
         .with_context(|| format!("opening {}", path.display()))?;
     if file.try_lock().is_err() {
-        bail!(
-            "another control plane uses {}: stop it, or name another --data-dir",
-            dir.display()
-        );
+        bail!("another control plane uses {}: stop it, or name another --data-dir", dir.display());
     }
     Ok(file)
 }
@@ -399,10 +362,7 @@ fn lock(dir: &Path) -> anyhow::Result<File> {
 fn admin_key(path: &Path) -> anyhow::Result<ApiKey> {
     match fs::read_to_string(path) {
         Ok(text) => ApiKey::parse(&text).with_context(|| {
-            format!(
-                "reading {}: move it away to have a new one made",
-                path.display()
-            )
+            format!("reading {}: move it away to have a new one made", path.display())
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = ApiKey::make(&mut random);
@@ -422,11 +382,7 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&beside)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, path)
@@ -475,12 +431,7 @@ fn authority_of(config: &ServeConfig, addr: SocketAddr) -> String {
 }
 
 fn open_source(spec: &SourceSpec, config: &ServeConfig) -> anyhow::Result<Arc<dyn Source>> {
-    let SourceSpec {
-        location,
-        branch,
-        path,
-        plain,
-    } = spec;
+    let SourceSpec { location, branch, path, plain } = spec;
     let remote = location.contains("://") || location.starts_with("git@");
     let opened = if remote {
         RemoteGit::open(RemoteSpec {
@@ -523,13 +474,7 @@ impl Tls {
         let identity = authority.server_identity(&names, Timestamp::now(), &mut random)?;
         let config = RustlsConfig::from_config(server_config(&authority, &identity)?);
         let (not_after, renew_at) = (identity.not_after, identity.renew_at);
-        Ok(Self {
-            authority,
-            names,
-            config,
-            not_after,
-            renew_at,
-        })
+        Ok(Self { authority, names, config, not_after, renew_at })
     }
 
     /// Looks twice a day whether half of the certificate's life is over.
@@ -555,16 +500,11 @@ impl Tls {
                     Ok((server, identity)) => {
                         config.reload_from_config(server);
                         renew_at = identity.renew_at;
-                        plane
-                            .metrics
-                            .certificate_end(identity.not_after.as_second());
+                        plane.metrics.certificate_end(identity.not_after.as_second());
                         info!(until = %identity.not_after, "the server's certificate is new");
                     }
                     Err(error) => {
-                        error!(
-                            error = format!("{error:#}"),
-                            "renewing the server's certificate"
-                        );
+                        error!(error = format!("{error:#}"), "renewing the server's certificate");
                     }
                 }
             }

@@ -38,10 +38,7 @@ impl Environment {
 
     /// A variable that is set to something.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// `DEVNET_VAR_name`: overrides of the cluster file's `vars`, by name. An underscore may stand
@@ -67,15 +64,12 @@ impl Environment {
     /// Flags that are added after the command's name: `DEVNET_CLI_ARGS`, then
     /// `DEVNET_CLI_ARGS_plan` for `plan`. Split at white space.
     pub fn extra_args(&self, command: &str) -> Vec<String> {
-        [
-            self.get("DEVNET_CLI_ARGS"),
-            self.get(&format!("DEVNET_CLI_ARGS_{command}")),
-        ]
-        .into_iter()
-        .flatten()
-        .flat_map(str::split_whitespace)
-        .map(str::to_owned)
-        .collect()
+        [self.get("DEVNET_CLI_ARGS"), self.get(&format!("DEVNET_CLI_ARGS_{command}"))]
+            .into_iter()
+            .flatten()
+            .flat_map(str::split_whitespace)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The client's file: `DEVNET_CONFIG`, else `devnet/client.yaml` in the user's configuration
@@ -122,9 +116,7 @@ pub struct ClientContext {
 
 impl fmt::Debug for ClientContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientContext")
-            .field("addr", &self.addr)
-            .finish_non_exhaustive()
+        f.debug_struct("ClientContext").field("addr", &self.addr).finish_non_exhaustive()
     }
 }
 
@@ -158,10 +150,7 @@ pub fn client_context(flags: &ServerFlags, env: &Environment) -> anyhow::Result<
     let file = match env.client_file() {
         Some(path) if path.exists() => Some(read_context(&path)?),
         Some(path) if env.get("DEVNET_CONFIG").is_some() => {
-            bail!(
-                "DEVNET_CONFIG names {}, which does not exist",
-                path.display()
-            )
+            bail!("DEVNET_CONFIG names {}, which does not exist", path.display())
         }
         _ => None,
     };
@@ -217,12 +206,7 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
-        Environment::of(
-            pairs
-                .iter()
-                .map(|(k, v)| ((*k).into(), (*v).into()))
-                .collect(),
-        )
+        Environment::of(pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())
     }
 
     #[test]
@@ -237,20 +221,12 @@ mod tests {
         std::fs::write(&path, context.to_yaml().unwrap()).unwrap();
         let config = path.to_str().unwrap();
 
-        let found = client_context(
-            &ServerFlags::default(),
-            &environment(&[("DEVNET_CONFIG", config)]),
-        );
+        let found =
+            client_context(&ServerFlags::default(), &environment(&[("DEVNET_CONFIG", config)]));
         assert_eq!(found.unwrap(), context);
         let env = environment(&[("DEVNET_CONFIG", config), ("DEVNET_ADDR", "https://env:1")]);
-        assert_eq!(
-            client_context(&ServerFlags::default(), &env).unwrap().addr,
-            "https://env:1"
-        );
-        let flags = ServerFlags {
-            addr: Some("https://flag:1".into()),
-            ..Default::default()
-        };
+        assert_eq!(client_context(&ServerFlags::default(), &env).unwrap().addr, "https://env:1");
+        let flags = ServerFlags { addr: Some("https://flag:1".into()), ..Default::default() };
         assert_eq!(client_context(&flags, &env).unwrap().addr, "https://flag:1");
     }
 

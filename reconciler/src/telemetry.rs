@@ -21,12 +21,10 @@ pub fn begin(filter: Option<&str>, form: Form) {
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
     let begun = match form {
-        Form::Text => registry
-            .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
-            .try_init(),
-        Form::Json => registry
-            .with(fmt::layer().json().with_writer(std::io::stderr))
-            .try_init(),
+        Form::Text => {
+            registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+        }
+        Form::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
     };
     // Another subscriber is there already, in tests for instance: it does as well.
     drop(begun);

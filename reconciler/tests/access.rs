@@ -23,21 +23,13 @@ async fn key(plane: &Plane, role: &str) -> (String, String) {
     let body = json!({"name": format!("a {role}"), "role": role});
     let (status, answer) = plane.post("/api/v1/apikeys", &body).await;
     assert_eq!(status.as_u16(), 201, "{answer}");
-    (
-        answer["id"].as_str().unwrap().to_owned(),
-        answer["key"].as_str().unwrap().to_owned(),
-    )
+    (answer["id"].as_str().unwrap().to_owned(), answer["key"].as_str().unwrap().to_owned())
 }
 
 async fn askers(plane: &Plane, agent: &Agent) -> Vec<Asker> {
     let plain = plane.http.clone();
-    let mut all = vec![Asker {
-        name: "nobody",
-        http: plain.clone(),
-        token: None,
-        role: None,
-        node: false,
-    }];
+    let mut all =
+        vec![Asker { name: "nobody", http: plain.clone(), token: None, role: None, node: false }];
     for (name, role) in [
         ("viewer", Role::Viewer),
         ("planner", Role::Planner),
@@ -45,41 +37,18 @@ async fn askers(plane: &Plane, agent: &Agent) -> Vec<Asker> {
         ("admin", Role::Admin),
     ] {
         let token = Some(key(plane, name).await.1);
-        all.push(Asker {
-            name,
-            http: plain.clone(),
-            token,
-            role: Some(role),
-            node: false,
-        });
+        all.push(Asker { name, http: plain.clone(), token, role: Some(role), node: false });
     }
     let ca = reqwest::Certificate::from_pem(plane.running.context().ca.as_bytes()).unwrap();
     let identity = Identity::from_pem(agent.identity().as_bytes()).unwrap();
-    let http = Client::builder()
-        .tls_certs_only([ca])
-        .identity(identity)
-        .no_proxy()
-        .build();
-    all.push(Asker {
-        name: "node",
-        http: http.unwrap(),
-        token: None,
-        role: None,
-        node: true,
-    });
+    let http = Client::builder().tls_certs_only([ca]).identity(identity).no_proxy().build();
+    all.push(Asker { name: "node", http: http.unwrap(), token: None, role: None, node: true });
     all
 }
 
 fn path(route: &Route) -> String {
-    let path = route
-        .pattern
-        .replace("{id}", "nothing-0")
-        .replace("{name}", "nothing");
-    if route.pattern == "/ws/logs" {
-        format!("{path}?deployment=nothing")
-    } else {
-        path
-    }
+    let path = route.pattern.replace("{id}", "nothing-0").replace("{name}", "nothing");
+    if route.pattern == "/ws/logs" { format!("{path}?deployment=nothing") } else { path }
 }
 
 fn request(plane: &Plane, asker: &Asker, route: &Route) -> RequestBuilder {
@@ -90,11 +59,7 @@ fn request(plane: &Plane, asker: &Asker, route: &Route) -> RequestBuilder {
         request = request.bearer_auth(token);
     }
     // A body that no handler takes: what passes the guard is refused by the handler.
-    if route.method == "GET" {
-        request
-    } else {
-        request.body("[0]")
-    }
+    if route.method == "GET" { request } else { request.body("[0]") }
 }
 
 fn may(asker: &Asker, access: Access) -> bool {
@@ -117,10 +82,7 @@ async fn every_route_lets_in_exactly_whom_the_table_names() {
             let response = request(&plane, &asker, route).send().await.unwrap();
             let status = response.status().as_u16();
             let kind = response.headers().get("content-type").cloned();
-            let what = format!(
-                "{} {} by {}: {status}",
-                route.method, route.pattern, asker.name
-            );
+            let what = format!("{} {} by {}: {status}", route.method, route.pattern, asker.name);
             let guarded = match (may(&asker, route.access), asker.role, asker.node) {
                 (true, ..) => None,
                 (false, None, false) => Some(401),
@@ -136,10 +98,7 @@ async fn every_route_lets_in_exactly_whom_the_table_names() {
                 let kind = kind.unwrap();
                 // The WebSocket handshake refuses what is none before any handler.
                 let upgrade = matches!(route.pattern, "/ws/logs" | "/api/v1/agent");
-                assert!(
-                    kind == "application/problem+json" || upgrade,
-                    "{what} {kind:?}"
-                );
+                assert!(kind == "application/problem+json" || upgrade, "{what} {kind:?}");
             }
         }
     }
@@ -176,22 +135,10 @@ async fn a_node_speaks_for_itself_only() {
     let mut config = config(dir.path(), None);
     config.cluster = Some("lab".parse().unwrap());
     let plane = Plane::start(config).await;
-    let (a, b) = (
-        Agent::register(&plane, "n1").await,
-        Agent::register(&plane, "n2").await,
-    );
+    let (a, b) = (Agent::register(&plane, "n1").await, Agent::register(&plane, "n2").await);
     let asker = askers(&plane, &a).await.pop().unwrap();
-    for (id, expected) in [
-        (&*a.id, 204),
-        ("n1", 204),
-        (&*b.id, 404),
-        ("n2", 404),
-        ("n9", 404),
-    ] {
-        let url = format!(
-            "https://{}/api/v1/nodes/{id}/heartbeat",
-            plane.running.addr()
-        );
+    for (id, expected) in [(&*a.id, 204), ("n1", 204), (&*b.id, 404), ("n2", 404), ("n9", 404)] {
+        let url = format!("https://{}/api/v1/nodes/{id}/heartbeat", plane.running.addr());
         let status = asker.http.post(url).send().await.unwrap().status();
         assert_eq!(status.as_u16(), expected, "{id}");
     }
@@ -233,32 +180,19 @@ async fn a_join_token_is_good_once_and_only_once_the_cluster_has_a_name() {
     let csr = request.serialize_request(&key).unwrap().pem().unwrap();
     let body = |name: &str, token: &str| json!({"token": token, "name": name, "csr": csr});
     async fn join(plane: &Plane, body: Value) -> u16 {
-        let request = plane
-            .bare(Method::POST, "/api/v1/nodes/register")
-            .body(body.to_string());
+        let request = plane.bare(Method::POST, "/api/v1/nodes/register").body(body.to_string());
         request.send().await.unwrap().status().as_u16()
     }
     assert_eq!(join(&plane, body("n1", token.expose())).await, 503);
     plane.stop().await;
     config.cluster = Some("lab".parse().unwrap());
     let plane = Plane::start(config).await;
-    assert_eq!(
-        join(&plane, body("n1", token.expose())).await,
-        201,
-        "it was not used up"
-    );
+    assert_eq!(join(&plane, body("n1", token.expose())).await, 201, "it was not used up");
     assert_eq!(join(&plane, body("n2", token.expose())).await, 401);
-    let other = plane
-        .running
-        .join_token(Some("n3".parse().unwrap()))
-        .unwrap();
+    let other = plane.running.join_token(Some("n3".parse().unwrap())).unwrap();
     assert_eq!(join(&plane, body("n4", other.expose())).await, 403);
     let again = plane.running.join_token(None).unwrap();
-    assert_eq!(
-        join(&plane, body("n1", again.expose())).await,
-        409,
-        "the name is taken"
-    );
+    assert_eq!(join(&plane, body("n1", again.expose())).await, 409, "the name is taken");
     plane.stop().await;
 }
 
@@ -273,28 +207,15 @@ async fn problems_are_documents_that_say_what_to_do() {
     assert_eq!(problem.kind, "invalid-configuration");
     assert_eq!(problem.diagnostics[0].at.as_ref().unwrap().line, 2);
     let (status, answer) = plane.post("/api/v1/plans", &json!({"nonsense": 1})).await;
-    assert_eq!(
-        (status.as_u16(), &answer["type"]),
-        (400, &json!("bad-request")),
-        "{answer}"
-    );
+    assert_eq!((status.as_u16(), &answer["type"]), (400, &json!("bad-request")), "{answer}");
     let (status, _) = plane.post("/api/v1/plans/nothing/apply", &json!({})).await;
     assert_eq!(status.as_u16(), 404);
     let document: Value = plane.get("/api/v1/openapi.json").await;
     assert_eq!(document["openapi"], "3.1.0");
-    let text = plane
-        .request(Method::GET, "/metrics")
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let text = plane.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     assert!(text.contains("devnet_cycle_duration_seconds"), "{text}");
     // Its answer may be lost, because the rest of the body is not read; the value must not get in.
-    let large = plane
-        .request(Method::PUT, "/api/v1/secrets/pw")
-        .body("x".repeat(9 << 20));
+    let large = plane.request(Method::PUT, "/api/v1/secrets/pw").body("x".repeat(9 << 20));
     if let Ok(response) = large.send().await {
         assert_eq!(response.status().as_u16(), 413);
     }

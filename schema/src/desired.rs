@@ -25,10 +25,7 @@ pub struct Located<T> {
 
 /// What the cluster file means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::manual_non_exhaustive,
-    reason = "only `validate` may build one"
-)]
+#[expect(clippy::manual_non_exhaustive, reason = "only `validate` may build one")]
 pub struct DesiredState {
     /// Which cluster.
     pub cluster: ClusterName,
@@ -209,10 +206,7 @@ pub struct Update {
 impl Default for Update {
     /// One at a time, five minutes each.
     fn default() -> Self {
-        Self {
-            max_unavailable: 1,
-            timeout: Period::seconds(300),
-        }
+        Self { max_unavailable: 1, timeout: Period::seconds(300) }
     }
 }
 

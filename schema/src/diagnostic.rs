@@ -94,10 +94,7 @@ impl Diagnostic {
 
     /// A warning.
     pub fn warning(code: &str, at: Option<Location>, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(code, at, message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(code, at, message) }
     }
 
     /// The same with advice.
@@ -151,10 +148,6 @@ mod tests {
         let at = Location::of("f", text, text.find('x').unwrap(), text.len());
         assert_eq!(at.to_string(), "f:2:5");
         assert_eq!(Location::of("f", text, 999, 1000).line, 3);
-        assert_eq!(
-            Location::of("f", "é", 1, 2).column,
-            1,
-            "inside a character is its start"
-        );
+        assert_eq!(Location::of("f", "é", 1, 2).column, 1, "inside a character is its start");
     }
 }

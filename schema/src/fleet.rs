@@ -53,10 +53,7 @@ pub struct Availability {
 impl Availability {
     /// What a snapshot means that leaves the field out: there, of no known version.
     fn assumed() -> Self {
-        Self {
-            available: true,
-            ..Self::default()
-        }
+        Self { available: true, ..Self::default() }
     }
 }
 

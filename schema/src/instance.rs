@@ -267,10 +267,7 @@ pub struct StopSpec {
 impl Default for StopSpec {
     /// The image's signal and Docker's own default of ten seconds.
     fn default() -> Self {
-        Self {
-            signal: None,
-            grace: Period::seconds(10),
-        }
+        Self { signal: None, grace: Period::seconds(10) }
     }
 }
 
@@ -283,12 +280,9 @@ impl InstanceSpec {
     /// Every secret it refers to, sorted, once each.
     pub fn secrets(&self) -> Vec<SecretRef> {
         let command: Vec<&Text> = match &self.workload {
-            Workload::Container(c) => c
-                .entrypoint
-                .iter()
-                .chain(c.command.iter())
-                .flatten()
-                .collect(),
+            Workload::Container(c) => {
+                c.entrypoint.iter().chain(c.command.iter()).flatten().collect()
+            }
             Workload::Process { argv } => argv.iter().collect(),
         };
         let mut all: Vec<SecretRef> = self

@@ -92,10 +92,7 @@ impl ObservedInstance {
             .ok()
             .filter(|id| id.service == self.service)
             .map_or(self.index, |id| id.index);
-        crate::name::InstanceId {
-            service: self.service.clone(),
-            index,
-        }
+        crate::name::InstanceId { service: self.service.clone(), index }
     }
 }
 

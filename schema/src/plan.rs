@@ -38,13 +38,7 @@ pub struct PlanBasis {
 impl PlanBasis {
     /// The parts of `self` that differ in `now`, by the names people know them by.
     pub fn moved(&self, now: &Self) -> Vec<&'static str> {
-        let Self {
-            revision,
-            catalog,
-            inventory,
-            observed,
-            secrets,
-        } = self;
+        let Self { revision, catalog, inventory, observed, secrets } = self;
         [
             (*revision != now.revision, "the configuration"),
             (*catalog != now.catalog, "the catalog"),

@@ -17,10 +17,7 @@ pub struct QuantityError {
 }
 
 fn refuse(text: &str, expected: &'static str) -> QuantityError {
-    QuantityError {
-        text: text.escape_debug().to_string(),
-        expected,
-    }
+    QuantityError { text: text.escape_debug().to_string(), expected }
 }
 
 /// Reads a plain decimal (`12`, `0.25`) scaled by `scale`, exactly: no floating point, no rounding.
@@ -76,9 +73,7 @@ impl Cpu {
 
     /// Whole cores.
     pub const fn cores(cores: u64) -> Self {
-        Self {
-            milli: cores * 1000,
-        }
+        Self { milli: cores * 1000 }
     }
 }
 
@@ -195,20 +190,13 @@ pub struct Period {
     pub millis: u64,
 }
 
-const PERIOD_UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const PERIOD_UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 impl Period {
     /// Whole seconds.
     pub const fn seconds(seconds: u64) -> Self {
-        Self {
-            millis: seconds * 1000,
-        }
+        Self { millis: seconds * 1000 }
     }
 }
 
@@ -232,10 +220,7 @@ impl FromStr for Period {
             .find_map(|(number, scale)| scaled(number, u128::from(scale)))
             .map(|millis| Self { millis })
             .ok_or_else(|| {
-                refuse(
-                    text,
-                    "a length of time: write a number and ms, s, m, h or d, like \"5s\"",
-                )
+                refuse(text, "a length of time: write a number and ms, s, m, h or d, like \"5s\"")
             })
     }
 }
@@ -304,16 +289,7 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_refused() {
-        for bad in [
-            "",
-            "x",
-            "-1",
-            "1e3",
-            ".5",
-            "5.",
-            "99999999999999999999",
-            "m",
-        ] {
+        for bad in ["", "x", "-1", "1e3", ".5", "5.", "99999999999999999999", "m"] {
             assert!(bad.parse::<Cpu>().is_err(), "{bad}");
         }
         for bad in ["", "12", "1XiB", "-1GiB", "99999999999TiB", "GiB"] {

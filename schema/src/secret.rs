@@ -142,18 +142,12 @@ mod tests {
 
     #[test]
     fn a_text_shows_references_and_resolves_to_values() {
-        let secret = SecretRef {
-            name: "pw".parse().unwrap(),
-            version: 2,
-        };
+        let secret = SecretRef { name: "pw".parse().unwrap(), version: 2 };
         let text = Text(vec![Part::Plain("x:".into()), Part::Secret(secret)]);
         assert_eq!(text.to_string(), "x:(sensitive value pw v2)");
         let full = text.resolve(|_| Some("hunter2")).unwrap();
         assert_eq!(full.expose(), "x:hunter2");
-        assert_eq!(
-            format!("{full} {full:?}"),
-            "(sensitive value) (sensitive value)"
-        );
+        assert_eq!(format!("{full} {full:?}"), "(sensitive value) (sensitive value)");
         assert!(text.resolve(|_| None).is_none());
     }
 }

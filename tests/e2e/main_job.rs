@@ -77,9 +77,7 @@ fn a_commit_becomes_running_services_and_stays_them() {
     for host in HOSTS {
         plane.join(host);
     }
-    plane.await_status("three hosts online", |status| {
-        nodes_are(status, "online", 3)
-    });
+    plane.await_status("three hosts online", |status| nodes_are(status, "online", 3));
 
     plane.devnet_with(&["secret", "set", "app-db-password"], CANARY);
     let first = repo.commit("cluster.kdl", &cluster("v1", "n2"), "declare everything");
@@ -98,11 +96,7 @@ fn a_commit_becomes_running_services_and_stays_them() {
 fn nodes_are(status: &Value, wanted: &str, count: usize) -> Result<(), String> {
     let nodes = status["nodes"].as_array().ok_or("no nodes")?;
     let found = nodes.iter().filter(|node| node["status"] == wanted).count();
-    if found == count {
-        Ok(())
-    } else {
-        Err(format!("{found} of {count} nodes are {wanted}"))
-    }
+    if found == count { Ok(()) } else { Err(format!("{found} of {count} nodes are {wanted}")) }
 }
 
 /// What a URL answers, asked from a host.
@@ -123,11 +117,7 @@ fn every_service_answers(bed: &Bed, version: &str) {
         until("web's answer", PATIENCE, || {
             let body = fetch(bed, other, &url)?;
             let wanted = format!("{version} from n{host}");
-            if body.contains(&wanted) {
-                Ok(())
-            } else {
-                Err(format!("{url} says {body}"))
-            }
+            if body.contains(&wanted) { Ok(()) } else { Err(format!("{url} says {body}")) }
         });
     }
     let db = bed.addr(1);
@@ -144,11 +134,7 @@ fn every_service_answers(bed: &Bed, version: &str) {
         "-tAc",
         "select 41 + 1",
     ]));
-    assert!(
-        String::from_utf8_lossy(&output.stdout).trim() == "42",
-        "{}",
-        both(&output)
-    );
+    assert!(String::from_utf8_lossy(&output.stdout).trim() == "42", "{}", both(&output));
     let answered = HOSTS.iter().any(|host| {
         let ping = format!(
             "exec 3<>/dev/tcp/{}/16379; printf 'PING\\r\\n' >&3; read -r -t 3 a <&3; echo \"$a\"",
@@ -162,20 +148,14 @@ fn every_service_answers(bed: &Bed, version: &str) {
 
 fn nothing_to_do(plane: &Plane<'_>) {
     let plan = plane.ok(&["plan", "--no-color"]);
-    assert!(
-        plan.contains("No changes. Your infrastructure matches the configuration."),
-        "{plan}"
-    );
+    assert!(plan.contains("No changes. Your infrastructure matches the configuration."), "{plan}");
 }
 
 /// Name and id of every container of devnet, on all hosts.
 fn containers(bed: &Bed) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for host in HOSTS {
-        let list = bed.docker(
-            host,
-            &["ps", "--no-trunc", "--format", "{{.Names}} {{.ID}}"],
-        );
+        let list = bed.docker(host, &["ps", "--no-trunc", "--format", "{{.Names}} {{.ID}}"]);
         for line in list.lines() {
             let (name, id) = line.split_once(' ').expect("a name and an id");
             found.insert(format!("n{host}/{name}"), id.to_owned());
@@ -195,10 +175,7 @@ fn an_edit_moves_one_service(bed: &Bed, repo: &Repo, plane: &Plane<'_>) {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(changed.len(), 1, "only the mover went away: {changed:?}");
-    assert!(
-        changed[0].starts_with("n2/") && changed[0].contains("mover"),
-        "{changed:?}"
-    );
+    assert!(changed[0].starts_with("n2/") && changed[0].contains("mover"), "{changed:?}");
     assert_eq!(after.len(), before.len());
     fetch(bed, 1, &format!("http://{}:8090/", bed.addr(3))).expect("the mover answers on n3");
     nothing_to_do(plane);
@@ -220,11 +197,7 @@ fn losing_the_database_changes_nothing(bed: &Bed, plane: &mut Plane<'_>) {
         all_healthy(status)
     });
     nothing_to_do(plane);
-    assert_eq!(
-        containers(bed),
-        before,
-        "everything was adopted and nothing touched"
-    );
+    assert_eq!(containers(bed), before, "everything was adopted and nothing touched");
 }
 
 fn a_killed_apply_converges(bed: &Bed, repo: &Repo, plane: &mut Plane<'_>) {
@@ -232,11 +205,7 @@ fn a_killed_apply_converges(bed: &Bed, repo: &Repo, plane: &mut Plane<'_>) {
     plane.await_status("an apply under way", |status| {
         let deployment = &status["deployment"];
         let ours = deployment["revision"] == commit.as_str();
-        if ours && deployment["state"] == "running" {
-            Ok(())
-        } else {
-            Err(deployment.to_string())
-        }
+        if ours && deployment["state"] == "running" { Ok(()) } else { Err(deployment.to_string()) }
     });
     plane.kill();
     plane.boot();
@@ -255,21 +224,9 @@ struct Bad<'a> {
 fn bad_commits(good: &str) -> Vec<Bad<'static>> {
     let with = |service: &str| format!("{good}\n{service}\n");
     vec![
-        Bad {
-            what: "empty",
-            text: String::new(),
-            says: &["cluster.kdl"],
-        },
-        Bad {
-            what: "half-written",
-            text: good[..good.len() / 2].into(),
-            says: &["cluster.kdl:"],
-        },
-        Bad {
-            what: "no UTF-8 line",
-            text: "cluster \u{0} {".into(),
-            says: &["cluster.kdl"],
-        },
+        Bad { what: "empty", text: String::new(), says: &["cluster.kdl"] },
+        Bad { what: "half-written", text: good[..good.len() / 2].into(), says: &["cluster.kdl:"] },
+        Bad { what: "no UTF-8 line", text: "cluster \u{0} {".into(), says: &["cluster.kdl"] },
         Bad {
             what: "an unknown component",
             text: with("service \"x\" { component \"postgrse\" }"),
@@ -308,21 +265,13 @@ fn bad_input_changes_nothing(bed: &Bed, repo: &Repo, plane: &Plane<'_>) {
         });
         let told = status["source"].to_string();
         for word in bad.says {
-            assert!(
-                told.contains(word),
-                "{}: the status says {word}: {told}",
-                bad.what
-            );
+            assert!(told.contains(word), "{}: the status says {word}: {told}", bad.what);
         }
         let output = plane.devnet(&["apply", "-auto-approve"]);
         let text = both(&output);
         assert_eq!(output.status.code(), Some(1), "{}: {text}", bad.what);
         for word in bad.says {
-            assert!(
-                text.contains(word),
-                "{}: apply says {word}: {text}",
-                bad.what
-            );
+            assert!(text.contains(word), "{}: apply says {word}: {text}", bad.what);
         }
         assert_eq!(containers(bed), before, "{} changed something", bad.what);
     }
@@ -337,19 +286,12 @@ fn an_image_that_cannot_be_pulled(bed: &Bed, repo: &Repo, plane: &Plane<'_>, goo
     let before = containers(bed);
     let marker = "service \"mover\" {\n    image \"nginx:1.22\"";
     assert!(good.contains(marker));
-    let text = good.replace(
-        marker,
-        "service \"mover\" {\n    image \"nginx:no-such-tag\"",
-    );
+    let text = good.replace(marker, "service \"mover\" {\n    image \"nginx:no-such-tag\"");
     let commit = repo.commit("cluster.kdl", &text, "an image that is not there");
     let status = plane.await_status("the failed pull", |status| {
         let deployment = &status["deployment"];
         let ours = deployment["revision"] == commit.as_str();
-        if ours && deployment["state"] == "failed" {
-            Ok(())
-        } else {
-            Err(deployment.to_string())
-        }
+        if ours && deployment["state"] == "failed" { Ok(()) } else { Err(deployment.to_string()) }
     });
     let told = status["deployment"]["errors"].to_string();
     for word in ["mover[0]", "nginx:no-such-tag"] {
@@ -382,10 +324,7 @@ fn a_lost_host_is_unknown_and_nothing_is_pruned(bed: &Bed, plane: &mut Plane<'_>
     assert_eq!(status["cluster"], "bed");
     let plan = plane.ok(&["plan", "--no-color"]);
     assert!(plan.contains("No changes."), "{plan}");
-    assert!(
-        plan.contains("n2 is offline"),
-        "the plan says what is unknown: {plan}"
-    );
+    assert!(plan.contains("n2 is offline"), "the plan says what is unknown: {plan}");
     let alive = |all: &BTreeMap<String, String>| -> BTreeMap<String, String> {
         all.iter()
             .filter(|(name, _)| !name.starts_with("n2/"))
@@ -394,10 +333,7 @@ fn a_lost_host_is_unknown_and_nothing_is_pruned(bed: &Bed, plane: &mut Plane<'_>
     };
     let mut now = BTreeMap::new();
     for host in [1, 3] {
-        let list = bed.docker(
-            host,
-            &["ps", "--no-trunc", "--format", "{{.Names}} {{.ID}}"],
-        );
+        let list = bed.docker(host, &["ps", "--no-trunc", "--format", "{{.Names}} {{.ID}}"]);
         for line in list.lines() {
             let (name, id) = line.split_once(' ').expect("a name and an id");
             now.insert(format!("n{host}/{name}"), id.to_owned());
@@ -418,23 +354,13 @@ fn a_lost_host_is_unknown_and_nothing_is_pruned(bed: &Bed, plane: &mut Plane<'_>
 /// The secret's value is in no file of the control plane or the agents, no log and no label.
 fn the_secret_is_nowhere(bed: &Bed, plane: &Plane<'_>) {
     assert!(!plane.logs().contains(CANARY), "a log holds the secret");
-    let output = run(Command::new("grep")
-        .args(["-rlF", CANARY])
-        .arg(plane.path()));
-    assert_eq!(
-        output.status.code(),
-        Some(1),
-        "a file holds the secret: {}",
-        both(&output)
-    );
+    let output = run(Command::new("grep").args(["-rlF", CANARY]).arg(plane.path()));
+    assert_eq!(output.status.code(), Some(1), "a file holds the secret: {}", both(&output));
     for host in HOSTS {
         let ids = bed.docker(host, &["ps", "-aq"]);
         for id in ids.split_whitespace() {
             let inspected = bed.docker(host, &["inspect", id]);
-            assert!(
-                !inspected.contains("c4n4ry"),
-                "docker inspect shows the secret on n{host}"
-            );
+            assert!(!inspected.contains("c4n4ry"), "docker inspect shows the secret on n{host}");
         }
     }
     let plan = plane.ok(&["plan", "-json", "-replace=service.db[0]"]);

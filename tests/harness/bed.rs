@@ -42,11 +42,7 @@ impl Bed {
     /// When it does not come up.
     pub fn up(hosts: u32, net: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut bed = Self {
-            dir,
-            net: net.to_owned(),
-            lease: None,
-        };
+        let mut bed = Self { dir, net: net.to_owned(), lease: None };
         let mut child = bed
             .script("up")
             .arg(hosts.to_string())
@@ -62,10 +58,7 @@ impl Bed {
 
     fn script(&self, verb: &str) -> Command {
         let mut command = Command::new(tree::root().join("tests/bed/bed.sh"));
-        command
-            .arg(verb)
-            .env("BED_DIR", self.dir.path().join("bed"))
-            .env("BED_NET", &self.net);
+        command.arg(verb).env("BED_DIR", self.dir.path().join("bed")).env("BED_NET", &self.net);
         command
     }
 
@@ -88,9 +81,7 @@ impl Bed {
     /// # Panics
     /// When the bed is not up.
     pub fn addr(&self, host: u32) -> String {
-        succeed(self.script("addr").arg(host.to_string()))
-            .trim()
-            .to_owned()
+        succeed(self.script("addr").arg(host.to_string())).trim().to_owned()
     }
 
     /// `crash`, `boot`, `cut`, `heal` or `wait` for a host.
@@ -108,10 +99,7 @@ impl Bed {
     pub fn docker(&self, host: u32, args: &[&str]) -> String {
         let socket = succeed(self.script("sock").arg(host.to_string()));
         let mut command = Command::new("docker");
-        command
-            .arg("-H")
-            .arg(format!("unix://{}", socket.trim()))
-            .args(args);
+        command.arg("-H").arg(format!("unix://{}", socket.trim())).args(args);
         succeed(&mut command).trim().to_owned()
     }
 }

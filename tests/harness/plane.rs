@@ -62,22 +62,11 @@ impl<'a> Plane<'a> {
             .arg(self.data())
             .arg("--source")
             .arg(&self.source)
-            .args([
-                "--poll",
-                "30s",
-                "--heartbeat",
-                "500ms",
-                "--adoption-grace",
-                "5s",
-            ]);
+            .args(["--poll", "30s", "--heartbeat", "500ms", "--adoption-grace", "5s"]);
         self.server = Some(Background::start(&mut command, &self.log_path("serve")));
         until("the control plane's start", PATIENCE, || {
             let output = self.devnet(&["status", "--json"]);
-            if output.status.success() {
-                Ok(())
-            } else {
-                Err(self.explain(&both(&output)))
-            }
+            if output.status.success() { Ok(()) } else { Err(self.explain(&both(&output))) }
         });
     }
 
@@ -121,10 +110,7 @@ impl<'a> Plane<'a> {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.bed.fabric("env");
         command
-            .arg(format!(
-                "DEVNET_CONFIG={}",
-                self.data().join("client.yaml").display()
-            ))
+            .arg(format!("DEVNET_CONFIG={}", self.data().join("client.yaml").display()))
             .arg(binary("devnet"))
             .args(args)
             .current_dir(&self.source);
@@ -150,11 +136,7 @@ impl<'a> Plane<'a> {
     /// When it fails.
     pub fn ok(&self, args: &[&str]) -> String {
         let output = self.devnet(args);
-        assert!(
-            output.status.success(),
-            "devnet {args:?}\n{}",
-            self.explain(&both(&output))
-        );
+        assert!(output.status.success(), "devnet {args:?}\n{}", self.explain(&both(&output)));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -188,10 +170,7 @@ impl<'a> Plane<'a> {
     /// Starts the agent of a host that has joined.
     pub fn run_agent(&mut self, host: u32) {
         let mut command = self.bed.on(host, binary("devnet-agent"));
-        command
-            .arg("run")
-            .arg("--data-dir")
-            .arg(self.agent_dir(host));
+        command.arg("run").arg("--data-dir").arg(self.agent_dir(host));
         let agent = Background::start(&mut command, &self.log_path(&format!("agent-{host}")));
         self.agents.insert(host, agent);
     }
@@ -235,11 +214,7 @@ pub fn all_healthy(status: &Value) -> Result<(), String> {
             ));
         }
     }
-    if services.is_empty() {
-        Err("no services".to_owned())
-    } else {
-        Ok(())
-    }
+    if services.is_empty() { Err("no services".to_owned()) } else { Ok(()) }
 }
 
 /// Runs `command` with `input` on standard input; it must succeed. Gives standard output.
@@ -251,13 +226,9 @@ fn feed(command: &mut Command, input: &str) -> String {
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut stdin = child.stdin.take().expect("standard input is a pipe");
-    stdin
-        .write_all(input.as_bytes())
-        .expect("standard input can be written");
+    stdin.write_all(input.as_bytes()).expect("standard input can be written");
     drop(stdin);
-    let output = child
-        .wait_with_output()
-        .expect("the child can be waited for");
+    let output = child.wait_with_output().expect("the child can be waited for");
     assert!(output.status.success(), "{command:?}\n{}", both(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

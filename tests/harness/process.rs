@@ -15,16 +15,9 @@ use std::{
 /// When it was not built: `cargo build --workspace --bins` does.
 pub fn binary(name: &str) -> PathBuf {
     let me = env::current_exe().expect("a test knows its own path");
-    let dir = me
-        .parent()
-        .and_then(Path::parent)
-        .expect("tests stand in target/PROFILE/deps");
+    let dir = me.parent().and_then(Path::parent).expect("tests stand in target/PROFILE/deps");
     let path = dir.join(name);
-    assert!(
-        path.exists(),
-        "{} is not built: run cargo build --workspace --bins",
-        path.display()
-    );
+    assert!(path.exists(), "{} is not built: run cargo build --workspace --bins", path.display());
     path
 }
 
@@ -33,9 +26,7 @@ pub fn binary(name: &str) -> PathBuf {
 /// # Panics
 /// When it cannot be started.
 pub fn run(command: &mut Command) -> Output {
-    command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 /// Runs to the end, must succeed, and gives standard output.
@@ -44,11 +35,7 @@ pub fn run(command: &mut Command) -> Output {
 /// When it fails, with all that it printed.
 pub fn succeed(command: &mut Command) -> String {
     let output = run(command);
-    assert!(
-        output.status.success(),
-        "{command:?} failed\n{}",
-        both(&output)
-    );
+    assert!(output.status.success(), "{command:?} failed\n{}", both(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -74,11 +61,8 @@ impl Background {
     /// # Panics
     /// When it cannot be started.
     pub fn start(command: &mut Command, log: &Path) -> Self {
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .expect("a log can be opened");
+        let file =
+            File::options().create(true).append(true).open(log).expect("a log can be opened");
         let twin = file.try_clone().expect("a log has two ends");
         let child = command
             .stdin(Stdio::null())
@@ -86,10 +70,7 @@ impl Background {
             .stderr(twin)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self {
-            child,
-            log: log.to_path_buf(),
-        }
+        Self { child, log: log.to_path_buf() }
     }
 
     /// Whether it still runs.

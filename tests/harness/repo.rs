@@ -19,9 +19,7 @@ impl Repo {
     /// # Panics
     /// When git cannot make it.
     pub fn new() -> Self {
-        let repo = Self {
-            dir: tempfile::tempdir().expect("a temporary directory"),
-        };
+        let repo = Self { dir: tempfile::tempdir().expect("a temporary directory") };
         repo.git(&["init", "-q", "-b", "main"]);
         repo
     }
@@ -38,12 +36,7 @@ impl Repo {
     pub fn git(&self, args: &[&str]) -> String {
         let mut command = Command::new("git");
         command
-            .args([
-                "-c",
-                "user.name=test",
-                "-c",
-                "user.email=test@devnet.invalid",
-            ])
+            .args(["-c", "user.name=test", "-c", "user.email=test@devnet.invalid"])
             .args(args)
             .current_dir(self.path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")

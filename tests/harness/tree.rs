@@ -10,9 +10,7 @@ use std::{
 /// The top of the workspace.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent()
-        .expect("tests/ stands in the workspace")
-        .to_path_buf()
+    here.parent().expect("tests/ stands in the workspace").to_path_buf()
 }
 
 /// A source file.
@@ -65,11 +63,7 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     for entry in entries {
         let path = entry.expect("a directory can be listed").path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             if name != "target" && name != "node_modules" && !name.starts_with('.') {
                 walk(&path, found);

@@ -33,10 +33,7 @@ struct State {
 impl FakeDriver {
     /// An empty one.
     pub fn new(ground: Ground) -> Self {
-        Self {
-            ground,
-            state: Mutex::default(),
-        }
+        Self { ground, state: Mutex::default() }
     }
 
     /// From now on, the named call fails: `list`, `prepare` or `ensure`.
@@ -66,9 +63,7 @@ impl FakeDriver {
 
     fn call(&self, call: &'static str, id: &str) -> Result<(), DriverError> {
         let mut state = self.state();
-        state
-            .calls
-            .push(format!("{call} {id}").trim_end().to_owned());
+        state.calls.push(format!("{call} {id}").trim_end().to_owned());
         match state.failing.contains(call) {
             true => Err(DriverError::failed(call, "it is broken", "mend it")),
             false => Ok(()),
@@ -78,10 +73,7 @@ impl FakeDriver {
     async fn run(&self, job: Job) -> Result<String, DriverError> {
         let spec = &job.spec;
         self.call("ensure", &spec.id.to_string())?;
-        self.ground
-            .secrets
-            .values(&spec.id, &spec.secrets())
-            .await?;
+        self.ground.secrets.values(&spec.id, &spec.secrets()).await?;
         let mut state = self.state();
         state.runs += 1;
         let unit = Unit {
@@ -110,12 +102,7 @@ impl Driver for FakeDriver {
     }
 
     fn probe(&self) -> BoxFuture<'_, Availability> {
-        Box::pin(async {
-            Availability {
-                available: true,
-                ..Availability::default()
-            }
-        })
+        Box::pin(async { Availability { available: true, ..Availability::default() } })
     }
 
     fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>> {
@@ -171,11 +158,8 @@ impl Driver for FakeDriver {
         lines: mpsc::Sender<LogLine>,
     ) -> BoxFuture<'_, Result<(), DriverError>> {
         Box::pin(async move {
-            let line = |text: String| LogLine {
-                at: String::new(),
-                stream: "stdout".to_owned(),
-                text,
-            };
+            let line =
+                |text: String| LogLine { at: String::new(), stream: "stdout".to_owned(), text };
             for number in 0..tail {
                 if lines.send(line(format!("{id} {number}"))).await.is_err() {
                     return Ok(());

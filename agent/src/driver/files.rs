@@ -57,11 +57,7 @@ fn place(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         _ => {}
     }
     // `create_new` follows no link that the unit may have put there.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(content)?;
     file.set_permissions(Permissions::from_mode(mode))?;
     fs::rename(&temporary, path)
@@ -90,32 +86,18 @@ mod tests {
     #[test]
     fn files_have_their_mode_and_their_secrets() {
         let dir = tempfile::tempdir().unwrap();
-        let secret = SecretRef {
-            name: "pw".parse().unwrap(),
-            version: 1,
-        };
-        let content = Text(vec![
-            Part::Plain("pw=".into()),
-            Part::Secret(secret.clone()),
-        ]);
-        let file = FileSpec {
-            content,
-            mode: 0o440,
-        };
+        let secret = SecretRef { name: "pw".parse().unwrap(), version: 1 };
+        let content = Text(vec![Part::Plain("pw=".into()), Part::Secret(secret.clone())]);
+        let file = FileSpec { content, mode: 0o440 };
         let values = Values::from_iter([(secret, Sensitive::new("hunter2".to_owned()))]);
         let path = below(dir.path(), "etc/app.conf").unwrap();
         for _ in 0..2 {
             write(&path, &file, &values).unwrap();
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "pw=hunter2");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o440
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o440);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-        let error = write(&path, &file, &Values::default())
-            .unwrap_err()
-            .to_string();
+        let error = write(&path, &file, &Values::default()).unwrap_err().to_string();
         assert!(error.contains("secret pw version 1"), "{error}");
     }
 
@@ -124,9 +106,6 @@ mod tests {
         for bad in ["", "/etc/passwd", "../x", "a/../../x"] {
             assert!(below(Path::new("/base"), bad).is_err(), "{bad}");
         }
-        assert_eq!(
-            below(Path::new("/base"), "a/b").unwrap(),
-            Path::new("/base/a/b")
-        );
+        assert_eq!(below(Path::new("/base"), "a/b").unwrap(), Path::new("/base/a/b"));
     }
 }

@@ -122,11 +122,7 @@ impl DriverError {
         reason: impl std::fmt::Display,
         next: impl Into<String>,
     ) -> Self {
-        Self::Failed {
-            act: act.into(),
-            reason: reason.to_string(),
-            next: next.into(),
-        }
+        Self::Failed { act: act.into(), reason: reason.to_string(), next: next.into() }
     }
 }
 

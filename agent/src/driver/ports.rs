@@ -30,14 +30,13 @@ pub fn held_by<'a>(units: impl IntoIterator<Item = &'a Unit>) -> Held {
 /// # Errors
 /// When one is taken, names the address and what to do.
 pub fn check(spec: &InstanceSpec, ours: &Held, privileged: bool) -> Result<(), DriverError> {
-    spec.ports
-        .iter()
-        .filter(|port| !ours.contains(&(port.host, port.protocol)))
-        .try_for_each(|port| match bind(port) {
+    spec.ports.iter().filter(|port| !ours.contains(&(port.host, port.protocol))).try_for_each(
+        |port| match bind(port) {
             Err(error) if privileged && error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             Err(error) => Err(explain(port, &error)),
             Ok(()) => Ok(()),
-        })
+        },
+    )
 }
 
 fn bind(port: &PortSpec) -> io::Result<()> {
@@ -81,10 +80,7 @@ mod tests {
         let mut spec = sample::process(&["a"]);
         spec.ports = vec![sample::port(port, port, "127.0.0.1")];
         let error = check(&spec, &Held::new(), false).unwrap_err().to_string();
-        assert!(
-            error.contains(&format!("port {port} on 127.0.0.1")),
-            "{error}"
-        );
+        assert!(error.contains(&format!("port {port} on 127.0.0.1")), "{error}");
         assert!(error.contains("another program"), "{error}");
         check(&spec, &Held::from([(port, Protocol::Tcp)]), false).unwrap();
         drop(listener);

@@ -24,10 +24,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let owner = Owner {
-            cluster: "home".parse().unwrap(),
-            node: "n1".parse().unwrap(),
-        };
+        let owner = Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() };
         let (secrets, changed) = (Arc::new(Secrets::default()), Arc::new(Notify::new()));
         let fake = Arc::new(FakeDriver::new(Ground {
             owner: owner.clone(),
@@ -42,13 +39,7 @@ impl Bench {
         tokio::spawn(node.clone().watch());
         let outbox = Arc::new(Outbox::default());
         let executor = Executor::new(node.clone(), outbox.clone());
-        Self {
-            dir,
-            fake,
-            node,
-            outbox,
-            executor,
-        }
+        Self { dir, fake, node, outbox, executor }
     }
 
     fn begin(&self, generation: u64, act: Act) -> String {
@@ -82,9 +73,7 @@ impl Bench {
                 self.outbox.filled().await;
             }
         };
-        timeout(Duration::from_secs(10), reports)
-            .await
-            .expect("the step ends")
+        timeout(Duration::from_secs(10), reports).await.expect("the step ends")
     }
 
     async fn run(&self, generation: u64, act: Act) -> Result<String, String> {
@@ -94,52 +83,26 @@ impl Bench {
 }
 
 fn ensure(spec: &InstanceSpec) -> Act {
-    Act::Ensure {
-        spec: Box::new(spec.clone()),
-    }
+    Act::Ensure { spec: Box::new(spec.clone()) }
 }
 
 fn await_healthy(seconds: u64) -> Act {
-    Act::AwaitHealthy {
-        timeout: Period::seconds(seconds),
-    }
+    Act::AwaitHealthy { timeout: Period::seconds(seconds) }
 }
 
 #[tokio::test]
 async fn a_unit_is_started_once_awaited_and_removed() {
     let bench = Bench::new();
     let spec = sample::process(&["a"]);
-    bench
-        .run(
-            1,
-            Act::Prepare {
-                spec: Box::new(spec.clone()),
-            },
-        )
-        .await
-        .unwrap();
+    bench.run(1, Act::Prepare { spec: Box::new(spec.clone()) }).await.unwrap();
     bench.run(1, ensure(&spec)).await.unwrap();
-    assert_eq!(
-        bench.run(1, ensure(&spec)).await.unwrap(),
-        "it runs already"
-    );
+    assert_eq!(bench.run(1, ensure(&spec)).await.unwrap(), "it runs already");
     bench.run(1, await_healthy(5)).await.unwrap();
     bench.run(2, Act::Remove).await.unwrap();
     assert_eq!(bench.run(2, Act::Remove).await.unwrap(), "it was not there");
     let calls = bench.fake.calls();
-    let calls: Vec<_> = calls
-        .iter()
-        .filter(|call| !call.starts_with("revive"))
-        .collect();
-    assert_eq!(
-        calls,
-        [
-            "prepare web[0]",
-            "ensure web[0]",
-            "remove web[0]",
-            "remove web[0]"
-        ]
-    );
+    let calls: Vec<_> = calls.iter().filter(|call| !call.starts_with("revive")).collect();
+    assert_eq!(calls, ["prepare web[0]", "ensure web[0]", "remove web[0]", "remove web[0]"]);
     let error = bench.run(1, ensure(&spec)).await.unwrap_err();
     assert!(error.contains("older than generation 2"), "{error}");
 }
@@ -154,10 +117,7 @@ async fn a_failed_start_leaves_the_ledger_as_it_was() {
     assert!(error.contains("it is broken; mend it"), "{error}");
     let entry = bench.node.ledger().get(&old.id).cloned().unwrap();
     assert_eq!(entry.generation, 1);
-    assert_eq!(
-        Ledger::open(bench.dir.path()).unwrap().get(&old.id),
-        Some(&entry)
-    );
+    assert_eq!(Ledger::open(bench.dir.path()).unwrap().get(&old.id), Some(&entry));
     bench.fake.mend("ensure");
     bench.run(2, ensure(&new)).await.unwrap();
 }
@@ -166,10 +126,7 @@ async fn a_failed_start_leaves_the_ledger_as_it_was() {
 async fn a_step_fails_when_what_runs_cannot_be_seen() {
     let bench = Bench::new();
     bench.fake.fail("list");
-    let error = bench
-        .run(1, ensure(&sample::process(&["a"])))
-        .await
-        .unwrap_err();
+    let error = bench.run(1, ensure(&sample::process(&["a"]))).await.unwrap_err();
     assert!(error.contains("it is broken"), "{error}");
     assert!(!bench.fake.calls().contains(&"ensure web[0]".to_owned()));
     let sight = bench.node.look().await;
@@ -184,10 +141,7 @@ async fn the_same_step_twice_at_once_is_one() {
     let id = bench.begin(1, ensure(&spec));
     bench.end(&id).await.unwrap();
     let calls = bench.fake.calls();
-    assert_eq!(
-        calls.iter().filter(|call| *call == "ensure web[0]").count(),
-        1
-    );
+    assert_eq!(calls.iter().filter(|call| *call == "ensure web[0]").count(), 1);
 }
 
 #[tokio::test]
@@ -195,9 +149,7 @@ async fn a_wait_ends_when_its_unit_is_replaced_or_crashes_again_and_again() {
     let bench = Bench::new();
     let mut spec = sample::process(&["a"]);
     spec.health = Some(devnet_schema::instance::HealthSpec {
-        probe: devnet_schema::instance::Probe::Exec {
-            argv: vec!["false".into()],
-        },
+        probe: devnet_schema::instance::Probe::Exec { argv: vec!["false".into()] },
         interval: Period::seconds(1),
         timeout: Period::seconds(1),
         retries: 3,
@@ -227,9 +179,7 @@ async fn a_wait_that_is_too_long_says_what_the_probe_said() {
     let bench = Bench::new();
     let mut spec = sample::process(&["a"]);
     spec.health = Some(devnet_schema::instance::HealthSpec {
-        probe: devnet_schema::instance::Probe::Exec {
-            argv: vec!["false".into()],
-        },
+        probe: devnet_schema::instance::Probe::Exec { argv: vec!["false".into()] },
         interval: Period::seconds(1),
         timeout: Period::seconds(1),
         retries: 3,
@@ -237,10 +187,7 @@ async fn a_wait_that_is_too_long_says_what_the_probe_said() {
     });
     bench.run(1, ensure(&spec)).await.unwrap();
     let error = bench.run(1, await_healthy(1)).await.unwrap_err();
-    assert!(
-        error.contains("not healthy after 1s: the health command exited"),
-        "{error}"
-    );
+    assert!(error.contains("not healthy after 1s: the health command exited"), "{error}");
     assert!(error.contains("devnet logs web[0]"), "{error}");
 }
 
@@ -248,9 +195,7 @@ async fn a_wait_that_is_too_long_says_what_the_probe_said() {
 async fn what_runs_without_an_entry_is_adopted() {
     let bench = Bench::new();
     let spec = sample::process(&["a"]);
-    bench
-        .fake
-        .put(sample::unit(&spec, 7, InstanceState::Running));
+    bench.fake.put(sample::unit(&spec, 7, InstanceState::Running));
     let sight = bench.node.look().await;
     assert_eq!(sight.observed.instances[0].generation, 7);
     let error = bench.run(6, Act::Remove).await.unwrap_err();

@@ -6,10 +6,7 @@ use super::*;
 use crate::sample;
 
 fn me() -> Owner {
-    Owner {
-        cluster: "home".parse().unwrap(),
-        node: "n1".parse().unwrap(),
-    }
+    Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() }
 }
 
 fn step(generation: u64, act: Act) -> Step {
@@ -25,20 +22,12 @@ fn step(generation: u64, act: Act) -> Step {
 }
 
 fn ensure(spec: &InstanceSpec) -> Act {
-    Act::Ensure {
-        spec: Box::new(spec.clone()),
-    }
+    Act::Ensure { spec: Box::new(spec.clone()) }
 }
 
 fn entry(generation: u64, spec: &InstanceSpec) -> Entry {
-    let content = Content::Present {
-        digest: spec.digest(),
-        spec: Some(Box::new(spec.clone())),
-    };
-    Entry {
-        generation,
-        content,
-    }
+    let content = Content::Present { digest: spec.digest(), spec: Some(Box::new(spec.clone())) };
+    Entry { generation, content }
 }
 
 fn unit(spec: &InstanceSpec, state: InstanceState) -> Unit {
@@ -49,27 +38,16 @@ fn unit(spec: &InstanceSpec, state: InstanceState) -> Unit {
 fn a_step_runs_once_and_a_replay_does_nothing() {
     let spec = sample::process(&["sleep", "1"]);
     let start = step(1, ensure(&spec));
-    assert_eq!(
-        decide(&start, &me(), None, &[], 0),
-        Verdict::Ensure(Runtime::Process)
-    );
+    assert_eq!(decide(&start, &me(), None, &[], 0), Verdict::Ensure(Runtime::Process));
     let (known, running) = (entry(1, &spec), unit(&spec, InstanceState::Running));
     let verdict = decide(&start, &me(), Some(&known), &[&running], 0);
     assert_eq!(verdict, Verdict::Nothing("it runs already".into()));
     let ended = unit(&spec, InstanceState::Exited);
     let verdict = decide(&start, &me(), Some(&known), &[&ended], 0);
-    assert_eq!(
-        verdict,
-        Verdict::Ensure(Runtime::Process),
-        "what ended is started"
-    );
+    assert_eq!(verdict, Verdict::Ensure(Runtime::Process), "what ended is started");
     let next = step(2, ensure(&spec));
     let verdict = decide(&next, &me(), Some(&known), &[&running], 0);
-    assert_eq!(
-        verdict,
-        Verdict::Nothing("it runs already".into()),
-        "same digest, left alone"
-    );
+    assert_eq!(verdict, Verdict::Nothing("it runs already".into()), "same digest, left alone");
 }
 
 #[test]
@@ -79,17 +57,8 @@ fn other_content_replaces_and_an_older_generation_is_refused() {
     let verdict = decide(&step(4, ensure(&new)), &me(), Some(&known), &[&running], 0);
     assert_eq!(verdict, Verdict::Ensure(Runtime::Process));
     for generation in [2, 3] {
-        let verdict = decide(
-            &step(generation, ensure(&new)),
-            &me(),
-            Some(&known),
-            &[&running],
-            0,
-        );
-        assert!(
-            matches!(verdict, Verdict::Refuse(_)),
-            "{generation}: {verdict:?}"
-        );
+        let verdict = decide(&step(generation, ensure(&new)), &me(), Some(&known), &[&running], 0);
+        assert!(matches!(verdict, Verdict::Refuse(_)), "{generation}: {verdict:?}");
     }
     let verdict = decide(&step(2, Act::Remove), &me(), Some(&known), &[&running], 0);
     assert!(matches!(verdict, Verdict::Refuse(_)));
@@ -115,26 +84,17 @@ fn what_belongs_elsewhere_is_refused() {
     assert!(matches!(&verdict, Verdict::Refuse(why) if why.contains("cluster other")));
     let mut spec = sample::process(&["a"]);
     spec.id = "web[1]".parse().unwrap();
-    assert!(matches!(
-        decide(&step(1, ensure(&spec)), &me(), None, &[], 0),
-        Verdict::Refuse(_)
-    ));
+    assert!(matches!(decide(&step(1, ensure(&spec)), &me(), None, &[], 0), Verdict::Refuse(_)));
     let mut remove = step(1, Act::Remove);
     remove.node = "n2".parse().unwrap();
-    assert!(matches!(
-        decide(&remove, &me(), None, &[], 0),
-        Verdict::Refuse(_)
-    ));
+    assert!(matches!(decide(&remove, &me(), None, &[], 0), Verdict::Refuse(_)));
 }
 
 #[test]
 fn only_what_was_started_is_waited_for() {
     let timeout = Period::seconds(5);
     let wait = step(2, Act::AwaitHealthy { timeout });
-    assert!(matches!(
-        decide(&wait, &me(), None, &[], 0),
-        Verdict::Refuse(_)
-    ));
+    assert!(matches!(decide(&wait, &me(), None, &[], 0), Verdict::Refuse(_)));
     let spec = sample::process(&["a"]);
     let verdict = decide(&wait, &me(), Some(&entry(2, &spec)), &[], 0);
     assert_eq!(verdict, Verdict::Await(timeout));
@@ -145,10 +105,7 @@ fn only_what_was_started_is_waited_for() {
 #[test]
 fn pauses_grow_and_end_growing() {
     let most = |failures| dial_pause(failures, u32::MAX).as_millis();
-    assert_eq!(
-        [1, 2, 3, 5, 6, 99].map(most),
-        [1000, 2000, 4000, 16_000, 30_000, 30_000]
-    );
+    assert_eq!([1, 2, 3, 5, 6, 99].map(most), [1000, 2000, 4000, 16_000, 30_000, 30_000]);
     assert_eq!(dial_pause(9, 0), Duration::ZERO);
     let pauses = [1, 2, 6, 7, 99].map(|ends| restart_pause(ends).as_millis());
     assert_eq!(pauses, [500, 1000, 16_000, 30_000, 30_000]);
@@ -173,11 +130,7 @@ fn health_follows_the_probes() {
         track.state(&spec)
     };
     assert_eq!(after(false, 1), HealthState::Starting);
-    assert_eq!(
-        after(false, 29),
-        HealthState::Starting,
-        "the start period forgives"
-    );
+    assert_eq!(after(false, 29), HealthState::Starting, "the start period forgives");
     assert_eq!(after(false, 30), HealthState::Starting);
     assert_eq!(after(false, 40), HealthState::Unhealthy);
     assert_eq!(after(true, 50), HealthState::Healthy);
@@ -214,14 +167,8 @@ fn probes_go_to_the_unit_or_to_where_the_node_answers() {
     spec.ports = vec![sample::port(80, 8080, "0.0.0.0")];
     let own = Some("172.17.0.2".parse().unwrap());
     assert_eq!(target(&spec, own, 80).unwrap().to_string(), "172.17.0.2:80");
-    assert_eq!(
-        target(&spec, None, 80).unwrap().to_string(),
-        "127.0.0.1:8080"
-    );
+    assert_eq!(target(&spec, None, 80).unwrap().to_string(), "127.0.0.1:8080");
     assert_eq!(target(&spec, None, 81), None);
     spec.ports[0].bind = "10.0.0.5".into();
-    assert_eq!(
-        target(&spec, None, 80).unwrap().to_string(),
-        "10.0.0.5:8080"
-    );
+    assert_eq!(target(&spec, None, 80).unwrap().to_string(), "10.0.0.5:8080");
 }

@@ -28,23 +28,12 @@ async fn a_node_joins_and_keeps_its_key_to_itself() {
     let plane = Plane::of(&ca).await;
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let (joined, sent) = tokio::join!(
-        join(&data, request(&plane, &ca)),
-        plane.admit(&ca, HOUR, HOUR)
-    );
+    let (joined, sent) =
+        tokio::join!(join(&data, request(&plane, &ca)), plane.admit(&ca, HOUR, HOUR));
     let profile = joined.unwrap();
-    assert_eq!(
-        (profile.cluster.as_str(), profile.node.as_str()),
-        ("home", "n1")
-    );
-    assert!(
-        sent.starts_with("POST /api/v1/nodes/register HTTP/1.1\r\n"),
-        "{sent}"
-    );
-    assert!(
-        sent.contains("\"token\":\"k7.s3cret-of-the-token\""),
-        "{sent}"
-    );
+    assert_eq!((profile.cluster.as_str(), profile.node.as_str()), ("home", "n1"));
+    assert!(sent.starts_with("POST /api/v1/nodes/register HTTP/1.1\r\n"), "{sent}");
+    assert!(sent.contains("\"token\":\"k7.s3cret-of-the-token\""), "{sent}");
     assert!(!sent.contains("PRIVATE KEY"));
     let mode = |name: &str| data.join(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("identity.pem"), mode(".")), (0o600, 0o700));
@@ -129,10 +118,8 @@ async fn an_answer_with_another_ca_is_not_stored() {
     let (ours, theirs) = (Ca::new("ours"), Ca::new("theirs"));
     let plane = Plane::of(&ours).await;
     let dir = tempfile::tempdir().unwrap();
-    let (joined, _) = tokio::join!(
-        join(dir.path(), request(&plane, &ours)),
-        plane.admit(&theirs, HOUR, HOUR)
-    );
+    let (joined, _) =
+        tokio::join!(join(dir.path(), request(&plane, &ours)), plane.admit(&theirs, HOUR, HOUR));
     assert!(format!("{:#}", joined.unwrap_err()).contains("another CA"));
     assert!(!identity::exists(dir.path()));
 }

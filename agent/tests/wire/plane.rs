@@ -43,21 +43,14 @@ impl Ca {
         let pem = params.self_signed(&key).unwrap().pem();
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let hash = devnet_agent::trust::key_hash(&der).unwrap();
-        Self {
-            issuer: Issuer::new(params, key),
-            pem,
-            hash,
-        }
+        Self { issuer: Issuer::new(params, key), pem, hash }
     }
 
     /// A server certificate for an address, with its key.
     pub fn server(&self, address: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![address.to_owned()]).unwrap();
-        (
-            params.signed_by(&key, &self.issuer).unwrap().pem(),
-            key.serialize_pem(),
-        )
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
     /// Signs an agent's request; it held since `before` ago, and holds for `after` from now.
@@ -71,10 +64,7 @@ impl Ca {
 
     /// A join token for this CA.
     pub fn token(&self) -> String {
-        format!(
-            "dn1.{}.k7.s3cret-of-the-token",
-            devnet_agent::token::to_base32(&self.hash)
-        )
+        format!("dn1.{}.k7.s3cret-of-the-token", devnet_agent::token::to_base32(&self.hash))
     }
 }
 
@@ -97,29 +87,21 @@ impl Plane {
     /// One as it should be.
     pub async fn of(ca: &Ca) -> Self {
         let server = ca.server("127.0.0.1");
-        Self::showing(Shown {
-            server,
-            chain: ca.pem.clone(),
-            clients: ca.pem.clone(),
-        })
-        .await
+        Self::showing(Shown { server, chain: ca.pem.clone(), clients: ca.pem.clone() }).await
     }
 
     /// One that shows something else.
     pub async fn showing(shown: Shown) -> Self {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(shown.clients.as_bytes()).unwrap())
-            .unwrap();
+        roots.add(CertificateDer::from_pem_slice(shown.clients.as_bytes()).unwrap()).unwrap();
         let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
             .allow_unauthenticated()
             .build()
             .unwrap();
         let chain = format!("{}{}", shown.server.0, shown.chain);
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.as_bytes())
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let chain: Vec<_> =
+            CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>().unwrap();
         let key = PrivateKeyDer::from_pem_slice(shown.server.1.as_bytes()).unwrap();
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -129,11 +111,7 @@ impl Plane {
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self {
-            address,
-            listener,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-        }
+        Self { address, listener, acceptor: TlsAcceptor::from(Arc::new(config)) }
     }
 
     pub fn url(&self) -> String {
@@ -142,9 +120,7 @@ impl Plane {
 
     /// Takes the next connection through its handshake.
     pub async fn accept(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        let (tcp, _) = timeout(PATIENCE, self.listener.accept())
-            .await
-            .expect("somebody dials")?;
+        let (tcp, _) = timeout(PATIENCE, self.listener.accept()).await.expect("somebody dials")?;
         self.acceptor.accept(tcp).await
     }
 
@@ -180,31 +156,17 @@ impl Plane {
     /// Takes an agent's WebSocket, and its hello.
     pub async fn session(&self) -> Session {
         let tls = self.accept().await.unwrap();
-        let shown = tls
-            .get_ref()
-            .1
-            .peer_certificates()
-            .map(|chain| chain[0].to_vec());
+        let shown = tls.get_ref().1.peer_certificates().map(|chain| chain[0].to_vec());
         let certificate = shown.expect("the agent shows its certificate");
         let socket = accept_async(tls).await.unwrap();
-        Session {
-            socket,
-            certificate,
-        }
+        Session { socket, certificate }
     }
 
     /// As [`Plane::session`], with hello and welcome behind it.
     pub async fn welcome(&self) -> Session {
         let mut session = self.session().await;
-        let hello = session
-            .until(|message| matches!(message, AgentMessage::Hello { .. }))
-            .await;
-        let AgentMessage::Hello {
-            protocol, facts, ..
-        } = hello
-        else {
-            unreachable!()
-        };
+        let hello = session.until(|message| matches!(message, AgentMessage::Hello { .. })).await;
+        let AgentMessage::Hello { protocol, facts, .. } = hello else { unreachable!() };
         assert_eq!(protocol, 1);
         assert!(facts.cpu_count > 0 && facts.ip == "127.0.0.1", "{facts:?}");
         session.say(&welcome("home")).await;
@@ -228,20 +190,14 @@ async fn read_request(stream: &mut TlsStream<TcpStream>) -> String {
             let length = head
                 .lines()
                 .find_map(|line| {
-                    line.to_ascii_lowercase()
-                        .strip_prefix("content-length: ")?
-                        .parse()
-                        .ok()
+                    line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
                 })
                 .unwrap_or(0);
             if body.len() >= length {
                 return text;
             }
         }
-        assert!(
-            stream.read_buf(&mut bytes).await.unwrap() > 0,
-            "a whole request comes"
-        );
+        assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "a whole request comes");
     }
 }
 
@@ -260,9 +216,7 @@ impl Session {
     /// The next message; `None` when the agent hung up.
     pub async fn next(&mut self) -> Option<AgentMessage> {
         loop {
-            let frame = timeout(PATIENCE, self.socket.next())
-                .await
-                .expect("something comes");
+            let frame = timeout(PATIENCE, self.socket.next()).await.expect("something comes");
             match frame {
                 Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
@@ -281,8 +235,6 @@ impl Session {
                 }
             }
         };
-        timeout(PATIENCE, search)
-            .await
-            .expect("the wanted message comes")
+        timeout(PATIENCE, search).await.expect("the wanted message comes")
     }
 }

@@ -31,15 +31,7 @@ impl Agent {
             .open(dir.join("agent.log"))
             .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_devnet-agent"))
-            .args([
-                "up",
-                "--name",
-                "n1",
-                "--no-docker",
-                "--log",
-                "debug",
-                "--server",
-            ])
+            .args(["up", "--name", "n1", "--no-docker", "--log", "debug", "--server"])
             .arg(plane.url())
             .arg("--data-dir")
             .arg(dir.join("data"))
@@ -100,16 +92,11 @@ fn run(generation: u64, act: Act) -> ControlMessage {
         act,
         after: vec![],
     };
-    ControlMessage::Run {
-        deployment: format!("d{generation}"),
-        step: Box::new(step),
-    }
+    ControlMessage::Run { deployment: format!("d{generation}"), step: Box::new(step) }
 }
 
 fn ensure(spec: &InstanceSpec) -> Act {
-    Act::Ensure {
-        spec: Box::new(spec.clone()),
-    }
+    Act::Ensure { spec: Box::new(spec.clone()) }
 }
 
 /// The end of the step that runs.
@@ -120,19 +107,14 @@ async fn end(session: &mut Session) -> StepReport {
             _ => false,
         })
         .await;
-    let AgentMessage::Step { report } = ended else {
-        unreachable!()
-    };
+    let AgentMessage::Step { report } = ended else { unreachable!() };
     report
 }
 
 async fn succeeds(session: &mut Session, message: ControlMessage) {
     session.say(&message).await;
     let report = end(session).await;
-    assert!(
-        matches!(report.state, StepState::Succeeded { .. }),
-        "{report:?}"
-    );
+    assert!(matches!(report.state, StepState::Succeeded { .. }), "{report:?}");
 }
 
 async fn sees(
@@ -147,18 +129,14 @@ async fn sees(
             observed.complete && wanted(observed)
         })
         .await;
-    let AgentMessage::Observed { observed } = seen else {
-        unreachable!()
-    };
+    let AgentMessage::Observed { observed } = seen else { unreachable!() };
     observed.instances
 }
 
 /// Whether a process runs. One that ended and was not waited for by its parent does not.
 fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ")
-        .next()
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
 fn is_healthy(observed: &ObservedNode) -> bool {
@@ -176,9 +154,7 @@ async fn an_agent_that_is_killed_is_followed_by_one_that_adopts_what_runs() {
     plane.admit(&ca, HOUR, HOUR).await;
     let mut session = plane.welcome().await;
     sees(&mut session, |observed| observed.instances.is_empty()).await;
-    session
-        .until(|message| *message == AgentMessage::Heartbeat)
-        .await;
+    session.until(|message| *message == AgentMessage::Heartbeat).await;
     let spec = spec("echo $$ > pid; echo hello; exec sleep 1000");
     succeeds(&mut session, run(1, ensure(&spec))).await;
     let timeout = Period::seconds(10);
@@ -193,11 +169,7 @@ async fn an_agent_that_is_killed_is_followed_by_one_that_adopts_what_runs() {
     assert_eq!((seen[0].generation, &seen[0].digest), (1, &spec.digest()));
     assert_eq!(seen[0].spec.as_deref(), Some(&spec));
     succeeds(&mut session, run(1, ensure(&spec))).await;
-    assert_eq!(
-        std::fs::read_to_string(&pid_file).unwrap(),
-        pid,
-        "no second was started"
-    );
+    assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), pid, "no second was started");
     let stale = run(0, ensure(&spec));
     session.say(&stale).await;
     let report = end(&mut session).await;
@@ -261,76 +233,34 @@ async fn a_secret_reaches_its_process_and_nothing_else() {
     plane.admit(&ca, HOUR, HOUR).await;
     let mut session = plane.welcome().await;
     let mut spec = spec("test ${#PASSWORD} = 9 && echo it fits; exec sleep 1000");
-    let secret = SecretRef {
-        name: "pw".parse().unwrap(),
-        version: 3,
-    };
+    let secret = SecretRef { name: "pw".parse().unwrap(), version: 3 };
     let password = Text(vec![Part::Plain("x-".into()), Part::Secret(secret.clone())]);
     spec.env.insert("PASSWORD".into(), password);
     session.say(&run(1, ensure(&spec))).await;
-    let asked = session
-        .until(|one| matches!(one, AgentMessage::NeedSecrets { .. }))
-        .await;
-    let AgentMessage::NeedSecrets {
-        request,
-        instance,
-        secrets,
-    } = asked
-    else {
-        unreachable!()
-    };
+    let asked = session.until(|one| matches!(one, AgentMessage::NeedSecrets { .. })).await;
+    let AgentMessage::NeedSecrets { request, instance, secrets } = asked else { unreachable!() };
     assert_eq!((instance, secrets), (spec.id.clone(), vec![secret]));
     let values = [("pw".to_owned(), InTransit::new("hunter2".into()))].into();
-    session
-        .say(&ControlMessage::Secrets {
-            request,
-            values,
-            error: None,
-        })
-        .await;
+    session.say(&ControlMessage::Secrets { request, values, error: None }).await;
     let report = end(&mut session).await;
-    assert!(
-        matches!(report.state, StepState::Succeeded { .. }),
-        "{report:?}"
-    );
+    assert!(matches!(report.state, StepState::Succeeded { .. }), "{report:?}");
     reads_its_log(&mut session).await;
     sees(&mut session, is_healthy).await;
     drop(session);
     agent.terminate();
     assert_eq!(files_with(dir.path(), b"hunter2"), Vec::<String>::new());
-    assert_eq!(
-        files_with(dir.path(), b"s3cret-of-the-token"),
-        Vec::<String>::new()
-    );
-    assert!(
-        !files_with(dir.path(), b"it fits").is_empty(),
-        "the search finds what is there"
-    );
+    assert_eq!(files_with(dir.path(), b"s3cret-of-the-token"), Vec::<String>::new());
+    assert!(!files_with(dir.path(), b"it fits").is_empty(), "the search finds what is there");
 }
 
 /// Follows the log until its first line came.
 async fn reads_its_log(session: &mut Session) {
     let instance = "web[0]".parse().unwrap();
-    let read = ControlMessage::ReadLogs {
-        request: 9,
-        instance,
-        tail: 5,
-        follow: true,
-    };
+    let read = ControlMessage::ReadLogs { request: 9, instance, tail: 5, follow: true };
     session.say(&read).await;
-    let logs = session
-        .until(|one| matches!(one, AgentMessage::Logs { .. }))
-        .await;
-    let AgentMessage::Logs {
-        request: 9, lines, ..
-    } = logs
-    else {
-        panic!("{logs:?}")
-    };
-    assert_eq!(
-        lines.first().map(|line| line.text.as_str()),
-        Some("it fits")
-    );
+    let logs = session.until(|one| matches!(one, AgentMessage::Logs { .. })).await;
+    let AgentMessage::Logs { request: 9, lines, .. } = logs else { panic!("{logs:?}") };
+    assert_eq!(lines.first().map(|line| line.text.as_str()), Some("it fits"));
     session.say(&ControlMessage::StopLogs { request: 9 }).await;
 }
 
@@ -340,11 +270,7 @@ fn files_with(dir: &Path, bytes: &[u8]) -> Vec<String> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files_with(&path, bytes));
-        } else if std::fs::read(&path)
-            .unwrap()
-            .windows(bytes.len())
-            .any(|part| part == bytes)
-        {
+        } else if std::fs::read(&path).unwrap().windows(bytes.len()).any(|part| part == bytes) {
             found.push(path.display().to_string());
         }
     }
@@ -358,36 +284,16 @@ async fn a_certificate_past_half_of_its_life_is_renewed_and_then_used() {
     let _agent = Agent::start(&plane, &ca, dir.path(), &[]);
     plane.admit(&ca, 2 * HOUR, HOUR).await;
     let mut session = plane.welcome().await;
-    let asked = session
-        .until(|one| matches!(one, AgentMessage::Renew { .. }))
-        .await;
-    let AgentMessage::Renew { csr } = asked else {
-        unreachable!()
-    };
+    let asked = session.until(|one| matches!(one, AgentMessage::Renew { .. })).await;
+    let AgentMessage::Renew { csr } = asked else { unreachable!() };
     let before = session.certificate.clone();
     let pem = ca.sign(&csr, HOUR, 2 * HOUR);
     session.say(&ControlMessage::Certificate { pem }).await;
     // The answer to this comes after the certificate was taken.
     let instance = "none[0]".parse().unwrap();
-    session
-        .say(&ControlMessage::ReadLogs {
-            request: 1,
-            instance,
-            tail: 1,
-            follow: false,
-        })
-        .await;
-    let refused = session
-        .until(|one| matches!(one, AgentMessage::Logs { .. }))
-        .await;
-    let AgentMessage::Logs {
-        error: Some(error),
-        end: true,
-        ..
-    } = refused
-    else {
-        panic!()
-    };
+    session.say(&ControlMessage::ReadLogs { request: 1, instance, tail: 1, follow: false }).await;
+    let refused = session.until(|one| matches!(one, AgentMessage::Logs { .. })).await;
+    let AgentMessage::Logs { error: Some(error), end: true, .. } = refused else { panic!() };
     assert!(error.contains("none[0] does not run on node n1"), "{error}");
     drop(session);
     let mut session = plane.welcome().await;
@@ -402,10 +308,7 @@ async fn another_clusters_control_plane_learns_nothing_of_what_runs() {
     let _agent = Agent::start(&plane, &ca, dir.path(), &[]);
     plane.admit(&ca, HOUR, HOUR).await;
     let mut session = plane.session().await;
-    assert!(matches!(
-        session.next().await,
-        Some(AgentMessage::Hello { .. })
-    ));
+    assert!(matches!(session.next().await, Some(AgentMessage::Hello { .. })));
     session.say(&welcome("other")).await;
     assert_eq!(session.next().await, None, "the agent hangs up");
 }

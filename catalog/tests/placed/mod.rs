@@ -11,10 +11,8 @@ use devnet_schema::{
 
 /// Files in memory with `cluster.kdl` as the root.
 pub fn read(root: &str, more: &[(&str, &str)]) -> Loaded {
-    let mut files: BTreeMap<String, String> = more
-        .iter()
-        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-        .collect();
+    let mut files: BTreeMap<String, String> =
+        more.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     files.insert("cluster.kdl".to_owned(), root.to_owned());
     load("cluster.kdl", &files, &BTreeMap::new())
 }
@@ -22,10 +20,7 @@ pub fn read(root: &str, more: &[(&str, &str)]) -> Loaded {
 /// Instance N of every service on node nN, with address 10.0.0.(N+1); ports without a number of
 /// their own get 20000 and up.
 pub fn bindings(loaded: &Loaded, secrets: Option<&[(&str, u64)]>) -> Bindings {
-    let desired = loaded
-        .desired
-        .as_ref()
-        .expect("the configuration has no errors");
+    let desired = loaded.desired.as_ref().expect("the configuration has no errors");
     let mut bindings = Bindings {
         secrets: secrets.map(|all| all.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect()),
         ..Bindings::default()
@@ -36,9 +31,7 @@ pub fn bindings(loaded: &Loaded, secrets: Option<&[(&str, u64)]>) -> Bindings {
             let mut ports = BTreeMap::new();
             for port in service.ports.iter().map(|port| &port.value) {
                 let process = service.runtime == Runtime::Process;
-                let host = port
-                    .host
-                    .unwrap_or(if process { port.container } else { next });
+                let host = port.host.unwrap_or(if process { port.container } else { next });
                 next += u16::from(host == next);
                 ports.insert(port.name.clone(), host);
             }
@@ -48,13 +41,7 @@ pub fn bindings(loaded: &Loaded, secrets: Option<&[(&str, u64)]>) -> Bindings {
                 gpus: Vec::new(),
                 ports,
             };
-            bindings.instances.insert(
-                InstanceId {
-                    service: service.name.clone(),
-                    index,
-                },
-                placed,
-            );
+            bindings.instances.insert(InstanceId { service: service.name.clone(), index }, placed);
         }
     }
     bindings
@@ -75,13 +62,7 @@ pub fn render(
 }
 
 /// Diagnostics one after another, as people see them.
-#[allow(
-    dead_code,
-    reason = "each test file is a program of its own and uses what it needs"
-)]
+#[allow(dead_code, reason = "each test file is a program of its own and uses what it needs")]
 pub fn print(found: &[Diagnostic]) -> String {
-    found
-        .iter()
-        .map(|diagnostic| format!("{diagnostic}\n"))
-        .collect()
+    found.iter().map(|diagnostic| format!("{diagnostic}\n")).collect()
 }

@@ -81,12 +81,7 @@ pub fn decide(
     seats: &Seats,
     specs: &Specs,
 ) -> Deeds {
-    let scene = Scene {
-        input,
-        census,
-        scope,
-        seats,
-    };
+    let scene = Scene { input, census, scope, seats };
     let mut deeds = Deeds::default();
     let everyone: BTreeSet<&InstanceId> = specs.keys().chain(census.sightings.keys()).collect();
     let mut strangers: BTreeMap<&ServiceName, u32> = BTreeMap::new();
@@ -103,15 +98,11 @@ pub fn decide(
             }
         }
     }
-    let left = strangers
-        .into_iter()
-        .map(|(service, count)| notice::undeclared(service, count));
+    let left = strangers.into_iter().map(|(service, count)| notice::undeclared(service, count));
     deeds.diagnostics.extend(left);
     deeds.list.sort_by(|a, b| {
         let key = |deed: &Deed| (deed.change.instance.clone(), deed.change.action);
-        key(a)
-            .cmp(&key(b))
-            .then_with(|| a.change.node.cmp(&b.change.node))
+        key(a).cmp(&key(b)).then_with(|| a.change.node.cmp(&b.change.node))
     });
     deeds
 }
@@ -125,9 +116,7 @@ impl Scene<'_, '_> {
         group: &[Sighting<'_>],
         deeds: &mut Deeds,
     ) {
-        deeds
-            .drift
-            .extend(group.iter().filter_map(|unit| drift(id, unit)));
+        deeds.drift.extend(group.iter().filter_map(|unit| drift(id, unit)));
         if matches!(seat.why, Why::Unknown | Why::OutOfScope) {
             deeds.unchanged += 1;
             return;
@@ -150,9 +139,8 @@ impl Scene<'_, '_> {
             None => deeds.unchanged += 1,
         }
         for unit in group {
-            let gone = from
-                .as_ref()
-                .is_some_and(|it| it.node == *unit.node() && it.id == unit.runs_as());
+            let gone =
+                from.as_ref().is_some_and(|it| it.node == *unit.node() && it.id == unit.runs_as());
             let kept = here.is_some_and(|here| std::ptr::eq(here, unit));
             if !gone && !kept && unit.is_known() {
                 let reason = format!("it runs on {} too, where it belongs", seat.node);
@@ -175,15 +163,7 @@ impl Scene<'_, '_> {
             (false, Some(difference), _) => {
                 let reason = difference.reason.clone();
                 let forced = !difference.forces_replacement.is_empty();
-                (
-                    if forced {
-                        Action::Replace
-                    } else {
-                        Action::Update
-                    },
-                    reason,
-                    difference,
-                )
+                (if forced { Action::Replace } else { Action::Update }, reason, difference)
             }
             (false, None, Some(reason)) => (Action::Update, reason, Difference::default()),
             (false, None, None) if !unit.renamed => return None,
@@ -230,14 +210,8 @@ impl Scene<'_, '_> {
     ) -> Deed {
         let known = group.iter().find(|unit| unit.is_known());
         let before = known.or_else(|| group.iter().find(|unit| unit.status == NodeStatus::Lost));
-        let difference = before
-            .and_then(Sighting::spec)
-            .map(|old| diff::between(old, spec));
-        let action = if before.is_some() {
-            Action::Move
-        } else {
-            Action::Create
-        };
+        let difference = before.and_then(Sighting::spec).map(|old| diff::between(old, spec));
+        let action = if before.is_some() { Action::Move } else { Action::Create };
         let reason = match (before, &seat.why) {
             (None, _) if self.next(id) > 1 => "it does not run".to_owned(),
             (None, _) => "it is new".to_owned(),
@@ -320,10 +294,7 @@ impl Scene<'_, '_> {
     fn admit(&self, deed: Deed, deeds: &mut Deeds) {
         let change = &deed.change;
         let service = self.input.desired.services.get(&change.instance.service);
-        let data = change
-            .after
-            .as_ref()
-            .is_some_and(|spec| !spec.volumes.is_empty());
+        let data = change.after.as_ref().is_some_and(|spec| !spec.volumes.is_empty());
         let leaves_data = change.action == Action::Move && data;
         if let Some(at) = service.and_then(|service| service.protect.as_ref()) {
             let destroyed = matches!(change.action, Action::Delete | Action::Replace);
@@ -338,11 +309,7 @@ impl Scene<'_, '_> {
 
     fn leaving(&self, unit: &Sighting<'_>) -> Leaving {
         let id = unit.runs_as();
-        Leaving {
-            generation: self.next(&id),
-            id,
-            node: unit.node().clone(),
-        }
+        Leaving { generation: self.next(&id), id, node: unit.node().clone() }
     }
 
     fn next(&self, id: &InstanceId) -> Generation {
@@ -386,20 +353,14 @@ fn broken(unit: &Sighting<'_>) -> Option<String> {
 /// of the service begins with a verb, what it says of anything else names that.
 fn moved(service: Option<&Service>, because: &str) -> String {
     if let Some(pin) = because.strip_prefix("is pinned to ") {
-        let at = service
-            .and_then(|service| service.place.pin.as_ref())
-            .map(|pin| &pin.at);
-        return at.map_or(format!("pinned to {pin}"), |at| {
-            format!("pinned to {pin} at {at}")
-        });
+        let at = service.and_then(|service| service.place.pin.as_ref()).map(|pin| &pin.at);
+        return at.map_or(format!("pinned to {pin}"), |at| format!("pinned to {pin} at {at}"));
     }
     let of_service = ["requires ", "forbids ", "needs ", "must ", "runs "];
     if !of_service.iter().any(|verb| because.starts_with(verb)) {
         return because.to_owned();
     }
-    let lines = service
-        .into_iter()
-        .flat_map(|it| it.place.require.iter().chain(&it.place.forbid));
+    let lines = service.into_iter().flat_map(|it| it.place.require.iter().chain(&it.place.forbid));
     let filter = because.starts_with("requires ") || because.starts_with("forbids ");
     let named = |line: &&Located<Selector>| line.value.any_of.iter().any(|it| because.contains(it));
     match lines.filter(|_| filter).find(named) {
@@ -415,11 +376,7 @@ fn drift(id: &InstanceId, unit: &Sighting<'_>) -> Option<Drift> {
         format!("state unknown: {}", unit.why_unknown())
     };
     let what = what.strip_prefix("it ").map(str::to_owned).unwrap_or(what);
-    Some(Drift {
-        instance: id.clone(),
-        node: unit.node().clone(),
-        what,
-    })
+    Some(Drift { instance: id.clone(), node: unit.node().clone(), what })
 }
 
 fn renamed(unit: &Sighting<'_>, more: &str) -> String {

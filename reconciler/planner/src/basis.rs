@@ -20,13 +20,8 @@ use crate::{input::PlanInput, ports::RANGE, ports::fixed};
 /// The basis of a plan whose instances are `specs`.
 pub fn of<'s>(input: &PlanInput<'_>, specs: impl Iterator<Item = &'s InstanceSpec>) -> PlanBasis {
     let used = specs.flat_map(InstanceSpec::secrets);
-    let secrets = used
-        .map(|secret| (secret.name.to_string(), secret.version))
-        .collect();
-    PlanBasis {
-        secrets,
-        ..without_secrets(input)
-    }
+    let secrets = used.map(|secret| (secret.name.to_string(), secret.version)).collect();
+    PlanBasis { secrets, ..without_secrets(input) }
 }
 
 /// What the basis of `plan` would be if it were made from `input`: compare with
@@ -34,30 +29,17 @@ pub fn of<'s>(input: &PlanInput<'_>, specs: impl Iterator<Item = &'s InstanceSpe
 pub fn now(before: &PlanBasis, input: &PlanInput<'_>) -> PlanBasis {
     let version = |name: &String| input.fleet.secrets.as_ref().and_then(|all| all.get(name));
     let names = before.secrets.keys();
-    let secrets = names
-        .map(|name| (name.clone(), version(name).copied().unwrap_or(0)))
-        .collect();
-    PlanBasis {
-        secrets,
-        ..without_secrets(input)
-    }
+    let secrets = names.map(|name| (name.clone(), version(name).copied().unwrap_or(0))).collect();
+    PlanBasis { secrets, ..without_secrets(input) }
 }
 
 fn without_secrets(input: &PlanInput<'_>) -> PlanBasis {
     let declared = input.desired.services.values();
-    let declared = declared.flat_map(|service| {
-        service
-            .ports
-            .iter()
-            .filter_map(|port| fixed(service, &port.value))
-    });
+    let declared = declared
+        .flat_map(|service| service.ports.iter().filter_map(|port| fixed(service, &port.value)));
     let declared: Vec<u16> = declared.collect();
-    let mut nodes: Vec<NodeRow<'_>> = input
-        .fleet
-        .nodes
-        .iter()
-        .map(|node| node_row(node, &declared))
-        .collect();
+    let mut nodes: Vec<NodeRow<'_>> =
+        input.fleet.nodes.iter().map(|node| node_row(node, &declared)).collect();
     nodes.sort_by_key(|row| row.name);
     let mut instances: Vec<InstanceRow<'_>> =
         input.fleet.instances.iter().map(instance_row).collect();
@@ -91,16 +73,7 @@ struct NodeRow<'a> {
 
 fn node_row<'a>(node: &'a Node, declared: &[u16]) -> NodeRow<'a> {
     // Named in full: a fact that placement reads and this forgets makes plans stale unnoticed.
-    let Node {
-        id: _,
-        name,
-        facts,
-        last_seen: _,
-        tags,
-        zone,
-        cordoned,
-        status,
-    } = node;
+    let Node { id: _, name, facts, last_seen: _, tags, zone, cordoned, status } = node;
     let NodeFacts {
         ip,
         os,
@@ -115,21 +88,13 @@ fn node_row<'a>(node: &'a Node, declared: &[u16]) -> NodeRow<'a> {
         ports_in_use,
     } = facts;
     let offers = |it: &'a Availability| {
-        let Availability {
-            version: _,
-            available,
-            engine,
-        } = it;
+        let Availability { version: _, available, engine } = it;
         (*available, engine.as_deref())
     };
     // Other ports come and go with every connection, and no plan reads them.
     let read = |port: &&u16| RANGE.contains(port) || declared.contains(port);
     let disk = |it: &'a Disk| {
-        let Disk {
-            mount,
-            total_mb,
-            free_mb: _,
-        } = it;
+        let Disk { mount, total_mb, free_mb: _ } = it;
         (mount.as_str(), *total_mb)
     };
     let gpu = |it: &'a Gpu| {

@@ -77,23 +77,14 @@ impl<'a> Census<'a> {
         let mut sightings: BTreeMap<InstanceId, Vec<Sighting<'a>>> = BTreeMap::new();
         let mut generations: BTreeMap<InstanceId, Generation> = BTreeMap::new();
         for seen in &fleet.instances {
-            let status = nodes
-                .get(&seen.node)
-                .map_or(NodeStatus::Lost, |node| node.status);
+            let status = nodes.get(&seen.node).map_or(NodeStatus::Lost, |node| node.status);
             let id = seen.instance();
             let highest = generations.entry(id.clone()).or_insert(0);
             *highest = seen.generation.max(*highest);
             let service = renamed(desired, &id.service);
             let renamed = *service != id.service;
-            let id = InstanceId {
-                service: service.clone(),
-                index: id.index,
-            };
-            sightings.entry(id).or_default().push(Sighting {
-                seen,
-                status,
-                renamed,
-            });
+            let id = InstanceId { service: service.clone(), index: id.index };
+            sightings.entry(id).or_default().push(Sighting { seen, status, renamed });
         }
         for group in sightings.values_mut() {
             group.sort_by_key(|it| {
@@ -103,11 +94,7 @@ impl<'a> Census<'a> {
             });
             group.dedup_by_key(|it| (it.node(), it.renamed));
         }
-        Self {
-            nodes,
-            sightings,
-            generations,
-        }
+        Self { nodes, sightings, generations }
     }
 
     /// The most trustworthy sighting.
@@ -121,20 +108,15 @@ impl<'a> Census<'a> {
     pub fn ports_outside(&self, node: &Node) -> impl Iterator<Item = (Protocol, u16)> {
         let here = self.all().filter(|(_, it)| *it.node() == node.name);
         let specs = here.filter_map(|(_, it)| it.spec());
-        let ours: BTreeSet<u16> = specs
-            .flat_map(|spec| spec.ports.iter().map(|port| port.host))
-            .collect();
+        let ours: BTreeSet<u16> =
+            specs.flat_map(|spec| spec.ports.iter().map(|port| port.host)).collect();
         let held: BTreeSet<u16> = node.facts.ports_in_use.iter().copied().collect();
-        held.into_iter()
-            .filter(move |port| !ours.contains(port))
-            .map(|port| (Protocol::Tcp, port))
+        held.into_iter().filter(move |port| !ours.contains(port)).map(|port| (Protocol::Tcp, port))
     }
 
     /// Everything that was seen.
     pub fn all(&self) -> impl Iterator<Item = (&InstanceId, &Sighting<'a>)> {
-        self.sightings
-            .iter()
-            .flat_map(|(id, group)| group.iter().map(move |it| (id, it)))
+        self.sightings.iter().flat_map(|(id, group)| group.iter().map(move |it| (id, it)))
     }
 }
 

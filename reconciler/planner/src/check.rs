@@ -39,17 +39,13 @@ pub fn breaches(
         check_change(input, plan, change, &mut found);
     }
     check_generations(input, plan, &mut found);
-    check_ports(specs, &mut found);
+    check_ports(plan, specs, &mut found);
     found.into_iter().map(internal).collect()
 }
 
 fn internal(what: String) -> Diagnostic {
-    Diagnostic::error(
-        "DN-E0699",
-        None,
-        format!("the planner contradicts itself: {what}"),
-    )
-    .help("nothing was changed; please report this with the plan's input")
+    Diagnostic::error("DN-E0699", None, format!("the planner contradicts itself: {what}"))
+        .help("nothing was changed; please report this with the plan's input")
 }
 
 /// Ids are unique, and every step stands after those it waits for.
@@ -59,15 +55,9 @@ fn check_steps(plan: &Plan, found: &mut Vec<String>) {
     for step in &plan.steps {
         for before in &step.after {
             if !all.contains(before.as_str()) {
-                found.push(format!(
-                    "step {} waits for {before}, which is no step",
-                    step.id
-                ));
+                found.push(format!("step {} waits for {before}, which is no step", step.id));
             } else if !seen.contains(before.as_str()) {
-                found.push(format!(
-                    "step {} stands before {before}, its condition",
-                    step.id
-                ));
+                found.push(format!("step {} stands before {before}, its condition", step.id));
             }
         }
         if !seen.insert(&step.id) {
@@ -106,32 +96,19 @@ fn check_change(input: &PlanInput<'_>, plan: &Plan, change: &Change, found: &mut
     match change.action {
         Action::Create | Action::Update | Action::Replace | Action::Move => {
             if starts != 1 || !waits {
-                found.push(format!(
-                    "{id} has {starts} starts, and a wait for health: {waits}"
-                ));
+                found.push(format!("{id} has {starts} starts, and a wait for health: {waits}"));
             }
         }
         Action::Delete if !removed(&change.node) => {
-            found.push(format!(
-                "{id} on {} is destroyed without a step",
-                change.node
-            ));
+            found.push(format!("{id} on {} is destroyed without a step", change.node));
         }
         Action::Delete | Action::Noop | Action::Forget => {}
     }
-    let protected = input
-        .desired
-        .services
-        .get(&id.service)
-        .is_some_and(|it| it.protect.is_some());
+    let protected = input.desired.services.get(&id.service).is_some_and(|it| it.protect.is_some());
     let destroyed = match change.action {
         Action::Replace => true,
         // A second unit of an instance that stays is not the instance.
-        Action::Delete => !plan
-            .placement
-            .assignments
-            .iter()
-            .any(|row| row.instance == *id),
+        Action::Delete => !plan.placement.assignments.iter().any(|row| row.instance == *id),
         _ => false,
     };
     if protected && destroyed && plan.is_applicable() {
@@ -149,24 +126,27 @@ fn check_generations(input: &PlanInput<'_>, plan: &Plan, found: &mut Vec<String>
     for step in &plan.steps {
         let last = known.get(&step.instance).copied().unwrap_or(0);
         if step.generation <= last {
-            found.push(format!(
-                "step {} has generation {}, not new",
-                step.id, step.generation
-            ));
+            found.push(format!("step {} has generation {}, not new", step.id, step.generation));
         }
     }
 }
 
-/// No two instances are given the same port of a node.
-fn check_ports(specs: &Specs, found: &mut Vec<String>) {
+/// Nothing is started on a port of the node that another instance is given.
+fn check_ports(plan: &Plan, specs: &Specs, found: &mut Vec<String>) {
+    let started: BTreeSet<&InstanceId> = plan
+        .changes
+        .iter()
+        .filter(|change| change.after.is_some())
+        .map(|change| &change.instance)
+        .collect();
     let mut owner: BTreeMap<(&NodeName, Protocol, u16), &InstanceId> = BTreeMap::new();
     for (id, spec) in specs {
         for port in &spec.ports {
-            if let Some(other) = owner.insert((&spec.node, port.protocol, port.host), id) {
-                found.push(format!(
-                    "{id} and {other} both get port {} of {}",
-                    port.host, spec.node
-                ));
+            let other = owner.insert((&spec.node, port.protocol, port.host), id);
+            let clash = |other: &&InstanceId| started.contains(id) || started.contains(*other);
+            if let Some(other) = other.filter(clash) {
+                let (host, node) = (port.host, &spec.node);
+                found.push(format!("{id} and {other} both get port {host} of {node}"));
             }
         }
     }

@@ -48,18 +48,12 @@ fn text(before: &str, after: &str) -> String {
     if before == after {
         return String::new();
     }
-    TextDiff::from_lines(before, after)
-        .unified_diff()
-        .context_radius(3)
-        .to_string()
+    TextDiff::from_lines(before, after).unified_diff().context_radius(3).to_string()
 }
 
 fn differing(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
     let all: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    all.into_iter()
-        .filter(|&path| old.get(path) != new.get(path))
-        .cloned()
-        .collect()
+    all.into_iter().filter(|&path| old.get(path) != new.get(path)).cloned().collect()
 }
 
 /// The most clauses that a reason lists; more are counted.
@@ -71,9 +65,7 @@ fn reason(before: &InstanceSpec, after: &InstanceSpec) -> String {
     let (old, new) = (versions(before), versions(after));
     let changed = new.iter().filter_map(|(name, version)| {
         let was = old.get(name).filter(|was| *was != version)?;
-        Some(format!(
-            "secret {name} changed from version {was} to version {version}"
-        ))
+        Some(format!("secret {name} changed from version {was} to version {version}"))
     });
     let mut clauses: Vec<String> = changed.collect();
     let old = Unit::of(&with_versions(before, &new)).fields();
@@ -145,10 +137,7 @@ pub fn list(items: &[String]) -> String {
 }
 
 fn versions(spec: &InstanceSpec) -> BTreeMap<SecretName, u64> {
-    spec.secrets()
-        .into_iter()
-        .map(|secret| (secret.name, secret.version))
-        .collect()
+    spec.secrets().into_iter().map(|secret| (secret.name, secret.version)).collect()
 }
 
 /// The same unit with every secret in the version that `versions` has of it.
@@ -156,19 +145,12 @@ fn with_versions(spec: &InstanceSpec, versions: &BTreeMap<SecretName, u64>) -> I
     let mut spec = spec.clone();
     let command: Vec<&mut Text> = match &mut spec.workload {
         Workload::Process { argv } => argv.iter_mut().collect(),
-        Workload::Container(container) => container
-            .entrypoint
-            .iter_mut()
-            .chain(container.command.iter_mut())
-            .flatten()
-            .collect(),
+        Workload::Container(container) => {
+            container.entrypoint.iter_mut().chain(container.command.iter_mut()).flatten().collect()
+        }
     };
     let files = spec.files.values_mut().map(|file| &mut file.content);
-    for text in command
-        .into_iter()
-        .chain(spec.env.values_mut())
-        .chain(files)
-    {
+    for text in command.into_iter().chain(spec.env.values_mut()).chain(files) {
         for part in &mut text.0 {
             if let Part::Secret(secret) = part
                 && let Some(&version) = versions.get(&secret.name)

@@ -14,10 +14,7 @@ pub struct Graph {
 impl Graph {
     /// `count` numbers and no edge.
     pub fn new(count: usize) -> Self {
-        Self {
-            before: vec![BTreeSet::new(); count],
-            after: vec![BTreeSet::new(); count],
-        }
+        Self { before: vec![BTreeSet::new(); count], after: vec![BTreeSet::new(); count] }
     }
 
     /// `first` comes before `then`, whatever that leads to.
@@ -49,9 +46,8 @@ impl Graph {
     /// Numbers on a circle, and those behind it, are left out.
     pub fn order(&self) -> Vec<usize> {
         let mut missing: Vec<usize> = self.before.iter().map(BTreeSet::len).collect();
-        let mut ready: BTreeSet<usize> = (0..missing.len())
-            .filter(|&number| missing[number] == 0)
-            .collect();
+        let mut ready: BTreeSet<usize> =
+            (0..missing.len()).filter(|&number| missing[number] == 0).collect();
         let mut order = Vec::with_capacity(missing.len());
         while let Some(number) = ready.pop_first() {
             order.push(number);
@@ -72,12 +68,7 @@ impl Graph {
             if number == to {
                 return true;
             }
-            open.extend(
-                self.after[number]
-                    .iter()
-                    .copied()
-                    .filter(|&next| seen.insert(next)),
-            );
+            open.extend(self.after[number].iter().copied().filter(|&next| seen.insert(next)));
         }
         false
     }

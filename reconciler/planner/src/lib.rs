@@ -19,6 +19,7 @@ mod order;
 pub mod place;
 mod ports;
 mod problem;
+mod reference;
 mod render;
 mod scope;
 mod seats;
@@ -53,12 +54,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     }
     let mut plan = draft.plan;
     if plan.is_applicable() {
-        let placed = draft
-            .placed
-            .as_ref()
-            .map(|(problem, outcome)| (problem, outcome));
-        plan.diagnostics
-            .extend(check::breaches(input, placed, &draft.specs, &plan));
+        let placed = draft.placed.as_ref().map(|(problem, outcome)| (problem, outcome));
+        plan.diagnostics.extend(check::breaches(input, placed, &draft.specs, &plan));
     }
     if !plan.is_applicable() {
         plan.steps.clear();
@@ -99,11 +96,7 @@ impl Draft {
             summary: Summary::default(),
             diagnostics: Vec::new(),
         };
-        Self {
-            plan,
-            specs: Specs::new(),
-            placed: None,
-        }
+        Self { plan, specs: Specs::new(), placed: None }
     }
 
     /// The pipeline.
@@ -143,17 +136,9 @@ impl Draft {
         let outcome = place::place(&problem);
         self.plan.placement = outcome.report();
         let lenient = input.options.allow_unplaced || input.options.refresh_only;
-        let severity = if lenient {
-            Severity::Warning
-        } else {
-            Severity::Error
-        };
+        let severity = if lenient { Severity::Warning } else { Severity::Error };
         let unplaced = outcome.unplaced.iter().map(|missing| {
-            notice::unplaced(
-                input.desired.services.get(&missing.service),
-                missing,
-                severity,
-            )
+            notice::unplaced(input.desired.services.get(&missing.service), missing, severity)
         });
         let unplaced: Vec<Diagnostic> = unplaced.collect();
         if severity == Severity::Error {
@@ -163,12 +148,8 @@ impl Draft {
         }
         let report = &mut self.plan.placement;
         let seats = seats::settle(input, census, scope, (&problem, &outcome), report);
-        self.plan
-            .diagnostics
-            .extend(notice::seated(input.desired, &seats));
-        self.plan
-            .diagnostics
-            .extend(notice::drained(input.desired, &seats));
+        self.plan.diagnostics.extend(notice::seated(input.desired, &seats));
+        self.plan.diagnostics.extend(notice::drained(input.desired, &seats));
         self.placed = Some((problem, outcome));
         Ok(seats)
     }
@@ -199,11 +180,7 @@ impl Draft {
 }
 
 fn stop(errors: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 /// The report of a plan that places nothing.

@@ -19,12 +19,7 @@ use crate::{
 /// What is wrong before anything is planned.
 pub fn refusals(input: &PlanInput<'_>) -> Vec<Diagnostic> {
     let mut all = Vec::new();
-    if let Some(cluster) = input
-        .fleet
-        .cluster
-        .as_ref()
-        .filter(|it| **it != input.desired.cluster)
-    {
+    if let Some(cluster) = input.fleet.cluster.as_ref().filter(|it| **it != input.desired.cluster) {
         all.push(other_cluster(cluster, &input.desired.cluster));
     }
     if input.desired.services.is_empty() && !input.options.destroy && !input.options.refresh_only {
@@ -56,12 +51,8 @@ pub fn remarks(input: &PlanInput<'_>, census: &Census<'_>, whole: bool) -> Vec<D
         .collect();
     if !whole {
         all.push(
-            Diagnostic::warning(
-                "DN-W0607",
-                None,
-                "this plan covers a part of the cluster only",
-            )
-            .help("plan again without -target and -exclude afterwards"),
+            Diagnostic::warning("DN-W0607", None, "this plan covers a part of the cluster only")
+                .help("plan again without -target and -exclude afterwards"),
         );
     }
     all
@@ -86,15 +77,8 @@ pub fn unplaced(
         format!("{}: {}", node.node, against.join(", "))
     });
     let nodes: Vec<String> = nodes.collect();
-    let nodes = if nodes.is_empty() {
-        "there is no node".to_owned()
-    } else {
-        nodes.join("; ")
-    };
-    let message = format!(
-        "service `{}` does not fit: {what} ({nodes})",
-        missing.service
-    );
+    let nodes = if nodes.is_empty() { "there is no node".to_owned() } else { nodes.join("; ") };
+    let message = format!("service `{}` does not fit: {what} ({nodes})", missing.service);
     let at = service.map(|service| service.at.clone());
     let diagnostic = match severity {
         Severity::Error => Diagnostic::error("DN-E0601", at, message),
@@ -109,27 +93,15 @@ pub fn unplaced(
 /// What could not be decided as placement wished: who waits, and who stays without room.
 pub fn seated(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
     let waits = seats.waiting.iter().map(|(service, missing)| {
-        let at = desired
-            .services
-            .get(service)
-            .map(|service| service.at.clone());
+        let at = desired.services.get(service).map(|service| service.at.clone());
         let message = format!("service `{service}` waits: `{missing}` has no node");
         Diagnostic::warning("DN-W0606", at, message)
             .help("it is planned as soon as what it depends on has a place")
     });
-    let crowded = seats
-        .by_instance
-        .iter()
-        .filter(|(_, seat)| seat.why == Why::NoRoom);
+    let crowded = seats.by_instance.iter().filter(|(_, seat)| seat.why == Why::NoRoom);
     let stays = crowded.map(|(id, seat)| {
-        let at = desired
-            .services
-            .get(&id.service)
-            .map(|service| service.at.clone());
-        let message = format!(
-            "{id} stays on {} although it should not be there",
-            seat.node
-        );
+        let at = desired.services.get(&id.service).map(|service| service.at.clone());
+        let message = format!("{id} stays on {} although it should not be there", seat.node);
         Diagnostic::warning("DN-W0608", at, message)
             .help("it moves as soon as a node has room for it")
     });
@@ -139,10 +111,7 @@ pub fn seated(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
 /// Instances with data on nodes that are drained.
 pub fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
     let on_drained = seats.by_instance.iter().filter_map(|(id, seat)| {
-        let policy = desired
-            .nodes
-            .get(&seat.node)
-            .filter(|policy| policy.drain)?;
+        let policy = desired.nodes.get(&seat.node).filter(|policy| policy.drain)?;
         let service = desired.services.get(&id.service)?;
         (!service.volumes.is_empty()).then(|| stays_with_data(id, &seat.node, &policy.at))
     });
@@ -160,45 +129,27 @@ pub fn protected(change: &Change, at: &Location) -> Diagnostic {
     let id = &change.instance;
     let what = match change.action {
         Action::Delete => format!("{id} would be destroyed ({})", change.reason),
-        Action::Move => format!(
-            "{id} would leave its data on another node ({})",
-            change.reason
-        ),
+        Action::Move => format!("{id} would leave its data on another node ({})", change.reason),
         _ => format!("{id} would be replaced ({})", change.reason),
     };
-    Diagnostic::error(
-        "DN-E0602",
-        Some(at.clone()),
-        format!("{what}, and it is protected"),
-    )
-    .help("undo the change, or remove the `protect` line and commit that first")
+    Diagnostic::error("DN-E0602", Some(at.clone()), format!("{what}, and it is protected"))
+        .help("undo the change, or remove the `protect` line and commit that first")
 }
 
 /// A stateful instance that moves: its data does not.
 pub fn data_left(change: &Change, service: Option<&Service>) -> Diagnostic {
-    let from = change
-        .from
-        .as_ref()
-        .map_or("its node", |node| node.as_str());
+    let from = change.from.as_ref().map_or("its node", |node| node.as_str());
     let message = format!(
         "{} moves from {from} to {} ({}) and starts there without its data",
         change.instance, change.node, change.reason
     );
-    Diagnostic::warning(
-        "DN-W0604",
-        service.map(|service| service.at.clone()),
-        message,
-    )
-    .help("its volumes stay where they are; copy them, or undo the change to keep it there")
+    Diagnostic::warning("DN-W0604", service.map(|service| service.at.clone()), message)
+        .help("its volumes stay where they are; copy them, or undo the change to keep it there")
 }
 
 /// Instances of a service that nobody declares, left running.
 pub fn undeclared(service: &ServiceName, count: u32) -> Diagnostic {
-    let instances = if count == 1 {
-        "1 instance".to_owned()
-    } else {
-        format!("{count} instances")
-    };
+    let instances = if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") };
     let message = format!("service `{service}` is not declared; {instances} left running");
     Diagnostic::warning("DN-W0602", None, message)
         .help("declare it again, set `sync prune=#true`, or destroy it with `devnet apply`")

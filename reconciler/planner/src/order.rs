@@ -34,11 +34,7 @@ struct Steps {
 impl Steps {
     /// The first that touches what runs.
     fn disrupts(&self, deed: &Deed) -> Option<usize> {
-        if deed.stop_first {
-            self.remove.or(self.start)
-        } else {
-            self.start
-        }
+        if deed.stop_first { self.remove.or(self.start) } else { self.start }
     }
 }
 
@@ -64,10 +60,8 @@ impl Draft {
     /// Every step and the edges that must hold.
     fn of(desired: &DesiredState, deeds: &[Deed]) -> Self {
         let mut steps = Vec::new();
-        let of_deed: Vec<Steps> = deeds
-            .iter()
-            .map(|deed| draft(desired, deed, &mut steps))
-            .collect();
+        let of_deed: Vec<Steps> =
+            deeds.iter().map(|deed| draft(desired, deed, &mut steps)).collect();
         let mut graph = Graph::new(steps.len());
         for (deed, own) in deeds.iter().zip(&of_deed) {
             let first = if deed.stop_first { own.remove } else { None };
@@ -82,11 +76,7 @@ impl Draft {
                 graph.add(healthy, remove);
             }
         }
-        let mut draft = Self {
-            steps,
-            of_deed,
-            graph,
-        };
+        let mut draft = Self { steps, of_deed, graph };
         draft.order_by_dependency(desired, deeds);
         draft.order_by_claim(deeds);
         draft
@@ -179,10 +169,7 @@ impl Draft {
             };
             let gap = service.update.max_unavailable.max(1) as usize;
             let changes = |at: &usize| {
-                matches!(
-                    deeds[*at].change.action,
-                    Action::Update | Action::Replace | Action::Move
-                )
+                matches!(deeds[*at].change.action, Action::Update | Action::Replace | Action::Move)
             };
             let changing: Vec<usize> = list.into_iter().filter(changes).collect();
             for pair in changing.windows(gap + 1) {
@@ -229,19 +216,12 @@ impl Draft {
     fn finish(mut self) -> Vec<Step> {
         let ids: Vec<String> = self.steps.iter().map(|step| step.id.clone()).collect();
         for (at, step) in self.steps.iter_mut().enumerate() {
-            step.after = self
-                .graph
-                .before(at)
-                .map(|before| ids[before].clone())
-                .collect();
+            step.after = self.graph.before(at).map(|before| ids[before].clone()).collect();
             step.after.sort();
         }
         let order = self.graph.order();
         let mut steps: Vec<Option<Step>> = self.steps.into_iter().map(Some).collect();
-        order
-            .into_iter()
-            .filter_map(|at| steps[at].take())
-            .collect()
+        order.into_iter().filter_map(|at| steps[at].take()).collect()
     }
 }
 
@@ -284,11 +264,7 @@ fn add(
     let plain = format!("{instance}/{word}");
     let taken = steps.iter().any(|step| step.id == plain);
     steps.push(Step {
-        id: if taken {
-            format!("{instance}@{node}/{word}")
-        } else {
-            plain
-        },
+        id: if taken { format!("{instance}@{node}/{word}") } else { plain },
         instance: instance.clone(),
         node: node.clone(),
         generation,
@@ -302,9 +278,7 @@ fn add(
 fn by_service(deeds: &[Deed]) -> BTreeMap<&ServiceName, Vec<usize>> {
     let mut map: BTreeMap<&ServiceName, Vec<usize>> = BTreeMap::new();
     for (at, deed) in deeds.iter().enumerate() {
-        map.entry(&deed.change.instance.service)
-            .or_default()
-            .push(at);
+        map.entry(&deed.change.instance.service).or_default().push(at);
     }
     for list in map.values_mut() {
         list.sort_by_key(|&at| (!deeds[at].broken, at));
@@ -320,10 +294,7 @@ enum Claim<'a> {
 }
 
 fn claims<'a>(node: &'a NodeName, spec: &'a InstanceSpec) -> BTreeSet<Claim<'a>> {
-    let ports = spec
-        .ports
-        .iter()
-        .map(|port| Claim::Port(node, port.protocol, port.host));
+    let ports = spec.ports.iter().map(|port| Claim::Port(node, port.protocol, port.host));
     let devices = spec.gpus.iter().map(|gpu| Claim::Device(node, &gpu.id));
     ports.chain(devices).collect()
 }

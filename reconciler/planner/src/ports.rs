@@ -15,7 +15,11 @@ use devnet_schema::{
     name::{InstanceId, NodeName},
 };
 
-use crate::{census::Census, input::PlanInput, seats::Seats};
+use crate::{
+    census::Census,
+    input::PlanInput,
+    seats::{Seats, Why},
+};
 
 /// Where ports without `host=` are taken from: below the range that Linux gives to outgoing
 /// connections (32768 to 60999).
@@ -38,15 +42,13 @@ pub fn allocate(
 ) -> Result<HostPorts, Vec<Diagnostic>> {
     let mut ports = HostPorts::new();
     let mut taken = outside(input, census);
+    held(census, seats, &mut taken, &mut ports);
     declared(input, seats, &mut taken, &mut ports);
     kept(input, census, seats, &mut taken, &mut ports);
     // What runs now may still hold its port while the newcomer starts.
     for (_, unit) in census.all() {
         let held = unit.spec().into_iter().flat_map(|spec| &spec.ports);
-        taken
-            .entry(unit.node())
-            .or_default()
-            .extend(held.map(|port| (port.protocol, port.host)));
+        taken.entry(unit.node()).or_default().extend(held.map(|port| (port.protocol, port.host)));
     }
     let mut errors = Vec::new();
     for (id, seat) in &seats.by_instance {
@@ -59,9 +61,7 @@ pub fn allocate(
             if own.contains_key(&port.value.name) {
                 continue;
             }
-            let free = RANGE
-                .into_iter()
-                .find(|&host| !used.contains(&(port.value.protocol, host)));
+            let free = RANGE.into_iter().find(|&host| !used.contains(&(port.value.protocol, host)));
             let Some(host) = free else {
                 errors.push(exhausted(id, &seat.node, port));
                 break;
@@ -70,11 +70,7 @@ pub fn allocate(
             own.insert(port.value.name.clone(), host);
         }
     }
-    if errors.is_empty() {
-        Ok(ports)
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(ports) } else { Err(errors) }
 }
 
 fn exhausted(id: &InstanceId, node: &NodeName, port: &Located<PortDeclaration>) -> Diagnostic {
@@ -90,9 +86,7 @@ fn exhausted(id: &InstanceId, node: &NodeName, port: &Located<PortDeclaration>) 
 /// Ports that something outside the cluster holds.
 fn outside<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Taken<'a> {
     let nodes = input.fleet.nodes.iter();
-    nodes
-        .map(|node| (&node.name, census.ports_outside(node).collect()))
-        .collect()
+    nodes.map(|node| (&node.name, census.ports_outside(node).collect())).collect()
 }
 
 /// The host port that the declaration itself settles. A process listens where it listens, so its
@@ -100,6 +94,21 @@ fn outside<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Taken<'a> {
 pub fn fixed(service: &Service, port: &PortDeclaration) -> Option<u16> {
     let own = (service.runtime == Runtime::Process).then_some(port.container);
     port.host.or(own)
+}
+
+/// Who is held where it is keeps every port it has, whatever is declared by now: that is where
+/// others reach it.
+fn held<'a>(census: &Census<'_>, seats: &'a Seats, taken: &mut Taken<'a>, ports: &mut HostPorts) {
+    for (id, seat) in &seats.by_instance {
+        if !matches!(seat.why, Why::Unknown | Why::OutOfScope) {
+            continue;
+        }
+        let spec = census.best(id).and_then(|unit| unit.spec());
+        for port in spec.into_iter().flat_map(|spec| &spec.ports) {
+            taken.entry(&seat.node).or_default().insert((port.protocol, port.host));
+            ports.entry(id.clone()).or_default().insert(port.name.clone(), port.host);
+        }
+    }
 }
 
 fn declared<'a>(
@@ -114,11 +123,11 @@ fn declared<'a>(
         };
         let own = ports.entry(id.clone()).or_default();
         for port in service.ports.iter().map(|port| &port.value) {
+            if own.contains_key(&port.name) {
+                continue;
+            }
             if let Some(host) = fixed(service, port) {
-                taken
-                    .entry(&seat.node)
-                    .or_default()
-                    .insert((port.protocol, host));
+                taken.entry(&seat.node).or_default().insert((port.protocol, host));
                 own.insert(port.name.clone(), host);
             }
         }
@@ -138,9 +147,7 @@ fn kept<'a>(
             continue;
         };
         let group = census.sightings.get(id).into_iter().flatten();
-        let before = group
-            .filter(|unit| *unit.node() == seat.node)
-            .find_map(|unit| unit.spec());
+        let before = group.filter(|unit| *unit.node() == seat.node).find_map(|unit| unit.spec());
         let Some(before) = before else { continue };
         let own = ports.entry(id.clone()).or_default();
         let used = taken.entry(&seat.node).or_default();
@@ -160,9 +167,6 @@ fn kept<'a>(
 /// The port it has now, where that is one of those given out here: one that was declared before and
 /// is not any more goes back.
 fn previous(before: &InstanceSpec, port: &PortDeclaration) -> Option<u16> {
-    let same = before
-        .ports
-        .iter()
-        .find(|it| it.name == port.name && it.protocol == port.protocol);
+    let same = before.ports.iter().find(|it| it.name == port.name && it.protocol == port.protocol);
     same.map(|it| it.host).filter(|host| RANGE.contains(host))
 }

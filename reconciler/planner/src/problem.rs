@@ -32,19 +32,12 @@ const DATA_MOVE: u64 = 100;
 /// The placement problem of a plan.
 pub fn build(input: &PlanInput<'_>, census: &Census<'_>, scope: &Scope) -> PlacementProblem {
     let held = strangers(input, census, scope);
-    let nodes: Vec<NodeInput> = census
-        .nodes
-        .values()
-        .map(|node| node_input(input, census, node, &held))
-        .collect();
-    let models: BTreeSet<&str> = nodes
-        .iter()
-        .flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str()))
-        .collect();
+    let nodes: Vec<NodeInput> =
+        census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
+    let models: BTreeSet<&str> =
+        nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
     let services = input.desired.services.values();
-    let services = services
-        .map(|service| service_input(service, census, scope, &models))
-        .collect();
+    let services = services.map(|service| service_input(service, census, scope, &models)).collect();
     PlacementProblem {
         objective: match input.desired.settings.objective {
             desired::Objective::Balance => Objective::Balance,
@@ -81,36 +74,22 @@ fn node_input(
 ) -> NodeInput {
     let policy = input.desired.nodes.get(&node.name);
     let reserve = policy.map_or(Resources::default(), |policy| policy.reserve);
-    let specs = || {
-        held.get(&node.name)
-            .into_iter()
-            .flatten()
-            .filter_map(Sighting::spec)
-    };
+    let specs = || held.get(&node.name).into_iter().flatten().filter_map(Sighting::spec);
     let cpu: u64 = specs().map(|spec| spec.limits.cpu.milli).sum();
     let memory: u64 = specs().map(|spec| spec.limits.memory.0).sum();
-    let used: BTreeSet<&str> = specs()
-        .flat_map(|spec| spec.gpus.iter().map(|gpu| gpu.id.as_str()))
-        .collect();
+    let used: BTreeSet<&str> =
+        specs().flat_map(|spec| spec.gpus.iter().map(|gpu| gpu.id.as_str())).collect();
     let ports = specs().flat_map(|spec| spec.ports.iter().map(|port| (port.protocol, port.host)));
     let mut reserved: BTreeSet<(Protocol, u16)> = ports.collect();
     reserved.extend(census.ports_outside(node));
     let mib = |mib: u64| mib.saturating_mul(1 << 20);
     // Volumes and images live on one file system, so the largest is what there is; a sum over
     // several would promise room that no single one has.
-    let disk = node
-        .facts
-        .disks
-        .iter()
-        .map(|disk| disk.total_mb)
-        .max()
-        .unwrap_or(0);
+    let disk = node.facts.disks.iter().map(|disk| disk.total_mb).max().unwrap_or(0);
     NodeInput {
         name: node.name.clone(),
         tags: tags(node, policy),
-        zone: policy
-            .and_then(|policy| policy.zone.clone())
-            .or_else(|| node.zone.clone()),
+        zone: policy.and_then(|policy| policy.zone.clone()).or_else(|| node.zone.clone()),
         os: node.facts.os.clone(),
         arch: node.facts.arch.clone(),
         runtimes: runtimes(node, census),
@@ -135,11 +114,7 @@ fn tags(node: &Node, policy: Option<&NodePolicy>) -> Vec<String> {
 }
 
 fn gpus(node: &Node, used: &BTreeSet<&str>) -> Vec<GpuInput> {
-    let free = node
-        .facts
-        .gpus
-        .iter()
-        .filter(|gpu| !used.contains(gpu.id.as_str()));
+    let free = node.facts.gpus.iter().filter(|gpu| !used.contains(gpu.id.as_str()));
     free.map(|gpu| GpuInput {
         id: gpu.id.clone(),
         model: gpu.model.clone(),
@@ -175,14 +150,10 @@ fn runtimes(node: &Node, census: &Census<'_>) -> Vec<String> {
     if facts.k8s.available {
         words.insert(Runtime::Kubernetes.as_str().to_owned());
     }
-    let here = census
-        .all()
-        .filter(|(_, it)| *it.node() == node.name && !it.is_known());
+    let here = census.all().filter(|(_, it)| *it.node() == node.name && !it.is_known());
     words.extend(here.filter_map(|(_, it)| {
         let of_spec = it.spec().map(|spec| spec.workload.runtime());
-        of_spec
-            .or(it.seen.runtime)
-            .map(|runtime| runtime.as_str().to_owned())
+        of_spec.or(it.seen.runtime).map(|runtime| runtime.as_str().to_owned())
     }));
     words.into_iter().collect()
 }
@@ -218,15 +189,9 @@ fn service_input(
         prefer: place
             .prefer
             .iter()
-            .map(|(line, weight)| Prefer {
-                condition: require(line, models),
-                weight: *weight,
-            })
+            .map(|(line, weight)| Prefer { condition: require(line, models), weight: *weight })
             .collect(),
-        pin: place.pin.as_ref().map(|pin| Pin {
-            node: pin.value.clone(),
-            at: at(&pin.at),
-        }),
+        pin: place.pin.as_ref().map(|pin| Pin { node: pin.value.clone(), at: at(&pin.at) }),
         spread: place.spread.iter().map(spread).collect(),
         max_per_node: place.max_per_node.as_ref().map(|most| most.value),
         apart_from: names(&place.apart_from),
@@ -269,11 +234,7 @@ fn require(line: &Located<Selector>, models: &BTreeSet<&str>) -> Require {
         any_of.extend(models.iter().filter(named).map(|&model| model.to_owned()));
         any_of.dedup();
     }
-    Require {
-        key,
-        any_of,
-        at: at(&line.at),
-    }
+    Require { key, any_of, at: at(&line.at) }
 }
 
 fn spread(line: &Located<desired::Spread>) -> Spread {
@@ -281,28 +242,15 @@ fn spread(line: &Located<desired::Spread>) -> Spread {
         Domain::Node => SpreadBy::Node,
         Domain::Zone => SpreadBy::Zone,
     };
-    Spread {
-        by,
-        max_skew: line.value.max_skew,
-        at: at(&line.at),
-    }
+    Spread { by, max_skew: line.value.max_skew, at: at(&line.at) }
 }
 
 fn current(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Current> {
-    let own = census
-        .sightings
-        .iter()
-        .filter(|(id, _)| id.service == service.name);
+    let own = census.sightings.iter().filter(|(id, _)| id.service == service.name);
     own.filter_map(|(id, group)| {
         let best = group.first()?;
         let gpus = best.spec().map_or(Vec::new(), |spec| spec.gpus.clone());
-        Some((
-            id.index,
-            Current {
-                node: best.node().clone(),
-                gpus,
-            },
-        ))
+        Some((id.index, Current { node: best.node().clone(), gpus }))
     })
     .collect()
 }

@@ -24,10 +24,7 @@ pub fn specs(
     ports: &HostPorts,
 ) -> Result<Specs, Vec<Diagnostic>> {
     let instances = seats.by_instance.iter().map(|(id, seat)| {
-        let ip = census
-            .nodes
-            .get(&seat.node)
-            .map_or(String::new(), |node| node.facts.ip.clone());
+        let ip = census.nodes.get(&seat.node).map_or(String::new(), |node| node.facts.ip.clone());
         let placed = Placed {
             node: seat.node.clone(),
             node_ip: ip,
@@ -36,10 +33,8 @@ pub fn specs(
         };
         (id.clone(), placed)
     });
-    let bindings = Bindings {
-        instances: instances.collect(),
-        secrets: input.fleet.secrets.clone(),
-    };
+    let bindings =
+        Bindings { instances: instances.collect(), secrets: input.fleet.secrets.clone() };
     let rendered = devnet_catalog::render(input.catalog, input.desired, &bindings)?;
     let specs = rendered.into_iter().map(|mut spec| {
         keep_data(input, census, &mut spec);
@@ -54,11 +49,7 @@ fn keep_data(input: &PlanInput<'_>, census: &Census<'_>, spec: &mut InstanceSpec
     let unit = census.best(&spec.id);
     let before = unit.and_then(|unit| unit.spec());
     let old_name = unit.filter(|unit| unit.renamed).map(|unit| unit.runs_as());
-    let declared = input
-        .desired
-        .moved
-        .iter()
-        .find(|(_, to)| *to == spec.id.service);
+    let declared = input.desired.moved.iter().find(|(_, to)| *to == spec.id.service);
     for volume in &mut spec.volumes {
         let had = before.and_then(|spec| spec.volumes.iter().find(|it| it.name == volume.name));
         volume.data_of = match (had, &old_name) {
@@ -66,10 +57,9 @@ fn keep_data(input: &PlanInput<'_>, census: &Census<'_>, spec: &mut InstanceSpec
             (None, Some(old)) if before.is_none() => Some(old.clone()),
             (Some(had), None) => had.data_of.clone(),
             // Nothing runs: the data that there may be stands under the name of before.
-            (None, None) if before.is_none() => declared.map(|(from, _)| InstanceId {
-                service: from.clone(),
-                index: spec.id.index,
-            }),
+            (None, None) if before.is_none() => {
+                declared.map(|(from, _)| InstanceId { service: from.clone(), index: spec.id.index })
+            }
             (None, _) => None,
         };
     }

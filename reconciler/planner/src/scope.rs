@@ -73,9 +73,7 @@ impl Scope {
 
     /// Whether the plan may touch this instance, which is or will be on these nodes.
     pub fn holds(&self, id: &InstanceId, nodes: &[&NodeName]) -> bool {
-        self.target
-            .as_ref()
-            .is_none_or(|target| names(target, id, nodes))
+        self.target.as_ref().is_none_or(|target| names(target, id, nodes))
             && !names(&self.exclude, id, nodes)
     }
 
@@ -108,9 +106,7 @@ impl Scope {
 fn names(set: &BTreeSet<Address>, id: &InstanceId, nodes: &[&NodeName]) -> bool {
     set.contains(&Address::Service(id.service.clone()))
         || set.contains(&Address::Instance(id.clone()))
-        || nodes
-            .iter()
-            .any(|&node| set.contains(&Address::Node(node.clone())))
+        || nodes.iter().any(|&node| set.contains(&Address::Node(node.clone())))
 }
 
 fn bad(flag: &str, problem: &str) -> Diagnostic {
@@ -132,17 +128,12 @@ fn address(text: &str, desired: &DesiredState, census: &Census<'_>) -> Result<Ad
     let known = match &address {
         Address::Service(name) => desired.services.contains_key(name) || runs(name),
         Address::Instance(id) => {
-            desired
-                .services
-                .get(&id.service)
-                .is_some_and(|service| id.index < service.replicas)
+            desired.services.get(&id.service).is_some_and(|service| id.index < service.replicas)
                 || census.sightings.contains_key(id)
         }
         Address::Node(name) => census.nodes.contains_key(name),
     };
-    known
-        .then_some(address)
-        .ok_or_else(|| format!("there is no {shown}"))
+    known.then_some(address).ok_or_else(|| format!("there is no {shown}"))
 }
 
 type Edges<'a> = BTreeMap<&'a ServiceName, Vec<&'a ServiceName>>;
@@ -152,9 +143,7 @@ fn edges(desired: &DesiredState) -> (Edges<'_>, Edges<'_>) {
     let (mut down, mut up) = (Edges::new(), Edges::new());
     for service in desired.services.values() {
         for dependency in &service.depends_on {
-            down.entry(&service.name)
-                .or_default()
-                .push(&dependency.value);
+            down.entry(&service.name).or_default().push(&dependency.value);
             up.entry(&dependency.value).or_default().push(&service.name);
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     census::{Census, Sighting},
     input::PlanInput,
     place::{Outcome, PlacementProblem, Reason, ServiceInput},
+    reference,
     scope::Scope,
 };
 
@@ -64,10 +65,7 @@ pub fn settle(
     let mut homeless = Vec::new();
     for service in input.desired.services.values() {
         for index in 0..service.replicas {
-            let id = InstanceId {
-                service: service.name.clone(),
-                index,
-            };
+            let id = InstanceId { service: service.name.clone(), index };
             match seat(census, scope, &id, outcome) {
                 Some(seat) => drop(seats.by_instance.insert(id, seat)),
                 None => homeless.push(id),
@@ -77,15 +75,11 @@ pub fn settle(
     for id in homeless {
         let unit = census.best(&id).filter(|unit| unit.is_known());
         if let Some(unit) = unit.filter(|unit| has_room(problem, &seats, &id, unit)) {
-            seats
-                .by_instance
-                .insert(id, stay(unit, Vec::new(), Why::NoRoom));
+            seats.by_instance.insert(id, stay(unit, Vec::new(), Why::NoRoom));
         }
     }
     seats.waiting = waiting(input, &seats);
-    seats
-        .by_instance
-        .retain(|id, _| !seats.waiting.contains_key(&id.service));
+    seats.by_instance.retain(|id, _| !seats.waiting.contains_key(&id.service));
     tell(&seats, census, report);
     seats
 }
@@ -98,31 +92,20 @@ fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) 
         if !unit.is_known() && (unit.status != NodeStatus::Lost || same) {
             return Some(stay(unit, gpus(), Why::Unknown));
         }
-        let nodes: Vec<&NodeName> = assigned
-            .iter()
-            .map(|it| &it.node)
-            .chain([unit.node()])
-            .collect();
+        let nodes: Vec<&NodeName> =
+            assigned.iter().map(|it| &it.node).chain([unit.node()]).collect();
         if !scope.holds(id, &nodes) {
             return Some(stay(unit, gpus(), Why::OutOfScope));
         }
     }
     let it = assigned?;
-    Some(Seat {
-        node: it.node.clone(),
-        gpus: it.gpus.clone(),
-        why: Why::Placed(it.reason.clone()),
-    })
+    Some(Seat { node: it.node.clone(), gpus: it.gpus.clone(), why: Why::Placed(it.reason.clone()) })
 }
 
 /// Where it is, with the devices it has; with `gpus` where those are not known.
 fn stay(unit: &Sighting<'_>, gpus: Vec<GpuUse>, why: Why) -> Seat {
     let gpus = unit.spec().map_or(gpus, |spec| spec.gpus.clone());
-    Seat {
-        node: unit.node().clone(),
-        gpus,
-        why,
-    }
+    Seat { node: unit.node().clone(), gpus, why }
 }
 
 /// Whether an instance that no node has room for can stay where it runs without taking anything
@@ -138,12 +121,7 @@ fn has_room(
     let (Some(own), Some(node)) = (of(&id.service), node) else {
         return false;
     };
-    let others = || {
-        seats
-            .by_instance
-            .iter()
-            .filter(|(_, seat)| seat.node == node.name)
-    };
+    let others = || seats.by_instance.iter().filter(|(_, seat)| seat.node == node.name);
     let services: Vec<&ServiceInput> = others().filter_map(|(id, _)| of(&id.service)).collect();
     let fits = |capacity: u64, need: fn(&ServiceInput) -> u64| {
         let used: u128 = services.iter().map(|it| u128::from(need(it))).sum();
@@ -152,16 +130,11 @@ fn has_room(
     let fits = fits(node.cpu_milli, |it| it.cpu_milli)
         && fits(node.memory, |it| it.memory)
         && fits(node.disk, |it| it.disk);
-    let ports = |it: &&ServiceInput| {
-        it.host_ports
-            .iter()
-            .any(|port| own.host_ports.contains(port))
-    };
+    let ports = |it: &&ServiceInput| it.host_ports.iter().any(|port| own.host_ports.contains(port));
     let apart =
         |it: &&ServiceInput| it.apart_from.contains(&own.name) || own.apart_from.contains(&it.name);
-    let used: BTreeSet<&str> = others()
-        .flat_map(|(_, seat)| seat.gpus.iter().map(|gpu| gpu.id.as_str()))
-        .collect();
+    let used: BTreeSet<&str> =
+        others().flat_map(|(_, seat)| seat.gpus.iter().map(|gpu| gpu.id.as_str())).collect();
     let mine = unit.spec().map_or(&[][..], |spec| &spec.gpus);
     let device = own.gpu == GpuRequest::None
         || (!mine.is_empty() && !mine.iter().any(|gpu| used.contains(gpu.id.as_str())));
@@ -181,13 +154,16 @@ fn waiting(input: &PlanInput<'_>, seats: &Seats) -> BTreeMap<ServiceName, Servic
     loop {
         let before = waiting.len();
         for service in input.desired.services.values() {
-            let blocked = service
-                .depends_on
+            let declared = service.depends_on.iter().map(|it| &it.value);
+            let named = absent
                 .iter()
-                .map(|it| &it.value)
-                .find(|name| absent.contains(name) || waiting.contains_key(*name));
+                .copied()
+                .chain(waiting.keys())
+                .filter(|&other| *other != service.name && reference::names(service, other));
+            let stuck = |name: &&ServiceName| absent.contains(name) || waiting.contains_key(*name);
+            let blocked = declared.filter(stuck).chain(named).next().cloned();
             if let Some(name) = blocked.filter(|_| placed.contains(&service.name)) {
-                waiting.insert(service.name.clone(), name.clone());
+                waiting.insert(service.name.clone(), name);
             }
         }
         if waiting.len() == before {
@@ -198,11 +174,8 @@ fn waiting(input: &PlanInput<'_>, seats: &Seats) -> BTreeMap<ServiceName, Servic
 
 /// Puts into the report what was decided here instead of by placement.
 fn tell(seats: &Seats, census: &Census<'_>, report: &mut PlacementReport) {
-    let mut rows: BTreeMap<InstanceId, Assignment> = report
-        .assignments
-        .drain(..)
-        .map(|row| (row.instance.clone(), row))
-        .collect();
+    let mut rows: BTreeMap<InstanceId, Assignment> =
+        report.assignments.drain(..).map(|row| (row.instance.clone(), row)).collect();
     rows.retain(|id, _| seats.by_instance.contains_key(id));
     for (id, seat) in &seats.by_instance {
         let reason = match &seat.why {
@@ -223,9 +196,7 @@ fn tell(seats: &Seats, census: &Census<'_>, report: &mut PlacementReport) {
         rows.insert(id.clone(), row);
     }
     let moves = |(id, seat): &(&InstanceId, &Seat)| {
-        census
-            .best(id)
-            .is_some_and(|unit| *unit.node() != seat.node)
+        census.best(id).is_some_and(|unit| *unit.node() != seat.node)
     };
     report.moves = seats.by_instance.iter().filter(moves).count() as u32;
     report.assignments = rows.into_values().collect();

@@ -114,22 +114,10 @@ impl Unit {
             node: node.clone(),
             runtime: workload.runtime().as_str(),
             workload: shown(workload),
-            env: env
-                .iter()
-                .map(|(name, text)| (name.clone(), text.to_string()))
-                .collect(),
-            files: files
-                .iter()
-                .map(|(path, spec)| (path.clone(), file(spec)))
-                .collect(),
-            ports: ports
-                .iter()
-                .map(|spec| (spec.name.clone(), port(spec)))
-                .collect(),
-            volumes: volumes
-                .iter()
-                .map(|spec| (spec.name.clone(), volume(spec)))
-                .collect(),
+            env: env.iter().map(|(name, text)| (name.clone(), text.to_string())).collect(),
+            files: files.iter().map(|(path, spec)| (path.clone(), file(spec))).collect(),
+            ports: ports.iter().map(|spec| (spec.name.clone(), port(spec))).collect(),
+            volumes: volumes.iter().map(|spec| (spec.name.clone(), volume(spec))).collect(),
             limits: *limits,
             gpus: gpus.iter().map(gpu).collect(),
             health: health.as_ref().map(check),
@@ -175,10 +163,7 @@ fn texts(list: &[Text]) -> Vec<String> {
 
 fn shown(workload: &Workload) -> Shown {
     match workload {
-        Workload::Process { argv } => Shown {
-            command: Some(texts(argv)),
-            ..Shown::default()
-        },
+        Workload::Process { argv } => Shown { command: Some(texts(argv)), ..Shown::default() },
         Workload::Container(spec) => {
             let ContainerSpec {
                 image,
@@ -206,46 +191,21 @@ fn shown(workload: &Workload) -> Shown {
 
 fn file(spec: &FileSpec) -> File {
     let FileSpec { content, mode } = spec;
-    File {
-        mode: format!("{mode:04o}"),
-        content: content.to_string(),
-    }
+    File { mode: format!("{mode:04o}"), content: content.to_string() }
 }
 
 fn port(spec: &PortSpec) -> Port {
-    let PortSpec {
-        name: _,
-        container,
-        host,
-        bind,
-        protocol,
-    } = spec;
-    Port {
-        container: *container,
-        host: *host,
-        bind: bind.clone(),
-        protocol: *protocol,
-    }
+    let PortSpec { name: _, container, host, bind, protocol } = spec;
+    Port { container: *container, host: *host, bind: bind.clone(), protocol: *protocol }
 }
 
 fn volume(spec: &VolumeSpec) -> Volume {
-    let VolumeSpec {
-        name: _,
-        path,
-        data_of,
-    } = spec;
-    Volume {
-        path: path.clone(),
-        data_of: data_of.as_ref().map(ToString::to_string),
-    }
+    let VolumeSpec { name: _, path, data_of } = spec;
+    Volume { path: path.clone(), data_of: data_of.as_ref().map(ToString::to_string) }
 }
 
 fn gpu(spec: &GpuUse) -> String {
-    let GpuUse {
-        id,
-        share_milli,
-        memory,
-    } = spec;
+    let GpuUse { id, share_milli, memory } = spec;
     match (share_milli, memory.0) {
         (1000, _) => id.clone(),
         (0, _) => format!("{id}, {memory} of its memory"),
@@ -254,13 +214,7 @@ fn gpu(spec: &GpuUse) -> String {
 }
 
 fn check(spec: &HealthSpec) -> Health {
-    let HealthSpec {
-        probe,
-        interval,
-        timeout,
-        retries,
-        start_period,
-    } = spec;
+    let HealthSpec { probe, interval, timeout, retries, start_period } = spec;
     let probe = match probe {
         Probe::Http { port, path } => format!("GET :{port}{path}"),
         Probe::Tcp { port } => format!("connect to :{port}"),

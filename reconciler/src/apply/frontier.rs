@@ -46,21 +46,12 @@ impl Frontier {
         }
         for (id, before) in &after {
             if let Some(missing) = before.iter().find(|one| !after.contains_key(*one)) {
-                return Err(format!(
-                    "step `{id}` comes after `{missing}`, which does not exist"
-                ));
+                return Err(format!("step `{id}` comes after `{missing}`, which does not exist"));
             }
         }
-        let progress = after
-            .keys()
-            .map(|id| (id.clone(), Progress::Waiting))
-            .collect();
+        let progress = after.keys().map(|id| (id.clone(), Progress::Waiting)).collect();
         let order = steps.iter().map(|step| step.id.clone()).collect();
-        let frontier = Self {
-            after,
-            progress,
-            order,
-        };
+        let frontier = Self { after, progress, order };
         frontier.refuse_circles()?;
         Ok(frontier)
     }
@@ -71,9 +62,7 @@ impl Frontier {
         while !left.is_empty() {
             let before = left.len();
             left.retain(|id| {
-                let ready = self.after[*id]
-                    .iter()
-                    .all(|one| done.contains(one.as_str()));
+                let ready = self.after[*id].iter().all(|one| done.contains(one.as_str()));
                 if ready {
                     done.insert(id);
                 }
@@ -89,13 +78,8 @@ impl Frontier {
     /// Takes up to `slots - running` steps that can run now, in plan order, and calls them running.
     pub fn take_ready(&mut self, slots: usize) -> Vec<StepId> {
         let free = slots.saturating_sub(self.count(|p| *p == Progress::Running));
-        let ready: Vec<StepId> = self
-            .order
-            .iter()
-            .filter(|id| self.is_ready(id))
-            .take(free)
-            .cloned()
-            .collect();
+        let ready: Vec<StepId> =
+            self.order.iter().filter(|id| self.is_ready(id)).take(free).cloned().collect();
         for id in &ready {
             self.progress.insert(id.clone(), Progress::Running);
         }
@@ -104,9 +88,7 @@ impl Frontier {
 
     fn is_ready(&self, id: &StepId) -> bool {
         self.progress[id] == Progress::Waiting
-            && self.after[id]
-                .iter()
-                .all(|before| self.progress[before] == Progress::Done)
+            && self.after[id].iter().all(|before| self.progress[before] == Progress::Done)
     }
 
     /// A running step has succeeded. Reports about others change nothing.
@@ -121,8 +103,7 @@ impl Frontier {
         if self.progress.get(id) != Some(&Progress::Running) {
             return Vec::new();
         }
-        self.progress
-            .insert(id.to_owned(), Progress::Failed(error.to_owned()));
+        self.progress.insert(id.to_owned(), Progress::Failed(error.to_owned()));
         let mut stopped: BTreeSet<StepId> = BTreeSet::from([id.to_owned()]);
         let mut blocked = Vec::new();
         // The order of a plan respects `after`, but nothing here relies on it: go round until
@@ -132,19 +113,14 @@ impl Frontier {
                 .order
                 .iter()
                 .filter(|one| self.progress[*one] == Progress::Waiting)
-                .filter(|one| {
-                    self.after[*one]
-                        .iter()
-                        .any(|before| stopped.contains(before))
-                })
+                .filter(|one| self.after[*one].iter().any(|before| stopped.contains(before)))
                 .cloned()
                 .collect();
             if more.is_empty() {
                 return blocked;
             }
             for one in more {
-                self.progress
-                    .insert(one.clone(), Progress::Blocked(id.to_owned()));
+                self.progress.insert(one.clone(), Progress::Blocked(id.to_owned()));
                 stopped.insert(one.clone());
                 blocked.push(one);
             }
@@ -189,18 +165,10 @@ mod tests {
 
     #[test]
     fn steps_run_when_everything_before_them_is_done() {
-        let steps = [
-            step("a", &[]),
-            step("b", &["a"]),
-            step("c", &[]),
-            step("d", &["b", "c"]),
-        ];
+        let steps = [step("a", &[]), step("b", &["a"]), step("c", &[]), step("d", &["b", "c"])];
         let mut frontier = Frontier::new(&steps).unwrap();
         assert_eq!(frontier.take_ready(10), ["a", "c"]);
-        assert!(
-            frontier.take_ready(10).is_empty(),
-            "nothing is handed out twice"
-        );
+        assert!(frontier.take_ready(10).is_empty(), "nothing is handed out twice");
         frontier.succeed("c");
         assert!(frontier.take_ready(10).is_empty());
         frontier.succeed("a");
@@ -255,17 +223,9 @@ mod tests {
 
     #[test]
     fn what_is_no_graph_is_refused() {
-        assert!(
-            Frontier::new(&[step("a", &["x"])])
-                .unwrap_err()
-                .contains("does not exist")
-        );
+        assert!(Frontier::new(&[step("a", &["x"])]).unwrap_err().contains("does not exist"));
         assert!(Frontier::new(&[step("a", &[]), step("a", &[])]).is_err());
         let circle = [step("a", &["b"]), step("b", &["a"])];
-        assert!(
-            Frontier::new(&circle)
-                .unwrap_err()
-                .contains("waits for itself")
-        );
+        assert!(Frontier::new(&circle).unwrap_err().contains("waits for itself"));
     }
 }

@@ -82,12 +82,7 @@ pub async fn walk(
         Err(error) => {
             let errors = vec![format!("the plan's steps form no order: {error}")];
             let (done, failed) = Default::default();
-            return Outcome {
-                succeeded: false,
-                errors,
-                done,
-                failed,
-            };
+            return Outcome { succeeded: false, errors, done, failed };
         }
     };
     let steps: BTreeMap<&StepId, &Step> = plan.steps.iter().map(|s| (&s.id, s)).collect();
@@ -120,18 +115,8 @@ pub async fn walk(
     tasks.abort_all();
     let has_failed =
         |step: &&Step| matches!(frontier.progress(&step.id), Some(Progress::Failed(_)));
-    let failed = plan
-        .steps
-        .iter()
-        .filter(has_failed)
-        .map(|step| step.instance.clone())
-        .collect();
-    Outcome {
-        succeeded: frontier.all_done(),
-        errors,
-        done: done(plan, &frontier),
-        failed,
-    }
+    let failed = plan.steps.iter().filter(has_failed).map(|step| step.instance.clone()).collect();
+    Outcome { succeeded: frontier.all_done(), errors, done: done(plan, &frontier), failed }
 }
 
 fn settle(frontier: &mut Frontier, step: &Step, report: &StepReport, errors: &mut Vec<String>) {
@@ -142,10 +127,7 @@ fn settle(frontier: &mut Frontier, step: &Step, report: &StepReport, errors: &mu
             let blocked = frontier.fail(&step.id, error);
             let mut text = format!("{} on {}: {error}", step.id, step.node);
             if !blocked.is_empty() {
-                text.push_str(&format!(
-                    " (not done because of it: {})",
-                    blocked.join(", ")
-                ));
+                text.push_str(&format!(" (not done because of it: {})", blocked.join(", ")));
             }
             errors.push(text);
         }
@@ -216,11 +198,9 @@ impl StepRun {
 
     async fn run(self) {
         let (here, mut reports) = mpsc::channel(32);
-        self.fleet
-            .subscribe(&self.deployment, &self.step.node, &self.step.id, here);
+        self.fleet.subscribe(&self.deployment, &self.step.node, &self.step.id, here);
         let last = self.until_it_ended(&mut reports).await;
-        self.fleet
-            .unsubscribe(&self.deployment, &self.step.node, &self.step.id);
+        self.fleet.unsubscribe(&self.deployment, &self.step.node, &self.step.id);
         let _ = self.to.send(last).await;
     }
 
@@ -296,7 +276,5 @@ impl StepRun {
 }
 
 fn seconds(duration: Duration) -> Period {
-    Period {
-        millis: duration.as_millis() as u64,
-    }
+    Period { millis: duration.as_millis() as u64 }
 }

@@ -73,11 +73,7 @@ fn role_word(role: Role) -> &'static str {
 }
 
 const fn route(method: &'static str, pattern: &'static str, access: Access) -> Route {
-    Route {
-        method,
-        pattern,
-        access,
-    }
+    Route { method, pattern, access }
 }
 
 const VIEW: Access = Access::Role(Role::Viewer);
@@ -162,17 +158,10 @@ mod tests {
     use super::*;
 
     fn everyone() -> Vec<Principal> {
-        let key = |role| Principal::Key {
-            id: "k".into(),
-            name: "k".into(),
-            role,
-        };
+        let key = |role| Principal::Key { id: "k".into(), name: "k".into(), role };
         vec![
             Principal::Anonymous,
-            Principal::Node {
-                name: "n1".parse().unwrap(),
-                id: "x".into(),
-            },
+            Principal::Node { name: "n1".parse().unwrap(), id: "x".into() },
             key(Role::Viewer),
             key(Role::Planner),
             key(Role::Editor),
@@ -201,13 +190,7 @@ mod tests {
                 Access::Role(Role::Editor) => "ea",
                 Access::Role(Role::Admin) => "a",
             };
-            assert_eq!(
-                passes(route),
-                expected,
-                "{} {}",
-                route.method,
-                route.pattern
-            );
+            assert_eq!(passes(route), expected, "{} {}", route.method, route.pattern);
         }
     }
 
@@ -218,23 +201,14 @@ mod tests {
             .filter(|route| authorise(route.method, route.pattern, &Principal::Anonymous).is_ok())
             .map(|route| route.pattern)
             .collect();
-        assert_eq!(
-            without,
-            ["/healthz", "/api/v1/ca", "/api/v1/nodes/register"]
-        );
+        assert_eq!(without, ["/healthz", "/api/v1/ca", "/api/v1/nodes/register"]);
     }
 
     #[test]
     fn whatever_changes_something_needs_more_than_looking() {
         for route in ROUTES.iter().filter(|route| route.method != "GET") {
             assert_ne!(route.access, VIEW, "{} {}", route.method, route.pattern);
-            assert_ne!(
-                route.access,
-                Access::Open,
-                "{} {}",
-                route.method,
-                route.pattern
-            );
+            assert_ne!(route.access, Access::Open, "{} {}", route.method, route.pattern);
         }
     }
 

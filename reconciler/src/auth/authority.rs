@@ -125,11 +125,8 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bit = |at: usize| {
-            self.0
-                .get(at / 8)
-                .map_or(0, |byte| usize::from(byte >> (7 - at % 8) & 1))
-        };
+        let bit =
+            |at: usize| self.0.get(at / 8).map_or(0, |byte| usize::from(byte >> (7 - at % 8) & 1));
         for start in (0..260).step_by(5) {
             let value = (start..start + 5).fold(0, |value, at| value << 1 | bit(at));
             write!(f, "{}", char::from(BASE32[value]))?;
@@ -213,13 +210,7 @@ impl Authority {
             return Err(wrong());
         }
         let directory = directory.to_owned();
-        Ok(Self {
-            directory,
-            certificate,
-            pem,
-            key,
-            not_after: facts.not_after,
-        })
+        Ok(Self { directory, certificate, pem, key, not_after: facts.not_after })
     }
 
     /// The CA's certificate, PEM.
@@ -256,10 +247,7 @@ impl Authority {
     }
 
     fn server_paths(&self) -> (PathBuf, PathBuf) {
-        (
-            self.directory.join("server.pem"),
-            self.directory.join("server.key"),
-        )
+        (self.directory.join("server.pem"), self.directory.join("server.key"))
     }
 
     /// The identity on disk, when it is still as wanted.
@@ -308,9 +296,7 @@ impl Authority {
         params.subject_alt_names = names;
         params.distinguished_name = common_name("devnet control plane");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let signed = params
-            .signed_by(&key, &self.issuer()?)
-            .map_err(crypto(act))?;
+        let signed = params.signed_by(&key, &self.issuer()?).map_err(crypto(act))?;
         let chain_pem = format!("{}{}", signed.pem(), self.pem);
         let key_pem = key.serialize_pem();
         let (pem_path, key_path) = self.server_paths();
@@ -347,20 +333,13 @@ impl Authority {
         let (mut params, not_after) = self.leaf(NODE_LIFE, now, random);
         params.distinguished_name = common_name(node.name.as_str());
         let uri = node.uri();
-        params.subject_alt_names = vec![SanType::URI(
-            uri.clone()
-                .try_into()
-                .map_err(|_| AuthorityError::Name(uri))?,
-        )];
+        params.subject_alt_names =
+            vec![SanType::URI(uri.clone().try_into().map_err(|_| AuthorityError::Name(uri))?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         request.params = params;
-        let signed = request
-            .signed_by(&self.issuer()?)
-            .map_err(crypto("signing a node's certificate"))?;
-        Ok(SignedNode {
-            chain_pem: format!("{}{}", signed.pem(), self.pem),
-            not_after,
-        })
+        let signed =
+            request.signed_by(&self.issuer()?).map_err(crypto("signing a node's certificate"))?;
+        Ok(SignedNode { chain_pem: format!("{}{}", signed.pem(), self.pem), not_after })
     }
 
     fn issuer(&self) -> Result<Issuer<'static, &KeyPair>, AuthorityError> {
@@ -409,10 +388,7 @@ fn new_ca(
     // It signs certificates of servers and nodes, never of further CAs.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let pem = params
-        .self_signed(key)
-        .map_err(crypto("making the CA's certificate"))?
-        .pem();
+    let pem = params.self_signed(key).map_err(crypto("making the CA's certificate"))?.pem();
     key_file::replace(path, &pem, 0o644).map_err(file("writing", path))?;
     Ok(pem)
 }
@@ -423,20 +399,12 @@ fn read_request(pem: &str) -> Result<CertificateSigningRequestParams, AuthorityE
     }
     let request = CertificateSigningRequestParams::from_pem(pem)
         .map_err(|_| AuthorityError::Request("it is no PKCS#10 request in PEM"))?;
-    let kinds = [
-        &rcgen::PKCS_ECDSA_P256_SHA256,
-        &rcgen::PKCS_ECDSA_P384_SHA384,
-        &rcgen::PKCS_ED25519,
-    ];
-    if kinds
-        .iter()
-        .any(|&kind| kind == request.public_key.algorithm())
-    {
+    let kinds =
+        [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519];
+    if kinds.iter().any(|&kind| kind == request.public_key.algorithm()) {
         Ok(request)
     } else {
-        Err(AuthorityError::Request(
-            "its key is neither ECDSA P-256, P-384 nor Ed25519",
-        ))
+        Err(AuthorityError::Request("its key is neither ECDSA P-256, P-384 nor Ed25519"))
     }
 }
 
@@ -452,9 +420,7 @@ fn subject_name(name: &str) -> Result<SanType, AuthorityError> {
     let wrong = || AuthorityError::Name(name.escape_debug().to_string());
     match ServerName::try_from(name).map_err(|_| wrong())? {
         ServerName::IpAddress(ip) => Ok(SanType::IpAddress(ip.into())),
-        _ => Ok(SanType::DnsName(
-            name.to_owned().try_into().map_err(|_| wrong())?,
-        )),
+        _ => Ok(SanType::DnsName(name.to_owned().try_into().map_err(|_| wrong())?)),
     }
 }
 
@@ -470,9 +436,7 @@ impl Facts {
     fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
         let names = certificate.subject_alternative_name().ok()?;
-        let names = names
-            .map(|names| names.value.general_names.as_slice())
-            .unwrap_or_default();
+        let names = names.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
         let validity = certificate.validity();
         Some(Self {
             spki: certificate.public_key().raw.to_vec(),
@@ -483,10 +447,7 @@ impl Facts {
     }
 
     fn half_life(&self) -> Timestamp {
-        later(
-            self.not_before,
-            self.not_before.duration_until(self.not_after) / 2,
-        )
+        later(self.not_before, self.not_before.duration_until(self.not_after) / 2)
     }
 }
 
@@ -495,9 +456,7 @@ fn known_name(name: &GeneralName<'_>) -> Option<SanType> {
         GeneralName::DNSName(name) => Some(SanType::DnsName((*name).try_into().ok()?)),
         GeneralName::IPAddress(bytes) => match bytes.len() {
             4 => Some(SanType::IpAddress(<[u8; 4]>::try_from(*bytes).ok()?.into())),
-            16 => Some(SanType::IpAddress(
-                <[u8; 16]>::try_from(*bytes).ok()?.into(),
-            )),
+            16 => Some(SanType::IpAddress(<[u8; 16]>::try_from(*bytes).ok()?.into())),
             _ => None,
         },
         _ => None,
@@ -528,18 +487,11 @@ fn since_1970(time: Timestamp) -> std::time::Duration {
 }
 
 fn file<'a>(act: &'static str, path: &'a Path) -> impl Fn(io::Error) -> AuthorityError + 'a {
-    move |source| AuthorityError::File {
-        act,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| AuthorityError::File { act, path: path.to_owned(), source }
 }
 
 fn unreadable(path: &Path, what: &'static str) -> AuthorityError {
-    AuthorityError::Unreadable {
-        path: path.to_owned(),
-        what,
-    }
+    AuthorityError::Unreadable { path: path.to_owned(), what }
 }
 
 fn crypto(act: &'static str) -> impl Fn(rcgen::Error) -> AuthorityError {

@@ -40,18 +40,13 @@ impl NodeIdentity {
     fn parse(uri: &str) -> Option<Self> {
         let (name, id) = uri.strip_prefix("devnet://node/")?.split_once('/')?;
         let name = name.parse().ok()?;
-        is_id(id).then(|| Self {
-            name,
-            id: id.to_owned(),
-        })
+        is_id(id).then(|| Self { name, id: id.to_owned() })
     }
 }
 
 fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// The node that a client certificate (DER), checked by the listener, was issued to.

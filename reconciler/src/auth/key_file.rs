@@ -48,14 +48,9 @@ pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(beside)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(beside, path)?;
-    path.parent()
-        .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }

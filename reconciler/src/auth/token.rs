@@ -41,11 +41,7 @@ pub struct JoinToken {
 impl JoinToken {
     /// A new token for clusters of this CA.
     pub fn make(ca: Fingerprint, random: &mut dyn FnMut(&mut [u8])) -> Self {
-        Self {
-            ca,
-            id: hex_id(random),
-            secret: Sensitive::new(secret(random)),
-        }
+        Self { ca, id: hex_id(random), secret: Sensitive::new(secret(random)) }
     }
 
     /// Reads a whole token.
@@ -54,24 +50,16 @@ impl JoinToken {
     /// When it has another form.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let mut parts = text.trim().split('.');
-        let (Some("dn1"), Some(ca), Some(id), Some(secret), None) = (
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ) else {
+        let (Some("dn1"), Some(ca), Some(id), Some(secret), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(TokenError::Join);
         };
         let ca = Fingerprint::parse(ca).ok_or(TokenError::Join)?;
         if !is_id(id) || !is_secret(secret) {
             return Err(TokenError::Join);
         }
-        Ok(Self {
-            ca,
-            id: id.to_owned(),
-            secret: Sensitive::new(secret.to_owned()),
-        })
+        Ok(Self { ca, id: id.to_owned(), secret: Sensitive::new(secret.to_owned()) })
     }
 
     /// Reads what an agent sends when it joins: the whole token, or `ID.SECRET` of it. Gives the
@@ -93,12 +81,7 @@ impl JoinToken {
 
     /// The whole token, for the one answer that shows it.
     pub fn text(&self) -> Sensitive<String> {
-        Sensitive::new(format!(
-            "dn1.{}.{}.{}",
-            self.ca,
-            self.id,
-            self.secret.expose()
-        ))
+        Sensitive::new(format!("dn1.{}.{}.{}", self.ca, self.id, self.secret.expose()))
     }
 
     /// What is kept of it.
@@ -124,10 +107,7 @@ pub struct ApiKey {
 impl ApiKey {
     /// A new key.
     pub fn make(random: &mut dyn FnMut(&mut [u8])) -> Self {
-        Self {
-            id: hex_id(random),
-            secret: Sensitive::new(secret(random)),
-        }
+        Self { id: hex_id(random), secret: Sensitive::new(secret(random)) }
     }
 
     /// Reads a key.
@@ -141,10 +121,7 @@ impl ApiKey {
             .and_then(|rest| rest.split_once('_'))
             .filter(|(id, secret)| is_id(id) && is_secret(secret))
             .ok_or(TokenError::Key)?;
-        Ok(Self {
-            id: id.to_owned(),
-            secret: Sensitive::new(secret.to_owned()),
-        })
+        Ok(Self { id: id.to_owned(), secret: Sensitive::new(secret.to_owned()) })
     }
 
     /// The whole key, for the one answer that shows it.
@@ -176,10 +153,7 @@ pub fn matches(left: &str, right: &str) -> bool {
 /// of one kind from standing for another.
 fn hash(purpose: &str, secret: &str) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("devnet 2026 credential hash");
-    hasher
-        .update(purpose.as_bytes())
-        .update(b"\0")
-        .update(secret.as_bytes());
+    hasher.update(purpose.as_bytes()).update(b"\0").update(secret.as_bytes());
     hasher.finalize().to_hex().to_string()
 }
 
@@ -201,15 +175,11 @@ fn hex_id(random: &mut dyn FnMut(&mut [u8])) -> String {
 
 fn is_id(text: &str) -> bool {
     text.len() == 2 * ID_BYTES
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 fn is_secret(text: &str) -> bool {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .is_ok_and(|bytes| bytes.len() == SECRET_BYTES)
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == SECRET_BYTES)
 }
 
 #[cfg(test)]
@@ -234,10 +204,7 @@ mod tests {
         let token = JoinToken::make(ca, &mut random);
         let text = token.text();
         assert_eq!(JoinToken::parse(text.expose()).unwrap(), token);
-        assert_eq!(
-            JoinToken::parse(&format!("  {}\n", text.expose())).unwrap(),
-            token
-        );
+        assert_eq!(JoinToken::parse(&format!("  {}\n", text.expose())).unwrap(), token);
         let short = format!("{}.{}", token.id, token.secret.expose());
         for sent in [text.expose(), &short] {
             let (id, secret) = JoinToken::parse_credential(sent).unwrap();
@@ -274,24 +241,15 @@ mod tests {
         assert!(key.verify(&key.hash()));
         assert!(!ApiKey::make(&mut counting()).verify(&key.hash()));
         assert_eq!(ApiKey::parse("dnk_"), Err(TokenError::Key));
-        assert_eq!(
-            ApiKey::parse(&key.text().expose()[4..]),
-            Err(TokenError::Key)
-        );
+        assert_eq!(ApiKey::parse(&key.text().expose()[4..]), Err(TokenError::Key));
     }
 
     #[test]
     fn hashes_of_both_kinds_differ_and_nothing_prints_a_secret() {
         let secret = Sensitive::new("same".to_owned());
-        let join = JoinToken {
-            ca: Fingerprint::of_spki(b"k"),
-            id: "i".into(),
-            secret: secret.clone(),
-        };
-        let key = ApiKey {
-            id: "i".into(),
-            secret,
-        };
+        let join =
+            JoinToken { ca: Fingerprint::of_spki(b"k"), id: "i".into(), secret: secret.clone() };
+        let key = ApiKey { id: "i".into(), secret };
         assert_ne!(join.hash(), key.hash());
         assert!(!format!("{join:?} {key:?}").contains("same"));
     }

@@ -61,10 +61,7 @@ pub fn destroy(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
-    let planning = Planning {
-        destroy: true,
-        ..args.planning.clone()
-    };
+    let planning = Planning { destroy: true, ..args.planning.clone() };
     let args = arguments::Apply {
         planning,
         plan: args.plan.clone(),
@@ -80,15 +77,7 @@ fn is_json(planning: &Planning) -> bool {
 
 /// A plan file says what to do; flags that would say something else are a mistake.
 fn refuse_planning_flags(planning: &Planning) -> Result<(), CommandError> {
-    let Planning {
-        target,
-        exclude,
-        replace,
-        destroy,
-        rev,
-        refresh_only,
-        ..
-    } = planning;
+    let Planning { target, exclude, replace, destroy, rev, refresh_only, .. } = planning;
     let given = !(target.is_empty() && exclude.is_empty() && replace.is_empty());
     if given || *destroy || rev.is_some() || *refresh_only {
         return Err(CommandError::usage(
@@ -105,11 +94,9 @@ fn approve(
     terminal: &Terminal,
 ) -> Result<(), CommandError> {
     if !planning.input || !terminal.may_ask() {
-        return Err(
-            CommandError::usage("nobody is here to approve the plan").hint(
-                "Pass -auto-approve, or save a plan with `devnet plan -out=FILE` and apply it.",
-            ),
-        );
+        return Err(CommandError::usage("nobody is here to approve the plan").hint(
+            "Pass -auto-approve, or save a plan with `devnet plan -out=FILE` and apply it.",
+        ));
     }
     let question = format!(
         "Do you want to perform these actions in cluster \"{}\" at {}?",
@@ -134,9 +121,7 @@ fn execute(
         terminal.out(&format!("{}\n", json_lines::version(&checkout::now())));
     }
     let path = format!("/api/v1/plans/{}/apply", plan.id);
-    let request = ApplyRequest {
-        parallelism: args.parallelism,
-    };
+    let request = ApplyRequest { parallelism: args.parallelism };
     let started: Deployment = client.post(&path, &request, "starting the apply")?;
     let deployment = follow(&started.id, json, client, terminal)?;
     if deployment.state == DeploymentState::Succeeded {
@@ -182,9 +167,6 @@ pub fn follow(
     match last {
         Some(deployment) => Ok(deployment),
         // The control plane went away in the middle; it may be back already.
-        None => client.get(
-            &format!("/api/v1/deployments/{id}"),
-            "asking how the apply ended",
-        ),
+        None => client.get(&format!("/api/v1/deployments/{id}"), "asking how the apply ended"),
     }
 }

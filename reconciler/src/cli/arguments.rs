@@ -434,18 +434,14 @@ pub fn rewrite(args: Vec<String>, root: &clap::Command, env: &Environment) -> Ve
     let mut command_seen = false;
     for (position, arg) in args.into_iter().enumerate() {
         literal |= arg == "--";
-        let word = arg
-            .strip_prefix('-')
-            .map(|rest| rest.split('=').next().unwrap_or(rest));
+        let word = arg.strip_prefix('-').map(|rest| rest.split('=').next().unwrap_or(rest));
         let rewritten = match word {
             Some(word) if !literal && word.len() > 1 && is_flag(word) => format!("-{arg}"),
             _ => arg,
         };
         let is_command = position > 0
             && !command_seen
-            && root
-                .get_subcommands()
-                .any(|command| command.get_name() == rewritten);
+            && root.get_subcommands().any(|command| command.get_name() == rewritten);
         out.push(rewritten.clone());
         if is_command {
             command_seen = true;
@@ -460,12 +456,7 @@ pub fn rewrite(args: Vec<String>, root: &clap::Command, env: &Environment) -> Ve
 }
 
 fn collect_flags(command: &clap::Command, out: &mut Vec<String>) {
-    out.extend(
-        command
-            .get_arguments()
-            .filter_map(|arg| arg.get_long())
-            .map(str::to_owned),
-    );
+    out.extend(command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned));
     for sub in command.get_subcommands() {
         collect_flags(sub, out);
     }
@@ -478,16 +469,8 @@ mod tests {
     use super::*;
 
     fn rewritten(args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
-        let env = Environment::of(
-            env.iter()
-                .map(|(k, v)| ((*k).into(), (*v).into()))
-                .collect(),
-        );
-        rewrite(
-            args.iter().map(|a| (*a).to_owned()).collect(),
-            &Cli::command(),
-            &env,
-        )
+        let env = Environment::of(env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect());
+        rewrite(args.iter().map(|a| (*a).to_owned()).collect(), &Cli::command(), &env)
     }
 
     #[test]
@@ -497,42 +480,18 @@ mod tests {
 
     #[test]
     fn flags_of_terraform_are_understood() {
-        let args = [
-            "devnet",
-            "plan",
-            "-out=x",
-            "-detailed-exitcode",
-            "-f",
-            "c.kdl",
-            "-var",
-            "a=b",
-        ];
+        let args = ["devnet", "plan", "-out=x", "-detailed-exitcode", "-f", "c.kdl", "-var", "a=b"];
         let args = rewritten(&args, &[]);
-        assert_eq!(
-            args[2..],
-            [
-                "--out=x",
-                "--detailed-exitcode",
-                "-f",
-                "c.kdl",
-                "--var",
-                "a=b"
-            ]
-        );
+        assert_eq!(args[2..], ["--out=x", "--detailed-exitcode", "-f", "c.kdl", "--var", "a=b"]);
         let cli = Cli::try_parse_from(args).unwrap();
-        let Command::Plan(plan) = cli.command else {
-            panic!("not a plan")
-        };
+        let Command::Plan(plan) = cli.command else { panic!("not a plan") };
         assert!(plan.detailed_exitcode);
         assert_eq!(plan.planning.configuration.vars, ["a=b"]);
     }
 
     #[test]
     fn extra_arguments_follow_the_command() {
-        let env = [
-            ("DEVNET_CLI_ARGS", "-no-color"),
-            ("DEVNET_CLI_ARGS_plan", "-json"),
-        ];
+        let env = [("DEVNET_CLI_ARGS", "-no-color"), ("DEVNET_CLI_ARGS_plan", "-json")];
         assert_eq!(
             rewritten(&["devnet", "plan", "--out=x"], &env),
             ["devnet", "plan", "--no-color", "--json", "--out=x"]

@@ -45,17 +45,11 @@ impl Checkout {
                     .and_then(|name| name.to_str())
                     .ok_or_else(|| CommandError::usage(format!("{} is no file", path.display())))?;
                 let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-                (
-                    dir.unwrap_or(Path::new(".")).to_path_buf(),
-                    Some(name.to_owned()),
-                )
+                (dir.unwrap_or(Path::new(".")).to_path_buf(), Some(name.to_owned()))
             }
             None => (PathBuf::from("."), None),
         };
-        let files = Recorder {
-            dir,
-            read: RefCell::new(BTreeMap::new()),
-        };
+        let files = Recorder { dir, read: RefCell::new(BTreeMap::new()) };
         let root = match root {
             Some(root) => root,
             None => file::discover(&files).map_err(|found| not_found(&found))?,
@@ -105,10 +99,8 @@ impl Checkout {
     /// What stands for a commit: the digest of every file that was read, and of the variables.
     pub fn revision(&self) -> String {
         let read = self.files.read.borrow();
-        let files: BTreeMap<&String, Digest> = read
-            .iter()
-            .map(|(path, bytes)| (path, Digest::of_bytes(bytes)))
-            .collect();
+        let files: BTreeMap<&String, Digest> =
+            read.iter().map(|(path, bytes)| (path, Digest::of_bytes(bytes))).collect();
         format!("files:{}", Digest::of(&(files, &self.vars)).short())
     }
 
@@ -170,10 +162,7 @@ fn variables_of_file(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
                 serde_yaml::Value::String(text) => text,
                 serde_yaml::Value::Number(number) => number.to_string(),
                 serde_yaml::Value::Bool(flag) => flag.to_string(),
-                _ => bail!(
-                    "{}: the value of {name} is not a single value",
-                    path.display()
-                ),
+                _ => bail!("{}: the value of {name} is not a single value", path.display()),
             };
             Ok((name, text))
         })
@@ -195,9 +184,7 @@ impl Files for Recorder {
         let Some(bytes) = read_below(&self.dir, path)? else {
             return Ok(None);
         };
-        self.read
-            .borrow_mut()
-            .insert(path.to_owned(), bytes.clone());
+        self.read.borrow_mut().insert(path.to_owned(), bytes.clone());
         Ok(Some(bytes))
     }
 
@@ -233,9 +220,7 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
     if meta.len() > MAX_FILE {
         return Err(format!("{path} has more than {MAX_FILE} bytes"));
     }
-    fs::read(&at)
-        .map(Some)
-        .map_err(|error| format!("{path} cannot be read: {error}"))
+    fs::read(&at).map(Some).map_err(|error| format!("{path} cannot be read: {error}"))
 }
 
 /// Every plain file below, hidden directories and `target` left out.
@@ -248,11 +233,7 @@ fn list_below(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), S
             continue;
         };
         let kind = entry.file_type().map_err(|error| error.to_string())?;
-        let path = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}/{name}")
-        };
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         if kind.is_dir() && !name.starts_with('.') && name != "target" {
             list_below(&entry.path(), &path, found)?;
         } else if kind.is_file() {
@@ -284,16 +265,10 @@ mod tests {
         let file = dir.path().join("vars.yaml");
         fs::write(&file, "a: 1\nb: 2\nc: three\n").unwrap();
         let env = Environment::of(BTreeMap::from([("DEVNET_VAR_b".into(), "env".into())]));
-        let configuration = Configuration {
-            file: None,
-            vars: vec!["c=flag=x".into()],
-            var_files: vec![file],
-        };
+        let configuration =
+            Configuration { file: None, vars: vec!["c=flag=x".into()], var_files: vec![file] };
         let vars = variables(&configuration, &env).unwrap();
         let expected = [("a", "1"), ("b", "env"), ("c", "flag=x")];
-        assert_eq!(
-            vars,
-            expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
-        );
+        assert_eq!(vars, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     }
 }

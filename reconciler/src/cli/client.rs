@@ -68,15 +68,11 @@ impl Client {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.context.addr.trim_end_matches('/'));
-        self.http
-            .request(method, url)
-            .bearer_auth(self.context.token.expose())
+        self.http.request(method, url).bearer_auth(self.context.token.expose())
     }
 
     fn send(&self, request: RequestBuilder, act: &str) -> Result<Response, CommandError> {
-        let response = request
-            .send()
-            .map_err(|error| self.unreachable(&error, act))?;
+        let response = request.send().map_err(|error| self.unreachable(&error, act))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -91,10 +87,8 @@ impl Client {
             source = cause.source();
         }
         let cause = causes.last().cloned().unwrap_or_else(|| error.to_string());
-        let failure = CommandError::from(anyhow!(
-            "{act}: cannot reach {}: {cause}",
-            self.context.addr
-        ));
+        let failure =
+            CommandError::from(anyhow!("{act}: cannot reach {}: {cause}", self.context.addr));
         if cause.contains("UnknownIssuer") {
             return failure.hint(
                 "Its certificate was signed by another CA: is this the client.yaml of that \
@@ -167,8 +161,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub fn delete(&self, path: &str, act: &str) -> Result<(), CommandError> {
-        self.send(self.request(Method::DELETE, path).timeout(TIMEOUT), act)
-            .map(drop)
+        self.send(self.request(Method::DELETE, path).timeout(TIMEOUT), act).map(drop)
     }
 
     /// GET of newline-delimited JSON, each line as it arrives, until `each` says to stop or the
@@ -199,9 +192,7 @@ impl Client {
 }
 
 fn read_json<T: DeserializeOwned>(response: Response, act: &str) -> Result<T, CommandError> {
-    let bytes = response
-        .bytes()
-        .with_context(|| format!("{act}: reading the answer"))?;
+    let bytes = response.bytes().with_context(|| format!("{act}: reading the answer"))?;
     let document = serde_json::from_slice(&bytes)
         .with_context(|| format!("{act}: the answer is not what this version of devnet expects"))?;
     Ok(document)
@@ -210,10 +201,8 @@ fn read_json<T: DeserializeOwned>(response: Response, act: &str) -> Result<T, Co
 /// What a problem document says, as an error of the command.
 fn refused(response: Response, act: &str) -> CommandError {
     let status = response.status();
-    let problem: Option<Problem> = response
-        .bytes()
-        .ok()
-        .and_then(|b| serde_json::from_slice(&b).ok());
+    let problem: Option<Problem> =
+        response.bytes().ok().and_then(|b| serde_json::from_slice(&b).ok());
     let Some(problem) = problem else {
         return CommandError::from(anyhow!("{act}: the control plane answered {status}"));
     };

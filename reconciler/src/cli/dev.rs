@@ -35,10 +35,7 @@ pub fn run(
 ) -> Result<u8, CommandError> {
     telemetry::begin(Some(env.get("DEVNET_LOG").unwrap_or("warn")), Form::Text);
     let agent = agent_binary()?;
-    let dir = args
-        .dir
-        .canonicalize()
-        .with_context(|| format!("opening {}", args.dir.display()))?;
+    let dir = args.dir.canonicalize().with_context(|| format!("opening {}", args.dir.display()))?;
     // Held to the end: dropping it removes the directory.
     let temporary;
     let data_dir = match &args.data_dir {
@@ -128,16 +125,8 @@ async fn start_agent(
     let mut command = Command::new(agent);
     command
         .arg("up")
-        .args([
-            "--server",
-            &format!("https://127.0.0.1:{}", running.addr().port()),
-        ])
-        .args([
-            "--name",
-            name.as_str(),
-            "--ip",
-            &format!("127.0.0.{number}"),
-        ])
+        .args(["--server", &format!("https://127.0.0.1:{}", running.addr().port())])
+        .args(["--name", name.as_str(), "--ip", &format!("127.0.0.{number}")])
         .args(["--token-file", "-", "--stop-on-exit"])
         .arg("--data-dir")
         .arg(&dir)
@@ -148,18 +137,11 @@ async fn start_agent(
     if number > 1 {
         command.arg("--no-docker");
     }
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("starting {}", agent.display()))?;
+    let mut child = command.spawn().with_context(|| format!("starting {}", agent.display()))?;
     let token = running.join_token(Some(name))?;
-    let mut stdin = child
-        .stdin
-        .take()
-        .context("opening the agent's standard input")?;
+    let mut stdin = child.stdin.take().context("opening the agent's standard input")?;
     // An agent that has joined before does not read it, which is no error.
-    let _ = stdin
-        .write_all(format!("{}\n", token.expose()).as_bytes())
-        .await;
+    let _ = stdin.write_all(format!("{}\n", token.expose()).as_bytes()).await;
     Ok(child)
 }
 
@@ -189,9 +171,7 @@ impl Temporary {
         let path = std::env::temp_dir().join(format!("devnet-dev-{name}"));
         let mut builder = std::fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder
-            .create(&path)
-            .with_context(|| format!("making {}", path.display()))?;
+        builder.create(&path).with_context(|| format!("making {}", path.display()))?;
         Ok(Self(path))
     }
 }

@@ -16,11 +16,7 @@ pub struct CommandError {
 impl CommandError {
     /// Bad arguments.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self {
-            error: anyhow::anyhow!(message.into()),
-            hints: Vec::new(),
-            code: 1,
-        }
+        Self { error: anyhow::anyhow!(message.into()), hints: Vec::new(), code: 1 }
     }
 
     /// The same with advice.
@@ -45,10 +41,6 @@ impl CommandError {
 
 impl From<anyhow::Error> for CommandError {
     fn from(error: anyhow::Error) -> Self {
-        Self {
-            error,
-            hints: Vec::new(),
-            code: 1,
-        }
+        Self { error, hints: Vec::new(), code: 1 }
     }
 }

@@ -66,30 +66,18 @@ pub fn get(
             (json!(rows), events(&rows))
         }
     };
-    terminal.out(&if args.output.json {
-        format!("{document}\n")
-    } else {
-        text
-    });
+    terminal.out(&if args.output.json { format!("{document}\n") } else { text });
     Ok(0)
 }
 
 fn deployments(rows: &[Deployment]) -> String {
-    let heads = ["DEPLOYMENT", "STATE", "REVISION", "BY", "STARTED"]
-        .map(str::to_owned)
-        .to_vec();
+    let heads = ["DEPLOYMENT", "STATE", "REVISION", "BY", "STARTED"].map(str::to_owned).to_vec();
     let mut table = vec![heads];
     for row in rows {
         let state = format!("{:?}", row.state).to_lowercase();
         let revision = row.revision.chars().take(12).collect();
         let by = printable(&row.by);
-        table.push(vec![
-            row.id.clone(),
-            state,
-            revision,
-            by,
-            row.started_at.clone(),
-        ]);
+        table.push(vec![row.id.clone(), state, revision, by, row.started_at.clone()]);
     }
     status_text::table(&table)
 }
@@ -97,18 +85,8 @@ fn deployments(rows: &[Deployment]) -> String {
 fn events(rows: &[Event]) -> String {
     rows.iter()
         .map(|event| {
-            let Event {
-                seq: _,
-                at,
-                kind,
-                subject,
-                message,
-            } = event;
-            format!(
-                "{at}  {kind:8}  {}  {}\n",
-                printable(subject),
-                printable(message)
-            )
+            let Event { seq: _, at, kind, subject, message } = event;
+            format!("{at}  {kind:8}  {}  {}\n", printable(subject), printable(message))
         })
         .collect()
 }
@@ -131,11 +109,7 @@ pub fn logs(
         .hint(format!("For example: devnet logs -f {}", instances[0])));
     }
     for instance in &instances {
-        let prefix = if instances.len() > 1 {
-            format!("{instance} | ")
-        } else {
-            String::new()
-        };
+        let prefix = if instances.len() > 1 { format!("{instance} | ") } else { String::new() };
         let path = format!(
             "/api/v1/instances/{}/logs?tail={}&follow={}",
             instance.slug(),
@@ -143,11 +117,7 @@ pub fn logs(
             args.follow
         );
         client.stream(&path, "reading the log", |line: LogLine| {
-            let at = if args.timestamps {
-                format!("{} ", line.at)
-            } else {
-                String::new()
-            };
+            let at = if args.timestamps { format!("{} ", line.at) } else { String::new() };
             terminal.out(&format!("{prefix}{at}{}\n", printable(&line.text)));
             true
         })?;
@@ -158,37 +128,24 @@ pub fn logs(
 /// The instances that a word names: one, or all of a service.
 fn subjects(subject: &str, client: &Client) -> Result<Vec<InstanceId>, CommandError> {
     if subject.ends_with(']') {
-        let id = subject
-            .parse()
-            .map_err(|error: devnet_schema::name::InstanceIdError| {
-                CommandError::usage(error.to_string())
-            })?;
+        let id = subject.parse().map_err(|error: devnet_schema::name::InstanceIdError| {
+            CommandError::usage(error.to_string())
+        })?;
         return Ok(vec![id]);
     }
     let name = subject.strip_prefix("service.").unwrap_or(subject);
     let services: Vec<ServiceRow> = client.list("/api/v1/services", "listing services")?;
     let known = || {
-        let names: Vec<&str> = services
-            .iter()
-            .map(|service| service.name.as_str())
-            .collect();
-        if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        }
+        let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     };
-    let service = services
-        .iter()
-        .find(|service| service.name.as_str() == name)
-        .ok_or_else(|| {
+    let service =
+        services.iter().find(|service| service.name.as_str() == name).ok_or_else(|| {
             CommandError::usage(format!("there is no service `{}`", printable(name)))
                 .hint(format!("Services: {}", known()))
         })?;
     if service.instances.is_empty() {
-        return Err(CommandError::usage(format!(
-            "service {name} has no instance"
-        )));
+        return Err(CommandError::usage(format!("service {name} has no instance")));
     }
     Ok(service.instances.iter().map(|row| row.id.clone()).collect())
 }

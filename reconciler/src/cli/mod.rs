@@ -44,11 +44,7 @@ pub fn main(args: Vec<String>, env: Environment) -> ExitCode {
         Err(error) => {
             // Clap's own code for bad usage is 2, which means "changes" to whoever runs `plan`.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(1)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
     let terminal = Terminal::new(&env, cli.no_color);

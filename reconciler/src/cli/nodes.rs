@@ -75,10 +75,7 @@ pub fn apikey(
     let client = Client::new(cli, env)?;
     match &args.command {
         ApikeyCommand::Create { name, role } => {
-            let request = ApiKeyRequest {
-                name: name.clone(),
-                role: *role,
-            };
+            let request = ApiKeyRequest { name: name.clone(), role: *role };
             let answer: Key = client.post("/api/v1/apikeys", &request, "making an API key")?;
             terminal.out(&format!("{}\n", answer.key));
             terminal.note("Keep it: it is not shown again.\n");
@@ -88,9 +85,7 @@ pub fn apikey(
             if output.json {
                 terminal.out(&format!("{}\n", serde_json::json!(rows)));
             } else {
-                let heads = ["ID", "NAME", "ROLE", "CREATED"]
-                    .map(str::to_owned)
-                    .to_vec();
+                let heads = ["ID", "NAME", "ROLE", "CREATED"].map(str::to_owned).to_vec();
                 let mut table = vec![heads];
                 table.extend(rows.into_iter().map(|row| {
                     let role = format!("{:?}", row.role).to_lowercase();

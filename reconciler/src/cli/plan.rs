@@ -51,11 +51,7 @@ pub fn run(
              to take exactly these actions if you run \"devnet apply\" now.\n",
         );
     }
-    Ok(if args.detailed_exitcode && !plan.summary.is_empty() {
-        2
-    } else {
-        0
-    })
+    Ok(if args.detailed_exitcode && !plan.summary.is_empty() { 2 } else { 0 })
 }
 
 /// `devnet diff`.
@@ -100,14 +96,8 @@ pub fn options(planning: &Planning) -> PlanOptions {
 
 /// The same for a plan that is made here.
 fn planner_options(planning: &Planning) -> Options {
-    let PlanOptions {
-        destroy,
-        target,
-        exclude,
-        replace,
-        allow_unplaced,
-        refresh_only,
-    } = options(planning);
+    let PlanOptions { destroy, target, exclude, replace, allow_unplaced, refresh_only } =
+        options(planning);
     Options {
         destroy,
         target,
@@ -147,12 +137,7 @@ fn offline(
     let mut diagnostics = loaded.diagnostics;
     diagnostics.append(&mut plan.diagnostics);
     plan.diagnostics = diagnostics;
-    print_findings(
-        &plan.diagnostics,
-        planning,
-        &|file| checkout.text(file),
-        terminal,
-    );
+    print_findings(&plan.diagnostics, planning, &|file| checkout.text(file), terminal);
     Ok(plan)
 }
 
@@ -163,10 +148,7 @@ pub fn online(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<Plan, CommandError> {
-    let mut request = PlanRequest {
-        options: options(planning),
-        ..PlanRequest::default()
-    };
+    let mut request = PlanRequest { options: options(planning), ..PlanRequest::default() };
     let mut checkout = None;
     if let Some(rev) = &planning.rev {
         request.rev = Some(rev.clone());
@@ -198,14 +180,8 @@ fn print_findings(
         found.iter().cloned().partition(Diagnostic::is_error);
     if planning.compact_warnings {
         for warning in &warnings {
-            let at = warning
-                .at
-                .as_ref()
-                .map_or(String::new(), |at| format!(" ({at})"));
-            terminal.note(&format!(
-                "Warning {}: {}{at}\n",
-                warning.code, warning.message
-            ));
+            let at = warning.at.as_ref().map_or(String::new(), |at| format!(" ({at})"));
+            terminal.note(&format!("Warning {}: {}{at}\n", warning.code, warning.message));
         }
     } else {
         terminal.diagnostics(&warnings, source);
@@ -223,13 +199,10 @@ fn read_snapshot(path: &Path) -> Result<FleetSnapshot, CommandError> {
         )));
     }
     let text = fs::read(path).with_context(act)?;
-    let snapshot = serde_json::from_slice(&text)
-        .with_context(act)
-        .map_err(|error| {
-            CommandError::from(error).hint(
-                "`devnet fleet snapshot` writes one; docs/cluster-file.md describes the fields.",
-            )
-        })?;
+    let snapshot = serde_json::from_slice(&text).with_context(act).map_err(|error| {
+        CommandError::from(error)
+            .hint("`devnet fleet snapshot` writes one; docs/cluster-file.md describes the fields.")
+    })?;
     Ok(snapshot)
 }
 
@@ -241,11 +214,7 @@ pub fn show(plan: &Plan, planning: &Planning, terminal: &Terminal) -> Result<(),
         lines.extend(json_lines::plan(plan, now));
         lines
     };
-    let format = if planning.json {
-        Format::Json
-    } else {
-        planning.format
-    };
+    let format = if planning.json { Format::Json } else { planning.format };
     match format {
         Format::Text => terminal.out(&plan_text::plan(plan, terminal.style)),
         Format::Json => terminal.out(&joined(&lines())),

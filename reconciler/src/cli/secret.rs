@@ -30,11 +30,8 @@ pub fn run(
         SecretCommand::Set { name } => {
             let name = parse(name)?;
             let value = read_value(terminal)?;
-            let row: SecretRow = client.put(
-                &format!("/api/v1/secrets/{name}"),
-                value,
-                "setting the secret",
-            )?;
+            let row: SecretRow =
+                client.put(&format!("/api/v1/secrets/{name}"), value, "setting the secret")?;
             terminal.out(&format!("{} is set, version {}\n", row.name, row.version));
         }
         SecretCommand::List(output) => {
@@ -44,11 +41,7 @@ pub fn run(
             } else {
                 let mut table = vec![vec!["SECRET".into(), "VERSION".into(), "UPDATED".into()]];
                 table.extend(rows.into_iter().map(|row| {
-                    vec![
-                        row.name.to_string(),
-                        row.version.to_string(),
-                        row.updated_at,
-                    ]
+                    vec![row.name.to_string(), row.version.to_string(), row.updated_at]
                 }));
                 terminal.out(&status_text::table(&table));
             }

@@ -23,18 +23,10 @@ pub fn run(
 ) -> Result<u8, CommandError> {
     // SAFETY: a plain system call without arguments.
     let is_root = unsafe { libc::geteuid() } == 0;
-    let data_dir = args
-        .data_dir
-        .clone()
-        .or_else(|| env.data_dir(is_root))
-        .ok_or_else(|| {
-            CommandError::usage("no place for data: pass --data-dir DIR or set DEVNET_DATA_DIR")
-        })?;
-    let form = if env.get("DEVNET_LOG_FORMAT") == Some("json") {
-        Form::Json
-    } else {
-        Form::Text
-    };
+    let data_dir = args.data_dir.clone().or_else(|| env.data_dir(is_root)).ok_or_else(|| {
+        CommandError::usage("no place for data: pass --data-dir DIR or set DEVNET_DATA_DIR")
+    })?;
+    let form = if env.get("DEVNET_LOG_FORMAT") == Some("json") { Form::Json } else { Form::Text };
     telemetry::begin(env.get("DEVNET_LOG"), form);
     let config = ServeConfig {
         data_dir,

@@ -62,29 +62,17 @@ pub fn read(path: &Path) -> anyhow::Result<Plan> {
         bail!("{} is too large to be a plan", path.display());
     }
     let text = fs::read(path).with_context(act)?;
-    let split = text
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .unwrap_or(text.len());
+    let split = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
     let (first, body) = (&text[..split], text.get(split + 1..).unwrap_or_default());
     let header: Option<Header> = serde_json::from_slice(first).ok();
     let Some(header) = header.filter(|header| header.kind == KIND) else {
-        bail!(
-            "{} is no plan file (`devnet plan -out=FILE` writes one)",
-            path.display()
-        );
+        bail!("{} is no plan file (`devnet plan -out=FILE` writes one)", path.display());
     };
     if header.format_version != FORMAT_VERSION {
-        bail!(
-            "{} was written by another version of devnet: plan again",
-            path.display()
-        );
+        bail!("{} was written by another version of devnet: plan again", path.display());
     }
     if Digest::of_bytes(body) != header.digest {
-        bail!(
-            "{} was changed or cut short after it was written: plan again",
-            path.display()
-        );
+        bail!("{} was changed or cut short after it was written: plan again", path.display());
     }
     serde_json::from_slice(body).with_context(act)
 }
@@ -112,14 +100,8 @@ mod tests {
         for (text, says) in [
             ("", "no plan file"),
             ("hello\n{}", "no plan file"),
-            (
-                r#"{"kind":"devnet-plan","format_version":"9","digest":"x"}"#,
-                "another version",
-            ),
-            (
-                r#"{"kind":"devnet-plan","format_version":"1.0","digest":"x"}"#,
-                "changed or cut",
-            ),
+            (r#"{"kind":"devnet-plan","format_version":"9","digest":"x"}"#, "another version"),
+            (r#"{"kind":"devnet-plan","format_version":"1.0","digest":"x"}"#, "changed or cut"),
         ] {
             fs::write(&path, text).unwrap();
             let error = read(&path).unwrap_err().to_string();

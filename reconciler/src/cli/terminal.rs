@@ -30,12 +30,8 @@ impl Terminal {
     pub fn new(env: &Environment, no_colour: bool) -> Self {
         let allowed = !no_colour && !env.forbids_colour();
         Self {
-            style: Style {
-                colour: allowed && io::stdout().is_terminal(),
-            },
-            err_style: Style {
-                colour: allowed && io::stderr().is_terminal(),
-            },
+            style: Style { colour: allowed && io::stdout().is_terminal() },
+            err_style: Style { colour: allowed && io::stderr().is_terminal() },
             may_ask: !env.forbids_input() && io::stdin().is_terminal(),
         }
     }
@@ -43,17 +39,13 @@ impl Terminal {
     /// Data. A closed pipe (`devnet plan | head`) ends the output, not the command.
     pub fn out(&self, text: &str) {
         let mut stdout = io::stdout().lock();
-        let _ = stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush());
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     }
 
     /// Progress and findings.
     pub fn note(&self, text: &str) {
         let mut stderr = io::stderr().lock();
-        let _ = stderr
-            .write_all(text.as_bytes())
-            .and_then(|()| stderr.flush());
+        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
     /// How standard error is coloured.
@@ -72,10 +64,7 @@ impl Terminal {
     /// Why the command ends.
     pub fn error(&self, failure: &CommandError) {
         let head = self.err_style.red("Error:");
-        self.note(&format!(
-            "{head} {}\n",
-            printable(&format!("{:#}", failure.error))
-        ));
+        self.note(&format!("{head} {}\n", printable(&format!("{:#}", failure.error))));
         for hint in &failure.hints {
             self.note(&format!("  {}\n", printable(hint)));
         }

@@ -25,35 +25,23 @@ pub fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, Comm
 /// When it cannot be reached.
 pub fn follow(client: &Client, terminal: &Terminal) -> Result<(), CommandError> {
     let mut shown = BTreeSet::new();
-    client.stream(
-        "/api/v1/events?follow=true",
-        "following events",
-        |event: Event| {
-            if event.kind != "apply" {
-                let Event {
-                    seq: _,
-                    at,
-                    kind,
-                    subject: _,
-                    message,
-                } = event;
-                terminal.note(&format!("{at} {kind}: {}\n", printable(&message)));
-            } else if shown.insert(event.subject.clone())
-                && let Err(failure) = deployment(&event.subject, client, terminal)
-            {
-                terminal.error(&failure);
-            }
-            true
-        },
-    )
+    client.stream("/api/v1/events?follow=true", "following events", |event: Event| {
+        if event.kind != "apply" {
+            let Event { seq: _, at, kind, subject: _, message } = event;
+            terminal.note(&format!("{at} {kind}: {}\n", printable(&message)));
+        } else if shown.insert(event.subject.clone())
+            && let Err(failure) = deployment(&event.subject, client, terminal)
+        {
+            terminal.error(&failure);
+        }
+        true
+    })
 }
 
 /// A deployment from its plan to its end.
 fn deployment(id: &str, client: &Client, terminal: &Terminal) -> Result<(), CommandError> {
-    let started: Deployment = client.get(
-        &format!("/api/v1/deployments/{id}"),
-        "reading the deployment",
-    )?;
+    let started: Deployment =
+        client.get(&format!("/api/v1/deployments/{id}"), "reading the deployment")?;
     if let Ok(plan) = client.get::<Plan>(&format!("/api/v1/plans/{}", started.plan), "the plan") {
         terminal.out(&format!("\n{}\n", plan_text::plan(&plan, terminal.style)));
     }

@@ -49,9 +49,7 @@ pub fn adoptable(
     kept.into_iter()
         .filter(|(_, spec)| {
             let refs = allowed.get(&spec.id);
-            spec.secrets()
-                .iter()
-                .all(|s| refs.is_some_and(|refs| refs.contains(s)))
+            spec.secrets().iter().all(|s| refs.is_some_and(|refs| refs.contains(s)))
         })
         .map(|(seen, spec)| (spec.clone(), seen.generation))
         .collect()
@@ -69,18 +67,11 @@ fn declared<'a>(
             node: spec.node.clone(),
             node_ip: ip.map(|node| node.facts.ip.clone()).unwrap_or_default(),
             gpus: spec.gpus.clone(),
-            ports: spec
-                .ports
-                .iter()
-                .map(|port| (port.name.clone(), port.host))
-                .collect(),
+            ports: spec.ports.iter().map(|port| (port.name.clone(), port.host)).collect(),
         };
         (spec.id.clone(), placed)
     });
-    let bindings = Bindings {
-        instances: instances.collect(),
-        secrets: fleet.secrets.clone(),
-    };
+    let bindings = Bindings { instances: instances.collect(), secrets: fleet.secrets.clone() };
     match devnet_catalog::render(&configuration.catalog, &configuration.desired, &bindings) {
         Ok(rendered) => rendered
             .into_iter()
@@ -88,10 +79,7 @@ fn declared<'a>(
             .collect(),
         Err(findings) => {
             if let Some(first) = findings.first() {
-                warn!(
-                    problem = first.message,
-                    "what runs could not be compared for adoption"
-                );
+                warn!(problem = first.message, "what runs could not be compared for adoption");
             }
             BTreeMap::new()
         }
@@ -107,15 +95,9 @@ impl ControlPlane {
         let lost_after = configuration.desired.settings.lost_after.into();
         let fleet = self.snapshot(Purpose::Plan, lost_after)?;
         let known: BTreeSet<_> = match self.store.assignments() {
-            Ok(all) => all
-                .into_iter()
-                .map(|a| (a.instance, a.node, a.spec.digest()))
-                .collect(),
+            Ok(all) => all.into_iter().map(|a| (a.instance, a.node, a.spec.digest())).collect(),
             Err(error) => {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "reading the assignments"
-                );
+                warn!(error = &error as &dyn std::error::Error, "reading the assignments");
                 return Ok(());
             }
         };
@@ -124,14 +106,9 @@ impl ControlPlane {
                 continue;
             }
             match self.assign(&spec, generation) {
-                Ok(()) => self
-                    .journal
-                    .instance(&spec.id, &format!("adopted on {}", spec.node)),
+                Ok(()) => self.journal.instance(&spec.id, &format!("adopted on {}", spec.node)),
                 Err(error) => {
-                    warn!(
-                        error = &error as &dyn std::error::Error,
-                        "adopting an instance"
-                    );
+                    warn!(error = &error as &dyn std::error::Error, "adopting an instance");
                 }
             }
         }

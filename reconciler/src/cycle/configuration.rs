@@ -53,13 +53,8 @@ struct Recorder<'a> {
 impl Files for Recorder<'_> {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let content = self.inner.read(path)?;
-        if let Some(text) = content
-            .as_deref()
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-        {
-            self.files
-                .borrow_mut()
-                .insert(path.to_owned(), text.to_owned());
+        if let Some(text) = content.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()) {
+            self.files.borrow_mut().insert(path.to_owned(), text.to_owned());
         }
         Ok(content)
     }
@@ -81,10 +76,7 @@ pub fn read(
     files: &dyn Files,
     vars: &BTreeMap<String, String>,
 ) -> (Result<Configuration, Rejected>, FilesRead) {
-    let recorder = Recorder {
-        inner: files,
-        files: RefCell::default(),
-    };
+    let recorder = Recorder { inner: files, files: RefCell::default() };
     let (root, result) = match root {
         "" => match file::discover(files) {
             Ok(found) => (found.clone(), load(revision, &found, &recorder, vars)),
@@ -92,13 +84,7 @@ pub fn read(
         },
         given => (given.to_owned(), load(revision, given, &recorder, vars)),
     };
-    (
-        result,
-        FilesRead {
-            root,
-            files: recorder.files.into_inner(),
-        },
-    )
+    (result, FilesRead { root, files: recorder.files.into_inner() })
 }
 
 fn load(
@@ -120,10 +106,7 @@ fn load(
 }
 
 fn reject(diagnostics: Vec<Diagnostic>) -> Rejected {
-    let errors = diagnostics
-        .iter()
-        .filter(|finding| finding.is_error())
-        .count();
+    let errors = diagnostics.iter().filter(|finding| finding.is_error()).count();
     let first = diagnostics.iter().find(|finding| finding.is_error());
     let first = first.map_or_else(
         || "it is empty".to_owned(),
@@ -134,15 +117,9 @@ fn reject(diagnostics: Vec<Diagnostic>) -> Rejected {
     );
     let problem = match errors {
         0 | 1 => format!("the configuration is not valid: {first}"),
-        more => format!(
-            "the configuration is not valid: {first} (and {} more)",
-            more - 1
-        ),
+        more => format!("the configuration is not valid: {first} (and {} more)", more - 1),
     };
-    Rejected {
-        problem,
-        diagnostics,
-    }
+    Rejected { problem, diagnostics }
 }
 
 #[cfg(test)]
@@ -151,41 +128,27 @@ mod tests {
     use devnet_schema::file::MemoryFiles;
 
     fn files(list: &[(&str, &str)]) -> MemoryFiles {
-        let files: BTreeMap<String, String> = list
-            .iter()
-            .map(|&(path, text)| (path.to_owned(), text.to_owned()))
-            .collect();
+        let files: BTreeMap<String, String> =
+            list.iter().map(|&(path, text)| (path.to_owned(), text.to_owned())).collect();
         files
     }
 
     #[test]
     fn what_is_empty_or_half_written_is_rejected_with_a_reason() {
-        for list in [
-            &[][..],
-            &[("cluster.kdl", "")],
-            &[("cluster.kdl", "cluster \"lab\" {\n service")],
-        ] {
+        for list in
+            [&[][..], &[("cluster.kdl", "")], &[("cluster.kdl", "cluster \"lab\" {\n service")]]
+        {
             let (result, _) = read("r", "", &files(list), &BTreeMap::new());
             let rejected = result.unwrap_err();
-            assert!(
-                rejected
-                    .problem
-                    .starts_with("the configuration is not valid: ")
-            );
-            assert!(
-                rejected.diagnostics.iter().any(Diagnostic::is_error),
-                "{list:?}"
-            );
+            assert!(rejected.problem.starts_with("the configuration is not valid: "));
+            assert!(rejected.diagnostics.iter().any(Diagnostic::is_error), "{list:?}");
         }
     }
 
     #[test]
     fn a_revision_of_files_depends_on_files_and_variables_only() {
         let one = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-        assert_eq!(
-            revision_of(&one, &BTreeMap::new()),
-            revision_of(&one, &BTreeMap::new())
-        );
+        assert_eq!(revision_of(&one, &BTreeMap::new()), revision_of(&one, &BTreeMap::new()));
         assert_ne!(revision_of(&one, &BTreeMap::new()), revision_of(&one, &one));
     }
 }

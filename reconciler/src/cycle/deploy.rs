@@ -86,9 +86,8 @@ impl ControlPlane {
             }
             state.deploying = Some(deployment.id.clone());
         }
-        if let Err(error) = self
-            .issue(&plan)
-            .and_then(|()| self.store.begin_deployment(&deployment))
+        if let Err(error) =
+            self.issue(&plan).and_then(|()| self.store.begin_deployment(&deployment))
         {
             self.state().deploying = None;
             return Err(error.into());
@@ -117,32 +116,17 @@ impl ControlPlane {
     }
 
     async fn carry_out(self: Arc<Self>, plan: Plan, mut deployment: Deployment, limits: Limits) {
-        let mut record = Record {
-            plane: &self,
-            deployment: &deployment.id,
-            plan: &plan,
-        };
+        let mut record = Record { plane: &self, deployment: &deployment.id, plan: &plan };
         let outcome = walk(&self.fleet, &deployment.id, &plan, limits, &mut record).await;
         self.grants().end(&deployment.id);
-        let Outcome {
-            succeeded,
-            errors,
-            done,
-            failed,
-        } = outcome;
+        let Outcome { succeeded, errors, done, failed } = outcome;
         deployment.ended_at = Some(wall());
-        deployment.state = if succeeded {
-            DeploymentState::Succeeded
-        } else {
-            DeploymentState::Failed
-        };
+        deployment.state =
+            if succeeded { DeploymentState::Succeeded } else { DeploymentState::Failed };
         deployment.summary = done;
         deployment.errors = errors;
         if let Err(error) = self.store.end_deployment(&deployment) {
-            error!(
-                error = &error as &dyn std::error::Error,
-                "recording a deployment's end"
-            );
+            error!(error = &error as &dyn std::error::Error, "recording a deployment's end");
         }
         self.finished(&plan, &deployment, &failed);
     }
@@ -183,10 +167,7 @@ impl ControlPlane {
         match self.store.mark_applied(revision, &wall()) {
             Ok(()) | Err(StoreError::Missing { .. }) => {}
             Err(error) => {
-                error!(
-                    error = &error as &dyn std::error::Error,
-                    "recording a revision"
-                );
+                error!(error = &error as &dyn std::error::Error, "recording a revision");
             }
         }
         let mut state = self.state();
@@ -201,10 +182,7 @@ impl ControlPlane {
 /// `2 to add, 1 to change, 0 to destroy`.
 fn counts(plan: &Plan) -> String {
     let s = &plan.summary;
-    let mut text = format!(
-        "{} to add, {} to change, {} to destroy",
-        s.add, s.change, s.destroy
-    );
+    let mut text = format!("{} to add, {} to change, {} to destroy", s.add, s.change, s.destroy);
     if s.moved > 0 {
         text.push_str(&format!(", {} to move", s.moved));
     }
@@ -279,10 +257,7 @@ impl Progression for Record<'_> {
             generation: step.generation,
             spec: spec.clone(),
         };
-        self.plane
-            .store
-            .record_assignment(&record)
-            .map_err(|error| chain(&error))
+        self.plane.store.record_assignment(&record).map_err(|error| chain(&error))
     }
 
     fn reported(&mut self, step: &Step, report: &StepReport) {
@@ -308,11 +283,7 @@ impl Progression for Record<'_> {
             .map(|_| ())
             .and_then(|()| self.settle(step, &report.state));
         if let Err(error) = kept {
-            error!(
-                error = &error as &dyn std::error::Error,
-                step = step.id,
-                "recording a step"
-            );
+            error!(error = &error as &dyn std::error::Error, step = step.id, "recording a step");
         }
         self.plane.lines.send_modify(|count| *count += 1);
     }

@@ -67,12 +67,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             plane.store.record_facts(&node, &facts, &wall())?;
         }
         Call::Observed { node } => observed(plane, &node, seen)?,
-        Call::Secrets {
-            node,
-            instance,
-            secrets,
-            answer,
-        } => {
+        Call::Secrets { node, instance, secrets, answer } => {
             let values = plane.values(&node, &instance, &secrets);
             if let Err(reason) = &values {
                 warn!(%node, %instance, reason, "secrets were not given");
@@ -81,20 +76,10 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             }
             let _ = answer.send(values);
         }
-        Call::Renew {
-            node,
-            id,
-            csr,
-            answer,
-        } => {
+        Call::Renew { node, id, csr, answer } => {
             let signed = plane
                 .authority
-                .sign_node(
-                    &csr,
-                    &NodeIdentity { name: node, id },
-                    Timestamp::now(),
-                    &mut random,
-                )
+                .sign_node(&csr, &NodeIdentity { name: node, id }, Timestamp::now(), &mut random)
                 .map(|signed| signed.chain_pem)
                 .map_err(|error| chain(&error));
             let _ = answer.send(signed);
@@ -118,13 +103,8 @@ fn observed(plane: &ControlPlane, node: &NodeName, seen: &mut Seen) -> Result<()
         *highest = one.generation.max(*highest);
         now.insert((node.clone(), id), state);
     }
-    for (_, id) in seen
-        .keys()
-        .filter(|key| key.0 == *node && !now.contains_key(*key))
-    {
-        plane
-            .journal
-            .instance(id, &format!("no longer runs on {node}"));
+    for (_, id) in seen.keys().filter(|key| key.0 == *node && !now.contains_key(*key)) {
+        plane.journal.instance(id, &format!("no longer runs on {node}"));
     }
     seen.retain(|(on, _), _| on != node);
     seen.extend(now);
@@ -143,11 +123,7 @@ fn sentence(node: &NodeName, one: &ObservedInstance) -> String {
         HealthState::Unhealthy => " and is unhealthy",
         HealthState::Starting | HealthState::Unknown => "",
     };
-    let message = one
-        .message
-        .as_deref()
-        .map(|text| format!(": {text}"))
-        .unwrap_or_default();
+    let message = one.message.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
     format!("{state} on {node}{health}{message}")
 }
 

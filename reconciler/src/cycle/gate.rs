@@ -36,24 +36,16 @@ pub enum Decision {
     Hold(String),
 }
 
-/// Names each change of a plan by what it would do, apart from numbers that go up with each attempt.
+/// Names each change of a plan by what it would do, apart from numbers that go up with each
+/// attempt.
 pub fn change_keys(plan: &Plan) -> Vec<(InstanceId, Digest)> {
-    let PlanBasis {
-        revision,
-        catalog,
-        inventory,
-        observed: _,
-        secrets,
-    } = &plan.basis;
+    let PlanBasis { revision, catalog, inventory, observed: _, secrets } = &plan.basis;
     let of = |change: &Change| {
         let after = change.after.as_ref().map(|spec| spec.digest());
         let what = (&change.instance, change.action, &change.node, after);
         Digest::of(&(revision, catalog, inventory, secrets, what))
     };
-    plan.changes
-        .iter()
-        .map(|change| (change.instance.clone(), of(change)))
-        .collect()
+    plan.changes.iter().map(|change| (change.instance.clone(), of(change))).collect()
 }
 
 /// How often each change was tried lately.
@@ -74,13 +66,9 @@ struct Attempt {
 impl Attempts {
     /// An attempt has ended.
     pub fn ended(&mut self, key: Digest, succeeded: bool, now: Duration) {
-        self.tried
-            .retain(|_, attempt| now.saturating_sub(attempt.ended) < MEMORY);
-        let attempt = self.tried.entry(key).or_insert(Attempt {
-            failures: 0,
-            times: 0,
-            ended: now,
-        });
+        self.tried.retain(|_, attempt| now.saturating_sub(attempt.ended) < MEMORY);
+        let attempt =
+            self.tried.entry(key).or_insert(Attempt { failures: 0, times: 0, ended: now });
         attempt.failures = if succeeded { 0 } else { attempt.failures + 1 };
         attempt.times += 1;
         attempt.ended = now;
@@ -142,17 +130,12 @@ pub fn decide(
         }
     }
     let all = held.len() == plan.changes.len();
-    let names = held
-        .iter()
-        .map(InstanceId::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let names = held.iter().map(InstanceId::to_string).collect::<Vec<_>>().join(", ");
     match (held.is_empty(), wait) {
         (true, _) => Decision::Apply,
-        (false, Some(wait)) if all => Decision::Later(
-            wait,
-            format!("{names}: it was tried before and does not hold"),
-        ),
+        (false, Some(wait)) if all => {
+            Decision::Later(wait, format!("{names}: it was tried before and does not hold"))
+        }
         (false, None) if all => Decision::Hold(format!(
             "{names} failed {ATTEMPTS} times; it is tried again when the configuration, a secret \
              or a node changes, or with `devnet apply`"
@@ -199,10 +182,7 @@ mod tests {
             id: Digest::of_bytes(revision.as_bytes()),
             cluster: "lab".parse().unwrap(),
             created_at: String::new(),
-            basis: PlanBasis {
-                revision: revision.to_owned(),
-                ..PlanBasis::default()
-            },
+            basis: PlanBasis { revision: revision.to_owned(), ..PlanBasis::default() },
             changes: vec![change("db[0]")],
             unchanged: 0,
             drift: Vec::new(),
@@ -240,24 +220,11 @@ mod tests {
     fn a_plan_is_applied_unless_something_speaks_against_it() {
         let (settings, attempts) = (Settings::default(), Attempts::default());
         let mut one = plan("a");
-        assert_eq!(
-            decide(&one, &settings, &attempts, false, at(0)),
-            Decision::Apply
-        );
-        assert!(matches!(
-            decide(&one, &settings, &attempts, true, at(0)),
-            Decision::Hold(_)
-        ));
-        let by_hand = Settings {
-            auto: false,
-            ..Settings::default()
-        };
-        assert!(matches!(
-            decide(&one, &by_hand, &attempts, false, at(0)),
-            Decision::Hold(_)
-        ));
-        one.diagnostics
-            .push(Diagnostic::error("DN-E0001", None, "it does not fit"));
+        assert_eq!(decide(&one, &settings, &attempts, false, at(0)), Decision::Apply);
+        assert!(matches!(decide(&one, &settings, &attempts, true, at(0)), Decision::Hold(_)));
+        let by_hand = Settings { auto: false, ..Settings::default() };
+        assert!(matches!(decide(&one, &by_hand, &attempts, false, at(0)), Decision::Hold(_)));
+        one.diagnostics.push(Diagnostic::error("DN-E0001", None, "it does not fit"));
         assert_eq!(
             decide(&one, &settings, &attempts, false, at(0)),
             Decision::Hold("it does not fit".into())
@@ -265,15 +232,9 @@ mod tests {
         one.diagnostics.clear();
         one.steps.clear();
         one.placement.unplaced = 2;
-        assert!(matches!(
-            decide(&one, &settings, &attempts, false, at(0)),
-            Decision::Hold(_)
-        ));
+        assert!(matches!(decide(&one, &settings, &attempts, false, at(0)), Decision::Hold(_)));
         one.placement.unplaced = 0;
-        assert_eq!(
-            decide(&one, &by_hand, &attempts, false, at(0)),
-            Decision::Nothing
-        );
+        assert_eq!(decide(&one, &by_hand, &attempts, false, at(0)), Decision::Nothing);
     }
 
     #[test]
@@ -291,19 +252,13 @@ mod tests {
             };
             waits.push(wait.as_secs());
             now += wait;
-            assert_eq!(
-                decide(&plan("a"), &settings, &attempts, false, now),
-                Decision::Apply
-            );
+            assert_eq!(decide(&plan("a"), &settings, &attempts, false, now), Decision::Apply);
         }
         assert_eq!(waits, [5, 10, 20, 40]);
         attempts.ended(key, false, now);
         let decision = decide(&plan("a"), &settings, &attempts, false, now + at(600));
         assert!(matches!(decision, Decision::Hold(_)), "{decision:?}");
-        assert_eq!(
-            decide(&plan("b"), &settings, &attempts, false, now),
-            Decision::Apply
-        );
+        assert_eq!(decide(&plan("b"), &settings, &attempts, false, now), Decision::Apply);
     }
 
     #[test]
@@ -311,10 +266,7 @@ mod tests {
         let mut attempts = Attempts::default();
         attempts.ended(key(&plan("a")), true, at(10));
         let decision = decide(&plan("a"), &Settings::default(), &attempts, false, at(11));
-        assert!(
-            matches!(decision, Decision::Later(wait, _) if wait == at(4)),
-            "{decision:?}"
-        );
+        assert!(matches!(decision, Decision::Later(wait, _) if wait == at(4)), "{decision:?}");
     }
 
     #[test]
@@ -324,9 +276,7 @@ mod tests {
         let mut both = plan("a");
         both.changes.push(change("web[0]"));
         let decision = decide(&both, &Settings::default(), &attempts, false, at(11));
-        let Decision::Without(held, wait, _) = decision else {
-            panic!("{decision:?}")
-        };
+        let Decision::Without(held, wait, _) = decision else { panic!("{decision:?}") };
         assert_eq!((held, wait), (vec!["db[0]".parse().unwrap()], at(4)));
     }
 }

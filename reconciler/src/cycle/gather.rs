@@ -45,10 +45,7 @@ impl ControlPlane {
         lost_after: Duration,
     ) -> anyhow::Result<FleetSnapshot> {
         let (nodes, instances) = self.fleet.view(purpose, lost_after);
-        let secrets = self
-            .secrets
-            .versions()
-            .context("reading the secrets' versions")?;
+        let secrets = self.secrets.versions().context("reading the secrets' versions")?;
         Ok(FleetSnapshot {
             format_version: "1.0".to_owned(),
             cluster: self.fleet.cluster(),
@@ -62,14 +59,8 @@ impl ControlPlane {
 
     /// How long a node may be silent before it is lost, as the newest good configuration says.
     pub fn lost_after(&self) -> Duration {
-        let settings = self
-            .state()
-            .current
-            .as_ref()
-            .map(|c| c.desired.settings.lost_after);
-        settings
-            .unwrap_or_else(|| devnet_schema::desired::Settings::default().lost_after)
-            .into()
+        let settings = self.state().current.as_ref().map(|c| c.desired.settings.lost_after);
+        settings.unwrap_or_else(|| devnet_schema::desired::Settings::default().lost_after).into()
     }
 
     /// Plans on a thread of its own: it computes and must not hold up agents.

@@ -86,10 +86,7 @@ mod tests {
     };
 
     fn secret(name: &str, version: u64) -> SecretRef {
-        SecretRef {
-            name: name.parse().unwrap(),
-            version,
-        }
+        SecretRef { name: name.parse().unwrap(), version }
     }
 
     fn spec(node: &str, secrets: &[SecretRef]) -> InstanceSpec {
@@ -125,11 +122,7 @@ mod tests {
         assert!(!may(&grants, "n2", &[secret("pw", 2)]));
         let other = "web[0]".parse().unwrap();
         let wanted = [secret("pw", 2)];
-        assert!(
-            grants
-                .refused(&"n1".parse().unwrap(), &other, &wanted)
-                .is_some()
-        );
+        assert!(grants.refused(&"n1".parse().unwrap(), &other, &wanted).is_some());
     }
 
     #[test]
@@ -138,10 +131,7 @@ mod tests {
         grants.assign(&spec("n1", &[secret("pw", 1)]));
         grants.begin("d1", "db[0]/start", &spec("n1", &[secret("pw", 2)]));
         assert!(may(&grants, "n1", &[secret("pw", 2)]));
-        assert!(
-            may(&grants, "n1", &[secret("pw", 1)]),
-            "the old unit may have to start again"
-        );
+        assert!(may(&grants, "n1", &[secret("pw", 1)]), "the old unit may have to start again");
         grants.end("d1");
         assert!(!may(&grants, "n1", &[secret("pw", 2)]));
     }

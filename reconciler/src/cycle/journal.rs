@@ -20,10 +20,7 @@ pub struct Journal {
 impl Journal {
     /// A journal in `store`.
     pub fn new(store: Arc<Store>) -> Self {
-        Self {
-            store,
-            written: watch::Sender::new(0),
-        }
+        Self { store, written: watch::Sender::new(0) }
     }
 
     /// Writes an event. `kind` is one of those of [`crate::api::Event`].

@@ -64,9 +64,7 @@ impl ControlPlane {
             rows.insert(service.name.clone(), empty(&service.name, service.replicas));
         }
         for seen in &fleet.instances {
-            let row = rows
-                .entry(seen.service.clone())
-                .or_insert_with(|| empty(&seen.service, 0));
+            let row = rows.entry(seen.service.clone()).or_insert_with(|| empty(&seen.service, 0));
             if serves(seen) {
                 row.healthy += 1;
             }
@@ -80,24 +78,15 @@ impl ControlPlane {
         let (nodes, instances) = self.fleet.view(Purpose::Show, self.lost_after());
         let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let json = |value: Result<serde_json::Value, _>| word(value.unwrap_or_default());
-        let nodes: Vec<String> = nodes
-            .iter()
-            .map(|node| json(serde_json::to_value(node.status)))
-            .collect();
+        let nodes: Vec<String> =
+            nodes.iter().map(|node| json(serde_json::to_value(node.status))).collect();
         let instances: Vec<(String, String)> = instances
             .iter()
-            .map(|i| {
-                (
-                    json(serde_json::to_value(i.state)),
-                    json(serde_json::to_value(i.health)),
-                )
-            })
+            .map(|i| (json(serde_json::to_value(i.state)), json(serde_json::to_value(i.health))))
             .collect();
         self.metrics.census(
             nodes.iter().map(String::as_str),
-            instances
-                .iter()
-                .map(|(state, health)| (state.as_str(), health.as_str())),
+            instances.iter().map(|(state, health)| (state.as_str(), health.as_str())),
         );
     }
 }
@@ -115,11 +104,7 @@ pub fn node_rows(fleet: &FleetSnapshot) -> Vec<NodeRow> {
             name: node.name.clone(),
             status: node.status,
             ip: node.facts.ip.clone(),
-            instances: fleet
-                .instances
-                .iter()
-                .filter(|seen| seen.node == node.name)
-                .count() as u32,
+            instances: fleet.instances.iter().filter(|seen| seen.node == node.name).count() as u32,
             last_seen: node.last_seen.clone(),
         })
         .collect()
@@ -127,10 +112,7 @@ pub fn node_rows(fleet: &FleetSnapshot) -> Vec<NodeRow> {
 
 /// One instance as a row. Its address is where others reach its first port.
 pub fn instance_row(seen: &ObservedInstance, nodes: &[Node]) -> InstanceRow {
-    let ip = nodes
-        .iter()
-        .find(|node| node.name == seen.node)
-        .map(|node| node.facts.ip.as_str());
+    let ip = nodes.iter().find(|node| node.name == seen.node).map(|node| node.facts.ip.as_str());
     let port = seen.spec.as_ref().and_then(|spec| spec.ports.first());
     let address = port.zip(ip).map(|(port, ip)| match port.bind.as_str() {
         "0.0.0.0" | "::" => format!("{ip}:{}", port.host),

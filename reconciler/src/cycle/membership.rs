@@ -72,9 +72,7 @@ impl ControlPlane {
         let token = JoinToken::make(self.authority.fingerprint(), &mut random);
         let now = Timestamp::now();
         let ttl = request.ttl_seconds.clamp(1, LONGEST_TTL) as i64;
-        let expires = now
-            .checked_add(SignedDuration::from_secs(ttl))
-            .unwrap_or(now);
+        let expires = now.checked_add(SignedDuration::from_secs(ttl)).unwrap_or(now);
         let expires_at = format!("{expires:.3}");
         self.store.add_join_token(&JoinTokenRecord {
             id: token.id.clone(),
@@ -85,8 +83,7 @@ impl ControlPlane {
             expires_at: expires_at.clone(),
             used_at: None,
         })?;
-        self.journal
-            .write("auth", &token.id, &format!("join token made by {by}"));
+        self.journal.write("auth", &token.id, &format!("join token made by {by}"));
         Ok((token.text(), expires_at))
     }
 
@@ -107,20 +104,15 @@ impl ControlPlane {
             name: request.name.clone(),
             replace: request.replace,
         };
-        let identity = NodeIdentity {
-            name: node.name.clone(),
-            id: node.id.clone(),
-        };
+        let identity = NodeIdentity { name: node.name.clone(), id: node.id.clone() };
         // Signed first: a request that cannot be signed must not use up the token.
         let signed =
-            self.authority
-                .sign_node(&request.csr, &identity, Timestamp::now(), &mut random)?;
+            self.authority.sign_node(&request.csr, &identity, Timestamp::now(), &mut random)?;
         self.store.join(&id, &node, &wall())??;
         if request.replace {
             self.fleet.remove(&node.name);
         }
-        self.journal
-            .node(&node.name, &format!("{} joined", node.name));
+        self.journal.node(&node.name, &format!("{} joined", node.name));
         Ok(RegisterResponse {
             id: node.id,
             cluster,
@@ -163,8 +155,7 @@ impl ControlPlane {
         self.store.drop_assignments_of(name)?;
         self.grants().forget_node(name);
         self.fleet.remove(name);
-        self.journal
-            .node(name, &format!("{name} was removed by {by}"));
+        self.journal.node(name, &format!("{name} was removed by {by}"));
         self.wake();
         Ok(())
     }
@@ -179,8 +170,7 @@ impl ControlPlane {
         }
         self.fleet.set_cordoned(name, on);
         let word = if on { "cordoned" } else { "uncordoned" };
-        self.journal
-            .node(name, &format!("{name} was {word} by {by}"));
+        self.journal.node(name, &format!("{name} was {word} by {by}"));
         Ok(())
     }
 
@@ -214,10 +204,7 @@ impl ControlPlane {
         let nodes = self.store.nodes()?;
         let known = nodes.len();
         for record in nodes {
-            let ran = assignments
-                .iter()
-                .filter(|a| a.node == record.name)
-                .map(remembered);
+            let ran = assignments.iter().filter(|a| a.node == record.name).map(remembered);
             let ran = ran.collect();
             let remembered = Remembered {
                 id: record.id,
@@ -234,12 +221,7 @@ impl ControlPlane {
 }
 
 fn remembered(record: &AssignmentRecord) -> ObservedInstance {
-    let AssignmentRecord {
-        instance,
-        node,
-        generation,
-        spec,
-    } = record;
+    let AssignmentRecord { instance, node, generation, spec } = record;
     let spec: &InstanceSpec = spec;
     ObservedInstance {
         id: instance.slug(),

@@ -47,9 +47,7 @@ pub struct Metrics {
 }
 
 fn seconds() -> Histogram {
-    Histogram::new([
-        0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
-    ])
+    Histogram::new([0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0])
 }
 
 impl Metrics {
@@ -70,35 +68,17 @@ impl Metrics {
             registry: Registry::default(),
         };
         registry.register("nodes", "Nodes by status", new.nodes.clone());
-        registry.register(
-            "instances",
-            "Instances by state and health",
-            new.instances.clone(),
-        );
+        registry.register("instances", "Instances by state and health", new.instances.clone());
         let unit = Unit::Seconds;
-        registry.register_with_unit(
-            "cycle_duration",
-            "Turns of the loop",
-            unit,
-            new.turns.clone(),
-        );
-        registry.register_with_unit(
-            "plan_duration",
-            "Planning",
-            Unit::Seconds,
-            new.plans.clone(),
-        );
+        registry.register_with_unit("cycle_duration", "Turns of the loop", unit, new.turns.clone());
+        registry.register_with_unit("plan_duration", "Planning", Unit::Seconds, new.plans.clone());
         registry.register_with_unit(
             "commit_to_plan",
             "From the moment a new revision was noticed to the start of its plan",
             Unit::Seconds,
             new.reaction.clone(),
         );
-        registry.register(
-            "applies",
-            "Deployments that ended, by outcome",
-            new.applies.clone(),
-        );
+        registry.register("applies", "Deployments that ended, by outcome", new.applies.clone());
         registry.register(
             "authentication_failures",
             "Requests with a credential that is none of ours",
@@ -109,11 +89,7 @@ impl Metrics {
             "1 while the newest revision is not followed",
             new.problem.clone(),
         );
-        registry.register(
-            "good_revision",
-            "The last good revision, always 1",
-            new.good.clone(),
-        );
+        registry.register("good_revision", "The last good revision, always 1", new.good.clone());
         registry.register_with_unit(
             "certificate_end",
             "When the server's certificate ends, since 1970",
@@ -157,11 +133,7 @@ impl Metrics {
     /// The last good revision.
     pub fn good_revision(&self, revision: &str) {
         self.good.clear();
-        self.good
-            .get_or_create(&Revision {
-                revision: revision.to_owned(),
-            })
-            .set(1);
+        self.good.get_or_create(&Revision { revision: revision.to_owned() }).set(1);
     }
 
     /// When the server's certificate ends, in seconds since 1970.
@@ -177,18 +149,11 @@ impl Metrics {
     ) {
         self.nodes.clear();
         for status in nodes {
-            self.nodes
-                .get_or_create(&Status {
-                    status: status.to_owned(),
-                })
-                .inc();
+            self.nodes.get_or_create(&Status { status: status.to_owned() }).inc();
         }
         self.instances.clear();
         for (state, health) in instances {
-            let label = State {
-                state: state.to_owned(),
-                health: health.to_owned(),
-            };
+            let label = State { state: state.to_owned(), health: health.to_owned() };
             self.instances.get_or_create(&label).inc();
         }
     }

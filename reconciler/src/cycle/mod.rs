@@ -8,6 +8,7 @@ mod adopt;
 mod configuration;
 mod deploy;
 mod desk;
+mod followed;
 mod gate;
 mod gather;
 mod grants;
@@ -139,14 +140,7 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read.
     pub fn new(config: CycleConfig, parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let Parts {
-            store,
-            fleet,
-            secrets,
-            authority,
-            source,
-            wake,
-        } = parts;
+        let Parts { store, fleet, secrets, authority, source, wake } = parts;
         let mut grants = Grants::default();
         for AssignmentRecord { spec, .. } in store.assignments()? {
             grants.assign(&spec);
@@ -211,9 +205,7 @@ impl ControlPlane {
 
     /// Whether every secret of `spec` is one that its node may have for it already.
     fn was_assigned(&self, spec: &InstanceSpec) -> bool {
-        self.grants()
-            .refused(&spec.node, &spec.id, &spec.secrets())
-            .is_none()
+        self.grants().refused(&spec.node, &spec.id, &spec.secrets()).is_none()
     }
 
     /// Whether a configuration for cluster `name` is for this one.
@@ -238,22 +230,12 @@ impl ControlPlane {
         }
         self.fleet.name_cluster(name)?;
         if let Err(error) = self.store.set_cluster_name(name) {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "naming the cluster"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "naming the cluster");
         }
         if let Err(error) = std::fs::write(&self.config.name_file, format!("{name}\n")) {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "writing the cluster's name"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "writing the cluster's name");
         }
-        self.journal.write(
-            "sync",
-            name.as_str(),
-            &format!("this cluster is called {name}"),
-        );
+        self.journal.write("sync", name.as_str(), &format!("this cluster is called {name}"));
         Ok(())
     }
 }

@@ -68,8 +68,7 @@ impl ControlPlane {
     pub fn revoke_api_key(&self, id: &str, by: &str) -> Result<bool, StoreError> {
         let revoked = self.store.revoke_api_key(id, &wall())?;
         if revoked {
-            self.journal
-                .write("auth", id, &format!("API key revoked by {by}"));
+            self.journal.write("auth", id, &format!("API key revoked by {by}"));
         }
         Ok(revoked)
     }
@@ -95,8 +94,7 @@ impl ControlPlane {
         let Stored { version, changed } = self.secrets.set(name, value, &wall(), &mut random)?;
         if changed {
             let text = format!("set to version {version} by {by}");
-            self.journal
-                .write("secret", &format!("secret.{name}"), &text);
+            self.journal.write("secret", &format!("secret.{name}"), &text);
             self.wake();
         }
         let rows = self.secrets.list()?;
@@ -112,11 +110,7 @@ impl ControlPlane {
     pub fn remove_secret(&self, name: &SecretName, by: &str) -> Result<bool, SecretsError> {
         let removed = self.secrets.remove(name)?;
         if removed {
-            self.journal.write(
-                "secret",
-                &format!("secret.{name}"),
-                &format!("removed by {by}"),
-            );
+            self.journal.write("secret", &format!("secret.{name}"), &format!("removed by {by}"));
             self.wake();
         }
         Ok(removed)

@@ -67,11 +67,7 @@ pub enum RequestError {
 }
 
 fn first(findings: &[Diagnostic]) -> String {
-    findings
-        .iter()
-        .find(|f| f.is_error())
-        .map(|f| f.message.clone())
-        .unwrap_or_default()
+    findings.iter().find(|f| f.is_error()).map(|f| f.message.clone()).unwrap_or_default()
 }
 
 impl ControlPlane {
@@ -85,9 +81,7 @@ impl ControlPlane {
         let theirs = &configuration.desired.cluster;
         self.check_name(theirs).map_err(other_than(theirs))?;
         let warnings = configuration.diagnostics.clone();
-        let mut plan = self
-            .plan(Arc::clone(&configuration), options(&request.options))
-            .await?;
+        let mut plan = self.plan(Arc::clone(&configuration), options(&request.options)).await?;
         plan.diagnostics = merged(warnings, plan.diagnostics);
         let now = Timestamp::now();
         let expires = now.checked_add(PLAN_LIFE).unwrap_or(now);
@@ -121,23 +115,13 @@ impl ControlPlane {
         request: &ApplyRequest,
         by: &str,
     ) -> Result<Deployment, RequestError> {
-        let stored = self
-            .store
-            .plan(id)?
-            .ok_or_else(|| RequestError::NoPlan(printable(id)))?;
-        let StoredPlan {
-            plan,
-            request: made_from,
-            expires_at,
-            ..
-        } = stored;
+        let stored = self.store.plan(id)?.ok_or_else(|| RequestError::NoPlan(printable(id)))?;
+        let StoredPlan { plan, request: made_from, expires_at, .. } = stored;
         if !plan.is_applicable() {
             return Err(RequestError::NotApplicable(plan.diagnostics));
         }
         if expires_at.is_some_and(|end| end <= crate::fleet::wall()) {
-            return Err(RequestError::Stale(vec![
-                "the time (it is older than a day)".to_owned(),
-            ]));
+            return Err(RequestError::Stale(vec!["the time (it is older than a day)".to_owned()]));
         }
         if let Some(running) = self.deploying() {
             return Err(BeginError::Busy(running).into());
@@ -146,8 +130,7 @@ impl ControlPlane {
         if !moved.is_empty() {
             return Err(RequestError::Stale(moved));
         }
-        self.take_name(&plan.cluster)
-            .map_err(other_than(&plan.cluster))?;
+        self.take_name(&plan.cluster).map_err(other_than(&plan.cluster))?;
         let limits = Limits {
             parallelism: request.parallelism.clamp(1, MOST_PARALLEL) as usize,
             ..Limits::default()
@@ -188,22 +171,12 @@ impl ControlPlane {
         &self,
         request: &PlanRequest,
     ) -> Result<Arc<Configuration>, RequestError> {
-        let PlanRequest {
-            files,
-            root,
-            rev,
-            vars,
-            options: _,
-        } = request;
+        let PlanRequest { files, root, rev, vars, options: _ } = request;
         let (revision, files, root) = if files.is_empty() {
             let (revision, read) = self.revision(rev.as_deref()).await?;
             (revision, read.files, read.root)
         } else {
-            (
-                configuration::revision_of(files, vars),
-                files.clone(),
-                root.clone(),
-            )
+            (configuration::revision_of(files, vars), files.clone(), root.clone())
         };
         let vars = vars.clone();
         let (result, _) = tokio::task::spawn_blocking(move || {
@@ -217,7 +190,7 @@ impl ControlPlane {
     /// The files of a revision of the source, the newest when none is named.
     async fn revision(&self, rev: Option<&str>) -> Result<(String, FilesRead), RequestError> {
         if let Some(source) = &self.source {
-            let found = super::turn::fetch(source, rev.map(str::to_owned)).await;
+            let found = super::followed::fetch(source, rev.map(str::to_owned)).await;
             match (found, rev) {
                 (Ok(found), _) => return Ok(found),
                 (Err(problem), None) => return Err(RequestError::NoRevision(problem)),
@@ -229,35 +202,23 @@ impl ControlPlane {
             return Err(RequestError::NoRevision(text.to_owned()));
         };
         match self.store.revision(rev)? {
-            Some(record) => Ok((
-                record.revision,
-                FilesRead {
-                    root: record.root,
-                    files: record.files,
-                },
-            )),
-            None => Err(RequestError::NoRevision(format!(
-                "there is no revision {}",
-                printable(rev)
-            ))),
+            Some(record) => {
+                Ok((record.revision, FilesRead { root: record.root, files: record.files }))
+            }
+            None => {
+                Err(RequestError::NoRevision(format!("there is no revision {}", printable(rev))))
+            }
         }
     }
 }
 
 fn other_than(theirs: &ClusterName) -> impl Fn(ClusterName) -> RequestError + use<> {
     let theirs = theirs.clone();
-    move |ours| RequestError::OtherCluster {
-        ours,
-        theirs: theirs.clone(),
-    }
+    move |ours| RequestError::OtherCluster { ours, theirs: theirs.clone() }
 }
 
 fn printable(text: &str) -> String {
-    text.chars()
-        .take(100)
-        .collect::<String>()
-        .escape_debug()
-        .to_string()
+    text.chars().take(100).collect::<String>().escape_debug().to_string()
 }
 
 fn merged(mut first: Vec<Diagnostic>, then: Vec<Diagnostic>) -> Vec<Diagnostic> {
@@ -271,14 +232,8 @@ fn merged(mut first: Vec<Diagnostic>, then: Vec<Diagnostic>) -> Vec<Diagnostic> 
 
 /// What a plan made by hand does, with what was asked for.
 fn options(asked: &PlanOptions) -> Options {
-    let PlanOptions {
-        destroy,
-        target,
-        exclude,
-        replace,
-        allow_unplaced,
-        refresh_only,
-    } = asked.clone();
+    let PlanOptions { destroy, target, exclude, replace, allow_unplaced, refresh_only } =
+        asked.clone();
     Options {
         destroy,
         target,

@@ -13,7 +13,6 @@ use anyhow::Context;
 use devnet_planner::Options;
 use devnet_schema::{
     desired::{Settings, Unplaced},
-    diagnostic::Diagnostic,
     name::InstanceId,
     plan::Plan,
 };
@@ -22,17 +21,14 @@ use tracing::{error, info, warn};
 
 use super::{
     Candidate, Configuration, ControlPlane, WATCH,
-    configuration::{self, FilesRead, Rejected},
-    deploy::{chain, short},
+    deploy::short,
     gate::{Decision, decide},
-    request::no_vars,
 };
 use crate::{
-    api::{PlanRequest, SourceStatus},
+    api::PlanRequest,
     apply::Limits,
     fleet::wall,
-    source::{Revision, Source},
-    store::{Retention, RevisionRecord, RevisionState, StoredPlan},
+    store::{Retention, RevisionState, StoredPlan},
 };
 
 /// How long connected agents may take to say what runs.
@@ -44,8 +40,13 @@ const RETENTION: Duration = Duration::from_secs(3600);
 
 /// Turns until `stop` says so.
 pub async fn follow(plane: Arc<ControlPlane>, mut stop: watch::Receiver<bool>) {
-    let mut swept = Instant::now();
+    let (mut swept, mut looked) = (Instant::now(), Instant::now());
     loop {
+        // The source wakes the loop by itself; this is for `sync interval=`.
+        if looked.elapsed() >= plane.interval() {
+            looked = Instant::now();
+            plane.source_due.store(true, Ordering::Release);
+        }
         let begun = Instant::now();
         let next = plane.turn().await;
         plane.count();
@@ -56,95 +57,17 @@ pub async fn follow(plane: Arc<ControlPlane>, mut stop: watch::Receiver<bool>) {
         }
         tokio::select! {
             () = plane.wake.notified() => {}
-            () = tokio::time::sleep(next.min(IDLE)) => plane.source_due.store(true, Ordering::Release),
+            () = tokio::time::sleep(next.min(IDLE)) => {}
             _ = stop.changed() => return,
         }
     }
 }
 
-/// Reads the files of a revision of `source`, the newest when none is named.
-///
-/// # Errors
-/// Why not, for people.
-pub async fn fetch(
-    source: &Arc<dyn Source>,
-    rev: Option<String>,
-) -> Result<(String, FilesRead), String> {
-    let source = Arc::clone(source);
-    let fetched = tokio::task::spawn_blocking(move || {
-        let id = match rev {
-            Some(id) => id,
-            None => source.head().map_err(|error| chain(&error))?.id,
-        };
-        let files = source.files(&id).map_err(|error| chain(&error))?;
-        let (_, read) = configuration::read(&id, "", &files, &no_vars());
-        Ok((id, read))
-    });
-    fetched
-        .await
-        .unwrap_or_else(|_| Err("reading the source stopped in the middle".to_owned()))
-}
-
-type Read = (
-    Revision,
-    Option<(Result<Configuration, Rejected>, FilesRead)>,
-);
-
 impl ControlPlane {
-    /// Takes the last good revision from the records, so that it stays in force while the source
-    /// is away.
-    ///
-    /// # Errors
-    /// When the records cannot be read.
-    pub fn recall(&self) -> anyhow::Result<()> {
-        let applied = self
-            .store
-            .last_applied_revision()?
-            .map(|record| record.revision);
-        if let Some(source) = &self.source {
-            self.state().source = Some(SourceStatus {
-                location: source.location().to_owned(),
-                branch: source.branch().to_owned(),
-                seen: None,
-                applied,
-                problem: None,
-                diagnostics: Vec::new(),
-            });
-        }
-        let Some(record) = self.store.last_good_revision()? else {
-            return Ok(());
-        };
-        let (result, _) =
-            configuration::read(&record.revision, &record.root, &record.files, &no_vars());
-        match result {
-            Ok(configuration) => self.state().current = Some(Arc::new(configuration)),
-            Err(Rejected { problem, .. }) => {
-                warn!(
-                    revision = record.revision,
-                    problem, "the last good revision is so no more"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks at the source for the first time, so that the cluster has its name before the first
-    /// agent comes.
-    pub async fn first_look(&self) {
-        let Some(source) = self.source.clone() else {
-            return;
-        };
-        self.source_due.store(false, Ordering::Release);
-        self.look_at_source(&source).await;
-        let found = self
-            .state()
-            .candidate
-            .as_ref()
-            .map(|c| c.configuration.desired.cluster.clone());
-        // Another name than before is told in the first turn.
-        if let Some(name) = found {
-            let _ = self.take_name(&name);
-        }
+    /// How often the source is looked at in any case, as the configuration in force says.
+    fn interval(&self) -> Duration {
+        let current = self.state().current.clone();
+        current.map_or(IDLE, |current| current.desired.settings.interval.into())
     }
 
     /// Looks at everything once. Returns how long until it must look again by itself.
@@ -164,164 +87,13 @@ impl ControlPlane {
         }
     }
 
-    async fn look_at_source(&self, source: &Arc<dyn Source>) {
-        let noticed = Instant::now();
-        let seen = self
-            .state()
-            .source
-            .as_ref()
-            .and_then(|status| status.seen.clone());
-        let reader = Arc::clone(source);
-        let known = seen.clone();
-        let read = tokio::task::spawn_blocking(move || -> Result<Read, String> {
-            let head = reader.head().map_err(|error| chain(&error))?;
-            if known.as_deref() == Some(head.id.as_str()) {
-                return Ok((head, None));
-            }
-            let files = reader.files(&head.id).map_err(|error| chain(&error))?;
-            let found = configuration::read(&head.id, "", &files, &no_vars());
-            Ok((head, Some(found)))
-        });
-        let read = read
-            .await
-            .unwrap_or_else(|_| Err("reading stopped in the middle".to_owned()));
-        match read {
-            Err(problem) => self.source_failed(&problem),
-            Ok((_, None)) => self.source_works(),
-            Ok((head, Some((result, read)))) => {
-                self.rewritten(source, seen.as_deref(), &head);
-                self.take_revision(head, result, read, noticed);
-            }
-        }
-    }
-
-    /// The source cannot be read: nothing follows from that but a word about it.
-    fn source_failed(&self, problem: &str) {
-        let text = format!("the source cannot be read: {problem}");
-        let news = {
-            let mut state = self.state();
-            let news = state.unreadable.as_deref() != Some(&text);
-            state.unreadable = Some(text.clone());
-            news
-        };
-        if news {
-            self.journal.write("sync", "source", &text);
-            self.problem(&text, Vec::new());
-        }
-    }
-
-    fn source_works(&self) {
-        let mut state = self.state();
-        if state.unreadable.take().is_some() {
-            if let Some(status) = &mut state.source {
-                status.problem = None;
-            }
-            drop(state);
-            self.metrics.source_problem(false);
-            self.journal
-                .write("sync", "source", "the source can be read again");
-        }
-    }
-
-    fn rewritten(&self, source: &Arc<dyn Source>, old: Option<&str>, head: &Revision) {
-        let Some(old) = old else { return };
-        if matches!(source.follows(old, &head.id), Ok(false)) {
-            let text = format!(
-                "history was rewritten: {} does not follow {}; it is used all the same",
-                short(&head.id),
-                short(old)
-            );
-            self.journal.write("commit", &head.id, &text);
-        }
-    }
-
-    fn take_revision(
-        &self,
-        head: Revision,
-        result: Result<Configuration, Rejected>,
-        read: FilesRead,
-        noticed: Instant,
-    ) {
-        let text = format!("{} {}", short(&head.id), head.summary);
-        self.journal.write("commit", &head.id, text.trim_end());
-        let state = match &result {
-            Ok(_) => RevisionState::Seen,
-            Err(Rejected {
-                problem,
-                diagnostics,
-            }) => RevisionState::Bad {
-                problem: problem.clone(),
-                diagnostics: diagnostics.clone(),
-            },
-        };
-        let location = self
-            .source
-            .as_ref()
-            .map(|s| s.location().to_owned())
-            .unwrap_or_default();
-        let record = RevisionRecord {
-            revision: head.id.clone(),
-            source: location,
-            summary: head.summary,
-            author: head.author,
-            committed_at: head.time,
-            root: read.root,
-            files: read.files,
-            seen_at: wall(),
-            state,
-            applied_at: None,
-        };
-        if let Err(error) = self.store.record_revision(&record) {
-            error!(
-                error = &error as &dyn std::error::Error,
-                "recording a revision"
-            );
-        }
-        {
-            let mut state = self.state();
-            state.unreadable = None;
-            if let Some(status) = &mut state.source {
-                status.seen = Some(head.id.clone());
-                status.problem = None;
-                status.diagnostics = Vec::new();
-            }
-            state.candidate = result.as_ref().ok().map(|configuration| Candidate {
-                configuration: Arc::new(configuration.clone()),
-                noticed: Some(noticed),
-            });
-        }
-        match result {
-            Ok(_) => self.metrics.source_problem(false),
-            Err(Rejected {
-                problem,
-                diagnostics,
-            }) => {
-                let text = format!("{}: {problem}; nothing of it is applied", short(&head.id));
-                self.journal.write("sync", &head.id, &text);
-                self.problem(&problem, diagnostics);
-            }
-        }
-    }
-
-    /// Says why the newest revision is not in force.
-    fn problem(&self, text: &str, diagnostics: Vec<Diagnostic>) {
-        self.metrics.source_problem(true);
-        if let Some(status) = &mut self.state().source {
-            status.problem = Some(text.to_owned());
-            status.diagnostics = diagnostics;
-        }
-    }
-
     /// Plans, asks the gate, applies.
     async fn reconcile(self: &Arc<Self>) -> anyhow::Result<Duration> {
         let (candidate, current) = {
             let state = self.state();
             (state.candidate.clone(), state.current.clone())
         };
-        let newest = candidate
-            .as_ref()
-            .map(|c| &c.configuration)
-            .or(current.as_ref());
+        let newest = candidate.as_ref().map(|c| &c.configuration).or(current.as_ref());
         let Some(newest) = newest.cloned() else {
             self.state().settled = true;
             return Ok(IDLE);
@@ -347,10 +119,7 @@ impl ControlPlane {
         let settings = configuration.desired.settings.clone();
         self.adopt(&configuration, &plan)?;
         let next = self.pass_gate(&configuration, plan).await?;
-        let loss = self
-            .fleet
-            .next_loss(settings.lost_after.into())
-            .unwrap_or(IDLE);
+        let loss = self.fleet.next_loss(settings.lost_after.into()).unwrap_or(IDLE);
         let interval: Duration = settings.interval.into();
         Ok(next.min(loss).min(interval).max(Duration::from_millis(50)))
     }
@@ -382,11 +151,7 @@ impl ControlPlane {
         candidate: Option<Candidate>,
         current: Option<Arc<Configuration>>,
     ) -> anyhow::Result<Option<(Arc<Configuration>, Plan)>> {
-        if let Some(Candidate {
-            configuration,
-            noticed,
-        }) = candidate
-        {
+        if let Some(Candidate { configuration, noticed }) = candidate {
             self.announce(&configuration, noticed);
             let options = unattended(&configuration.desired.settings);
             let plan = self.plan(Arc::clone(&configuration), options).await?;
@@ -423,19 +188,13 @@ impl ControlPlane {
     fn good(&self, configuration: &Arc<Configuration>) {
         let revision = &configuration.revision;
         if let Err(error) = self.store.mark_revision(revision, &RevisionState::Good) {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "recording a good revision"
-            );
+            warn!(error = &error as &dyn std::error::Error, "recording a good revision");
         }
         self.metrics.good_revision(revision);
         self.metrics.source_problem(false);
         let mut state = self.state();
         state.current = Some(Arc::clone(configuration));
-        let newer = state
-            .candidate
-            .as_ref()
-            .map(|c| c.configuration.revision != *revision);
+        let newer = state.candidate.as_ref().map(|c| c.configuration.revision != *revision);
         if newer == Some(false) {
             state.candidate = None;
         }
@@ -448,27 +207,14 @@ impl ControlPlane {
     fn bad_plan(&self, configuration: &Configuration, plan: &Plan) {
         let first = plan.diagnostics.iter().find(|finding| finding.is_error());
         let first = first.map(ToString::to_string).unwrap_or_default();
-        let text = format!(
-            "{} cannot be planned: {first}",
-            short(&configuration.revision)
-        );
-        let news = self
-            .state()
-            .source
-            .as_ref()
-            .and_then(|s| s.problem.as_deref())
-            != Some(&text);
+        let text = format!("{} cannot be planned: {first}", short(&configuration.revision));
+        let news = self.state().source.as_ref().and_then(|s| s.problem.as_deref()) != Some(&text);
         if news {
             self.journal.write("sync", &configuration.revision, &text);
-            let state = RevisionState::Bad {
-                problem: text.clone(),
-                diagnostics: plan.diagnostics.clone(),
-            };
+            let state =
+                RevisionState::Bad { problem: text.clone(), diagnostics: plan.diagnostics.clone() };
             if let Err(error) = self.store.mark_revision(&configuration.revision, &state) {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "recording a bad revision"
-                );
+                warn!(error = &error as &dyn std::error::Error, "recording a bad revision");
             }
             self.problem(&text, plan.diagnostics.clone());
         }
@@ -484,13 +230,7 @@ impl ControlPlane {
         let now = self.fleet.now().since_start;
         let decision = {
             let state = self.state();
-            decide(
-                &plan,
-                settings,
-                &state.attempts,
-                state.deploying.is_some(),
-                now,
-            )
+            decide(&plan, settings, &state.attempts, state.deploying.is_some(), now)
         };
         let plan_done = matches!(decision, Decision::Nothing);
         self.hold(configuration, &decision);
@@ -503,10 +243,7 @@ impl ControlPlane {
             Decision::Apply => self.apply(configuration, plan).map(|()| IDLE),
             Decision::Without(held, wait, _) => {
                 let exclude = held.iter().map(InstanceId::address).collect();
-                let options = Options {
-                    exclude,
-                    ..unattended(settings)
-                };
+                let options = Options { exclude, ..unattended(settings) };
                 let rest = self.plan(Arc::clone(configuration), options).await?;
                 if rest.is_applicable() && !rest.steps.is_empty() {
                     self.apply(configuration, rest)?;
@@ -518,18 +255,13 @@ impl ControlPlane {
 
     fn apply(self: &Arc<Self>, configuration: &Configuration, plan: Plan) -> anyhow::Result<()> {
         self.save(configuration, &plan)?;
-        self.begin(plan, WATCH, Limits::default())
-            .context("beginning a deployment")?;
+        self.begin(plan, WATCH, Limits::default()).context("beginning a deployment")?;
         Ok(())
     }
 
     /// A revision that changes nothing counts as applied.
     fn up_to_date(&self, configuration: &Configuration) {
-        let applied = self
-            .state()
-            .source
-            .as_ref()
-            .and_then(|status| status.applied.clone());
+        let applied = self.state().source.as_ref().and_then(|status| status.applied.clone());
         if applied.as_deref() != Some(configuration.revision.as_str()) {
             self.mark_applied(&configuration.revision);
             let text = "No changes. Your infrastructure matches the configuration.";
@@ -559,11 +291,7 @@ impl ControlPlane {
         drop(state);
         if let Some(reason) = reason {
             info!(reason, "nothing is applied");
-            self.journal.write(
-                "sync",
-                &configuration.revision,
-                &format!("waiting: {reason}"),
-            );
+            self.journal.write("sync", &configuration.revision, &format!("waiting: {reason}"));
         }
     }
 
@@ -572,10 +300,7 @@ impl ControlPlane {
         self.store
             .save_plan(&StoredPlan {
                 plan: plan.clone(),
-                request: PlanRequest {
-                    rev,
-                    ..PlanRequest::default()
-                },
+                request: PlanRequest { rev, ..PlanRequest::default() },
                 by: WATCH.to_owned(),
                 created_at: plan.created_at.clone(),
                 expires_at: None,
@@ -586,10 +311,7 @@ impl ControlPlane {
     fn sweep(&self) {
         match self.store.prune(&Retention::default(), &wall()) {
             Ok(pruned) => info!(?pruned, "old records were dropped"),
-            Err(error) => warn!(
-                error = &error as &dyn std::error::Error,
-                "dropping old records"
-            ),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "dropping old records"),
         }
     }
 }

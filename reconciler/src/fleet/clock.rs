@@ -20,9 +20,7 @@ pub struct Clock {
 impl Clock {
     /// A clock that reads zero now.
     pub fn start() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 
     /// Since the start.
@@ -32,9 +30,6 @@ impl Clock {
 
     /// Now.
     pub fn now(&self) -> Moment {
-        Moment {
-            since_start: self.since_start(),
-            wall: wall(),
-        }
+        Moment { since_start: self.since_start(), wall: wall() }
     }
 }

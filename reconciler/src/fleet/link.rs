@@ -41,15 +41,7 @@ impl Link {
     pub fn new(session: u64, queue: mpsc::Sender<ControlMessage>) -> (Self, Arc<Notify>) {
         let over = Arc::new(Notify::new());
         let readers = Readers::default();
-        (
-            Self {
-                session,
-                queue,
-                over: Arc::clone(&over),
-                readers,
-            },
-            over,
-        )
+        (Self { session, queue, over: Arc::clone(&over), readers }, over)
     }
 
     /// Ends the session.
@@ -59,9 +51,7 @@ impl Link {
 
     /// Says why, then ends the session. The session ends itself after a refusal was sent.
     pub fn refuse(&self, reason: &str) {
-        let refusal = ControlMessage::Refused {
-            reason: reason.to_owned(),
-        };
+        let refusal = ControlMessage::Refused { reason: reason.to_owned() };
         if self.queue.try_send(refusal).is_err() {
             self.end();
         }
@@ -84,9 +74,7 @@ impl Link {
     pub fn deliver(&self, request: u64, batch: LogBatch) {
         let mut readers = lock(&self.readers);
         let end = batch.end;
-        let refused = readers
-            .get(&request)
-            .is_some_and(|to| to.try_send(batch).is_err());
+        let refused = readers.get(&request).is_some_and(|to| to.try_send(batch).is_err());
         if end || refused {
             readers.remove(&request);
         }
@@ -127,9 +115,7 @@ impl LogStream {
 impl Drop for LogStream {
     fn drop(&mut self) {
         if lock(&self.readers).remove(&self.request).is_some() {
-            let _ = self.queue.try_send(ControlMessage::StopLogs {
-                request: self.request,
-            });
+            let _ = self.queue.try_send(ControlMessage::StopLogs { request: self.request });
         }
     }
 }

@@ -299,16 +299,12 @@ impl Fleet {
         step: &str,
         to: mpsc::Sender<StepReport>,
     ) {
-        self.state()
-            .steps
-            .insert((deployment.to_owned(), node.clone(), step.to_owned()), to);
+        self.state().steps.insert((deployment.to_owned(), node.clone(), step.to_owned()), to);
     }
 
     /// Nobody waits for reports of this step any longer.
     pub fn unsubscribe(&self, deployment: &str, node: &NodeName, step: &str) {
-        self.state()
-            .steps
-            .remove(&(deployment.to_owned(), node.clone(), step.to_owned()));
+        self.state().steps.remove(&(deployment.to_owned(), node.clone(), step.to_owned()));
     }
 
     /// Tells the agent of `step.node` to run it. Telling it again is harmless.
@@ -316,10 +312,8 @@ impl Fleet {
     /// # Errors
     /// When the agent is not connected or does not read.
     pub async fn send_step(&self, deployment: &str, step: &Step) -> Result<(), FleetError> {
-        let message = ControlMessage::Run {
-            deployment: deployment.to_owned(),
-            step: Box::new(step.clone()),
-        };
+        let message =
+            ControlMessage::Run { deployment: deployment.to_owned(), step: Box::new(step.clone()) };
         self.send(&step.node, message).await
     }
 
@@ -338,18 +332,12 @@ impl Fleet {
             let mut state = self.state();
             state.last_number += 1;
             let request = state.last_number;
-            let link = state
-                .links
-                .get_mut(node)
-                .ok_or_else(|| FleetError::NotConnected(node.clone()))?;
+            let link =
+                state.links.get_mut(node).ok_or_else(|| FleetError::NotConnected(node.clone()))?;
             (request, link.open_logs(request))
         };
-        let message = ControlMessage::ReadLogs {
-            request,
-            instance: instance.clone(),
-            tail,
-            follow,
-        };
+        let message =
+            ControlMessage::ReadLogs { request, instance: instance.clone(), tail, follow };
         self.send(node, message).await?;
         Ok(stream)
     }

@@ -165,11 +165,7 @@ impl Registry {
         let Some(entry) = self.nodes.get_mut(name) else {
             return false;
         };
-        let ObservedNode {
-            complete,
-            problem,
-            instances,
-        } = observed;
+        let ObservedNode { complete, problem, instances } = observed;
         let mut now = BTreeMap::new();
         for mut seen in instances {
             // A node speaks for itself only, whatever the report says.
@@ -178,8 +174,7 @@ impl Registry {
         }
         if !complete {
             for (id, seen) in &entry.instances {
-                now.entry(id.clone())
-                    .or_insert_with(|| unknown(seen.clone()));
+                now.entry(id.clone()).or_insert_with(|| unknown(seen.clone()));
             }
         }
         let news = entry.instances != now
@@ -218,9 +213,7 @@ impl Registry {
 
     /// Whether a node is connected and has said what runs.
     pub fn is_online(&self, name: &NodeName) -> bool {
-        self.nodes
-            .get(name)
-            .is_some_and(|entry| entry.session.is_some() && entry.reported)
+        self.nodes.get(name).is_some_and(|entry| entry.session.is_some() && entry.reported)
     }
 
     /// An admin forbade or allowed new instances.
@@ -243,10 +236,7 @@ impl Registry {
 
     /// What a node was last seen to run.
     pub fn instances_of(&self, name: &NodeName) -> Vec<ObservedInstance> {
-        self.nodes
-            .get(name)
-            .map(|e| e.instances.values().cloned().collect())
-            .unwrap_or_default()
+        self.nodes.get(name).map(|e| e.instances.values().cloned().collect()).unwrap_or_default()
     }
 
     /// The nodes and what runs on them at `now`, both sorted.
@@ -297,33 +287,13 @@ impl Entry {
     }
 
     fn node(&self, name: &NodeName, status: NodeStatus) -> Node {
-        let Remembered {
-            id,
-            facts,
-            last_seen,
-            tags,
-            zone,
-            cordoned,
-        } = self.known.clone();
-        Node {
-            id,
-            name: name.clone(),
-            facts,
-            last_seen,
-            tags,
-            zone,
-            cordoned,
-            status,
-        }
+        let Remembered { id, facts, last_seen, tags, zone, cordoned } = self.known.clone();
+        Node { id, name: name.clone(), facts, last_seen, tags, zone, cordoned, status }
     }
 }
 
 fn unknown(seen: ObservedInstance) -> ObservedInstance {
-    ObservedInstance {
-        state: InstanceState::Unknown,
-        health: HealthState::Unknown,
-        ..seen
-    }
+    ObservedInstance { state: InstanceState::Unknown, health: HealthState::Unknown, ..seen }
 }
 
 #[cfg(test)]
@@ -334,10 +304,7 @@ mod tests {
     const LOST: Duration = Duration::from_secs(300);
 
     fn at(seconds: u64) -> Moment {
-        Moment {
-            since_start: Duration::from_secs(seconds),
-            wall: format!("t{seconds}"),
-        }
+        Moment { since_start: Duration::from_secs(seconds), wall: format!("t{seconds}") }
     }
 
     fn name(text: &str) -> NodeName {
@@ -363,50 +330,29 @@ mod tests {
     }
 
     fn report(complete: bool, instances: Vec<ObservedInstance>) -> ObservedNode {
-        ObservedNode {
-            complete,
-            problem: None,
-            instances,
-        }
+        ObservedNode { complete, problem: None, instances }
     }
 
     fn states(registry: &Registry, now: u64) -> Vec<(String, InstanceState)> {
         let (_, instances) = registry.view(Purpose::Show, Duration::from_secs(now), LOST);
-        instances
-            .into_iter()
-            .map(|seen| (seen.id.clone(), seen.state))
-            .collect()
+        instances.into_iter().map(|seen| (seen.id.clone(), seen.state)).collect()
     }
 
     fn status(registry: &Registry, now: u64) -> NodeStatus {
-        registry
-            .view(Purpose::Show, Duration::from_secs(now), LOST)
-            .0[0]
-            .status
+        registry.view(Purpose::Show, Duration::from_secs(now), LOST).0[0].status
     }
 
     #[test]
     fn a_node_is_online_once_it_reported_then_offline_then_lost() {
         let mut registry = Registry::default();
         registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(10));
-        assert_eq!(
-            status(&registry, 10),
-            NodeStatus::Offline,
-            "it has not said what runs"
-        );
+        assert_eq!(status(&registry, 10), NodeStatus::Offline, "it has not said what runs");
         registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")]));
-        assert_eq!(
-            status(&registry, 4000),
-            NodeStatus::Online,
-            "its session is open"
-        );
+        assert_eq!(status(&registry, 4000), NodeStatus::Online, "its session is open");
         registry.heard(&name("n1"), &at(4000));
         assert!(registry.disconnect(&name("n1"), 1));
         assert_eq!(status(&registry, 4001), NodeStatus::Offline);
-        assert_eq!(
-            states(&registry, 4001),
-            [("db-0".into(), InstanceState::Unknown)]
-        );
+        assert_eq!(states(&registry, 4001), [("db-0".into(), InstanceState::Unknown)]);
         assert_eq!(
             registry.next_loss(Duration::from_secs(4100), LOST),
             Some(Duration::from_secs(200))
@@ -418,43 +364,25 @@ mod tests {
     fn a_partial_report_removes_nothing() {
         let mut registry = Registry::default();
         registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(0));
-        registry.observed(
-            &name("n1"),
-            report(true, vec![runs("db[0]", "n1"), runs("web[0]", "n1")]),
-        );
+        registry
+            .observed(&name("n1"), report(true, vec![runs("db[0]", "n1"), runs("web[0]", "n1")]));
         registry.observed(&name("n1"), report(false, vec![runs("web[0]", "n1")]));
         assert_eq!(
             states(&registry, 1),
-            [
-                ("db-0".into(), InstanceState::Unknown),
-                ("web-0".into(), InstanceState::Running)
-            ]
+            [("db-0".into(), InstanceState::Unknown), ("web-0".into(), InstanceState::Running)]
         );
         let (nodes, _) = registry.view(Purpose::Plan, Duration::from_secs(1), LOST);
-        assert_eq!(
-            nodes[0].status,
-            NodeStatus::Offline,
-            "a plan decides nothing about it"
-        );
+        assert_eq!(nodes[0].status, NodeStatus::Offline, "a plan decides nothing about it");
         assert_eq!(status(&registry, 1), NodeStatus::Online);
         registry.observed(&name("n1"), report(true, vec![]));
-        assert!(
-            states(&registry, 1).is_empty(),
-            "a complete report is believed"
-        );
+        assert!(states(&registry, 1).is_empty(), "a complete report is believed");
     }
 
     #[test]
     fn the_newer_session_wins_and_the_older_cannot_end_it() {
         let mut registry = Registry::default();
-        assert_eq!(
-            registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(0)),
-            None
-        );
-        assert_eq!(
-            registry.connect(&name("n1"), "id", NodeFacts::default(), 2, &at(1)),
-            Some(1)
-        );
+        assert_eq!(registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(0)), None);
+        assert_eq!(registry.connect(&name("n1"), "id", NodeFacts::default(), 2, &at(1)), Some(1));
         assert!(!registry.disconnect(&name("n1"), 1));
         assert_eq!(registry.session(&name("n1")), Some(2));
     }
@@ -464,10 +392,7 @@ mod tests {
         let mut registry = Registry::default();
         registry.remember(name("n1"), Remembered::default(), vec![runs("db[0]", "n1")]);
         assert_eq!(status(&registry, 5), NodeStatus::Offline);
-        assert_eq!(
-            states(&registry, 5),
-            [("db-0".into(), InstanceState::Unknown)]
-        );
+        assert_eq!(states(&registry, 5), [("db-0".into(), InstanceState::Unknown)]);
         assert!(!registry.all_reported());
     }
 

@@ -50,20 +50,10 @@ pub async fn run(fleet: Arc<Fleet>, socket: WebSocket, node: NodeName, id: Strin
     let _ = queue.try_send(welcome);
     let _ = queue.try_send(ControlMessage::Observe);
     let writer = tokio::spawn(write(sink, outgoing, Arc::clone(&over), node.clone()));
-    let call = Call::Connected {
-        node: node.clone(),
-        id: id.clone(),
-        facts,
-    };
+    let call = Call::Connected { node: node.clone(), id: id.clone(), facts };
     let _ = fleet.calls.send(call).await;
     fleet.sessions_changed();
-    let speaker = Speaker {
-        fleet: &fleet,
-        node: &node,
-        id: &id,
-        session,
-        queue,
-    };
+    let speaker = Speaker { fleet: &fleet, node: &node, id: &id, session, queue };
     tokio::select! {
         () = speaker.listen(&mut stream) => {}
         () = over.notified() => debug!(%node, session, "session is over"),
@@ -88,18 +78,10 @@ async fn hello(
     sink: &mut SplitSink<WebSocket, Message>,
     node: &NodeName,
 ) -> Option<NodeFacts> {
-    let first = tokio::time::timeout(HELLO_TIMEOUT, next(stream))
-        .await
-        .ok()??;
+    let first = tokio::time::timeout(HELLO_TIMEOUT, next(stream)).await.ok()??;
     let reason = match serde_json::from_str(&first) {
-        Ok(AgentMessage::Hello {
-            protocol: PROTOCOL,
-            facts,
-            ..
-        }) => return Some(facts),
-        Ok(AgentMessage::Hello {
-            protocol, version, ..
-        }) => format!(
+        Ok(AgentMessage::Hello { protocol: PROTOCOL, facts, .. }) => return Some(facts),
+        Ok(AgentMessage::Hello { protocol, version, .. }) => format!(
             "this control plane speaks protocol {PROTOCOL}, the agent ({version}) speaks \
              {protocol}: install the same version of both"
         ),
@@ -132,20 +114,14 @@ fn open(fleet: &Fleet, node: &NodeName, id: &str, facts: NodeFacts, mut link: Li
 async fn close(fleet: &Fleet, node: &NodeName, session: u64) {
     let ours = {
         let mut state = fleet.state();
-        let ours = state
-            .links
-            .get(node)
-            .is_some_and(|link| link.session == session);
+        let ours = state.links.get(node).is_some_and(|link| link.session == session);
         if ours && let Some(link) = state.links.remove(node) {
             link.drop_readers();
         }
         state.registry.disconnect(node, session) || ours
     };
     if ours {
-        let _ = fleet
-            .calls
-            .send(Call::Disconnected { node: node.clone() })
-            .await;
+        let _ = fleet.calls.send(Call::Disconnected { node: node.clone() }).await;
     }
     fleet.sessions_changed();
 }
@@ -246,46 +222,25 @@ impl Speaker<'_> {
             AgentMessage::Heartbeat => {}
             AgentMessage::Hello { facts, .. } | AgentMessage::Facts { facts } => {
                 if self.fleet.state().registry.facts(self.node, facts.clone()) {
-                    self.call(Call::Facts {
-                        node: self.node.clone(),
-                        facts,
-                    })
-                    .await;
+                    self.call(Call::Facts { node: self.node.clone(), facts }).await;
                     self.fleet.tell();
                 }
             }
             AgentMessage::Observed { observed } => {
                 if self.fleet.state().registry.observed(self.node, observed) {
-                    self.call(Call::Observed {
-                        node: self.node.clone(),
-                    })
-                    .await;
+                    self.call(Call::Observed { node: self.node.clone() }).await;
                     self.fleet.tell();
                 }
             }
             AgentMessage::Step { report } => self.report(report).await,
-            AgentMessage::NeedSecrets {
-                request,
-                instance,
-                secrets,
-            } => {
+            AgentMessage::NeedSecrets { request, instance, secrets } => {
                 let (answer, answered) = oneshot::channel();
                 let node = self.node.clone();
-                self.call(Call::Secrets {
-                    node,
-                    instance,
-                    secrets,
-                    answer,
-                })
-                .await;
+                self.call(Call::Secrets { node, instance, secrets, answer }).await;
                 let queue = self.queue.clone();
                 tokio::spawn(async move {
                     let message = match settle(answered.await) {
-                        Ok(values) => ControlMessage::Secrets {
-                            request,
-                            values,
-                            error: None,
-                        },
+                        Ok(values) => ControlMessage::Secrets { request, values, error: None },
                         Err(error) => ControlMessage::Secrets {
                             request,
                             values: Default::default(),
@@ -295,12 +250,7 @@ impl Speaker<'_> {
                     let _ = queue.send_timeout(message, SEND_TIMEOUT).await;
                 });
             }
-            AgentMessage::Logs {
-                request,
-                lines,
-                end,
-                error,
-            } => {
+            AgentMessage::Logs { request, lines, end, error } => {
                 if let Some(link) = self.fleet.state().links.get(self.node)
                     && link.session == self.session
                 {
@@ -314,13 +264,7 @@ impl Speaker<'_> {
     async fn renew(&self, csr: String) {
         let (answer, answered) = oneshot::channel();
         let (node, id) = (self.node.clone(), self.id.to_owned());
-        self.call(Call::Renew {
-            node,
-            id,
-            csr,
-            answer,
-        })
-        .await;
+        self.call(Call::Renew { node, id, csr, answer }).await;
         let (queue, node) = (self.queue.clone(), self.node.clone());
         tokio::spawn(async move {
             match settle(answered.await) {
@@ -335,11 +279,7 @@ impl Speaker<'_> {
 
     /// Passes a report on. What is being done now may be dropped; how it ended may not.
     async fn report(&self, report: StepReport) {
-        let key = (
-            report.deployment.clone(),
-            self.node.clone(),
-            report.step.clone(),
-        );
+        let key = (report.deployment.clone(), self.node.clone(), report.step.clone());
         let to = self.fleet.state().steps.get(&key).cloned();
         let Some(to) = to else {
             debug!(node = %self.node, step = report.step, "a report nobody waits for");
@@ -353,13 +293,7 @@ impl Speaker<'_> {
     }
 
     async fn call(&self, call: Call) {
-        if self
-            .fleet
-            .calls
-            .send_timeout(call, SEND_TIMEOUT)
-            .await
-            .is_err()
-        {
+        if self.fleet.calls.send_timeout(call, SEND_TIMEOUT).await.is_err() {
             warn!(node = %self.node, "the control plane is too busy to answer an agent");
         }
     }

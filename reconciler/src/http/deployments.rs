@@ -28,18 +28,11 @@ pub async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Deployment>>, Failure> {
-    Ok(Json(
-        app.plane
-            .store
-            .deployments(paging.cursor.as_deref(), paging.limit())?,
-    ))
+    Ok(Json(app.plane.store.deployments(paging.cursor.as_deref(), paging.limit())?))
 }
 
 fn find(app: &App, id: &str) -> Result<Deployment, Failure> {
-    app.plane
-        .store
-        .deployment(id)?
-        .ok_or_else(|| Failure::not_found("there is no such deployment"))
+    app.plane.store.deployment(id)?.ok_or_else(|| Failure::not_found("there is no such deployment"))
 }
 
 /// `GET /api/v1/deployments/{id}`.
@@ -59,20 +52,14 @@ struct Lines {
 
 impl Records for Lines {
     async fn more(&mut self) -> (Vec<Bytes>, bool) {
-        let found = self
-            .app
-            .plane
-            .store
-            .lines(&self.deployment, self.after, MAX_PAGE);
+        let found = self.app.plane.store.lines(&self.deployment, self.after, MAX_PAGE);
         let Ok(lines) = found else {
             return (Vec::new(), true);
         };
         if let Some((last, _)) = lines.last() {
             self.after = *last;
         }
-        let ended = lines
-            .iter()
-            .any(|(_, one)| matches!(one, DeploymentLine::End { .. }));
+        let ended = lines.iter().any(|(_, one)| matches!(one, DeploymentLine::End { .. }));
         (lines.iter().map(|(_, one)| line(one)).collect(), ended)
     }
 }
@@ -93,14 +80,7 @@ pub async fn logs(
 ) -> Result<Response, Failure> {
     let deployment = find(&app, &id)?.id;
     let moved = params.follow.then(|| app.plane.follow_lines());
-    Ok(ndjson(follow(
-        Lines {
-            app,
-            deployment,
-            after: 0,
-        },
-        moved,
-    )))
+    Ok(ndjson(follow(Lines { app, deployment, after: 0 }, moved)))
 }
 
 /// Parameters of `/ws/logs`.
@@ -121,14 +101,7 @@ pub async fn socket(
 
 async fn send_lines(app: App, mut socket: WebSocket, deployment: String) {
     let moved = app.plane.follow_lines();
-    let lines = follow(
-        Lines {
-            app,
-            deployment,
-            after: 0,
-        },
-        Some(moved),
-    );
+    let lines = follow(Lines { app, deployment, after: 0 }, Some(moved));
     let mut lines = std::pin::pin!(lines);
     loop {
         tokio::select! {

@@ -20,18 +20,15 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        Bytes::from_request(request, state)
-            .await
-            .map(Self)
-            .map_err(|rejection| {
-                let status = rejection.status();
-                let kind = match status {
-                    StatusCode::PAYLOAD_TOO_LARGE => "too-large",
-                    _ => "bad-request",
-                };
-                Failure::new(status, kind, "the body could not be read")
-                    .detail("it may hold at most 8 MiB")
-            })
+        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| {
+            let status = rejection.status();
+            let kind = match status {
+                StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+                _ => "bad-request",
+            };
+            Failure::new(status, kind, "the body could not be read")
+                .detail("it may hold at most 8 MiB")
+        })
     }
 }
 
@@ -100,10 +97,9 @@ impl Paging {
     pub fn page<T>(&self, items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
         let begin = match &self.cursor {
             None => 0,
-            Some(after) => items
-                .iter()
-                .position(|item| key(item) == *after)
-                .map_or(items.len(), |at| at + 1),
+            Some(after) => {
+                items.iter().position(|item| key(item) == *after).map_or(items.len(), |at| at + 1)
+            }
         };
         let mut items: Vec<T> = items.into_iter().skip(begin).collect();
         let limit = self.limit() as usize;
@@ -121,10 +117,7 @@ mod tests {
     #[test]
     fn pages_follow_one_another_and_end() {
         let all: Vec<u32> = (0..5).collect();
-        let mut paging = Paging {
-            cursor: None,
-            limit: Some(2),
-        };
+        let mut paging = Paging { cursor: None, limit: Some(2) };
         let mut seen = Vec::new();
         loop {
             let page = paging.page(all.clone(), u32::to_string);
@@ -135,10 +128,7 @@ mod tests {
             }
         }
         assert_eq!(seen, all);
-        let gone = Paging {
-            cursor: Some("x".into()),
-            limit: None,
-        };
+        let gone = Paging { cursor: Some("x".into()), limit: None };
         assert!(gone.page(all, u32::to_string).items.is_empty());
     }
 }

@@ -37,10 +37,7 @@ pub struct Keys {
 impl Keys {
     /// Keys where `admin` is the admin's.
     pub fn new(admin: &ApiKey) -> Self {
-        Self {
-            admin: (admin.id.clone(), admin.hash()),
-            failures: Mutex::default(),
-        }
+        Self { admin: (admin.id.clone(), admin.hash()), failures: Mutex::default() }
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
@@ -96,10 +93,7 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
 }
 
 fn pattern(request: &Request) -> Option<String> {
-    request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|matched| matched.as_str().to_owned())
+    request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned())
 }
 
 fn allowed(request: &Request, who: &Principal) -> Result<(), Denied> {
@@ -120,10 +114,7 @@ fn is_open(request: &Request) -> bool {
 }
 
 fn address(request: &Request) -> Option<IpAddr> {
-    request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|info| info.0.ip())
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
 }
 
 /// Who asks. A key in the header wins over the connection's certificate.
@@ -150,30 +141,23 @@ fn principal(app: &App, request: &Request) -> Result<Principal, Failure> {
     }
     match request.extensions().get::<Peer>() {
         Some(Peer::Node(node)) => match app.plane.admit(&node.name, &node.id)? {
-            Ok(()) => Ok(Principal::Node {
-                name: node.name.clone(),
-                id: node.id.clone(),
-            }),
+            Ok(()) => Ok(Principal::Node { name: node.name.clone(), id: node.id.clone() }),
             Err(reason) => {
                 app.plane.metrics.refused();
                 warn!(node = %node.name, reason, "a node was refused");
                 Err(Failure::new(StatusCode::FORBIDDEN, "node-refused", reason))
             }
         },
-        Some(Peer::Stranger(error)) => Err(Failure::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthenticated",
-            error.to_string(),
-        )),
+        Some(Peer::Stranger(error)) => {
+            Err(Failure::new(StatusCode::UNAUTHORIZED, "unauthenticated", error.to_string()))
+        }
         Some(Peer::Nobody) | None => Ok(Principal::Anonymous),
     }
 }
 
 fn bearer(header: &str) -> Option<Sensitive<String>> {
     let (scheme, text) = header.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| Sensitive::new(text.trim().to_owned()))
+    scheme.eq_ignore_ascii_case("bearer").then(|| Sensitive::new(text.trim().to_owned()))
 }
 
 fn key(app: &App, text: &Sensitive<String>) -> Result<Option<Principal>, Failure> {
@@ -182,19 +166,11 @@ fn key(app: &App, text: &Sensitive<String>) -> Result<Option<Principal>, Failure
     };
     let (id, hash) = &app.keys.admin;
     if key.id == *id {
-        let admin = Principal::Key {
-            id: id.clone(),
-            name: "admin".to_owned(),
-            role: Role::Admin,
-        };
+        let admin = Principal::Key { id: id.clone(), name: "admin".to_owned(), role: Role::Admin };
         return Ok(key.verify(hash).then_some(admin));
     }
     let record = app.plane.store.api_key(&key.id)?;
     Ok(record
         .filter(|record| record.revoked_at.is_none() && key.verify(&record.hash))
-        .map(|record| Principal::Key {
-            id: record.id,
-            name: record.name,
-            role: record.role,
-        }))
+        .map(|record| Principal::Key { id: record.id, name: record.name, role: record.role }))
 }

@@ -21,20 +21,8 @@ use crate::{
 const LONGEST_NAME: usize = 100;
 
 fn row(record: ApiKeyRecord) -> ApiKeyRow {
-    let ApiKeyRecord {
-        id,
-        hash: _,
-        name,
-        role,
-        created_at,
-        revoked_at: _,
-    } = record;
-    ApiKeyRow {
-        id,
-        name,
-        role,
-        created_at,
-    }
+    let ApiKeyRecord { id, hash: _, name, role, created_at, revoked_at: _ } = record;
+    ApiKeyRow { id, name, role, created_at }
 }
 
 /// `GET /api/v1/apikeys`: newest first, without those that were revoked.
@@ -42,14 +30,8 @@ pub async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ApiKeyRow>>, Failure> {
-    let page = app
-        .plane
-        .store
-        .api_keys(paging.cursor.as_deref(), paging.limit())?;
-    Ok(Json(Page {
-        items: page.items.into_iter().map(row).collect(),
-        next: page.next,
-    }))
+    let page = app.plane.store.api_keys(paging.cursor.as_deref(), paging.limit())?;
+    Ok(Json(Page { items: page.items.into_iter().map(row).collect(), next: page.next }))
 }
 
 /// `POST /api/v1/apikeys`: 201 and the key, this once.
@@ -66,13 +48,7 @@ pub async fn make(
     }
     let (record, text) = app.plane.make_api_key(request, &who.label())?;
     let key = InTransit::new(text.expose().clone());
-    Ok((
-        StatusCode::CREATED,
-        Json(NewApiKey {
-            row: row(record),
-            key,
-        }),
-    ))
+    Ok((StatusCode::CREATED, Json(NewApiKey { row: row(record), key })))
 }
 
 /// `DELETE /api/v1/apikeys/{id}`: 204.

@@ -34,29 +34,19 @@ impl Bucket {
 impl Failures {
     /// Whether `from` may try a credential at `now`.
     pub fn may_try(&self, from: IpAddr, now: Duration) -> bool {
-        self.buckets
-            .get(&from)
-            .is_none_or(|bucket| bucket.refilled(now) >= 1.0)
+        self.buckets.get(&from).is_none_or(|bucket| bucket.refilled(now) >= 1.0)
     }
 
     /// A credential from `from` was wrong.
     pub fn failed(&mut self, from: IpAddr, now: Duration) {
         if self.buckets.len() >= MOST && !self.buckets.contains_key(&from) {
-            self.buckets
-                .retain(|_, bucket| bucket.refilled(now) < BURST);
+            self.buckets.retain(|_, bucket| bucket.refilled(now) < BURST);
             if self.buckets.len() >= MOST {
-                let oldest = self
-                    .buckets
-                    .iter()
-                    .min_by_key(|(_, b)| b.at)
-                    .map(|(ip, _)| *ip);
+                let oldest = self.buckets.iter().min_by_key(|(_, b)| b.at).map(|(ip, _)| *ip);
                 oldest.map(|ip| self.buckets.remove(&ip));
             }
         }
-        let bucket = self.buckets.entry(from).or_insert(Bucket {
-            left: BURST,
-            at: now,
-        });
+        let bucket = self.buckets.entry(from).or_insert(Bucket { left: BURST, at: now });
         let left = (bucket.refilled(now) - 1.0).max(0.0);
         *bucket = Bucket { left, at: now };
     }

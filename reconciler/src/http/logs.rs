@@ -38,10 +38,7 @@ pub struct LogParams {
 
 impl Default for LogParams {
     fn default() -> Self {
-        Self {
-            tail: 100,
-            follow: false,
-        }
+        Self { tail: 100, follow: false }
     }
 }
 
@@ -51,9 +48,7 @@ pub async fn instance(
     Path(id): Path<String>,
     Params(params): Params<LogParams>,
 ) -> Result<Response, Failure> {
-    let id: InstanceId = id
-        .parse()
-        .map_err(|_| Failure::not_found("there is no such instance"))?;
+    let id: InstanceId = id.parse().map_err(|_| Failure::not_found("there is no such instance"))?;
     answer(&app, params, |seen| seen.instance() == id).await
 }
 
@@ -86,19 +81,12 @@ async fn answer(
     let one = places.len() == 1;
     let mut lines = SelectAll::new();
     for (instance, node) in places {
-        match app
-            .plane
-            .read_logs(&node, &instance, tail.min(MOST_LINES), follow)
-            .await
-        {
+        match app.plane.read_logs(&node, &instance, tail.min(MOST_LINES), follow).await {
             Ok(stream) => lines.push(of_instance(instance, stream).boxed()),
             Err(error) if one => return Err(error.into()),
             // The others may still be read.
             Err(error) => {
-                let end = LogEnd {
-                    instance,
-                    error: error.to_string(),
-                };
+                let end = LogEnd { instance, error: error.to_string() };
                 lines.push(stream::iter([line(&end)]).boxed());
             }
         }
@@ -112,27 +100,16 @@ fn of_instance(instance: InstanceId, stream: LogStream) -> impl Stream<Item = By
         let Some(batch) = stream.next().await else {
             let error = "the connection to its agent ended, or lines came faster than they were \
                          read";
-            let end = LogEnd {
-                instance,
-                error: error.to_owned(),
-            };
+            let end = LogEnd { instance, error: error.to_owned() };
             return Some((vec![line(&end)], None));
         };
         let mut lines: Vec<Bytes> = batch
             .lines
             .into_iter()
-            .map(|text| {
-                line(&InstanceLine {
-                    instance: instance.clone(),
-                    line: text,
-                })
-            })
+            .map(|text| line(&InstanceLine { instance: instance.clone(), line: text }))
             .collect();
         if let Some(error) = batch.error {
-            lines.push(line(&LogEnd {
-                instance: instance.clone(),
-                error,
-            }));
+            lines.push(line(&LogEnd { instance: instance.clone(), error }));
         }
         Some((lines, (!batch.end).then_some((instance, stream))))
     });

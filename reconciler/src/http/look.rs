@@ -62,15 +62,9 @@ pub async fn instances(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<InstanceRow>>, Failure> {
     let fleet = app.plane.shown()?;
-    let rows = fleet
-        .instances
-        .iter()
-        .map(|seen| instance_row(seen, &fleet.nodes))
-        .collect();
+    let rows = fleet.instances.iter().map(|seen| instance_row(seen, &fleet.nodes)).collect();
     // An instance that moves is on two nodes for a while.
-    Ok(Json(paging.page(rows, |row: &InstanceRow| {
-        format!("{}@{}", row.id, row.node)
-    })))
+    Ok(Json(paging.page(rows, |row: &InstanceRow| format!("{}@{}", row.id, row.node))))
 }
 
 /// `GET /api/v1/instances/{id}`: what the agent reports, its spec with secrets as references.
@@ -78,9 +72,7 @@ pub async fn instance(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<ObservedInstance>, Failure> {
-    let id: InstanceId = id
-        .parse()
-        .map_err(|_| Failure::not_found("there is no such instance"))?;
+    let id: InstanceId = id.parse().map_err(|_| Failure::not_found("there is no such instance"))?;
     app.plane
         .shown()?
         .instances
@@ -131,11 +123,7 @@ pub async fn events(
     State(app): State<App>,
     Params(params): Params<EventParams>,
 ) -> Result<Response, Failure> {
-    let EventParams {
-        follow: following,
-        after,
-        paging,
-    } = params;
+    let EventParams { follow: following, after, paging } = params;
     if following {
         let moved = app.plane.follow_events();
         let newest = || -> Result<u64, Failure> {
@@ -143,17 +131,14 @@ pub async fn events(
             Ok(page.items.first().map_or(0, |event| event.seq))
         };
         let after = after.map_or_else(newest, Ok)?;
-        let records = Events {
-            app: app.clone(),
-            after,
-        };
+        let records = Events { app: app.clone(), after };
         return Ok(ndjson(follow(records, Some(moved))));
     }
     let limit = match paging.limit {
         None => 100,
-        Some(text) => text
-            .parse()
-            .map_err(|_| Failure::bad_request("`limit` is a number from 1 to 500"))?,
+        Some(text) => {
+            text.parse().map_err(|_| Failure::bad_request("`limit` is a number from 1 to 500"))?
+        }
     };
     let page = app.plane.store.events(paging.cursor.as_deref(), limit)?;
     Ok(Json(page).into_response())
@@ -173,10 +158,7 @@ pub async fn revisions(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<RevisionRow>>, Failure> {
-    let page = app
-        .plane
-        .store
-        .revisions(paging.cursor.as_deref(), paging.limit())?;
+    let page = app.plane.store.revisions(paging.cursor.as_deref(), paging.limit())?;
     let items = page.items.into_iter().map(|record| RevisionRow {
         revision: record.revision,
         summary: record.summary,
@@ -189,8 +171,5 @@ pub async fn revisions(
             RevisionState::Seen | RevisionState::Good => None,
         },
     });
-    Ok(Json(Page {
-        items: items.collect(),
-        next: page.next,
-    }))
+    Ok(Json(Page { items: items.collect(), next: page.next }))
 }

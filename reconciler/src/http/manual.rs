@@ -24,10 +24,5 @@ pub async fn deploy(
     let node = app.plane.find_node(&id)?;
     let deployment = app.plane.deploy_by_hand(&node, &request, &who.label())?;
     let place = format!("/api/v1/deployments/{}", deployment.id);
-    Ok((
-        StatusCode::ACCEPTED,
-        [(header::LOCATION, place)],
-        Json(deployment),
-    )
-        .into_response())
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(deployment)).into_response())
 }

@@ -55,8 +55,5 @@ pub async fn whoami(Who(who): Who) -> axum::Json<Whoami> {
         // The table lets only keys in here; whoever else comes may do least.
         Principal::Anonymous | Principal::Node { .. } => Role::Viewer,
     };
-    axum::Json(Whoami {
-        name: who.label(),
-        role,
-    })
+    axum::Json(Whoami { name: who.label(), role })
 }

@@ -98,10 +98,7 @@ fn changing() -> Router<App> {
         .route("/ws/logs", get(deployments::socket))
         .route("/api/v1/sync", post(plans::sync))
         .route("/api/v1/secrets", get(secrets::list))
-        .route(
-            "/api/v1/secrets/{name}",
-            put(secrets::set).delete(secrets::remove),
-        )
+        .route("/api/v1/secrets/{name}", put(secrets::set).delete(secrets::remove))
         .route("/api/v1/apikeys", get(keys::list).post(keys::make))
         .route("/api/v1/apikeys/{id}", delete(keys::revoke))
 }

@@ -38,15 +38,9 @@ pub async fn list(
 /// `GET /api/v1/nodes/{id}`, by name or id.
 pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Node>, Failure> {
     let name = app.plane.find_node(&id)?;
-    let node = app
-        .plane
-        .shown()?
-        .nodes
-        .into_iter()
-        .find(|node| node.name == name);
+    let node = app.plane.shown()?.nodes.into_iter().find(|node| node.name == name);
     // A node that registered and never connected is on record and not in the fleet.
-    node.map(Json)
-        .ok_or_else(|| Failure::not_found(format!("node {name} never connected")))
+    node.map(Json).ok_or_else(|| Failure::not_found(format!("node {name} never connected")))
 }
 
 /// `DELETE /api/v1/nodes/{id}`: 204. Its certificate is worth nothing from now on.
@@ -90,11 +84,7 @@ pub async fn token(
 ) -> Result<Response, Failure> {
     let (token, expires_at) = app.plane.make_join_token(&request, &who.label())?;
     let token = InTransit::new(token.expose().clone());
-    Ok((
-        StatusCode::CREATED,
-        Json(NewJoinToken { token, expires_at }),
-    )
-        .into_response())
+    Ok((StatusCode::CREATED, Json(NewJoinToken { token, expires_at })).into_response())
 }
 
 /// `POST /api/v1/nodes/register`: 201. The token in the body is the credential.

@@ -12,170 +12,38 @@ use crate::{
 };
 
 /// Method, pattern, what it does, body, answer.
-type Row = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-);
+type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 const SUMMARIES: &[Row] = &[
     ("GET", "/healthz", "The process answers", "", "text"),
-    (
-        "GET",
-        "/readyz",
-        "The loop has looked at everything once",
-        "",
-        "text",
-    ),
+    ("GET", "/readyz", "The loop has looked at everything once", "", "text"),
     ("GET", "/metrics", "Figures for Prometheus", "", "text"),
     ("GET", "/api/v1/ca", "The CA's certificate, PEM", "", "text"),
-    (
-        "GET",
-        "/api/v1/openapi.json",
-        "This document",
-        "",
-        "OpenApi",
-    ),
+    ("GET", "/api/v1/openapi.json", "This document", "", "OpenApi"),
     ("GET", "/api/v1/whoami", "What the key may do", "", "Whoami"),
-    (
-        "GET",
-        "/api/v1/status",
-        "Source, nodes, services, newest deployment",
-        "",
-        "Status",
-    ),
-    (
-        "GET",
-        "/api/v1/fleet",
-        "A snapshot for `devnet plan --fleet`",
-        "",
-        "FleetSnapshot",
-    ),
-    (
-        "GET",
-        "/api/v1/services",
-        "Services",
-        "",
-        "Page<ServiceRow>",
-    ),
-    (
-        "GET",
-        "/api/v1/services/{name}",
-        "One service",
-        "",
-        "ServiceRow",
-    ),
-    (
-        "GET",
-        "/api/v1/services/{name}/logs",
-        "Lines of all its logs",
-        "",
-        "InstanceLine*",
-    ),
-    (
-        "GET",
-        "/api/v1/instances",
-        "Instances",
-        "",
-        "Page<InstanceRow>",
-    ),
-    (
-        "GET",
-        "/api/v1/instances/{id}",
-        "One instance with its spec",
-        "",
-        "ObservedInstance",
-    ),
-    (
-        "GET",
-        "/api/v1/instances/{id}/logs",
-        "Lines of its log",
-        "",
-        "InstanceLine*",
-    ),
-    (
-        "GET",
-        "/api/v1/events",
-        "What happened, newest first",
-        "",
-        "Page<Event>",
-    ),
-    (
-        "GET",
-        "/api/v1/templates",
-        "Components of the catalog",
-        "",
-        "Page<ComponentSignature>",
-    ),
-    (
-        "GET",
-        "/api/v1/revisions",
-        "Revisions of the source",
-        "",
-        "Page<RevisionRow>",
-    ),
+    ("GET", "/api/v1/status", "Source, nodes, services, newest deployment", "", "Status"),
+    ("GET", "/api/v1/fleet", "A snapshot for `devnet plan --fleet`", "", "FleetSnapshot"),
+    ("GET", "/api/v1/services", "Services", "", "Page<ServiceRow>"),
+    ("GET", "/api/v1/services/{name}", "One service", "", "ServiceRow"),
+    ("GET", "/api/v1/services/{name}/logs", "Lines of all its logs", "", "InstanceLine*"),
+    ("GET", "/api/v1/instances", "Instances", "", "Page<InstanceRow>"),
+    ("GET", "/api/v1/instances/{id}", "One instance with its spec", "", "ObservedInstance"),
+    ("GET", "/api/v1/instances/{id}/logs", "Lines of its log", "", "InstanceLine*"),
+    ("GET", "/api/v1/events", "What happened, newest first", "", "Page<Event>"),
+    ("GET", "/api/v1/templates", "Components of the catalog", "", "Page<ComponentSignature>"),
+    ("GET", "/api/v1/revisions", "Revisions of the source", "", "Page<RevisionRow>"),
     ("GET", "/api/v1/plans", "Saved plans", "", "Page<PlanRow>"),
-    (
-        "POST",
-        "/api/v1/plans",
-        "Plan and save the plan",
-        "PlanRequest",
-        "Plan",
-    ),
+    ("POST", "/api/v1/plans", "Plan and save the plan", "PlanRequest", "Plan"),
     ("GET", "/api/v1/plans/{id}", "One plan", "", "Plan"),
-    (
-        "POST",
-        "/api/v1/plans/{id}/apply",
-        "Apply a saved plan",
-        "ApplyRequest",
-        "Deployment",
-    ),
-    (
-        "GET",
-        "/api/v1/deployments",
-        "Runs of plans",
-        "",
-        "Page<Deployment>",
-    ),
-    (
-        "GET",
-        "/api/v1/deployments/{id}",
-        "One run of a plan",
-        "",
-        "Deployment",
-    ),
-    (
-        "GET",
-        "/api/v1/deployments/{id}/logs",
-        "Its lines",
-        "",
-        "DeploymentLine*",
-    ),
-    (
-        "GET",
-        "/ws/logs",
-        "The same over a WebSocket",
-        "",
-        "DeploymentLine*",
-    ),
+    ("POST", "/api/v1/plans/{id}/apply", "Apply a saved plan", "ApplyRequest", "Deployment"),
+    ("GET", "/api/v1/deployments", "Runs of plans", "", "Page<Deployment>"),
+    ("GET", "/api/v1/deployments/{id}", "One run of a plan", "", "Deployment"),
+    ("GET", "/api/v1/deployments/{id}/logs", "Its lines", "", "DeploymentLine*"),
+    ("GET", "/ws/logs", "The same over a WebSocket", "", "DeploymentLine*"),
     ("POST", "/api/v1/sync", "Look at the source now", "", ""),
     ("GET", "/api/v1/nodes", "Nodes", "", "Page<NodeRow>"),
-    (
-        "GET",
-        "/api/v1/nodes/{id}",
-        "One node, by name or id",
-        "",
-        "Node",
-    ),
-    (
-        "DELETE",
-        "/api/v1/nodes/{id}",
-        "Take a node out of the cluster",
-        "",
-        "",
-    ),
+    ("GET", "/api/v1/nodes/{id}", "One node, by name or id", "", "Node"),
+    ("DELETE", "/api/v1/nodes/{id}", "Take a node out of the cluster", "", ""),
     (
         "POST",
         "/api/v1/nodes/{id}/deploy",
@@ -183,93 +51,26 @@ const SUMMARIES: &[Row] = &[
         "DeployRequest",
         "Deployment",
     ),
-    (
-        "POST",
-        "/api/v1/nodes/{id}/cordon",
-        "Forbid new instances",
-        "",
-        "",
-    ),
-    (
-        "POST",
-        "/api/v1/nodes/{id}/uncordon",
-        "Allow new instances",
-        "",
-        "",
-    ),
-    (
-        "POST",
-        "/api/v1/nodes/tokens",
-        "Make a join token",
-        "JoinTokenRequest",
-        "NewJoinToken",
-    ),
-    (
-        "POST",
-        "/api/v1/nodes/register",
-        "Join",
-        "RegisterRequest",
-        "RegisterResponse",
-    ),
-    (
-        "POST",
-        "/api/v1/nodes/{id}/heartbeat",
-        "A node is there",
-        "HeartbeatRequest",
-        "",
-    ),
-    (
-        "GET",
-        "/api/v1/agent",
-        "An agent's session (WebSocket)",
-        "",
-        "ControlMessage*",
-    ),
-    (
-        "GET",
-        "/api/v1/secrets",
-        "Names and versions of secrets",
-        "",
-        "Page<SecretRow>",
-    ),
-    (
-        "PUT",
-        "/api/v1/secrets/{name}",
-        "Set a secret; the body is its value",
-        "text",
-        "SecretRow",
-    ),
-    (
-        "DELETE",
-        "/api/v1/secrets/{name}",
-        "Remove a secret",
-        "",
-        "",
-    ),
+    ("POST", "/api/v1/nodes/{id}/cordon", "Forbid new instances", "", ""),
+    ("POST", "/api/v1/nodes/{id}/uncordon", "Allow new instances", "", ""),
+    ("POST", "/api/v1/nodes/tokens", "Make a join token", "JoinTokenRequest", "NewJoinToken"),
+    ("POST", "/api/v1/nodes/register", "Join", "RegisterRequest", "RegisterResponse"),
+    ("POST", "/api/v1/nodes/{id}/heartbeat", "A node is there", "HeartbeatRequest", ""),
+    ("GET", "/api/v1/agent", "An agent's session (WebSocket)", "", "ControlMessage*"),
+    ("GET", "/api/v1/secrets", "Names and versions of secrets", "", "Page<SecretRow>"),
+    ("PUT", "/api/v1/secrets/{name}", "Set a secret; the body is its value", "text", "SecretRow"),
+    ("DELETE", "/api/v1/secrets/{name}", "Remove a secret", "", ""),
     ("GET", "/api/v1/apikeys", "API keys", "", "Page<ApiKeyRow>"),
-    (
-        "POST",
-        "/api/v1/apikeys",
-        "Make an API key",
-        "ApiKeyRequest",
-        "NewApiKey",
-    ),
-    (
-        "DELETE",
-        "/api/v1/apikeys/{id}",
-        "Revoke an API key",
-        "",
-        "",
-    ),
+    ("POST", "/api/v1/apikeys", "Make an API key", "ApiKeyRequest", "NewApiKey"),
+    ("DELETE", "/api/v1/apikeys/{id}", "Revoke an API key", "", ""),
 ];
 
 /// The document.
 pub fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in ROUTES {
-        let described = SUMMARIES
-            .iter()
-            .find(|row| row.0 == route.method && row.1 == route.pattern);
+        let described =
+            SUMMARIES.iter().find(|row| row.0 == route.method && row.1 == route.pattern);
         let entry = paths.entry(route.pattern).or_insert_with(|| json!({}));
         entry[route.method.to_ascii_lowercase()] = operation(route, described);
     }
@@ -314,11 +115,7 @@ fn operation(route: &Route, described: Option<&Row>) -> Value {
         },
     });
     if !body.is_empty() {
-        let kind = if body == "text" {
-            "text/plain"
-        } else {
-            "application/json"
-        };
+        let kind = if body == "text" { "text/plain" } else { "application/json" };
         let schema = json!({"title": body});
         operation["requestBody"] = json!({"content": {(kind): {"schema": schema}}});
     }
@@ -349,10 +146,7 @@ mod tests {
         let document = document();
         for (method, pattern) in table {
             let operation = &document["paths"][pattern][method.to_ascii_lowercase()];
-            assert!(
-                operation["summary"].as_str().is_some_and(|s| !s.is_empty()),
-                "{pattern}"
-            );
+            assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{pattern}");
         }
     }
 }

@@ -50,11 +50,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for PeerAcceptor {
             // Steps and reports are small and urgent.
             stream.set_nodelay(true)?;
             let (stream, service) = tls.accept(stream, service).await?;
-            let shown = stream
-                .get_ref()
-                .1
-                .peer_certificates()
-                .and_then(|chain| chain.first());
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
             let peer = match shown.map(|certificate| node_identity(certificate)) {
                 None => Peer::Nobody,
                 Some(Ok(identity)) => Peer::Node(identity),

@@ -34,11 +34,7 @@ pub async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<PlanRow>>, Failure> {
-    Ok(Json(
-        app.plane
-            .store
-            .plans(paging.cursor.as_deref(), paging.limit())?,
-    ))
+    Ok(Json(app.plane.store.plans(paging.cursor.as_deref(), paging.limit())?))
 }
 
 /// `GET /api/v1/plans/{id}`.
@@ -58,12 +54,7 @@ pub async fn apply(
 ) -> Result<Response, Failure> {
     let deployment = app.plane.apply_request(&id, &request, &who.label()).await?;
     let place = format!("/api/v1/deployments/{}", deployment.id);
-    Ok((
-        StatusCode::ACCEPTED,
-        [(header::LOCATION, place)],
-        Json(deployment),
-    )
-        .into_response())
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(deployment)).into_response())
 }
 
 /// `POST /api/v1/sync`: look at the source and the nodes now. 202, no body.

@@ -73,9 +73,7 @@ impl IntoResponse for Failure {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         if status == StatusCode::UNAUTHORIZED {
             let scheme = header::HeaderValue::from_static("Bearer realm=\"devnet\"");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, scheme);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
     }
@@ -120,12 +118,8 @@ impl From<SecretsError> for Failure {
 
 impl From<FleetError> for Failure {
     fn from(error: FleetError) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "node-unreachable",
-            error.to_string(),
-        )
-        .detail("start devnet-agent on that node and try again")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "node-unreachable", error.to_string())
+            .detail("start devnet-agent on that node and try again")
     }
 }
 
@@ -150,11 +144,9 @@ impl From<RegisterError> for Failure {
                 Self::new(status, "join-refused", refusal.to_string())
             }
             RegisterError::Certificate(error) => Self::bad_request(error.to_string()),
-            RegisterError::Unnamed => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "cluster-unnamed",
-                error.to_string(),
-            ),
+            RegisterError::Unnamed => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "cluster-unnamed", error.to_string())
+            }
             RegisterError::Store(error) => error.into(),
         }
     }
@@ -163,11 +155,9 @@ impl From<RegisterError> for Failure {
 impl From<BeginError> for Failure {
     fn from(error: BeginError) -> Self {
         match error {
-            BeginError::Busy(_) => Self::new(
-                StatusCode::CONFLICT,
-                "deployment-running",
-                error.to_string(),
-            ),
+            BeginError::Busy(_) => {
+                Self::new(StatusCode::CONFLICT, "deployment-running", error.to_string())
+            }
             BeginError::Store(error) => error.into(),
         }
     }

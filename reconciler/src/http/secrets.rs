@@ -39,11 +39,7 @@ pub async fn set(
     let name = name(&text)?;
     let value = String::from_utf8(body.to_vec())
         .map_err(|_| Failure::bad_request("a secret is UTF-8 text; encode other data as base64"))?;
-    Ok(Json(app.plane.set_secret(
-        &name,
-        &Sensitive::new(value),
-        &who.label(),
-    )?))
+    Ok(Json(app.plane.set_secret(&name, &Sensitive::new(value), &who.label())?))
 }
 
 /// `DELETE /api/v1/secrets/{name}`: 204.

@@ -43,35 +43,32 @@ pub fn follow<R: Records>(
     moved: Option<watch::Receiver<u64>>,
 ) -> impl Stream<Item = Bytes> + Send {
     let state = (records, moved, VecDeque::new(), false);
-    stream::unfold(
-        state,
-        |(mut records, mut moved, mut ready, mut done)| async move {
-            loop {
-                if let Some(line) = ready.pop_front() {
-                    return Some((line, (records, moved, ready, done)));
-                }
-                if done {
-                    return None;
-                }
-                if let Some(moved) = &mut moved {
-                    // Before reading: what is written while we read moves it again.
-                    moved.mark_unchanged();
-                }
-                let (lines, last) = records.more().await;
-                done = last;
-                if !lines.is_empty() {
-                    ready.extend(lines);
-                    continue;
-                }
-                match &mut moved {
-                    Some(moved) if !done => {
-                        if moved.changed().await.is_err() {
-                            return None;
-                        }
-                    }
-                    _ => return None,
-                }
+    stream::unfold(state, |(mut records, mut moved, mut ready, mut done)| async move {
+        loop {
+            if let Some(line) = ready.pop_front() {
+                return Some((line, (records, moved, ready, done)));
             }
-        },
-    )
+            if done {
+                return None;
+            }
+            if let Some(moved) = &mut moved {
+                // Before reading: what is written while we read moves it again.
+                moved.mark_unchanged();
+            }
+            let (lines, last) = records.more().await;
+            done = last;
+            if !lines.is_empty() {
+                ready.extend(lines);
+                continue;
+            }
+            match &mut moved {
+                Some(moved) if !done => {
+                    if moved.changed().await.is_err() {
+                        return None;
+                    }
+                }
+                _ => return None,
+            }
+        }
+    })
 }

@@ -81,20 +81,13 @@ pub(super) fn make(
     let mut key = [0; KEY_BYTES];
     random(&mut key);
     let failed = file("writing the key file", path);
-    let mut new = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(&failed)?;
-    new.write_all(format!("{}\n", STANDARD.encode(key)).as_bytes())
-        .map_err(&failed)?;
+    let mut new =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(&failed)?;
+    new.write_all(format!("{}\n", STANDARD.encode(key)).as_bytes()).map_err(&failed)?;
     // The first secret must not reach the disk before the key that opens it.
     new.sync_all().map_err(&failed)?;
     let directory = path.parent().unwrap_or(path);
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(&failed)?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(&failed)?;
     Ok(key)
 }
 

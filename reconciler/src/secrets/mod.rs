@@ -174,10 +174,7 @@ impl Secrets {
         let bytes = match key::read(key, &kept)? {
             Some(bytes) => bytes,
             None if check.is_some() => {
-                return Err(SecretsError::KeyGone {
-                    database,
-                    key: kept,
-                });
+                return Err(SecretsError::KeyGone { database, key: kept });
             }
             None => key::make(&kept, random)?,
         };
@@ -190,17 +187,12 @@ impl Secrets {
             Some(_) => {}
             None => rows::set_key_check(&mut connection, &seal.key_check(random)?)?,
         }
-        Ok(Self {
-            connection: Mutex::new(connection),
-            seal,
-        })
+        Ok(Self { connection: Mutex::new(connection), seal })
     }
 
     /// The connection; a thread that panicked with it left no half-done write.
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores a value of 1 byte to 64 KiB of text without NUL, as it is: nothing is stripped (the
@@ -225,25 +217,16 @@ impl Secrets {
         let highest = rows::highest(&tx, name)?;
         if let Some(row) = rows::row(&tx, name, highest)? {
             // A row that does not open is no reason to refuse the new value that mends it.
-            let same = self
-                .seal
-                .open(name, highest, &row)
-                .is_some_and(|old| same(&old, value));
+            let same = self.seal.open(name, highest, &row).is_some_and(|old| same(&old, value));
             if same {
-                return Ok(Stored {
-                    version: highest,
-                    changed: false,
-                });
+                return Ok(Stored { version: highest, changed: false });
             }
         }
         let version = highest + 1;
         let sealed = self.seal.seal(name, version, value.expose(), random)?;
         rows::insert(&tx, name, version, &sealed, now)?;
         tx.commit().map_err(sql(act))?;
-        Ok(Stored {
-            version,
-            changed: true,
-        })
+        Ok(Stored { version, changed: true })
     }
 
     /// The value of one version.
@@ -259,20 +242,13 @@ impl Secrets {
         let Some(row) = rows::row(&connection, name, version)? else {
             let newest = rows::highest(&connection, name)?;
             return Err(match rows::row(&connection, name, newest)? {
-                Some(_) => SecretsError::VersionMissing {
-                    name: name.clone(),
-                    version,
-                    newest,
-                },
+                Some(_) => SecretsError::VersionMissing { name: name.clone(), version, newest },
                 None => SecretsError::Missing(name.clone()),
             });
         };
         self.seal
             .open(name, version, &row)
-            .ok_or_else(|| SecretsError::Tampered {
-                name: name.clone(),
-                version,
-            })
+            .ok_or_else(|| SecretsError::Tampered { name: name.clone(), version })
     }
 
     /// Names, newest versions and when they were set, by name.
@@ -289,10 +265,7 @@ impl Secrets {
     /// When the database fails.
     pub fn versions(&self) -> Result<BTreeMap<String, u64>, SecretsError> {
         let rows = self.list()?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (row.name.to_string(), row.version))
-            .collect())
+        Ok(rows.into_iter().map(|row| (row.name.to_string(), row.version)).collect())
     }
 
     /// Removes a secret with all its versions. Set again, it goes on counting, so that no version
@@ -315,10 +288,7 @@ fn check_value(name: &SecretName, value: &str) -> Result<(), SecretsError> {
     } else {
         return Ok(());
     };
-    Err(SecretsError::Value {
-        name: name.clone(),
-        problem,
-    })
+    Err(SecretsError::Value { name: name.clone(), problem })
 }
 
 /// Compares digests, whose own comparison takes the same time wherever values differ.
@@ -336,11 +306,7 @@ fn file<'a>(
     act: &'static str,
     path: &'a Path,
 ) -> impl Fn(std::io::Error) -> SecretsError + use<'a> {
-    move |source| SecretsError::File {
-        act,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| SecretsError::File { act, path: path.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -46,9 +46,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, SecretsError> {
     let act = "opening the secrets' database";
     let mut connection = Connection::open(path).map_err(sql(act))?;
     configure(&connection).map_err(sql(act))?;
-    let version: u32 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(sql(act))?;
+    let version: u32 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sql(act))?;
     match version {
         VERSION => Ok(connection),
         0 => {
@@ -95,11 +94,7 @@ pub(super) fn set_key_check(
 /// The highest version that a name ever had; 0 for a new one.
 pub(super) fn highest(connection: &Connection, name: &SecretName) -> Result<u64, SecretsError> {
     let highest: Option<i64> = connection
-        .query_row(
-            "SELECT highest FROM names WHERE name = ?1",
-            [name.as_str()],
-            |row| row.get(0),
-        )
+        .query_row("SELECT highest FROM names WHERE name = ?1", [name.as_str()], |row| row.get(0))
         .optional()
         .map_err(sql("reading a secret's version"))?;
     Ok(highest.map_or(0, i64::unsigned_abs))
@@ -175,11 +170,7 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<SecretRow>, SecretsErr
                 )
             })?;
             let version: i64 = row.get(1)?;
-            Ok(SecretRow {
-                name,
-                version: version.unsigned_abs(),
-                updated_at: row.get(2)?,
-            })
+            Ok(SecretRow { name, version: version.unsigned_abs(), updated_at: row.get(2)? })
         })
         .map_err(sql(act))?;
     rows.collect::<Result<_, _>>().map_err(sql(act))
@@ -188,17 +179,11 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<SecretRow>, SecretsErr
 /// Drops all versions; the highest number stays. False when there was none.
 pub(super) fn remove(connection: &Connection, name: &SecretName) -> Result<bool, SecretsError> {
     let dropped = connection
-        .execute(
-            "DELETE FROM secret_versions WHERE name = ?1",
-            [name.as_str()],
-        )
+        .execute("DELETE FROM secret_versions WHERE name = ?1", [name.as_str()])
         .map_err(sql("removing a secret"))?;
     Ok(dropped > 0)
 }
 
 fn sealed(row: &rusqlite::Row<'_>) -> rusqlite::Result<Sealed> {
-    Ok(Sealed {
-        nonce: row.get(0)?,
-        bytes: row.get(1)?,
-    })
+    Ok(Sealed { nonce: row.get(0)?, bytes: row.get(1)? })
 }

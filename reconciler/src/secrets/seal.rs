@@ -83,15 +83,7 @@ impl Seal {
     }
 
     fn decrypt(&self, row: &Sealed, aad: &[u8]) -> Option<Vec<u8>> {
-        self.0
-            .decrypt(
-                &XNonce::from(row.nonce),
-                Payload {
-                    msg: &row.bytes,
-                    aad,
-                },
-            )
-            .ok()
+        self.0.decrypt(&XNonce::from(row.nonce), Payload { msg: &row.bytes, aad }).ok()
     }
 }
 

@@ -35,10 +35,7 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
-        Self {
-            dir: TempDir::new().unwrap(),
-            random: Box::new(random()),
-        }
+        Self { dir: TempDir::new().unwrap(), random: Box::new(random()) }
     }
 
     fn path(&self) -> &Path {
@@ -50,14 +47,7 @@ impl Bed {
     }
 
     fn set(&mut self, secrets: &Secrets, key: &str, text: &str) -> Stored {
-        secrets
-            .set(
-                &name(key),
-                &value(text),
-                "2026-01-01T00:00:00Z",
-                &mut self.random,
-            )
-            .unwrap()
+        secrets.set(&name(key), &value(text), "2026-01-01T00:00:00Z", &mut self.random).unwrap()
     }
 
     fn raw(&self) -> Connection {
@@ -69,32 +59,19 @@ impl Bed {
 fn a_value_comes_back_also_after_a_restart() {
     let mut bed = Bed::new();
     let secrets = bed.open(&KeySource::Kept).unwrap();
-    assert_eq!(
-        bed.set(&secrets, "pw", "ein\nGeheimnis\n"),
-        Stored {
-            version: 1,
-            changed: true
-        }
-    );
+    assert_eq!(bed.set(&secrets, "pw", "ein\nGeheimnis\n"), Stored { version: 1, changed: true });
     drop(secrets);
     let secrets = bed.open(&KeySource::Kept).unwrap();
-    assert_eq!(
-        secrets.value(&name("pw"), 1).unwrap().expose(),
-        "ein\nGeheimnis\n"
-    );
+    assert_eq!(secrets.value(&name("pw"), 1).unwrap().expose(), "ein\nGeheimnis\n");
 }
 
 #[test]
 fn versions_go_up_when_the_value_changes_and_the_last_three_stay() {
     let mut bed = Bed::new();
     let secrets = bed.open(&KeySource::Kept).unwrap();
-    for (text, version, changed) in [
-        ("a", 1, true),
-        ("a", 1, false),
-        ("b", 2, true),
-        ("a", 3, true),
-        ("c", 4, true),
-    ] {
+    for (text, version, changed) in
+        [("a", 1, true), ("a", 1, false), ("b", 2, true), ("a", 3, true), ("c", 4, true)]
+    {
         assert_eq!(bed.set(&secrets, "pw", text), Stored { version, changed });
     }
     for (version, text) in [(2, "b"), (3, "a"), (4, "c")] {
@@ -106,10 +83,7 @@ fn versions_go_up_when_the_value_changes_and_the_last_three_stay() {
             Err(SecretsError::VersionMissing { newest: 4, .. })
         ));
     }
-    assert!(matches!(
-        secrets.value(&name("other"), 1),
-        Err(SecretsError::Missing(_))
-    ));
+    assert!(matches!(secrets.value(&name("other"), 1), Err(SecretsError::Missing(_))));
 }
 
 #[test]
@@ -120,20 +94,11 @@ fn a_removed_secret_is_gone_and_its_versions_are_never_used_again() {
     bed.set(&secrets, "other", "b");
     assert!(secrets.remove(&name("pw")).unwrap());
     assert!(!secrets.remove(&name("pw")).unwrap());
-    assert!(matches!(
-        secrets.value(&name("pw"), 1),
-        Err(SecretsError::Missing(_))
-    ));
-    assert_eq!(
-        secrets.versions().unwrap(),
-        BTreeMap::from([("other".to_owned(), 1)])
-    );
+    assert!(matches!(secrets.value(&name("pw"), 1), Err(SecretsError::Missing(_))));
+    assert_eq!(secrets.versions().unwrap(), BTreeMap::from([("other".to_owned(), 1)]));
     assert_eq!(bed.set(&secrets, "pw", "a").version, 2);
     let rows = secrets.list().unwrap();
-    let names: Vec<_> = rows
-        .iter()
-        .map(|row| (row.name.as_str(), row.version))
-        .collect();
+    let names: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.version)).collect();
     assert_eq!(names, [("other", 1), ("pw", 2)]);
 }
 
@@ -150,9 +115,7 @@ fn no_file_but_the_database_holds_anything_and_it_never_holds_the_value() {
     for entry in fs::read_dir(bed.path()).unwrap() {
         let path = entry.unwrap().path();
         let bytes = fs::read(&path).unwrap();
-        let found = bytes
-            .windows(canary.len())
-            .any(|window| window == canary.as_bytes());
+        let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
         assert!(!found, "{} holds the value", path.display());
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{} may be read by others", path.display());
@@ -178,10 +141,7 @@ fn a_row_that_was_swapped_changed_or_renumbered_does_not_open() {
     raw.execute(flip, []).unwrap();
     for (key, version) in [("a", 1), ("c", 2), ("b", 1)] {
         let error = secrets.value(&name(key), version).unwrap_err();
-        assert!(
-            matches!(error, SecretsError::Tampered { .. }),
-            "{key}: {error}"
-        );
+        assert!(matches!(error, SecretsError::Tampered { .. }), "{key}: {error}");
     }
     assert_eq!(secrets.value(&name("c"), 1).unwrap().expose(), "old");
     assert_eq!(bed.set(&secrets, "a", "mended").version, 2);
@@ -197,19 +157,10 @@ fn a_wrong_or_missing_key_is_refused_and_nothing_is_written() {
     let right = fs::read_to_string(&key).unwrap();
     let before = fs::read(&database).unwrap();
     let other = KeySource::Text(value("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="));
-    assert!(matches!(
-        bed.open(&other),
-        Err(SecretsError::WrongKey { .. })
-    ));
+    assert!(matches!(bed.open(&other), Err(SecretsError::WrongKey { .. })));
     fs::remove_file(&key).unwrap();
-    assert!(matches!(
-        bed.open(&KeySource::Kept),
-        Err(SecretsError::KeyGone { .. })
-    ));
-    assert!(
-        !key.exists(),
-        "a new key would lock the secrets away for good"
-    );
+    assert!(matches!(bed.open(&KeySource::Kept), Err(SecretsError::KeyGone { .. })));
+    assert!(!key.exists(), "a new key would lock the secrets away for good");
     assert_eq!(fs::read(&database).unwrap(), before);
     let secrets = bed.open(&KeySource::Text(value(&right))).unwrap();
     assert_eq!(secrets.value(&name("pw"), 1).unwrap().expose(), "a");
@@ -220,27 +171,18 @@ fn a_key_file_that_others_may_read_or_that_holds_no_key_is_refused() {
     let mut bed = Bed::new();
     let key = bed.path().join("elsewhere");
     let source = KeySource::File(key.clone());
-    assert!(
-        matches!(bed.open(&source), Err(SecretsError::File { .. })),
-        "it must be there"
-    );
+    assert!(matches!(bed.open(&source), Err(SecretsError::File { .. })), "it must be there");
     fs::write(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
     for mode in [0o644, 0o640, 0o604] {
         fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
-        assert!(matches!(
-            bed.open(&source),
-            Err(SecretsError::KeyExposed(_))
-        ));
+        assert!(matches!(bed.open(&source), Err(SecretsError::KeyExposed(_))));
     }
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let secrets = bed.open(&source).unwrap();
     bed.set(&secrets, "pw", "a");
     for bad in [&b""[..], b"short", b"AAAA", &[0xff; 44], &[b'A'; 4096]] {
         fs::write(&key, bad).unwrap();
-        assert!(
-            matches!(bed.open(&source), Err(SecretsError::KeyForm(_))),
-            "{bad:?}"
-        );
+        assert!(matches!(bed.open(&source), Err(SecretsError::KeyForm(_))), "{bad:?}");
     }
 }
 
@@ -250,10 +192,8 @@ fn values_that_cannot_be_used_are_refused_without_being_repeated() {
     let secrets = bed.open(&KeySource::Kept).unwrap();
     let long = "x".repeat(MAX_VALUE + 1);
     for bad in ["", "a\0b", &long] {
-        let error = secrets
-            .set(&name("pw"), &value(bad), "", &mut bed.random)
-            .unwrap_err()
-            .to_string();
+        let error =
+            secrets.set(&name("pw"), &value(bad), "", &mut bed.random).unwrap_err().to_string();
         assert!(error.starts_with("the value of secret pw "), "{error}");
         assert!(error.len() < 200);
     }
@@ -266,8 +206,5 @@ fn a_database_of_a_newer_devnet_is_refused() {
     let mut bed = Bed::new();
     drop(bed.open(&KeySource::Kept).unwrap());
     bed.raw().pragma_update(None, "user_version", 2).unwrap();
-    assert!(matches!(
-        bed.open(&KeySource::Kept),
-        Err(SecretsError::Newer(_))
-    ));
+    assert!(matches!(bed.open(&KeySource::Kept), Err(SecretsError::Newer(_))));
 }

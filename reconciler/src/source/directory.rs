@@ -42,11 +42,7 @@ impl DirectorySource {
         };
         let location = path.display().to_string();
         fs::read_dir(&path).map_err(unreadable("opening the directory", &location))?;
-        Ok(Self {
-            path,
-            location,
-            seen: Mutex::default(),
-        })
+        Ok(Self { path, location, seen: Mutex::default() })
     }
 
     /// Reads everything; gives the digest and the files.
@@ -76,20 +72,11 @@ impl Source for DirectorySource {
     fn head(&self) -> Result<Revision, SourceError> {
         let (id, files) = self.look()?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((id.clone(), files));
-        Ok(Revision {
-            id,
-            summary: String::new(),
-            author: String::new(),
-            time: String::new(),
-        })
+        Ok(Revision { id, summary: String::new(), author: String::new(), time: String::new() })
     }
 
     fn files(&self, revision: &str) -> Result<TreeFiles, SourceError> {
-        let seen = self
-            .seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (id, files) = match seen {
             Some(seen) if seen.0 == revision => seen,
             _ => self.look()?,
@@ -111,16 +98,9 @@ impl Source for DirectorySource {
         let root = self.path.clone();
         let of_interest = move |path: &Path| {
             let below = path.strip_prefix(&root).unwrap_or(path);
-            !below
-                .components()
-                .any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+            !below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
         };
-        Ok(watch::start(
-            &[(&self.path, true)],
-            interval,
-            wake,
-            of_interest,
-        ))
+        Ok(watch::start(&[(&self.path, true)], interval, wake, of_interest))
     }
 }
 
@@ -129,9 +109,7 @@ impl Source for DirectorySource {
 fn digest(entries: &BTreeMap<String, Entry>) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut field = |bytes: &[u8]| {
-        hasher
-            .update(&(bytes.len() as u64).to_le_bytes())
-            .update(bytes);
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
     };
     for (path, entry) in entries {
         field(path.as_bytes());
@@ -154,12 +132,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn of(root: &Path, location: &'a str) -> Result<BTreeMap<String, Entry>, SourceError> {
-        let mut walk = Self {
-            location,
-            entries: BTreeMap::new(),
-            seen: 0,
-            bytes: 0,
-        };
+        let mut walk = Self { location, entries: BTreeMap::new(), seen: 0, bytes: 0 };
         let mut open = vec![(String::new(), root.to_owned())];
         while let Some((above, directory)) = open.pop() {
             let failed = unreadable("reading the directory", location);
@@ -220,9 +193,6 @@ impl<'a> Walk<'a> {
     }
 
     fn too_large(&self, what: String) -> SourceError {
-        SourceError::TooLarge {
-            location: self.location.to_owned(),
-            what,
-        }
+        SourceError::TooLarge { location: self.location.to_owned(), what }
     }
 }

@@ -48,17 +48,11 @@ impl LocalGit {
     fn store(&self) -> Result<ObjectStore<'_>, SourceError> {
         let opening = unreadable("opening the git repository", &self.location);
         let repository = object_store::open(&self.path).map_err(opening)?;
-        Ok(ObjectStore {
-            repository,
-            location: &self.location,
-        })
+        Ok(ObjectStore { repository, location: &self.location })
     }
 
     fn missing(&self, branch: &str) -> SourceError {
-        SourceError::RefMissing {
-            location: self.location.clone(),
-            branch: branch.to_owned(),
-        }
+        SourceError::RefMissing { location: self.location.clone(), branch: branch.to_owned() }
     }
 }
 
@@ -77,9 +71,7 @@ impl Source for LocalGit {
             Some(branch) => store
                 .reference(&format!("refs/heads/{branch}"))?
                 .ok_or_else(|| self.missing(branch))?,
-            None => store
-                .checked_out()?
-                .map_err(|branch| self.missing(&branch))?,
+            None => store.checked_out()?.map_err(|branch| self.missing(&branch))?,
         };
         store.revision(id)
     }
@@ -104,10 +96,7 @@ impl Source for LocalGit {
 /// Whether a change of this file may move a branch. Of the 89 events of one `git commit` these are
 /// a handful.
 fn moves_a_branch(path: &Path) -> bool {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let in_refs = path.components().any(|part| part.as_os_str() == "refs");
     matches!(name, "HEAD" | "packed-refs") || (in_refs && !name.ends_with(".lock"))
 }

@@ -80,11 +80,7 @@ pub enum SourceError {
 }
 
 fn under(path: &str) -> String {
-    if path.is_empty() {
-        String::new()
-    } else {
-        format!(" under {path}")
-    }
+    if path.is_empty() { String::new() } else { format!(" under {path}") }
 }
 
 /// A state of the configuration that can be named.
@@ -161,10 +157,7 @@ pub fn open_path(
             path.display()
         )));
     }
-    Ok(Arc::new(DirectorySource::open(
-        PathBuf::from(path),
-        subdirectory,
-    )?))
+    Ok(Arc::new(DirectorySource::open(PathBuf::from(path), subdirectory)?))
 }
 
 /// A directory within a source: relative, `/`-separated, no `.` or `..`; without slashes at its
@@ -191,10 +184,7 @@ fn clean_branch(branch: &str) -> Result<String, SourceError> {
     if valid && !branch.starts_with('-') {
         return Ok(branch.to_owned());
     }
-    Err(SourceError::Settings(format!(
-        "`{}` is not a branch name",
-        branch.escape_debug()
-    )))
+    Err(SourceError::Settings(format!("`{}` is not a branch name", branch.escape_debug())))
 }
 
 #[cfg(test)]

@@ -34,11 +34,7 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let location = location.to_owned();
-    move |source| SourceError::Unreadable {
-        act,
-        location: location.clone(),
-        source: source.into(),
-    }
+    move |source| SourceError::Unreadable { act, location: location.clone(), source: source.into() }
 }
 
 impl ObjectStore<'_> {
@@ -59,9 +55,7 @@ impl ObjectStore<'_> {
         let mut head = self.repository.head().map_err(&failed)?;
         let name = head.referent_name().map(|name| name.shorten().to_string());
         let id = head.try_peel_to_id().map_err(&failed)?;
-        Ok(id
-            .map(|id| id.detach())
-            .ok_or_else(|| name.unwrap_or_else(|| "HEAD".to_owned())))
+        Ok(id.map(|id| id.detach()).ok_or_else(|| name.unwrap_or_else(|| "HEAD".to_owned())))
     }
 
     /// What is known of a commit.
@@ -74,20 +68,16 @@ impl ObjectStore<'_> {
             id: id.to_string(),
             summary: words(message.lines().next().unwrap_or_default()),
             author: words(commit.author().map_err(&failed)?.name),
-            time: Timestamp::from_second(seconds)
-                .map(|at| at.to_string())
-                .unwrap_or_default(),
+            time: Timestamp::from_second(seconds).map(|at| at.to_string()).unwrap_or_default(),
         })
     }
 
     /// The files of a revision under `path`.
     pub(super) fn files(self, revision: &str, path: &str) -> Result<TreeFiles, SourceError> {
-        let id = self
-            .known(revision)?
-            .ok_or_else(|| SourceError::RevisionMissing {
-                location: self.location.to_owned(),
-                revision: revision.escape_debug().to_string(),
-            })?;
+        let id = self.known(revision)?.ok_or_else(|| SourceError::RevisionMissing {
+            location: self.location.to_owned(),
+            revision: revision.escape_debug().to_string(),
+        })?;
         let failed = unreadable("reading a commit of", self.location);
         let commit = self.repository.find_commit(id).map_err(&failed)?;
         let root = commit.tree_id().map_err(&failed)?.detach();
@@ -130,9 +120,7 @@ impl ObjectStore<'_> {
             .repository
             .try_find_header(id)
             .map_err(unreadable("looking for a commit of", self.location))?;
-        Ok(header
-            .filter(|header| header.kind() == gix::object::Kind::Commit)
-            .map(|_| id))
+        Ok(header.filter(|header| header.kind() == gix::object::Kind::Commit).map(|_| id))
     }
 
     /// The tree at `path`, `None` when there is nothing.
@@ -190,8 +178,5 @@ impl ObjectStore<'_> {
 /// Words that someone else wrote, fit for a line of a terminal.
 fn words(text: &[u8]) -> String {
     let text = text.to_str_lossy();
-    text.chars()
-        .filter(|letter| !letter.is_control())
-        .take(MAX_WORDS)
-        .collect()
+    text.chars().filter(|letter| !letter.is_control()).take(MAX_WORDS).collect()
 }

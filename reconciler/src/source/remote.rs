@@ -98,27 +98,14 @@ impl RemoteGit {
             .map_err(unreadable("making the directory of mirrors for", &location))?;
         let key = blake3::hash(format!("{location}\0{branch:?}").as_bytes()).to_hex();
         let mirror = spec.mirrors.join(format!("{}.git", &key[..32]));
-        let spec = RemoteSpec {
-            branch,
-            subdirectory,
-            ..spec
-        };
-        Ok(Self {
-            spec,
-            url,
-            location,
-            mirror,
-            fetching: Mutex::default(),
-        })
+        let spec = RemoteSpec { branch, subdirectory, ..spec };
+        Ok(Self { spec, url, location, mirror, fetching: Mutex::default() })
     }
 
     fn store(&self) -> Result<ObjectStore<'_>, SourceError> {
         let opening = unreadable("opening the mirror of", &self.location);
         let repository = open(&self.mirror).map_err(opening)?;
-        Ok(ObjectStore {
-            repository,
-            location: &self.location,
-        })
+        Ok(ObjectStore { repository, location: &self.location })
     }
 
     /// The mirror; an empty new one where there is none, or where it is broken or overgrown: all of
@@ -131,9 +118,7 @@ impl RemoteGit {
         }
         match fs::remove_dir_all(&self.mirror) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(unreadable("removing the old mirror of", &self.location)(
-                    error,
-                ));
+                return Err(unreadable("removing the old mirror of", &self.location)(error));
             }
             _ => {}
         }
@@ -154,10 +139,7 @@ impl RemoteGit {
         let repository = self.mirror()?;
         // The first fetch takes one commit; later ones take what came since, so that a forced push
         // can be told from an ordinary one.
-        let first = repository
-            .try_find_reference(MIRRORED)
-            .map_err(&failed)?
-            .is_none();
+        let first = repository.try_find_reference(MIRRORED).map_err(&failed)?.is_none();
         let wanted = match &self.spec.branch {
             Some(branch) => format!("+refs/heads/{branch}:{MIRRORED}"),
             None => format!("+HEAD:{MIRRORED}"),
@@ -173,9 +155,7 @@ impl RemoteGit {
         if matches!(self.url.scheme, Scheme::Https | Scheme::Http) {
             connection.set_transport_options(Box::new(self.http_options()?));
         }
-        let prepared = connection
-            .prepare_fetch(Discard, Default::default())
-            .map_err(&failed)?;
+        let prepared = connection.prepare_fetch(Discard, Default::default()).map_err(&failed)?;
         if prepared.ref_map().mappings.is_empty() {
             return Err(SourceError::RefMissing {
                 location: self.location.clone(),
@@ -203,10 +183,7 @@ impl RemoteGit {
             let (Action::Get(context), Some(credentials)) = (action, &credentials) else {
                 return Ok(None);
             };
-            let asking = context
-                .url
-                .as_ref()
-                .and_then(|url| gix::url::parse(url.as_bstr()).ok());
+            let asking = context.url.as_ref().and_then(|url| gix::url::parse(url.as_bstr()).ok());
             let same = asking.is_some_and(|asking| {
                 asking.scheme == own.scheme
                     && asking.host() == own.host()
@@ -249,10 +226,7 @@ impl RemoteGit {
             configure_request: None,
         };
         let backend = Some(Arc::new(Mutex::new(backend)) as _);
-        Ok(http::Options {
-            backend,
-            ..http::Options::default()
-        })
+        Ok(http::Options { backend, ..http::Options::default() })
     }
 }
 
@@ -268,12 +242,10 @@ impl Source for RemoteGit {
     fn head(&self) -> Result<Revision, SourceError> {
         self.fetch()?;
         let store = self.store()?;
-        let id = store
-            .reference(MIRRORED)?
-            .ok_or_else(|| SourceError::RefMissing {
-                location: self.location.clone(),
-                branch: self.branch().to_owned(),
-            })?;
+        let id = store.reference(MIRRORED)?.ok_or_else(|| SourceError::RefMissing {
+            location: self.location.clone(),
+            branch: self.branch().to_owned(),
+        })?;
         store.revision(id)
     }
 
@@ -324,10 +296,7 @@ fn clean_url(text: &str) -> Result<gix::Url, SourceError> {
     if text.starts_with('-') || text.chars().any(char::is_control) {
         return refused("begins with `-` or holds control characters");
     }
-    let here = matches!(
-        url.host(),
-        Some("localhost" | "127.0.0.1" | "[::1]" | "::1")
-    );
+    let here = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]" | "::1"));
     match url.scheme {
         Scheme::Https | Scheme::Ssh | Scheme::File => Ok(url),
         Scheme::Http if here => Ok(url),

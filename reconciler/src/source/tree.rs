@@ -51,10 +51,7 @@ impl TreeFiles {
         repository: Option<gix::ThreadSafeRepository>,
         entries: BTreeMap<String, Entry>,
     ) -> Self {
-        Self {
-            repository,
-            entries,
-        }
+        Self { repository, entries }
     }
 
     /// How many files there are.
@@ -68,10 +65,8 @@ impl TreeFiles {
     }
 
     fn blob(&self, path: &str, id: gix::ObjectId) -> Result<Vec<u8>, String> {
-        let repository = self
-            .repository
-            .as_ref()
-            .ok_or_else(|| format!("{path} has no repository"))?;
+        let repository =
+            self.repository.as_ref().ok_or_else(|| format!("{path} has no repository"))?;
         let repository = repository.to_thread_local();
         let failed = |error: &dyn std::fmt::Display| {
             format!("reading {path} from the object database: {error}")

@@ -63,38 +63,24 @@ pub(super) fn start(
             None
         }
     };
-    let interval = if files.is_some() {
-        interval
-    } else {
-        interval.min(BLIND)
-    };
+    let interval = if files.is_some() { interval } else { interval.min(BLIND) };
     let thread = std::thread::spawn(move || run(&signals, interval, &*wake));
-    Watcher {
-        files,
-        stop,
-        thread: Some(thread),
-    }
+    Watcher { files, stop, thread: Some(thread) }
 }
 
 /// Wakes every `interval` and never else.
 pub(super) fn poll(interval: Duration, wake: Wake) -> Watcher {
     let (stop, signals) = channel();
     let thread = std::thread::spawn(move || run(&signals, interval, &*wake));
-    Watcher {
-        files: None,
-        stop,
-        thread: Some(thread),
-    }
+    Watcher { files: None, stop, thread: Some(thread) }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         drop(self.files.take());
         let _ = self.stop.send(Signal::Stop);
-        if let Some(thread) = self
-            .thread
-            .take()
-            .filter(|t| t.thread().id() != std::thread::current().id())
+        if let Some(thread) =
+            self.thread.take().filter(|t| t.thread().id() != std::thread::current().id())
         {
             // It ends at the signal; a wake-up that panicked is reported by the panic itself.
             let _ = thread.join();
@@ -108,11 +94,7 @@ fn watch_files(
 ) -> notify::Result<RecommendedWatcher> {
     let mut files = notify::recommended_watcher(handler)?;
     for &(place, below) in places {
-        let mode = if below {
-            RecursiveMode::Recursive
-        } else {
-            RecursiveMode::NonRecursive
-        };
+        let mode = if below { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         files.watch(place, mode)?;
     }
     Ok(files)

@@ -32,12 +32,7 @@ impl Store {
     /// When the database fails.
     pub fn record_assignment(&self, record: &AssignmentRecord) -> Result<(), StoreError> {
         let act = "recording an assignment";
-        let AssignmentRecord {
-            instance,
-            node,
-            generation,
-            spec,
-        } = record;
+        let AssignmentRecord { instance, node, generation, spec } = record;
         let spec = to_json(act, spec)?;
         self.lock()
             .prepare_cached(
@@ -102,12 +97,9 @@ impl Store {
         let rows = statement
             .query_map([], |row| {
                 let Number(generation) = row.get(2)?;
-                Ok((
-                    row.get::<_, String>(0)?,
-                    row.get::<_, String>(1)?,
-                    generation,
-                    { row.get::<_, String>(3)? },
-                ))
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, generation, {
+                    row.get::<_, String>(3)?
+                }))
             })
             .map_err(sql(act))?;
         rows.map(|row| {
@@ -143,12 +135,7 @@ mod tests {
             health: None,
             stop: StopSpec::default(),
         };
-        AssignmentRecord {
-            instance: spec.id.clone(),
-            node: spec.node.clone(),
-            generation,
-            spec,
-        }
+        AssignmentRecord { instance: spec.id.clone(), node: spec.node.clone(), generation, spec }
     }
 
     #[test]
@@ -158,13 +145,8 @@ mod tests {
         store.record_assignment(&record("n1", 1)).unwrap();
         store.record_assignment(&record("n2", 2)).unwrap();
         store.record_assignment(&record("n1", 3)).unwrap();
-        assert_eq!(
-            store.assignments().unwrap(),
-            [record("n1", 3), record("n2", 2)]
-        );
-        store
-            .drop_assignment(&record("n1", 3).instance, &record("n1", 3).node)
-            .unwrap();
+        assert_eq!(store.assignments().unwrap(), [record("n1", 3), record("n2", 2)]);
+        store.drop_assignment(&record("n1", 3).instance, &record("n1", 3).node).unwrap();
         assert_eq!(store.assignments().unwrap(), [record("n2", 2)]);
         store.drop_assignments_of(&record("n2", 2).node).unwrap();
         assert!(store.assignments().unwrap().is_empty());

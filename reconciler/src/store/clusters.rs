@@ -25,9 +25,7 @@ impl Store {
         let act = "reading the cluster's record";
         let (name, Number(serial)): (Option<String>, Number) = self
             .lock()
-            .query_row("SELECT name, serial FROM cluster", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row("SELECT name, serial FROM cluster", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .map_err(sql(act))?;
         let name = name.map(|text| parse(act, &text)).transpose()?;
         Ok(ClusterRecord { name, serial })
@@ -50,11 +48,9 @@ impl Store {
     /// When the database fails.
     pub fn bump_serial(&self) -> Result<u64, StoreError> {
         self.lock()
-            .query_row(
-                "UPDATE cluster SET serial = serial + 1 RETURNING serial",
-                [],
-                |row| row.get(0),
-            )
+            .query_row("UPDATE cluster SET serial = serial + 1 RETURNING serial", [], |row| {
+                row.get(0)
+            })
             .map(|Number(serial)| serial)
             .map_err(sql("counting a change of the fleet"))
     }

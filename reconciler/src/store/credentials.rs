@@ -80,15 +80,7 @@ impl Store {
     /// # Errors
     /// When the database fails, also when the id is already on record.
     pub fn add_join_token(&self, token: &JoinTokenRecord) -> Result<(), StoreError> {
-        let JoinTokenRecord {
-            id,
-            hash,
-            node,
-            replace,
-            created_at,
-            expires_at,
-            used_at,
-        } = token;
+        let JoinTokenRecord { id, hash, node, replace, created_at, expires_at, used_at } = token;
         self.lock()
             .execute(
                 "INSERT INTO join_tokens \
@@ -175,14 +167,7 @@ impl Store {
     /// When the database fails, also when the id is already on record.
     pub fn add_api_key(&self, key: &ApiKeyRecord) -> Result<(), StoreError> {
         let act = "recording an API key";
-        let ApiKeyRecord {
-            id,
-            hash,
-            name,
-            role,
-            created_at,
-            revoked_at,
-        } = key;
+        let ApiKeyRecord { id, hash, name, role, created_at, revoked_at } = key;
         let role = to_json(act, role)?;
         self.lock()
             .execute(
@@ -208,9 +193,7 @@ impl Store {
             )
             .and_then(|mut statement| statement.query_row([id], raw_key).optional())
             .map_err(sql(act))?;
-        found
-            .map(|raw| read_key(act, raw).map(|(_, key)| key))
-            .transpose()
+        found.map(|raw| read_key(act, raw).map(|(_, key)| key)).transpose()
     }
 
     /// The API keys that are not revoked, newest first.
@@ -306,11 +289,5 @@ fn read_key(
     act: &'static str,
     (seq, key, role): RawKey,
 ) -> Result<(i64, ApiKeyRecord), StoreError> {
-    Ok((
-        seq,
-        ApiKeyRecord {
-            role: from_json(act, &role)?,
-            ..key
-        },
-    ))
+    Ok((seq, ApiKeyRecord { role: from_json(act, &role)?, ..key }))
 }

@@ -44,26 +44,15 @@ impl Store {
     /// When the id is already on record or the database fails.
     pub fn begin_deployment(&self, deployment: &Deployment) -> Result<(), StoreError> {
         let act = "recording a deployment";
-        let Deployment {
-            id,
-            plan,
-            revision,
-            by,
-            started_at,
-            ended_at,
-            state,
-            summary,
-            errors,
-        } = deployment;
+        let Deployment { id, plan, revision, by, started_at, ended_at, state, summary, errors } =
+            deployment;
         let (summary, errors) = (to_json(act, summary)?, to_json(act, errors)?);
         let state = word(*state);
         self.lock()
             .execute(
                 "INSERT INTO deployments (id, plan, revision, started_by, started_at, ended_at, \
                  state, summary, errors) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                params![
-                    id, plan, revision, by, started_at, ended_at, state, summary, errors
-                ],
+                params![id, plan, revision, by, started_at, ended_at, state, summary, errors],
             )
             .map_err(sql(act))?;
         Ok(())
@@ -75,9 +64,7 @@ impl Store {
     /// # Errors
     /// When it is not on record or the database fails.
     pub fn end_deployment(&self, deployment: &Deployment) -> Result<(), StoreError> {
-        self.write("recording the end of a deployment", |tx| {
-            end(tx, deployment)
-        })
+        self.write("recording the end of a deployment", |tx| end(tx, deployment))
     }
 
     /// A deployment.
@@ -127,13 +114,8 @@ impl Store {
         let query = format!("SELECT {COLUMNS} FROM deployments {rest}");
         let connection = self.lock();
         let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
-        let found = statement
-            .query_row(values, raw)
-            .optional()
-            .map_err(sql(act))?;
-        found
-            .map(|raw| raw.read(act).map(|(_, deployment)| deployment))
-            .transpose()
+        let found = statement.query_row(values, raw).optional().map_err(sql(act))?;
+        found.map(|raw| raw.read(act).map(|(_, deployment)| deployment)).transpose()
     }
 
     /// Records how far a step is, and the line that says so, together; gives the line's number.
@@ -147,14 +129,7 @@ impl Store {
         line: &DeploymentLine,
     ) -> Result<u64, StoreError> {
         let act = "recording a step";
-        let StepRecord {
-            step,
-            instance,
-            node,
-            generation,
-            state,
-            at,
-        } = step;
+        let StepRecord { step, instance, node, generation, state, at } = step;
         let state = to_json(act, state)?;
         self.write(act, |tx| {
             tx.execute(
@@ -194,14 +169,7 @@ impl Store {
         type Raw = (String, String, String, Number, String, String);
         let rows = statement
             .query_map([deployment], |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                    row.get(5)?,
-                ))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
             })
             .map_err(sql(act))?;
         rows.map(|row| {
@@ -224,9 +192,7 @@ impl Store {
     /// # Errors
     /// When the deployment is not on record or the database fails.
     pub fn append_line(&self, deployment: &str, line: &DeploymentLine) -> Result<u64, StoreError> {
-        self.write("recording a line of a deployment", |tx| {
-            append(tx, deployment, line)
-        })
+        self.write("recording a line of a deployment", |tx| append(tx, deployment, line))
     }
 
     /// The lines of a deployment numbered above `after`, oldest first, at most [`super::MAX_PAGE`].
@@ -249,10 +215,9 @@ impl Store {
             .map_err(sql(act))?;
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let rows = statement
-            .query_map(
-                params![deployment, after, limit.clamp(1, super::MAX_PAGE)],
-                |row| Ok((row.get(0)?, row.get::<_, String>(1)?)),
-            )
+            .query_map(params![deployment, after, limit.clamp(1, super::MAX_PAGE)], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?))
+            })
             .map_err(sql(act))?;
         rows.map(|row| {
             let (Number(seq), line) = row.map_err(sql(act))?;
@@ -288,14 +253,7 @@ impl Store {
 
 fn end(tx: &Transaction<'_>, deployment: &Deployment) -> Result<(), StoreError> {
     let act = "recording the end of a deployment";
-    let Deployment {
-        id,
-        ended_at,
-        state,
-        summary,
-        errors,
-        ..
-    } = deployment;
+    let Deployment { id, ended_at, state, summary, errors, .. } = deployment;
     let (summary, errors) = (to_json(act, summary)?, to_json(act, errors)?);
     let changed = tx
         .execute(
@@ -306,18 +264,9 @@ fn end(tx: &Transaction<'_>, deployment: &Deployment) -> Result<(), StoreError> 
         .map_err(sql(act))?;
     if changed == 0 {
         let id = id.escape_debug().to_string();
-        return Err(StoreError::Missing {
-            kind: "deployment",
-            id,
-        });
+        return Err(StoreError::Missing { kind: "deployment", id });
     }
-    append(
-        tx,
-        id,
-        &DeploymentLine::End {
-            deployment: deployment.clone(),
-        },
-    )?;
+    append(tx, id, &DeploymentLine::End { deployment: deployment.clone() })?;
     Ok(())
 }
 
@@ -380,13 +329,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
 
 impl Raw {
     fn read(self, act: &'static str) -> Result<(i64, Deployment), StoreError> {
-        let Self {
-            seq,
-            deployment,
-            state,
-            summary,
-            errors,
-        } = self;
+        let Self { seq, deployment, state, summary, errors } = self;
         let state = match state.as_str() {
             "running" => DeploymentState::Running,
             "succeeded" => DeploymentState::Succeeded,
@@ -395,14 +338,6 @@ impl Raw {
         };
         let summary = from_json(act, &summary)?;
         let errors = from_json(act, &errors)?;
-        Ok((
-            seq,
-            Deployment {
-                state,
-                summary,
-                errors,
-                ..deployment
-            },
-        ))
+        Ok((seq, Deployment { state, summary, errors, ..deployment }))
     }
 }

@@ -43,11 +43,7 @@ impl Store {
                 let issued = highest(tx, instance)?;
                 if wanted < issued {
                     let instance = instance.clone();
-                    return Err(StoreError::StaleGeneration {
-                        instance,
-                        wanted,
-                        issued,
-                    });
+                    return Err(StoreError::StaleGeneration { instance, wanted, issued });
                 }
                 if wanted > issued {
                     raise(tx, instance, wanted)?;
@@ -64,18 +60,14 @@ impl Store {
     /// When the database fails.
     pub fn observe_generations(&self, seen: &BTreeMap<InstanceId, u64>) -> Result<(), StoreError> {
         let known = self.generations()?;
-        let higher: Vec<_> = seen
-            .iter()
-            .filter(|(id, seen)| known.get(id).is_none_or(|k| k < seen))
-            .collect();
+        let higher: Vec<_> =
+            seen.iter().filter(|(id, seen)| known.get(id).is_none_or(|k| k < seen)).collect();
         if higher.is_empty() {
             // Reports come often and rarely hold news: no flush for those that hold none.
             return Ok(());
         }
         self.write("recording generations that agents report", |tx| {
-            higher
-                .into_iter()
-                .try_for_each(|(instance, &seen)| raise(tx, instance, seen))
+            higher.into_iter().try_for_each(|(instance, &seen)| raise(tx, instance, seen))
         })
     }
 }
@@ -83,9 +75,7 @@ impl Store {
 fn highest(tx: &Transaction<'_>, instance: &InstanceId) -> Result<u64, StoreError> {
     tx.prepare_cached("SELECT generation FROM generations WHERE instance = ?1")
         .and_then(|mut statement| {
-            statement
-                .query_row([instance.to_string()], |row| row.get(0))
-                .optional()
+            statement.query_row([instance.to_string()], |row| row.get(0)).optional()
         })
         .map(|found| found.map_or(0, |Number(generation)| generation))
         .map_err(sql("reading a generation"))

@@ -152,33 +152,20 @@ impl Store {
     /// # Errors
     /// When it cannot be opened, is damaged, was written by a newer devnet, or cannot be changed.
     pub fn open(path: &Path, now: &str) -> Result<(Self, Opened), StoreError> {
-        let failed = |source| StoreError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| StoreError::Open { path: path.to_owned(), source };
         let mut connection = Connection::open(path).map_err(failed)?;
         schema::configure(&connection).map_err(failed)?;
         schema::check(&connection, path)?;
         let from_version = schema::migrate(&mut connection, path)?;
-        let store = Self {
-            connection: Mutex::new(connection),
-        };
+        let store = Self { connection: Mutex::new(connection) };
         let interrupted = store.interrupt_running(now)?;
-        Ok((
-            store,
-            Opened {
-                from_version,
-                interrupted,
-            },
-        ))
+        Ok((store, Opened { from_version, interrupted }))
     }
 
     /// The connection. A thread that panicked while it held it left no half-done write behind: its
     /// transaction was rolled back when it was dropped.
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `work` in one transaction that holds the write lock from its start; everything of it
@@ -205,10 +192,7 @@ fn sql(act: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
 
 /// The JSON form of a document of ours.
 fn to_json<T: serde::Serialize>(act: &'static str, value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|source| StoreError::Record {
-        act,
-        source: source.into(),
-    })
+    serde_json::to_string(value).map_err(|source| StoreError::Record { act, source: source.into() })
 }
 
 /// A document of ours from its JSON form.
@@ -216,10 +200,7 @@ fn from_json<T: serde::de::DeserializeOwned>(
     act: &'static str,
     text: &str,
 ) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|source| StoreError::Record {
-        act,
-        source: source.into(),
-    })
+    serde_json::from_str(text).map_err(|source| StoreError::Record { act, source: source.into() })
 }
 
 /// A name of ours from its text form.
@@ -227,10 +208,7 @@ fn parse<T: std::str::FromStr>(act: &'static str, text: &str) -> Result<T, Store
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
-    text.parse().map_err(|source: T::Err| StoreError::Record {
-        act,
-        source: source.into(),
-    })
+    text.parse().map_err(|source: T::Err| StoreError::Record { act, source: source.into() })
 }
 
 #[cfg(test)]

@@ -62,8 +62,7 @@ impl Store {
             let known: Option<(String, Option<String>)> = tx
                 .prepare_cached("SELECT name, removed_at FROM nodes WHERE id = ?1")
                 .and_then(|mut s| {
-                    s.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-                        .optional()
+                    s.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
                 })
                 .map_err(sql(act))?;
             match known {
@@ -89,8 +88,7 @@ impl Store {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
         let rows = statement.query_map([], raw).map_err(sql(act))?;
-        rows.map(|row| row.map_err(sql(act)).and_then(|raw| raw.record(act)))
-            .collect()
+        rows.map(|row| row.map_err(sql(act)).and_then(|raw| raw.record(act))).collect()
     }
 
     /// The node of this name that is not removed.
@@ -114,10 +112,7 @@ impl Store {
         let query = format!("SELECT {COLUMNS} FROM nodes WHERE {filter}");
         let connection = self.lock();
         let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
-        let found = statement
-            .query_row([value], raw)
-            .optional()
-            .map_err(sql(act))?;
+        let found = statement.query_row([value], raw).optional().map_err(sql(act))?;
         found.map(|raw| raw.record(act)).transpose()
     }
 
@@ -168,11 +163,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let act = "labelling a node";
         let tags = to_json(act, &tags)?;
-        self.update_node(
-            act,
-            "tags = ?2, zone = ?3",
-            params![name.as_str(), tags, zone],
-        )
+        self.update_node(act, "tags = ?2, zone = ?3", params![name.as_str(), tags, zone])
     }
 
     /// Removes a node: its name is free, its certificate is refused from now on. False when there
@@ -181,11 +172,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn remove_node(&self, name: &NodeName, now: &str) -> Result<bool, StoreError> {
-        self.update_node(
-            "removing a node",
-            "removed_at = ?2",
-            params![name.as_str(), now],
-        )
+        self.update_node("removing a node", "removed_at = ?2", params![name.as_str(), now])
     }
 
     /// `?1` is the name, the rest belongs to `set`.
@@ -273,17 +260,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
 
 impl Raw {
     fn record(self, act: &'static str) -> Result<NodeRecord, StoreError> {
-        let Self {
-            id,
-            name,
-            facts,
-            last_seen,
-            tags,
-            zone,
-            cordoned,
-            joined_at,
-            removed_at,
-        } = self;
+        let Self { id, name, facts, last_seen, tags, zone, cordoned, joined_at, removed_at } = self;
         Ok(NodeRecord {
             id,
             name: parse(act, &name)?,

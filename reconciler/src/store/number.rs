@@ -10,9 +10,7 @@ pub(super) struct Number(pub(super) u64);
 impl FromSql for Number {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = value.as_i64()?;
-        u64::try_from(number)
-            .map(Self)
-            .map_err(|_| FromSqlError::OutOfRange(number))
+        u64::try_from(number).map(Self).map_err(|_| FromSqlError::OutOfRange(number))
     }
 }
 

@@ -32,8 +32,5 @@ pub(super) fn page<T>(mut rows: Vec<(i64, T)>, limit: u32) -> Page<T> {
     let more = rows.len() > fits;
     rows.truncate(fits);
     let next = rows.last().filter(|_| more).map(|(seq, _)| seq.to_string());
-    Page {
-        items: rows.into_iter().map(|(_, item)| item).collect(),
-        next,
-    }
+    Page { items: rows.into_iter().map(|(_, item)| item).collect(), next }
 }

@@ -48,17 +48,10 @@ impl Store {
     /// When the database fails.
     pub fn save_plan(&self, stored: &StoredPlan) -> Result<(), StoreError> {
         let act = "saving a plan";
-        let StoredPlan {
-            plan,
-            request,
-            by,
-            created_at,
-            expires_at,
-        } = stored;
+        let StoredPlan { plan, request, by, created_at, expires_at } = stored;
         let (document, request) = (to_json(act, plan)?, to_json(act, request)?);
         self.write(act, |tx| {
-            tx.execute("DELETE FROM plans WHERE id = ?1", [plan.id.as_str()])
-                .map_err(sql(act))?;
+            tx.execute("DELETE FROM plans WHERE id = ?1", [plan.id.as_str()]).map_err(sql(act))?;
             tx.execute(
                 "INSERT INTO plans \
                  (id, revision, plan, request, made_by, created_at, expires_at) \
@@ -90,15 +83,7 @@ impl Store {
             .query_row(
                 "SELECT plan, request, made_by, created_at, expires_at FROM plans WHERE id = ?1",
                 [id],
-                |row| {
-                    Ok((
-                        row.get(0)?,
-                        row.get(1)?,
-                        row.get(2)?,
-                        row.get(3)?,
-                        row.get(4)?,
-                    ))
-                },
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
             )
             .optional()
             .map_err(sql(act))?;
@@ -142,13 +127,7 @@ impl Store {
             .map_err(sql(act))?
             .map(|row| {
                 let (seq, plan, summary) = row.map_err(sql(act))?;
-                Ok((
-                    seq,
-                    PlanRow {
-                        summary: from_json(act, &summary)?,
-                        ..plan
-                    },
-                ))
+                Ok((seq, PlanRow { summary: from_json(act, &summary)?, ..plan }))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
         Ok(page::page(rows, limit))

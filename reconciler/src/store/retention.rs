@@ -23,12 +23,7 @@ pub struct Retention {
 impl Default for Retention {
     /// Weeks of a busy cluster in some tens of MiB.
     fn default() -> Self {
-        Self {
-            revisions: 100,
-            plans: 200,
-            deployments: 500,
-            events: 20_000,
-        }
+        Self { revisions: 100, plans: 200, deployments: 500, events: 20_000 }
     }
 }
 
@@ -53,12 +48,7 @@ impl Store {
     /// # Errors
     /// When the database fails; nothing is dropped then.
     pub fn prune(&self, keep: &Retention, now: &str) -> Result<Pruned, StoreError> {
-        let Retention {
-            revisions,
-            plans,
-            deployments,
-            events,
-        } = *keep;
+        let Retention { revisions, plans, deployments, events } = *keep;
         self.write("dropping old records", |tx| {
             Ok(Pruned {
                 revisions: drop_revisions(tx, revisions)?,
@@ -112,9 +102,6 @@ fn drop_events(tx: &Transaction<'_>, keep: u32) -> Result<usize, StoreError> {
 }
 
 fn drop_tokens(tx: &Transaction<'_>, now: &str) -> Result<usize, StoreError> {
-    tx.execute(
-        "DELETE FROM join_tokens WHERE used_at IS NOT NULL OR expires_at <= ?1",
-        [now],
-    )
-    .map_err(sql("dropping old join tokens"))
+    tx.execute("DELETE FROM join_tokens WHERE used_at IS NOT NULL OR expires_at <= ?1", [now])
+        .map_err(sql("dropping old join tokens"))
 }

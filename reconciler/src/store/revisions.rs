@@ -214,10 +214,7 @@ impl Store {
         let query = format!("SELECT {COLUMNS} FROM revisions {rest}");
         let connection = self.lock();
         let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
-        let found = statement
-            .query_row(values, raw)
-            .optional()
-            .map_err(sql(act))?;
+        let found = statement.query_row(values, raw).optional().map_err(sql(act))?;
         found.map(|(_, raw)| raw.record(act)).transpose()
     }
 }
@@ -226,10 +223,7 @@ fn found(changed: usize, revision: &str) -> Result<(), StoreError> {
     if changed > 0 {
         return Ok(());
     }
-    Err(StoreError::Missing {
-        kind: "revision",
-        id: revision.escape_debug().to_string(),
-    })
+    Err(StoreError::Missing { kind: "revision", id: revision.escape_debug().to_string() })
 }
 
 /// The three columns of a state: word, problem, diagnostics.
@@ -240,10 +234,9 @@ fn columns_of<'a>(
     Ok(match state {
         RevisionState::Seen => ("seen", None, "[]".to_owned()),
         RevisionState::Good => ("good", None, "[]".to_owned()),
-        RevisionState::Bad {
-            problem,
-            diagnostics,
-        } => ("bad", Some(problem), to_json(act, diagnostics)?),
+        RevisionState::Bad { problem, diagnostics } => {
+            ("bad", Some(problem), to_json(act, diagnostics)?)
+        }
     })
 }
 
@@ -281,13 +274,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<(i64, Raw)> {
 
 impl Raw {
     fn record(self, act: &'static str) -> Result<RevisionRecord, StoreError> {
-        let Self {
-            record,
-            files,
-            state,
-            problem,
-            diagnostics,
-        } = self;
+        let Self { record, files, state, problem, diagnostics } = self;
         let state = match state.as_str() {
             "good" => RevisionState::Good,
             "bad" => RevisionState::Bad {
@@ -296,10 +283,6 @@ impl Raw {
             },
             _ => RevisionState::Seen,
         };
-        Ok(RevisionRecord {
-            files: from_json(act, &files)?,
-            state,
-            ..record
-        })
+        Ok(RevisionRecord { files: from_json(act, &files)?, state, ..record })
     }
 }

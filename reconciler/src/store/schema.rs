@@ -29,18 +29,11 @@ pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Refuses a damaged file before anything is built on it.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let damaged = |problem: String| StoreError::Damaged {
-        path: path.to_owned(),
-        problem,
-    };
+    let damaged = |problem: String| StoreError::Damaged { path: path.to_owned(), problem };
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| damaged(error.to_string()))?;
-    if verdict == "ok" {
-        Ok(())
-    } else {
-        Err(damaged(verdict))
-    }
+    if verdict == "ok" { Ok(()) } else { Err(damaged(verdict)) }
 }
 
 /// Brings the file to the newest version, each step in a transaction of its own; gives the version
@@ -50,11 +43,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<u32, S
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(sql("reading the database's version"))?;
     if found > NEWEST {
-        return Err(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known: NEWEST,
-        });
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: NEWEST });
     }
     for version in found + 1..=NEWEST {
         step(connection, version).map_err(|source| StoreError::Migrate { version, source })?;

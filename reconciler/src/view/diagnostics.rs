@@ -13,14 +13,7 @@ pub fn text(
     source: &dyn Fn(&str) -> Option<String>,
     style: Style,
 ) -> String {
-    let Diagnostic {
-        severity,
-        code,
-        message,
-        at,
-        help,
-        related,
-    } = diagnostic;
+    let Diagnostic { severity, code, message, at, help, related } = diagnostic;
     let word = match severity {
         Severity::Error => style.red("Error"),
         Severity::Warning => style.yellow("Warning"),
@@ -29,10 +22,7 @@ pub fn text(
     if let Some(at) = at {
         out.push_str(&format!("{at}: "));
     }
-    out.push_str(&format!(
-        "{word} {code}: {}\n",
-        style.bold(&printable(message))
-    ));
+    out.push_str(&format!("{word} {code}: {}\n", style.bold(&printable(message))));
     if let Some(snippet) = at.as_ref().and_then(|at| snippet(at, &source(&at.file)?)) {
         out.push_str(&snippet);
     }
@@ -55,15 +45,11 @@ fn snippet(at: &Location, text: &str) -> Option<String> {
         .map(|c| if c == '\t' { '\t' } else { ' ' })
         .collect();
     let rest = line.chars().count().saturating_sub(indent.chars().count());
-    let width = text.get(at.start..at.end).map_or(1, |span| {
-        span.lines().next().map_or(1, |first| first.chars().count())
-    });
+    let width = text
+        .get(at.start..at.end)
+        .map_or(1, |span| span.lines().next().map_or(1, |first| first.chars().count()));
     let carets = "^".repeat(width.clamp(1, rest.max(1)));
-    Some(format!(
-        "  {} | {}\n  {margin} | {indent}{carets}\n",
-        at.line,
-        printable(line)
-    ))
+    Some(format!("  {} | {}\n  {margin} | {indent}{carets}\n", at.line, printable(line)))
 }
 
 /// The document of `validate -json`.
@@ -80,14 +66,7 @@ pub fn validate_document(diagnostics: &[Diagnostic]) -> Value {
 
 /// One diagnostic in Terraform's shape.
 pub fn json_form(diagnostic: &Diagnostic) -> Value {
-    let Diagnostic {
-        severity,
-        code,
-        message,
-        at,
-        help,
-        related,
-    } = diagnostic;
+    let Diagnostic { severity, code, message, at, help, related } = diagnostic;
     let range = at.as_ref().map(|at| {
         json!({
             "filename": at.file,

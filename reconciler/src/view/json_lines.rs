@@ -44,30 +44,12 @@ pub fn diagnostic(found: &Diagnostic, now: &str) -> Value {
 
 /// Every line of a plan, without the version.
 pub fn plan(plan: &Plan, now: &str) -> Vec<Value> {
-    let mut out: Vec<Value> = plan
-        .diagnostics
-        .iter()
-        .map(|d| diagnostic(d, now))
-        .collect();
+    let mut out: Vec<Value> = plan.diagnostics.iter().map(|d| diagnostic(d, now)).collect();
     out.extend(plan.drift.iter().map(|drift| resource_drift(drift, now)));
-    out.extend(
-        plan.changes
-            .iter()
-            .map(|change| planned_change(change, now)),
-    );
-    out.extend(
-        plan.placement
-            .infeasible
-            .iter()
-            .map(|what| infeasible(what, now)),
-    );
+    out.extend(plan.changes.iter().map(|change| planned_change(change, now)));
+    out.extend(plan.placement.infeasible.iter().map(|what| infeasible(what, now)));
     out.push(placement(&plan.placement, now));
-    out.push(change_summary(
-        &plan.summary,
-        "plan",
-        &plan_text::summary(&plan.summary),
-        now,
-    ));
+    out.push(change_summary(&plan.summary, "plan", &plan_text::summary(&plan.summary), now));
     out
 }
 
@@ -103,30 +85,14 @@ fn planned_change(change: &Change, now: &str) -> Value {
         body["from"] = json!(from);
     }
     let message = format!("{}: Plan to {action}", change.instance.address());
-    line(
-        "info",
-        &message,
-        now,
-        "planned_change",
-        json!({"change": body}),
-    )
+    line("info", &message, now, "planned_change", json!({"change": body}))
 }
 
 fn resource_drift(drift: &Drift, now: &str) -> Value {
-    let Drift {
-        instance,
-        node,
-        what,
-    } = drift;
+    let Drift { instance, node, what } = drift;
     let body = json!({"resource": resource(instance, node), "action": "update", "reason": what});
     let message = format!("{}: Drift detected ({what})", instance.address());
-    line(
-        "info",
-        &message,
-        now,
-        "resource_drift",
-        json!({"change": body}),
-    )
+    line("info", &message, now, "resource_drift", json!({"change": body}))
 }
 
 /// The answer of the solver, with every assignment.
@@ -152,70 +118,30 @@ fn placement(report: &PlacementReport, now: &str) -> Value {
         "seconds": report.seconds.unwrap_or(0.0), "solver": report.solver,
         "assignments": assignments, "levels": report.levels,
     });
-    let level = if report.status == PlacementStatus::Infeasible {
-        "error"
-    } else {
-        "info"
-    };
-    let message = format!(
-        "Placement: {} moves, {} unplaced",
-        report.moves, report.unplaced
-    );
-    line(
-        level,
-        &message,
-        now,
-        "placement",
-        json!({"placement": body}),
-    )
+    let level = if report.status == PlacementStatus::Infeasible { "error" } else { "info" };
+    let message = format!("Placement: {} moves, {} unplaced", report.moves, report.unplaced);
+    line(level, &message, now, "placement", json!({"placement": body}))
 }
 
 fn infeasible(what: &Unplaceable, now: &str) -> Value {
     let message = format!("service.{}: {} not placed", what.service, what.unplaced);
-    line(
-        "error",
-        &message,
-        now,
-        "placement_infeasible",
-        json!({"placement_infeasible": what}),
-    )
+    line("error", &message, now, "placement_infeasible", json!({"placement_infeasible": what}))
 }
 
 fn change_summary(counts: &Summary, operation: &str, message: &str, now: &str) -> Value {
-    let Summary {
-        add,
-        change,
-        destroy,
-        moved,
-        forget,
-    } = counts;
+    let Summary { add, change, destroy, moved, forget } = counts;
     let changes = json!({
         "add": add, "change": change, "remove": destroy, "move": moved, "forget": forget,
         "operation": operation,
     });
-    line(
-        "info",
-        message,
-        now,
-        "change_summary",
-        json!({"changes": changes}),
-    )
+    line("info", message, now, "change_summary", json!({"changes": changes}))
 }
 
 /// What a line of a deployment's log becomes.
 pub fn deployment(entry: &DeploymentLine) -> Value {
     match entry {
-        DeploymentLine::Step {
-            at,
-            instance,
-            node,
-            report,
-        } => {
-            let StepReport {
-                deployment: _,
-                step,
-                state,
-            } = report;
+        DeploymentLine::Step { at, instance, node, report } => {
+            let StepReport { deployment: _, step, state } = report;
             let (level, kind, message) = match state {
                 StepState::Running { message } if message.is_empty() => {
                     ("info", "apply_start", format!("{step}: Starting"))
@@ -230,12 +156,7 @@ pub fn deployment(entry: &DeploymentLine) -> Value {
             line(level, &message, at, kind, json!({"hook": hook}))
         }
         DeploymentLine::End { deployment } => {
-            let Deployment {
-                state,
-                summary,
-                ended_at,
-                ..
-            } = deployment;
+            let Deployment { state, summary, ended_at, .. } = deployment;
             let now = ended_at.as_deref().unwrap_or_default();
             let message = match state {
                 DeploymentState::Succeeded => plan_text::applied(summary),
@@ -257,15 +178,7 @@ mod tests {
             assert!(first.get(key).is_some(), "{key}");
         }
         assert_eq!(first["ui"], "1.0");
-        let counts = change_summary(
-            &Summary {
-                add: 1,
-                ..Summary::default()
-            },
-            "plan",
-            "m",
-            "t",
-        );
+        let counts = change_summary(&Summary { add: 1, ..Summary::default() }, "plan", "m", "t");
         assert_eq!(counts["changes"]["add"], 1);
         assert_eq!(counts["changes"]["operation"], "plan");
     }

@@ -15,21 +15,14 @@ pub fn plan(plan: &Plan) -> String {
         return format!("**{}**: {NO_CHANGES}\n", plan.cluster);
     }
     let mut rows = String::from("| | instance | node | why |\n|---|---|---|---|\n");
-    for change in plan
-        .changes
-        .iter()
-        .filter(|change| change.action != Action::Noop)
-    {
+    for change in plan.changes.iter().filter(|change| change.action != Action::Noop) {
         let node = match &change.from {
             Some(from) => format!("{from} → {}", change.node),
             None => change.node.to_string(),
         };
         let symbol = plan_text::symbol(change.action);
         let reason = change.reason.replace('|', "\\|");
-        rows.push_str(&format!(
-            "| `{symbol}` | `{}` | {node} | {reason} |\n",
-            change.instance
-        ));
+        rows.push_str(&format!("| `{symbol}` | `{}` | {node} | {reason} |\n", change.instance));
     }
     let body = plan_text::plan(plan, Style::PLAIN);
     // A fence longer than any in the text cannot be closed by it.

@@ -96,11 +96,7 @@ fn as_text(value: &Value) -> Option<Text> {
                 map.len() == 1 && (map.contains_key("plain") || map.contains_key("secret"))
             })
         });
-    if looks_like_text {
-        serde_json::from_value(value.clone()).ok()
-    } else {
-        None
-    }
+    if looks_like_text { serde_json::from_value(value.clone()).ok() } else { None }
 }
 
 fn plain(value: &Value) -> Value {
@@ -109,11 +105,9 @@ fn plain(value: &Value) -> Value {
     }
     match value {
         Value::Array(items) => items.iter().map(plain).collect(),
-        Value::Object(map) => Value::Object(
-            map.iter()
-                .map(|(key, value)| (key.clone(), plain(value)))
-                .collect(),
-        ),
+        Value::Object(map) => {
+            Value::Object(map.iter().map(|(key, value)| (key.clone(), plain(value))).collect())
+        }
         other => other.clone(),
     }
 }

@@ -24,11 +24,7 @@ pub fn plan(plan: &Plan, style: Style) -> String {
         }
     } else {
         out.push_str("devnet will perform the following actions:\n\n");
-        for change in plan
-            .changes
-            .iter()
-            .filter(|change| change.action != Action::Noop)
-        {
+        for change in plan.changes.iter().filter(|change| change.action != Action::Noop) {
             out.push_str(&self::change(change, style));
             out.push('\n');
         }
@@ -47,35 +43,15 @@ pub fn plan(plan: &Plan, style: Style) -> String {
 
 /// `Plan: 2 to add, 1 to change, 0 to destroy.`
 pub fn summary(summary: &Summary) -> String {
-    let Summary {
-        add,
-        change,
-        destroy,
-        moved: _,
-        forget,
-    } = summary;
-    let forget = if *forget > 0 {
-        format!(", {forget} to forget")
-    } else {
-        String::new()
-    };
+    let Summary { add, change, destroy, moved: _, forget } = summary;
+    let forget = if *forget > 0 { format!(", {forget} to forget") } else { String::new() };
     format!("Plan: {add} to add, {change} to change, {destroy} to destroy{forget}.")
 }
 
 /// `Apply complete! Resources: 2 added, 1 changed, 0 destroyed.`
 pub fn applied(summary: &Summary) -> String {
-    let Summary {
-        add,
-        change,
-        destroy,
-        moved,
-        forget,
-    } = summary;
-    let forgotten = if *forget > 0 {
-        format!(", {forget} forgotten")
-    } else {
-        String::new()
-    };
+    let Summary { add, change, destroy, moved, forget } = summary;
+    let forgotten = if *forget > 0 { format!(", {forget} forgotten") } else { String::new() };
     let mut out = format!(
         "Apply complete! Resources: {add} added, {change} changed, {destroy} destroyed{forgotten}."
     );
@@ -92,9 +68,7 @@ fn placement(report: &PlacementReport, moved: u32) -> String {
         PlacementStatus::Feasible => "feasible",
         PlacementStatus::Infeasible => "infeasible",
     };
-    let seconds = report
-        .seconds
-        .map_or(String::new(), |seconds| format!(", {seconds:.1}s"));
+    let seconds = report.seconds.map_or(String::new(), |seconds| format!(", {seconds:.1}s"));
     format!(
         "Placement: {moved} to move, {} unplaced, cost {} ({status}, gap {}{seconds}).",
         report.unplaced,
@@ -120,17 +94,8 @@ fn drift(drift: &[Drift], style: Style) -> String {
     }
     let mut out = style.bold("Note: Objects have changed outside of devnet");
     out.push_str("\n\n");
-    for Drift {
-        instance,
-        node,
-        what,
-    } in drift
-    {
-        out.push_str(&format!(
-            "  # {} on {node}: {}\n",
-            instance.address(),
-            printable(what)
-        ));
+    for Drift { instance, node, what } in drift {
+        out.push_str(&format!("  # {} on {node}: {}\n", instance.address(), printable(what)));
     }
     out.push('\n');
     out
@@ -177,11 +142,7 @@ fn change(change: &Change, style: Style) -> String {
     if !change.reason.is_empty() {
         out.push_str(&format!("  # (because {})\n", printable(&change.reason)));
     }
-    out.push_str(&format!(
-        "  {} {}\n",
-        paint(symbol(change.action)),
-        change.instance.address()
-    ));
+    out.push_str(&format!("  {} {}\n", paint(symbol(change.action)), change.instance.address()));
     for line in change.diff.lines().filter(|line| !is_header(line)) {
         let drawn = match line.chars().next() {
             Some('+') => style.green(&printable(line)),
@@ -191,10 +152,7 @@ fn change(change: &Change, style: Style) -> String {
         out.push_str(&format!("      {drawn}\n"));
     }
     for field in &change.forces_replacement {
-        out.push_str(&format!(
-            "      {field} {}\n",
-            style.red("# forces replacement")
-        ));
+        out.push_str(&format!("      {field} {}\n", style.red("# forces replacement")));
     }
     out
 }
@@ -205,42 +163,22 @@ fn is_header(line: &str) -> bool {
 }
 
 fn unplaceable(unplaceable: &Unplaceable, style: Style) -> String {
-    let Unplaceable {
-        service,
-        at,
-        unplaced,
-        nodes,
-        suggestions,
-    } = unplaceable;
+    let Unplaceable { service, at, unplaced, nodes, suggestions } = unplaceable;
     let place = at.as_deref().map_or(String::new(), |at| format!(" ({at})"));
     let title = format!("service.{service}{place}: {unplaced} not placed");
     let mut out = format!("  # {}\n", style.red(&title));
     for node in nodes {
         for violation in &node.violations {
-            let at = violation
-                .at
-                .as_deref()
-                .map_or(String::new(), |at| format!(" ({at})"));
-            out.push_str(&format!(
-                "      {}: {}{at}\n",
-                node.node,
-                printable(&violation.text)
-            ));
+            let at = violation.at.as_deref().map_or(String::new(), |at| format!(" ({at})"));
+            out.push_str(&format!("      {}: {}{at}\n", node.node, printable(&violation.text)));
         }
     }
     if !suggestions.is_empty() {
         out.push_str("      ways out, cheapest first:\n");
     }
     for suggestion in suggestions {
-        let checked = if suggestion.verified {
-            " (checked)"
-        } else {
-            ""
-        };
-        out.push_str(&format!(
-            "        - {}{checked}\n",
-            printable(&suggestion.text)
-        ));
+        let checked = if suggestion.verified { " (checked)" } else { "" };
+        out.push_str(&format!("        - {}{checked}\n", printable(&suggestion.text)));
     }
     out.push('\n');
     out
@@ -252,17 +190,8 @@ mod tests {
 
     #[test]
     fn the_lines_that_programs_parse_are_exact() {
-        let counts = Summary {
-            add: 2,
-            change: 1,
-            destroy: 0,
-            moved: 3,
-            forget: 0,
-        };
-        assert_eq!(
-            summary(&counts),
-            "Plan: 2 to add, 1 to change, 0 to destroy."
-        );
+        let counts = Summary { add: 2, change: 1, destroy: 0, moved: 3, forget: 0 };
+        assert_eq!(summary(&counts), "Plan: 2 to add, 1 to change, 0 to destroy.");
         assert_eq!(
             applied(&counts),
             "Apply complete! Resources: 2 added, 1 changed, 0 destroyed.\nPlacement: 3 moved."
@@ -284,11 +213,7 @@ mod tests {
             placement(&report, 3),
             "Placement: 3 to move, 0 unplaced, cost 41 (optimal, gap 0%, 0.3s)."
         );
-        let feasible = PlacementReport {
-            status: PlacementStatus::Feasible,
-            gap: 0.0123,
-            ..report
-        };
+        let feasible = PlacementReport { status: PlacementStatus::Feasible, gap: 0.0123, ..report };
         assert!(placement(&feasible, 0).contains("(feasible, gap 1.2%, 0.3s)"));
     }
 }

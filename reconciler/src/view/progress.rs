@@ -9,19 +9,10 @@ use crate::api::DeploymentLine;
 
 /// `service.db[0]: start on atlas: pulling postgres:16`; nothing for the end of a deployment.
 pub fn line(entry: &DeploymentLine, style: Style) -> Option<String> {
-    let DeploymentLine::Step {
-        at: _,
-        instance,
-        node,
-        report,
-    } = entry
-    else {
+    let DeploymentLine::Step { at: _, instance, node, report } = entry else {
         return None;
     };
-    let act = report
-        .step
-        .rsplit_once('/')
-        .map_or(report.step.as_str(), |(_, act)| act);
+    let act = report.step.rsplit_once('/').map_or(report.step.as_str(), |(_, act)| act);
     let head = style.bold(&format!("{}: {act} on {node}", instance.address()));
     Some(match &report.state {
         StepState::Running { message } if message.is_empty() => format!("{head}..."),
@@ -29,10 +20,7 @@ pub fn line(entry: &DeploymentLine, style: Style) -> Option<String> {
         StepState::Succeeded { message } if message.is_empty() => format!("{head}: done"),
         StepState::Succeeded { message } => format!("{head}: done, {}", printable(message)),
         StepState::Failed { error } => {
-            format!(
-                "{head}: {}",
-                style.red(&format!("failed: {}", printable(error)))
-            )
+            format!("{head}: {}", style.red(&format!("failed: {}", printable(error))))
         }
     })
 }

@@ -14,20 +14,13 @@ use crate::api::{DeploymentState, InstanceRow, NodeRow, ServiceRow, SourceStatus
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|c| c.chars().count())
-            .max()
-            .unwrap_or(0)
+        rows.iter().filter_map(|row| row.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     rows.iter()
         .map(|row| {
-            let cells: Vec<String> = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
+            let cells: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
             format!("{}\n", cells.join("  ").trim_end())
         })
         .collect()
@@ -35,10 +28,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 /// Everything `devnet status` prints.
 pub fn status(status: &Status, style: Style) -> String {
-    let cluster = status
-        .cluster
-        .as_deref()
-        .unwrap_or("(no configuration yet)");
+    let cluster = status.cluster.as_deref().unwrap_or("(no configuration yet)");
     let mut out = format!("{}\n", style.bold(&format!("Cluster {cluster}")));
     if let Some(source) = &status.source {
         out.push_str(&self::source(source, style));
@@ -64,8 +54,7 @@ pub fn status(status: &Status, style: Style) -> String {
 
 fn source(source: &SourceStatus, style: Style) -> String {
     let short = |id: &Option<String>| {
-        id.as_deref()
-            .map_or("nothing".to_owned(), |id| id.chars().take(12).collect())
+        id.as_deref().map_or("nothing".to_owned(), |id| id.chars().take(12).collect())
     };
     let mut out = format!(
         "Follows {} ({}): seen {}, applied {}\n",
@@ -85,21 +74,8 @@ fn source(source: &SourceStatus, style: Style) -> String {
 
 /// The nodes.
 pub fn nodes(nodes: &[NodeRow]) -> String {
-    let mut rows = vec![heads(&[
-        "NODE",
-        "STATUS",
-        "ADDRESS",
-        "INSTANCES",
-        "LAST SEEN",
-    ])];
-    for NodeRow {
-        name,
-        status,
-        ip,
-        instances,
-        last_seen,
-    } in nodes
-    {
+    let mut rows = vec![heads(&["NODE", "STATUS", "ADDRESS", "INSTANCES", "LAST SEEN"])];
+    for NodeRow { name, status, ip, instances, last_seen } in nodes {
         let status = match status {
             NodeStatus::Online => "online",
             NodeStatus::Offline => "offline",
@@ -119,36 +95,17 @@ pub fn nodes(nodes: &[NodeRow]) -> String {
 /// The services.
 pub fn services(services: &[ServiceRow]) -> String {
     let mut rows = vec![heads(&["SERVICE", "HEALTHY", "WANTED"])];
-    for ServiceRow {
-        name,
-        desired,
-        healthy,
-        instances: _,
-    } in services
-    {
-        rows.push(vec![
-            name.to_string(),
-            healthy.to_string(),
-            desired.to_string(),
-        ]);
+    for ServiceRow { name, desired, healthy, instances: _ } in services {
+        rows.push(vec![name.to_string(), healthy.to_string(), desired.to_string()]);
     }
     table(&rows)
 }
 
 /// The instances of all services.
 pub fn instances(services: &[ServiceRow]) -> String {
-    let mut rows = vec![heads(&[
-        "INSTANCE", "NODE", "STATE", "HEALTH", "ADDRESS", "NOTE",
-    ])];
+    let mut rows = vec![heads(&["INSTANCE", "NODE", "STATE", "HEALTH", "ADDRESS", "NOTE"])];
     for row in services.iter().flat_map(|service| &service.instances) {
-        let InstanceRow {
-            id,
-            node,
-            state,
-            health,
-            address,
-            message,
-        } = row;
+        let InstanceRow { id, node, state, health, address, message } = row;
         let state = match state {
             InstanceState::Running => "running",
             InstanceState::Starting => "starting",

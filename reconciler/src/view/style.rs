@@ -14,11 +14,7 @@ impl Style {
     pub const PLAIN: Self = Self { colour: false };
 
     fn paint(self, code: &str, text: &str) -> String {
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// For what matters most.
@@ -55,13 +51,7 @@ pub fn printable(text: &str) -> String {
             || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars()
-        .map(|c| {
-            if hostile(c) {
-                c.escape_unicode().to_string()
-            } else {
-                c.to_string()
-            }
-        })
+        .map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() })
         .collect()
 }
 

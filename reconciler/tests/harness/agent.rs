@@ -112,9 +112,7 @@ impl Agent {
 
     fn tls(&self) -> rustls::ClientConfig {
         let mut roots = rustls::RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(self.ca.as_bytes()).unwrap())
-            .unwrap();
+        roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes()).unwrap()).unwrap();
         let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .unwrap();
@@ -143,11 +141,8 @@ impl Agent {
         let machine = Arc::clone(&self.machine);
         let (name, answers) = (self.name.clone(), outgoing.clone());
         self.outgoing = Some(outgoing);
-        let hello = AgentMessage::Hello {
-            protocol: PROTOCOL,
-            version: "test".to_owned(),
-            facts: facts(),
-        };
+        let hello =
+            AgentMessage::Hello { protocol: PROTOCOL, version: "test".to_owned(), facts: facts() };
         self.session = Some(tokio::spawn(async move {
             let mut heartbeat = tokio::time::interval(std::time::Duration::from_millis(200));
             let send = |message: &AgentMessage| {
@@ -230,16 +225,11 @@ impl Agent {
         self.say(AgentMessage::NeedSecrets {
             request: 7,
             instance: instance.parse().unwrap(),
-            secrets: vec![SecretRef {
-                name: secret.parse().unwrap(),
-                version,
-            }],
+            secrets: vec![SecretRef { name: secret.parse().unwrap(), version }],
         })
         .await;
-        until("the need is answered", || async {
-            self.machine().secrets.get(before).cloned()
-        })
-        .await
+        until("the need is answered", || async { self.machine().secrets.get(before).cloned() })
+            .await
     }
 }
 
@@ -250,21 +240,14 @@ impl Drop for Agent {
 }
 
 pub fn facts() -> NodeFacts {
-    let there = || Availability {
-        available: true,
-        ..Availability::default()
-    };
+    let there = || Availability { available: true, ..Availability::default() };
     NodeFacts {
         ip: "127.0.0.1".to_owned(),
         os: "linux".to_owned(),
         arch: "x86_64".to_owned(),
         cpu_count: 8,
         total_memory_mb: 16 << 10,
-        disks: vec![Disk {
-            mount: "/".to_owned(),
-            total_mb: 1 << 20,
-            free_mb: 1 << 19,
-        }],
+        disks: vec![Disk { mount: "/".to_owned(), total_mb: 1 << 20, free_mb: 1 << 19 }],
         docker: there(),
         process: there(),
         ..NodeFacts::default()
@@ -272,33 +255,22 @@ pub fn facts() -> NodeFacts {
 }
 
 pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
-    let instances = machine
-        .units
-        .values()
-        .map(|(spec, generation)| ObservedInstance {
-            id: spec.id.slug(),
-            service: spec.id.service.clone(),
-            index: spec.id.index,
-            node: node.clone(),
-            generation: *generation,
-            digest: spec.digest(),
-            state: InstanceState::Running,
-            health: HealthState::Healthy,
-            restarts: 0,
-            message: None,
-            runtime: Some(spec.workload.runtime()),
-            spec: Some(Box::new(spec.clone())),
-        });
-    let instances = if machine.partial {
-        Vec::new()
-    } else {
-        instances.collect()
-    };
-    ObservedNode {
-        complete: !machine.partial,
-        problem: None,
-        instances,
-    }
+    let instances = machine.units.values().map(|(spec, generation)| ObservedInstance {
+        id: spec.id.slug(),
+        service: spec.id.service.clone(),
+        index: spec.id.index,
+        node: node.clone(),
+        generation: *generation,
+        digest: spec.digest(),
+        state: InstanceState::Running,
+        health: HealthState::Healthy,
+        restarts: 0,
+        message: None,
+        runtime: Some(spec.workload.runtime()),
+        spec: Some(Box::new(spec.clone())),
+    });
+    let instances = if machine.partial { Vec::new() } else { instances.collect() };
+    ObservedNode { complete: !machine.partial, problem: None, instances }
 }
 
 fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> Vec<AgentMessage> {
@@ -314,33 +286,20 @@ fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> V
         }
         ControlMessage::Run { deployment, step } => run(&mut machine, node, &deployment, &step),
         ControlMessage::Observe => {
-            vec![AgentMessage::Observed {
-                observed: observed(&machine, node),
-            }]
+            vec![AgentMessage::Observed { observed: observed(&machine, node) }]
         }
         ControlMessage::Secrets { values, error, .. } => {
-            let values = values
-                .into_iter()
-                .map(|(name, v)| (name, v.expose().to_owned()));
-            machine
-                .secrets
-                .push(error.map_or_else(|| Ok(values.collect()), Err));
+            let values = values.into_iter().map(|(name, v)| (name, v.expose().to_owned()));
+            machine.secrets.push(error.map_or_else(|| Ok(values.collect()), Err));
             Vec::new()
         }
-        ControlMessage::ReadLogs {
-            request, instance, ..
-        } => {
+        ControlMessage::ReadLogs { request, instance, .. } => {
             let line = LogLine {
                 at: String::new(),
                 stream: "stdout".to_owned(),
                 text: format!("hello from {instance}"),
             };
-            vec![AgentMessage::Logs {
-                request,
-                lines: vec![line],
-                end: true,
-                error: None,
-            }]
+            vec![AgentMessage::Logs { request, lines: vec![line], end: true, error: None }]
         }
         ControlMessage::StopLogs { .. } | ControlMessage::Certificate { .. } => Vec::new(),
     }
@@ -353,22 +312,14 @@ fn run(machine: &mut Machine, node: &NodeName, deployment: &str, step: &Step) ->
         return Vec::new();
     }
     let report = |state| AgentMessage::Step {
-        report: StepReport {
-            deployment: deployment.to_owned(),
-            step: step.id.clone(),
-            state,
-        },
+        report: StepReport { deployment: deployment.to_owned(), step: step.id.clone(), state },
     };
     if named(&machine.failing) {
-        return vec![report(StepState::Failed {
-            error: "told to fail".to_owned(),
-        })];
+        return vec![report(StepState::Failed { error: "told to fail".to_owned() })];
     }
     match &step.act {
         Act::Ensure { spec } => {
-            machine
-                .units
-                .insert(spec.id.clone(), ((**spec).clone(), step.generation));
+            machine.units.insert(spec.id.clone(), ((**spec).clone(), step.generation));
         }
         Act::Remove => {
             machine.units.remove(&step.instance);
@@ -376,14 +327,8 @@ fn run(machine: &mut Machine, node: &NodeName, deployment: &str, step: &Step) ->
         Act::Prepare { .. } | Act::AwaitHealthy { .. } => {}
     }
     vec![
-        report(StepState::Running {
-            message: "at it".to_owned(),
-        }),
-        AgentMessage::Observed {
-            observed: observed(machine, node),
-        },
-        report(StepState::Succeeded {
-            message: String::new(),
-        }),
+        report(StepState::Running { message: "at it".to_owned() }),
+        AgentMessage::Observed { observed: observed(machine, node) },
+        report(StepState::Succeeded { message: String::new() }),
     ]
 }

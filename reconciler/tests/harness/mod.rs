@@ -50,11 +50,7 @@ impl Repository {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -97,11 +93,7 @@ impl Plane {
         );
         let running = start(config).await.unwrap();
         let ca = reqwest::Certificate::from_pem(running.context().ca.as_bytes()).unwrap();
-        let http = Client::builder()
-            .tls_certs_only([ca])
-            .no_proxy()
-            .build()
-            .unwrap();
+        let http = Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap();
         Self { running, http }
     }
 
@@ -111,14 +103,12 @@ impl Plane {
 
     /// A request without any credential.
     pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("https://{}{path}", self.running.addr()))
+        self.http.request(method, format!("https://{}{path}", self.running.addr()))
     }
 
     /// A request of the admin.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.bare(method, path)
-            .bearer_auth(self.running.context().token.expose())
+        self.bare(method, path).bearer_auth(self.running.context().token.expose())
     }
 
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> T {

@@ -18,9 +18,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Healt
         let value = &field.value;
         let mut duration = |what: &str| {
             let expected = "a duration like `5s`";
-            reader
-                .parsed(value, what, expected, unit::period)
-                .map(|read| read.value)
+            reader.parsed(value, what, expected, unit::period).map(|read| read.value)
         };
         match field.key.as_str() {
             "interval" => check.interval = duration("`interval`"),
@@ -41,10 +39,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Healt
     if disabled {
         check.argv.clear();
     }
-    Some(Located {
-        value: check,
-        at: reader.at(&node.span),
-    })
+    Some(Located { value: check, at: reader.at(&node.span) })
 }
 
 /// The program and arguments that ask.
@@ -59,11 +54,7 @@ fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<String>> {
         Some("NONE") => Some(Vec::new()),
         Some("CMD") if items.len() > 1 => {
             let rest = items[1..].iter();
-            Some(
-                rest.filter_map(|item| reader.text(item, "`test`"))
-                    .map(|t| t.value)
-                    .collect(),
-            )
+            Some(rest.filter_map(|item| reader.text(item, "`test`")).map(|t| t.value).collect())
         }
         Some("CMD-SHELL") if items.len() == 2 => {
             let instead = "write the program and its arguments after \"CMD\"";

@@ -19,11 +19,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &'a Source, templated: &'a BTreeSet<usize>) -> Self {
-        Self {
-            source,
-            templated,
-            found: Vec::new(),
-        }
+        Self { source, templated, found: Vec::new() }
     }
 
     /// Everything that was found, in the order of the file.
@@ -39,28 +35,20 @@ impl<'a> Reader<'a> {
     /// Keeps an error.
     pub(super) fn error(&mut self, code: &str, span: &Span, message: String, help: &str) {
         let diagnostic = Diagnostic::error(code, Some(self.at(span)), message);
-        self.found.push(if help.is_empty() {
-            diagnostic
-        } else {
-            diagnostic.help(help)
-        });
+        self.found.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
     }
 
     /// Keeps a warning.
     pub(super) fn warning(&mut self, code: &str, span: &Span, message: String, help: &str) {
         let at = Some(self.at(span));
-        self.found
-            .push(Diagnostic::warning(code, at, message).help(help));
+        self.found.push(Diagnostic::warning(code, at, message).help(help));
     }
 
     /// The wrong kind of value, or a value that does not read.
     pub(super) fn wrong(&mut self, node: &Node, what: &str, expected: &str) {
         let message = match &node.kind {
             Kind::Scalar { raw, .. } if !self.is_templated(node) => {
-                format!(
-                    "`{}` is not {expected}, as {what} has to be",
-                    raw.escape_debug()
-                )
+                format!("`{}` is not {expected}, as {what} has to be", raw.escape_debug())
             }
             Kind::Scalar { .. } => format!("what the template gives {what} is not {expected}"),
             Kind::Seq(_) => format!("{what} is a list and has to be {expected}"),
@@ -98,10 +86,7 @@ impl<'a> Reader<'a> {
     /// A scalar as text.
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<Located<String>> {
         match node.text() {
-            Some(text) => Some(Located {
-                value: text.to_owned(),
-                at: self.at(&node.span),
-            }),
+            Some(text) => Some(Located { value: text.to_owned(), at: self.at(&node.span) }),
             None => {
                 self.wrong(node, what, "a text");
                 None
@@ -118,10 +103,7 @@ impl<'a> Reader<'a> {
         read: impl Fn(&str) -> Option<T>,
     ) -> Option<Located<T>> {
         match node.text().and_then(|text| read(text.trim())) {
-            Some(value) => Some(Located {
-                value,
-                at: self.at(&node.span),
-            }),
+            Some(value) => Some(Located { value, at: self.at(&node.span) }),
             None => {
                 self.wrong(node, what, expected);
                 None
@@ -132,8 +114,7 @@ impl<'a> Reader<'a> {
     /// `true` or `false`, written without quotes or made by a template.
     pub(super) fn boolean(&mut self, node: &Node, what: &str) -> bool {
         let read = |text: &str| text.parse::<bool>().ok();
-        self.parsed(node, what, "`true` or `false`", read)
-            .is_some_and(|found| found.value)
+        self.parsed(node, what, "`true` or `false`", read).is_some_and(|found| found.value)
     }
 
     /// Whether nothing was written; YAML has three ways to write nothing.
@@ -158,10 +139,7 @@ impl<'a> Reader<'a> {
                 self.error("DN-E0553", &entry.key_span, message, "keep one of the two");
             }
         }
-        entries
-            .iter()
-            .filter(|entry| !entry.key.starts_with("x-"))
-            .collect()
+        entries.iter().filter(|entry| !entry.key.starts_with("x-")).collect()
     }
 
     /// The items of a list.
@@ -179,11 +157,6 @@ impl<'a> Reader<'a> {
     /// A field that nothing here reads.
     pub(super) fn unknown(&mut self, entry: &Entry, of: &str, known: &str) {
         let message = format!("{of} has no field `{}`", entry.key.escape_debug());
-        self.error(
-            "DN-E0550",
-            &entry.key_span,
-            message,
-            &format!("the fields are {known}"),
-        );
+        self.error("DN-E0550", &entry.key_span, message, &format!("the fields are {known}"));
     }
 }

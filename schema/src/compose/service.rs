@@ -24,10 +24,7 @@ const FIELDS: &str = "image, entrypoint, command, environment, ports, expose, vo
 
 /// Reads a service.
 pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, declared: &Declared) -> Service {
-    let mut service = Service {
-        at: Some(reader.at(&entry.key_span)),
-        ..Service::default()
-    };
+    let mut service = Service { at: Some(reader.at(&entry.key_span)), ..Service::default() };
     for field in reader.map(&entry.value, "a service") {
         if !unit_field(reader, &mut service, field)
             && !shared_field(reader, &mut service, field, declared)
@@ -113,35 +110,17 @@ fn argv(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Vec<Located<
         return None;
     }
     if let Kind::Seq(items) = &node.kind {
-        return Some(
-            items
-                .iter()
-                .filter_map(|item| reader.text(item, what))
-                .collect(),
-        );
+        return Some(items.iter().filter_map(|item| reader.text(item, what)).collect());
     }
     let text = reader.literal(node, what, "write it as a list, one item a word")?;
     match words::split(text) {
         Ok(words) => {
             let at = reader.at(&node.span);
-            Some(
-                words
-                    .into_iter()
-                    .map(|value| Located {
-                        value,
-                        at: at.clone(),
-                    })
-                    .collect(),
-            )
+            Some(words.into_iter().map(|value| Located { value, at: at.clone() }).collect())
         }
         Err(error) => {
             let message = format!("{what} cannot be split into words: {error}");
-            reader.error(
-                "DN-E0556",
-                &node.span,
-                message,
-                "write it as a list, one item a word",
-            );
+            reader.error("DN-E0556", &node.span, message, "write it as a list, one item a word");
             None
         }
     }
@@ -166,10 +145,7 @@ fn pairs(reader: &mut Reader<'_>, node: &Node, what: &str) -> BTreeMap<String, L
         };
         match text.split_once('=') {
             Some((name, value)) => {
-                let value = Located {
-                    value: value.to_owned(),
-                    at: reader.at(&item.span),
-                };
+                let value = Located { value: value.to_owned(), at: reader.at(&item.span) };
                 all.insert(name.to_owned(), value);
             }
             None => no_value(reader, item, text),
@@ -179,10 +155,7 @@ fn pairs(reader: &mut Reader<'_>, node: &Node, what: &str) -> BTreeMap<String, L
 }
 
 fn no_value(reader: &mut Reader<'_>, node: &Node, name: &str) {
-    let message = format!(
-        "`{}` has no value, and devnet passes on none",
-        name.escape_debug()
-    );
+    let message = format!("`{}` has no value, and devnet passes on none", name.escape_debug());
     let help = "write the value; for an empty one write \"\"";
     reader.error("DN-E0557", &node.span, message, help);
 }
@@ -194,20 +167,14 @@ fn depends_on(reader: &mut Reader<'_>, node: &Node) -> Vec<Located<Dependency>> 
         for entry in reader.map(node, "`depends_on`") {
             let at = reader.at(&entry.key_span);
             let condition = condition(reader, &entry.value);
-            let value = Dependency {
-                service: entry.key.clone(),
-                condition,
-            };
+            let value = Dependency { service: entry.key.clone(), condition };
             all.push(Located { value, at });
         }
         return all;
     }
     for item in reader.list(node, "`depends_on`") {
         if let Some(Located { value, at }) = reader.text(item, "`depends_on`") {
-            let value = Dependency {
-                service: value,
-                condition: Condition::Started,
-            };
+            let value = Dependency { service: value, condition: Condition::Started };
             all.push(Located { value, at });
         }
     }

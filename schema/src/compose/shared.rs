@@ -38,22 +38,16 @@ pub(super) fn ports(reader: &mut Reader<'_>, node: &Node) -> Vec<Located<Port>> 
     for item in reader.list(node, "`ports`") {
         let port = match &item.kind {
             Kind::Map(_) => long_port(reader, item),
-            _ => reader
-                .literal(item, "a port", LONG_PORT)
-                .map(short_port)
-                .and_then(|port| {
-                    if port.is_none() {
-                        let expected = "a port like 8080, \"80:8080\" or \"127.0.0.1:80:8080/udp\" \
+            _ => reader.literal(item, "a port", LONG_PORT).map(short_port).and_then(|port| {
+                if port.is_none() {
+                    let expected = "a port like 8080, \"80:8080\" or \"127.0.0.1:80:8080/udp\" \
                                     (ranges are refused: write each port)";
-                        reader.wrong(item, "a port", expected);
-                    }
-                    port
-                }),
+                    reader.wrong(item, "a port", expected);
+                }
+                port
+            }),
         };
-        all.extend(port.map(|value| Located {
-            value,
-            at: reader.at(&item.span),
-        }));
+        all.extend(port.map(|value| Located { value, at: reader.at(&item.span) }));
     }
     all
 }
@@ -66,10 +60,7 @@ pub(super) fn exposed(reader: &mut Reader<'_>, node: &Node) -> Vec<Located<Port>
             continue;
         };
         match short_port(text).filter(|port| port.host.is_none()) {
-            Some(value) => all.push(Located {
-                value,
-                at: reader.at(&item.span),
-            }),
+            Some(value) => all.push(Located { value, at: reader.at(&item.span) }),
             None => reader.wrong(item, "an exposed port", PORT),
         }
     }
@@ -92,33 +83,15 @@ fn short_port(text: &str) -> Option<Port> {
         Some((ip, host)) => {
             let ip = ip.trim_start_matches('[').trim_end_matches(']');
             ip.parse::<core::net::IpAddr>().ok()?;
-            (
-                Some(ip.to_owned()),
-                if host.is_empty() {
-                    None
-                } else {
-                    Some(number(host)?)
-                },
-            )
+            (Some(ip.to_owned()), if host.is_empty() { None } else { Some(number(host)?) })
         }
     };
-    Some(Port {
-        name: None,
-        container,
-        host,
-        host_ip,
-        protocol,
-    })
+    Some(Port { name: None, container, host, host_ip, protocol })
 }
 
 fn long_port(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
-    let mut port = Port {
-        name: None,
-        container: 0,
-        host: None,
-        host_ip: None,
-        protocol: Protocol::Tcp,
-    };
+    let mut port =
+        Port { name: None, container: 0, host: None, host_ip: None, protocol: Protocol::Tcp };
     for field in reader.map(node, "a port") {
         let value = &field.value;
         match field.key.as_str() {
@@ -128,23 +101,16 @@ fn long_port(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
             }
             "host_ip" => {
                 let read = |text: &str| text.parse::<core::net::IpAddr>().ok();
-                let ip = reader
-                    .parsed(value, "`host_ip`", "an IP address", read)?
-                    .value;
+                let ip = reader.parsed(value, "`host_ip`", "an IP address", read)?.value;
                 port.host_ip = Some(ip.to_string());
             }
             "protocol" => {
-                port.protocol = reader
-                    .parsed(value, "`protocol`", "`tcp` or `udp`", protocol)?
-                    .value;
+                port.protocol =
+                    reader.parsed(value, "`protocol`", "`tcp` or `udp`", protocol)?.value;
             }
             "name" => port.name = reader.text(value, "`name`").map(|text| text.value),
             "mode" | "app_protocol" => {}
-            _ => reader.unknown(
-                field,
-                "a port",
-                "target, published, host_ip, protocol and name",
-            ),
+            _ => reader.unknown(field, "a port", "target, published, host_ip, protocol and name"),
         }
     }
     if port.container == 0 {
@@ -171,10 +137,7 @@ pub(super) fn volumes(
         else {
             continue;
         };
-        all.push(Located {
-            value: volume,
-            at: reader.at(&item.span),
-        });
+        all.push(Located { value: volume, at: reader.at(&item.span) });
     }
     all
 }
@@ -185,10 +148,9 @@ fn short_volume(reader: &mut Reader<'_>, node: &Node) -> Option<Volume> {
     let mut parts = text.splitn(3, ':');
     let (name, path, options) = (parts.next(), parts.next(), parts.next());
     match (name, path, options) {
-        (Some(name), Some(path), None | Some("rw")) => Some(Volume {
-            name: name.to_owned(),
-            path: path.to_owned(),
-        }),
+        (Some(name), Some(path), None | Some("rw")) => {
+            Some(Volume { name: name.to_owned(), path: path.to_owned() })
+        }
         _ => {
             reader.wrong(node, "a volume", "`NAME:/path`");
             None
@@ -197,10 +159,7 @@ fn short_volume(reader: &mut Reader<'_>, node: &Node) -> Option<Volume> {
 }
 
 fn long_volume(reader: &mut Reader<'_>, node: &Node) -> Option<Volume> {
-    let mut volume = Volume {
-        name: String::new(),
-        path: String::new(),
-    };
+    let mut volume = Volume { name: String::new(), path: String::new() };
     for field in reader.map(node, "a volume") {
         match field.key.as_str() {
             "type" => {
@@ -234,22 +193,12 @@ fn named(reader: &mut Reader<'_>, span: &Span, volume: &Volume, declared: &[Stri
     }
     if !declared.contains(name) {
         let message = format!("the volume `{}` is not declared", name.escape_debug());
-        reader.error(
-            "DN-E0559",
-            span,
-            message,
-            "declare it at the top: `volumes: {NAME: {}}`",
-        );
+        reader.error("DN-E0559", span, message, "declare it at the top: `volumes: {NAME: {}}`");
         return false;
     }
     if !path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains(':') {
         let message = format!("`{}` is not an absolute path", path.escape_debug());
-        reader.error(
-            "DN-E0551",
-            span,
-            message,
-            "write where the service sees the volume",
-        );
+        reader.error("DN-E0551", span, message, "write where the service sees the volume");
         return false;
     }
     true
@@ -279,37 +228,21 @@ pub(super) fn files(
         }
         let Some(source) = source else { continue };
         let Some(content) = declared.get(&source.value) else {
-            let message = format!(
-                "the {kind} `{}` is not declared",
-                source.value.escape_debug()
-            );
+            let message = format!("the {kind} `{}` is not declared", source.value.escape_debug());
             let help = "declare it at the top of the document, with its content";
             reader.error("DN-E0559", &item.span, message, help);
             continue;
         };
         let path = path(kind, &source.value, target.map(|target| target.value));
-        let file = File {
-            content: content.clone(),
-            mode,
-        };
-        all.insert(
-            path,
-            Located {
-                value: file,
-                at: source.at,
-            },
-        );
+        let file = File { content: content.clone(), mode };
+        all.insert(path, Located { value: file, at: source.at });
     }
     all
 }
 
 /// Where Compose puts it: configs at `/NAME`, secrets at `/run/secrets/NAME`.
 fn path(kind: &str, source: &str, target: Option<String>) -> String {
-    let home = if kind == "secret" {
-        "/run/secrets/"
-    } else {
-        "/"
-    };
+    let home = if kind == "secret" { "/run/secrets/" } else { "/" };
     match target {
         Some(path) if path.starts_with('/') => path,
         Some(name) => format!("{home}{name}"),
@@ -321,12 +254,8 @@ fn path(kind: &str, source: &str, target: Option<String>) -> String {
 fn octal(reader: &mut Reader<'_>, node: &Node) -> u32 {
     let read = |text: &str| {
         let digits = text.strip_prefix("0o").unwrap_or(text);
-        u32::from_str_radix(digits, 8)
-            .ok()
-            .filter(|mode| *mode <= 0o777)
+        u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o777)
     };
     let expected = "permission bits in octal like `0444`";
-    reader
-        .parsed(node, "`mode`", expected, read)
-        .map_or(0o444, |read| read.value)
+    reader.parsed(node, "`mode`", expected, read).map_or(0o444, |read| read.value)
 }

@@ -14,13 +14,7 @@ fn project(text: &str, templated: &BTreeSet<usize>) -> (Project, String) {
         Err(found) => panic!("{found:?}"),
     };
     let (project, found) = read(&tree, &source, templated);
-    (
-        project,
-        found
-            .iter()
-            .map(|diagnostic| format!("{diagnostic}\n"))
-            .collect(),
-    )
+    (project, found.iter().map(|diagnostic| format!("{diagnostic}\n")).collect())
 }
 
 /// The normal form in lines, without places; then what was found.
@@ -29,8 +23,7 @@ fn check(text: &str, expected: &ExpectFile) {
     let mut out = String::new();
     for (name, service) in &project.services {
         let words = |all: &Option<Vec<crate::desired::Located<String>>>| {
-            all.as_ref()
-                .map(|all| all.iter().map(|w| w.value.clone()).collect::<Vec<_>>())
+            all.as_ref().map(|all| all.iter().map(|w| w.value.clone()).collect::<Vec<_>>())
         };
         let image = service.image.as_ref().map(|image| image.value.as_str());
         let _ = writeln!(out, "{name}: {image:?}");
@@ -55,10 +48,7 @@ fn check(text: &str, expected: &ExpectFile) {
         let _ = writeln!(out, "  {health:?}");
         let scalars = (
             service.stop_signal.as_ref().map(|v| &v.value),
-            service
-                .stop_grace_period
-                .as_ref()
-                .map(|v| v.value.to_string()),
+            service.stop_grace_period.as_ref().map(|v| v.value.to_string()),
             service.shm_size.as_ref().map(|v| v.value.to_string()),
             service.user.as_ref().map(|v| &v.value),
             service.hostname.as_ref().map(|v| &v.value),

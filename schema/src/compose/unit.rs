@@ -8,9 +8,7 @@ use crate::quantity::{Bytes, Period};
 /// 1024 and in either case, as the Compose specification says. `None` when it is none or overflows.
 pub fn size(text: &str) -> Option<Bytes> {
     let lower = text.trim().to_ascii_lowercase();
-    let digits = lower
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(lower.len());
+    let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
     let (number, unit) = lower.split_at(digits);
     let shift = match unit.trim_start() {
         "" | "b" => 0,
@@ -20,11 +18,7 @@ pub fn size(text: &str) -> Option<Bytes> {
         "t" | "tb" | "tib" => 40,
         _ => return None,
     };
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1 << shift)
-        .map(Bytes)
+    number.parse::<u64>().ok()?.checked_mul(1 << shift).map(Bytes)
 }
 
 /// Reads a duration: one or more whole numbers with us, ms, s, m or h, largest unit first or not.
@@ -38,9 +32,7 @@ pub fn period(text: &str) -> Option<Period> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let (number, tail) = rest.split_at(digits);
-        let letters = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
+        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, next) = tail.split_at(letters);
         let scale = match unit {
             "us" => 1,
@@ -53,9 +45,7 @@ pub fn period(text: &str) -> Option<Period> {
         micros = micros.checked_add(number.parse::<u64>().ok()?.checked_mul(scale)?)?;
         rest = next;
     }
-    Some(Period {
-        millis: micros / 1000,
-    })
+    Some(Period { millis: micros / 1000 })
 }
 
 #[cfg(test)]
@@ -68,15 +58,7 @@ mod tests {
         assert_eq!(size("2G"), Some(Bytes::gib(2)));
         assert_eq!(size("1024"), Some(Bytes(1024)));
         assert_eq!(size("64 k"), Some(Bytes(65_536)));
-        for bad in [
-            "",
-            "mb",
-            "-1",
-            "1.5g",
-            "1x",
-            "99999999999999999999",
-            "99999999999t",
-        ] {
+        for bad in ["", "mb", "-1", "1.5g", "1x", "99999999999999999999", "99999999999t"] {
             assert_eq!(size(bad), None, "{bad}");
         }
     }

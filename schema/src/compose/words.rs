@@ -71,15 +71,9 @@ mod tests {
     #[test]
     fn words_are_split_as_a_shell_would() {
         let cases: [(&str, &[&str]); 8] = [
-            (
-                "redis-server --appendonly yes",
-                &["redis-server", "--appendonly", "yes"],
-            ),
+            ("redis-server --appendonly yes", &["redis-server", "--appendonly", "yes"]),
             ("  a\t b\n", &["a", "b"]),
-            (
-                r#"sh -c "echo \"x\" $HOME""#,
-                &["sh", "-c", "echo \"x\" $HOME"],
-            ),
+            (r#"sh -c "echo \"x\" $HOME""#, &["sh", "-c", "echo \"x\" $HOME"]),
             (r"a'b c'd", &["ab cd"]),
             (r#""" ''"#, &["", ""]),
             (r"a\ b \'", &["a b", "'"]),

@@ -12,25 +12,12 @@ use crate::{desired::Located, quantity::Cpu};
 
 /// The tree of a file. Fields that nobody wrote are absent.
 pub fn tree(file: &ClusterFile) -> Node {
-    let ClusterFile {
-        broken: _,
-        files: _,
-        cluster,
-        nodes,
-        services,
-        moved,
-    } = file;
+    let ClusterFile { broken: _, files: _, cluster, nodes, services, moved } = file;
     let named = |name: &Located<String>, node: Node| (name.value.clone(), node);
     map(vec![
         field("cluster", cluster.as_ref().map(cluster_section)),
-        field(
-            "nodes",
-            keyed(nodes.iter().map(|n| named(&n.name, node_section(n)))),
-        ),
-        field(
-            "services",
-            keyed(services.iter().map(|s| named(&s.name, service_section(s)))),
-        ),
+        field("nodes", keyed(nodes.iter().map(|n| named(&n.name, node_section(n))))),
+        field("services", keyed(services.iter().map(|s| named(&s.name, service_section(s))))),
         field(
             "moved",
             sections(moved, |MovedSection { at: _, from, to }| {
@@ -52,15 +39,7 @@ fn leaf(raw: impl Into<String>) -> Node {
 
 fn map(fields: Vec<Named>) -> Node {
     let entries = fields.into_iter().flatten();
-    node(Kind::Map(
-        entries
-            .map(|(key, value)| Entry {
-                key,
-                key_span: 0..0,
-                value,
-            })
-            .collect(),
-    ))
+    node(Kind::Map(entries.map(|(key, value)| Entry { key, key_span: 0..0, value }).collect()))
 }
 
 fn field(name: &str, value: Option<Node>) -> Named {
@@ -81,10 +60,7 @@ fn text(name: &str, value: &Maybe<String>) -> Named {
 }
 
 fn shown<T: ToString>(name: &str, value: &Maybe<T>) -> Named {
-    field(
-        name,
-        value.as_ref().map(|value| leaf(value.value.to_string())),
-    )
+    field(name, value.as_ref().map(|value| leaf(value.value.to_string())))
 }
 
 fn word<T: Word>(name: &str, value: &Maybe<T>) -> Named {
@@ -96,19 +72,14 @@ fn list(name: &str, items: &[Located<String>]) -> Named {
 }
 
 fn pairs(name: &str, pairs: &[Pair]) -> Named {
-    let leaves = pairs
-        .iter()
-        .map(|(key, value)| (key.value.clone(), leaf(value.value.as_str())));
+    let leaves = pairs.iter().map(|(key, value)| (key.value.clone(), leaf(value.value.as_str())));
     field(name, keyed(leaves))
 }
 
 /// Pairs whose value is the one field of a section.
 fn keyed_pairs(name: &str, inner: &str, pairs: &[Pair]) -> Named {
     let one = |(key, value): &Pair| {
-        (
-            key.value.clone(),
-            map(vec![field(inner, Some(leaf(value.value.as_str())))]),
-        )
+        (key.value.clone(), map(vec![field(inner, Some(leaf(value.value.as_str())))]))
     };
     field(name, keyed(pairs.iter().map(one)))
 }
@@ -126,25 +97,16 @@ fn cluster_section(section: &ClusterSection) -> Node {
         lost_after,
         unplaced,
     } = section;
-    let sync = sync.as_ref().map(
-        |SyncSection {
-             at: _,
-             auto,
-             prune,
-             self_heal,
-             interval,
-         }| {
-            map(vec![
-                shown("auto", auto),
-                shown("prune", prune),
-                shown("self-heal", self_heal),
-                shown("interval", interval),
-            ])
-        },
-    );
-    let defaults = defaults
-        .as_ref()
-        .map(|defaults| map(vec![field("resources", Some(resources(defaults)))]));
+    let sync = sync.as_ref().map(|SyncSection { at: _, auto, prune, self_heal, interval }| {
+        map(vec![
+            shown("auto", auto),
+            shown("prune", prune),
+            shown("self-heal", self_heal),
+            shown("interval", interval),
+        ])
+    });
+    let defaults =
+        defaults.as_ref().map(|defaults| map(vec![field("resources", Some(resources(defaults)))]));
     map(vec![
         text("name", name),
         list("catalog", catalog),
@@ -159,20 +121,8 @@ fn cluster_section(section: &ClusterSection) -> Node {
 }
 
 fn resources(section: &ResourcesSection) -> Node {
-    let ResourcesSection {
-        at: _,
-        cpu,
-        memory,
-        disk,
-        gpu,
-        gpu_memory,
-    } = section;
-    let devices = |gpu: &Located<GpuAmount>| {
-        Cpu {
-            milli: u64::from(gpu.value.milli),
-        }
-        .to_string()
-    };
+    let ResourcesSection { at: _, cpu, memory, disk, gpu, gpu_memory } = section;
+    let devices = |gpu: &Located<GpuAmount>| Cpu { milli: u64::from(gpu.value.milli) }.to_string();
     map(vec![
         shown("cpu", cpu),
         shown("memory", memory),
@@ -183,15 +133,7 @@ fn resources(section: &ResourcesSection) -> Node {
 }
 
 fn node_section(section: &NodeSection) -> Node {
-    let NodeSection {
-        at: _,
-        name: _,
-        tags,
-        zone,
-        reserve,
-        cordon,
-        drain,
-    } = section;
+    let NodeSection { at: _, name: _, tags, zone, reserve, cordon, drain } = section;
     map(vec![
         list("tags", tags),
         text("zone", zone),
@@ -243,14 +185,7 @@ fn service_section(section: &ServiceSection) -> Node {
         pairs("env", env),
         field("ports", sections(ports, port)),
         keyed_pairs("volumes", "at", volumes),
-        field(
-            "files",
-            keyed(
-                files
-                    .iter()
-                    .map(|f| (f.path.value.clone(), file_section(f))),
-            ),
-        ),
+        field("files", keyed(files.iter().map(|f| (f.path.value.clone(), file_section(f))))),
         list("command", command),
         field("resources", reserved.as_ref().map(resources)),
         field("place", place.as_ref().map(place_section)),
@@ -260,13 +195,9 @@ fn service_section(section: &ServiceSection) -> Node {
         field("health", health.as_ref().map(health_section)),
         field(
             "stop",
-            stop.as_ref().map(
-                |StopSection {
-                     at: _,
-                     signal,
-                     grace,
-                 }| { map(vec![text("signal", signal), shown("grace", grace)]) },
-            ),
+            stop.as_ref().map(|StopSection { at: _, signal, grace }| {
+                map(vec![text("signal", signal), shown("grace", grace)])
+            }),
         ),
         field("update", update.as_ref().map(update_section)),
         shown("protect", protect),
@@ -274,14 +205,7 @@ fn service_section(section: &ServiceSection) -> Node {
 }
 
 fn port(section: &PortSection) -> Node {
-    let PortSection {
-        at: _,
-        container,
-        host,
-        name,
-        scope,
-        protocol,
-    } = section;
+    let PortSection { at: _, container, host, name, scope, protocol } = section;
     map(vec![
         shown("container", container),
         shown("host", host),
@@ -292,21 +216,9 @@ fn port(section: &PortSection) -> Node {
 }
 
 fn file_section(section: &FileSection) -> Node {
-    let FileSection {
-        path: _,
-        content,
-        source,
-        source_text: _,
-        mode,
-    } = section;
-    let octal = mode
-        .as_ref()
-        .map(|mode| leaf(format!("{:04o}", mode.value)));
-    map(vec![
-        text("content", content),
-        text("source", source),
-        field("mode", octal),
-    ])
+    let FileSection { path: _, content, source, source_text: _, mode } = section;
+    let octal = mode.as_ref().map(|mode| leaf(format!("{:04o}", mode.value)));
+    map(vec![text("content", content), text("source", source), field("mode", octal)])
 }
 
 fn place_section(section: &PlaceSection) -> Node {
@@ -328,14 +240,9 @@ fn place_section(section: &PlaceSection) -> Node {
         text("pin", pin),
         field(
             "spread",
-            sections(
-                spread,
-                |SpreadSection {
-                     at: _,
-                     by,
-                     max_skew,
-                 }| { map(vec![word("by", by), shown("max-skew", max_skew)]) },
-            ),
+            sections(spread, |SpreadSection { at: _, by, max_skew }| {
+                map(vec![word("by", by), shown("max-skew", max_skew)])
+            }),
         ),
         shown("max-per-node", max_per_node),
         list("apart-from", apart_from),
@@ -344,31 +251,14 @@ fn place_section(section: &PlaceSection) -> Node {
 }
 
 fn selector(section: &SelectorSection) -> Node {
-    let SelectorSection {
-        at: _,
-        key,
-        any_of,
-        weight,
-    } = section;
-    let name = SELECTOR_KEYS
-        .iter()
-        .find(|(_, known)| known == key)
-        .map_or("", |(name, _)| name);
+    let SelectorSection { at: _, key, any_of, weight } = section;
+    let name = SELECTOR_KEYS.iter().find(|(_, known)| known == key).map_or("", |(name, _)| name);
     map(vec![list(name, any_of), shown("weight", weight)])
 }
 
 fn health_section(section: &HealthSection) -> Node {
-    let HealthSection {
-        at: _,
-        http,
-        port,
-        tcp,
-        exec,
-        interval,
-        timeout,
-        retries,
-        start_period,
-    } = section;
+    let HealthSection { at: _, http, port, tcp, exec, interval, timeout, retries, start_period } =
+        section;
     map(vec![
         text("http", http),
         shown("port", port),
@@ -382,13 +272,7 @@ fn health_section(section: &HealthSection) -> Node {
 }
 
 fn update_section(section: &UpdateSection) -> Node {
-    let UpdateSection {
-        at: _,
-        order,
-        max_unavailable,
-        rollback,
-        timeout,
-    } = section;
+    let UpdateSection { at: _, order, max_unavailable, rollback, timeout } = section;
     map(vec![
         word("order", order),
         shown("max-unavailable", max_unavailable),

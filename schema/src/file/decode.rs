@@ -17,20 +17,13 @@ use crate::{
 
 /// Reads a checked tree into the file it describes; reports what concerns several fields at once.
 pub fn cluster_file(source: &Source, tree: &Node) -> (ClusterFile, Vec<Diagnostic>) {
-    let mut decoder = Decoder {
-        source,
-        found: Vec::new(),
-    };
+    let mut decoder = Decoder { source, found: Vec::new() };
     let view = View { source, node: tree };
     let file = ClusterFile {
         broken: false,
         files: vec![source.file.clone()],
         cluster: view.section("cluster").map(cluster),
-        nodes: view
-            .keyed("nodes")
-            .into_iter()
-            .map(|(name, view)| node(name, view))
-            .collect(),
+        nodes: view.keyed("nodes").into_iter().map(|(name, view)| node(name, view)).collect(),
         services: view
             .keyed("services")
             .into_iter()
@@ -58,18 +51,12 @@ impl<'a> View<'a> {
     }
 
     fn over(&self, node: &'a Node) -> View<'a> {
-        View {
-            source: self.source,
-            node,
-        }
+        View { source: self.source, node }
     }
 
     fn read<T>(&self, name: &str, read: impl Fn(&str) -> Option<T>) -> Maybe<T> {
         let node = &self.entry(name)?.value;
-        Some(Located {
-            value: read(node.text()?)?,
-            at: self.source.at(&node.span),
-        })
+        Some(Located { value: read(node.text()?)?, at: self.source.at(&node.span) })
     }
 
     fn text(&self, name: &str) -> Maybe<String> {
@@ -106,17 +93,11 @@ impl<'a> View<'a> {
     }
 
     fn list(&self, name: &str) -> Vec<Located<String>> {
-        self.sections(name)
-            .into_iter()
-            .filter_map(|item| item.whole())
-            .collect()
+        self.sections(name).into_iter().filter_map(|item| item.whole()).collect()
     }
 
     fn whole(&self) -> Maybe<String> {
-        Some(Located {
-            value: self.node.text()?.to_owned(),
-            at: self.at(),
-        })
+        Some(Located { value: self.node.text()?.to_owned(), at: self.at() })
     }
 
     fn keyed(&self, name: &str) -> Vec<(Located<String>, View<'a>)> {
@@ -125,22 +106,14 @@ impl<'a> View<'a> {
             .iter()
             .map(|entry| {
                 let at = self.source.at(&entry.key_span);
-                (
-                    Located {
-                        value: entry.key.clone(),
-                        at,
-                    },
-                    self.over(&entry.value),
-                )
+                (Located { value: entry.key.clone(), at }, self.over(&entry.value))
             })
             .collect()
     }
 
     fn pairs(&self, name: &str) -> Vec<Pair> {
         let pairs = self.keyed(name).into_iter();
-        pairs
-            .filter_map(|(key, value)| Some((key, value.whole()?)))
-            .collect()
+        pairs.filter_map(|(key, value)| Some((key, value.whole()?))).collect()
     }
 }
 
@@ -192,11 +165,7 @@ fn node(name: Located<String>, view: View<'_>) -> NodeSection {
 }
 
 fn moved(view: View<'_>) -> MovedSection {
-    MovedSection {
-        at: view.at(),
-        from: view.text("from"),
-        to: view.text("to"),
-    }
+    MovedSection { at: view.at(), from: view.text("from"), to: view.text("to") }
 }
 
 fn port(view: View<'_>) -> PortSection {
@@ -225,11 +194,7 @@ fn health(view: View<'_>) -> HealthSection {
 }
 
 fn stop(view: View<'_>) -> StopSection {
-    StopSection {
-        at: view.at(),
-        signal: view.text("signal"),
-        grace: view.parse("grace"),
-    }
+    StopSection { at: view.at(), signal: view.text("signal"), grace: view.parse("grace") }
 }
 
 fn update(view: View<'_>) -> UpdateSection {
@@ -243,11 +208,7 @@ fn update(view: View<'_>) -> UpdateSection {
 }
 
 fn spread(view: View<'_>) -> SpreadSection {
-    SpreadSection {
-        at: view.at(),
-        by: view.word("by"),
-        max_skew: view.integer("max-skew"),
-    }
+    SpreadSection { at: view.at(), by: view.word("by"), max_skew: view.integer("max-skew") }
 }
 
 /// The keys of selectors, as they are written.
@@ -267,8 +228,7 @@ struct Decoder<'a> {
 
 impl Decoder<'_> {
     fn error(&mut self, code: &str, at: Location, message: String, help: &str) {
-        self.found
-            .push(Diagnostic::error(code, Some(at), message).help(help));
+        self.found.push(Diagnostic::error(code, Some(at), message).help(help));
     }
 
     fn service(&mut self, name: Located<String>, view: View<'_>) -> ServiceSection {
@@ -312,17 +272,9 @@ impl Decoder<'_> {
             let own = component.text("version");
             if let (Some(_), Some(second)) = (&own, &version) {
                 let message = "`version` is written twice".to_owned();
-                self.error(
-                    "DN-E0206",
-                    second.at.clone(),
-                    message,
-                    "keep one of the two",
-                );
+                self.error("DN-E0206", second.at.clone(), message, "keep one of the two");
             }
-            Some(FormSection::Component {
-                name,
-                version: own.or(version.clone()),
-            })
+            Some(FormSection::Component { name, version: own.or(version.clone()) })
         });
         let image = view.text("image").map(FormSection::Image);
         let process = view.list("process");
@@ -331,21 +283,9 @@ impl Decoder<'_> {
         let forms: Vec<FormSection> = [component, image, process].into_iter().flatten().collect();
         if let Some(version) = version.filter(|_| !is_component && !forms.is_empty()) {
             let message = "`version` is for components".to_owned();
-            self.error(
-                "DN-E0207",
-                version.at,
-                message,
-                "put the version into the image's tag",
-            );
+            self.error("DN-E0207", version.at, message, "put the version into the image's tag");
         }
-        let written = [
-            "component",
-            "image",
-            "process",
-            "compose",
-            "kubernetes",
-            "model",
-        ];
+        let written = ["component", "image", "process", "compose", "kubernetes", "model"];
         let readable = matches!(view.node.kind, Kind::Map(_));
         let nothing = readable && written.iter().all(|form| view.entry(form).is_none());
         match forms.len() {
@@ -366,19 +306,12 @@ impl Decoder<'_> {
     }
 
     fn file(&mut self, path: Located<String>, view: View<'_>) -> FileSection {
-        let both = [view.entry("content"), view.entry("source")]
-            .into_iter()
-            .flatten()
-            .count();
+        let both = [view.entry("content"), view.entry("source")].into_iter().flatten().count();
         if both != 1 {
             let message = format!(
                 "file `{}` has {}",
                 path.value.escape_debug(),
-                if both == 0 {
-                    "no content"
-                } else {
-                    "two contents"
-                }
+                if both == 0 { "no content" } else { "two contents" }
             );
             let help = "give it either `content` or `source`";
             self.error("DN-E0208", path.at.clone(), message, help);
@@ -408,12 +341,7 @@ impl Decoder<'_> {
         if let Some(port) = view.entry("port").filter(|_| view.entry("http").is_none()) {
             let at = self.source.at(&port.key_span);
             let message = "`port` goes with `http`".to_owned();
-            self.error(
-                "DN-E0207",
-                at,
-                message,
-                "name the port with `tcp`, or remove it",
-            );
+            self.error("DN-E0207", at, message, "name the port with `tcp`, or remove it");
         }
         health(view)
     }
@@ -434,17 +362,13 @@ impl Decoder<'_> {
 
     fn selectors(&mut self, view: View<'_>, name: &str) -> Vec<SelectorSection> {
         let sections = view.sections(name).into_iter();
-        sections
-            .filter_map(|section| self.selector(section))
-            .collect()
+        sections.filter_map(|section| self.selector(section)).collect()
     }
 
     /// Exactly one question: two on one line could mean both or either.
     fn selector(&mut self, view: View<'_>) -> Option<SelectorSection> {
-        let keys: Vec<&(&str, SelectorKey)> = SELECTOR_KEYS
-            .iter()
-            .filter(|(key, _)| view.entry(key).is_some())
-            .collect();
+        let keys: Vec<&(&str, SelectorKey)> =
+            SELECTOR_KEYS.iter().filter(|(key, _)| view.entry(key).is_some()).collect();
         if let [(name, key)] = keys.as_slice() {
             let any_of = view.list(name);
             let (at, weight) = (view.at(), view.integer("weight"));
@@ -461,10 +385,7 @@ impl Decoder<'_> {
                 "name a `tag`, `zone`, `os`, `arch`, \
                    `gpu-model` or `node`",
             ),
-            _ => (
-                "this line asks two things of a node",
-                "write a line for each",
-            ),
+            _ => ("this line asks two things of a node", "write a line for each"),
         };
         self.error("DN-E0208", view.at(), message.to_owned(), help);
         None

@@ -61,13 +61,7 @@ pub struct Field {
 }
 
 const fn field(name: &'static str, ty: Type, doc: &'static str) -> Field {
-    Field {
-        name,
-        kdl: name,
-        ty,
-        required: false,
-        doc,
-    }
+    Field { name, kdl: name, ty, required: false, doc }
 }
 
 impl Field {
@@ -76,10 +70,7 @@ impl Field {
     }
 
     const fn required(self) -> Self {
-        Self {
-            required: true,
-            ..self
-        }
+        Self { required: true, ..self }
     }
 }
 
@@ -96,14 +87,8 @@ pub struct Shape {
     pub fields: &'static [Field],
 }
 
-const COUNT: Type = Type::Integer {
-    min: 1,
-    max: 10_000,
-};
-const PORT_NUMBER: Type = Type::Integer {
-    min: 1,
-    max: 65_535,
-};
+const COUNT: Type = Type::Integer { min: 1, max: 10_000 };
+const PORT_NUMBER: Type = Type::Integer { min: 1, max: 65_535 };
 
 /// The whole file.
 pub static FILE: Shape = Shape {
@@ -111,18 +96,10 @@ pub static FILE: Shape = Shape {
     short: None,
     inline: false,
     fields: &[
-        field(
-            "cluster",
-            Type::Section(&CLUSTER),
-            "the cluster and its settings; root file only",
-        ),
+        field("cluster", Type::Section(&CLUSTER), "the cluster and its settings; root file only"),
         field("nodes", Type::Keyed(&NODE), "what an admin says of a node").kdl("node"),
         field("services", Type::Keyed(&SERVICE), "what runs").kdl("service"),
-        field(
-            "moved",
-            Type::Sections(&MOVED),
-            "a rename of a service, without destroying it",
-        ),
+        field("moved", Type::Sections(&MOVED), "a rename of a service, without destroying it"),
     ],
 };
 
@@ -133,37 +110,13 @@ static CLUSTER: Shape = Shape {
     fields: &[
         field("name", Type::Text, "the cluster's name, a DNS label").required(),
         field("catalog", Type::Names, "directories with more components"),
-        field(
-            "include",
-            Type::Names,
-            "more files of this form; `*` stands for any name",
-        ),
-        field(
-            "sync",
-            Type::Section(&SYNC),
-            "how the control plane follows the file",
-        ),
+        field("include", Type::Names, "more files of this form; `*` stands for any name"),
+        field("sync", Type::Section(&SYNC), "how the control plane follows the file"),
         field("vars", Type::Free, "values for `{{ var.NAME }}`"),
-        field(
-            "defaults",
-            Type::Section(&DEFAULTS),
-            "what services get unless they say otherwise",
-        ),
-        field(
-            "placement",
-            Type::Choice(&["balance", "pack"]),
-            "spread the load, or use few nodes",
-        ),
-        field(
-            "lost-after",
-            Type::Period,
-            "a node unseen this long is lost",
-        ),
-        field(
-            "unplaced",
-            Type::Choice(&["wait", "error"]),
-            "what to do with what does not fit",
-        ),
+        field("defaults", Type::Section(&DEFAULTS), "what services get unless they say otherwise"),
+        field("placement", Type::Choice(&["balance", "pack"]), "spread the load, or use few nodes"),
+        field("lost-after", Type::Period, "a node unseen this long is lost"),
+        field("unplaced", Type::Choice(&["wait", "error"]), "what to do with what does not fit"),
     ],
 };
 
@@ -175,11 +128,7 @@ static SYNC: Shape = Shape {
         field("auto", Type::Flag, "apply commits without asking"),
         field("prune", Type::Flag, "destroy what is no longer declared"),
         field("self-heal", Type::Flag, "put right what changed by itself"),
-        field(
-            "interval",
-            Type::Period,
-            "look at the repository at least this often",
-        ),
+        field("interval", Type::Period, "look at the repository at least this often"),
     ],
 };
 
@@ -187,11 +136,7 @@ static DEFAULTS: Shape = Shape {
     name: "defaults",
     short: None,
     inline: false,
-    fields: &[field(
-        "resources",
-        Type::Section(&RESOURCES),
-        "what each instance reserves",
-    )],
+    fields: &[field("resources", Type::Section(&RESOURCES), "what each instance reserves")],
 };
 
 static RESOURCES: Shape = Shape {
@@ -202,16 +147,8 @@ static RESOURCES: Shape = Shape {
         field("cpu", Type::Cpu, "cores, like 0.5 or \"500m\""),
         field("memory", Type::Size, "memory, like \"512MiB\""),
         field("disk", Type::Size, "disk, like \"20GiB\""),
-        field(
-            "gpu",
-            Type::Gpu,
-            "whole devices, or a share of one like 0.5",
-        ),
-        field(
-            "gpu-memory",
-            Type::Size,
-            "a slice of one device's memory, like \"12GiB\"",
-        ),
+        field("gpu", Type::Gpu, "whole devices, or a share of one like 0.5"),
+        field("gpu-memory", Type::Size, "a slice of one device's memory, like \"12GiB\""),
     ],
 };
 
@@ -244,73 +181,27 @@ static SERVICE: Shape = Shape {
     short: None,
     inline: false,
     fields: &[
-        field(
-            "component",
-            Type::Section(&COMPONENT),
-            "a component of the catalog",
-        ),
+        field("component", Type::Section(&COMPONENT), "a component of the catalog"),
         field("version", Type::Text, "the component's version"),
         field("image", Type::Text, "a container image"),
         field("process", Type::Words, "a native program and its arguments"),
         field("compose", Type::Later(FORMS), "a Compose file"),
-        field(
-            "kubernetes",
-            Type::Later(FORMS),
-            "Kubernetes manifests or a Helm chart",
-        ),
-        field(
-            "model",
-            Type::Later("pull the model when the service starts"),
-            "a language model",
-        ),
-        field(
-            "runtime",
-            Type::Choice(&["docker", "process", "kubernetes"]),
-            "what runs it",
-        ),
-        field(
-            "replicas",
-            Type::Integer { min: 0, max: 1000 },
-            "how many instances",
-        ),
-        field(
-            "priority",
-            Type::Integer { min: 0, max: 100 },
-            "who gives way: 0 first, 100 last",
-        ),
+        field("kubernetes", Type::Later(FORMS), "Kubernetes manifests or a Helm chart"),
+        field("model", Type::Later("pull the model when the service starts"), "a language model"),
+        field("runtime", Type::Choice(&["docker", "process", "kubernetes"]), "what runs it"),
+        field("replicas", Type::Integer { min: 0, max: 1000 }, "how many instances"),
+        field("priority", Type::Integer { min: 0, max: 100 }, "who gives way: 0 first, 100 last"),
         field("set", Type::Free, "parameters of the component"),
-        field(
-            "secrets",
-            Type::Keyed(&SECRET),
-            "secret parameters of the component",
-        )
-        .kdl("secret"),
+        field("secrets", Type::Keyed(&SECRET), "secret parameters of the component").kdl("secret"),
         field("env", Type::Free, "environment variables"),
         field("ports", Type::Sections(&PORT), "ports it listens on").kdl("port"),
         field("volumes", Type::Keyed(&VOLUME), "data that outlives it").kdl("volume"),
-        field(
-            "files",
-            Type::Keyed(&FILES),
-            "files put in place before it starts",
-        )
-        .kdl("file"),
+        field("files", Type::Keyed(&FILES), "files put in place before it starts").kdl("file"),
         field("command", Type::Words, "replaces the image's command"),
-        field(
-            "resources",
-            Type::Section(&RESOURCES),
-            "what each instance reserves",
-        ),
+        field("resources", Type::Section(&RESOURCES), "what each instance reserves"),
         field("place", Type::Section(&PLACE), "where its instances may be"),
-        field(
-            "depends-on",
-            Type::Names,
-            "services that must be healthy before it starts",
-        ),
-        field(
-            "health",
-            Type::Section(&HEALTH),
-            "how to tell that it serves",
-        ),
+        field("depends-on", Type::Names, "services that must be healthy before it starts"),
+        field("health", Type::Section(&HEALTH), "how to tell that it serves"),
         field("stop", Type::Section(&STOP), "how it is stopped"),
         field("update", Type::Section(&UPDATE), "how it is updated"),
         field("protect", Type::Flag, "no plan may destroy it"),
@@ -325,11 +216,7 @@ static COMPONENT: Shape = Shape {
     inline: true,
     fields: &[
         field("name", Type::Text, "its name in the catalog").required(),
-        field(
-            "version",
-            Type::Text,
-            "its version; the component's first when absent",
-        ),
+        field("version", Type::Text, "its version; the component's first when absent"),
     ],
 };
 
@@ -337,11 +224,7 @@ static SECRET: Shape = Shape {
     name: "secret",
     short: Some("from"),
     inline: true,
-    fields: &[field(
-        "from",
-        Type::Text,
-        "the secret's name; the parameter's own when absent",
-    )],
+    fields: &[field("from", Type::Text, "the secret's name; the parameter's own when absent")],
 };
 
 static PORT: Shape = Shape {
@@ -350,21 +233,9 @@ static PORT: Shape = Shape {
     inline: true,
     fields: &[
         field("container", PORT_NUMBER, "where the service listens").required(),
-        field(
-            "host",
-            PORT_NUMBER,
-            "where the node answers; chosen by the planner when absent",
-        ),
-        field(
-            "name",
-            Type::Text,
-            "what templates call it; `main` for the first when absent",
-        ),
-        field(
-            "scope",
-            Type::Choice(&["node", "internal", "public"]),
-            "who may reach it",
-        ),
+        field("host", PORT_NUMBER, "where the node answers; chosen by the planner when absent"),
+        field("name", Type::Text, "what templates call it; `main` for the first when absent"),
+        field("scope", Type::Choice(&["node", "internal", "public"]), "who may reach it"),
         field("protocol", Type::Choice(&["tcp", "udp"]), "tcp or udp"),
     ],
 };
@@ -382,16 +253,8 @@ static FILES: Shape = Shape {
     inline: true,
     fields: &[
         field("content", Type::Text, "its text; templates are filled in"),
-        field(
-            "source",
-            Type::Text,
-            "a file of the repository, taken as it is",
-        ),
-        field(
-            "mode",
-            Type::Mode,
-            "permission bits in octal, \"0444\" when absent",
-        ),
+        field("source", Type::Text, "a file of the repository, taken as it is"),
+        field("mode", Type::Mode, "permission bits in octal, \"0444\" when absent"),
     ],
 };
 
@@ -402,27 +265,11 @@ static PLACE: Shape = Shape {
     fields: &[
         field("require", Type::Sections(&SELECTOR), "all must hold"),
         field("forbid", Type::Sections(&SELECTOR), "none may hold"),
-        field(
-            "prefer",
-            Type::Sections(&PREFERENCE),
-            "better where it holds",
-        ),
+        field("prefer", Type::Sections(&PREFERENCE), "better where it holds"),
         field("pin", Type::Text, "the only node"),
-        field(
-            "spread",
-            Type::Sections(&SPREAD),
-            "even counts over zones or nodes",
-        ),
-        field(
-            "max-per-node",
-            COUNT,
-            "at most so many instances on one node",
-        ),
-        field(
-            "apart-from",
-            Type::Names,
-            "services it never shares a node with",
-        ),
+        field("spread", Type::Sections(&SPREAD), "even counts over zones or nodes"),
+        field("max-per-node", COUNT, "at most so many instances on one node"),
+        field("apart-from", Type::Names, "services it never shares a node with"),
         field("near", Type::Names, "services it always shares a node with"),
     ],
 };
@@ -431,11 +278,7 @@ const TAG: Field = field("tag", Type::Names, "one of its tags");
 const ZONE: Field = field("zone", Type::Names, "its zone");
 const OS: Field = field("os", Type::Names, "its operating system");
 const ARCH: Field = field("arch", Type::Names, "its processor architecture");
-const GPU_MODEL: Field = field(
-    "gpu-model",
-    Type::Names,
-    "the model of one of its GPUs, or a part",
-);
+const GPU_MODEL: Field = field("gpu-model", Type::Names, "the model of one of its GPUs, or a part");
 const NAME: Field = field("node", Type::Names, "its name");
 
 static SELECTOR: Shape = Shape {
@@ -456,11 +299,7 @@ static PREFERENCE: Shape = Shape {
         ARCH,
         GPU_MODEL,
         NAME,
-        field(
-            "weight",
-            Type::Integer { min: 1, max: 1000 },
-            "how much it counts; 1 when absent",
-        ),
+        field("weight", Type::Integer { min: 1, max: 1000 }, "how much it counts; 1 when absent"),
     ],
 };
 
@@ -470,11 +309,7 @@ static SPREAD: Shape = Shape {
     inline: true,
     fields: &[
         field("by", Type::Choice(&["zone", "node"]), "over what").required(),
-        field(
-            "max-skew",
-            COUNT,
-            "largest count minus smallest; 1 when absent",
-        ),
+        field("max-skew", COUNT, "largest count minus smallest; 1 when absent"),
     ],
 };
 
@@ -484,29 +319,13 @@ static HEALTH: Shape = Shape {
     inline: true,
     fields: &[
         field("http", Type::Text, "path of a GET that answers 200 to 399"),
-        field(
-            "port",
-            PORT_NUMBER,
-            "port of that GET; the main port when absent",
-        ),
+        field("port", PORT_NUMBER, "port of that GET; the main port when absent"),
         field("tcp", PORT_NUMBER, "a port that accepts connections"),
-        field(
-            "exec",
-            Type::Words,
-            "a program and its arguments that exits 0",
-        ),
+        field("exec", Type::Words, "a program and its arguments that exits 0"),
         field("interval", Type::Period, "between two tries"),
         field("timeout", Type::Period, "how long one try may take"),
-        field(
-            "retries",
-            Type::Integer { min: 1, max: 1000 },
-            "failures in a row that count",
-        ),
-        field(
-            "start-period",
-            Type::Period,
-            "after the start, failures do not count for this long",
-        ),
+        field("retries", Type::Integer { min: 1, max: 1000 }, "failures in a row that count"),
+        field("start-period", Type::Period, "after the start, failures do not count for this long"),
     ],
 };
 
@@ -516,11 +335,7 @@ static STOP: Shape = Shape {
     inline: true,
     fields: &[
         field("signal", Type::Text, "the signal, like \"SIGINT\""),
-        field(
-            "grace",
-            Type::Period,
-            "how long it may take before it is killed",
-        ),
+        field("grace", Type::Period, "how long it may take before it is killed"),
     ],
 };
 
@@ -529,26 +344,10 @@ static UPDATE: Shape = Shape {
     short: None,
     inline: true,
     fields: &[
-        field(
-            "order",
-            Type::Choice(&["stop-first", "start-first"]),
-            "which instance comes first",
-        ),
-        field(
-            "max-unavailable",
-            COUNT,
-            "how many instances may be down at once",
-        ),
-        field(
-            "rollback",
-            Type::Flag,
-            "go back when the new one does not become healthy",
-        ),
-        field(
-            "timeout",
-            Type::Period,
-            "how long a new instance may take to become healthy",
-        ),
+        field("order", Type::Choice(&["stop-first", "start-first"]), "which instance comes first"),
+        field("max-unavailable", COUNT, "how many instances may be down at once"),
+        field("rollback", Type::Flag, "go back when the new one does not become healthy"),
+        field("timeout", Type::Period, "how long a new instance may take to become healthy"),
     ],
 };
 

@@ -24,51 +24,26 @@ const MOST_ERRORS: usize = 20;
 pub fn from_kdl(source: &Source) -> Result<Node, Vec<Diagnostic>> {
     let text = outline::check(source)?;
     let document = KdlDocument::parse_v2(&text).map_err(|error| {
-        let mut found: Vec<Diagnostic> = error
-            .diagnostics
-            .iter()
-            .map(|found| syntax(source, found))
-            .collect();
+        let mut found: Vec<Diagnostic> =
+            error.diagnostics.iter().map(|found| syntax(source, found)).collect();
         found.sort_by(|a, b| a.at.cmp(&b.at));
         found.dedup_by(|b, a| a.at == b.at);
         found.truncate(MOST_ERRORS);
         found
     })?;
-    let mut reader = Reader {
-        source,
-        text: &text,
-        errors: Vec::new(),
-    };
+    let mut reader = Reader { source, text: &text, errors: Vec::new() };
     let tree = reader.document(&document, 0..source.text.len());
-    if reader.errors.is_empty() {
-        Ok(tree)
-    } else {
-        Err(reader.errors)
-    }
+    if reader.errors.is_empty() { Ok(tree) } else { Err(reader.errors) }
 }
 
 /// What the parser found and the outline did not, in our words. Where the parser's span begins
 /// lines before the fault, its end is the fault.
 fn syntax(source: &Source, found: &kdl::KdlDiagnostic) -> Diagnostic {
     let (start, end) = (found.span.offset(), found.span.offset() + found.span.len());
-    let text = source
-        .text
-        .get(start..end.min(source.text.len()))
-        .unwrap_or("");
-    let span = if text.contains('\n') {
-        end..end
-    } else {
-        start..end
-    };
-    let what = found
-        .message
-        .as_deref()
-        .or(found.label.as_deref())
-        .unwrap_or("not KDL");
-    let message = format!(
-        "this is not KDL: {}",
-        lower_first(what.trim_end_matches('.'))
-    );
+    let text = source.text.get(start..end.min(source.text.len())).unwrap_or("");
+    let span = if text.contains('\n') { end..end } else { start..end };
+    let what = found.message.as_deref().or(found.label.as_deref()).unwrap_or("not KDL");
+    let message = format!("this is not KDL: {}", lower_first(what.trim_end_matches('.')));
     let help = found.help.clone().unwrap_or_else(|| {
         "texts with other characters than letters, digits and `-` need quotes".to_owned()
     });
@@ -77,9 +52,7 @@ fn syntax(source: &Source, found: &kdl::KdlDiagnostic) -> Diagnostic {
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| {
-        c.to_lowercase().collect::<String>() + chars.as_str()
-    })
+    chars.next().map_or(String::new(), |c| c.to_lowercase().collect::<String>() + chars.as_str())
 }
 
 struct Reader<'a> {
@@ -91,15 +64,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn document(&mut self, document: &KdlDocument, span: Span) -> Node {
-        let entries = document
-            .nodes()
-            .iter()
-            .map(|node| self.node(node))
-            .collect();
-        Node {
-            kind: Kind::Map(entries),
-            span,
-        }
+        let entries = document.nodes().iter().map(|node| self.node(node)).collect();
+        Node { kind: Kind::Map(entries), span }
     }
 
     fn node(&mut self, node: &KdlNode) -> Entry {
@@ -119,10 +85,7 @@ impl Reader<'_> {
             (None, true, _) => {
                 let start = entries[0].value.span.start;
                 let items = entries.into_iter().map(|entry| entry.value).collect();
-                Node {
-                    kind: Kind::Seq(items),
-                    span: start..span.end,
-                }
+                Node { kind: Kind::Seq(items), span: start..span.end }
             }
             (children, ..) => {
                 if let Some(children) = children {
@@ -130,25 +93,16 @@ impl Reader<'_> {
                         entries.push(self.node(child));
                     }
                 }
-                Node {
-                    kind: Kind::Map(entries),
-                    span,
-                }
+                Node { kind: Kind::Map(entries), span }
             }
         };
-        Entry {
-            key: node.name().value().to_owned(),
-            key_span,
-            value,
-        }
+        Entry { key: node.name().value().to_owned(), key_span, value }
     }
 
     fn entry(&mut self, entry: &KdlEntry) -> Entry {
         self.refuse_type(entry.ty());
         let end = entry.span().offset() + entry.span().len();
-        let written = entry
-            .format()
-            .map_or("", |format| format.value_repr.as_str());
+        let written = entry.format().map_or("", |format| format.value_repr.as_str());
         let span = end.saturating_sub(written.len())..end;
         let value = match entry.value() {
             KdlValue::String(text) => Node::scalar(text, false, span),
@@ -156,24 +110,17 @@ impl Reader<'_> {
             KdlValue::Null => Node::scalar("null", true, span),
             KdlValue::Integer(_) | KdlValue::Float(_) => Node::scalar(written, true, span),
         };
-        let (key, key_span) = entry
-            .name()
-            .map_or((String::new(), value.span.clone()), |name| {
-                (name.value().to_owned(), span_of(name))
-            });
-        Entry {
-            key,
-            key_span,
-            value,
-        }
+        let (key, key_span) = entry.name().map_or((String::new(), value.span.clone()), |name| {
+            (name.value().to_owned(), span_of(name))
+        });
+        Entry { key, key_span, value }
     }
 
     fn refuse_type(&mut self, ty: Option<&KdlIdentifier>) {
         if let Some(ty) = ty {
             let at = self.source.at(&span_of(ty));
             let message = format!("the type annotation `({})` means nothing here", ty.value());
-            self.errors
-                .push(Diagnostic::error("DN-E0108", Some(at), message).help("remove it"));
+            self.errors.push(Diagnostic::error("DN-E0108", Some(at), message).help("remove it"));
         }
     }
 }

@@ -68,10 +68,8 @@ pub fn discover(files: &dyn Files) -> Result<String, Diagnostic> {
     }
     match found.as_slice() {
         [one] => Ok((*one).to_owned()),
-        [] => Err(
-            Diagnostic::error("DN-E0112", None, "there is no cluster file here")
-                .help("write `cluster.kdl` or `cluster.yaml`, or name one with `-f FILE`"),
-        ),
+        [] => Err(Diagnostic::error("DN-E0112", None, "there is no cluster file here")
+            .help("write `cluster.kdl` or `cluster.yaml`, or name one with `-f FILE`")),
         several => {
             let names = several.join(" and ");
             Err(Diagnostic::error(
@@ -85,22 +83,14 @@ pub fn discover(files: &dyn Files) -> Result<String, Diagnostic> {
 }
 
 fn unreadable(path: &str, at: Option<Location>, why: &str) -> Diagnostic {
-    Diagnostic::error(
-        "DN-E0113",
-        at,
-        format!("reading `{}` failed: {why}", path.escape_debug()),
-    )
-    .help("make the file readable; nothing is planned without it")
+    Diagnostic::error("DN-E0113", at, format!("reading `{}` failed: {why}", path.escape_debug()))
+        .help("make the file readable; nothing is planned without it")
 }
 
 /// Reads the cluster file `root` and what it includes, and reports everything wrong at once,
 /// sorted by place. What could be read is returned even so, marked as broken.
 pub fn load(root: &str, files: &dyn Files) -> (ClusterFile, Vec<Diagnostic>) {
-    let mut loader = Loader {
-        files,
-        found: Vec::new(),
-        text: 0,
-    };
+    let mut loader = Loader { files, found: Vec::new(), text: 0 };
     let mut file = loader.file(root, None).unwrap_or_default();
     loader.includes(root, &mut file);
     loader.sources(&mut file);
@@ -131,8 +121,7 @@ impl Loader<'_> {
             Ok(None) => {
                 let message = format!("there is no file `{}`", path.escape_debug());
                 let error = Diagnostic::error("DN-E0113", at.cloned(), message);
-                self.found
-                    .push(error.help("write the file, or correct its name"));
+                self.found.push(error.help("write the file, or correct its name"));
             }
             Err(why) => self.found.push(unreadable(path, at.cloned(), &why)),
         }
@@ -144,14 +133,11 @@ impl Loader<'_> {
         let Some(form) = Form::of(path) else {
             let message = format!("`{}` is neither KDL nor YAML", path.escape_debug());
             let error = Diagnostic::error("DN-E0114", at.cloned(), message);
-            self.found
-                .push(error.help("name it `….kdl`, `….yaml` or `….yml`"));
+            self.found.push(error.help("name it `….kdl`, `….yaml` or `….yml`"));
             return None;
         };
         let bytes = self.bytes(path, at)?;
-        let source = scan::text(path, bytes, form)
-            .map_err(|error| self.found.push(error))
-            .ok()?;
+        let source = scan::text(path, bytes, form).map_err(|error| self.found.push(error)).ok()?;
         let tree = match form {
             Form::Kdl => from_kdl(&source),
             Form::Yaml => from_yaml(&source),
@@ -175,8 +161,7 @@ impl Loader<'_> {
     fn no_cluster(&mut self, source: &Source) {
         let message = "this file has no `cluster` section";
         let error = Diagnostic::error("DN-E0115", Some(source.at(&(0..0))), message);
-        self.found
-            .push(error.help("begin it with `cluster \"NAME\"` (YAML: `cluster: NAME`)"));
+        self.found.push(error.help("begin it with `cluster \"NAME\"` (YAML: `cluster: NAME`)"));
     }
 
     fn includes(&mut self, root: &str, file: &mut ClusterFile) {
@@ -203,14 +188,7 @@ impl Loader<'_> {
     }
 
     fn join(&mut self, file: &mut ClusterFile, part: ClusterFile) {
-        let ClusterFile {
-            broken: _,
-            files,
-            cluster,
-            nodes,
-            services,
-            moved,
-        } = part;
+        let ClusterFile { broken: _, files, cluster, nodes, services, moved } = part;
         if let Some(cluster) = cluster {
             let message = "an included file has a `cluster` section";
             let error = Diagnostic::error("DN-E0115", Some(cluster.at), message);
@@ -227,13 +205,9 @@ impl Loader<'_> {
     fn matching(&mut self, include: &Located<String>) -> Vec<String> {
         let at = Some(include.at.clone());
         let Some(pattern) = relative(&include.value) else {
-            let message = format!(
-                "`{}` leaves the configuration",
-                include.value.escape_debug()
-            );
+            let message = format!("`{}` leaves the configuration", include.value.escape_debug());
             let error = Diagnostic::error("DN-E0116", at, message);
-            self.found
-                .push(error.help("write a path below the root file's directory"));
+            self.found.push(error.help("write a path below the root file's directory"));
             return Vec::new();
         };
         if !pattern.contains('*') {
@@ -241,20 +215,16 @@ impl Loader<'_> {
         }
         let listed = self.files.list();
         let all = listed.unwrap_or_else(|why| {
-            self.found
-                .push(unreadable(&include.value, at.clone(), &why));
+            self.found.push(unreadable(&include.value, at.clone(), &why));
             Vec::new()
         });
-        let mut paths: Vec<String> = all
-            .into_iter()
-            .filter(|path| matches_pattern(&pattern, path))
-            .collect();
+        let mut paths: Vec<String> =
+            all.into_iter().filter(|path| matches_pattern(&pattern, path)).collect();
         paths.sort();
         if paths.is_empty() {
             let message = format!("no file is named like `{}`", include.value.escape_debug());
             let error = Diagnostic::error("DN-E0116", at, message);
-            self.found
-                .push(error.help("remove the include, or add the files"));
+            self.found.push(error.help("remove the include, or add the files"));
         }
         paths
     }
@@ -277,47 +247,33 @@ impl Loader<'_> {
         let shown = source.value.escape_debug();
         let Some(path) = relative(&source.value) else {
             let message = format!("`{shown}` leaves the configuration");
-            self.found.push(refuse(
-                message,
-                "write a path below the root file's directory",
-            ));
+            self.found.push(refuse(message, "write a path below the root file's directory"));
             return None;
         };
         let bytes = self.bytes(&path, Some(&source.at))?;
         if bytes.len() > MOST_SOURCE {
-            let message = format!(
-                "`{shown}` has {} bytes; {MOST_SOURCE} are allowed",
-                bytes.len()
-            );
-            self.found
-                .push(refuse(message, "put large data into an image or a volume"));
+            let message = format!("`{shown}` has {} bytes; {MOST_SOURCE} are allowed", bytes.len());
+            self.found.push(refuse(message, "put large data into an image or a volume"));
             return None;
         }
         String::from_utf8(bytes)
             .map_err(|_| {
                 let message = format!("`{shown}` is not UTF-8 text");
-                self.found
-                    .push(refuse(message, "put binary data into an image or a volume"));
+                self.found.push(refuse(message, "put binary data into an image or a volume"));
             })
             .ok()
     }
 }
 
 fn empty(source: &Source) -> Diagnostic {
-    Diagnostic::error(
-        "DN-E0110",
-        Some(source.at(&(0..0))),
-        "this file declares nothing",
-    )
-    .help("an empty file is never taken as the wish to remove everything; restore its content")
+    Diagnostic::error("DN-E0110", Some(source.at(&(0..0))), "this file declares nothing")
+        .help("an empty file is never taken as the wish to remove everything; restore its content")
 }
 
 /// A path below the root without `.` parts; `None` when it leaves the root or is none.
 fn relative(path: &str) -> Option<String> {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
+    let parts: Vec<&str> =
+        path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     let leaves = path.starts_with('/') || path.contains('\\') || parts.contains(&"..");
     (!leaves && !parts.is_empty()).then(|| parts.join("/"))
 }
@@ -327,10 +283,7 @@ fn matches_pattern(pattern: &str, path: &str) -> bool {
     let (pattern, path): (Vec<&str>, Vec<&str>) =
         (pattern.split('/').collect(), path.split('/').collect());
     pattern.len() == path.len()
-        && pattern
-            .iter()
-            .zip(&path)
-            .all(|(pattern, name)| matches_name(pattern, name))
+        && pattern.iter().zip(&path).all(|(pattern, name)| matches_name(pattern, name))
 }
 
 /// One part of a path. Going from star to star with the shortest match first takes time linear in

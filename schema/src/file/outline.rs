@@ -166,11 +166,7 @@ impl Outline<'_> {
     /// A value that is no KDL. Those behind it may be, so reading goes on for a while.
     fn refuse(&mut self, span: Span, problem: token::Problem) -> Result<(), Diagnostic> {
         let error = self
-            .error(
-                "DN-E0107",
-                span,
-                format!("this is not KDL 2: {}", problem.what),
-            )
+            .error("DN-E0107", span, format!("this is not KDL 2: {}", problem.what))
             .help(problem.help);
         if self.found.len() + 1 >= MOST_ERRORS {
             return Err(error);
@@ -183,10 +179,7 @@ impl Outline<'_> {
     fn semicolon(&self) -> Result<(), Diagnostic> {
         let (message, help) = match (self.node.last, self.node.commented) {
             (Last::Start, _) => ("this is not KDL: this `;` ends nothing", "remove it"),
-            (_, true) => (
-                "a node behind `/-` must end with its line",
-                "begin a new line instead",
-            ),
+            (_, true) => ("a node behind `/-` must end with its line", "begin a new line instead"),
             _ => return Ok(()),
         };
         Err(self.here("DN-E0107", message).help(help))
@@ -194,14 +187,10 @@ impl Outline<'_> {
 
     /// A word, text, number or keyword begins here. `name` says whether it can be a name.
     fn token(&mut self, name: bool) -> Result<(), Diagnostic> {
-        let Node {
-            last, dash, end, ..
-        } = self.node;
+        let Node { last, dash, end, .. } = self.node;
         if end == self.at && self.at > 0 && last != Last::Equals && last != Last::Start {
             let message = "this is not KDL: a blank is missing between two values";
-            return Err(self
-                .here("DN-E0107", message)
-                .help("put a blank before this"));
+            return Err(self.here("DN-E0107", message).help("put a blank before this"));
         }
         self.node.last = match last {
             Last::Start if name => Last::Name,
@@ -213,9 +202,7 @@ impl Outline<'_> {
             Last::Name | Last::Word | Last::Value | Last::Equals => Last::Value,
             Last::Dashed | Last::Block => {
                 let message = "this is not KDL: nothing may follow a block";
-                return Err(self
-                    .here("DN-E0107", message)
-                    .help("begin a new line, or write `;`"));
+                return Err(self.here("DN-E0107", message).help("begin a new line, or write `;`"));
             }
         };
         if dash == Dash::Armed {
@@ -264,9 +251,7 @@ impl Outline<'_> {
                 return Ok(());
             }
         };
-        Err(self
-            .here("DN-E0107", missing)
-            .help("write it, or remove what is before"))
+        Err(self.here("DN-E0107", missing).help("write it, or remove what is before"))
     }
 
     fn open(&mut self) -> Result<(), Diagnostic> {
@@ -292,21 +277,11 @@ impl Outline<'_> {
             (false, _) => Last::Block,
         };
         let dash = if block { Dash::None } else { self.node.dash };
-        let outer = Node {
-            last,
-            dash,
-            ..self.node
-        };
-        self.braces.push(Brace {
-            at: self.at,
-            dashed,
-            outer,
-        });
+        let outer = Node { last, dash, ..self.node };
+        self.braces.push(Brace { at: self.at, dashed, outer });
         if self.braces.iter().filter(|brace| brace.dashed).count() > SLASHDASH_DEPTH {
             let message = format!("more than {SLASHDASH_DEPTH} blocks behind `/-` are open here");
-            return Err(self
-                .here("DN-E0105", message)
-                .help("use /* … */ around the block"));
+            return Err(self.here("DN-E0105", message).help("use /* … */ around the block"));
         }
         self.node = Node::default();
         self.at += 1;
@@ -401,9 +376,7 @@ impl Outline<'_> {
             }
         }
         let message = "this comment is never closed";
-        Err(self
-            .error("DN-E0104", start..start + 2, message)
-            .help("close it with `*/`"))
+        Err(self.error("DN-E0104", start..start + 2, message).help("close it with `*/`"))
     }
 
     /// A text in quotes, on one line or in three quotes on several.
@@ -420,11 +393,7 @@ impl Outline<'_> {
                     let body = start + end.len()..self.at;
                     self.at += end.len();
                     self.node.end = self.at;
-                    return if end == "\"" {
-                        Ok(())
-                    } else {
-                        self.lines(start, body, true)
-                    };
+                    return if end == "\"" { Ok(()) } else { self.lines(start, body, true) };
                 }
                 _ => self.at += 1,
             }
@@ -455,10 +424,7 @@ impl Outline<'_> {
     /// `#"…"#` with any number of `#`, or a keyword like `#true`.
     fn raw(&mut self) -> Result<(), Diagnostic> {
         let start = self.at;
-        let hashes = self.bytes[start..]
-            .iter()
-            .take_while(|b| **b == b'#')
-            .count();
+        let hashes = self.bytes[start..].iter().take_while(|b| **b == b'#').count();
         let text = self.bytes.get(start + hashes) == Some(&b'"');
         self.token(text)?;
         self.at += hashes;
@@ -486,11 +452,7 @@ impl Outline<'_> {
     }
 
     fn keyword(&mut self, start: usize) -> Result<(), Diagnostic> {
-        while self
-            .bytes
-            .get(self.at)
-            .is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'-')
-        {
+        while self.bytes.get(self.at).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'-') {
             self.at += 1;
         }
         self.node.end = self.at;

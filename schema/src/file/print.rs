@@ -83,11 +83,7 @@ fn kdl_children(out: &mut String, node: &Node, shape: &Shape, depth: usize, apar
                 kdl_line(out, field, depth, apart);
                 let text = scalar(field.ty, &entry.value, Form::Kdl);
                 let flag = matches!(field.ty, Type::Flag) && text == "#true";
-                let _ = if flag {
-                    writeln!(out)
-                } else {
-                    writeln!(out, " {text}")
-                };
+                let _ = if flag { writeln!(out) } else { writeln!(out, " {text}") };
             }
         }
     }
@@ -103,21 +99,13 @@ fn kdl_line(out: &mut String, field: &Field, depth: usize, apart: bool) {
 
 /// What follows a section's name: fields on the same line, or a block.
 fn kdl_section(out: &mut String, node: &Node, shape: &Shape, depth: usize) {
-    let short = node
-        .entries()
-        .iter()
-        .find(|entry| Some(entry.key.as_str()) == shape.short);
-    let short_field = shape
-        .fields
-        .iter()
-        .find(|field| Some(field.name) == shape.short);
+    let short = node.entries().iter().find(|entry| Some(entry.key.as_str()) == shape.short);
+    let short_field = shape.fields.iter().find(|field| Some(field.name) == shape.short);
     if let (Some(entry), Some(field)) = (short, short_field) {
         let _ = write!(out, " {}", scalar(field.ty, &entry.value, Form::Kdl));
     }
     let rest = ordered(node, shape);
-    let rest = rest
-        .iter()
-        .filter(|(field, _)| Some(field.name) != shape.short);
+    let rest = rest.iter().filter(|(field, _)| Some(field.name) != shape.short);
     if !shape.inline {
         if rest.count() > 0 {
             out.push_str(" {\n");
@@ -132,11 +120,7 @@ fn kdl_section(out: &mut String, node: &Node, shape: &Shape, depth: usize) {
         match &entry.value.kind {
             Kind::Seq(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    let key = if index == 0 {
-                        format!("{}=", field.kdl)
-                    } else {
-                        String::new()
-                    };
+                    let key = if index == 0 { format!("{}=", field.kdl) } else { String::new() };
                     let text = quoted(item.text().unwrap_or(""), Form::Kdl);
                     let _ = write!(out, " {key}{text}");
                 }
@@ -206,9 +190,8 @@ fn yaml_section(out: &mut String, node: &Node, shape: &Shape, depth: usize) {
 
 fn yaml_list(node: &Node) -> String {
     let items = node.items().iter();
-    let items: Vec<String> = items
-        .map(|item| quoted(item.text().unwrap_or(""), Form::Yaml))
-        .collect();
+    let items: Vec<String> =
+        items.map(|item| quoted(item.text().unwrap_or(""), Form::Yaml)).collect();
     format!("[{}]", items.join(", "))
 }
 
@@ -224,11 +207,7 @@ fn yaml_flow(node: &Node, shape: &Shape) -> String {
         .into_iter()
         .map(|(field, entry)| match entry.value.kind {
             Kind::Seq(_) => format!("{}: {}", field.name, yaml_list(&entry.value)),
-            _ => format!(
-                "{}: {}",
-                field.name,
-                scalar(field.ty, &entry.value, Form::Yaml)
-            ),
+            _ => format!("{}: {}", field.name, scalar(field.ty, &entry.value, Form::Yaml)),
         })
         .collect();
     format!("{{{}}}", fields.join(", "))
@@ -247,19 +226,11 @@ fn scalar(ty: Type, node: &Node, form: Form) -> String {
 
 /// A name without quotes where both forms read it as a name.
 fn name(text: &str, form: Form) -> String {
-    let keyword = [
-        "true", "false", "null", "inf", "nan", "yes", "no", "on", "off", "y", "n",
-    ]
-    .contains(&text.to_ascii_lowercase().as_str());
+    let keyword = ["true", "false", "null", "inf", "nan", "yes", "no", "on", "off", "y", "n"]
+        .contains(&text.to_ascii_lowercase().as_str());
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if plain && !keyword {
-        text.to_owned()
-    } else {
-        quoted(text, form)
-    }
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if plain && !keyword { text.to_owned() } else { quoted(text, form) }
 }
 
 /// A text in double quotes. Whatever could be read otherwise, or not at all, is escaped.

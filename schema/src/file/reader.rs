@@ -22,21 +22,13 @@ pub fn canonical(
     tree: &Node,
     shape: &Shape,
 ) -> (Node, Vec<Diagnostic>) {
-    let mut reader = Reader {
-        source,
-        form,
-        found: Vec::new(),
-        dropped: 0,
-    };
-    let node = reader.section(tree, shape).unwrap_or(Node {
-        kind: Kind::Map(Vec::new()),
-        span: tree.span.clone(),
-    });
+    let mut reader = Reader { source, form, found: Vec::new(), dropped: 0 };
+    let node = reader
+        .section(tree, shape)
+        .unwrap_or(Node { kind: Kind::Map(Vec::new()), span: tree.span.clone() });
     if reader.dropped > 0 {
         let message = format!("{} more errors are not shown", reader.dropped);
-        reader
-            .found
-            .push(Diagnostic::error("DN-E0200", None, message).help("fix these first"));
+        reader.found.push(Diagnostic::error("DN-E0200", None, message).help("fix these first"));
     }
     (node, reader.found)
 }
@@ -87,12 +79,7 @@ impl Reader<'_> {
             Kind::Scalar { .. } if node.is_empty() && self.form == Form::Kdl => &[],
             Kind::Scalar { .. } if node.is_empty() => {
                 let message = format!("this {} is empty", shape.name);
-                self.error(
-                    "DN-E0203",
-                    &node.span,
-                    message,
-                    "write its fields, or remove it",
-                );
+                self.error("DN-E0203", &node.span, message, "write its fields, or remove it");
                 return None;
             }
             Kind::Scalar { .. } if shape.short.is_some() => {
@@ -107,12 +94,7 @@ impl Reader<'_> {
             _ => {
                 let fields = self.known(shape);
                 let message = format!("{} takes fields, not a single value", article(shape.name));
-                self.error(
-                    "DN-E0202",
-                    &node.span,
-                    message,
-                    format!("its fields are {fields}"),
-                );
+                self.error("DN-E0202", &node.span, message, format!("its fields are {fields}"));
                 return None;
             }
         };
@@ -121,10 +103,7 @@ impl Reader<'_> {
     }
 
     fn known(&self, shape: &Shape) -> String {
-        let names = shape
-            .fields
-            .iter()
-            .map(|field| format!("`{}`", self.named(field)));
+        let names = shape.fields.iter().map(|field| format!("`{}`", self.named(field)));
         names.collect::<Vec<_>>().join(", ")
     }
 
@@ -167,20 +146,13 @@ impl Reader<'_> {
             written[at].more.push(value);
             return;
         }
-        let short = shape
-            .fields
-            .iter()
-            .find(|field| Some(field.name) == shape.short);
+        let short = shape.fields.iter().find(|field| Some(field.name) == shape.short);
         let taken = short.is_some_and(|s| written.iter().any(|w| w.field.name == s.name));
         match short {
             Some(field) if !taken => {
                 let at = slot(written, field);
                 let (key, key_span) = (field.name.to_owned(), value.span.clone());
-                written[at].entries.push(Entry {
-                    key,
-                    key_span,
-                    value: value.clone(),
-                });
+                written[at].entries.push(Entry { key, key_span, value: value.clone() });
             }
             _ => {
                 let message = format!("{} takes no such value", article(shape.name));
@@ -200,11 +172,7 @@ impl Reader<'_> {
         let message = format!("{} has no field `{key}`", article(shape.name));
         // Nobody sees the advice of what is not shown, and it costs more than the rest.
         let full = self.found.len() >= MOST_FINDINGS;
-        let help = if full {
-            String::new()
-        } else {
-            suggest::advice(&entry.key, names)
-        };
+        let help = if full { String::new() } else { suggest::advice(&entry.key, names) };
         self.error("DN-E0201", &entry.key_span, message, help);
     }
 
@@ -214,38 +182,18 @@ impl Reader<'_> {
             if !written.iter().any(|w| w.field.name == field.name) {
                 let name = self.named(field);
                 let message = format!("this {} has no `{name}`", shape.name);
-                self.error(
-                    "DN-E0204",
-                    span,
-                    message,
-                    format!("add `{name}`: {}", field.doc),
-                );
+                self.error("DN-E0204", span, message, format!("add `{name}`: {}", field.doc));
             }
         }
-        for Written {
-            field,
-            entries: given,
-            more,
-        } in written
-        {
+        for Written { field, entries: given, more } in written {
             let Some(first) = given.first() else { continue };
             let (key, key_span) = (field.name.to_owned(), first.key_span.clone());
             // What was refused leaves an empty list, so that nobody reports it as missing too.
-            let refused = || Node {
-                kind: Kind::Seq(Vec::new()),
-                span: first.value.span.clone(),
-            };
+            let refused = || Node { kind: Kind::Seq(Vec::new()), span: first.value.span.clone() };
             let value = self.value(field, &given, &more).unwrap_or_else(refused);
-            entries.push(Entry {
-                key,
-                key_span,
-                value,
-            });
+            entries.push(Entry { key, key_span, value });
         }
-        Node {
-            kind: Kind::Map(entries),
-            span: span.clone(),
-        }
+        Node { kind: Kind::Map(entries), span: span.clone() }
     }
 
     fn value(&mut self, field: &'static Field, given: &[Entry], more: &[&Node]) -> Option<Node> {
@@ -298,12 +246,7 @@ impl Reader<'_> {
         let nothing = *plain && matches!(raw.as_str(), "" | "~" | "null" | "Null" | "NULL");
         if nothing {
             let message = format!("`{name}` has no value");
-            self.error(
-                "DN-E0203",
-                &node.span,
-                message,
-                "write a value, or \"\" for an empty text",
-            );
+            self.error("DN-E0203", &node.span, message, "write a value, or \"\" for an empty text");
             return None;
         }
         match scalar::check(ty, raw, *plain, self.form) {
@@ -331,17 +274,9 @@ impl Reader<'_> {
         items.extend(more.iter().filter_map(|value| self.text(field, value)));
         if items.is_empty() && self.found.len() == before {
             let message = format!("`{}` lists nothing", self.named(field));
-            self.error(
-                "DN-E0203",
-                &span,
-                message,
-                "write at least one value, or remove it",
-            );
+            self.error("DN-E0203", &span, message, "write at least one value, or remove it");
         }
-        Node {
-            kind: Kind::Seq(items),
-            span,
-        }
+        Node { kind: Kind::Seq(items), span }
     }
 
     fn text(&mut self, field: &Field, node: &Node) -> Option<Node> {
@@ -349,12 +284,7 @@ impl Reader<'_> {
             return self.scalar(self.named(field), Type::Text, node);
         }
         let message = format!("`{}` takes texts", self.named(field));
-        self.error(
-            "DN-E0202",
-            &node.span,
-            message,
-            "write one text after the other",
-        );
+        self.error("DN-E0202", &node.span, message, "write one text after the other");
         None
     }
 
@@ -368,18 +298,15 @@ impl Reader<'_> {
                 }
                 (_, Form::Kdl) => {
                     let start = entry.key_span.start.min(entry.value.span.start);
-                    items.extend(self.section(&entry.value, shape).map(|item| Node {
-                        span: start..entry.value.span.end,
-                        ..item
-                    }));
+                    items.extend(
+                        self.section(&entry.value, shape)
+                            .map(|item| Node { span: start..entry.value.span.end, ..item }),
+                    );
                 }
                 _ => items.extend(self.section(&entry.value, shape)),
             }
         }
-        Node {
-            kind: Kind::Seq(items),
-            span,
-        }
+        Node { kind: Kind::Seq(items), span }
     }
 
     fn keyed(&mut self, field: &Field, given: &[Entry], shape: &Shape) -> Node {
@@ -397,31 +324,15 @@ impl Reader<'_> {
                 // What is written may be the name alone: whether that is enough, the shape says.
                 let empty = body.is_empty();
                 let value = match empty && shape.short.is_some() {
-                    true => self.section(
-                        &Node {
-                            kind: Kind::Map(vec![]),
-                            ..body
-                        },
-                        shape,
-                    ),
+                    true => self.section(&Node { kind: Kind::Map(vec![]), ..body }, shape),
                     false => self.section(&body, shape),
                 };
-                let refused = || Node {
-                    kind: Kind::Seq(Vec::new()),
-                    span: key_span.clone(),
-                };
+                let refused = || Node { kind: Kind::Seq(Vec::new()), span: key_span.clone() };
                 let value = value.unwrap_or_else(refused);
-                entries.push(Entry {
-                    key,
-                    key_span,
-                    value,
-                });
+                entries.push(Entry { key, key_span, value });
             }
         }
-        Node {
-            kind: Kind::Map(entries),
-            span,
-        }
+        Node { kind: Kind::Map(entries), span }
     }
 
     /// Whether this is the first of its name; the second of a name is reported and dropped.
@@ -446,10 +357,7 @@ impl Reader<'_> {
 
     /// `volume "data" at="…"`: the first argument is the name, the rest is the section.
     fn kdl_named(&mut self, field: &Field, entry: &Entry) -> Option<(String, Span, Node)> {
-        let body = |kind, span: &Span| Node {
-            kind,
-            span: span.clone(),
-        };
+        let body = |kind, span: &Span| Node { kind, span: span.clone() };
         let span = &entry.value.span;
         let (name, rest) = match &entry.value.kind {
             Kind::Scalar { .. } if !entry.value.is_empty() => {
@@ -460,10 +368,7 @@ impl Reader<'_> {
                 (items[0].clone(), body(Kind::Map(rest), span))
             }
             Kind::Map(entries) if entries.iter().any(|entry| entry.key.is_empty()) => {
-                let at = entries
-                    .iter()
-                    .position(|entry| entry.key.is_empty())
-                    .unwrap_or(0);
+                let at = entries.iter().position(|entry| entry.key.is_empty()).unwrap_or(0);
                 let mut rest = entries.clone();
                 let name = rest.remove(at).value;
                 (name, body(Kind::Map(rest), span))
@@ -508,10 +413,7 @@ impl Reader<'_> {
                 entries.extend(self.pair(field, pair, &mut seen));
             }
         }
-        Node {
-            kind: Kind::Map(entries),
-            span,
-        }
+        Node { kind: Kind::Map(entries), span }
     }
 
     fn pair(
@@ -522,47 +424,26 @@ impl Reader<'_> {
     ) -> Option<Entry> {
         if pair.key.is_empty() {
             let message = format!("this value of `{}` has no name", self.named(field));
-            self.error(
-                "DN-E0204",
-                &pair.key_span,
-                message,
-                "write `NAME=\"value\"`",
-            );
+            self.error("DN-E0204", &pair.key_span, message, "write `NAME=\"value\"`");
             return None;
         }
         if !self.first_of(seen, &pair.key, &pair.key_span, self.named(field)) {
             return None;
         }
-        let value = self.scalar(
-            &pair.key.escape_debug().to_string(),
-            Type::Text,
-            &pair.value,
-        )?;
-        Some(Entry {
-            key: pair.key.clone(),
-            key_span: pair.key_span.clone(),
-            value,
-        })
+        let value = self.scalar(&pair.key.escape_debug().to_string(), Type::Text, &pair.value)?;
+        Some(Entry { key: pair.key.clone(), key_span: pair.key_span.clone(), value })
     }
 }
 
 fn argument(node: &Node) -> Entry {
-    Entry {
-        key: String::new(),
-        key_span: node.span.clone(),
-        value: node.clone(),
-    }
+    Entry { key: String::new(), key_span: node.span.clone(), value: node.clone() }
 }
 
 fn slot<'n>(written: &mut Vec<Written<'n>>, field: &'static Field) -> usize {
     if let Some(at) = written.iter().position(|w| w.field.name == field.name) {
         return at;
     }
-    written.push(Written {
-        field,
-        entries: Vec::new(),
-        more: Vec::new(),
-    });
+    written.push(Written { field, entries: Vec::new(), more: Vec::new() });
     written.len() - 1
 }
 

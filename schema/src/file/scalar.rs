@@ -26,20 +26,12 @@ pub struct Problem {
 }
 
 fn problem(what: impl Into<String>, help: impl Into<String>) -> Problem {
-    Problem {
-        what: what.into(),
-        help: help.into(),
-    }
+    Problem { what: what.into(), help: help.into() }
 }
 
 /// Whether a scalar can be read as `ty`.
 pub fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), Problem> {
-    let shown: String = raw
-        .chars()
-        .take(60)
-        .collect::<String>()
-        .escape_debug()
-        .to_string();
+    let shown: String = raw.chars().take(60).collect::<String>().escape_debug().to_string();
     match ty {
         Type::Flag if plain && flag(raw).is_some() => Ok(()),
         Type::Flag => {
@@ -48,19 +40,13 @@ pub fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), Problem
                 Form::Yaml => ("true", "false"),
             };
             let what = format!("`{shown}` is a text, not a flag");
-            Err(problem(
-                what,
-                format!("write {yes} or {no}, without quotes"),
-            ))
+            Err(problem(what, format!("write {yes} or {no}, without quotes")))
         }
         Type::Integer { min, max } => match integer(raw) {
             Some(number) if (min..=max).contains(&number) => Ok(()),
             Some(number) => {
                 let what = format!("{number} is not between {min} and {max}");
-                Err(problem(
-                    what,
-                    format!("write a whole number from {min} to {max}"),
-                ))
+                Err(problem(what, format!("write a whole number from {min} to {max}")))
             }
             None => {
                 let what = format!("`{shown}` is not a whole number from {min} to {max}");
@@ -72,10 +58,7 @@ pub fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), Problem
         Type::Period => quantity::<Period>(raw),
         Type::Gpu => raw.parse::<GpuAmount>().map(drop).map_err(|()| {
             let what = format!("`{shown}` is not an amount of GPUs");
-            problem(
-                what,
-                "write whole devices like 1, or a share below 1 like 0.5",
-            )
+            problem(what, "write whole devices like 1, or a share below 1 like 0.5")
         }),
         Type::Mode => mode(raw).map(drop).ok_or_else(|| {
             let what = format!("`{shown}` is not a file mode");
@@ -93,10 +76,7 @@ pub fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), Problem
 fn quantity<T: FromStr<Err = crate::quantity::QuantityError>>(raw: &str) -> Result<(), Problem> {
     raw.parse::<T>().map(drop).map_err(|error| {
         let shown: String = error.text.chars().take(60).collect();
-        let (what, help) = error
-            .expected
-            .split_once(": ")
-            .unwrap_or((error.expected, "change it"));
+        let (what, help) = error.expected.split_once(": ").unwrap_or((error.expected, "change it"));
         problem(format!("`{shown}` is not {what}"), help)
     })
 }
@@ -132,9 +112,7 @@ pub fn mode(raw: &str) -> Option<u32> {
     if digits.is_empty() || digits.len() > 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    u32::from_str_radix(digits, 8)
-        .ok()
-        .filter(|mode| *mode <= 0o777)
+    u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o777)
 }
 
 impl FromStr for GpuAmount {
@@ -146,11 +124,7 @@ impl FromStr for GpuAmount {
         let milli = u32::try_from(cpu.milli).map_err(|_| ())?;
         let whole = milli.is_multiple_of(1000) && (1000..=64_000).contains(&milli);
         let share = (1..1000).contains(&milli);
-        if raw.ends_with('m') || !(whole || share) {
-            Err(())
-        } else {
-            Ok(Self { milli })
-        }
+        if raw.ends_with('m') || !(whole || share) { Err(()) } else { Ok(Self { milli }) }
     }
 }
 
@@ -161,18 +135,12 @@ pub trait Word: Copy + PartialEq + 'static {
 
     /// The value of a word.
     fn read(raw: &str) -> Option<Self> {
-        Self::WORDS
-            .iter()
-            .find(|(word, _)| *word == raw)
-            .map(|(_, value)| *value)
+        Self::WORDS.iter().find(|(word, _)| *word == raw).map(|(_, value)| *value)
     }
 
     /// The word of a value.
     fn word(self) -> &'static str {
-        Self::WORDS
-            .iter()
-            .find(|(_, value)| *value == self)
-            .map_or("", |(word, _)| word)
+        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
     }
 }
 
@@ -186,19 +154,13 @@ impl Word for Unplaced {
 }
 
 impl Word for Runtime {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("docker", Self::Docker),
-        ("process", Self::Process),
-        ("kubernetes", Self::Kubernetes),
-    ];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("docker", Self::Docker), ("process", Self::Process), ("kubernetes", Self::Kubernetes)];
 }
 
 impl Word for Scope {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("node", Self::Node),
-        ("internal", Self::Internal),
-        ("public", Self::Public),
-    ];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("node", Self::Node), ("internal", Self::Internal), ("public", Self::Public)];
 }
 
 impl Word for Protocol {
@@ -210,10 +172,8 @@ impl Word for Domain {
 }
 
 impl Word for Order {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("stop-first", Self::StopFirst),
-        ("start-first", Self::StartFirst),
-    ];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("stop-first", Self::StopFirst), ("start-first", Self::StartFirst)];
 }
 
 #[cfg(test)]
@@ -225,28 +185,13 @@ mod tests {
         assert_eq!(integer("1_000"), Some(1000));
         assert_eq!(integer("0x1F"), Some(31));
         assert!(
-            [
-                "",
-                "_1",
-                "1_",
-                "-1",
-                "+1",
-                "1.0",
-                "1e3",
-                "99999999999999999999",
-                "0x",
-                "0xg"
-            ]
-            .iter()
-            .all(|bad| integer(bad).is_none())
+            ["", "_1", "1_", "-1", "+1", "1.0", "1e3", "99999999999999999999", "0x", "0xg"]
+                .iter()
+                .all(|bad| integer(bad).is_none())
         );
         assert_eq!(mode("0444"), Some(0o444));
         assert_eq!(mode("0o755"), Some(0o755));
-        assert!(
-            ["", "0999", "7777", "rw", "00444"]
-                .iter()
-                .all(|bad| mode(bad).is_none())
-        );
+        assert!(["", "0999", "7777", "rw", "00444"].iter().all(|bad| mode(bad).is_none()));
         assert_eq!("0.5".parse(), Ok(GpuAmount { milli: 500 }));
         assert_eq!("2".parse(), Ok(GpuAmount { milli: 2000 }));
         assert!(

@@ -19,36 +19,24 @@ pub fn text(file: &str, bytes: Vec<u8>, form: Form) -> Result<Source, Diagnostic
     if bytes.len() > limit {
         let source = Source::new(file, "");
         let message = format!("the file has {} bytes; {} are allowed", bytes.len(), limit);
-        return Err(
-            Diagnostic::error("DN-E0101", Some(source.at(&(0..0))), message)
-                .help("split it and name the parts with `include`"),
-        );
+        return Err(Diagnostic::error("DN-E0101", Some(source.at(&(0..0))), message)
+            .help("split it and name the parts with `include`"));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
         let source = Source::new(file, text);
-        Diagnostic::error(
-            "DN-E0102",
-            Some(source.at(&(valid..valid))),
-            "the file is not UTF-8",
-        )
-        .help("save it with the encoding UTF-8")
+        Diagnostic::error("DN-E0102", Some(source.at(&(valid..valid))), "the file is not UTF-8")
+            .help("save it with the encoding UTF-8")
     })?;
     let source = Source::new(file, text);
-    let bad = source
-        .text
-        .char_indices()
-        .find(|(at, c)| forbidden(*c) && (*at > 0 || *c != BOM));
+    let bad = source.text.char_indices().find(|(at, c)| forbidden(*c) && (*at > 0 || *c != BOM));
     match bad {
         None => Ok(source),
         Some((at, c)) => Err(Diagnostic::error(
             "DN-E0103",
             Some(source.at(&(at..at + c.len_utf8()))),
-            format!(
-                "the character U+{:04X} is not allowed in a file",
-                u32::from(c)
-            ),
+            format!("the character U+{:04X} is not allowed in a file", u32::from(c)),
         )
         .help("remove it; inside a quoted text it can be written as an escape")),
     }

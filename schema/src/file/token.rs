@@ -14,10 +14,7 @@ pub struct Problem {
 impl Problem {
     /// A problem and its remedy.
     pub fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            help: help.into(),
-        }
+        Self { what: what.into(), help: help.into() }
     }
 }
 
@@ -41,10 +38,7 @@ pub fn word(word: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let shown: String = word.chars().take(40).collect();
-    Err(Problem::new(
-        format!("`{shown}` is not a number"),
-        "put it into quotes, if it is a text",
-    ))
+    Err(Problem::new(format!("`{shown}` is not a number"), "put it into quotes, if it is a text"))
 }
 
 fn number(word: &str) -> bool {
@@ -76,10 +70,7 @@ fn digits(text: &str, radix: u32) -> bool {
 
 /// Checks `#true` and its like.
 pub fn keyword(text: &str) -> Result<(), Problem> {
-    if matches!(
-        text,
-        "#true" | "#false" | "#null" | "#inf" | "#-inf" | "#nan"
-    ) {
+    if matches!(text, "#true" | "#false" | "#null" | "#inf" | "#-inf" | "#nan") {
         return Ok(());
     }
     let shown: String = text.chars().take(40).collect();
@@ -95,10 +86,7 @@ pub fn escape(text: &str) -> Result<usize, Problem> {
     match rest.chars().next() {
         Some('n' | 'r' | 't' | 'b' | 'f' | 's' | '"' | '\\') => Ok(2),
         Some('u') => code_point(rest).map(|length| 1 + length).ok_or_else(|| {
-            Problem::new(
-                "this is no code point",
-                "write 1 to 6 hexadecimal digits: `\\u{e9}`",
-            )
+            Problem::new("this is no code point", "write 1 to 6 hexadecimal digits: `\\u{e9}`")
         }),
         Some(c) if c.is_whitespace() => {
             Ok(1 + rest.len() - rest.trim_start_matches(char::is_whitespace).len())
@@ -112,9 +100,7 @@ fn code_point(text: &str) -> Option<usize> {
     let digits = text.strip_prefix("u{")?;
     let end = digits.find('}').filter(|end| (1..=6).contains(end))?;
     let hexadecimal = digits[..end].bytes().all(|b| b.is_ascii_hexdigit());
-    let code = u32::from_str_radix(&digits[..end], 16)
-        .ok()
-        .filter(|_| hexadecimal)?;
+    let code = u32::from_str_radix(&digits[..end], 16).ok().filter(|_| hexadecimal)?;
     char::from_u32(code).map(|_| "u{".len() + end + "}".len())
 }
 
@@ -122,35 +108,22 @@ fn code_point(text: &str) -> Option<usize> {
 /// every other line begins with the same blanks as the last.
 pub fn lines(body: &str, escapes: bool) -> Result<(), Problem> {
     let problem = |what: &str| {
-        Problem::new(
-            what,
-            "write the quotes on lines of their own, no deeper than the text",
-        )
+        Problem::new(what, "write the quotes on lines of their own, no deeper than the text")
     };
-    let (first, rest) = body
-        .split_once('\n')
-        .ok_or_else(|| problem("this text has one line"))?;
+    let (first, rest) = body.split_once('\n').ok_or_else(|| problem("this text has one line"))?;
     if !matches!(first, "" | "\r") {
         return Err(problem("this text does not begin on a line of its own"));
     }
     if escapes && joins_lines(body) {
         let what = "lines of a text in three quotes cannot be joined with `\\` here";
-        return Err(Problem::new(
-            what,
-            "write the line in one, or use a text in single quotes",
-        ));
+        return Err(Problem::new(what, "write the line in one, or use a text in single quotes"));
     }
     let (inner, last) = rest.rsplit_once('\n').unwrap_or(("", rest));
     if !last.chars().all(char::is_whitespace) || body.replace("\r\n", "").contains('\r') {
-        return Err(problem(
-            "this text does not end with quotes on a line of their own",
-        ));
+        return Err(problem("this text does not end with quotes on a line of their own"));
     }
     let blank = |line: &str| line.chars().all(char::is_whitespace);
-    match inner
-        .split('\n')
-        .find(|line| !blank(line) && !line.starts_with(last))
-    {
+    match inner.split('\n').find(|line| !blank(line) && !line.starts_with(last)) {
         Some(_) => Err(problem("a line of this text is less deep than its last")),
         None => Ok(()),
     }

@@ -72,13 +72,7 @@ pub struct Entry {
 impl Node {
     /// A scalar.
     pub fn scalar(raw: impl Into<String>, plain: bool, span: Span) -> Self {
-        Self {
-            kind: Kind::Scalar {
-                raw: raw.into(),
-                plain,
-            },
-            span,
-        }
+        Self { kind: Kind::Scalar { raw: raw.into(), plain }, span }
     }
 
     /// Whether nothing was written: an empty YAML value, or a KDL node with only a name.
@@ -104,10 +98,7 @@ impl Node {
 
     /// The first entry of that name.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entries()
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| &entry.value)
+        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
     /// The text of a scalar.
@@ -139,12 +130,7 @@ impl Source {
     pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
         let (file, text) = (file.into(), text.into());
         let lines = std::iter::once(0)
-            .chain(
-                text.bytes()
-                    .enumerate()
-                    .filter(|(_, b)| *b == b'\n')
-                    .map(|(i, _)| i + 1),
-            )
+            .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
             .collect();
         let mut characters = Vec::with_capacity(text.len() / STRIDE + 1);
         let mut count = 0;
@@ -155,12 +141,7 @@ impl Source {
         if characters.is_empty() {
             characters.push(0);
         }
-        Self {
-            file,
-            text,
-            lines,
-            characters,
-        }
+        Self { file, text, lines, characters }
     }
 
     /// The place of `span`. Offsets past the end count as the end.

@@ -40,10 +40,7 @@ pub fn from_yaml(source: &Source) -> Result<Node, Vec<Diagnostic>> {
     reader.errors.sort_by(|a, b| a.at.cmp(&b.at));
     reader.errors.truncate(MOST_ERRORS);
     if reader.errors.is_empty() {
-        Ok(reader.root.unwrap_or(Node {
-            kind: Kind::Map(Vec::new()),
-            span: 0..0,
-        }))
+        Ok(reader.root.unwrap_or(Node { kind: Kind::Map(Vec::new()), span: 0..0 }))
     } else {
         Err(reader.errors)
     }
@@ -147,15 +144,12 @@ impl Reader<'_> {
             () => return Ok(()),
         };
         let message = format!("aliases included, more than {what}");
-        Err(self
-            .found("DN-E0105", span.clone(), message)
-            .help("use fewer aliases"))
+        Err(self.found("DN-E0105", span.clone(), message).help("use fewer aliases"))
     }
 
     fn too_deep(&self, span: Span) -> Diagnostic {
         let message = format!("more than {DEPTH} lists and maps are open here");
-        self.found("DN-E0105", span, message)
-            .help("nest less deeply")
+        self.found("DN-E0105", span, message).help("nest less deeply")
     }
 
     fn open(&mut self, kind: Kind, anchor: usize, span: Span) -> Result<(), Diagnostic> {
@@ -164,14 +158,7 @@ impl Reader<'_> {
         }
         self.spend(1, 0, &span)?;
         let seen = BTreeMap::new();
-        self.stack.push(Open {
-            kind,
-            start: span.start,
-            anchor,
-            key: None,
-            seen,
-            depth: 1,
-        });
+        self.stack.push(Open { kind, start: span.start, anchor, key: None, seen, depth: 1 });
         Ok(())
     }
 
@@ -179,26 +166,16 @@ impl Reader<'_> {
         let Some(open) = self.stack.pop() else {
             return Ok(());
         };
-        let written = self
-            .source
-            .text
-            .get(open.start..span.end)
-            .unwrap_or("")
-            .trim_end();
+        let written = self.source.text.get(open.start..span.end).unwrap_or("").trim_end();
         let end = open.start + written.len();
-        let node = Node {
-            kind: open.kind,
-            span: open.start..end,
-        };
+        let node = Node { kind: open.kind, span: open.start..end };
         self.place(node, open.anchor, open.depth)
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Diagnostic> {
         let Some(anchored) = self.anchors.get(&id) else {
             let message = "this alias stands within what it names, so it would never end";
-            return Err(self
-                .found("DN-E0106", span, message)
-                .help("write the value out"));
+            return Err(self.found("DN-E0106", span, message).help("write the value out"));
         };
         let (nodes, text, depth) = (anchored.nodes, anchored.text, anchored.depth);
         if self.stack.len() + depth > DEPTH {
@@ -214,12 +191,7 @@ impl Reader<'_> {
         if anchor != 0 {
             let (nodes, text) = weight(&node);
             self.spend(nodes, text, &node.span)?;
-            let anchored = Anchored {
-                node: node.clone(),
-                nodes,
-                text,
-                depth,
-            };
+            let anchored = Anchored { node: node.clone(), nodes, text, depth };
             self.anchors.insert(anchor, anchored);
         }
         let Some(open) = self.stack.last_mut() else {
@@ -230,11 +202,7 @@ impl Reader<'_> {
         match (&mut open.kind, open.key.take()) {
             (Kind::Seq(items), _) => items.push(node),
             (Kind::Map(entries), Some((key, key_span))) => {
-                entries.push(Entry {
-                    key,
-                    key_span,
-                    value: node,
-                });
+                entries.push(Entry { key, key_span, value: node });
             }
             (Kind::Map(_), None) => self.key(node),
             (Kind::Scalar { .. }, _) => {}
@@ -253,26 +221,13 @@ impl Reader<'_> {
         if raw == "<<" && plain {
             let message = "the merge key `<<` is not part of YAML 1.2";
             let error = self.found("DN-E0108", span.clone(), message);
-            self.errors
-                .push(error.help("write the fields out, or use `defaults`"));
+            self.errors.push(error.help("write the fields out, or use `defaults`"));
         }
-        let earlier = self
-            .stack
-            .last()
-            .and_then(|open| open.seen.get(&raw))
-            .cloned();
+        let earlier = self.stack.last().and_then(|open| open.seen.get(&raw)).cloned();
         if let Some(earlier) = earlier {
-            let error = self.found(
-                "DN-E0111",
-                span.clone(),
-                format!("`{raw}` is written twice"),
-            );
+            let error = self.found("DN-E0111", span.clone(), format!("`{raw}` is written twice"));
             let earlier = self.source.at(&earlier);
-            self.errors.push(
-                error
-                    .related(earlier, "first here")
-                    .help("keep one of the two"),
-            );
+            self.errors.push(error.related(earlier, "first here").help("keep one of the two"));
         }
         self.set_key(raw, span);
     }

@@ -41,9 +41,7 @@ impl Check<'_> {
         let version = version.map(|version| version.value.clone());
         Form::Component {
             name: name.clone(),
-            version: version
-                .or_else(|| signature.versions.first().cloned())
-                .unwrap_or_default(),
+            version: version.or_else(|| signature.versions.first().cloned()).unwrap_or_default(),
             parameters: self.parameters(service, signature),
             secrets: self.secrets(service, signature),
         }
@@ -59,23 +57,14 @@ impl Check<'_> {
             .iter()
             .filter_map(|(name, parameter)| {
                 let value = parameter.default.clone()?;
-                Some((
-                    name.clone(),
-                    Located {
-                        value,
-                        at: service.at.clone(),
-                    },
-                ))
+                Some((name.clone(), Located { value, at: service.at.clone() }))
             })
             .collect();
         for (name, value) in &service.set {
             let Some(parameter) = signature.parameters.get(&name.value) else {
                 let secret = signature.secrets.contains_key(&name.value);
                 let help = if secret {
-                    format!(
-                        "it is a secret: write `secret \"{}\" from=\"…\"`",
-                        name.value
-                    )
+                    format!("it is a secret: write `secret \"{}\" from=\"…\"`", name.value)
                 } else {
                     self.advice(&name.value, signature.parameters.keys().map(String::as_str))
                 };
@@ -132,34 +121,20 @@ impl Check<'_> {
         let mut secrets = BTreeMap::new();
         for (parameter, from) in &service.secrets {
             if !signature.secrets.contains_key(&parameter.value) {
-                let help = self.advice(
-                    &parameter.value,
-                    signature.secrets.keys().map(String::as_str),
-                );
+                let help =
+                    self.advice(&parameter.value, signature.secrets.keys().map(String::as_str));
                 let shown = parameter.value.escape_debug();
                 let message = format!("component `{}` takes no secret `{shown}`", signature.name);
                 self.error("DN-E0311", &parameter.at, message, help);
             } else if let Some(value) = self.name(from) {
-                secrets.insert(
-                    parameter.value.clone(),
-                    Located {
-                        value,
-                        at: from.at.clone(),
-                    },
-                );
+                secrets.insert(parameter.value.clone(), Located { value, at: from.at.clone() });
             }
         }
         for (name, secret) in &signature.secrets {
-            let given = service
-                .secrets
-                .iter()
-                .any(|(parameter, _)| parameter.value == *name);
+            let given = service.secrets.iter().any(|(parameter, _)| parameter.value == *name);
             if secret.required && !given {
                 let message = format!("component `{}` needs the secret `{name}`", signature.name);
-                let help = format!(
-                    "add `secret \"{name}\" from=\"NAME\"`: {}",
-                    secret.description
-                );
+                let help = format!("add `secret \"{name}\" from=\"NAME\"`: {}", secret.description);
                 self.error("DN-E0311", &service.at, message, help);
             }
         }

@@ -55,10 +55,7 @@ impl Check<'_> {
         needed: &ServiceName,
         need: &Located<ServiceName>,
     ) {
-        let from = path
-            .iter()
-            .position(|(name, _)| *name == needed)
-            .unwrap_or(0);
+        let from = path.iter().position(|(name, _)| *name == needed).unwrap_or(0);
         let mut names: Vec<&str> = path[from..].iter().map(|(name, _)| name.as_str()).collect();
         names.push(needed.as_str());
         let shown = if names.len() > 8 {
@@ -68,12 +65,7 @@ impl Check<'_> {
             names.join(" → ")
         };
         let message = format!("services wait in a circle: {shown}");
-        self.error(
-            "DN-E0304",
-            &need.at,
-            message,
-            "remove one of these `depends-on`",
-        );
+        self.error("DN-E0304", &need.at, message, "remove one of these `depends-on`");
     }
 
     /// Reports services that must run on one node and take the same port of it.
@@ -120,10 +112,5 @@ fn only_node(service: &Service) -> Option<&str> {
         let one = selector.value.key == SelectorKey::Node && selector.value.any_of.len() == 1;
         one.then(|| selector.value.any_of[0].as_str())
     });
-    service
-        .place
-        .pin
-        .as_ref()
-        .map(|pin| pin.value.as_str())
-        .or(required)
+    service.place.pin.as_ref().map(|pin| pin.value.as_str()).or(required)
 }

@@ -68,14 +68,7 @@ impl<'a> Check<'a> {
         overrides: &BTreeMap<String, String>,
     ) -> Self {
         let (services, nodes, vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut check = Self {
-            file,
-            components,
-            services,
-            nodes,
-            vars,
-            found: Vec::new(),
-        };
+        let mut check = Self { file, components, services, nodes, vars, found: Vec::new() };
         for service in &file.services {
             if let Some(first) = check.services.get(service.name.value.as_str()) {
                 let first = first.at.clone();
@@ -137,13 +130,11 @@ impl<'a> Check<'a> {
     }
 
     fn error(&mut self, code: &str, at: &Location, message: String, help: impl Into<String>) {
-        self.found
-            .push(Diagnostic::error(code, Some(at.clone()), message).help(help));
+        self.found.push(Diagnostic::error(code, Some(at.clone()), message).help(help));
     }
 
     fn warn(&mut self, code: &str, at: &Location, message: String, help: impl Into<String>) {
-        self.found
-            .push(Diagnostic::warning(code, Some(at.clone()), message).help(help));
+        self.found.push(Diagnostic::warning(code, Some(at.clone()), message).help(help));
     }
 
     fn twice(&mut self, what: &str, name: &Located<String>, first: Location) {
@@ -179,12 +170,7 @@ impl<'a> Check<'a> {
         for name in names {
             if name.value == of.name.value {
                 let message = format!("service `{}` names itself in `{field}`", name.value);
-                self.error(
-                    "DN-E0305",
-                    &name.at,
-                    message,
-                    "name another service, or remove it",
-                );
+                self.error("DN-E0305", &name.at, message, "name another service, or remove it");
                 continue;
             }
             if !self.services.contains_key(name.value.as_str()) {
@@ -197,10 +183,7 @@ impl<'a> Check<'a> {
                 continue;
             }
             if let Some(value) = self.name(name) {
-                known.push(Located {
-                    value,
-                    at: name.at.clone(),
-                });
+                known.push(Located { value, at: name.at.clone() });
             }
         }
         known
@@ -214,11 +197,7 @@ impl<'a> Check<'a> {
 
     /// Advice for an unknown word, as long as there are few enough for someone to read.
     fn advice<'w>(&self, word: &str, known: impl Iterator<Item = &'w str> + Clone) -> String {
-        if self.found.len() < MOST_FINDINGS {
-            suggest::advice(word, known)
-        } else {
-            String::new()
-        }
+        if self.found.len() < MOST_FINDINGS { suggest::advice(word, known) } else { String::new() }
     }
 }
 

@@ -29,12 +29,7 @@ impl Check<'_> {
             prefer: section
                 .prefer
                 .iter()
-                .map(|s| {
-                    (
-                        self.selector(s),
-                        s.weight.as_ref().map_or(1, |weight| weight.value),
-                    )
-                })
+                .map(|s| (self.selector(s), s.weight.as_ref().map_or(1, |weight| weight.value)))
                 .collect(),
             pin: section.pin.as_ref().and_then(|pin| self.pin(pin)),
             spread: self.spread(section),
@@ -58,22 +53,13 @@ impl Check<'_> {
                 usual(section.key, &word.value).to_owned()
             })
             .collect();
-        Located {
-            value: Selector {
-                key: section.key,
-                any_of,
-            },
-            at: section.at.clone(),
-        }
+        Located { value: Selector { key: section.key, any_of }, at: section.at.clone() }
     }
 
     fn pin(&mut self, pin: &Located<String>) -> Option<Located<NodeName>> {
         self.perhaps_node(pin);
         let value = self.name(pin)?;
-        Some(Located {
-            value,
-            at: pin.at.clone(),
-        })
+        Some(Located { value, at: pin.at.clone() })
     }
 
     /// Nodes need not be declared, so an unknown one is only suspicious next to a similar one.
@@ -99,14 +85,8 @@ impl Check<'_> {
             }
             seen.push(by.value);
             let max_skew = spread.max_skew.as_ref().map_or(1, |skew| skew.value);
-            let value = Spread {
-                by: by.value,
-                max_skew,
-            };
-            spreads.push(Located {
-                value,
-                at: spread.at.clone(),
-            });
+            let value = Spread { by: by.value, max_skew };
+            spreads.push(Located { value, at: spread.at.clone() });
         }
         spreads
     }
@@ -129,19 +109,11 @@ impl Check<'_> {
             self.error("DN-E0305", &most.at, message, help);
         }
         for require in place.require.iter().take(MOST_QUESTIONS) {
-            if let Some(forbid) = place
-                .forbid
-                .iter()
-                .take(MOST_QUESTIONS)
-                .find(|f| f.value == require.value)
+            if let Some(forbid) =
+                place.forbid.iter().take(MOST_QUESTIONS).find(|f| f.value == require.value)
             {
                 let message = "the same is required and forbidden".to_owned();
-                self.error(
-                    "DN-E0305",
-                    &forbid.at,
-                    message,
-                    "remove one of the two lines",
-                );
+                self.error("DN-E0305", &forbid.at, message, "remove one of the two lines");
             }
         }
     }

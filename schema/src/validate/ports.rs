@@ -25,10 +25,7 @@ impl Check<'_> {
         let declared = signature.map_or(&[][..], |signature| &signature.ports);
         let mut ports: Vec<Located<PortDeclaration>> = declared
             .iter()
-            .map(|port| Located {
-                value: port.clone(),
-                at: service.at.clone(),
-            })
+            .map(|port| Located { value: port.clone(), at: service.at.clone() })
             .collect();
         let inherited = ports.len();
         for section in &service.ports {
@@ -62,16 +59,9 @@ impl Check<'_> {
         main: bool,
     ) -> Located<PortDeclaration> {
         let usual = || {
-            if main {
-                "main".to_owned()
-            } else {
-                format!("port-{container}")
-            }
+            if main { "main".to_owned() } else { format!("port-{container}") }
         };
-        let name = section
-            .name
-            .as_ref()
-            .map_or_else(usual, |name| name.value.clone());
+        let name = section.name.as_ref().map_or_else(usual, |name| name.value.clone());
         if let Some(name) = section.name.as_ref().filter(|name| !is_label(&name.value)) {
             let message = format!("`{}` is not a port's name", name.value.escape_debug());
             let help = "use lower-case letters, digits and `-`";
@@ -81,21 +71,10 @@ impl Check<'_> {
             name,
             container,
             host: section.host.as_ref().map(|host| host.value),
-            scope: section
-                .scope
-                .as_ref()
-                .map(|scope| scope.value)
-                .unwrap_or_default(),
-            protocol: section
-                .protocol
-                .as_ref()
-                .map(|p| p.value)
-                .unwrap_or_default(),
+            scope: section.scope.as_ref().map(|scope| scope.value).unwrap_or_default(),
+            protocol: section.protocol.as_ref().map(|p| p.value).unwrap_or_default(),
         };
-        Located {
-            value,
-            at: section.at.clone(),
-        }
+        Located { value, at: section.at.clone() }
     }
 
     /// A process listens on the node itself, so both numbers are one.
@@ -115,13 +94,7 @@ impl Check<'_> {
 
     fn clashes(&mut self, ports: &[Located<PortDeclaration>]) {
         for (index, port) in ports.iter().enumerate().take(MOST_PORTS) {
-            let PortDeclaration {
-                name,
-                container,
-                host,
-                scope: _,
-                protocol,
-            } = &port.value;
+            let PortDeclaration { name, container, host, scope: _, protocol } = &port.value;
             let earlier = ports[..index].iter().find_map(|first| {
                 let same = first.value.protocol == *protocol;
                 if same && first.value.container == *container {

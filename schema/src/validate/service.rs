@@ -24,19 +24,15 @@ const PRIORITY: u8 = 50;
 /// Permission bits of a file that says nothing.
 const MODE: u32 = 0o444;
 /// Signals that may stop a service.
-const SIGNALS: [&str; 8] = [
-    "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL",
-];
+const SIGNALS: [&str; 8] =
+    ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL"];
 
 impl Check<'_> {
     /// A service, or nothing when what it runs is unknown; then the findings say why.
     pub(super) fn service(&mut self, section: &ServiceSection) -> Option<Service> {
         let name = self.name(&section.name);
         let depends_on = self.others(section, "depends-on", &section.depends_on);
-        let replicas = section
-            .replicas
-            .as_ref()
-            .map_or(1, |replicas| replicas.value);
+        let replicas = section.replicas.as_ref().map_or(1, |replicas| replicas.value);
         let place = self.place(section, replicas);
         let env = self.env(section);
         let update = self.update(section);
@@ -56,29 +52,19 @@ impl Check<'_> {
             form,
             runtime,
             replicas,
-            priority: section
-                .priority
-                .as_ref()
-                .map_or(PRIORITY, |priority| priority.value),
+            priority: section.priority.as_ref().map_or(PRIORITY, |priority| priority.value),
             env,
             volumes: self.volumes(section, signature, runtime),
             files: self.files(section, runtime),
             resources: self.resources(section, signature),
-            resources_at: section
-                .resources
-                .as_ref()
-                .map(|resources| resources.at.clone()),
+            resources_at: section.resources.as_ref().map(|resources| resources.at.clone()),
             place,
             depends_on,
             health: self.health(section, signature, &ports),
             ports,
             stop,
             update,
-            protect: section
-                .protect
-                .as_ref()
-                .filter(|p| p.value)
-                .map(|p| p.at.clone()),
+            protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
             // Last, so that a bad name does not hide what else is wrong.
             name: name?,
         })
@@ -91,17 +77,9 @@ impl Check<'_> {
         signature: Option<&ComponentSignature>,
     ) -> Form {
         if signature.is_none() {
-            self.misplaced(
-                "set",
-                section.set.first().map(|(name, _)| &name.at),
-                "a component",
-            );
+            self.misplaced("set", section.set.first().map(|(name, _)| &name.at), "a component");
             let secret = section.secrets.first().map(|(name, _)| &name.at);
-            self.misplaced(
-                "secret",
-                secret,
-                "a component; use `{{ secret.NAME }}` in `env`",
-            );
+            self.misplaced("secret", secret, "a component; use `{{ secret.NAME }}` in `env`");
         }
         if !matches!(written, FormSection::Image(_)) {
             let command = section.command.first().map(|word| &word.at);
@@ -119,10 +97,7 @@ impl Check<'_> {
                 self.image(image);
                 section.command.iter().for_each(|word| self.template(word));
                 let command = (!section.command.is_empty()).then(|| section.command.clone());
-                Form::Image {
-                    image: image.clone(),
-                    command,
-                }
+                Form::Image { image: image.clone(), command }
             }
         }
     }
@@ -174,12 +149,7 @@ impl Check<'_> {
             let word = wanted.value.as_str();
             let message = format!("`{word}` cannot run this service");
             let names: Vec<&str> = able.iter().map(|runtime| runtime.as_str()).collect();
-            self.error(
-                "DN-E0321",
-                &wanted.at,
-                message,
-                format!("use {}", names.join(" or ")),
-            );
+            self.error("DN-E0321", &wanted.at, message, format!("use {}", names.join(" or ")));
         }
         wanted.value
     }
@@ -188,10 +158,7 @@ impl Check<'_> {
         for (name, value) in &section.env {
             let good = !name.value.is_empty()
                 && !name.value.starts_with(|c: char| c.is_ascii_digit())
-                && name
-                    .value
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+                && name.value.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
             if !good {
                 let shown = name.value.escape_debug();
                 let message = format!("`{shown}` is not an environment variable's name");
@@ -204,11 +171,7 @@ impl Check<'_> {
             }
             self.template(value);
         }
-        section
-            .env
-            .iter()
-            .map(|(name, value)| (name.value.clone(), value.clone()))
-            .collect()
+        section.env.iter().map(|(name, value)| (name.value.clone(), value.clone())).collect()
     }
 
     fn volumes(
@@ -220,10 +183,7 @@ impl Check<'_> {
         let declared = signature.map_or(&[][..], |signature| &signature.volumes);
         let mut volumes: Vec<Located<VolumeDeclaration>> = declared
             .iter()
-            .map(|volume| Located {
-                value: volume.clone(),
-                at: section.at.clone(),
-            })
+            .map(|volume| Located { value: volume.clone(), at: section.at.clone() })
             .collect();
         let mut names: BTreeSet<String> =
             declared.iter().map(|volume| volume.name.clone()).collect();
@@ -239,21 +199,10 @@ impl Check<'_> {
             let fresh = names.insert(name.value.clone());
             if !paths.insert(path.value.clone()) || !fresh {
                 let message = format!("volume `{}` has another one's name or path", name.value);
-                self.error(
-                    "DN-E0323",
-                    &name.at,
-                    message,
-                    "give it a name and a path of its own",
-                );
+                self.error("DN-E0323", &name.at, message, "give it a name and a path of its own");
             }
-            let value = VolumeDeclaration {
-                name: name.value.clone(),
-                path: path.value.clone(),
-            };
-            volumes.push(Located {
-                value,
-                at: name.at.clone(),
-            });
+            let value = VolumeDeclaration { name: name.value.clone(), path: path.value.clone() };
+            volumes.push(Located { value, at: name.at.clone() });
         }
         volumes
     }
@@ -267,14 +216,10 @@ impl Check<'_> {
             && parts.iter().any(|part| !part.is_empty() && *part != ".");
         let absolute = text.starts_with('/');
         let (good, help) = match runtime {
-            Runtime::Process => (
-                clean && !absolute,
-                "write a path below the process's own directory, like `data`",
-            ),
-            _ => (
-                clean && absolute,
-                "write an absolute path without `..`, like `/var/lib/app`",
-            ),
+            Runtime::Process => {
+                (clean && !absolute, "write a path below the process's own directory, like `data`")
+            }
+            _ => (clean && absolute, "write an absolute path without `..`, like `/var/lib/app`"),
         };
         if !good {
             let message = format!("`{}` is no path for this", text.escape_debug());
@@ -299,28 +244,13 @@ impl Check<'_> {
                 // Reading said why the source is missing; without reading there is no source.
                 if !self.file.broken {
                     let message = "the `source` of this file was not read".to_owned();
-                    self.error(
-                        "DN-E0323",
-                        &file.path.at,
-                        message,
-                        "load the file with its root",
-                    );
+                    self.error("DN-E0323", &file.path.at, message, "load the file with its root");
                 }
                 continue;
             };
             let mode = file.mode.as_ref().map_or(MODE, |mode| mode.value);
-            let value = FileContent {
-                text,
-                template,
-                mode,
-            };
-            files.insert(
-                file.path.value.clone(),
-                Located {
-                    value,
-                    at: file.path.at.clone(),
-                },
-            );
+            let value = FileContent { text, template, mode };
+            files.insert(file.path.value.clone(), Located { value, at: file.path.at.clone() });
         }
         files
     }
@@ -332,11 +262,7 @@ impl Check<'_> {
         signature: Option<&ComponentSignature>,
     ) -> Resources {
         let written = section.resources.as_ref();
-        let defaults = self
-            .file
-            .cluster
-            .as_ref()
-            .and_then(|cluster| cluster.defaults.as_ref());
+        let defaults = self.file.cluster.as_ref().and_then(|cluster| cluster.defaults.as_ref());
         for both in [written, defaults].into_iter().flatten() {
             if let (Some(_), Some(slice)) = (&both.gpu, &both.gpu_memory) {
                 let message = "`gpu` and `gpu-memory` are two ways to ask for a GPU".to_owned();
@@ -344,30 +270,12 @@ impl Check<'_> {
             }
         }
         let fallback = defaults.map(plain).unwrap_or_default();
-        let least = signature
-            .map(|signature| signature.resources)
-            .unwrap_or_default();
+        let least = signature.map(|signature| signature.resources).unwrap_or_default();
         let mut resources = Resources {
-            cpu: if least.cpu.milli > 0 {
-                least.cpu
-            } else {
-                fallback.cpu
-            },
-            memory: if least.memory.0 > 0 {
-                least.memory
-            } else {
-                fallback.memory
-            },
-            disk: if least.disk.0 > 0 {
-                least.disk
-            } else {
-                fallback.disk
-            },
-            gpu: if least.gpu == Default::default() {
-                fallback.gpu
-            } else {
-                least.gpu
-            },
+            cpu: if least.cpu.milli > 0 { least.cpu } else { fallback.cpu },
+            memory: if least.memory.0 > 0 { least.memory } else { fallback.memory },
+            disk: if least.disk.0 > 0 { least.disk } else { fallback.disk },
+            gpu: if least.gpu == Default::default() { fallback.gpu } else { least.gpu },
         };
         let Some(written) = written else {
             return resources;
@@ -405,10 +313,7 @@ impl Check<'_> {
             interval: self.at_least("interval", &written.interval, moment, Period::seconds(10)),
             timeout: self.at_least("timeout", &written.timeout, moment, Period::seconds(5)),
             retries: written.retries.as_ref().map_or(3, |retries| retries.value),
-            start_period: written
-                .start_period
-                .as_ref()
-                .map_or(Period::seconds(0), |p| p.value),
+            start_period: written.start_period.as_ref().map_or(Period::seconds(0), |p| p.value),
         })
     }
 
@@ -421,12 +326,7 @@ impl Check<'_> {
             let printable = path.value.chars().all(|c| c.is_ascii_graphic());
             if !path.value.starts_with('/') || !printable {
                 let message = format!("`{}` is not a path", path.value.escape_debug());
-                self.error(
-                    "DN-E0324",
-                    &path.at,
-                    message,
-                    "begin it with `/`, without blanks",
-                );
+                self.error("DN-E0324", &path.at, message, "begin it with `/`, without blanks");
             }
             let own = written.port.as_ref().map(|port| port.value);
             let port = own.or_else(|| ports.first().map(|port| port.value.container));
@@ -434,10 +334,7 @@ impl Check<'_> {
                 let message = "this check names no port, and the service has none".to_owned();
                 self.error("DN-E0324", &path.at, message, "add `port` to the check");
             }
-            return Some(Probe::Http {
-                port: port?,
-                path: path.value.clone(),
-            });
+            return Some(Probe::Http { port: port?, path: path.value.clone() });
         }
         if let Some(tcp) = &written.tcp {
             return Some(Probe::Tcp { port: tcp.value });
@@ -446,12 +343,7 @@ impl Check<'_> {
             && only.value.contains(' ')
         {
             let message = "this is one word with blanks; no shell splits it".to_owned();
-            self.warn(
-                "DN-W0403",
-                &only.at,
-                message,
-                "write program and arguments one by one",
-            );
+            self.warn("DN-W0403", &only.at, message, "write program and arguments one by one");
         }
         let argv: Vec<String> = written.exec.iter().map(|word| word.value.clone()).collect();
         (!argv.is_empty()).then_some(Probe::Exec { argv })
@@ -462,9 +354,7 @@ impl Check<'_> {
         section: &ServiceSection,
         signature: Option<&ComponentSignature>,
     ) -> StopSpec {
-        let mut stop = signature
-            .map(|signature| signature.stop.clone())
-            .unwrap_or_default();
+        let mut stop = signature.map(|signature| signature.stop.clone()).unwrap_or_default();
         let Some(written) = &section.stop else {
             return stop;
         };
@@ -492,27 +382,13 @@ impl Check<'_> {
         }
         let second = Period::seconds(1);
         update.timeout = self.at_least("timeout", &written.timeout, second, update.timeout);
-        if let Some(order) = written
-            .order
-            .as_ref()
-            .filter(|o| o.value == Order::StartFirst)
-        {
+        if let Some(order) = written.order.as_ref().filter(|o| o.value == Order::StartFirst) {
             let message = "this version of devnet stops the old instance first".to_owned();
-            self.warn(
-                "DN-W0407",
-                &order.at,
-                message,
-                "write `stop-first` until it can",
-            );
+            self.warn("DN-W0407", &order.at, message, "write `stop-first` until it can");
         }
         if let Some(rollback) = written.rollback.as_ref().filter(|rollback| rollback.value) {
             let message = "this version of devnet does not go back by itself".to_owned();
-            self.warn(
-                "DN-W0407",
-                &rollback.at,
-                message,
-                "revert the commit to go back",
-            );
+            self.warn("DN-W0407", &rollback.at, message, "revert the commit to go back");
         }
         update
     }

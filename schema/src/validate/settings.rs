@@ -26,35 +26,16 @@ impl Check<'_> {
         };
         if let Some(sync) = &cluster.sync {
             settings.auto = sync.auto.as_ref().map_or(settings.auto, |auto| auto.value);
-            settings.prune = sync
-                .prune
-                .as_ref()
-                .map_or(settings.prune, |prune| prune.value);
-            settings.self_heal = sync
-                .self_heal
-                .as_ref()
-                .map_or(settings.self_heal, |heal| heal.value);
-            settings.interval = self.at_least(
-                "interval",
-                &sync.interval,
-                SHORTEST_INTERVAL,
-                settings.interval,
-            );
+            settings.prune = sync.prune.as_ref().map_or(settings.prune, |prune| prune.value);
+            settings.self_heal =
+                sync.self_heal.as_ref().map_or(settings.self_heal, |heal| heal.value);
+            settings.interval =
+                self.at_least("interval", &sync.interval, SHORTEST_INTERVAL, settings.interval);
         }
-        settings.lost_after = self.at_least(
-            "lost-after",
-            &cluster.lost_after,
-            SHORTEST_LOSS,
-            settings.lost_after,
-        );
-        settings.objective = cluster
-            .placement
-            .as_ref()
-            .map_or(settings.objective, |o| o.value);
-        settings.unplaced = cluster
-            .unplaced
-            .as_ref()
-            .map_or(settings.unplaced, |u| u.value);
+        settings.lost_after =
+            self.at_least("lost-after", &cluster.lost_after, SHORTEST_LOSS, settings.lost_after);
+        settings.objective = cluster.placement.as_ref().map_or(settings.objective, |o| o.value);
+        settings.unplaced = cluster.unplaced.as_ref().map_or(settings.unplaced, |u| u.value);
         settings
     }
 
@@ -71,22 +52,13 @@ impl Check<'_> {
         };
         if *value < least {
             let message = format!("`{field}` is {value}, which is too short");
-            self.error(
-                "DN-E0317",
-                at,
-                message,
-                format!("write \"{least}\" or longer"),
-            );
+            self.error("DN-E0317", at, message, format!("write \"{least}\" or longer"));
         }
         *value
     }
 
     pub(super) fn variables(&mut self, overrides: &BTreeMap<String, String>) {
-        let declared = self
-            .file
-            .cluster
-            .as_ref()
-            .map_or(&[][..], |cluster| &cluster.vars);
+        let declared = self.file.cluster.as_ref().map_or(&[][..], |cluster| &cluster.vars);
         for (name, value) in declared {
             if !is_variable(&name.value) {
                 let message = format!("`{}` is not a variable's name", name.value.escape_debug());
@@ -102,8 +74,7 @@ impl Check<'_> {
             }
             let help = self.advice(name, self.vars.keys().map(String::as_str));
             let message = format!("there is no variable `{}` to override", name.escape_debug());
-            self.found
-                .push(Diagnostic::error("DN-E0318", None, message).help(help));
+            self.found.push(Diagnostic::error("DN-E0318", None, message).help(help));
         }
     }
 
@@ -129,10 +100,7 @@ impl Check<'_> {
                 at: section.at.clone(),
                 tags,
                 zone: section.zone.as_ref().map(|zone| zone.value.clone()),
-                reserve: section
-                    .reserve
-                    .as_ref()
-                    .map_or_else(Resources::default, plain),
+                reserve: section.reserve.as_ref().map_or_else(Resources::default, plain),
                 cordon: cordon || drain,
                 drain,
             };
@@ -146,12 +114,7 @@ impl Check<'_> {
         let text = &word.value;
         if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
             let message = format!("`{}` is not a {what}", text.escape_debug());
-            self.error(
-                "DN-E0301",
-                &word.at,
-                message,
-                "write a word without blanks at its ends",
-            );
+            self.error("DN-E0301", &word.at, message, "write a word without blanks at its ends");
         }
     }
 
@@ -192,10 +155,7 @@ impl Check<'_> {
 pub(super) fn plain(section: &ResourcesSection) -> Resources {
     Resources {
         cpu: section.cpu.as_ref().map_or(Cpu::ZERO, |cpu| cpu.value),
-        memory: section
-            .memory
-            .as_ref()
-            .map_or(Bytes(0), |memory| memory.value),
+        memory: section.memory.as_ref().map_or(Bytes(0), |memory| memory.value),
         disk: section.disk.as_ref().map_or(Bytes(0), |disk| disk.value),
         gpu: gpu(section).unwrap_or_default(),
     }
@@ -207,18 +167,13 @@ pub(super) fn gpu(section: &ResourcesSection) -> Option<GpuRequest> {
         share @ 1..1000 => GpuRequest::Share(share),
         whole => GpuRequest::Whole(whole / 1000),
     });
-    let slice = section
-        .gpu_memory
-        .as_ref()
-        .map(|memory| GpuRequest::Memory(memory.value));
+    let slice = section.gpu_memory.as_ref().map(|memory| GpuRequest::Memory(memory.value));
     devices.or(slice)
 }
 
 fn is_variable(name: &str) -> bool {
     let mut chars = name.chars();
     name.len() <= 63
-        && chars
-            .next()
-            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }

@@ -31,10 +31,7 @@ impl Check<'_> {
 
     /// The name that an expression begins with. Literals and calculations begin otherwise.
     fn expression(&mut self, expression: &str, text: &Located<String>) {
-        let inner = expression
-            .trim_start_matches('-')
-            .trim_end_matches('-')
-            .trim();
+        let inner = expression.trim_start_matches('-').trim_end_matches('-').trim();
         let name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         let path = inner.split(|c| !name(c)).next().unwrap_or("");
         if !path.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
@@ -101,10 +98,7 @@ impl Check<'_> {
         let own = !service.ports.is_empty();
         match &service.form {
             Some(FormSection::Component { name, .. }) => {
-                own || self
-                    .components
-                    .get(&name.value)
-                    .is_none_or(|c| !c.ports.is_empty())
+                own || self.components.get(&name.value).is_none_or(|c| !c.ports.is_empty())
             }
             Some(_) => own,
             None => true,

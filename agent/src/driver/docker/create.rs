@@ -119,22 +119,17 @@ pub fn body(
 pub fn container(spec: &InstanceSpec) -> Result<&ContainerSpec, DriverError> {
     match &spec.workload {
         Workload::Container(container) => Ok(container),
-        Workload::Process { .. } => Err(DriverError::Unavailable(format!(
-            "{} is not a container",
-            spec.id
-        ))),
+        Workload::Process { .. } => {
+            Err(DriverError::Unavailable(format!("{} is not a container", spec.id)))
+        }
     }
 }
 
 fn labels(job: &Job, container: &ContainerSpec) -> HashMap<String, String> {
     let spec = &*job.spec;
-    let foreign = container
-        .labels
-        .iter()
-        .filter(|(name, _)| !name.starts_with("devnet."));
-    let mut labels: HashMap<String, String> = foreign
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let foreign = container.labels.iter().filter(|(name, _)| !name.starts_with("devnet."));
+    let mut labels: HashMap<String, String> =
+        foreign.map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut put = |name: &str, value: String| labels.insert(name.to_owned(), value);
     put(label::CLUSTER, spec.cluster.to_string());
     put(label::NODE, spec.node.to_string());
@@ -170,11 +165,7 @@ fn host_config(
             host_ip: Some(port.bind.clone()),
             host_port: Some(port.host.to_string()),
         };
-        bindings
-            .entry(port_key(port))
-            .or_default()
-            .get_or_insert_default()
-            .push(binding);
+        bindings.entry(port_key(port)).or_default().get_or_insert_default().push(binding);
     }
     HostConfig {
         port_bindings: Some(bindings),
@@ -207,11 +198,7 @@ fn positive(number: u64) -> Option<i64> {
 fn mounts(spec: &InstanceSpec, files: &[FileMount]) -> Vec<Mount> {
     let volumes = spec.volumes.iter().map(|volume| Mount {
         typ: Some(MountType::VOLUME),
-        source: Some(volume_name(
-            &spec.cluster,
-            volume.owner(&spec.id),
-            &volume.name,
-        )),
+        source: Some(volume_name(&spec.cluster, volume.owner(&spec.id), &volume.name)),
         target: Some(volume.path.clone()),
         ..Mount::default()
     });
@@ -253,19 +240,13 @@ mod tests {
     use crate::{driver::Progress, sample};
 
     fn job() -> (Job, Values) {
-        let secret = SecretRef {
-            name: "pw".parse().unwrap(),
-            version: 3,
-        };
+        let secret = SecretRef { name: "pw".parse().unwrap(), version: 3 };
         let mut spec = sample::process(&[]);
         spec.workload = Workload::Container(ContainerSpec {
             image: "postgres:16".into(),
             command: Some(vec![Text::plain("postgres")]),
-            labels: [
-                ("app".to_owned(), "x".to_owned()),
-                ("devnet.node".into(), "evil".into()),
-            ]
-            .into(),
+            labels: [("app".to_owned(), "x".to_owned()), ("devnet.node".into(), "evil".into())]
+                .into(),
             ..ContainerSpec::default()
         });
         let text = Text(vec![Part::Secret(secret.clone())]);
@@ -279,31 +260,16 @@ mod tests {
         spec.volumes = vec![volume("data", None), volume("kept", Some("old[2]"))];
         spec.limits.cpu = Cpu { milli: 500 };
         spec.limits.memory = Bytes::mib(64);
-        spec.gpus = vec![GpuUse {
-            id: "GPU-1".into(),
-            share_milli: 1000,
-            memory: Bytes::ZERO,
-        }];
+        spec.gpus = vec![GpuUse { id: "GPU-1".into(), share_milli: 1000, memory: Bytes::ZERO }];
         let digest = spec.digest();
-        let job = Job {
-            spec: Arc::new(spec),
-            generation: 7,
-            digest,
-            progress: Progress::none(),
-        };
-        (
-            job,
-            Values::from_iter([(secret, Sensitive::new("hunter2".to_owned()))]),
-        )
+        let job = Job { spec: Arc::new(spec), generation: 7, digest, progress: Progress::none() };
+        (job, Values::from_iter([(secret, Sensitive::new("hunter2".to_owned()))]))
     }
 
     #[test]
     fn a_container_is_what_its_spec_says() {
         let (job, values) = job();
-        let files = [FileMount {
-            source: "/run/x".into(),
-            target: "/etc/x".into(),
-        }];
+        let files = [FileMount { source: "/run/x".into(), target: "/etc/x".into() }];
         let body = body(&job, &values, &files, Abilities { json_logs: true }).unwrap();
         assert_eq!(body.env, Some(vec!["PASSWORD=hunter2".to_owned()]));
         let host = body.host_config.unwrap();
@@ -325,11 +291,7 @@ mod tests {
         let (job, values) = job();
         let body = body(&job, &values, &[], Abilities { json_logs: false }).unwrap();
         let labels = body.labels.unwrap();
-        assert_eq!(
-            labels[label::NODE],
-            "n1",
-            "a spec cannot claim to be of another node"
-        );
+        assert_eq!(labels[label::NODE], "n1", "a spec cannot claim to be of another node");
         assert_eq!(labels[label::GENERATION], "7");
         assert_eq!(labels["app"], "x");
         let spec: InstanceSpec = serde_json::from_str(&labels[label::SPEC]).unwrap();
@@ -341,9 +303,7 @@ mod tests {
     fn a_missing_value_is_an_error_that_names_it() {
         let (job, _) = job();
         let abilities = Abilities { json_logs: false };
-        let error = body(&job, &Values::default(), &[], abilities)
-            .unwrap_err()
-            .to_string();
+        let error = body(&job, &Values::default(), &[], abilities).unwrap_err().to_string();
         assert!(error.contains("secret pw version 3"), "{error}");
     }
 }

@@ -81,18 +81,13 @@ impl Engine {
 
     /// The connection, for a request that may take `seconds` longer than others.
     pub fn patient(&self, seconds: u64) -> Docker {
-        self.client
-            .clone()
-            .with_timeout(Duration::from_secs(REQUEST_SECONDS + seconds))
+        self.client.clone().with_timeout(Duration::from_secs(REQUEST_SECONDS + seconds))
     }
 }
 
 fn no_answer(socket: &std::path::Path, error: &dyn std::fmt::Display) -> DriverError {
     DriverError::failed(
-        format!(
-            "the container engine at {} cannot be used",
-            socket.display()
-        ),
+        format!("the container engine at {} cannot be used", socket.display()),
         error,
         "check that it runs and that this user may open the socket",
     )
@@ -100,13 +95,7 @@ fn no_answer(socket: &std::path::Path, error: &dyn std::fmt::Display) -> DriverE
 
 /// Whether the engine says that the thing is not there.
 pub fn is_missing(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::DockerResponseServerError {
-            status_code: 404,
-            ..
-        }
-    )
+    matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
 }
 
 /// The engine's own words.
@@ -135,20 +124,13 @@ const ADVICE: [(&[&str], &str); 7] = [
         &["device driver", "nvidia"],
         "install the NVIDIA container toolkit on the node and restart its container engine",
     ),
-    (
-        &["no space left"],
-        "free some disk space on the node, for example with `docker image prune`",
-    ),
+    (&["no space left"], "free some disk space on the node, for example with `docker image prune`"),
     (
         &["executable file not found", "no such file or directory"],
         "check the service's command, and that the image has that program",
     ),
     (
-        &[
-            "is already in use by container",
-            "name is already in use",
-            "already in use",
-        ],
+        &["is already in use by container", "name is already in use", "already in use"],
         "a container that is not devnet's has that name: rename or remove it",
     ),
     (
@@ -156,12 +138,7 @@ const ADVICE: [(&[&str], &str); 7] = [
         "the node does not allow what the container asks for: look at its limits and capabilities",
     ),
     (
-        &[
-            "did not answer",
-            "connection refused",
-            "error trying to connect",
-            "hyper",
-        ],
+        &["did not answer", "connection refused", "error trying to connect", "hyper"],
         "check that the container engine runs on the node",
     ),
 ];
@@ -171,22 +148,14 @@ fn advice(reason: &str) -> &'static str {
     ADVICE
         .iter()
         .find(|(signs, _)| signs.iter().any(|sign| reason.contains(sign)))
-        .map_or(
-            "look at the container engine's log on the node",
-            |(_, advice)| advice,
-        )
+        .map_or("look at the container engine's log on the node", |(_, advice)| advice)
 }
 
 /// What to do about a pull that failed.
 pub fn pull_advice(reason: &str) -> &'static str {
     let reason = reason.to_ascii_lowercase();
     let says = |signs: &[&str]| signs.iter().any(|sign| reason.contains(sign));
-    if says(&[
-        "manifest unknown",
-        "not found",
-        "does not exist",
-        "invalid reference",
-    ]) {
+    if says(&["manifest unknown", "not found", "does not exist", "invalid reference"]) {
         "check the image's name and tag"
     } else if says(&["denied", "unauthorized", "no basic auth", "authentication"]) {
         "check the image's name, and that this node may pull it"
@@ -206,10 +175,7 @@ mod tests {
     #[test]
     fn errors_say_what_to_do_and_hide_secrets() {
         use devnet_schema::secret::{SecretRef, Sensitive};
-        let secret = SecretRef {
-            name: "pw".parse().unwrap(),
-            version: 1,
-        };
+        let secret = SecretRef { name: "pw".parse().unwrap(), version: 1 };
         let values = Values::from_iter([(secret, Sensitive::new("hunter2".to_owned()))]);
         let error = Error::DockerResponseServerError {
             status_code: 500,
@@ -230,12 +196,7 @@ mod tests {
     async fn no_socket_is_told_apart_from_one_that_does_not_answer() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("docker.sock");
-        let find = async || {
-            Engine::find(std::slice::from_ref(&socket))
-                .await
-                .err()
-                .unwrap()
-        };
+        let find = async || Engine::find(std::slice::from_ref(&socket)).await.err().unwrap();
         assert!(matches!(find().await, DriverError::Unavailable(_)));
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
         assert!(matches!(find().await, DriverError::Failed { .. }));

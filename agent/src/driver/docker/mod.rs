@@ -37,11 +37,7 @@ pub struct DockerDriver {
 impl DockerDriver {
     /// A driver that looks for an engine at these sockets, in order.
     pub fn new(ground: Ground, sockets: Vec<PathBuf>) -> Arc<Self> {
-        Arc::new(Self {
-            ground,
-            sockets,
-            engine: Mutex::default(),
-        })
+        Arc::new(Self { ground, sockets, engine: Mutex::default() })
     }
 
     /// Follows the engine's events for ever, across its restarts.
@@ -75,9 +71,7 @@ impl DockerDriver {
 
     async fn values(&self, job: &Job) -> Result<Values, DriverError> {
         let (spec, secrets) = (&job.spec, &self.ground.secrets);
-        Ok(secrets
-            .values_within(&spec.id, &spec.secrets(), SECRET_PATIENCE)
-            .await?)
+        Ok(secrets.values_within(&spec.id, &spec.secrets(), SECRET_PATIENCE).await?)
     }
 
     async fn units(&self) -> Result<Vec<Unit>, DriverError> {
@@ -103,11 +97,7 @@ impl DockerDriver {
         let values = self.values(job).await?;
         let pulled = pull::ensure_image(&engine, &container.image, &job.progress).await?;
         create::body(job, &values, &[], create::Abilities { json_logs: false })?;
-        Ok(if pulled {
-            format!("pulled {}", container.image)
-        } else {
-            String::new()
-        })
+        Ok(if pulled { format!("pulled {}", container.image) } else { String::new() })
     }
 
     async fn replace(&self, job: Job) -> Result<String, DriverError> {
@@ -133,18 +123,11 @@ impl DockerDriver {
     async fn start_again(&self, job: Job) -> Result<(), DriverError> {
         let engine = self.engine().await?;
         let name = self.name(&job.spec.id);
-        let unit = self
-            .units()
-            .await?
-            .into_iter()
-            .find(|unit| unit.id == job.spec.id);
+        let unit = self.units().await?.into_iter().find(|unit| unit.id == job.spec.id);
         let Some(unit) = unit else { return Ok(()) };
         // The container may be of an earlier generation with the same digest; its files are there
         // under that number.
-        let job = Job {
-            generation: unit.generation,
-            ..job
-        };
+        let job = Job { generation: unit.generation, ..job };
         let runs = unit.state != InstanceState::Exited;
         if unit.digest != job.digest || runs && stage::is_complete(&self.ground, &job) {
             return Ok(());
@@ -155,16 +138,9 @@ impl DockerDriver {
             return Ok(());
         }
         tracing::info!(container = %name, "starting a container that should run");
-        let start = engine
-            .client
-            .start_container(&name, None::<StartContainerOptions>)
-            .await;
+        let start = engine.client.start_container(&name, None::<StartContainerOptions>).await;
         start.map_err(|error| {
-            explain(
-                format!("container {name} cannot be started"),
-                &error,
-                &values,
-            )
+            explain(format!("container {name} cannot be started"), &error, &values)
         })
     }
 
@@ -182,11 +158,7 @@ impl DockerDriver {
                 Ok(()) => replace::remove(&engine.client, &one.container).await,
             };
             removed.map_err(|error| {
-                explain(
-                    format!("container {} cannot be removed", one.name),
-                    &error,
-                    &none,
-                )
+                explain(format!("container {} cannot be removed", one.name), &error, &none)
             })?;
             stage::remove(&self.ground, &one.id);
             Ok(())
@@ -261,15 +233,9 @@ impl Driver for DockerDriver {
         Box::pin(async move {
             let engine = self.engine().await?;
             let name = self.name(&id);
-            stream::logs(&engine, &name, tail, follow, &lines)
-                .await
-                .map_err(|error| {
-                    explain(
-                        format!("the log of {id} cannot be read"),
-                        &error,
-                        &Values::default(),
-                    )
-                })
+            stream::logs(&engine, &name, tail, follow, &lines).await.map_err(|error| {
+                explain(format!("the log of {id} cannot be read"), &error, &Values::default())
+            })
         })
     }
 

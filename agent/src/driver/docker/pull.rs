@@ -33,9 +33,7 @@ pub async fn ensure_image(
         Err(error) => return Err(cannot_pull(image, &error)),
     }
     progress.say(format!("pulling {image}"));
-    let options = CreateImageOptionsBuilder::new()
-        .from_image(&with_tag(image))
-        .build();
+    let options = CreateImageOptionsBuilder::new().from_image(&with_tag(image)).build();
     let mut stream = std::pin::pin!(engine.client.create_image(Some(options), None, None));
     let mut layers = Layers::default();
     let mut said = Instant::now();
@@ -62,11 +60,7 @@ fn cannot_pull(image: &str, error: &Error) -> DriverError {
 /// The engine takes a name without a tag for all of its tags.
 fn with_tag(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
-    if last.contains([':', '@']) {
-        image.to_owned()
-    } else {
-        format!("{image}:latest")
-    }
+    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
 /// How far each layer is.
@@ -89,10 +83,7 @@ impl Layers {
     }
 
     fn words(&self, image: &str) -> String {
-        let sum = self
-            .0
-            .values()
-            .fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
+        let sum = self.0.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
         let mib = |bytes: i64| bytes >> 20;
         match sum {
             (_, 0) => format!("pulling {image}"),
@@ -130,21 +121,9 @@ mod tests {
             layers.words("x:1")
         };
         let mib = |n: i64| Some(n << 20);
-        assert_eq!(
-            take("a", "Downloading", mib(10), mib(100)),
-            "pulling x:1, 10 of 100 MiB"
-        );
-        assert_eq!(
-            take("b", "Downloading", mib(5), mib(20)),
-            "pulling x:1, 15 of 120 MiB"
-        );
-        assert_eq!(
-            take("a", "Download complete", None, None),
-            "pulling x:1, 105 of 120 MiB"
-        );
-        assert_eq!(
-            take("b", "Download complete", None, None),
-            "unpacking x:1, 120 MiB"
-        );
+        assert_eq!(take("a", "Downloading", mib(10), mib(100)), "pulling x:1, 10 of 100 MiB");
+        assert_eq!(take("b", "Downloading", mib(5), mib(20)), "pulling x:1, 15 of 120 MiB");
+        assert_eq!(take("a", "Download complete", None, None), "pulling x:1, 105 of 120 MiB");
+        assert_eq!(take("b", "Download complete", None, None), "unpacking x:1, 120 MiB");
     }
 }

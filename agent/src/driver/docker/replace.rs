@@ -41,39 +41,25 @@ pub async fn replace(
     files: &[FileMount],
 ) -> Result<String, DriverError> {
     let spec = &job.spec;
-    let owner = Owner {
-        cluster: spec.cluster.clone(),
-        node: spec.node.clone(),
-    };
+    let owner = Owner { cluster: spec.cluster.clone(), node: spec.node.clone() };
     let name = container_name(&spec.cluster, &spec.id);
     let next = format!("{name}{NEXT}");
     settle(engine, &owner, Some(job)).await?;
     volumes(engine, job).await?;
-    let abilities = Abilities {
-        json_logs: engine.json_logs,
-    };
+    let abilities = Abilities { json_logs: engine.json_logs };
     let body = create::body(job, values, files, abilities)?;
     job.progress.say("creating the container");
     let options = CreateContainerOptionsBuilder::new().name(&next).build();
     let created = engine.client.create_container(Some(options), body).await;
-    let created = created.map_err(|error| {
-        explain(
-            format!("container {name} cannot be created"),
-            &error,
-            values,
-        )
-    })?;
+    let created = created
+        .map_err(|error| explain(format!("container {name} cannot be created"), &error, values))?;
     match swap(engine, job, &owner, &created.id).await {
         Ok(()) => Ok(format!("container {name}")),
         Err(failure) => {
             let act = format!("container {name} cannot be started");
             let error = explain(act, &failure.error, values);
             remove(&engine.client, &created.id).await.map_err(|error| {
-                explain(
-                    format!("container {next} cannot be removed"),
-                    &error,
-                    values,
-                )
+                explain(format!("container {next} cannot be removed"), &error, values)
             })?;
             match failure.old {
                 None => Err(error),
@@ -93,27 +79,16 @@ async fn swap(engine: &Engine, job: &Job, owner: &Owner, new: &str) -> Result<()
     let name = container_name(&owner.cluster, &job.spec.id);
     let before = |error| Failure { error, old: None };
     let old = view::all(engine, owner).await.map_err(before)?;
-    let old = old
-        .into_iter()
-        .find(|found| found.name == name)
-        .map(|found| found.container);
-    let failed = |error| Failure {
-        error,
-        old: old.clone(),
-    };
+    let old = old.into_iter().find(|found| found.name == name).map(|found| found.container);
+    let failed = |error| Failure { error, old: old.clone() };
     if let Some(old) = &old {
         job.progress.say("stopping the old container");
         stop(engine, old).await.map_err(failed)?;
-        rename(&engine.client, old, &format!("{name}{OLD}"))
-            .await
-            .map_err(failed)?;
+        rename(&engine.client, old, &format!("{name}{OLD}")).await.map_err(failed)?;
     }
     rename(&engine.client, new, &name).await.map_err(failed)?;
     job.progress.say("starting the container");
-    let start = engine
-        .client
-        .start_container(new, None::<StartContainerOptions>)
-        .await;
+    let start = engine.client.start_container(new, None::<StartContainerOptions>).await;
     start.map_err(failed)?;
     if let Some(old) = &old
         && let Err(error) = remove(&engine.client, old).await
@@ -133,30 +108,20 @@ async fn go_back(
 ) -> DriverError {
     // It still has its name when it failed to stop.
     let renamed = match rename(&engine.client, old, name).await {
-        Err(Error::DockerResponseServerError {
-            status_code: 400 | 409 | 500,
-            ..
-        }) => Ok(()),
+        Err(Error::DockerResponseServerError { status_code: 400 | 409 | 500, .. }) => Ok(()),
         other => other,
     };
     let started = match renamed {
-        Ok(()) => {
-            engine
-                .client
-                .start_container(old, None::<StartContainerOptions>)
-                .await
-        }
+        Ok(()) => engine.client.start_container(old, None::<StartContainerOptions>).await,
         Err(error) => Err(error),
     };
     let DriverError::Failed { act, reason, next } = error else {
         return error;
     };
     match started {
-        Ok(()) => DriverError::Failed {
-            act,
-            reason,
-            next: format!("{next}; the old version runs"),
-        },
+        Ok(()) => {
+            DriverError::Failed { act, reason, next: format!("{next}; the old version runs") }
+        }
         Err(error) => {
             let words = values.redact(&engine::words(&error));
             let next = format!("{next}; and the old version could not be started again: {words}");
@@ -188,11 +153,7 @@ pub async fn settle(engine: &Engine, owner: &Owner, job: Option<&Job>) -> Result
             Ok(())
         };
         result.map_err(|error| {
-            explain(
-                format!("container {} cannot be put right", found.name),
-                &error,
-                &none,
-            )
+            explain(format!("container {} cannot be put right", found.name), &error, &none)
         })?;
     }
     Ok(())
@@ -205,20 +166,14 @@ async fn settle_old(
     name: &str,
 ) -> Result<(), Error> {
     if let Some(successor) = successor {
-        let state = view::inspect(engine, &successor.container)
-            .await?
-            .state
-            .unwrap_or_default();
+        let state = view::inspect(engine, &successor.container).await?.state.unwrap_or_default();
         if !matches!(state.status, Some(Status::CREATED)) {
             return remove(&engine.client, old).await;
         }
         remove(&engine.client, &successor.container).await?;
     }
     rename(&engine.client, old, name).await?;
-    engine
-        .client
-        .start_container(old, None::<StartContainerOptions>)
-        .await
+    engine.client.start_container(old, None::<StartContainerOptions>).await
 }
 
 async fn volumes(engine: &Engine, job: &Job) -> Result<(), DriverError> {
@@ -240,11 +195,7 @@ async fn volumes(engine: &Engine, job: &Job) -> Result<(), DriverError> {
         // One that is there already is left as it is.
         let created = engine.client.create_volume(request).await;
         created.map_err(|error| {
-            explain(
-                format!("volume {name} cannot be created"),
-                &error,
-                &Values::default(),
-            )
+            explain(format!("volume {name} cannot be created"), &error, &Values::default())
         })?;
     }
     Ok(())
@@ -261,20 +212,11 @@ async fn rename(client: &Docker, container: &str, name: &str) -> Result<(), Erro
 /// When the engine does not.
 pub async fn stop(engine: &Engine, container: &str) -> Result<(), Error> {
     let seen = view::inspect(engine, container).await?;
-    let grace = seen
-        .config
-        .and_then(|config| config.stop_timeout)
-        .unwrap_or(10)
-        .max(0);
+    let grace = seen.config.and_then(|config| config.stop_timeout).unwrap_or(10).max(0);
     let client = engine.patient(grace.unsigned_abs());
-    match client
-        .stop_container(container, None::<StopContainerOptions>)
-        .await
-    {
+    match client.stop_container(container, None::<StopContainerOptions>).await {
         // It was stopped already.
-        Err(Error::DockerResponseServerError {
-            status_code: 304, ..
-        }) => Ok(()),
+        Err(Error::DockerResponseServerError { status_code: 304, .. }) => Ok(()),
         other => other,
     }
 }
@@ -284,10 +226,7 @@ pub async fn stop(engine: &Engine, container: &str) -> Result<(), Error> {
 /// # Errors
 /// When the engine does not. One that is not there is no error.
 pub async fn remove(client: &Docker, container: &str) -> Result<(), Error> {
-    let options = RemoveContainerOptionsBuilder::new()
-        .force(true)
-        .v(true)
-        .build();
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     match client.remove_container(container, Some(options)).await {
         Err(error) if is_missing(&error) => Ok(()),
         other => other,

@@ -24,10 +24,7 @@ struct Place<'a> {
 }
 
 fn roots(ground: &Ground, id: &InstanceId) -> [PathBuf; 2] {
-    [
-        ground.volatile_dir.join(id.slug()),
-        ground.data_dir.join("files").join(id.slug()),
-    ]
+    [ground.volatile_dir.join(id.slug()), ground.data_dir.join("files").join(id.slug())]
 }
 
 /// One directory a version, so that a version that is returned to still has its own files.
@@ -42,15 +39,8 @@ fn places<'a>(ground: &Ground, job: &'a Job) -> Vec<Place<'a>> {
         .map(|(number, (target, file))| {
             let secret = file.content.secrets().next().is_some();
             let root = if secret { &volatile } else { &lasting };
-            let name = Path::new(target)
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy();
-            Place {
-                path: root.join(format!("{number}-{name}")),
-                target,
-                file,
-            }
+            let name = Path::new(target).file_name().unwrap_or_default().to_string_lossy();
+            Place { path: root.join(format!("{number}-{name}")), target, file }
         })
         .collect()
 }

@@ -25,9 +25,8 @@ const EVENTS_PAUSE: Duration = Duration::from_secs(2);
 
 /// The events after which something may look different. Health commands make `exec_` events all
 /// the time, which say nothing new.
-const EVENTS: [&str; 9] = [
-    "create", "start", "die", "stop", "destroy", "pause", "unpause", "oom", "rename",
-];
+const EVENTS: [&str; 9] =
+    ["create", "start", "die", "stop", "destroy", "pause", "unpause", "oom", "rename"];
 
 /// Sends a container's log.
 ///
@@ -74,11 +73,7 @@ fn line(stream: &str, text: &str) -> LogLine {
         Ok(_) => (at, rest),
         Err(_) => ("", text),
     };
-    LogLine {
-        at: at.to_owned(),
-        stream: stream.to_owned(),
-        text: text.to_owned(),
-    }
+    LogLine { at: at.to_owned(), stream: stream.to_owned(), text: text.to_owned() }
 }
 
 /// Runs a command in a container: exit code and the beginning of its output.
@@ -106,12 +101,7 @@ pub async fn exec(
             kept.extend_from_slice(&bytes[..bytes.len().min(EXEC_OUTPUT - kept.len())]);
         }
     }
-    let code = engine
-        .client
-        .inspect_exec(&exec.id)
-        .await?
-        .exit_code
-        .unwrap_or(-1);
+    let code = engine.client.inspect_exec(&exec.id).await?.exit_code.unwrap_or(-1);
     Ok((code, String::from_utf8_lossy(&kept).trim().to_owned()))
 }
 
@@ -121,19 +111,11 @@ pub async fn exec(
 /// # Errors
 /// When the engine goes away.
 pub async fn events(engine: &Engine, owner: &Owner, changed: &Notify) -> Result<(), Error> {
-    let words = |words: &[&str]| {
-        words
-            .iter()
-            .map(|&word| word.to_owned())
-            .collect::<Vec<_>>()
-    };
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let filters = HashMap::from([
         ("type".to_owned(), words(&["container"])),
         ("event".to_owned(), words(&EVENTS)),
-        (
-            "label".to_owned(),
-            vec![format!("{}={}", label::CLUSTER, owner.cluster)],
-        ),
+        ("label".to_owned(), vec![format!("{}={}", label::CLUSTER, owner.cluster)]),
     ]);
     let options = EventsOptionsBuilder::new().filters(&filters).build();
     let mut stream = std::pin::pin!(engine.client.events(Some(options)));
@@ -157,10 +139,7 @@ mod tests {
     #[test]
     fn a_line_is_taken_from_its_time() {
         let LogLine { at, stream, text } = line("stderr", "2026-11-22T10:00:00.123456789Z a b");
-        assert_eq!(
-            (&*at, &*stream, &*text),
-            ("2026-11-22T10:00:00.123456789Z", "stderr", "a b")
-        );
+        assert_eq!((&*at, &*stream, &*text), ("2026-11-22T10:00:00.123456789Z", "stderr", "a b"));
         let LogLine { at, text, .. } = line("stdout", "no time here");
         assert_eq!((&*at, &*text), ("", "no time here"));
     }

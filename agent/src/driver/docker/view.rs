@@ -46,15 +46,9 @@ pub async fn all(engine: &Engine, owner: &Owner) -> Result<Vec<Found>, Error> {
         format!("{}={}", label::NODE, owner.node),
     ];
     let filters = HashMap::from([("label".to_owned(), labels)]);
-    let options = ListContainersOptionsBuilder::new()
-        .all(true)
-        .filters(&filters)
-        .build();
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let listed = engine.client.list_containers(Some(options)).await?;
-    let mut found: Vec<_> = listed
-        .into_iter()
-        .filter_map(|one| ours(one, owner))
-        .collect();
+    let mut found: Vec<_> = listed.into_iter().filter_map(|one| ours(one, owner)).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
@@ -103,24 +97,16 @@ pub async fn units(engine: &Engine, owner: &Owner) -> Result<Vec<Unit>, Error> {
 /// # Errors
 /// When it is not there, or the engine does not answer.
 pub async fn inspect(engine: &Engine, name: &str) -> Result<ContainerInspectResponse, Error> {
-    engine
-        .client
-        .inspect_container(name, None::<InspectContainerOptions>)
-        .await
+    engine.client.inspect_container(name, None::<InspectContainerOptions>).await
 }
 
 fn unit(found: Found, seen: ContainerInspectResponse) -> Unit {
     let label = |name: &str| found.labels.get(name);
     let spec = label(label::SPEC).and_then(|json| serde_json::from_str::<InstanceSpec>(json).ok());
     let digest = Digest::from(label(label::DIGEST).cloned().unwrap_or_default());
-    let generation = label(label::GENERATION)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+    let generation = label(label::GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0);
     let address = address(&seen);
-    let restarts = seen
-        .restart_count
-        .and_then(|count| u32::try_from(count).ok())
-        .unwrap_or(0);
+    let restarts = seen.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
     let state = seen.state.unwrap_or_default();
     let started = state.started_at.clone().unwrap_or_default();
     let (running, message) = running(&state);
@@ -136,9 +122,7 @@ fn unit(found: Found, seen: ContainerInspectResponse) -> Unit {
         message,
         address,
         run: format!("{}@{started}", found.container),
-        started_at: started
-            .parse::<jiff::Timestamp>()
-            .map_or(0, |at| at.as_millisecond()),
+        started_at: started.parse::<jiff::Timestamp>().map_or(0, |at| at.as_millisecond()),
     }
 }
 
@@ -146,11 +130,7 @@ fn running(state: &ContainerState) -> (InstanceState, Option<String>) {
     let ended = || {
         let code = state.exit_code.unwrap_or_default();
         let error = state.error.as_deref().filter(|error| !error.is_empty());
-        let memory = if state.oom_killed == Some(true) {
-            " (out of memory)"
-        } else {
-            ""
-        };
+        let memory = if state.oom_killed == Some(true) { " (out of memory)" } else { "" };
         match error {
             Some(error) => format!("exited with code {code}{memory}: {error}"),
             None => format!("exited with code {code}{memory}"),
@@ -159,14 +139,12 @@ fn running(state: &ContainerState) -> (InstanceState, Option<String>) {
     match state.status {
         Some(Status::RUNNING) => (InstanceState::Running, None),
         Some(Status::PAUSED) => (InstanceState::Running, Some("paused by hand".to_owned())),
-        Some(Status::RESTARTING) => (
-            InstanceState::Starting,
-            Some(format!("{}; starting it again", ended())),
-        ),
-        Some(Status::CREATED) => (
-            InstanceState::Exited,
-            Some("was created and never started".to_owned()),
-        ),
+        Some(Status::RESTARTING) => {
+            (InstanceState::Starting, Some(format!("{}; starting it again", ended())))
+        }
+        Some(Status::CREATED) => {
+            (InstanceState::Exited, Some("was created and never started".to_owned()))
+        }
         _ => (InstanceState::Exited, Some(ended())),
     }
 }

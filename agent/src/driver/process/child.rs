@@ -117,28 +117,15 @@ pub fn spawn(launch: &Launch, now_millis: i64) -> io::Result<Running> {
     let pid = pid.ok_or_else(|| io::Error::other("it ended before it was seen"))?;
     // The child is not reaped before it is waited for, so its entry in /proc is there.
     let start = start_time(pid)?.0;
-    let mark = Mark {
-        pid,
-        start,
-        boot: boot_id()?,
-        started_at: now_millis,
-    };
-    Ok(Running {
-        pidfd: open_pidfd(pid)?,
-        mark,
-        child: Some(child),
-    })
+    let mark = Mark { pid, start, boot: boot_id()?, started_at: now_millis };
+    Ok(Running { pidfd: open_pidfd(pid)?, mark, child: Some(child) })
 }
 
 /// Takes over a process that an earlier agent started; `None` when it does not run any more.
 pub fn adopt(mark: &Mark) -> Option<Running> {
     // The descriptor is opened first: from then on it means one process, and that one is looked at.
     let pidfd = open_pidfd(mark.pid).ok()?;
-    alive(mark).then(|| Running {
-        mark: mark.clone(),
-        child: None,
-        pidfd,
-    })
+    alive(mark).then(|| Running { mark: mark.clone(), child: None, pidfd })
 }
 
 fn alive(mark: &Mark) -> bool {
@@ -205,10 +192,7 @@ pub async fn wait_for_end(pid: i32) -> io::Result<()> {
 fn start_time(pid: i32) -> io::Result<(u64, char)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name is in parentheses and may hold anything, parentheses too; what follows does not.
-    let fields = stat
-        .rsplit_once(") ")
-        .map(|(_, rest)| rest)
-        .unwrap_or_default();
+    let fields = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
     let mut fields = fields.split(' ');
     let state = fields.next().and_then(|state| state.chars().next());
     let start = fields.nth(18).and_then(|start| start.parse().ok());
@@ -218,17 +202,11 @@ fn start_time(pid: i32) -> io::Result<(u64, char)> {
 }
 
 fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-        .trim()
-        .to_owned())
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 /// The number of a signal's name, with or without `SIG`.

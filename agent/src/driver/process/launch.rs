@@ -65,9 +65,7 @@ pub async fn start(
 
 /// Milliseconds since 1970.
 pub fn now_millis() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -88,11 +86,7 @@ fn lay_out(
         let place = files::below(&work, volume.path.trim_start_matches('/'))?;
         link(&data, &place).map_err(|error| {
             DriverError::failed(
-                format!(
-                    "volume `{}` cannot be put at {}",
-                    volume.name,
-                    place.display()
-                ),
+                format!("volume `{}` cannot be put at {}", volume.name, place.display()),
                 error,
                 "choose a path where nothing else is",
             )
@@ -130,11 +124,7 @@ fn launch(
     let program = program(spec, base, &home.work())?;
     let [stdout, stderr] = STREAMS.map(|(_, name)| home.logs().join(name));
     output::rotate(&home.logs()).map_err(|error| {
-        DriverError::failed(
-            "the log cannot be rotated",
-            error,
-            "check that the disk has room",
-        )
+        DriverError::failed("the log cannot be rotated", error, "check that the disk has room")
     })?;
     Ok(Launch {
         program,
@@ -149,10 +139,7 @@ fn launch(
 
 fn argv(spec: &InstanceSpec, values: &Values) -> Result<Vec<String>, DriverError> {
     let Workload::Process { argv } = &spec.workload else {
-        return Err(DriverError::Unavailable(format!(
-            "{} is not a process",
-            spec.id
-        )));
+        return Err(DriverError::Unavailable(format!("{} is not a process", spec.id)));
     };
     let fill = |text| values.fill(text).map(|value| value.expose().clone());
     Ok(argv.iter().map(fill).collect::<Result<_, _>>()?)
@@ -186,10 +173,7 @@ pub fn environment(
 /// When there is none; the text says where it was looked for.
 pub fn program(spec: &InstanceSpec, base: &BaseEnv, dir: &Path) -> Result<PathBuf, DriverError> {
     let Workload::Process { argv } = &spec.workload else {
-        return Err(DriverError::Unavailable(format!(
-            "{} is not a process",
-            spec.id
-        )));
+        return Err(DriverError::Unavailable(format!("{} is not a process", spec.id)));
     };
     let name = argv.first().map(ToString::to_string).unwrap_or_default();
     let relative = name.contains('/') && !name.starts_with('/');
@@ -200,10 +184,7 @@ pub fn program(spec: &InstanceSpec, base: &BaseEnv, dir: &Path) -> Result<PathBu
     child::find_program(&name, dir, &base.path).ok_or_else(|| {
         DriverError::failed(
             format!("the program `{}` cannot be run", name.escape_debug()),
-            format!(
-                "there is no such executable on {} (PATH {})",
-                spec.node, base.path
-            ),
+            format!("there is no such executable on {} (PATH {})", spec.node, base.path),
             "install it there, or place the service on a node that has it",
         )
     })

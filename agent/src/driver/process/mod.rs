@@ -54,10 +54,7 @@ pub struct ProcessDriver {
 impl ProcessDriver {
     /// A driver with an empty table; [`Driver::recover`] fills it.
     pub fn new(ground: Ground, base: BaseEnv) -> Self {
-        Self {
-            setting: Setting { ground, base },
-            table: Mutex::default(),
-        }
+        Self { setting: Setting { ground, base }, table: Mutex::default() }
     }
 
     fn slots(&self) -> std::sync::MutexGuard<'_, BTreeMap<InstanceId, Arc<Slot>>> {
@@ -87,11 +84,7 @@ impl ProcessDriver {
             }
             if self.slot(&spec.id).is_none() {
                 let running = record.process.as_ref().and_then(child::adopt);
-                let found = if running.is_some() {
-                    "adopting"
-                } else {
-                    "starting"
-                };
+                let found = if running.is_some() { "adopting" } else { "starting" };
                 tracing::info!(instance = %spec.id, "{found} a process that should run");
                 self.begin(record, running);
             }
@@ -106,9 +99,7 @@ impl ProcessDriver {
         let units: Vec<Unit> = self.slots().values().map(|slot| slot.unit()).collect();
         ports::check(spec, &ports::held_by(&units), false)?;
         let secrets = &self.setting.ground.secrets;
-        secrets
-            .values_within(&spec.id, &spec.secrets(), SECRET_PATIENCE)
-            .await?;
+        secrets.values_within(&spec.id, &spec.secrets(), SECRET_PATIENCE).await?;
         let visible = match &spec.workload {
             Workload::Process { argv } => argv.iter().any(|text| text.secrets().next().is_some()),
             Workload::Container(_) => false,
@@ -126,9 +117,7 @@ impl ProcessDriver {
         let spec = job.spec.clone();
         let wanted = spec.secrets();
         let secrets = &self.setting.ground.secrets;
-        secrets
-            .values_within(&spec.id, &wanted, SECRET_PATIENCE)
-            .await?;
+        secrets.values_within(&spec.id, &wanted, SECRET_PATIENCE).await?;
         launch::program(&spec, &self.setting.base, &self.home(&spec.id).work())?;
         let old = self.slot(&spec.id);
         if let Some(old) = &old {
@@ -173,12 +162,7 @@ impl ProcessDriver {
         let (Some(spec), Some(name)) = (&unit.spec, argv.first()) else {
             return Err(failed(&"there is no command"));
         };
-        let values = self
-            .setting
-            .ground
-            .secrets
-            .values(&spec.id, &spec.secrets())
-            .await?;
+        let values = self.setting.ground.secrets.values(&spec.id, &spec.secrets()).await?;
         let dir = self.home(&unit.id).work();
         let program = child::find_program(name, &dir, &self.setting.base.path)
             .ok_or_else(|| failed(&format!("there is no program `{}`", name.escape_debug())))?;
@@ -223,21 +207,14 @@ fn check_spec(spec: &InstanceSpec) -> Result<(), DriverError> {
         && child::signal_number(signal).is_none()
     {
         return Err(DriverError::failed(
-            format!(
-                "the signal `{}` of {} cannot be sent",
-                signal.escape_debug(),
-                spec.id
-            ),
+            format!("the signal `{}` of {} cannot be sent", signal.escape_debug(), spec.id),
             "it is not known",
             "use SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH or SIGKILL",
         ));
     }
     if let Some(port) = spec.ports.iter().find(|port| port.container != port.host) {
         return Err(DriverError::failed(
-            format!(
-                "port {} of {} cannot be published as {}",
-                port.container, spec.id, port.host
-            ),
+            format!("port {} of {} cannot be published as {}", port.container, spec.id, port.host),
             "a process listens on the node itself",
             "give both the same number",
         ));
@@ -252,11 +229,7 @@ impl Driver for ProcessDriver {
 
     fn probe(&self) -> BoxFuture<'_, Availability> {
         Box::pin(async {
-            Availability {
-                version: None,
-                available: cfg!(target_os = "linux"),
-                engine: None,
-            }
+            Availability { version: None, available: cfg!(target_os = "linux"), engine: None }
         })
     }
 
@@ -321,15 +294,13 @@ impl Driver for ProcessDriver {
         lines: mpsc::Sender<LogLine>,
     ) -> BoxFuture<'_, Result<(), DriverError>> {
         Box::pin(async move {
-            output::send(&self.home(&id).logs(), tail, follow, &lines)
-                .await
-                .map_err(|error| {
-                    DriverError::failed(
-                        format!("the log of {id} cannot be read"),
-                        error,
-                        "look at it on the node",
-                    )
-                })
+            output::send(&self.home(&id).logs(), tail, follow, &lines).await.map_err(|error| {
+                DriverError::failed(
+                    format!("the log of {id} cannot be read"),
+                    error,
+                    "look at it on the node",
+                )
+            })
         })
     }
 

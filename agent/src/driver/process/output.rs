@@ -67,12 +67,7 @@ pub async fn send(
                 return Ok(());
             }
         }
-        readers.push(Reader {
-            stream,
-            path,
-            offset,
-            rest: Vec::new(),
-        });
+        readers.push(Reader { stream, path, offset, rest: Vec::new() });
     }
     while follow && !lines.is_closed() {
         for reader in &mut readers {
@@ -92,14 +87,8 @@ pub async fn send(
 
 fn line(stream: &str, text: &[u8]) -> LogLine {
     let text = &text[..text.len().min(MAX_LINE)];
-    let text = String::from_utf8_lossy(text)
-        .trim_end_matches('\r')
-        .to_owned();
-    LogLine {
-        at: String::new(),
-        stream: stream.to_owned(),
-        text,
-    }
+    let text = String::from_utf8_lossy(text).trim_end_matches('\r').to_owned();
+    LogLine { at: String::new(), stream: stream.to_owned(), text }
 }
 
 /// The last lines, and where the file ended. A file that is not there is empty.
@@ -109,10 +98,7 @@ fn last_lines(path: &Path, count: usize) -> io::Result<(Vec<Vec<u8>>, u64)> {
         let (older, _) = tail_bytes(&older(path))?;
         bytes.splice(0..0, older);
     }
-    let complete = bytes
-        .iter()
-        .rposition(|&b| b == b'\n')
-        .map_or(0, |at| at + 1);
+    let complete = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
     let unfinished = (bytes.len() - complete) as u64;
     let lines = bytes[..complete].split(|&b| b == b'\n');
     let mut lines: Vec<_> = lines.map(<[u8]>::to_vec).collect();
@@ -137,10 +123,7 @@ fn tail_bytes(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     let mut bytes = Vec::new();
     file.take(end - from).read_to_end(&mut bytes)?;
     if from > 0 {
-        let cut = bytes
-            .iter()
-            .position(|&b| b == b'\n')
-            .map_or(bytes.len(), |at| at + 1);
+        let cut = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |at| at + 1);
         bytes.drain(..cut);
     }
     Ok((bytes, end))
@@ -169,15 +152,10 @@ impl Reader {
         }
         file.seek(SeekFrom::Start(self.offset))?;
         let mut fresh = Vec::new();
-        file.take((end - self.offset).min(MAX_TAIL))
-            .read_to_end(&mut fresh)?;
+        file.take((end - self.offset).min(MAX_TAIL)).read_to_end(&mut fresh)?;
         self.offset += fresh.len() as u64;
         self.rest.extend_from_slice(&fresh);
-        let complete = self
-            .rest
-            .iter()
-            .rposition(|&b| b == b'\n')
-            .map_or(0, |at| at + 1);
+        let complete = self.rest.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         let done: Vec<u8> = self.rest.drain(..complete).collect();
         if self.rest.len() > MAX_LINE {
             return Ok(vec![std::mem::take(&mut self.rest)]);
@@ -195,10 +173,7 @@ mod tests {
     use super::*;
 
     fn texts(lines: Vec<Vec<u8>>) -> Vec<String> {
-        lines
-            .into_iter()
-            .map(|line| String::from_utf8(line).unwrap())
-            .collect()
+        lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect()
     }
 
     #[test]
@@ -225,12 +200,7 @@ mod tests {
             file.write_all(b"\n").unwrap();
         }
         let offset = fs::metadata(&path).unwrap().len();
-        let mut reader = Reader {
-            stream: "stdout",
-            path: path.clone(),
-            offset,
-            rest: vec![],
-        };
+        let mut reader = Reader { stream: "stdout", path: path.clone(), offset, rest: vec![] };
         rotate(dir.path()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), 0);
         assert_eq!(fs::metadata(older(&path)).unwrap().len(), offset);
@@ -241,10 +211,6 @@ mod tests {
     }
 
     fn append(path: &Path) -> File {
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
-            .unwrap()
+        OpenOptions::new().append(true).create(true).open(path).unwrap()
     }
 }

@@ -78,9 +78,7 @@ pub struct Home {
 impl Home {
     /// Those of `id` below the agent's data directory.
     pub fn new(data_dir: &Path, id: &InstanceId) -> Self {
-        Self {
-            root: data_dir.join("instances").join(id.slug()),
-        }
+        Self { root: data_dir.join("instances").join(id.slug()) }
     }
 
     /// The unit's working directory.
@@ -144,10 +142,7 @@ pub fn load_all(data_dir: &Path) -> Result<Vec<Record>, DriverError> {
     };
     let mut records = Vec::new();
     for entry in entries {
-        let path = entry
-            .map_err(|error| explain(&root, &error))?
-            .path()
-            .join("unit.json");
+        let path = entry.map_err(|error| explain(&root, &error))?.path().join("unit.json");
         match fs::read(&path) {
             // Made, and killed before the record was written: no process was started.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -54,23 +54,10 @@ pub struct Slot {
 impl Slot {
     /// Begins to supervise; without `first`, the process is started.
     pub fn begin(setting: Setting, record: Record, first: Option<Running>) -> Self {
-        let state = if first.is_some() {
-            InstanceState::Running
-        } else {
-            InstanceState::Starting
-        };
-        let status = Arc::new(Mutex::new(Status {
-            record,
-            state,
-            message: None,
-        }));
+        let state = if first.is_some() { InstanceState::Running } else { InstanceState::Starting };
+        let status = Arc::new(Mutex::new(Status { record, state, message: None }));
         let (stop, stopped) = watch::channel(false);
-        let supervisor = Supervisor {
-            setting,
-            status: status.clone(),
-            stopped,
-            ends: 0,
-        };
+        let supervisor = Supervisor { setting, status: status.clone(), stopped, ends: 0 };
         let task = AsyncMutex::new(Some(tokio::spawn(supervisor.run(first))));
         Self { status, stop, task }
     }
@@ -91,11 +78,7 @@ impl Slot {
 
     /// What is to be seen of it.
     pub fn unit(&self) -> Unit {
-        let Status {
-            record,
-            state,
-            message,
-        } = lock(&self.status).clone();
+        let Status { record, state, message } = lock(&self.status).clone();
         let mark = record.process.as_ref();
         Unit {
             id: record.spec.id.clone(),
@@ -106,9 +89,7 @@ impl Slot {
             restarts: record.restarts,
             message,
             address: None,
-            run: mark
-                .map(|mark| format!("{}@{}", mark.pid, mark.start))
-                .unwrap_or_default(),
+            run: mark.map(|mark| format!("{}@{}", mark.pid, mark.start)).unwrap_or_default(),
             started_at: mark.map_or(0, |mark| mark.started_at),
             spec: Some(record.spec),
         }
@@ -174,10 +155,7 @@ impl Supervisor {
         let mut rotation = interval(ROTATE_EVERY);
         let (id, stop) = {
             let status = lock(&self.status);
-            (
-                status.record.spec.id.clone(),
-                status.record.spec.stop.clone(),
-            )
+            (status.record.spec.id.clone(), status.record.spec.stop.clone())
         };
         let logs = Home::new(&self.setting.ground.data_dir, &id).logs();
         let end = loop {
@@ -197,11 +175,7 @@ impl Supervisor {
         };
         // What the leader left behind would hold the ports that its successor needs.
         running.kill_group();
-        self.ends = if began.elapsed() >= rules::STEADY {
-            1
-        } else {
-            self.ends + 1
-        };
+        self.ends = if began.elapsed() >= rules::STEADY { 1 } else { self.ends + 1 };
         let pause = rules::restart_pause(self.ends);
         lock(&self.status).record.restarts += 1;
         let words = format!("{}; starting it again in {pause:?}", end.words());

@@ -19,17 +19,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            changed: Arc::new(Notify::new()),
-        }
+        Self { dir: tempfile::tempdir().unwrap(), changed: Arc::new(Notify::new()) }
     }
 
     fn driver(&self) -> ProcessDriver {
-        let owner = Owner {
-            cluster: "home".parse().unwrap(),
-            node: "n1".parse().unwrap(),
-        };
+        let owner = Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() };
         let ground = Ground {
             owner,
             data_dir: self.dir.path().to_owned(),
@@ -62,12 +56,7 @@ impl Bench {
 
 fn job(spec: &InstanceSpec, generation: u64) -> Job {
     let digest = spec.digest();
-    Job {
-        spec: Arc::new(spec.clone()),
-        generation,
-        digest,
-        progress: Progress::none(),
-    }
+    Job { spec: Arc::new(spec.clone()), generation, digest, progress: Progress::none() }
 }
 
 fn shell(script: &str) -> InstanceSpec {
@@ -75,29 +64,14 @@ fn shell(script: &str) -> InstanceSpec {
 }
 
 fn free_port(ip: &str) -> u16 {
-    std::net::TcpListener::bind((ip, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    std::net::TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn server(ip: &str, port: u16, content: &str) -> InstanceSpec {
     let text = port.to_string();
-    let mut spec = sample::process(&[
-        "python3",
-        "-m",
-        "http.server",
-        &text,
-        "--bind",
-        ip,
-        "-d",
-        "www",
-    ]);
-    let file = FileSpec {
-        content: Text::plain(content),
-        mode: 0o444,
-    };
+    let mut spec =
+        sample::process(&["python3", "-m", "http.server", &text, "--bind", ip, "-d", "www"]);
+    let file = FileSpec { content: Text::plain(content), mode: 0o444 };
     spec.files.insert("www/index.html".into(), file);
     spec.ports = vec![sample::port(port, port, ip)];
     spec
@@ -115,24 +89,17 @@ async fn get(ip: &str, port: u16) -> Option<String> {
 /// Asks until the answer holds `text`.
 async fn answers(ip: &str, port: u16, text: &str) {
     let asked = timeout(Duration::from_secs(20), async {
-        while !get(ip, port)
-            .await
-            .is_some_and(|answer| answer.contains(text))
-        {
+        while !get(ip, port).await.is_some_and(|answer| answer.contains(text)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    asked
-        .await
-        .unwrap_or_else(|_| panic!("{ip}:{port} answers {text}"));
+    asked.await.unwrap_or_else(|_| panic!("{ip}:{port} answers {text}"));
 }
 
 fn lives(run: &str) -> bool {
     let pid = run.split('@').next().unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ")
-        .next()
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
 async fn wait_for_file(path: &Path) -> String {
@@ -144,8 +111,7 @@ async fn wait_for_file(path: &Path) -> String {
             }
         }
     });
-    read.await
-        .unwrap_or_else(|_| panic!("{} appears", path.display()))
+    read.await.unwrap_or_else(|_| panic!("{} appears", path.display()))
 }
 
 #[tokio::test]
@@ -158,22 +124,13 @@ async fn a_server_is_replaced_and_removed() {
     driver.ensure(job(&first, 1)).await.unwrap();
     answers("127.0.0.2", port, "first").await;
     let second = server("127.0.0.2", port, "second");
-    driver
-        .prepare(job(&second, 2))
-        .await
-        .expect("its own old unit has the port");
+    driver.prepare(job(&second, 2)).await.expect("its own old unit has the port");
     driver.ensure(job(&second, 2)).await.unwrap();
     answers("127.0.0.2", port, "second").await;
     let unit = bench.until(&driver, |unit| unit.generation == 2).await;
-    assert_eq!(
-        (unit.state, unit.digest),
-        (InstanceState::Running, second.digest())
-    );
+    assert_eq!((unit.state, unit.digest), (InstanceState::Running, second.digest()));
     driver.remove(&second.id).await.unwrap();
-    driver
-        .remove(&second.id)
-        .await
-        .expect("removing twice is harmless");
+    driver.remove(&second.id).await.expect("removing twice is harmless");
     assert!(driver.list().await.unwrap().is_empty());
     assert!(!lives(&unit.run));
     assert!(!bench.work().exists());
@@ -184,25 +141,16 @@ async fn a_taken_port_fails_before_the_old_version_is_touched() {
     let bench = Bench::new();
     let driver = bench.driver();
     let port = free_port("127.0.0.2");
-    driver
-        .ensure(job(&server("127.0.0.2", port, "old"), 1))
-        .await
-        .unwrap();
+    driver.ensure(job(&server("127.0.0.2", port, "old"), 1)).await.unwrap();
     answers("127.0.0.2", port, "old").await;
     let foreign = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
     let taken = foreign.local_addr().unwrap().port();
     let next = server("127.0.0.2", taken, "new");
     let error = driver.prepare(job(&next, 2)).await.unwrap_err().to_string();
     assert!(error.contains(&taken.to_string()), "{error}");
-    let before = bench
-        .until(&driver, |unit| unit.state == InstanceState::Running)
-        .await
-        .run;
+    let before = bench.until(&driver, |unit| unit.state == InstanceState::Running).await.run;
     let error = driver.ensure(job(&next, 2)).await.unwrap_err().to_string();
-    assert!(
-        error.contains("the old version is started again"),
-        "{error}"
-    );
+    assert!(error.contains("the old version is started again"), "{error}");
     answers("127.0.0.2", port, "old").await;
     let running = |unit: &Unit| unit.state == InstanceState::Running && unit.run != before;
     assert_eq!(bench.until(&driver, running).await.generation, 1);
@@ -219,10 +167,7 @@ async fn a_program_that_is_not_there_fails_early_and_says_where_it_was_looked_fo
         driver.ensure(job(&spec, 1)).await.unwrap_err(),
     ] {
         let text = error.to_string();
-        assert!(
-            text.contains("no-such-program-anywhere") && text.contains("PATH"),
-            "{text}"
-        );
+        assert!(text.contains("no-such-program-anywhere") && text.contains("PATH"), "{text}");
     }
     assert!(driver.list().await.unwrap().is_empty());
 }
@@ -233,23 +178,16 @@ async fn the_next_agent_adopts_a_process_and_starts_no_second() {
     let spec = shell("echo started >> starts; exec sleep 1000");
     let first = bench.driver();
     first.ensure(job(&spec, 3)).await.unwrap();
-    let before = bench
-        .until(&first, |unit| unit.state == InstanceState::Running)
-        .await;
+    let before = bench.until(&first, |unit| unit.state == InstanceState::Running).await;
     // Everything of the first agent goes, but its process.
     first.slots().clear();
     drop(first);
     let second = bench.driver();
     second.recover().await.unwrap();
-    let after = bench
-        .until(&second, |unit| unit.state == InstanceState::Running)
-        .await;
+    let after = bench.until(&second, |unit| unit.state == InstanceState::Running).await;
     assert_eq!((after.run, after.generation), (before.run.clone(), 3));
     assert_eq!(after.digest, spec.digest());
-    assert_eq!(
-        wait_for_file(&bench.work().join("starts")).await,
-        "started\n"
-    );
+    assert_eq!(wait_for_file(&bench.work().join("starts")).await, "started\n");
     assert!(lives(&before.run));
     second.remove(&spec.id).await.unwrap();
     assert!(!lives(&before.run));
@@ -270,9 +208,7 @@ async fn a_record_of_another_process_is_not_believed() {
     std::fs::write(&record, json.to_string()).unwrap();
     let second = bench.driver();
     second.recover().await.unwrap();
-    let unit = bench
-        .until(&second, |unit| unit.state == InstanceState::Running)
-        .await;
+    let unit = bench.until(&second, |unit| unit.state == InstanceState::Running).await;
     assert!(!unit.run.starts_with(&format!("{}@", std::process::id())));
     second.remove(&spec.id).await.unwrap();
 }
@@ -326,10 +262,7 @@ async fn the_environment_is_clean_and_volumes_outlive_the_unit() {
     let kept = bench.dir.path().join("volumes/web-0/data/file");
     wait_for_file(&kept).await;
     let (sender, mut lines) = mpsc::channel(100);
-    driver
-        .logs(spec.id.clone(), 100, false, sender)
-        .await
-        .unwrap();
+    driver.logs(spec.id.clone(), 100, false, sender).await.unwrap();
     let mut names = Vec::new();
     let mut text = String::new();
     while let Some(line) = lines.recv().await {
@@ -384,17 +317,13 @@ async fn a_health_command_runs_where_the_unit_does() {
     let spec = shell("echo up > up; exec sleep 1000");
     driver.ensure(job(&spec, 1)).await.unwrap();
     wait_for_file(&bench.work().join("up")).await;
-    let unit = bench
-        .until(&driver, |unit| unit.state == InstanceState::Running)
-        .await;
+    let unit = bench.until(&driver, |unit| unit.state == InstanceState::Running).await;
     let run = async |argv: &[&str]| {
         let argv: Vec<String> = argv.iter().map(|&one| one.to_owned()).collect();
         driver.exec(&unit, &argv).await
     };
     assert_eq!(run(&["test", "-e", "up"]).await.unwrap().0, 0);
-    let (code, output) = run(&["/bin/sh", "-c", "echo sorry >&2; exit 3"])
-        .await
-        .unwrap();
+    let (code, output) = run(&["/bin/sh", "-c", "echo sorry >&2; exit 3"]).await.unwrap();
     assert_eq!((code, output.as_str()), (3, "sorry"));
     assert!(run(&["no-such-program-anywhere"]).await.is_err());
     driver.remove(&spec.id).await.unwrap();

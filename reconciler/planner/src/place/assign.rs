@@ -29,22 +29,14 @@ struct Seat {
 /// Every placed instance of a sound board.
 pub fn assign(board: &Board<'_>) -> BTreeMap<InstanceId, Assignment> {
     let field = board.field;
-    let names: BTreeMap<&NodeName, usize> = field
-        .nodes
-        .iter()
-        .enumerate()
-        .map(|(n, node)| (&node.input.name, n))
-        .collect();
-    let seats: Vec<Seat> = (0..field.services.len())
-        .flat_map(|s| seats(board, s, &names))
-        .collect();
+    let names: BTreeMap<&NodeName, usize> =
+        field.nodes.iter().enumerate().map(|(n, node)| (&node.input.name, n)).collect();
+    let seats: Vec<Seat> =
+        (0..field.services.len()).flat_map(|s| seats(board, s, &names)).collect();
     let devices = devices(field, &seats);
     let placed = seats.iter().zip(devices).map(|(seat, gpus)| {
         let service = field.services[seat.service].input;
-        let instance = InstanceId {
-            service: service.name.clone(),
-            index: seat.index,
-        };
+        let instance = InstanceId { service: service.name.clone(), index: seat.index };
         let reason = reason(board, seat, &gpus, &names);
         let node = field.nodes[seat.node].input.name.clone();
         (instance, Assignment { node, gpus, reason })
@@ -66,9 +58,7 @@ fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec
             seats.insert(index, (node, true));
         }
     }
-    let mut free = left
-        .into_iter()
-        .flat_map(|(node, count)| (0..count).map(move |_| node));
+    let mut free = left.into_iter().flat_map(|(node, count)| (0..count).map(move |_| node));
     for index in 0..input.replicas {
         if seats.contains_key(&index) {
             continue;
@@ -76,12 +66,7 @@ fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec
         let Some(node) = free.next() else { break };
         seats.insert(index, (node, false));
     }
-    let seat = |(index, (node, stays))| Seat {
-        service: s,
-        index,
-        node,
-        stays,
-    };
+    let seat = |(index, (node, stays))| Seat { service: s, index, node, stays };
     seats.into_iter().map(seat).collect()
 }
 
@@ -100,17 +85,9 @@ fn devices(field: &Field<'_>, seats: &[Seat]) -> Vec<Vec<GpuUse>> {
             let seat = &seats[at];
             let service = &field.services[seat.service];
             let allowed = service.cell(n).map_or(0, |cell| cell.allowed);
-            let current = service
-                .input
-                .current
-                .get(&seat.index)
-                .filter(|_| seat.stays && wish);
+            let current = service.input.current.get(&seat.index).filter(|_| seat.stays && wish);
             let wish = current.map_or(Vec::new(), |current| positions(field, n, current));
-            gpu::Item {
-                need: service.input.gpu,
-                allowed,
-                wish,
-            }
+            gpu::Item { need: service.input.gpu, allowed, wish }
         };
         let wished: Vec<gpu::Item> = members.iter().map(|at| item(at, true)).collect();
         let plain = || members.iter().map(|at| item(at, false)).collect::<Vec<_>>();
@@ -129,11 +106,8 @@ fn devices(field: &Field<'_>, seats: &[Seat]) -> Vec<Vec<GpuUse>> {
 /// The positions of the devices an instance has, where all of them are still there.
 fn positions(field: &Field<'_>, n: usize, current: &Current) -> Vec<usize> {
     let node = &field.nodes[n];
-    let position = |gpu: &GpuUse| {
-        node.devices
-            .iter()
-            .position(|&d| node.input.gpus[d].id == gpu.id)
-    };
+    let position =
+        |gpu: &GpuUse| node.devices.iter().position(|&d| node.input.gpus[d].id == gpu.id);
     let found: Option<Vec<usize>> = current.gpus.iter().map(position).collect();
     found.unwrap_or_default()
 }
@@ -145,11 +119,7 @@ fn gpu_use(id: String, need: GpuRequest) -> GpuUse {
         GpuRequest::Share(milli) => (milli, Bytes::ZERO),
         GpuRequest::Memory(bytes) => (0, bytes),
     };
-    GpuUse {
-        id,
-        share_milli,
-        memory,
-    }
+    GpuUse { id, share_milli, memory }
 }
 
 fn reason(
@@ -169,18 +139,11 @@ fn reason(
             ids
         };
         let same = current.gpus.is_empty() || ids(&current.gpus) == ids(gpus);
-        return if same {
-            stays(board, seat)
-        } else {
-            Reason::ChangesDevices
-        };
+        return if same { stays(board, seat) } else { Reason::ChangesDevices };
     }
     let from = current.node.clone();
     let Some(&old) = names.get(&from) else {
-        return Reason::Moves {
-            because: format!("{from} is not in the fleet any more"),
-            from,
-        };
+        return Reason::Moves { because: format!("{from} is not in the fleet any more"), from };
     };
     let against = shortfall::violations(board, seat.service, old);
     let because = match against.first() {

@@ -41,17 +41,9 @@ impl Rank {
     /// Whether this is better than the other, one level at a time.
     pub fn beats(&self, other: &Self) -> bool {
         let rest = |r: &Self| {
-            if r.rebalance {
-                (r.cost, r.price)
-            } else {
-                (r.price, r.cost)
-            }
+            if r.rebalance { (r.cost, r.price) } else { (r.price, r.cost) }
         };
-        other
-            .placed
-            .cmp(&self.placed)
-            .then(rest(self).cmp(&rest(other)))
-            .is_lt()
+        other.placed.cmp(&self.placed).then(rest(self).cmp(&rest(other))).is_lt()
     }
 }
 
@@ -74,10 +66,7 @@ impl<'f> Board<'f> {
 
     /// Replicas of a service still without a node.
     pub fn missing(&self, service: usize) -> u32 {
-        self.field.services[service]
-            .input
-            .replicas
-            .saturating_sub(self.total[service])
+        self.field.services[service].input.replicas.saturating_sub(self.total[service])
     }
 
     /// Whether everything has a node.
@@ -146,10 +135,7 @@ impl<'f> Board<'f> {
 
     /// Whether every service that this one must be near is there.
     pub fn has_company(&self, service: usize, node: usize) -> bool {
-        self.field.services[service]
-            .near
-            .iter()
-            .all(|&other| self.count(other, node) > 0)
+        self.field.services[service].near.iter().all(|&other| self.count(other, node) > 0)
     }
 
     /// Whether the GPUs of a node would do for one more.
@@ -180,11 +166,7 @@ impl<'f> Board<'f> {
             Some(cell) => cell.allowed,
             None => refusal::allowed_devices(it.input, &self.field.nodes[node]),
         };
-        gpu::Item {
-            need: it.input.gpu,
-            allowed,
-            wish: Vec::new(),
-        }
+        gpu::Item { need: it.input.gpu, allowed, wish: Vec::new() }
     }
 
     /// Whether one more there keeps every `spread` line; adding to the emptiest domain always
@@ -197,11 +179,7 @@ impl<'f> Board<'f> {
             // The domain that grows may be the emptiest one itself.
             let low = line.open.iter().map(|d| {
                 let count = counts.get(d).copied().unwrap_or(0);
-                if *d == line.domain[node] {
-                    count + 1
-                } else {
-                    count
-                }
+                if *d == line.domain[node] { count + 1 } else { count }
             });
             low.min().is_none_or(|low| mine <= low + line.skew)
         })
@@ -219,11 +197,7 @@ impl<'f> Board<'f> {
     /// By how much the fullest domain exceeds the emptiest beyond what the line allows.
     pub fn skew_excess(&self, service: usize, line: &Spread) -> u32 {
         let counts = self.domains(service, line);
-        let low = line
-            .open
-            .iter()
-            .map(|d| counts.get(d).copied().unwrap_or(0))
-            .min();
+        let low = line.open.iter().map(|d| counts.get(d).copied().unwrap_or(0)).min();
         let high = counts.values().copied().max().unwrap_or(0);
         low.map_or(0, |low| high.saturating_sub(low + line.skew))
     }
@@ -231,12 +205,8 @@ impl<'f> Board<'f> {
     /// Whether `spread` and `near` hold of everything this service has placed.
     pub fn in_order(&self, service: usize) -> bool {
         let it = &self.field.services[service];
-        it.spread
-            .iter()
-            .all(|line| self.skew_excess(service, line) == 0)
-            && self.of_service[service]
-                .keys()
-                .all(|&node| self.has_company(service, node))
+        it.spread.iter().all(|line| self.skew_excess(service, line) == 0)
+            && self.of_service[service].keys().all(|&node| self.has_company(service, node))
     }
 
     /// Whether one instance may leave: nobody there needs its company, and it is not locked.
@@ -249,9 +219,7 @@ impl<'f> Board<'f> {
 
     /// Instances of a service on a node that were there before.
     pub fn kept(&self, service: usize, node: usize) -> u32 {
-        let current = self.field.services[service]
-            .cell(node)
-            .map_or(0, |cell| cell.current);
+        let current = self.field.services[service].cell(node).map_or(0, |cell| cell.current);
         current.min(self.count(service, node))
     }
 
@@ -262,10 +230,7 @@ impl<'f> Board<'f> {
             && self.field.services.iter().enumerate().all(|(s, service)| {
                 self.total[s] <= service.input.replicas
                     && self.in_order(s)
-                    && service
-                        .cells
-                        .iter()
-                        .all(|c| self.count(s, c.node) >= c.locked)
+                    && service.cells.iter().all(|c| self.count(s, c.node) >= c.locked)
             })
     }
 
@@ -295,10 +260,7 @@ impl<'f> Board<'f> {
     pub fn moves(&self) -> (u32, u64) {
         let mut sum = (0, 0);
         for (s, service) in self.field.services.iter().enumerate() {
-            let kept: u32 = self.of_service[s]
-                .keys()
-                .map(|&node| self.kept(s, node))
-                .sum();
+            let kept: u32 = self.of_service[s].keys().map(|&node| self.kept(s, node)).sum();
             let moved = service.running() - kept;
             sum = (sum.0 + moved, sum.1 + u64::from(moved) * service.price);
         }
@@ -307,9 +269,7 @@ impl<'f> Board<'f> {
 
     /// The whole score in millionths.
     pub fn cost(&self) -> u64 {
-        let nodes: u64 = (0..self.on_node.len())
-            .map(|node| self.node_cost(node))
-            .sum();
+        let nodes: u64 = (0..self.on_node.len()).map(|node| self.node_cost(node)).sum();
         let wishes: u64 = self
             .of_service
             .iter()
@@ -348,9 +308,7 @@ impl<'f> Board<'f> {
 
     fn crowded(&self, more: [u64; 2], node: usize) -> u64 {
         let capacity = self.field.nodes[node].capacity;
-        (0..2)
-            .map(|r| crowding(self.used[node][r].saturating_add(more[r]), capacity[r]))
-            .sum()
+        (0..2).map(|r| crowding(self.used[node][r].saturating_add(more[r]), capacity[r])).sum()
     }
 
     pub fn rank(&self) -> Rank {

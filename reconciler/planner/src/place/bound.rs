@@ -38,11 +38,7 @@ pub struct Relaxation<'f> {
 pub fn alone(field: &Field<'_>) -> Vec<u32> {
     let mut bounds = vec![0; field.levels.len()];
     for service in &field.services {
-        let fits = service
-            .cells
-            .iter()
-            .map(|cell| u64::from(cell.most))
-            .sum::<u64>();
+        let fits = service.cells.iter().map(|cell| u64::from(cell.most)).sum::<u64>();
         bounds[service.level] += fits.min(u64::from(service.input.replicas)) as u32;
     }
     bounds
@@ -77,11 +73,7 @@ impl<'f> Relaxation<'f> {
                 if most == 0 {
                     continue;
                 }
-                let stay = if keep {
-                    sum(|c| c.current)
-                } else {
-                    sum(|c| c.locked)
-                };
+                let stay = if keep { sum(|c| c.current) } else { sum(|c| c.locked) };
                 let column = self.model.column(stay.min(most) as f64, most as f64, false);
                 self.columns.push((s, k, column));
                 terms.push((column, 1.0));
@@ -91,12 +83,8 @@ impl<'f> Relaxation<'f> {
     }
 
     fn add_class(&mut self, k: usize) {
-        let users: Vec<(usize, usize)> = self
-            .columns
-            .iter()
-            .filter(|c| c.1 == k)
-            .map(|&(s, _, column)| (s, column))
-            .collect();
+        let users: Vec<(usize, usize)> =
+            self.columns.iter().filter(|c| c.1 == k).map(|&(s, _, column)| (s, column)).collect();
         let size = self.classes[k].nodes.len() as f64;
         for resource in 0..3 {
             self.add_resource(k, &users, resource, size);
@@ -114,9 +102,7 @@ impl<'f> Relaxation<'f> {
                 self.model.at_most(terms, 0.0);
             }
         }
-        ports
-            .into_values()
-            .for_each(|terms| self.model.at_most(terms, size));
+        ports.into_values().for_each(|terms| self.model.at_most(terms, size));
         self.add_devices(k, &users, size);
     }
 
@@ -133,30 +119,20 @@ impl<'f> Relaxation<'f> {
         for q in 1..=3u64 {
             let cut = |&(s, column): &(usize, usize)| {
                 let share = u128::from(need(s)) * u128::from(q + 1);
-                let times = share
-                    .div_ceil(u128::from(capacity.max(1)))
-                    .saturating_sub(1);
+                let times = share.div_ceil(u128::from(capacity.max(1))).saturating_sub(1);
                 (column, times as f64)
             };
-            let terms: Vec<_> = users
-                .iter()
-                .map(cut)
-                .filter(|&(_, times)| times > 0.0)
-                .collect();
+            let terms: Vec<_> = users.iter().map(cut).filter(|&(_, times)| times > 0.0).collect();
             cuts.push((terms, q as f64 * size));
         }
         self.model.at_most(terms, size);
-        cuts.into_iter()
-            .for_each(|(terms, upper)| self.model.at_most(terms, upper));
+        cuts.into_iter().for_each(|(terms, upper)| self.model.at_most(terms, upper));
     }
 
     fn add_devices(&mut self, k: usize, users: &[(usize, usize)], size: f64) {
         let class = &self.classes[k];
-        let users: Vec<(usize, usize)> = users
-            .iter()
-            .copied()
-            .filter(|&(s, _)| self.field.services[s].wants_gpu())
-            .collect();
+        let users: Vec<(usize, usize)> =
+            users.iter().copied().filter(|&(s, _)| self.field.services[s].wants_gpu()).collect();
         if users.is_empty() {
             return;
         }
@@ -186,13 +162,9 @@ impl<'f> Relaxation<'f> {
     /// No placement that keeps the floors places more at this level.
     pub fn most_placed(&mut self, level: usize) -> Option<u32> {
         let terms = self.of_level(level);
-        terms
-            .iter()
-            .for_each(|&(column, _)| self.model.columns[column].cost = -1.0);
+        terms.iter().for_each(|&(column, _)| self.model.columns[column].cost = -1.0);
         let bound = self.solve();
-        terms
-            .iter()
-            .for_each(|&(column, _)| self.model.columns[column].cost = 0.0);
+        terms.iter().for_each(|&(column, _)| self.model.columns[column].cost = 0.0);
         bound.map(|bound| (-bound + 1e-5).floor().max(0.0) as u32)
     }
 
@@ -203,24 +175,15 @@ impl<'f> Relaxation<'f> {
             Objective::Pack => self.add_in_use(),
         }
         for &(s, k, column) in &self.columns {
-            let cells = self.classes[k]
-                .nodes
-                .iter()
-                .filter_map(|&n| self.field.services[s].cell(n));
+            let cells =
+                self.classes[k].nodes.iter().filter_map(|&n| self.field.services[s].cell(n));
             let penalty = cells.map(|cell| cell.penalty).min().unwrap_or(0);
             self.model.columns[column].cost = penalty as f64 / FULL as f64;
         }
         let bound = self.solve()?;
         let whole = !self.in_use.is_empty()
-            && self
-                .columns
-                .iter()
-                .all(|&(_, _, column)| self.model.columns[column].cost == 0.0);
-        let bound = if whole {
-            (bound - 1e-5).ceil()
-        } else {
-            bound - 1e-6
-        };
+            && self.columns.iter().all(|&(_, _, column)| self.model.columns[column].cost == 0.0);
+        let bound = if whole { (bound - 1e-5).ceil() } else { bound - 1e-6 };
         // Every node's score is rounded down twice.
         let rounding = 2 * self.field.nodes.len() as u64;
         Some(((bound * FULL as f64).max(0.0) as u64).saturating_sub(rounding))
@@ -267,10 +230,7 @@ impl<'f> Relaxation<'f> {
                     .iter()
                     .filter(|c| c.1 == k)
                     .map(|&(s, _, column)| {
-                        (
-                            column,
-                            self.field.services[s].need[resource] as f64 / capacity,
-                        )
+                        (column, self.field.services[s].need[resource] as f64 / capacity)
                     })
                     .filter(|&(_, factor)| factor > 0.0)
                     .collect();
@@ -281,11 +241,7 @@ impl<'f> Relaxation<'f> {
     }
 
     fn solve(&self) -> Option<f64> {
-        let effort = Effort {
-            solver: self.solver,
-            nodes: 1,
-            whole: false,
-        };
+        let effort = Effort { solver: self.solver, nodes: 1, whole: false };
         match solve::solve(&self.model, effort, None) {
             Answer::Found(found) if found.optimal => Some(found.bound),
             _ => None,
@@ -308,9 +264,7 @@ fn classes(field: &Field<'_>) -> Vec<Class> {
         .collect();
     for (s, service) in field.services.iter().enumerate() {
         for cell in &service.cells {
-            looks[cell.node]
-                .2
-                .push((s, cell.most, cell.allowed, cell.penalty));
+            looks[cell.node].2.push((s, cell.most, cell.allowed, cell.penalty));
         }
     }
     let mut classes: BTreeMap<Look, Class> = BTreeMap::new();

@@ -119,11 +119,7 @@ impl Program {
         let inside: BTreeSet<usize> = scope.nodes.iter().copied().collect();
         for (s, service) in field.services.iter().enumerate() {
             let left = service.input.replicas - outside(scope.board, s, &inside);
-            for cell in service
-                .cells
-                .iter()
-                .filter(|cell| inside.contains(&cell.node))
-            {
+            for cell in service.cells.iter().filter(|cell| inside.contains(&cell.node)) {
                 let most = cell.most.min(left);
                 if most == 0 {
                     continue;
@@ -143,9 +139,7 @@ impl Program {
     /// The services with a column on a node, with their cells.
     pub(super) fn here<'f>(&self, field: &'f Field<'_>, n: usize) -> Vec<(usize, usize, &'f Cell)> {
         let services = field.services.iter().enumerate();
-        services
-            .filter_map(|(s, v)| Some((s, self.count(s, n)?, v.cell(n)?)))
-            .collect()
+        services.filter_map(|(s, v)| Some((s, self.count(s, n)?, v.cell(n)?))).collect()
     }
 
     fn capacity(&mut self, scope: &Scope<'_, '_>, n: usize) {
@@ -190,8 +184,7 @@ impl Program {
             for &other in field.services[s].apart.iter().filter(|&&other| other > s) {
                 if self.count(other, n).is_some() {
                     let pair = [self.present(s, n), self.present(other, n)];
-                    self.model
-                        .at_most(pair.map(|column| (column, 1.0)).to_vec(), 1.0);
+                    self.model.at_most(pair.map(|column| (column, 1.0)).to_vec(), 1.0);
                 }
             }
             let most = self.model.columns[column].upper;
@@ -214,8 +207,7 @@ impl Program {
             return present;
         }
         let present = self.add(Meaning::Present { s, n }, 0.0, 1.0, true);
-        self.model
-            .at_most(vec![(count, 1.0), (present, -most)], 0.0);
+        self.model.at_most(vec![(count, 1.0), (present, -most)], 0.0);
         present
     }
 
@@ -261,11 +253,7 @@ impl Program {
         let each = rows::devices_each(field.services[s].input.gpu);
         let most = self.model.columns[count].upper;
         let mut columns = Vec::new();
-        for (at, kind) in kinds
-            .iter()
-            .enumerate()
-            .filter(|(_, k)| k.mask & cell.allowed != 0)
-        {
+        for (at, kind) in kinds.iter().enumerate().filter(|(_, k)| k.mask & cell.allowed != 0) {
             let upper = match each {
                 Some(_) => f64::from(kind.mask.count_ones()),
                 None => most,
@@ -284,22 +272,15 @@ impl Program {
         let field = scope.board.field;
         let inside: BTreeSet<usize> = scope.nodes.iter().copied().collect();
         for (s, service) in field.services.iter().enumerate() {
-            let columns: Vec<(usize, usize)> = scope
-                .nodes
-                .iter()
-                .filter_map(|&n| Some((n, self.count(s, n)?)))
-                .collect();
+            let columns: Vec<(usize, usize)> =
+                scope.nodes.iter().filter_map(|&n| Some((n, self.count(s, n)?))).collect();
             if columns.is_empty() {
                 continue;
             }
             let left = f64::from(service.input.replicas - outside(scope.board, s, &inside));
-            let most: f64 = columns
-                .iter()
-                .map(|&(_, c)| self.model.columns[c].upper)
-                .sum();
+            let most: f64 = columns.iter().map(|&(_, c)| self.model.columns[c].upper).sum();
             if most > left {
-                self.model
-                    .at_most(columns.iter().map(|&(_, c)| (c, 1.0)).collect(), left);
+                self.model.at_most(columns.iter().map(|&(_, c)| (c, 1.0)).collect(), left);
             }
             for line in 0..service.spread.len() {
                 self.spread(scope, (s, line), &columns, &inside);
@@ -324,11 +305,7 @@ impl Program {
             terms.insert(domain, (Vec::new(), 0));
         }
         for &(n, column) in columns {
-            terms
-                .entry(spread.domain[n])
-                .or_default()
-                .0
-                .push((column, 1.0));
+            terms.entry(spread.domain[n]).or_default().0.push((column, 1.0));
         }
         for (&n, &count) in &scope.board.of_service[s] {
             if !inside.contains(&n) {
@@ -367,10 +344,7 @@ impl Program {
                 let crowding = self.add(Meaning::Crowding { n, resource }, 0.0, 1.0, false);
                 for t in TANGENTS.map(|tenths| tenths as f64 / 10.0) {
                     let share = |&(s, c, _): &(usize, usize, &Cell)| {
-                        (
-                            c,
-                            2.0 * t * field.services[s].need[resource] as f64 / capacity,
-                        )
+                        (c, 2.0 * t * field.services[s].need[resource] as f64 / capacity)
                     };
                     let mut terms: Vec<_> = here.iter().map(share).filter(|x| x.1 > 0.0).collect();
                     terms.push((crowding, -1.0));
@@ -397,22 +371,13 @@ impl Program {
 
     /// Kept instances and their prices, in a unit that makes them small whole numbers if possible.
     fn price_terms(&self, field: &Field<'_>) -> (Vec<(usize, f64)>, f64) {
-        let kept = self
-            .meaning
-            .iter()
-            .enumerate()
-            .filter_map(|(column, meaning)| match *meaning {
-                Meaning::Kept { s, .. } => Some((column, field.services[s].price)),
-                _ => None,
-            });
+        let kept = self.meaning.iter().enumerate().filter_map(|(column, meaning)| match *meaning {
+            Meaning::Kept { s, .. } => Some((column, field.services[s].price)),
+            _ => None,
+        });
         let kept: Vec<(usize, u64)> = kept.collect();
         let unit = rows::unit(kept.iter().map(|&(_, price)| price));
-        (
-            kept.iter()
-                .map(|&(c, price)| (c, price as f64 / unit))
-                .collect(),
-            unit,
-        )
+        (kept.iter().map(|&(c, price)| (c, price as f64 / unit)).collect(), unit)
     }
 
     fn objective(&mut self, scope: &Scope<'_, '_>) {
@@ -453,9 +418,7 @@ impl Program {
 
     fn kept_at_most(&self) -> f64 {
         let kept = self.meaning.iter().zip(&self.model.columns);
-        kept.filter(|(m, _)| matches!(m, Meaning::Kept { .. }))
-            .map(|(_, c)| c.upper)
-            .sum()
+        kept.filter(|(m, _)| matches!(m, Meaning::Kept { .. })).map(|(_, c)| c.upper).sum()
     }
 
     fn floors(&mut self, scope: &Scope<'_, '_>) {
@@ -465,27 +428,21 @@ impl Program {
             let of_level = |s: usize| field.services[s].level == level;
             let services = (0..field.services.len()).filter(|&s| of_level(s));
             let fixed: u32 = services.map(|s| outside(scope.board, s, &inside)).sum();
-            let terms = self
-                .meaning
-                .iter()
-                .enumerate()
-                .filter_map(|(c, meaning)| match *meaning {
-                    Meaning::Count { s, .. } if of_level(s) => Some((c, 1.0)),
-                    _ => None,
-                });
+            let terms = self.meaning.iter().enumerate().filter_map(|(c, meaning)| match *meaning {
+                Meaning::Count { s, .. } if of_level(s) => Some((c, 1.0)),
+                _ => None,
+            });
             let lower = f64::from(floor) - f64::from(fixed);
             self.model.row(terms.collect(), lower, f64::INFINITY);
         }
         if let Some(cap) = scope.price_cap {
             let (terms, unit) = self.price_terms(field);
             let all = Self::current_price(scope);
-            self.model
-                .row(terms, (all - cap as f64) / unit - 1e-6, f64::INFINITY);
+            self.model.row(terms, (all - cap as f64) / unit - 1e-6, f64::INFINITY);
         }
         if let Some(cap) = scope.cost_cap {
             let slack = 4e-6 * scope.nodes.len() as f64;
-            self.model
-                .at_most(self.score_terms(field), cap as f64 / FULL as f64 + slack);
+            self.model.at_most(self.score_terms(field), cap as f64 / FULL as f64 + slack);
         }
     }
 
@@ -494,9 +451,7 @@ impl Program {
         let inside: BTreeSet<usize> = scope.nodes.iter().copied().collect();
         let services = scope.board.field.services.iter().enumerate();
         let price = services.map(|(s, service)| {
-            let outside = scope.board.of_service[s]
-                .keys()
-                .filter(|&n| !inside.contains(n));
+            let outside = scope.board.of_service[s].keys().filter(|&n| !inside.contains(n));
             let kept: u32 = outside.map(|&n| scope.board.kept(s, n)).sum();
             f64::from(service.running() - kept) * service.price as f64
         });
@@ -526,10 +481,7 @@ pub(super) fn kinds(
             *kinds.entry((memory, users, own)).or_insert(0) |= 1 << d;
         }
     }
-    kinds
-        .into_iter()
-        .map(|((memory, ..), mask)| Kind { memory, mask })
-        .collect()
+    kinds.into_iter().map(|((memory, ..), mask)| Kind { memory, mask }).collect()
 }
 
 fn wants_keep(scope: &Scope<'_, '_>) -> bool {
@@ -538,8 +490,6 @@ fn wants_keep(scope: &Scope<'_, '_>) -> bool {
 
 /// Instances of a service on nodes that the program does not decide about.
 fn outside(board: &Board<'_>, s: usize, inside: &BTreeSet<usize>) -> u32 {
-    let nodes = board.of_service[s]
-        .iter()
-        .filter(|(n, _)| !inside.contains(n));
+    let nodes = board.of_service[s].iter().filter(|(n, _)| !inside.contains(n));
     nodes.map(|(_, count)| count).sum()
 }

@@ -52,10 +52,7 @@ pub fn explain(
     service: &ServiceName,
 ) -> Option<Explanation> {
     let field = Field::new(problem);
-    let s = field
-        .services
-        .iter()
-        .position(|it| it.input.name == *service)?;
+    let s = field.services.iter().position(|it| it.input.name == *service)?;
     let board = filled(&field, outcome);
     let input = field.services[s].input;
     let placed = outcome
@@ -69,9 +66,7 @@ pub fn explain(
         at: input.at.clone(),
         placed,
         missing: board.missing(s),
-        nodes: (0..field.nodes.len())
-            .map(|n| verdict(&board, s, n))
-            .collect(),
+        nodes: (0..field.nodes.len()).map(|n| verdict(&board, s, n)).collect(),
     })
 }
 
@@ -79,10 +74,7 @@ pub fn explain(
 fn filled<'f>(field: &'f Field<'f>, outcome: &Outcome) -> Board<'f> {
     let mut board = Board::empty(field);
     for (instance, place) in &outcome.assignments {
-        let s = field
-            .services
-            .iter()
-            .position(|s| s.input.name == instance.service);
+        let s = field.services.iter().position(|s| s.input.name == instance.service);
         let n = field.nodes.iter().position(|n| n.input.name == place.node);
         if let (Some(s), Some(n)) = (s, n) {
             board.add(s, n);
@@ -102,9 +94,7 @@ fn verdict(board: &Board<'_>, s: usize, n: usize) -> Verdict {
     let violations = shortfall::violations(&without, s, n);
     let mut with = without;
     with.add(s, n);
-    let difference = violations
-        .is_empty()
-        .then(|| with.cost() as i64 - before as i64);
+    let difference = violations.is_empty().then(|| with.cost() as i64 - before as i64);
     Verdict {
         node: board.field.nodes[n].input.name.clone(),
         here: board.count(s, n),

@@ -106,17 +106,10 @@ impl Field<'_> {
         let levels: BTreeSet<u8> = inputs.iter().map(|s| s.priority).collect();
         let levels: Vec<u8> = levels.into_iter().rev().collect();
         let names = Names::new(&nodes, &inputs);
-        let mut services: Vec<Service<'_>> = inputs
-            .iter()
-            .map(|&input| number_service(input, &nodes, &levels, &names))
-            .collect();
+        let mut services: Vec<Service<'_>> =
+            inputs.iter().map(|&input| number_service(input, &nodes, &levels, &names)).collect();
         link(&mut services);
-        Field {
-            problem,
-            nodes,
-            services,
-            levels,
-        }
+        Field { problem, nodes, services, levels }
     }
 
     /// Replicas wanted at each level.
@@ -130,22 +123,17 @@ impl Field<'_> {
 
     /// Pairs of a service and a node that could meet.
     pub fn pairs(&self) -> usize {
-        self.services
-            .iter()
-            .map(|service| service.cells.len())
-            .sum()
+        self.services.iter().map(|service| service.cells.len()).sum()
     }
 
     /// The price of the moves that no placement avoids.
     pub fn forced(&self) -> (u32, u64) {
-        self.services
-            .iter()
-            .fold((0, 0), |(moves, price), service| {
-                let all = service.running();
-                let stay: u32 = service.cells.iter().map(|c| c.current).sum();
-                let gone = all - stay.min(all);
-                (moves + gone, price + u64::from(gone) * service.price)
-            })
+        self.services.iter().fold((0, 0), |(moves, price), service| {
+            let all = service.running();
+            let stay: u32 = service.cells.iter().map(|c| c.current).sum();
+            let gone = all - stay.min(all);
+            (moves + gone, price + u64::from(gone) * service.price)
+        })
     }
 }
 
@@ -181,26 +169,12 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn new(nodes: &[Node<'a>], services: &[&'a ServiceInput]) -> Self {
-        let ports: BTreeSet<(Protocol, u16)> = services
-            .iter()
-            .flat_map(|s| s.host_ports.iter().copied())
-            .collect();
+        let ports: BTreeSet<(Protocol, u16)> =
+            services.iter().flat_map(|s| s.host_ports.iter().copied()).collect();
         Self {
-            nodes: nodes
-                .iter()
-                .enumerate()
-                .map(|(i, n)| (&n.input.name, i))
-                .collect(),
-            services: services
-                .iter()
-                .enumerate()
-                .map(|(i, s)| (&s.name, i))
-                .collect(),
-            ports: ports
-                .into_iter()
-                .enumerate()
-                .map(|(i, port)| (port, i))
-                .collect(),
+            nodes: nodes.iter().enumerate().map(|(i, n)| (&n.input.name, i)).collect(),
+            services: services.iter().enumerate().map(|(i, s)| (&s.name, i)).collect(),
+            ports: ports.into_iter().enumerate().map(|(i, port)| (port, i)).collect(),
         }
     }
 }
@@ -210,10 +184,7 @@ fn number_nodes(problem: &PlacementProblem) -> Vec<Node<'_>> {
     inputs.sort_by(|a, b| a.name.cmp(&b.name));
     let zones: BTreeSet<&Option<String>> = inputs.iter().map(|n| &n.zone).collect();
     let zones: BTreeMap<_, _> = zones.into_iter().enumerate().map(|(i, z)| (z, i)).collect();
-    inputs
-        .into_iter()
-        .map(|input| number_node(input, zones[&input.zone]))
-        .collect()
+    inputs.into_iter().map(|input| number_node(input, zones[&input.zone])).collect()
 }
 
 fn number_node(input: &NodeInput, zone: usize) -> Node<'_> {
@@ -236,26 +207,14 @@ fn number_service<'a>(
     names: &Names<'_>,
 ) -> Service<'a> {
     let number = |list: &[ServiceName]| -> Vec<usize> {
-        let known: BTreeSet<usize> = list
-            .iter()
-            .filter_map(|name| names.services.get(name).copied())
-            .collect();
-        known
-            .into_iter()
-            .filter(|&s| names.services.get(&input.name) != Some(&s))
-            .collect()
+        let known: BTreeSet<usize> =
+            list.iter().filter_map(|name| names.services.get(name).copied()).collect();
+        known.into_iter().filter(|&s| names.services.get(&input.name) != Some(&s)).collect()
     };
-    let ports: BTreeSet<usize> = input
-        .host_ports
-        .iter()
-        .map(|port| names.ports[port])
-        .collect();
+    let ports: BTreeSet<usize> = input.host_ports.iter().map(|port| names.ports[port]).collect();
     let mut service = Service {
         input,
-        level: levels
-            .iter()
-            .position(|&l| l == input.priority)
-            .unwrap_or(0),
+        level: levels.iter().position(|&l| l == input.priority).unwrap_or(0),
         need: [input.cpu_milli, input.memory, input.disk],
         ports: ports.into_iter().collect(),
         apart: number(&input.apart_from),
@@ -267,10 +226,7 @@ fn number_service<'a>(
         gone: 0,
         price: input.move_cost.max(1),
     };
-    let stranger = input
-        .near
-        .iter()
-        .any(|name| !names.services.contains_key(name));
+    let stranger = input.near.iter().any(|name| !names.services.contains_key(name));
     let mut here = vec![0u32; nodes.len()];
     for (_, current) in input.current.range(..input.replicas) {
         match names.nodes.get(&current.node) {
@@ -313,10 +269,7 @@ fn cell(service: &Service<'_>, n: usize, node: &Node<'_>, here: u32) -> Option<C
     }
     let current = here.min(most);
     let held = !input.movable || node.input.state == NodeState::Away;
-    let missed = input
-        .prefer
-        .iter()
-        .filter(|p| !refusal::holds(&p.condition, node.input));
+    let missed = input.prefer.iter().filter(|p| !refusal::holds(&p.condition, node.input));
     Some(Cell {
         node: n,
         most,
@@ -329,11 +282,7 @@ fn cell(service: &Service<'_>, n: usize, node: &Node<'_>, here: u32) -> Option<C
 
 /// `max-per-node`, or 1 for a service that is apart from itself.
 pub fn per_node(input: &ServiceInput) -> Option<u32> {
-    if input.apart_from.contains(&input.name) {
-        Some(1)
-    } else {
-        input.max_per_node
-    }
+    if input.apart_from.contains(&input.name) { Some(1) } else { input.max_per_node }
 }
 
 fn spreads(service: &Service<'_>, nodes: &[Node<'_>]) -> Vec<Spread> {
@@ -345,17 +294,8 @@ fn spreads(service: &Service<'_>, nodes: &[Node<'_>]) -> Vec<Spread> {
                 SpreadBy::Zone => nodes.iter().map(|node| node.zone).collect(),
             };
             let ready = |cell: &&Cell| nodes[cell.node].input.state == NodeState::Ready;
-            let open = service
-                .cells
-                .iter()
-                .filter(ready)
-                .map(|cell| domain[cell.node])
-                .collect();
-            Spread {
-                skew: line.max_skew,
-                domain,
-                open,
-            }
+            let open = service.cells.iter().filter(ready).map(|cell| domain[cell.node]).collect();
+            Spread { skew: line.max_skew, domain, open }
         })
         .collect()
 }

@@ -40,12 +40,7 @@ pub fn load(need: GpuRequest, memory: u64) -> u64 {
 
 /// How many instances that ask this fit on these devices when nothing else is there.
 pub fn most(need: GpuRequest, memories: &[u64], allowed: u128) -> u64 {
-    let usable = || {
-        memories
-            .iter()
-            .enumerate()
-            .filter(|(d, _)| allowed >> d & 1 == 1)
-    };
+    let usable = || memories.iter().enumerate().filter(|(d, _)| allowed >> d & 1 == 1);
     match need {
         GpuRequest::None | GpuRequest::Whole(0) => u64::MAX,
         GpuRequest::Whole(count) => usable().count() as u64 / u64::from(count),
@@ -85,13 +80,7 @@ fn order(items: &[Item]) -> Vec<usize> {
     order.sort_by_key(|&i| {
         let whole = matches!(items[i].need, GpuRequest::Whole(_));
         let size = std::cmp::Reverse(load(items[i].need, 1 << 30));
-        (
-            whole,
-            items[i].wish.is_empty(),
-            items[i].allowed.count_ones(),
-            size,
-            i,
-        )
+        (whole, items[i].wish.is_empty(), items[i].allowed.count_ones(), size, i)
     });
     order
 }
@@ -173,13 +162,7 @@ impl Search<'_> {
                 && load(need, self.memories[d]) <= self.left[d]
         };
         if self.hold && !it.wish.is_empty() {
-            return it
-                .wish
-                .iter()
-                .copied()
-                .take(1)
-                .filter(|&d| fits(d))
-                .collect();
+            return it.wish.iter().copied().take(1).filter(|&d| fits(d)).collect();
         }
         let mut list: Vec<usize> = (0..self.memories.len()).filter(|&d| fits(d)).collect();
         list.sort_by_key(|&d| (!it.wish.contains(&d), self.sharers[d] == 0, self.left[d], d));
@@ -198,14 +181,11 @@ impl Search<'_> {
 
     /// Devices that every item treats alike have the same kind.
     fn kind_of(&self, device: usize) -> u64 {
-        self.items
-            .iter()
-            .enumerate()
-            .fold(0xcbf2_9ce4_8422_2325, |kind, (i, item)| {
-                let wished = item.wish.contains(&device);
-                let bits = (item.allowed >> device & 1) as u64 | (u64::from(wished) << 1);
-                (kind ^ (bits + 4 * i as u64)).wrapping_mul(0x0100_0000_01b3)
-            })
+        self.items.iter().enumerate().fold(0xcbf2_9ce4_8422_2325, |kind, (i, item)| {
+            let wished = item.wish.contains(&device);
+            let bits = (item.allowed >> device & 1) as u64 | (u64::from(wished) << 1);
+            (kind ^ (bits + 4 * i as u64)).wrapping_mul(0x0100_0000_01b3)
+        })
     }
 
     fn whole(&mut self, step: usize, item: usize, count: usize) -> bool {
@@ -217,12 +197,8 @@ impl Search<'_> {
             free.retain(|d| it.wish.contains(d));
         }
         let later = &self.order[step + 1..];
-        let rivals = |d: usize| {
-            later
-                .iter()
-                .filter(|&&i| self.items[i].allowed >> d & 1 == 1)
-                .count()
-        };
+        let rivals =
+            |d: usize| later.iter().filter(|&&i| self.items[i].allowed >> d & 1 == 1).count();
         free.sort_by_key(|&d| (!it.wish.contains(&d), rivals(d), d));
         self.combinations(step, item, count, &free, 0)
     }
@@ -263,11 +239,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn item(need: GpuRequest) -> Item {
-        Item {
-            need,
-            allowed: u128::MAX,
-            wish: Vec::new(),
-        }
+        Item { need, allowed: u128::MAX, wish: Vec::new() }
     }
 
     #[test]
@@ -275,13 +247,7 @@ mod tests {
         let half = item(GpuRequest::Share(500));
         let slice = item(GpuRequest::Memory(Bytes(12 * GIB)));
         assert!(pack(&[24 * GIB], &[half.clone(), slice.clone()]).is_some());
-        assert!(
-            pack(
-                &[24 * GIB],
-                &[half, slice.clone(), item(GpuRequest::Share(1))]
-            )
-            .is_none()
-        );
+        assert!(pack(&[24 * GIB], &[half, slice.clone(), item(GpuRequest::Share(1))]).is_none());
         assert!(pack(&[24 * GIB - 1], &[slice.clone(), slice]).is_none());
     }
 
@@ -297,9 +263,8 @@ mod tests {
     #[test]
     fn first_fit_decreasing_is_not_enough() {
         // 6+4 and 5+3+2 fill two devices of 10; largest-first onto the fullest fails.
-        let items: Vec<Item> = [500, 400, 300, 300, 300, 200]
-            .map(|m| item(GpuRequest::Share(m)))
-            .to_vec();
+        let items: Vec<Item> =
+            [500, 400, 300, 300, 300, 200].map(|m| item(GpuRequest::Share(m))).to_vec();
         assert!(pack(&[GIB, GIB], &items).is_some());
     }
 
@@ -308,10 +273,7 @@ mod tests {
         let mut a = item(GpuRequest::Share(600));
         a.wish = vec![1];
         let b = item(GpuRequest::Share(600));
-        assert_eq!(
-            pack(&[GIB, GIB], &[a.clone(), b]).unwrap(),
-            [vec![1], vec![0]]
-        );
+        assert_eq!(pack(&[GIB, GIB], &[a.clone(), b]).unwrap(), [vec![1], vec![0]]);
         let mut c = item(GpuRequest::Share(600));
         c.wish = vec![1];
         let both = pack(&[GIB, GIB], &[a, c]).unwrap();
@@ -323,9 +285,6 @@ mod tests {
         let mut picky = item(GpuRequest::Whole(1));
         picky.allowed = 0b01;
         let any = item(GpuRequest::Whole(1));
-        assert_eq!(
-            pack(&[GIB, GIB], &[any, picky]).unwrap(),
-            [vec![1], vec![0]]
-        );
+        assert_eq!(pack(&[GIB, GIB], &[any, picky]).unwrap(), [vec![1], vec![0]]);
     }
 }

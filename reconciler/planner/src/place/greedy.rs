@@ -38,35 +38,15 @@ pub enum Choice {
 
 /// Greedy runs from what runs now, the gentlest first.
 pub const REPAIRS: [Style; 2] = [
-    Style {
-        repair: true,
-        order: Order::Picky,
-        choice: Choice::Score,
-    },
-    Style {
-        repair: true,
-        order: Order::Large,
-        choice: Choice::Tight,
-    },
+    Style { repair: true, order: Order::Picky, choice: Choice::Score },
+    Style { repair: true, order: Order::Large, choice: Choice::Tight },
 ];
 
 /// Greedy runs from nothing.
 pub const STYLES: [Style; 3] = [
-    Style {
-        repair: false,
-        order: Order::Picky,
-        choice: Choice::Score,
-    },
-    Style {
-        repair: false,
-        order: Order::Large,
-        choice: Choice::Score,
-    },
-    Style {
-        repair: false,
-        order: Order::Large,
-        choice: Choice::Tight,
-    },
+    Style { repair: false, order: Order::Picky, choice: Choice::Score },
+    Style { repair: false, order: Order::Large, choice: Choice::Score },
+    Style { repair: false, order: Order::Large, choice: Choice::Tight },
 ];
 
 /// One greedy run. Every board it returns keeps every constraint, except that a service with
@@ -128,9 +108,7 @@ pub fn settle_locks(field: &mut Field<'_>) {
     }
     for (s, node, count) in kept {
         let cells = field.services[s].cells.iter_mut();
-        cells
-            .filter(|cell| cell.node == node)
-            .for_each(|cell| cell.locked = count);
+        cells.filter(|cell| cell.node == node).for_each(|cell| cell.locked = count);
     }
 }
 
@@ -144,9 +122,7 @@ pub fn order(field: &Field<'_>, order: Order) -> Vec<usize> {
     }
     let size = |s: usize| -> u128 {
         let need = field.services[s].need;
-        (0..3)
-            .map(|r| u128::from(need[r]) * 1_000_000_000 / total[r])
-            .sum()
+        (0..3).map(|r| u128::from(need[r]) * 1_000_000_000 / total[r]).sum()
     };
     let mut list: Vec<usize> = (0..field.services.len()).collect();
     list.sort_by_key(|&s| {
@@ -187,12 +163,7 @@ fn offender(board: &Board<'_>, s: usize) -> Option<usize> {
         let cell = board.field.services[s].cell(node);
         board.count(s, node) > cell.map_or(0, |cell| cell.locked)
     };
-    let nodes = || {
-        board.of_service[s]
-            .keys()
-            .copied()
-            .filter(|&node| free(node))
-    };
+    let nodes = || board.of_service[s].keys().copied().filter(|&node| free(node));
     if let Some(node) = nodes().find(|&node| !board.has_company(s, node)) {
         return Some(node);
     }
@@ -254,15 +225,8 @@ fn place_all(board: &mut Board<'_>, s: usize, style: Style) -> bool {
 type Candidate = ((bool, u64), usize);
 
 fn all_candidates(board: &Board<'_>, s: usize, style: Style) -> BTreeSet<Candidate> {
-    let nodes: Vec<usize> = board.field.services[s]
-        .cells
-        .iter()
-        .map(|cell| cell.node)
-        .collect();
-    nodes
-        .into_iter()
-        .filter_map(|node| candidate(board, s, node, style))
-        .collect()
+    let nodes: Vec<usize> = board.field.services[s].cells.iter().map(|cell| cell.node).collect();
+    nodes.into_iter().filter_map(|node| candidate(board, s, node, style)).collect()
 }
 
 fn candidate(board: &Board<'_>, s: usize, node: usize, style: Style) -> Option<Candidate> {
@@ -278,11 +242,7 @@ fn place_with_company(board: &mut Board<'_>, s: usize) -> bool {
     if board.field.services[s].near.is_empty() {
         return false;
     }
-    let nodes: Vec<usize> = board.field.services[s]
-        .cells
-        .iter()
-        .map(|cell| cell.node)
-        .collect();
+    let nodes: Vec<usize> = board.field.services[s].cells.iter().map(|cell| cell.node).collect();
     nodes.into_iter().any(|node| place_together(board, s, node))
 }
 
@@ -311,9 +271,7 @@ fn place_together(board: &mut Board<'_>, s: usize, node: usize) -> bool {
     }
     let complete = added.len() == group.len();
     if !complete {
-        added
-            .into_iter()
-            .for_each(|member| board.remove(member, node));
+        added.into_iter().for_each(|member| board.remove(member, node));
     }
     complete
 }

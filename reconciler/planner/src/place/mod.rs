@@ -111,22 +111,17 @@ fn outcome(field: &Field<'_>, solved: &Solved<'_>) -> Outcome {
 
 /// What did not fit, with every node's reasons and the ways out.
 fn unplaceable(field: &Field<'_>, board: &Board<'_>, outcome: &Outcome) -> Vec<Unplaceable> {
-    let mut list: Vec<usize> = (0..field.services.len())
-        .filter(|&s| board.missing(s) > 0)
-        .collect();
+    let mut list: Vec<usize> =
+        (0..field.services.len()).filter(|&s| board.missing(s) > 0).collect();
     list.sort_by_key(|&s| (field.services[s].level, s));
     let mut budget = suggest::Budget::of(field);
     list.into_iter()
         .map(|s| {
             let input = field.services[s].input;
-            let nodes = field
-                .nodes
-                .iter()
-                .enumerate()
-                .map(|(n, node)| NodeViolations {
-                    node: node.input.name.clone(),
-                    violations: shortfall::violations(board, s, n),
-                });
+            let nodes = field.nodes.iter().enumerate().map(|(n, node)| NodeViolations {
+                node: node.input.name.clone(),
+                violations: shortfall::violations(board, s, n),
+            });
             Unplaceable {
                 service: input.name.clone(),
                 at: input.at.clone(),

@@ -96,10 +96,7 @@ fn strays(board: &Board<'_>) -> Vec<(usize, usize)> {
     let services = board.field.services.iter().enumerate();
     services
         .flat_map(|(s, service)| {
-            let left = service
-                .cells
-                .iter()
-                .filter(move |c| board.kept(s, c.node) < c.current);
+            let left = service.cells.iter().filter(move |c| board.kept(s, c.node) < c.current);
             left.map(move |cell| (s, cell.node))
         })
         .collect()
@@ -124,10 +121,7 @@ fn try_once(best: &mut Board<'_>, s: usize, level: usize, dice: &mut Dice, work:
         price_cap: None,
         cost_cap: None,
         detailed: BTreeSet::new(),
-        aim: Aim::Place {
-            weights,
-            keep: true,
-        },
+        aim: Aim::Place { weights, keep: true },
     };
     let Some(step) = pipeline::run(scope, EFFORT, work) else {
         return;
@@ -149,19 +143,11 @@ fn choose(board: &Board<'_>, s: usize, dice: &mut Dice) -> Vec<usize> {
         let node = &board.field.nodes[n];
         let part = |r: usize| match service.need[r] {
             0 => u64::MAX,
-            need => {
-                node.capacity[r]
-                    .saturating_sub(board.used[n][r])
-                    .saturating_mul(100)
-                    / need
-            }
+            need => node.capacity[r].saturating_sub(board.used[n][r]).saturating_mul(100) / need,
         };
         (0..3).map(part).min().unwrap_or(0)
     };
-    let open = service
-        .cells
-        .iter()
-        .filter(|cell| board.count(s, cell.node) < cell.most);
+    let open = service.cells.iter().filter(|cell| board.count(s, cell.node) < cell.most);
     let mut pool: Vec<usize> = open.map(|cell| cell.node).collect();
     pool.sort_by_key(|&n| (std::cmp::Reverse(room(n)), n));
     let mut chosen = Vec::new();

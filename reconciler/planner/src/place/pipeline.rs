@@ -47,13 +47,7 @@ const SCORE_SHARE: u32 = 20;
 /// Solves a field whose locks are settled.
 pub fn solve<'f>(field: &'f Field<'f>) -> Solved<'f> {
     let mut solved = placed(field);
-    let Solved {
-        board,
-        work,
-        price_bound,
-        cost_bound,
-        ..
-    } = &mut solved;
+    let Solved { board, work, price_bound, cost_bound, .. } = &mut solved;
     if field.problem.limits.rebalance {
         score(board, None, cost_bound, work);
         let cap = board.cost();
@@ -76,13 +70,7 @@ pub fn placed<'f>(field: &'f Field<'f>) -> Solved<'f> {
     let mut board = first(field);
     let mut work = Work::default();
     let bounds = place(&mut board, &mut work);
-    Solved {
-        board,
-        bounds,
-        price_bound: 0,
-        cost_bound: 0,
-        work,
-    }
+    Solved { board, bounds, price_bound: 0, cost_bound: 0, work }
 }
 
 /// The best of the greedy runs; among equals the one that moves least. While something runs, only
@@ -147,10 +135,7 @@ fn floors(placed: &[u32], levels: usize) -> Vec<(usize, u32)> {
 fn place_whole(best: &mut Board<'_>, level: usize, bound: &mut u32, work: &mut Work) {
     let mut weights = vec![0; best.field.levels.len()];
     weights[level] = 1;
-    let aim = Aim::Place {
-        weights,
-        keep: false,
-    };
+    let aim = Aim::Place { weights, keep: false };
     let placed = best.placed();
     let Some(step) = run_whole(best, aim, floors(&placed, level), (None, None), work) else {
         return;
@@ -160,9 +145,7 @@ fn place_whole(best: &mut Board<'_>, level: usize, bound: &mut u32, work: &mut W
     let order = greedy::order(board.field, greedy::Order::Picky);
     greedy::fill(&mut board, &order, REPAIRS[0]);
     if step.proven {
-        *bound = (*bound)
-            .min(most)
-            .max(board.placed()[level].max(placed[level]));
+        *bound = (*bound).min(most).max(board.placed()[level].max(placed[level]));
     }
     if board.rank().beats(&best.rank()) {
         *best = board;
@@ -209,11 +192,8 @@ fn score(best: &mut Board<'_>, price_cap: Option<u64>, bound: &mut u64, work: &m
     let field = best.field;
     let hold = price_cap.is_some();
     let forced_only = best.moves().1 == field.forced().1;
-    let nothing_free = (0..field.services.len()).all(|s| {
-        best.of_service[s]
-            .iter()
-            .all(|(&node, &count)| best.kept(s, node) == count)
-    });
+    let nothing_free = (0..field.services.len())
+        .all(|s| best.of_service[s].iter().all(|(&node, &count)| best.kept(s, node) == count));
     if hold && nothing_free && forced_only && best.missing_none() {
         *bound = best.cost();
         return;
@@ -238,11 +218,7 @@ fn score(best: &mut Board<'_>, price_cap: Option<u64>, bound: &mut u64, work: &m
     for (level, placed) in best.placed().into_iter().enumerate() {
         relaxed.floor(level, placed);
     }
-    *bound = relaxed
-        .least_cost()
-        .unwrap_or(0)
-        .max(*bound)
-        .min(best.cost());
+    *bound = relaxed.least_cost().unwrap_or(0).max(*bound).min(best.cost());
 }
 
 /// What came of one program.
@@ -262,21 +238,9 @@ fn run_whole<'f>(
 ) -> Option<Step<'f>> {
     let nodes = (0..best.field.nodes.len()).collect();
     let detailed = work.detailed.clone();
-    let scope = Scope {
-        board: best,
-        nodes,
-        floors,
-        price_cap,
-        cost_cap,
-        detailed,
-        aim,
-    };
+    let scope = Scope { board: best, nodes, floors, price_cap, cost_cap, detailed, aim };
     let nodes = best.field.problem.limits.search_nodes;
-    let nodes = if scope.aim == Aim::Score {
-        nodes / SCORE_SHARE
-    } else {
-        nodes
-    };
+    let nodes = if scope.aim == Aim::Score { nodes / SCORE_SHARE } else { nodes };
     run(scope, nodes, work)
 }
 
@@ -290,11 +254,7 @@ pub fn run<'f>(mut scope: Scope<'_, 'f>, nodes: u32, work: &mut Work) -> Option<
         work.ilps += 1;
         let program = Program::new(&scope);
         let start = program.write(&scope, scope.board);
-        let effort = Effort {
-            solver: limits.solver,
-            nodes,
-            whole: program.whole,
-        };
+        let effort = Effort { solver: limits.solver, nodes, whole: program.whole };
         let found = match solve::solve(&program.model, effort, start.as_deref()) {
             Answer::Found(found) => found,
             Answer::Infeasible | Answer::Stopped => return None,
@@ -316,20 +276,13 @@ fn step<'f>(program: &Program, scope: &Scope<'_, 'f>, board: Board<'f>, found: &
         Aim::Moves => program.price_of(scope, found.bound),
         Aim::Place { .. } | Aim::Score => found.bound,
     };
-    Step {
-        board,
-        bound,
-        proven: found.optimal && program.exact,
-    }
+    Step { board, bound, proven: found.optimal && program.exact }
 }
 
 impl Work {
     /// Who answered.
     pub fn solver(&self) -> &'static str {
-        match (
-            self.solvers.contains("highs"),
-            self.solvers.contains("microlp"),
-        ) {
+        match (self.solvers.contains("highs"), self.solvers.contains("microlp")) {
             (true, true) => "highs+microlp",
             (true, false) => "highs",
             (false, true) => "microlp",

@@ -52,11 +52,7 @@ impl Program {
             Meaning::Emptiest { s, line } => {
                 let line = &field.services[s].spread[line];
                 let counts = board.domains(s, line);
-                let low = line
-                    .open
-                    .iter()
-                    .map(|d| counts.get(d).copied().unwrap_or(0))
-                    .min();
+                let low = line.open.iter().map(|d| counts.get(d).copied().unwrap_or(0)).min();
                 f64::from(low.unwrap_or(0))
             }
         };
@@ -70,15 +66,11 @@ impl Program {
         n: usize,
     ) -> Option<Vec<(Meaning, f64)>> {
         let here = self.here(board.field, n);
-        let wanting = here
-            .iter()
-            .filter(|(s, ..)| board.field.services[*s].wants_gpu());
+        let wanting = here.iter().filter(|(s, ..)| board.field.services[*s].wants_gpu());
         let kinds = kinds(scope, n, wanting.map(|(_, _, cell)| cell.allowed));
         let items = board.gpu_items(n);
         let chosen = gpu::pack(&board.field.nodes[n].memories, &items)?;
-        let owners = board.on_node[n]
-            .iter()
-            .filter(|(s, _)| board.field.services[**s].wants_gpu());
+        let owners = board.on_node[n].iter().filter(|(s, _)| board.field.services[**s].wants_gpu());
         let owners = owners.flat_map(|(&s, &count)| (0..count).map(move |_| s));
         let mut values: BTreeMap<Meaning, f64> = BTreeMap::new();
         let mut shared = 0u128;

@@ -50,11 +50,7 @@ pub fn each<'a>(
             tell(Refusal::Forbidden(line));
         }
     }
-    if let Some(pin) = service
-        .pin
-        .as_ref()
-        .filter(|pin| pin.node != node.input.name)
-    {
+    if let Some(pin) = service.pin.as_ref().filter(|pin| pin.node != node.input.name) {
         tell(Refusal::Pinned(pin));
     }
     if closed(node.input.state, service.movable, here) {

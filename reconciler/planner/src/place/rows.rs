@@ -22,26 +22,15 @@ const RANGE: u64 = 1 << 22;
 /// up, which never admits too much but may admit too little.
 pub fn knapsack(sizes: &[(usize, u64)], capacity: u64) -> Row {
     let (unit, exact) = coarse(sizes.iter().map(|&(_, size)| size));
-    let terms = sizes
-        .iter()
-        .map(|&(c, size)| (c, size.div_ceil(unit) as f64))
-        .collect();
-    Row {
-        terms,
-        upper: (capacity / unit) as f64,
-        exact,
-    }
+    let terms = sizes.iter().map(|&(c, size)| (c, size.div_ceil(unit) as f64)).collect();
+    Row { terms, upper: (capacity / unit) as f64, exact }
 }
 
 /// A unit in which all sizes are whole numbers within [`RANGE`], and whether that needed rounding.
 fn coarse(sizes: impl Iterator<Item = u64> + Clone) -> (u64, bool) {
     let divisor = sizes.clone().fold(0, common).max(1);
     let largest = sizes.max().unwrap_or(1);
-    if largest / divisor <= RANGE {
-        (divisor, true)
-    } else {
-        (largest.div_ceil(RANGE), false)
-    }
+    if largest / divisor <= RANGE { (divisor, true) } else { (largest.div_ceil(RANGE), false) }
 }
 
 fn common(a: u64, b: u64) -> u64 {
@@ -83,44 +72,27 @@ pub fn devices(
             None => loads.push((column, gpu::load(need, memory))),
         }
     }
-    let mut rows = vec![Row {
-        terms: there,
-        upper: devices,
-        exact: true,
-    }];
+    let mut rows = vec![Row { terms: there, upper: devices, exact: true }];
     if loads.is_empty() {
         return rows;
     }
     let size = gpu::size(memory);
     let (unit, exact) = coarse(loads.iter().map(|&(_, load)| load));
-    let mut terms: Vec<(usize, f64)> = loads
-        .iter()
-        .map(|&(c, load)| (c, load.div_ceil(unit) as f64))
-        .collect();
+    let mut terms: Vec<(usize, f64)> =
+        loads.iter().map(|&(c, load)| (c, load.div_ceil(unit) as f64)).collect();
     terms.push((shared, -((size / unit) as f64)));
-    rows.push(Row {
-        terms,
-        upper: 0.0,
-        exact,
-    });
+    rows.push(Row { terms, upper: 0.0, exact });
     for q in 1..=3u64 {
         let cut = |&(c, load): &(usize, u64)| {
             let share = u128::from(load) * u128::from(q + 1);
             let times = share.div_ceil(u128::from(size)).saturating_sub(1);
             (c, times as f64)
         };
-        let mut terms: Vec<(usize, f64)> = loads
-            .iter()
-            .map(cut)
-            .filter(|&(_, times)| times > 0.0)
-            .collect();
+        let mut terms: Vec<(usize, f64)> =
+            loads.iter().map(cut).filter(|&(_, times)| times > 0.0).collect();
         if !terms.is_empty() {
             terms.push((shared, -(q as f64)));
-            rows.push(Row {
-                terms,
-                upper: 0.0,
-                exact: true,
-            });
+            rows.push(Row { terms, upper: 0.0, exact: true });
         }
     }
     rows

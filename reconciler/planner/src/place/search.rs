@@ -23,9 +23,7 @@ pub fn return_home(board: &mut Board<'_>) {
 }
 
 fn current(board: &Board<'_>, s: usize, node: usize) -> u32 {
-    board.field.services[s]
-        .cell(node)
-        .map_or(0, |cell| cell.current)
+    board.field.services[s].cell(node).map_or(0, |cell| cell.current)
 }
 
 fn bring_one(board: &mut Board<'_>, s: usize, home: usize) -> bool {

@@ -28,30 +28,16 @@ pub fn violations(board: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
 }
 
 fn say(constraint: &str, at: Option<&String>, text: String) -> Violation {
-    Violation {
-        constraint: constraint.to_owned(),
-        need: None,
-        free: None,
-        at: at.cloned(),
-        text,
-    }
+    Violation { constraint: constraint.to_owned(), need: None, free: None, at: at.cloned(), text }
 }
 
 fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     let input = board.field.services[s].input;
     let node = &board.field.nodes[n];
     let name = &node.input.name;
-    let here = input
-        .current
-        .range(..input.replicas)
-        .filter(|(_, c)| c.node == *name)
-        .count();
+    let here = input.current.range(..input.replicas).filter(|(_, c)| c.node == *name).count();
     // Places of instances that ran here are open to those only.
-    let here = if (board.count(s, n) as usize) < here {
-        here as u32
-    } else {
-        0
-    };
+    let here = if (board.count(s, n) as usize) < here { here as u32 } else { 0 };
     refusal::each(input, node, here, &mut |refusal| {
         found.push(match refusal {
             Refusal::Required(line) => {
@@ -101,10 +87,7 @@ fn resources(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) 
     let service = &board.field.services[s];
     let capacity = board.field.nodes[n].capacity;
     for (r, word) in ["cpu", "memory", "disk"].into_iter().enumerate() {
-        let (need, free) = (
-            service.need[r],
-            capacity[r].saturating_sub(board.used[n][r]),
-        );
+        let (need, free) = (service.need[r], capacity[r].saturating_sub(board.used[n][r]));
         if need <= free {
             continue;
         }
@@ -170,17 +153,11 @@ fn devices(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
         }
     };
     let at = service.input.at.as_ref();
-    found.push(Violation {
-        need: Some(need),
-        free: Some(free),
-        ..say("gpu", at, text)
-    });
+    found.push(Violation { need: Some(need), free: Some(free), ..say("gpu", at, text) });
 }
 
 fn tenths(milli: u64) -> String {
-    format!("{}.{}", milli / 10, milli % 10)
-        .trim_end_matches(".0")
-        .to_owned()
+    format!("{}.{}", milli / 10, milli % 10).trim_end_matches(".0").to_owned()
 }
 
 /// Untouched devices, and what is left of the roomiest with its size, as things are packed.
@@ -188,22 +165,14 @@ fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64,
     let memories = &board.field.nodes[n].memories;
     let mut left: Vec<u64> = memories.iter().map(|&m| gpu::size(m)).collect();
     let items = board.gpu_items(n);
-    for (item, devices) in items
-        .iter()
-        .zip(gpu::pack(memories, &items).unwrap_or_default())
-    {
+    for (item, devices) in items.iter().zip(gpu::pack(memories, &items).unwrap_or_default()) {
         for d in devices {
             left[d] = left[d].saturating_sub(gpu::load(item.need, memories[d]));
         }
     }
     let usable = || (0..memories.len()).filter(|d| allowed >> d & 1 == 1);
-    let untouched = usable()
-        .filter(|&d| left[d] == gpu::size(memories[d]))
-        .count();
-    (
-        untouched,
-        usable().map(|d| (left[d], gpu::size(memories[d]))).max(),
-    )
+    let untouched = usable().filter(|&d| left[d] == gpu::size(memories[d])).count();
+    (untouched, usable().map(|d| (left[d], gpu::size(memories[d]))).max())
 }
 
 fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
@@ -216,39 +185,22 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
         found.push(say("max-per-node", at, text));
     }
     for &(protocol, port) in &service.input.host_ports {
-        let holds = |other: &&usize| {
-            field.services[**other]
-                .input
-                .host_ports
-                .contains(&(protocol, port))
-        };
+        let holds =
+            |other: &&usize| field.services[**other].input.host_ports.contains(&(protocol, port));
         if let Some(&other) = board.on_node[n].keys().find(holds) {
             let port = port_words(protocol, port);
             let text = format!("{port} is taken by {}", field.services[other].input.name);
             found.push(say("port", at, text));
         }
     }
-    for &other in service
-        .apart
-        .iter()
-        .filter(|&&other| board.count(other, n) > 0)
-    {
+    for &other in service.apart.iter().filter(|&&other| board.count(other, n) > 0) {
         let text = format!("must stay apart from {}", field.services[other].input.name);
         found.push(say("apart-from", at, text));
     }
-    for name in service
-        .input
-        .near
-        .iter()
-        .filter(|name| **name != service.input.name)
-    {
+    for name in service.input.near.iter().filter(|name| **name != service.input.name) {
         let there = |other: &&usize| field.services[**other].input.name == *name;
         if !board.on_node[n].keys().any(|other| there(&other)) {
-            found.push(say(
-                "near",
-                at,
-                format!("must run near {name}, which is not there"),
-            ));
+            found.push(say("near", at, format!("must run near {name}, which is not there")));
         }
     }
 }
@@ -264,10 +216,7 @@ fn spread(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
         let excess = after.skew_excess(s, line);
         if excess > board.skew_excess(s, line) {
             let skew = line.skew + excess;
-            let text = format!(
-                "would be spread unevenly: {skew} apart, {} allowed",
-                line.skew
-            );
+            let text = format!("would be spread unevenly: {skew} apart, {} allowed", line.skew);
             found.push(say("spread", input.at.as_ref(), text));
         }
     }

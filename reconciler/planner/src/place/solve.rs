@@ -39,10 +39,7 @@ pub struct Effort {
     /// Branch-and-bound nodes.
     pub nodes: u32,
     /// The objective takes whole numbers only, so that a gap below 1 is a proof.
-    #[cfg_attr(
-        not(feature = "highs"),
-        expect(dead_code, reason = "microlp proves exactly")
-    )]
+    #[cfg_attr(not(feature = "highs"), expect(dead_code, reason = "microlp proves exactly"))]
     pub whole: bool,
 }
 
@@ -78,22 +75,13 @@ const TOLERANCE: f64 = 1e-6;
 
 impl Model {
     pub fn column(&mut self, lower: f64, upper: f64, integer: bool) -> usize {
-        self.columns.push(Column {
-            lower,
-            upper,
-            integer,
-            cost: 0.0,
-        });
+        self.columns.push(Column { lower, upper, integer, cost: 0.0 });
         self.columns.len() - 1
     }
 
     pub fn row(&mut self, terms: Vec<(usize, f64)>, lower: f64, upper: f64) {
         if !terms.is_empty() {
-            self.rows.push(Row {
-                terms,
-                lower,
-                upper,
-            });
+            self.rows.push(Row { terms, lower, upper });
         }
     }
 
@@ -103,11 +91,7 @@ impl Model {
 
     /// The objective at a point.
     pub fn objective(&self, values: &[f64]) -> f64 {
-        self.columns
-            .iter()
-            .zip(values)
-            .map(|(column, value)| column.cost * value)
-            .sum()
+        self.columns.iter().zip(values).map(|(column, value)| column.cost * value).sum()
     }
 
     /// Whether a point keeps every bound and row. HiGHS drops a starting point that does not
@@ -119,11 +103,7 @@ impl Model {
                     && (!column.integer || (value - value.round()).abs() <= TOLERANCE)
             })
             && self.rows.iter().all(|row| {
-                let parts = || {
-                    row.terms
-                        .iter()
-                        .map(|&(column, factor)| factor * values[column])
-                };
+                let parts = || row.terms.iter().map(|&(column, factor)| factor * values[column]);
                 let size = parts().map(f64::abs).sum();
                 within(parts().sum(), row.lower, row.upper, size)
             })
@@ -153,12 +133,7 @@ fn within(value: f64, lower: f64, upper: f64, size: f64) -> bool {
 /// Solves a model from an optional complete starting point.
 pub fn solve(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
     if model.columns.is_empty() {
-        let found = Found {
-            values: Vec::new(),
-            optimal: true,
-            bound: 0.0,
-            by: "none",
-        };
+        let found = Found { values: Vec::new(), optimal: true, bound: 0.0, by: "none" };
         return Answer::Found(found);
     }
     let start = start.filter(|values| model.admits(values));
@@ -177,10 +152,7 @@ pub fn solve(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
 
 /// microlp's share where HiGHS can take over: what it does not prove soon it proves late.
 fn brief(effort: Effort) -> Effort {
-    Effort {
-        nodes: effort.nodes.min(300),
-        ..effort
-    }
+    Effort { nodes: effort.nodes.min(300), ..effort }
 }
 
 /// The variables and the objective in good_lp's terms.
@@ -228,11 +200,7 @@ fn constrain<M: SolverModel>(mut target: M, model: &Model, handles: &[Variable])
 
 fn by_microlp(model: &Model, effort: Effort) -> Answer {
     let (variables, handles, objective) = variables(model);
-    let target = constrain(
-        variables.minimise(objective).using(good_lp::microlp),
-        model,
-        &handles,
-    );
+    let target = constrain(variables.minimise(objective).using(good_lp::microlp), model, &handles);
     let mut options = microlp::SolveOptions::default();
     options.node_limit = Some(effort.nodes.into());
     // good_lp's own solve() has a time limit only; the model it built takes a limit of nodes.
@@ -255,12 +223,7 @@ fn by_microlp(model: &Model, effort: Effort) -> Answer {
         (false, Some(gap)) if gap.is_finite() => objective - gap * objective.abs(),
         _ => f64::NEG_INFINITY,
     };
-    Answer::Found(Found {
-        values,
-        optimal,
-        bound,
-        by: "microlp",
-    })
+    Answer::Found(Found { values, optimal, bound, by: "microlp" })
 }
 
 #[cfg(not(feature = "highs"))]
@@ -273,11 +236,7 @@ fn by_highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
     use highs::{HighsModelStatus as Status, HighsSolutionStatus};
 
     let (variables, handles, objective) = variables(model);
-    let target = constrain(
-        variables.minimise(objective).using(good_lp::highs),
-        model,
-        &handles,
-    );
+    let target = constrain(variables.minimise(objective).using(good_lp::highs), model, &handles);
     // good_lp does not tell the dual bound; the model it built does.
     let Ok(mut target) = target.try_into_inner() else {
         return Answer::Stopped;
@@ -310,12 +269,7 @@ fn by_highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
         _ if optimal => value,
         _ => f64::NEG_INFINITY,
     };
-    Answer::Found(Found {
-        values,
-        optimal,
-        bound,
-        by: "highs",
-    })
+    Answer::Found(Found { values, optimal, bound, by: "highs" })
 }
 
 #[cfg(feature = "highs")]
@@ -336,11 +290,7 @@ mod tests {
     use super::*;
 
     fn effort(solver: SolverChoice) -> Effort {
-        Effort {
-            solver,
-            nodes: 1000,
-            whole: true,
-        }
+        Effort { solver, nodes: 1000, whole: true }
     }
 
     /// Items of weights 5, 4, 3 in a knapsack of 7: the best is 4 + 3, the greedy answer 5.
@@ -360,21 +310,13 @@ mod tests {
 
     #[test]
     fn both_solvers_agree_and_prove() {
-        for solver in [
-            SolverChoice::Microlp,
-            SolverChoice::Highs,
-            SolverChoice::Auto,
-        ] {
+        for solver in [SolverChoice::Microlp, SolverChoice::Highs, SolverChoice::Auto] {
             let Answer::Found(found) = solve(&knapsack(), effort(solver), None) else {
                 panic!("{solver:?} found nothing")
             };
             assert!(found.optimal);
             assert_eq!(knapsack().objective(&found.values).round(), -7.0);
-            assert!(
-                (found.bound + 7.0).abs() < 1.0,
-                "{solver:?}: {}",
-                found.bound
-            );
+            assert!((found.bound + 7.0).abs() < 1.0, "{solver:?}: {}", found.bound);
         }
     }
 
@@ -383,18 +325,11 @@ mod tests {
         for solver in [SolverChoice::Microlp, SolverChoice::Highs] {
             let mut model = knapsack();
             model.rows[0].upper = 6.0;
-            model
-                .columns
-                .iter_mut()
-                .for_each(|column| column.integer = false);
+            model.columns.iter_mut().for_each(|column| column.integer = false);
             let Answer::Found(found) = solve(&model, effort(solver), None) else {
                 panic!("{solver:?} found nothing")
             };
-            assert!(
-                (found.bound + 6.0).abs() < 1e-6,
-                "{solver:?}: {}",
-                found.bound
-            );
+            assert!((found.bound + 6.0).abs() < 1e-6, "{solver:?}: {}", found.bound);
         }
     }
 

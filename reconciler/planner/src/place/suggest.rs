@@ -78,10 +78,7 @@ impl Budget {
         let limits = &field.problem.limits;
         let large = field.pairs() > limits.whole_pairs;
         let all = if large { 4 } else { 8 * limits.suggestions };
-        Self {
-            each: limits.suggestions,
-            all,
-        }
+        Self { each: limits.suggestions, all }
     }
 
     fn take(&mut self, spent: &mut u32) -> bool {
@@ -116,11 +113,7 @@ pub fn ways_out(
         let (after, missing) = tried(&problem);
         let name = &field.services[s].input.name;
         let helps = missing.iter().all(|(service, count)| {
-            if service == name {
-                *count < before[service]
-            } else {
-                *count <= before[service]
-            }
+            if service == name { *count < before[service] } else { *count <= before[service] }
         });
         if helps {
             found.push(worded(field, s, &change, &after, outcome));
@@ -193,15 +186,9 @@ fn lifting(
         "near" => Some(Change::Near),
         "cordon" => Some(Change::Uncordon { node: n }),
         "cpu" | "memory" | "disk" if rest.is_empty() => {
-            let r = ["cpu", "memory", "disk"]
-                .iter()
-                .position(|word| word == first)?;
+            let r = ["cpu", "memory", "disk"].iter().position(|word| word == first)?;
             let free = node.capacity[r].saturating_sub(board.used[n][r]);
-            Some(Change::Free {
-                node: n,
-                resource: r,
-                amount: service.need[r] - free,
-            })
+            Some(Change::Free { node: n, resource: r, amount: service.need[r] - free })
         }
         _ => line(&input.require, false)
             .map(|line| Change::DropRequire { line })
@@ -214,9 +201,7 @@ fn locked_here(field: &Field<'_>, board: &Board<'_>, n: usize) -> Vec<Change> {
     let node = &field.nodes[n].input;
     let locked = board.on_node[n].keys().copied().filter(|&t| {
         !field.services[t].input.movable
-            && field.services[t]
-                .cell(n)
-                .is_some_and(|cell| cell.locked > 0)
+            && field.services[t].cell(n).is_some_and(|cell| cell.locked > 0)
     });
     locked
         .flat_map(|service| {
@@ -241,11 +226,7 @@ fn changed(field: &Field<'_>, s: usize, change: &Change) -> PlacementProblem {
         Change::LetMove { service, .. } => named(*service),
         _ => named(s),
     };
-    if let Some(input) = problem
-        .services
-        .iter_mut()
-        .find(|input| input.name == *target)
-    {
+    if let Some(input) = problem.services.iter_mut().find(|input| input.name == *target) {
         change_service(input, change);
     }
     match *change {
@@ -254,11 +235,7 @@ fn changed(field: &Field<'_>, s: usize, change: &Change) -> PlacementProblem {
             let nodes = problem.nodes.iter_mut().filter(|input| input.name == *name);
             nodes.for_each(|input| input.state = NodeState::Ready);
         }
-        Change::Free {
-            node,
-            resource,
-            amount,
-        } => {
+        Change::Free { node, resource, amount } => {
             let name = &field.nodes[node].input.name;
             for input in problem.nodes.iter_mut().filter(|input| input.name == *name) {
                 let held = match resource {
@@ -301,36 +278,20 @@ fn new_node(field: &Field<'_>, s: usize) -> Option<NodeInput> {
         let lines = input.require.iter().filter(move |line| line.key == key);
         lines.filter_map(|line| line.any_of.first().cloned())
     };
-    let taken = |name: &str| {
-        field
-            .nodes
-            .iter()
-            .any(|node| node.input.name.as_str() == name)
-    };
-    let name = (0..1000)
-        .map(|i| format!("new-node-{i}"))
-        .find(|name| !taken(name))?;
+    let taken = |name: &str| field.nodes.iter().any(|node| node.input.name.as_str() == name);
+    let name = (0..1000).map(|i| format!("new-node-{i}")).find(|name| !taken(name))?;
     let model = first(Key::GpuModel).next().unwrap_or_default();
-    let gpus = gpu_sizes(field, s)
-        .into_iter()
-        .enumerate()
-        .map(|(i, memory)| GpuInput {
-            id: format!("new-gpu-{i}"),
-            model: model.clone(),
-            memory,
-        });
+    let gpus = gpu_sizes(field, s).into_iter().enumerate().map(|(i, memory)| GpuInput {
+        id: format!("new-gpu-{i}"),
+        model: model.clone(),
+        memory,
+    });
     Some(NodeInput {
         name: name.parse().ok()?,
         tags: first(Key::Tag).collect(),
         zone: first(Key::Zone).next(),
-        os: first(Key::Os)
-            .next()
-            .or(pattern.map(|n| n.input.os.clone()))
-            .unwrap_or_default(),
-        arch: first(Key::Arch)
-            .next()
-            .or(pattern.map(|n| n.input.arch.clone()))
-            .unwrap_or_default(),
+        os: first(Key::Os).next().or(pattern.map(|n| n.input.os.clone())).unwrap_or_default(),
+        arch: first(Key::Arch).next().or(pattern.map(|n| n.input.arch.clone())).unwrap_or_default(),
         runtimes: match pattern {
             Some(node) if first(Key::Runtime).next().is_none() => node.input.runtimes.clone(),
             _ => first(Key::Runtime).collect(),
@@ -346,11 +307,7 @@ fn new_node(field: &Field<'_>, s: usize) -> Option<NodeInput> {
 
 /// The memory of the devices that one instance needs.
 fn gpu_sizes(field: &Field<'_>, s: usize) -> Vec<u64> {
-    let largest = field
-        .nodes
-        .iter()
-        .flat_map(|node| node.memories.iter().copied())
-        .max();
+    let largest = field.nodes.iter().flat_map(|node| node.memories.iter().copied()).max();
     match field.services[s].input.gpu {
         GpuRequest::None => Vec::new(),
         GpuRequest::Whole(count) => vec![largest.unwrap_or(24 << 30); count as usize],
@@ -379,14 +336,7 @@ fn worded(
                 let new = after.assignments.get(instance)?;
                 (new.node != old.node).then(|| {
                     let (from, to) = (old.node.clone(), new.node.clone());
-                    (
-                        instance,
-                        Edit::Move {
-                            instance: instance.clone(),
-                            from,
-                            to,
-                        },
-                    )
+                    (instance, Edit::Move { instance: instance.clone(), from, to })
                 })
             })
             .collect();
@@ -404,25 +354,14 @@ fn worded(
     }
     let left = after_missing(field, s, after);
     if left > 0 {
-        text.push_str(&format!(
-            "; {left} instance(s) of {} would still wait",
-            input.name
-        ));
+        text.push_str(&format!("; {left} instance(s) of {} would still wait", input.name));
     }
-    Suggestion {
-        text,
-        cost: change.cost(),
-        verified: true,
-        edits,
-    }
+    Suggestion { text, cost: change.cost(), verified: true, edits }
 }
 
 fn after_missing(field: &Field<'_>, s: usize, after: &Outcome) -> u32 {
     let input = field.services[s].input;
-    let placed = after
-        .assignments
-        .keys()
-        .filter(|instance| instance.service == input.name);
+    let placed = after.assignments.keys().filter(|instance| instance.service == input.name);
     input.replicas - placed.count() as u32
 }
 
@@ -432,19 +371,8 @@ fn words(field: &Field<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
         let at = at.or(input.at.as_ref());
         let place = at.map_or(String::new(), |at| format!(" at {at}"));
         let text = format!("drop `{constraint}` of service {}{place}", input.name);
-        let constraint = constraint
-            .split(' ')
-            .next()
-            .unwrap_or(constraint)
-            .to_owned();
-        (
-            text,
-            vec![Edit::Drop {
-                constraint,
-                service: input.name.clone(),
-                at: at.cloned(),
-            }],
-        )
+        let constraint = constraint.split(' ').next().unwrap_or(constraint).to_owned();
+        (text, vec![Edit::Drop { constraint, service: input.name.clone(), at: at.cloned() }])
     };
     let condition = |verb: &str, line: &Require| {
         let text = format!("{verb} {}={}", line.key.word(), line.any_of.join(","));
@@ -453,10 +381,7 @@ fn words(field: &Field<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
     match change {
         Change::LetMove { .. } => (String::new(), Vec::new()),
         Change::DropPin => drop("pin", input.pin.as_ref().and_then(|pin| pin.at.as_ref())),
-        Change::Spread => drop(
-            "spread",
-            input.spread.first().and_then(|line| line.at.as_ref()),
-        ),
+        Change::Spread => drop("spread", input.spread.first().and_then(|line| line.at.as_ref())),
         Change::MaxPerNode => drop("max-per-node", None),
         Change::ApartFrom => drop("apart-from", None),
         Change::Near => drop("near", None),
@@ -464,16 +389,9 @@ fn words(field: &Field<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
         Change::DropForbid { line } => condition("forbid", &input.forbid[*line]),
         Change::Uncordon { node } => {
             let node = field.nodes[*node].input.name.clone();
-            (
-                format!("uncordon node {node}"),
-                vec![Edit::Uncordon { node }],
-            )
+            (format!("uncordon node {node}"), vec![Edit::Uncordon { node }])
         }
-        Change::Free {
-            node,
-            resource,
-            amount,
-        } => free_words(field, *node, *resource, *amount),
+        Change::Free { node, resource, amount } => free_words(field, *node, *resource, *amount),
         Change::AddNode => add_words(field, s),
     }
 }
@@ -482,37 +400,21 @@ fn free_words(field: &Field<'_>, node: usize, resource: usize, amount: u64) -> (
     let node = field.nodes[node].input.name.clone();
     let word = ["cpu", "memory", "disk"][resource];
     let (text, amount) = match resource {
-        0 => (
-            format!("free {} cpu on {node}", Cpu { milli: amount }),
-            amount,
-        ),
+        0 => (format!("free {} cpu on {node}", Cpu { milli: amount }), amount),
         _ => {
             let mib = amount.div_ceil(1 << 20);
-            (
-                format!("free {} of {word} on {node}", shortfall::size(mib << 20)),
-                mib,
-            )
+            (format!("free {} of {word} on {node}", shortfall::size(mib << 20)), mib)
         }
     };
-    (
-        text,
-        vec![Edit::Free {
-            node,
-            resource: word.to_owned(),
-            amount,
-        }],
-    )
+    (text, vec![Edit::Free { node, resource: word.to_owned(), amount }])
 }
 
 fn add_words(field: &Field<'_>, s: usize) -> (String, Vec<Edit>) {
     let input = field.services[s].input;
     let gpus: Vec<Bytes> = gpu_sizes(field, s).into_iter().map(Bytes).collect();
-    let cpu = Cpu {
-        milli: input.cpu_milli,
-    };
-    let mut text = format!("add one node with {cpu} cpu and {} of memory", {
-        shortfall::size(input.memory)
-    });
+    let cpu = Cpu { milli: input.cpu_milli };
+    let mut text =
+        format!("add one node with {cpu} cpu and {} of memory", { shortfall::size(input.memory) });
     for gpu in &gpus {
         text.push_str(&format!(" and a GPU with {}", shortfall::size(gpu.0)));
     }
@@ -526,12 +428,5 @@ fn add_words(field: &Field<'_>, s: usize) -> (String, Vec<Edit>) {
         text.push_str(&format!(", tagged {}", tags.join(", ")));
     }
     let cpu = input.cpu_milli as f64 / 1000.0;
-    (
-        text,
-        vec![Edit::AddNode {
-            cpu,
-            memory: Bytes(input.memory),
-            gpus,
-        }],
-    )
+    (text, vec![Edit::AddNode { cpu, memory: Bytes(input.memory), gpus }])
 }

@@ -29,46 +29,25 @@ type Placed<'a> = Vec<(&'a InstanceId, &'a Assignment, &'a ServiceInput)>;
 /// Every constraint that the outcome does not keep; empty for a good one.
 pub fn verify(problem: &PlacementProblem, outcome: &Outcome) -> Vec<Breach> {
     let mut breaches = Vec::new();
-    let services: BTreeMap<&ServiceName, &ServiceInput> = problem
-        .services
-        .iter()
-        .map(|service| (&service.name, service))
-        .collect();
-    let nodes: BTreeMap<&NodeName, &NodeInput> = problem
-        .nodes
-        .iter()
-        .map(|node| (&node.name, node))
-        .collect();
+    let services: BTreeMap<&ServiceName, &ServiceInput> =
+        problem.services.iter().map(|service| (&service.name, service)).collect();
+    let nodes: BTreeMap<&NodeName, &NodeInput> =
+        problem.nodes.iter().map(|node| (&node.name, node)).collect();
     let mut on_node: BTreeMap<&NodeName, Placed<'_>> = BTreeMap::new();
     for (instance, place) in &outcome.assignments {
         let Some(service) = services.get(&instance.service) else {
-            tell(
-                &mut breaches,
-                "service",
-                format!("{instance} is of no known service"),
-            );
+            tell(&mut breaches, "service", format!("{instance} is of no known service"));
             continue;
         };
         if instance.index >= service.replicas {
-            tell(
-                &mut breaches,
-                "replicas",
-                format!("{instance} is not wanted"),
-            );
+            tell(&mut breaches, "replicas", format!("{instance} is not wanted"));
         }
         let Some(node) = nodes.get(&place.node) else {
-            tell(
-                &mut breaches,
-                "node",
-                format!("{instance} is on {}, unknown", place.node),
-            );
+            tell(&mut breaches, "node", format!("{instance} is on {}, unknown", place.node));
             continue;
         };
         check_filters(service, node, instance, &mut breaches);
-        on_node
-            .entry(&node.name)
-            .or_default()
-            .push((instance, place, service));
+        on_node.entry(&node.name).or_default().push((instance, place, service));
     }
     for (name, placed) in &on_node {
         check_capacity(nodes[name], placed, &mut breaches);
@@ -93,27 +72,16 @@ fn check_filters(
     breaches: &mut Vec<Breach>,
 ) {
     if !filters_admit(service, node) {
-        tell(
-            breaches,
-            "filter",
-            format!("{instance} may not be on {}", node.name),
-        );
+        tell(breaches, "filter", format!("{instance} may not be on {}", node.name));
     }
-    let was_here = service
-        .current
-        .get(&instance.index)
-        .is_some_and(|c| c.node == node.name);
+    let was_here = service.current.get(&instance.index).is_some_and(|c| c.node == node.name);
     let open = match node.state {
         NodeState::Ready => true,
         NodeState::Cordoned | NodeState::Away => was_here,
         NodeState::Draining | NodeState::Lost => was_here && !service.movable,
     };
     if !open {
-        tell(
-            breaches,
-            "state",
-            format!("{instance} is on {}, which takes none", node.name),
-        );
+        tell(breaches, "state", format!("{instance} is on {}, which takes none", node.name));
     }
 }
 
@@ -123,10 +91,7 @@ fn filters_admit(service: &ServiceInput, node: &NodeInput) -> bool {
     service.require.iter().all(|line| matches(line, node))
         && !service.forbid.iter().any(|line| bad(&line))
         && service.pin.as_ref().is_none_or(|pin| pin.node == node.name)
-        && !service
-            .host_ports
-            .iter()
-            .any(|port| node.reserved_ports.contains(port))
+        && !service.host_ports.iter().any(|port| node.reserved_ports.contains(port))
 }
 
 fn matches(line: &Require, node: &NodeInput) -> bool {
@@ -139,9 +104,7 @@ fn matches(line: &Require, node: &NodeInput) -> bool {
         Key::Node => vec![node.name.as_str()],
         Key::Runtime => node.runtimes.iter().map(String::as_str).collect(),
     };
-    values
-        .iter()
-        .any(|value| line.any_of.iter().any(|wanted| wanted == value))
+    values.iter().any(|value| line.any_of.iter().any(|wanted| wanted == value))
 }
 
 fn asks_gpu(service: &ServiceInput) -> bool {
@@ -150,10 +113,7 @@ fn asks_gpu(service: &ServiceInput) -> bool {
 
 fn check_capacity(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
     let sum = |need: fn(&ServiceInput) -> u64| -> u128 {
-        placed
-            .iter()
-            .map(|(_, _, service)| u128::from(need(service)))
-            .sum()
+        placed.iter().map(|(_, _, service)| u128::from(need(service))).sum()
     };
     let amounts = [
         ("cpu", node.cpu_milli, sum(|s| s.cpu_milli)),
@@ -162,11 +122,7 @@ fn check_capacity(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Brea
     ];
     for (word, capacity, used) in amounts {
         if used > u128::from(capacity) {
-            tell(
-                breaches,
-                word,
-                format!("{} has {capacity} of {word}, {used} used", node.name),
-            );
+            tell(breaches, word, format!("{} has {capacity} of {word}, {used} used", node.name));
         }
     }
 }
@@ -185,11 +141,7 @@ fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breac
             GpuRequest::Share(_) | GpuRequest::Memory(_) => 1,
         };
         if ids.len() != wanted || place.gpus.len() != wanted {
-            tell(
-                breaches,
-                "gpu",
-                format!("{instance} has not the {wanted} GPUs it asks for"),
-            );
+            tell(breaches, "gpu", format!("{instance} has not the {wanted} GPUs it asks for"));
         }
         for id in ids {
             let Some(gpu) = gpus.get(id) else {
@@ -197,11 +149,7 @@ fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breac
                 continue;
             };
             if !model_admitted(service, gpu) {
-                tell(
-                    breaches,
-                    "gpu-model",
-                    format!("{instance} may not have a {}", gpu.model),
-                );
+                tell(breaches, "gpu-model", format!("{instance} may not have a {}", gpu.model));
             }
             let size = u128::from(gpu.memory.max(1)) * 1000;
             *load.entry(id).or_insert(0) += match service.gpu {
@@ -212,11 +160,7 @@ fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breac
             };
             let whole = matches!(service.gpu, GpuRequest::Whole(_));
             if load[id] > size || owner.contains(id) {
-                tell(
-                    breaches,
-                    "gpu",
-                    format!("GPU {id} of {} is overfull", node.name),
-                );
+                tell(breaches, "gpu", format!("GPU {id} of {} is overfull", node.name));
             }
             if whole {
                 owner.insert(id);
@@ -239,43 +183,23 @@ fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Bre
         *counts.entry(&service.name).or_insert(0) += 1;
         for port in &service.host_ports {
             if !ports.insert(port) {
-                tell(
-                    breaches,
-                    "port",
-                    format!("{instance}: port {} is taken", port.1),
-                );
+                tell(breaches, "port", format!("{instance}: port {} is taken", port.1));
             }
         }
     }
     for (_, _, service) in placed {
         let here = counts[&service.name];
         if service.max_per_node.is_some_and(|most| here > most) {
-            tell(
-                breaches,
-                "max-per-node",
-                format!("{here} of {} on {node}", service.name),
-            );
+            tell(breaches, "max-per-node", format!("{here} of {} on {node}", service.name));
         }
         for other in &service.apart_from {
             let most = u32::from(*other == service.name);
             if counts.get(other).is_some_and(|&count| count > most) {
-                tell(
-                    breaches,
-                    "apart-from",
-                    format!("{} and {other} on {node}", service.name),
-                );
+                tell(breaches, "apart-from", format!("{} and {other} on {node}", service.name));
             }
         }
-        for other in service
-            .near
-            .iter()
-            .filter(|other| !counts.contains_key(other))
-        {
-            tell(
-                breaches,
-                "near",
-                format!("{} on {node} without {other}", service.name),
-            );
+        for other in service.near.iter().filter(|other| !counts.contains_key(other)) {
+            tell(breaches, "near", format!("{} on {node} without {other}", service.name));
         }
     }
 }
@@ -301,11 +225,7 @@ fn check_spread(
         let low = open.keys().map(|domain| all[domain]).min();
         let high = all.values().copied().max().unwrap_or(0);
         if low.is_some_and(|low| high > low + line.max_skew) {
-            tell(
-                breaches,
-                "spread",
-                format!("{} is spread unevenly", service.name),
-            );
+            tell(breaches, "spread", format!("{} is spread unevenly", service.name));
         }
     }
 }
@@ -313,20 +233,14 @@ fn check_spread(
 fn domain(line: &Spread, node: &NodeInput) -> String {
     match line.by {
         SpreadBy::Node => node.name.to_string(),
-        SpreadBy::Zone => node
-            .zone
-            .as_ref()
-            .map_or(String::new(), |zone| format!("={zone}")),
+        SpreadBy::Zone => node.zone.as_ref().map_or(String::new(), |zone| format!("={zone}")),
     }
 }
 
 /// Whether one instance could run on the node if it were empty.
 fn could_run(problem: &PlacementProblem, service: &ServiceInput, node: &NodeInput) -> bool {
-    let usable: Vec<&GpuInput> = node
-        .gpus
-        .iter()
-        .filter(|gpu| model_admitted(service, gpu))
-        .collect();
+    let usable: Vec<&GpuInput> =
+        node.gpus.iter().filter(|gpu| model_admitted(service, gpu)).collect();
     let gpu = match service.gpu {
         GpuRequest::None => true,
         GpuRequest::Whole(count) => usable.len() >= count as usize,
@@ -353,25 +267,14 @@ fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mut Ve
         let here = placed.get(&service.name).copied().unwrap_or(0);
         let told = outcome.unplaced.iter().find(|u| u.service == service.name);
         if here + told.map_or(0, |u| u.unplaced) != service.replicas {
-            tell(
-                breaches,
-                "total",
-                format!("{}: {here} placed, wrongly told", service.name),
-            );
+            tell(breaches, "total", format!("{}: {here} placed, wrongly told", service.name));
         }
     }
     for level in &outcome.levels {
-        let of_level = problem
-            .services
-            .iter()
-            .filter(|s| s.priority == level.priority);
+        let of_level = problem.services.iter().filter(|s| s.priority == level.priority);
         let sum: u32 = of_level.filter_map(|s| placed.get(&s.name)).sum();
         if sum != level.placed || level.placed > level.bound {
-            tell(
-                breaches,
-                "level",
-                format!("priority {}: {sum} placed", level.priority),
-            );
+            tell(breaches, "level", format!("priority {}: {sum} placed", level.priority));
         }
     }
 }

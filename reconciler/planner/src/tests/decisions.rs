@@ -23,10 +23,7 @@ fn edited(from: &str, to: &str) -> String {
 #[test]
 fn env_ports_and_commands_change_in_place() {
     let env = edited("info", "debug");
-    let two = edited(
-        "LOG=\"info\"\n    env MODE=\"a\"",
-        "LOG=\"debug\"\n    env MODE=\"b\"",
-    );
+    let two = edited("LOG=\"info\"\n    env MODE=\"a\"", "LOG=\"debug\"\n    env MODE=\"b\"");
     let port = edited("port 8080", "port 8080 host=8081");
     let command = edited("port 8080", "port 8080\n    command \"serve\" \"--fast\"");
     expect![[r#"
@@ -81,10 +78,7 @@ fn a_data_bearing_instance_stops_before_it_starts_elsewhere_and_a_warning_says_w
     let mut world = World::of(&["alpha", "beta"]);
     let data = ONE.replace("port 8080", "port 8080\n    volume \"data\" at=\"/data\"");
     let at = |node: &str| {
-        format!("{data}\n").replace(
-            "env LOG",
-            &format!("place {{ pin \"{node}\" }}\n    env LOG"),
-        )
+        format!("{data}\n").replace("env LOG", &format!("place {{ pin \"{node}\" }}\n    env LOG"))
     };
     world.reach(&at("alpha"));
     let plan = world.reach(&at("beta"));
@@ -150,14 +144,8 @@ fn ports_without_host_are_the_lowest_free_and_stay() {
     world.node("alpha").facts.ports_in_use = vec![];
     let more = format!("{ONE}service \"aaa\" {{ image \"a:1\"; port 80 }}\n");
     world.reach(&more);
-    assert_eq!(
-        world.seen("app[0]").spec.as_ref().unwrap().ports[0].host,
-        before
-    );
-    assert_eq!(
-        world.seen("aaa[0]").spec.as_ref().unwrap().ports[0].host,
-        20000
-    );
+    assert_eq!(world.seen("app[0]").spec.as_ref().unwrap().ports[0].host, before);
+    assert_eq!(world.seen("aaa[0]").spec.as_ref().unwrap().ports[0].host, 20000);
 }
 
 #[test]
@@ -165,17 +153,8 @@ fn a_process_listens_where_it_listens() {
     let mut world = World::of(&["alpha", "beta"]);
     let two = "cluster \"lab\"\nservice \"p\" { process \"serve\"; port 8080; replicas 2 }\n";
     world.reach(two);
-    let nodes: Vec<String> = world
-        .fleet
-        .instances
-        .iter()
-        .map(|it| it.node.to_string())
-        .collect();
-    assert_eq!(
-        nodes,
-        ["alpha", "beta"],
-        "both take port 8080 of their node"
-    );
+    let nodes: Vec<String> = world.fleet.instances.iter().map(|it| it.node.to_string()).collect();
+    assert_eq!(nodes, ["alpha", "beta"], "both take port 8080 of their node");
     for seen in &world.fleet.instances {
         assert_eq!(seen.spec.as_ref().unwrap().ports[0].host, 8080);
     }

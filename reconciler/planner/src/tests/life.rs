@@ -186,12 +186,7 @@ fn a_lost_node_gives_its_instances_to_others_and_leaves_when_it_returns() {
     world.lose(&lost, NodeStatus::Lost);
     let plan = world.reach(WEB);
     world.node(&lost).status = NodeStatus::Online;
-    for seen in world
-        .fleet
-        .instances
-        .iter_mut()
-        .filter(|it| it.node.as_str() == lost)
-    {
+    for seen in world.fleet.instances.iter_mut().filter(|it| it.node.as_str() == lost) {
         (seen.state, seen.health) = (InstanceState::Running, HealthState::Healthy);
     }
     let back = world.reach(WEB);
@@ -319,9 +314,7 @@ fn an_unknown_past_is_adopted_without_a_record() {
 fn undeclared_services_stay_without_prune_and_go_with_it() {
     let mut world = World::of(&["alpha", "beta"]);
     world.secret("pw", 1);
-    world.reach(&format!(
-        "{STACK}service \"old\" {{ image \"old:1\"; port 9000 host=9000 }}"
-    ));
+    world.reach(&format!("{STACK}service \"old\" {{ image \"old:1\"; port 9000 host=9000 }}"));
     world.options.prune = false;
     let kept = world.plan(STACK);
     world.options.prune = true;

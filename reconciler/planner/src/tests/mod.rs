@@ -37,10 +37,7 @@ struct World {
 impl World {
     /// Nodes of 4 cores and 8 GiB called as given, on 10.0.0.1 and so on.
     fn of(names: &[&str]) -> Self {
-        let nodes = names
-            .iter()
-            .enumerate()
-            .map(|(at, name)| node(name, at + 1));
+        let nodes = names.iter().enumerate().map(|(at, name)| node(name, at + 1));
         let fleet = FleetSnapshot {
             format_version: "1.0".to_owned(),
             cluster: None,
@@ -60,9 +57,7 @@ impl World {
 
     fn plan(&self, kdl: &str) -> Plan {
         let loaded = load(kdl);
-        let desired = loaded
-            .desired
-            .unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
+        let desired = loaded.desired.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
         plan(&PlanInput {
             desired: &desired,
             catalog: &loaded.catalog,
@@ -89,26 +84,13 @@ impl World {
     fn apply(&mut self, plan: &Plan) {
         for step in &plan.steps {
             self.fence(step);
-            let node = self
-                .fleet
-                .nodes
-                .iter()
-                .find(|node| node.name == step.node)
-                .unwrap();
-            assert_eq!(
-                node.status,
-                NodeStatus::Online,
-                "{} would never run",
-                step.id
-            );
+            let node = self.fleet.nodes.iter().find(|node| node.name == step.node).unwrap();
+            assert_eq!(node.status, NodeStatus::Online, "{} would never run", step.id);
             let at = self.position(step);
             match &step.act {
                 Act::Prepare { .. } => {}
                 Act::AwaitHealthy { .. } => {
-                    assert_eq!(
-                        self.fleet.instances[at.unwrap()].health,
-                        HealthState::Healthy
-                    );
+                    assert_eq!(self.fleet.instances[at.unwrap()].health, HealthState::Healthy);
                 }
                 Act::Remove => drop(self.fleet.instances.remove(at.expect("there to remove"))),
                 Act::Ensure { spec } => {
@@ -153,11 +135,7 @@ impl World {
         if let Some((known, before)) = self.ledger.get(&at) {
             assert!(step.generation >= *known, "{} is too old", step.id);
             let same = step.generation == *known && *before != content;
-            assert!(
-                !same,
-                "{} says something else of the same generation",
-                step.id
-            );
+            assert!(!same, "{} says something else of the same generation", step.id);
         }
         self.ledger.insert(at, (step.generation, content));
     }
@@ -171,57 +149,32 @@ impl World {
         let Act::Ensure { spec } = &step.act else {
             return;
         };
-        let here = self
-            .fleet
-            .instances
-            .iter()
-            .filter(|it| it.node == step.node);
+        let here = self.fleet.instances.iter().filter(|it| it.node == step.node);
         for other in here.filter_map(|it| it.spec.as_ref()) {
             for port in &other.ports {
                 let clash = spec.ports.iter().any(|own| own.host == port.host);
-                assert!(
-                    !clash,
-                    "{} finds port {} taken by {}",
-                    step.id, port.host, other.id
-                );
+                assert!(!clash, "{} finds port {} taken by {}", step.id, port.host, other.id);
             }
         }
     }
 
     fn node(&mut self, name: &str) -> &mut Node {
-        self.fleet
-            .nodes
-            .iter_mut()
-            .find(|node| node.name.as_str() == name)
-            .unwrap()
+        self.fleet.nodes.iter_mut().find(|node| node.name.as_str() == name).unwrap()
     }
 
     fn seen(&mut self, id: &str) -> &mut ObservedInstance {
         let id: InstanceId = id.parse().unwrap();
-        self.fleet
-            .instances
-            .iter_mut()
-            .find(|it| it.instance() == id)
-            .unwrap()
+        self.fleet.instances.iter_mut().find(|it| it.instance() == id).unwrap()
     }
 
     fn secret(&mut self, name: &str, version: u64) {
-        self.fleet
-            .secrets
-            .as_mut()
-            .unwrap()
-            .insert(name.to_owned(), version);
+        self.fleet.secrets.as_mut().unwrap().insert(name.to_owned(), version);
     }
 
     /// The node's agent is gone: what runs there is as it was last seen, and unknown.
     fn lose(&mut self, name: &str, status: NodeStatus) {
         self.node(name).status = status;
-        for seen in self
-            .fleet
-            .instances
-            .iter_mut()
-            .filter(|it| it.node.as_str() == name)
-        {
+        for seen in self.fleet.instances.iter_mut().filter(|it| it.node.as_str() == name) {
             seen.state = InstanceState::Unknown;
             seen.health = HealthState::Unknown;
         }
@@ -229,18 +182,12 @@ impl World {
 }
 
 fn load(kdl: &str) -> Loaded {
-    let files: MemoryFiles = [("cluster.kdl".to_owned(), kdl.to_owned())]
-        .into_iter()
-        .collect();
+    let files: MemoryFiles = [("cluster.kdl".to_owned(), kdl.to_owned())].into_iter().collect();
     devnet_catalog::load("cluster.kdl", &files, &BTreeMap::new())
 }
 
 fn node(name: &str, at: usize) -> Node {
-    let there = Availability {
-        version: None,
-        available: true,
-        engine: None,
-    };
+    let there = Availability { version: None, available: true, engine: None };
     Node {
         id: String::new(),
         name: name.parse().unwrap(),
@@ -250,11 +197,7 @@ fn node(name: &str, at: usize) -> Node {
             arch: "x86_64".to_owned(),
             cpu_count: 4,
             total_memory_mb: 8192,
-            disks: vec![Disk {
-                mount: "/".to_owned(),
-                total_mb: 102_400,
-                free_mb: 51_200,
-            }],
+            disks: vec![Disk { mount: "/".to_owned(), total_mb: 102_400, free_mb: 51_200 }],
             docker: there.clone(),
             process: there,
             ..NodeFacts::default()
@@ -280,34 +223,23 @@ fn show(plan: &Plan) -> String {
             Action::Forget => ".",
             Action::Noop => "=",
         };
-        let from = change
-            .from
-            .as_ref()
-            .map_or(String::new(), |from| format!(" from {from}"));
+        let from = change.from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
         let forced = match change.forces_replacement.as_slice() {
             [] => String::new(),
             paths => format!(" (forced by {})", paths.join(", ")),
         };
         let (instance, node, reason) = (&change.instance, &change.node, &change.reason);
-        lines.push(format!(
-            "{sign} {instance}{from} on {node}: {reason}{forced}"
-        ));
+        lines.push(format!("{sign} {instance}{from} on {node}: {reason}{forced}"));
     }
     for step in &plan.steps {
         let after = match step.after.as_slice() {
             [] => String::new(),
             some => format!(" after {}", some.join(", ")),
         };
-        lines.push(format!(
-            "  {} on {} g{}{after}",
-            step.id, step.node, step.generation
-        ));
+        lines.push(format!("  {} on {} g{}{after}", step.id, step.node, step.generation));
     }
     for drift in &plan.drift {
-        lines.push(format!(
-            "drift {} on {}: {}",
-            drift.instance, drift.node, drift.what
-        ));
+        lines.push(format!("drift {} on {}: {}", drift.instance, drift.node, drift.what));
     }
     lines.extend(plan.diagnostics.iter().map(ToString::to_string));
     let s = &plan.summary;

@@ -158,8 +158,5 @@ fn a_moved_basis_names_what_moved_and_ignores_what_moves_by_itself() {
         created_at: "",
     };
     let now = crate::basis_now(&ran, &input);
-    assert_eq!(
-        ran.moved(&now),
-        ["the configuration", "the nodes", "the secrets"]
-    );
+    assert_eq!(ran.moved(&now), ["the configuration", "the nodes", "the secrets"]);
 }

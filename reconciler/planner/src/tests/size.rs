@@ -8,11 +8,7 @@ use super::World;
 fn twenty() -> String {
     let mut text = "cluster \"lab\"\n".to_owned();
     for at in 0..20 {
-        let needs = if at > 3 {
-            format!("depends-on \"s{}\"", at % 4)
-        } else {
-            String::new()
-        };
+        let needs = if at > 3 { format!("depends-on \"s{}\"", at % 4) } else { String::new() };
         text += &format!(
             "service \"s{at}\" {{\n    image \"app:{at}\"\n    replicas {}\n    port 80\n    \
              resources cpu=0.1 memory=\"64MiB\"\n    env A=\"b\"\n    {needs}\n}}\n",
@@ -60,9 +56,6 @@ fn an_empty_change_of_twenty_services_is_quick() {
     let plan = world.plan(&text);
     let took = begin.elapsed();
     assert!(plan.changes.is_empty());
-    println!(
-        "20 services, {} instances, nothing to do: {took:?}",
-        plan.unchanged
-    );
+    println!("20 services, {} instances, nothing to do: {took:?}", plan.unchanged);
     assert!(took.as_millis() < 2000, "{took:?}");
 }

@@ -34,10 +34,7 @@ fn names(list: &[&str]) -> Vec<String> {
 }
 
 fn node(name: &str) -> NodeIdentity {
-    NodeIdentity {
-        name: name.parse().unwrap(),
-        id: "01-ab".into(),
-    }
+    NodeIdentity { name: name.parse().unwrap(), id: "01-ab".into() }
 }
 
 /// A key and a request for it that asks for more than it may have.
@@ -46,10 +43,8 @@ fn greedy_request() -> (KeyPair, String) {
     let mut params = CertificateParams::new(names(&["localhost", "evil.example"])).unwrap();
     params.distinguished_name = common_name("root");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let request = params.serialize_request(&key).unwrap().pem().unwrap();
     (key, request)
 }
@@ -65,17 +60,12 @@ fn the_authority_is_made_once_and_kept_private() {
     let again = open(&dir);
     assert_eq!(first.ca_pem(), again.ca_pem());
     assert_eq!(first.fingerprint(), again.fingerprint());
-    first
-        .server_identity(&names(&["localhost"]), now(), &mut random())
-        .unwrap();
+    first.server_identity(&names(&["localhost"]), now(), &mut random()).unwrap();
     let mode = |name: &str| {
         let path = dir.path().join("pki").join(name);
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     };
-    assert_eq!(
-        (mode("ca.key"), mode("server.key"), mode("")),
-        (0o600, 0o600, 0o700)
-    );
+    assert_eq!((mode("ca.key"), mode("server.key"), mode("")), (0o600, 0o600, 0o700));
     let (_, certificate) = X509Certificate::from_der(first.certificate()).unwrap();
     assert!(certificate.is_ca());
     let basic = certificate.basic_constraints().unwrap().unwrap();
@@ -117,13 +107,7 @@ fn a_fingerprint_reads_back_and_nothing_else_reads() {
     let text = "4oymiquy7qobjgx36tejs35zeqt24qpemsnzgtfeswmrw6csxbkq";
     assert_eq!(known.to_string(), text);
     assert_eq!(Fingerprint::parse(text), Some(known));
-    for bad in [
-        "",
-        &text[1..],
-        &text.to_uppercase(),
-        &format!("{}r", &text[..51]),
-        "1",
-    ] {
+    for bad in ["", &text[1..], &text.to_uppercase(), &format!("{}r", &text[..51]), "1"] {
         assert_eq!(Fingerprint::parse(bad), None, "{bad}");
     }
     let longer = format!("{text}a");
@@ -136,18 +120,13 @@ fn the_servers_certificate_is_kept_until_names_change_or_half_its_life_is_over()
     let authority = open(&dir);
     let start = now();
     let make = |list: &[&str], at: Timestamp| {
-        authority
-            .server_identity(&names(list), at, &mut random())
-            .unwrap()
+        authority.server_identity(&names(list), at, &mut random()).unwrap()
     };
     let first = make(&["localhost", "127.0.0.1", "::1"], start);
     let same = make(&["::1", "127.0.0.1", "localhost", "localhost"], start);
     assert_eq!(first.chain_pem, same.chain_pem);
     assert!(first.renew_at > start && first.renew_at < first.not_after);
-    let late = make(
-        &["localhost", "127.0.0.1", "::1"],
-        later(first.renew_at, BACK_DATED),
-    );
+    let late = make(&["localhost", "127.0.0.1", "::1"], later(first.renew_at, BACK_DATED));
     assert_ne!(late.chain_pem, first.chain_pem);
     let other = make(&["devnet.example"], later(first.renew_at, BACK_DATED));
     assert_ne!(other.chain_pem, late.chain_pem);
@@ -166,9 +145,7 @@ fn a_nodes_certificate_says_what_we_say_and_not_what_was_asked_for() {
     let authority = open(&dir);
     let (key, request) = greedy_request();
     let at = now();
-    let signed = authority
-        .sign_node(&request, &node("n1"), at, &mut random())
-        .unwrap();
+    let signed = authority.sign_node(&request, &node("n1"), at, &mut random()).unwrap();
     let der = leaf(&signed.chain_pem);
     assert_eq!(node_identity(&der).unwrap(), node("n1"));
     let (_, certificate) = X509Certificate::from_der(&der).unwrap();
@@ -177,26 +154,15 @@ fn a_nodes_certificate_says_what_we_say_and_not_what_was_asked_for() {
     let usage = certificate.extended_key_usage().unwrap().unwrap().value;
     assert!(usage.client_auth && !usage.server_auth && !usage.any);
     let facts = Facts::of(&der);
-    assert!(
-        facts.is_none(),
-        "its only name is a URI, which no server's certificate has"
-    );
+    assert!(facts.is_none(), "its only name is a URI, which no server's certificate has");
     assert_eq!(certificate.public_key().raw, key.subject_public_key_info());
     let validity = certificate.validity();
     assert_eq!(validity.not_after.timestamp(), (at + NODE_LIFE).as_second());
-    assert_eq!(
-        validity.not_before.timestamp(),
-        (at - BACK_DATED).as_second()
-    );
+    assert_eq!(validity.not_before.timestamp(), (at - BACK_DATED).as_second());
     assert!(signed.chain_pem.ends_with(authority.ca_pem()));
     let last = later(at, CA_LIFE - SignedDuration::from_hours(1));
-    let short = authority
-        .sign_node(&request, &node("n1"), last, &mut random())
-        .unwrap();
-    assert_eq!(
-        short.not_after, authority.not_after,
-        "nothing outlives the CA"
-    );
+    let short = authority.sign_node(&request, &node("n1"), last, &mut random()).unwrap();
+    assert_eq!(short.not_after, authority.not_after, "nothing outlives the CA");
 }
 
 #[test]
@@ -204,52 +170,33 @@ fn what_is_no_request_is_not_signed() {
     let dir = TempDir::new().unwrap();
     let authority = open(&dir);
     let sign = |request: &str, node: &NodeIdentity| {
-        authority
-            .sign_node(request, node, now(), &mut random())
-            .map(|_| ())
+        authority.sign_node(request, node, now(), &mut random()).map(|_| ())
     };
     let (_, request) = greedy_request();
     let long = format!("{request}{}", " ".repeat(MAX_REQUEST));
     let half = &request[..request.len() / 2];
     for bad in ["", "garbage", authority.ca_pem(), half, &long] {
-        assert!(matches!(
-            sign(bad, &node("n1")),
-            Err(AuthorityError::Request(_))
-        ));
+        assert!(matches!(sign(bad, &node("n1")), Err(AuthorityError::Request(_))));
     }
-    let bad_id = NodeIdentity {
-        id: "a/b".into(),
-        ..node("n1")
-    };
-    assert!(matches!(
-        sign(&request, &bad_id),
-        Err(AuthorityError::Request(_))
-    ));
+    let bad_id = NodeIdentity { id: "a/b".into(), ..node("n1") };
+    assert!(matches!(sign(&request, &bad_id), Err(AuthorityError::Request(_))));
 }
 
 #[test]
 fn certificates_that_are_not_of_a_node_name_no_node() {
     let dir = TempDir::new().unwrap();
     let authority = open(&dir);
-    let server = authority
-        .server_identity(&names(&["localhost"]), now(), &mut random())
-        .unwrap();
+    let server = authority.server_identity(&names(&["localhost"]), now(), &mut random()).unwrap();
     for der in [authority.certificate().clone(), leaf(&server.chain_pem)] {
         assert!(node_identity(&der).is_err());
     }
     assert!(node_identity(b"garbage").is_err());
     let make = |uris: &[&str], usage| {
         let mut params = CertificateParams::default();
-        params.subject_alt_names = uris
-            .iter()
-            .map(|&uri| SanType::URI(uri.try_into().unwrap()))
-            .collect();
+        params.subject_alt_names =
+            uris.iter().map(|&uri| SanType::URI(uri.try_into().unwrap())).collect();
         params.extended_key_usages = vec![usage];
-        params
-            .self_signed(&KeyPair::generate().unwrap())
-            .unwrap()
-            .der()
-            .clone()
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
     };
     use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
     assert!(node_identity(&make(&["devnet://node/n1/x"], ClientAuth)).is_ok());
@@ -281,9 +228,7 @@ fn client(authority: &Authority, shown: Option<(&str, &str)>) -> ClientConfig {
         Some((chain, key)) => {
             let chain = CertificateDer::pem_slice_iter(chain.as_bytes());
             let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-            builder
-                .with_client_auth_cert(chain.map(Result::unwrap).collect(), key)
-                .unwrap()
+            builder.with_client_auth_cert(chain.map(Result::unwrap).collect(), key).unwrap()
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -296,9 +241,8 @@ fn handshake(
     client: ClientConfig,
     name: &str,
 ) -> Result<ServerConnection, rustls::Error> {
-    let identity = server
-        .server_identity(&names(&["localhost", "127.0.0.1"]), now(), &mut random())
-        .unwrap();
+    let identity =
+        server.server_identity(&names(&["localhost", "127.0.0.1"]), now(), &mut random()).unwrap();
     let config = server_config(server, &identity).unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
@@ -326,9 +270,7 @@ fn the_listener_takes_nodes_and_people_and_knows_which() {
         assert_eq!(person.alpn_protocol(), Some(&b"http/1.1"[..]));
     }
     let (key, request) = greedy_request();
-    let signed = authority
-        .sign_node(&request, &node("n1"), now(), &mut random())
-        .unwrap();
+    let signed = authority.sign_node(&request, &node("n1"), now(), &mut random()).unwrap();
     let key = key.serialize_pem();
     let shown = client(&authority, Some((&signed.chain_pem, &key)));
     let agent = handshake(&authority, shown, "localhost").unwrap();
@@ -342,13 +284,9 @@ fn the_listener_refuses_certificates_of_others_and_of_other_kinds() {
     let (authority, other) = (open(&dir), open(&other_dir));
     let (key, request) = greedy_request();
     let key = key.serialize_pem();
-    let foreign = other
-        .sign_node(&request, &node("n1"), now(), &mut random())
-        .unwrap();
+    let foreign = other.sign_node(&request, &node("n1"), now(), &mut random()).unwrap();
     let old = later(now(), -NODE_LIFE - BACK_DATED);
-    let ended = authority
-        .sign_node(&request, &node("n1"), old, &mut random())
-        .unwrap();
+    let ended = authority.sign_node(&request, &node("n1"), old, &mut random()).unwrap();
     let server = authority
         .server_identity(&names(&["localhost", "127.0.0.1"]), now(), &mut random())
         .unwrap();
@@ -361,10 +299,7 @@ fn the_listener_refuses_certificates_of_others_and_of_other_kinds() {
         assert!(handshake(&authority, shown, "localhost").is_err());
     }
     let trusts_other = handshake(&authority, client(&other, None), "localhost");
-    assert!(
-        trusts_other.is_err(),
-        "a client refuses a control plane of another CA"
-    );
+    assert!(trusts_other.is_err(), "a client refuses a control plane of another CA");
     let other_name = handshake(&authority, client(&authority, None), "example.org");
     assert!(other_name.is_err(), "and one of another name");
 }
@@ -373,16 +308,10 @@ fn the_listener_refuses_certificates_of_others_and_of_other_kinds() {
 fn the_chain_shows_the_ca_whose_fingerprint_tokens_carry() {
     let dir = TempDir::new().unwrap();
     let authority = open(&dir);
-    let server = authority
-        .server_identity(&names(&["localhost"]), now(), &mut random())
-        .unwrap();
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(server.chain_pem.as_bytes())
-        .map(Result::unwrap)
-        .collect();
+    let server = authority.server_identity(&names(&["localhost"]), now(), &mut random()).unwrap();
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(server.chain_pem.as_bytes()).map(Result::unwrap).collect();
     assert_eq!(chain.len(), 2);
     let (_, ca) = X509Certificate::from_der(&chain[1]).unwrap();
-    assert_eq!(
-        Fingerprint::of_spki(ca.public_key().raw),
-        authority.fingerprint()
-    );
+    assert_eq!(Fingerprint::of_spki(ca.public_key().raw), authority.fingerprint());
 }

@@ -39,11 +39,7 @@ pub fn specs(
     }
     let source = Source::new(FILE, request.rendered_compose.clone());
     let mut tree = from_yaml(&source)?;
-    let mut values = Values {
-        env: &request.env,
-        source: &source,
-        found: Vec::new(),
-    };
+    let mut values = Values { env: &request.env, source: &source, found: Vec::new() };
     let mut templated = BTreeSet::new();
     values.fill(&mut tree, &mut templated);
     let mut found = values.found;
@@ -59,10 +55,7 @@ pub fn specs(
         };
         match name.parse() {
             Ok(service_name) => {
-                let id = InstanceId {
-                    service: service_name,
-                    index: 0,
-                };
+                let id = InstanceId { service: service_name, index: 0 };
                 specs.push(spec(id, service, cluster, node, ip));
             }
             Err(error) => {
@@ -71,11 +64,7 @@ pub fn specs(
             }
         }
     }
-    if found.is_empty() {
-        Ok(specs)
-    } else {
-        Err(found)
-    }
+    if found.is_empty() { Ok(specs) } else { Err(found) }
 }
 
 /// Fills in `${NAME}`, `${NAME:-default}` and `$NAME`; `$$` is a dollar sign.
@@ -122,9 +111,7 @@ fn fill(text: &str, env: &BTreeMap<String, String>) -> Result<String, String> {
             continue;
         }
         let (name, default, after) = reference(rest)?;
-        let value = env
-            .get(name)
-            .filter(|value| default.is_none() || !value.is_empty());
+        let value = env.get(name).filter(|value| default.is_none() || !value.is_empty());
         match (value, default) {
             (Some(value), _) => out.push_str(value),
             (None, Some(default)) => out.push_str(default),
@@ -148,21 +135,11 @@ fn reference(rest: &str) -> Result<(&str, Option<&str>, &str), String> {
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),
         };
-        return if is_name(name) {
-            Ok((name, default, after))
-        } else {
-            Err(wrong())
-        };
+        return if is_name(name) { Ok((name, default, after)) } else { Err(wrong()) };
     }
-    let end = rest
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .unwrap_or(rest.len());
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
     let (name, after) = rest.split_at(end);
-    if is_name(name) {
-        Ok((name, None, after))
-    } else {
-        Err(wrong())
-    }
+    if is_name(name) { Ok((name, None, after)) } else { Err(wrong()) }
 }
 
 fn spec(
@@ -215,15 +192,9 @@ fn spec(
         workload: Workload::Container(container),
         env: env.into_iter().map(|(name, it)| (name, text(it))).collect(),
         files: files.into_iter().map(|(path, it)| (path, file(it.value))).collect(),
-        ports: ports
-            .into_iter()
-            .filter_map(|it| port(it.value, ip))
-            .collect(),
+        ports: ports.into_iter().filter_map(|it| port(it.value, ip)).collect(),
         volumes: volumes.into_iter().map(|it| volume(it.value)).collect(),
-        limits: Limits {
-            cpu: limits.cpu,
-            memory: limits.memory,
-        },
+        limits: Limits { cpu: limits.cpu, memory: limits.memory },
         gpus: Vec::new(),
         health: health.and_then(|it| check(it.value)),
         stop: StopSpec {
@@ -247,13 +218,7 @@ fn file(it: compose::File) -> FileSpec {
 
 /// A port that is published. Without an address it is reached at the node's own, not at all.
 fn port(port: Port, ip: &str) -> Option<PortSpec> {
-    let Port {
-        name,
-        container,
-        host,
-        host_ip,
-        protocol,
-    } = port;
+    let Port { name, container, host, host_ip, protocol } = port;
     Some(PortSpec {
         name: name.unwrap_or_else(|| format!("port-{container}")),
         container,
@@ -265,13 +230,7 @@ fn port(port: Port, ip: &str) -> Option<PortSpec> {
 
 /// A check that is not switched off. The defaults are those of Compose.
 fn check(check: Healthcheck) -> Option<HealthSpec> {
-    let Healthcheck {
-        argv,
-        interval,
-        timeout,
-        retries,
-        start_period,
-    } = check;
+    let Healthcheck { argv, interval, timeout, retries, start_period } = check;
     (!argv.is_empty()).then(|| HealthSpec {
         probe: Probe::Exec { argv },
         interval: interval.unwrap_or(Period::seconds(30)),
@@ -291,18 +250,10 @@ mod tests {
             deployment_id: "d".to_owned(),
             template_id: "shop".to_owned(),
             rendered_compose: text.to_owned(),
-            env: env
-                .iter()
-                .map(|&(k, v)| (k.to_owned(), v.to_owned()))
-                .collect(),
+            env: env.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect(),
             action: DeployAction::Apply,
         };
-        specs(
-            &request,
-            &"lab".parse().unwrap(),
-            &"n1".parse().unwrap(),
-            "10.0.0.1",
-        )
+        specs(&request, &"lab".parse().unwrap(), &"n1".parse().unwrap(), "10.0.0.1")
     }
 
     #[test]
@@ -310,34 +261,19 @@ mod tests {
         let text = "services:\n  web:\n    image: nginx:${TAG:-1}\n    ports: ['8080:80']\n    \
                     environment: {A: '${A}', B: 'x$$y'}\n";
         let specs = of(text, &[("A", "1\nprivileged: true")]).unwrap();
-        let [spec] = &specs[..] else {
-            panic!("{specs:?}")
-        };
+        let [spec] = &specs[..] else { panic!("{specs:?}") };
         assert_eq!(spec.id.to_string(), "shop[0]");
-        let Workload::Container(container) = &spec.workload else {
-            panic!()
-        };
+        let Workload::Container(container) = &spec.workload else { panic!() };
         assert_eq!(container.image, "nginx:1");
-        assert_eq!(
-            spec.env["A"].to_string(),
-            "1\nprivileged: true",
-            "a value is a value"
-        );
+        assert_eq!(spec.env["A"].to_string(), "1\nprivileged: true", "a value is a value");
         assert_eq!(spec.env["B"].to_string(), "x$y");
-        assert_eq!(
-            (spec.ports[0].host, &*spec.ports[0].bind),
-            (8080, "10.0.0.1")
-        );
+        assert_eq!((spec.ports[0].host, &*spec.ports[0].bind), (8080, "10.0.0.1"));
     }
 
     #[test]
     fn two_services_are_told_apart_and_what_is_wrong_has_a_place() {
         let two = "services:\n  a: {image: a}\n  b: {image: b}\n";
-        let names: Vec<_> = of(two, &[])
-            .unwrap()
-            .iter()
-            .map(|s| s.id.to_string())
-            .collect();
+        let names: Vec<_> = of(two, &[]).unwrap().iter().map(|s| s.id.to_string()).collect();
         assert_eq!(names, ["shop-a[0]", "shop-b[0]"]);
         for bad in [
             "services:\n  a: {image: '${X}'}\n",

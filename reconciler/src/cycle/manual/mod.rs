@@ -57,11 +57,8 @@ impl ControlPlane {
             return Err(RequestError::NoRevision(text));
         }
         let fleet = self.snapshot(Purpose::Plan, self.lost_after())?;
-        let seen: Vec<&ObservedInstance> = fleet
-            .instances
-            .iter()
-            .filter(|seen| seen.node == *node)
-            .collect();
+        let seen: Vec<&ObservedInstance> =
+            fleet.instances.iter().filter(|seen| seen.node == *node).collect();
         let ip = fleet.nodes.iter().find(|one| one.name == *node);
         let ip = ip.map(|one| one.facts.ip.clone()).unwrap_or_default();
         let specs = compose::specs(request, &cluster, node, &ip)
@@ -76,9 +73,7 @@ impl ControlPlane {
 
 fn check_id(id: &str) -> Result<(), RequestError> {
     let fits = (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if fits {
         return Ok(());
     }
@@ -87,18 +82,9 @@ fn check_id(id: &str) -> Result<(), RequestError> {
 }
 
 fn rejected(diagnostics: Vec<devnet_schema::diagnostic::Diagnostic>) -> Rejected {
-    let first = diagnostics
-        .iter()
-        .find(|f| f.is_error())
-        .map(ToString::to_string);
-    let problem = format!(
-        "the Compose file cannot be used: {}",
-        first.unwrap_or_default()
-    );
-    Rejected {
-        problem,
-        diagnostics,
-    }
+    let first = diagnostics.iter().find(|f| f.is_error()).map(ToString::to_string);
+    let problem = format!("the Compose file cannot be used: {}", first.unwrap_or_default());
+    Rejected { problem, diagnostics }
 }
 
 /// What is done with each instance. A removal without a file takes everything of the template.
@@ -133,13 +119,7 @@ fn wanted(
             let named: Vec<InstanceId> = specs.into_iter().map(|spec| spec.id).collect();
             seen.iter()
                 .map(|one| one.instance())
-                .filter(|id| {
-                    if named.is_empty() {
-                        of_template(id)
-                    } else {
-                        named.contains(id)
-                    }
-                })
+                .filter(|id| if named.is_empty() { of_template(id) } else { named.contains(id) })
                 .map(|id| Wanted {
                     generation: next(&id),
                     before: before(&id),
@@ -189,10 +169,7 @@ fn plan(
         id: Digest::of(&(&request.deployment_id, &changes, &steps)),
         cluster: cluster.clone(),
         created_at: wall(),
-        basis: PlanBasis {
-            revision,
-            ..PlanBasis::default()
-        },
+        basis: PlanBasis { revision, ..PlanBasis::default() },
         changes,
         unchanged: 0,
         drift: Vec::new(),
@@ -215,16 +192,8 @@ fn steps_of(node: &NodeName, one: &Wanted) -> Vec<Step> {
     let Some(spec) = &one.after else {
         return vec![step("remove", Act::Remove, Vec::new())];
     };
-    let prepare = step(
-        "prepare",
-        Act::Prepare {
-            spec: Box::new(spec.clone()),
-        },
-        Vec::new(),
-    );
-    let ensure = Act::Ensure {
-        spec: Box::new(spec.clone()),
-    };
+    let prepare = step("prepare", Act::Prepare { spec: Box::new(spec.clone()) }, Vec::new());
+    let ensure = Act::Ensure { spec: Box::new(spec.clone()) };
     let start = step("start", ensure, vec![prepare.id.clone()]);
     let wait = Act::AwaitHealthy { timeout: HEALTHY };
     let healthy = step("await-healthy", wait, vec![start.id.clone()]);

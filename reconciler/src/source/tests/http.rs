@@ -38,10 +38,7 @@ fn backend(root: &Path, method: &Method, uri: &Uri, kind: &str, body: &[u8]) -> 
         .unwrap();
     child.stdin.take().unwrap().write_all(body).unwrap();
     let output = child.wait_with_output().unwrap().stdout;
-    let split = output
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap();
+    let split = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let mut answer = Response::builder();
     for line in String::from_utf8_lossy(&output[..split]).lines() {
         let (name, value) = line.split_once(": ").unwrap();
@@ -50,9 +47,7 @@ fn backend(root: &Path, method: &Method, uri: &Uri, kind: &str, body: &[u8]) -> 
             _ => answer.header(name, value),
         };
     }
-    answer
-        .body(Body::from(output[split + 4..].to_vec()))
-        .unwrap()
+    answer.body(Body::from(output[split + 4..].to_vec())).unwrap()
 }
 
 /// A server: where it is, the certificate it shows, and how often a login was shown to it.
@@ -95,17 +90,9 @@ fn serve(runtime: &tokio::runtime::Runtime, root: PathBuf) -> Served {
     let pem = certificate.clone().into_bytes();
     runtime.spawn(async move {
         let tls = RustlsConfig::from_pem(pem, key.into_bytes()).await.unwrap();
-        axum_server::from_tcp_rustls(listener, tls)
-            .unwrap()
-            .serve(router)
-            .await
-            .unwrap();
+        axum_server::from_tcp_rustls(listener, tls).unwrap().serve(router).await.unwrap();
     });
-    Served {
-        address,
-        certificate,
-        shown,
-    }
+    Served { address, certificate, shown }
 }
 
 fn with_login(
@@ -117,10 +104,7 @@ fn with_login(
     let credentials: Option<Credentials> = password.map(|password| {
         let give = move || {
             let password = Sensitive::new(password.to_owned());
-            Ok(Login {
-                username: "ada".to_owned(),
-                password,
-            })
+            Ok(Login { username: "ada".to_owned(), password })
         };
         Arc::new(give) as Credentials
     });
@@ -164,36 +148,17 @@ fn a_login_is_given_when_asked_for_and_is_nowhere_else() {
     assert_eq!(source.head().unwrap().id, second);
     assert!(served.shown.load(Ordering::SeqCst) > 0);
     assert!(!source.location().contains("hunter2"));
-    let mirror = fs::read_dir(&mirrors)
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let mirror = fs::read_dir(&mirrors).unwrap().next().unwrap().unwrap().path();
     let kept = fs::read_to_string(mirror.join("config")).unwrap();
-    assert!(
-        !kept.contains("hunter2") && !kept.contains(address),
-        "{kept}"
-    );
+    assert!(!kept.contains("hunter2") && !kept.contains(address), "{kept}");
 
-    let wrong = with_login(&url, &mirrors, Some("wr0ng-pass"), ca)
-        .head()
-        .unwrap_err();
+    let wrong = with_login(&url, &mirrors, Some("wr0ng-pass"), ca).head().unwrap_err();
     assert!(matches!(wrong, SourceError::Unreadable { .. }));
     assert!(!chain(&wrong).contains("wr0ng-pass"), "{}", chain(&wrong));
     let none = with_login(&url, &mirrors, None, ca).head().unwrap_err();
     assert!(matches!(none, SourceError::Unreadable { .. }));
     let before = served.shown.load(Ordering::SeqCst);
-    let stranger = with_login(&url, &mirrors, Some("hunter2"), None)
-        .head()
-        .unwrap_err();
-    assert!(
-        matches!(stranger, SourceError::Unreadable { .. }),
-        "its CA is not the system's"
-    );
-    assert_eq!(
-        served.shown.load(Ordering::SeqCst),
-        before,
-        "so it is told nothing"
-    );
+    let stranger = with_login(&url, &mirrors, Some("hunter2"), None).head().unwrap_err();
+    assert!(matches!(stranger, SourceError::Unreadable { .. }), "its CA is not the system's");
+    assert_eq!(served.shown.load(Ordering::SeqCst), before, "so it is told nothing");
 }

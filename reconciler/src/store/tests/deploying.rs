@@ -17,10 +17,7 @@ pub(super) fn deployment(id: &str) -> Deployment {
         started_at: T0.into(),
         ended_at: None,
         state: DeploymentState::Running,
-        summary: Summary {
-            add: 1,
-            ..Summary::default()
-        },
+        summary: Summary { add: 1, ..Summary::default() },
         errors: Vec::new(),
     }
 }
@@ -34,11 +31,7 @@ fn step(state: StepState) -> (StepRecord, DeploymentLine) {
         state: state.clone(),
         at: T1.into(),
     };
-    let report = StepReport {
-        deployment: "d1".into(),
-        step: record.step.clone(),
-        state,
-    };
+    let report = StepReport { deployment: "d1".into(), step: record.step.clone(), state };
     let line = DeploymentLine::Step {
         at: T1.into(),
         instance: instance("db[0]"),
@@ -54,12 +47,8 @@ fn a_deployment_its_steps_and_its_lines_are_kept_to_the_end() {
     let store = bed.open();
     store.begin_deployment(&deployment("d1")).unwrap();
     assert!(store.begin_deployment(&deployment("d1")).is_err());
-    let (running, first) = step(StepState::Running {
-        message: "starting".into(),
-    });
-    let (done, second) = step(StepState::Succeeded {
-        message: String::new(),
-    });
+    let (running, first) = step(StepState::Running { message: "starting".into() });
+    let (done, second) = step(StepState::Succeeded { message: String::new() });
     assert_eq!(store.record_step("d1", &running, &first).unwrap(), 1);
     assert_eq!(store.record_step("d1", &done, &second).unwrap(), 2);
     assert_eq!(store.steps("d1").unwrap(), [done]);
@@ -77,13 +66,7 @@ fn a_deployment_its_steps_and_its_lines_are_kept_to_the_end() {
     assert_eq!(store.lines("d1", 3, 10).unwrap(), []);
     assert!(store.append_line("none", &end).is_err());
     let missing = store.end_deployment(&deployment("none")).unwrap_err();
-    assert!(matches!(
-        missing,
-        StoreError::Missing {
-            kind: "deployment",
-            ..
-        }
-    ));
+    assert!(matches!(missing, StoreError::Missing { kind: "deployment", .. }));
 }
 
 #[test]
@@ -92,32 +75,17 @@ fn a_deployment_that_a_stop_cut_off_is_marked_at_the_next_start() {
     let store = bed.open();
     store.begin_deployment(&deployment("d1")).unwrap();
     store.begin_deployment(&deployment("d2")).unwrap();
-    let ended = Deployment {
-        state: DeploymentState::Failed,
-        ..deployment("d2")
-    };
+    let ended = Deployment { state: DeploymentState::Failed, ..deployment("d2") };
     store.end_deployment(&ended).unwrap();
     drop(store);
     let (store, opened) = Store::open(&bed.path(), T2).unwrap();
     assert_eq!(opened.interrupted, ["d1"]);
     let cut = store.deployment("d1").unwrap().unwrap();
-    assert_eq!(
-        (cut.state, cut.ended_at.as_deref()),
-        (DeploymentState::Interrupted, Some(T2))
-    );
+    assert_eq!((cut.state, cut.ended_at.as_deref()), (DeploymentState::Interrupted, Some(T2)));
     assert_eq!(cut.errors.len(), 1);
     let lines = store.lines("d1", 0, 10).unwrap();
     assert_eq!(lines, [(1, DeploymentLine::End { deployment: cut })]);
-    assert_eq!(
-        store.deployment("d2").unwrap().unwrap().state,
-        DeploymentState::Failed
-    );
+    assert_eq!(store.deployment("d2").unwrap().unwrap().state, DeploymentState::Failed);
     drop(store);
-    assert!(
-        Store::open(&bed.path(), T2)
-            .unwrap()
-            .1
-            .interrupted
-            .is_empty()
-    );
+    assert!(Store::open(&bed.path(), T2).unwrap().1.interrupted.is_empty());
 }

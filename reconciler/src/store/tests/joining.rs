@@ -20,11 +20,7 @@ pub(super) fn token(id: &str) -> JoinTokenRecord {
 }
 
 fn newcomer(id: &str, name: &str, replace: bool) -> NewNode {
-    NewNode {
-        id: id.into(),
-        name: node_name(name),
-        replace,
-    }
+    NewNode { id: id.into(), name: node_name(name), replace }
 }
 
 #[test]
@@ -39,86 +35,37 @@ fn a_join_token_is_used_up_by_exactly_one_of_many() {
             std::thread::spawn(move || store.join("t", &node, T1).unwrap())
         })
         .collect();
-    let answers: Vec<_> = threads
-        .into_iter()
-        .map(|thread| thread.join().unwrap())
-        .collect();
+    let answers: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
-    assert_eq!(
-        answers
-            .iter()
-            .filter(|a| **a == Err(JoinRefusal::Token))
-            .count(),
-        7
-    );
+    assert_eq!(answers.iter().filter(|a| **a == Err(JoinRefusal::Token)).count(), 7);
     assert_eq!(store.nodes().unwrap().len(), 1);
-    assert_eq!(
-        store.join_token("t").unwrap().unwrap().used_at.as_deref(),
-        Some(T1)
-    );
+    assert_eq!(store.join_token("t").unwrap().unwrap().used_at.as_deref(), Some(T1));
 }
 
 #[test]
 fn a_refused_join_uses_no_token_and_says_why() {
     let bed = Bed::new();
     let store = bed.open();
-    let bound = JoinTokenRecord {
-        node: Some(node_name("n1")),
-        ..token("bound")
-    };
+    let bound = JoinTokenRecord { node: Some(node_name("n1")), ..token("bound") };
     store.add_join_token(&bound).unwrap();
     store.add_join_token(&token("free")).unwrap();
-    store
-        .add_join_token(&JoinTokenRecord {
-            replace: true,
-            ..token("replacing")
-        })
-        .unwrap();
+    store.add_join_token(&JoinTokenRecord { replace: true, ..token("replacing") }).unwrap();
     let join = |token: &str, id: &str, name: &str, replace: bool, now: &str| {
-        store
-            .join(token, &newcomer(id, name, replace), now)
-            .unwrap()
+        store.join(token, &newcomer(id, name, replace), now).unwrap()
     };
     assert_eq!(join("none", "a", "n1", false, T1), Err(JoinRefusal::Token));
-    assert_eq!(
-        join("free", "a", "n1", false, T2),
-        Err(JoinRefusal::Token),
-        "it has ended"
-    );
-    assert_eq!(
-        join("bound", "a", "n2", false, T1),
-        Err(JoinRefusal::Name(node_name("n2")))
-    );
-    assert_eq!(
-        join("bound", "a", "n1", false, T1),
-        Ok(()),
-        "the refusal did not use it up"
-    );
+    assert_eq!(join("free", "a", "n1", false, T2), Err(JoinRefusal::Token), "it has ended");
+    assert_eq!(join("bound", "a", "n2", false, T1), Err(JoinRefusal::Name(node_name("n2"))));
+    assert_eq!(join("bound", "a", "n1", false, T1), Ok(()), "the refusal did not use it up");
     assert_eq!(join("bound", "b", "n1", false, T1), Err(JoinRefusal::Token));
-    assert_eq!(
-        join("free", "b", "n1", false, T1),
-        Err(JoinRefusal::Taken(node_name("n1")))
-    );
-    assert_eq!(
-        join("free", "b", "n1", true, T1),
-        Err(JoinRefusal::Replace(node_name("n1")))
-    );
-    assert_eq!(
-        join("replacing", "b", "n1", false, T1),
-        Err(JoinRefusal::Taken(node_name("n1")))
-    );
+    assert_eq!(join("free", "b", "n1", false, T1), Err(JoinRefusal::Taken(node_name("n1"))));
+    assert_eq!(join("free", "b", "n1", true, T1), Err(JoinRefusal::Replace(node_name("n1"))));
+    assert_eq!(join("replacing", "b", "n1", false, T1), Err(JoinRefusal::Taken(node_name("n1"))));
     assert_eq!(join("replacing", "b", "n1", true, T1), Ok(()));
     assert_eq!(store.node(&node_name("n1")).unwrap().unwrap().id, "b");
     let old = store.node_with_id("a").unwrap().unwrap();
-    assert_eq!(
-        old.removed_at.as_deref(),
-        Some(T1),
-        "whom it replaced is refused from now on"
-    );
-    assert_eq!(
-        store.admit_node("a", &node_name("n1"), T2).unwrap(),
-        Admission::Removed
-    );
+    assert_eq!(old.removed_at.as_deref(), Some(T1), "whom it replaced is refused from now on");
+    assert_eq!(store.admit_node("a", &node_name("n1"), T2).unwrap(), Admission::Removed);
 }
 
 #[test]
@@ -128,14 +75,8 @@ fn a_fleet_is_taken_back_by_its_certificates_but_not_what_was_removed() {
     let n1 = node_name("n1");
     assert_eq!(store.admit_node("a", &n1, T0).unwrap(), Admission::Adopted);
     assert_eq!(store.admit_node("a", &n1, T1).unwrap(), Admission::Known);
-    assert_eq!(
-        store.admit_node("b", &n1, T1).unwrap(),
-        Admission::Superseded
-    );
-    assert_eq!(
-        store.admit_node("a", &node_name("n2"), T1).unwrap(),
-        Admission::Superseded
-    );
+    assert_eq!(store.admit_node("b", &n1, T1).unwrap(), Admission::Superseded);
+    assert_eq!(store.admit_node("a", &node_name("n2"), T1).unwrap(), Admission::Superseded);
     assert_eq!(store.node(&n1).unwrap().unwrap().joined_at, T0);
     assert!(store.remove_node(&n1, T1).unwrap());
     assert!(!store.remove_node(&n1, T1).unwrap());
@@ -149,18 +90,10 @@ fn what_is_known_of_a_node_is_kept() {
     let store = bed.open();
     let (n1, gone) = (node_name("n1"), node_name("gone"));
     store.admit_node("a", &n1, T0).unwrap();
-    let facts = NodeFacts {
-        ip: "10.0.0.1".into(),
-        cpu_count: 4,
-        ..NodeFacts::default()
-    };
+    let facts = NodeFacts { ip: "10.0.0.1".into(), cpu_count: 4, ..NodeFacts::default() };
     assert!(store.record_facts(&n1, &facts, T1).unwrap());
     assert!(store.set_cordoned(&n1, true).unwrap());
-    assert!(
-        store
-            .set_labels(&n1, &["ssd".into(), "gpu".into()], Some("west"))
-            .unwrap()
-    );
+    assert!(store.set_labels(&n1, &["ssd".into(), "gpu".into()], Some("west")).unwrap());
     assert!(store.touch_node(&n1, T2).unwrap());
     assert!(!store.touch_node(&gone, T2).unwrap());
     assert!(!store.record_facts(&gone, &facts, T2).unwrap());
@@ -190,20 +123,13 @@ fn api_keys_are_listed_until_they_are_revoked() {
         created_at: T0.into(),
         revoked_at: None,
     };
-    let keys = [
-        key("a", Role::Viewer),
-        key("b", Role::Admin),
-        key("c", Role::Planner),
-    ];
+    let keys = [key("a", Role::Viewer), key("b", Role::Admin), key("c", Role::Planner)];
     keys.iter().for_each(|key| store.add_api_key(key).unwrap());
     assert!(store.add_api_key(&keys[0]).is_err(), "an id is used once");
     assert_eq!(store.api_key("b").unwrap().as_ref(), Some(&keys[1]));
     assert!(store.revoke_api_key("b", T1).unwrap());
     assert!(!store.revoke_api_key("b", T1).unwrap());
-    assert_eq!(
-        store.api_key("b").unwrap().unwrap().revoked_at.as_deref(),
-        Some(T1)
-    );
+    assert_eq!(store.api_key("b").unwrap().unwrap().revoked_at.as_deref(), Some(T1));
     let page = store.api_keys(None, 10).unwrap();
     assert_eq!(page.items, [keys[2].clone(), keys[0].clone()]);
 }

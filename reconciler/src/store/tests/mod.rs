@@ -23,9 +23,7 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
-        Self {
-            dir: TempDir::new().unwrap(),
-        }
+        Self { dir: TempDir::new().unwrap() }
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -63,31 +61,20 @@ fn a_database_of_a_newer_devnet_is_refused_and_left_alone() {
     raw.pragma_update(None, "user_version", 99).unwrap();
     drop(raw);
     let error = Store::open(&bed.path(), T0).err().unwrap();
-    assert!(
-        matches!(error, StoreError::Newer { found: 99, .. }),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains("start the devnet that wrote it"),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    assert!(error.to_string().contains("start the devnet that wrote it"), "{error}");
 }
 
 #[test]
 fn a_file_that_is_no_database_or_a_damaged_one_is_refused() {
     let bed = Bed::new();
-    fs::write(
-        bed.path(),
-        "this is not a database, but long enough to look at".repeat(100),
-    )
-    .unwrap();
+    fs::write(bed.path(), "this is not a database, but long enough to look at".repeat(100))
+        .unwrap();
     assert!(Store::open(&bed.path(), T0).is_err());
     fs::remove_file(bed.path()).unwrap();
     let store = bed.open();
     for number in 0..200 {
-        store
-            .append_event(T0, "node", "node.n1", &format!("{number}").repeat(100))
-            .unwrap();
+        store.append_event(T0, "node", "node.n1", &format!("{number}").repeat(100)).unwrap();
     }
     drop(store);
     let mut bytes = fs::read(bed.path()).unwrap();
@@ -102,21 +89,12 @@ fn a_file_that_is_no_database_or_a_damaged_one_is_refused() {
 fn what_is_written_is_there_after_a_restart() {
     let bed = Bed::new();
     let store = bed.open();
-    assert_eq!(
-        store.cluster().unwrap(),
-        ClusterRecord {
-            name: None,
-            serial: 0
-        }
-    );
+    assert_eq!(store.cluster().unwrap(), ClusterRecord { name: None, serial: 0 });
     store.set_cluster_name(&"lab".parse().unwrap()).unwrap();
     assert_eq!(store.bump_serial().unwrap(), 1);
     assert_eq!(store.bump_serial().unwrap(), 2);
     drop(store);
-    let expected = ClusterRecord {
-        name: Some("lab".parse().unwrap()),
-        serial: 2,
-    };
+    let expected = ClusterRecord { name: Some("lab".parse().unwrap()), serial: 2 };
     assert_eq!(bed.open().cluster().unwrap(), expected);
 }
 
@@ -125,9 +103,7 @@ fn lists_page_newest_first_and_every_item_comes_once() {
     let bed = Bed::new();
     let store = bed.open();
     for number in 1..=7 {
-        store
-            .append_event(T0, "node", "node.n1", &number.to_string())
-            .unwrap();
+        store.append_event(T0, "node", "node.n1", &number.to_string()).unwrap();
     }
     let (mut cursor, mut seen, mut pages) = (None, Vec::new(), 0);
     loop {
@@ -140,70 +116,35 @@ fn lists_page_newest_first_and_every_item_comes_once() {
         }
     }
     assert_eq!((seen, pages), (vec![7, 6, 5, 4, 3, 2, 1], 3));
-    let after: Vec<_> = store
-        .events_after(4, 2)
-        .unwrap()
-        .iter()
-        .map(|event| event.seq)
-        .collect();
+    let after: Vec<_> = store.events_after(4, 2).unwrap().iter().map(|event| event.seq).collect();
     assert_eq!(after, [5, 6]);
     for bad in ["", "x", "-1", "0", "1.5", "99999999999999999999"] {
-        assert!(
-            matches!(store.events(Some(bad), 3), Err(StoreError::Cursor(_))),
-            "{bad}"
-        );
+        assert!(matches!(store.events(Some(bad), 3), Err(StoreError::Cursor(_))), "{bad}");
     }
-    assert_eq!(
-        store.events(None, 0).unwrap().items.len(),
-        1,
-        "a page holds something"
-    );
+    assert_eq!(store.events(None, 0).unwrap().items.len(), 1, "a page holds something");
     assert_eq!(store.events(None, u32::MAX).unwrap().items.len(), 7);
 }
 
 fn generations(list: &[(&str, u64)]) -> BTreeMap<InstanceId, u64> {
-    list.iter()
-        .map(|&(id, number)| (instance(id), number))
-        .collect()
+    list.iter().map(|&(id, number)| (instance(id), number)).collect()
 }
 
 #[test]
 fn generations_only_go_up_and_all_are_given_out_or_none() {
     let bed = Bed::new();
     let store = bed.open();
-    store
-        .issue_generations(&generations(&[("a[0]", 3), ("b[0]", 1)]))
-        .unwrap();
-    store
-        .issue_generations(&generations(&[("a[0]", 3)]))
-        .unwrap();
-    let error = store
-        .issue_generations(&generations(&[("a[0]", 2), ("b[0]", 9)]))
-        .unwrap_err();
-    assert!(matches!(
-        error,
-        StoreError::StaleGeneration {
-            wanted: 2,
-            issued: 3,
-            ..
-        }
-    ));
+    store.issue_generations(&generations(&[("a[0]", 3), ("b[0]", 1)])).unwrap();
+    store.issue_generations(&generations(&[("a[0]", 3)])).unwrap();
+    let error = store.issue_generations(&generations(&[("a[0]", 2), ("b[0]", 9)])).unwrap_err();
+    assert!(matches!(error, StoreError::StaleGeneration { wanted: 2, issued: 3, .. }));
     let error = store.issue_generations(&generations(&[("b[0]", 9), ("a[0]", 2), ("c[0]", 1)]));
     assert!(error.is_err());
-    assert_eq!(
-        store.generations().unwrap(),
-        generations(&[("a[0]", 3), ("b[0]", 1)])
-    );
-    store
-        .observe_generations(&generations(&[("a[0]", 2), ("b[0]", 7), ("c[0]", 5)]))
-        .unwrap();
+    assert_eq!(store.generations().unwrap(), generations(&[("a[0]", 3), ("b[0]", 1)]));
+    store.observe_generations(&generations(&[("a[0]", 2), ("b[0]", 7), ("c[0]", 5)])).unwrap();
     let expected = generations(&[("a[0]", 3), ("b[0]", 7), ("c[0]", 5)]);
     assert_eq!(store.generations().unwrap(), expected);
     drop(store);
     assert_eq!(bed.open().generations().unwrap(), expected);
     let too_large = generations(&[("d[0]", u64::MAX)]);
-    assert!(
-        bed.open().issue_generations(&too_large).is_err(),
-        "no number changes on its way"
-    );
+    assert!(bed.open().issue_generations(&too_large).is_err(), "no number changes on its way");
 }

@@ -33,58 +33,26 @@ fn the_last_good_revision_is_found_behind_bad_ones() {
         problem: "it does not parse".into(),
         diagnostics: vec![Diagnostic::error("DN-E0001", None, "no")],
     };
-    store
-        .record_revision(&revision("one", RevisionState::Seen))
-        .unwrap();
+    store.record_revision(&revision("one", RevisionState::Seen)).unwrap();
     store.mark_revision("one", &RevisionState::Good).unwrap();
     store.mark_applied("one", T1).unwrap();
-    store
-        .record_revision(&revision("two", RevisionState::Good))
-        .unwrap();
-    store
-        .record_revision(&revision("three", RevisionState::Seen))
-        .unwrap();
+    store.record_revision(&revision("two", RevisionState::Good)).unwrap();
+    store.record_revision(&revision("three", RevisionState::Seen)).unwrap();
     store.mark_revision("three", &bad).unwrap();
     let id = |found: Option<RevisionRecord>| found.map(|record| record.revision);
-    assert_eq!(
-        id(store.newest_revision().unwrap()).as_deref(),
-        Some("three")
-    );
-    assert_eq!(
-        id(store.last_good_revision().unwrap()).as_deref(),
-        Some("two")
-    );
-    assert_eq!(
-        id(store.last_applied_revision().unwrap()).as_deref(),
-        Some("one")
-    );
-    assert_eq!(
-        store.revision("three").unwrap().unwrap(),
-        revision("three", bad)
-    );
+    assert_eq!(id(store.newest_revision().unwrap()).as_deref(), Some("three"));
+    assert_eq!(id(store.last_good_revision().unwrap()).as_deref(), Some("two"));
+    assert_eq!(id(store.last_applied_revision().unwrap()).as_deref(), Some("one"));
+    assert_eq!(store.revision("three").unwrap().unwrap(), revision("three", bad));
     // The branch is set back to what was applied before.
-    store
-        .record_revision(&revision("one", RevisionState::Good))
-        .unwrap();
+    store.record_revision(&revision("one", RevisionState::Good)).unwrap();
     let newest = store.newest_revision().unwrap().unwrap();
-    assert_eq!(
-        (newest.revision.as_str(), newest.applied_at.as_deref()),
-        ("one", Some(T1))
-    );
+    assert_eq!((newest.revision.as_str(), newest.applied_at.as_deref()), ("one", Some(T1)));
     let listed = store.revisions(None, 10).unwrap().items;
-    let listed: Vec<_> = listed
-        .iter()
-        .map(|record| record.revision.as_str())
-        .collect();
+    let listed: Vec<_> = listed.iter().map(|record| record.revision.as_str()).collect();
     assert_eq!(listed, ["one", "three", "two"]);
     let error = store.mark_applied("none", T1).unwrap_err();
-    assert!(matches!(
-        error,
-        StoreError::Missing {
-            kind: "revision",
-            ..
-        }
-    ));
+    assert!(matches!(error, StoreError::Missing { kind: "revision", .. }));
 }
 
 fn nowhere() -> PlacementReport {
@@ -110,25 +78,16 @@ pub(super) fn stored_plan(id: &str, expires_at: Option<&str>) -> StoredPlan {
             id: id.to_owned().into(),
             cluster: "lab".parse().unwrap(),
             created_at: T0.into(),
-            basis: PlanBasis {
-                revision: "one".into(),
-                ..PlanBasis::default()
-            },
+            basis: PlanBasis { revision: "one".into(), ..PlanBasis::default() },
             changes: Vec::new(),
             unchanged: 3,
             drift: Vec::new(),
             steps: Vec::new(),
             placement: nowhere(),
-            summary: Summary {
-                add: 2,
-                ..Summary::default()
-            },
+            summary: Summary { add: 2, ..Summary::default() },
             diagnostics: Vec::new(),
         },
-        request: PlanRequest {
-            rev: Some("one".into()),
-            ..PlanRequest::default()
-        },
+        request: PlanRequest { rev: Some("one".into()), ..PlanRequest::default() },
         by: "ada".into(),
         created_at: T0.into(),
         expires_at: expires_at.map(str::to_owned),
@@ -152,10 +111,7 @@ fn a_plan_comes_back_as_it_was_saved() {
         by: "ada".into(),
         created_at: T0.into(),
         expires_at: Some(T2.into()),
-        summary: Summary {
-            add: 2,
-            ..Summary::default()
-        },
+        summary: Summary { add: 2, ..Summary::default() },
     };
     assert_eq!((rows.len(), &rows[0]), (2, &row));
 }

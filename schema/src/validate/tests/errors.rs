@@ -20,19 +20,13 @@ fn golden(name: &str, cases: &[(&str, &str)]) {
 /// A character, escaped when an editor would not show it.
 fn visible(c: char) -> Vec<char> {
     let hidden = c != '\n' && (c.is_control() || matches!(c, '\u{202a}'..='\u{202e}'));
-    if hidden {
-        c.escape_unicode().collect()
-    } else {
-        vec![c]
-    }
+    if hidden { c.escape_unicode().collect() } else { vec![c] }
 }
 
 /// Findings about what single services say, without their frame.
 fn services(name: &str, bodies: &[&str]) {
-    let texts: Vec<String> = bodies
-        .iter()
-        .map(|body| format!("cluster c\nservice a {{\n{body}\n}}"))
-        .collect();
+    let texts: Vec<String> =
+        bodies.iter().map(|body| format!("cluster c\nservice a {{\n{body}\n}}")).collect();
     let cases: Vec<(&str, &str)> = texts.iter().map(|text| ("c.kdl", text.as_str())).collect();
     golden(name, &cases);
 }
@@ -201,14 +195,8 @@ service a {
 service a { image x:1; }
 "#;
     golden("names_that_repeat", &[("c.kdl", text)]);
-    let mut files = files(
-        "c.kdl",
-        "cluster c { include d.kdl; }\nservice a { image x:1; }",
-    );
-    files.insert(
-        "d.kdl".into(),
-        "cluster d\nservice a { image x:2; }\nnode n\nnode n".into(),
-    );
+    let mut files = files("c.kdl", "cluster c { include d.kdl; }\nservice a { image x:1; }");
+    files.insert("d.kdl".into(), "cluster d\nservice a { image x:2; }\nnode n\nnode n".into());
     let (file, mut found) = load("c.kdl", &files);
     found.extend(crate::validate::validate(&file, &components(), &BTreeMap::new()).1);
     expect_file!["golden/names_in_two_files.txt"].assert_eq(&shown(&found));
@@ -281,14 +269,7 @@ env G="{{ var }}" H="{{ open" I="{{ \"literal\" }} {{- 1 -}}" J="{{ instance.ind
 
 #[test]
 fn includes() {
-    let all = [
-        "none.kdl",
-        "none/*.kdl",
-        "../x.kdl",
-        "/etc/x.kdl",
-        "files/ca.pem",
-        "c.kdl",
-    ];
+    let all = ["none.kdl", "none/*.kdl", "../x.kdl", "/etc/x.kdl", "files/ca.pem", "c.kdl"];
     let texts = all.map(|pattern| {
         format!("cluster c {{ include \"{pattern}\"; }}\nservice a {{ image x:1; }}")
     });
@@ -344,18 +325,10 @@ fn every_code_is_shown_and_explained() {
         include_str!("../template.rs"),
     ];
     let docs = include_str!("../../../../docs/cluster-file.md");
-    let codes = sources
-        .iter()
-        .flat_map(|source| source.split("\"DN-").skip(1));
+    let codes = sources.iter().flat_map(|source| source.split("\"DN-").skip(1));
     for code in codes.map(|rest| format!("DN-{}", rest.split('"').next().unwrap())) {
         let tag = format!("[{code}]");
-        assert!(
-            goldens.iter().any(|golden| golden.contains(&tag)),
-            "{code} is in no golden"
-        );
-        assert!(
-            docs.contains(&code),
-            "{code} is not in docs/cluster-file.md"
-        );
+        assert!(goldens.iter().any(|golden| golden.contains(&tag)), "{code} is in no golden");
+        assert!(docs.contains(&code), "{code} is not in docs/cluster-file.md");
     }
 }

@@ -172,10 +172,8 @@ fn alias_bombs_are_refused() {
     let mut deep = "a0: &a0 [x]\n".to_owned();
     for level in 1..70 {
         let before = level - 1;
-        laughs += &format!(
-            "a{level}: &a{level} [{}]\n",
-            vec![format!("*a{before}"); 10].join(", ")
-        );
+        laughs +=
+            &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", "));
         deep += &format!("a{level}: &a{level} [*a{before}]\n");
     }
     refused(
@@ -194,11 +192,7 @@ fn alias_bombs_are_refused() {
           help: nest less deeply
     "#]],
     );
-    let long = format!(
-        "a: &a {}\nb: [{}]\n",
-        "x".repeat(100_000),
-        vec!["*a"; 1000].join(", ")
-    );
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 1000].join(", "));
     refused(
         "c.yaml",
         long,
@@ -214,10 +208,7 @@ fn many_errors_are_cut_short() {
     let text = "cluster c\n".to_owned() + &"banana 1\n".repeat(20_000);
     let found = bytes("c.kdl", text.into_bytes());
     assert_eq!(found.matches("has no field `banana`").count(), 100);
-    assert!(
-        found.contains("error[DN-E0200]: 19900 more errors are not shown"),
-        "{found}"
-    );
+    assert!(found.contains("error[DN-E0200]: 19900 more errors are not shown"), "{found}");
 }
 
 #[test]
@@ -253,10 +244,7 @@ fn long_chains_overflow_no_stack() {
     let (state, found) = read("c.yaml", &text);
     assert_eq!(shown(&found), "");
     assert_eq!(state.unwrap().services.len(), 5000);
-    let circle = text.replace(
-        "  s0: {image: 'x:1'}",
-        "  s0: {image: 'x:1', depends-on: [s4999]}",
-    );
+    let circle = text.replace("  s0: {image: 'x:1'}", "  s0: {image: 'x:1', depends-on: [s4999]}");
     let (_, found) = read("c.yaml", &circle);
     expect![[r#"
         c.yaml:4:35: error[DN-E0304]: services wait in a circle: s0 → s4999 → s4998 → … → s1 → s0
@@ -272,19 +260,10 @@ fn large_files_take_no_longer_than_their_size() {
         |count: usize, each: &dyn Fn(usize) -> String| -> String { (0..count).map(each).collect() };
     let of = |body: String| format!("cluster: c\nservices: {{a: {{image: 'x:1', {body}}}}}\n");
     let files = [
-        of(format!(
-            "volumes: {{{}}}",
-            many(20_000, &|n| format!("v{n}: /v{n},"))
-        )),
+        of(format!("volumes: {{{}}}", many(20_000, &|n| format!("v{n}: /v{n},")))),
         of(format!("depends-on: [{}]", "b,".repeat(40_000))),
-        of(format!(
-            "place: {{require: [{}]}}",
-            "{node: n},".repeat(10_000)
-        )),
-        format!(
-            "cluster: c\nmoved: [{}]",
-            many(10_000, &|n| format!("{{from: f{n}, to: t{n}}},"))
-        ),
+        of(format!("place: {{require: [{}]}}", "{node: n},".repeat(10_000))),
+        format!("cluster: c\nmoved: [{}]", many(10_000, &|n| format!("{{from: f{n}, to: t{n}}},"))),
         many(40_000, &|n| format!("field{n}: 1\n")),
     ];
     for text in files {

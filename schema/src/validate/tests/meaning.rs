@@ -10,10 +10,7 @@ fn both_forms_of_the_full_example_mean_the_same() {
     assert_eq!(shown(&found), "");
     let (yaml, found) = read("cluster.yaml", FULL_YAML);
     assert_eq!(shown(&found), "");
-    let (kdl, yaml) = (
-        format!("{:#?}", kdl.unwrap()),
-        format!("{:#?}", yaml.unwrap()),
-    );
+    let (kdl, yaml) = (format!("{:#?}", kdl.unwrap()), format!("{:#?}", yaml.unwrap()));
     assert_eq!(without_places(&kdl), without_places(&yaml));
 }
 
@@ -47,10 +44,7 @@ fn the_full_example_means_what_it_says() {
         }
         for (path, file) in &service.files {
             let f = &file.value;
-            out += &format!(
-                "  {path} {:?} template={} {:o}\n",
-                f.text, f.template, f.mode
-            );
+            out += &format!("  {path} {:?} template={} {:o}\n", f.text, f.template, f.mode);
         }
         for (name, value) in &service.env {
             out += &format!("  {name}={}\n", value.value);
@@ -113,33 +107,17 @@ fn variables_are_overridden_and_unknown_ones_refused() {
 
 #[test]
 fn includes_are_followed_and_places_name_their_file() {
-    let mut files = files(
-        "cluster.kdl",
-        "cluster \"c\" { include \"services/*.kdl\" \"more.yaml\"; }",
-    );
+    let mut files =
+        files("cluster.kdl", "cluster \"c\" { include \"services/*.kdl\" \"more.yaml\"; }");
     files.insert(
         "services/b.kdl".into(),
         "service \"b\" { image \"x:1\"; depends-on \"a\"; }".into(),
     );
-    files.insert(
-        "services/a.kdl".into(),
-        "service \"a\" { image \"x:1\"; }".into(),
-    );
-    files.insert(
-        "more.yaml".into(),
-        "services: {c: {image: 'x:1', depends-on: [zz]}}".into(),
-    );
+    files.insert("services/a.kdl".into(), "service \"a\" { image \"x:1\"; }".into());
+    files.insert("more.yaml".into(), "services: {c: {image: 'x:1', depends-on: [zz]}}".into());
     let (file, found) = load("cluster.kdl", &files);
     assert_eq!(shown(&found), "");
-    assert_eq!(
-        file.files,
-        [
-            "cluster.kdl",
-            "services/a.kdl",
-            "services/b.kdl",
-            "more.yaml"
-        ]
-    );
+    assert_eq!(file.files, ["cluster.kdl", "services/a.kdl", "services/b.kdl", "more.yaml"]);
     let (_, found) = crate::validate::validate(&file, &components(), &BTreeMap::new());
     expect![[r#"
         more.yaml:1:43: error[DN-E0303]: there is no service `zz`
@@ -154,10 +132,7 @@ fn one_root_file_is_found_and_two_are_refused() {
     assert_eq!(crate::file::discover(&one).unwrap(), "cluster.yml");
     let mut two = files("cluster.kdl", "");
     two.insert("cluster.yaml".into(), String::new());
-    let all = [
-        crate::file::discover(&two),
-        crate::file::discover(&files("x", "")),
-    ];
+    let all = [crate::file::discover(&two), crate::file::discover(&files("x", ""))];
     let found: Vec<Diagnostic> = all.into_iter().map(Result::unwrap_err).collect();
     expect![[r#"
         error[DN-E0112]: there are two cluster files: cluster.kdl and cluster.yaml
@@ -181,14 +156,10 @@ fn the_example_beside_the_readme_is_valid() {
         let secret = signature.secrets["password"].clone();
         signature.name = name.to_owned();
         signature.versions.insert(0, "17.11-bookworm".to_owned());
-        signature.parameters = parameters
-            .iter()
-            .map(|name| ((*name).to_owned(), text.clone()))
-            .collect();
-        signature.secrets = secrets
-            .iter()
-            .map(|name| ((*name).to_owned(), secret.clone()))
-            .collect();
+        signature.parameters =
+            parameters.iter().map(|name| ((*name).to_owned(), text.clone())).collect();
+        signature.secrets =
+            secrets.iter().map(|name| ((*name).to_owned(), secret.clone())).collect();
         signature.replicable = true;
         (name.to_owned(), signature)
     };

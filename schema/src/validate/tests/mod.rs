@@ -68,10 +68,7 @@ fn postgres() -> ComponentSignature {
         required: default.is_none(),
         description: "said in a sentence".to_owned(),
     };
-    let secret = SecretParameter {
-        required: true,
-        description: "of the owner".to_owned(),
-    };
+    let secret = SecretParameter { required: true, description: "of the owner".to_owned() };
     ComponentSignature {
         name: "postgres".to_owned(),
         description: "A relational database.".to_owned(),
@@ -83,14 +80,8 @@ fn postgres() -> ComponentSignature {
                 "max-connections".to_owned(),
                 parameter(ParameterKind::Integer { min: 1, max: 1000 }, Some("100")),
             ),
-            (
-                "fsync".to_owned(),
-                parameter(ParameterKind::Boolean, Some("true")),
-            ),
-            (
-                "buffers".to_owned(),
-                parameter(ParameterKind::Size, Some("128MiB")),
-            ),
+            ("fsync".to_owned(), parameter(ParameterKind::Boolean, Some("true"))),
+            ("buffers".to_owned(), parameter(ParameterKind::Size, Some("128MiB"))),
             (
                 "wal".to_owned(),
                 parameter(
@@ -111,15 +102,9 @@ fn postgres() -> ComponentSignature {
             name: "data".to_owned(),
             path: "/var/lib/postgresql/data".to_owned(),
         }],
-        resources: Resources {
-            memory: Bytes::mib(256),
-            ..Resources::default()
-        },
+        resources: Resources { memory: Bytes::mib(256), ..Resources::default() },
         health: None,
-        stop: StopSpec {
-            signal: Some("SIGINT".to_owned()),
-            ..StopSpec::default()
-        },
+        stop: StopSpec { signal: Some("SIGINT".to_owned()), ..StopSpec::default() },
         replicable: false,
     }
 }

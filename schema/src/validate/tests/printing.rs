@@ -13,10 +13,8 @@ use crate::{
 /// Reads a printed file; the names of files in it are not part of what it says.
 fn back(name: &str, text: &str) -> String {
     let (mut file, found) = load(name, &files(name, text));
-    let errors: Vec<Diagnostic> = found
-        .into_iter()
-        .filter(|found| found.code != "DN-E0113")
-        .collect();
+    let errors: Vec<Diagnostic> =
+        found.into_iter().filter(|found| found.code != "DN-E0113").collect();
     assert_eq!(shown(&errors), "", "{text}");
     bare(&mut file)
 }
@@ -24,11 +22,7 @@ fn back(name: &str, text: &str) -> String {
 fn bare(file: &mut ClusterFile) -> String {
     file.files.clear();
     file.broken = false;
-    for entry in file
-        .services
-        .iter_mut()
-        .flat_map(|service| &mut service.files)
-    {
+    for entry in file.services.iter_mut().flat_map(|service| &mut service.files) {
         entry.source_text = None;
     }
     without_places(&format!("{file:#?}"))
@@ -44,16 +38,7 @@ fn the_full_example_reads_back_in_both_forms() {
 }
 
 fn at<T>(value: T) -> Located<T> {
-    Located {
-        value,
-        at: Location {
-            file: "f".into(),
-            line: 1,
-            column: 1,
-            start: 0,
-            end: 0,
-        },
-    }
+    Located { value, at: Location { file: "f".into(), line: 1, column: 1, start: 0, end: 0 } }
 }
 
 fn here() -> Location {
@@ -92,12 +77,7 @@ fn list() -> BoxedStrategy<Vec<Located<String>>> {
 /// Pairs with different names that are not empty.
 fn pairs() -> BoxedStrategy<Vec<Pair>> {
     let map = prop::collection::btree_map("[^\u{0}]{1,6}", text(), 0..3);
-    map.prop_map(|map| {
-        map.into_iter()
-            .map(|(name, value)| (at(name), value))
-            .collect()
-    })
-    .boxed()
+    map.prop_map(|map| map.into_iter().map(|(name, value)| (at(name), value)).collect()).boxed()
 }
 
 fn period() -> BoxedStrategy<Maybe<Period>> {
@@ -127,39 +107,30 @@ fn resources(gpus: bool) -> BoxedStrategy<Option<ResourcesSection>> {
 }
 
 fn cluster() -> BoxedStrategy<ClusterSection> {
-    let sync = (
-        maybe(any::<bool>()),
-        maybe(any::<bool>()),
-        maybe(any::<bool>()),
-        period(),
-    );
-    let sync = prop::option::of(
-        sync.prop_map(|(auto, prune, self_heal, interval)| SyncSection {
-            at: here(),
-            auto,
-            prune,
-            self_heal,
-            interval,
-        }),
-    );
+    let sync = (maybe(any::<bool>()), maybe(any::<bool>()), maybe(any::<bool>()), period());
+    let sync = prop::option::of(sync.prop_map(|(auto, prune, self_heal, interval)| SyncSection {
+        at: here(),
+        auto,
+        prune,
+        self_heal,
+        interval,
+    }));
     let objective = prop_oneof![Just(Objective::Balance), Just(Objective::Pack)];
     let unplaced = prop_oneof![Just(Unplaced::Wait), Just(Unplaced::Error)];
     let words = (maybe(objective), maybe(unplaced), period());
     (text(), list(), sync, pairs(), resources(true), words)
-        .prop_map(
-            |(name, catalog, sync, vars, defaults, words)| ClusterSection {
-                at: here(),
-                name: Some(name),
-                catalog,
-                include: Vec::new(),
-                sync,
-                vars,
-                defaults,
-                placement: words.0,
-                unplaced: words.1,
-                lost_after: words.2,
-            },
-        )
+        .prop_map(|(name, catalog, sync, vars, defaults, words)| ClusterSection {
+            at: here(),
+            name: Some(name),
+            catalog,
+            include: Vec::new(),
+            sync,
+            vars,
+            defaults,
+            placement: words.0,
+            unplaced: words.1,
+            lost_after: words.2,
+        })
         .boxed()
 }
 
@@ -190,27 +161,18 @@ fn form() -> BoxedStrategy<Option<FormSection>> {
 }
 
 fn ports() -> BoxedStrategy<Vec<PortSection>> {
-    let scope = prop_oneof![
-        Just(Scope::Node),
-        Just(Scope::Internal),
-        Just(Scope::Public)
-    ];
+    let scope = prop_oneof![Just(Scope::Node), Just(Scope::Internal), Just(Scope::Public)];
     let protocol = prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)];
-    let port = (
-        1u16..,
-        maybe(1u16..),
-        maybe_text(),
-        maybe(scope),
-        maybe(protocol),
-    )
-        .prop_map(|(container, host, name, scope, protocol)| PortSection {
+    let port = (1u16.., maybe(1u16..), maybe_text(), maybe(scope), maybe(protocol)).prop_map(
+        |(container, host, name, scope, protocol)| PortSection {
             at: here(),
             container: Some(at(container)),
             host,
             name,
             scope,
             protocol,
-        });
+        },
+    );
     prop::collection::vec(port, 0..3).boxed()
 }
 
@@ -240,17 +202,14 @@ fn selectors(weighed: bool) -> BoxedStrategy<Vec<SelectorSection>> {
         SelectorKey::GpuModel,
         SelectorKey::Node,
     ]);
-    let selector = (
-        keys,
-        prop::collection::vec(text(), 1..3),
-        maybe(1u32..=1000),
-    )
-        .prop_map(move |(key, any_of, weight)| SelectorSection {
+    let selector = (keys, prop::collection::vec(text(), 1..3), maybe(1u32..=1000)).prop_map(
+        move |(key, any_of, weight)| SelectorSection {
             at: here(),
             key,
             any_of,
             weight: weight.filter(|_| weighed),
-        });
+        },
+    );
     prop::collection::vec(selector, 0..3).boxed()
 }
 
@@ -263,29 +222,19 @@ fn place() -> BoxedStrategy<Option<PlaceSection>> {
     });
     let spread = prop::collection::vec(spread, 0..2);
     let selectors = (selectors(false), selectors(false), selectors(true));
-    let section = (
-        selectors,
-        maybe_text(),
-        spread,
-        maybe(1u32..=10_000),
-        list(),
-        list(),
-    )
-        .prop_map(
-            |((require, forbid, prefer), pin, spread, max_per_node, apart_from, near)| {
-                PlaceSection {
-                    at: here(),
-                    require,
-                    forbid,
-                    prefer,
-                    pin,
-                    spread,
-                    max_per_node,
-                    apart_from,
-                    near,
-                }
-            },
-        );
+    let section = (selectors, maybe_text(), spread, maybe(1u32..=10_000), list(), list()).prop_map(
+        |((require, forbid, prefer), pin, spread, max_per_node, apart_from, near)| PlaceSection {
+            at: here(),
+            require,
+            forbid,
+            prefer,
+            pin,
+            spread,
+            max_per_node,
+            apart_from,
+            near,
+        },
+    );
     prop::option::of(section).boxed()
 }
 
@@ -317,21 +266,15 @@ fn rest() -> BoxedStrategy<(Option<StopSection>, Option<UpdateSection>)> {
         grace,
     });
     let order = prop_oneof![Just(Order::StartFirst), Just(Order::StopFirst)];
-    let update = (
-        maybe(order),
-        maybe(1u32..=10_000),
-        maybe(any::<bool>()),
-        period(),
-    )
-        .prop_map(
-            |(order, max_unavailable, rollback, timeout)| UpdateSection {
-                at: here(),
-                order,
-                max_unavailable,
-                rollback,
-                timeout,
-            },
-        );
+    let update = (maybe(order), maybe(1u32..=10_000), maybe(any::<bool>()), period()).prop_map(
+        |(order, max_unavailable, rollback, timeout)| UpdateSection {
+            at: here(),
+            order,
+            max_unavailable,
+            rollback,
+            timeout,
+        },
+    );
     (prop::option::of(stop), prop::option::of(update)).boxed()
 }
 
@@ -342,22 +285,9 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
         Just(Runtime::Process),
         Just(Runtime::Kubernetes)
     ]);
-    let numbers = (
-        maybe(0u32..=1000),
-        maybe(0u8..=100),
-        maybe(any::<bool>()),
-        runtime,
-    );
+    let numbers = (maybe(0u32..=1000), maybe(0u8..=100), maybe(any::<bool>()), runtime);
     let texts = (pairs(), pairs(), pairs(), pairs(), list(), list());
-    let parts = (
-        form(),
-        ports(),
-        file_sections(),
-        resources(true),
-        place(),
-        health(),
-        rest(),
-    );
+    let parts = (form(), ports(), file_sections(), resources(true), place(), health(), rest());
     (texts, numbers, parts)
         .prop_map(move |(texts, numbers, parts)| ServiceSection {
             at: here(),
@@ -390,13 +320,7 @@ fn cluster_file() -> BoxedStrategy<ClusterFile> {
         from: Some(from),
         to: Some(to),
     });
-    (
-        cluster(),
-        node("n 1"),
-        service("s\"1"),
-        service("true"),
-        prop::collection::vec(moved, 0..2),
-    )
+    (cluster(), node("n 1"), service("s\"1"), service("true"), prop::collection::vec(moved, 0..2))
         .prop_map(|(cluster, node, one, two, moved)| ClusterFile {
             broken: false,
             files: Vec::new(),

@@ -31,9 +31,7 @@ pub fn best(problem: &PlacementProblem) -> Best {
         best: None,
     };
     search.descend(0, 0);
-    search
-        .best
-        .expect("placing nothing but what is locked is a placement")
+    search.best.expect("placing nothing but what is locked is a placement")
 }
 
 struct Search<'f> {
@@ -70,9 +68,7 @@ impl Search<'_> {
         let Some(cell) = field.services[s].cell(n) else {
             return false;
         };
-        let here: Vec<usize> = (0..self.counts.len())
-            .filter(|&t| self.counts[t][n] > 0)
-            .collect();
+        let here: Vec<usize> = (0..self.counts.len()).filter(|&t| self.counts[t][n] > 0).collect();
         let fits = (0..3).all(|r| {
             let used: u64 = here
                 .iter()
@@ -100,10 +96,7 @@ impl Search<'_> {
         self.counts[s][n] <= cell.most
             && fits
             && unique.len() == ports.len()
-            && !field.services[s]
-                .apart
-                .iter()
-                .any(|&t| self.counts[t][n] > 0)
+            && !field.services[s].apart.iter().any(|&t| self.counts[t][n] > 0)
             && self.devices_ok(n, &wanting, free)
     }
 
@@ -115,9 +108,7 @@ impl Search<'_> {
             return true;
         };
         let need = self.field.services[s].input.gpu;
-        let allowed = self.field.services[s]
-            .cell(n)
-            .map_or(0, |cell| cell.allowed);
+        let allowed = self.field.services[s].cell(n).map_or(0, |cell| cell.allowed);
         let devices = free.len();
         (0u32..1 << devices).any(|set| {
             let chosen: Vec<usize> = (0..devices).filter(|d| set >> d & 1 == 1).collect();
@@ -157,40 +148,21 @@ impl Search<'_> {
         for (s, service) in field.services.iter().enumerate() {
             let counts = &self.counts[s];
             placed[service.level] += counts.iter().sum::<u32>();
-            let kept: u32 = service
-                .cells
-                .iter()
-                .map(|c| c.current.min(counts[c.node]))
-                .sum();
+            let kept: u32 = service.cells.iter().map(|c| c.current.min(counts[c.node])).sum();
             price += u64::from(service.running() - kept) * service.price;
-            cost += service
-                .cells
-                .iter()
-                .map(|c| u64::from(counts[c.node]) * c.penalty)
-                .sum::<u64>();
+            cost +=
+                service.cells.iter().map(|c| u64::from(counts[c.node]) * c.penalty).sum::<u64>();
         }
-        cost += (0..field.nodes.len())
-            .map(|n| self.node_cost(n))
-            .sum::<u64>();
+        cost += (0..field.nodes.len()).map(|n| self.node_cost(n)).sum::<u64>();
         let key = |best: &Best| {
             let rest = if field.problem.limits.rebalance {
                 (best.cost, best.price)
             } else {
                 (best.price, best.cost)
             };
-            (
-                best.placed
-                    .iter()
-                    .map(|&p| std::cmp::Reverse(p))
-                    .collect::<Vec<_>>(),
-                rest,
-            )
+            (best.placed.iter().map(|&p| std::cmp::Reverse(p)).collect::<Vec<_>>(), rest)
         };
-        let new = Best {
-            placed,
-            price,
-            cost,
-        };
+        let new = Best { placed, price, cost };
         if self.best.as_ref().is_none_or(|old| key(&new) < key(old)) {
             self.best = Some(new);
         }
@@ -200,15 +172,13 @@ impl Search<'_> {
         let field = self.field;
         let used = |r: usize| -> u64 {
             let services = field.services.iter().zip(&self.counts);
-            services
-                .map(|(s, counts)| s.need[r] * u64::from(counts[n]))
-                .sum()
+            services.map(|(s, counts)| s.need[r] * u64::from(counts[n])).sum()
         };
         match field.problem.objective {
             Objective::Pack => u64::from(self.counts.iter().any(|counts| counts[n] > 0)) * FULL,
-            Objective::Balance => (0..2)
-                .map(|r| crowding(used(r), field.nodes[n].capacity[r]))
-                .sum(),
+            Objective::Balance => {
+                (0..2).map(|r| crowding(used(r), field.nodes[n].capacity[r])).sum()
+            }
         }
     }
 
@@ -220,16 +190,10 @@ impl Search<'_> {
                 .all(|n| counts[n] == 0 || service.near.iter().all(|&t| self.counts[t][n] > 0));
             let even = service.spread.iter().all(|line| {
                 let domain = |d: usize| -> u32 {
-                    (0..counts.len())
-                        .filter(|&n| line.domain[n] == d)
-                        .map(|n| counts[n])
-                        .sum()
+                    (0..counts.len()).filter(|&n| line.domain[n] == d).map(|n| counts[n]).sum()
                 };
                 let low = line.open.iter().map(|&d| domain(d)).min();
-                let high = (0..counts.len())
-                    .map(|n| domain(line.domain[n]))
-                    .max()
-                    .unwrap_or(0);
+                let high = (0..counts.len()).map(|n| domain(line.domain[n])).max().unwrap_or(0);
                 low.is_none_or(|low| high <= low + line.skew)
             });
             let locks = service.cells.iter().all(|c| counts[c.node] >= c.locked);

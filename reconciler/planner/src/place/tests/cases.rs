@@ -19,11 +19,7 @@ fn single(nodes: Vec<NodeInput>, change: impl FnOnce(&mut ServiceInput)) -> Outc
 fn against(outcome: &Outcome, node: &str) -> Vec<String> {
     let nodes = &outcome.unplaced[0].nodes;
     let verdict = nodes.iter().find(|v| v.node.as_str() == node).unwrap();
-    verdict
-        .violations
-        .iter()
-        .map(|v| format!("{}: {}", v.constraint, v.text))
-        .collect()
+    verdict.violations.iter().map(|v| format!("{}: {}", v.constraint, v.text)).collect()
 }
 
 #[test]
@@ -40,22 +36,14 @@ fn balance_evens_out_and_pack_fills_up() {
     let mut even = problem(three(), vec![service("web", 6)]);
     let outcome = checked(&even);
     let on = |outcome: &Outcome, node: &str| {
-        (0..6)
-            .filter(|&i| at(outcome, "web", i) == Some(node))
-            .count()
+        (0..6).filter(|&i| at(outcome, "web", i) == Some(node)).count()
     };
-    assert_eq!(
-        ["atlas", "nas", "vega"].map(|node| on(&outcome, node)),
-        [2, 2, 2]
-    );
+    assert_eq!(["atlas", "nas", "vega"].map(|node| on(&outcome, node)), [2, 2, 2]);
     assert_eq!(outcome.status, PlacementStatus::Optimal);
     even.objective = Objective::Pack;
     even.services[0].replicas = 4;
     let outcome = checked(&even);
-    let used = ["atlas", "nas", "vega"]
-        .iter()
-        .filter(|node| on(&outcome, node) > 0)
-        .count();
+    let used = ["atlas", "nas", "vega"].iter().filter(|node| on(&outcome, node) > 0).count();
     assert_eq!((used, outcome.status), (1, PlacementStatus::Optimal));
 }
 
@@ -83,10 +71,7 @@ fn every_filter_filters() {
         let outcome = single(nodes.clone(), |s| s.forbid.push(line.clone()));
         assert_ne!(at(&outcome, "web", 0), Some("nas"), "{line:?}");
     }
-    let pin = Some(Pin {
-        node: node_name("vega"),
-        at: None,
-    });
+    let pin = Some(Pin { node: node_name("vega"), at: None });
     assert_eq!(at(&single(nodes, |s| s.pin = pin), "web", 0), Some("vega"));
 }
 
@@ -95,17 +80,11 @@ fn wishes_outweigh_balance_and_never_block() {
     let mut nodes = three();
     nodes[2].tags.push("ssd".to_owned());
     nodes[2].cpu_milli = 1500;
-    let wish = Prefer {
-        condition: condition(Key::Tag, &["ssd"]),
-        weight: 10,
-    };
+    let wish = Prefer { condition: condition(Key::Tag, &["ssd"]), weight: 10 };
     let mut web = service("web", 2);
     web.prefer.push(wish);
     let outcome = checked(&problem(nodes, vec![web]));
-    assert_eq!(
-        (at(&outcome, "web", 0), at(&outcome, "web", 1)),
-        (Some("atlas"), Some("vega"))
-    );
+    assert_eq!((at(&outcome, "web", 0), at(&outcome, "web", 1)), (Some("atlas"), Some("vega")));
 }
 
 #[test]
@@ -114,10 +93,7 @@ fn ports_max_per_node_and_apart_from_keep_instances_apart() {
     web.host_ports.push((Protocol::Tcp, 80));
     let outcome = checked(&problem(three(), vec![web]));
     assert_eq!(outcome.missing(), 1);
-    assert_eq!(
-        against(&outcome, "nas"),
-        ["port: port 80/tcp is taken by web"]
-    );
+    assert_eq!(against(&outcome, "nas"), ["port: port 80/tcp is taken by web"]);
     let mut web = service("web", 4);
     web.max_per_node = Some(1);
     let outcome = checked(&problem(three(), vec![web]));
@@ -135,10 +111,7 @@ fn ports_max_per_node_and_apart_from_keep_instances_apart() {
     web.host_ports.push((Protocol::Tcp, 80));
     let one = vec![node("atlas", 4, 8)];
     let outcome = checked(&problem(one.clone(), vec![proxy.clone(), web.clone()]));
-    assert_eq!(
-        against(&outcome, "atlas"),
-        ["port: port 80/tcp is taken by proxy"]
-    );
+    assert_eq!(against(&outcome, "atlas"), ["port: port 80/tcp is taken by proxy"]);
     web.host_ports[0].0 = Protocol::Udp;
     assert_eq!(checked(&problem(one, vec![proxy, web])).missing(), 0);
     let mut nodes = three();
@@ -162,17 +135,11 @@ fn apart_from_holds_both_ways_for_many_instances() {
 #[test]
 fn near_follows_and_circles_hold_together() {
     let mut db = service("db", 1);
-    db.pin = Some(Pin {
-        node: node_name("vega"),
-        at: None,
-    });
+    db.pin = Some(Pin { node: node_name("vega"), at: None });
     let mut api = service("api", 2);
     api.near.push(service_name("db"));
     let outcome = checked(&problem(three(), vec![api.clone(), db]));
-    assert_eq!(
-        (at(&outcome, "api", 0), at(&outcome, "api", 1)),
-        (Some("vega"), Some("vega"))
-    );
+    assert_eq!((at(&outcome, "api", 0), at(&outcome, "api", 1)), (Some("vega"), Some("vega")));
     let mut cache = service("cache", 1);
     cache.near.push(service_name("api"));
     api.replicas = 1;
@@ -181,10 +148,7 @@ fn near_follows_and_circles_hold_together() {
     assert_eq!(outcome.missing(), 0);
     assert_eq!(at(&outcome, "api", 0), at(&outcome, "cache", 0));
     let outcome = checked(&problem(three(), vec![cache]));
-    assert_eq!(
-        against(&outcome, "nas"),
-        ["near: must run near api, which is not there"]
-    );
+    assert_eq!(against(&outcome, "nas"), ["near: must run near api, which is not there"]);
 }
 
 #[test]
@@ -194,17 +158,11 @@ fn spread_is_over_the_domains_where_the_service_may_run() {
     for (node, zone) in nodes.iter_mut().zip(["a", "b", "b", "a"]) {
         node.zone = Some(zone.to_owned());
     }
-    let spread = |by| Spread {
-        by,
-        max_skew: 1,
-        at: Some("cluster.kdl:9:9".to_owned()),
-    };
+    let spread = |by| Spread { by, max_skew: 1, at: Some("cluster.kdl:9:9".to_owned()) };
     let mut web = service("web", 5);
     web.spread.push(spread(SpreadBy::Zone));
     let outcome = checked(&problem(nodes.clone(), vec![web.clone()]));
-    let in_a = (0..5)
-        .filter(|&i| matches!(at(&outcome, "web", i), Some("atlas" | "big")))
-        .count();
+    let in_a = (0..5).filter(|&i| matches!(at(&outcome, "web", i), Some("atlas" | "big"))).count();
     assert!((2..=3).contains(&in_a), "{in_a}");
     // A node that is drained is no domain: the others take everything.
     web.spread = vec![spread(SpreadBy::Node)];
@@ -218,20 +176,13 @@ fn spread_is_over_the_domains_where_the_service_may_run() {
     web.replicas = 9;
     let outcome = checked(&problem(nodes, vec![web]));
     assert_eq!(outcome.missing(), 2);
-    assert_eq!(
-        against(&outcome, "big"),
-        ["spread: would be spread unevenly: 2 apart, 1 allowed"]
-    );
+    assert_eq!(against(&outcome, "big"), ["spread: would be spread unevenly: 2 apart, 1 allowed"]);
 }
 
 #[test]
 fn gpus_whole_shared_and_sliced() {
     let mut rig = node("rig", 16, 64);
-    rig.gpus = vec![
-        gpu("GPU-a", "A10", 24),
-        gpu("GPU-b", "A10", 24),
-        gpu("GPU-c", "T4", 16),
-    ];
+    rig.gpus = vec![gpu("GPU-a", "A10", 24), gpu("GPU-b", "A10", 24), gpu("GPU-c", "T4", 16)];
     let mut train = service("train", 1);
     train.gpu = GpuRequest::Whole(1);
     train.priority = 90;
@@ -240,21 +191,11 @@ fn gpus_whole_shared_and_sliced() {
     infer.gpu = GpuRequest::Share(600);
     let mut embed = service("embed", 2);
     embed.gpu = GpuRequest::Memory(Bytes::gib(9));
-    let outcome = checked(&problem(
-        vec![rig, node("plain", 4, 8)],
-        vec![train, infer, embed],
-    ));
+    let outcome = checked(&problem(vec![rig, node("plain", 4, 8)], vec![train, infer, embed]));
     assert_eq!(outcome.assignments[&id("train", 0)].gpus[0].id, "GPU-c");
-    assert_eq!(
-        outcome.missing(),
-        1,
-        "two shares of 60% and two slices of 9GiB fill two A10"
-    );
+    assert_eq!(outcome.missing(), 1, "two shares of 60% and two slices of 9GiB fill two A10");
     assert_eq!(outcome.unplaced[0].service.as_str(), "infer");
-    assert_eq!(
-        against(&outcome, "plain"),
-        ["gpu: needs 60% of a GPU, 0% free on the emptiest"]
-    );
+    assert_eq!(against(&outcome, "plain"), ["gpu: needs 60% of a GPU, 0% free on the emptiest"]);
     let gpu = &outcome.unplaced[0].nodes[1].violations[0];
     assert_eq!((gpu.constraint.as_str(), gpu.need), ("gpu", Some(0.6)));
     assert!(outcome.levels[0].proven);
@@ -286,13 +227,7 @@ fn devices_stay_with_who_has_them() {
     let place = first.assignments.remove(&id("zz-old", 0)).unwrap();
     let mut gpus = place.gpus.clone();
     gpus[0].id = "GPU-b".to_owned();
-    old.current.insert(
-        0,
-        Current {
-            node: place.node,
-            gpus,
-        },
-    );
+    old.current.insert(0, Current { node: place.node, gpus });
     let mut new = service("a-new", 1);
     new.gpu = GpuRequest::Whole(1);
     let outcome = checked(&problem(vec![rig.clone()], vec![old.clone(), new.clone()]));
@@ -304,10 +239,7 @@ fn devices_stay_with_who_has_them() {
     rig.gpus[1].model = "H100".to_owned();
     let outcome = checked(&problem(vec![rig], vec![old, new]));
     assert_eq!(outcome.assignments[&id("a-new", 0)].gpus[0].id, "GPU-b");
-    assert_eq!(
-        outcome.assignments[&id("zz-old", 0)].reason,
-        Reason::ChangesDevices
-    );
+    assert_eq!(outcome.assignments[&id("zz-old", 0)].reason, Reason::ChangesDevices);
 }
 
 #[test]
@@ -337,29 +269,18 @@ fn states_of_nodes() {
         let mut new = service("new", 3);
         new.cpu_milli = 3000;
         let outcome = checked(&problem(nodes, vec![db, new]));
-        assert!(
-            (0..3).all(|i| at(&outcome, "new", i) != Some("atlas")),
-            "{state:?}"
-        );
+        assert!((0..3).all(|i| at(&outcome, "new", i) != Some("atlas")), "{state:?}");
         let place = &outcome.assignments[&id("db", 0)];
         let held = matches!(&place.reason, Reason::Held { why } if why.contains("atlas"));
         let here = place.node.as_str() == "atlas";
-        assert_eq!(
-            held,
-            here && state != NodeState::Cordoned,
-            "{state:?}: {:?}",
-            place.reason
-        );
+        assert_eq!(held, here && state != NodeState::Cordoned, "{state:?}: {:?}", place.reason);
         here
     };
     for state in [NodeState::Cordoned, NodeState::Away] {
         assert!(kept(state, true) && kept(state, false), "{state:?}");
     }
     for state in [NodeState::Draining, NodeState::Lost] {
-        assert!(
-            !kept(state, true) && kept(state, false),
-            "data stays: {state:?}"
-        );
+        assert!(!kept(state, true) && kept(state, false), "data stays: {state:?}");
     }
 }
 
@@ -372,19 +293,14 @@ fn data_stays_even_if_others_cannot_be_placed() {
     let mut large = service("large", 1);
     large.priority = 90;
     large.cpu_milli = 4000;
-    large.pin = Some(Pin {
-        node: node_name("atlas"),
-        at: None,
-    });
+    large.pin = Some(Pin { node: node_name("atlas"), at: None });
     let base = problem(three(), vec![db, large]);
     let outcome = checked(&base);
     assert_eq!(at(&outcome, "db", 0), Some("atlas"));
     assert_eq!(outcome.missing(), 1);
     // A constraint of its own forbids the place: then it goes.
     let mut moved = base.clone();
-    moved.services[0]
-        .forbid
-        .push(condition(Key::Node, &["atlas"]));
+    moved.services[0].forbid.push(condition(Key::Node, &["atlas"]));
     let outcome = checked(&moved);
     assert_ne!(at(&outcome, "db", 0), Some("atlas"));
     let reason = outcome.assignments[&id("db", 0)].reason.text();
@@ -394,10 +310,7 @@ fn data_stays_even_if_others_cannot_be_placed() {
     gone.nodes.remove(0);
     let outcome = checked(&gone);
     let reason = outcome.assignments[&id("db", 0)].reason.text();
-    assert_eq!(
-        reason,
-        "moves from atlas: atlas is not in the fleet any more"
-    );
+    assert_eq!(reason, "moves from atlas: atlas is not in the fleet any more");
 }
 
 #[test]
@@ -412,16 +325,10 @@ fn only_what_must_move_moves_and_the_cheap_first() {
     }
     let mut wide = service("wide", 1);
     wide.cpu_milli = 2000;
-    wide.pin = Some(Pin {
-        node: node_name("atlas"),
-        at: None,
-    });
+    wide.pin = Some(Pin { node: node_name("atlas"), at: None });
     let outcome = checked(&problem(three(), vec![heavy, light, wide]));
     assert_eq!(outcome.status, PlacementStatus::Optimal);
-    assert_eq!(
-        (outcome.moves, outcome.moves_bound, outcome.move_cost_bound),
-        (1, 0, 1)
-    );
+    assert_eq!((outcome.moves, outcome.moves_bound, outcome.move_cost_bound), (1, 0, 1));
     assert_eq!(at(&outcome, "heavy", 0), Some("atlas"));
     let reason = outcome.assignments[&id("light", 0)].reason.text();
     assert_eq!(reason, "moves from atlas: needs 2 cpu, 0 free: 2 short");
@@ -433,10 +340,7 @@ fn nothing_moves_for_the_score_unless_asked() {
     (0..4).for_each(|index| runs_on(&mut web, index, "atlas"));
     let mut crowded = problem(three(), vec![web]);
     let outcome = checked(&crowded);
-    assert_eq!(
-        (outcome.moves, outcome.status),
-        (0, PlacementStatus::Optimal)
-    );
+    assert_eq!((outcome.moves, outcome.status), (0, PlacementStatus::Optimal));
     crowded.limits.rebalance = true;
     let outcome = checked(&crowded);
     assert_eq!(outcome.moves, 2, "2+1+1 is as even as it gets");
@@ -450,9 +354,7 @@ fn indices_stay_with_their_nodes() {
         runs_on(&mut web, index, node);
     }
     let outcome = checked(&problem(three(), vec![web]));
-    let nodes: Vec<_> = (0..3)
-        .map(|index| at(&outcome, "web", index).unwrap())
-        .collect();
+    let nodes: Vec<_> = (0..3).map(|index| at(&outcome, "web", index).unwrap()).collect();
     assert_eq!(nodes, ["vega", "nas", "atlas"]);
     assert_eq!(outcome.moves, 1);
 }
@@ -498,11 +400,7 @@ fn explains_every_node_of_a_placed_service() {
     let told = explain(&problem, &outcome, &service_name("web")).unwrap();
     assert_eq!(told.placed[0].1.as_str(), "atlas");
     let texts = |n: usize| -> Vec<&str> {
-        told.nodes[n]
-            .violations
-            .iter()
-            .map(|v| v.text.as_str())
-            .collect()
+        told.nodes[n].violations.iter().map(|v| v.text.as_str()).collect()
     };
     assert!(told.nodes[0].here == 1 && told.nodes[0].eligible);
     assert_eq!(texts(1), ["nas is cordoned: it takes no new instances"]);

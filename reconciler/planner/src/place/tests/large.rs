@@ -16,9 +16,7 @@ fn fleet(nodes: u64, percent: u64) -> PlacementProblem {
         node.zone = Some(format!("z{}", n % 4));
         node.tags = vec![["ssd", "nvme"][dice.roll(2) as usize].to_owned()];
         if n % 8 == 0 {
-            node.gpus = (0..4)
-                .map(|g| gpu(&format!("GPU-{n}-{g}"), "A10", 24))
-                .collect();
+            node.gpus = (0..4).map(|g| gpu(&format!("GPU-{n}-{g}"), "A10", 24)).collect();
         }
         list.push(node);
     }
@@ -41,24 +39,16 @@ fn fleet_service(dice: &mut Dice, s: usize) -> ServiceInput {
         service.require.push(condition(Key::Tag, &["ssd"]));
     }
     if dice.chance(20) {
-        service.spread.push(Spread {
-            by: SpreadBy::Zone,
-            max_skew: 1,
-            at: None,
-        });
+        service.spread.push(Spread { by: SpreadBy::Zone, max_skew: 1, at: None });
     }
     if dice.chance(10) {
-        service
-            .host_ports
-            .push((Protocol::Tcp, 8000 + dice.roll(3) as u16));
+        service.host_ports.push((Protocol::Tcp, 8000 + dice.roll(3) as u16));
     }
     if dice.chance(8) {
         service.gpu = GpuRequest::Share(250 + 50 * dice.roll(8) as u32);
     }
     if dice.chance(10) && s > 0 {
-        service
-            .apart_from
-            .push(service_name(&format!("s{:04}", dice.roll(s as u64))));
+        service.apart_from.push(service_name(&format!("s{:04}", dice.roll(s as u64))));
     }
     service
 }
@@ -66,11 +56,7 @@ fn fleet_service(dice: &mut Dice, s: usize) -> ServiceInput {
 #[test]
 fn two_hundred_nodes_are_placed_verified_and_left_alone() {
     let mut problem = fleet(200, 75);
-    let replicas: u32 = problem
-        .services
-        .iter()
-        .map(|service| service.replicas)
-        .sum();
+    let replicas: u32 = problem.services.iter().map(|service| service.replicas).sum();
     assert!(replicas > 1500, "{replicas}");
     problem.limits.ilps = 8;
     let outcome = checked(&problem);
@@ -87,18 +73,10 @@ fn two_hundred_nodes_are_placed_verified_and_left_alone() {
 
     let mut dead = again;
     let gone = dead.nodes.remove(17).name;
-    let forced = outcome
-        .assignments
-        .values()
-        .filter(|place| place.node == gone)
-        .count() as u32;
+    let forced = outcome.assignments.values().filter(|place| place.node == gone).count() as u32;
     let third = checked(&dead);
     assert_eq!(third.moves_bound, forced);
-    assert!(
-        third.moves <= forced + forced / 2 + 4,
-        "{} moves, {forced} forced",
-        third.moves
-    );
+    assert!(third.moves <= forced + forced / 2 + 4, "{} moves, {forced} forced", third.moves);
 }
 
 #[test]
@@ -109,21 +87,11 @@ fn a_full_fleet_names_what_does_not_fit_in_bounded_work() {
     assert!(outcome.missing() > 0 && outcome.ilps <= 6);
     for unplaced in &outcome.unplaced {
         assert_eq!(unplaced.nodes.len(), 30);
-        let told = unplaced
-            .nodes
-            .iter()
-            .all(|node| !node.violations.is_empty());
+        let told = unplaced.nodes.iter().all(|node| !node.violations.is_empty());
         assert!(told, "{}: a node with nothing against it", unplaced.service);
     }
-    let levels: Vec<_> = outcome
-        .levels
-        .iter()
-        .map(|level| (level.placed, level.bound))
-        .collect();
-    assert!(
-        levels.iter().all(|(placed, bound)| placed <= bound),
-        "{levels:?}"
-    );
+    let levels: Vec<_> = outcome.levels.iter().map(|level| (level.placed, level.bound)).collect();
+    assert!(levels.iter().all(|(placed, bound)| placed <= bound), "{levels:?}");
 }
 
 #[test]
@@ -137,10 +105,7 @@ fn without_integer_programs_the_bound_is_still_honest() {
     for (with, without) in with.levels.iter().zip(&without.levels) {
         assert!(without.placed <= without.bound);
         if with.placed != without.placed {
-            assert!(
-                with.placed > without.placed && !without.proven,
-                "{with:?} {without:?}"
-            );
+            assert!(with.placed > without.placed && !without.proven, "{with:?} {without:?}");
             break;
         }
     }

@@ -27,10 +27,7 @@ fn service_name(name: &str) -> ServiceName {
 }
 
 fn id(service: &str, index: u32) -> InstanceId {
-    InstanceId {
-        service: service_name(service),
-        index,
-    }
+    InstanceId { service: service_name(service), index }
 }
 
 /// A node of so many cores and GiB, with a large disk.
@@ -52,11 +49,7 @@ fn node(name: &str, cores: u64, gib: u64) -> NodeInput {
 }
 
 fn gpu(id: &str, model: &str, gib: u64) -> GpuInput {
-    GpuInput {
-        id: id.to_owned(),
-        model: model.to_owned(),
-        memory: gib * GIB,
-    }
+    GpuInput { id: id.to_owned(), model: model.to_owned(), memory: gib * GIB }
 }
 
 /// So many instances of one core and one GiB.
@@ -87,30 +80,15 @@ fn service(name: &str, replicas: u32) -> ServiceInput {
 
 fn condition(key: Key, values: &[&str]) -> Require {
     let any_of = values.iter().map(|value| (*value).to_owned()).collect();
-    Require {
-        key,
-        any_of,
-        at: Some("cluster.kdl:7:5".to_owned()),
-    }
+    Require { key, any_of, at: Some("cluster.kdl:7:5".to_owned()) }
 }
 
 fn runs_on(service: &mut ServiceInput, index: u32, node: &str) {
-    service.current.insert(
-        index,
-        Current {
-            node: node_name(node),
-            gpus: Vec::new(),
-        },
-    );
+    service.current.insert(index, Current { node: node_name(node), gpus: Vec::new() });
 }
 
 fn problem(nodes: Vec<NodeInput>, services: Vec<ServiceInput>) -> PlacementProblem {
-    PlacementProblem {
-        nodes,
-        services,
-        objective: Objective::Balance,
-        limits: Limits::default(),
-    }
+    PlacementProblem { nodes, services, objective: Objective::Balance, limits: Limits::default() }
 }
 
 /// Places, and holds the outcome against the verifier.
@@ -122,10 +100,7 @@ fn checked(problem: &PlacementProblem) -> Outcome {
 
 /// Where an instance is.
 fn at<'a>(outcome: &'a Outcome, service: &str, index: u32) -> Option<&'a str> {
-    outcome
-        .assignments
-        .get(&id(service, index))
-        .map(|place| place.node.as_str())
+    outcome.assignments.get(&id(service, index)).map(|place| place.node.as_str())
 }
 
 /// The same problem with the outcome running.
@@ -135,10 +110,7 @@ fn running(problem: &PlacementProblem, outcome: &Outcome) -> PlacementProblem {
         service.current.clear();
         for (instance, place) in &outcome.assignments {
             if instance.service == service.name {
-                let current = Current {
-                    node: place.node.clone(),
-                    gpus: place.gpus.clone(),
-                };
+                let current = Current { node: place.node.clone(), gpus: place.gpus.clone() };
                 service.current.insert(instance.index, current);
             }
         }

@@ -35,9 +35,7 @@ impl Dice {
 fn small(seed: u64) -> PlacementProblem {
     let mut dice = Dice(seed);
     let roomy = if dice.chance(60) { 4 } else { 0 };
-    let nodes = (0..2 + dice.roll(2))
-        .map(|n| random_node(&mut dice, n, roomy))
-        .collect();
+    let nodes = (0..2 + dice.roll(2)).map(|n| random_node(&mut dice, n, roomy)).collect();
     let mut left = 7;
     let mut services = Vec::new();
     for s in 0..2 + dice.roll(3) {
@@ -55,18 +53,10 @@ fn small(seed: u64) -> PlacementProblem {
 }
 
 fn random_node(dice: &mut Dice, n: u64, roomy: u64) -> NodeInput {
-    let mut node = node(
-        &format!("n{n}"),
-        2 + roomy + dice.roll(5),
-        2 + roomy + dice.roll(6),
-    );
+    let mut node = node(&format!("n{n}"), 2 + roomy + dice.roll(5), 2 + roomy + dice.roll(6));
     node.disk = (5 + dice.roll(20)) * GIB;
     node.zone = dice.chance(70).then(|| format!("z{}", dice.roll(2)));
-    node.tags = ["ssd", "big"]
-        .iter()
-        .filter(|_| dice.chance(60))
-        .map(|t| t.to_string())
-        .collect();
+    node.tags = ["ssd", "big"].iter().filter(|_| dice.chance(60)).map(|t| t.to_string()).collect();
     if dice.chance(50 + 10 * roomy) {
         for g in 0..1 + dice.roll(3) {
             let model = ["A10", "T4"][dice.roll(4).min(1) as usize];
@@ -100,9 +90,7 @@ fn random_service(dice: &mut Dice, s: u64, replicas: u32) -> ServiceInput {
         _ => GpuRequest::None,
     };
     if dice.chance(20) {
-        service
-            .host_ports
-            .push((Protocol::Tcp, [80, 443][dice.roll(2) as usize]));
+        service.host_ports.push((Protocol::Tcp, [80, 443][dice.roll(2) as usize]));
     }
     let key = |dice: &mut Dice| match dice.roll(4) {
         0 => condition(Key::Zone, &["z0"]),
@@ -117,28 +105,14 @@ fn random_service(dice: &mut Dice, s: u64, replicas: u32) -> ServiceInput {
         service.forbid.push(key(dice));
     }
     if dice.chance(20) {
-        service.prefer.push(Prefer {
-            condition: key(dice),
-            weight: 1 + dice.roll(20) as u32,
-        });
+        service.prefer.push(Prefer { condition: key(dice), weight: 1 + dice.roll(20) as u32 });
     }
     if dice.chance(8) {
-        service.pin = Some(Pin {
-            node: node_name("n1"),
-            at: None,
-        });
+        service.pin = Some(Pin { node: node_name("n1"), at: None });
     }
     if dice.chance(25) {
-        let by = if dice.chance(50) {
-            SpreadBy::Node
-        } else {
-            SpreadBy::Zone
-        };
-        service.spread.push(Spread {
-            by,
-            max_skew: 1 + dice.roll(2) as u32,
-            at: None,
-        });
+        let by = if dice.chance(50) { SpreadBy::Node } else { SpreadBy::Zone };
+        service.spread.push(Spread { by, max_skew: 1 + dice.roll(2) as u32, at: None });
     }
     service.max_per_node = dice.chance(20).then(|| 1 + dice.roll(2) as u32);
     random_neighbours(dice, &mut service);
@@ -178,17 +152,11 @@ fn compare(seed: u64, problem: &PlacementProblem) {
         assert_eq!(outcome.move_cost, best.price, "{shown}");
         assert!(close(outcome.cost, best.cost), "{shown}");
     }
-    assert!(
-        outcome.levels.iter().all(|level| level.proven),
-        "not proven: {shown}"
-    );
+    assert!(outcome.levels.iter().all(|level| level.proven), "not proven: {shown}");
     assert!(outcome.move_cost_bound <= outcome.move_cost, "{shown}");
     assert!(outcome.bound <= outcome.cost, "{shown}");
     if !problem.limits.rebalance {
-        assert_eq!(
-            outcome.move_cost_bound, best.price,
-            "moves not proven: {shown}"
-        );
+        assert_eq!(outcome.move_cost_bound, best.price, "moves not proven: {shown}");
         assert_eq!(outcome.bound, outcome.cost, "score not proven: {shown}");
     }
 }
@@ -208,10 +176,7 @@ fn the_order_of_the_input_changes_nothing() {
         let mut dice = Dice(seed ^ 0xabcd);
         dice.shuffle(&mut shuffled.nodes);
         dice.shuffle(&mut shuffled.services);
-        shuffled
-            .nodes
-            .iter_mut()
-            .for_each(|node| dice.shuffle(&mut node.gpus));
+        shuffled.nodes.iter_mut().for_each(|node| dice.shuffle(&mut node.gpus));
         assert_eq!(place(&problem), place(&shuffled), "seed {seed}");
     }
 }
@@ -228,10 +193,7 @@ fn an_unchanged_input_keeps_an_unchanged_placement() {
         assert_eq!((second.moves, second.move_cost), (0, 0), "seed {seed}");
         let stays =
             |place: &Assignment| matches!(place.reason, Reason::Stays | Reason::Held { .. });
-        assert!(
-            second.assignments.values().all(stays),
-            "seed {seed}: {second:#?}"
-        );
+        assert!(second.assignments.values().all(stays), "seed {seed}: {second:#?}");
     }
 }
 

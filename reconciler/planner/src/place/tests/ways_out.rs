@@ -6,9 +6,7 @@ use super::*;
 
 fn texts(outcome: &Outcome) -> Vec<String> {
     let suggestions = outcome.unplaced[0].suggestions.iter();
-    suggestions
-        .map(|suggestion| suggestion.text.clone())
-        .collect()
+    suggestions.map(|suggestion| suggestion.text.clone()).collect()
 }
 
 #[test]
@@ -27,12 +25,7 @@ fn names_the_service_the_node_the_resource_and_the_shortfall() {
     let told: Vec<(&str, Vec<&str>)> = unplaced
         .nodes
         .iter()
-        .map(|v| {
-            (
-                v.node.as_str(),
-                v.violations.iter().map(|v| v.text.as_str()).collect(),
-            )
-        })
+        .map(|v| (v.node.as_str(), v.violations.iter().map(|v| v.text.as_str()).collect()))
         .collect();
     let nuc1 = vec![
         "forbids zone `attic`",
@@ -43,20 +36,11 @@ fn names_the_service_the_node_the_resource_and_the_shortfall() {
     assert_eq!(told, [("nuc1", nuc1), ("nuc2", nuc2)]);
     let memory = &unplaced.nodes[1].violations[0];
     let gib = GIB as f64;
-    assert_eq!(
-        (memory.need, memory.free),
-        (Some(24.0 * gib), Some(16.0 * gib))
-    );
-    assert_eq!(
-        unplaced.nodes[0].violations[0].at.as_deref(),
-        Some("cluster.kdl:7:5")
-    );
+    assert_eq!((memory.need, memory.free), (Some(24.0 * gib), Some(16.0 * gib)));
+    assert_eq!(unplaced.nodes[0].violations[0].at.as_deref(), Some("cluster.kdl:7:5"));
     assert_eq!(
         texts(&outcome),
-        [
-            "free 8GiB of memory on nuc2",
-            "add one node with 6 cpu and 24GiB of memory"
-        ]
+        ["free 8GiB of memory on nuc2", "add one node with 6 cpu and 24GiB of memory"]
     );
 }
 
@@ -68,15 +52,9 @@ fn a_pin_on_a_full_node() {
     web.cpu_milli = 3000;
     for service in [&mut db, &mut web] {
         let at = Some("cluster.kdl:41:9".to_owned());
-        service.pin = Some(Pin {
-            node: node_name("atlas"),
-            at,
-        });
+        service.pin = Some(Pin { node: node_name("atlas"), at });
     }
-    let outcome = checked(&problem(
-        vec![node("atlas", 4, 8), node("nas", 4, 8)],
-        vec![db, web],
-    ));
+    let outcome = checked(&problem(vec![node("atlas", 4, 8), node("nas", 4, 8)], vec![db, web]));
     assert_eq!(outcome.missing(), 1);
     let name = outcome.unplaced[0].service.clone();
     // On nas only the pin speaks against it; on atlas 2 cpu are missing.
@@ -87,12 +65,7 @@ fn a_pin_on_a_full_node() {
             "free 2 cpu on atlas".to_owned(),
         ]
     );
-    assert!(
-        outcome.unplaced[0]
-            .suggestions
-            .iter()
-            .all(|s| s.verified && !s.edits.is_empty())
-    );
+    assert!(outcome.unplaced[0].suggestions.iter().all(|s| s.verified && !s.edits.is_empty()));
 }
 
 #[test]
@@ -124,48 +97,30 @@ fn every_kind_of_single_way_out_is_found() {
     let roomy = || vec![node("atlas", 8, 8), node("nas", 8, 8)];
     let ways = |nodes: Vec<NodeInput>, web: ServiceInput| {
         let mut db = service("db", 1);
-        db.pin = Some(Pin {
-            node: node_name("atlas"),
-            at: None,
-        });
+        db.pin = Some(Pin { node: node_name("atlas"), at: None });
         texts(&checked(&problem(nodes, vec![db, web])))[0].clone()
     };
     let mut web = service("web", 1);
     web.require.push(condition(Key::Tag, &["ssd"]));
-    assert_eq!(
-        ways(roomy(), web),
-        "drop `require tag=ssd` of service web at cluster.kdl:7:5"
-    );
+    assert_eq!(ways(roomy(), web), "drop `require tag=ssd` of service web at cluster.kdl:7:5");
 
     let mut web = service("web", 1);
     web.forbid.push(condition(Key::Os, &["linux"]));
-    assert_eq!(
-        ways(roomy(), web),
-        "drop `forbid os=linux` of service web at cluster.kdl:7:5"
-    );
+    assert_eq!(ways(roomy(), web), "drop `forbid os=linux` of service web at cluster.kdl:7:5");
 
     let mut web = service("web", 3);
     web.max_per_node = Some(1);
-    assert_eq!(
-        ways(roomy(), web),
-        "drop `max-per-node` of service web at cluster.kdl:3:1"
-    );
+    assert_eq!(ways(roomy(), web), "drop `max-per-node` of service web at cluster.kdl:3:1");
 
     let mut web = service("web", 1);
     web.apart_from.push(service_name("db"));
     let one = vec![node("atlas", 8, 8)];
-    assert_eq!(
-        ways(one, web),
-        "drop `apart-from` of service web at cluster.kdl:3:1"
-    );
+    assert_eq!(ways(one, web), "drop `apart-from` of service web at cluster.kdl:3:1");
 
     let mut web = service("web", 1);
     web.cpu_milli = 8000;
     web.near.push(service_name("db"));
-    assert_eq!(
-        ways(roomy(), web),
-        "drop `near` of service web at cluster.kdl:3:1"
-    );
+    assert_eq!(ways(roomy(), web), "drop `near` of service web at cluster.kdl:3:1");
 
     let mut nodes = roomy();
     nodes[1].state = NodeState::Cordoned;
@@ -176,15 +131,8 @@ fn every_kind_of_single_way_out_is_found() {
     let mut nodes = roomy();
     nodes[1].cpu_milli = 1000;
     let mut web = service("web", 5);
-    web.spread.push(Spread {
-        by: SpreadBy::Node,
-        max_skew: 1,
-        at: None,
-    });
-    assert_eq!(
-        ways(nodes, web),
-        "drop `spread` of service web at cluster.kdl:3:1"
-    );
+    web.spread.push(Spread { by: SpreadBy::Node, max_skew: 1, at: None });
+    assert_eq!(ways(nodes, web), "drop `spread` of service web at cluster.kdl:3:1");
 }
 
 #[test]
@@ -207,16 +155,9 @@ fn nothing_is_suggested_that_hurts_another() {
     low.cpu_milli = 4000;
     let mut web = service("web", 1);
     web.cpu_milli = 4000;
-    web.pin = Some(Pin {
-        node: node_name("atlas"),
-        at: None,
-    });
+    web.pin = Some(Pin { node: node_name("atlas"), at: None });
     let nodes = vec![node("atlas", 2, 8), node("nas", 4, 8)];
     let outcome = checked(&problem(nodes, vec![low, web]));
     assert_eq!(outcome.unplaced[0].service.as_str(), "web");
-    assert!(
-        !texts(&outcome).iter().any(|text| text.contains("pin")),
-        "{:?}",
-        texts(&outcome)
-    );
+    assert!(!texts(&outcome).iter().any(|text| text.contains("pin")), "{:?}", texts(&outcome));
 }
