@@ -117,7 +117,7 @@ pub struct Running {
     tasks: Vec<JoinHandle<()>>,
     watcher: Option<Watcher>,
     /// Held as long as it runs, so that no second control plane uses the same data.
-    _lock: File,
+    lock: File,
 }
 
 impl Running {
@@ -176,6 +176,8 @@ impl Running {
         for task in self.tasks.drain(..) {
             let _ = task.await;
         }
+        // By hand: a child process that is just being started holds a copy of the file for a moment.
+        let _ = self.lock.unlock();
         info!("the control plane has stopped");
     }
 }
@@ -225,15 +227,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     };
     let cycle_config = CycleConfig { grace: config.adoption_grace, records_lost, name_file };
     let plane = ControlPlane::new(cycle_config, parts)?;
-    plane.remember_nodes()?;
-    plane.recall()?;
-    if let Some(name) = &config.cluster
-        && let Err(ours) = plane.take_name(name)
-    {
-        bail!("this control plane looks after cluster `{ours}`: a cluster cannot be renamed");
-    }
-    // A remote that does not answer must not hold up the start; the loop asks again.
-    let _ = tokio::time::timeout(FIRST_LOOK, plane.first_look()).await;
+    prepare(&plane, config.cluster.as_ref()).await?;
 
     let tls = Tls::new(Arc::clone(&authority), names(&config))?;
     plane.metrics.certificate_end(tls.not_after.as_second());
@@ -273,8 +267,22 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         server,
         tasks,
         watcher,
-        _lock: lock,
+        lock,
     })
+}
+
+/// Takes what is on record, the cluster's name, and a first look at the source.
+async fn prepare(plane: &Arc<ControlPlane>, name: Option<&ClusterName>) -> anyhow::Result<()> {
+    plane.remember_nodes()?;
+    plane.recall()?;
+    if let Some(name) = name
+        && let Err(ours) = plane.take_name(name)
+    {
+        bail!("this control plane looks after cluster `{ours}`: a cluster cannot be renamed");
+    }
+    // A remote that does not answer must not hold up the start; the loop asks again.
+    let _ = tokio::time::timeout(FIRST_LOOK, plane.first_look()).await;
+    Ok(())
 }
 
 /// What is on disk.

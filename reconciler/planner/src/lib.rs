@@ -44,6 +44,7 @@ use census::Census;
 use place::{Outcome, PlacementProblem};
 use render::Specs;
 use scope::Scope;
+use seats::Waiting;
 
 /// Makes the plan. Whatever is wrong stands in its diagnostics; with an error among them it has no
 /// steps and must not be applied ([`Plan::is_applicable`]).
@@ -70,7 +71,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 pub fn placement_problem(input: &PlanInput<'_>) -> Result<PlacementProblem, Vec<Diagnostic>> {
     let census = Census::of(input.desired, input.fleet);
     let scope = Scope::of(input, &census)?;
-    Ok(problem::build(input, &census, &scope))
+    Ok(problem::build(input, &census, &scope, &Waiting::new()))
 }
 
 /// A plan on its way.
@@ -125,33 +126,44 @@ impl Draft {
         Ok(())
     }
 
-    /// Places everything and settles who is held where it is.
+    /// Places everything and settles who is held where it is. Where that leaves services waiting,
+    /// the others are placed again without them: they get the room, and what runs of those that
+    /// wait keeps its own.
     fn place(
         &mut self,
         input: &PlanInput<'_>,
         census: &Census<'_>,
         scope: &Scope,
     ) -> Result<seats::Seats, Vec<Diagnostic>> {
-        let problem = problem::build(input, census, scope);
-        let outcome = place::place(&problem);
-        self.plan.placement = outcome.report();
         let lenient = input.options.allow_unplaced || input.options.refresh_only;
         let severity = if lenient { Severity::Warning } else { Severity::Error };
-        let unplaced = outcome.unplaced.iter().map(|missing| {
-            notice::unplaced(input.desired.services.get(&missing.service), missing, severity)
-        });
-        let unplaced: Vec<Diagnostic> = unplaced.collect();
-        if severity == Severity::Error {
-            stop(unplaced)?;
-        } else {
-            self.plan.diagnostics.extend(unplaced);
+        let mut waiting = Waiting::new();
+        loop {
+            let problem = problem::build(input, census, scope, &waiting);
+            let outcome = place::place(&problem);
+            let mut report = outcome.report();
+            let unplaced = outcome.unplaced.iter().map(|missing| {
+                notice::unplaced(input.desired.services.get(&missing.service), missing, severity)
+            });
+            let mut notices: Vec<Diagnostic> = unplaced.collect();
+            if severity == Severity::Error && !notices.is_empty() {
+                self.plan.placement = report;
+                return Err(notices);
+            }
+            let known = waiting.len();
+            let answer = (&problem, &outcome);
+            let seats = seats::settle(input, census, scope, waiting, answer, &mut report);
+            if seats.waiting.len() > known {
+                waiting = seats.waiting;
+                continue;
+            }
+            notices.extend(notice::seated(input.desired, &seats));
+            notices.extend(notice::drained(input.desired, &seats));
+            self.plan.diagnostics.append(&mut notices);
+            self.plan.placement = report;
+            self.placed = Some((problem, outcome));
+            return Ok(seats);
         }
-        let report = &mut self.plan.placement;
-        let seats = seats::settle(input, census, scope, (&problem, &outcome), report);
-        self.plan.diagnostics.extend(notice::seated(input.desired, &seats));
-        self.plan.diagnostics.extend(notice::drained(input.desired, &seats));
-        self.placed = Some((problem, outcome));
-        Ok(seats)
     }
 
     fn take(&mut self, deeds: Deeds) {

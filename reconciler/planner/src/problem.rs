@@ -23,21 +23,31 @@ use crate::{
     },
     ports::fixed,
     scope::Scope,
+    seats::Waiting,
 };
 
 /// What moving an instance with data costs beside one without. Only a constraint or a lost node
 /// moves it at all; the price decides between two of them.
 const DATA_MOVE: u64 = 100;
 
-/// The placement problem of a plan.
-pub fn build(input: &PlanInput<'_>, census: &Census<'_>, scope: &Scope) -> PlacementProblem {
-    let held = strangers(input, census, scope);
+/// The placement problem of a plan. Services that wait are no part of it: their units stay where
+/// they run and keep what they hold.
+pub fn build(
+    input: &PlanInput<'_>,
+    census: &Census<'_>,
+    scope: &Scope,
+    waiting: &Waiting,
+) -> PlacementProblem {
+    let held = strangers(input, census, scope, waiting);
     let nodes: Vec<NodeInput> =
         census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
     let models: BTreeSet<&str> =
         nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
     let services = input.desired.services.values();
-    let services = services.map(|service| service_input(service, census, scope, &models)).collect();
+    let services = services
+        .filter(|service| !waiting.contains_key(&service.name))
+        .map(|service| service_input(service, census, scope, &models))
+        .collect();
     PlacementProblem {
         objective: match input.desired.settings.objective {
             desired::Objective::Balance => Objective::Balance,
@@ -54,12 +64,14 @@ fn strangers<'a>(
     input: &PlanInput<'_>,
     census: &Census<'a>,
     scope: &Scope,
+    waiting: &Waiting,
 ) -> BTreeMap<&'a NodeName, Vec<Sighting<'a>>> {
     let mut held: BTreeMap<&NodeName, Vec<Sighting<'a>>> = BTreeMap::new();
     for (id, sighting) in census.all() {
         let service = input.desired.services.get(&id.service);
         let wanted = service.is_some_and(|service| id.index < service.replicas);
-        if !wanted && !scope.removes(input, id, sighting) {
+        let waits = waiting.contains_key(&id.service);
+        if waits || (!wanted && !scope.removes(input, id, sighting)) {
             held.entry(sighting.node()).or_default().push(*sighting);
         }
     }

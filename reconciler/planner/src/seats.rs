@@ -50,20 +50,26 @@ pub struct Seats {
     /// Every instance that has a place, by identity.
     pub by_instance: BTreeMap<InstanceId, Seat>,
     /// Services that wait because one they depend on has no place at all, with its name.
-    pub waiting: BTreeMap<ServiceName, ServiceName>,
+    pub waiting: Waiting,
 }
 
-/// Settles every wanted instance, and tells the report where it was overruled.
+/// Services that wait, each with the one that it waits for.
+pub type Waiting = BTreeMap<ServiceName, ServiceName>;
+
+/// Settles every wanted instance of a service that is not known to wait, finds who else waits, and
+/// tells the report where it was overruled.
 pub fn settle(
     input: &PlanInput<'_>,
     census: &Census<'_>,
     scope: &Scope,
+    waiting: Waiting,
     (problem, outcome): (&PlacementProblem, &Outcome),
     report: &mut PlacementReport,
 ) -> Seats {
     let mut seats = Seats::default();
     let mut homeless = Vec::new();
-    for service in input.desired.services.values() {
+    let services = input.desired.services.values();
+    for service in services.filter(|service| !waiting.contains_key(&service.name)) {
         for index in 0..service.replicas {
             let id = InstanceId { service: service.name.clone(), index };
             match seat(census, scope, &id, outcome) {
@@ -78,7 +84,7 @@ pub fn settle(
             seats.by_instance.insert(id, stay(unit, Vec::new(), Why::NoRoom));
         }
     }
-    seats.waiting = waiting(input, &seats);
+    seats.waiting = who_waits(input, &seats, waiting);
     seats.by_instance.retain(|id, _| !seats.waiting.contains_key(&id.service));
     tell(&seats, census, report);
     seats
@@ -143,14 +149,13 @@ fn has_room(
 
 /// Services whose dependencies have no place, directly or through others. They could not start, and
 /// their templates may need the address of what is not there.
-fn waiting(input: &PlanInput<'_>, seats: &Seats) -> BTreeMap<ServiceName, ServiceName> {
+fn who_waits(input: &PlanInput<'_>, seats: &Seats, mut waiting: Waiting) -> Waiting {
     let placed: BTreeSet<&ServiceName> = seats.by_instance.keys().map(|id| &id.service).collect();
     let services = input.desired.services.values();
     let absent: BTreeSet<&ServiceName> = services
         .filter(|service| service.replicas > 0 && !placed.contains(&service.name))
         .map(|service| &service.name)
         .collect();
-    let mut waiting: BTreeMap<ServiceName, ServiceName> = BTreeMap::new();
     loop {
         let before = waiting.len();
         for service in input.desired.services.values() {
