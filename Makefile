@@ -7,7 +7,7 @@ help: ## list the targets
 
 demo: ## build, then watch a committed cluster file become running services on three local nodes
 	@scripts/setup.sh build
-	cargo build -p devnet-reconciler -p devnet-agent
+	cargo build --workspace --bins
 	@scripts/demo.sh
 
 test: ## every test, the ones on real Docker hosts included

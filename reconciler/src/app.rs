@@ -176,7 +176,8 @@ impl Running {
         for task in self.tasks.drain(..) {
             let _ = task.await;
         }
-        // By hand: a child process that is just being started holds a copy of the file for a moment.
+        // By hand: a child process that is just being started holds a copy of the file for a
+        // moment.
         let _ = self.lock.unlock();
         info!("the control plane has stopped");
     }
