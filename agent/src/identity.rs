@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -105,7 +105,10 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .with_context(|| format!("creating the directory {}", path.display()))
+        .with_context(|| format!("creating the directory {}", path.display()))?;
+    // One that was there already may be open to others.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("closing {} to other users", path.display()))
 }
 
 /// Replaces a file so that a reader, or a machine that loses power, sees the old content or the new

@@ -63,13 +63,19 @@ impl Values {
 
     /// The text without any of the values in it, for errors that an engine wrote.
     pub fn redact(&self, text: &str) -> String {
-        let mut out = text.to_owned();
+        let mut shapes: Vec<String> = Vec::new();
         for value in self.0.values().map(Sensitive::expose) {
             if value.len() >= MIN_REDACTED {
-                out = out.replace(value.as_str(), "(sensitive value)");
+                // Engines quote what they report, and a quoted value has other bytes.
+                let quoted = serde_json::to_string(value).unwrap_or_default();
+                shapes.push(quoted.trim_matches('"').to_owned());
+                shapes.push(value.clone());
             }
         }
-        out
+        // A value may be part of another: the longer one goes first, or its rest would stay.
+        shapes.sort_by_key(|shape| std::cmp::Reverse(shape.len()));
+        let shapes = shapes.iter().filter(|shape| !shape.is_empty());
+        shapes.fold(text.to_owned(), |out, shape| out.replace(shape, "(sensitive value)"))
     }
 }
 

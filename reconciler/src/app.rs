@@ -8,7 +8,7 @@ use std::{
     future::Future,
     io::Write,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -304,6 +304,9 @@ impl Opened {
             .mode(0o700)
             .create(dir)
             .with_context(|| format!("making the data directory {}", dir.display()))?;
+        // One that was there already may be open to others.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("closing {} to other users", dir.display()))?;
         let lock = lock(dir)?;
         let pki = dir.join("pki");
         let had_authority = pki.join("ca.pem").exists();

@@ -36,7 +36,7 @@ pub struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// 401: nobody known asks, and the route wants someone.
-    #[error("this needs an API key: pass it with --token or in DEVNET_TOKEN")]
+    #[error("this needs an API key: pass it with --token-file or in DEVNET_TOKEN")]
     Unauthenticated,
     /// 403: someone known asks who may not.
     #[error("this key may not do that: it needs the role {}", role_word(*.0))]

@@ -2,6 +2,8 @@
 //!
 //! Knows the order of these. Refuses to run steps: the control plane does, and this follows.
 
+use std::{thread, time::Duration};
+
 use devnet_schema::plan::Plan;
 
 use super::{
@@ -17,6 +19,10 @@ use crate::{
     config::Environment,
     view::{json_lines, plan_text, progress},
 };
+
+/// How often, and with which pause, a control plane that went away is asked again.
+const RETRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// `devnet apply [PLANFILE]`.
 pub fn run(
@@ -43,6 +49,7 @@ pub fn run(
         return Ok(1);
     }
     if plan.steps.is_empty() {
+        settled(&plan, &args.planning)?;
         if !json {
             terminal.out(&format!("\n{}\n", plan_text::applied(&plan.summary)));
         }
@@ -69,6 +76,23 @@ pub fn destroy(
         parallelism: args.parallelism,
     };
     run(&args, cli, env, terminal)
+}
+
+/// Nothing to do is a success only when nothing is unknown and nothing waits.
+fn settled(plan: &Plan, planning: &Planning) -> Result<(), CommandError> {
+    let unplaced = plan.placement.unplaced;
+    if planning.refresh_only || (plan.drift.is_empty() && unplaced == 0) {
+        return Ok(());
+    }
+    let mut failure =
+        CommandError::usage("there is nothing to apply, and not all of it is healthy");
+    for drift in &plan.drift {
+        failure = failure.hint(format!("{}: {}", drift.instance.address(), drift.what));
+    }
+    if unplaced > 0 {
+        failure = failure.hint(format!("{unplaced} instances have no node; the plan says why"));
+    }
+    Err(failure)
 }
 
 fn is_json(planning: &Planning) -> bool {
@@ -131,6 +155,10 @@ fn execute(
         }
         return Ok(0);
     }
+    if deployment.state == DeploymentState::Interrupted {
+        return Err(CommandError::usage("the control plane was restarted during the apply")
+            .hint("It goes on from what runs. `devnet status` says how far it is."));
+    }
     let mut failure = CommandError::usage(format!(
         "the apply did not succeed; {} of its steps failed, what ran before keeps running",
         deployment.errors.len()
@@ -148,25 +176,45 @@ pub fn follow(
     client: &Client,
     terminal: &Terminal,
 ) -> Result<Deployment, CommandError> {
-    let mut last = None;
-    let path = format!("/api/v1/deployments/{id}/logs?follow=true");
-    client.stream(&path, "following the apply", |line: DeploymentLine| {
-        if json {
-            terminal.out(&format!("{}\n", json_lines::deployment(&line)));
-        } else if let Some(text) = progress::line(&line, terminal.note_style()) {
-            terminal.note(&format!("{text}\n"));
-        }
-        match line {
-            DeploymentLine::End { deployment } => {
-                last = Some(deployment);
-                false
+    let path = format!("/api/v1/deployments/{id}");
+    let logs = format!("{path}/logs?follow=true");
+    let (mut last, mut shown) = (None, 0);
+    for _ in 0..RETRIES {
+        let mut number = 0;
+        // A stream that breaks begins again from the first line.
+        let followed = client.stream(&logs, "following the apply", |line: DeploymentLine| {
+            number += 1;
+            if number > shown {
+                shown = number;
+                print(&line, json, terminal);
             }
-            DeploymentLine::Step { .. } => true,
+            if let DeploymentLine::End { deployment } = line {
+                last = Some(deployment);
+            }
+            last.is_none()
+        });
+        if let Some(deployment) = last {
+            return Ok(deployment);
         }
-    })?;
-    match last {
-        Some(deployment) => Ok(deployment),
-        // The control plane went away in the middle; it may be back already.
-        None => client.get(&format!("/api/v1/deployments/{id}"), "asking how the apply ended"),
+        if followed.is_err() {
+            // The control plane went away in the middle; it may be back in a moment.
+            thread::sleep(PAUSE);
+        }
+        let asked: Result<Deployment, _> = client.get(&path, "asking how the apply ended");
+        if let Ok(deployment) = asked
+            && deployment.state != DeploymentState::Running
+        {
+            return Ok(deployment);
+        }
+    }
+    Err(CommandError::usage("the control plane went away during the apply, and did not come back")
+        .hint("The steps that were begun go on. `devnet status` says how it ended."))
+}
+
+fn print(line: &DeploymentLine, json: bool, terminal: &Terminal) {
+    if json {
+        terminal.out(&format!("{}\n", json_lines::deployment(line)));
+    } else if let Some(text) = progress::line(line, terminal.note_style()) {
+        terminal.note(&format!("{text}\n"));
     }
 }

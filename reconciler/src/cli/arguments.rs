@@ -167,7 +167,7 @@ pub struct Plan {
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// Plan against a recorded fleet, without a control plane.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "rev")]
     pub fleet: Option<PathBuf>,
 }
 

@@ -6,6 +6,10 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -72,9 +76,11 @@ async fn session(
     // Events are followed by a client like any other; it ends with the server. The client blocks,
     // and may not even be made on a thread of the runtime.
     let (context, screen) = (running.context().clone(), terminal.clone());
+    let stopping = Arc::new(AtomicBool::new(false));
+    let ending = Arc::clone(&stopping);
     let follower = thread::spawn(move || {
         let followed = Client::of(context).and_then(|client| watch::follow(&client, &screen));
-        if let Err(failure) = followed {
+        if let (Err(failure), false) = (followed, ending.load(Ordering::Acquire)) {
             screen.error(&failure);
         }
     });
@@ -82,7 +88,11 @@ async fn session(
     for number in 1..=args.nodes {
         agents.push(start_agent(number, agent, data_dir, &running).await?);
     }
-    let ended = serve::until_stopped(running, asked, stop_agents(agents)).await;
+    let farewell = async move {
+        stopping.store(true, Ordering::Release);
+        stop_agents(agents).await;
+    };
+    let ended = serve::until_stopped(running, asked, farewell).await;
     let _ = follower.join();
     ended.map_err(CommandError::from)
 }

@@ -36,6 +36,7 @@ pub fn main(args: Vec<String>, env: Environment) -> ExitCode {
     // same process is refused, which is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args = arguments::rewrite(args, &Cli::command(), &env);
+    let is_diff = args.iter().any(|arg| arg == "diff");
     let cli = match Cli::command().try_get_matches_from(args) {
         Ok(matches) => match Cli::from_arg_matches(&matches) {
             Ok(cli) => cli,
@@ -44,7 +45,8 @@ pub fn main(args: Vec<String>, env: Environment) -> ExitCode {
         Err(error) => {
             // Clap's own code for bad usage is 2, which means "changes" to whoever runs `plan`.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+            let bad = if is_diff { ExitCode::from(2) } else { ExitCode::from(1) };
+            return if error.use_stderr() { bad } else { ExitCode::SUCCESS };
         }
     };
     let terminal = Terminal::new(&env, cli.no_color);

@@ -3,6 +3,7 @@
 //! Knows layout. Refuses to compute: every number and reason is in the document. The summary lines
 //! are byte-exact, because other programs parse them (docs/cli.md).
 
+use devnet_planner::unit::Unit;
 use devnet_schema::{
     placement::{PlacementReport, PlacementStatus, Unplaceable},
     plan::{Action, Change, Drift, Plan, Summary},
@@ -18,7 +19,7 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     let mut out = String::new();
     out.push_str(&drift(&plan.drift, style));
     if plan.summary.is_empty() {
-        if plan.placement.unplaced == 0 {
+        if plan.placement.unplaced == 0 && plan.is_applicable() {
             out.push_str(&style.green(NO_CHANGES));
             out.push('\n');
         }
@@ -143,7 +144,7 @@ fn change(change: &Change, style: Style) -> String {
         out.push_str(&format!("  # (because {})\n", printable(&change.reason)));
     }
     out.push_str(&format!("  {} {}\n", paint(symbol(change.action)), change.instance.address()));
-    for line in change.diff.lines().filter(|line| !is_header(line)) {
+    for line in created(change).lines().chain(change.diff.lines()).filter(|line| !is_header(line)) {
         let drawn = match line.chars().next() {
             Some('+') => style.green(&printable(line)),
             Some('-') => style.red(&printable(line)),
@@ -155,6 +156,13 @@ fn change(change: &Change, style: Style) -> String {
         out.push_str(&format!("      {field} {}\n", style.red("# forces replacement")));
     }
     out
+}
+
+/// The whole unit that comes into being, each line with a `+`; empty for every other change.
+fn created(change: &Change) -> String {
+    let after = change.after.as_deref().filter(|_| change.action == Action::Create);
+    let unit = after.filter(|_| change.diff.is_empty()).map(|spec| Unit::of(spec).yaml());
+    unit.unwrap_or_default().lines().map(|line| format!("+ {line}\n")).collect()
 }
 
 /// The lines of a unified diff that name the two files and the place say nothing here.
