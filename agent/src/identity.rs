@@ -149,3 +149,21 @@ pub fn request(node: &NodeName) -> Result<(String, String)> {
         .context("making a certificate request")?;
     Ok((key.serialize_pem(), csr))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_directory_that_was_open_is_closed_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (old, new) = (dir.path().join("old"), dir.path().join("a/new"));
+        fs::create_dir(&old).unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
+        for path in [&old, &new] {
+            create_private_dir(path).unwrap();
+            assert_eq!(mode(path), 0o700, "{}", path.display());
+        }
+    }
+}

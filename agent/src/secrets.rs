@@ -68,7 +68,8 @@ impl Values {
             if value.len() >= MIN_REDACTED {
                 // Engines quote what they report, and a quoted value has other bytes.
                 let quoted = serde_json::to_string(value).unwrap_or_default();
-                shapes.push(quoted.trim_matches('"').to_owned());
+                let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+                shapes.extend(inside.map(str::to_owned));
                 shapes.push(value.clone());
             }
         }
@@ -275,6 +276,20 @@ mod tests {
         assert_eq!(values.redact("bad env x=hunter2"), "bad env x=(sensitive value)");
         secrets.values(&db(), &[secret(1)]).await.unwrap();
         assert!(secrets.take_questions().is_empty(), "a known value is not asked for");
+    }
+
+    #[test]
+    fn quoted_and_nested_values_are_redacted_too() {
+        let values = [(1, "ab\"c\\d\""), (2, "hunter"), (3, "hunter22"), (4, "abc")];
+        let values: Values = values
+            .map(|(version, value)| (secret(version), Sensitive::new(value.to_owned())))
+            .into_iter()
+            .collect();
+        let hidden = "(sensitive value)";
+        assert_eq!(values.redact("hunter22 hunter"), format!("{hidden} {hidden}"));
+        let quoted = serde_json::to_string("x=ab\"c\\d\"").unwrap();
+        assert_eq!(values.redact(&quoted), format!("\"x={hidden}\""));
+        assert_eq!(values.redact("abc is too short to look for"), "abc is too short to look for");
     }
 
     #[tokio::test]

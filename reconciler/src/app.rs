@@ -50,7 +50,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(10);
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the control plane follows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceSpec {
     /// A repository's path or URL, or a plain directory.
     pub location: String,
@@ -60,6 +60,10 @@ pub struct SourceSpec {
     pub path: String,
     /// Take a directory as it is even when it is a git checkout: then what is not committed counts.
     pub plain: bool,
+    /// The file with the login for an https remote; it is read when the remote asks.
+    pub login_file: Option<PathBuf>,
+    /// The file with the only CA that an https remote's certificate may come from.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How the control plane is to run.
@@ -443,16 +447,33 @@ fn authority_of(config: &ServeConfig, addr: SocketAddr) -> String {
 }
 
 fn open_source(spec: &SourceSpec, config: &ServeConfig) -> anyhow::Result<Arc<dyn Source>> {
-    let SourceSpec { location, branch, path, plain } = spec;
+    let SourceSpec { location, branch, path, plain, login_file, ca_file } = spec;
     let remote = location.contains("://") || location.starts_with("git@");
+    if !location.starts_with("https://")
+        && let Some(file) = login_file.as_ref().or(ca_file.as_ref())
+    {
+        bail!(
+            "{} is of use for an https:// source only, and {location} is none: leave the flag out",
+            file.display()
+        );
+    }
+    let credentials = login_file.clone().map(source::login_file);
+    if let Some(credentials) = &credentials {
+        // A login that cannot be read is said now and not at the first fetch.
+        credentials().map_err(anyhow::Error::msg).context("reading --source-login")?;
+    }
+    let read = |file: &PathBuf| {
+        fs::read_to_string(file).with_context(|| format!("reading --source-ca {}", file.display()))
+    };
+    let ca = ca_file.as_ref().map(read).transpose()?;
     let opened = if remote {
         RemoteGit::open(RemoteSpec {
             url: location.clone(),
             branch: branch.clone(),
             subdirectory: path.clone(),
             mirrors: config.data_dir.join("source"),
-            credentials: None,
-            ca: None,
+            credentials,
+            ca,
             timeout: REMOTE_TIMEOUT,
         })
         .map(|source| Arc::new(source) as Arc<dyn Source>)

@@ -2,8 +2,11 @@
 
 mod harness;
 
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
 use devnet_reconciler::{
     api::{Problem, Role},
+    app::{self, SourceSpec},
     auth::{Access, ROUTES, Route},
 };
 use harness::{Agent, Plane, config};
@@ -222,4 +225,47 @@ async fn problems_are_documents_that_say_what_to_do() {
     let rows = plane.running.plane().secret_rows().unwrap();
     assert!(rows.is_empty(), "{rows:?}");
     plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_is_closed_to_other_users() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), None);
+    let data = config.data_dir.clone();
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let plane = Plane::start(config).await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for entry in fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
+    }
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_for_an_https_source_are_checked_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let login = dir.path().join("login");
+    fs::write(&login, "c4n4ry\nand more\n").unwrap();
+    fs::set_permissions(&login, fs::Permissions::from_mode(0o600)).unwrap();
+    let refused = async |location: &str, login_file: Option<&Path>, ca_file: Option<&Path>| {
+        let mut config = config(dir.path(), None);
+        config.source = Some(SourceSpec {
+            location: location.to_owned(),
+            login_file: login_file.map(Path::to_owned),
+            ca_file: ca_file.map(Path::to_owned),
+            ..SourceSpec::default()
+        });
+        let error = app::start(config).await.err().expect("it does not start");
+        format!("{error:#}")
+    };
+    let said = refused("https://git.example/x.git", Some(&login), None).await;
+    assert!(said.contains("--source-login") && said.contains("holds no login"), "{said}");
+    assert!(!said.contains("c4n4ry"), "{said}");
+    let said = refused("https://git.example/x.git", None, Some(&dir.path().join("no.pem"))).await;
+    assert!(said.contains("--source-ca") && said.contains("no.pem"), "{said}");
+    let said = refused("git@git.example:x.git", Some(&login), None).await;
+    assert!(said.contains("https:// source only"), "{said}");
 }

@@ -92,6 +92,26 @@ pub struct PlacementReport {
     pub infeasible: Vec<Unplaceable>,
 }
 
+impl PlacementReport {
+    /// The report of a plan for which nothing was solved: nothing is claimed to be proven.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            status: PlacementStatus::Feasible,
+            unplaced: 0,
+            moves: 0,
+            cost: 0.0,
+            bound: 0.0,
+            gap: 0.0,
+            seconds: None,
+            solver: "none".to_owned(),
+            assignments: Vec::new(),
+            levels: Vec::new(),
+            infeasible: Vec::new(),
+        }
+    }
+}
+
 /// A service that did not fit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Unplaceable {

@@ -165,6 +165,25 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// One that changes nothing and knows nothing yet; `id` is the digest of the empty text.
+    #[must_use]
+    pub fn empty(cluster: ClusterName, created_at: String) -> Self {
+        Self {
+            format_version: FORMAT_VERSION.to_owned(),
+            id: Digest::from(String::new()),
+            cluster,
+            created_at,
+            basis: PlanBasis::default(),
+            changes: Vec::new(),
+            unchanged: 0,
+            drift: Vec::new(),
+            steps: Vec::new(),
+            placement: PlacementReport::nothing(),
+            summary: Summary::default(),
+            diagnostics: Vec::new(),
+        }
+    }
+
     /// Whether it may be applied: nothing in it is an error.
     pub fn is_applicable(&self) -> bool {
         !self.diagnostics.iter().any(Diagnostic::is_error)

@@ -15,6 +15,8 @@ use devnet_tests::{
 };
 use serde_json::Value;
 
+use crate::by_hand;
+
 /// Looked for wherever it must not be.
 const CANARY: &str = "c4n4ry-pa$$w0rd-'\"-{{x}}";
 
@@ -78,6 +80,7 @@ fn a_commit_becomes_running_services_and_stays_them() {
         plane.join(host);
     }
     plane.await_status("three hosts online", |status| nodes_are(status, "online", 3));
+    by_hand::a_compose_file_runs_on_the_node_that_was_named(&bed, &plane);
 
     plane.devnet_with(&["secret", "set", "app-db-password"], CANARY);
     let first = repo.commit("cluster.kdl", &cluster("v1", "n2"), "declare everything");
@@ -100,7 +103,7 @@ fn nodes_are(status: &Value, wanted: &str, count: usize) -> Result<(), String> {
 }
 
 /// What a URL answers, asked from a host.
-fn fetch(bed: &Bed, from: u32, url: &str) -> Result<String, String> {
+pub fn fetch(bed: &Bed, from: u32, url: &str) -> Result<String, String> {
     let output = run(bed.on(from, "curl").args(["-fsS", "--max-time", "5", url]));
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -3,6 +3,7 @@
 //! Knows how to start and stop things. Refuses to assert: the tests do.
 
 pub mod bed;
+pub mod fleet;
 pub mod plane;
 pub mod process;
 pub mod repo;

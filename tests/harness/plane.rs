@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -138,6 +139,29 @@ impl<'a> Plane<'a> {
         let output = self.devnet(args);
         assert!(output.status.success(), "devnet {args:?}\n{}", self.explain(&both(&output)));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Asks the API as a program would, with the admin's key, and gives the status and the body.
+    ///
+    /// # Panics
+    /// When nobody answers.
+    pub fn api(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let client = fs::read_to_string(self.data().join("client.yaml")).expect("client.yaml");
+        let token = client.lines().find_map(|line| line.strip_prefix("token:"));
+        let token = token.expect("client.yaml has a token").trim().trim_matches(['"', '\'']);
+        let sent = self.dir.path().join("request.json");
+        fs::write(&sent, body).expect("a request can be written");
+        let mut command = self.bed.fabric("curl");
+        command
+            .args(["-sS", "--max-time", "120", "-X", method, "-w", "\n%{http_code}"])
+            .arg("--cacert")
+            .arg(self.data().join("pki").join("ca.pem"))
+            .args(["-H", "@-", "-H", "content-type: application/json", "--data-binary"])
+            .arg(format!("@{}", sent.display()))
+            .arg(format!("https://{}:7443{path}", self.bed.addr(0)));
+        let answer = feed(&mut command, &format!("authorization: Bearer {token}\n"));
+        let (body, code) = answer.rsplit_once('\n').expect("curl writes the status last");
+        (code.parse().expect("a status is a number"), body.to_owned())
     }
 
     /// `devnet status --json`; an error when nobody answers.

@@ -23,6 +23,7 @@ mod reference;
 mod render;
 mod scope;
 mod seats;
+pub mod suppose;
 pub mod unit;
 
 #[cfg(test)]
@@ -31,8 +32,7 @@ mod tests;
 use devnet_schema::{
     diagnostic::{Diagnostic, Severity},
     digest::Digest,
-    placement::{PlacementReport, PlacementStatus},
-    plan::{Action, FORMAT_VERSION, Plan, PlanBasis, Summary},
+    plan::{Action, Plan},
 };
 
 pub use basis::now as basis_now;
@@ -83,20 +83,7 @@ struct Draft {
 
 impl Draft {
     fn empty(input: &PlanInput<'_>) -> Self {
-        let plan = Plan {
-            format_version: FORMAT_VERSION.to_owned(),
-            id: Digest::from(String::new()),
-            cluster: input.desired.cluster.clone(),
-            created_at: input.created_at.to_owned(),
-            basis: PlanBasis::default(),
-            changes: Vec::new(),
-            unchanged: 0,
-            drift: Vec::new(),
-            steps: Vec::new(),
-            placement: nothing_placed(),
-            summary: Summary::default(),
-            diagnostics: Vec::new(),
-        };
+        let plan = Plan::empty(input.desired.cluster.clone(), input.created_at.to_owned());
         Self { plan, specs: Specs::new(), placed: None }
     }
 
@@ -193,23 +180,6 @@ impl Draft {
 
 fn stop(errors: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
-}
-
-/// The report of a plan that places nothing.
-fn nothing_placed() -> PlacementReport {
-    PlacementReport {
-        status: PlacementStatus::Optimal,
-        unplaced: 0,
-        moves: 0,
-        cost: 0.0,
-        bound: 0.0,
-        gap: 0.0,
-        seconds: None,
-        solver: "none".to_owned(),
-        assignments: Vec::new(),
-        levels: Vec::new(),
-        infeasible: Vec::new(),
-    }
 }
 
 /// Sorts the diagnostics by severity and place, and gives the plan its id: the digest of all of it

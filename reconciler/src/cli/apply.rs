@@ -218,3 +218,38 @@ fn print(line: &DeploymentLine, json: bool, terminal: &Terminal) {
         terminal.note(&format!("{text}\n"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use devnet_schema::plan::Drift;
+
+    use super::*;
+
+    fn planning(args: &[&str]) -> Planning {
+        let words = ["devnet", "apply"].iter().chain(args);
+        match Cli::try_parse_from(words).unwrap().command {
+            arguments::Command::Apply(apply) => apply.planning,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_to_do_is_a_success_only_when_all_is_known_and_placed() {
+        let fine = Plan::empty("lab".parse().unwrap(), String::new());
+        settled(&fine, &planning(&[])).unwrap();
+
+        let what = "state unknown: n2 is offline".to_owned();
+        let (instance, node) = ("db[0]".parse().unwrap(), "n2".parse().unwrap());
+        let drifted = Plan { drift: vec![Drift { instance, node, what }], ..fine.clone() };
+        let failure = settled(&drifted, &planning(&[])).unwrap_err();
+        assert_eq!(failure.code(), 1);
+        assert_eq!(failure.hints, ["service.db[0]: state unknown: n2 is offline"]);
+        settled(&drifted, &planning(&["--refresh-only"])).unwrap();
+
+        let mut waiting = fine;
+        waiting.placement.unplaced = 2;
+        let failure = settled(&waiting, &planning(&[])).unwrap_err();
+        assert_eq!(failure.hints, ["2 instances have no node; the plan says why"]);
+    }
+}

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use devnet_schema::name::NodeName;
+use devnet_schema::name::{NodeName, ServiceName};
 
 use crate::{api, config::Environment};
 
@@ -46,6 +46,10 @@ pub enum Command {
     Destroy(Apply),
     /// Like plan, with the exit codes of diff: 0 none, 1 differences, 2 error.
     Diff(Plan),
+    /// Why a service is where it is, and what speaks against every other node.
+    Explain(Explain),
+    /// The plan that would follow from something that has not happened.
+    Whatif(WhatIf),
     /// Print a saved plan.
     Show(Show),
     /// The cluster at a glance.
@@ -169,6 +173,51 @@ pub struct Plan {
     /// Plan against a recorded fleet, without a control plane.
     #[arg(long, value_name = "FILE", conflicts_with = "rev")]
     pub fleet: Option<PathBuf>,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Which service.
+    pub service: ServiceName,
+    /// Only this node.
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<NodeName>,
+    /// Which cluster file.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// A recorded fleet instead of the control plane's.
+    #[arg(long, value_name = "FILE")]
+    pub fleet: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `whatif`.
+#[derive(Debug, Args)]
+pub struct WhatIf {
+    /// What to plan.
+    #[command(flatten)]
+    pub planning: Planning,
+    /// A recorded fleet instead of the control plane's.
+    #[arg(long, value_name = "FILE", conflicts_with = "rev")]
+    pub fleet: Option<PathBuf>,
+    /// This node gives up what can move.
+    #[arg(long, value_name = "NODE")]
+    pub drain: Vec<NodeName>,
+    /// This node is lost for good.
+    #[arg(long, value_name = "NODE")]
+    pub without: Vec<NodeName>,
+    /// A node like "cpu=16 memory=64GiB gpu=1x24GiB" joins.
+    #[arg(long, value_name = "SPEC")]
+    pub with_node: Vec<String>,
+    /// A service has this many replicas.
+    #[arg(long, value_name = "SERVICE=N")]
+    pub scale: Vec<String>,
+    /// Lose each node in turn (1 at a time), and say what would no longer run.
+    #[arg(long, value_name = "1", value_parser = clap::value_parser!(u8).range(1..=1))]
+    pub survive: Option<u8>,
 }
 
 /// Arguments of `apply` and `destroy`.
@@ -381,6 +430,12 @@ pub struct Serve {
     /// The directory of the cluster file within the source.
     #[arg(long, default_value = "", value_name = "DIR")]
     pub path: String,
+    /// The file with the login for an https source: a token, or username= and password= lines.
+    #[arg(long, value_name = "FILE", requires = "source")]
+    pub source_login: Option<PathBuf>,
+    /// The only CA (PEM) that an https source's certificate may come from; else the system's.
+    #[arg(long, value_name = "FILE", requires = "source")]
+    pub source_ca: Option<PathBuf>,
     /// Look at the source at least this often.
     #[arg(long, default_value = "30s")]
     pub poll: devnet_schema::quantity::Period,

@@ -103,8 +103,7 @@ fn source(dir: &Path, args: &arguments::Dev) -> SourceSpec {
     SourceSpec {
         location: dir.display().to_string(),
         branch: args.branch.clone(),
-        path: String::new(),
-        plain: false,
+        ..SourceSpec::default()
     }
 }
 

@@ -8,16 +8,19 @@ mod arguments;
 mod checkout;
 mod client;
 mod dev;
+mod explain;
 mod failure;
 mod look;
 mod nodes;
 mod plan;
+mod scene;
 mod secret;
 mod serve;
 mod show;
 mod terminal;
 mod validate;
 mod watch;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -35,9 +38,11 @@ pub fn main(args: Vec<String>, env: Environment) -> ExitCode {
     // Both the client and the server need it before their first connection; a second call in the
     // same process is refused, which is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let args = arguments::rewrite(args, &Cli::command(), &env);
-    let is_diff = args.iter().any(|arg| arg == "diff");
-    let cli = match Cli::command().try_get_matches_from(args) {
+    let root = Cli::command();
+    let args = arguments::rewrite(args, &root, &env);
+    let command = args.iter().skip(1).find(|arg| root.find_subcommand(arg).is_some());
+    let is_diff = command.is_some_and(|name| name == "diff");
+    let cli = match root.try_get_matches_from(args) {
         Ok(matches) => match Cli::from_arg_matches(&matches) {
             Ok(cli) => cli,
             Err(error) => error.exit(),
@@ -71,6 +76,8 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Apply(args) => apply::run(args, cli, env, terminal),
         Command::Destroy(args) => apply::destroy(args, cli, env, terminal),
         Command::Diff(args) => plan::diff(args, cli, env, terminal),
+        Command::Explain(args) => explain::run(args, cli, env, terminal),
+        Command::Whatif(args) => whatif::run(args, cli, env, terminal),
         Command::Show(args) => show::run(args, terminal),
         Command::Status(args) => look::status(args, cli, env, terminal),
         Command::Get(args) => look::get(args, cli, env, terminal),

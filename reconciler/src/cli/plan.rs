@@ -3,11 +3,11 @@
 //! Knows the two ways to get a plan and how to print it. Refuses to compute one itself: the
 //! planner does, here or on the control plane.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Instant};
+use std::{fs, path::Path};
 
 use anyhow::Context;
-use devnet_planner::{Options, PlanInput};
-use devnet_schema::{diagnostic::Diagnostic, fleet::FleetSnapshot, plan::Plan};
+use devnet_planner::Options;
+use devnet_schema::{diagnostic::Diagnostic, plan::Plan};
 use serde_json::Value;
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     checkout::{self, Checkout},
     client::Client,
     failure::CommandError,
+    scene::Scene,
     show as saved,
     terminal::Terminal,
 };
@@ -23,9 +24,6 @@ use crate::{
     config::Environment,
     view::{json_lines, markdown, plan_text},
 };
-
-/// The largest snapshot that is read, in bytes: far above a fleet of ten thousand nodes.
-const MAX_SNAPSHOT: u64 = 256 << 20;
 
 /// `devnet plan`.
 pub fn run(
@@ -77,7 +75,7 @@ fn make(
     terminal: &Terminal,
 ) -> Result<Plan, CommandError> {
     match &args.fleet {
-        Some(fleet) => offline(fleet, &args.planning, env, terminal),
+        Some(fleet) => offline(fleet, &args.planning, cli, env, terminal),
         None => online(&args.planning, &Client::new(cli, env)?, env, terminal),
     }
 }
@@ -95,7 +93,7 @@ pub fn options(planning: &Planning) -> PlanOptions {
 }
 
 /// The same for a plan that is made here.
-fn planner_options(planning: &Planning) -> Options {
+pub fn planner_options(planning: &Planning) -> Options {
     let PlanOptions { destroy, target, exclude, replace, allow_unplaced, refresh_only } =
         options(planning);
     Options {
@@ -113,31 +111,13 @@ fn planner_options(planning: &Planning) -> Options {
 fn offline(
     fleet: &Path,
     planning: &Planning,
+    cli: &Cli,
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<Plan, CommandError> {
-    let snapshot = read_snapshot(fleet)?;
-    let checkout = Checkout::open(&planning.configuration, env)?;
-    let loaded = checkout.load();
-    let Some(desired) = loaded.desired else {
-        return Err(checkout.invalid(&loaded.diagnostics, terminal));
-    };
-    let started = Instant::now();
-    let created_at = checkout::now();
-    let mut plan = devnet_planner::plan(&PlanInput {
-        desired: &desired,
-        catalog: &loaded.catalog,
-        fleet: &snapshot,
-        revision: &checkout.revision(),
-        generations: &BTreeMap::new(),
-        options: planner_options(planning),
-        created_at: &created_at,
-    });
-    plan.placement.seconds = Some(started.elapsed().as_secs_f64());
-    let mut diagnostics = loaded.diagnostics;
-    diagnostics.append(&mut plan.diagnostics);
-    plan.diagnostics = diagnostics;
-    print_findings(&plan.diagnostics, planning, &|file| checkout.text(file), terminal);
+    let scene = Scene::open(&planning.configuration, Some(fleet), cli, env, terminal)?;
+    let plan = scene.plan(planner_options(planning));
+    print_findings(&plan.diagnostics, planning, &|file| scene.checkout.text(file), terminal);
     Ok(plan)
 }
 
@@ -170,7 +150,8 @@ pub fn online(
     Ok(plan)
 }
 
-fn print_findings(
+/// Prints what was found: warnings first, on a line each where that was asked for.
+pub fn print_findings(
     found: &[Diagnostic],
     planning: &Planning,
     source: &dyn Fn(&str) -> Option<String>,
@@ -187,23 +168,6 @@ fn print_findings(
         terminal.diagnostics(&warnings, source);
     }
     terminal.diagnostics(&errors, source);
-}
-
-fn read_snapshot(path: &Path) -> Result<FleetSnapshot, CommandError> {
-    let act = || format!("reading the fleet snapshot {}", path.display());
-    let size = fs::metadata(path).with_context(act)?.len();
-    if size > MAX_SNAPSHOT {
-        return Err(CommandError::usage(format!(
-            "{} has {size} bytes, more than the {MAX_SNAPSHOT} that a snapshot may have",
-            path.display()
-        )));
-    }
-    let text = fs::read(path).with_context(act)?;
-    let snapshot = serde_json::from_slice(&text).with_context(act).map_err(|error| {
-        CommandError::from(error)
-            .hint("`devnet fleet snapshot` writes one; docs/cluster-file.md describes the fields.")
-    })?;
-    Ok(snapshot)
 }
 
 /// Prints a plan as the flags say.

@@ -38,6 +38,8 @@ pub fn run(
             branch: args.branch.clone(),
             path: args.path.clone(),
             plain: false,
+            login_file: args.source_login.clone(),
+            ca_file: args.source_ca.clone(),
         }),
         poll: args.poll.into(),
         heartbeat: args.heartbeat.into(),

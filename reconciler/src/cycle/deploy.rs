@@ -11,10 +11,11 @@ use std::{
 use devnet_schema::{
     instance::InstanceSpec,
     name::InstanceId,
-    plan::Plan,
+    plan::{Plan, Summary},
     step::{Act, Step, StepReport, StepState},
 };
 use jiff::Timestamp;
+use tokio::task::JoinError;
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -101,7 +102,7 @@ impl ControlPlane {
         );
         let plane = Arc::clone(self);
         let begun = deployment.clone();
-        tokio::spawn(async move { plane.carry_out(plan, begun, limits).await });
+        tokio::spawn(async move { plane.carry_out(Arc::new(plan), begun, limits).await });
         Ok(deployment)
     }
 
@@ -115,9 +116,19 @@ impl ControlPlane {
         self.store.issue_generations(&wanted)
     }
 
-    async fn carry_out(self: Arc<Self>, plan: Plan, mut deployment: Deployment, limits: Limits) {
-        let mut record = Record { plane: &self, deployment: &deployment.id, plan: &plan };
-        let outcome = walk(&self.fleet, &deployment.id, &plan, limits, &mut record).await;
+    async fn carry_out(
+        self: Arc<Self>,
+        plan: Arc<Plan>,
+        mut deployment: Deployment,
+        limits: Limits,
+    ) {
+        let (plane, id) = (Arc::clone(&self), deployment.id.clone());
+        let steps = Arc::clone(&plan);
+        let walking = async move {
+            let mut record = Record { plane: &plane, deployment: &id, plan: &steps };
+            walk(&plane.fleet, &id, &steps, limits, &mut record).await
+        };
+        let outcome = guarded(walking, &plan).await;
         self.grants().end(&deployment.id);
         let Outcome { succeeded, errors, done, failed } = outcome;
         deployment.ended_at = Some(wall());
@@ -176,6 +187,35 @@ impl ControlPlane {
         {
             status.applied = Some(revision.to_owned());
         }
+    }
+}
+
+/// A walk in a task of its own: whatever breaks in it, the deployment ends and the next one can
+/// begin.
+async fn guarded(walking: impl Future<Output = Outcome> + Send + 'static, plan: &Plan) -> Outcome {
+    tokio::spawn(walking).await.unwrap_or_else(|error| broken_off(error, plan))
+}
+
+/// The end of a walk that panicked. What it had done is seen by the next plan; every instance
+/// counts as failed, so that watch mode waits before it tries again.
+fn broken_off(error: JoinError, plan: &Plan) -> Outcome {
+    let why = match error.try_into_panic() {
+        Ok(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            text.unwrap_or("without a message").to_owned()
+        }
+        Err(_) => "the control plane stops".to_owned(),
+    };
+    error!(why, "a deployment broke off");
+    Outcome {
+        succeeded: false,
+        errors: vec![format!(
+            "the deployment broke off inside devnet ({why}): this is a bug of devnet, please \
+             report it; plan again to see what was done and what is left"
+        )],
+        done: Summary::default(),
+        failed: plan.steps.iter().map(|step| step.instance.clone()).collect(),
     }
 }
 
@@ -299,4 +339,26 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_walk_that_panics_ends_its_deployment_as_failed() {
+        let step = Step {
+            id: "db[0]/remove".to_owned(),
+            instance: "db[0]".parse().unwrap(),
+            node: "n1".parse().unwrap(),
+            generation: 1,
+            act: Act::Remove,
+            after: Vec::new(),
+        };
+        let plan = Plan { steps: vec![step], ..Plan::empty("lab".parse().unwrap(), String::new()) };
+        let outcome = guarded(async { panic!("no {}", "ground") }, &plan).await;
+        assert!(!outcome.succeeded);
+        assert!(outcome.errors[0].contains("(no ground)"), "{:?}", outcome.errors);
+        assert_eq!(outcome.failed, BTreeSet::from(["db[0]".parse().unwrap()]));
+    }
 }

@@ -46,6 +46,15 @@ pub enum RequestError {
     /// Neither files nor a revision that is known.
     #[error("{0}")]
     NoRevision(String),
+    /// An id of a deployment that no deployment can have.
+    #[error("`deployment_id` is 1 to 64 letters, digits, `-`, `_` and `.`")]
+    BadId,
+    /// An id of a deployment that one has already.
+    #[error("there is a deployment {0} already: choose another `deployment_id`")]
+    IdTaken(String),
+    /// No node can run anything for a cluster without a name.
+    #[error("the cluster has no name yet: no node can run anything")]
+    Unnamed,
     /// There is no such plan.
     #[error("there is no plan {0}")]
     NoPlan(String),

@@ -183,6 +183,11 @@ impl From<RequestError> for Failure {
                     .detail("check the `cluster` line, or use another control plane")
             }
             RequestError::NoRevision(_) => unprocessable("no-revision", title),
+            RequestError::BadId => Self::bad_request(title),
+            RequestError::IdTaken(_) => Self::new(StatusCode::CONFLICT, "deployment-exists", title),
+            RequestError::Unnamed => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "cluster-unnamed", title)
+            }
             RequestError::NoPlan(_) => Self::not_found(title),
             RequestError::Stale(_) => Self::new(StatusCode::CONFLICT, "stale-plan", title)
                 .detail("plan again, look at the new plan, and apply that one"),

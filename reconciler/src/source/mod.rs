@@ -7,6 +7,7 @@
 
 mod directory;
 mod local;
+mod login;
 mod object_store;
 mod remote;
 mod tree;
@@ -16,6 +17,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use directory::DirectorySource;
 pub use local::LocalGit;
+pub use login::login_file;
 pub use remote::{Credentials, Login, RemoteGit, RemoteSpec};
 pub use tree::{MAX_FILE_BYTES, MAX_FILES, TreeFiles};
 pub use watch::{Wake, Watcher};

@@ -22,6 +22,9 @@ mod revisions;
 mod schema;
 
 use std::{
+    fs::{OpenOptions, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -49,7 +52,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: rusqlite::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A newer devnet wrote it.
     #[error(
@@ -152,9 +155,9 @@ impl Store {
     /// # Errors
     /// When it cannot be opened, is damaged, was written by a newer devnet, or cannot be changed.
     pub fn open(path: &Path, now: &str) -> Result<(Self, Opened), StoreError> {
-        let failed = |source| StoreError::Open { path: path.to_owned(), source };
-        let mut connection = Connection::open(path).map_err(failed)?;
-        schema::configure(&connection).map_err(failed)?;
+        keep_private(path).map_err(unopened(path))?;
+        let mut connection = Connection::open(path).map_err(unopened(path))?;
+        schema::configure(&connection).map_err(unopened(path))?;
         schema::check(&connection, path)?;
         let from_version = schema::migrate(&mut connection, path)?;
         let store = Self { connection: Mutex::new(connection) };
@@ -183,6 +186,20 @@ impl Store {
         transaction.commit().map_err(sql(act))?;
         Ok(done)
     }
+}
+
+/// Names the file in an error of opening it.
+fn unopened<E>(path: &Path) -> impl Fn(E) -> StoreError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    move |source| StoreError::Open { path: path.to_owned(), source: source.into() }
+}
+
+/// The file is its owner's only, an older one too. SQLite gives its journals the same mode.
+fn keep_private(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// Names the act in a database error.

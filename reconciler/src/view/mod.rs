@@ -3,6 +3,7 @@
 //! Knows how a document looks. Refuses all input and output: every function returns text.
 
 pub mod diagnostics;
+pub mod explanation;
 pub mod json_lines;
 pub mod markdown;
 pub mod plan_document;

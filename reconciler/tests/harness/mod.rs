@@ -78,9 +78,7 @@ pub fn config(dir: &Path, repository: Option<&Repository>) -> ServeConfig {
     config.adoption_grace = Duration::from_secs(3);
     config.source = repository.map(|repository| SourceSpec {
         location: repository.dir.display().to_string(),
-        branch: None,
-        path: String::new(),
-        plain: false,
+        ..SourceSpec::default()
     });
     config
 }

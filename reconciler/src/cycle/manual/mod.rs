@@ -13,8 +13,7 @@ use devnet_schema::{
     instance::InstanceSpec,
     name::{ClusterName, InstanceId, NodeName},
     observed::ObservedInstance,
-    placement::{PlacementReport, PlacementStatus},
-    plan::{Action, Change, FORMAT_VERSION, Plan, PlanBasis, Summary},
+    plan::{Action, Change, Plan, PlanBasis, Summary},
     quantity::Period,
     step::{Act, Step},
 };
@@ -49,12 +48,9 @@ impl ControlPlane {
         by: &str,
     ) -> Result<Deployment, RequestError> {
         check_id(&request.deployment_id)?;
-        let cluster = self.fleet.cluster().ok_or_else(|| {
-            RequestError::NoRevision("the cluster has no name yet: no node can run anything".into())
-        })?;
+        let cluster = self.fleet.cluster().ok_or(RequestError::Unnamed)?;
         if self.store.deployment(&request.deployment_id)?.is_some() {
-            let text = format!("there is a deployment {} already", request.deployment_id);
-            return Err(RequestError::NoRevision(text));
+            return Err(RequestError::IdTaken(request.deployment_id.clone()));
         }
         let fleet = self.snapshot(Purpose::Plan, self.lost_after())?;
         let seen: Vec<&ObservedInstance> =
@@ -74,11 +70,7 @@ impl ControlPlane {
 fn check_id(id: &str) -> Result<(), RequestError> {
     let fits = (1..=64).contains(&id.len())
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if fits {
-        return Ok(());
-    }
-    let text = "`deployment_id` is 1 to 64 letters, digits, `-`, `_` and `.`";
-    Err(RequestError::NoRevision(text.to_owned()))
+    if fits { Ok(()) } else { Err(RequestError::BadId) }
 }
 
 fn rejected(diagnostics: Vec<devnet_schema::diagnostic::Diagnostic>) -> Rejected {
@@ -165,18 +157,12 @@ fn plan(
     }
     let revision = Digest::of(&(&request.template_id, &request.rendered_compose)).to_string();
     Plan {
-        format_version: FORMAT_VERSION.to_owned(),
         id: Digest::of(&(&request.deployment_id, &changes, &steps)),
-        cluster: cluster.clone(),
-        created_at: wall(),
         basis: PlanBasis { revision, ..PlanBasis::default() },
         changes,
-        unchanged: 0,
-        drift: Vec::new(),
         steps,
-        placement: nothing_placed(),
         summary,
-        diagnostics: Vec::new(),
+        ..Plan::empty(cluster.clone(), wall())
     }
 }
 
@@ -198,21 +184,4 @@ fn steps_of(node: &NodeName, one: &Wanted) -> Vec<Step> {
     let wait = Act::AwaitHealthy { timeout: HEALTHY };
     let healthy = step("await-healthy", wait, vec![start.id.clone()]);
     vec![prepare, start, healthy]
-}
-
-/// Nothing was placed: whoever asked named the node.
-fn nothing_placed() -> PlacementReport {
-    PlacementReport {
-        status: PlacementStatus::Feasible,
-        unplaced: 0,
-        moves: 0,
-        cost: 0.0,
-        bound: 0.0,
-        gap: 0.0,
-        seconds: None,
-        solver: "none".to_owned(),
-        assignments: Vec::new(),
-        levels: Vec::new(),
-        infeasible: Vec::new(),
-    }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     io::Write,
+    os::unix::fs::PermissionsExt,
     process::Stdio,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -13,7 +14,6 @@ use axum::{
     http::{Method, Response, StatusCode, Uri, header},
 };
 use axum_server::tls_rustls::RustlsConfig;
-use devnet_schema::secret::Sensitive;
 
 use super::*;
 
@@ -101,12 +101,11 @@ fn with_login(
     password: Option<&'static str>,
     ca: Option<&str>,
 ) -> RemoteGit {
-    let credentials: Option<Credentials> = password.map(|password| {
-        let give = move || {
-            let password = Sensitive::new(password.to_owned());
-            Ok(Login { username: "ada".to_owned(), password })
-        };
-        Arc::new(give) as Credentials
+    let credentials = password.map(|password| {
+        let file = mirrors.with_file_name("login");
+        fs::write(&file, format!("username=ada\npassword={password}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        login_file(file)
     });
     RemoteGit::open(RemoteSpec {
         url: url.to_owned(),

@@ -54,6 +54,22 @@ fn a_new_database_is_brought_to_the_newest_version_once() {
 }
 
 #[test]
+fn the_database_is_its_owners_only_even_when_it_was_not() {
+    let bed = Bed::new();
+    let mode = || fs::metadata(bed.path()).unwrap().permissions().mode() & 0o777;
+    drop(bed.open());
+    assert_eq!(mode(), 0o600);
+    fs::set_permissions(bed.path(), Permissions::from_mode(0o644)).unwrap();
+    let store = bed.open();
+    assert_eq!(mode(), 0o600);
+    drop(store);
+    fs::remove_file(bed.path()).unwrap();
+    fs::create_dir(bed.path()).unwrap();
+    let error = Store::open(&bed.path(), T0).err().unwrap();
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+}
+
+#[test]
 fn a_database_of_a_newer_devnet_is_refused_and_left_alone() {
     let bed = Bed::new();
     drop(bed.open());

@@ -1,0 +1,61 @@
+//! `devnet explain SERVICE`: why here, why not there, and what would have to change.
+//!
+//! Knows how to ask the planner. Refuses to decide: the plan is the one that `devnet plan` makes.
+
+use devnet_planner::{
+    Options,
+    place::{self, Explanation},
+    placement_problem,
+};
+use devnet_schema::{file::suggest::advice, name::NodeName};
+
+use super::{
+    arguments::{self, Cli},
+    failure::CommandError,
+    scene::Scene,
+    terminal::Terminal,
+};
+use crate::{config::Environment, view::explanation};
+
+/// `devnet explain SERVICE [--node N]`.
+pub fn run(
+    args: &arguments::Explain,
+    cli: &Cli,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
+    let scene = Scene::open(&args.configuration, args.fleet.as_deref(), cli, env, terminal)?;
+    let options = Options { allow_unplaced: true, ..Options::default() };
+    let input = scene.input(options);
+    let problem = placement_problem(&input).map_err(|found| {
+        let source = |file: &str| scene.checkout.text(file);
+        terminal.diagnostics(&found, &source);
+        CommandError::usage("the configuration cannot be placed")
+    })?;
+    let outcome = place::place(&problem);
+    let explained = place::explain(&problem, &outcome, &args.service).ok_or_else(|| {
+        let known = scene.desired.services.keys().map(|name| name.as_str());
+        let advice = advice(args.service.as_str(), known.collect::<Vec<_>>());
+        CommandError::usage(format!("no service is called {}: {advice}", args.service))
+    })?;
+    let explained = only(explained, args.node.as_ref())?;
+    let unplaced = outcome.unplaced.iter().find(|it| it.service == args.service);
+    if args.json {
+        terminal.out(&format!("{}\n", explanation::document(&explained, unplaced)));
+    } else {
+        terminal.out(&explanation::text(&explained, unplaced, terminal.style));
+    }
+    Ok(0)
+}
+
+/// Every node, or the one that was asked about.
+fn only(mut explained: Explanation, node: Option<&NodeName>) -> Result<Explanation, CommandError> {
+    let Some(node) = node else { return Ok(explained) };
+    if !explained.nodes.iter().any(|verdict| verdict.node == *node) {
+        let known = explained.nodes.iter().map(|verdict| verdict.node.as_str());
+        let advice = advice(node.as_str(), known.collect::<Vec<_>>());
+        return Err(CommandError::usage(format!("no node is called {node}: {advice}")));
+    }
+    explained.nodes.retain(|verdict| verdict.node == *node);
+    Ok(explained)
+}

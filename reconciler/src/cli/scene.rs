@@ -1,0 +1,117 @@
+//! What a plan that is made here is made from: the configuration in the working directory, and a
+//! fleet, recorded or the control plane's.
+//!
+//! Knows how both are read. Refuses to plan.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Instant};
+
+use anyhow::Context;
+use devnet_catalog::Catalog;
+use devnet_planner::{Options, PlanInput};
+use devnet_schema::{
+    desired::DesiredState, diagnostic::Diagnostic, fleet::FleetSnapshot, plan::Plan,
+};
+
+use super::{
+    arguments::{Cli, Configuration},
+    checkout::{self, Checkout},
+    client::Client,
+    failure::CommandError,
+    terminal::Terminal,
+};
+use crate::config::Environment;
+
+/// The largest snapshot that is read, in bytes: far above a fleet of ten thousand nodes.
+const MAX_SNAPSHOT: u64 = 256 << 20;
+
+/// A configuration and a fleet.
+pub struct Scene {
+    /// Where the configuration was read.
+    pub checkout: Checkout,
+    /// What it says.
+    pub desired: DesiredState,
+    /// What components are.
+    pub catalog: Catalog,
+    /// What was found in it that is no error.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What there is.
+    pub fleet: FleetSnapshot,
+    created_at: String,
+    revision: String,
+    generations: BTreeMap<devnet_schema::name::InstanceId, devnet_schema::instance::Generation>,
+}
+
+impl Scene {
+    /// Reads the configuration, and the fleet from `recorded` or else from the control plane.
+    ///
+    /// # Errors
+    /// When one of them cannot be read or the configuration is not valid.
+    pub fn open(
+        configuration: &Configuration,
+        recorded: Option<&Path>,
+        cli: &Cli,
+        env: &Environment,
+        terminal: &Terminal,
+    ) -> Result<Self, CommandError> {
+        let fleet = match recorded {
+            Some(path) => read_snapshot(path)?,
+            None => Client::new(cli, env)?.get("/api/v1/fleet", "asking for the fleet")?,
+        };
+        let checkout = Checkout::open(configuration, env)?;
+        let loaded = checkout.load();
+        let Some(desired) = loaded.desired else {
+            return Err(checkout.invalid(&loaded.diagnostics, terminal));
+        };
+        let (created_at, revision) = (checkout::now(), checkout.revision());
+        Ok(Self {
+            checkout,
+            desired,
+            catalog: loaded.catalog,
+            diagnostics: loaded.diagnostics,
+            fleet,
+            created_at,
+            revision,
+            generations: BTreeMap::new(),
+        })
+    }
+
+    /// The input of a plan with these options.
+    pub fn input(&self, options: Options) -> PlanInput<'_> {
+        PlanInput {
+            desired: &self.desired,
+            catalog: &self.catalog,
+            fleet: &self.fleet,
+            revision: &self.revision,
+            generations: &self.generations,
+            options,
+            created_at: &self.created_at,
+        }
+    }
+
+    /// The plan with these options, the configuration's own findings before the planner's, and the
+    /// time that it took.
+    pub fn plan(&self, options: Options) -> Plan {
+        let started = Instant::now();
+        let mut plan = devnet_planner::plan(&self.input(options));
+        plan.placement.seconds = Some(started.elapsed().as_secs_f64());
+        plan.diagnostics.splice(0..0, self.diagnostics.iter().cloned());
+        plan
+    }
+}
+
+fn read_snapshot(path: &Path) -> Result<FleetSnapshot, CommandError> {
+    let act = || format!("reading the fleet snapshot {}", path.display());
+    let size = fs::metadata(path).with_context(act)?.len();
+    if size > MAX_SNAPSHOT {
+        return Err(CommandError::usage(format!(
+            "{} has {size} bytes, more than the {MAX_SNAPSHOT} that a snapshot may have",
+            path.display()
+        )));
+    }
+    let text = fs::read(path).with_context(act)?;
+    let snapshot = serde_json::from_slice(&text).with_context(act).map_err(|error| {
+        CommandError::from(error)
+            .hint("`devnet fleet snapshot` writes one; docs/cluster-file.md describes the fields.")
+    })?;
+    Ok(snapshot)
+}

@@ -1,0 +1,184 @@
+//! What scripts rely on: exit codes and the lines that they look for, without a control plane.
+//!
+//! Knows the real program and a recorded fleet. Refuses to look at colours and wording that no
+//! document promises.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use devnet_tests::{
+    fleet,
+    process::{binary, both, run},
+    tree,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const CLUSTER: &str = r#"
+cluster "lab" { }
+service "web" {
+    image "nginx:1.22"
+    replicas 2
+    port 80 host=8080
+    resources cpu=1 memory="64MiB"
+}
+"#;
+
+const FLEET: &str = r#"{
+  "cluster": "lab",
+  "nodes": [
+    {"name": "n1", "ip": "192.0.2.1", "os": "linux", "arch": "x86_64", "cpu_count": 4,
+     "total_memory_mb": 4096, "disks": [{"mount": "/", "total_mb": 64000, "free_mb": 32000}],
+     "docker": {"version": "28.2.2", "available": true}},
+    {"name": "n2", "ip": "192.0.2.2", "os": "linux", "arch": "x86_64", "cpu_count": 4,
+     "total_memory_mb": 4096, "disks": [{"mount": "/", "total_mb": 64000, "free_mb": 32000}],
+     "docker": {"version": "28.2.2", "available": true}}
+  ]
+}"#;
+
+const NO_CHANGES: &str = "No changes. Your infrastructure matches the configuration.";
+
+/// A directory with a cluster file and a recorded fleet.
+fn checkout(cluster: &str) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    fs::write(dir.path().join("cluster.kdl"), cluster).expect("a file");
+    fs::write(dir.path().join("fleet.json"), FLEET).expect("a file");
+    dir
+}
+
+fn devnet(dir: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(binary("devnet"));
+    command.args(args).current_dir(dir).env_clear().env("HOME", dir);
+    run(&mut command)
+}
+
+/// Runs it and compares the exit code; gives both streams.
+fn exits(code: i32, dir: &Path, args: &[&str]) -> String {
+    let output = devnet(dir, args);
+    assert_eq!(output.status.code(), Some(code), "devnet {args:?}\n{}", both(&output));
+    both(&output)
+}
+
+#[test]
+fn a_plan_with_changes_tells_so_only_when_asked() {
+    let dir = checkout(CLUSTER);
+    let text = exits(0, dir.path(), &["plan", "--fleet", "fleet.json"]);
+    assert!(text.contains("Plan: 2 to add, 0 to change, 0 to destroy."), "{text}");
+    assert!(!text.contains(NO_CHANGES), "{text}");
+    exits(2, dir.path(), &["plan", "-fleet=fleet.json", "-detailed-exitcode"]);
+    exits(1, dir.path(), &["diff", "--fleet", "fleet.json"]);
+}
+
+#[test]
+fn a_plan_that_changes_nothing_says_so() {
+    let dir = checkout(CLUSTER);
+    exits(0, dir.path(), &["plan", "--fleet", "fleet.json", "-out=first.plan"]);
+    let fleet = fleet::after(&dir.path().join("first.plan"), FLEET);
+    fs::write(dir.path().join("fleet.json"), fleet).expect("a file");
+    let all = ["plan", "--fleet", "fleet.json", "-detailed-exitcode"];
+    let text = exits(0, dir.path(), &all);
+    assert!(text.contains(NO_CHANGES), "{text}");
+    exits(0, dir.path(), &["diff", "--fleet", "fleet.json"]);
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_and_never_no_changes() {
+    let dir = checkout(&CLUSTER.replace("replicas 2", "replicas 3"));
+    let text = exits(1, dir.path(), &["plan", "--fleet", "fleet.json", "-detailed-exitcode"]);
+    assert!(!text.contains(NO_CHANGES), "{text}");
+    assert!(text.contains("web"), "{text}");
+    let large = CLUSTER.replace("memory=\"64MiB\"", "memory=\"64GiB\"");
+    fs::write(dir.path().join("cluster.kdl"), large).expect("a file");
+    let text = exits(1, dir.path(), &["plan", "--fleet", "fleet.json"]);
+    assert!(!text.contains(NO_CHANGES) && text.contains("memory"), "{text}");
+    exits(2, dir.path(), &["diff", "--fleet", "fleet.json"]);
+}
+
+#[test]
+fn bad_arguments_and_bad_files_have_the_codes_of_their_command() {
+    let dir = checkout(CLUSTER);
+    for (code, args) in [
+        (1, ["plan", "--fleet", "no.json"].as_slice()),
+        (1, &["plan", "--nonsense"]),
+        (1, &["plan", "--fleet", "fleet.json", "--rev", "HEAD"]),
+        (2, &["diff", "--fleet", "no.json"]),
+        (2, &["diff", "--nonsense"]),
+        (1, &["logs", "diff", "--nonsense"]),
+        (1, &["status"]),
+        (0, &["validate"]),
+        (0, &["--help"]),
+    ] {
+        exits(code, dir.path(), args);
+    }
+    fs::write(dir.path().join("cluster.kdl"), "cluster \"lab\" {").expect("a file");
+    for (code, args) in [
+        (1, ["validate"].as_slice()),
+        (1, &["plan", "--fleet", "fleet.json"]),
+        (2, &["diff", "--fleet", "fleet.json"]),
+    ] {
+        let text = exits(code, dir.path(), args);
+        assert!(text.contains("cluster.kdl:1:"), "{args:?}: {text}");
+    }
+}
+
+/// The example of four machines.
+fn homelab() -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let example = tree::root().join("examples").join("homelab");
+    for name in ["cluster.kdl", "fleet.json"] {
+        fs::copy(example.join(name), dir.path().join(name)).expect("the example has it");
+    }
+    dir
+}
+
+#[test]
+fn a_placement_is_explained_for_every_node() {
+    let dir = homelab();
+    let text = exits(0, dir.path(), &["explain", "db", "--fleet", "fleet.json"]);
+    for word in ["db[0] on atlas", "nuc1", "nuc2", "forge", "drop `tag`", "cluster.kdl:19"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let args = ["explain", "web", "--node", "forge", "--fleet", "fleet.json", "--json"];
+    let output = devnet(dir.path(), &args);
+    let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let nodes = document["nodes"].as_array().expect("nodes");
+    assert_eq!((nodes.len(), &nodes[0]["node"]), (1, &Value::from("forge")));
+    assert_eq!(nodes[0]["violations"][0]["constraint"], "tag", "{document:#}");
+    let text = exits(1, dir.path(), &["explain", "dbb", "--fleet", "fleet.json"]);
+    assert!(text.contains("did you mean `db`?"), "{text}");
+}
+
+#[test]
+fn what_has_not_happened_is_planned_and_never_saved() {
+    let dir = homelab();
+    let with = |args: &[&'static str]| {
+        ["whatif", "--fleet", "fleet.json"]
+            .into_iter()
+            .chain(args.iter().copied())
+            .collect::<Vec<_>>()
+    };
+    let text = exits(0, dir.path(), &with(&["--scale", "cache=2"]));
+    assert!(text.contains("What if cache has 2 replicas?") && text.contains("cache[1]"), "{text}");
+    let text = exits(1, dir.path(), &with(&["--scale", "llm=2"]));
+    assert!(text.contains("llm") && text.contains("add one node"), "{text}");
+    let node = "cpu=24 memory=128GiB gpu=1x24GiB model=RTX_4090 name=forge2";
+    let text = exits(0, dir.path(), &with(&["--scale", "llm=2", "--with-node", node]));
+    assert!(text.contains("on forge2"), "{text}");
+    let text = exits(1, dir.path(), &with(&["--without", "forge"]));
+    assert!(text.contains("llm"), "{text}");
+    let text = exits(1, dir.path(), &with(&["--survive", "1"]));
+    assert!(text.contains("forge lost: llm[0] would not run"), "{text}");
+    for (args, said) in [
+        (vec![], "nothing is supposed"),
+        (vec!["--drain", "atlass"], "did you mean `atlas`?"),
+        (vec!["--scale", "web"], "SERVICE=REPLICAS"),
+        (vec!["--with-node", "cpu=1"], "needs cpu= and memory="),
+        (vec!["--scale", "web=4", "--out", "x"], "--out"),
+    ] {
+        let text = exits(1, dir.path(), &with(&args));
+        assert!(text.contains(said), "{args:?}: {text}");
+    }
+}
