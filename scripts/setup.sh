@@ -50,6 +50,10 @@ need_test() {
   need runc runc
   need docker docker.io
   need docker-registry docker-registry
+  need podman podman
+  # What Podman's packages only recommend: networks with names, and an init for containers.
+  [ -e /usr/lib/podman/netavark ] || { missing+=(netavark aardvark-dns); absent+=(netavark); }
+  need catatonit catatonit
   need mmdebstrap mmdebstrap
   [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
     { missing+=(debian-archive-keyring); absent+=(debian-archive-keyring.gpg); }

@@ -37,9 +37,19 @@ const BED_DIR: &str = "/tmp/devnet-bed-agent";
 /// Starts a bed with one host, and this very program on it.
 #[test]
 fn containers_on_a_host_of_the_bed() {
+    on_a_host("containers_on_a_host_of_the_bed", "docker");
+}
+
+/// The same with a real Podman behind the Docker API.
+#[test]
+fn containers_on_a_host_with_podman() {
+    on_a_host("containers_on_a_host_with_podman", "podman");
+}
+
+fn on_a_host(name: &str, engine: &'static str) {
     if std::env::var_os(INSIDE).is_some() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        return runtime.block_on(inside());
+        return runtime.block_on(inside(engine));
     }
     if std::env::var("DEVNET_BED").as_deref() != Ok("1") {
         eprintln!("SKIPPED: the container driver is tried with DEVNET_BED=1, as root, on the bed");
@@ -49,20 +59,24 @@ fn containers_on_a_host_of_the_bed() {
     let bed = |arguments: &[&str]| {
         let mut command = Command::new(root.join("tests/bed/bed.sh"));
         command.args(arguments).env("BED_DIR", BED_DIR).env("BED_NET", "10.78.0");
+        command.env("BED_ENGINE", engine);
         command
     };
     let up = bed(&["up", "1"]).stdin(Stdio::null()).status().unwrap();
     assert!(up.success(), "the bed starts");
     let me = std::env::current_exe().unwrap();
-    let test = ["in", "1", me.to_str().unwrap(), "--exact", "containers_on_a_host_of_the_bed"];
-    let tried = bed(&test).arg("--nocapture").env(INSIDE, "1").status().unwrap();
+    let test = ["in", "1", me.to_str().unwrap(), "--exact", name];
+    let mut inner = bed(&test);
+    inner.arg("--nocapture").env(INSIDE, "1");
+    inner.env("DOCKER_HOST", format!("unix://{}", socket(engine)));
+    let tried = inner.status().unwrap();
     assert!(bed(&["down"]).status().unwrap().success(), "the bed ends");
     assert!(tried.success(), "everything went well on the host");
 }
 
-async fn inside() {
+async fn inside(engine: &'static str) {
     let disk = PathBuf::from(std::env::var("BED_DISK").unwrap()).join("agent");
-    let bench = Bench::new(&disk);
+    let bench = Bench::new(&disk, engine);
     bench.images_and_ports_fail_early().await;
     bench.a_web_server_is_started_replaced_and_gone_back_to().await;
     bench.secrets_go_to_the_container_only().await;
@@ -75,6 +89,15 @@ struct Bench {
     ground: Ground,
     driver: Arc<DockerDriver>,
     held: Mutex<()>,
+    engine: &'static str,
+}
+
+/// Where the engine listens on a host.
+fn socket(engine: &str) -> String {
+    match engine {
+        "podman" => "/run/podman/podman.sock".to_owned(),
+        _ => "/run/docker.sock".to_owned(),
+    }
 }
 
 fn docker(arguments: &[&str]) -> String {
@@ -140,7 +163,7 @@ async fn get(port: u16) -> String {
 }
 
 impl Bench {
-    fn new(disk: &Path) -> Self {
+    fn new(disk: &Path, engine: &'static str) -> Self {
         let ground = Ground {
             owner: Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() },
             data_dir: disk.to_owned(),
@@ -150,9 +173,9 @@ impl Bench {
             stop_on_exit: false,
         };
         std::fs::create_dir_all(disk).unwrap();
-        let driver = DockerDriver::new(ground.clone(), vec!["/run/docker.sock".into()]);
+        let driver = DockerDriver::new(ground.clone(), vec![socket(engine).into()]);
         tokio::spawn(driver.clone().watch());
-        Self { ground, driver, held: Mutex::default() }
+        Self { ground, driver, held: Mutex::default(), engine }
     }
 
     async fn unit(&self, id: &str) -> Option<Unit> {
@@ -161,8 +184,17 @@ impl Bench {
 
     async fn images_and_ports_fail_early(&self) {
         println!("an image or a port that cannot be had");
-        let availability = self.driver.probe().await;
-        assert!(availability.available && availability.engine.as_deref() == Some("docker"));
+        // The first question to Podman takes a while: it sets up its storage.
+        let answers = async {
+            loop {
+                let availability = self.driver.probe().await;
+                if availability.available {
+                    break availability;
+                }
+            }
+        };
+        let availability = timeout(Duration::from_secs(60), answers).await.expect("it answers");
+        assert_eq!(availability.engine.as_deref(), Some(self.engine));
         let nothing = container("web[0]", "nginx:99");
         let error = self.driver.prepare(job(&nothing, 1)).await.unwrap_err().to_string();
         assert!(error.starts_with("image nginx:99 cannot be pulled: "), "{error}");

@@ -17,6 +17,7 @@
 #
 # BED_DIR (default /tmp/devnet-bed) is the bed's directory and its identity; BED_NET (default
 # 10.77.0) the first three numbers of its addresses. Two beds with two directories do not meet.
+# BED_ENGINE=podman: hosts run Podman, behind its Docker API, instead of dockerd.
 # BED_LEASE=1: the bed ends by itself when the standard input of `up` does.
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/ground.sh"
 readonly SELF=$BED_SRC/bed.sh HOST=$BED_SRC/host.sh
@@ -279,7 +280,7 @@ try_fabric() {
 
 check() {
   local program problem lacking=()
-  for program in dockerd containerd runc docker docker-registry nft iptables ip unshare nsenter \
+  for program in dockerd containerd runc docker podman docker-registry nft iptables ip unshare nsenter \
     setpriv mount openssl pgrep curl hostname; do
     command -v "$program" >/dev/null || lacking+=("$program")
   done

@@ -19,7 +19,7 @@ die() {
 become_root() {
   [ "$(id -u)" -ne 0 ] || return 0
   command -v sudo >/dev/null || die "needs root: run it as root, or install sudo"
-  exec sudo --preserve-env=DEVNET_CACHE,BED_DIR,BED_NET,BED_LEASE,BED_MIRROR,PATH -- "$0" "$@"
+  exec sudo --preserve-env=DEVNET_CACHE,BED_DIR,BED_NET,BED_LEASE,BED_ENGINE,BED_MIRROR,PATH -- "$0" "$@"
 }
 
 # give_back PATH...: files made under sudo belong to the person who called it.

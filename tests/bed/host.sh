@@ -3,7 +3,7 @@
 #
 #   host.sh fabric       PID 1 of the bed: the bridge, and the registry that stands in for docker.io
 #   host.sh plug I       connect host I to the bridge, then start it
-#   host.sh init I       PID 1 of host I: what is private to a machine, and its dockerd
+#   host.sh init I       PID 1 of host I: what is private to a machine, and its container engine
 #   host.sh crash I      power cut: kill PID 1 of host I, and with it everything that runs there
 #
 # Everything hangs on the PID namespace of `fabric`: when that process dies, so do all hosts,
@@ -87,6 +87,41 @@ private_sys() {
   rmdir /run/cgroup
 }
 
+# run_dockerd I DISK: becomes the engine of host I. The one authority that this host trusts is the
+# bed's, so `docker pull` of an official image goes to the bed's registry as if it were the public
+# one. There is no way out of the bed anyhow.
+run_dockerd() {
+  local dir
+  dir=$(host_dir "$1")
+  exec dockerd --data-root "$2/docker" --storage-driver overlay2 \
+    -H unix:///run/docker.sock -H "unix://$dir/docker.sock" \
+    --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$BED_CGROUP/n$1" \
+    --bip 172.31.0.1/24 --default-address-pool base=172.30.0.0/16,size=24 --log-level warn
+}
+
+# run_podman I DISK: the same with Podman, which has no daemon, behind its Docker-compatible API.
+run_podman() {
+  local dir
+  dir=$(host_dir "$1")
+  mkdir -p /run/podman /run/bed-podman "$2/podman"
+  ln -s "$dir/docker.sock" /run/podman/podman.sock
+  cat >/run/bed-podman/containers.conf <<TOML
+[containers]
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "limited"
+[engine.runtimes]
+limited = ["$BED_SRC/runc-as-limited"]
+TOML
+  echo 'unqualified-search-registries = ["docker.io"]' >/run/bed-podman/registries.conf
+  export CONTAINERS_CONF=/run/bed-podman/containers.conf
+  export CONTAINERS_REGISTRIES_CONF=/run/bed-podman/registries.conf
+  exec podman --root "$2/podman" --runroot /run/bed-podman/run --cgroup-manager cgroupfs \
+    system service --time=0 "unix://$dir/docker.sock"
+}
+
 init() {
   local i=$1 disk=$BED_DIR/disk/n$1 dir file engine
   dir=$(host_dir "$i")
@@ -101,13 +136,11 @@ init() {
   mount --bind "$disk/etc/docker" /etc/docker
   private_sys
   rm -f "$dir/docker.sock"
-  # The one authority that this host trusts is the bed's, so `docker pull` of an official image goes
-  # to the bed's registry as if it were the public one. There is no way out of the bed anyhow.
-  SSL_CERT_FILE=$BED_DIR/ca.pem dockerd --data-root "$disk/docker" --storage-driver overlay2 \
-    -H unix:///run/docker.sock -H "unix://$dir/docker.sock" \
-    --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$BED_CGROUP/n$i" \
-    --bip 172.31.0.1/24 --default-address-pool base=172.30.0.0/16,size=24 \
-    --log-level warn >>"$dir/dockerd.log" 2>&1 &
+  case ${BED_ENGINE:-docker} in
+    docker) SSL_CERT_FILE=$BED_DIR/ca.pem run_dockerd "$i" "$disk" >>"$dir/dockerd.log" 2>&1 & ;;
+    podman) SSL_CERT_FILE=$BED_DIR/ca.pem run_podman "$i" "$disk" >>"$dir/dockerd.log" 2>&1 & ;;
+    *) die "BED_ENGINE is docker or podman, not $BED_ENGINE" ;;
+  esac
   engine=$!
   trap 'kill -TERM "$engine" 2>/dev/null; wait "$engine"; exit 0' TERM
   sleep_forever

@@ -12,7 +12,10 @@ use bollard::{
         RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
     },
 };
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use super::{
     create::{self, Abilities, FileMount, container_name, label, volume_name},
@@ -26,6 +29,10 @@ use crate::{
 
 /// Ends the name of a container that is not started yet.
 const NEXT: &str = "-next";
+
+/// How long ports of a container that has ended may stay taken, and how often they are asked for.
+const PORTS_FREE: Duration = Duration::from_secs(5);
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Ends the name of a container that was stopped for its successor.
 const OLD: &str = "-old";
@@ -88,8 +95,7 @@ async fn swap(engine: &Engine, job: &Job, owner: &Owner, new: &str) -> Result<()
     }
     rename(&engine.client, new, &name).await.map_err(failed)?;
     job.progress.say("starting the container");
-    let start = engine.client.start_container(new, None::<StartContainerOptions>).await;
-    start.map_err(failed)?;
+    start(&engine.client, new).await.map_err(failed)?;
     if let Some(old) = &old
         && let Err(error) = remove(&engine.client, old).await
     {
@@ -112,7 +118,7 @@ async fn go_back(
         other => other,
     };
     let started = match renamed {
-        Ok(()) => engine.client.start_container(old, None::<StartContainerOptions>).await,
+        Ok(()) => start(&engine.client, old).await,
         Err(error) => Err(error),
     };
     let DriverError::Failed { act, reason, next } = error else {
@@ -173,7 +179,27 @@ async fn settle_old(
         remove(&engine.client, &successor.container).await?;
     }
     rename(&engine.client, old, name).await?;
-    engine.client.start_container(old, None::<StartContainerOptions>).await
+    start(&engine.client, old).await
+}
+
+/// Starts a container. Podman gives the ports of one that ended back a moment after it says that it
+/// is gone, so a port that is taken is asked for again, for a while.
+async fn start(client: &Docker, container: &str) -> Result<(), Error> {
+    let begun = Instant::now();
+    loop {
+        match client.start_container(container, None::<StartContainerOptions>).await {
+            Err(error) if is_port_taken(&error) && begun.elapsed() < PORTS_FREE => {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// In the words of Docker and of Podman.
+fn is_port_taken(error: &Error) -> bool {
+    let words = engine::words(error);
+    words.contains("port is already allocated") || words.contains("address already in use")
 }
 
 async fn volumes(engine: &Engine, job: &Job) -> Result<(), DriverError> {
