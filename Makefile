@@ -1,6 +1,6 @@
 # The two commands of this project are `make demo` and `make test`. Each does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fmt bed-selftest
+.PHONY: help demo test bench fuzz fmt bed-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ test: ## every test, the ones on real Docker hosts included
 bench: ## measure
 	@scripts/setup.sh build
 	cargo bench --workspace
+
+fuzz: ## look for hostile texts that hurt (FUZZ_SECONDS for each of four targets)
+	@scripts/fuzz.sh
 
 fmt: ## format the code
 	cargo fmt --all

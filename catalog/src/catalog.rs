@@ -146,7 +146,8 @@ fn declared(dir: &Located<String>, files: &dyn Files) -> Result<Vec<String>, Dia
     match all.len() {
         0 => fail(
             format!("`{}` holds no component", dir.value.escape_debug()),
-            "a component is a directory with component.kdl and compose.yml.tera",
+            "a component is a directory with component.kdl and compose.yml.tera; links are not \
+             followed",
         ),
         1..=MOST_COMPONENTS => Ok(all),
         _ => fail(format!("`{}` holds more than 1000 components", dir.value), "use fewer"),

@@ -20,5 +20,5 @@ mod unit;
 
 pub use bind::{Bindings, Placed};
 pub use catalog::Catalog;
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_within};
 pub use render::{render, render_each};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use devnet_schema::{
     desired::DesiredState,
     diagnostic::Diagnostic,
-    file::{self, Files},
+    file::{self, Files, Limits},
     validate::validate,
 };
 
@@ -27,7 +27,17 @@ pub struct Loaded {
 /// Reads the cluster file `root` with everything it names, and checks it. `vars` override the
 /// variables of the file.
 pub fn load(root: &str, files: &dyn Files, vars: &BTreeMap<String, String>) -> Loaded {
-    let (written, mut diagnostics) = file::load(root, files);
+    load_within(root, files, vars, &Limits::default())
+}
+
+/// The same within other limits than the usual ones.
+pub fn load_within(
+    root: &str,
+    files: &dyn Files,
+    vars: &BTreeMap<String, String>,
+    limits: &Limits,
+) -> Loaded {
+    let (written, mut diagnostics) = file::load_within(root, files, limits);
     let mut catalog = Catalog::builtin();
     for dir in written.cluster.iter().flat_map(|cluster| &cluster.catalog) {
         let (extended, found) = catalog.extended(dir, files);

@@ -20,6 +20,7 @@ use axum_server::{
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
 use devnet_schema::{
+    file::Limits,
     name::{ClusterName, NodeName},
     secret::{InTransit, Sensitive},
 };
@@ -88,6 +89,8 @@ pub struct ServeConfig {
     pub adoption_grace: Duration,
     /// The key that secrets are stored under; else `secrets/key` in the data directory.
     pub key_file: Option<PathBuf>,
+    /// How much of a configuration is read.
+    pub limits: Limits,
 }
 
 impl ServeConfig {
@@ -103,6 +106,7 @@ impl ServeConfig {
             heartbeat: Duration::from_secs(2),
             adoption_grace: Duration::from_secs(10),
             key_file: None,
+            limits: Limits::default(),
         }
     }
 }
@@ -230,7 +234,9 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         source: source.clone(),
         wake,
     };
-    let cycle_config = CycleConfig { grace: config.adoption_grace, records_lost, name_file };
+    let limits = config.limits.clone();
+    let cycle_config =
+        CycleConfig { grace: config.adoption_grace, records_lost, name_file, limits };
     let plane = ControlPlane::new(cycle_config, parts)?;
     prepare(&plane, config.cluster.as_ref()).await?;
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use devnet_schema::secret::InTransit;
+use devnet_schema::{file::Limits, secret::InTransit};
 use serde::{Deserialize, Serialize};
 
 /// The port of a control plane when none is said.
@@ -70,6 +70,22 @@ impl Environment {
             .flat_map(str::split_whitespace)
             .map(str::to_owned)
             .collect()
+    }
+
+    /// The limits of the language: the usual ones, changed by `DEVNET_LIMITS` (settings with blanks
+    /// between them), changed by flags.
+    ///
+    /// # Errors
+    /// When a setting is no limit.
+    pub fn limits(&self, flags: &[String]) -> anyhow::Result<Limits> {
+        let mut limits = Limits::default();
+        for setting in self.get("DEVNET_LIMITS").unwrap_or_default().split_whitespace() {
+            limits.set(setting).map_err(|why| anyhow::anyhow!("DEVNET_LIMITS: {why}"))?;
+        }
+        for setting in flags {
+            limits.set(setting).map_err(|why| anyhow::anyhow!("-limit: {why}"))?;
+        }
+        Ok(limits)
     }
 
     /// The client's file: `DEVNET_CONFIG`, else `devnet/client.yaml` in the user's configuration
@@ -238,6 +254,15 @@ mod tests {
         let env = environment(&[("DEVNET_CONFIG", path.to_str().unwrap())]);
         let error = client_context(&ServerFlags::default(), &env).unwrap_err();
         assert!(!format!("{error:?}").contains("dnk_secret"), "{error:?}");
+    }
+
+    #[test]
+    fn limits_come_from_flags_over_the_environment() {
+        let env = environment(&[("DEVNET_LIMITS", "services=7 depth=9")]);
+        let limits = env.limits(&["services=8".to_owned()]).unwrap();
+        assert_eq!((limits.services, limits.depth), (8, 9));
+        let why = env.limits(&["service=8".to_owned()]).unwrap_err().to_string();
+        assert_eq!(why, "-limit: there is no limit `service`: did you mean `services`?");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct DesiredState {
     pub settings: Settings,
     /// Variables, with overrides applied.
     pub vars: BTreeMap<String, String>,
+    /// Every secret that something names, and where first.
+    pub secrets: BTreeMap<SecretName, Location>,
     /// What an admin says of nodes.
     pub nodes: BTreeMap<NodeName, NodePolicy>,
     /// The services.

@@ -90,6 +90,9 @@ pub struct Configuration {
     /// A YAML or JSON file of variables.
     #[arg(long = "var-file", value_name = "FILE")]
     pub var_files: Vec<PathBuf>,
+    /// Raise or lower a limit of the language, like services=20000 [env: DEVNET_LIMITS].
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub limits: Vec<String>,
 }
 
 /// Arguments of `validate`.
@@ -448,6 +451,9 @@ pub struct Serve {
     /// The key that secrets are stored under; else secrets/key in the data directory.
     #[arg(long, value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+    /// Raise or lower a limit of the language, like services=20000 [env: DEVNET_LIMITS].
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub limits: Vec<String>,
 }
 
 /// Arguments of `dev`.

@@ -15,7 +15,7 @@ use devnet_catalog::Loaded;
 use devnet_schema::{
     diagnostic::Diagnostic,
     digest::Digest,
-    file::{self, Files},
+    file::{self, Files, Limits},
 };
 
 use super::{arguments::Configuration, failure::CommandError, terminal::Terminal};
@@ -29,6 +29,7 @@ pub struct Checkout {
     files: Recorder,
     root: String,
     vars: BTreeMap<String, String>,
+    limits: Limits,
 }
 
 impl Checkout {
@@ -38,6 +39,7 @@ impl Checkout {
     /// When there is none, there are two, or a variable is not `name=value`.
     pub fn open(configuration: &Configuration, env: &Environment) -> Result<Self, CommandError> {
         let vars = variables(configuration, env)?;
+        let limits = env.limits(&configuration.limits)?;
         let (dir, root) = match &configuration.file {
             Some(path) => {
                 let name = path
@@ -57,7 +59,7 @@ impl Checkout {
         if files.read(&root).map_err(CommandError::usage)?.is_none() {
             return Err(CommandError::usage(format!("there is no file {root}")));
         }
-        Ok(Self { files, root, vars })
+        Ok(Self { files, root, vars, limits })
     }
 
     /// The cluster file, relative to its directory.
@@ -72,7 +74,7 @@ impl Checkout {
 
     /// Parses and checks it.
     pub fn load(&self) -> Loaded {
-        devnet_catalog::load(&self.root, &self.files, &self.vars)
+        devnet_catalog::load_within(&self.root, &self.files, &self.vars, &self.limits)
     }
 
     /// The text of a file that was read, for showing the line of a diagnostic.
@@ -223,7 +225,8 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
     fs::read(&at).map(Some).map_err(|error| format!("{path} cannot be read: {error}"))
 }
 
-/// Every plain file below, hidden directories and `target` left out.
+/// Every file below, hidden directories and `target` left out. Links are listed too, so that what
+/// names one is refused when it is read, as the control plane does it.
 fn list_below(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), String> {
     let entries = fs::read_dir(dir)
         .map_err(|error| format!("{} cannot be listed: {error}", dir.display()))?;
@@ -236,7 +239,7 @@ fn list_below(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), S
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         if kind.is_dir() && !name.starts_with('.') && name != "target" {
             list_below(&entry.path(), &path, found)?;
-        } else if kind.is_file() {
+        } else if !kind.is_dir() {
             found.push(path);
         }
     }
@@ -254,6 +257,10 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
         assert_eq!(read_below(dir.path(), "a").unwrap().unwrap(), b"x");
         assert_eq!(read_below(dir.path(), "b").unwrap(), None);
+        let mut listed = Vec::new();
+        list_below(dir.path(), "", &mut listed).unwrap();
+        listed.sort();
+        assert_eq!(listed, ["a", "link"], "what names a link is refused and not passed over");
         for bad in ["link", "../a", "/etc/passwd", "a/../a", ""] {
             assert!(read_below(dir.path(), bad).is_err(), "{bad}");
         }
@@ -265,8 +272,11 @@ mod tests {
         let file = dir.path().join("vars.yaml");
         fs::write(&file, "a: 1\nb: 2\nc: three\n").unwrap();
         let env = Environment::of(BTreeMap::from([("DEVNET_VAR_b".into(), "env".into())]));
-        let configuration =
-            Configuration { file: None, vars: vec!["c=flag=x".into()], var_files: vec![file] };
+        let configuration = Configuration {
+            vars: vec!["c=flag=x".into()],
+            var_files: vec![file],
+            ..Configuration::default()
+        };
         let vars = variables(&configuration, &env).unwrap();
         let expected = [("a", "1"), ("b", "env"), ("c", "flag=x")];
         assert_eq!(vars, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());

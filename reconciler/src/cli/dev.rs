@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use devnet_schema::name::NodeName;
+use devnet_schema::{file::Limits, name::NodeName};
 use tokio::{
     io::AsyncWriteExt,
     process::{Child, Command},
@@ -49,7 +49,8 @@ pub fn run(
             temporary.0.clone()
         }
     };
-    serve::runtime()?.block_on(session(args, &dir, &data_dir, &agent, terminal))?;
+    let limits = env.limits(&[])?;
+    serve::runtime()?.block_on(session(args, &dir, &data_dir, &agent, limits, terminal))?;
     Ok(0)
 }
 
@@ -58,10 +59,12 @@ async fn session(
     dir: &Path,
     data_dir: &Path,
     agent: &Path,
+    limits: Limits,
     terminal: &Terminal,
 ) -> Result<(), CommandError> {
     let asked = serve::asked_to_stop()?;
     let mut config = ServeConfig::new(data_dir.to_path_buf());
+    config.limits = limits;
     config.listen = args.listen;
     config.names = vec!["127.0.0.1".to_owned()];
     config.heartbeat = Duration::from_secs(1);

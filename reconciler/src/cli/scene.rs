@@ -10,6 +10,7 @@ use devnet_catalog::Catalog;
 use devnet_planner::{Options, PlanInput};
 use devnet_schema::{
     desired::DesiredState, diagnostic::Diagnostic, fleet::FleetSnapshot, plan::Plan,
+    validate::unchecked_secrets,
 };
 
 use super::{
@@ -62,12 +63,16 @@ impl Scene {
         let Some(desired) = loaded.desired else {
             return Err(checkout.invalid(&loaded.diagnostics, terminal));
         };
+        let mut diagnostics = loaded.diagnostics;
+        if fleet.secrets.is_none() {
+            diagnostics.extend(unchecked_secrets(&desired));
+        }
         let (created_at, revision) = (checkout::now(), checkout.revision());
         Ok(Self {
             checkout,
             desired,
             catalog: loaded.catalog,
-            diagnostics: loaded.diagnostics,
+            diagnostics,
             fleet,
             created_at,
             revision,

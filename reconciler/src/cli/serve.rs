@@ -45,6 +45,7 @@ pub fn run(
         heartbeat: args.heartbeat.into(),
         adoption_grace: args.adoption_grace.into(),
         key_file: args.key_file.clone(),
+        limits: env.limits(&args.limits)?,
     };
     let runtime = runtime()?;
     runtime.block_on(async {

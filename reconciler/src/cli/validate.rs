@@ -2,6 +2,8 @@
 //!
 //! Knows its output and exit codes. Refuses to ask a control plane: a file is valid or not.
 
+use devnet_schema::validate::unchecked_secrets;
+
 use super::{arguments, checkout::Checkout, failure::CommandError, terminal::Terminal};
 use crate::{config::Environment, view::diagnostics};
 
@@ -12,11 +14,16 @@ pub fn run(
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
     let checkout = Checkout::open(&args.configuration, env)?;
-    let loaded = checkout.load();
+    let mut loaded = checkout.load();
+    // Nobody is asked whether they are set, so that has to be said.
+    loaded.diagnostics.extend(loaded.desired.iter().flat_map(unchecked_secrets));
+    loaded.diagnostics.sort_by(|a, b| a.at.cmp(&b.at));
     let errors = loaded.diagnostics.iter().filter(|found| found.is_error()).count();
     let valid = errors == 0 && loaded.desired.is_some();
     if args.json {
-        terminal.out(&format!("{}\n", diagnostics::validate_document(&loaded.diagnostics)));
+        let document =
+            diagnostics::validate_document(&loaded.diagnostics, &|file| checkout.text(file));
+        terminal.out(&format!("{document}\n"));
         return Ok(u8::from(!valid));
     }
     terminal.diagnostics(&loaded.diagnostics, &|file| checkout.text(file));

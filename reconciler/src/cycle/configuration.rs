@@ -10,7 +10,7 @@ use devnet_schema::{
     desired::DesiredState,
     diagnostic::Diagnostic,
     digest::Digest,
-    file::{self, Files},
+    file::{self, Files, Limits},
 };
 
 /// A revision that can be planned.
@@ -75,14 +75,15 @@ pub fn read(
     root: &str,
     files: &dyn Files,
     vars: &BTreeMap<String, String>,
+    limits: &Limits,
 ) -> (Result<Configuration, Rejected>, FilesRead) {
     let recorder = Recorder { inner: files, files: RefCell::default() };
     let (root, result) = match root {
         "" => match file::discover(files) {
-            Ok(found) => (found.clone(), load(revision, &found, &recorder, vars)),
+            Ok(found) => (found.clone(), load(revision, &found, &recorder, vars, limits)),
             Err(finding) => (String::new(), Err(reject(vec![finding]))),
         },
-        given => (given.to_owned(), load(revision, given, &recorder, vars)),
+        given => (given.to_owned(), load(revision, given, &recorder, vars, limits)),
     };
     (result, FilesRead { root, files: recorder.files.into_inner() })
 }
@@ -92,8 +93,9 @@ fn load(
     root: &str,
     files: &dyn Files,
     vars: &BTreeMap<String, String>,
+    limits: &Limits,
 ) -> Result<Configuration, Rejected> {
-    let loaded = devnet_catalog::load(root, files, vars);
+    let loaded = devnet_catalog::load_within(root, files, vars, limits);
     match loaded.desired {
         Some(desired) => Ok(Configuration {
             revision: revision.to_owned(),
@@ -138,7 +140,7 @@ mod tests {
         for list in
             [&[][..], &[("cluster.kdl", "")], &[("cluster.kdl", "cluster \"lab\" {\n service")]]
         {
-            let (result, _) = read("r", "", &files(list), &BTreeMap::new());
+            let (result, _) = read("r", "", &files(list), &BTreeMap::new(), &Limits::default());
             let rejected = result.unwrap_err();
             assert!(rejected.problem.starts_with("the configuration is not valid: "));
             assert!(rejected.diagnostics.iter().any(Diagnostic::is_error), "{list:?}");

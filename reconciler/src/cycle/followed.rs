@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use devnet_schema::diagnostic::Diagnostic;
+use devnet_schema::{diagnostic::Diagnostic, file::Limits};
 use tracing::{error, warn};
 
 use super::{
@@ -31,6 +31,7 @@ use crate::{
 pub async fn fetch(
     source: &Arc<dyn Source>,
     rev: Option<String>,
+    limits: Limits,
 ) -> Result<(String, FilesRead), String> {
     let source = Arc::clone(source);
     let fetched = tokio::task::spawn_blocking(move || {
@@ -39,7 +40,7 @@ pub async fn fetch(
             None => source.head().map_err(|error| chain(&error))?.id,
         };
         let files = source.files(&id).map_err(|error| chain(&error))?;
-        let (_, read) = configuration::read(&id, "", &files, &no_vars());
+        let (_, read) = configuration::read(&id, "", &files, &no_vars(), &limits);
         Ok((id, read))
     });
     fetched.await.unwrap_or_else(|_| Err("reading the source stopped in the middle".to_owned()))
@@ -68,8 +69,9 @@ impl ControlPlane {
         let Some(record) = self.store.last_good_revision()? else {
             return Ok(());
         };
+        let (vars, limits) = (no_vars(), &self.config.limits);
         let (result, _) =
-            configuration::read(&record.revision, &record.root, &record.files, &no_vars());
+            configuration::read(&record.revision, &record.root, &record.files, &vars, limits);
         match result {
             Ok(configuration) => self.state().current = Some(Arc::new(configuration)),
             Err(Rejected { problem, .. }) => {
@@ -100,13 +102,14 @@ impl ControlPlane {
         let seen = self.state().source.as_ref().and_then(|status| status.seen.clone());
         let reader = Arc::clone(source);
         let known = seen.clone();
+        let limits = self.config.limits.clone();
         let read = tokio::task::spawn_blocking(move || -> Result<Read, String> {
             let head = reader.head().map_err(|error| chain(&error))?;
             if known.as_deref() == Some(head.id.as_str()) {
                 return Ok((head, None));
             }
             let files = reader.files(&head.id).map_err(|error| chain(&error))?;
-            let found = configuration::read(&head.id, "", &files, &no_vars());
+            let found = configuration::read(&head.id, "", &files, &no_vars(), &limits);
             Ok((head, Some(found)))
         });
         let read = read.await.unwrap_or_else(|_| Err("reading stopped in the middle".to_owned()));

@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use devnet_schema::{instance::InstanceSpec, name::ClusterName};
+use devnet_schema::{file::Limits, instance::InstanceSpec, name::ClusterName};
 use tokio::sync::{Notify, watch};
 
 pub use configuration::Configuration;
@@ -65,6 +65,8 @@ pub struct CycleConfig {
     pub records_lost: bool,
     /// Where the cluster's name is kept beside the records.
     pub name_file: PathBuf,
+    /// How much of a configuration is read.
+    pub limits: Limits,
 }
 
 /// What the adapters know, and what the loop makes of it.

@@ -187,9 +187,9 @@ impl ControlPlane {
         } else {
             (configuration::revision_of(files, vars), files.clone(), root.clone())
         };
-        let vars = vars.clone();
+        let (vars, limits) = (vars.clone(), self.config.limits.clone());
         let (result, _) = tokio::task::spawn_blocking(move || {
-            configuration::read(&revision, &root, &files, &vars)
+            configuration::read(&revision, &root, &files, &vars, &limits)
         })
         .await
         .map_err(|error| anyhow::anyhow!(error).context("reading the configuration"))?;
@@ -199,7 +199,8 @@ impl ControlPlane {
     /// The files of a revision of the source, the newest when none is named.
     async fn revision(&self, rev: Option<&str>) -> Result<(String, FilesRead), RequestError> {
         if let Some(source) = &self.source {
-            let found = super::followed::fetch(source, rev.map(str::to_owned)).await;
+            let limits = self.config.limits.clone();
+            let found = super::followed::fetch(source, rev.map(str::to_owned), limits).await;
             match (found, rev) {
                 (Ok(found), _) => return Ok(found),
                 (Err(problem), None) => return Err(RequestError::NoRevision(problem)),

@@ -2,10 +2,10 @@
 //!
 //! Knows the two forms. Refuses to read files: the caller brings their text.
 
-use devnet_schema::diagnostic::{Diagnostic, Location, Severity};
+use devnet_schema::diagnostic::{Diagnostic, Location, Tone};
 use serde_json::{Value, json};
 
-use super::style::{Style, printable};
+use super::style::Style;
 
 /// One diagnostic with its source line and a caret, when `source` knows the file.
 pub fn text(
@@ -13,67 +13,38 @@ pub fn text(
     source: &dyn Fn(&str) -> Option<String>,
     style: Style,
 ) -> String {
-    let Diagnostic { severity, code, message, at, help, related } = diagnostic;
-    let word = match severity {
-        Severity::Error => style.red("Error"),
-        Severity::Warning => style.yellow("Warning"),
-    };
-    let mut out = String::new();
-    if let Some(at) = at {
-        out.push_str(&format!("{at}: "));
-    }
-    out.push_str(&format!("{word} {code}: {}\n", style.bold(&printable(message))));
-    if let Some(snippet) = at.as_ref().and_then(|at| snippet(at, &source(&at.file)?)) {
-        out.push_str(&snippet);
-    }
-    for (at, why) in related {
-        out.push_str(&format!("  {at}: {}\n", printable(why)));
-    }
-    if let Some(help) = help {
-        out.push_str(&format!("  help: {}\n", printable(help)));
-    }
-    out
+    let text = diagnostic.at.as_ref().and_then(|at| source(&at.file));
+    diagnostic.drawn(text.as_deref(), &|tone, text| match tone {
+        Tone::Error => style.red(text),
+        Tone::Warning => style.yellow(text),
+        Tone::Message => style.bold(text),
+    })
 }
 
-/// The line of `at` in `text` and a caret line under it.
-fn snippet(at: &Location, text: &str) -> Option<String> {
-    let line = text.lines().nth(at.line.checked_sub(1)? as usize)?;
-    let margin = " ".repeat(at.line.to_string().len());
-    let indent: String = line
-        .chars()
-        .take(at.column.saturating_sub(1) as usize)
-        .map(|c| if c == '\t' { '\t' } else { ' ' })
-        .collect();
-    let rest = line.chars().count().saturating_sub(indent.chars().count());
-    let width = text
-        .get(at.start..at.end)
-        .map_or(1, |span| span.lines().next().map_or(1, |first| first.chars().count()));
-    let carets = "^".repeat(width.clamp(1, rest.max(1)));
-    Some(format!("  {} | {}\n  {margin} | {indent}{carets}\n", at.line, printable(line)))
-}
-
-/// The document of `validate -json`.
-pub fn validate_document(diagnostics: &[Diagnostic]) -> Value {
+/// The document of `validate -json`. `source` is the text of the files that were read.
+pub fn validate_document(
+    diagnostics: &[Diagnostic],
+    source: &dyn Fn(&str) -> Option<String>,
+) -> Value {
     let errors = diagnostics.iter().filter(|d| d.is_error()).count();
     json!({
         "format_version": "1.0",
         "valid": errors == 0,
         "error_count": errors,
         "warning_count": diagnostics.len() - errors,
-        "diagnostics": diagnostics.iter().map(json_form).collect::<Vec<_>>(),
+        "diagnostics": diagnostics.iter().map(|it| json_with(it, source)).collect::<Vec<_>>(),
     })
 }
 
-/// One diagnostic in Terraform's shape.
+/// One diagnostic in Terraform's shape, where no text is at hand: what it marks is taken to be on
+/// one line.
 pub fn json_form(diagnostic: &Diagnostic) -> Value {
+    json_with(diagnostic, &|_| None)
+}
+
+fn json_with(diagnostic: &Diagnostic, source: &dyn Fn(&str) -> Option<String>) -> Value {
     let Diagnostic { severity, code, message, at, help, related } = diagnostic;
-    let range = at.as_ref().map(|at| {
-        json!({
-            "filename": at.file,
-            "start": {"line": at.line, "column": at.column, "byte": at.start},
-            "end": {"line": at.line, "column": at.column, "byte": at.end},
-        })
-    });
+    let range = at.as_ref().map(|at| range(at, source(&at.file)));
     json!({
         "severity": severity,
         "code": code,
@@ -87,24 +58,59 @@ pub fn json_form(diagnostic: &Diagnostic) -> Value {
     })
 }
 
+/// Where, from its first to behind its last character; lines and columns from 1, bytes from 0.
+fn range(at: &Location, text: Option<String>) -> Value {
+    let (line, column) = match text {
+        Some(text) => {
+            let end = Location::of(&at.file, &text, at.end, at.end);
+            (end.line, end.column)
+        }
+        None => (at.line, at.column + u32::try_from(at.end - at.start).unwrap_or(0)),
+    };
+    json!({
+        "filename": at.file,
+        "start": {"line": at.line, "column": at.column, "byte": at.start},
+        "end": {"line": line, "column": column, "byte": at.end},
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_line_and_a_caret_are_shown() {
-        let source = "cluster \"a\"\n  replicas x\n";
-        let start = source.find('x').unwrap();
-        let at = Location::of("c.kdl", source, start, start + 1);
-        let found = Diagnostic::error("DN-E0203", Some(at), "`x` is no number").help("write 1");
-        let drawn = text(&found, &|_| Some(source.to_owned()), Style::PLAIN);
-        let expected = [
-            "c.kdl:2:12: Error DN-E0203: `x` is no number",
-            "  2 |   replicas x",
-            "    |            ^",
-            "  help: write 1",
-        ];
-        assert_eq!(drawn.lines().collect::<Vec<_>>(), expected);
-        assert_eq!(validate_document(&[found])["error_count"], 1);
+    fn a_diagnostic_has_the_shape_of_terraform() {
+        let file = "cluster \"a\" {\n  é x\n}\n";
+        let start = file.find('{').unwrap();
+        let at = Location::of("c.kdl", file, start, file.rfind('}').unwrap() + 1);
+        let found = Diagnostic::error("DN-E0203", Some(at.clone()), "no").help("write 1");
+        let found = found.related(at, "here too");
+        let other = Diagnostic::warning("DN-W0401", None, "hm");
+        let document = validate_document(&[found.clone(), other], &|_| Some(file.to_owned()));
+        let expected = json!({
+            "format_version": "1.0", "valid": false, "error_count": 1, "warning_count": 1,
+            "diagnostics": [
+                {
+                    "severity": "error", "code": "DN-E0203", "summary": "no", "detail": "write 1",
+                    "range": {
+                        "filename": "c.kdl",
+                        "start": {"line": 1, "column": 13, "byte": 12},
+                        "end": {"line": 3, "column": 2, "byte": 21},
+                    },
+                    "related": [{"at": "c.kdl:1:13", "summary": "here too"}],
+                },
+                {
+                    "severity": "warning", "code": "DN-W0401", "summary": "hm", "detail": "",
+                    "range": null, "related": [],
+                },
+            ],
+        });
+        assert_eq!(document, expected);
+        assert_eq!(json_form(&found)["range"]["end"]["column"], 13 + 9);
+        assert_eq!(text(&found, &|_| None, Style::PLAIN), found_text());
+    }
+
+    fn found_text() -> String {
+        "c.kdl:1:13: Error DN-E0203: no\n  c.kdl:1:13: here too\n  help: write 1\n".to_owned()
     }
 }

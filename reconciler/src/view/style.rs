@@ -1,6 +1,8 @@
-//! Colours, and text that is safe on a terminal.
+//! Colours.
 //!
 //! Knows ANSI. Refuses to decide whether colours are wanted; meaning never depends on them.
+
+pub use devnet_schema::diagnostic::printable;
 
 /// Whether colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,26 +45,13 @@ impl Style {
     }
 }
 
-/// `text` with control characters and direction overrides made visible, line ends and tabs kept.
-/// Names, log lines and errors come from nodes and images: they must not drive the terminal.
-pub fn printable(text: &str) -> String {
-    let hostile = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars()
-        .map(|c| if hostile(c) { c.escape_unicode().to_string() } else { c.to_string() })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn escape_sequences_are_shown_not_sent() {
-        assert_eq!(printable("a\x1b]0;x\x07\tb\n"), "a\\u{1b}]0;x\\u{7}\tb\n");
-        assert_eq!(printable("\u{202e}"), "\\u{202e}");
+    fn colours_are_only_where_they_are_wanted() {
+        assert_eq!(Style { colour: true }.red("x"), "\x1b[31mx\x1b[0m");
         assert_eq!(Style::PLAIN.red("x"), "x");
     }
 }

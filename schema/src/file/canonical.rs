@@ -12,7 +12,16 @@ use crate::{desired::Located, quantity::Cpu};
 
 /// The tree of a file. Fields that nobody wrote are absent.
 pub fn tree(file: &ClusterFile) -> Node {
-    let ClusterFile { broken: _, files: _, cluster, nodes, services, moved } = file;
+    let ClusterFile {
+        broken: _,
+        partial: _,
+        doubtful: _,
+        files: _,
+        cluster,
+        nodes,
+        services,
+        moved,
+    } = file;
     let named = |name: &Located<String>, node: Node| (name.value.clone(), node);
     map(vec![
         field("cluster", cluster.as_ref().map(cluster_section)),

@@ -21,6 +21,8 @@ pub fn cluster_file(source: &Source, tree: &Node) -> (ClusterFile, Vec<Diagnosti
     let view = View { source, node: tree };
     let file = ClusterFile {
         broken: false,
+        partial: false,
+        doubtful: Vec::new(),
         files: vec![source.file.clone()],
         cluster: view.section("cluster").map(cluster),
         nodes: view.keyed("nodes").into_iter().map(|(name, view)| node(name, view)).collect(),

@@ -6,9 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    decode, fields, reader, scan,
-    tree::{Form, Kind, Source, from_kdl, from_yaml},
+    decode, fields, kdl,
+    limits::Limits,
+    reader, scan,
+    tree::{Form, Kind, Node, Source},
     written::ClusterFile,
+    yaml,
 };
 use crate::{
     desired::Located,
@@ -46,12 +49,6 @@ impl Files for MemoryFiles {
 
 /// Names of a root file, in the order they are looked for.
 const ROOTS: [&str; 3] = ["cluster.kdl", "cluster.yaml", "cluster.yml"];
-/// The most files that one configuration includes.
-const MOST_FILES: usize = 1000;
-/// The most text of all of them together, in bytes.
-const MOST_TEXT: usize = 16 * 1024 * 1024;
-/// The largest file that a service may take as it is, in bytes.
-const MOST_SOURCE: usize = 256 * 1024;
 
 /// Finds the root file: `cluster.kdl`, `cluster.yaml` or `cluster.yml`.
 ///
@@ -90,19 +87,35 @@ fn unreadable(path: &str, at: Option<Location>, why: &str) -> Diagnostic {
 /// Reads the cluster file `root` and what it includes, and reports everything wrong at once,
 /// sorted by place. What could be read is returned even so, marked as broken.
 pub fn load(root: &str, files: &dyn Files) -> (ClusterFile, Vec<Diagnostic>) {
-    let mut loader = Loader { files, found: Vec::new(), text: 0 };
+    load_within(root, files, &Limits::default())
+}
+
+/// The same within other limits than the usual ones.
+pub fn load_within(
+    root: &str,
+    files: &dyn Files,
+    limits: &Limits,
+) -> (ClusterFile, Vec<Diagnostic>) {
+    let mut loader =
+        Loader { files, limits, found: Vec::new(), text: 0, services: 0, partial: false };
     let mut file = loader.file(root, None).unwrap_or_default();
     loader.includes(root, &mut file);
     loader.sources(&mut file);
+    loader.instances(&file);
     file.broken = loader.found.iter().any(Diagnostic::is_error);
+    file.partial = loader.partial;
     loader.found.sort_by(|a, b| a.at.cmp(&b.at));
     (file, loader.found)
 }
 
 struct Loader<'a> {
     files: &'a dyn Files,
+    limits: &'a Limits,
     found: Vec<Diagnostic>,
     text: usize,
+    services: usize,
+    /// Whether a file, or the rest of one, was not read.
+    partial: bool,
 }
 
 impl Loader<'_> {
@@ -111,10 +124,11 @@ impl Loader<'_> {
         match self.files.read(path) {
             Ok(Some(bytes)) => {
                 self.text += bytes.len();
-                if self.text <= MOST_TEXT {
+                if self.text <= self.limits.total {
                     return Some(bytes);
                 }
-                let message = format!("the files together have more than {MOST_TEXT} bytes");
+                let most = self.limits.total;
+                let message = format!("the files together have more than {most} bytes");
                 let error = Diagnostic::error("DN-E0101", at.cloned(), message);
                 self.found.push(error.help("include less"));
             }
@@ -130,6 +144,12 @@ impl Loader<'_> {
 
     /// One file, without what it includes.
     fn file(&mut self, path: &str, at: Option<&Location>) -> Option<ClusterFile> {
+        let file = self.parts_of(path, at);
+        self.partial |= file.is_none();
+        file
+    }
+
+    fn parts_of(&mut self, path: &str, at: Option<&Location>) -> Option<ClusterFile> {
         let Some(form) = Form::of(path) else {
             let message = format!("`{}` is neither KDL nor YAML", path.escape_debug());
             let error = Diagnostic::error("DN-E0114", at.cloned(), message);
@@ -137,24 +157,62 @@ impl Loader<'_> {
             return None;
         };
         let bytes = self.bytes(path, at)?;
-        let source = scan::text(path, bytes, form).map_err(|error| self.found.push(error)).ok()?;
-        let tree = match form {
-            Form::Kdl => from_kdl(&source),
-            Form::Yaml => from_yaml(&source),
+        let source = scan::within(path, bytes, form, self.limits);
+        let source = source.map_err(|error| self.found.push(error)).ok()?;
+        let mut read = match form {
+            Form::Kdl => kdl::read(&source, self.limits),
+            Form::Yaml => yaml::read(&source, self.limits),
         };
-        let tree = tree.map_err(|errors| self.found.extend(errors)).ok()?;
-        if matches!(&tree.kind, Kind::Map(entries) if entries.is_empty()) || tree.is_empty() {
+        self.partial |= !read.whole;
+        let correct = read.errors.is_empty();
+        self.found.append(&mut read.errors);
+        let nothing = matches!(&read.tree.kind, Kind::Map(entries) if entries.is_empty());
+        if correct && (nothing || read.tree.is_empty()) {
             self.found.push(empty(&source));
             return None;
         }
-        if at.is_none() && tree.get("cluster").is_none() {
+        if correct && at.is_none() && read.tree.get("cluster").is_none() {
             self.no_cluster(&source);
         }
-        let (tree, found) = reader::canonical(&source, form, &tree, &fields::FILE);
-        self.found.extend(found);
-        let (file, found) = decode::cluster_file(&source, &tree);
-        self.found.extend(found);
+        self.count(&source, form, &read.tree)?;
+        let (tree, found) = reader::canonical(&source, form, &read.tree, &fields::FILE);
+        self.found.extend(found.into_iter().filter(|found| read.trusts(found)));
+        let (mut file, found) = decode::cluster_file(&source, &tree);
+        file.doubtful = read.doubtful.iter().map(|span| source.at(span)).collect();
+        self.found.extend(found.into_iter().filter(|found| read.trusts(found)));
         Some(file)
+    }
+
+    /// Counts services while they are a tree and nothing else yet.
+    fn count(&mut self, source: &Source, form: Form, tree: &Node) -> Option<()> {
+        let named = |name: &str| tree.entries().iter().filter(|e| e.key == name).count();
+        self.services += match form {
+            Form::Kdl => named("service"),
+            Form::Yaml => tree.get("services").map_or(0, |services| services.entries().len()),
+        };
+        if self.services <= self.limits.services {
+            return Some(());
+        }
+        let message = format!("more than {} services", self.limits.services);
+        let error = Diagnostic::error("DN-E0117", Some(source.at(&(0..0))), message);
+        self.found.push(error.help("use several clusters, or raise the limit `services`"));
+        None
+    }
+
+    /// Counts instances before anyone makes a plan for each.
+    fn instances(&mut self, file: &ClusterFile) {
+        let mut instances = 0u64;
+        for service in &file.services {
+            let wanted = service.replicas.as_ref().map_or(1, |replicas| replicas.value);
+            instances += u64::from(wanted);
+            if instances > self.limits.instances as u64 {
+                let message = format!("more than {} instances", self.limits.instances);
+                let at = service.replicas.as_ref().map_or(&service.at, |replicas| &replicas.at);
+                let error = Diagnostic::error("DN-E0117", Some(at.clone()), message);
+                self.found.push(error.help("ask for less, or raise the limit `instances`"));
+                return;
+            }
+        }
     }
 
     /// What the root file must have.
@@ -174,10 +232,11 @@ impl Loader<'_> {
                 if !seen.insert(path.clone()) {
                     continue;
                 }
-                if seen.len() > MOST_FILES {
-                    let message = format!("more than {MOST_FILES} files are included");
+                if seen.len() > self.limits.files {
+                    let message = format!("more than {} files are included", self.limits.files);
                     let error = Diagnostic::error("DN-E0116", Some(include.at.clone()), message);
                     self.found.push(error.help("include fewer files"));
+                    self.partial = true;
                     return;
                 }
                 if let Some(part) = self.file(&path, Some(&include.at)) {
@@ -188,12 +247,14 @@ impl Loader<'_> {
     }
 
     fn join(&mut self, file: &mut ClusterFile, part: ClusterFile) {
-        let ClusterFile { broken: _, files, cluster, nodes, services, moved } = part;
+        let ClusterFile { broken: _, partial: _, doubtful, files, cluster, nodes, services, moved } =
+            part;
         if let Some(cluster) = cluster {
             let message = "an included file has a `cluster` section";
             let error = Diagnostic::error("DN-E0115", Some(cluster.at), message);
             self.found.push(error.help("move it to the root file"));
         }
+        file.doubtful.extend(doubtful);
         file.files.extend(files);
         file.nodes.extend(nodes);
         file.services.extend(services);
@@ -208,10 +269,11 @@ impl Loader<'_> {
             let message = format!("`{}` leaves the configuration", include.value.escape_debug());
             let error = Diagnostic::error("DN-E0116", at, message);
             self.found.push(error.help("write a path below the root file's directory"));
+            self.partial = true;
             return Vec::new();
         };
         if !pattern.contains('*') {
-            return vec![pattern];
+            return self.well_named(vec![pattern], include);
         }
         let listed = self.files.list();
         let all = listed.unwrap_or_else(|why| {
@@ -224,8 +286,27 @@ impl Loader<'_> {
         if paths.is_empty() {
             let message = format!("no file is named like `{}`", include.value.escape_debug());
             let error = Diagnostic::error("DN-E0116", at, message);
-            self.found.push(error.help("remove the include, or add the files"));
+            self.found
+                .push(error.help("add the files, or remove the include; links are not followed"));
+            self.partial = true;
         }
+        self.well_named(paths, include)
+    }
+
+    /// The paths that neither hide what they are nor look like an option to some program.
+    fn well_named(&mut self, mut paths: Vec<String>, include: &Located<String>) -> Vec<String> {
+        paths.retain(|path| {
+            let strange = path.split('/').any(|part| part.starts_with('-'))
+                || path.chars().any(scan::forbidden);
+            if strange {
+                let message = format!("`{}` is no name for a file here", path.escape_debug());
+                let error = Diagnostic::error("DN-E0116", Some(include.at.clone()), message);
+                let help = "rename it: no control characters, no change of direction, no `-` first";
+                self.found.push(error.help(help));
+                self.partial = true;
+            }
+            !strange
+        });
         paths
     }
 
@@ -250,9 +331,11 @@ impl Loader<'_> {
             self.found.push(refuse(message, "write a path below the root file's directory"));
             return None;
         };
+        let path = self.well_named(vec![path], source).pop()?;
         let bytes = self.bytes(&path, Some(&source.at))?;
-        if bytes.len() > MOST_SOURCE {
-            let message = format!("`{shown}` has {} bytes; {MOST_SOURCE} are allowed", bytes.len());
+        let most = self.limits.source_file;
+        if bytes.len() > most {
+            let message = format!("`{shown}` has {} bytes; {most} are allowed", bytes.len());
             self.found.push(refuse(message, "put large data into an image or a volume"));
             return None;
         }

@@ -1,47 +1,72 @@
-//! The outline of KDL text: braces, texts, comments and words, checked before the parser sees it.
+//! The outline of KDL text: braces, texts, comments and words, and the nodes that they make.
 //!
-//! Knows which tokens may follow which. Refuses to read what they say. kdl 6.7.1 overflows the
-//! stack on deep braces, on long comments and on many errors, takes time exponential in the depth
-//! of `/-` blocks and quadratic in the number of errors. So depths are counted here, comments are
-//! blanked out, and what the parser would stumble over is an error of ours.
+//! Knows which tokens may follow which. Refuses to know what a token says. One pass over the text
+//! with a stack of its own: whatever is nested takes time in proportion to its length and no call
+//! stack, unlike kdl 6.7.1, which overflows the stack on deep braces, on long comments and on many
+//! errors, and takes time exponential in the depth of `/-` blocks. What is accepted here, that
+//! crate reads too, and as the same: a property test and a fuzz target hold that.
+//!
+//! After a mistake the rest of the node is taken as it comes, so that one run finds them all.
+
+mod texts;
 
 use super::{
+    nodes::Nodes,
     token,
     tree::{Source, Span},
 };
 use crate::diagnostic::Diagnostic;
 
-/// The most braces open at once: safe on a 2 MiB stack without optimisation.
-pub const DEPTH: usize = 32;
 /// The most `/-` blocks open at once.
 const SLASHDASH_DEPTH: usize = 2;
 
 /// At most so many errors are reported.
 const MOST_ERRORS: usize = 20;
 
-/// The text with its comments blanked out, every byte at its place.
-///
-/// # Errors
-/// Values that are no KDL, and the first misplaced sign or what is nested too deeply.
-pub fn check(source: &Source) -> Result<String, Vec<Diagnostic>> {
-    let bytes = source.text.as_bytes();
-    let mut outline = Outline {
+/// What was found in a text.
+pub struct Outline {
+    /// The nodes.
+    pub nodes: Nodes,
+    /// Everything that is no KDL, sorted by place.
+    pub errors: Vec<Diagnostic>,
+    /// Whether the text was read to its end.
+    pub whole: bool,
+}
+
+/// Reads a text with at most `depth` blocks open at once.
+pub fn scan(source: &Source, depth: usize) -> Outline {
+    let mut scanner = Scanner {
         source,
-        bytes,
+        bytes: source.text.as_bytes(),
         at: 0,
-        blanked: bytes.to_vec(),
+        depth,
         node: Node::default(),
         braces: Vec::new(),
-        found: Vec::new(),
+        nodes: Nodes::new(),
+        errors: Vec::new(),
+        stopped: false,
     };
-    if let Err(stop) = outline.run() {
-        outline.found.push(stop);
-    }
-    if !outline.found.is_empty() {
-        return Err(outline.found);
-    }
-    // Whole comments were replaced by as many blanks, so this is still UTF-8.
-    Ok(String::from_utf8(outline.blanked).unwrap_or_default())
+    scanner.run();
+    let Scanner { nodes, mut errors, stopped, .. } = scanner;
+    errors.sort_by(|a, b| a.at.cmp(&b.at));
+    Outline { nodes, errors, whole: !stopped }
+}
+
+/// What is wrong, and how to go on.
+struct Fault {
+    error: Diagnostic,
+    then: Then,
+}
+
+enum Then {
+    /// The rest of the node is taken as it comes.
+    Doubt,
+    /// This many bytes are passed over as if they were not there.
+    Pass(usize),
+    /// The rest of the line means nothing.
+    Line,
+    /// The rest of the text means nothing.
+    Stop,
 }
 
 /// Where the scanner is relative to the last `/-` of a node.
@@ -52,7 +77,7 @@ enum Dash {
     None,
     /// Nothing of what it comments out has come yet.
     Armed,
-    /// Within what it comments out.
+    /// Within or behind what it comments out.
     Within,
 }
 
@@ -74,6 +99,8 @@ enum Last {
     Dashed,
     /// Its block: nothing but the end may follow.
     Block,
+    /// A mistake: what follows is not judged.
+    Mistake,
 }
 
 /// The node that is being scanned.
@@ -85,69 +112,112 @@ struct Node {
     end: usize,
     /// Whether all of it is behind `/-`.
     commented: bool,
+    /// Whether the last argument or property is.
+    skips: bool,
 }
 
 struct Brace {
     at: usize,
+    /// Whether it counts as a block behind `/-`.
     dashed: bool,
+    /// Whether it is the block that a `/-` comments out.
+    commented: bool,
     outer: Node,
 }
 
-struct Outline<'a> {
+struct Scanner<'a> {
     source: &'a Source,
     bytes: &'a [u8],
     at: usize,
-    blanked: Vec<u8>,
+    depth: usize,
     node: Node,
     braces: Vec<Brace>,
-    found: Vec<Diagnostic>,
+    nodes: Nodes,
+    errors: Vec<Diagnostic>,
+    stopped: bool,
 }
 
-impl Outline<'_> {
-    fn run(&mut self) -> Result<(), Diagnostic> {
+impl Scanner<'_> {
+    fn run(&mut self) {
         if self.source.text.starts_with('\u{feff}') {
             self.at = '\u{feff}'.len_utf8();
         }
-        while let Some(&byte) = self.bytes.get(self.at) {
-            match byte {
-                b'"' => self.quoted()?,
-                b'#' => self.raw()?,
-                b'/' => self.slash()?,
-                b'{' => self.open()?,
-                b'}' => self.close()?,
-                b'\\' => self.continuation()?,
-                b'=' => self.equals()?,
-                b'\n' | b'\r' => {
-                    if self.node.dash != Dash::Armed {
-                        self.end_node()?;
-                    }
-                    self.at += 1;
-                }
-                b';' => {
-                    self.semicolon()?;
-                    self.end_node()?;
-                    self.at += 1;
-                }
-                b' ' | b'\t' => self.at += 1,
-                b'(' | b')' => {
-                    let message = "type annotations mean nothing here";
-                    let help = "remove it, or put the text into quotes";
-                    return Err(self.here("DN-E0108", message).help(help));
-                }
-                b'[' | b']' => {
-                    let message = "this is not KDL: there are no brackets";
-                    let help = "write the values of a list one after the other";
-                    return Err(self.here("DN-E0107", message).help(help));
-                }
-                _ => self.word()?,
+        while self.at < self.bytes.len() && !self.stopped {
+            if let Err(fault) = self.step() {
+                self.recover(fault);
             }
         }
-        self.end_node()?;
-        match self.braces.last() {
-            None => Ok(()),
-            Some(open) => Err(self
+        if !self.stopped
+            && let Err(fault) = self.end_node()
+        {
+            self.recover(fault);
+        }
+        if let Some(open) = self.braces.last().filter(|_| !self.stopped) {
+            let error = self
                 .error("DN-E0104", open.at..open.at + 1, "this `{` is never closed")
-                .help("close it with `}`; is the rest of the file missing?")),
+                .help("close it with `}`; is the rest of the file missing?");
+            self.errors.push(error);
+            self.stopped = true;
+        }
+        // Of blocks that are never closed, nobody knows where they should have been.
+        let from = self.braces.first().map_or(self.at, |open| open.at.min(self.at));
+        if self.stopped {
+            self.nodes.doubt(from..self.bytes.len());
+        }
+        while self.braces.pop().is_some() {
+            self.nodes.close(self.bytes.len(), false);
+            self.nodes.doubt_node();
+        }
+        self.nodes.end();
+    }
+
+    /// Notes a mistake and gets behind it.
+    fn recover(&mut self, Fault { error, then }: Fault) {
+        self.errors.push(error);
+        match then {
+            Then::Doubt => self.mistaken(),
+            Then::Pass(bytes) => self.at += bytes,
+            Then::Line => {
+                while !matches!(self.bytes.get(self.at), None | Some(b'\n' | b'\r')) {
+                    self.at += 1;
+                }
+                self.mistaken();
+            }
+            Then::Stop => self.stopped = true,
+        }
+        self.stopped |= self.errors.len() >= MOST_ERRORS;
+    }
+
+    fn mistaken(&mut self) {
+        self.node.last = Last::Mistake;
+        self.node.dash = Dash::None;
+        self.nodes.doubt_node();
+    }
+
+    fn step(&mut self) -> Result<(), Fault> {
+        match self.bytes[self.at] {
+            b'"' => self.quoted(),
+            b'#' => self.raw(),
+            b'/' => self.slash(),
+            b'{' => self.open(),
+            b'}' => self.close(),
+            b'\\' => self.continuation(),
+            b'=' => self.equals(),
+            b'\n' | b'\r' => {
+                if self.node.dash != Dash::Armed {
+                    self.end_node()?;
+                }
+                self.at += 1;
+                Ok(())
+            }
+            b';' => self.semicolon(),
+            b' ' | b'\t' => {
+                self.at += 1;
+                Ok(())
+            }
+            b'(' | b')' => self.parenthesis(),
+            b'[' | b']' => self.bracket(),
+            _ => self.word(),
         }
     }
 
@@ -155,66 +225,123 @@ impl Outline<'_> {
         Diagnostic::error(code, Some(self.source.at(&span)), message)
     }
 
-    fn here(&self, code: &str, message: impl Into<String>) -> Diagnostic {
-        self.error(code, self.at..self.at + 1, message)
+    /// A mistake at the next character.
+    fn fault(&self, what: &str, help: &str, then: Then) -> Fault {
+        let message = format!("this is not KDL: {what}");
+        let error = self.error("DN-E0107", self.at..self.at + 1, message).help(help);
+        Fault { error, then }
     }
 
     fn rest(&self, text: &str) -> bool {
         self.bytes[self.at..].starts_with(text.as_bytes())
     }
 
-    /// A value that is no KDL. Those behind it may be, so reading goes on for a while.
-    fn refuse(&mut self, span: Span, problem: token::Problem) -> Result<(), Diagnostic> {
-        let error = self
-            .error("DN-E0107", span, format!("this is not KDL 2: {}", problem.what))
-            .help(problem.help);
-        if self.found.len() + 1 >= MOST_ERRORS {
-            return Err(error);
+    fn judged(&self) -> bool {
+        self.node.last != Last::Mistake
+    }
+
+    /// A token that is none. Those behind it may be, so reading goes on.
+    fn refuse(&mut self, span: Span, problem: token::Problem) {
+        if self.judged() {
+            let message = format!("this is not KDL 2: {}", problem.what);
+            let error = self.error("DN-E0107", span, message).help(problem.help);
+            self.errors.push(error);
+            self.nodes.doubt_node();
+            self.stopped |= self.errors.len() >= MOST_ERRORS;
         }
-        self.found.push(error);
+    }
+
+    /// A `;` must end a node. Other readers refuse it after a node behind `/-`.
+    fn semicolon(&mut self) -> Result<(), Fault> {
+        if self.node.last == Last::Start {
+            self.node = Node::default();
+            return Err(self.fault("this `;` ends nothing", "remove it", Then::Pass(1)));
+        }
+        if self.node.commented && self.judged() {
+            let message = "a node behind `/-` must end with its line";
+            let error = self.error("DN-E0107", self.at..self.at + 1, message);
+            let error = error.help("begin a new line instead");
+            self.errors.push(error);
+        }
+        let ended = self.end_node();
+        self.at += 1;
+        ended
+    }
+
+    fn parenthesis(&mut self) -> Result<(), Fault> {
+        let line = &self.source.text[self.at..];
+        let line = line.split(['\n', '\r']).next().unwrap_or("");
+        let length = line.find(')').map_or(1, |end| end + 1);
+        if !self.judged() {
+            self.at += length;
+            return Ok(());
+        }
+        let error = self
+            .error("DN-E0108", self.at..self.at + length, "type annotations mean nothing here")
+            .help("remove it, or put the text into quotes");
+        self.node.end = 0;
+        Err(Fault { error, then: Then::Pass(length) })
+    }
+
+    fn bracket(&mut self) -> Result<(), Fault> {
+        if self.judged() {
+            let help = "write the values of a list one after the other";
+            return Err(self.fault("there are no brackets", help, Then::Doubt));
+        }
+        self.at += 1;
         Ok(())
     }
 
-    /// A `;` must end a node. The parser refuses it after a node behind `/-`.
-    fn semicolon(&self) -> Result<(), Diagnostic> {
-        let (message, help) = match (self.node.last, self.node.commented) {
-            (Last::Start, _) => ("this is not KDL: this `;` ends nothing", "remove it"),
-            (_, true) => ("a node behind `/-` must end with its line", "begin a new line instead"),
-            _ => return Ok(()),
-        };
-        Err(self.here("DN-E0107", message).help(help))
-    }
-
     /// A word, text, number or keyword begins here. `name` says whether it can be a name.
-    fn token(&mut self, name: bool) -> Result<(), Diagnostic> {
+    fn token(&mut self, name: bool) -> Result<(), Fault> {
         let Node { last, dash, end, .. } = self.node;
-        if end == self.at && self.at > 0 && last != Last::Equals && last != Last::Start {
-            let message = "this is not KDL: a blank is missing between two values";
-            return Err(self.here("DN-E0107", message).help("put a blank before this"));
+        let glued = end == self.at && self.at > 0;
+        if glued && !matches!(last, Last::Equals | Last::Start | Last::Mistake) {
+            let what = "a blank is missing between two values";
+            return Err(self.fault(what, "put a blank before this", Then::Doubt));
         }
         self.node.last = match last {
             Last::Start if name => Last::Name,
             Last::Start => {
-                let message = "this is not KDL: a name must come first";
-                return Err(self.here("DN-E0107", message).help("write `name value`"));
+                let what = "a name must come first";
+                return Err(self.fault(what, "write `name value`", Then::Doubt));
             }
             Last::Name | Last::Word | Last::Value if name => Last::Word,
             Last::Name | Last::Word | Last::Value | Last::Equals => Last::Value,
             Last::Dashed | Last::Block => {
-                let message = "this is not KDL: nothing may follow a block";
-                return Err(self.here("DN-E0107", message).help("begin a new line, or write `;`"));
+                let what = "nothing may follow a block";
+                return Err(self.fault(what, "begin a new line, or write `;`", Then::Doubt));
             }
+            Last::Mistake => Last::Mistake,
         };
+        self.node.skips = dash == Dash::Armed || (self.node.skips && last == Last::Equals);
         if dash == Dash::Armed {
             self.node.dash = Dash::Within;
         }
         Ok(())
     }
 
-    fn word(&mut self) -> Result<(), Diagnostic> {
+    /// The token that began at `start` says `text`. `plain` is one without quotes that is no name.
+    fn says(&mut self, start: usize, text: impl Into<String>, plain: bool) {
+        let span = start..self.at;
+        self.node.end = self.at;
+        match self.node.last {
+            Last::Name => self.nodes.name(text.into(), span, self.node.commented),
+            Last::Word | Last::Value => {
+                self.nodes.value(text.into(), plain, span, self.node.skips);
+            }
+            _ => self.nodes.reach(self.at),
+        }
+    }
+
+    fn word(&mut self) -> Result<(), Fault> {
         let start = self.at;
-        let rest = &self.source.text[start..];
-        let stop = |c: char| c.is_whitespace() || "\\/(){};[]\"#=".contains(c);
+        let source = self.source;
+        let rest = &source.text[start..];
+        let stop = |c: char| {
+            matches!(c, '\\' | '/' | '(' | ')' | '{' | '}' | ';' | '[' | ']' | '"' | '#' | '=')
+                || c.is_whitespace()
+        };
         let length = rest.find(stop).unwrap_or(rest.len());
         if length == 0 {
             // A blank other than space and tab.
@@ -222,39 +349,48 @@ impl Outline<'_> {
             return Ok(());
         }
         let word = &rest[..length];
-        self.token(!token::is_number(word))?;
+        let number = token::is_number(word);
+        self.token(!number)?;
         if let Err(problem) = token::word(word) {
-            self.refuse(start..start + length, problem)?;
+            self.refuse(start..start + length, problem);
         }
         self.at = start + length;
-        self.node.end = self.at;
+        self.says(start, word, number);
         Ok(())
     }
 
-    fn equals(&mut self) -> Result<(), Diagnostic> {
+    fn equals(&mut self) -> Result<(), Fault> {
+        if !self.judged() {
+            self.at += 1;
+            return Ok(());
+        }
         if self.node.last != Last::Word || self.node.dash == Dash::Armed {
-            let message = "this is not KDL: this `=` follows no name of a property";
             let help = "write `node property=\"value\"`; a node's own value has no `=`";
-            return Err(self.here("DN-E0107", message).help(help));
+            return Err(self.fault("this `=` follows no name of a property", help, Then::Doubt));
         }
         self.node.last = Last::Equals;
+        self.nodes.key(self.node.skips);
         self.at += 1;
         Ok(())
     }
 
-    fn end_node(&mut self) -> Result<(), Diagnostic> {
+    fn end_node(&mut self) -> Result<(), Fault> {
         let missing = match (self.node.last, self.node.dash) {
-            (Last::Equals, _) => "this is not KDL: no value follows the `=`",
-            (_, Dash::Armed) => "this is not KDL: nothing follows the `/-`",
-            _ => {
-                self.node = Node::default();
-                return Ok(());
-            }
+            (Last::Equals, _) => Some("no value follows the `=`"),
+            (_, Dash::Armed) => Some("nothing follows the `/-`"),
+            _ => None,
         };
-        Err(self.here("DN-E0107", missing).help("write it, or remove what is before"))
+        let fault = missing
+            .map(|what| self.fault(what, "write it, or remove what is before", Then::Pass(0)));
+        if fault.is_some() {
+            self.nodes.doubt_node();
+        }
+        self.nodes.end();
+        self.node = Node::default();
+        fault.map_or(Ok(()), Err)
     }
 
-    fn open(&mut self) -> Result<(), Diagnostic> {
+    fn open(&mut self) -> Result<(), Fault> {
         let dashed = self.node.dash != Dash::None;
         let block = self.node.dash == Dash::Armed;
         let misplaced = match self.node.last {
@@ -263,46 +399,55 @@ impl Outline<'_> {
             Last::Block if !block => Some("nothing may follow a block"),
             _ => None,
         };
-        if let Some(message) = misplaced {
-            let message = format!("this is not KDL: {message}");
-            return Err(self.here("DN-E0107", message).help("write `name { … }`"));
+        if let Some(what) = misplaced {
+            return Err(self.fault(what, "write `name { … }`", Then::Doubt));
         }
-        if self.braces.len() == DEPTH {
-            let message = format!("more than {DEPTH} blocks are open here");
-            return Err(self.here("DN-E0105", message).help("nest less deeply"));
+        if self.braces.len() == self.depth {
+            return Err(
+                self.too_deep(format!("more than {} blocks", self.depth), "nest less deeply")
+            );
         }
         let last = match (block, self.node.last) {
+            (_, Last::Mistake) => Last::Mistake,
             (true, Last::Block) => Last::Block,
             (true, _) => Last::Dashed,
             (false, _) => Last::Block,
         };
         let dash = if block { Dash::None } else { self.node.dash };
         let outer = Node { last, dash, ..self.node };
-        self.braces.push(Brace { at: self.at, dashed, outer });
+        self.braces.push(Brace { at: self.at, dashed, commented: block, outer });
+        self.nodes.open(self.at);
         if self.braces.iter().filter(|brace| brace.dashed).count() > SLASHDASH_DEPTH {
-            let message = format!("more than {SLASHDASH_DEPTH} blocks behind `/-` are open here");
-            return Err(self.here("DN-E0105", message).help("use /* … */ around the block"));
+            let what = format!("more than {SLASHDASH_DEPTH} blocks behind `/-`");
+            return Err(self.too_deep(what, "use /* … */ around the block"));
         }
         self.node = Node::default();
         self.at += 1;
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Diagnostic> {
+    fn too_deep(&self, what: String, help: &str) -> Fault {
+        let error = self.error("DN-E0105", self.at..self.at + 1, format!("{what} are open here"));
+        Fault { error: error.help(help), then: Then::Stop }
+    }
+
+    fn close(&mut self) -> Result<(), Fault> {
         self.end_node()?;
         let Some(open) = self.braces.pop() else {
-            return Err(self
-                .here("DN-E0104", "this `}` closes nothing")
-                .help("remove it, or add the `{` that it should close"));
+            let error = self
+                .error("DN-E0104", self.at..self.at + 1, "this `}` closes nothing")
+                .help("remove it, or add the `{` that it should close");
+            return Err(Fault { error, then: Then::Pass(1) });
         };
         self.node = open.outer;
         self.at += 1;
         self.node.end = self.at;
+        self.nodes.close(self.at, open.commented);
         Ok(())
     }
 
     /// A `\` outside of a text continues the line: the line end after it ends nothing.
-    fn continuation(&mut self) -> Result<(), Diagnostic> {
+    fn continuation(&mut self) -> Result<(), Fault> {
         let start = self.at;
         self.at += 1;
         loop {
@@ -313,10 +458,12 @@ impl Outline<'_> {
                 Some(b'\r') if self.rest("\r\n") => self.at += 1,
                 Some(b'\n' | b'\r') => break,
                 None => return Ok(()),
+                Some(_) if !self.judged() => return Ok(()),
                 Some(_) => {
                     let message = "this is not KDL: `\\` must end its line";
-                    let span = start..start + 1;
-                    return Err(self.error("DN-E0107", span, message).help("use quotes"));
+                    let error =
+                        self.error("DN-E0107", start..start + 1, message).help("use quotes");
+                    return Err(Fault { error, then: Then::Doubt });
                 }
             }
         }
@@ -324,20 +471,7 @@ impl Outline<'_> {
         Ok(())
     }
 
-    /// Puts blanks in place of what was scanned since `start`.
-    fn blank(&mut self, start: usize) {
-        self.blanked[start..self.at].fill(b' ');
-    }
-
-    fn line_comment(&mut self) {
-        let start = self.at;
-        while !matches!(self.bytes.get(self.at), None | Some(b'\n' | b'\r')) {
-            self.at += 1;
-        }
-        self.blank(start);
-    }
-
-    fn slash(&mut self) -> Result<(), Diagnostic> {
+    fn slash(&mut self) -> Result<(), Fault> {
         if self.rest("//") {
             self.line_comment();
             return Ok(());
@@ -345,180 +479,22 @@ impl Outline<'_> {
         if self.rest("/*") {
             return self.block_comment();
         }
+        if !self.judged() {
+            self.at += 1;
+            return Ok(());
+        }
         let glued = self.at > 0 && self.node.end == self.at && self.node.last != Last::Start;
         let misplaced = glued || self.node.dash == Dash::Armed || self.node.last == Last::Equals;
         if !self.rest("/-") || misplaced {
-            let message = "this is not KDL: a `/` is misplaced here";
             let help = "put the text into quotes, or comment out with `//`";
-            return Err(self.here("DN-E0107", message).help(help));
+            return Err(self.fault("a `/` is misplaced here", help, Then::Doubt));
         }
         self.node.dash = Dash::Armed;
         self.node.commented |= self.node.last == Last::Start;
         self.at += 2;
         Ok(())
     }
-
-    fn block_comment(&mut self) -> Result<(), Diagnostic> {
-        let (start, mut depth) = (self.at, 0usize);
-        while self.at < self.bytes.len() {
-            if self.rest("/*") {
-                depth += 1;
-                self.at += 2;
-            } else if self.rest("*/") {
-                depth -= 1;
-                self.at += 2;
-            } else {
-                self.at += 1;
-            }
-            if depth == 0 {
-                self.blank(start);
-                return Ok(());
-            }
-        }
-        let message = "this comment is never closed";
-        Err(self.error("DN-E0104", start..start + 2, message).help("close it with `*/`"))
-    }
-
-    /// A text in quotes, on one line or in three quotes on several.
-    fn quoted(&mut self) -> Result<(), Diagnostic> {
-        self.token(true)?;
-        let start = self.at;
-        let end = if self.rest("\"\"\"") { "\"\"\"" } else { "\"" };
-        self.at += end.len();
-        while let Some(&byte) = self.bytes.get(self.at) {
-            match byte {
-                b'\\' => self.escape()?,
-                b'\n' | b'\r' if end == "\"" => break,
-                _ if self.rest(end) => {
-                    let body = start + end.len()..self.at;
-                    self.at += end.len();
-                    self.node.end = self.at;
-                    return if end == "\"" { Ok(()) } else { self.lines(start, body, true) };
-                }
-                _ => self.at += 1,
-            }
-        }
-        Err(self.unclosed(start, end))
-    }
-
-    /// A text on several lines must be laid out as KDL wants it.
-    fn lines(&mut self, start: usize, body: Span, escapes: bool) -> Result<(), Diagnostic> {
-        match token::lines(&self.source.text[body], escapes) {
-            Ok(()) => Ok(()),
-            Err(problem) => self.refuse(start..self.at, problem),
-        }
-    }
-
-    /// `\` and what belongs to it: a character, a code point, or blanks and line ends.
-    fn escape(&mut self) -> Result<(), Diagnostic> {
-        match token::escape(&self.source.text[self.at..]) {
-            Ok(length) => self.at += length,
-            Err(problem) => {
-                self.refuse(self.at..self.at + 1, problem)?;
-                self.at += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// `#"…"#` with any number of `#`, or a keyword like `#true`.
-    fn raw(&mut self) -> Result<(), Diagnostic> {
-        let start = self.at;
-        let hashes = self.bytes[start..].iter().take_while(|b| **b == b'#').count();
-        let text = self.bytes.get(start + hashes) == Some(&b'"');
-        self.token(text)?;
-        self.at += hashes;
-        if !text {
-            return self.keyword(start);
-        }
-        let quotes = if self.rest("\"\"\"") { 3 } else { 1 };
-        self.at += quotes;
-        let body = self.at;
-        let end = "\"".repeat(quotes) + &"#".repeat(hashes);
-        match self.source.text[self.at..].find(&end) {
-            Some(length) => self.at += length + end.len(),
-            None => return Err(self.unclosed(start, &end)),
-        }
-        self.node.end = self.at;
-        let body = body..self.at - end.len();
-        if quotes == 3 {
-            return self.lines(start, body, false);
-        }
-        if self.source.text[body].contains(['\n', '\r']) {
-            let problem = token::Problem::new("this text spans lines", "use three quotes");
-            return self.refuse(start..self.at, problem);
-        }
-        Ok(())
-    }
-
-    fn keyword(&mut self, start: usize) -> Result<(), Diagnostic> {
-        while self.bytes.get(self.at).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'-') {
-            self.at += 1;
-        }
-        self.node.end = self.at;
-        match token::keyword(&self.source.text[start..self.at]) {
-            Ok(()) => Ok(()),
-            Err(problem) => self.refuse(start..self.at, problem),
-        }
-    }
-
-    fn unclosed(&self, start: usize, end: &str) -> Diagnostic {
-        let (place, more) = if end.starts_with("\"\"\"") {
-            ("", "; it may span lines")
-        } else {
-            (" on its line", "")
-        };
-        let message = format!("the text that begins here is not closed{place}");
-        self.error("DN-E0104", start..start + 1, message)
-            .help(format!("close it with `{end}`{more}"))
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use kdl::KdlDocument;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Tokens, right and wrong, between `|`.
-    const TOKENS: &str = "a|b | |\n|;|{|}|{}|/-|/- |/*x*/|//c\n|\"s\"|#true|true|1|1a|-|.|+1|0x|=|\
-        a=1| p=\"v\"|\\\n|\\|\r\n|#|\"\\q\"|\"\\u{110000}\"|\u{a0}|'|,|<|é|inf|#inf|#\"r\"#|(|]|\
-        \"\"\"x\"\"\"|\"\"\"\n x\n \"\"\"|\"\"\"\nx\n \"\"\"|#\"\"\"\n x\n \"\"\"#";
-
-    proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: 4000,
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
-        /// Errors of the parser are what its stack and time are lost on, so there must be none.
-        #[test]
-        fn what_the_outline_lets_through_the_parser_reads(
-            tokens in prop::collection::vec(
-                prop::sample::select(TOKENS.split('|').collect::<Vec<_>>()),
-                0..12,
-            ),
-        ) {
-            let source = Source::new("c.kdl", tokens.concat());
-            if let Ok(text) = check(&source) {
-                prop_assert_eq!(text.len(), source.text.len());
-                prop_assert!(KdlDocument::parse_v2(&text).is_ok(), "{:?}", source.text);
-            }
-        }
-    }
-
-    #[test]
-    fn what_people_write_is_let_through() {
-        for text in [
-            "a /* one\n two */ b=1 /- c=2 /-{ d }\n/- e {\n f\n}\ng { h; i \"\\u{e9}\"; }",
-            "a \\ // joined\n  b = \"c\" /-\n d\n",
-            "a \"\"\"\n    x\n      \\\\ y\n    \"\"\" #\"\\\"# -1.5e3 0xff_ff",
-            "\u{feff}\"quoted name\" {} // end",
-        ] {
-            let checked = check(&Source::new("c.kdl", text)).unwrap_or_else(|e| panic!("{e:?}"));
-            assert!(KdlDocument::parse_v2(&checked).is_ok(), "{text}");
-        }
-    }
-}
+mod tests;

@@ -363,7 +363,7 @@ impl Reader<'_> {
             Kind::Scalar { .. } if !entry.value.is_empty() => {
                 (entry.value.clone(), Node::scalar("", true, span.clone()))
             }
-            Kind::Seq(items) => {
+            Kind::Seq(items) if !items.is_empty() => {
                 let rest = items[1..].iter().map(argument).collect();
                 (items[0].clone(), body(Kind::Map(rest), span))
             }

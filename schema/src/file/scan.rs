@@ -2,19 +2,30 @@
 //!
 //! Knows limits and characters. Refuses to know syntax.
 
-use super::tree::{Form, Source};
+use super::{
+    limits::Limits,
+    tree::{Form, Source},
+};
 use crate::diagnostic::Diagnostic;
 
-/// The largest KDL file, in bytes. The parser takes about 3 ms for each KiB.
-pub const KDL_BYTES: usize = 256 * 1024;
-/// The largest YAML file, in bytes.
-pub const YAML_BYTES: usize = 1024 * 1024;
-
 /// Turns bytes into a source, or says why they are no text.
+///
+/// # Errors
+/// When there are more than the usual limit, or something in them is no text.
 pub fn text(file: &str, bytes: Vec<u8>, form: Form) -> Result<Source, Diagnostic> {
+    within(file, bytes, form, &Limits::default())
+}
+
+/// The same within other limits.
+pub fn within(
+    file: &str,
+    bytes: Vec<u8>,
+    form: Form,
+    limits: &Limits,
+) -> Result<Source, Diagnostic> {
     let limit = match form {
-        Form::Kdl => KDL_BYTES,
-        Form::Yaml => YAML_BYTES,
+        Form::Kdl => limits.kdl_file,
+        Form::Yaml => limits.yaml_file,
     };
     if bytes.len() > limit {
         let source = Source::new(file, "");

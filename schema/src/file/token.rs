@@ -1,4 +1,5 @@
-//! The tokens of KDL: whether a word, number, escape or text on several lines is one.
+//! The tokens of KDL: whether a word, number, escape or text on several lines is one, and what it
+//! says.
 //!
 //! Knows the spelling of tokens. Refuses to know what stands around them.
 
@@ -138,4 +139,48 @@ fn joins_lines(body: &str) -> bool {
         }
     }
     false
+}
+
+/// What a text in quotes says. Escapes that are none were reported, and are left out.
+pub fn unescape(body: &str) -> String {
+    let mut out = String::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let here = &rest[at..];
+        let length = escape(here).unwrap_or(1);
+        match here[1..length].chars().next() {
+            Some('n') => out.push('\n'),
+            Some('r') => out.push('\r'),
+            Some('t') => out.push('\t'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('s') => out.push(' '),
+            Some('u') => {
+                let digits = here[3..length].trim_end_matches('}');
+                let code = u32::from_str_radix(digits, 16).ok();
+                out.extend(code.and_then(char::from_u32));
+            }
+            Some(c @ ('"' | '\\')) => out.push(c),
+            _ => {}
+        }
+        rest = &here[length..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// What stands between three quotes says: its lines without the blanks that its last line has, and
+/// joined by line feeds.
+pub fn dedent(body: &str) -> String {
+    let rest = body.split_once('\n').map_or("", |(_, rest)| rest);
+    let Some((inner, prefix)) = rest.rsplit_once('\n') else {
+        return String::new();
+    };
+    let blank = |line: &str| line.chars().all(char::is_whitespace);
+    let lines = inner.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let lines: Vec<&str> = lines
+        .map(|line| if blank(line) { "" } else { line.strip_prefix(prefix).unwrap_or(line) })
+        .collect();
+    lines.join("\n")
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 pub use super::{kdl::from_kdl, scan::text, yaml::from_yaml};
-use crate::diagnostic::Location;
+use crate::diagnostic::{Diagnostic, Location};
 
 /// Byte offsets in one file.
 pub type Span = Range<usize>;
@@ -27,6 +27,37 @@ impl Form {
             "kdl" => Some(Self::Kdl),
             "yaml" | "yml" => Some(Self::Yaml),
             _ => None,
+        }
+    }
+}
+
+/// A text, read as far as it could be.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// What it says.
+    pub tree: Node,
+    /// What is wrong with its syntax, sorted by place.
+    pub errors: Vec<Diagnostic>,
+    /// Where the tree may not be what was meant, because of those errors.
+    pub doubtful: Vec<Span>,
+    /// Whether it was read to its end; otherwise names may be missing from the tree.
+    pub whole: bool,
+}
+
+impl Read {
+    /// The tree of a text without errors.
+    ///
+    /// # Errors
+    /// The errors.
+    pub fn result(self) -> Result<Node, Vec<Diagnostic>> {
+        if self.errors.is_empty() { Ok(self.tree) } else { Err(self.errors) }
+    }
+
+    /// Whether a finding about the tree is more than an echo of a syntax error.
+    pub fn trusts(&self, found: &Diagnostic) -> bool {
+        match &found.at {
+            Some(at) => !self.doubtful.iter().any(|span| span.contains(&at.start)),
+            None => true,
         }
     }
 }

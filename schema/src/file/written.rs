@@ -22,6 +22,11 @@ pub type Pair = (Located<String>, Located<String>);
 pub struct ClusterFile {
     /// Whether reading found errors. What could be read is here; nothing may be planned from it.
     pub broken: bool,
+    /// Whether a file of it, or the rest of one, was not read: then names may be missing that are
+    /// declared all the same.
+    pub partial: bool,
+    /// Where it may not say what was meant, because the syntax is wrong there.
+    pub doubtful: Vec<Location>,
     /// The files read, the root first.
     pub files: Vec<String>,
     /// The cluster's own section.

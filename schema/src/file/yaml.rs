@@ -7,15 +7,12 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, Parser, ScalarStyle};
 
-use super::tree::{Entry, Kind, Node, Source, Span};
+use super::{
+    limits::Limits,
+    tree::{Entry, Kind, Node, Read, Source, Span},
+};
 use crate::diagnostic::Diagnostic;
 
-/// The most values of a file, aliases expanded.
-const MOST_NODES: usize = 100_000;
-/// The most text of a file, aliases expanded, in bytes.
-const MOST_TEXT: usize = 8 * 1024 * 1024;
-/// The most lists and maps open at once.
-const DEPTH: usize = 64;
 /// At most so many errors are reported.
 const MOST_ERRORS: usize = 20;
 
@@ -24,9 +21,17 @@ const MOST_ERRORS: usize = 20;
 /// # Errors
 /// A syntax error, or everything that YAML allows and this language does not.
 pub fn from_yaml(source: &Source) -> Result<Node, Vec<Diagnostic>> {
+    read(source, &Limits::default()).result()
+}
+
+/// Reads YAML 1.2 as far as it is that.
+pub fn read(source: &Source, limits: &Limits) -> Read {
     let mut reader = Reader {
         source,
+        limits,
         errors: Vec::new(),
+        doubtful: Vec::new(),
+        last: 0..0,
         stack: Vec::new(),
         anchors: BTreeMap::new(),
         root: None,
@@ -34,16 +39,17 @@ pub fn from_yaml(source: &Source) -> Result<Node, Vec<Diagnostic>> {
         nodes: 0,
         text: 0,
     };
-    if let Err(stop) = reader.run() {
-        reader.errors.push(stop);
+    let stop = reader.run().err();
+    let whole = stop.is_none();
+    if let Some(stop) = stop {
+        reader.give_up(stop);
     }
-    reader.errors.sort_by(|a, b| a.at.cmp(&b.at));
-    reader.errors.truncate(MOST_ERRORS);
-    if reader.errors.is_empty() {
-        Ok(reader.root.unwrap_or(Node { kind: Kind::Map(Vec::new()), span: 0..0 }))
-    } else {
-        Err(reader.errors)
-    }
+    let Reader { mut errors, mut doubtful, root, .. } = reader;
+    errors.sort_by(|a, b| a.at.cmp(&b.at));
+    errors.truncate(MOST_ERRORS);
+    doubtful.extend(errors.iter().filter_map(|e| e.at.as_ref()).map(|at| at.start..at.end + 1));
+    let tree = root.unwrap_or(Node { kind: Kind::Map(Vec::new()), span: 0..0 });
+    Read { tree, errors, doubtful, whole }
 }
 
 /// A list or map that is still open.
@@ -66,7 +72,11 @@ struct Anchored {
 
 struct Reader<'a> {
     source: &'a Source,
+    limits: &'a Limits,
     errors: Vec<Diagnostic>,
+    doubtful: Vec<Span>,
+    /// Where the scalar was that came last.
+    last: Span,
     stack: Vec<Open>,
     anchors: BTreeMap<usize, Anchored>,
     root: Option<Node>,
@@ -82,11 +92,38 @@ impl Reader<'_> {
         let options = granit_parser::options! { emit_comments: false, disallow_directives: true };
         let source = self.source;
         for next in Parser::new_from_str_with_options(&source.text, options) {
-            let (event, span) = next.map_err(|error| syntax(source, &error))?;
+            let (event, span) = next.map_err(|error| syntax(source, &error, self.limits))?;
             let span = span.byte_range().unwrap_or(0..0);
             self.event(event, span)?;
         }
         Ok(())
+    }
+
+    /// Closes what is open at an error that ends the reading. What seems to be missing from it may
+    /// stand behind the error.
+    fn give_up(&mut self, stop: Diagnostic) {
+        let length = self.source.text.len();
+        self.doubtful.push(stop.at.as_ref().map_or(0, |at| at.start)..length + 1);
+        self.errors.push(stop);
+        self.doubtful.push(self.last.clone());
+        while let Some(open) = self.stack.pop() {
+            self.doubtful.push(open.start..open.start + 1);
+            self.doubtful.extend(open.key.map(|(_, span)| span));
+            let node = Node { kind: open.kind, span: open.start..length };
+            match self.stack.last_mut() {
+                None => self.root = Some(node),
+                Some(Open { kind: Kind::Seq(items), .. }) => items.push(node),
+                Some(Open { kind: Kind::Map(entries), key, .. }) => {
+                    let named = key.clone();
+                    entries.extend(named.map(|(key, key_span)| Entry {
+                        key,
+                        key_span,
+                        value: node,
+                    }));
+                }
+                Some(_) => {}
+            }
+        }
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
@@ -103,6 +140,7 @@ impl Reader<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), &span);
                 let plain = style == ScalarStyle::Plain;
+                self.last = span.clone();
                 self.spend(1, text.len(), &span)?;
                 self.place(Node::scalar(text, plain, span), anchor, 1)?;
             }
@@ -135,12 +173,13 @@ impl Reader<'_> {
         }
     }
 
-    fn spend(&mut self, nodes: usize, text: usize, span: &Span) -> Result<(), Diagnostic> {
+    fn spend(&mut self, nodes: usize, bytes: usize, span: &Span) -> Result<(), Diagnostic> {
         self.nodes += nodes;
-        self.text += text;
+        self.text += bytes;
+        let Limits { values, text, .. } = *self.limits;
         let what = match () {
-            () if self.nodes > MOST_NODES => format!("{MOST_NODES} values"),
-            () if self.text > MOST_TEXT => format!("{MOST_TEXT} bytes of text"),
+            () if self.nodes > values => format!("{values} values"),
+            () if self.text > text => format!("{text} bytes of text"),
             () => return Ok(()),
         };
         let message = format!("aliases included, more than {what}");
@@ -148,12 +187,12 @@ impl Reader<'_> {
     }
 
     fn too_deep(&self, span: Span) -> Diagnostic {
-        let message = format!("more than {DEPTH} lists and maps are open here");
+        let message = format!("more than {} lists and maps are open here", self.limits.depth);
         self.found("DN-E0105", span, message).help("nest less deeply")
     }
 
     fn open(&mut self, kind: Kind, anchor: usize, span: Span) -> Result<(), Diagnostic> {
-        if self.stack.len() == DEPTH {
+        if self.stack.len() >= self.limits.depth {
             return Err(self.too_deep(span));
         }
         self.spend(1, 0, &span)?;
@@ -178,7 +217,7 @@ impl Reader<'_> {
             return Err(self.found("DN-E0106", span, message).help("write the value out"));
         };
         let (nodes, text, depth) = (anchored.nodes, anchored.text, anchored.depth);
-        if self.stack.len() + depth > DEPTH {
+        if self.stack.len() + depth > self.limits.depth {
             return Err(self.too_deep(span));
         }
         self.spend(nodes, text, &span)?;
@@ -253,10 +292,10 @@ fn weight(node: &Node) -> (usize, usize) {
     }
 }
 
-fn syntax(source: &Source, error: &granit_parser::ScanError) -> Diagnostic {
+fn syntax(source: &Source, error: &granit_parser::ScanError, limits: &Limits) -> Diagnostic {
     let at = error.marker().byte_offset().unwrap_or(source.text.len());
     if error.info().contains("recursion limit") {
-        let message = format!("more than {DEPTH} lists and maps are open here");
+        let message = format!("more than {} lists and maps are open here", limits.depth);
         return Diagnostic::error("DN-E0105", Some(source.at(&(at..at))), message)
             .help("nest less deeply");
     }

@@ -17,7 +17,8 @@ impl Check<'_> {
     /// The component of that name, or a finding.
     pub(super) fn signature(&mut self, name: &Located<String>) -> Option<ComponentSignature> {
         let found = self.components.get(&name.value).cloned();
-        if found.is_none() {
+        // Without the root file, nobody knows which catalogs it names.
+        if found.is_none() && !(self.file.partial && self.file.cluster.is_none()) {
             let help = self.advice(&name.value, self.components.keys().map(String::as_str));
             let message = format!("there is no component `{}`", name.value.escape_debug());
             self.error("DN-E0306", &name.at, message, help);
@@ -126,7 +127,8 @@ impl Check<'_> {
                 let shown = parameter.value.escape_debug();
                 let message = format!("component `{}` takes no secret `{shown}`", signature.name);
                 self.error("DN-E0311", &parameter.at, message, help);
-            } else if let Some(value) = self.name(from) {
+            } else if let Some(value) = self.name::<SecretName>(from) {
+                self.uses_secret(value.clone(), &from.at);
                 secrets.insert(parameter.value.clone(), Located { value, at: from.at.clone() });
             }
         }

@@ -80,14 +80,6 @@ impl Check<'_> {
                 let Some(host) = port.value.host else {
                     continue;
                 };
-                if service.replicas > 1 {
-                    let message = format!(
-                        "{} instances of `{}` on node `{node}` cannot all take its port {host}",
-                        service.replicas, service.name
-                    );
-                    let help = "remove `host`, the `pin`, or all replicas but one";
-                    self.error("DN-E0314", &port.at, message, help);
-                }
                 let key = (node.to_owned(), host, port.value.protocol);
                 if let Some((other, first)) = taken.get(&key) {
                     let message = format!(

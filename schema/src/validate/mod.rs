@@ -5,6 +5,7 @@
 //! runs. The checks push what they find and go on with a stand-in, so that one run reports all.
 
 mod component;
+mod eligible;
 mod graph;
 mod place;
 mod ports;
@@ -25,7 +26,7 @@ use crate::{
         ClusterFile, suggest,
         written::{NodeSection, ServiceSection},
     },
-    name::{ClusterName, NameError, ServiceName},
+    name::{ClusterName, NameError, SecretName, ServiceName},
 };
 
 /// More findings than this would bury the first ones.
@@ -45,10 +46,29 @@ pub fn validate(
     let mut check = Check::new(file, components, vars);
     let state = check.state();
     let mut found = check.found;
+    // What stands in a line with a mistake of syntax is an echo of it.
+    let doubted = |at: &Location| {
+        let covers = |it: &Location| it.file == at.file && (it.start..it.end).contains(&at.start);
+        file.doubtful.iter().any(covers)
+    };
+    found.retain(|found| !found.at.as_ref().is_some_and(doubted));
     found.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.code.cmp(&b.code)));
     let failed = file.broken || found.iter().any(Diagnostic::is_error);
     found.truncate(MOST_FINDINGS);
     (state.filter(|_| !failed), found)
+}
+
+/// A warning for each secret that `state` names, for where no control plane can be asked whether it
+/// is set. With one, planning refuses what is not.
+pub fn unchecked_secrets(state: &DesiredState) -> Vec<Diagnostic> {
+    let each = state.secrets.iter().map(|(name, at)| {
+        let message = format!("secret `{name}` is not known here");
+        Diagnostic::warning("DN-W0413", Some(at.clone()), message)
+            .help(format!("see that it is set: `devnet secret set {name}`"))
+    });
+    let mut found: Vec<Diagnostic> = each.collect();
+    found.sort_by(|a, b| a.at.cmp(&b.at));
+    found
 }
 
 /// What the checks look at and what they found.
@@ -58,6 +78,8 @@ struct Check<'a> {
     services: BTreeMap<&'a str, &'a ServiceSection>,
     nodes: BTreeMap<&'a str, &'a NodeSection>,
     vars: BTreeMap<String, String>,
+    /// Secrets that something names, and where first.
+    secrets: BTreeMap<SecretName, Location>,
     found: Vec<Diagnostic>,
 }
 
@@ -68,7 +90,8 @@ impl<'a> Check<'a> {
         overrides: &BTreeMap<String, String>,
     ) -> Self {
         let (services, nodes, vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut check = Self { file, components, services, nodes, vars, found: Vec::new() };
+        let (secrets, found) = (BTreeMap::new(), Vec::new());
+        let mut check = Self { file, components, services, nodes, vars, secrets, found };
         for service in &file.services {
             if let Some(first) = check.services.get(service.name.value.as_str()) {
                 let first = first.at.clone();
@@ -102,6 +125,7 @@ impl<'a> Check<'a> {
         }
         self.cycles(&services);
         self.pinned_ports(&services);
+        self.eligible(&services, &nodes);
         let moved = self.moved();
         if self.file.services.is_empty() && !self.file.broken {
             let at = self.file.cluster.as_ref().map(|cluster| cluster.at.clone());
@@ -110,11 +134,12 @@ impl<'a> Check<'a> {
                 "declare one; an empty configuration is never taken as the wish to remove all",
             ));
         }
-        let vars = self.vars.clone();
+        let (vars, secrets) = (self.vars.clone(), std::mem::take(&mut self.secrets));
         Some(DesiredState {
             cluster: cluster?,
             settings,
             vars,
+            secrets,
             nodes,
             services,
             moved,
@@ -135,6 +160,14 @@ impl<'a> Check<'a> {
 
     fn warn(&mut self, code: &str, at: &Location, message: String, help: impl Into<String>) {
         self.found.push(Diagnostic::warning(code, Some(at.clone()), message).help(help));
+    }
+
+    /// Something names a secret. Of several places, the first counts.
+    fn uses_secret(&mut self, name: SecretName, at: &Location) {
+        let first = self.secrets.entry(name).or_insert_with(|| at.clone());
+        if at < first {
+            first.clone_from(at);
+        }
     }
 
     fn twice(&mut self, what: &str, name: &Located<String>, first: Location) {
@@ -190,6 +223,10 @@ impl<'a> Check<'a> {
     }
 
     fn no_service(&mut self, name: &Located<String>) {
+        // It may well be declared in what could not be read.
+        if self.file.partial {
+            return;
+        }
         let help = self.advice(&name.value, self.services.keys().copied());
         let message = format!("there is no service `{}`", name.value.escape_debug());
         self.error("DN-E0303", &name.at, message, help);

@@ -19,7 +19,7 @@ use crate::{
 const MOST_QUESTIONS: usize = 100;
 
 impl Check<'_> {
-    pub(super) fn place(&mut self, service: &ServiceSection, replicas: u32) -> Place {
+    pub(super) fn place(&mut self, service: &ServiceSection) -> Place {
         let Some(section) = &service.place else {
             return Place::default();
         };
@@ -37,7 +37,7 @@ impl Check<'_> {
             apart_from: self.others(service, "apart-from", &section.apart_from),
             near: self.others(service, "near", &section.near),
         };
-        self.contradictions(&place, replicas);
+        self.contradictions(&place);
         place
     }
 
@@ -46,9 +46,14 @@ impl Check<'_> {
             .any_of
             .iter()
             .map(|word| {
-                if section.key == SelectorKey::Node {
-                    self.name::<NodeName>(word);
-                    self.perhaps_node(word);
+                match section.key {
+                    SelectorKey::Node => {
+                        self.name::<NodeName>(word);
+                        self.perhaps_node(word);
+                    }
+                    SelectorKey::Tag => self.word("tag", word),
+                    SelectorKey::Zone => self.word("zone", word),
+                    _ => {}
                 }
                 usual(section.key, &word.value).to_owned()
             })
@@ -91,22 +96,12 @@ impl Check<'_> {
         spreads
     }
 
-    fn contradictions(&mut self, place: &Place, replicas: u32) {
+    fn contradictions(&mut self, place: &Place) {
         let apart: BTreeSet<&ServiceName> =
             place.apart_from.iter().map(|apart| &apart.value).collect();
         for near in place.near.iter().filter(|near| apart.contains(&near.value)) {
             let message = format!("`{}` is named in both `near` and `apart-from`", near.value);
             self.error("DN-E0305", &near.at, message, "remove one of the two");
-        }
-        if let (Some(pin), Some(most)) = (&place.pin, &place.max_per_node)
-            && replicas > most.value
-        {
-            let message = format!(
-                "{replicas} instances are pinned to node `{}`, and {} may be there",
-                pin.value, most.value
-            );
-            let help = "raise `max-per-node`, lower `replicas`, or remove the `pin`";
-            self.error("DN-E0305", &most.at, message, help);
         }
         for require in place.require.iter().take(MOST_QUESTIONS) {
             if let Some(forbid) =

@@ -13,7 +13,10 @@ use crate::{
     component::{ComponentSignature, PortDeclaration, VolumeDeclaration},
     desired::{FileContent, Form, Located, Service, Update},
     diagnostic::Location,
-    file::written::{FormSection, HealthSection, Order, ServiceSection},
+    file::{
+        forbidden,
+        written::{FormSection, HealthSection, Order, ServiceSection},
+    },
     instance::{HealthSpec, Probe, Runtime, StopSpec},
     name::is_label,
     quantity::{Period, Resources},
@@ -33,7 +36,7 @@ impl Check<'_> {
         let name = self.name(&section.name);
         let depends_on = self.others(section, "depends-on", &section.depends_on);
         let replicas = section.replicas.as_ref().map_or(1, |replicas| replicas.value);
-        let place = self.place(section, replicas);
+        let place = self.place(section);
         let env = self.env(section);
         let update = self.update(section);
         let written = section.form.as_ref()?;
@@ -91,6 +94,7 @@ impl Check<'_> {
             }
             (FormSection::Process(argv), _) => {
                 argv.iter().for_each(|word| self.template(word));
+                self.program(&argv[0]);
                 Form::Process { argv: argv.clone() }
             }
             (FormSection::Image(image) | FormSection::Component { name: image, .. }, _) => {
@@ -106,6 +110,15 @@ impl Check<'_> {
         if let Some(at) = at {
             let message = format!("`{field}` goes with {goes_with}");
             self.error("DN-E0312", at, message, "remove it");
+        }
+    }
+
+    /// A program's name is handed to the system as it is, so it must not pass for an option.
+    fn program(&mut self, program: &Located<String>) {
+        let text = program.value.as_str();
+        if text.is_empty() || text.starts_with('-') || text.chars().any(forbidden) {
+            let message = format!("`{}` is not a program", text.escape_debug());
+            self.error("DN-E0312", &program.at, message, "write its name or path first");
         }
     }
 
@@ -157,7 +170,7 @@ impl Check<'_> {
     fn env(&mut self, section: &ServiceSection) -> BTreeMap<String, Located<String>> {
         for (name, value) in &section.env {
             let good = !name.value.is_empty()
-                && !name.value.starts_with(|c: char| c.is_ascii_digit())
+                && !name.value.starts_with(|c: char| c.is_ascii_digit() || c == '-')
                 && name.value.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
             if !good {
                 let shown = name.value.escape_debug();
@@ -212,7 +225,7 @@ impl Check<'_> {
         let text = path.value.as_str();
         let parts: Vec<&str> = text.split('/').collect();
         let clean = !parts.contains(&"..")
-            && !text.contains(['\0', '\n'])
+            && !text.chars().any(|c| c.is_control() || forbidden(c))
             && parts.iter().any(|part| !part.is_empty() && *part != ".");
         let absolute = text.starts_with('/');
         let (good, help) = match runtime {

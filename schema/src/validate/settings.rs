@@ -8,7 +8,10 @@ use super::Check;
 use crate::{
     desired::{Located, NodePolicy, Settings},
     diagnostic::Diagnostic,
-    file::written::{Maybe, ResourcesSection},
+    file::{
+        forbidden,
+        written::{Maybe, ResourcesSection},
+    },
     name::{NodeName, ServiceName},
     quantity::{Bytes, Cpu, GpuRequest, Period, Resources},
 };
@@ -72,6 +75,9 @@ impl Check<'_> {
                 slot.clone_from(value);
                 continue;
             }
+            if self.file.partial {
+                continue;
+            }
             let help = self.advice(name, self.vars.keys().map(String::as_str));
             let message = format!("there is no variable `{}` to override", name.escape_debug());
             self.found.push(Diagnostic::error("DN-E0318", None, message).help(help));
@@ -109,12 +115,17 @@ impl Check<'_> {
         policies
     }
 
-    /// Tags and zones are compared letter by letter, so blanks at their ends would never be seen.
-    fn word(&mut self, what: &str, word: &Located<String>) {
+    /// Tags and zones are compared letter by letter, so blanks at their ends would never be seen;
+    /// and they are shown to people, so what they show is what they are.
+    pub(super) fn word(&mut self, what: &str, word: &Located<String>) {
         let text = &word.value;
-        if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
-            let message = format!("`{}` is not a {what}", text.escape_debug());
-            self.error("DN-E0301", &word.at, message, "write a word without blanks at its ends");
+        let hides = text.is_empty() || text.trim() != text || text.chars().any(forbidden);
+        if hides || text.starts_with('-') {
+            let shown: String = text.chars().take(80).collect();
+            let message = format!("`{}` is not a {what}", shown.escape_debug());
+            let help =
+                "write a word without blanks at its ends, control characters, or a `-` first";
+            self.error("DN-E0301", &word.at, message, help);
         }
     }
 

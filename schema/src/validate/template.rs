@@ -7,7 +7,6 @@ use super::Check;
 use crate::{
     desired::Located,
     file::written::{FormSection, ServiceSection},
-    name::is_label,
 };
 
 /// What a template may begin with, and where an example of each is.
@@ -40,17 +39,18 @@ impl Check<'_> {
         let parts: Vec<&str> = path.split('.').collect();
         match parts.as_slice() {
             ["var", name] => {
-                if !self.vars.contains_key(*name) {
+                if !self.vars.contains_key(*name) && !self.file.partial {
                     let help = self.advice(name, self.vars.keys().map(String::as_str));
                     self.no_such(text, &format!("there is no variable `{name}`"), help);
                 }
             }
-            ["secret", name] => {
-                if !is_label(name) {
+            ["secret", name] => match name.parse() {
+                Ok(name) => self.uses_secret(name, &text.at),
+                Err(_) => {
                     let help = "use lower-case letters, digits and `-`".to_owned();
                     self.no_such(text, &format!("`{name}` is not a secret name"), help);
                 }
-            }
+            },
             ["service", name, field] => self.service_field(text, name, field),
             ["node", field] => self.one_of(text, "node", field, &["ip", "name"]),
             ["instance", field] => self.one_of(text, "instance", field, &["index"]),
@@ -79,6 +79,9 @@ impl Check<'_> {
 
     fn service_field(&mut self, text: &Located<String>, name: &str, field: &str) {
         let Some(service) = self.services.get(name).copied() else {
+            if self.file.partial {
+                return;
+            }
             let help = self.advice(name, self.services.keys().copied());
             return self.no_such(text, &format!("there is no service `{name}`"), help);
         };

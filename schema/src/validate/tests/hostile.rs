@@ -24,7 +24,12 @@ fn bytes(name: &str, bytes: Vec<u8>) -> String {
 
 /// Everything here runs on a small stack, like the 2 MiB of a worker of the control plane.
 fn refused(name: &str, text: String, expected: Expect) {
-    expected.assert_eq(&bytes(name, text.into_bytes()));
+    let found = bytes(name, text.into_bytes());
+    // What stands before is judged as usual, and is not what this is about.
+    let lines: Vec<&str> = found.lines().collect();
+    let own = lines.chunks(2).filter(|pair| !pair[0].contains("DN-E0201"));
+    let own: String = own.map(|pair| pair.join("\n") + "\n").collect();
+    expected.assert_eq(&own);
 }
 
 #[test]
@@ -68,17 +73,21 @@ fn what_is_too_large_or_too_deep_is_refused() {
         "c.kdl",
         "a {".repeat(80_000),
         expect![[r#"
-        c.kdl:1:99: error[DN-E0105]: more than 32 blocks are open here
-          help: nest less deeply
-    "#]],
+            c.kdl:1:1: error[DN-E0201]: a file has no field `a`
+              help: known are `cluster`, `node`, `service`, `moved`
+            c.kdl:1:195: error[DN-E0105]: more than 64 blocks are open here
+              help: nest less deeply
+        "#]],
     );
     refused(
         "c.kdl",
         "a {".repeat(33) + &"}".repeat(33),
         expect![[r#"
-        c.kdl:1:99: error[DN-E0105]: more than 32 blocks are open here
-          help: nest less deeply
-    "#]],
+            c.kdl:1:1: error[DN-E0115]: this file has no `cluster` section
+              help: begin it with `cluster "NAME"` (YAML: `cluster: NAME`)
+            c.kdl:1:1: error[DN-E0201]: a file has no field `a`
+              help: known are `cluster`, `node`, `service`, `moved`
+        "#]],
     );
     refused(
         "c.kdl",
@@ -115,30 +124,91 @@ fn what_is_too_large_or_too_deep_is_refused() {
 }
 
 #[test]
+fn limits_can_be_set_and_hold_before_anything_is_planned() {
+    let text = "cluster c\nservice a { image x:1; replicas 3; }\nservice b { image x:1; }\n";
+    let refused = |setting: &str| {
+        let mut limits = crate::file::Limits::default();
+        limits.set(setting).unwrap();
+        let (file, found) = crate::file::load_within("c.kdl", &files("c.kdl", text), &limits);
+        assert_eq!(file.broken, !found.is_empty(), "{setting}");
+        shown(&found)
+    };
+    let all = ["services=1", "instances=3", "instances=4", "kdl-file=20B", "total=30B", "depth=8"];
+    expect![[r#"
+        c.kdl:1:1: error[DN-E0117]: more than 1 services
+          help: use several clusters, or raise the limit `services`
+        c.kdl:3:9: error[DN-E0117]: more than 3 instances
+          help: ask for less, or raise the limit `instances`
+        c.kdl:1:1: error[DN-E0101]: the file has 72 bytes; 20 are allowed
+          help: split it and name the parts with `include`
+        error[DN-E0101]: the files together have more than 30 bytes
+          help: include less
+    "#]]
+    .assert_eq(&all.map(refused).concat());
+}
+
+#[test]
+fn names_that_hide_what_they_are_are_refused() {
+    let text = "cluster: c\nnodes: {\"n\\u202e\": {}}\nservices:\n  \"-a\": {image: 'x:1'}\n  \
+                \"b\\x1b[2J\": {image: 'x:1'}\n  d: {process: ['-x'], env: {'-E': x}, volumes: \
+                {\"v\\u202e\": {at: \"/\\u202e\"}}, place: {require: [{tag: \"\\u2066x\"}]}}\n";
+    let (_, found) = read("c.yaml", text);
+    let lines: Vec<String> = found.iter().map(|it| format!("{}\n", it.message)).collect();
+    expect![[r#"
+        `n\u{202e}` is not a node name
+        `-a` is not a service name
+        `b\u{1b}[2J` is not a service name
+        `-x` is not a program
+        `-E` is not an environment variable's name
+        `v\u{202e}` is not a volume name
+        `/\u{202e}` is no path for this
+        `\u{2066}x` is not a tag
+    "#]]
+    .assert_eq(&lines.concat());
+    assert!(lines.iter().all(|line| !line.trim_end().contains(crate::file::forbidden)));
+    let mut files = files("c.kdl", "cluster c { include \"*.kdl\"; }\nservice a { image x:1; }");
+    files.insert("-o.kdl".into(), "service b { image x:1; }".into());
+    files.insert("x\u{202e}ldk.kdl".into(), "service d { image x:1; }".into());
+    expect![[r#"
+        c.kdl:1:21: error[DN-E0116]: `-o.kdl` is no name for a file here
+          help: rename it: no control characters, no change of direction, no `-` first
+        c.kdl:1:21: error[DN-E0116]: `x\u{202e}ldk.kdl` is no name for a file here
+          help: rename it: no control characters, no change of direction, no `-` first
+    "#]]
+    .assert_eq(&shown(&load("c.kdl", &files).1));
+}
+
+#[test]
 fn slashdash_bombs_are_refused_before_they_are_parsed() {
     refused(
         "c.kdl",
         "a /-{".repeat(16),
         expect![[r#"
-        c.kdl:1:15: error[DN-E0105]: more than 2 blocks behind `/-` are open here
-          help: use /* … */ around the block
-    "#]],
+            c.kdl:1:1: error[DN-E0201]: a file has no field `a`
+              help: known are `cluster`, `node`, `service`, `moved`
+            c.kdl:1:15: error[DN-E0105]: more than 2 blocks behind `/-` are open here
+              help: use /* … */ around the block
+        "#]],
     );
     refused(
         "c.kdl",
         "a /-{".repeat(14) + &"}".repeat(14),
         expect![[r#"
-        c.kdl:1:15: error[DN-E0105]: more than 2 blocks behind `/-` are open here
-          help: use /* … */ around the block
-    "#]],
+            c.kdl:1:1: error[DN-E0201]: a file has no field `a`
+              help: known are `cluster`, `node`, `service`, `moved`
+            c.kdl:1:15: error[DN-E0105]: more than 2 blocks behind `/-` are open here
+              help: use /* … */ around the block
+        "#]],
     );
     refused(
         "c.kdl",
         "a /-\n{".repeat(14) + &"}".repeat(14),
         expect![[r#"
-        c.kdl:4:1: error[DN-E0105]: more than 2 blocks behind `/-` are open here
-          help: use /* … */ around the block
-    "#]],
+            c.kdl:1:1: error[DN-E0201]: a file has no field `a`
+              help: known are `cluster`, `node`, `service`, `moved`
+            c.kdl:4:1: error[DN-E0105]: more than 2 blocks behind `/-` are open here
+              help: use /* … */ around the block
+        "#]],
     );
     refused(
         "c.kdl",
@@ -180,6 +250,12 @@ fn alias_bombs_are_refused() {
         "c.yaml",
         laughs,
         expect![[r#"
+            c.yaml:2:1: error[DN-E0201]: a file has no field `a1`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:3:1: error[DN-E0201]: a file has no field `a2`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:4:1: error[DN-E0201]: a file has no field `a3`
+              help: known are `cluster`, `nodes`, `services`, `moved`
             c.yaml:5:40: error[DN-E0105]: aliases included, more than 100000 values
               help: use fewer aliases
         "#]],
@@ -188,9 +264,131 @@ fn alias_bombs_are_refused() {
         "c.yaml",
         deep,
         expect![[r#"
-        c.yaml:63:12: error[DN-E0105]: more than 64 lists and maps are open here
-          help: nest less deeply
-    "#]],
+            c.yaml:2:1: error[DN-E0201]: a file has no field `a1`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:3:1: error[DN-E0201]: a file has no field `a2`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:4:1: error[DN-E0201]: a file has no field `a3`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:5:1: error[DN-E0201]: a file has no field `a4`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:6:1: error[DN-E0201]: a file has no field `a5`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:7:1: error[DN-E0201]: a file has no field `a6`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:8:1: error[DN-E0201]: a file has no field `a7`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:9:1: error[DN-E0201]: a file has no field `a8`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:10:1: error[DN-E0201]: a file has no field `a9`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:11:1: error[DN-E0201]: a file has no field `a10`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:12:1: error[DN-E0201]: a file has no field `a11`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:13:1: error[DN-E0201]: a file has no field `a12`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:14:1: error[DN-E0201]: a file has no field `a13`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:15:1: error[DN-E0201]: a file has no field `a14`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:16:1: error[DN-E0201]: a file has no field `a15`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:17:1: error[DN-E0201]: a file has no field `a16`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:18:1: error[DN-E0201]: a file has no field `a17`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:19:1: error[DN-E0201]: a file has no field `a18`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:20:1: error[DN-E0201]: a file has no field `a19`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:21:1: error[DN-E0201]: a file has no field `a20`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:22:1: error[DN-E0201]: a file has no field `a21`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:23:1: error[DN-E0201]: a file has no field `a22`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:24:1: error[DN-E0201]: a file has no field `a23`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:25:1: error[DN-E0201]: a file has no field `a24`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:26:1: error[DN-E0201]: a file has no field `a25`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:27:1: error[DN-E0201]: a file has no field `a26`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:28:1: error[DN-E0201]: a file has no field `a27`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:29:1: error[DN-E0201]: a file has no field `a28`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:30:1: error[DN-E0201]: a file has no field `a29`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:31:1: error[DN-E0201]: a file has no field `a30`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:32:1: error[DN-E0201]: a file has no field `a31`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:33:1: error[DN-E0201]: a file has no field `a32`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:34:1: error[DN-E0201]: a file has no field `a33`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:35:1: error[DN-E0201]: a file has no field `a34`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:36:1: error[DN-E0201]: a file has no field `a35`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:37:1: error[DN-E0201]: a file has no field `a36`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:38:1: error[DN-E0201]: a file has no field `a37`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:39:1: error[DN-E0201]: a file has no field `a38`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:40:1: error[DN-E0201]: a file has no field `a39`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:41:1: error[DN-E0201]: a file has no field `a40`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:42:1: error[DN-E0201]: a file has no field `a41`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:43:1: error[DN-E0201]: a file has no field `a42`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:44:1: error[DN-E0201]: a file has no field `a43`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:45:1: error[DN-E0201]: a file has no field `a44`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:46:1: error[DN-E0201]: a file has no field `a45`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:47:1: error[DN-E0201]: a file has no field `a46`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:48:1: error[DN-E0201]: a file has no field `a47`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:49:1: error[DN-E0201]: a file has no field `a48`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:50:1: error[DN-E0201]: a file has no field `a49`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:51:1: error[DN-E0201]: a file has no field `a50`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:52:1: error[DN-E0201]: a file has no field `a51`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:53:1: error[DN-E0201]: a file has no field `a52`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:54:1: error[DN-E0201]: a file has no field `a53`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:55:1: error[DN-E0201]: a file has no field `a54`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:56:1: error[DN-E0201]: a file has no field `a55`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:57:1: error[DN-E0201]: a file has no field `a56`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:58:1: error[DN-E0201]: a file has no field `a57`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:59:1: error[DN-E0201]: a file has no field `a58`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:60:1: error[DN-E0201]: a file has no field `a59`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:61:1: error[DN-E0201]: a file has no field `a60`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:62:1: error[DN-E0201]: a file has no field `a61`
+              help: known are `cluster`, `nodes`, `services`, `moved`
+            c.yaml:63:12: error[DN-E0105]: more than 64 lists and maps are open here
+              help: nest less deeply
+        "#]],
     );
     let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 1000].join(", "));
     refused(

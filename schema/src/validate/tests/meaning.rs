@@ -106,6 +106,17 @@ fn variables_are_overridden_and_unknown_ones_refused() {
 }
 
 #[test]
+fn secrets_are_warned_of_where_nobody_can_be_asked() {
+    let (state, _) = read("cluster.kdl", FULL_KDL);
+    let found = crate::validate::unchecked_secrets(&state.unwrap());
+    expect![[r#"
+        cluster.kdl:26:28: warning[DN-W0413]: secret `app-db-password` is not known here
+          help: see that it is set: `devnet secret set app-db-password`
+    "#]]
+    .assert_eq(&shown(&found));
+}
+
+#[test]
 fn includes_are_followed_and_places_name_their_file() {
     let mut files =
         files("cluster.kdl", "cluster \"c\" { include \"services/*.kdl\" \"more.yaml\"; }");

@@ -20,6 +20,7 @@ mod errors;
 mod hostile;
 mod meaning;
 mod printing;
+mod properties;
 
 const FULL_KDL: &str = include_str!("full.kdl");
 const FULL_YAML: &str = include_str!("full.yaml");

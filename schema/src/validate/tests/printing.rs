@@ -22,6 +22,7 @@ fn back(name: &str, text: &str) -> String {
 fn bare(file: &mut ClusterFile) -> String {
     file.files.clear();
     file.broken = false;
+    file.partial = false;
     for entry in file.services.iter_mut().flat_map(|service| &mut service.files) {
         entry.source_text = None;
     }
@@ -323,6 +324,8 @@ fn cluster_file() -> BoxedStrategy<ClusterFile> {
     (cluster(), node("n 1"), service("s\"1"), service("true"), prop::collection::vec(moved, 0..2))
         .prop_map(|(cluster, node, one, two, moved)| ClusterFile {
             broken: false,
+            partial: false,
+            doubtful: Vec::new(),
             files: Vec::new(),
             cluster: Some(cluster),
             nodes: vec![node],

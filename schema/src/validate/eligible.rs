@@ -1,0 +1,264 @@
+//! Which of the declared nodes could hold a service, as far as the file alone says.
+//!
+//! Knows tags, zones and names of declared nodes. Refuses to count cores and memory: what a node
+//! has, only the node says, and the planner compares. Nodes may join that nobody declared, and tags
+//! may come from an administrator elsewhere: what rests on those is a warning and no error.
+
+use std::collections::BTreeMap;
+
+use super::Check;
+use crate::{
+    desired::{Located, NodePolicy, Selector, SelectorKey, Service},
+    diagnostic::{Diagnostic, Location},
+    name::{NodeName, ServiceName},
+};
+
+type Nodes = BTreeMap<NodeName, NodePolicy>;
+type Services = BTreeMap<ServiceName, Service>;
+
+/// The nodes that a service names as the only ones, and where it says so.
+struct Named<'a> {
+    names: Vec<&'a str>,
+    at: &'a Location,
+}
+
+impl Check<'_> {
+    /// Checks every service against the declared nodes.
+    pub(super) fn eligible(&mut self, services: &Services, nodes: &Nodes) {
+        let tags: Vec<&str> =
+            nodes.values().flat_map(|node| &node.tags).map(String::as_str).collect();
+        for service in services.values() {
+            match named(service) {
+                Some(named) => self.on_named(service, &named, nodes),
+                None => self.on_declared(service, nodes),
+            }
+            if !tags.is_empty() {
+                self.known_tags(service, &tags);
+            }
+        }
+        self.together(services);
+    }
+
+    /// A service that names the nodes it may be on.
+    fn on_named(&mut self, service: &Service, named: &Named<'_>, nodes: &Nodes) {
+        let (mut left, mut against) = (Vec::new(), Vec::new());
+        for &name in &named.names {
+            let policy = name.parse::<NodeName>().ok().and_then(|name| nodes.get(&name));
+            match excluded(service, name, policy) {
+                Some(why) => against.push((why, policy.map(|policy| policy.at.clone()))),
+                None => left.push((name, policy)),
+            }
+        }
+        if left.is_empty() {
+            let message = format!("no node can hold service `{}`", service.name);
+            let mut error = Diagnostic::error("DN-E0326", Some(named.at.clone()), message)
+                .help("change one of the lines under `place`, or the node");
+            for (why, at) in against {
+                error = error.related(at.unwrap_or_else(|| named.at.clone()), why);
+            }
+            self.found.push(error);
+            return;
+        }
+        self.too_many(service, &left.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        let closed = |policy: &Option<&NodePolicy>| policy.is_some_and(|policy| policy.cordon);
+        if left.iter().all(|(_, policy)| closed(policy)) {
+            self.closed(service, named.at, &left);
+        }
+    }
+
+    /// More instances than the nodes may have that are left.
+    fn too_many(&mut self, service: &Service, nodes: &[&str]) {
+        let replicas = service.replicas as usize;
+        let of = match nodes {
+            [one] => format!("node `{one}`"),
+            more => format!("{} nodes", more.len()),
+        };
+        if let Some(most) = &service.place.max_per_node
+            && replicas > nodes.len().saturating_mul(most.value as usize)
+        {
+            let message =
+                format!("{replicas} instances may only be on {of}, at most {} on each", most.value);
+            let help = "raise `max-per-node`, lower `replicas`, or allow more nodes";
+            self.error("DN-E0305", &most.at, message, help);
+        }
+        for port in service.ports.iter().filter(|_| replicas > nodes.len()) {
+            if let Some(host) = port.value.host {
+                let message = format!(
+                    "{replicas} instances of `{}` on {of} cannot all take port {host} there",
+                    service.name
+                );
+                let help = "remove `host`, allow more nodes, or lower `replicas`";
+                self.error("DN-E0314", &port.at, message, help);
+            }
+        }
+    }
+
+    /// All the nodes that a service may be on take nothing new.
+    fn closed(&mut self, service: &Service, at: &Location, left: &[(&str, Option<&NodePolicy>)]) {
+        let drained = left.iter().all(|(_, policy)| policy.is_some_and(|policy| policy.drain));
+        let places = left.iter().filter_map(|(name, policy)| Some((*name, policy.as_ref()?)));
+        let warning = if drained && !service.volumes.is_empty() {
+            let message =
+                format!("the data of `{}` cannot leave a node that is drained", service.name);
+            let warning = Diagnostic::warning("DN-W0410", Some(at.clone()), message);
+            warning.help("copy its volumes and name another node, or end the `drain`")
+        } else {
+            let message = format!("no node that may hold `{}` takes new instances", service.name);
+            let warning = Diagnostic::warning("DN-W0409", Some(at.clone()), message);
+            warning.help("end the `cordon` or `drain`, or allow other nodes")
+        };
+        let mut warning = warning;
+        for (name, policy) in places {
+            let word = if policy.drain { "drained" } else { "cordoned" };
+            warning = warning.related(policy.at.clone(), format!("`{name}` is {word} here"));
+        }
+        self.found.push(warning);
+    }
+
+    /// A service that asks for tags and zones: with a fixed port, one node holds one instance.
+    fn on_declared(&mut self, service: &Service, nodes: &Nodes) {
+        let asks = |key| service.place.require.iter().any(|require| require.value.key == key);
+        if service.replicas < 2 || !(asks(SelectorKey::Tag) || asks(SelectorKey::Zone)) {
+            return;
+        }
+        let fit = nodes.iter().filter(|(name, policy)| fits(service, name.as_str(), policy));
+        let fit: Vec<(&NodeName, &NodePolicy)> = fit.take(2).collect();
+        let [(name, policy)] = fit.as_slice() else { return };
+        for port in &service.ports {
+            if let Some(host) = port.value.host {
+                let message = format!(
+                    "only node `{name}` is declared as `{}` asks, and has port {host} once",
+                    service.name
+                );
+                let warning = Diagnostic::warning("DN-W0411", Some(port.at.clone()), message)
+                    .related(policy.at.clone(), "declared here")
+                    .help("remove `host`, or give other nodes what it asks for");
+                self.found.push(warning);
+            }
+        }
+    }
+
+    /// Tags that no declared node has, where nodes are declared with tags: most likely a slip.
+    fn known_tags(&mut self, service: &Service, tags: &[&str]) {
+        for require in &service.place.require {
+            let Selector { key: SelectorKey::Tag, any_of } = &require.value else { continue };
+            if any_of.iter().all(|tag| !tags.contains(&tag.as_str())) {
+                let shown: Vec<String> =
+                    any_of.iter().map(|tag| format!("`{}`", tag.escape_debug())).collect();
+                let message = format!("no declared node has the tag {}", shown.join(" or "));
+                let mut known = tags.to_vec();
+                known.sort_unstable();
+                known.dedup();
+                let help = self.advice(&any_of[0], known.into_iter());
+                self.warn("DN-W0412", &require.at, message, help);
+            }
+        }
+    }
+
+    /// Services that must or must not be together, and each have a single node.
+    fn together(&mut self, services: &Services) {
+        for service in services.values() {
+            for near in &service.place.near {
+                let Some(other) = services.get(&near.value) else { continue };
+                if let Some(apart) =
+                    other.place.apart_from.iter().find(|apart| apart.value == service.name)
+                {
+                    let message = format!("`{}` keeps apart from `{}`", other.name, service.name);
+                    let error = Diagnostic::error("DN-E0305", Some(near.at.clone()), message)
+                        .related(apart.at.clone(), "said here")
+                        .help("remove one of the two lines");
+                    self.found.push(error);
+                }
+                self.pinned_pair(service, other, near, false);
+            }
+            for apart in &service.place.apart_from {
+                if let Some(other) = services.get(&apart.value) {
+                    self.pinned_pair(service, other, apart, true);
+                }
+            }
+        }
+    }
+
+    fn pinned_pair(
+        &mut self,
+        service: &Service,
+        other: &Service,
+        line: &Located<ServiceName>,
+        apart: bool,
+    ) {
+        let (Some(here), Some(there)) = (named(service), named(other)) else { return };
+        let ([one], [two]) = (here.names.as_slice(), there.names.as_slice()) else { return };
+        if (one == two) == apart {
+            let message = match apart {
+                true => format!("`{}` and `{}` are both on node `{one}`", service.name, other.name),
+                false => {
+                    format!("`{}` is on node `{one}`, `{}` on `{two}`", service.name, other.name)
+                }
+            };
+            let error = Diagnostic::error("DN-E0305", Some(line.at.clone()), message)
+                .related(here.at.clone(), format!("`{}` here", service.name))
+                .related(there.at.clone(), format!("`{}` here", other.name))
+                .help("remove this line, or let one of them be elsewhere");
+            self.found.push(error);
+        }
+    }
+}
+
+/// The nodes that all lines about names leave; `None` when no line names any.
+fn named(service: &Service) -> Option<Named<'_>> {
+    let pin = service.place.pin.iter().map(|pin| (vec![pin.value.as_str()], &pin.at));
+    let by_name =
+        service.place.require.iter().filter(|require| require.value.key == SelectorKey::Node);
+    let by_name = by_name.map(|require| {
+        (require.value.any_of.iter().map(String::as_str).collect::<Vec<_>>(), &require.at)
+    });
+    let mut lines = pin.chain(by_name);
+    let (mut names, mut at) = lines.next()?;
+    for (others, line) in lines {
+        names.retain(|name| others.contains(name));
+        at = line;
+    }
+    names.sort_unstable();
+    names.dedup();
+    Some(Named { names, at })
+}
+
+/// Why a node that was named can never hold the service, when the file says so.
+fn excluded(service: &Service, name: &str, policy: Option<&NodePolicy>) -> Option<String> {
+    let zone = policy.and_then(|policy| policy.zone.as_deref());
+    for require in &service.place.require {
+        if let (Selector { key: SelectorKey::Zone, any_of }, Some(zone)) = (&require.value, zone)
+            && !any_of.iter().any(|wanted| wanted == zone)
+        {
+            return Some(format!("`{name}` is in another zone, `{}`", zone.escape_debug()));
+        }
+    }
+    let tags = policy.map_or(&[][..], |policy| &policy.tags);
+    for forbid in &service.place.forbid {
+        let Selector { key, any_of } = &forbid.value;
+        let hit = |word: &&String| match key {
+            SelectorKey::Node => *word == name,
+            SelectorKey::Zone => Some(word.as_str()) == zone,
+            SelectorKey::Tag => tags.contains(word),
+            _ => false,
+        };
+        if let Some(word) = any_of.iter().find(hit) {
+            return Some(format!("`{name}` is forbidden by `{}`", word.escape_debug()));
+        }
+    }
+    None
+}
+
+/// Whether a declared node has the tags and the zone that a service asks for. Of a node without a
+/// zone, that is not known.
+fn fits(service: &Service, name: &str, policy: &NodePolicy) -> bool {
+    let asks = service.place.require.iter().all(|require| {
+        let Selector { key, any_of } = &require.value;
+        match key {
+            SelectorKey::Tag => any_of.iter().any(|tag| policy.tags.contains(tag)),
+            SelectorKey::Zone => policy.zone.as_ref().is_none_or(|zone| any_of.contains(zone)),
+            _ => true,
+        }
+    });
+    asks && excluded(service, name, Some(policy)).is_none()
+}

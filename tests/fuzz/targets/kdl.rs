@@ -1,0 +1,9 @@
+//! Feeds `bodies::kdl` with whatever the fuzzer makes up.
+//!
+//! Knows the fuzzer. Refuses to judge: the body does.
+#![no_main]
+
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::kdl(data));
