@@ -178,8 +178,10 @@ fn user_component(
     let home = format!("{}{name}", inside(&dir.value).unwrap_or_default());
     let read = |file: &str| {
         let path = format!("{home}/{file}");
-        let fail =
-            |message: String| vec![Diagnostic::error("DN-E0520", Some(dir.at.clone()), message)];
+        let fail = |message: String| {
+            let help = "a component is a directory with component.kdl and compose.yml.tera";
+            vec![Diagnostic::error("DN-E0520", Some(dir.at.clone()), message).help(help)]
+        };
         match files.read(&path) {
             Ok(Some(bytes)) => Ok((path, bytes)),
             Ok(None) => Err(fail(format!("the component `{name}` has no {file}"))),

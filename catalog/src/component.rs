@@ -93,7 +93,7 @@ fn check(component: &Component) -> Vec<Diagnostic> {
         _ => {
             let at = Some(component.source.at(&component.template.span));
             let message = "a component's template has exactly one service";
-            found.push(Diagnostic::error("DN-E0522", at, message));
+            found.push(Diagnostic::error("DN-E0522", at, message).help("keep one under `services`"));
         }
     }
     texts(component, &component.template, &mut found);
@@ -116,7 +116,8 @@ fn fields(component: &Component, service: &Entry, found: &mut Vec<Diagnostic>) {
     }
     if service.value.get("image").is_none() {
         let at = Some(component.source.at(&service.key_span));
-        found.push(Diagnostic::error("DN-E0522", at, "the template names no image"));
+        let error = Diagnostic::error("DN-E0522", at, "the template names no image");
+        found.push(error.help("add `image: NAME:{{ version }}`"));
     }
 }
 
@@ -134,7 +135,8 @@ fn texts(component: &Component, node: &Node, found: &mut Vec<Diagnostic>) {
                 if dialect::is_template(&entry.key) {
                     let at = Some(component.source.at(&entry.key_span));
                     let message = "a name cannot be a template: only values are";
-                    found.push(Diagnostic::error("DN-E0522", at, message));
+                    let error = Diagnostic::error("DN-E0522", at, message);
+                    found.push(error.help("write the name as it is"));
                 }
                 texts(component, &entry.value, found);
             }

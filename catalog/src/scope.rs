@@ -114,7 +114,8 @@ impl<'a> Scope<'a> {
         context.insert("secret", &secrets);
         self.engine.render(&text, &context).map_err(|problem| {
             let message = format!("the template cannot be rendered: {problem}");
-            Diagnostic::error("DN-E0501", Some(at.clone()), message)
+            let help = "correct the expression, or write the text without it";
+            Diagnostic::error("DN-E0501", Some(at.clone()), message).help(help)
         })
     }
 
@@ -126,8 +127,9 @@ impl<'a> Scope<'a> {
         at: &Location,
     ) -> Result<(String, Option<String>), Diagnostic> {
         let [name] = path.rest.as_slice() else {
-            let message = "a template has to name a secret: `{{ secret.NAME }}`";
-            return Err(Diagnostic::error("DN-E0503", Some(at.clone()), message));
+            let message = "a template has to name a secret";
+            let help = "write `{{ secret.NAME }}`";
+            return Err(Diagnostic::error("DN-E0503", Some(at.clone()), message).help(help));
         };
         let secret = match &self.secrets {
             Secrets::OfComponent(given) => match given.get(name) {
@@ -186,9 +188,10 @@ pub(crate) fn reference(
     versions: Option<&BTreeMap<String, u64>>,
     at: &Location,
 ) -> Result<SecretRef, Diagnostic> {
-    let name: SecretName = name
-        .parse()
-        .map_err(|error| Diagnostic::error("DN-E0503", Some(at.clone()), format!("{error}")))?;
+    let name: SecretName = name.parse().map_err(|error| {
+        let error = Diagnostic::error("DN-E0503", Some(at.clone()), format!("{error}"));
+        error.help("name a secret that is set")
+    })?;
     match versions.map(|versions| versions.get(name.as_str())) {
         None => Ok(SecretRef { name, version: 0 }),
         Some(Some(version)) => Ok(SecretRef { name, version: *version }),

@@ -49,7 +49,8 @@ const FIELDS: &str = "description, versions, runtimes, replicable, parameter, se
 
 impl Reader<'_> {
     fn error(&mut self, span: &Span, message: String) {
-        self.found.push(Diagnostic::error("DN-E0521", Some(self.source.at(span)), message));
+        let error = Diagnostic::error("DN-E0521", Some(self.source.at(span)), message);
+        self.found.push(error.help("docs/catalog.md says what a declaration holds"));
     }
 
     fn unknown(&mut self, entry: &Entry, of: &str, known: &str) {

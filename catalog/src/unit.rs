@@ -130,7 +130,8 @@ pub(crate) fn of_component(
             used.name.value,
             used.service.runtime.as_str()
         );
-        return Err(vec![Diagnostic::error("DN-E0510", Some(used.name.at.clone()), message)]);
+        let error = Diagnostic::error("DN-E0510", Some(used.name.at.clone()), message);
+        return Err(vec![error.help("write `runtime \"docker\"`")]);
     }
     let mut found = Vec::new();
     names.insert("param".to_owned(), parameters(used, component, user, markers, &mut found));
@@ -179,6 +180,7 @@ fn parameters(
                 typed(&declared.kind, &text).map_err(|problem| {
                     let message = format!("the parameter `{name}` cannot be this: {problem}");
                     Diagnostic::error("DN-E0508", Some(set.at.clone()), message)
+                        .help("correct the value, or what its template names")
                 })
             }),
         };

@@ -15,7 +15,7 @@ use devnet_schema::{
     diagnostic::Diagnostic,
     file::{
         ClusterFile, Files, load, print,
-        tree::{self, Form, Source},
+        tree::{self, Form},
     },
     name::InstanceId,
     secret::{Part, Text},

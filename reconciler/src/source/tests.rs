@@ -207,6 +207,23 @@ fn links_submodules_and_large_files_are_refused_when_they_are_read() {
 }
 
 #[test]
+fn a_configuration_that_names_a_link_or_a_submodule_is_refused() {
+    let (bed, inner) = (Bed::new(), Bed::new());
+    inner.write("c.kdl", "service c { image x:1; }");
+    inner.commit("inner");
+    bed.write("cluster.kdl", "cluster lab { include \"services/*.kdl\" \"module/c.kdl\"; }\n");
+    bed.write("services/a.kdl", "service a { image x:1; }\n");
+    symlink("/etc/passwd", bed.path().join("services/b.kdl")).unwrap();
+    git(bed.path(), &["submodule", "--quiet", "add", inner.path().to_str().unwrap(), "module"]);
+    let files = bed.source(None, "").files(&bed.commit("c")).unwrap();
+    let (file, found) = devnet_schema::file::load("cluster.kdl", &files);
+    let messages: Vec<&str> = found.iter().map(|it| it.message.as_str()).collect();
+    assert!(file.broken && file.partial && found.len() == 2, "{messages:?}");
+    assert!(messages[0].contains("services/b.kdl is a symbolic link"), "{messages:?}");
+    assert!(messages[1].contains("module is a git submodule"), "{messages:?}");
+}
+
+#[test]
 fn rewritten_history_is_told_from_new_commits() {
     let bed = Bed::new();
     let first = bed.commit("one");

@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
             Kind::Seq(_) => format!("{what} is a list and has to be {expected}"),
             Kind::Map(_) => format!("{what} is a map and has to be {expected}"),
         };
-        self.error("DN-E0551", &node.span, message, "");
+        self.error("DN-E0551", &node.span, message, &format!("write {expected}"));
     }
 
     /// Whether a template made this scalar.

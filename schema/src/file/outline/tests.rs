@@ -101,7 +101,7 @@ fn agree(text: &str) -> Result<(), TestCaseError> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 6000,
+        cases: 4000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
