@@ -93,7 +93,8 @@ fn check(component: &Component) -> Vec<Diagnostic> {
         _ => {
             let at = Some(component.source.at(&component.template.span));
             let message = "a component's template has exactly one service";
-            found.push(Diagnostic::error("DN-E0522", at, message).help("keep one under `services`"));
+            found
+                .push(Diagnostic::error("DN-E0522", at, message).help("keep one under `services`"));
         }
     }
     texts(component, &component.template, &mut found);

@@ -4,7 +4,7 @@
 //! has, only the node says, and the planner compares. Nodes may join that nobody declared, and tags
 //! may come from an administrator elsewhere: what rests on those is a warning and no error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
 use crate::{
@@ -16,27 +16,36 @@ use crate::{
 type Nodes = BTreeMap<NodeName, NodePolicy>;
 type Services = BTreeMap<ServiceName, Service>;
 
+/// Of longer lists of nodes, nothing is said here: the planner tells what fits.
+const MOST_NODES: usize = 200;
+
 /// The nodes that a service names as the only ones, and where it says so.
 struct Named<'a> {
-    names: Vec<&'a str>,
+    names: BTreeSet<&'a str>,
     at: &'a Location,
 }
 
 impl Check<'_> {
     /// Checks every service against the declared nodes.
     pub(super) fn eligible(&mut self, services: &Services, nodes: &Nodes) {
-        let tags: Vec<&str> =
+        let tags: BTreeSet<&str> =
             nodes.values().flat_map(|node| &node.tags).map(String::as_str).collect();
+        let mut only = BTreeMap::new();
         for service in services.values() {
             match named(service) {
-                Some(named) => self.on_named(service, &named, nodes),
-                None => self.on_declared(service, nodes),
+                Some(named) if named.names.len() <= MOST_NODES => {
+                    self.on_named(service, &named, nodes);
+                    let single = (named.names.len() == 1).then(|| named.names.first().copied());
+                    only.extend(single.flatten().map(|one| (&service.name, (one, named.at))));
+                }
+                None if nodes.len() <= MOST_NODES => self.on_declared(service, nodes),
+                _ => {}
             }
             if !tags.is_empty() {
                 self.known_tags(service, &tags);
             }
         }
-        self.together(services);
+        self.together(services, &only);
     }
 
     /// A service that names the nodes it may be on.
@@ -118,7 +127,9 @@ impl Check<'_> {
     /// A service that asks for tags and zones: with a fixed port, one node holds one instance.
     fn on_declared(&mut self, service: &Service, nodes: &Nodes) {
         let asks = |key| service.place.require.iter().any(|require| require.value.key == key);
-        if service.replicas < 2 || !(asks(SelectorKey::Tag) || asks(SelectorKey::Zone)) {
+        let fixed = service.ports.iter().any(|port| port.value.host.is_some());
+        let several = service.replicas > 1 && fixed;
+        if !several || !(asks(SelectorKey::Tag) || asks(SelectorKey::Zone)) {
             return;
         }
         let fit = nodes.iter().filter(|(name, policy)| fits(service, name.as_str(), policy));
@@ -139,78 +150,77 @@ impl Check<'_> {
     }
 
     /// Tags that no declared node has, where nodes are declared with tags: most likely a slip.
-    fn known_tags(&mut self, service: &Service, tags: &[&str]) {
+    fn known_tags(&mut self, service: &Service, tags: &BTreeSet<&str>) {
         for require in &service.place.require {
             let Selector { key: SelectorKey::Tag, any_of } = &require.value else { continue };
-            if any_of.iter().all(|tag| !tags.contains(&tag.as_str())) {
+            if any_of.iter().all(|tag| !tags.contains(tag.as_str())) {
                 let shown: Vec<String> =
-                    any_of.iter().map(|tag| format!("`{}`", tag.escape_debug())).collect();
+                    any_of.iter().take(5).map(|tag| format!("`{}`", tag.escape_debug())).collect();
                 let message = format!("no declared node has the tag {}", shown.join(" or "));
-                let mut known = tags.to_vec();
-                known.sort_unstable();
-                known.dedup();
-                let help = self.advice(&any_of[0], known.into_iter());
+                let help = self.advice(&any_of[0], tags.iter().copied());
                 self.warn("DN-W0412", &require.at, message, help);
             }
         }
     }
 
-    /// Services that must or must not be together, and each have a single node.
-    fn together(&mut self, services: &Services) {
+    /// Services that must or must not be together, and those of them that have a single node.
+    fn together(&mut self, services: &Services, only: &Only<'_>) {
+        let apart: BTreeMap<(&ServiceName, &ServiceName), &Location> = services
+            .values()
+            .flat_map(|it| it.place.apart_from.iter().map(|o| ((&it.name, &o.value), &o.at)))
+            .collect();
         for service in services.values() {
             for near in &service.place.near {
-                let Some(other) = services.get(&near.value) else { continue };
-                if let Some(apart) =
-                    other.place.apart_from.iter().find(|apart| apart.value == service.name)
-                {
-                    let message = format!("`{}` keeps apart from `{}`", other.name, service.name);
+                if let Some(at) = apart.get(&(&near.value, &service.name)) {
+                    let message = format!("`{}` keeps apart from `{}`", near.value, service.name);
                     let error = Diagnostic::error("DN-E0305", Some(near.at.clone()), message)
-                        .related(apart.at.clone(), "said here")
+                        .related((*at).clone(), "said here")
                         .help("remove one of the two lines");
                     self.found.push(error);
                 }
-                self.pinned_pair(service, other, near, false);
+                self.single_nodes(&service.name, near, only, false);
             }
             for apart in &service.place.apart_from {
-                if let Some(other) = services.get(&apart.value) {
-                    self.pinned_pair(service, other, apart, true);
-                }
+                self.single_nodes(&service.name, apart, only, true);
             }
         }
     }
 
-    fn pinned_pair(
+    fn single_nodes(
         &mut self,
-        service: &Service,
-        other: &Service,
+        name: &ServiceName,
         line: &Located<ServiceName>,
+        only: &Only<'_>,
         apart: bool,
     ) {
-        let (Some(here), Some(there)) = (named(service), named(other)) else { return };
-        let ([one], [two]) = (here.names.as_slice(), there.names.as_slice()) else { return };
+        let other = &line.value;
+        let (Some((one, here)), Some((two, there))) = (only.get(name), only.get(other)) else {
+            return;
+        };
         if (one == two) == apart {
             let message = match apart {
-                true => format!("`{}` and `{}` are both on node `{one}`", service.name, other.name),
-                false => {
-                    format!("`{}` is on node `{one}`, `{}` on `{two}`", service.name, other.name)
-                }
+                true => format!("`{name}` and `{other}` are both on node `{one}`"),
+                false => format!("`{name}` is on node `{one}`, `{other}` on `{two}`"),
             };
             let error = Diagnostic::error("DN-E0305", Some(line.at.clone()), message)
-                .related(here.at.clone(), format!("`{}` here", service.name))
-                .related(there.at.clone(), format!("`{}` here", other.name))
+                .related((*here).clone(), format!("`{name}` here"))
+                .related((*there).clone(), format!("`{other}` here"))
                 .help("remove this line, or let one of them be elsewhere");
             self.found.push(error);
         }
     }
 }
 
+/// The services that have a single node, and where each says so.
+type Only<'a> = BTreeMap<&'a ServiceName, (&'a str, &'a Location)>;
+
 /// The nodes that all lines about names leave; `None` when no line names any.
 fn named(service: &Service) -> Option<Named<'_>> {
-    let pin = service.place.pin.iter().map(|pin| (vec![pin.value.as_str()], &pin.at));
+    let pin = service.place.pin.iter().map(|pin| (BTreeSet::from([pin.value.as_str()]), &pin.at));
     let by_name =
         service.place.require.iter().filter(|require| require.value.key == SelectorKey::Node);
     let by_name = by_name.map(|require| {
-        (require.value.any_of.iter().map(String::as_str).collect::<Vec<_>>(), &require.at)
+        (require.value.any_of.iter().map(String::as_str).collect::<BTreeSet<_>>(), &require.at)
     });
     let mut lines = pin.chain(by_name);
     let (mut names, mut at) = lines.next()?;
@@ -218,8 +228,6 @@ fn named(service: &Service) -> Option<Named<'_>> {
         names.retain(|name| others.contains(name));
         at = line;
     }
-    names.sort_unstable();
-    names.dedup();
     Some(Named { names, at })
 }
 
@@ -239,7 +247,7 @@ fn excluded(service: &Service, name: &str, policy: Option<&NodePolicy>) -> Optio
         let hit = |word: &&String| match key {
             SelectorKey::Node => *word == name,
             SelectorKey::Zone => Some(word.as_str()) == zone,
-            SelectorKey::Tag => tags.contains(word),
+            SelectorKey::Tag => tags.binary_search(word).is_ok(),
             _ => false,
         };
         if let Some(word) = any_of.iter().find(hit) {
@@ -255,7 +263,7 @@ fn fits(service: &Service, name: &str, policy: &NodePolicy) -> bool {
     let asks = service.place.require.iter().all(|require| {
         let Selector { key, any_of } = &require.value;
         match key {
-            SelectorKey::Tag => any_of.iter().any(|tag| policy.tags.contains(tag)),
+            SelectorKey::Tag => any_of.iter().any(|tag| policy.tags.binary_search(tag).is_ok()),
             SelectorKey::Zone => policy.zone.as_ref().is_none_or(|zone| any_of.contains(zone)),
             _ => true,
         }

@@ -325,6 +325,21 @@ fn large_files_take_no_longer_than_their_size() {
         of(format!("place: {{require: [{}]}}", "{node: n},".repeat(10_000))),
         format!("cluster: c\nmoved: [{}]", many(10_000, &|n| format!("{{from: f{n}, to: t{n}}},"))),
         many(40_000, &|n| format!("field{n}: 1\n")),
+        format!(
+            "nodes: {{{}}}\n{}",
+            many(2_000, &|n| format!("n{n}: {{tags: [t{n}]}},")),
+            of(format!("place: {{require: [{{tag: [{}]}}]}}", many(20_000, &|n| format!("u{n},")))),
+        ),
+        of(format!(
+            "place: {{require: [{0}, {0}], forbid: [{0}]}}",
+            format!("{{node: [{}]}}", many(10_000, &|n| format!("n{n},"))),
+        )),
+        format!(
+            "cluster: c\nservices:\n{}",
+            many(2_000, &|n| format!(
+                "  s{n}: {{image: 'x:1', place: {{pin: n{n}, near: [s1], apart-from: [s0]}}}}\n"
+            )),
+        ),
     ];
     for text in files {
         let (_, found) = read("c.yaml", &text);
