@@ -215,10 +215,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let opened = Opened::open(&config)?;
     let Opened { lock, authority, store, secrets, admin, records_lost } = opened;
     let source = config.source.as_ref().map(|spec| open_source(spec, &config)).transpose()?;
-    let listener = TcpListener::bind(config.listen)
-        .with_context(|| format!("listening on {}: is it taken?", config.listen))?;
-    listener.set_nonblocking(true).context("preparing the listener")?;
-    let addr = listener.local_addr().context("reading the listener's address")?;
+    let (listener, addr) = listen(config.listen)?;
 
     let wake = Arc::new(Notify::new());
     let (calls, called) = mpsc::channel(256);
@@ -234,9 +231,8 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         source: source.clone(),
         wake,
     };
-    let limits = config.limits.clone();
-    let cycle_config =
-        CycleConfig { grace: config.adoption_grace, records_lost, name_file, limits };
+    let (grace, limits) = (config.adoption_grace, config.limits.clone());
+    let cycle_config = CycleConfig { grace, records_lost, name_file, limits };
     let plane = ControlPlane::new(cycle_config, parts)?;
     prepare(&plane, config.cluster.as_ref()).await?;
 
@@ -280,6 +276,14 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         watcher,
         lock,
     })
+}
+
+fn listen(wanted: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(wanted)
+        .with_context(|| format!("listening on {wanted}: is it taken?"))?;
+    listener.set_nonblocking(true).context("preparing the listener")?;
+    let addr = listener.local_addr().context("reading the listener's address")?;
+    Ok((listener, addr))
 }
 
 /// Takes what is on record, the cluster's name, and a first look at the source.

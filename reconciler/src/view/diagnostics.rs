@@ -95,7 +95,7 @@ mod tests {
                     "range": {
                         "filename": "c.kdl",
                         "start": {"line": 1, "column": 13, "byte": 12},
-                        "end": {"line": 3, "column": 2, "byte": 21},
+                        "end": {"line": 3, "column": 2, "byte": 22},
                     },
                     "related": [{"at": "c.kdl:1:13", "summary": "here too"}],
                 },
@@ -106,7 +106,7 @@ mod tests {
             ],
         });
         assert_eq!(document, expected);
-        assert_eq!(json_form(&found)["range"]["end"]["column"], 13 + 9);
+        assert_eq!(json_form(&found)["range"]["end"]["column"], 13 + 10);
         assert_eq!(text(&found, &|_| None, Style::PLAIN), found_text());
     }
 
