@@ -255,8 +255,13 @@ impl Bench {
         workload.command = Some(vec![Text::plain("redis-server"), Text::plain("/etc/redis.conf")]);
         spec.files.insert("/etc/redis.conf".into(), FileSpec { content: text, mode: 0o444 });
         spec.env.insert("REDISCLI_AUTH".into(), Text(vec![Part::Secret(secret)]));
-        spec.volumes =
-            vec![VolumeSpec { name: "data".into(), path: "/data".into(), data_of: None }];
+        spec.volumes = vec![VolumeSpec {
+            name: "data".into(),
+            path: "/data".into(),
+            data_of: None,
+            project: None,
+            read_only: false,
+        }];
         let secrets = &self.ground.secrets;
         let answer = async {
             secrets.asked().await;

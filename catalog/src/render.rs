@@ -1,4 +1,4 @@
-//! Desired state and placement to rendered instances, for all three forms of a service.
+//! Desired state and placement to rendered instances, for every form of a service.
 //!
 //! Knows how the parts of an instance come together. Refuses to decide anything that placement
 //! decides, and to know the values of secrets.
@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use devnet_schema::{
-    desired::{DesiredState, Form, Service},
+    compose::Volume,
+    desired::{DesiredState, Form, Manifests, Service},
     diagnostic::Diagnostic,
     instance::{FileSpec, InstanceSpec, Limits, PortSpec, Runtime, Scope as Reach, VolumeSpec},
-    name::InstanceId,
+    name::{InstanceId, ServiceName},
     quantity::{Bytes, Cpu},
     secret::Text,
 };
@@ -144,6 +145,10 @@ impl Render<'_> {
                 unit::of_image(scope, markers, image, command.as_deref())
             }
             Form::Process { argv } => unit::of_process(scope, markers, argv),
+            Form::Compose { project, networks, container } => {
+                unit::of_compose(scope, markers, (project, networks), container)
+            }
+            Form::Kubernetes(manifests) => Err(vec![no_driver(manifests)]),
         }
     }
 
@@ -220,9 +225,13 @@ impl Render<'_> {
     /// The service's volumes. Where a template says where a volume of its component is, that counts
     /// (the place may depend on the version), unless the service says something else.
     fn volumes(&self, of_template: &BTreeMap<String, String>) -> Vec<VolumeSpec> {
+        if let Form::Compose { project, container, .. } = &self.service.form {
+            let all = container.volumes.iter();
+            return all.map(|volume| of_project(project, &volume.value)).collect();
+        }
         let signature = match &self.service.form {
             Form::Component { name, .. } => self.catalog.signatures().get(&name.value),
-            Form::Image { .. } | Form::Process { .. } => None,
+            _ => None,
         };
         let declared = |name: &str| {
             let volumes = &signature?.volumes;
@@ -235,7 +244,13 @@ impl Render<'_> {
                 let (name, path) = (&volume.value.name, &volume.value.path);
                 let own = declared(name) != Some(path);
                 let path = of_template.get(name).filter(|_| !own).unwrap_or(path);
-                VolumeSpec { name: name.clone(), path: path.clone(), data_of: None }
+                VolumeSpec {
+                    name: name.clone(),
+                    path: path.clone(),
+                    data_of: None,
+                    project: None,
+                    read_only: false,
+                }
             })
             .collect()
     }
@@ -244,6 +259,11 @@ impl Render<'_> {
     /// from neighbours. A component's floor is no such promise. CPU has no limit: what is free goes
     /// to whoever needs it, and a limit would only make the service slower on an idle node.
     fn limits(&self) -> Limits {
+        if let Form::Compose { container, .. } = &self.service.form {
+            // A Compose file says both, each for itself.
+            let most = container.limits;
+            return Limits { cpu: most.cpu, memory: most.memory };
+        }
         let memory = self.service.resources.memory;
         let floor = match &self.service.form {
             Form::Component { name, .. } => self
@@ -251,11 +271,33 @@ impl Render<'_> {
                 .signatures()
                 .get(&name.value)
                 .map_or(Bytes::ZERO, |signature| signature.resources.memory),
-            Form::Image { .. } | Form::Process { .. } => Bytes::ZERO,
+            _ => Bytes::ZERO,
         };
         let meant = self.service.resources_at.is_some() && memory != floor;
         let memory = if meant { memory } else { Bytes::ZERO };
         let memory = if self.service.runtime == Runtime::Docker { memory } else { Bytes::ZERO };
         Limits { cpu: Cpu::ZERO, memory }
     }
+}
+
+/// A volume that all services of a Compose file share on their node.
+fn of_project(project: &ServiceName, volume: &Volume) -> VolumeSpec {
+    let Volume { name, path, read_only } = volume;
+    VolumeSpec {
+        name: name.clone(),
+        path: path.clone(),
+        data_of: None,
+        project: Some(project.clone()),
+        read_only: *read_only,
+    }
+}
+
+/// Manifests have a place and nobody who takes them there.
+fn no_driver(manifests: &Manifests) -> Diagnostic {
+    let shown = manifests.path.value.escape_debug();
+    let message =
+        format!("`{shown}` cannot be applied: this version of devnet has no driver for Kubernetes");
+    let help = "leave the service out, or run it as containers: a component, an `image` or a \
+                `compose` file";
+    Diagnostic::error("DN-E0512", Some(manifests.path.at.clone()), message).help(help)
 }

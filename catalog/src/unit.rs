@@ -1,4 +1,4 @@
-//! The part of an instance that its form decides: component, image or process.
+//! The part of an instance that its form decides: component, image, process or Compose file.
 //!
 //! Knows templates of components and the Compose model. Refuses to know ports, limits and
 //! placement: [`crate::render`] adds those.
@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use devnet_schema::{
     component::{ComponentSignature, ParameterKind},
-    compose,
+    compose::{self, Network, Texts},
     desired::{Located, Service},
     diagnostic::{Diagnostic, Location},
     file::tree::Span,
     instance::{ContainerSpec, FileSpec, Runtime, Workload},
-    name::SecretName,
+    name::{SecretName, ServiceName},
     secret::Text,
 };
 use serde_json::{Map, Value, json};
@@ -156,7 +156,7 @@ pub(crate) fn of_component(
         return Err(blame(errors));
     }
     let service = project.services.into_values().next().unwrap_or_default();
-    container(service, markers, used).map_err(blame)
+    container(service, markers).map_err(blame)
 }
 
 /// What was set, as values; what was not set is nothing.
@@ -216,51 +216,55 @@ fn major(version: &str) -> u64 {
     version[..digits].parse().unwrap_or(0)
 }
 
-/// A rendered Compose service as a unit. Every field is named here, so that a new one cannot be
-/// forgotten; what a component's template cannot say was refused when it was loaded.
-fn container(
-    service: compose::Service,
-    markers: &Markers,
-    used: &Used<'_>,
+/// A service of a Compose file. Its texts are templates here, each of its own.
+pub(crate) fn of_compose(
+    scope: &Scope<'_>,
+    markers: &mut Markers,
+    project: (&ServiceName, &BTreeMap<String, Network>),
+    service: &compose::Service,
 ) -> Result<Unit, Vec<Diagnostic>> {
-    let compose::Service {
-        at: _,
-        image,
-        entrypoint,
-        command,
-        env,
-        ports: _,
-        volumes,
-        files,
-        health: _,
-        stop_signal: _,
-        stop_grace_period: _,
-        shm_size,
-        user,
-        hostname,
-        init,
-        labels,
-        depends_on: _,
-        limits: _,
-        reservations: _,
-    } = service;
+    let mut service = service.clone();
+    let mut found = Vec::new();
+    service.each_text(&mut |text| match scope.marked(markers, &text.value, &text.at) {
+        Ok(marked) => text.value = marked,
+        Err(error) => found.push(error),
+    });
+    if !found.is_empty() {
+        return Err(found);
+    }
+    let mut split = Split { markers, found };
+    let container = checked(&mut split, service, Some(project));
+    if !split.found.is_empty() {
+        return Err(split.found);
+    }
+    Ok(Unit::bare(Workload::Container(container)))
+}
+
+/// The container of a service with markers, its image a reference.
+fn checked(
+    split: &mut Split<'_>,
+    service: compose::Service,
+    project: Option<(&ServiceName, &BTreeMap<String, Network>)>,
+) -> ContainerSpec {
+    let at = service.image.as_ref().map(|image| image.at.clone()).or(service.at.clone());
+    let before = split.found.len();
+    let mut container = compose::container(service, project, split);
+    if let (Some(at), true) = (at, split.found.len() == before) {
+        container.image = image_reference(container.image, &at).unwrap_or_else(|error| {
+            split.found.push(error);
+            String::new()
+        });
+    }
+    container
+}
+
+/// A rendered Compose service as a unit. What a component's template cannot say was refused when it
+/// was loaded.
+fn container(mut service: compose::Service, markers: &Markers) -> Result<Unit, Vec<Diagnostic>> {
     let mut split = Split { markers, found: Vec::new() };
-    let at = &used.service.at;
-    let image = image.unwrap_or_else(|| Located { value: String::new(), at: at.clone() });
-    let reference = scope::without_secrets(image.value, &image.at, "an image reference")
-        .and_then(|text| image_reference(text, &image.at))
-        .map_err(|error| split.found.push(error))
-        .unwrap_or_default();
-    let container = ContainerSpec {
-        image: reference,
-        entrypoint: entrypoint.map(|words| split.words(words)),
-        command: command.map(|words| split.words(words)),
-        user: user.map(|text| split.plain(text, "a user")),
-        hostname: hostname.map(|text| split.plain(text, "a host name")),
-        shm_size: shm_size.map(|size| size.value),
-        init,
-        labels: split.labels(labels),
-    };
+    let (env, files) = (std::mem::take(&mut service.env), std::mem::take(&mut service.files));
+    let volumes = std::mem::take(&mut service.volumes);
+    let container = checked(&mut split, service, None);
     let env = env.into_iter().map(|(name, value)| (name, split.text(value))).collect();
     let files = files.into_iter().map(|(path, file)| (path, split.file(file))).collect();
     let volumes = volumes.into_iter().map(|v| (v.value.name, v.value.path)).collect();
@@ -282,21 +286,14 @@ impl Split<'_> {
         let content = self.text(Located { value: content, at });
         FileSpec { content, mode }
     }
+}
 
-    fn labels(&mut self, labels: BTreeMap<String, Located<String>>) -> BTreeMap<String, String> {
-        let plain = |(name, value)| (name, self.plain(value, "a label"));
-        labels.into_iter().map(plain).collect()
-    }
-
+impl compose::Texts for Split<'_> {
     fn text(&mut self, text: Located<String>) -> Text {
         scope::split(self.markers, &text.value, &text.at).unwrap_or_else(|error| {
             self.found.push(error);
             Text::default()
         })
-    }
-
-    fn words(&mut self, words: Vec<Located<String>>) -> Vec<Text> {
-        words.into_iter().map(|word| self.text(word)).collect()
     }
 
     fn plain(&mut self, text: Located<String>, what: &str) -> String {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     component::{PortDeclaration, VolumeDeclaration},
+    compose::{self, Network},
     diagnostic::Location,
     instance::{HealthSpec, Runtime, StopSpec},
     name::{ClusterName, NodeName, SecretName, ServiceName},
@@ -143,6 +144,8 @@ pub struct Service {
     pub resources: Resources,
     /// Where `resources` is written, for messages.
     pub resources_at: Option<Location>,
+    /// Language models that it serves, each with what it takes; `resources` has their sum.
+    pub models: Vec<Model>,
     /// Where its instances may be.
     pub place: Place,
     /// Services that must be healthy before it starts.
@@ -183,6 +186,46 @@ pub enum Form {
         /// Program and arguments.
         argv: Vec<Located<String>>,
     },
+    /// One service of a Compose file.
+    Compose {
+        /// The service of the cluster file that names the Compose file.
+        project: ServiceName,
+        /// The networks of the project.
+        networks: BTreeMap<String, Network>,
+        /// What its container is; texts may hold templates. Its environment, files, ports, health
+        /// and how it is stopped are the service's own fields.
+        container: Box<compose::Service>,
+    },
+    /// Kubernetes manifests or a Helm chart.
+    Kubernetes(Manifests),
+}
+
+/// What is given to a Kubernetes cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifests {
+    /// The path that the cluster file names.
+    pub path: Located<String>,
+    /// Where they go.
+    pub namespace: String,
+    /// Whether they are a Helm chart.
+    pub chart: bool,
+    /// Files with values for the chart, by path, in the order in which they count.
+    pub values: Vec<String>,
+    /// Everything that is there, by path.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A language model that a service serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Its name and tag.
+    pub name: Located<String>,
+    /// Tokens of context.
+    pub context: u32,
+    /// Requests answered at once.
+    pub parallel: u32,
+    /// What it takes.
+    pub needs: crate::model::Needs,
 }
 
 /// What a file holds.

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    container::{HostAccess, NetworkSpec, Settings, is_false},
     digest::Digest,
-    name::{ClusterName, InstanceId, NodeName},
+    name::{ClusterName, InstanceId, NodeName, ServiceName},
     placement::GpuUse,
     quantity::{Bytes, Cpu, Period},
     secret::{SecretRef, Text},
@@ -130,6 +131,15 @@ pub struct ContainerSpec {
     /// Labels beside devnet's own.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Settings that stay within it.
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub settings: Settings,
+    /// Networks that it shares with others of its node; the engine's usual one when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<NetworkSpec>,
+    /// What it may have of its node.
+    #[serde(default, skip_serializing_if = "HostAccess::is_empty")]
+    pub host: HostAccess,
 }
 
 /// A file that devnet writes for a unit.
@@ -195,6 +205,12 @@ pub struct VolumeSpec {
     /// the volume keeps the name it was made under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_of: Option<InstanceId>,
+    /// The project whose volume it is, where all its instances on the node share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ServiceName>,
+    /// Whether it cannot be written.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_only: bool,
 }
 
 impl VolumeSpec {

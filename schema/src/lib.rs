@@ -3,6 +3,7 @@
 //! Knows types, their text forms and their invariants. Refuses to know time, files, networks,
 //! randomness and order of hashing: everything here is a pure function of its arguments.
 
+pub mod container;
 pub mod diagnostic;
 pub mod digest;
 pub mod fleet;
@@ -24,5 +25,7 @@ pub mod compose;
 pub mod desired;
 #[cfg(feature = "language")]
 pub mod file;
+#[cfg(feature = "language")]
+pub mod model;
 #[cfg(feature = "language")]
 pub mod validate;

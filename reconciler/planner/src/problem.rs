@@ -11,7 +11,7 @@ use devnet_schema::{
     fleet::{Node, NodeStatus},
     instance::{Protocol, Runtime},
     name::{NodeName, ServiceName},
-    quantity::Resources,
+    quantity::{GpuRequest, Resources},
 };
 
 use crate::{
@@ -43,10 +43,15 @@ pub fn build(
         census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
     let models: BTreeSet<&str> =
         nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
+    let mut gpus: BTreeMap<&str, u64> = BTreeMap::new();
+    for gpu in nodes.iter().flat_map(|node| &node.gpus) {
+        let least = gpus.entry(gpu.model.as_str()).or_insert(gpu.memory);
+        *least = gpu.memory.min(*least);
+    }
     let services = input.desired.services.values();
     let services = services
         .filter(|service| !waiting.contains_key(&service.name))
-        .map(|service| service_input(service, census, scope, &models))
+        .map(|service| service_input(service, census, scope, &models, &gpus))
         .collect();
     PlacementProblem {
         objective: match input.desired.settings.objective {
@@ -175,6 +180,7 @@ fn service_input(
     census: &Census<'_>,
     scope: &Scope,
     models: &BTreeSet<&str>,
+    gpus: &BTreeMap<&str, u64>,
 ) -> ServiceInput {
     let place = &service.place;
     let stateful = !service.volumes.is_empty();
@@ -185,6 +191,7 @@ fn service_input(
         any_of: vec![service.runtime.as_str().to_owned()],
         at: Some(service.at.to_string()),
     });
+    required.extend(holds_models(service, gpus));
     let names = |list: &[Located<ServiceName>]| list.iter().map(|it| it.value.clone()).collect();
     ServiceInput {
         name: service.name.clone(),
@@ -212,6 +219,31 @@ fn service_input(
         move_cost: if stateful { DATA_MOVE } else { 1 },
         current: current(service, census),
     }
+}
+
+/// Memory of a device that its driver keeps.
+const DRIVER: u64 = 512 << 20;
+
+/// The language models of a service need devices that hold them: those of the makers' models that
+/// have the memory, a part of it where a share or several devices are asked for.
+fn holds_models(service: &Service, gpus: &BTreeMap<&str, u64>) -> Option<Require> {
+    let first = service.models.first()?;
+    let sum = |sum: u64, model: &desired::Model| sum.saturating_add(model.needs.memory().0);
+    let need = u128::from(service.models.iter().fold(0, sum));
+    let usable = |memory: u64| u128::from(memory.saturating_sub(DRIVER));
+    let holds = |memory: u64| match service.resources.gpu {
+        GpuRequest::Whole(count) => usable(memory) * u128::from(count) >= need,
+        GpuRequest::Share(milli) => usable(memory) * u128::from(milli) / 1000 >= need,
+        GpuRequest::None | GpuRequest::Memory(_) => true,
+    };
+    let chosen = matches!(service.resources.gpu, GpuRequest::Whole(_) | GpuRequest::Share(_));
+    let large = gpus.iter().filter(|(_, memory)| holds(**memory));
+    let mut any_of: Vec<String> = large.map(|(model, _)| (*model).to_owned()).collect();
+    if any_of.is_empty() {
+        let gib = need.div_ceil(1 << 30);
+        any_of.push(format!("one with {gib} GiB for `{}`", first.name.value));
+    }
+    chosen.then(|| Require { key: Key::GpuModel, any_of, at: at(&first.name.at) })
 }
 
 fn at(location: &Location) -> Option<String> {

@@ -52,6 +52,13 @@ fn keep_data(input: &PlanInput<'_>, census: &Census<'_>, spec: &mut InstanceSpec
     let declared = input.desired.moved.iter().find(|(_, to)| *to == spec.id.service);
     for volume in &mut spec.volumes {
         let had = before.and_then(|spec| spec.volumes.iter().find(|it| it.name == volume.name));
+        if volume.project.is_some() {
+            // It belongs to a project, not to an instance; what runs says to which.
+            volume.project = had.map_or(volume.project.take(), |had| had.project.clone());
+            if volume.project.is_some() {
+                continue;
+            }
+        }
         volume.data_of = match (had, &old_name) {
             (Some(had), Some(old)) => Some(had.owner(old).clone()),
             (None, Some(old)) if before.is_none() => Some(old.clone()),

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use devnet_schema::{
+    container::{HostAccess, NetworkSpec, Settings},
     instance::{
         ContainerSpec, FileSpec, HealthSpec, InstanceSpec, Limits, PortSpec, Probe, Protocol,
         StopSpec, VolumeSpec, Workload,
@@ -58,6 +59,12 @@ struct Shown {
     init: bool,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Settings::is_empty")]
+    settings: Settings,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    networks: BTreeMap<String, NetworkSpec>,
+    #[serde(skip_serializing_if = "HostAccess::is_empty")]
+    host: HostAccess,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,6 +87,10 @@ struct Volume {
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     data_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    read_only: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -174,6 +185,9 @@ fn shown(workload: &Workload) -> Shown {
                 shm_size,
                 init,
                 labels,
+                settings,
+                networks,
+                host,
             } = spec;
             Shown {
                 image: Some(image.clone()),
@@ -184,6 +198,9 @@ fn shown(workload: &Workload) -> Shown {
                 shm_size: shm_size.map(|size| size.to_string()),
                 init: *init,
                 labels: labels.clone(),
+                settings: settings.clone(),
+                networks: networks.iter().map(|it| (it.name.clone(), it.clone())).collect(),
+                host: host.clone(),
             }
         }
     }
@@ -200,8 +217,13 @@ fn port(spec: &PortSpec) -> Port {
 }
 
 fn volume(spec: &VolumeSpec) -> Volume {
-    let VolumeSpec { name: _, path, data_of } = spec;
-    Volume { path: path.clone(), data_of: data_of.as_ref().map(ToString::to_string) }
+    let VolumeSpec { name: _, path, data_of, project, read_only } = spec;
+    Volume {
+        path: path.clone(),
+        data_of: data_of.as_ref().map(ToString::to_string),
+        project: project.as_ref().map(ToString::to_string),
+        read_only: *read_only,
+    }
 }
 
 fn gpu(spec: &GpuUse) -> String {

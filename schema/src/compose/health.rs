@@ -8,7 +8,7 @@ use crate::{
     file::tree::{Kind, Node},
 };
 
-const FIELDS: &str = "test, interval, timeout, retries, start_period and disable";
+const FIELDS: &str = "test, interval, timeout, retries, start_period, start_interval and disable";
 
 /// Reads a health check; `None` when there is none to read.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Healthcheck>> {
@@ -25,7 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Healt
             "timeout" => check.timeout = duration("`timeout`"),
             "start_period" => check.start_period = duration("`start_period`"),
             // How often it is tried while starting is the agent's choice.
-            "start_interval" => {}
+            "start_interval" => drop(duration("`start_interval`")),
             "retries" => {
                 let read = |text: &str| text.parse().ok();
                 let read = reader.parsed(value, "`retries`", "a whole number", read);
@@ -42,23 +42,25 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Healt
     Some(Located { value: check, at: reader.at(&node.span) })
 }
 
-/// The program and arguments that ask.
+/// The program and arguments that ask. They are shown wherever the unit is: no template may be in
+/// them, because it may hold a secret.
 fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<String>> {
-    let shell = |line: &str| vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()];
+    let shell = |line: Located<String>| vec!["/bin/sh".to_owned(), "-c".to_owned(), line.value];
     if !matches!(node.kind, Kind::Seq(_)) {
-        let instead = "write it as a list: [\"CMD\", …]";
-        return reader.literal(node, "`test`", instead).map(shell);
+        reader.literal(node, "`test`", "write it as a list: [\"CMD\", …]")?;
+        return reader.known(node, "`test`").map(shell);
     }
     let items = node.items();
     match items.first().and_then(Node::text) {
         Some("NONE") => Some(Vec::new()),
         Some("CMD") if items.len() > 1 => {
             let rest = items[1..].iter();
-            Some(rest.filter_map(|item| reader.text(item, "`test`")).map(|t| t.value).collect())
+            Some(rest.filter_map(|item| reader.known(item, "`test`")).map(|t| t.value).collect())
         }
         Some("CMD-SHELL") if items.len() == 2 => {
             let instead = "write the program and its arguments after \"CMD\"";
-            reader.literal(&items[1], "`test`", instead).map(shell)
+            reader.literal(&items[1], "`test`", instead)?;
+            reader.known(&items[1], "`test`").map(shell)
         }
         _ => {
             let expected = "[\"CMD\", program, …], [\"CMD-SHELL\", line] or [\"NONE\"]";

@@ -1,29 +1,63 @@
 //! The Compose model in one normal form: short and long syntax become the same typed structs.
 //!
 //! Knows the part of the Compose specification that devnet runs, and why the rest is refused.
-//! Refuses to know templates, clusters and secrets; it reads no `$` either: whoever lets people
-//! write Compose files with interpolation has to deal with it on the tree, before reading.
+//! Refuses to know clusters and where anything runs, and any environment: variables are an
+//! argument.
+//!
+//! [`load`] is a Compose file of one's own, with variables, merge keys, `extends`, profiles and
+//! files of the repository. [`read`] is a tree that a component's template made. Both end in the
+//! same normal form, and only there it is decided what a container may have of its node:
+//! [`refusals`].
 
+mod content;
+mod depends;
+mod deploy;
+mod dotenv;
+mod grant;
 mod health;
+mod host;
+mod interpolate;
+mod merge;
 mod model;
+mod mounts;
+mod network;
+mod ports;
 mod project;
 mod reader;
 mod refused;
 mod service;
-mod shared;
+mod settings;
+mod spec;
+mod template;
 mod unit;
 mod words;
 
-use std::collections::BTreeSet;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
-pub use model::{Condition, Dependency, File, Healthcheck, Port, Project, Service, Shares, Volume};
+pub use grant::{Ask, GRANTS, Grant};
+pub use model::{
+    Attachment, Condition, Dependency, File, Healthcheck, Network, Platform, Port, Project,
+    Service, Shares, Volume,
+};
+pub use spec::{Texts, container};
+pub use template::{Templates, is_template};
 pub use unit::{period, size};
 pub use words::{WordsError, split};
 
 use crate::{
+    desired::Located,
     diagnostic::Diagnostic,
-    file::tree::{Node, Source},
+    file::{
+        Files,
+        tree::{Node, Source, from_yaml_with_merge_keys},
+    },
 };
+
+/// The name of the file beside a Compose file that gives variables their values.
+const DOT_ENV: &str = ".env";
 
 /// Reads a Compose document that is already a tree.
 ///
@@ -31,15 +65,120 @@ use crate::{
 /// is taken whole and never split into parts, because what a value holds must not decide how it is
 /// read. Where Compose has a short form that is split, the long form has to be used.
 ///
-/// Everything wrong is reported at once; the project holds what could be read.
+/// Everything wrong is reported at once; the project holds what could be read. What it asks of its
+/// node is refused.
 pub fn read(
     tree: &Node,
     source: &Source,
     templated: &BTreeSet<usize>,
 ) -> (Project, Vec<Diagnostic>) {
-    let mut reader = reader::Reader::new(source, templated);
-    let project = project::read(&mut reader, tree);
+    let mut reader = reader::Reader::new(source, templated, None);
+    let project = project::read(&mut reader, tree, &BTreeSet::new());
+    for service in project.services.values() {
+        reader.take(refusals(&service.asks, &[]));
+    }
     (project, reader.into_found())
+}
+
+/// What a Compose file is read with.
+pub struct Inputs<'a> {
+    /// Values for `${NAME}` that are data.
+    pub vars: &'a BTreeMap<String, String>,
+    /// Values for `${NAME}` that may be templates of the cluster file; they count more.
+    pub set: &'a BTreeMap<String, String>,
+    /// Profiles that are wanted.
+    pub profiles: BTreeSet<String>,
+    /// The repository.
+    pub files: &'a dyn Files,
+}
+
+/// A Compose file in its normal form.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Loaded {
+    /// The project; texts in it may hold marks of [`Loaded::templates`].
+    pub project: Project,
+    /// The templates that came in with values.
+    pub templates: Templates,
+}
+
+/// Reads a Compose file: merge keys, variables, `extends`, then every field. What it asks of its
+/// node is in the normal form, for [`refusals`].
+///
+/// Everything wrong is reported at once; the project holds what could be read.
+pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
+    let mut tree = match from_yaml_with_merge_keys(source) {
+        Ok(tree) => tree,
+        Err(found) => return (Loaded::default(), found),
+    };
+    if template::is_marked(&source.text) {
+        let message = "this file holds a character that devnet keeps for itself";
+        let error = Diagnostic::error("DN-E0507", Some(source.at(&(0..0))), message);
+        return (Loaded::default(), vec![error.help("leave out U+10DE72 and U+10DE73")]);
+    }
+    let dir = source.file.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let mut templates = Templates::default();
+    let mut found = Vec::new();
+    let values = values(dir, inputs, &mut templates, &mut found);
+    let nothing = BTreeSet::new();
+    let templates = RefCell::new(templates);
+    let ground =
+        reader::Ground { dir, files: inputs.files, values: &values, templates: &templates };
+    let mut reader = reader::Reader::new(source, &nothing, Some(&ground));
+    reader.take(found);
+    merge::keys(&mut reader, &mut tree);
+    reader.take(interpolate::tree(&mut tree, source, &values));
+    merge::extends(&mut reader, &mut tree);
+    let project = project::read(&mut reader, &tree, &inputs.profiles);
+    let found = reader.into_found();
+    (Loaded { project, templates: templates.into_inner() }, found)
+}
+
+/// Values by name: what the service sets, then the cluster's variables, then the file `.env`.
+fn values(
+    dir: &str,
+    inputs: &Inputs<'_>,
+    templates: &mut Templates,
+    found: &mut Vec<Diagnostic>,
+) -> interpolate::Values {
+    let mut values = inputs.vars.clone();
+    for (name, value) in inputs.set {
+        let value = if is_template(value) { templates.mark(value) } else { value.clone() };
+        values.insert(name.clone(), value);
+    }
+    // Nobody may pass off a text as a template.
+    values.retain(|name, value| {
+        let own = inputs.set.get(name).is_some_and(|set| is_template(set));
+        own || !template::is_marked(value)
+    });
+    // What is said of the directory that Compose runs in is said of the file's own.
+    let path = if dir.is_empty() { DOT_ENV.to_owned() } else { format!("{dir}/{DOT_ENV}") };
+    let bytes = inputs.files.read(&path).ok().flatten().unwrap_or_default();
+    let text = String::from_utf8(bytes).ok().filter(|text| !template::is_marked(text));
+    let source = Source::new(path, text.unwrap_or_default());
+    values.entry("PWD".to_owned()).or_insert_with(|| ".".to_owned());
+    let (entries, wrong) = dotenv::read(&source.text, &values, false);
+    for dotenv::Wrong { at, fault } in wrong {
+        found.push(interpolate::diagnostic(fault, Some(source.at(&(at..at)))));
+    }
+    for (name, value) in entries {
+        if let Some(value) = value {
+            values.entry(name).or_insert(value);
+        }
+    }
+    values
+}
+
+/// What a service asks of its node and is not granted.
+pub fn refusals(asks: &[Located<Ask>], grants: &[Grant]) -> Vec<Diagnostic> {
+    let open = asks.iter().filter(|ask| !grants.iter().any(|grant| grant.covers(&ask.value)));
+    open.map(|ask| {
+        let grant = ask.value.grant();
+        let why = ask.value.why();
+        let message = format!("`{grant}` is refused: {why}");
+        let help = format!("leave it out; or grant it in the cluster file: `allow \"{grant}\"`");
+        Diagnostic::error("DN-E0563", Some(ask.at.clone()), message).help(help)
+    })
+    .collect()
 }
 
 #[cfg(test)]

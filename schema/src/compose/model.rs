@@ -1,10 +1,13 @@
 //! The normal form: one way to say everything.
 //!
-//! Knows what a Compose service is to devnet. Refuses to know how it was written.
+//! Knows what a Compose service is to devnet. Refuses to know how it was written, and who grants
+//! what it asks of its node.
 
 use std::collections::BTreeMap;
 
+use super::grant::Ask;
 use crate::{
+    container::Settings,
     desired::Located,
     diagnostic::Location,
     instance::Protocol,
@@ -14,8 +17,10 @@ use crate::{
 /// A Compose document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Project {
-    /// Its services by name.
+    /// Its services by name, without those of profiles that are not wanted.
     pub services: BTreeMap<String, Service>,
+    /// Its networks by name.
+    pub networks: BTreeMap<String, Network>,
 }
 
 /// A service.
@@ -29,13 +34,13 @@ pub struct Service {
     pub entrypoint: Option<Vec<Located<String>>>,
     /// Replaces the image's command.
     pub command: Option<Vec<Located<String>>>,
-    /// Environment.
+    /// Environment, `env_file` included.
     pub env: BTreeMap<String, Located<String>>,
     /// Published and exposed ports, in the order written.
     pub ports: Vec<Located<Port>>,
-    /// Named volumes, in the order written.
+    /// Named volumes, in the order of their paths.
     pub volumes: Vec<Located<Volume>>,
-    /// Configs and secrets with inline content, by path in the container.
+    /// Configs, secrets and files of the repository, by path in the container.
     pub files: BTreeMap<String, Located<File>>,
     /// How to tell that it serves.
     pub health: Option<Located<Healthcheck>>,
@@ -59,6 +64,31 @@ pub struct Service {
     pub limits: Shares,
     /// What it reserves.
     pub reservations: Shares,
+    /// Whole GPU devices.
+    pub gpus: Option<Located<u32>>,
+    /// How many instances.
+    pub replicas: Option<Located<u32>>,
+    /// At most so many on one node.
+    pub max_per_node: Option<Located<u32>>,
+    /// How many may be down at once in an update.
+    pub max_unavailable: Option<Located<u32>>,
+    /// Operating system and architecture that its image is for.
+    pub platform: Option<Located<Platform>>,
+    /// Settings that stay within the container.
+    pub settings: Settings,
+    /// Networks that it joins.
+    pub networks: Vec<Located<Attachment>>,
+    /// What it asks of its node.
+    pub asks: Vec<Located<Ask>>,
+}
+
+impl Service {
+    /// Every text of the container itself that may be filled in when it is rendered.
+    pub fn each_text(&mut self, with: &mut dyn FnMut(&mut Located<String>)) {
+        let words = self.entrypoint.iter_mut().chain(&mut self.command).flatten();
+        let single = self.image.iter_mut().chain(&mut self.user).chain(&mut self.hostname);
+        words.chain(single).chain(self.labels.values_mut()).for_each(with);
+    }
 }
 
 /// CPU and memory; zero where nothing is said.
@@ -68,6 +98,15 @@ pub struct Shares {
     pub cpu: Cpu,
     /// Memory.
     pub memory: Bytes,
+}
+
+/// What an image is for: `linux/amd64`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// Operating system.
+    pub os: String,
+    /// Processor architecture, when it matters.
+    pub arch: Option<String>,
 }
 
 /// A port.
@@ -83,6 +122,8 @@ pub struct Port {
     pub host_ip: Option<String>,
     /// TCP or UDP.
     pub protocol: Protocol,
+    /// Whether the node answers at all; `expose` only says where the service listens.
+    pub published: bool,
 }
 
 /// A named volume.
@@ -92,9 +133,11 @@ pub struct Volume {
     pub name: String,
     /// Where the service sees it.
     pub path: String,
+    /// Whether it cannot be written.
+    pub read_only: bool,
 }
 
-/// A config or secret with inline content.
+/// A file with its content: a config, a secret, or a file of the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// What it holds.
@@ -125,6 +168,8 @@ pub struct Dependency {
     pub service: String,
     /// How far it must be.
     pub condition: Condition,
+    /// Whether it is an error when it is not there.
+    pub required: bool,
 }
 
 /// How far a dependency must be.
@@ -134,4 +179,26 @@ pub enum Condition {
     Started,
     /// Healthy.
     Healthy,
+}
+
+/// A network of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Network {
+    /// Whether it leads nowhere else.
+    pub internal: bool,
+    /// Its address range, when it is fixed.
+    pub subnet: Option<String>,
+    /// Address of the node in it, when it is fixed.
+    pub gateway: Option<String>,
+}
+
+/// A service in a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attachment {
+    /// The network's name within the project.
+    pub network: String,
+    /// Names by which the others reach it, its own included.
+    pub aliases: Vec<String>,
+    /// Its address, when it is fixed.
+    pub address: Option<String>,
 }

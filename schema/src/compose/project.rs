@@ -1,43 +1,66 @@
 //! The top of a Compose document.
 //!
-//! Knows services, volumes, configs and secrets and how they name one another. Refuses to know
-//! what a service holds: [`super::service`] does.
+//! Knows services, volumes, networks, configs and secrets and how they name one another. Refuses to
+//! know what a service holds: [`super::service`] does.
 
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
-use super::{model::Project, reader::Reader, service};
-use crate::file::tree::{Entry, Node};
+use super::{
+    content,
+    grant::clean,
+    model::{Network, Project},
+    network,
+    reader::Reader,
+    service,
+};
+use crate::file::tree::{Entry, Kind, Node};
+
+/// Where a volume is kept.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// By the engine.
+    Engine,
+    /// At this path of the node: a bind in the clothes of a volume.
+    Path(String),
+}
 
 /// What services refer to by name.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     /// Content of configs by name.
-    pub(super) configs: BTreeMap<String, String>,
+    pub(super) configs: BTreeMap<String, Option<String>>,
     /// Content of secrets by name.
-    pub(super) secrets: BTreeMap<String, String>,
-    /// Names of volumes.
-    pub(super) volumes: Vec<String>,
+    pub(super) secrets: BTreeMap<String, Option<String>>,
+    /// Volumes by name.
+    pub(super) volumes: BTreeMap<String, Kept>,
+    /// Networks by name.
+    pub(super) networks: BTreeMap<String, Network>,
+    /// Further names that services give one another: service, name.
+    pub(super) links: RefCell<Vec<(String, String)>>,
 }
 
-const FIELDS: &str = "services, volumes, configs, secrets, name and x-…";
+const FIELDS: &str = "services, volumes, networks, configs, secrets, name and x-…";
 
-/// Reads the document.
-pub(super) fn read(reader: &mut Reader<'_>, tree: &Node) -> Project {
+/// Reads the document: services without a profile and those with one of `profiles`.
+pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<String>) -> Project {
     let mut declared = Declared::default();
     let mut services = Vec::new();
     for entry in reader.map(tree, "a Compose document") {
         match entry.key.as_str() {
             "services" => services = reader.map(&entry.value, "`services`"),
             "volumes" => declared.volumes = volumes(reader, &entry.value),
-            "configs" => declared.configs = contents(reader, &entry.value, "config"),
-            "secrets" => declared.secrets = contents(reader, &entry.value, "secret"),
+            "configs" => declared.configs = content::declared(reader, &entry.value, "config"),
+            "secrets" => declared.secrets = content::declared(reader, &entry.value, "secret"),
+            "networks" => {
+                for entry in reader.map(&entry.value, "`networks`") {
+                    let network = network::declared(reader, &entry.value);
+                    declared.networks.insert(entry.key.clone(), network);
+                }
+            }
             "name" | "version" => {}
-            "networks" => reader.error(
-                "DN-E0554",
-                &entry.key_span,
-                "`networks` is refused: every service is reached at the address of its node".into(),
-                "leave it out and use `{{ service.NAME.address }}`",
-            ),
             "include" => reader.error(
                 "DN-E0554",
                 &entry.key_span,
@@ -48,58 +71,177 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node) -> Project {
         }
     }
     let mut project = Project::default();
+    let mut left_out = BTreeSet::new();
     for entry in services {
-        let read = service::read(reader, entry, &declared);
-        project.services.insert(entry.key.clone(), read);
+        name(reader, entry);
+        let wanted = wanted(reader, entry, profiles);
+        // What is left out is read all the same: what is wrong with it is wrong today.
+        let Some(mut read) = built(reader, entry, |reader| service::read(reader, entry, &declared))
+        else {
+            left_out.insert(entry.key.as_str());
+            continue;
+        };
+        for volume in read.volumes.iter_mut().filter(|volume| volume.value.name.is_empty()) {
+            volume.value.name = own_volume(&entry.key, &volume.value.path);
+        }
+        if wanted {
+            project.services.insert(entry.key.clone(), read);
+        } else {
+            left_out.insert(entry.key.as_str());
+        }
     }
+    for (service, alias) in declared.links.take() {
+        let other = project.services.get_mut(&service);
+        for network in other.into_iter().flat_map(|other| &mut other.networks) {
+            network.value.aliases.push(alias.clone());
+        }
+    }
+    project.networks = declared.networks;
+    dependencies(reader, &mut project, services_of(tree), &left_out);
     project
 }
 
-/// Names of volumes. A volume may be declared and nothing more.
-fn volumes(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
-    let mut names = Vec::new();
-    for entry in reader.map(node, "`volumes`") {
-        for field in reader.map(&entry.value, "a volume") {
-            let message = format!("`{}` of a volume is refused", field.key.escape_debug());
-            let help = "a volume is a name and nothing more: `data: {}`; where it is kept is the \
-                        engine's business";
-            reader.error("DN-E0554", &field.key_span, message, help);
-        }
-        names.push(entry.key.clone());
-    }
-    names
+/// Reads a service, unless it has to be built: then that is all there is to say of it. What else
+/// is written is about a place with its source beside it, and changes once there is an image.
+fn built<T>(
+    reader: &mut Reader<'_>,
+    entry: &Entry,
+    read: impl FnOnce(&mut Reader<'_>) -> T,
+) -> Option<T> {
+    let build = entry.value.entries().iter().find(|field| field.key == "build");
+    let Some(build) = build.filter(|build| !Reader::is_nothing(&build.value)) else {
+        return Some(read(reader));
+    };
+    let message = "`build` is refused: devnet runs images that a registry has";
+    let help = "build and push the image first, and write `image: …` alone";
+    reader.error("DN-E0554", &build.key_span, message.to_owned(), help);
+    None
 }
 
-/// Configs or secrets by name. Their content stands in the document; there is no other file that
-/// a rendered unit could take it from.
-fn contents(reader: &mut Reader<'_>, node: &Node, kind: &str) -> BTreeMap<String, String> {
+fn services_of(tree: &Node) -> &[Entry] {
+    tree.get("services").map(Node::entries).unwrap_or_default()
+}
+
+/// A service's name, by which others reach it.
+fn name(reader: &mut Reader<'_>, entry: &Entry) {
+    let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let first = entry.key.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !first || entry.key.len() > 63 || !entry.key.chars().all(known) {
+        let message = format!("`{}` is not a service's name", entry.key.escape_debug());
+        let help = "use letters, digits, `-`, `_` and `.`, beginning with a letter or digit";
+        reader.error("DN-E0569", &entry.key_span, message, help);
+    }
+}
+
+/// Whether the service has no profile, or one that is wanted.
+fn wanted(reader: &mut Reader<'_>, entry: &Entry, profiles: &BTreeSet<String>) -> bool {
+    let Some(field) = entry.value.entries().iter().find(|field| field.key == "profiles") else {
+        return true;
+    };
+    let own = reader.words(&field.value, "`profiles`");
+    own.is_empty() || own.iter().any(|one| one.value == "*" || profiles.contains(&one.value))
+}
+
+/// The name of a volume that only one service has and nobody named.
+fn own_volume(service: &str, path: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    format!("{service}.{}", path.trim_matches('/').chars().map(plain).collect::<String>())
+}
+
+/// Every dependency is there, or need not be.
+fn dependencies(
+    reader: &mut Reader<'_>,
+    project: &mut Project,
+    services: &[Entry],
+    left_out: &BTreeSet<&str>,
+) {
+    let names: BTreeSet<String> = project.services.keys().cloned().collect();
+    for entry in services {
+        let Some(service) = project.services.get_mut(&entry.key) else { continue };
+        for dependency in &service.depends_on {
+            let name = dependency.value.service.as_str();
+            if names.contains(name) || !dependency.value.required {
+                continue;
+            }
+            let span = dependency.at.start..dependency.at.end;
+            let shown = name.escape_debug();
+            if left_out.contains(name) && built_elsewhere(services, name) {
+                continue;
+            }
+            if left_out.contains(name) {
+                let message = format!("`{shown}` belongs to a profile that is not wanted");
+                let help = "want the profile too, or write `required: false`";
+                reader.error("DN-E0566", &span, message, help);
+            } else {
+                let message = format!("there is no service `{shown}` to wait for");
+                reader.error("DN-E0566", &span, message, "name a service of this file");
+            }
+        }
+        service.depends_on.retain(|dependency| names.contains(&dependency.value.service));
+    }
+}
+
+/// Whether a service has to be built, which was told already.
+fn built_elsewhere(services: &[Entry], name: &str) -> bool {
+    let service = services.iter().find(|entry| entry.key == name);
+    service.is_some_and(|service| service.value.get("build").is_some())
+}
+
+/// Volumes by name. Where one is kept is the engine's business, unless it is a path of the node in
+/// disguise: then it is asked for like one.
+fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Kept> {
     let mut all = BTreeMap::new();
-    for entry in reader.map(node, kind) {
-        let mut content = None;
-        for field in reader.map(&entry.value, kind) {
+    for entry in reader.map(node, "`volumes`") {
+        let mut kept = Kept::Engine;
+        for field in reader.map(&entry.value, "a volume") {
             match field.key.as_str() {
-                "content" => content = reader.text(&field.value, "`content`"),
-                "name" => {}
-                _ => no_other_source(reader, field, kind),
+                "driver" if matches!(field.value.text(), Some("local" | "")) => {}
+                "driver_opts" => {
+                    if let Some(path) = driver_options(reader, field) {
+                        kept = Kept::Path(path);
+                    }
+                }
+                "external" if field.value.text() == Some("false") => {}
+                _ => {
+                    let message = format!("`{}` of a volume is refused", field.key.escape_debug());
+                    let help = "a volume is a name and nothing more: `data: {}`; where it is kept \
+                                is the engine's business";
+                    reader.error("DN-E0554", &field.key_span, message, help);
+                }
             }
         }
-        match content {
-            Some(content) => {
-                all.insert(entry.key.clone(), content.value);
-            }
-            None => reader.error(
-                "DN-E0555",
-                &entry.key_span,
-                format!("the {kind} `{}` has no content", entry.key.escape_debug()),
-                "write `content: …`",
-            ),
+        let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let first = entry.key.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !first || entry.key.len() > 63 || !entry.key.chars().all(known) {
+            let message = format!("`{}` is not a volume's name", entry.key.escape_debug());
+            let help = "use letters, digits, `-`, `_` and `.`, beginning with a letter or digit";
+            reader.error("DN-E0569", &entry.key_span, message, help);
         }
+        all.insert(entry.key.clone(), kept);
     }
     all
 }
 
-fn no_other_source(reader: &mut Reader<'_>, field: &Entry, kind: &str) {
-    let message = format!("`{}` of a {kind} is refused", field.key.escape_debug());
-    let help = "write its `content` here; a secret is `content: \"{{ secret.NAME }}\"`";
-    reader.error("DN-E0554", &field.key_span, message, help);
+/// `{type: none, o: bind, device: /path}` is a bind. Everything else mounts something that devnet
+/// does not know.
+fn driver_options(reader: &mut Reader<'_>, field: &Entry) -> Option<String> {
+    let options = &field.value;
+    if Reader::is_nothing(options) {
+        return None;
+    }
+    let text = |key| options.get(key).and_then(Node::text).unwrap_or("");
+    let binds = text("o").split(',').any(|o| matches!(o.trim(), "bind" | "rbind"));
+    let device = options.get("device").and_then(|device| reader.known(device, "`device`"));
+    match device {
+        Some(device) if binds && matches!(options.kind, Kind::Map(_)) => {
+            // A relative path is one of the node here too: nothing of the repository is meant.
+            Some(clean(&device.value).unwrap_or(device.value))
+        }
+        _ => {
+            let message = "`driver_opts` of a volume is refused: it mounts what no commit names";
+            let help = "a volume is a name and nothing more; a path of the node is a bind";
+            reader.error("DN-E0554", &field.key_span, message.to_owned(), help);
+            None
+        }
+    }
 }

@@ -1,30 +1,60 @@
 //! Reading typed values from the tree, with everything wrong kept for later.
 //!
-//! Knows scalars, lists, maps and places. Refuses to know any field by name.
+//! Knows scalars, lists, maps, places and files of the repository. Refuses to know any field by
+//! name.
 
-use std::collections::BTreeSet;
+use std::{cell::RefCell, collections::BTreeSet};
 
+use super::{
+    interpolate::Values,
+    template::{self, Templates},
+};
 use crate::{
     desired::Located,
     diagnostic::{Diagnostic, Location},
-    file::tree::{Entry, Kind, Node, Source, Span},
+    file::{
+        Files,
+        tree::{Entry, Kind, Node, Source, Span},
+    },
 };
+
+/// Where a Compose file stands, and what it may take from there.
+pub(super) struct Ground<'a> {
+    /// Its directory, without a slash at the end; empty at the root.
+    pub(super) dir: &'a str,
+    /// The repository.
+    pub(super) files: &'a dyn Files,
+    /// Values by name.
+    pub(super) values: &'a Values,
+    /// The templates that values stand for.
+    pub(super) templates: &'a RefCell<Templates>,
+}
+
+/// The largest file that is taken from the repository, in bytes.
+const MOST_FILE: usize = 256 * 1024;
 
 /// What is read from, and what was found.
 pub(super) struct Reader<'a> {
     source: &'a Source,
     templated: &'a BTreeSet<usize>,
+    pub(super) ground: Option<&'a Ground<'a>>,
     found: Vec<Diagnostic>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(source: &'a Source, templated: &'a BTreeSet<usize>) -> Self {
-        Self { source, templated, found: Vec::new() }
+    pub(super) fn new(
+        source: &'a Source,
+        templated: &'a BTreeSet<usize>,
+        ground: Option<&'a Ground<'a>>,
+    ) -> Self {
+        Self { source, templated, ground, found: Vec::new() }
     }
 
-    /// Everything that was found, in the order of the file.
+    /// Everything that was found, in the order of the file, each once: what an alias repeats is
+    /// wrong in one place.
     pub(super) fn into_found(mut self) -> Vec<Diagnostic> {
-        self.found.sort_by(|a, b| a.at.cmp(&b.at));
+        self.found.sort_by(|a, b| (&a.at, &a.code, &a.message).cmp(&(&b.at, &b.code, &b.message)));
+        self.found.dedup();
         self.found
     }
 
@@ -44,11 +74,29 @@ impl<'a> Reader<'a> {
         self.found.push(Diagnostic::warning(code, at, message).help(help));
     }
 
+    /// Keeps what others found.
+    pub(super) fn take(&mut self, found: Vec<Diagnostic>) {
+        self.found.extend(found);
+    }
+
+    /// A field that is read and has no effect.
+    pub(super) fn ignored(&mut self, field: &Entry, why: &str) {
+        let message = format!("`{}` is ignored: {why}", field.key);
+        self.warning("DN-W0560", &field.key_span, message, "leave it out");
+    }
+
+    /// A field that cannot be had.
+    pub(super) fn refused(&mut self, field: &Entry, of: &str, why: &str) {
+        let message = format!("`{of}{}` is refused: {why}", field.key.escape_debug());
+        self.error("DN-E0554", &field.key_span, message, "leave it out");
+    }
+
     /// The wrong kind of value, or a value that does not read.
     pub(super) fn wrong(&mut self, node: &Node, what: &str, expected: &str) {
         let message = match &node.kind {
             Kind::Scalar { raw, .. } if !self.is_templated(node) => {
-                format!("`{}` is not {expected}, as {what} has to be", raw.escape_debug())
+                let shown: String = raw.chars().take(80).collect();
+                format!("`{}` is not {expected}, as {what} has to be", shown.escape_debug())
             }
             Kind::Scalar { .. } => format!("what the template gives {what} is not {expected}"),
             Kind::Seq(_) => format!("{what} is a list and has to be {expected}"),
@@ -59,31 +107,35 @@ impl<'a> Reader<'a> {
 
     /// Whether a template made this scalar.
     pub(super) fn is_templated(&self, node: &Node) -> bool {
-        self.templated.contains(&node.span.start) && matches!(node.kind, Kind::Scalar { .. })
+        match &node.kind {
+            Kind::Scalar { raw, .. } => {
+                self.templated.contains(&node.span.start) || template::is_marked(raw)
+            }
+            _ => false,
+        }
     }
 
-    /// The text of a scalar that will be split; never one that a template made.
+    /// The text of a scalar that will be split; never one that a template of a component made.
+    /// What stands for a template of the cluster file is one word.
     pub(super) fn literal<'n>(
         &mut self,
         node: &'n Node,
         what: &str,
         instead: &str,
     ) -> Option<&'n str> {
-        if self.is_templated(node) {
+        let text = node.text();
+        if text.is_some() && self.templated.contains(&node.span.start) {
             let message = format!("{what} holds a template and would be split at what it gives");
             self.error("DN-E0552", &node.span, message, instead);
             return None;
         }
-        match node.text() {
-            Some(text) => Some(text),
-            None => {
-                self.wrong(node, what, "a text");
-                None
-            }
+        if text.is_none() {
+            self.wrong(node, what, "a text");
         }
+        text
     }
 
-    /// A scalar as text.
+    /// A scalar as text; it may be filled in only when a unit is rendered.
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<Located<String>> {
         match node.text() {
             Some(text) => Some(Located { value: text.to_owned(), at: self.at(&node.span) }),
@@ -91,6 +143,28 @@ impl<'a> Reader<'a> {
                 self.wrong(node, what, "a text");
                 None
             }
+        }
+    }
+
+    /// A scalar as text that has to be known here: names, paths, and what is decided by.
+    pub(super) fn known(&mut self, node: &Node, what: &str) -> Option<Located<String>> {
+        let text = self.text(node, what)?;
+        if template::is_marked(&text.value) {
+            let message = format!("{what} cannot hold a template: it has to be known in advance");
+            let help = "write the text, or take it from a variable that is no template";
+            self.error("DN-E0552", &node.span, message, help);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A list of texts that have to be known here, or one of them alone.
+    pub(super) fn words(&mut self, node: &Node, what: &str) -> Vec<Located<String>> {
+        match node.kind {
+            Kind::Scalar { .. } if !Self::is_nothing(node) => {
+                self.known(node, what).into_iter().collect()
+            }
+            _ => self.list(node, what).iter().filter_map(|item| self.known(item, what)).collect(),
         }
     }
 
@@ -111,7 +185,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `true` or `false`, written without quotes or made by a template.
+    /// `true` or `false`, written without quotes or made by a template or variable.
     pub(super) fn boolean(&mut self, node: &Node, what: &str) -> bool {
         let read = |text: &str| text.parse::<bool>().ok();
         self.parsed(node, what, "`true` or `false`", read).is_some_and(|found| found.value)
@@ -158,5 +232,61 @@ impl<'a> Reader<'a> {
     pub(super) fn unknown(&mut self, entry: &Entry, of: &str, known: &str) {
         let message = format!("{of} has no field `{}`", entry.key.escape_debug());
         self.error("DN-E0550", &entry.key_span, message, &format!("the fields are {known}"));
+    }
+
+    /// A path beside the Compose file, as a path of the repository; `None` when it leads outside.
+    pub(super) fn inside(&self, path: &str) -> Option<String> {
+        let dir = self.ground?.dir;
+        if path.starts_with(['/', '~']) || path.contains('\\') {
+            return None;
+        }
+        let mut parts: Vec<&str> = dir.split('/').filter(|part| !part.is_empty()).collect();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()?),
+                other => parts.push(other),
+            }
+        }
+        Some(parts.join("/"))
+    }
+
+    /// The text of a file of the repository; `None` when there is none, which is no error, or when
+    /// it cannot be taken, which is one.
+    pub(super) fn file(&mut self, path: &str, span: &Span) -> Option<String> {
+        let shown = path.escape_debug();
+        let help = "put large or binary data into an image or a volume";
+        let message = match self.ground?.files.read(path) {
+            Ok(None) => return None,
+            Ok(Some(bytes)) if bytes.len() > MOST_FILE => {
+                format!("`{shown}` has {} bytes; {MOST_FILE} are allowed", bytes.len())
+            }
+            Ok(Some(bytes)) => match String::from_utf8(bytes) {
+                Ok(text) if !template::is_marked(&text) => return Some(text),
+                Ok(_) => format!("`{shown}` holds a character that devnet keeps for itself"),
+                Err(_) => format!("`{shown}` is not UTF-8 text"),
+            },
+            Err(why) => format!("reading `{shown}` failed: {}", why.escape_debug()),
+        };
+        self.error("DN-E0565", span, message, help);
+        None
+    }
+
+    /// A file of the repository that has to be there.
+    pub(super) fn needed(&mut self, path: &Located<String>, span: &Span) -> Option<String> {
+        let shown = path.value.escape_debug().to_string();
+        let Some(inside) = self.inside(&path.value) else {
+            let message = format!("`{shown}` is not a file of this repository");
+            let help = "name a file beside this one; what is on a node is not in the commit";
+            self.error("DN-E0565", span, message, help);
+            return None;
+        };
+        let before = self.found.len();
+        let text = self.file(&inside, span);
+        if text.is_none() && self.found.len() == before {
+            let message = format!("there is no file `{}`", inside.escape_debug());
+            self.error("DN-E0565", span, message, "commit the file, or correct its name");
+        }
+        text
     }
 }

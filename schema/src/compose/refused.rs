@@ -5,40 +5,34 @@
 /// Why `key` of a service is refused; `None` when devnet has never heard of it.
 pub(super) fn reason(key: &str) -> Option<&'static str> {
     Some(match key {
-        "privileged" => "it takes down every wall between the container and the node",
-        "cap_add" | "device_cgroup_rules" | "devices" | "gpus" => {
-            "it gives the container rights over the node; for a GPU write `resources gpu=1` in the \
-             cluster file"
+        "build" => "devnet runs images that a registry has",
+        "cgroup_parent" | "device_cgroup_rules" | "credential_spec" | "isolation" => {
+            "it reaches into the node's kernel, and devnet cannot grant that"
         }
-        "security_opt" | "cap_drop" | "userns_mode" | "cgroup" | "cgroup_parent" | "sysctls"
-        | "ulimits" | "oom_kill_disable" | "oom_score_adj" | "credential_spec" | "isolation"
-        | "group_add" => "devnet does not yet carry kernel and security settings to the engine",
-        "network_mode" | "networks" | "links" | "external_links" | "mac_address" | "dns"
-        | "dns_search" | "dns_opt" | "extra_hosts" | "domainname" => {
-            "services reach one another at the address of their node: use \
+        "volumes_from" => "what a service sees has to be said of itself: name the volumes",
+        "volume_driver" | "storage_opt" => "where volumes are kept is the engine's business",
+        "external_links" | "mac_address" => {
+            "a service reaches those of its own file by name, and others at \
              `{{ service.NAME.address }}`"
         }
-        "pid" | "ipc" | "uts" => "sharing a namespace with the node breaks isolation",
-        "volumes_from" | "tmpfs" | "storage_opt" | "volume_driver" => {
-            "only named volumes are run; declare one under `volumes`"
+        "label_file" | "annotations" => "devnet does not carry it; write `labels`",
+        "runtime" => "what runs containers is the engine's business; for a GPU write `gpus: 1`",
+        "oom_kill_disable" | "oom_score_adj" | "memswap_limit" | "mem_swappiness"
+        | "blkio_config" | "cpu_shares" | "cpu_quota" | "cpu_period" | "cpu_rt_period"
+        | "cpu_rt_runtime" | "cpuset" | "cpu_count" | "cpu_percent" => {
+            "devnet does not carry it; limits are `deploy.resources.limits`"
         }
-        "build" | "pull_policy" | "platform" => {
-            "devnet runs images that a registry has; build and push the image first"
-        }
-        "env_file" | "extends" | "profiles" | "secrets_file" => {
-            "what runs has to be said in this file"
-        }
-        "scale" => "the number of instances is `replicas` in the cluster file",
-        "container_name" => "devnet names containers after cluster, service and index",
-        "logging" => "devnet reads the engine's own log",
-        "tty" | "stdin_open" => "nobody sits at a terminal of a service",
-        "working_dir" | "read_only" | "runtime" | "annotations" | "cpus" | "mem_limit"
-        | "memswap_limit" | "mem_reservation" | "mem_swappiness" | "cpu_shares" | "cpu_quota"
-        | "cpu_period" | "cpuset" | "cpu_count" | "cpu_percent" | "pids_limit" | "blkio_config"
-        | "develop" | "post_start" | "pre_stop" | "attach" | "label_file" | "models"
-        | "provider" | "use_api_socket" => {
-            "devnet does not support it; limits are `deploy.resources.limits`"
-        }
+        "post_start" | "pre_stop" => "devnet runs nothing beside the service; use its image",
+        "models" | "provider" | "use_api_socket" => "it belongs to Docker Desktop",
+        _ => return None,
+    })
+}
+
+/// Why a key that only steers the `docker compose` command has no effect; `None` when it has one.
+pub(super) fn without_effect(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "develop" => "nothing is rebuilt here",
+        "attach" => "`devnet logs` shows every service",
         _ => return None,
     })
 }

@@ -6,32 +6,42 @@
 use std::collections::BTreeMap;
 
 use super::{
-    health,
-    model::{Condition, Dependency, Service, Shares},
+    content, depends, deploy, dotenv, health, host, interpolate,
+    model::{Attachment, Platform, Service},
+    mounts, network, ports,
     project::Declared,
     reader::Reader,
-    refused, shared, unit, words,
+    refused, settings, unit, words,
 };
 use crate::{
     desired::Located,
     file::tree::{Entry, Kind, Node},
-    quantity::{Bytes, Cpu},
 };
 
-const FIELDS: &str = "image, entrypoint, command, environment, ports, expose, volumes, configs, \
-     secrets, healthcheck, stop_signal, stop_grace_period, shm_size, user, hostname, init, labels, \
-     depends_on, deploy, restart and x-…";
+const FIELDS: &str = "image, entrypoint, command, environment, env_file, ports, expose, volumes, \
+     tmpfs, configs, secrets, healthcheck, stop_signal, stop_grace_period, shm_size, user, \
+     hostname, init, labels, depends_on, links, networks, deploy, restart and more: see \
+     docs/cluster-file.md";
 
 /// Reads a service.
 pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, declared: &Declared) -> Service {
     let mut service = Service { at: Some(reader.at(&entry.key_span)), ..Service::default() };
-    for field in reader.map(&entry.value, "a service") {
-        if !unit_field(reader, &mut service, field)
-            && !shared_field(reader, &mut service, field, declared)
-        {
+    let fields = reader.map(&entry.value, "a service");
+    let mut mounted = mounts::Mounted::default();
+    for field in fields {
+        let done = unit_field(reader, &mut service, field)
+            || shared_field(reader, &mut service, field, declared, &mut mounted)
+            || settings::field(reader, &mut service, field)
+            || host::field(reader, &mut service, field)
+            || deploy::field(reader, &mut service, field)
+            || network::field(reader, &mut service, field, declared);
+        if !done {
             refuse(reader, field);
         }
     }
+    mounted.into_service(&mut service);
+    env_files(reader, &mut service, &entry.value);
+    names(reader, &mut service, entry, declared);
     service
 }
 
@@ -45,7 +55,7 @@ fn unit_field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> 
         "user" => service.user = reader.text(value, "`user`"),
         "hostname" => service.hostname = reader.text(value, "`hostname`"),
         "init" => service.init = reader.boolean(value, "`init`"),
-        "stop_signal" => service.stop_signal = reader.text(value, "`stop_signal`"),
+        "stop_signal" => service.stop_signal = reader.known(value, "`stop_signal`"),
         "stop_grace_period" => {
             let expected = "a duration like `30s` or `1m30s`";
             service.stop_grace_period =
@@ -56,10 +66,9 @@ fn unit_field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> 
             service.shm_size = reader.parsed(value, "`shm_size`", expected, unit::size);
         }
         "healthcheck" => service.health = health::read(reader, value),
-        "deploy" => deploy(reader, service, value),
-        "restart" => {
-            let message = "`restart` is ignored: the agent keeps every unit running".to_owned();
-            reader.warning("DN-W0560", &field.key_span, message, "leave it out");
+        "platform" => {
+            let expected = "a platform like `linux/amd64`";
+            service.platform = reader.parsed(value, "`platform`", expected, platform);
         }
         _ => return false,
     }
@@ -72,36 +81,49 @@ fn shared_field(
     service: &mut Service,
     field: &Entry,
     declared: &Declared,
+    mounted: &mut mounts::Mounted,
 ) -> bool {
     let value = &field.value;
     match field.key.as_str() {
         "environment" => service.env = pairs(reader, value, "`environment`"),
+        // Read last: what `environment` says counts more.
+        "env_file" | "container_name" | "profiles" | "links" => {}
         "labels" => service.labels = pairs(reader, value, "`labels`"),
-        "ports" => service.ports.extend(shared::ports(reader, value)),
-        "expose" => service.ports.extend(shared::exposed(reader, value)),
-        "volumes" => service.volumes = shared::volumes(reader, value, &declared.volumes),
-        "configs" => {
-            let files = shared::files(reader, value, &declared.configs, "config");
-            service.files.extend(files);
-        }
-        "secrets" => {
-            let files = shared::files(reader, value, &declared.secrets, "secret");
-            service.files.extend(files);
-        }
-        "depends_on" => service.depends_on = depends_on(reader, value),
+        "ports" => service.ports.extend(ports::published(reader, value)),
+        "expose" => service.ports.extend(ports::exposed(reader, value)),
+        "volumes" => mounts::read(reader, value, declared, mounted),
+        "tmpfs" => mounts::tmpfs(reader, value, mounted),
+        "configs" => content::read(reader, service, value, &declared.configs, "config"),
+        "secrets" => content::read(reader, service, value, &declared.secrets, "secret"),
+        "depends_on" => depends::read(reader, service, value),
         _ => return false,
     }
     true
 }
 
 fn refuse(reader: &mut Reader<'_>, field: &Entry) {
-    match refused::reason(&field.key) {
-        Some(reason) => {
-            let message = format!("`{}` is refused: {reason}", field.key);
-            reader.error("DN-E0554", &field.key_span, message, "leave it out");
-        }
-        None => reader.unknown(field, "a service", FIELDS),
+    let known = (refused::reason(&field.key), refused::without_effect(&field.key));
+    // Nothing is what takes back what a merge brought.
+    if Reader::is_nothing(&field.value) && known != (None, None) {
+        return;
     }
+    match known {
+        (Some(reason), _) => reader.refused(field, "", reason),
+        (None, Some(why)) => reader.ignored(field, why),
+        (None, None) => reader.unknown(field, "a service", FIELDS),
+    }
+}
+
+fn platform(text: &str) -> Option<Platform> {
+    let mut parts = text.split('/');
+    let word = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase());
+    let os = parts.next().filter(word)?;
+    let known = |arch: &&str| arch.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let arch = match parts.next() {
+        None => None,
+        Some(arch) => Some(arch).filter(|arch| !arch.is_empty()).filter(known).map(str::to_owned),
+    };
+    Some(Platform { os: os.to_owned(), arch })
 }
 
 /// A command: a list of words, or one string that is split like a shell splits it.
@@ -127,13 +149,20 @@ fn argv(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Vec<Located<
 }
 
 /// `{NAME: value}` or `[NAME=value]`.
-fn pairs(reader: &mut Reader<'_>, node: &Node, what: &str) -> BTreeMap<String, Located<String>> {
+pub(super) fn pairs(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+) -> BTreeMap<String, Located<String>> {
     let mut all = BTreeMap::new();
     if matches!(node.kind, Kind::Map(_)) {
         for entry in reader.map(node, what) {
-            if Reader::is_nothing(&entry.value) {
-                no_value(reader, &entry.value, &entry.key);
-            } else if let Some(value) = reader.text(&entry.value, what) {
+            let value = if Reader::is_nothing(&entry.value) {
+                no_value(reader, &entry.value, &entry.key, what)
+            } else {
+                reader.text(&entry.value, what)
+            };
+            if let Some(value) = value {
                 all.insert(entry.key.clone(), value);
             }
         }
@@ -148,101 +177,121 @@ fn pairs(reader: &mut Reader<'_>, node: &Node, what: &str) -> BTreeMap<String, L
                 let value = Located { value: value.to_owned(), at: reader.at(&item.span) };
                 all.insert(name.to_owned(), value);
             }
-            None => no_value(reader, item, text),
+            None => {
+                let name = text.to_owned();
+                if let Some(value) = no_value(reader, item, &name, what) {
+                    all.insert(name, value);
+                }
+            }
         }
     }
     all
 }
 
-fn no_value(reader: &mut Reader<'_>, node: &Node, name: &str) {
+/// A name without a value: the variable of that name, where there are variables. A label without
+/// one is empty, as Compose says.
+fn no_value(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    name: &str,
+    what: &str,
+) -> Option<Located<String>> {
+    let at = reader.at(&node.span);
+    let value = match what {
+        "`labels`" => Some(String::new()),
+        _ => reader.ground.and_then(|ground| ground.values.get(name)).cloned(),
+    };
+    if let Some(value) = value {
+        return Some(Located { value, at });
+    }
     let message = format!("`{}` has no value, and devnet passes on none", name.escape_debug());
     let help = "write the value; for an empty one write \"\"";
     reader.error("DN-E0557", &node.span, message, help);
+    None
 }
 
-/// `[a, b]` or `{a: {condition: service_healthy}}`.
-fn depends_on(reader: &mut Reader<'_>, node: &Node) -> Vec<Located<Dependency>> {
-    let mut all = Vec::new();
-    if matches!(node.kind, Kind::Map(_)) {
-        for entry in reader.map(node, "`depends_on`") {
-            let at = reader.at(&entry.key_span);
-            let condition = condition(reader, &entry.value);
-            let value = Dependency { service: entry.key.clone(), condition };
-            all.push(Located { value, at });
-        }
-        return all;
+/// `env_file`: a path, a list of them, or of `{path, required, format}`. A later file counts more
+/// than an earlier one, and `environment` more than both.
+fn env_files(reader: &mut Reader<'_>, service: &mut Service, body: &Node) {
+    let Some(field) = body.entries().iter().find(|entry| entry.key == "env_file") else {
+        return;
+    };
+    let single = [field.value.clone()];
+    let items = match &field.value.kind {
+        Kind::Seq(items) => items.as_slice(),
+        _ => &single,
+    };
+    let mut all: BTreeMap<String, Located<String>> = BTreeMap::new();
+    for item in items {
+        all.extend(env_file(reader, item));
     }
-    for item in reader.list(node, "`depends_on`") {
-        if let Some(Located { value, at }) = reader.text(item, "`depends_on`") {
-            let value = Dependency { service: value, condition: Condition::Started };
-            all.push(Located { value, at });
+    for (name, value) in all {
+        service.env.entry(name).or_insert(value);
+    }
+}
+
+fn env_file(reader: &mut Reader<'_>, item: &Node) -> BTreeMap<String, Located<String>> {
+    let (mut path, mut required, mut raw) = (None, true, false);
+    if matches!(item.kind, Kind::Map(_)) {
+        for field in reader.map(item, "an `env_file`") {
+            match field.key.as_str() {
+                "path" => path = reader.known(&field.value, "`path`"),
+                "required" => required = reader.boolean(&field.value, "`required`"),
+                "format" => {
+                    let read = |text: &str| (text == "raw").then_some(true);
+                    raw = reader.parsed(&field.value, "`format`", "`raw`", read).is_some();
+                }
+                _ => reader.unknown(field, "an `env_file`", "path, required and format"),
+            }
+        }
+    } else {
+        path = reader.known(item, "`env_file`");
+    }
+    let mut all = BTreeMap::new();
+    let Some(path) = path else { return all };
+    let text = match required {
+        true => reader.needed(&path, &item.span),
+        false => reader.inside(&path.value).and_then(|path| reader.file(&path, &item.span)),
+    };
+    let (Some(text), Some(ground)) = (text, reader.ground) else { return all };
+    let source = crate::file::tree::Source::new(path.value, text);
+    let (entries, wrong) = dotenv::read(&source.text, ground.values, raw);
+    for dotenv::Wrong { at, fault } in wrong {
+        let at = source.at(&(at..at));
+        reader.take(vec![interpolate::diagnostic(fault, Some(at))]);
+    }
+    for (name, value) in entries {
+        if let Some(value) = value.or_else(|| ground.values.get(&name).cloned()) {
+            all.insert(name, Located { value, at: reader.at(&item.span) });
         }
     }
     all
 }
 
-fn condition(reader: &mut Reader<'_>, node: &Node) -> Condition {
-    let mut condition = Condition::Started;
-    for field in reader.map(node, "a dependency") {
-        match field.key.as_str() {
-            "condition" => {
-                let read = |text: &str| match text {
-                    "service_started" => Some(Condition::Started),
-                    "service_healthy" => Some(Condition::Healthy),
-                    _ => None,
-                };
-                let expected = "`service_started` or `service_healthy`";
-                if let Some(read) = reader.parsed(&field.value, "`condition`", expected, read) {
-                    condition = read.value;
-                }
-            }
-            "required" | "restart" => {}
-            _ => reader.unknown(field, "a dependency", "condition, required and restart"),
-        }
+/// The names of a service in its networks: its own, `container_name`, and those that are written.
+fn names(reader: &mut Reader<'_>, service: &mut Service, entry: &Entry, declared: &Declared) {
+    let mut own = vec![entry.key.clone()];
+    let fields = entry.value.entries();
+    if let Some(field) = fields.iter().find(|field| field.key == "container_name")
+        && let Some(name) = reader.known(&field.value, "`container_name`")
+    {
+        let why = "devnet names containers after cluster, service and index; it is a further \
+                   name in the service's networks";
+        let message = format!("`container_name` is not the container's name: {why}");
+        reader.warning("DN-W0561", &field.key_span, message, "leave it out");
+        own.push(name.value);
     }
-    condition
-}
-
-/// `deploy`, of which only `resources` is ours.
-fn deploy(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
-    for field in reader.map(node, "`deploy`") {
-        if field.key != "resources" {
-            let message = format!("`deploy.{}` is refused", field.key.escape_debug());
-            let help = "the cluster file says how many instances there are, where they run and \
-                        how they are updated";
-            reader.error("DN-E0554", &field.key_span, message, help);
-            continue;
-        }
-        for part in reader.map(&field.value, "`deploy.resources`") {
-            match part.key.as_str() {
-                "limits" => service.limits = shares(reader, &part.value),
-                "reservations" => service.reservations = shares(reader, &part.value),
-                _ => reader.unknown(part, "`deploy.resources`", "limits and reservations"),
-            }
-        }
+    if service.networks.is_empty() && !service.settings.offline && !network::is_host(service) {
+        let at = reader.at(&entry.key_span);
+        let value = Attachment { network: "default".to_owned(), ..Attachment::default() };
+        service.networks.push(Located { value, at });
     }
-}
-
-fn shares(reader: &mut Reader<'_>, node: &Node) -> Shares {
-    let mut shares = Shares::default();
-    for field in reader.map(node, "resources") {
-        match field.key.as_str() {
-            "cpus" => {
-                let read = |text: &str| text.parse::<Cpu>().ok();
-                let read = reader.parsed(&field.value, "`cpus`", "a number of cores", read);
-                shares.cpu = read.map_or(Cpu::ZERO, |read| read.value);
-            }
-            "memory" => {
-                let read = reader.parsed(&field.value, "`memory`", "a size", unit::size);
-                shares.memory = read.map_or(Bytes::ZERO, |read| read.value);
-            }
-            "devices" => {
-                let help = "write `resources gpu=1` in the cluster file: devnet picks the device";
-                let message = "`devices` is refused: two services could be given one device";
-                reader.error("DN-E0554", &field.key_span, message.into(), help);
-            }
-            _ => reader.unknown(field, "resources", "cpus and memory"),
-        }
+    for attachment in &mut service.networks {
+        attachment.value.aliases.extend(own.iter().cloned());
+        attachment.value.aliases.sort();
+        attachment.value.aliases.dedup();
     }
-    shares
+    if let Some(field) = fields.iter().find(|field| field.key == "links") {
+        depends::links(reader, service, &field.value, declared);
+    }
 }

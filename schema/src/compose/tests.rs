@@ -4,8 +4,17 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use expect_test::{ExpectFile, expect_file};
 
-use super::{Project, read};
-use crate::file::tree::{Source, from_yaml};
+use super::{Inputs, Project, load, read, refusals};
+use crate::{
+    desired::Located,
+    diagnostic::Diagnostic,
+    file::{
+        MemoryFiles,
+        tree::{Source, from_yaml},
+    },
+};
+
+mod files;
 
 fn project(text: &str, templated: &BTreeSet<usize>) -> (Project, String) {
     let source = Source::new("compose.yml", text);
@@ -14,36 +23,40 @@ fn project(text: &str, templated: &BTreeSet<usize>) -> (Project, String) {
         Err(found) => panic!("{found:?}"),
     };
     let (project, found) = read(&tree, &source, templated);
-    (project, found.iter().map(|diagnostic| format!("{diagnostic}\n")).collect())
+    (project, lines(&found))
+}
+
+fn lines(found: &[Diagnostic]) -> String {
+    found.iter().map(|diagnostic| format!("{diagnostic}\n")).collect()
 }
 
 /// The normal form in lines, without places; then what was found.
 fn check(text: &str, expected: &ExpectFile) {
     let (project, found) = project(text, &BTreeSet::new());
+    expected.assert_eq(&(shown(&project) + &found));
+}
+
+fn shown(project: &Project) -> String {
     let mut out = String::new();
+    for (name, network) in &project.networks {
+        let _ = writeln!(out, "network {name}: {network:?}");
+    }
     for (name, service) in &project.services {
-        let words = |all: &Option<Vec<crate::desired::Located<String>>>| {
-            all.as_ref().map(|all| all.iter().map(|w| w.value.clone()).collect::<Vec<_>>())
-        };
         let image = service.image.as_ref().map(|image| image.value.as_str());
         let _ = writeln!(out, "{name}: {image:?}");
-        let _ = writeln!(out, "  entrypoint {:?}", words(&service.entrypoint));
-        let _ = writeln!(out, "  command {:?}", words(&service.command));
+        words(&mut out, "entrypoint", &service.entrypoint);
+        words(&mut out, "command", &service.command);
         for (name, value) in service.env.iter().chain(&service.labels) {
             let _ = writeln!(out, "  {name}={:?}", value.value);
         }
-        for port in &service.ports {
-            let _ = writeln!(out, "  {:?}", port.value);
-        }
-        for volume in &service.volumes {
-            let _ = writeln!(out, "  {:?}", volume.value);
-        }
+        values(&mut out, &service.ports);
+        values(&mut out, &service.volumes);
         for (path, file) in &service.files {
             let _ = writeln!(out, "  {path} {:?}", file.value);
         }
-        for dependency in &service.depends_on {
-            let _ = writeln!(out, "  {:?}", dependency.value);
-        }
+        values(&mut out, &service.depends_on);
+        values(&mut out, &service.networks);
+        values(&mut out, &service.asks);
         let health = service.health.as_ref().map(|health| &health.value);
         let _ = writeln!(out, "  {health:?}");
         let scalars = (
@@ -56,8 +69,33 @@ fn check(text: &str, expected: &ExpectFile) {
             service.limits,
         );
         let _ = writeln!(out, "  {scalars:?}");
+        let numbers = (
+            service.reservations,
+            service.gpus.as_ref().map(|v| v.value),
+            service.replicas.as_ref().map(|v| v.value),
+            service.max_per_node.as_ref().map(|v| v.value),
+            service.max_unavailable.as_ref().map(|v| v.value),
+            service.platform.as_ref().map(|v| &v.value),
+        );
+        let _ = writeln!(out, "  {numbers:?}");
+        if !service.settings.is_empty() {
+            let _ = writeln!(out, "  {}", serde_json::to_string(&service.settings).unwrap());
+        }
     }
-    expected.assert_eq(&(out + &found));
+    out
+}
+
+fn words(out: &mut String, what: &str, all: &Option<Vec<Located<String>>>) {
+    if let Some(all) = all {
+        let all: Vec<&str> = all.iter().map(|word| word.value.as_str()).collect();
+        let _ = writeln!(out, "  {what} {all:?}");
+    }
+}
+
+fn values<T: std::fmt::Debug>(out: &mut String, all: &[Located<T>]) {
+    for one in all {
+        let _ = writeln!(out, "  {:?}", one.value);
+    }
 }
 
 /// Only what was found.
@@ -138,9 +176,9 @@ services:
       - nosuch:/data
       - data:relative
       - /anonymous
-    build: .
     deploy: {replicas: 3, resources: {reservations: {devices: [{driver: nvidia}]}}}
     restart: always
+  built: {build: ., privileged: true, runtime: x}
 volumes: {data: {driver: nfs}}
 networks: {default: {}}
 "#,

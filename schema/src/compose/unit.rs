@@ -4,12 +4,14 @@
 
 use crate::quantity::{Bytes, Period};
 
-/// Reads a size: a whole number of bytes, or one with b, k, kb, m, mb, g, gb, t or tb, in powers of
-/// 1024 and in either case, as the Compose specification says. `None` when it is none or overflows.
+/// Reads a size: a number of bytes, or one with b, k, kb, m, mb, g, gb, t or tb, in powers of 1024
+/// and in either case, as the Compose specification says; `1.5g` is exact to the byte, rounded
+/// down. `None` when it is none or overflows.
 pub fn size(text: &str) -> Option<Bytes> {
     let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+    let digits = lower.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(lower.len());
     let (number, unit) = lower.split_at(digits);
+    let (number, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let shift = match unit.trim_start() {
         "" | "b" => 0,
         "k" | "kb" | "kib" => 10,
@@ -18,7 +20,10 @@ pub fn size(text: &str) -> Option<Bytes> {
         "t" | "tb" | "tib" => 40,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift).map(Bytes)
+    let whole = number.parse::<u64>().ok()?.checked_mul(1 << shift)?;
+    let digits = u32::try_from(fraction.len()).ok().filter(|digits| *digits <= 9)?;
+    let part = (u128::from(fraction.parse::<u64>().ok()?) << shift) / 10u128.pow(digits);
+    whole.checked_add(u64::try_from(part).ok()?).map(Bytes)
 }
 
 /// Reads a duration: one or more whole numbers with us, ms, s, m or h, largest unit first or not.
@@ -58,7 +63,10 @@ mod tests {
         assert_eq!(size("2G"), Some(Bytes::gib(2)));
         assert_eq!(size("1024"), Some(Bytes(1024)));
         assert_eq!(size("64 k"), Some(Bytes(65_536)));
-        for bad in ["", "mb", "-1", "1.5g", "1x", "99999999999999999999", "99999999999t"] {
+        assert_eq!(size("1.5g"), Some(Bytes::mib(1536)));
+        for bad in
+            ["", "mb", "-1", "1.5.5g", ".g", "1.", "1x", "99999999999999999999", "99999999999t"]
+        {
             assert_eq!(size(bad), None, "{bad}");
         }
     }

@@ -160,6 +160,15 @@ fn form(section: &Option<FormSection>) -> Named {
         }
         FormSection::Image(image) => field("image", Some(leaf(image.value.as_str()))),
         FormSection::Process(argv) => list("process", argv),
+        FormSection::Compose(ComposeSection { file, profiles, sources: _ }) => {
+            let file = field("file", Some(leaf(file.value.as_str())));
+            field("compose", Some(map(vec![file, list("profiles", profiles)])))
+        }
+        FormSection::Kubernetes(KubernetesSection { path, namespace, values, sources: _ }) => {
+            let path = field("path", Some(leaf(path.value.as_str())));
+            let rest = [text("namespace", namespace), list("values", values)];
+            field("kubernetes", Some(map([vec![path], rest.into()].concat())))
+        }
     }
 }
 
@@ -168,6 +177,8 @@ fn service_section(section: &ServiceSection) -> Node {
         at: _,
         name: _,
         form: what,
+        models,
+        allow,
         runtime,
         set,
         secrets,
@@ -188,6 +199,8 @@ fn service_section(section: &ServiceSection) -> Node {
     } = section;
     map(vec![
         form(what),
+        field("models", sections(models, model)),
+        field("allow", sections(allow, grant)),
         word("runtime", runtime),
         pairs("set", set),
         keyed_pairs("secrets", "from", secrets),
@@ -211,6 +224,16 @@ fn service_section(section: &ServiceSection) -> Node {
         field("update", update.as_ref().map(update_section)),
         shown("protect", protect),
     ])
+}
+
+fn model(section: &ModelSection) -> Node {
+    let ModelSection { at: _, name, context, parallel } = section;
+    map(vec![text("name", name), shown("context", context), shown("parallel", parallel)])
+}
+
+fn grant(section: &AllowSection) -> Node {
+    let AllowSection { at: _, grant, to } = section;
+    map(vec![text("grant", grant), list("to", to)])
 }
 
 fn port(section: &PortSection) -> Node {

@@ -181,6 +181,29 @@ fn port(view: View<'_>) -> PortSection {
     }
 }
 
+fn model(view: View<'_>) -> ModelSection {
+    ModelSection {
+        at: view.at(),
+        name: view.text("name"),
+        context: view.integer("context"),
+        parallel: view.integer("parallel"),
+    }
+}
+
+fn allow(view: View<'_>) -> AllowSection {
+    AllowSection { at: view.at(), grant: view.text("grant"), to: view.list("to") }
+}
+
+fn compose(view: View<'_>) -> Option<ComposeSection> {
+    let (file, profiles) = (view.text("file")?, view.list("profiles"));
+    Some(ComposeSection { file, profiles, sources: None })
+}
+
+fn kubernetes(view: View<'_>) -> Option<KubernetesSection> {
+    let (path, namespace) = (view.text("path")?, view.text("namespace"));
+    Some(KubernetesSection { path, namespace, values: view.list("values"), sources: None })
+}
+
 fn health(view: View<'_>) -> HealthSection {
     HealthSection {
         at: view.at(),
@@ -237,6 +260,8 @@ impl Decoder<'_> {
         ServiceSection {
             at: name.at.clone(),
             form: self.form(&name, view),
+            models: view.sections("models").into_iter().map(model).collect(),
+            allow: view.sections("allow").into_iter().map(allow).collect(),
             runtime: view.word("runtime"),
             set: view.pairs("set"),
             secrets: view.keyed("secrets").into_iter().map(secret).collect(),
@@ -281,26 +306,32 @@ impl Decoder<'_> {
         let image = view.text("image").map(FormSection::Image);
         let process = view.list("process");
         let process = (!process.is_empty()).then_some(FormSection::Process(process));
+        let compose = view.section("compose").and_then(compose).map(FormSection::Compose);
+        let kubernetes = view.section("kubernetes").and_then(kubernetes);
+        let kubernetes = kubernetes.map(FormSection::Kubernetes);
         let is_component = component.is_some();
-        let forms: Vec<FormSection> = [component, image, process].into_iter().flatten().collect();
+        let forms: Vec<FormSection> =
+            [component, image, process, compose, kubernetes].into_iter().flatten().collect();
         if let Some(version) = version.filter(|_| !is_component && !forms.is_empty()) {
             let message = "`version` is for components".to_owned();
             self.error("DN-E0207", version.at, message, "put the version into the image's tag");
         }
-        let written = ["component", "image", "process", "compose", "kubernetes", "model"];
+        let written = ["component", "image", "process", "compose", "kubernetes"];
         let readable = matches!(view.node.kind, Kind::Map(_));
         let nothing = readable && written.iter().all(|form| view.entry(form).is_none());
         match forms.len() {
             // A form that was written and refused has its own error already.
             0 if nothing => {
                 let message = format!("service `{}` runs nothing", name.value.escape_debug());
-                let help = "give it a `component`, an `image` or a `process`";
+                let help = "give it a `component`, an `image`, a `compose` file, a `process` or \
+                            `kubernetes` manifests";
                 self.error("DN-E0208", name.at.clone(), message, help);
             }
             0 | 1 => {}
             _ => {
                 let message = format!("service `{}` runs two things", name.value.escape_debug());
-                let help = "keep one of `component`, `image` and `process`";
+                let help =
+                    "keep one of `component`, `image`, `compose`, `process` and `kubernetes`";
                 self.error("DN-E0208", name.at.clone(), message, help);
             }
         }

@@ -41,8 +41,6 @@ pub enum Type {
     Keyed(&'static Shape),
     /// Texts with a name each.
     Free,
-    /// Planned, with what to write instead.
-    Later(&'static str),
 }
 
 /// One field.
@@ -185,13 +183,14 @@ static SERVICE: Shape = Shape {
         field("version", Type::Text, "the component's version"),
         field("image", Type::Text, "a container image"),
         field("process", Type::Words, "a native program and its arguments"),
-        field("compose", Type::Later(FORMS), "a Compose file"),
-        field("kubernetes", Type::Later(FORMS), "Kubernetes manifests or a Helm chart"),
-        field("model", Type::Later("pull the model when the service starts"), "a language model"),
+        field("compose", Type::Section(&COMPOSE), "a Compose file of the repository"),
+        field("kubernetes", Type::Section(&KUBERNETES), "Kubernetes manifests or a Helm chart"),
+        field("models", Type::Sections(&MODEL), "language models that it serves").kdl("model"),
+        field("allow", Type::Sections(&ALLOW), "what its containers may have of their node"),
         field("runtime", Type::Choice(&["docker", "process", "kubernetes"]), "what runs it"),
         field("replicas", Type::Integer { min: 0, max: 1000 }, "how many instances"),
         field("priority", Type::Integer { min: 0, max: 100 }, "who gives way: 0 first, 100 last"),
-        field("set", Type::Free, "parameters of the component"),
+        field("set", Type::Free, "parameters of the component, or values for a Compose file"),
         field("secrets", Type::Keyed(&SECRET), "secret parameters of the component").kdl("secret"),
         field("env", Type::Free, "environment variables"),
         field("ports", Type::Sections(&PORT), "ports it listens on").kdl("port"),
@@ -208,7 +207,47 @@ static SERVICE: Shape = Shape {
     ],
 };
 
-const FORMS: &str = "use `component`, `image` or `process`";
+static COMPOSE: Shape = Shape {
+    name: "compose line",
+    short: Some("file"),
+    inline: true,
+    fields: &[
+        field("file", Type::Text, "the file, from the configuration's root").required(),
+        field("profiles", Type::Names, "profiles whose services run too").kdl("profile"),
+    ],
+};
+
+static KUBERNETES: Shape = Shape {
+    name: "kubernetes line",
+    short: Some("path"),
+    inline: true,
+    fields: &[
+        field("path", Type::Text, "a manifest, a directory of them, or a chart").required(),
+        field("namespace", Type::Text, "where they go; `default` when absent"),
+        field("values", Type::Names, "files with values for the chart"),
+    ],
+};
+
+static MODEL: Shape = Shape {
+    name: "model",
+    short: Some("name"),
+    inline: true,
+    fields: &[
+        field("name", Type::Text, "its name and tag, like \"llama3.1:8b\"").required(),
+        field("context", Type::Integer { min: 1, max: 10_000_000 }, "tokens of context"),
+        field("parallel", Type::Integer { min: 1, max: 1024 }, "requests answered at once"),
+    ],
+};
+
+static ALLOW: Shape = Shape {
+    name: "allow line",
+    short: Some("grant"),
+    inline: true,
+    fields: &[
+        field("grant", Type::Text, "what is allowed, like \"host-bind:/srv/media\"").required(),
+        field("to", Type::Names, "services of the Compose file; all when absent"),
+    ],
+};
 
 static COMPONENT: Shape = Shape {
     name: "component",

@@ -3,6 +3,8 @@
 //!
 //! Knows paths and patterns. Refuses to know where files come from: [`Files`] does.
 
+mod forms;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
@@ -102,6 +104,7 @@ pub fn load_within(
     loader.includes(root, &mut file);
     loader.sources(&mut file);
     loader.instances(&file);
+    loader.forms(&mut file);
     file.broken = loader.found.iter().any(Diagnostic::is_error);
     file.partial = loader.partial;
     loader.found.sort_by(|a, b| a.at.cmp(&b.at));

@@ -203,11 +203,6 @@ impl Reader<'_> {
             Type::Sections(shape) => Some(self.sections(given, shape)),
             Type::Keyed(shape) => Some(self.keyed(field, given, shape)),
             Type::Free => Some(self.free(field, given)),
-            Type::Later(instead) => {
-                let message = format!("this version of devnet does not run `{}` yet", field.kdl);
-                self.error("DN-E0210", &first.key_span, message, instead);
-                None
-            }
             Type::Words => {
                 self.once(field, given);
                 Some(self.list(field, &given[..1], more))

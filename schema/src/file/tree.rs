@@ -5,7 +5,11 @@
 
 use std::ops::Range;
 
-pub use super::{kdl::from_kdl, scan::text, yaml::from_yaml};
+pub use super::{
+    kdl::from_kdl,
+    scan::text,
+    yaml::{from_yaml, from_yaml_with_merge_keys},
+};
 use crate::diagnostic::{Diagnostic, Location};
 
 /// Byte offsets in one file.

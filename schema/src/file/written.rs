@@ -4,6 +4,7 @@
 //! Knows the sections and the types of their fields. Refuses to know defaults, components and
 //! whether names exist: [`crate::validate`] asks that.
 
+use super::MemoryFiles;
 use crate::{
     desired::{Domain, Located, Objective, SelectorKey, Unplaced},
     diagnostic::Location,
@@ -136,6 +137,58 @@ pub enum FormSection {
     Image(Located<String>),
     /// `process "program" "argument"`; never empty.
     Process(Vec<Located<String>>),
+    /// `compose "compose/shop.yml"`
+    Compose(ComposeSection),
+    /// `kubernetes "k8s/web/"`
+    Kubernetes(KubernetesSection),
+}
+
+/// `compose "compose/shop.yml" profile="debug"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComposeSection {
+    /// The file.
+    pub file: Located<String>,
+    /// Profiles whose services run too.
+    pub profiles: Vec<Located<String>>,
+    /// The file and those that it names, by path; absent until [`crate::file::load`] has read them.
+    pub sources: Option<MemoryFiles>,
+}
+
+/// `kubernetes "k8s/web/" namespace="web"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubernetesSection {
+    /// A manifest, a directory of them, or a chart.
+    pub path: Located<String>,
+    /// Where they go.
+    pub namespace: Maybe<String>,
+    /// Files with values for the chart.
+    pub values: Vec<Located<String>>,
+    /// What is there, by path; absent until [`crate::file::load`] has read it.
+    pub sources: Option<MemoryFiles>,
+}
+
+/// `model "llama3.1:8b" context=8192`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelSection {
+    /// Where it is written.
+    pub at: Location,
+    /// Its name; absent only where reading found an error.
+    pub name: Maybe<String>,
+    /// Tokens of context.
+    pub context: Maybe<u32>,
+    /// Requests answered at once.
+    pub parallel: Maybe<u32>,
+}
+
+/// `allow "host-bind:/srv/media" to="web"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowSection {
+    /// Where it is written.
+    pub at: Location,
+    /// What is allowed; absent only where reading found an error.
+    pub grant: Maybe<String>,
+    /// Services of the Compose file; all when empty.
+    pub to: Vec<Located<String>>,
 }
 
 /// `service "db" { … }`
@@ -147,9 +200,13 @@ pub struct ServiceSection {
     pub name: Located<String>,
     /// What it runs; absent only where reading found an error.
     pub form: Option<FormSection>,
+    /// Language models that it serves.
+    pub models: Vec<ModelSection>,
+    /// What its containers may have of their node.
+    pub allow: Vec<AllowSection>,
     /// Which driver runs it.
     pub runtime: Maybe<Runtime>,
-    /// Parameters of the component.
+    /// Parameters of the component, or values for a Compose file.
     pub set: Vec<Pair>,
     /// Secret parameters of the component: parameter, secret.
     pub secrets: Vec<Pair>,

@@ -24,11 +24,24 @@ pub fn from_yaml(source: &Source) -> Result<Node, Vec<Diagnostic>> {
     read(source, &Limits::default()).result()
 }
 
+/// The same for documents of others, where `<<` is a key like any other: Compose files merge by it.
+///
+/// # Errors
+/// As [`from_yaml`].
+pub fn from_yaml_with_merge_keys(source: &Source) -> Result<Node, Vec<Diagnostic>> {
+    read_as(source, &Limits::default(), true).result()
+}
+
 /// Reads YAML 1.2 as far as it is that.
 pub fn read(source: &Source, limits: &Limits) -> Read {
+    read_as(source, limits, false)
+}
+
+fn read_as(source: &Source, limits: &Limits, merges: bool) -> Read {
     let mut reader = Reader {
         source,
         limits,
+        merges,
         errors: Vec::new(),
         doubtful: Vec::new(),
         last: 0..0,
@@ -73,6 +86,7 @@ struct Anchored {
 struct Reader<'a> {
     source: &'a Source,
     limits: &'a Limits,
+    merges: bool,
     errors: Vec<Diagnostic>,
     doubtful: Vec<Span>,
     /// Where the scalar was that came last.
@@ -257,7 +271,7 @@ impl Reader<'_> {
             self.set_key(String::new(), span);
             return;
         };
-        if raw == "<<" && plain {
+        if raw == "<<" && plain && !self.merges {
             let message = "the merge key `<<` is not part of YAML 1.2";
             let error = self.found("DN-E0108", span.clone(), message);
             self.errors.push(error.help("write the fields out, or use `defaults`"));

@@ -5,8 +5,11 @@
 //! runs. The checks push what they find and go on with a stand-in, so that one run reports all.
 
 mod component;
+mod compose;
 mod eligible;
 mod graph;
+mod kubernetes;
+mod model;
 mod place;
 mod ports;
 mod service;
@@ -80,6 +83,10 @@ struct Check<'a> {
     vars: BTreeMap<String, String>,
     /// Secrets that something names, and where first.
     secrets: BTreeMap<SecretName, Location>,
+    /// Compose files by the service that names them.
+    projects: BTreeMap<&'a str, compose::Expanded>,
+    /// Where each service of a Compose file is written, by its name in the cluster.
+    member_at: BTreeMap<String, Location>,
     found: Vec<Diagnostic>,
 }
 
@@ -90,8 +97,9 @@ impl<'a> Check<'a> {
         overrides: &BTreeMap<String, String>,
     ) -> Self {
         let (services, nodes, vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (secrets, found) = (BTreeMap::new(), Vec::new());
-        let mut check = Self { file, components, services, nodes, vars, secrets, found };
+        let (secrets, projects, member_at, found) = Default::default();
+        let mut check =
+            Self { file, components, services, nodes, vars, secrets, projects, member_at, found };
         for service in &file.services {
             if let Some(first) = check.services.get(service.name.value.as_str()) {
                 let first = first.at.clone();
@@ -109,6 +117,7 @@ impl<'a> Check<'a> {
             }
         }
         check.variables(overrides);
+        check.expand();
         check
     }
 
@@ -119,10 +128,11 @@ impl<'a> Check<'a> {
         let sections: Vec<&ServiceSection> = self.services.values().copied().collect();
         let mut services = BTreeMap::new();
         for section in sections {
-            if let Some(service) = self.service(section) {
+            for service in self.services_of(section) {
                 services.insert(service.name.clone(), service);
             }
         }
+        self.many_instances(&services);
         self.cycles(&services);
         self.pinned_ports(&services);
         self.eligible(&services, &nodes);
@@ -206,7 +216,9 @@ impl<'a> Check<'a> {
                 self.error("DN-E0305", &name.at, message, "name another service, or remove it");
                 continue;
             }
-            if !self.services.contains_key(name.value.as_str()) {
+            let project = self.projects.get(name.value.as_str());
+            let member = self.member_at.contains_key(&name.value);
+            if project.is_none() && !member && !self.services.contains_key(name.value.as_str()) {
                 self.no_service(name);
                 continue;
             }
@@ -215,11 +227,20 @@ impl<'a> Check<'a> {
                 self.warn("DN-W0406", &name.at, message, "remove one of the two");
                 continue;
             }
-            if let Some(value) = self.name(name) {
+            // A Compose file is all of its services.
+            if let Some(project) = project {
+                let all = project.members().cloned();
+                known.extend(all.map(|value| Located { value, at: name.at.clone() }));
+            } else if let Some(value) = self.name(name) {
                 known.push(Located { value, at: name.at.clone() });
             }
         }
         known
+    }
+
+    /// Every service that can be named, those of Compose files included.
+    fn service_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.services.keys().copied().chain(self.member_at.keys().map(String::as_str))
     }
 
     fn no_service(&mut self, name: &Located<String>) {
@@ -227,7 +248,7 @@ impl<'a> Check<'a> {
         if self.file.partial {
             return;
         }
-        let help = self.advice(&name.value, self.services.keys().copied());
+        let help = self.advice(&name.value, self.service_names());
         let message = format!("there is no service `{}`", name.value.escape_debug());
         self.error("DN-E0303", &name.at, message, help);
     }

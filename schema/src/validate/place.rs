@@ -115,7 +115,7 @@ impl Check<'_> {
 }
 
 /// The word that agents report for what people call by several names.
-fn usual(key: SelectorKey, word: &str) -> &str {
+pub(super) fn usual(key: SelectorKey, word: &str) -> &str {
     match (key, word) {
         (SelectorKey::Arch, "amd64" | "x86-64" | "x64") => "x86_64",
         (SelectorKey::Arch, "arm64") => "aarch64",

@@ -11,11 +11,13 @@ use super::{
 };
 use crate::{
     component::{ComponentSignature, PortDeclaration, VolumeDeclaration},
-    desired::{FileContent, Form, Located, Service, Update},
+    desired::{FileContent, Form, Located, Model, Service, Update},
     diagnostic::Location,
     file::{
         forbidden,
-        written::{FormSection, HealthSection, Order, ServiceSection},
+        written::{
+            ComposeSection, FormSection, HealthSection, KubernetesSection, Order, ServiceSection,
+        },
     },
     instance::{HealthSpec, Probe, Runtime, StopSpec},
     name::is_label,
@@ -23,16 +25,27 @@ use crate::{
 };
 
 /// How much a service counts that says nothing.
-const PRIORITY: u8 = 50;
+pub(super) const PRIORITY: u8 = 50;
 /// Permission bits of a file that says nothing.
 const MODE: u32 = 0o444;
 /// Signals that may stop a service.
-const SIGNALS: [&str; 8] =
+pub(super) const SIGNALS: [&str; 8] =
     ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL"];
 
-impl Check<'_> {
+impl<'a> Check<'a> {
+    /// What a section stands for: one service, or those of its Compose file.
+    pub(super) fn services_of(&mut self, section: &'a ServiceSection) -> Vec<Service> {
+        match &section.form {
+            Some(FormSection::Compose(_)) => self.project(section),
+            Some(FormSection::Kubernetes(written)) => {
+                self.kubernetes(section, written).into_iter().collect()
+            }
+            _ => self.service(section).into_iter().collect(),
+        }
+    }
+
     /// A service, or nothing when what it runs is unknown; then the findings say why.
-    pub(super) fn service(&mut self, section: &ServiceSection) -> Option<Service> {
+    fn service(&mut self, section: &ServiceSection) -> Option<Service> {
         let name = self.name(&section.name);
         let depends_on = self.others(section, "depends-on", &section.depends_on);
         let replicas = section.replicas.as_ref().map_or(1, |replicas| replicas.value);
@@ -42,11 +55,12 @@ impl Check<'_> {
         let written = section.form.as_ref()?;
         let signature = match written {
             FormSection::Component { name, .. } => Some(self.signature(name)?),
-            FormSection::Image(_) | FormSection::Process(_) => None,
+            _ => None,
         };
         let signature = signature.as_ref();
         let runtime = self.runtime(section, written, signature);
-        let form = self.form(section, written, signature);
+        let mut form = self.form(section, written, signature);
+        let models = self.models_of(section, signature, &mut form);
         let ports = self.ports(section, signature, runtime);
         let stop = self.stop(section, signature);
         self.shared_data(section, replicas, signature);
@@ -59,7 +73,11 @@ impl Check<'_> {
             env,
             volumes: self.volumes(section, signature, runtime),
             files: self.files(section, runtime),
-            resources: self.resources(section, signature),
+            resources: {
+                let resources = self.resources(section, signature);
+                self.with_models(section, &models, resources)
+            },
+            models,
             resources_at: section.resources.as_ref().map(|resources| resources.at.clone()),
             place,
             depends_on,
@@ -73,12 +91,29 @@ impl Check<'_> {
         })
     }
 
+    /// The models of a service, and its component's parameters as they want them.
+    fn models_of(
+        &mut self,
+        section: &ServiceSection,
+        signature: Option<&ComponentSignature>,
+        form: &mut Form,
+    ) -> Vec<Model> {
+        let (Form::Component { parameters, .. }, Some(signature)) = (form, signature) else {
+            return self.models(section, None, &BTreeMap::new());
+        };
+        let models = self.models(section, Some(signature), parameters);
+        self.tuned(section, signature, &models, parameters);
+        models
+    }
+
     fn form(
         &mut self,
         section: &ServiceSection,
         written: &FormSection,
         signature: Option<&ComponentSignature>,
     ) -> Form {
+        let allow = section.allow.first().map(|line| &line.at);
+        self.misplaced("allow", allow, "a Compose file: nothing else can ask for its node");
         if signature.is_none() {
             self.misplaced("set", section.set.first().map(|(name, _)| &name.at), "a component");
             let secret = section.secrets.first().map(|(name, _)| &name.at);
@@ -97,7 +132,9 @@ impl Check<'_> {
                 self.program(&argv[0]);
                 Form::Process { argv: argv.clone() }
             }
-            (FormSection::Image(image) | FormSection::Component { name: image, .. }, _) => {
+            (FormSection::Image(image) | FormSection::Component { name: image, .. }, _)
+            | (FormSection::Compose(ComposeSection { file: image, .. }), _)
+            | (FormSection::Kubernetes(KubernetesSection { path: image, .. }), _) => {
                 self.image(image);
                 section.command.iter().for_each(|word| self.template(word));
                 let command = (!section.command.is_empty()).then(|| section.command.clone());
@@ -122,7 +159,7 @@ impl Check<'_> {
         }
     }
 
-    fn image(&mut self, image: &Located<String>) {
+    pub(super) fn image(&mut self, image: &Located<String>) {
         self.template(image);
         let text = image.value.as_str();
         let plain = text.is_ascii() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
@@ -148,7 +185,7 @@ impl Check<'_> {
         let able: Vec<Runtime> = match (written, signature) {
             (FormSection::Component { .. }, Some(signature)) => signature.runtimes.clone(),
             (FormSection::Process(_), _) => vec![Runtime::Process],
-            (FormSection::Image(_) | FormSection::Component { .. }, _) => vec![Runtime::Docker],
+            _ => vec![Runtime::Docker],
         };
         let usual = able.first().copied().unwrap_or(Runtime::Docker);
         let Some(wanted) = &section.runtime else {
@@ -169,10 +206,7 @@ impl Check<'_> {
 
     fn env(&mut self, section: &ServiceSection) -> BTreeMap<String, Located<String>> {
         for (name, value) in &section.env {
-            let good = !name.value.is_empty()
-                && !name.value.starts_with(|c: char| c.is_ascii_digit() || c == '-')
-                && name.value.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-            if !good {
+            if !is_variable(&name.value) {
                 let shown = name.value.escape_debug();
                 let message = format!("`{shown}` is not an environment variable's name");
                 let help = "use letters, digits and `_`, not beginning with a digit";
@@ -385,7 +419,7 @@ impl Check<'_> {
         stop
     }
 
-    fn update(&mut self, section: &ServiceSection) -> Update {
+    pub(super) fn update(&mut self, section: &ServiceSection) -> Update {
         let mut update = Update::default();
         let Some(written) = &section.update else {
             return update;
@@ -424,4 +458,11 @@ impl Check<'_> {
             self.warn("DN-W0408", &written.at, message, help);
         }
     }
+}
+
+/// Whether a text can be the name of an environment variable.
+pub(super) fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }

@@ -135,12 +135,19 @@ impl Check<'_> {
             let (Some(from), Some(to)) = (&section.from, &section.to) else {
                 continue;
             };
-            let known = self.services.contains_key(to.value.as_str());
-            if !known {
+            let member = self.member_at.contains_key(&to.value);
+            if let Some(project) = self.projects.get(to.value.as_str()) {
+                let names: Vec<String> =
+                    project.members().map(|name| format!("`{name}`")).collect();
+                let message = format!("`{}` is a Compose file, not one service", to.value);
+                let help = format!("move each service by itself: {}", names.join(", "));
+                self.error("DN-E0319", &to.at, message, help);
+            } else if !member && !self.services.contains_key(to.value.as_str()) {
                 self.no_service(to);
             }
-            if let Some(still) = self.services.get(from.value.as_str()) {
-                let still = still.at.clone();
+            let still = self.services.get(from.value.as_str()).map(|still| &still.at);
+            if let Some(still) = still.or_else(|| self.member_at.get(&from.value)) {
+                let still = still.clone();
                 let message = format!("`{}` was moved and is declared too", from.value);
                 let error = Diagnostic::error("DN-E0319", Some(from.at.clone()), message)
                     .related(still, "declared here")

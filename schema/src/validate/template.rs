@@ -78,19 +78,30 @@ impl Check<'_> {
     }
 
     fn service_field(&mut self, text: &Located<String>, name: &str, field: &str) {
-        let Some(service) = self.services.get(name).copied() else {
+        if let Some(project) = self.projects.get(name) {
+            let names: Vec<String> = project.members().map(|one| format!("`{one}`")).collect();
+            let message = format!("`{name}` is a Compose file, and has no address of its own");
+            return self.no_such(text, &message, format!("name one of {}", names.join(", ")));
+        }
+        let member = self.member_at.contains_key(name);
+        let service = self.services.get(name).copied();
+        if service.is_none() && !member {
             if self.file.partial {
                 return;
             }
-            let help = self.advice(name, self.services.keys().copied());
+            let help = self.advice(name, self.service_names());
             return self.no_such(text, &format!("there is no service `{name}`"), help);
-        };
+        }
         let known = ["address", "host", "port"];
         if !known.contains(&field) {
             let help = self.advice(field, known.into_iter());
             return self.no_such(text, &format!("a service has no `{field}`"), help);
         }
-        if field != "host" && !self.listens(service) {
+        let listens = match service {
+            Some(service) => self.listens(service),
+            None => self.projects.values().any(|project| project.publishes(name)),
+        };
+        if field != "host" && !listens {
             let message = format!("service `{name}` has no port");
             self.no_such(text, &message, format!("add a `port` to `{name}`"));
         }

@@ -10,11 +10,13 @@ use bollard::models::{
     MountType, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use devnet_schema::{
-    instance::{ContainerSpec, InstanceSpec, Protocol, Workload},
+    container::Namespace,
+    instance::{ContainerSpec, InstanceSpec, Protocol, VolumeSpec, Workload},
     name::{ClusterName, InstanceId},
     secret::Text,
 };
 
+use super::{networks, settings};
 use crate::{
     driver::{DriverError, Job},
     secrets::{SecretError, Values},
@@ -30,6 +32,8 @@ pub mod label {
     pub const SERVICE: &str = "devnet.service";
     /// The instance's number.
     pub const INDEX: &str = "devnet.index";
+    /// The Compose file that a network or a volume is of.
+    pub const PROJECT: &str = "devnet.project";
     /// The generation it was created as.
     pub const GENERATION: &str = "devnet.generation";
     /// The digest of the spec.
@@ -65,6 +69,15 @@ pub fn container_name(cluster: &ClusterName, id: &InstanceId) -> String {
 /// The name of one of its volumes.
 pub fn volume_name(cluster: &ClusterName, id: &InstanceId, volume: &str) -> String {
     format!("{}-{volume}", container_name(cluster, id))
+}
+
+/// The engine's name of a volume of a unit: its instance's own, or one that its project shares.
+pub fn volume_of(spec: &InstanceSpec, volume: &VolumeSpec) -> String {
+    match &volume.project {
+        // A dot is in no name of ours, so that no instance's volume is called the same.
+        Some(project) => format!("devnet-{}-{project}.{}", spec.cluster, volume.name),
+        None => volume_name(&spec.cluster, volume.owner(&spec.id), &volume.name),
+    }
 }
 
 /// The container of a job.
@@ -108,6 +121,11 @@ pub fn body(
             ..HealthConfig::default()
         }),
         host_config: Some(host_config(spec, container, files, abilities)),
+        networking_config: networks::first(spec),
+        domainname: container.settings.domain_name.clone(),
+        working_dir: container.settings.working_dir.clone(),
+        tty: container.settings.tty.then_some(true),
+        open_stdin: container.settings.stdin_open.then_some(true),
         ..ContainerCreateBody::default()
     })
 }
@@ -167,9 +185,13 @@ fn host_config(
         };
         bindings.entry(port_key(port)).or_default().get_or_insert_default().push(binding);
     }
-    HostConfig {
+    // In the node's network a container has the node's ports as they are.
+    if container.host.namespaces.contains(&Namespace::Network) {
+        bindings.clear();
+    }
+    let usual = HostConfig {
         port_bindings: Some(bindings),
-        mounts: Some(mounts(spec, files)),
+        mounts: Some(mounts(spec, container, files)),
         nano_cpus: positive(spec.limits.cpu.milli.saturating_mul(1_000_000)),
         memory: positive(spec.limits.memory.0),
         shm_size: container.shm_size.and_then(|size| positive(size.0)),
@@ -187,7 +209,8 @@ fn host_config(
             ])),
         }),
         ..HostConfig::default()
-    }
+    };
+    settings::apply(usual, spec, container)
 }
 
 /// Zero means no limit, and the engine is then not told one.
@@ -195,11 +218,19 @@ fn positive(number: u64) -> Option<i64> {
     i64::try_from(number).ok().filter(|number| *number > 0)
 }
 
-fn mounts(spec: &InstanceSpec, files: &[FileMount]) -> Vec<Mount> {
+fn mounts(spec: &InstanceSpec, container: &ContainerSpec, files: &[FileMount]) -> Vec<Mount> {
     let volumes = spec.volumes.iter().map(|volume| Mount {
         typ: Some(MountType::VOLUME),
-        source: Some(volume_name(&spec.cluster, volume.owner(&spec.id), &volume.name)),
+        source: Some(volume_of(spec, volume)),
         target: Some(volume.path.clone()),
+        read_only: volume.read_only.then_some(true),
+        ..Mount::default()
+    });
+    let binds = container.host.binds.iter().map(|bind| Mount {
+        typ: Some(MountType::BIND),
+        source: Some(bind.source.clone()),
+        target: Some(bind.path.clone()),
+        read_only: bind.read_only.then_some(true),
         ..Mount::default()
     });
     // Mounts, not binds: a bind whose source is missing becomes an empty directory.
@@ -210,7 +241,7 @@ fn mounts(spec: &InstanceSpec, files: &[FileMount]) -> Vec<Mount> {
         read_only: Some(true),
         ..Mount::default()
     });
-    volumes.chain(files).collect()
+    volumes.chain(binds).chain(files).collect()
 }
 
 fn devices(spec: &InstanceSpec) -> Option<Vec<DeviceRequest>> {
@@ -256,6 +287,8 @@ mod tests {
             name: name.into(),
             path: format!("/{name}"),
             data_of: data_of.map(|id| id.parse().unwrap()),
+            project: None,
+            read_only: false,
         };
         spec.volumes = vec![volume("data", None), volume("kept", Some("old[2]"))];
         spec.limits.cpu = Cpu { milli: 500 };

@@ -4,8 +4,10 @@
 
 mod create;
 mod engine;
+mod networks;
 mod pull;
 mod replace;
+mod settings;
 mod stage;
 mod stream;
 mod view;
@@ -164,6 +166,7 @@ impl DockerDriver {
             Ok(())
         });
         let results = futures_util::future::join_all(removals).await;
+        networks::sweep(&engine, &self.ground.owner).await;
         self.ground.changed.notify_one();
         results.into_iter().collect()
     }

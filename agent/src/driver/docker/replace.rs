@@ -18,8 +18,9 @@ use std::{
 };
 
 use super::{
-    create::{self, Abilities, FileMount, container_name, label, volume_name},
+    create::{self, Abilities, FileMount, container_name, label, volume_of},
     engine::{self, Engine, explain, is_missing},
+    networks,
     view::{self, Found},
 };
 use crate::{
@@ -53,14 +54,25 @@ pub async fn replace(
     let next = format!("{name}{NEXT}");
     settle(engine, &owner, Some(job)).await?;
     volumes(engine, job).await?;
+    networks::make(engine, job).await?;
     let abilities = Abilities { json_logs: engine.json_logs };
     let body = create::body(job, values, files, abilities)?;
     job.progress.say("creating the container");
     let options = CreateContainerOptionsBuilder::new().name(&next).build();
-    let created = engine.client.create_container(Some(options), body).await;
+    let mut created = engine.client.create_container(Some(options.clone()), body.clone()).await;
+    if created.as_ref().is_err_and(is_missing) {
+        // A network that nobody was in may have been swept away just now.
+        networks::make(engine, job).await?;
+        created = engine.client.create_container(Some(options), body).await;
+    }
     let created = created
         .map_err(|error| explain(format!("container {name} cannot be created"), &error, values))?;
-    match swap(engine, job, &owner, &created.id).await {
+    let joined = networks::join(engine, &job.spec, &created.id).await;
+    let swapped = match joined {
+        Ok(()) => swap(engine, job, &owner, &created.id).await,
+        Err(error) => Err(Failure { error, old: None }),
+    };
+    match swapped {
         Ok(()) => Ok(format!("container {name}")),
         Err(failure) => {
             let act = format!("container {name} cannot be started");
@@ -205,14 +217,19 @@ fn is_port_taken(error: &Error) -> bool {
 async fn volumes(engine: &Engine, job: &Job) -> Result<(), DriverError> {
     let spec = &job.spec;
     for volume in &spec.volumes {
-        let owner = volume.owner(&spec.id);
-        let name = volume_name(&spec.cluster, owner, &volume.name);
-        let labels = HashMap::from([
+        let name = volume_of(spec, volume);
+        let mut labels = HashMap::from([
             (label::CLUSTER.to_owned(), spec.cluster.to_string()),
             (label::NODE.to_owned(), spec.node.to_string()),
-            (label::SERVICE.to_owned(), owner.service.to_string()),
-            (label::INDEX.to_owned(), owner.index.to_string()),
         ]);
+        match &volume.project {
+            Some(project) => drop(labels.insert(label::PROJECT.to_owned(), project.to_string())),
+            None => {
+                let owner = volume.owner(&spec.id);
+                labels.insert(label::SERVICE.to_owned(), owner.service.to_string());
+                labels.insert(label::INDEX.to_owned(), owner.index.to_string());
+            }
+        }
         let request = VolumeCreateRequest {
             name: Some(name.clone()),
             labels: Some(labels),

@@ -257,6 +257,8 @@ async fn the_environment_is_clean_and_volumes_outlive_the_unit() {
         name: "data".into(),
         path: "/data".into(),
         data_of: None,
+        project: None,
+        read_only: false,
     }];
     driver.ensure(job(&spec, 1)).await.unwrap();
     let kept = bench.dir.path().join("volumes/web-0/data/file");

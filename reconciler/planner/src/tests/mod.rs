@@ -4,6 +4,7 @@
 //! Knows how to play a cluster's life. Refuses to start anything.
 
 mod decisions;
+mod forms;
 mod life;
 mod refusals;
 mod size;
@@ -181,8 +182,15 @@ impl World {
     }
 }
 
+/// A cluster file, and behind lines of `==== PATH` what stands beside it.
 fn load(kdl: &str) -> Loaded {
-    let files: MemoryFiles = [("cluster.kdl".to_owned(), kdl.to_owned())].into_iter().collect();
+    let mut parts = kdl.split("==== ");
+    let root = parts.next().unwrap_or_default().to_owned();
+    let mut files = MemoryFiles::from([("cluster.kdl".to_owned(), root)]);
+    files.extend(parts.filter_map(|part| {
+        let (path, text) = part.split_once('\n')?;
+        Some((path.to_owned(), text.to_owned()))
+    }));
     devnet_catalog::load("cluster.kdl", &files, &BTreeMap::new())
 }
 

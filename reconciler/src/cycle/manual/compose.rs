@@ -1,20 +1,19 @@
 //! A Compose file and values for its `${…}` to specs on one node.
 //!
-//! Pure. Interpolates on the tree, after parsing, so that a value can never change the structure of
-//! the document around it. Refuses `${…}` that has no value.
+//! Pure. The file is read as one that a repository holds, by the same reader and to the same normal
+//! form, with no repository beside it and nothing granted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
-    compose::{self, Healthcheck, Port, Service},
+    compose::{self, Healthcheck, Inputs, Port, Project, Service, Texts},
     desired::Located,
     diagnostic::Diagnostic,
-    file::tree::{Entry, Kind, Node, Source, from_yaml},
+    file::{MemoryFiles, tree::Source},
     instance::{
-        ContainerSpec, FileSpec, HealthSpec, InstanceSpec, Limits, PortSpec, Probe, StopSpec,
-        VolumeSpec, Workload,
+        FileSpec, HealthSpec, InstanceSpec, Limits, PortSpec, Probe, StopSpec, VolumeSpec, Workload,
     },
-    name::{ClusterName, InstanceId, NodeName},
+    name::{ClusterName, InstanceId, NodeName, ServiceName},
     quantity::Period,
     secret::Text,
 };
@@ -38,25 +37,37 @@ pub fn specs(
         return Ok(Vec::new());
     }
     let source = Source::new(FILE, request.rendered_compose.clone());
-    let mut tree = from_yaml(&source)?;
-    let mut values = Values { env: &request.env, source: &source, found: Vec::new() };
-    let mut templated = BTreeSet::new();
-    values.fill(&mut tree, &mut templated);
-    let mut found = values.found;
-    let (project, more) = compose::read(&tree, &source, &templated);
-    found.extend(more.into_iter().filter(Diagnostic::is_error));
-    let alone = project.services.len() == 1;
+    let inputs = Inputs {
+        vars: &request.env,
+        set: &BTreeMap::new(),
+        profiles: BTreeSet::new(),
+        files: &MemoryFiles::new(),
+    };
+    let (loaded, found) = compose::load(&source, &inputs);
+    let mut found: Vec<Diagnostic> = found.into_iter().filter(Diagnostic::is_error).collect();
+    let project: Option<ServiceName> = request
+        .template_id
+        .parse()
+        .map_err(|error: devnet_schema::name::NameError| {
+            found.push(Diagnostic::error("DN-E0901", None, error.to_string()));
+        })
+        .ok();
+    let Project { services, networks } = loaded.project;
+    let alone = services.len() == 1;
     let mut specs = Vec::new();
-    for (name, service) in project.services {
-        let name = if alone {
-            request.template_id.clone()
-        } else {
-            format!("{}-{name}", request.template_id)
+    for (name, service) in services {
+        found.extend(compose::refusals(&service.asks, &[]));
+        found.extend(gpus(&service));
+        let Some(project) = &project else { continue };
+        let name = match alone {
+            true => project.to_string(),
+            false => format!("{project}-{}", name.to_ascii_lowercase().replace(['_', '.'], "-")),
         };
         match name.parse() {
-            Ok(service_name) => {
-                let id = InstanceId { service: service_name, index: 0 };
-                specs.push(spec(id, service, cluster, node, ip));
+            Ok(name) => {
+                let id = InstanceId { service: name, index: 0 };
+                let home = Home { cluster, node, ip, project, networks: &networks };
+                specs.push(spec(id, service, &home));
             }
             Err(error) => {
                 let error: devnet_schema::name::NameError = error;
@@ -67,149 +78,69 @@ pub fn specs(
     if found.is_empty() { Ok(specs) } else { Err(found) }
 }
 
-/// Fills in `${NAME}`, `${NAME:-default}` and `$NAME`; `$$` is a dollar sign.
-struct Values<'a> {
-    env: &'a BTreeMap<String, String>,
-    source: &'a Source,
-    found: Vec<Diagnostic>,
+/// Which device a service gets is the planner's choice, and there is no planner here.
+fn gpus(service: &Service) -> Option<Diagnostic> {
+    let gpus = service.gpus.as_ref()?;
+    let message = "a deployment by hand is given no GPU: nobody picks the device";
+    let help = "declare the service in the cluster file";
+    Some(Diagnostic::error("DN-E0902", Some(gpus.at.clone()), message).help(help))
 }
 
-impl Values<'_> {
-    fn fill(&mut self, node: &mut Node, templated: &mut BTreeSet<usize>) {
-        let span = node.span.clone();
-        match &mut node.kind {
-            Kind::Scalar { raw, .. } if raw.contains('$') => match fill(raw, self.env) {
-                Ok(text) => {
-                    *raw = text;
-                    templated.insert(span.start);
-                }
-                Err(problem) => {
-                    let at = Some(self.source.at(&span));
-                    self.found.push(Diagnostic::error("DN-E0902", at, problem));
-                }
-            },
-            Kind::Scalar { .. } => {}
-            Kind::Seq(items) => items.iter_mut().for_each(|item| self.fill(item, templated)),
-            Kind::Map(entries) => {
-                for Entry { value, .. } in entries {
-                    self.fill(value, templated);
-                }
-            }
-        }
+/// Where the services run.
+struct Home<'a> {
+    cluster: &'a ClusterName,
+    node: &'a NodeName,
+    ip: &'a str,
+    project: &'a ServiceName,
+    networks: &'a BTreeMap<String, compose::Network>,
+}
+
+/// Texts are as they stand: by hand there are no secrets to refer to.
+struct Plain;
+
+impl Texts for Plain {
+    fn text(&mut self, text: Located<String>) -> Text {
+        Text::plain(text.value)
+    }
+
+    fn plain(&mut self, text: Located<String>, _what: &str) -> String {
+        text.value
     }
 }
 
-fn fill(text: &str, env: &BTreeMap<String, String>) -> Result<String, String> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            out.push('$');
-            rest = after;
-            continue;
-        }
-        let (name, default, after) = reference(rest)?;
-        let value = env.get(name).filter(|value| default.is_none() || !value.is_empty());
-        match (value, default) {
-            (Some(value), _) => out.push_str(value),
-            (None, Some(default)) => out.push_str(default),
-            (None, None) => return Err(format!("`env` has no value for `{name}`")),
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
-/// Name, default, and what follows of the text after a `$`.
-fn reference(rest: &str) -> Result<(&str, Option<&str>, &str), String> {
-    let is_name = |text: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    let wrong = || "write `${NAME}`, `${NAME:-default}`, or `$$` for a dollar sign".to_owned();
-    if let Some(inside) = rest.strip_prefix('{') {
-        let (inside, after) = inside.split_once('}').ok_or_else(wrong)?;
-        let (name, default) = match inside.split_once(":-") {
-            Some((name, default)) => (name, Some(default)),
-            None => (inside, None),
-        };
-        return if is_name(name) { Ok((name, default, after)) } else { Err(wrong()) };
-    }
-    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
-    let (name, after) = rest.split_at(end);
-    if is_name(name) { Ok((name, None, after)) } else { Err(wrong()) }
-}
-
-fn spec(
-    id: InstanceId,
-    service: Service,
-    cluster: &ClusterName,
-    node: &NodeName,
-    ip: &str,
-) -> InstanceSpec {
+fn spec(id: InstanceId, mut service: Service, home: &Home<'_>) -> InstanceSpec {
     let text = |located: Located<String>| Text::plain(located.value);
-    let texts = |words: Vec<Located<String>>| words.into_iter().map(text).collect();
-    let plain = |located: Located<String>| located.value;
-    // Named in full: a field that is forgotten here is one that the file says in vain.
-    let Service {
-        at: _,
-        image,
-        entrypoint,
-        command,
-        env,
-        ports,
-        volumes,
-        files,
-        health,
-        stop_signal,
-        stop_grace_period,
-        shm_size,
-        user,
-        hostname,
-        init,
-        labels,
-        depends_on: _,
-        limits,
-        reservations: _,
-    } = service;
-    let container = ContainerSpec {
-        image: image.map(plain).unwrap_or_default(),
-        entrypoint: entrypoint.map(texts),
-        command: command.map(texts),
-        user: user.map(plain),
-        hostname: hostname.map(plain),
-        shm_size: shm_size.map(|size| size.value),
-        init,
-        labels: values(labels),
+    let env = std::mem::take(&mut service.env);
+    let files = std::mem::take(&mut service.files);
+    let ports = std::mem::take(&mut service.ports);
+    let volumes = std::mem::take(&mut service.volumes);
+    let health = service.health.take();
+    let stop = StopSpec {
+        signal: service.stop_signal.take().map(|signal| signal.value),
+        grace: service.stop_grace_period.take().map_or(StopSpec::default().grace, |it| it.value),
     };
-    let stop = StopSpec::default();
+    let limits = Limits { cpu: service.limits.cpu, memory: service.limits.memory };
+    let project = Some((home.project, home.networks));
+    let container = compose::container(service, project, &mut Plain);
     InstanceSpec {
-        cluster: cluster.clone(),
+        cluster: home.cluster.clone(),
         id,
-        node: node.clone(),
+        node: home.node.clone(),
         workload: Workload::Container(container),
         env: env.into_iter().map(|(name, it)| (name, text(it))).collect(),
         files: files.into_iter().map(|(path, it)| (path, file(it.value))).collect(),
-        ports: ports.into_iter().filter_map(|it| port(it.value, ip)).collect(),
-        volumes: volumes.into_iter().map(|it| volume(it.value)).collect(),
-        limits: Limits { cpu: limits.cpu, memory: limits.memory },
+        ports: ports.into_iter().filter_map(|it| port(it.value, home.ip)).collect(),
+        volumes: volumes.into_iter().map(|it| volume(it.value, home.project)).collect(),
+        limits,
         gpus: Vec::new(),
         health: health.and_then(|it| check(it.value)),
-        stop: StopSpec {
-            signal: stop_signal.map(plain).or(stop.signal),
-            grace: stop_grace_period.map_or(stop.grace, |it| it.value),
-        },
+        stop,
     }
 }
 
-fn values(map: BTreeMap<String, Located<String>>) -> BTreeMap<String, String> {
-    map.into_iter().map(|(name, it)| (name, it.value)).collect()
-}
-
-fn volume(it: compose::Volume) -> VolumeSpec {
-    VolumeSpec { name: it.name, path: it.path, data_of: None }
+fn volume(it: compose::Volume, project: &ServiceName) -> VolumeSpec {
+    let compose::Volume { name, path, read_only } = it;
+    VolumeSpec { name, path, data_of: None, project: Some(project.clone()), read_only }
 }
 
 fn file(it: compose::File) -> FileSpec {
@@ -218,11 +149,12 @@ fn file(it: compose::File) -> FileSpec {
 
 /// A port that is published. Without an address it is reached at the node's own, not at all.
 fn port(port: Port, ip: &str) -> Option<PortSpec> {
-    let Port { name, container, host, host_ip, protocol } = port;
+    let Port { name, container, host, host_ip, protocol, published } = port;
+    let host = host.filter(|_| published)?;
     Some(PortSpec {
-        name: name.unwrap_or_else(|| format!("port-{container}")),
+        name: name.unwrap_or_else(|| format!("port-{container}-{host}")),
         container,
-        host: host?,
+        host,
         bind: host_ip.unwrap_or_else(|| ip.to_owned()),
         protocol,
     })
@@ -279,6 +211,9 @@ mod tests {
             "services:\n  a: {image: '${X}'}\n",
             "services:\n  a: {image: a, privileged: true}\n",
             "services:\n  a: {image: a, volumes: ['/etc:/x']}\n",
+            "services:\n  a: {image: a, volumes: ['${E:-/etc}/.:/x']}\n",
+            "services:\n  a: {image: a, volumes: ['./etc:/x']}\n",
+            "services:\n  a: {image: a, gpus: 1}\n",
             "services: [",
         ] {
             let found = of(bad, &[]).unwrap_err();

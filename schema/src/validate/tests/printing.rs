@@ -23,8 +23,13 @@ fn bare(file: &mut ClusterFile) -> String {
     file.files.clear();
     file.broken = false;
     file.partial = false;
-    for entry in file.services.iter_mut().flat_map(|service| &mut service.files) {
-        entry.source_text = None;
+    for service in &mut file.services {
+        service.files.iter_mut().for_each(|entry| entry.source_text = None);
+        match &mut service.form {
+            Some(FormSection::Compose(section)) => section.sources = None,
+            Some(FormSection::Kubernetes(section)) => section.sources = None,
+            _ => {}
+        }
     }
     without_places(&format!("{file:#?}"))
 }
@@ -156,6 +161,14 @@ fn form() -> BoxedStrategy<Option<FormSection>> {
         (text(), maybe_text()).prop_map(|(name, version)| FormSection::Component { name, version }),
         text().prop_map(FormSection::Image),
         prop::collection::vec(text(), 1..4).prop_map(FormSection::Process),
+        ("[a-z]{1,8}/[a-z]{1,8}.yml", list()).prop_map(|(file, profiles)| {
+            FormSection::Compose(ComposeSection { file: at(file), profiles, sources: None })
+        }),
+        ("[a-z]{1,8}", maybe_text(), prop::collection::vec("[a-z]{1,4}".prop_map(at), 0..3))
+            .prop_map(|(path, namespace, values)| {
+                let (path, sources) = (at(path), None);
+                FormSection::Kubernetes(KubernetesSection { path, namespace, values, sources })
+            }),
     ]
     .prop_map(Some)
     .boxed()
@@ -279,6 +292,26 @@ fn rest() -> BoxedStrategy<(Option<StopSection>, Option<UpdateSection>)> {
     (prop::option::of(stop), prop::option::of(update)).boxed()
 }
 
+fn models() -> BoxedStrategy<Vec<ModelSection>> {
+    let model = (text(), maybe(1u32..=10_000_000), maybe(1u32..=1024));
+    let model = model.prop_map(|(name, context, parallel)| ModelSection {
+        at: here(),
+        name: Some(name),
+        context,
+        parallel,
+    });
+    prop::collection::vec(model, 0..3).boxed()
+}
+
+fn allow() -> BoxedStrategy<Vec<AllowSection>> {
+    let line = (text(), list()).prop_map(|(grant, to)| AllowSection {
+        at: here(),
+        grant: Some(grant),
+        to,
+    });
+    prop::collection::vec(line, 0..3).boxed()
+}
+
 fn service(name: &str) -> BoxedStrategy<ServiceSection> {
     let name = at(name.to_owned());
     let runtime = maybe(prop_oneof![
@@ -289,8 +322,10 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
     let numbers = (maybe(0u32..=1000), maybe(0u8..=100), maybe(any::<bool>()), runtime);
     let texts = (pairs(), pairs(), pairs(), pairs(), list(), list());
     let parts = (form(), ports(), file_sections(), resources(true), place(), health(), rest());
-    (texts, numbers, parts)
-        .prop_map(move |(texts, numbers, parts)| ServiceSection {
+    (texts, numbers, parts, (models(), allow()))
+        .prop_map(move |(texts, numbers, parts, (models, allow))| ServiceSection {
+            models,
+            allow,
             at: here(),
             name: name.clone(),
             set: texts.0,

@@ -1,0 +1,91 @@
+//! `depends_on` and `links`: what a service waits for and by which names it calls others.
+//!
+//! Knows conditions. Refuses those that ask for something devnet does not do.
+
+use super::{
+    model::{Condition, Dependency, Service},
+    project::Declared,
+    reader::Reader,
+};
+use crate::{
+    desired::Located,
+    file::tree::{Kind, Node},
+};
+
+/// `[a, b]` or `{a: {condition: service_healthy}}`.
+pub(super) fn read(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
+    if matches!(node.kind, Kind::Map(_)) {
+        for entry in reader.map(node, "`depends_on`") {
+            let at = reader.at(&entry.key_span);
+            let (condition, required) = condition(reader, &entry.value);
+            let value = Dependency { service: entry.key.clone(), condition, required };
+            service.depends_on.push(Located { value, at });
+        }
+        return;
+    }
+    for item in reader.list(node, "`depends_on`") {
+        if let Some(Located { value, at }) = reader.known(item, "`depends_on`") {
+            service.depends_on.push(Located { value: started(value), at });
+        }
+    }
+}
+
+fn started(service: String) -> Dependency {
+    Dependency { service, condition: Condition::Started, required: true }
+}
+
+fn condition(reader: &mut Reader<'_>, node: &Node) -> (Condition, bool) {
+    let (mut condition, mut required) = (Condition::Started, true);
+    for field in reader.map(node, "a dependency") {
+        match field.key.as_str() {
+            "condition" if field.value.text() == Some("service_completed_successfully") => {
+                let message = "a service that ends is started again: none is ever completed";
+                let help = "let the service do by itself what it needs before it serves";
+                reader.error("DN-E0554", &field.value.span, message.to_owned(), help);
+            }
+            "condition" => {
+                let read = |text: &str| match text {
+                    "service_started" => Some(Condition::Started),
+                    "service_healthy" => Some(Condition::Healthy),
+                    _ => None,
+                };
+                let expected = "`service_started` or `service_healthy`";
+                if let Some(read) = reader.parsed(&field.value, "`condition`", expected, read) {
+                    condition = read.value;
+                }
+            }
+            "required" => required = reader.boolean(&field.value, "`required`"),
+            "restart" => {
+                if reader.boolean(&field.value, "`restart`") {
+                    let why = "devnet does not restart a service because of another";
+                    reader.refused(field, "depends_on.", why);
+                }
+            }
+            _ => reader.unknown(field, "a dependency", "condition, required and restart"),
+        }
+    }
+    (condition, required)
+}
+
+/// `links: [db, "db:database"]`: a dependency, and a further name for the other one, kept until all
+/// services are known.
+pub(super) fn links(
+    reader: &mut Reader<'_>,
+    service: &mut Service,
+    node: &Node,
+    declared: &Declared,
+) {
+    for item in reader.list(node, "`links`") {
+        let Some(Located { value, at }) = reader.known(item, "`links`") else {
+            continue;
+        };
+        let (name, alias) = value.split_once(':').unwrap_or((&value, ""));
+        if !service.depends_on.iter().any(|known| known.value.service == name) {
+            let value = started(name.to_owned());
+            service.depends_on.push(Located { value, at });
+        }
+        if !alias.is_empty() {
+            declared.links.borrow_mut().push((name.to_owned(), alias.to_owned()));
+        }
+    }
+}

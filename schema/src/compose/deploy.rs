@@ -1,0 +1,239 @@
+//! How many, how much, and how it is kept running: `deploy`, `scale`, `restart`, `gpus` and the
+//! older words for limits.
+//!
+//! Knows what of Swarm's words has a meaning here. Refuses the rest: where instances run and how
+//! they are updated is said in the cluster file.
+
+use super::{
+    model::{Service, Shares},
+    reader::Reader,
+    unit,
+};
+use crate::{
+    desired::Located,
+    file::tree::{Entry, Kind, Node},
+    quantity::{Bytes, Cpu},
+};
+
+/// Whether the field is one of these.
+pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> bool {
+    let value = &field.value;
+    match field.key.as_str() {
+        "deploy" => deploy(reader, service, value),
+        "scale" => service.replicas = count(reader, value, "`scale`", 0),
+        "restart" => restart(reader, field),
+        "gpus" => gpus(reader, service, value),
+        "cpus" => service.limits.cpu = cpu(reader, value),
+        "mem_limit" => service.limits.memory = memory(reader, value, "`mem_limit`"),
+        "mem_reservation" => {
+            service.reservations.memory = memory(reader, value, "`mem_reservation`");
+        }
+        "logging" => logging(reader, field),
+        "pull_policy" => match value.text() {
+            Some("missing" | "if_not_present") => {}
+            Some("always" | "daily" | "weekly") => {
+                reader.ignored(field, "an image is pulled when its reference changes");
+            }
+            _ => reader.refused(field, "", "devnet pulls images that a node has not"),
+        },
+        _ => return false,
+    }
+    true
+}
+
+fn cpu(reader: &mut Reader<'_>, node: &Node) -> Cpu {
+    let read = |text: &str| text.parse::<Cpu>().ok();
+    let read = reader.parsed(node, "`cpus`", "a number of cores", read);
+    read.map_or(Cpu::ZERO, |read| read.value)
+}
+
+fn memory(reader: &mut Reader<'_>, node: &Node, what: &str) -> Bytes {
+    let read = reader.parsed(node, what, "a size like `512mb`", unit::size);
+    read.map_or(Bytes::ZERO, |read| read.value)
+}
+
+fn count(reader: &mut Reader<'_>, node: &Node, what: &str, least: u32) -> Option<Located<u32>> {
+    let read = |text: &str| text.parse().ok().filter(|count| (least..=1000).contains(count));
+    reader.parsed(node, what, &format!("a whole number from {least} to 1000"), read)
+}
+
+/// Whatever it says, the agent starts again what ends: that is a note where it says otherwise.
+fn restart(reader: &mut Reader<'_>, field: &Entry) {
+    match field.value.text() {
+        Some("always" | "unless-stopped") => {}
+        Some(text) if text == "no" || text == "on-failure" || text.starts_with("on-failure:") => {
+            reader.ignored(field, "the agent starts again whatever ends, however it ended");
+        }
+        _ => {
+            let expected = "`always`, `unless-stopped`, `on-failure` or `\"no\"`";
+            reader.wrong(&field.value, "`restart`", expected);
+        }
+    }
+}
+
+/// `devnet logs` reads the engine's own log, whose size the agent bounds.
+fn logging(reader: &mut Reader<'_>, field: &Entry) {
+    match field.value.get("driver").and_then(Node::text) {
+        _ if Reader::is_nothing(&field.value) => {}
+        None | Some("json-file" | "local" | "journald") => {
+            reader.ignored(field, "the agent keeps and bounds the engine's own log");
+        }
+        Some(_) => {
+            let why = "`devnet logs` reads the engine's own log: no other driver is used";
+            reader.refused(field, "", why);
+        }
+    }
+}
+
+fn deploy(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
+    for field in reader.map(node, "`deploy`") {
+        let value = &field.value;
+        match field.key.as_str() {
+            "mode" if value.text() == Some("replicated") => {}
+            "mode" => {
+                let why = "devnet runs a number of instances: write `replicas`";
+                reader.refused(field, "deploy.", why);
+            }
+            "replicas" => service.replicas = count(reader, value, "`replicas`", 0),
+            "resources" => resources(reader, service, value),
+            "restart_policy" => restart_policy(reader, field),
+            "update_config" => update(reader, service, value),
+            "placement" => placement(reader, service, value),
+            "labels" | "endpoint_mode" | "rollback_config" => {
+                reader.refused(field, "deploy.", "it is for Swarm; there is none here");
+            }
+            _ => {
+                let known = "replicas, resources, placement, update_config and restart_policy";
+                reader.unknown(field, "`deploy`", known);
+            }
+        }
+    }
+}
+
+fn restart_policy(reader: &mut Reader<'_>, field: &Entry) {
+    let condition = field.value.get("condition").and_then(Node::text);
+    let known = ["condition", "delay", "max_attempts", "window"];
+    for part in reader.map(&field.value, "`restart_policy`") {
+        if !known.contains(&part.key.as_str()) {
+            reader.unknown(part, "`restart_policy`", &known.join(", "));
+        }
+    }
+    if condition.is_some_and(|condition| condition != "any") || field.value.entries().len() > 1 {
+        reader.ignored(field, "the agent starts again whatever ends, however it ended");
+    }
+}
+
+fn update(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
+    for field in reader.map(node, "`update_config`") {
+        match field.key.as_str() {
+            "parallelism" => {
+                service.max_unavailable = count(reader, &field.value, "`parallelism`", 1);
+            }
+            "order" if field.value.text() == Some("stop-first") => {}
+            "order" | "delay" | "failure_action" | "monitor" | "max_failure_ratio" => {
+                let why = "the cluster file says how a service is updated: see `update`";
+                reader.refused(field, "deploy.update_config.", why);
+            }
+            _ => reader.unknown(field, "`update_config`", "parallelism and order"),
+        }
+    }
+}
+
+fn placement(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
+    for field in reader.map(node, "`placement`") {
+        match field.key.as_str() {
+            "max_replicas_per_node" => {
+                service.max_per_node = count(reader, &field.value, "`max_replicas_per_node`", 1);
+            }
+            "constraints" | "preferences" => {
+                let why = "the cluster file says where services run: see `place`";
+                reader.refused(field, "deploy.placement.", why);
+            }
+            _ => reader.unknown(field, "`placement`", "max_replicas_per_node"),
+        }
+    }
+}
+
+fn resources(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
+    for part in reader.map(node, "`deploy.resources`") {
+        for field in reader.map(&part.value, "resources") {
+            let reservations = match part.key.as_str() {
+                "limits" => false,
+                "reservations" => true,
+                _ => {
+                    reader.unknown(part, "`deploy.resources`", "limits and reservations");
+                    break;
+                }
+            };
+            let Service { limits, reservations: reserved, .. } = &mut *service;
+            let shares: &mut Shares = if reservations { reserved } else { limits };
+            match field.key.as_str() {
+                "cpus" => shares.cpu = cpu(reader, &field.value),
+                "memory" => shares.memory = memory(reader, &field.value, "`memory`"),
+                "pids" if !reservations => {
+                    let limit = count(reader, &field.value, "`pids`", 1);
+                    service.settings.pids_limit = limit.map(|limit| limit.value);
+                }
+                "devices" if reservations => devices(reader, service, &field.value),
+                _ => reader.unknown(field, "resources", "cpus, memory, pids and devices"),
+            }
+        }
+    }
+}
+
+/// `gpus: 2`, `gpus: all`, or a list as in `devices`.
+fn gpus(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
+    if matches!(node.kind, Kind::Seq(_)) {
+        return devices(reader, service, node);
+    }
+    service.gpus = devices_count(reader, node);
+}
+
+/// Reserved devices: GPUs by number. Which ones is the planner's choice, so that two services are
+/// never given one.
+fn devices(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
+    for item in reader.list(node, "`devices`") {
+        let (mut number, mut gpu) = (None, false);
+        for field in reader.map(item, "a device") {
+            let value = &field.value;
+            match field.key.as_str() {
+                "capabilities" => {
+                    let words = reader.words(value, "`capabilities`");
+                    gpu = words.iter().any(|word| word.value == "gpu");
+                }
+                "count" => number = devices_count(reader, value),
+                "driver" if matches!(value.text(), Some("nvidia" | "")) => {}
+                "device_ids" => {
+                    let why = "devnet picks the devices, so that no two services are given one: \
+                               write `count`";
+                    reader.refused(field, "devices.", why);
+                }
+                "driver" | "options" => {
+                    reader.refused(field, "devices.", "devnet gives out NVIDIA GPUs only");
+                }
+                _ => reader.unknown(field, "a device", "capabilities, driver and count"),
+            }
+        }
+        if !gpu {
+            let message = "a reserved device is not a GPU".to_owned();
+            reader.error("DN-E0554", &item.span, message, "write `capabilities: [gpu]`");
+        } else if number.is_none() && item.get("count").is_none() {
+            every_device(reader, item);
+        }
+        service.gpus = number.or(service.gpus.take());
+    }
+}
+
+fn devices_count(reader: &mut Reader<'_>, node: &Node) -> Option<Located<u32>> {
+    if node.text() == Some("all") {
+        every_device(reader, node);
+        return None;
+    }
+    let read = |text: &str| text.parse().ok().filter(|count| (1..=64).contains(count));
+    reader.parsed(node, "a number of GPUs", "a whole number from 1 to 64", read)
+}
+
+fn every_device(reader: &mut Reader<'_>, node: &Node) {
+    let message = "all GPUs of a node are asked for, and nodes differ".to_owned();
+    reader.error("DN-E0554", &node.span, message, "write how many: `count: 1`");
+}

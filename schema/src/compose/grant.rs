@@ -1,0 +1,254 @@
+//! What a container asks of its node, and what the cluster file grants.
+//!
+//! Knows the words of grants and which ask each covers, on paths that are clean and texts that are
+//! filled in. Refuses to know how an ask was written: every syntax ends here.
+
+use std::{fmt, str::FromStr};
+
+use crate::container::{BindSpec, DeviceSpec, HostAccess, Namespace};
+
+/// Something of the node that a container wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// All of it.
+    Privileged,
+    /// To live in one of its namespaces.
+    Namespace(Namespace),
+    /// A capability, without `CAP_`.
+    Capability(String),
+    /// A device.
+    Device(DeviceSpec),
+    /// An option of a security module, as `name=value`.
+    SecurityOption(String),
+    /// A kernel parameter and its value.
+    Sysctl(String, String),
+    /// A path.
+    Bind(BindSpec),
+}
+
+/// What a service may have of its nodes. `allow "host-bind:/srv/media"` in the cluster file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// `privileged`
+    Privileged,
+    /// `host-network` and the like.
+    Namespace(Namespace),
+    /// `cap:NET_ADMIN`
+    Capability(String),
+    /// `device:/dev/kvm`
+    Device(String),
+    /// `security-opt:apparmor=unconfined`
+    SecurityOption(String),
+    /// `sysctl:net.core.somaxconn`
+    Sysctl(String),
+    /// `host-bind:/srv/media`: this path and what is below it.
+    Bind(String),
+}
+
+/// What can be granted, for people.
+pub const GRANTS: &str = "`privileged`, `host-network`, `host-pid`, `host-ipc`, `host-uts`, \
+     `host-userns`, `host-cgroup`, `cap:NAME`, `device:/dev/NAME`, `security-opt:NAME=VALUE`, \
+     `sysctl:NAME` and `host-bind:/PATH`";
+
+impl Ask {
+    /// The grant that it needs.
+    pub fn grant(&self) -> Grant {
+        match self {
+            Self::Privileged => Grant::Privileged,
+            Self::Namespace(namespace) => Grant::Namespace(*namespace),
+            Self::Capability(name) => Grant::Capability(name.clone()),
+            Self::Device(device) => Grant::Device(device.source.clone()),
+            Self::SecurityOption(option) => Grant::SecurityOption(option.clone()),
+            Self::Sysctl(name, _) => Grant::Sysctl(name.clone()),
+            Self::Bind(bind) => Grant::Bind(bind.source.clone()),
+        }
+    }
+
+    /// What it would mean, as the end of a sentence about the container.
+    pub fn why(&self) -> &'static str {
+        match self {
+            Self::Privileged => "every wall between it and the node would fall",
+            Self::Namespace(Namespace::Network) => "it would listen as the node itself",
+            Self::Namespace(_) => "it would see and reach what runs on the node",
+            Self::Capability(_) => "it would have rights over the node's kernel",
+            Self::Device(_) => "it would have a device of the node",
+            Self::SecurityOption(_) => "what keeps it within its bounds would be changed",
+            Self::Sysctl(..) => "it would set parameters of the kernel",
+            Self::Bind(bind) if is_socket(&bind.source) => {
+                "whoever has the engine's socket has the whole node"
+            }
+            Self::Bind(_) => "what is on a node is not in the commit, and it would leave its box",
+        }
+    }
+
+    /// Writes it down as granted.
+    pub fn give(self, host: &mut HostAccess) {
+        match self {
+            Self::Privileged => host.privileged = true,
+            Self::Namespace(namespace) => host.namespaces.push(namespace),
+            Self::Capability(name) => host.cap_add.push(name),
+            Self::Device(device) => host.devices.push(device),
+            Self::SecurityOption(option) => host.security_opt.push(option),
+            Self::Sysctl(name, value) => drop(host.sysctls.insert(name, value)),
+            Self::Bind(bind) => host.binds.push(bind),
+        }
+    }
+}
+
+impl Grant {
+    /// Whether it covers an ask. A grant of a path covers what is below it, but never the socket of
+    /// a container engine: that has to be named.
+    pub fn covers(&self, ask: &Ask) -> bool {
+        match (self, ask) {
+            (Self::Bind(granted), Ask::Bind(bind)) => {
+                let below = granted == "/"
+                    || bind.source.strip_prefix(granted).is_some_and(|rest| rest.starts_with('/'));
+                *granted == bind.source || (below && !is_socket(&bind.source))
+            }
+            _ => *self == ask.grant(),
+        }
+    }
+}
+
+/// Sockets by which whoever has one commands an engine.
+fn is_socket(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or("");
+    matches!(
+        name,
+        "docker.sock" | "podman.sock" | "containerd.sock" | "crio.sock" | "cri-dockerd.sock"
+    )
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Privileged => f.write_str("privileged"),
+            Self::Namespace(namespace) => write!(f, "host-{}", namespace.as_str()),
+            Self::Capability(name) => write!(f, "cap:{name}"),
+            Self::Device(path) => write!(f, "device:{path}"),
+            Self::SecurityOption(option) => write!(f, "security-opt:{option}"),
+            Self::Sysctl(name) => write!(f, "sysctl:{name}"),
+            Self::Bind(path) => write!(f, "host-bind:{path}"),
+        }
+    }
+}
+
+impl FromStr for Grant {
+    type Err = ();
+
+    /// Reads a grant. Paths have to be clean: what is compared is what is written.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "privileged" {
+            return Ok(Self::Privileged);
+        }
+        if let Some(word) = text.strip_prefix("host-")
+            && let Some((namespace, _)) = Namespace::ALL.iter().find(|(_, known)| *known == word)
+        {
+            return Ok(Self::Namespace(*namespace));
+        }
+        let (kind, what) = text.split_once(':').ok_or(())?;
+        let path = || clean(what).filter(|path| path == what).ok_or(());
+        match kind {
+            "host-bind" => Ok(Self::Bind(path()?)),
+            "device" => Ok(Self::Device(path()?)),
+            "cap" => capability(what).filter(|name| name == what).map(Self::Capability).ok_or(()),
+            "sysctl" if is_sysctl(what) => Ok(Self::Sysctl(what.to_owned())),
+            "security-opt" if what.contains('=') => Ok(Self::SecurityOption(what.to_owned())),
+            _ => Err(()),
+        }
+    }
+}
+
+/// An absolute path without `.`, `..`, doubled slashes and one at its end. `None` when it is not
+/// absolute or holds control characters.
+pub(super) fn clean(path: &str) -> Option<String> {
+    if !path.starts_with('/') || path.chars().any(char::is_control) {
+        return None;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            other => parts.push(other),
+        }
+    }
+    Some(format!("/{}", parts.join("/")))
+}
+
+/// The name of a capability, without `CAP_`.
+pub(super) fn capability(text: &str) -> Option<String> {
+    let name = text.trim().to_ascii_uppercase();
+    let name = name.strip_prefix("CAP_").unwrap_or(&name);
+    let known = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    (!name.is_empty() && name.chars().all(known)).then(|| name.to_owned())
+}
+
+/// Whether a text names a kernel parameter.
+pub(super) fn is_sysctl(text: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    text.contains('.') && text.chars().all(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(source: &str) -> Ask {
+        let (source, path) = (source.to_owned(), "/x".to_owned());
+        Ask::Bind(BindSpec { source, path, read_only: false })
+    }
+
+    #[test]
+    fn grants_read_back_and_unclean_ones_do_not_read() {
+        for text in [
+            "privileged",
+            "host-network",
+            "host-cgroup",
+            "cap:NET_ADMIN",
+            "device:/dev/kvm",
+            "security-opt:apparmor=unconfined",
+            "sysctl:net.core.somaxconn",
+            "host-bind:/srv/media",
+            "host-bind:/",
+        ] {
+            let grant: Grant = text.parse().unwrap();
+            assert_eq!(grant.to_string(), text);
+        }
+        for bad in [
+            "",
+            "all",
+            "host-",
+            "host-bind:",
+            "host-bind:srv",
+            "host-bind:/srv/",
+            "host-bind:/a/../b",
+            "host-bind://srv",
+            "cap:net_admin",
+            "cap:CAP_NET_ADMIN",
+            "device:kvm",
+            "sysctl:x",
+            "security-opt:x",
+            "Privileged",
+            "privileged ",
+        ] {
+            assert!(bad.parse::<Grant>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_covers_what_is_below_it_and_no_socket() {
+        let covers = |grant: &str, path: &str| grant.parse::<Grant>().unwrap().covers(&bind(path));
+        assert!(covers("host-bind:/srv/media", "/srv/media"));
+        assert!(covers("host-bind:/srv/media", "/srv/media/films"));
+        assert!(!covers("host-bind:/srv/media", "/srv/mediathek"));
+        assert!(!covers("host-bind:/srv/media", "/srv"));
+        assert!(covers("host-bind:/", "/etc"));
+        assert!(!covers("host-bind:/", "/var/run/docker.sock"));
+        assert!(!covers("host-bind:/var/run", "/var/run/docker.sock"));
+        assert!(covers("host-bind:/var/run/docker.sock", "/var/run/docker.sock"));
+        assert!(!covers("privileged", "/etc"));
+        assert_eq!(clean("/a/./b/../c//d/").as_deref(), Some("/a/c/d"));
+        assert_eq!(clean("/../../etc").as_deref(), Some("/etc"));
+    }
+}

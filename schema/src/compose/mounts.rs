@@ -1,0 +1,344 @@
+//! Volumes, directories in memory, files of the repository and paths of the node: everything that a
+//! service sees at a path.
+//!
+//! Knows the short and the long form of each, on clean paths. A path of the node is an ask; a path
+//! beside the Compose file is what the commit holds there, read-only.
+
+use std::collections::BTreeMap;
+
+use super::{
+    grant::{Ask, clean},
+    model::{File, Service, Volume},
+    project::{Declared, Kept},
+    reader::Reader,
+    unit,
+};
+use crate::{
+    container::BindSpec,
+    desired::Located,
+    file::tree::{Entry, Kind, Node, Span},
+};
+
+const LONG_VOLUME: &str = "write the long form: {type: volume, source: NAME, target: /path}";
+/// The most files that a directory of the repository may bring.
+const MOST_FILES: usize = 100;
+/// The most text that it may bring, in bytes.
+const MOST_TEXT: usize = 256 * 1024;
+
+/// What a service sees, by path. What is written later at the same path counts.
+#[derive(Default)]
+pub(super) struct Mounted(BTreeMap<String, Located<Mount>>);
+
+enum Mount {
+    /// A volume; without a name it is the service's own.
+    Volume {
+        name: Option<String>,
+        read_only: bool,
+    },
+    Tmpfs(String),
+    Files(Vec<(String, File)>),
+    Bind {
+        source: String,
+        read_only: bool,
+    },
+}
+
+impl Mounted {
+    /// Brings everything to its place in the service.
+    pub(super) fn into_service(self, service: &mut Service) {
+        for (path, Located { value, at }) in self.0 {
+            match value {
+                Mount::Volume { name, read_only } => {
+                    let name = name.unwrap_or_default();
+                    service.volumes.push(Located { value: Volume { name, path, read_only }, at });
+                }
+                Mount::Tmpfs(options) => drop(service.settings.tmpfs.insert(path, options)),
+                Mount::Files(files) => {
+                    for (path, value) in files {
+                        service.files.insert(path, Located { value, at: at.clone() });
+                    }
+                }
+                Mount::Bind { source, read_only } => {
+                    let value = Ask::Bind(BindSpec { source, path, read_only });
+                    service.asks.push(Located { value, at });
+                }
+            }
+        }
+    }
+}
+
+/// What is written of one mount, before it is known what it is.
+#[derive(Default)]
+struct Written {
+    kind: Option<String>,
+    source: Option<String>,
+    target: Option<String>,
+    read_only: bool,
+    tmpfs: Vec<String>,
+}
+
+/// `volumes` of a service.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    declared: &Declared,
+    mounted: &mut Mounted,
+) {
+    for item in reader.list(node, "`volumes`") {
+        let written = match &item.kind {
+            Kind::Map(_) => long(reader, item),
+            _ => short(reader, item),
+        };
+        let Some(written) = written else { continue };
+        let span = &item.span;
+        let Some(target) = written.target.as_deref().and_then(target) else {
+            let shown = written.target.unwrap_or_default();
+            let message = format!("`{}` is not an absolute path", shown.escape_debug());
+            let help = "write where the service sees the volume, without `..`";
+            reader.error("DN-E0551", span, message, help);
+            continue;
+        };
+        if let Some(mount) = mount(reader, span, written, &target, declared) {
+            mounted.0.insert(target, Located { value: mount, at: reader.at(span) });
+        }
+    }
+}
+
+/// A path in the container, clean and not its root.
+pub(super) fn target(path: &str) -> Option<String> {
+    let parts = path.split('/').any(|part| part == "..");
+    clean(path).filter(|clean| !parts && clean != "/" && !clean.contains(':'))
+}
+
+/// `[source:]target[:options]`.
+fn short(reader: &mut Reader<'_>, node: &Node) -> Option<Written> {
+    let text = reader.literal(node, "a volume", LONG_VOLUME)?.trim().to_owned();
+    if super::template::is_marked(&text) {
+        return reader.known(node, "a volume").and(None);
+    }
+    let mut parts = text.splitn(3, ':').map(str::to_owned);
+    let (first, second, options) = (parts.next(), parts.next(), parts.next());
+    let mut written = match (first, second) {
+        (Some(target), None) => Written { target: Some(target), ..Written::default() },
+        (source, target) => Written { source, target, ..Written::default() },
+    };
+    for option in options.iter().flat_map(|options| options.split(',')) {
+        match option {
+            "ro" => written.read_only = true,
+            // Hints for macOS.
+            "rw" | "cached" | "delegated" | "consistent" => {}
+            "z" | "Z" => {
+                let message = format!("`{option}` is ignored: devnet does not relabel files");
+                reader.warning("DN-W0560", &node.span, message, "leave it out");
+            }
+            other => {
+                let message = format!("the option `{}` is refused", other.escape_debug());
+                let help = "`ro` and `rw` are carried to the engine, and no other";
+                reader.error("DN-E0554", &node.span, message, help);
+            }
+        }
+    }
+    Some(written)
+}
+
+fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Written> {
+    let mut written = Written::default();
+    for field in reader.map(node, "a volume") {
+        let value = &field.value;
+        match field.key.as_str() {
+            "type" => written.kind = Some(reader.known(value, "`type`")?.value),
+            "source" => written.source = Some(reader.known(value, "`source`")?.value),
+            "target" => written.target = Some(reader.known(value, "`target`")?.value),
+            "read_only" => written.read_only = reader.boolean(value, "`read_only`"),
+            "tmpfs" => memory(reader, value, &mut written),
+            "volume" | "bind" => within(reader, field),
+            // A hint for macOS.
+            "consistency" => {}
+            _ => reader.unknown(field, "a volume", "type, source, target, read_only and tmpfs"),
+        }
+    }
+    Some(written)
+}
+
+/// Options of one kind of mount, of which only those that say what is usual are taken.
+fn within(reader: &mut Reader<'_>, field: &Entry) {
+    for option in reader.map(&field.value, "options") {
+        let usual = match option.key.as_str() {
+            "create_host_path" => true,
+            "nocopy" => option.value.text() == Some("false"),
+            "propagation" => option.value.text() == Some("rprivate"),
+            _ => false,
+        };
+        if !usual {
+            let of = format!("{}.", field.key);
+            reader.refused(option, &of, "devnet does not carry it to the engine");
+        }
+    }
+}
+
+fn memory(reader: &mut Reader<'_>, node: &Node, written: &mut Written) {
+    for option in reader.map(node, "`tmpfs`") {
+        let value = &option.value;
+        match option.key.as_str() {
+            "size" => {
+                if let Some(size) = reader.parsed(value, "`size`", "a size like `64mb`", unit::size)
+                {
+                    written.tmpfs.push(format!("size={}", size.value.0));
+                }
+            }
+            "mode" => written.tmpfs.push(format!("mode={:o}", octal(reader, value))),
+            _ => reader.unknown(option, "`tmpfs`", "size and mode"),
+        }
+    }
+}
+
+fn mount(
+    reader: &mut Reader<'_>,
+    span: &Span,
+    written: Written,
+    target: &str,
+    declared: &Declared,
+) -> Option<Mount> {
+    let Written { kind, source, target: _, read_only, tmpfs } = written;
+    let looks = |source: &str| source.starts_with(['/', '.', '~', '\\']) || source.contains('/');
+    let kind = kind.unwrap_or_else(|| match &source {
+        Some(source) if looks(source) => "bind".to_owned(),
+        _ => "volume".to_owned(),
+    });
+    match (kind.as_str(), source) {
+        ("tmpfs", _) => Some(Mount::Tmpfs(tmpfs.join(","))),
+        ("volume", None) => Some(Mount::Volume { name: None, read_only }),
+        ("volume", Some(name)) => match declared.volumes.get(&name) {
+            Some(Kept::Engine) => Some(Mount::Volume { name: Some(name), read_only }),
+            Some(Kept::Path(source)) => bind(reader, span, source, target, read_only),
+            None if looks(&name) => bind(reader, span, &name, target, read_only),
+            None => {
+                let message = format!("the volume `{}` is not declared", name.escape_debug());
+                let help = "declare it at the top: `volumes: {NAME: {}}`";
+                reader.error("DN-E0559", span, message, help);
+                None
+            }
+        },
+        ("bind", Some(source)) => bind(reader, span, &source, target, read_only),
+        ("bind", None) => {
+            let message = "a bind does not say what is bound".to_owned();
+            reader.error("DN-E0555", span, message, "write its `source`");
+            None
+        }
+        (other, _) => {
+            let message = format!("a mount of type `{}` is refused", other.escape_debug());
+            reader.error("DN-E0554", span, message, "use `volume`, `bind` or `tmpfs`");
+            None
+        }
+    }
+}
+
+/// A path of the node, or what the repository holds beside the Compose file.
+fn bind(
+    reader: &mut Reader<'_>,
+    span: &Span,
+    source: &str,
+    target: &str,
+    read_only: bool,
+) -> Option<Mount> {
+    if let Some(source) = clean(source) {
+        return Some(Mount::Bind { source, read_only });
+    }
+    let shown = source.escape_debug().to_string();
+    let Some(path) = reader.inside(source) else {
+        let message = match source.starts_with('~') {
+            true => format!("`{shown}` is in the home of whoever runs Compose; nobody does here"),
+            false => format!("`{shown}` is a path of the node that depends on where Compose runs"),
+        };
+        refuse(reader, span, message);
+        return None;
+    };
+    let files = match reader.file(&path, span) {
+        Some(content) => vec![(target.to_owned(), file(content))],
+        None => below(reader, span, &path, target)?,
+    };
+    if files.is_empty() {
+        let message = format!("the repository has no `{shown}`, and a node has none either");
+        refuse(reader, span, message);
+        return None;
+    }
+    if !read_only {
+        let message = format!("`{shown}` is the repository's and cannot be written by the service");
+        let help = "write `:ro` behind it; for what the service writes, use a volume";
+        reader.warning("DN-W0562", span, message, help);
+    }
+    Some(Mount::Files(files))
+}
+
+fn refuse(reader: &mut Reader<'_>, span: &Span, message: String) {
+    let help = "for data use a named volume, for a file commit it; a path of every node can be \
+                granted when it is absolute: `allow \"host-bind:/PATH\"`";
+    reader.error("DN-E0558", span, message, help);
+}
+
+/// A script can be run, and anybody may read.
+fn file(content: String) -> File {
+    let mode = if content.starts_with("#!") { 0o555 } else { 0o444 };
+    File { content, mode }
+}
+
+/// Every file of a directory.
+fn below(
+    reader: &mut Reader<'_>,
+    span: &Span,
+    dir: &str,
+    target: &str,
+) -> Option<Vec<(String, File)>> {
+    let Ok(all) = reader.ground?.files.list() else { return Some(Vec::new()) };
+    let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+    let found = all.iter().filter_map(|path| Some((path, path.strip_prefix(&prefix)?)));
+    let found: Vec<(&String, &str)> = found.take(MOST_FILES + 1).collect();
+    let (mut files, mut text) = (Vec::new(), 0);
+    for (path, rest) in &found {
+        let content = reader.file(path, span)?;
+        text += content.len();
+        files.push((format!("{target}/{rest}"), file(content)));
+    }
+    if files.len() > MOST_FILES || text > MOST_TEXT {
+        let message = format!(
+            "`{}` has more than {MOST_FILES} files or {MOST_TEXT} bytes",
+            dir.escape_debug()
+        );
+        reader.error("DN-E0565", span, message, "put that much into an image or a volume");
+        return None;
+    }
+    Some(files)
+}
+
+/// `tmpfs` of a service: `path[:options]`, or a list of these.
+pub(super) fn tmpfs(reader: &mut Reader<'_>, node: &Node, mounted: &mut Mounted) {
+    for text in reader.words(node, "`tmpfs`") {
+        let (path, options) = text.value.split_once(':').unwrap_or((&text.value, ""));
+        let known = |option: &str| {
+            let name = option.split('=').next().unwrap_or("");
+            ["size", "mode", "uid", "gid", "noexec", "exec", "nosuid", "nodev", "ro", "rw"]
+                .contains(&name)
+        };
+        let usable = options.is_empty() || options.split(',').all(known);
+        match target(path).filter(|_| usable) {
+            Some(path) => {
+                let value = Mount::Tmpfs(options.to_owned());
+                mounted.0.insert(path, Located { value, at: text.at });
+            }
+            None => {
+                let expected = "a path like `/run`, or `/run:size=64m,mode=1777`";
+                reader.wrong(node, "`tmpfs`", expected);
+            }
+        }
+    }
+}
+
+/// Permission bits in octal: `0444` or `0o444`.
+pub(super) fn octal(reader: &mut Reader<'_>, node: &Node) -> u32 {
+    let read = |text: &str| {
+        let digits = text.strip_prefix("0o").unwrap_or(text);
+        u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o1777)
+    };
+    let expected = "permission bits in octal like `0444`";
+    reader.parsed(node, "`mode`", expected, read).map_or(0o444, |read| read.value)
+}

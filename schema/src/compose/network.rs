@@ -1,0 +1,184 @@
+//! Networks: those of the project, and how a service joins them.
+//!
+//! Knows bridges of one node. Refuses networks that devnet does not make, and those that reach into
+//! the node unless that is an ask.
+
+use super::{
+    grant::Ask,
+    model::{Attachment, Network, Service},
+    project::Declared,
+    reader::Reader,
+};
+use crate::{
+    container::Namespace,
+    desired::Located,
+    file::tree::{Entry, Kind, Node},
+};
+
+/// Whether the field is one of these.
+pub(super) fn field(
+    reader: &mut Reader<'_>,
+    service: &mut Service,
+    field: &Entry,
+    declared: &Declared,
+) -> bool {
+    match field.key.as_str() {
+        "network_mode" => mode(reader, service, field),
+        "networks" => joined(reader, service, &field.value, declared),
+        _ => return false,
+    }
+    true
+}
+
+/// Whether a service is in the network of its node.
+pub(super) fn is_host(service: &Service) -> bool {
+    service.asks.iter().any(|ask| ask.value == Ask::Namespace(Namespace::Network))
+}
+
+fn mode(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) {
+    match field.value.text() {
+        Some("none") => service.settings.offline = true,
+        Some("bridge" | "default") => {}
+        Some("host") => {
+            let value = Ask::Namespace(Namespace::Network);
+            service.asks.push(Located { value, at: reader.at(&field.key_span) });
+        }
+        _ => {
+            let why = "a service has its own network, none, or with a grant the node's";
+            reader.refused(field, "", why);
+        }
+    }
+}
+
+fn joined(reader: &mut Reader<'_>, service: &mut Service, node: &Node, declared: &Declared) {
+    let mut join = |reader: &mut Reader<'_>, span, attachment: Attachment| {
+        let name = &attachment.network;
+        if name != "default" && !declared.networks.contains_key(name) {
+            let message = format!("the network `{}` is not declared", name.escape_debug());
+            let help = "declare it at the top: `networks: {NAME: {}}`";
+            reader.error("DN-E0559", span, message, help);
+            return;
+        }
+        service.networks.push(Located { value: attachment, at: reader.at(span) });
+    };
+    if matches!(node.kind, Kind::Map(_)) {
+        for entry in reader.map(node, "`networks`") {
+            let attachment = attachment(reader, entry);
+            join(reader, &entry.key_span, attachment);
+        }
+        return;
+    }
+    for item in reader.list(node, "`networks`") {
+        if let Some(network) = reader.known(item, "a network") {
+            let attachment = Attachment { network: network.value, ..Attachment::default() };
+            join(reader, &item.span, attachment);
+        }
+    }
+}
+
+fn attachment(reader: &mut Reader<'_>, entry: &Entry) -> Attachment {
+    let mut attachment = Attachment { network: entry.key.clone(), ..Attachment::default() };
+    for field in reader.map(&entry.value, "a network") {
+        match field.key.as_str() {
+            "aliases" => {
+                let names = reader.words(&field.value, "`aliases`");
+                attachment.aliases = names.into_iter().map(|name| name.value).collect();
+            }
+            "ipv4_address" => {
+                let read = |text: &str| text.parse::<core::net::Ipv4Addr>().ok();
+                let expected = "an IPv4 address";
+                let address = reader.parsed(&field.value, "`ipv4_address`", expected, read);
+                attachment.address = address.map(|address| address.value.to_string());
+            }
+            "ipv6_address" | "link_local_ips" | "mac_address" | "driver_opts" | "gw_priority"
+            | "interface_name" | "priority" => {
+                reader.refused(field, "networks.", "devnet does not carry it to the engine");
+            }
+            _ => reader.unknown(field, "a network", "aliases and ipv4_address"),
+        }
+    }
+    attachment
+}
+
+/// A network at the top of a document.
+pub(super) fn declared(reader: &mut Reader<'_>, node: &Node) -> Network {
+    let mut network = Network::default();
+    for field in reader.map(node, "a network") {
+        let value = &field.value;
+        match field.key.as_str() {
+            "driver" if matches!(value.text(), Some("bridge" | "default")) => {}
+            "driver" => {
+                let why = "devnet makes bridges on one node; others it knows not";
+                reader.refused(field, "networks.", why);
+            }
+            "internal" => network.internal = reader.boolean(value, "`internal`"),
+            "external" => {
+                if matches!(value.kind, Kind::Map(_)) || reader.boolean(value, "`external`") {
+                    let why = "devnet makes the networks; services that share one stand in one \
+                               Compose file";
+                    reader.refused(field, "networks.", why);
+                }
+            }
+            "ipam" => ipam(reader, &mut network, value),
+            // Two hints of Swarm and the engine's own name, which is devnet's to give.
+            "name" | "attachable" => {}
+            "driver_opts" | "enable_ipv4" | "enable_ipv6" | "labels" => {
+                reader.refused(field, "networks.", "devnet does not carry it to the engine");
+            }
+            _ => reader.unknown(field, "a network", "driver, internal and ipam"),
+        }
+    }
+    network
+}
+
+fn ipam(reader: &mut Reader<'_>, network: &mut Network, node: &Node) {
+    for field in reader.map(node, "`ipam`") {
+        match field.key.as_str() {
+            "driver" if field.value.text() == Some("default") => {}
+            "config" => {
+                let items = reader.list(&field.value, "`config`");
+                if items.len() > 1 {
+                    let message = "a network has one address range here".to_owned();
+                    reader.error("DN-E0554", &items[1].span, message, "keep one of them");
+                }
+                for item in items.iter().take(1) {
+                    range(reader, network, item);
+                }
+            }
+            "driver" | "options" => {
+                reader.refused(field, "ipam.", "devnet does not carry it to the engine");
+            }
+            _ => reader.unknown(field, "`ipam`", "driver and config"),
+        }
+    }
+}
+
+fn range(reader: &mut Reader<'_>, network: &mut Network, node: &Node) {
+    for field in reader.map(node, "`config`") {
+        let value = &field.value;
+        match field.key.as_str() {
+            "subnet" => {
+                let subnet = reader.parsed(value, "`subnet`", "a range like `172.28.0.0/16`", cidr);
+                network.subnet = subnet.map(|subnet| subnet.value);
+            }
+            "gateway" => {
+                let read = |text: &str| text.parse::<core::net::IpAddr>().ok();
+                let gateway = reader.parsed(value, "`gateway`", "an IP address", read);
+                network.gateway = gateway.map(|gateway| gateway.value.to_string());
+            }
+            "ip_range" | "aux_addresses" => {
+                reader.refused(field, "ipam.", "devnet does not carry it to the engine");
+            }
+            _ => reader.unknown(field, "`config`", "subnet and gateway"),
+        }
+    }
+}
+
+fn cidr(text: &str) -> Option<String> {
+    let (address, bits) = text.split_once('/')?;
+    let most = match address.parse::<core::net::IpAddr>().ok()? {
+        core::net::IpAddr::V4(_) => 32,
+        core::net::IpAddr::V6(_) => 128,
+    };
+    (bits.parse::<u8>().ok()? <= most).then(|| text.to_owned())
+}

@@ -1,0 +1,153 @@
+//! Ports: short and long form, one by one and as ranges.
+//!
+//! Knows numbers, addresses and protocols. Refuses to know nodes.
+
+use super::{model::Port, reader::Reader};
+use crate::{
+    desired::Located,
+    file::tree::{Kind, Node},
+    instance::Protocol,
+};
+
+const PORT: &str = "a port, 1 to 65535";
+const LONG_PORT: &str = "write the long form: {target: …, published: …}";
+/// The most ports that one range may stand for.
+const MOST_OF_RANGE: u16 = 100;
+
+/// A port number; 0 is none.
+fn number(text: &str) -> Option<u16> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port > 0)
+}
+
+fn protocol(text: &str) -> Option<Protocol> {
+    match text {
+        "tcp" => Some(Protocol::Tcp),
+        "udp" => Some(Protocol::Udp),
+        _ => None,
+    }
+}
+
+/// `ports`.
+pub(super) fn published(reader: &mut Reader<'_>, node: &Node) -> Vec<Located<Port>> {
+    let mut all = Vec::new();
+    for item in reader.list(node, "`ports`") {
+        let ports = match &item.kind {
+            Kind::Map(_) => long(reader, item).into_iter().collect(),
+            _ => short_ports(reader, item),
+        };
+        let at = reader.at(&item.span);
+        all.extend(ports.into_iter().map(|value| Located { value, at: at.clone() }));
+    }
+    all
+}
+
+fn short_ports(reader: &mut Reader<'_>, item: &Node) -> Vec<Port> {
+    let Some(text) = reader.literal(item, "a port", LONG_PORT) else {
+        return Vec::new();
+    };
+    short(text.trim()).unwrap_or_else(|| {
+        let expected = "a port like 8080, \"80:8080\", \"127.0.0.1:80:8080/udp\" or \
+                        \"8000-8010:8000-8010\" (at most 100, as many here as there)";
+        reader.wrong(item, "a port", expected);
+        Vec::new()
+    })
+}
+
+/// `expose`: where the service listens, without being published.
+pub(super) fn exposed(reader: &mut Reader<'_>, node: &Node) -> Vec<Located<Port>> {
+    let mut all = Vec::new();
+    for item in reader.list(node, "`expose`") {
+        let Some(text) = reader.literal(item, "a port", LONG_PORT) else {
+            continue;
+        };
+        match short(text.trim()).filter(|ports| ports.iter().all(|port| port.host.is_none())) {
+            Some(ports) => {
+                let at = reader.at(&item.span);
+                let ports = ports.into_iter().map(|port| Port { published: false, ..port });
+                all.extend(ports.map(|value| Located { value, at: at.clone() }));
+            }
+            None => reader.wrong(item, "an exposed port", PORT),
+        }
+    }
+    all
+}
+
+/// `[[address:]host:]container[/protocol]`, the address in brackets when it is IPv6.
+fn short(text: &str) -> Option<Vec<Port>> {
+    let (text, protocol) = match text.split_once('/') {
+        Some((before, name)) => (before, protocol(name)?),
+        None => (text, Protocol::Tcp),
+    };
+    let (rest, container) = match text.rsplit_once(':') {
+        Some((rest, container)) => (Some(rest), range(container)?),
+        None => (None, range(text)?),
+    };
+    let (host_ip, host) = match rest.map(|rest| rest.rsplit_once(':').unwrap_or(("", rest))) {
+        None => (None, None),
+        Some(("", host)) => (None, Some(range(host)?)),
+        Some((ip, host)) => {
+            let ip = ip.trim_start_matches('[').trim_end_matches(']');
+            ip.parse::<core::net::IpAddr>().ok()?;
+            (Some(ip.to_owned()), if host.is_empty() { None } else { Some(range(host)?) })
+        }
+    };
+    if host.is_some_and(|host| host.1 - host.0 != container.1 - container.0) {
+        return None;
+    }
+    let port = |offset: u16| Port {
+        name: None,
+        container: container.0 + offset,
+        host: host.map(|host| host.0 + offset),
+        host_ip: host_ip.clone(),
+        protocol,
+        published: true,
+    };
+    Some((0..=container.1 - container.0).map(port).collect())
+}
+
+/// First and last of `8000-8010`, or of one port.
+fn range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (number(first)?, number(last)?);
+    (first <= last && last - first < MOST_OF_RANGE).then_some((first, last))
+}
+
+fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
+    let mut port = Port {
+        name: None,
+        container: 0,
+        host: None,
+        host_ip: None,
+        protocol: Protocol::Tcp,
+        published: true,
+    };
+    for field in reader.map(node, "a port") {
+        let value = &field.value;
+        match field.key.as_str() {
+            "target" => port.container = reader.parsed(value, "`target`", PORT, number)?.value,
+            "published" => {
+                port.host = Some(reader.parsed(value, "`published`", PORT, number)?.value);
+            }
+            "host_ip" => {
+                let read = |text: &str| text.parse::<core::net::IpAddr>().ok();
+                let ip = reader.parsed(value, "`host_ip`", "an IP address", read)?.value;
+                port.host_ip = Some(ip.to_string());
+            }
+            "protocol" => {
+                port.protocol =
+                    reader.parsed(value, "`protocol`", "`tcp` or `udp`", protocol)?.value;
+            }
+            "name" => port.name = reader.known(value, "`name`").map(|text| text.value),
+            // Hints without effect outside of Swarm.
+            "mode" | "app_protocol" => {}
+            _ => reader.unknown(field, "a port", "target, published, host_ip, protocol and name"),
+        }
+    }
+    if port.container == 0 {
+        let message = "a port does not say where the service listens".to_owned();
+        reader.error("DN-E0555", &node.span, message, "write `target: 8080`");
+        return None;
+    }
+    Some(port)
+}

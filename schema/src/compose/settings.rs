@@ -1,0 +1,118 @@
+//! Settings that stay within the container.
+//!
+//! Knows their short and long forms. Refuses to know what reaches the node: [`super::host`] does.
+
+use super::{model::Service, reader::Reader};
+use crate::{
+    container::Ulimit,
+    file::tree::{Entry, Kind, Node},
+};
+
+/// Whether the field is one of these.
+pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> bool {
+    let value = &field.value;
+    let settings = &mut service.settings;
+    let plain = |all: Vec<crate::desired::Located<String>>| -> Vec<String> {
+        all.into_iter().map(|one| one.value).collect()
+    };
+    match field.key.as_str() {
+        "working_dir" => {
+            settings.working_dir = reader.known(value, "`working_dir`").map(|dir| dir.value);
+        }
+        "domainname" => {
+            settings.domain_name = reader.known(value, "`domainname`").map(|name| name.value);
+        }
+        "read_only" => settings.read_only = reader.boolean(value, "`read_only`"),
+        "tty" => settings.tty = reader.boolean(value, "`tty`"),
+        "stdin_open" => settings.stdin_open = reader.boolean(value, "`stdin_open`"),
+        "pids_limit" => {
+            let read = |text: &str| text.parse::<i64>().ok().filter(|n| *n >= -1 && *n != 0);
+            let expected = "a whole number, or -1 for no limit";
+            let limit = reader.parsed(value, "`pids_limit`", expected, read);
+            settings.pids_limit = limit.and_then(|limit| u32::try_from(limit.value).ok());
+        }
+        "ulimits" => {
+            for entry in reader.map(value, "`ulimits`") {
+                if let Some(limit) = ulimit(reader, entry) {
+                    service.settings.ulimits.insert(entry.key.clone(), limit);
+                }
+            }
+        }
+        "group_add" => settings.groups = plain(reader.words(value, "`group_add`")),
+        "cap_drop" => {
+            let names = plain(reader.words(value, "`cap_drop`"));
+            settings.cap_drop = names.iter().filter_map(|n| super::grant::capability(n)).collect();
+            if settings.cap_drop.len() < names.len() {
+                reader.wrong(value, "`cap_drop`", "names of capabilities like `NET_RAW`");
+            }
+        }
+        "dns" => settings.dns = plain(reader.words(value, "`dns`")),
+        "dns_search" => settings.dns_search = plain(reader.words(value, "`dns_search`")),
+        "dns_opt" => settings.dns_options = plain(reader.words(value, "`dns_opt`")),
+        "extra_hosts" => settings.extra_hosts = extra_hosts(reader, value),
+        _ => return false,
+    }
+    true
+}
+
+fn ulimit(reader: &mut Reader<'_>, entry: &Entry) -> Option<Ulimit> {
+    let read = |text: &str| text.parse::<i64>().ok().filter(|limit| *limit >= -1);
+    let expected = "a whole number, or -1 for no limit";
+    let known = entry.key.bytes().all(|b| b.is_ascii_lowercase());
+    if !known || entry.key.is_empty() {
+        reader.unknown(entry, "`ulimits`", "nofile, nproc, memlock, core and so on");
+        return None;
+    }
+    if !matches!(entry.value.kind, Kind::Map(_)) {
+        let both = reader.parsed(&entry.value, "a limit", expected, read)?.value;
+        return Some(Ulimit { soft: both, hard: both });
+    }
+    let (mut soft, mut hard) = (None, None);
+    for field in reader.map(&entry.value, "a limit") {
+        let mut number = |what| Some(reader.parsed(&field.value, what, expected, read)?.value);
+        match field.key.as_str() {
+            "soft" => soft = number("`soft`"),
+            "hard" => hard = number("`hard`"),
+            _ => reader.unknown(field, "a limit", "soft and hard"),
+        }
+    }
+    let (soft, hard) = (soft.or(hard)?, hard.or(soft)?);
+    Some(Ulimit { soft, hard })
+}
+
+/// `["name:address"]`, `["name=address"]` or `{name: address}`, an address in brackets or not.
+fn extra_hosts(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut add = |reader: &mut Reader<'_>, node: &Node, name: &str, address: &str| {
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        let known = address == "host-gateway" || address.parse::<core::net::IpAddr>().is_ok();
+        if known && !name.is_empty() {
+            all.push(format!("{name}:{address}"));
+        } else {
+            reader.wrong(node, "`extra_hosts`", "`name:address`");
+        }
+    };
+    if matches!(node.kind, Kind::Map(_)) {
+        for entry in reader.map(node, "`extra_hosts`") {
+            let single = [entry.value.clone()];
+            let items = match &entry.value.kind {
+                Kind::Seq(items) => items.as_slice(),
+                _ => &single,
+            };
+            for item in items {
+                if let Some(address) = reader.known(item, "an address") {
+                    add(reader, item, &entry.key, &address.value);
+                }
+            }
+        }
+        return all;
+    }
+    for item in reader.list(node, "`extra_hosts`") {
+        let Some(text) = reader.known(item, "`extra_hosts`") else { continue };
+        match text.value.split_once(['=', ':']) {
+            Some((name, address)) => add(reader, item, name, address),
+            None => reader.wrong(item, "`extra_hosts`", "`name:address`"),
+        }
+    }
+    all
+}

@@ -1,0 +1,162 @@
+//! What Compose files and Kubernetes manifests are made of, taken in while files are read.
+//!
+//! Knows which files a form names. Refuses to know what they say: validation does.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use super::{Files, Loader, MemoryFiles, relative, unreadable};
+use crate::{
+    compose,
+    desired::Located,
+    diagnostic::{Diagnostic, Location},
+    file::{
+        scan,
+        tree::Form,
+        written::{ClusterFile, ComposeSection, FormSection, KubernetesSection, Pair},
+    },
+};
+
+impl Loader<'_> {
+    /// Takes in what Compose files and Kubernetes manifests are made of.
+    pub(super) fn forms(&mut self, file: &mut ClusterFile) {
+        let vars = file.cluster.as_ref().map_or(&[][..], |cluster| &cluster.vars);
+        let vars = values(vars);
+        for service in &mut file.services {
+            let set = values(&service.set);
+            match &mut service.form {
+                Some(FormSection::Compose(compose)) => {
+                    compose.sources = self.compose(compose, &vars, &set);
+                }
+                Some(FormSection::Kubernetes(manifests)) => {
+                    manifests.sources = self.manifests(manifests);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A Compose file and the files that it names. Which ones shows only when it is read, so it is
+    /// read here and again by whoever checks what it says.
+    fn compose(
+        &mut self,
+        section: &ComposeSection,
+        vars: &BTreeMap<String, String>,
+        set: &BTreeMap<String, String>,
+    ) -> Option<MemoryFiles> {
+        let at = &section.file.at;
+        let path = self.path(&section.file)?;
+        let bytes = self.bytes(&path, Some(at))?;
+        let source = scan::within(&path, bytes, Form::Yaml, self.limits)
+            .map_err(|error| self.found.push(error));
+        let source = source.ok()?;
+        let recorder = Recorder { files: self.files, seen: RefCell::default() };
+        let profiles = section.profiles.iter().map(|profile| profile.value.clone()).collect();
+        compose::load(&source, &compose::Inputs { vars, set, profiles, files: &recorder });
+        let mut sources = MemoryFiles::from([(path, source.text)]);
+        for (path, read) in recorder.seen.into_inner() {
+            match read {
+                Ok(text) => {
+                    self.spend(text.len(), at);
+                    sources.insert(path, text);
+                }
+                Err(why) => self.found.push(unreadable(&path, Some(at.clone()), &why)),
+            }
+        }
+        Some(sources)
+    }
+
+    /// Manifests: one file, or all of a directory. A chart brings everything it has.
+    fn manifests(&mut self, section: &KubernetesSection) -> Option<MemoryFiles> {
+        let at = &section.path.at;
+        let path = self.path(&section.path)?;
+        let listed = self.files.list().unwrap_or_else(|why| {
+            self.found.push(unreadable(&path, Some(at.clone()), &why));
+            Vec::new()
+        });
+        let dir = format!("{path}/");
+        let chart = listed.binary_search(&format!("{dir}Chart.yaml")).is_ok();
+        let wanted = |one: &&String| {
+            let manifest =
+                one.ends_with(".yaml") || one.ends_with(".yml") || one.ends_with(".json");
+            **one == path || (one.starts_with(&dir) && (chart || manifest))
+        };
+        let mut paths: Vec<String> = listed.iter().filter(wanted).cloned().collect();
+        for values in &section.values {
+            paths.extend(self.path(values));
+        }
+        let most = self.limits.files;
+        if paths.is_empty() || paths.len() > most {
+            let shown = section.path.value.escape_debug();
+            let (code, message) = match paths.len() {
+                0 => ("DN-E0113", format!("no manifest is at `{shown}`")),
+                many => ("DN-E0116", format!("`{shown}` has {many} files; {most} are allowed")),
+            };
+            let error = Diagnostic::error(code, Some(at.clone()), message);
+            self.found
+                .push(error.help("name a manifest, a directory of `.yaml` files, or a chart"));
+            return None;
+        }
+        let mut sources = MemoryFiles::new();
+        for path in paths {
+            let text = String::from_utf8(self.bytes(&path, Some(at))?).map_err(|_| {
+                let message = format!("`{}` is not UTF-8 text", path.escape_debug());
+                let error = Diagnostic::error("DN-E0116", Some(at.clone()), message);
+                self.found.push(error.help("keep binary files out of this directory"));
+            });
+            sources.insert(path, text.ok()?);
+        }
+        Some(sources)
+    }
+
+    /// A path below the root, or a finding.
+    fn path(&mut self, written: &Located<String>) -> Option<String> {
+        let path = relative(&written.value);
+        if path.is_none() {
+            let message = format!("`{}` leaves the configuration", written.value.escape_debug());
+            let error = Diagnostic::error("DN-E0116", Some(written.at.clone()), message);
+            self.found.push(error.help("write a path below the root file's directory"));
+        }
+        path
+    }
+
+    fn spend(&mut self, bytes: usize, at: &Location) {
+        self.text += bytes;
+        let most = self.limits.total;
+        if self.text > most {
+            let message = format!("the files together have more than {most} bytes");
+            let error = Diagnostic::error("DN-E0101", Some(at.clone()), message);
+            self.found.push(error.help("include less"));
+        }
+    }
+}
+
+/// Names with their values, the last of a name counting.
+fn values(pairs: &[Pair]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| (name.value.clone(), value.value.clone())).collect()
+}
+
+/// Files, and what was read of them.
+struct Recorder<'a> {
+    files: &'a dyn Files,
+    seen: RefCell<BTreeMap<String, Result<String, String>>>,
+}
+
+impl Files for Recorder<'_> {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        let read = self.files.read(path);
+        let kept = match &read {
+            Ok(None) => return read,
+            Ok(Some(bytes)) => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(text.to_owned()),
+                Err(_) => Err("it is not UTF-8 text".to_owned()),
+            },
+            Err(why) => Err(why.clone()),
+        };
+        self.seen.borrow_mut().insert(path.to_owned(), kept);
+        read
+    }
+
+    fn list(&self) -> Result<Vec<String>, String> {
+        self.files.list()
+    }
+}

@@ -1,0 +1,555 @@
+//! Compose files: one service of the cluster file that becomes several.
+//!
+//! Knows how each service of a Compose file is named, placed and granted what it asks for. Refuses
+//! to know Compose's syntax: [`crate::compose`] does.
+//!
+//! Services that share a network or a volume run on one node: that is where their names and data
+//! are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Check, service::SIGNALS};
+use crate::{
+    component::{PortDeclaration, VolumeDeclaration},
+    compose::{self, Ask, Grant, Healthcheck, Loaded, Port},
+    container::Namespace,
+    desired::{FileContent, Form, Located, Place, Selector, SelectorKey, Service},
+    diagnostic::{Diagnostic, Location},
+    file::{
+        Limits, MemoryFiles, suggest,
+        tree::Source,
+        written::{ComposeSection, FormSection, ServiceSection},
+    },
+    instance::{HealthSpec, Probe, Protocol, Runtime, Scope, StopSpec},
+    name::{NameError, ServiceName, is_label},
+    quantity::{Bytes, Cpu, GpuRequest, Period, Resources},
+};
+
+/// A Compose file as read, and what its services are called in the cluster.
+pub(super) struct Expanded {
+    loaded: Loaded,
+    /// Name in the cluster by name in the file.
+    names: BTreeMap<String, ServiceName>,
+}
+
+/// What one service of a Compose file is part of.
+struct Member<'m, 's> {
+    section: &'s ServiceSection,
+    project: ServiceName,
+    expanded: &'m Expanded,
+}
+
+/// A line of `allow` that reads.
+struct Allowed<'s> {
+    grant: Grant,
+    to: &'s [Located<String>],
+    at: &'s Location,
+}
+
+impl Allowed<'_> {
+    fn is_for(&self, service: &str) -> bool {
+        self.to.is_empty() || self.to.iter().any(|to| to.value == service)
+    }
+}
+
+impl<'a> Check<'a> {
+    /// Reads every Compose file, so that their services are known before anything names them.
+    pub(super) fn expand(&mut self) {
+        let sections: Vec<&'a ServiceSection> = self.services.values().copied().collect();
+        for section in sections {
+            let Some(FormSection::Compose(written)) = &section.form else { continue };
+            let loaded = self.load(section, written).unwrap_or_default();
+            let names = self.members(section, &loaded);
+            self.projects.insert(&section.name.value, Expanded { loaded, names });
+        }
+    }
+
+    fn load(&mut self, section: &ServiceSection, written: &ComposeSection) -> Option<Loaded> {
+        // Reading said why a file is missing; without reading there is none.
+        let Some(sources) = &written.sources else {
+            if !self.file.broken {
+                let message = "the Compose file was not read".to_owned();
+                self.error("DN-E0323", &written.file.at, message, "load the file with its root");
+            }
+            return None;
+        };
+        let path = root(&written.file.value);
+        let text = sources.get(&path)?;
+        let source = Source::new(path, text.clone());
+        let set = section.set.iter();
+        let set = set.map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
+        let inputs = compose::Inputs {
+            vars: &self.vars,
+            set: &set,
+            profiles: written.profiles.iter().map(|profile| profile.value.clone()).collect(),
+            files: sources as &MemoryFiles,
+        };
+        let (loaded, found) = compose::load(&source, &inputs);
+        let why = "this service uses the file";
+        self.found.extend(found.into_iter().map(|one| one.related(written.file.at.clone(), why)));
+        Some(loaded)
+    }
+
+    /// The names of a project's services: `PROJECT-SERVICE`, as Compose names its containers.
+    fn members(
+        &mut self,
+        section: &'a ServiceSection,
+        loaded: &Loaded,
+    ) -> BTreeMap<String, ServiceName> {
+        let mut names = BTreeMap::new();
+        for (service, read) in &loaded.project.services {
+            let plain = service.to_ascii_lowercase().replace(['_', '.'], "-");
+            let at = read.at.as_ref().unwrap_or(&section.at);
+            let name: Result<ServiceName, NameError> =
+                format!("{}-{plain}", section.name.value).parse();
+            let Ok(name) = name else {
+                // A bad name of the whole is told elsewhere.
+                if is_label(&section.name.value) {
+                    let shown = format!("{}-{plain}", section.name.value);
+                    let message = format!("`{}` is not a service's name", shown.escape_debug());
+                    let help = "give the services shorter names; together with the `-` between \
+                                them they have at most 63 letters";
+                    self.error("DN-E0343", at, message, help);
+                }
+                continue;
+            };
+            let taken = self.services.get(name.as_str()).map(|other| other.at.clone());
+            let taken = taken.or_else(|| self.member_at.get(name.as_str()).cloned());
+            if let Some(first) = taken {
+                let message = format!("two services are called `{name}`");
+                let error = Diagnostic::error("DN-E0343", Some(at.clone()), message)
+                    .related(first, "the other one")
+                    .help("give one of them another name");
+                self.found.push(error);
+                continue;
+            }
+            self.member_at.insert(name.to_string(), at.clone());
+            names.insert(service.clone(), name);
+        }
+        names
+    }
+
+    /// The services of a Compose file.
+    pub(super) fn project(&mut self, section: &'a ServiceSection) -> Vec<Service> {
+        self.only_of_a_file(section);
+        section.set.iter().for_each(|(_, value)| self.template(value));
+        let project: Option<ServiceName> = self.name(&section.name);
+        let depends_on = self.others(section, "depends-on", &section.depends_on);
+        let grants = self.grants(section);
+        let Some(expanded) = self.projects.remove(section.name.value.as_str()) else {
+            return Vec::new();
+        };
+        let asked: BTreeSet<usize> = self.asks(section, &expanded, &grants);
+        let unused = grants.iter().enumerate().filter(|(at, _)| !asked.contains(at));
+        for (_, line) in unused {
+            let message = format!("nothing in the Compose file asks for `{}`", line.grant);
+            self.warn("DN-W0420", line.at, message, "remove the line; grants should be few");
+        }
+        let mut services = Vec::new();
+        if let Some(project) = project {
+            let member = Member { section, project, expanded: &expanded };
+            for (name, read) in &expanded.loaded.project.services {
+                if let Some(own) = expanded.names.get(name) {
+                    services.push(self.member(&member, own, read, &depends_on));
+                }
+            }
+            together(&expanded, &mut services, section);
+        }
+        if expanded.loaded.project.services.is_empty() && !self.file.broken {
+            let failed = self.found.iter().any(Diagnostic::is_error);
+            if let Some(FormSection::Compose(written)) = section.form.as_ref().filter(|_| !failed) {
+                let message = "the Compose file runs no service".to_owned();
+                let help = "declare one, or want one of its profiles";
+                self.error("DN-E0343", &written.file.at, message, help);
+            }
+        }
+        self.projects.insert(&section.name.value, expanded);
+        services
+    }
+
+    /// Instances that Compose files ask for are counted here: nobody else has seen them yet.
+    pub(super) fn many_instances(&mut self, services: &BTreeMap<ServiceName, Service>) {
+        let most = u64::try_from(Limits::default().instances).unwrap_or(u64::MAX);
+        let mut instances = 0;
+        for service in services.values() {
+            instances += u64::from(service.replicas);
+            if instances > most && matches!(service.form, Form::Compose { .. }) {
+                let message = format!("more than {most} instances");
+                return self.error("DN-E0117", &service.at, message, "ask for less");
+            }
+        }
+    }
+
+    /// Fields of a service that a Compose file says of each of its own.
+    fn only_of_a_file(&mut self, section: &ServiceSection) {
+        let first = |pairs: &[(Located<String>, Located<String>)]| {
+            pairs.first().map(|(name, _)| name.at.clone())
+        };
+        let written = [
+            ("env", first(&section.env), "write `environment` there, or `set` for its `${…}`"),
+            ("secret", first(&section.secrets), "write `set NAME=\"{{ secret.NAME }}\"`"),
+            ("port", section.ports.first().map(|port| port.at.clone()), "write `ports` there"),
+            ("volume", first(&section.volumes), "write `volumes` there"),
+            ("file", section.files.first().map(|f| f.path.at.clone()), "write `configs` there"),
+            ("command", section.command.first().map(|c| c.at.clone()), "write `command` there"),
+            (
+                "resources",
+                section.resources.as_ref().map(|r| r.at.clone()),
+                "write `deploy.resources` there",
+            ),
+            (
+                "replicas",
+                section.replicas.as_ref().map(|r| r.at.clone()),
+                "write `deploy.replicas` there",
+            ),
+            ("health", section.health.as_ref().map(|h| h.at.clone()), "write `healthcheck` there"),
+            (
+                "stop",
+                section.stop.as_ref().map(|s| s.at.clone()),
+                "write `stop_signal` and `stop_grace_period` there",
+            ),
+            ("model", section.models.first().map(|m| m.at.clone()), "use a component"),
+        ];
+        for (field, at, help) in written {
+            if let Some(at) = at {
+                let message = format!("`{field}` is said in the Compose file, of each service");
+                self.error("DN-E0312", &at, message, help);
+            }
+        }
+        if let Some(runtime) = section.runtime.as_ref().filter(|r| r.value != Runtime::Docker) {
+            let message = format!("`{}` cannot run a Compose file", runtime.value.as_str());
+            self.error("DN-E0321", &runtime.at, message, "use docker");
+        }
+    }
+
+    /// The lines of `allow` that read.
+    fn grants<'s>(&mut self, section: &'s ServiceSection) -> Vec<Allowed<'s>> {
+        let mut all = Vec::new();
+        for line in &section.allow {
+            let Some(grant) = &line.grant else { continue };
+            match grant.value.parse() {
+                Ok(parsed) => all.push(Allowed { grant: parsed, to: &line.to, at: &line.at }),
+                Err(()) => {
+                    let shown = grant.value.escape_debug();
+                    let message = format!("`{shown}` is nothing that can be granted");
+                    let help = format!("grants are {}; paths are clean", compose::GRANTS);
+                    self.error("DN-E0341", &grant.at, message, help);
+                }
+            }
+        }
+        let known = self.projects.get(section.name.value.as_str());
+        let known: Vec<String> = known
+            .map(|known| known.loaded.project.services.keys().cloned().collect())
+            .unwrap_or_default();
+        for to in section.allow.iter().flat_map(|line| &line.to) {
+            if !known.contains(&to.value) && !known.is_empty() {
+                let help = suggest::advice(&to.value, known.iter().map(String::as_str));
+                let shown = to.value.escape_debug();
+                let message = format!("the Compose file runs no service `{shown}`");
+                self.error("DN-E0342", &to.at, message, help);
+            }
+        }
+        all
+    }
+
+    /// Refuses what is asked and not granted; which lines were needed.
+    fn asks(
+        &mut self,
+        section: &ServiceSection,
+        expanded: &Expanded,
+        allowed: &[Allowed<'_>],
+    ) -> BTreeSet<usize> {
+        let mut needed = BTreeSet::new();
+        for (name, service) in &expanded.loaded.project.services {
+            let own = || allowed.iter().enumerate().filter(|(_, line)| line.is_for(name));
+            let covers = |(at, line): (usize, &Allowed<'_>)| {
+                let asked = service.asks.iter().any(|ask| line.grant.covers(&ask.value));
+                asked.then_some(at)
+            };
+            needed.extend(own().filter_map(covers));
+            let grants: Vec<Grant> = own().map(|(_, line)| line.grant.clone()).collect();
+            let why = format!("as service `{name}` of this file");
+            let found = compose::refusals(&service.asks, &grants);
+            let found = found.into_iter().map(|one| one.related(section.at.clone(), why.as_str()));
+            self.found.extend(found);
+        }
+        needed
+    }
+
+    fn member(
+        &mut self,
+        member: &Member<'_, 'a>,
+        name: &ServiceName,
+        read: &compose::Service,
+        depends_on: &[Located<ServiceName>],
+    ) -> Service {
+        let Member { section, project, expanded } = member;
+        let mut container = read.clone();
+        let templates = &expanded.loaded.templates;
+        let located =
+            |text: Located<String>| Located { value: templates.text(&text.value).0, at: text.at };
+        let env: BTreeMap<String, Located<String>> = std::mem::take(&mut container.env)
+            .into_iter()
+            .map(|(name, value)| (name, located(value)))
+            .collect();
+        self.env_names(&env);
+        let files = std::mem::take(&mut container.files);
+        let files = files.into_iter().map(|(path, file)| (path, content(templates, file)));
+        let files: BTreeMap<String, Located<FileContent>> = files.collect();
+        for file in files.values().filter(|file| file.value.template) {
+            self.template(&Located { value: file.value.text.clone(), at: file.at.clone() });
+        }
+        container.each_text(&mut |text| text.value = templates.text(&text.value).0);
+        let at = read.at.clone().unwrap_or_else(|| section.at.clone());
+        match &container.image {
+            Some(image) => self.image(&image.clone()),
+            None => {
+                let message = "this service has no image".to_owned();
+                self.error("DN-E0555", &at, message, "write `image: …`");
+            }
+        }
+        let replicas = container.replicas.take().map_or(1, |replicas| replicas.value);
+        let mut place = self.place(section);
+        place_of_its_own(&mut place, &mut container);
+        let mut needs = depends_on.to_vec();
+        needs.extend(std::mem::take(&mut container.depends_on).into_iter().filter_map(|need| {
+            let value = expanded.names.get(&need.value.service)?.clone();
+            Some(Located { value, at: need.at })
+        }));
+        let mut update = self.update(section);
+        if let Some(most) = container.max_unavailable.take() {
+            update.max_unavailable = most.value;
+        }
+        let ports = self.compose_ports(&mut container);
+        let stop = self.compose_stop(&mut container);
+        let volumes = container.volumes.iter().map(|volume| {
+            let (name, path) = (volume.value.name.clone(), volume.value.path.clone());
+            Located { value: VolumeDeclaration { name, path }, at: volume.at.clone() }
+        });
+        Service {
+            name: name.clone(),
+            runtime: Runtime::Docker,
+            replicas,
+            priority: section.priority.as_ref().map_or(super::service::PRIORITY, |p| p.value),
+            env,
+            ports,
+            volumes: volumes.collect(),
+            files,
+            resources: self.compose_resources(&mut container),
+            resources_at: None,
+            models: Vec::new(),
+            place,
+            depends_on: needs,
+            health: container.health.take().and_then(|check| health(check.value)),
+            stop,
+            update,
+            protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
+            form: Form::Compose {
+                project: project.clone(),
+                networks: expanded.loaded.project.networks.clone(),
+                container: Box::new(container),
+            },
+            at,
+        }
+    }
+
+    /// Published ports. One without an address is reached at the node's own; in the node's network
+    /// a service listens on the node itself.
+    fn compose_ports(&mut self, container: &mut compose::Service) -> Vec<Located<PortDeclaration>> {
+        let host_network =
+            container.asks.iter().any(|ask| ask.value == Ask::Namespace(Namespace::Network));
+        let (mut all, mut names) = (Vec::new(), BTreeSet::new());
+        let mut taken: BTreeMap<(Protocol, u16), Location> = BTreeMap::new();
+        for Located { value, at } in std::mem::take(&mut container.ports) {
+            let Port { name, container, host, host_ip, protocol, published } = value;
+            if !published && !host_network {
+                continue;
+            }
+            let host = if host_network { Some(container) } else { host };
+            let scope = match host_ip.as_deref() {
+                None => Scope::Internal,
+                Some("0.0.0.0" | "::") => Scope::Public,
+                Some("127.0.0.1" | "::1") => Scope::Node,
+                Some(ip) => {
+                    let message = format!("`{ip}` is an address of one node, and nodes differ");
+                    let help = "leave it out for the node's address; 127.0.0.1 is the node alone, \
+                                0.0.0.0 is everyone";
+                    self.error("DN-E0313", &at, message, help);
+                    Scope::Internal
+                }
+            };
+            if let Some(host) = host {
+                if let Some(first) = taken.get(&(protocol, host)) {
+                    let message = format!("two ports take port {host} of the node");
+                    let error = Diagnostic::error("DN-E0313", Some(at.clone()), message)
+                        .related(first.clone(), "first here")
+                        .help("change one of the two");
+                    self.found.push(error);
+                    continue;
+                }
+                taken.insert((protocol, host), at.clone());
+            }
+            let usual = match (names.is_empty(), protocol) {
+                (true, _) => "main".to_owned(),
+                (_, Protocol::Tcp) => format!("port-{container}"),
+                (_, Protocol::Udp) => format!("port-{container}-udp"),
+            };
+            let name = name.filter(|name| is_label(name)).unwrap_or(usual);
+            let mut unique = name.clone();
+            let mut number = 2;
+            while !names.insert(unique.clone()) {
+                unique = format!("{name}-{number}");
+                number += 1;
+            }
+            let value = PortDeclaration { name: unique, container, host, scope, protocol };
+            all.push(Located { value, at });
+        }
+        all
+    }
+
+    fn env_names(&mut self, env: &BTreeMap<String, Located<String>>) {
+        for (name, value) in env {
+            if !super::service::is_variable(name) || value.value.contains('\0') {
+                let shown = name.escape_debug();
+                let message = format!("`{shown}` is not the name of an environment variable");
+                let help = "use letters, digits and `_`, not beginning with a digit";
+                self.error("DN-E0301", &value.at, message, help);
+            }
+        }
+    }
+
+    fn compose_stop(&mut self, container: &mut compose::Service) -> StopSpec {
+        let mut stop = StopSpec::default();
+        if let Some(signal) = container.stop_signal.take() {
+            if !SIGNALS.contains(&signal.value.as_str()) {
+                let help = suggest::advice(&signal.value, SIGNALS);
+                let message = format!("`{}` is no signal for this", signal.value.escape_debug());
+                self.error("DN-E0325", &signal.at, message, help);
+            }
+            stop.signal = Some(signal.value);
+        }
+        if let Some(grace) = container.stop_grace_period.take() {
+            stop.grace = grace.value;
+        }
+        stop
+    }
+
+    /// What is reserved; where only a limit is written, that; else the cluster's default.
+    fn compose_resources(&mut self, container: &mut compose::Service) -> Resources {
+        let defaults = self.file.cluster.as_ref().and_then(|cluster| cluster.defaults.as_ref());
+        let defaults = defaults.map(super::settings::plain).unwrap_or_default();
+        let (asked, most) = (container.reservations, container.limits);
+        let first_cpu = [asked.cpu, most.cpu, defaults.cpu].into_iter();
+        let first_memory = [asked.memory, most.memory, defaults.memory].into_iter();
+        let gpu = container.gpus.take().map(|gpus| GpuRequest::Whole(gpus.value));
+        Resources {
+            cpu: first_cpu.into_iter().find(|cpu| *cpu > Cpu::ZERO).unwrap_or_default(),
+            memory: first_memory.into_iter().find(|m| *m > Bytes::ZERO).unwrap_or_default(),
+            disk: defaults.disk,
+            gpu: gpu.unwrap_or(defaults.gpu),
+        }
+    }
+}
+
+impl Expanded {
+    /// The names of its services in the cluster.
+    pub(super) fn members(&self) -> impl Iterator<Item = &ServiceName> {
+        self.names.values()
+    }
+
+    /// Whether the service of that name is reached from outside.
+    pub(super) fn publishes(&self, name: &str) -> bool {
+        let own = self.names.iter().find(|(_, member)| member.as_str() == name);
+        let read = own.and_then(|(service, _)| self.loaded.project.services.get(service));
+        read.is_some_and(|read| read.ports.iter().any(|port| port.value.published))
+    }
+}
+
+/// A path from the root of the configuration, as the loader keeps it.
+fn root(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// A file of the service: a template where its content has one, else data.
+fn content(templates: &compose::Templates, file: Located<compose::File>) -> Located<FileContent> {
+    let compose::File { content, mode } = file.value;
+    let (text, template) = templates.text(&content);
+    let text = if template { text } else { content };
+    Located { value: FileContent { text, template, mode }, at: file.at }
+}
+
+/// What the Compose file says of where a service may be.
+fn place_of_its_own(place: &mut Place, container: &mut compose::Service) {
+    if let Some(most) = container.max_per_node.take() {
+        place.max_per_node = Some(most);
+    }
+    if let Some(Located { value, at }) = container.platform.take() {
+        let mut require = |key, word: &str| {
+            let any_of = vec![super::place::usual(key, word).to_owned()];
+            place.require.push(Located { value: Selector { key, any_of }, at: at.clone() });
+        };
+        require(SelectorKey::Os, &value.os);
+        if let Some(arch) = &value.arch {
+            require(SelectorKey::Arch, arch);
+        }
+    }
+}
+
+/// A check that is not switched off. The defaults are those of Compose.
+fn health(check: Healthcheck) -> Option<HealthSpec> {
+    let Healthcheck { argv, interval, timeout, retries, start_period } = check;
+    (!argv.is_empty()).then(|| HealthSpec {
+        probe: Probe::Exec { argv },
+        interval: interval.unwrap_or(Period::seconds(30)),
+        timeout: timeout.unwrap_or(Period::seconds(30)),
+        retries: retries.unwrap_or(3).max(1),
+        start_period: start_period.unwrap_or(Period::seconds(0)),
+    })
+}
+
+/// Keeps services on one node that share a network or a volume: each near one of its group, the one
+/// with the fewest instances.
+fn together(expanded: &Expanded, services: &mut [Service], section: &ServiceSection) {
+    let read = &expanded.loaded.project.services;
+    let shares: Vec<(ServiceName, BTreeSet<String>)> = expanded
+        .names
+        .iter()
+        .filter_map(|(name, member)| Some((member.clone(), shared(read.get(name)?))))
+        .collect();
+    let mut groups: Vec<(BTreeSet<String>, Vec<ServiceName>)> = Vec::new();
+    for (member, own) in shares {
+        let (mut all, mut group) = (own, vec![member]);
+        let (joined, apart): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|(other, _)| !other.is_disjoint(&all));
+        groups = apart;
+        for (other, members) in joined {
+            all.extend(other);
+            group.extend(members);
+        }
+        groups.push((all, group));
+    }
+    for (_, group) in groups {
+        let count = |name: &ServiceName| {
+            services.iter().find(|service| service.name == *name).map_or(0, |s| s.replicas)
+        };
+        let running = group.iter().filter(|name| count(name) > 0);
+        let Some(anchor) = running.min_by_key(|name| (count(name), (*name).clone())).cloned()
+        else {
+            continue;
+        };
+        for service in services.iter_mut().filter(|one| group.contains(&one.name)) {
+            if service.name != anchor {
+                let near = Located { value: anchor.clone(), at: section.at.clone() };
+                service.place.near.push(near);
+            }
+        }
+    }
+}
+
+/// What a service shares with others of its file.
+fn shared(service: &compose::Service) -> BTreeSet<String> {
+    let networks = service.networks.iter().map(|one| format!("network {}", one.value.network));
+    let volumes = service.volumes.iter().map(|one| format!("volume {}", one.value.name));
+    networks.chain(volumes).collect()
+}
