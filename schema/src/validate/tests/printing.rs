@@ -161,7 +161,7 @@ fn form() -> BoxedStrategy<Option<FormSection>> {
         (text(), maybe_text()).prop_map(|(name, version)| FormSection::Component { name, version }),
         text().prop_map(FormSection::Image),
         prop::collection::vec(text(), 1..4).prop_map(FormSection::Process),
-        ("[a-z]{1,8}/[a-z]{1,8}.yml", list()).prop_map(|(file, profiles)| {
+        ("[a-z]{1,8}/[a-z]{1,8}[.]yml", list()).prop_map(|(file, profiles)| {
             FormSection::Compose(ComposeSection { file: at(file), profiles, sources: None })
         }),
         ("[a-z]{1,8}", maybe_text(), prop::collection::vec("[a-z]{1,4}".prop_map(at), 0..3))
