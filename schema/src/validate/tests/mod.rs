@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod errors;
+mod forms;
 mod hostile;
 mod meaning;
 mod printing;
