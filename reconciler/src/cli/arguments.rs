@@ -2,11 +2,14 @@
 //!
 //! Knows flags. Refuses to act on them.
 
+mod files;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use devnet_schema::name::{NodeName, ServiceName};
 
+pub use self::files::{Ci, Convert, Fmt, Init};
 use crate::{api, config::Environment};
 
 /// Declare services in git; devnet plans where they run, and makes it so.
@@ -36,8 +39,16 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Begin a repository: a commented cluster file, .gitignore, and a CI workflow if wanted.
+    Init(Init),
     /// Check the cluster file; exit 0 when it is valid, 1 when not.
     Validate(Validate),
+    /// Write KDL files in their canonical form; -check exits 3 where one is not.
+    Fmt(Fmt),
+    /// Write a cluster file in the other form, KDL or YAML.
+    Convert(Convert),
+    /// Print the JSON Schema of the YAML form, for editors.
+    Schema,
     /// Show what would change. Exit 0, 1 on errors, 2 with -detailed-exitcode and changes.
     Plan(Plan),
     /// Make it so. Exit 0 only when everything was applied and is healthy.

@@ -22,7 +22,7 @@ use super::{arguments::Configuration, failure::CommandError, terminal::Terminal}
 use crate::config::Environment;
 
 /// The largest file that is read, in bytes. The language's own limits are lower.
-const MAX_FILE: u64 = 4 << 20;
+pub const MAX_FILE: u64 = 4 << 20;
 
 /// A configuration, opened.
 pub struct Checkout {
@@ -75,6 +75,22 @@ impl Checkout {
     /// Parses and checks it.
     pub fn load(&self) -> Loaded {
         devnet_catalog::load_within(&self.root, &self.files, &self.vars, &self.limits)
+    }
+
+    /// The cluster file and those that it includes, broken ones too; as paths from here.
+    pub fn cluster_files(&self) -> Vec<PathBuf> {
+        let (file, found) = file::load_within(&self.root, &self.files, &self.limits);
+        let mut names: Vec<String> = vec![self.root.clone()];
+        names.extend(file.files);
+        // A file that could not be read to its end is known from what is wrong with it.
+        names.extend(found.into_iter().filter_map(|found| Some(found.at?.file)));
+        let mut seen = std::collections::BTreeSet::new();
+        let here = self.files.dir == Path::new(".");
+        names
+            .into_iter()
+            .filter(|name| seen.insert(name.clone()))
+            .map(|name| if here { PathBuf::from(name) } else { self.files.dir.join(name) })
+            .collect()
     }
 
     /// The text of a file that was read, for showing the line of a diagnostic.

@@ -7,17 +7,22 @@ mod apply;
 mod arguments;
 mod checkout;
 mod client;
+mod convert;
 mod dev;
 mod explain;
 mod failure;
+mod fmt;
+mod init;
 mod look;
 mod nodes;
 mod plan;
 mod scene;
+mod schema;
 mod secret;
 mod serve;
 mod show;
 mod terminal;
+mod text_file;
 mod validate;
 mod watch;
 mod whatif;
@@ -71,7 +76,11 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         })?;
     }
     match &cli.command {
+        Command::Init(args) => init::run(args, terminal),
         Command::Validate(args) => validate::run(args, env, terminal),
+        Command::Fmt(args) => fmt::run(args, env, terminal),
+        Command::Convert(args) => convert::run(args, env, terminal),
+        Command::Schema => Ok(schema::run(terminal)),
         Command::Plan(args) => plan::run(args, cli, env, terminal),
         Command::Apply(args) => apply::run(args, cli, env, terminal),
         Command::Destroy(args) => apply::destroy(args, cli, env, terminal),

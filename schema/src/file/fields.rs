@@ -54,13 +54,21 @@ pub struct Field {
     pub ty: Type,
     /// Whether it must be written.
     pub required: bool,
+    /// What holds where it is not written, when that is one value and the same everywhere.
+    pub default: Option<&'static str>,
+    /// What each text must look like, or each name where sections have names: a regular expression
+    /// that JSON Schema understands. Whoever checks the meaning of a text says more than this.
+    pub pattern: Option<&'static str>,
     /// What it says, in one sentence.
     pub doc: &'static str,
 }
 
 const fn field(name: &'static str, ty: Type, doc: &'static str) -> Field {
-    Field { name, kdl: name, ty, required: false, doc }
+    Field { name, kdl: name, ty, required: false, default: None, pattern: None, doc }
 }
+
+/// What names look like, see [`crate::name::is_label`].
+const LABEL: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 
 impl Field {
     const fn kdl(self, kdl: &'static str) -> Self {
@@ -69,6 +77,14 @@ impl Field {
 
     const fn required(self) -> Self {
         Self { required: true, ..self }
+    }
+
+    const fn default(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    const fn pattern(self, pattern: &'static str) -> Self {
+        Self { pattern: Some(pattern), ..self }
     }
 }
 
@@ -95,8 +111,10 @@ pub static FILE: Shape = Shape {
     inline: false,
     fields: &[
         field("cluster", Type::Section(&CLUSTER), "the cluster and its settings; root file only"),
-        field("nodes", Type::Keyed(&NODE), "what an admin says of a node").kdl("node"),
-        field("services", Type::Keyed(&SERVICE), "what runs").kdl("service"),
+        field("nodes", Type::Keyed(&NODE), "what an admin says of a node")
+            .kdl("node")
+            .pattern(LABEL),
+        field("services", Type::Keyed(&SERVICE), "what runs").kdl("service").pattern(LABEL),
         field("moved", Type::Sections(&MOVED), "a rename of a service, without destroying it"),
     ],
 };
@@ -106,15 +124,26 @@ static CLUSTER: Shape = Shape {
     short: Some("name"),
     inline: false,
     fields: &[
-        field("name", Type::Text, "the cluster's name, a DNS label").required(),
-        field("catalog", Type::Names, "directories with more components"),
-        field("include", Type::Names, "more files of this form; `*` stands for any name"),
+        field("name", Type::Text, "the cluster's name, a DNS label").required().pattern(LABEL),
+        field("catalog", Type::Names, "directories with more components, beside the built-in ones"),
+        field(
+            "include",
+            Type::Names,
+            "more files of this form; `*` is any name within one directory",
+        ),
         field("sync", Type::Section(&SYNC), "how the control plane follows the file"),
         field("vars", Type::Free, "values for `{{ var.NAME }}`"),
         field("defaults", Type::Section(&DEFAULTS), "what services get unless they say otherwise"),
-        field("placement", Type::Choice(&["balance", "pack"]), "spread the load, or use few nodes"),
-        field("lost-after", Type::Period, "a node unseen this long is lost"),
-        field("unplaced", Type::Choice(&["wait", "error"]), "what to do with what does not fit"),
+        field("placement", Type::Choice(&["balance", "pack"]), "spread the load, or use few nodes")
+            .default("balance"),
+        field("lost-after", Type::Period, "a node unseen this long is lost; at least 10s")
+            .default("5m"),
+        field(
+            "unplaced",
+            Type::Choice(&["wait", "error"]),
+            "what does not fit waits, or nothing is applied",
+        )
+        .default("wait"),
     ],
 };
 
@@ -123,10 +152,12 @@ static SYNC: Shape = Shape {
     short: None,
     inline: true,
     fields: &[
-        field("auto", Type::Flag, "apply commits without asking"),
-        field("prune", Type::Flag, "destroy what is no longer declared"),
-        field("self-heal", Type::Flag, "put right what changed by itself"),
-        field("interval", Type::Period, "look at the repository at least this often"),
+        field("auto", Type::Flag, "apply commits without asking").default("true"),
+        field("prune", Type::Flag, "destroy, unattended, what is no longer declared")
+            .default("false"),
+        field("self-heal", Type::Flag, "put right what changed by itself").default("true"),
+        field("interval", Type::Period, "look at the repository at least this often; at least 1s")
+            .default("60s"),
     ],
 };
 
@@ -169,8 +200,8 @@ static NODE: Shape = Shape {
         field("tags", Type::Names, "words that constraints look for"),
         field("zone", Type::Text, "the failure domain it belongs to"),
         field("reserve", Type::Section(&RESERVE), "kept free for the host"),
-        field("cordon", Type::Flag, "takes no new instances"),
-        field("drain", Type::Flag, "takes none, and gives up those it has"),
+        field("cordon", Type::Flag, "takes no new instances").default("false"),
+        field("drain", Type::Flag, "takes none, and gives up those it has").default("false"),
     ],
 };
 
@@ -180,30 +211,49 @@ static SERVICE: Shape = Shape {
     inline: false,
     fields: &[
         field("component", Type::Section(&COMPONENT), "a component of the catalog"),
-        field("version", Type::Text, "the component's version"),
+        field("version", Type::Text, "the component's version; its first when absent"),
         field("image", Type::Text, "a container image"),
         field("process", Type::Words, "a native program and its arguments"),
         field("compose", Type::Section(&COMPOSE), "a Compose file of the repository"),
         field("kubernetes", Type::Section(&KUBERNETES), "Kubernetes manifests or a Helm chart"),
         field("models", Type::Sections(&MODEL), "language models that it serves").kdl("model"),
         field("allow", Type::Sections(&ALLOW), "what its containers may have of their node"),
-        field("runtime", Type::Choice(&["docker", "process", "kubernetes"]), "what runs it"),
-        field("replicas", Type::Integer { min: 0, max: 1000 }, "how many instances"),
-        field("priority", Type::Integer { min: 0, max: 100 }, "who gives way: 0 first, 100 last"),
+        field(
+            "runtime",
+            Type::Choice(&["docker", "process", "kubernetes"]),
+            "what runs it; the component's first when absent",
+        ),
+        field("replicas", Type::Integer { min: 0, max: 1000 }, "how many instances").default("1"),
+        field("priority", Type::Integer { min: 0, max: 100 }, "who gives way: 0 first, 100 last")
+            .default("50"),
         field("set", Type::Free, "parameters of the component, or values for a Compose file"),
-        field("secrets", Type::Keyed(&SECRET), "secret parameters of the component").kdl("secret"),
+        field("secrets", Type::Keyed(&SECRET), "secret parameters of the component")
+            .kdl("secret")
+            .pattern(LABEL),
         field("env", Type::Free, "environment variables"),
-        field("ports", Type::Sections(&PORT), "ports it listens on").kdl("port"),
-        field("volumes", Type::Keyed(&VOLUME), "data that outlives it").kdl("volume"),
+        field("ports", Type::Sections(&PORT), "ports it listens on, beside the component's")
+            .kdl("port"),
+        field("volumes", Type::Keyed(&VOLUME), "data that outlives it")
+            .kdl("volume")
+            .pattern(LABEL),
         field("files", Type::Keyed(&FILES), "files put in place before it starts").kdl("file"),
         field("command", Type::Words, "replaces the image's command"),
-        field("resources", Type::Section(&RESOURCES), "what each instance reserves"),
+        field(
+            "resources",
+            Type::Section(&RESOURCES),
+            "what each instance reserves; each field the component's, else `defaults`, when absent",
+        ),
         field("place", Type::Section(&PLACE), "where its instances may be"),
-        field("depends-on", Type::Names, "services that must be healthy before it starts"),
-        field("health", Type::Section(&HEALTH), "how to tell that it serves"),
+        field("depends-on", Type::Names, "services that must be healthy before it starts")
+            .pattern(LABEL),
+        field(
+            "health",
+            Type::Section(&HEALTH),
+            "how to tell that it serves; the component's when absent",
+        ),
         field("stop", Type::Section(&STOP), "how it is stopped"),
         field("update", Type::Section(&UPDATE), "how it is updated"),
-        field("protect", Type::Flag, "no plan may destroy it"),
+        field("protect", Type::Flag, "no plan may destroy it").default("false"),
     ],
 };
 
@@ -263,7 +313,8 @@ static SECRET: Shape = Shape {
     name: "secret",
     short: Some("from"),
     inline: true,
-    fields: &[field("from", Type::Text, "the secret's name; the parameter's own when absent")],
+    fields: &[field("from", Type::Text, "the secret's name; the parameter's own when absent")
+        .pattern(LABEL)],
 };
 
 static PORT: Shape = Shape {
@@ -273,9 +324,19 @@ static PORT: Shape = Shape {
     fields: &[
         field("container", PORT_NUMBER, "where the service listens").required(),
         field("host", PORT_NUMBER, "where the node answers; chosen by the planner when absent"),
-        field("name", Type::Text, "what templates call it; `main` for the first when absent"),
-        field("scope", Type::Choice(&["node", "internal", "public"]), "who may reach it"),
-        field("protocol", Type::Choice(&["tcp", "udp"]), "tcp or udp"),
+        field(
+            "name",
+            Type::Text,
+            "its name; `main` for the first, else `port-NUMBER`, when absent",
+        )
+        .pattern(LABEL),
+        field(
+            "scope",
+            Type::Choice(&["node", "internal", "public"]),
+            "who may reach it: this machine, the node's address, every address",
+        )
+        .default("internal"),
+        field("protocol", Type::Choice(&["tcp", "udp"]), "tcp or udp").default("tcp"),
     ],
 };
 
@@ -293,7 +354,7 @@ static FILES: Shape = Shape {
     fields: &[
         field("content", Type::Text, "its text; templates are filled in"),
         field("source", Type::Text, "a file of the repository, taken as it is"),
-        field("mode", Type::Mode, "permission bits in octal, \"0444\" when absent"),
+        field("mode", Type::Mode, "permission bits in octal").default("0444"),
     ],
 };
 
@@ -305,11 +366,11 @@ static PLACE: Shape = Shape {
         field("require", Type::Sections(&SELECTOR), "all must hold"),
         field("forbid", Type::Sections(&SELECTOR), "none may hold"),
         field("prefer", Type::Sections(&PREFERENCE), "better where it holds"),
-        field("pin", Type::Text, "the only node"),
+        field("pin", Type::Text, "the only node").pattern(LABEL),
         field("spread", Type::Sections(&SPREAD), "even counts over zones or nodes"),
         field("max-per-node", COUNT, "at most so many instances on one node"),
-        field("apart-from", Type::Names, "services it never shares a node with"),
-        field("near", Type::Names, "services it always shares a node with"),
+        field("apart-from", Type::Names, "services it never shares a node with").pattern(LABEL),
+        field("near", Type::Names, "services it always shares a node with").pattern(LABEL),
     ],
 };
 
@@ -338,7 +399,7 @@ static PREFERENCE: Shape = Shape {
         ARCH,
         GPU_MODEL,
         NAME,
-        field("weight", Type::Integer { min: 1, max: 1000 }, "how much it counts; 1 when absent"),
+        field("weight", Type::Integer { min: 1, max: 1000 }, "how much it counts").default("1"),
     ],
 };
 
@@ -348,7 +409,7 @@ static SPREAD: Shape = Shape {
     inline: true,
     fields: &[
         field("by", Type::Choice(&["zone", "node"]), "over what").required(),
-        field("max-skew", COUNT, "largest count minus smallest; 1 when absent"),
+        field("max-skew", COUNT, "largest count minus smallest, at most").default("1"),
     ],
 };
 
@@ -357,14 +418,16 @@ static HEALTH: Shape = Shape {
     short: None,
     inline: true,
     fields: &[
-        field("http", Type::Text, "path of a GET that answers 200 to 399"),
+        field("http", Type::Text, "path of a GET that answers 200 to 399").pattern("^/[!-~]*$"),
         field("port", PORT_NUMBER, "port of that GET; the main port when absent"),
         field("tcp", PORT_NUMBER, "a port that accepts connections"),
         field("exec", Type::Words, "a program and its arguments that exits 0"),
-        field("interval", Type::Period, "between two tries"),
-        field("timeout", Type::Period, "how long one try may take"),
-        field("retries", Type::Integer { min: 1, max: 1000 }, "failures in a row that count"),
-        field("start-period", Type::Period, "after the start, failures do not count for this long"),
+        field("interval", Type::Period, "between two tries").default("10s"),
+        field("timeout", Type::Period, "how long one try may take").default("5s"),
+        field("retries", Type::Integer { min: 1, max: 1000 }, "failures in a row that count")
+            .default("3"),
+        field("start-period", Type::Period, "after the start, failures do not count for this long")
+            .default("0s"),
     ],
 };
 
@@ -373,8 +436,13 @@ static STOP: Shape = Shape {
     short: None,
     inline: true,
     fields: &[
-        field("signal", Type::Text, "the signal, like \"SIGINT\""),
-        field("grace", Type::Period, "how long it may take before it is killed"),
+        field("signal", Type::Text, "the signal, like \"SIGINT\"; the image's when absent")
+            .pattern("^SIG[A-Z0-9]+$"),
+        field(
+            "grace",
+            Type::Period,
+            "how long it may take before it is killed; the component's, else 10s, when absent",
+        ),
     ],
 };
 
@@ -383,10 +451,21 @@ static UPDATE: Shape = Shape {
     short: None,
     inline: true,
     fields: &[
-        field("order", Type::Choice(&["stop-first", "start-first"]), "which instance comes first"),
-        field("max-unavailable", COUNT, "how many instances may be down at once"),
-        field("rollback", Type::Flag, "go back when the new one does not become healthy"),
-        field("timeout", Type::Period, "how long a new instance may take to become healthy"),
+        field(
+            "order",
+            Type::Choice(&["stop-first", "start-first"]),
+            "which instance comes first; start-first is not followed yet",
+        )
+        .default("stop-first"),
+        field("max-unavailable", COUNT, "how many instances may be down at once").default("1"),
+        field(
+            "rollback",
+            Type::Flag,
+            "go back when the new one does not become healthy; not followed yet",
+        )
+        .default("false"),
+        field("timeout", Type::Period, "how long a new instance may take to become healthy")
+            .default("5m"),
     ],
 };
 
@@ -395,7 +474,7 @@ static MOVED: Shape = Shape {
     short: None,
     inline: true,
     fields: &[
-        field("from", Type::Text, "the old name").required(),
-        field("to", Type::Text, "the new name").required(),
+        field("from", Type::Text, "the old name").required().pattern(LABEL),
+        field("to", Type::Text, "the new name").required().pattern(LABEL),
     ],
 };

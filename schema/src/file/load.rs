@@ -351,7 +351,8 @@ impl Loader<'_> {
     }
 }
 
-fn empty(source: &Source) -> Diagnostic {
+/// A file that declares nothing.
+pub(super) fn empty(source: &Source) -> Diagnostic {
     Diagnostic::error("DN-E0110", Some(source.at(&(0..0))), "this file declares nothing")
         .help("an empty file is never taken as the wish to remove everything; restore its content")
 }

@@ -4,8 +4,11 @@
 //! components exist and what the whole means: [`crate::validate`] does.
 
 mod canonical;
+mod convert;
 mod decode;
 pub mod fields;
+mod format;
+mod json_schema;
 mod kdl;
 mod limits;
 mod load;
@@ -21,6 +24,9 @@ pub mod tree;
 pub mod written;
 mod yaml;
 
+pub use convert::{Converted, convert, is_yaml, parse};
+pub use format::{RewriteError, format_kdl};
+pub use json_schema::json_schema;
 pub use limits::Limits;
 pub use load::{Files, MemoryFiles, discover, load, load_within};
 pub use print::print;

@@ -25,9 +25,10 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that a file's name says it has.
+    /// The form that a file's name says it has. An example is of the form that it will be copied to:
+    /// `cluster.kdl.example` is KDL.
     pub fn of(path: &str) -> Option<Self> {
-        match path.rsplit_once('.')?.1 {
+        match path.strip_suffix(".example").unwrap_or(path).rsplit_once('.')?.1 {
             "kdl" => Some(Self::Kdl),
             "yaml" | "yml" => Some(Self::Yaml),
             _ => None,
@@ -211,6 +212,22 @@ fn starts(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_says_the_form() {
+        for (name, form) in [
+            ("cluster.kdl", Some(Form::Kdl)),
+            ("a/b.yml", Some(Form::Yaml)),
+            ("cluster.kdl.example", Some(Form::Kdl)),
+            ("cluster.yaml.example", Some(Form::Yaml)),
+            ("kdl", None),
+            ("kdl.example", None),
+            ("x.example", None),
+            ("x.kdl.example.example", None),
+        ] {
+            assert_eq!(Form::of(name), form, "{name}");
+        }
+    }
 
     #[test]
     fn places_agree_with_counting_from_the_start() {

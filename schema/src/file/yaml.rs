@@ -65,6 +65,13 @@ fn read_as(source: &Source, limits: &Limits, merges: bool) -> Read {
     Read { tree, errors, doubtful, whole }
 }
 
+/// Whether a YAML text that parses has a comment.
+pub fn has_comments(text: &str) -> bool {
+    let options = granit_parser::options! { emit_comments: true, disallow_directives: true };
+    let mut events = Parser::new_from_str_with_options(text, options);
+    events.any(|event| matches!(event, Ok((Event::Comment(..), _))))
+}
+
 /// A list or map that is still open.
 struct Open {
     kind: Kind,

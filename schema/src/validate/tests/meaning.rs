@@ -166,7 +166,7 @@ fn the_example_beside_the_readme_is_valid() {
         let text = signature.parameters["db-name"].clone();
         let secret = signature.secrets["password"].clone();
         signature.name = name.to_owned();
-        signature.versions.insert(0, "17.11-bookworm".to_owned());
+        signature.versions = vec!["17.11-bookworm".to_owned(), "7.4".to_owned()];
         signature.parameters =
             parameters.iter().map(|name| ((*name).to_owned(), text.clone())).collect();
         signature.secrets =
@@ -182,5 +182,5 @@ fn the_example_beside_the_readme_is_valid() {
     ]);
     let (state, found) = crate::validate::validate(&file, &components, &BTreeMap::new());
     assert_eq!(shown(&found), "");
-    assert_eq!(state.unwrap().services.len(), 6);
+    assert_eq!(state.unwrap().services.len(), 8);
 }

@@ -16,6 +16,7 @@ use crate::{
     quantity::{Bytes, Resources},
 };
 
+mod defaults;
 mod errors;
 mod forms;
 mod hostile;

@@ -1,12 +1,13 @@
 //! What is printed reads back the same, in both forms.
 
+use expect_test::expect;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     desired::{Domain, Located, Objective, SelectorKey, Unplaced},
     diagnostic::Location,
-    file::{ClusterFile, print, tree::Form, written::*},
+    file::{ClusterFile, Limits, convert, format_kdl, print, tree::Form, written::*},
     quantity::{Cpu, Period},
 };
 
@@ -43,6 +44,115 @@ fn the_full_example_reads_back_in_both_forms() {
     assert_eq!(back("c.yaml", &yaml), original, "{yaml}");
 }
 
+/// The text of a file that is valid by itself, in the other form.
+fn converted(text: &str, from: Form, to: Form) -> String {
+    let converted = convert("c", text.into(), from, to, &Limits::default())
+        .unwrap_or_else(|e| panic!("{e:?}\n{text}"));
+    converted.text
+}
+
+#[test]
+fn what_is_converted_means_the_same() {
+    let means = |name: &str, text: &str| {
+        let (state, found) = read(name, text);
+        assert!(!found.iter().any(Diagnostic::is_error), "{}", shown(&found));
+        without_places(&format!("{:#?}", state.expect("it is valid")))
+    };
+    let yaml = converted(FULL_KDL, Form::Kdl, Form::Yaml);
+    assert_eq!(means("c.kdl", FULL_KDL), means("c.yaml", &yaml), "{yaml}");
+    let kdl = converted(FULL_YAML, Form::Yaml, Form::Kdl);
+    assert_eq!(means("c.yaml", FULL_YAML), means("c.kdl", &kdl), "{kdl}");
+}
+
+#[test]
+fn what_is_converted_is_what_a_person_would_write() {
+    let kdl = "cluster lab { include \"parts/*.kdl\"; vars { motd \"Hello,\\n\\n  you.\\n\"; }; }\n\
+               service a {\n image \"ghcr.io/x/a:1.2\"\n depends-on b\n protect\n \
+               env A=\"no\" B=\"1.50\" C=\"x: y\"\n port 80 host=81\n \
+               file \"/x\" content=\"a\\nb\"\n health http=\"/\" interval=\"5s\"\n}\n";
+    let yaml = converted(kdl, Form::Kdl, Form::Yaml);
+    expect![[r#"
+        cluster:
+          name: lab
+          include: ["parts/*.kdl"]
+          vars:
+            motd: |
+              Hello,
+
+                you.
+        services:
+          a:
+            image: ghcr.io/x/a:1.2
+            env:
+              A: "no"
+              B: "1.50"
+              C: "x: y"
+            ports:
+            - {container: 80, host: 81}
+            files:
+              "/x":
+                content: |-
+                  a
+                  b
+            depends-on: [b]
+            health: {http: /, interval: 5s}
+            protect: true
+    "#]]
+    .assert_eq(&yaml);
+    expect![[r#"
+        cluster "lab" {
+            include "parts/*.kdl"
+            vars {
+                motd """
+                    Hello,
+
+                      you.
+
+                    """
+            }
+        }
+
+        service "a" {
+            image "ghcr.io/x/a:1.2"
+            env {
+                A "no"
+                B "1.50"
+                C "x: y"
+            }
+            port 80 host=81
+            file "/x" content="""
+                a
+                b
+                """
+            depends-on "b"
+            health http="/" interval="5s"
+            protect
+        }
+    "#]]
+    .assert_eq(&converted(&yaml, Form::Yaml, Form::Kdl));
+}
+
+#[test]
+fn comments_that_are_lost_are_noticed() {
+    let lost = |text: &str, from, to| {
+        convert("c", text.into(), from, to, &Limits::default()).expect("it is valid").comments
+    };
+    for (text, comments) in [
+        ("cluster c // why\n", true),
+        ("/* why */ cluster c\n", true),
+        ("cluster c\n/-node n\n", true),
+        ("cluster \"// no\"\n", false),
+        ("cluster c \\ // why\n {}\n", true),
+    ] {
+        assert_eq!(lost(text, Form::Kdl, Form::Yaml), comments, "{text}");
+    }
+    for (text, comments) in
+        [("cluster: c # why\n", true), ("# why\ncluster: c\n", true), ("cluster: 'a # b'\n", false)]
+    {
+        assert_eq!(lost(text, Form::Yaml, Form::Kdl), comments, "{text}");
+    }
+}
+
 fn at<T>(value: T) -> Located<T> {
     Located { value, at: Location { file: "f".into(), line: 1, column: 1, start: 0, end: 0 } }
 }
@@ -59,6 +169,32 @@ fn text() -> BoxedStrategy<Located<String>> {
         Just("no".to_owned()),
         Just("3.10".to_owned()),
         Just(String::new()),
+        prop::sample::select(vec![
+            "a\nb\n",
+            "a\n\n  b",
+            " a\nb",
+            "a\n \nb",
+            "a\n\n",
+            "\n",
+            "#x\n- y: z",
+            "\"\"\"\n\\\n",
+            "x:1",
+            "x:",
+            ":x",
+            "a: b",
+            "a #b",
+            "/x",
+            "-",
+            "~",
+            "1e3",
+            "0x1",
+            "a\n\tb\n",
+            "Null",
+            "a\n\u{a0}\nb",
+            "\ta\nb",
+            "a \nb ",
+        ])
+        .prop_map(str::to_owned),
         Just("a\"b\\c\n\t\r#{{ x }} \u{202e}\u{feff}\u{1}é".to_owned()),
         any::<String>(),
     ]
@@ -383,5 +519,12 @@ proptest! {
         let original = bare(&mut file);
         prop_assert_eq!(back("c.kdl", &kdl), original.clone(), "{}", kdl);
         prop_assert_eq!(back("c.yaml", &yaml), original, "{}", yaml);
+        let limits = Limits::default();
+        let formatted = format_kdl("c.kdl", kdl.clone().into_bytes(), &limits);
+        prop_assert_eq!(&formatted.expect("it is KDL"), &kdl, "what is printed is formatted");
+        let there = convert("c.kdl", kdl.clone().into_bytes(), Form::Kdl, Form::Yaml, &limits);
+        prop_assert_eq!(&there.expect("it is valid").text, &yaml);
+        let again = convert("c.yaml", yaml.into_bytes(), Form::Yaml, Form::Kdl, &limits);
+        prop_assert_eq!(again.expect("it is valid").text, kdl);
     }
 }
