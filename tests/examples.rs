@@ -42,6 +42,18 @@ fn every_example_is_valid() {
     assert!(seen >= 2, "only {seen} examples");
 }
 
+/// A Compose file as the commented example means it.
+const SHOP: &str = r#"
+services:
+  web:
+    image: "shop:${TAG}"
+    ports: ["80"]
+    volumes: ["/srv/media:/media:ro"]
+  trace:
+    image: tracer:1
+    profiles: [debug]
+"#;
+
 #[test]
 fn the_commented_example_is_valid() {
     let text = fs::read_to_string(tree::root().join("cluster.kdl.example")).expect("the example");
@@ -60,6 +72,9 @@ fn the_commented_example_is_valid() {
         ("catalog/own/compose.yml.tera", "services:\n  own:\n    image: own:{{ version }}\n"),
         ("services/more.kdl", "service \"more\" {\n    component \"own\"\n}\n"),
         ("files/ca.pem", "certificate\n"),
+        ("shop/compose.yml", SHOP),
+        ("charts/site/Chart.yaml", "apiVersion: v2\nname: site\nversion: 0.1.0\n"),
+        ("charts/site.yaml", "replicas: 2\n"),
     ];
     let files = files.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
     assert_eq!(findings("cluster.kdl", &files), Vec::<String>::new(), "{whole}");

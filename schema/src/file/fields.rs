@@ -284,8 +284,16 @@ static MODEL: Shape = Shape {
     inline: true,
     fields: &[
         field("name", Type::Text, "its name and tag, like \"llama3.1:8b\"").required(),
-        field("context", Type::Integer { min: 1, max: 10_000_000 }, "tokens of context"),
-        field("parallel", Type::Integer { min: 1, max: 1024 }, "requests answered at once"),
+        field(
+            "context",
+            Type::Integer { min: 1, max: 10_000_000 },
+            "tokens of context; `context-length` of the component when absent",
+        ),
+        field(
+            "parallel",
+            Type::Integer { min: 1, max: 1024 },
+            "requests answered at once; `num-parallel` of it when absent",
+        ),
     ],
 };
 

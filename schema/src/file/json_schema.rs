@@ -67,7 +67,7 @@ fn section(shape: &Shape) -> Value {
 
 /// The fields, with the rules that the section of this name has.
 fn object(shape: &Shape, name: &str) -> Map<String, Value> {
-    let fields = || shape.fields.iter().filter(|field| !matches!(field.ty, Type::Later(_)));
+    let fields = || shape.fields.iter();
     let properties: Map<String, Value> =
         fields().map(|field| (field.name.to_owned(), property(field))).collect();
     let known = |name: &&&str| properties.contains_key(**name);
@@ -170,7 +170,6 @@ fn value(field: &Field) -> Value {
             "propertyNames": {"minLength": 1},
             "additionalProperties": {"type": ["string", "number", "boolean"]},
         }),
-        Type::Later(_) => json!(false),
     }
 }
 

@@ -80,7 +80,8 @@ fn a_compose_file_is_planned_container_by_container_on_one_node() {
                 shop-web[0]/await-healthy
           report[0]/await-healthy on alpha g1 after report[0]/start
         4 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
-    "#]].assert_eq(&show(&plan));
+    "#]]
+    .assert_eq(&show(&plan));
     let units = ["shop-my-db[0]", "shop-web[0]"].map(|id| Unit::of(spec(&plan, id)).yaml());
     expect![[r#"
         node: alpha
@@ -173,7 +174,8 @@ fn a_compose_file_is_planned_container_by_container_on_one_node() {
           start-period: 0s
         stop:
           grace: 10s
-    "#]].assert_eq(&units.concat());
+    "#]]
+    .assert_eq(&units.concat());
     let nodes: Vec<_> = ["shop-my-db[0]", "shop-web[0]"].map(|id| &spec(&plan, id).node).into();
     assert_eq!(nodes[0], nodes[1], "what shares a network and a volume is together");
 }
@@ -216,7 +218,8 @@ fn manifests_need_a_node_with_kubernetes_and_then_a_driver() {
           help: leave the service out, or run it as containers: a component, an `image` or a
                 `compose` file
         0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
-    "#]].assert_eq(&(show(&refused) + &show(&placed)));
+    "#]]
+    .assert_eq(&(show(&refused) + &show(&placed)));
 }
 
 #[test]
@@ -246,7 +249,8 @@ fn a_model_goes_where_a_device_holds_it() {
                 needs 1 whole GPU(s), 0 free)
           help: add one node with 1 cpu and 2GiB of memory and a GPU with 24GiB
         0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
-    "#]].assert_eq(&show(&nowhere));
+    "#]]
+    .assert_eq(&show(&nowhere));
     let loaded = load(&text("\"llama3.1:8b\" context=4096", "").replace("memory=\"2GiB\"", ""));
     let service = loaded.desired.unwrap().services.into_values().next().unwrap();
     let gib = service.resources.memory.0 as f64 / f64::from(1 << 30);

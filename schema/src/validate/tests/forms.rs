@@ -70,7 +70,8 @@ volumes: {d: }
           help: remove one of these `depends-on`
         c.kdl:8:16: error[DN-E0304]: services wait in a circle: other → a-web-front → a-db → other
           help: remove one of these `depends-on`
-    "#]].assert_eq(&found);
+    "#]]
+    .assert_eq(&found);
     let fixed = text.replace("depends-on \"a-web-front\"; ", "");
     let (state_fixed, found) = read_all(&fixed);
     assert!(state.is_none());
