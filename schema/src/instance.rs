@@ -84,6 +84,7 @@ pub struct InstanceSpec {
 /// What runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "nearly every unit is a container")]
 pub enum Workload {
     /// A container.
     Container(ContainerSpec),

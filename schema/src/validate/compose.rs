@@ -301,13 +301,7 @@ impl<'a> Check<'a> {
         }
         container.each_text(&mut |text| text.value = templates.text(&text.value).0);
         let at = read.at.clone().unwrap_or_else(|| section.at.clone());
-        match &container.image {
-            Some(image) => self.image(&image.clone()),
-            None => {
-                let message = "this service has no image".to_owned();
-                self.error("DN-E0555", &at, message, "write `image: …`");
-            }
-        }
+        self.image_of(container.image.as_ref(), &at);
         let replicas = container.replicas.take().map_or(1, |replicas| replicas.value);
         let mut place = self.place(section);
         place_of_its_own(&mut place, &mut container);
@@ -350,6 +344,16 @@ impl<'a> Check<'a> {
                 container: Box::new(container),
             },
             at,
+        }
+    }
+
+    fn image_of(&mut self, image: Option<&Located<String>>, at: &Location) {
+        match image {
+            Some(image) => self.image(image),
+            None => {
+                let message = "this service has no image".to_owned();
+                self.error("DN-E0555", at, message, "write `image: …`");
+            }
         }
     }
 

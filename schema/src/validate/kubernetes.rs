@@ -149,7 +149,7 @@ impl Check<'_> {
                 let message = format!("the file has more than {MOST_DOCUMENTS} documents");
                 return self.incomplete(written, &source, start, &message);
             }
-            if !text[start..end].lines().any(|line| is_content(line)) {
+            if !text[start..end].lines().any(is_content) {
                 continue;
             }
             objects += 1;

@@ -6,47 +6,12 @@ use devnet_schema::{
     placement::GpuUse,
     plan::Plan,
 };
-use expect_test::expect;
+use expect_test::expect_file;
 
 use super::{World, load, show};
 use crate::unit::Unit;
 
-const SHOP: &str = r#"
-cluster "lab" { vars { TAG "1.2"; }; }
-service "shop" {
-    compose "shop/compose.yml"
-    set PASSWORD="{{ secret.db-password }}" HOME_PAGE="{{ service.docs.address }}"
-    allow "cap:NET_ADMIN" to="web"
-    allow "host-bind:/srv/media"
-    depends-on "docs"
-}
-service "docs" { image "docs:1"; port 80; }
-service "report" { image "report:1"; env DB="{{ service.shop-web.address }}"; depends-on "shop"; }
-==== shop/compose.yml
-services:
-  web:
-    image: "acme/web:${TAG}"
-    command: serve --title "a {{ b }}" ${PASSWORD}
-    environment: {DB: "postgres://app:${PASSWORD}@db/app", HOME_PAGE: "${HOME_PAGE}", FORMAT: "{{.Name}}"}
-    ports: ["8080:80", "127.0.0.1:9090:9090", "53:53/udp"]
-    depends_on: {db: {condition: service_healthy}}
-    cap_add: [NET_ADMIN]
-    volumes: ["uploads:/uploads", "/srv/media/films:/films:ro", "./site.conf:/etc/site.conf:ro"]
-    healthcheck: {test: [CMD, /bin/check], interval: 5s}
-    deploy: {resources: {limits: {cpus: "0.5", memory: 64M}}}
-  my_db:
-    image: postgres:17
-    networks: {default: {aliases: [db]}}
-    environment: {POSTGRES_PASSWORD_FILE: /run/secrets/password}
-    secrets: [password]
-    volumes: ["data:/var/lib/postgresql", "uploads:/uploads:ro"]
-    deploy: {resources: {reservations: {cpus: "1", memory: 1G}}}
-  db: {extends: my_db, scale: 0}
-volumes: {data: , uploads: }
-secrets: {password: {external: true, name: db-password}}
-==== shop/site.conf
-{{ not a template }}
-"#;
+const SHOP: &str = include_str!("golden/forms-in1.kdl");
 
 fn specs(plan: &Plan) -> Vec<&InstanceSpec> {
     plan.changes.iter().filter_map(|change| change.after.as_deref()).collect()
@@ -61,121 +26,9 @@ fn a_compose_file_is_planned_container_by_container_on_one_node() {
     let mut world = World::of(&["alpha", "beta", "gamma"]);
     world.secret("db-password", 3);
     let plan = world.reach(SHOP);
-    expect![[r#"
-        + docs[0] on alpha: it is new
-        + report[0] on alpha: it is new
-        + shop-my-db[0] on alpha: it is new
-        + shop-web[0] on alpha: it is new
-          docs[0]/prepare on alpha g1
-          docs[0]/start on alpha g1 after docs[0]/prepare
-          docs[0]/await-healthy on alpha g1 after docs[0]/start
-          report[0]/prepare on alpha g1
-          shop-my-db[0]/prepare on alpha g1
-          shop-my-db[0]/start on alpha g1 after docs[0]/await-healthy, shop-my-db[0]/prepare
-          shop-my-db[0]/await-healthy on alpha g1 after shop-my-db[0]/start
-          shop-web[0]/prepare on alpha g1
-          shop-web[0]/start on alpha g1 after docs[0]/await-healthy, shop-web[0]/prepare
-          shop-web[0]/await-healthy on alpha g1 after shop-web[0]/start
-          report[0]/start on alpha g1 after report[0]/prepare, shop-my-db[0]/await-healthy,
-                shop-web[0]/await-healthy
-          report[0]/await-healthy on alpha g1 after report[0]/start
-        4 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
-    "#]]
-    .assert_eq(&show(&plan));
+    expect_file!["golden/forms-1.txt"].assert_eq(&show(&plan));
     let units = ["shop-my-db[0]", "shop-web[0]"].map(|id| Unit::of(spec(&plan, id)).yaml());
-    expect![[r#"
-        node: alpha
-        runtime: docker
-        image: postgres:17
-        networks:
-          default:
-            project: shop
-            name: default
-            aliases:
-            - db
-            - my_db
-        env:
-          POSTGRES_PASSWORD_FILE: /run/secrets/password
-        files:
-          /run/secrets/password:
-            mode: '0444'
-            content: (sensitive value db-password v3)
-        volumes:
-          data:
-            path: /var/lib/postgresql
-            project: shop
-          uploads:
-            path: /uploads
-            project: shop
-            read-only: true
-        limits:
-          cpu: '0'
-          memory: 0B
-        stop:
-          grace: 10s
-        node: alpha
-        runtime: docker
-        image: acme/web:1.2
-        command:
-        - serve
-        - --title
-        - a {{ b }}
-        - (sensitive value db-password v3)
-        networks:
-          default:
-            project: shop
-            name: default
-            aliases:
-            - web
-        host:
-          cap-add:
-          - NET_ADMIN
-          binds:
-          - source: /srv/media/films
-            path: /films
-            read-only: true
-        env:
-          DB: postgres://app:(sensitive value db-password v3)@db/app
-          FORMAT: '{{.Name}}'
-          HOME_PAGE: 10.0.0.1:20000
-        files:
-          /etc/site.conf:
-            mode: '0444'
-            content: |
-              {{ not a template }}
-        ports:
-          main:
-            container: 80
-            host: 8080
-            bind: 10.0.0.1
-            protocol: tcp
-          port-53-udp:
-            container: 53
-            host: 53
-            bind: 10.0.0.1
-            protocol: udp
-          port-9090:
-            container: 9090
-            host: 9090
-            bind: 127.0.0.1
-            protocol: tcp
-        volumes:
-          uploads:
-            path: /uploads
-            project: shop
-        limits:
-          cpu: '0.5'
-          memory: 64MiB
-        health:
-          probe: run ["/bin/check"]
-          interval: 5s
-          timeout: 30s
-          retries: 3
-          start-period: 0s
-        stop:
-          grace: 10s
-    "#]]
-    .assert_eq(&units.concat());
+    expect_file!["golden/forms-2.txt"].assert_eq(&units.concat());
     let nodes: Vec<_> = ["shop-my-db[0]", "shop-web[0]"].map(|id| &spec(&plan, id).node).into();
     assert_eq!(nodes[0], nodes[1], "what shares a network and a volume is together");
 }
@@ -208,18 +61,7 @@ fn manifests_need_a_node_with_kubernetes_and_then_a_driver() {
     let there = Availability { version: Some("1.33".into()), available: true, engine: None };
     world.node("beta").facts.k8s = there;
     let placed = world.plan(text);
-    expect![[r#"
-        cluster.kdl:2:9: error[DN-E0601]: service `web` does not fit: no node can run it
-                (alpha: requires runtime `kubernetes`; beta: requires runtime `kubernetes`)
-          help: drop `require runtime=kubernetes` of service web at cluster.kdl:2:9
-        0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
-        cluster.kdl:2:28: error[DN-E0512]: `k8s/` cannot be applied: this version of devnet has
-                no driver for Kubernetes
-          help: leave the service out, or run it as containers: a component, an `image` or a
-                `compose` file
-        0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
-    "#]]
-    .assert_eq(&(show(&refused) + &show(&placed)));
+    expect_file!["golden/forms-3.txt"].assert_eq(&(show(&refused) + &show(&placed)));
 }
 
 #[test]
@@ -242,15 +84,7 @@ fn a_model_goes_where_a_device_holds_it() {
     let Workload::Container(_) = &unit.workload else { panic!("{unit:?}") };
     assert_eq!(unit.env["OLLAMA_CONTEXT_LENGTH"].to_string(), "8192");
     let nowhere = world.plan(&text("\"llama3.3:70b\"", "gpu=1"));
-    expect![[r#"
-        cluster.kdl:2:9: error[DN-E0601]: service `llm` does not fit: no node can run it
-                (large: requires gpu-model `one with 46 GiB for `llama3.3:70b``, needs 1 whole
-                GPU(s), 0 free; small: requires gpu-model `one with 46 GiB for `llama3.3:70b``,
-                needs 1 whole GPU(s), 0 free)
-          help: add one node with 1 cpu and 2GiB of memory and a GPU with 24GiB
-        0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
-    "#]]
-    .assert_eq(&show(&nowhere));
+    expect_file!["golden/forms-4.txt"].assert_eq(&show(&nowhere));
     let loaded = load(&text("\"llama3.1:8b\" context=4096", "").replace("memory=\"2GiB\"", ""));
     let service = loaded.desired.unwrap().services.into_values().next().unwrap();
     let gib = service.resources.memory.0 as f64 / f64::from(1 << 30);
