@@ -35,8 +35,8 @@ fn a_compose_file_is_planned_container_by_container_on_one_node() {
 
 #[test]
 fn a_project_that_is_renamed_keeps_its_volumes() {
-    let before = "cluster \"lab\"\nservice \"old\" { compose \"c.yml\"; }\n==== c.yml\nservices: {db: \
-                  {image: 'db:1', volumes: ['data:/data']}}\nvolumes: {data: }\n";
+    let before = "cluster \"lab\"\nservice \"old\" { compose \"c.yml\"; }\n==== c.yml\nservices: \
+                  {db: {image: 'db:1', volumes: ['data:/data']}}\nvolumes: {data: }\n";
     let mut world = World::of(&["alpha"]);
     world.reach(before);
     let moved =
@@ -51,7 +51,8 @@ fn a_project_that_is_renamed_keeps_its_volumes() {
 #[test]
 fn manifests_need_a_node_with_kubernetes_and_then_a_driver() {
     let text = "cluster \"lab\"\nservice \"web\" { kubernetes \"k8s/\"; }\nservice \"api\" { image \
-                \"api:1\"; }\n==== k8s/web.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n";
+                \"api:1\"; }\n==== k8s/web.yaml\napiVersion: v1\nkind: ConfigMap\n\
+                metadata: {name: web}\n";
     let mut world = World::of(&["alpha", "beta"]);
     let refused = world.plan(text);
     assert!(!refused.is_applicable());

@@ -61,8 +61,8 @@ fn variables_merges_and_files_end_in_one_normal_form() {
 
 #[test]
 fn profiles_choose_services() {
-    let text = "services:\n  a: {image: a:1}\n  b: {image: b:1, profiles: [x, y]}\n  c: {image: c:1, \
-                profiles: [z], depends_on: [b]}\n";
+    let text = "services:\n  a: {image: a:1}\n  b: {image: b:1, profiles: [x, y]}\n  c: \
+                {image: c:1, profiles: [z], depends_on: [b]}\n";
     let names = |profiles: &[&str]| {
         let (project, found) = loaded(text, profiles, &[]);
         let names = project.lines().filter(|line| !line.starts_with(' ')).collect::<String>();
@@ -116,8 +116,8 @@ const ASKS: [(&str, &str); 31] = [
 
 fn asking(field: &str) -> String {
     format!(
-        "services:\n  a:\n    image: a:1\n    {field}\nvolumes:\n  disguised: {{driver_opts: {{type: \
-         none, o: \"rw,bind\", device: /srv/../etc}}}}\n"
+        "services:\n  a:\n    image: a:1\n    {field}\nvolumes:\n  disguised: {{driver_opts: \
+         {{type: none, o: \"rw,bind\", device: /srv/../etc}}}}\n"
     )
 }
 
@@ -219,7 +219,8 @@ proptest! {
     /// Whatever a value holds, it arrives as it is, and what is around it stays what it was.
     #[test]
     fn values_are_data(value in "[^\u{10DE72}\u{10DE73}\u{0}]{0,40}") {
-        let text = "services: {a: {image: a, environment: {A: \"<${V}>\"}, command: [x, \"${V}\"]}}";
+        let text =
+            "services: {a: {image: a, environment: {A: \"<${V}>\"}, command: [x, \"${V}\"]}}";
         let vars = [("V".to_owned(), value.clone())].into();
         let inputs = Inputs {
             vars: &vars,

@@ -55,7 +55,8 @@ fn a_compose_file_is_a_service_for_each_of_its_own() {
         let near: Vec<_> = service.place.near.iter().map(|near| near.value.as_str()).collect();
         let require: Vec<_> = service.place.require.iter().map(|line| &line.value.any_of).collect();
         out += &format!(
-            "{} x{} p{} {:?}\n  {ports:?}\n  needs {needs:?} near {near:?} require {require:?} {}\n",
+            "{} x{} p{} {:?}\n  {ports:?}\n  needs {needs:?} near {near:?} \
+             require {require:?} {}\n",
             service.name,
             service.replicas,
             service.priority,
@@ -74,8 +75,9 @@ fn what_is_wrong_around_a_compose_file_is_told() {
 #[test]
 fn manifests_name_what_they_are() {
     let good = "cluster \"c\"\nservice \"w\" { kubernetes \"k8s/\" namespace=\"web\"; }\n==== \
-                k8s/a.yaml\n# note\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n---\n\
-                apiVersion: v1\nkind: ConfigMapList\nitems: []\n==== k8s/notes.txt\nx\n";
+                k8s/a.yaml\n# note\n---\napiVersion: v1\nkind: ConfigMap\n\
+                 metadata: {name: a}\n---\n\
+                ---\napiVersion: v1\nkind: ConfigMapList\nitems: []\n==== k8s/notes.txt\nx\n";
     let (state, found) = read_all(good);
     assert_eq!(found, "");
     let Form::Kubernetes(manifests) =
@@ -88,8 +90,9 @@ fn manifests_name_what_they_are() {
         ("web", false, 1)
     );
     let chart = "cluster \"c\"\nservice \"w\" { kubernetes \"ch\" { values \"v.yaml\"; }; }\n==== \
-                 ch/Chart.yaml\napiVersion: v2\nname: ch\nversion: 1.0.0\n==== ch/templates/a.yaml\n{{ \
-                 any }}\n==== v.yaml\nx: 1\n";
+                 ch/Chart.yaml\napiVersion: v2\nname: ch\nversion: 1.0.0\n\
+                  ==== ch/templates/a.yaml\n\
+                 {{ any }}\n==== v.yaml\nx: 1\n";
     let (state, found) = read_all(chart);
     assert_eq!(found, "");
     assert!(state.is_some());
@@ -99,8 +102,8 @@ fn manifests_name_what_they_are() {
 #[test]
 fn models_have_names_and_sizes() {
     wrong(include_str!("golden/forms-in4.kdl"), &expect_file!["golden/forms-5.txt"]);
-    let text = "cluster \"c\"\nservice \"a\" { component \"ollama\"; model \"llama3.1:8b\" context=9000; \
-                model \"llama3.2:3b\"; }\n";
+    let text = "cluster \"c\"\nservice \"a\" { component \"ollama\"; model \"llama3.1:8b\" \
+                context=9000; model \"llama3.2:3b\"; }\n";
     let (state, _) = read_all(text);
     let service = state.unwrap().services.into_values().next().unwrap();
     let contexts: Vec<u32> = service.models.iter().map(|model| model.context).collect();
