@@ -102,10 +102,7 @@ const ASKS: [(&str, &str); 31] = [
     ("volumes: [\"${NO:-/}:/x\"]", "host-bind:/"),
     ("volumes: [\"//etc:/x\"]", "host-bind:/etc"),
     ("volumes: [{type: bind, source: /etc, target: /x}]", "host-bind:/etc"),
-    (
-        "volumes: [{type: bind, source: /etc, target: /x, bind: {create_host_path: true}}]",
-        "host-bind:/etc",
-    ),
+    ("volumes: [{type: bind, source: /etc, target: /x, bind: {propagation: rprivate}}]", BIND),
     ("volumes: [{type: volume, source: /etc, target: /x}]", "host-bind:/etc"),
     ("volumes: [{source: /etc, target: /x}]", "host-bind:/etc"),
     ("volumes: [\"disguised:/x\"]", "host-bind:/etc"),
