@@ -3,7 +3,7 @@
 //!
 //! Knows how KDL and YAML say the same thing. Refuses to know what a field is for.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     fields::{Field, Shape, Type},
@@ -43,9 +43,26 @@ struct Reader<'a> {
 /// What was written for one field, in order.
 struct Written<'a> {
     field: &'static Field,
-    entries: Vec<Entry>,
+    entries: Vec<Given<'a>>,
     /// Further arguments of a list that was written as a property: `tag="a" "b"`.
     more: Vec<&'a Node>,
+}
+
+/// A value and the name, or the place of one, that it was written under. What is large is looked
+/// at where it stands and only copied when it is taken.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    key_span: &'a Span,
+    value: &'a Node,
+}
+
+/// A section with a name of its own.
+struct Named<'a> {
+    key: String,
+    key_span: Span,
+    body: Cow<'a, Node>,
+    /// The entry or item of the body that is the name.
+    skip: Option<usize>,
 }
 
 impl Reader<'_> {
@@ -71,6 +88,11 @@ impl Reader<'_> {
 
     /// One section with its fields.
     fn section(&mut self, node: &Node, shape: &Shape) -> Option<Node> {
+        self.section_but(node, None, shape)
+    }
+
+    /// The same without the entry or item that is its name.
+    fn section_but(&mut self, node: &Node, skip: Option<usize>, shape: &Shape) -> Option<Node> {
         let spread: Vec<Entry>;
         // In YAML, a name may be empty; only a value that stands alone is an argument there.
         let mut positional = self.form == Form::Kdl;
@@ -98,7 +120,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let written = self.sort(entries, shape, positional);
+        let written = self.sort(entries, skip, shape, positional);
         Some(self.fields(written, shape, &node.span))
     }
 
@@ -111,12 +133,16 @@ impl Reader<'_> {
     fn sort<'n>(
         &mut self,
         entries: &'n [Entry],
+        skip: Option<usize>,
         shape: &Shape,
         positional: bool,
     ) -> Vec<Written<'n>> {
         let mut written: Vec<Written> = Vec::new();
         let mut list = None;
-        for entry in entries {
+        for (index, entry) in entries.iter().enumerate() {
+            if skip == Some(index) {
+                continue;
+            }
             if entry.key.is_empty() && positional {
                 self.argument(&entry.value, shape, list, &mut written);
                 continue;
@@ -126,7 +152,7 @@ impl Reader<'_> {
                 continue;
             };
             let at = slot(&mut written, field);
-            written[at].entries.push(entry.clone());
+            written[at].entries.push(Given { key_span: &entry.key_span, value: &entry.value });
             if matches!(field.ty, Type::Words | Type::Names) && entry.value.text().is_some() {
                 list = Some(at);
             }
@@ -151,8 +177,7 @@ impl Reader<'_> {
         match short {
             Some(field) if !taken => {
                 let at = slot(written, field);
-                let (key, key_span) = (field.name.to_owned(), value.span.clone());
-                written[at].entries.push(Entry { key, key_span, value: value.clone() });
+                written[at].entries.push(Given { key_span: &value.span, value });
             }
             _ => {
                 let message = format!("{} takes no such value", article(shape.name));
@@ -196,7 +221,12 @@ impl Reader<'_> {
         Node { kind: Kind::Map(entries), span: span.clone() }
     }
 
-    fn value(&mut self, field: &'static Field, given: &[Entry], more: &[&Node]) -> Option<Node> {
+    fn value(
+        &mut self,
+        field: &'static Field,
+        given: &[Given<'_>],
+        more: &[&Node],
+    ) -> Option<Node> {
         let first = given.first()?;
         match field.ty {
             Type::Names => Some(self.list(field, given, more)),
@@ -209,21 +239,21 @@ impl Reader<'_> {
             }
             Type::Section(shape) => {
                 self.once(field, given);
-                self.section(&first.value, shape)
+                self.section(first.value, shape)
             }
             _ => {
                 self.once(field, given);
-                self.scalar(self.named(field), field.ty, &first.value)
+                self.scalar(self.named(field), field.ty, first.value)
             }
         }
     }
 
-    fn once(&mut self, field: &Field, given: &[Entry]) {
+    fn once(&mut self, field: &Field, given: &[Given<'_>]) {
         if let [first, second, ..] = given {
             let message = format!("`{}` is written twice", self.named(field));
             let error =
-                Diagnostic::error("DN-E0206", Some(self.source.at(&second.key_span)), message)
-                    .related(self.source.at(&first.key_span), "first here")
+                Diagnostic::error("DN-E0206", Some(self.source.at(second.key_span)), message)
+                    .related(self.source.at(first.key_span), "first here")
                     .help("keep one of the two");
             self.push(error);
         }
@@ -254,7 +284,7 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self, field: &'static Field, given: &[Entry], more: &[&Node]) -> Node {
+    fn list(&mut self, field: &'static Field, given: &[Given<'_>], more: &[&Node]) -> Node {
         let mut items = Vec::new();
         let before = self.found.len();
         let span = given.first().map_or(0..0, |entry| entry.value.span.clone());
@@ -263,7 +293,7 @@ impl Reader<'_> {
                 Kind::Seq(values) => {
                     items.extend(values.iter().filter_map(|value| self.text(field, value)));
                 }
-                _ => items.extend(self.text(field, &entry.value)),
+                _ => items.extend(self.text(field, entry.value)),
             }
         }
         items.extend(more.iter().filter_map(|value| self.text(field, value)));
@@ -283,7 +313,7 @@ impl Reader<'_> {
         None
     }
 
-    fn sections(&mut self, given: &[Entry], shape: &Shape) -> Node {
+    fn sections(&mut self, given: &[Given<'_>], shape: &Shape) -> Node {
         let span = given.first().map_or(0..0, |entry| entry.value.span.clone());
         let mut items = Vec::new();
         for entry in given {
@@ -294,17 +324,17 @@ impl Reader<'_> {
                 (_, Form::Kdl) => {
                     let start = entry.key_span.start.min(entry.value.span.start);
                     items.extend(
-                        self.section(&entry.value, shape)
+                        self.section(entry.value, shape)
                             .map(|item| Node { span: start..entry.value.span.end, ..item }),
                     );
                 }
-                _ => items.extend(self.section(&entry.value, shape)),
+                _ => items.extend(self.section(entry.value, shape)),
             }
         }
         Node { kind: Kind::Seq(items), span }
     }
 
-    fn keyed(&mut self, field: &Field, given: &[Entry], shape: &Shape) -> Node {
+    fn keyed(&mut self, field: &Field, given: &[Given<'_>], shape: &Shape) -> Node {
         let span = given.first().map_or(0..0, |entry| entry.value.span.clone());
         let (mut entries, mut seen) = (Vec::new(), BTreeMap::new());
         for entry in given {
@@ -312,15 +342,17 @@ impl Reader<'_> {
                 Form::Kdl => self.kdl_named(field, entry).into_iter().collect(),
                 Form::Yaml => self.yaml_named(field, entry),
             };
-            for (key, key_span, body) in named {
+            for Named { key, key_span, body, skip } in named {
                 if !self.first_of(&mut seen, &key, &key_span, shape.name) {
                     continue;
                 }
                 // What is written may be the name alone: whether that is enough, the shape says.
-                let empty = body.is_empty();
-                let value = match empty && shape.short.is_some() {
-                    true => self.section(&Node { kind: Kind::Map(vec![]), ..body }, shape),
-                    false => self.section(&body, shape),
+                let value = match body.is_empty() && shape.short.is_some() {
+                    true => {
+                        let span = body.span.clone();
+                        self.section(&Node { kind: Kind::Map(vec![]), span }, shape)
+                    }
+                    false => self.section_but(&body, skip, shape),
                 };
                 let refused = || Node { kind: Kind::Seq(Vec::new()), span: key_span.clone() };
                 let value = value.unwrap_or_else(refused);
@@ -351,46 +383,48 @@ impl Reader<'_> {
     }
 
     /// `volume "data" at="…"`: the first argument is the name, the rest is the section.
-    fn kdl_named(&mut self, field: &Field, entry: &Entry) -> Option<(String, Span, Node)> {
-        let body = |kind, span: &Span| Node { kind, span: span.clone() };
+    fn kdl_named<'n>(&mut self, field: &Field, entry: &Given<'n>) -> Option<Named<'n>> {
         let span = &entry.value.span;
-        let (name, rest) = match &entry.value.kind {
+        let (name, body, skip) = match &entry.value.kind {
             Kind::Scalar { .. } if !entry.value.is_empty() => {
-                (entry.value.clone(), Node::scalar("", true, span.clone()))
+                (entry.value, Cow::Owned(Node::scalar("", true, span.clone())), None)
             }
             Kind::Seq(items) if !items.is_empty() => {
-                let rest = items[1..].iter().map(argument).collect();
-                (items[0].clone(), body(Kind::Map(rest), span))
+                (&items[0], Cow::Borrowed(entry.value), Some(0))
             }
             Kind::Map(entries) if entries.iter().any(|entry| entry.key.is_empty()) => {
                 let at = entries.iter().position(|entry| entry.key.is_empty()).unwrap_or(0);
-                let mut rest = entries.clone();
-                let name = rest.remove(at).value;
-                (name, body(Kind::Map(rest), span))
+                (&entries[at].value, Cow::Borrowed(entry.value), Some(at))
             }
             _ => {
                 let message = format!("this {} has no name", field.kdl);
                 let help = format!("write `{} \"NAME\" …`", field.kdl);
-                self.error("DN-E0204", &entry.key_span, message, help);
+                self.error("DN-E0204", entry.key_span, message, help);
                 return None;
             }
         };
-        let key = self.text(field, &name)?.text()?.to_owned();
-        Some((key, name.span, rest))
+        let key = self.text(field, name)?.text()?.to_owned();
+        Some(Named { key, key_span: name.span.clone(), body, skip })
     }
 
-    fn yaml_named(&mut self, field: &Field, entry: &Entry) -> Vec<(String, Span, Node)> {
-        let Kind::Map(entries) = &entry.value.kind else {
+    fn yaml_named<'n>(&mut self, field: &Field, entry: &Given<'n>) -> Vec<Named<'n>> {
+        let value: &'n Node = entry.value;
+        let Kind::Map(entries) = &value.kind else {
             let message = format!("`{}` takes names with fields", field.name);
             let help = format!("write `{}:` and below it `NAME: …`", field.name);
-            self.error("DN-E0202", &entry.value.span, message, help);
+            self.error("DN-E0202", &value.span, message, help);
             return Vec::new();
         };
-        let named = |e: &Entry| (e.key.clone(), e.key_span.clone(), e.value.clone());
+        let named = |e: &'n Entry| Named {
+            key: e.key.clone(),
+            key_span: e.key_span.clone(),
+            body: Cow::Borrowed(&e.value),
+            skip: None,
+        };
         entries.iter().map(named).collect()
     }
 
-    fn free(&mut self, field: &'static Field, given: &[Entry]) -> Node {
+    fn free(&mut self, field: &'static Field, given: &[Given<'_>]) -> Node {
         let span = given.first().map_or(0..0, |entry| entry.value.span.clone());
         let (mut entries, mut seen) = (Vec::new(), BTreeMap::new());
         for entry in given {

@@ -79,7 +79,28 @@ struct Open {
     anchor: usize,
     key: Option<(String, Span)>,
     seen: BTreeMap<String, Span>,
+    /// How many of the entries are in `seen`.
+    indexed: usize,
     depth: usize,
+}
+
+/// So many names of a map are compared one by one: most maps are small, and an index of each would
+/// cost more than the rest of reading them.
+const FEW: usize = 24;
+
+impl Open {
+    /// Where a name of this map was written before.
+    fn earlier(&mut self, key: &str) -> Option<Span> {
+        let Kind::Map(entries) = &self.kind else { return None };
+        if entries.len() <= FEW {
+            return entries.iter().find(|e| e.key == key).map(|entry| entry.key_span.clone());
+        }
+        for entry in &entries[self.indexed..] {
+            self.seen.entry(entry.key.clone()).or_insert_with(|| entry.key_span.clone());
+        }
+        self.indexed = entries.len();
+        self.seen.get(key).cloned()
+    }
 }
 
 /// A finished value that aliases may repeat.
@@ -218,7 +239,15 @@ impl Reader<'_> {
         }
         self.spend(1, 0, &span)?;
         let seen = BTreeMap::new();
-        self.stack.push(Open { kind, start: span.start, anchor, key: None, seen, depth: 1 });
+        self.stack.push(Open {
+            kind,
+            start: span.start,
+            anchor,
+            key: None,
+            seen,
+            indexed: 0,
+            depth: 1,
+        });
         Ok(())
     }
 
@@ -283,7 +312,7 @@ impl Reader<'_> {
             let error = self.found("DN-E0108", span.clone(), message);
             self.errors.push(error.help("write the fields out, or use `defaults`"));
         }
-        let earlier = self.stack.last().and_then(|open| open.seen.get(&raw)).cloned();
+        let earlier = self.stack.last_mut().and_then(|open| open.earlier(&raw));
         if let Some(earlier) = earlier {
             let error = self.found("DN-E0111", span.clone(), format!("`{raw}` is written twice"));
             let earlier = self.source.at(&earlier);
@@ -294,7 +323,6 @@ impl Reader<'_> {
 
     fn set_key(&mut self, key: String, span: Span) {
         if let Some(open) = self.stack.last_mut() {
-            open.seen.entry(key.clone()).or_insert_with(|| span.clone());
             open.key = Some((key, span));
         }
     }
