@@ -5,6 +5,7 @@
 //! out. The parser's own formatter is not used: it drops blank lines and the quotes of values.
 
 mod draw;
+mod judge;
 mod lex;
 mod read;
 #[cfg(test)]
@@ -48,7 +49,8 @@ pub fn format_kdl(file: &str, bytes: Vec<u8>, limits: &Limits) -> Result<String,
         return Ok(formatted);
     }
     let again = text(formatted.into_bytes())?;
-    match says_the_same(&source, &tree, &again, limits) {
+    match says_the_same(&source, &tree, &again, limits) && judge::agrees(&source.text, &again.text)
+    {
         true => Ok(again.text),
         false => Err(RewriteError::Changed),
     }
