@@ -29,13 +29,14 @@ const TRUST: &str = include_str!("init/trust.sh");
 /// Who applies commits: the control plane by itself, or the workflow.
 const SYNC: [(&str, &str); 2] = [
     (
-        "// Commits are applied as they come. What a commit no longer declares keeps running until\n    \
-         // someone plans its removal; what changed by itself is put right.",
+        "// Commits are applied as they come. What a commit no longer declares keeps\n    \
+         // running until someone plans its removal; what changed by itself is put right.",
         "auto=#true",
     ),
     (
-        "// The workflow applies the main branch, so the control plane does not do it by itself. What\n    \
-         // a commit no longer declares keeps running until someone plans its removal.",
+        "// The workflow applies the main branch, so the control plane does not do it by\n    \
+         // itself. What a commit no longer declares keeps running until someone plans its\n    \
+         // removal.",
         "auto=#false",
     ),
 ];

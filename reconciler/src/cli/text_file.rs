@@ -1,7 +1,7 @@
 //! Files that commands read and write: all of a file or nothing of it, and never one that nobody
 //! meant.
 //!
-//! Knows standard input, permissions, owners and temporary names. Refuses to know what is in a file.
+//! Knows standard input, permissions, owners and temporary names. Refuses to know what a file says.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -2,14 +2,13 @@
 //! for whoever checks files without devnet.
 //!
 //! Knows what the tables of fields say, and which fields go together. Refuses to know what a file
-//! means: names that do not exist or templates that say nothing are for [`crate::validate`] to find.
+//! means: names that do not exist and templates that say nothing are found by [`crate::validate`].
 
 use serde_json::{Map, Value, json};
 
 use super::fields::{FILE, Field, Shape, Type};
 
-/// Fields of which a section has exactly one, by the section's name. Those of forms that this
-/// version does not run are passed over.
+/// Fields of which a section has exactly one, by the section's name.
 const ONE_OF: [(&str, &[&str]); 5] = [
     ("service", &["component", "image", "process", "compose", "kubernetes"]),
     ("file", &["content", "source"]),
@@ -19,9 +18,8 @@ const ONE_OF: [(&str, &[&str]); 5] = [
 ];
 
 /// Fields that make no sense without another one: section, field, the other.
-const NEEDS: [(&str, &str, &str); 5] = [
+const NEEDS: [(&str, &str, &str); 4] = [
     ("service", "version", "component"),
-    ("service", "set", "component"),
     ("service", "secrets", "component"),
     ("service", "command", "image"),
     ("health", "port", "http"),
@@ -67,15 +65,14 @@ fn section(shape: &Shape) -> Value {
 
 /// The fields, with the rules that the section of this name has.
 fn object(shape: &Shape, name: &str) -> Map<String, Value> {
-    let fields = || shape.fields.iter();
+    let fields = shape.fields.iter();
     let properties: Map<String, Value> =
-        fields().map(|field| (field.name.to_owned(), property(field))).collect();
-    let known = |name: &&&str| properties.contains_key(**name);
-    let required: Vec<&str> = fields().filter(|f| f.required).map(|field| field.name).collect();
+        fields.clone().map(|field| (field.name.to_owned(), property(field))).collect();
+    let required: Vec<&str> = fields.filter(|f| f.required).map(|field| field.name).collect();
     let one_of = ONE_OF.iter().find(|(section, _)| *section == name);
     let choices: Vec<Value> = one_of
         .iter()
-        .flat_map(|(_, names)| names.iter().filter(known))
+        .flat_map(|(_, names)| names.iter())
         .map(|name| json!({"required": [name]}))
         .collect();
     let needs: Map<String, Value> = NEEDS

@@ -25,8 +25,8 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that a file's name says it has. An example is of the form that it will be copied to:
-    /// `cluster.kdl.example` is KDL.
+    /// The form that a file's name says it has. An example is of the form that it will be copied
+    /// to: `cluster.kdl.example` is KDL.
     pub fn of(path: &str) -> Option<Self> {
         match path.strip_suffix(".example").unwrap_or(path).rsplit_once('.')?.1 {
             "kdl" => Some(Self::Kdl),

@@ -65,7 +65,8 @@ fn gap() -> BoxedStrategy<&'static str> {
     prop_oneof![
         6 => Just(" "),
         1 => prop::sample::select(vec![
-            "   ", "\t", "\u{a0}", " /* g */ ", " \\\n", " \\ \r\n\t", " \\ // j\n", " \\ /* j */\n",
+            "   ", "\t", "\u{a0}", " /* g */ ", " \\\n", " \\ \r\n\t", " \\ // j\n",
+            " \\ /* j */\n",
             " /* g\n  h */ ", " \\\n \\\n", " \\ // i\n \\ // j\n ",
         ]),
     ]
@@ -212,7 +213,8 @@ fn the_examples_are_formatted_or_keep_their_meaning() {
 fn what_it_looks_like() {
     let text = "\u{feff}// The lab.\r\n\n\n\ncluster   homelab {   // mine\n\n  sync auto=#true   \
         interval  =  \"60s\"\n\tvars { domain lab.example; \"image-tag\" 3.10 }\n\n\n  // why\n  \
-        lost-after \"5m\" // long\n  placement pack   // few\n\n  unplaced wait /* or error */\n\n}\n\
+        lost-after \"5m\" // long\n  placement pack   // few\n\n  \
+        unplaced wait /* or error */\n\n}\n\
         service \"api\"{image \"x:1\";env A=\"b\" \\ // one\n B=#\"c\"# \\\n\n\
         /-port 80 /- host=81\n file \"/x\" content=\"\"\"\n      a\n\n        b\n      \"\"\"\n \
         place { require tag=\"a-long-tag-of-a-node\"; require zone=\"a-long-zone\"; \
