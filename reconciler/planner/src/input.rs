@@ -56,6 +56,9 @@ pub struct Options {
     pub allow_unplaced: bool,
     /// Report drift, change nothing.
     pub refresh_only: bool,
+    /// Moves beyond the needed ones, at most, where they make the cluster more even
+    /// ([`crate::place::rebalance`]).
+    pub extra_moves: u32,
     /// How much work placement may spend.
     pub limits: Limits,
 }
@@ -72,6 +75,7 @@ impl Default for Options {
             replace: Vec::new(),
             allow_unplaced: false,
             refresh_only: false,
+            extra_moves: 0,
             limits: Limits::default(),
         }
     }

@@ -41,7 +41,7 @@ pub use ports::RANGE as PORT_RANGE;
 
 use action::Deeds;
 use census::Census;
-use place::{Outcome, PlacementProblem};
+use place::{Outcome, Pace, PlacementProblem, Watch};
 use render::Specs;
 use scope::Scope;
 use seats::Waiting;
@@ -49,8 +49,14 @@ use seats::Waiting;
 /// Makes the plan. Whatever is wrong stands in its diagnostics; with an error among them it has no
 /// steps and must not be applied ([`Plan::is_applicable`]).
 pub fn plan(input: &PlanInput<'_>) -> Plan {
+    plan_paced(input, &mut |_| Pace::Free)
+}
+
+/// The same under a watch that may stop placement ([`place::place_paced`]), for those who want a
+/// limit of time. Where that ended the search, the plan says so in a warning.
+pub fn plan_paced(input: &PlanInput<'_>, watch: Watch<'_>) -> Plan {
     let mut draft = Draft::empty(input);
-    if let Err(errors) = draft.fill(input) {
+    if let Err(errors) = draft.fill(input, watch) {
         draft.refuse(errors);
     }
     let mut plan = draft.plan;
@@ -88,7 +94,11 @@ impl Draft {
     }
 
     /// The pipeline.
-    fn fill(&mut self, input: &PlanInput<'_>) -> Result<(), Vec<Diagnostic>> {
+    fn fill(
+        &mut self,
+        input: &PlanInput<'_>,
+        watch: Watch<'_>,
+    ) -> Result<(), Vec<Diagnostic>> {
         self.plan.basis = basis::of(input, std::iter::empty());
         stop(notice::refusals(input))?;
         let census = Census::of(input.desired, input.fleet);
@@ -97,7 +107,7 @@ impl Draft {
         let seats = if input.options.destroy {
             seats::Seats::default()
         } else {
-            self.place(input, &census, &scope)?
+            self.place(input, &census, &scope, watch)?
         };
         let ports = ports::allocate(input, &census, &seats)?;
         self.specs = render::specs(input, &census, &seats, &ports)?;
@@ -121,19 +131,24 @@ impl Draft {
         input: &PlanInput<'_>,
         census: &Census<'_>,
         scope: &Scope,
+        watch: Watch<'_>,
     ) -> Result<seats::Seats, Vec<Diagnostic>> {
         let lenient = input.options.allow_unplaced || input.options.refresh_only;
         let severity = if lenient { Severity::Warning } else { Severity::Error };
         let mut waiting = Waiting::new();
         loop {
             let problem = problem::build(input, census, scope, &waiting);
-            let outcome = place::place(&problem);
+            let outcome = match input.options.extra_moves {
+                0 => place::place_paced(&problem, &mut *watch),
+                most => place::rebalance(&problem, most).outcome,
+            };
             let mut report = outcome.report();
             let unplaced = outcome.unplaced.iter().map(|missing| {
                 notice::unplaced(input.desired.services.get(&missing.service), missing, severity)
             });
             let mut notices: Vec<Diagnostic> = unplaced.collect();
-            if severity == Severity::Error && !notices.is_empty() {
+            notices.extend(outcome.cut_short.then(notice::cut_short));
+            if severity == Severity::Error && report.unplaced > 0 {
                 self.plan.placement = report;
                 return Err(notices);
             }

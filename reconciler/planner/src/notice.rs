@@ -38,6 +38,13 @@ fn other_cluster(fleet: &ClusterName, desired: &ClusterName) -> Diagnostic {
         .help("plan against the fleet of the same cluster, or correct the name in the file")
 }
 
+/// The clock ended placement before its limits of work did.
+pub fn cut_short() -> Diagnostic {
+    let message = "placement was ended by the solve limit: it is the best found in that time";
+    Diagnostic::warning("DN-W0609", None, message)
+        .help("planned again it may differ; without --solve-limit it is the same on every machine")
+}
+
 /// What someone should know of nodes and of a plan that is only a part.
 pub fn remarks(input: &PlanInput<'_>, census: &Census<'_>, whole: bool) -> Vec<Diagnostic> {
     let declared = input.desired.nodes.iter();

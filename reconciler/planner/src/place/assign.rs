@@ -33,7 +33,7 @@ pub fn assign(board: &Board<'_>) -> BTreeMap<InstanceId, Assignment> {
         field.nodes.iter().enumerate().map(|(n, node)| (&node.input.name, n)).collect();
     let seats: Vec<Seat> =
         (0..field.services.len()).flat_map(|s| seats(board, s, &names)).collect();
-    let devices = devices(field, &seats);
+    let devices = devices(board, &seats);
     let placed = seats.iter().zip(devices).map(|(seat, gpus)| {
         let service = field.services[seat.service].input;
         let instance = InstanceId { service: service.name.clone(), index: seat.index };
@@ -71,7 +71,8 @@ fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec
 }
 
 /// Devices for every seat. Who stays keeps its devices where all of them can.
-fn devices(field: &Field<'_>, seats: &[Seat]) -> Vec<Vec<GpuUse>> {
+fn devices(board: &Board<'_>, seats: &[Seat]) -> Vec<Vec<GpuUse>> {
+    let field = board.field;
     let mut uses: Vec<Vec<GpuUse>> = seats.iter().map(|_| Vec::new()).collect();
     let mut on_node: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (at, seat) in seats.iter().enumerate() {
@@ -93,7 +94,7 @@ fn devices(field: &Field<'_>, seats: &[Seat]) -> Vec<Vec<GpuUse>> {
         let plain = || members.iter().map(|at| item(at, false)).collect::<Vec<_>>();
         let chosen = gpu::pack(&node.memories, &wished)
             .or_else(|| gpu::pack(&node.memories, &plain()))
-            .unwrap_or_default();
+            .unwrap_or_else(|| arranged(board, n, members.iter().map(|&at| seats[at].service)));
         for (&at, devices) in members.iter().zip(chosen) {
             let need = field.services[seats[at].service].input.gpu;
             let id = |d: usize| node.input.gpus[node.devices[d]].id.clone();
@@ -101,6 +102,22 @@ fn devices(field: &Field<'_>, seats: &[Seat]) -> Vec<Vec<GpuUse>> {
         }
     }
     uses
+}
+
+/// The devices as the board has them, in the order of the services given.
+fn arranged(
+    board: &Board<'_>,
+    n: usize,
+    services: impl Iterator<Item = usize>,
+) -> Vec<Vec<usize>> {
+    let mut left: BTreeMap<usize, Vec<u128>> = BTreeMap::new();
+    services
+        .map(|s| {
+            let seats = left.entry(s).or_insert_with(|| board.devices_of(s, n));
+            let set = seats.pop().unwrap_or(0);
+            (0..gpu::DEVICES).filter(|d| set >> d & 1 == 1).collect()
+        })
+        .collect()
 }
 
 /// The positions of the devices an instance has, where all of them are still there.

@@ -8,6 +8,7 @@ use super::{
     field::{Amounts, Field, Spread},
     gpu,
     problem::Objective,
+    rack::Rack,
     refusal,
 };
 
@@ -21,6 +22,8 @@ pub struct Board<'f> {
     pub of_service: Vec<BTreeMap<usize, u32>>,
     pub used: Vec<Amounts>,
     ports: Vec<BTreeSet<usize>>,
+    /// The GPUs of each node.
+    racks: Vec<Rack>,
     /// Instances placed of each service.
     pub total: Vec<u32>,
 }
@@ -56,6 +59,7 @@ impl<'f> Board<'f> {
             of_service: vec![BTreeMap::new(); services],
             used: vec![[0; 3]; nodes],
             ports: vec![BTreeSet::new(); nodes],
+            racks: field.nodes.iter().map(|node| Rack::empty(&node.memories)).collect(),
             total: vec![0; services],
         }
     }
@@ -84,6 +88,10 @@ impl<'f> Board<'f> {
             *used += need;
         }
         self.ports[node].extend(it.ports.iter().copied());
+        if it.wants_gpu() {
+            let item = |s: usize| gpu_item(self.field, s, node);
+            self.racks[node].add(&self.field.nodes[node].memories, service, &item);
+        }
     }
 
     /// Takes one instance away; there must be one.
@@ -98,6 +106,10 @@ impl<'f> Board<'f> {
         // A service with a port never has two instances on one node.
         for port in &it.ports {
             self.ports[node].remove(port);
+        }
+        if it.wants_gpu() {
+            let item = |s: usize| gpu_item(self.field, s, node);
+            self.racks[node].remove(&self.field.nodes[node].memories, service, &item);
         }
     }
 
@@ -140,15 +152,26 @@ impl<'f> Board<'f> {
 
     /// Whether the GPUs of a node would do for one more.
     pub fn devices_fit(&self, extra: usize, node: usize) -> bool {
-        let mut items = self.gpu_items(node);
-        items.push(self.gpu_item(extra, node));
-        gpu::pack(&self.field.nodes[node].memories, &items).is_some()
+        let item = |s: usize| gpu_item(self.field, s, node);
+        self.racks[node].admits(&self.field.nodes[node].memories, extra, &item)
+    }
+
+    /// What one more GPU instance would leave unused beside itself, in thousandths of a device: the
+    /// rest of the device that it shares, or the devices left untouched beside whole ones.
+    pub fn waste(&self, service: usize, node: usize) -> u64 {
+        let item = gpu_item(self.field, service, node);
+        self.racks[node].waste(&self.field.nodes[node].memories, &item)
     }
 
     /// Whether the GPU instances of a node can all have their devices.
     pub fn devices_packed(&self, node: usize) -> bool {
-        let items = self.gpu_items(node);
-        items.is_empty() || gpu::pack(&self.field.nodes[node].memories, &items).is_some()
+        self.racks[node].arranged()
+    }
+
+    /// The devices of every instance of a service on a node, as bits, in one arrangement of all
+    /// that are there.
+    pub fn devices_of(&self, service: usize, node: usize) -> Vec<u128> {
+        self.racks[node].of(service).collect()
     }
 
     /// What the instances on a node ask of its devices, in the order of services.
@@ -156,17 +179,8 @@ impl<'f> Board<'f> {
         let wanting = self.on_node[node].iter();
         wanting
             .filter(|(s, _)| self.field.services[**s].wants_gpu())
-            .flat_map(|(&s, &count)| (0..count).map(move |_| self.gpu_item(s, node)))
+            .flat_map(|(&s, &count)| (0..count).map(move |_| gpu_item(self.field, s, node)))
             .collect()
-    }
-
-    fn gpu_item(&self, service: usize, node: usize) -> gpu::Item {
-        let it = &self.field.services[service];
-        let allowed = match it.cell(node) {
-            Some(cell) => cell.allowed,
-            None => refusal::allowed_devices(it.input, &self.field.nodes[node]),
-        };
-        gpu::Item { need: it.input.gpu, allowed, wish: Vec::new() }
     }
 
     /// Whether one more there keeps every `spread` line; adding to the emptiest domain always
@@ -321,6 +335,15 @@ impl<'f> Board<'f> {
     }
 }
 
+fn gpu_item(field: &Field<'_>, service: usize, node: usize) -> gpu::Item {
+    let it = &field.services[service];
+    let allowed = match it.cell(node) {
+        Some(cell) => cell.allowed,
+        None => refusal::allowed_devices(it.input, &field.nodes[node]),
+    };
+    gpu::Item { need: it.input.gpu, allowed, wish: Vec::new() }
+}
+
 /// The score of one resource in full use, and of one node in use under `pack`.
 pub const FULL: u64 = 1_000_000;
 
@@ -333,11 +356,12 @@ pub fn crowding(used: u64, capacity: u64) -> u64 {
     if capacity == 0 {
         return 0;
     }
-    let used = u128::from(used) * u128::from(FULL) / u128::from(capacity);
-    let tangent = |t: &u64| {
-        (2 * u128::from(*t) * used / 10).saturating_sub(u128::from(t * t) * u128::from(FULL) / 100)
+    let used = match used.checked_mul(FULL) {
+        Some(product) => product / capacity,
+        None => (u128::from(used) * u128::from(FULL) / u128::from(capacity)) as u64,
     };
-    TANGENTS.iter().map(tangent).max().unwrap_or(0) as u64
+    let tangent = |t: &u64| (2 * t * used / 10).saturating_sub(t * t * FULL / 100);
+    TANGENTS.iter().map(tangent).max().unwrap_or(0)
 }
 
 fn take(map: &mut BTreeMap<usize, u32>, key: usize) {

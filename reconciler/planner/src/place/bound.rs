@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    board::{FULL, TANGENTS},
+    board::{Board, FULL, TANGENTS},
     field::{Amounts, Cell, Field},
+    gpu,
+    patterns,
     problem::{Objective, SolverChoice},
     rows,
     solve::{self, Answer, Effort, Model},
+    work::Work,
 };
 
 /// Nodes that are alike for every service.
@@ -32,39 +35,131 @@ pub struct Relaxation<'f> {
     /// Under `pack`, the nodes in use of each class.
     in_use: Vec<usize>,
     solver: SolverChoice,
+    /// The last solution.
+    values: Vec<f64>,
+    /// Replicas at each level of services that are no part of it: each is taken for placed.
+    outside: Vec<u32>,
+    /// Services that are part of it.
+    inside: Vec<bool>,
+}
+
+/// Some nodes, and the services that can be nowhere else.
+struct Part {
+    nodes: Vec<bool>,
+    services: Vec<bool>,
+}
+
+impl Part {
+    fn all(field: &Field<'_>) -> Self {
+        Self { nodes: vec![true; field.nodes.len()], services: vec![true; field.services.len()] }
+    }
+
+    /// The nodes where what a level misses may be.
+    fn short_of(board: &Board<'_>, level: usize) -> Self {
+        let field = board.field;
+        let mut nodes = vec![false; field.nodes.len()];
+        for (s, service) in field.services.iter().enumerate() {
+            if service.level == level && board.missing(s) > 0 {
+                service.cells.iter().for_each(|cell| nodes[cell.node] = true);
+            }
+        }
+        let inside = |cells: &[Cell]| cells.iter().all(|cell| nodes[cell.node]);
+        let services = field.services.iter().map(|service| inside(&service.cells)).collect();
+        Self { nodes, services }
+    }
+
+    fn is_small(&self) -> bool {
+        let most = |list: &[bool]| list.iter().filter(|it| **it).count() * 2 < list.len();
+        most(&self.nodes) && most(&self.services)
+    }
+}
+
+/// A bound of a level from the nodes alone where it is short, which is quick; nothing where those
+/// are most of the fleet.
+pub fn nearby(board: &Board<'_>, level: usize, work: &mut Work<'_>) -> Option<u32> {
+    let part = Part::short_of(board, level);
+    if !part.is_small() {
+        return None;
+    }
+    let mut relaxed = Relaxation::of(board.field, false, &part);
+    let placed = board.placed();
+    (0..level).for_each(|above| relaxed.floor(above, placed[above]));
+    relaxed.most_placed(level, work)
+}
+
+/// So many instances of a service on some nodes together.
+pub struct Share {
+    pub s: usize,
+    pub nodes: Vec<usize>,
+    pub count: f64,
 }
 
 /// Replicas that could be placed at each level if every service were alone.
 pub fn alone(field: &Field<'_>) -> Vec<u32> {
     let mut bounds = vec![0; field.levels.len()];
-    for service in &field.services {
-        let fits = service.cells.iter().map(|cell| u64::from(cell.most)).sum::<u64>();
-        bounds[service.level] += fits.min(u64::from(service.input.replicas)) as u32;
+    for (service, fits) in field.services.iter().zip(alone_each(field)) {
+        bounds[service.level] += fits;
     }
     bounds
+}
+
+fn alone_each(field: &Field<'_>) -> Vec<u32> {
+    let services = field.services.iter();
+    services
+        .map(|service| {
+            let fits = service.cells.iter().map(|cell| u64::from(cell.most)).sum::<u64>();
+            fits.min(u64::from(service.input.replicas)) as u32
+        })
+        .collect()
 }
 
 impl<'f> Relaxation<'f> {
     /// With `keep`, whatever can stay where it runs does.
     pub fn new(field: &'f Field<'f>, keep: bool) -> Self {
+        Self::of(field, keep, &Part::all(field))
+    }
+
+    fn of(field: &'f Field<'f>, keep: bool, part: &Part) -> Self {
+        let alone = alone_each(field);
+        let mut outside = vec![0; field.levels.len()];
+        for (s, service) in field.services.iter().enumerate().filter(|(s, _)| !part.services[*s]) {
+            outside[service.level] += alone[s];
+        }
         let solver = field.problem.limits.solver;
         let mut relaxation = Self {
             field,
-            classes: classes(field),
+            classes: classes(field, part),
             model: Model::default(),
             columns: Vec::new(),
             in_use: Vec::new(),
             solver,
+            values: Vec::new(),
+            outside,
+            inside: part.services.clone(),
         };
-        relaxation.add_columns(keep);
-        for class in 0..relaxation.classes.len() {
-            relaxation.add_class(class);
-        }
+        relaxation.add_columns(keep, part);
+        let shared: Vec<Option<usize>> =
+            (0..relaxation.classes.len()).map(|class| relaxation.add_class(class)).collect();
+        relaxation.add_pools(&shared);
         relaxation
     }
 
-    fn add_columns(&mut self, keep: bool) {
-        for (s, service) in self.field.services.iter().enumerate() {
+    /// What the last solution puts where.
+    pub fn shares(&self) -> Vec<Share> {
+        let value = |column: usize| self.values.get(column).copied().unwrap_or(0.0);
+        let columns = self.columns.iter();
+        columns
+            .map(|&(s, k, column)| {
+                let nodes = self.classes[k].nodes.clone();
+                Share { s, nodes, count: value(column) }
+            })
+            .filter(|share| share.count > 1e-6)
+            .collect()
+    }
+
+    fn add_columns(&mut self, keep: bool, part: &Part) {
+        let services = self.field.services.iter().enumerate();
+        for (s, service) in services.filter(|(s, _)| part.services[*s]) {
             let mut terms = Vec::new();
             for (k, class) in self.classes.iter().enumerate() {
                 let cells = || class.nodes.iter().filter_map(|&n| service.cell(n));
@@ -82,7 +177,8 @@ impl<'f> Relaxation<'f> {
         }
     }
 
-    fn add_class(&mut self, k: usize) {
+    /// The column of the shared devices, where there is one.
+    fn add_class(&mut self, k: usize) -> Option<usize> {
         let users: Vec<(usize, usize)> =
             self.columns.iter().filter(|c| c.1 == k).map(|&(s, _, column)| (s, column)).collect();
         let size = self.classes[k].nodes.len() as f64;
@@ -94,7 +190,9 @@ impl<'f> Relaxation<'f> {
             for &port in &self.field.services[s].ports {
                 ports.entry(port).or_default().push((column, 1.0));
             }
-            for &other in &self.field.services[s].near {
+            // One that is no part of this may be anywhere.
+            let near = self.field.services[s].near.iter().filter(|&&other| self.inside[other]);
+            for &other in near {
                 let most = f64::from(self.field.services[s].input.replicas);
                 let mut terms = vec![(column, 1.0)];
                 let found = users.iter().find(|&&(t, _)| t == other);
@@ -103,7 +201,7 @@ impl<'f> Relaxation<'f> {
             }
         }
         ports.into_values().for_each(|terms| self.model.at_most(terms, size));
-        self.add_devices(k, &users, size);
+        self.add_devices(k, &users, size)
     }
 
     /// The capacity of a class, and cuts for sizes of which only so many fit on one node.
@@ -129,12 +227,12 @@ impl<'f> Relaxation<'f> {
         cuts.into_iter().for_each(|(terms, upper)| self.model.at_most(terms, upper));
     }
 
-    fn add_devices(&mut self, k: usize, users: &[(usize, usize)], size: f64) {
+    fn add_devices(&mut self, k: usize, users: &[(usize, usize)], size: f64) -> Option<usize> {
         let class = &self.classes[k];
         let users: Vec<(usize, usize)> =
             users.iter().copied().filter(|&(s, _)| self.field.services[s].wants_gpu()).collect();
         if users.is_empty() {
-            return;
+            return None;
         }
         let devices = class.devices as f64 * size;
         let memory = class.memory;
@@ -143,12 +241,62 @@ impl<'f> Relaxation<'f> {
         for row in rows::devices(self.field, memory, devices, shared, &users, true) {
             self.model.at_most(row.terms, row.upper);
         }
+        Some(shared)
+    }
+
+    /// What can stand together on one device, over all classes whose devices are as large: sums of
+    /// shares are not enough where the shares do not add up to whole devices.
+    fn add_pools(&mut self, shared: &[Option<usize>]) {
+        let mut pools: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (k, class) in self.classes.iter().enumerate().filter(|(k, _)| shared[*k].is_some()) {
+            pools.entry(class.memory).or_default().push(k);
+        }
+        for (memory, classes) in pools {
+            self.add_pool(memory, &classes, shared);
+        }
+    }
+
+    fn add_pool(&mut self, memory: u64, classes: &[usize], shared: &[Option<usize>]) {
+        let mut loads: BTreeMap<u64, (Vec<(usize, f64)>, BTreeMap<usize, u64>)> = BTreeMap::new();
+        for &(s, _, column) in self.columns.iter().filter(|c| classes.contains(&c.1)) {
+            let input = self.field.services[s].input;
+            let load = match rows::devices_each(input.gpu) {
+                Some(_) => continue,
+                None => gpu::load(input.gpu, memory),
+            };
+            let (terms, users) = loads.entry(load).or_default();
+            terms.push((column, 1.0));
+            users.insert(s, u64::from(input.replicas));
+        }
+        let sizes: Vec<(u64, u64)> =
+            loads.iter().map(|(&load, (_, users))| (load, users.values().sum())).collect();
+        let Some(list) = patterns::maximal(&sizes, gpu::size(memory)) else {
+            return;
+        };
+        let devices: usize =
+            classes.iter().map(|&k| self.classes[k].devices * self.classes[k].nodes.len()).sum();
+        let mut rows: Vec<Vec<(usize, f64)>> =
+            loads.into_values().map(|(terms, _)| terms).collect();
+        let mut all: Vec<(usize, f64)> =
+            classes.iter().filter_map(|&k| Some((shared[k]?, -1.0))).collect();
+        for pattern in list {
+            let column = self.model.column(0.0, devices as f64, false);
+            all.push((column, 1.0));
+            for (row, count) in rows.iter_mut().zip(pattern) {
+                if count > 0 {
+                    row.push((column, -(count as f64)));
+                }
+            }
+        }
+        rows.into_iter().for_each(|row| self.model.at_most(row, 0.0));
+        self.model.at_most(all, 0.0);
     }
 
     /// From now on at least so many are placed at a level.
     pub fn floor(&mut self, level: usize, placed: u32) {
         let terms = self.of_level(level);
-        self.model.row(terms, f64::from(placed), f64::INFINITY);
+        let inside = f64::from(placed) - f64::from(self.outside[level]);
+        self.model.row(terms, inside, f64::INFINITY);
     }
 
     fn of_level(&self, level: usize) -> Vec<(usize, f64)> {
@@ -160,16 +308,16 @@ impl<'f> Relaxation<'f> {
     }
 
     /// No placement that keeps the floors places more at this level.
-    pub fn most_placed(&mut self, level: usize) -> Option<u32> {
+    pub fn most_placed(&mut self, level: usize, work: &mut Work<'_>) -> Option<u32> {
         let terms = self.of_level(level);
         terms.iter().for_each(|&(column, _)| self.model.columns[column].cost = -1.0);
-        let bound = self.solve();
+        let bound = self.solve(work);
         terms.iter().for_each(|&(column, _)| self.model.columns[column].cost = 0.0);
-        bound.map(|bound| (-bound + 1e-5).floor().max(0.0) as u32)
+        bound.map(|bound| self.outside[level] + (-bound + 1e-5).floor().max(0.0) as u32)
     }
 
     /// No placement that keeps the floors has a lower score, in millionths.
-    pub fn least_cost(&mut self) -> Option<u64> {
+    pub fn least_cost(&mut self, work: &mut Work<'_>) -> Option<u64> {
         match self.field.problem.objective {
             Objective::Balance => self.add_crowding(),
             Objective::Pack => self.add_in_use(),
@@ -180,7 +328,7 @@ impl<'f> Relaxation<'f> {
             let penalty = cells.map(|cell| cell.penalty).min().unwrap_or(0);
             self.model.columns[column].cost = penalty as f64 / FULL as f64;
         }
-        let bound = self.solve()?;
+        let bound = self.solve(work)?;
         let whole = !self.in_use.is_empty()
             && self.columns.iter().all(|&(_, _, column)| self.model.columns[column].cost == 0.0);
         let bound = if whole { (bound - 1e-5).ceil() } else { bound - 1e-6 };
@@ -240,11 +388,18 @@ impl<'f> Relaxation<'f> {
         }
     }
 
-    fn solve(&self) -> Option<f64> {
-        let effort = Effort { solver: self.solver, nodes: 1, whole: false };
+    fn solve(&mut self, work: &mut Work<'_>) -> Option<f64> {
+        let seconds = work.seconds();
+        let effort = Effort { solver: self.solver, nodes: 1, whole: false, seconds };
         match solve::solve(&self.model, effort, None) {
-            Answer::Found(found) if found.optimal => Some(found.bound),
-            _ => None,
+            Answer::Found(found) if found.optimal => {
+                self.values = found.values;
+                Some(found.bound)
+            }
+            _ => {
+                work.cut_short |= seconds.is_some();
+                None
+            }
         }
     }
 }
@@ -252,7 +407,7 @@ impl<'f> Relaxation<'f> {
 /// A node as its services see it.
 type Look = (Amounts, Vec<u64>, Vec<(usize, u32, u128, u64)>);
 
-fn classes(field: &Field<'_>) -> Vec<Class> {
+fn classes(field: &Field<'_>, part: &Part) -> Vec<Class> {
     let mut looks: Vec<Look> = field
         .nodes
         .iter()
@@ -262,13 +417,13 @@ fn classes(field: &Field<'_>) -> Vec<Class> {
             (node.capacity, memories, Vec::new())
         })
         .collect();
-    for (s, service) in field.services.iter().enumerate() {
+    for (s, service) in field.services.iter().enumerate().filter(|(s, _)| part.services[*s]) {
         for cell in &service.cells {
             looks[cell.node].2.push((s, cell.most, cell.allowed, cell.penalty));
         }
     }
     let mut classes: BTreeMap<Look, Class> = BTreeMap::new();
-    for (node, look) in looks.into_iter().enumerate() {
+    for (node, look) in looks.into_iter().enumerate().filter(|(node, _)| part.nodes[*node]) {
         let class = Class {
             nodes: Vec::new(),
             capacity: look.0,

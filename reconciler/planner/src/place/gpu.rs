@@ -22,6 +22,9 @@ pub const DEVICES: usize = 128;
 /// Steps of the search before it gives up and answers "does not fit".
 const BUDGET: u32 = 20_000;
 
+/// The same where the devices themselves are not asked for: large fleets ask very often.
+const BRIEF: u32 = 1_000;
+
 /// A device in units of a thousandth of a byte, so that shares and slices add up exactly.
 pub fn size(memory: u64) -> u64 {
     memory.max(1).saturating_mul(1000)
@@ -35,6 +38,14 @@ pub fn load(need: GpuRequest, memory: u64) -> u64 {
         GpuRequest::Whole(_) => size(memory),
         GpuRequest::Share(milli) => memory.max(1).saturating_mul(u64::from(milli)),
         GpuRequest::Memory(bytes) => bytes.0.saturating_mul(1000),
+    }
+}
+
+/// Whole devices asked for.
+fn wholes(need: GpuRequest) -> u64 {
+    match need {
+        GpuRequest::Whole(count) => u64::from(count),
+        GpuRequest::None | GpuRequest::Share(_) | GpuRequest::Memory(_) => 0,
     }
 }
 
@@ -55,23 +66,72 @@ pub fn most(need: GpuRequest, memories: &[u64], allowed: u128) -> u64 {
 /// Wishes are met where all of them can be, else as far as the search comes upon them. The search
 /// is exact up to a fixed number of steps, far more than eight devices need.
 pub fn pack(memories: &[u64], items: &[Item]) -> Option<Vec<Vec<usize>>> {
-    let mut search = Search {
-        memories,
-        items,
-        order: order(items),
-        left: memories.iter().map(|&m| size(m)).collect(),
-        sharers: vec![0; memories.len()],
-        taken: 0,
-        chosen: vec![Vec::new(); items.len()],
-        budget: BUDGET,
-        hold: true,
-    };
-    if search.descend(0) {
-        return Some(search.chosen);
+    let mut search = Search::new(memories, items, BUDGET);
+    if items.iter().any(|item| !item.wish.is_empty()) {
+        if search.descend(0) {
+            return Some(search.chosen);
+        }
+        search.budget = BUDGET;
     }
     search.hold = false;
-    search.budget = BUDGET;
     search.descend(0).then_some(search.chosen)
+}
+
+/// Whether they fit; a long search is given up sooner than by [`pack`] and answers "no".
+pub fn fits(memories: &[u64], items: &[Item]) -> bool {
+    let mut search = Search::new(memories, items, BRIEF);
+    search.hold = false;
+    least(memories, items) <= memories.len() as u64 && search.descend(0)
+}
+
+/// Devices that the items need at the very least, from dual-feasible functions: sums of what each
+/// share counts for, where no set of shares that fits on one device counts for more than one. Only
+/// told of devices that are all alike, else 0.
+fn least(memories: &[u64], items: &[Item]) -> u64 {
+    let alike = |item: &Item| item.allowed.trailing_ones() as usize >= memories.len();
+    let Some(&memory) = memories.first() else {
+        return 0;
+    };
+    if memories.iter().any(|&m| m != memory) || !items.iter().all(alike) {
+        return 0;
+    }
+    let whole: u64 = items.iter().map(|item| wholes(item.need)).sum();
+    let mut loads: Vec<u64> = items
+        .iter()
+        .filter(|item| wholes(item.need) == 0)
+        .map(|item| load(item.need, memory))
+        .filter(|&load| load > 0)
+        .collect();
+    loads.sort_unstable();
+    whole + least_shared(size(memory), &loads)
+}
+
+/// The bound of Fekete and Schepers: for a threshold, what leaves less than it beside itself counts
+/// for a device, what is smaller than it for nothing, the rest for its size; and what is larger
+/// than half counts for a device, half of them for one where they are just above a third.
+fn least_shared(size: u64, loads: &[u64]) -> u64 {
+    let sum = |list: &[u64]| list.iter().map(|&load| u128::from(load)).sum::<u128>();
+    let mut best = sum(loads).div_ceil(u128::from(size)) as u64;
+    for (at, &threshold) in loads.iter().enumerate() {
+        if threshold > size / 2 {
+            break;
+        }
+        if at > 0 && loads[at - 1] == threshold {
+            continue;
+        }
+        let large = loads.partition_point(|&load| load <= size - threshold);
+        let middle = sum(&loads[at..large]).div_ceil(u128::from(size)) as u64;
+        let mut least = (loads.len() - large) as u64 + middle;
+        if threshold > size / 3 {
+            let halves = loads.partition_point(|&load| load <= size / 2).min(large) - at;
+            let pairs = (halves as u64).saturating_sub((large - at - halves) as u64).div_ceil(2);
+            let own = (large - at - halves) as u64;
+            least = least.max((loads.len() - large) as u64 + own + pairs);
+        }
+        best = best.max(least);
+    }
+    let over_half = loads.len() - loads.partition_point(|&load| load <= size / 2);
+    best.max(over_half as u64)
 }
 
 /// Shares before whole devices, the largest first: the hard ones while there is choice.
@@ -96,9 +156,25 @@ struct Search<'a> {
     budget: u32,
     /// Whether a wish is a condition.
     hold: bool,
+    /// The same for devices that every item treats alike.
+    kinds: Vec<u64>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(memories: &'a [u64], items: &'a [Item], budget: u32) -> Self {
+        Search {
+            memories,
+            items,
+            order: order(items),
+            left: memories.iter().map(|&m| size(m)).collect(),
+            sharers: vec![0; memories.len()],
+            taken: 0,
+            chosen: vec![Vec::new(); items.len()],
+            budget,
+            hold: true,
+            kinds: (0..memories.len()).map(|d| kind_of(items, d)).collect(),
+        }
+    }
     fn descend(&mut self, step: usize) -> bool {
         let Some(&item) = self.order.get(step) else {
             return true;
@@ -153,7 +229,7 @@ impl Search<'_> {
     }
 
     /// Devices for a share: the wished one, then the fullest that still fits, then untouched
-    /// ones, of which one of each kind is enough.
+    /// ones. Of those of one kind with as much left, one is enough.
     fn candidates(&self, item: usize, need: GpuRequest) -> Vec<usize> {
         let it = &self.items[item];
         let fits = |d: usize| {
@@ -166,26 +242,14 @@ impl Search<'_> {
         }
         let mut list: Vec<usize> = (0..self.memories.len()).filter(|&d| fits(d)).collect();
         list.sort_by_key(|&d| (!it.wish.contains(&d), self.sharers[d] == 0, self.left[d], d));
-        let mut seen: Vec<(u64, u64)> = Vec::new();
+        let mut seen: Vec<(u64, u64, u64, bool)> = Vec::new();
         list.retain(|&d| {
-            if self.sharers[d] > 0 || it.wish.contains(&d) {
-                return true;
-            }
-            let kind = (self.memories[d], self.kind_of(d));
-            let fresh = !seen.contains(&kind);
-            seen.push(kind);
+            let look = (self.memories[d], self.kinds[d], self.left[d], self.sharers[d] > 0);
+            let fresh = !seen.contains(&look);
+            seen.push(look);
             fresh
         });
         list
-    }
-
-    /// Devices that every item treats alike have the same kind.
-    fn kind_of(&self, device: usize) -> u64 {
-        self.items.iter().enumerate().fold(0xcbf2_9ce4_8422_2325, |kind, (i, item)| {
-            let wished = item.wish.contains(&device);
-            let bits = (item.allowed >> device & 1) as u64 | (u64::from(wished) << 1);
-            (kind ^ (bits + 4 * i as u64)).wrapping_mul(0x0100_0000_01b3)
-        })
     }
 
     fn whole(&mut self, step: usize, item: usize, count: usize) -> bool {
@@ -229,6 +293,15 @@ impl Search<'_> {
         }
         false
     }
+}
+
+/// Devices that every item treats alike have the same kind.
+fn kind_of(items: &[Item], device: usize) -> u64 {
+    items.iter().enumerate().fold(0xcbf2_9ce4_8422_2325, |kind, (i, item)| {
+        let wished = item.wish.contains(&device);
+        let bits = (item.allowed >> device & 1) as u64 | (u64::from(wished) << 1);
+        (kind ^ (bits + 4 * i as u64)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]

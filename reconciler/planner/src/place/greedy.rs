@@ -4,8 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use devnet_schema::quantity::GpuRequest;
+
 use super::{
     board::{Board, FULL},
+    bound::Share,
     field::Field,
 };
 
@@ -57,6 +60,28 @@ pub fn run<'f>(field: &'f Field<'f>, style: Style) -> Board<'f> {
     if style.repair {
         keep(&mut board, &order);
         tidy(&mut board);
+    }
+    fill(&mut board, &order, style);
+    tidy(&mut board);
+    board
+}
+
+/// A greedy run that first puts what a relaxation puts where, rounded down, and then what is left
+/// wherever it fits.
+pub fn guided<'f>(field: &'f Field<'f>, shares: &[Share]) -> Board<'f> {
+    let mut board = locked(field);
+    let order = order(field, Order::Large);
+    keep(&mut board, &order);
+    tidy(&mut board);
+    let mut of_service: Vec<Vec<&Share>> = vec![Vec::new(); field.services.len()];
+    shares.iter().for_each(|share| of_service[share.s].push(share));
+    let style = Style { repair: true, order: Order::Large, choice: Choice::Tight };
+    for &s in &order {
+        for share in &of_service[s] {
+            let here: u32 = share.nodes.iter().map(|&n| board.count(s, n)).sum();
+            let most = (share.count + 1e-6) as u32;
+            place_some(&mut board, s, &share.nodes, most.saturating_sub(here), style);
+        }
     }
     fill(&mut board, &order, style);
     tidy(&mut board);
@@ -125,15 +150,26 @@ pub fn order(field: &Field<'_>, order: Order) -> Vec<usize> {
         (0..3).map(|r| u128::from(need[r]) * 1_000_000_000 / total[r]).sum()
     };
     let mut list: Vec<usize> = (0..field.services.len()).collect();
+    let largest = field.nodes.iter().flat_map(|node| &node.memories).max().copied().unwrap_or(1);
     list.sort_by_key(|&s| {
         let service = &field.services[s];
         let choices = match order {
-            Order::Picky => service.cells.len(),
-            Order::Large => usize::from(!service.wants_gpu()),
+            Order::Picky => service.cells.len() as u64,
+            Order::Large => u64::MAX - devices(service.input.gpu, largest),
         };
         (service.level, choices, std::cmp::Reverse(size(s)), s)
     });
     list
+}
+
+/// Thousandths of a device, roughly.
+fn devices(need: GpuRequest, largest: u64) -> u64 {
+    match need {
+        GpuRequest::None => 0,
+        GpuRequest::Whole(count) => 1000 * u64::from(count),
+        GpuRequest::Share(milli) => u64::from(milli),
+        GpuRequest::Memory(bytes) => bytes.0.saturating_mul(1000) / largest.max(1),
+    }
 }
 
 /// Leaves what runs where it is, as far as it fits.
@@ -199,12 +235,25 @@ pub fn fill(board: &mut Board<'_>, order: &[usize], style: Style) {
 
 /// Places what is missing of one service, as far as it fits.
 fn place_all(board: &mut Board<'_>, s: usize, style: Style) -> bool {
+    let nodes: Vec<usize> = board.field.services[s].cells.iter().map(|cell| cell.node).collect();
+    place_some(board, s, &nodes, u32::MAX, style)
+}
+
+/// The same on some nodes, and so many at most.
+fn place_some(
+    board: &mut Board<'_>,
+    s: usize,
+    nodes: &[usize],
+    most: u32,
+    style: Style,
+) -> bool {
     let before = board.total[s];
     let even = board.field.services[s].spread.is_empty();
     let mut candidates = BTreeSet::new();
-    while board.missing(s) > 0 {
+    while board.missing(s) > 0 && board.total[s] - before < most {
         if candidates.is_empty() || !even {
-            candidates = all_candidates(board, s, style);
+            let fitting = nodes.iter().filter_map(|&node| candidate(board, s, node, style));
+            candidates = fitting.collect();
         }
         let Some((_, node)) = candidates.pop_first() else {
             if !place_with_company(board, s) {
@@ -223,11 +272,6 @@ fn place_all(board: &mut Board<'_>, s: usize, style: Style) -> bool {
 }
 
 type Candidate = ((bool, u64), usize);
-
-fn all_candidates(board: &Board<'_>, s: usize, style: Style) -> BTreeSet<Candidate> {
-    let nodes: Vec<usize> = board.field.services[s].cells.iter().map(|cell| cell.node).collect();
-    nodes.into_iter().filter_map(|node| candidate(board, s, node, style)).collect()
-}
 
 fn candidate(board: &Board<'_>, s: usize, node: usize, style: Style) -> Option<Candidate> {
     let current = board.field.services[s].cell(node)?.current;
@@ -288,9 +332,10 @@ fn worth(board: &Board<'_>, s: usize, node: usize, choice: Choice) -> u64 {
                 let left = left.saturating_sub(service.need[r]);
                 (u128::from(left) * u128::from(FULL) / u128::from(capacity[r].max(1))) as u64
             };
+            // Devices are what runs short: they are filled up, and spared by what needs none.
             let gpus = board.field.nodes[node].memories.len() as u64;
-            let spared = if service.wants_gpu() { 0 } else { gpus * FULL };
-            left(0) + left(1) + spared
+            let waste = if service.wants_gpu() { board.waste(s, node) } else { 1000 * gpus };
+            waste * 4 * FULL + left(0) + left(1)
         }
     }
 }

@@ -9,15 +9,19 @@
 mod assign;
 mod board;
 mod bound;
+mod chain;
 mod counts;
 mod explain;
 mod field;
 mod gpu;
 mod greedy;
 mod neighbourhood;
+mod pace;
+mod patterns;
 mod pipeline;
 mod points;
 mod problem;
+mod rack;
 mod refusal;
 mod rows;
 mod search;
@@ -25,6 +29,8 @@ mod shortfall;
 mod solve;
 mod suggest;
 mod verify;
+mod whatif;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -34,23 +40,33 @@ use std::collections::BTreeMap;
 use devnet_schema::name::ServiceName;
 
 pub use explain::{Explanation, Verdict, explain};
+pub use pace::{Pace, Progress, Watch};
 pub use problem::*;
 pub use verify::{Breach, verify};
+pub use whatif::{Change, Gain, Loss, Rebalanced, WhatIfError, rebalance, survive, whatif};
 
 use board::Board;
 use field::Field;
 use pipeline::Solved;
+use work::Work;
 
 /// Places every instance, or as many as possible, and says what is known about better answers.
 ///
 /// Pure: the order of nodes and services has no effect, and the same problem always has the same
 /// outcome. An unchanged problem keeps an unchanged placement.
 pub fn place(problem: &PlacementProblem) -> Outcome {
+    place_paced(problem, &mut |_| Pace::Free)
+}
+
+/// The same, watched: told the best placement so far again and again, `watch` says whether to go
+/// on. Stopped at any moment, the outcome is the best placement found, with the bounds known.
+pub fn place_paced(problem: &PlacementProblem, watch: Watch<'_>) -> Outcome {
     let field = settled(problem);
-    let solved = pipeline::solve(&field);
-    let mut outcome = outcome(&field, &solved);
+    let mut work = Work::new(watch);
+    let solved = pipeline::solve(&field, &mut work);
+    let mut outcome = outcome(&field, &solved, &work);
     if outcome.status == PlacementStatus::Infeasible {
-        outcome.unplaced = unplaceable(&field, &solved.board, &outcome);
+        outcome.unplaced = unplaceable(&field, &solved.board, &outcome, &mut work);
     }
     outcome
 }
@@ -69,7 +85,7 @@ fn settled(problem: &PlacementProblem) -> Field<'_> {
 }
 
 /// The outcome without what did not fit.
-fn outcome(field: &Field<'_>, solved: &Solved<'_>) -> Outcome {
+fn outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Outcome {
     let board = &solved.board;
     let placed = board.placed();
     let levels: Vec<PriorityLevel> = field
@@ -104,13 +120,19 @@ fn outcome(field: &Field<'_>, solved: &Solved<'_>) -> Outcome {
         bound: solved.cost_bound,
         status,
         unplaced: Vec::new(),
-        solver: solved.work.solver(),
-        ilps: solved.work.ilps,
+        solver: work.solver(),
+        ilps: work.ilps,
+        cut_short: work.cut_short,
     }
 }
 
 /// What did not fit, with every node's reasons and the ways out.
-fn unplaceable(field: &Field<'_>, board: &Board<'_>, outcome: &Outcome) -> Vec<Unplaceable> {
+fn unplaceable(
+    field: &Field<'_>,
+    board: &Board<'_>,
+    outcome: &Outcome,
+    work: &mut Work<'_>,
+) -> Vec<Unplaceable> {
     let mut list: Vec<usize> =
         (0..field.services.len()).filter(|&s| board.missing(s) > 0).collect();
     list.sort_by_key(|&s| (field.services[s].level, s));
@@ -127,7 +149,11 @@ fn unplaceable(field: &Field<'_>, board: &Board<'_>, outcome: &Outcome) -> Vec<U
                 at: input.at.clone(),
                 unplaced: board.missing(s),
                 nodes: nodes.collect(),
-                suggestions: suggest::ways_out(field, board, outcome, s, &mut budget),
+                suggestions: if work.go_on(board) {
+                    suggest::ways_out(field, board, outcome, s, &mut budget)
+                } else {
+                    Vec::new()
+                },
             }
         })
         .collect()
@@ -137,10 +163,12 @@ fn unplaceable(field: &Field<'_>, board: &Board<'_>, outcome: &Outcome) -> Vec<U
 /// changes with.
 fn tried(problem: &PlacementProblem) -> (Outcome, BTreeMap<ServiceName, u32>) {
     let field = settled(problem);
-    let solved = pipeline::placed(&field);
+    let mut free = |_: &Progress<'_>| Pace::Free;
+    let mut work = Work::new(&mut free);
+    let solved = pipeline::placed(&field, &mut work);
     let missing = |(s, service): (usize, &field::Service<'_>)| {
         (service.input.name.clone(), solved.board.missing(s))
     };
     let missing = field.services.iter().enumerate().map(missing).collect();
-    (outcome(&field, &solved), missing)
+    (outcome(&field, &solved, &work), missing)
 }

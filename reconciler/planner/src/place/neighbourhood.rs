@@ -9,7 +9,8 @@ use super::{
     board::Board,
     counts::{Aim, Scope},
     greedy::{self, REPAIRS},
-    pipeline::{self, Work},
+    pipeline,
+    work::Work,
 };
 
 /// Nodes emptied at a time; four beat six on fleets of 50 and 200 nodes.
@@ -35,7 +36,7 @@ impl Dice {
 }
 
 /// Places more at one level until the bound is met, tries run out, or patience does.
-pub fn place_more(best: &mut Board<'_>, level: usize, bound: u32, work: &mut Work) {
+pub fn place_more(best: &mut Board<'_>, level: usize, bound: u32, work: &mut Work<'_>) {
     let mut dice = Dice(level as u64);
     let mut idle = 0;
     let mut turn = 0;
@@ -57,7 +58,7 @@ pub fn place_more(best: &mut Board<'_>, level: usize, bound: u32, work: &mut Wor
 
 /// Brings instances that moved back home, others making room, until the bound is met, tries run
 /// out, or patience does.
-pub fn move_less(best: &mut Board<'_>, bound: u64, work: &mut Work) {
+pub fn move_less(best: &mut Board<'_>, bound: u64, work: &mut Work<'_>) {
     let mut dice = Dice(0x6d6f_7665);
     let mut idle = 0;
     let mut turn = 0;
@@ -102,7 +103,7 @@ fn strays(board: &Board<'_>) -> Vec<(usize, usize)> {
         .collect()
 }
 
-fn try_once(best: &mut Board<'_>, s: usize, level: usize, dice: &mut Dice, work: &mut Work) {
+fn try_once(best: &mut Board<'_>, s: usize, level: usize, dice: &mut Dice, work: &mut Work<'_>) {
     let field = best.field;
     let nodes = choose(best, s, dice);
     let placed = best.placed();

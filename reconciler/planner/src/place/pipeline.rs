@@ -4,16 +4,18 @@
 //! Knows which method is tried when. Refuses to weigh one level against another, and to call
 //! anything proven that a bound does not prove.
 
-use std::collections::BTreeSet;
-
 use super::{
     board::Board,
     bound::{self, Relaxation},
+    chain,
     counts::{Aim, Program, Scope},
     field::Field,
     greedy::{self, REPAIRS, STYLES, Style},
-    neighbourhood, search,
+    neighbourhood,
+    problem::Objective,
+    search,
     solve::{self, Answer, Effort, Found},
+    work::Work,
 };
 
 /// The best board found, and what is known about better ones.
@@ -25,16 +27,6 @@ pub struct Solved<'f> {
     pub price_bound: u64,
     /// No placement that places as much with as few moves has a lower score.
     pub cost_bound: u64,
-    pub work: Work,
-}
-
-/// What was spent.
-#[derive(Debug, Clone, Default)]
-pub struct Work {
-    pub ilps: u32,
-    pub solvers: BTreeSet<&'static str>,
-    /// Nodes whose devices had to be told apart.
-    detailed: BTreeSet<usize>,
 }
 
 /// Pairs above which the score is not left to an integer program: its relaxation is weak, and
@@ -44,10 +36,14 @@ const SCORE_PAIRS: usize = 400;
 /// The score is last and gets this part of the search: its last per mille costs the most.
 const SCORE_SHARE: u32 = 20;
 
+/// Pairs above which the relaxation guides a greedy run: with many nodes of few kinds it knows
+/// well what goes where.
+const GUIDED_PAIRS: usize = 20_000;
+
 /// Solves a field whose locks are settled.
-pub fn solve<'f>(field: &'f Field<'f>) -> Solved<'f> {
-    let mut solved = placed(field);
-    let Solved { board, work, price_bound, cost_bound, .. } = &mut solved;
+pub fn solve<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Solved<'f> {
+    let mut solved = placed(field, work);
+    let Solved { board, price_bound, cost_bound, .. } = &mut solved;
     if field.problem.limits.rebalance {
         score(board, None, cost_bound, work);
         let cap = board.cost();
@@ -66,16 +62,15 @@ pub fn solve<'f>(field: &'f Field<'f>) -> Solved<'f> {
 }
 
 /// The same without a thought for moves and score: enough to see what can be placed.
-pub fn placed<'f>(field: &'f Field<'f>) -> Solved<'f> {
-    let mut board = first(field);
-    let mut work = Work::default();
-    let bounds = place(&mut board, &mut work);
-    Solved { board, bounds, price_bound: 0, cost_bound: 0, work }
+pub fn placed<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Solved<'f> {
+    let mut board = first(field, work);
+    let bounds = place(&mut board, work);
+    Solved { board, bounds, price_bound: 0, cost_bound: 0 }
 }
 
 /// The best of the greedy runs; among equals the one that moves least. While something runs, only
 /// repairs of it, since anything from nothing moves nearly all of it.
-fn first<'f>(field: &'f Field<'f>) -> Board<'f> {
+fn first<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
     let runs = field.services.iter().any(|service| service.running() > 0);
     let mut best = greedy::run(field, REPAIRS[0]);
     if field.wanted() == best.placed() && !field.problem.limits.rebalance {
@@ -83,13 +78,15 @@ fn first<'f>(field: &'f Field<'f>) -> Board<'f> {
     }
     let others: &[Style] = if runs { &REPAIRS[1..] } else { &STYLES };
     for style in others {
-        try_greedy(&mut best, *style);
+        if !work.go_on(&best) {
+            return best;
+        }
+        take_better(&mut best, greedy::run(field, *style));
     }
     best
 }
 
-fn try_greedy(best: &mut Board<'_>, style: Style) {
-    let mut board = greedy::run(best.field, style);
+fn take_better<'f>(best: &mut Board<'f>, mut board: Board<'f>) {
     search::return_home(&mut board);
     if board.sound() && board.rank().beats(&best.rank()) {
         *best = board;
@@ -97,30 +94,54 @@ fn try_greedy(best: &mut Board<'_>, style: Style) {
 }
 
 /// Places as much as possible, level by level. Returns the bound of each.
-fn place(best: &mut Board<'_>, work: &mut Work) -> Vec<u32> {
-    let field = best.field;
-    let mut bounds = bound::alone(field);
+fn place(best: &mut Board<'_>, work: &mut Work<'_>) -> Vec<u32> {
+    let mut bounds = bound::alone(best.field);
     let mut relaxation = None;
     for (level, bound) in bounds.iter_mut().enumerate() {
-        if best.placed()[level] < *bound {
-            let relaxed = relaxation.get_or_insert_with(|| Relaxation::new(field, false));
-            for above in 0..level {
-                relaxed.floor(above, best.placed()[above]);
-            }
-            if let Some(most) = relaxed.most_placed(level) {
+        if best.placed()[level] < *bound && work.go_on(best) {
+            if let Some(most) = bound::nearby(best, level, work) {
                 *bound = (*bound).min(most).max(best.placed()[level]);
             }
         }
-        if best.placed()[level] == *bound {
-            continue;
-        }
-        if whole(field) {
-            place_whole(best, level, bound, work);
-        } else {
-            neighbourhood::place_more(best, level, *bound, work);
+        if best.placed()[level] < *bound && work.go_on(best) {
+            let relaxed = relaxation.get_or_insert_with(|| Relaxation::new(best.field, false));
+            for above in 0..level {
+                relaxed.floor(above, best.placed()[above]);
+            }
+            if let Some(most) = relaxed.most_placed(level, work) {
+                *bound = (*bound).min(most).max(best.placed()[level]);
+            }
+            place_level(best, level, bound, relaxed, work);
         }
     }
     bounds
+}
+
+/// From the quickest way to the dearest, until the bound is met.
+fn place_level<'f>(
+    best: &mut Board<'f>,
+    level: usize,
+    bound: &mut u32,
+    relaxed: &Relaxation<'f>,
+    work: &mut Work<'_>,
+) {
+    let field = best.field;
+    let open = |best: &Board<'_>, bound: u32| best.placed()[level] < bound;
+    if open(best, *bound) && field.pairs() > GUIDED_PAIRS {
+        take_better(best, greedy::guided(field, &relaxed.shares()));
+    }
+    if open(best, *bound) {
+        let before = best.clone();
+        chain::place_more(best, level, &mut |board| open(board, *bound) && work.go_on(board));
+        if !best.sound() {
+            *best = before;
+        }
+    }
+    if open(best, *bound) && whole(field) {
+        place_whole(best, level, bound, work);
+    } else if open(best, *bound) {
+        neighbourhood::place_more(best, level, *bound, work);
+    }
 }
 
 /// Whether the whole field goes into one program.
@@ -132,7 +153,7 @@ fn floors(placed: &[u32], levels: usize) -> Vec<(usize, u32)> {
     placed.iter().copied().enumerate().take(levels).collect()
 }
 
-fn place_whole(best: &mut Board<'_>, level: usize, bound: &mut u32, work: &mut Work) {
+fn place_whole(best: &mut Board<'_>, level: usize, bound: &mut u32, work: &mut Work<'_>) {
     let mut weights = vec![0; best.field.levels.len()];
     weights[level] = 1;
     let aim = Aim::Place { weights, keep: false };
@@ -153,7 +174,7 @@ fn place_whole(best: &mut Board<'_>, level: usize, bound: &mut u32, work: &mut W
 }
 
 /// Moves as little as possible, with as much placed.
-fn moves(best: &mut Board<'_>, cost_cap: Option<u64>, bound: &mut u64, work: &mut Work) {
+fn moves(best: &mut Board<'_>, cost_cap: Option<u64>, bound: &mut u64, work: &mut Work<'_>) {
     *bound = best.field.forced().1;
     if best.moves().1 == *bound {
         return;
@@ -188,7 +209,7 @@ fn moves(best: &mut Board<'_>, cost_cap: Option<u64>, bound: &mut u64, work: &mu
 }
 
 /// The best score, with as much placed and, given a cap, with moves as cheap.
-fn score(best: &mut Board<'_>, price_cap: Option<u64>, bound: &mut u64, work: &mut Work) {
+fn score(best: &mut Board<'_>, price_cap: Option<u64>, bound: &mut u64, work: &mut Work<'_>) {
     let field = best.field;
     let hold = price_cap.is_some();
     let forced_only = best.moves().1 == field.forced().1;
@@ -198,7 +219,10 @@ fn score(best: &mut Board<'_>, price_cap: Option<u64>, bound: &mut u64, work: &m
         *bound = best.cost();
         return;
     }
-    search::improve(best, hold);
+    if field.problem.objective == Objective::Pack {
+        chain::vacate(best, hold);
+    }
+    search::polish(best, hold, &mut |board| work.go_on(board));
     if whole(field) && field.pairs() <= SCORE_PAIRS {
         let all = floors(&best.placed(), field.levels.len());
         if let Some(step) = run_whole(best, Aim::Score, all, (price_cap, None), work) {
@@ -214,11 +238,21 @@ fn score(best: &mut Board<'_>, price_cap: Option<u64>, bound: &mut u64, work: &m
             *bound = ((step.bound * 1e6).max(0.0) as u64).saturating_sub(rounding);
         }
     }
-    let mut relaxed = Relaxation::new(field, hold && forced_only);
+    let least = relaxed_cost(best, hold && forced_only, work);
+    *bound = least.max(*bound).min(best.cost());
+}
+
+/// No placement that places as much has a lower score, whatever moves.
+pub fn least_cost(best: &Board<'_>, work: &mut Work<'_>) -> u64 {
+    relaxed_cost(best, false, work).min(best.cost())
+}
+
+fn relaxed_cost(best: &Board<'_>, keep: bool, work: &mut Work<'_>) -> u64 {
+    let mut relaxed = Relaxation::new(best.field, keep);
     for (level, placed) in best.placed().into_iter().enumerate() {
         relaxed.floor(level, placed);
     }
-    *bound = relaxed.least_cost().unwrap_or(0).max(*bound).min(best.cost());
+    relaxed.least_cost(work).unwrap_or(0)
 }
 
 /// What came of one program.
@@ -234,7 +268,7 @@ fn run_whole<'f>(
     aim: Aim,
     floors: Vec<(usize, u32)>,
     (price_cap, cost_cap): (Option<u64>, Option<u64>),
-    work: &mut Work,
+    work: &mut Work<'_>,
 ) -> Option<Step<'f>> {
     let nodes = (0..best.field.nodes.len()).collect();
     let detailed = work.detailed.clone();
@@ -245,21 +279,27 @@ fn run_whole<'f>(
 }
 
 /// Solves one program, telling the devices of a node apart where their sum is not enough.
-pub fn run<'f>(mut scope: Scope<'_, 'f>, nodes: u32, work: &mut Work) -> Option<Step<'f>> {
+pub fn run<'f>(mut scope: Scope<'_, 'f>, nodes: u32, work: &mut Work<'_>) -> Option<Step<'f>> {
     let limits = &scope.board.field.problem.limits;
     loop {
-        if work.ilps >= limits.ilps {
+        if work.ilps >= limits.ilps || !work.go_on(scope.board) {
             return None;
         }
         work.ilps += 1;
         let program = Program::new(&scope);
         let start = program.write(&scope, scope.board);
-        let effort = Effort { solver: limits.solver, nodes, whole: program.whole };
+        let seconds = work.seconds();
+        let effort = Effort { solver: limits.solver, nodes, whole: program.whole, seconds };
         let found = match solve::solve(&program.model, effort, start.as_deref()) {
             Answer::Found(found) => found,
-            Answer::Infeasible | Answer::Stopped => return None,
+            Answer::Infeasible => return None,
+            Answer::Stopped => {
+                work.cut_short |= seconds.is_some();
+                return None;
+            }
         };
         work.solvers.insert(found.by);
+        work.cut_short |= seconds.is_some() && !found.optimal;
         let board = program.read(&scope, &found.values);
         let unpacked = |n: &usize| !board.devices_packed(*n) && !scope.detailed.contains(n);
         let unpacked: Vec<usize> = scope.nodes.iter().copied().filter(unpacked).collect();
@@ -277,16 +317,4 @@ fn step<'f>(program: &Program, scope: &Scope<'_, 'f>, board: Board<'f>, found: &
         Aim::Place { .. } | Aim::Score => found.bound,
     };
     Step { board, bound, proven: found.optimal && program.exact }
-}
-
-impl Work {
-    /// Who answered.
-    pub fn solver(&self) -> &'static str {
-        match (self.solvers.contains("highs"), self.solvers.contains("microlp")) {
-            (true, true) => "highs+microlp",
-            (true, false) => "highs",
-            (false, true) => "microlp",
-            (false, false) => "none",
-        }
-    }
 }

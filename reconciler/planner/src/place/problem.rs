@@ -305,6 +305,8 @@ pub struct Outcome {
     pub solver: &'static str,
     /// Integer programs solved.
     pub ilps: u32,
+    /// A clock ended the search ([`super::place_paced`]): another run may answer otherwise.
+    pub cut_short: bool,
 }
 
 /// Where an instance goes.

@@ -1,8 +1,11 @@
 //! Integer and linear programs: one sparse-row form and the two solvers behind it. The only file
 //! that calls a solver.
 //!
-//! Knows columns and rows. Refuses to know what they mean, and the clock: a search ends after a
-//! number of branch-and-bound nodes, so that the same model has the same answer everywhere.
+//! Knows columns and rows. Refuses to know what they mean. A search ends after a number of
+//! branch-and-bound nodes, so that the same model has the same answer everywhere; a limit of time
+//! is set only where the caller was given one.
+
+use std::time::Duration;
 
 use good_lp::{Expression, ProblemVariables, SolverModel, Variable, variable};
 
@@ -41,6 +44,8 @@ pub struct Effort {
     /// The objective takes whole numbers only, so that a gap below 1 is a proof.
     #[cfg_attr(not(feature = "highs"), expect(dead_code, reason = "microlp proves exactly"))]
     pub whole: bool,
+    /// Wall-clock limit. It makes the answer depend on the machine.
+    pub seconds: Option<f64>,
 }
 
 /// What came of it.
@@ -203,6 +208,7 @@ fn by_microlp(model: &Model, effort: Effort) -> Answer {
     let target = constrain(variables.minimise(objective).using(good_lp::microlp), model, &handles);
     let mut options = microlp::SolveOptions::default();
     options.node_limit = Some(effort.nodes.into());
+    options.time_limit = effort.seconds.map(Duration::from_secs_f64);
     // good_lp's own solve() has a time limit only; the model it built takes a limit of nodes.
     let solution = match target.as_inner().solve_with(options) {
         Ok(outcome) => match outcome.into_solution() {
@@ -282,6 +288,9 @@ fn set_options(target: &mut highs::Model, effort: Effort) -> Option<()> {
     target.try_set_option("random_seed", 0).ok()?;
     target.try_set_option("mip_rel_gap", 0.0).ok()?;
     target.try_set_option("mip_abs_gap", gap).ok()?;
+    if let Some(seconds) = effort.seconds {
+        target.try_set_option("time_limit", seconds).ok()?;
+    }
     target.try_set_option("mip_max_nodes", nodes).ok()
 }
 
@@ -290,7 +299,7 @@ mod tests {
     use super::*;
 
     fn effort(solver: SolverChoice) -> Effort {
-        Effort { solver, nodes: 1000, whole: true }
+        Effort { solver, nodes: 1000, whole: true, seconds: None }
     }
 
     /// Items of weights 5, 4, 3 in a knapsack of 7: the best is 4 + 3, the greedy answer 5.

@@ -4,6 +4,7 @@
 mod brute;
 mod cases;
 mod large;
+mod pitfalls;
 mod random;
 mod ways_out;
 

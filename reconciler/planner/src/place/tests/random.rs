@@ -32,7 +32,7 @@ impl Dice {
 }
 
 /// A problem of two or three nodes and up to seven replicas, every constraint kind among them.
-fn small(seed: u64) -> PlacementProblem {
+pub fn small(seed: u64) -> PlacementProblem {
     let mut dice = Dice(seed);
     let roomy = if dice.chance(60) { 4 } else { 0 };
     let nodes = (0..2 + dice.roll(2)).map(|n| random_node(&mut dice, n, roomy)).collect();

@@ -1,0 +1,72 @@
+//! What was spent on a solution, and whether more may be.
+//!
+//! Knows counts, and whom to ask. Refuses to know what the work is for.
+
+use std::collections::BTreeSet;
+
+use super::{
+    board::Board,
+    pace::{Pace, Progress, Watch},
+};
+
+/// What was spent so far.
+pub struct Work<'w> {
+    pub ilps: u32,
+    pub solvers: BTreeSet<&'static str>,
+    /// Nodes whose devices had to be told apart.
+    pub detailed: BTreeSet<usize>,
+    /// A clock ended something: another run may answer otherwise.
+    pub cut_short: bool,
+    watch: Watch<'w>,
+    stopped: bool,
+    seconds: Option<f64>,
+}
+
+/// The part of the time left that one integer program may take: solvers look at the clock late.
+const SHARE: f64 = 0.7;
+
+impl<'w> Work<'w> {
+    pub fn new(watch: Watch<'w>) -> Self {
+        Self {
+            ilps: 0,
+            solvers: BTreeSet::new(),
+            detailed: BTreeSet::new(),
+            cut_short: false,
+            watch,
+            stopped: false,
+            seconds: None,
+        }
+    }
+
+    /// Tells the best board so far and asks whether to go on. Once stopped, always stopped.
+    pub fn go_on(&mut self, best: &Board<'_>) -> bool {
+        if self.stopped {
+            return false;
+        }
+        let placed = best.placed();
+        match (self.watch)(&Progress { placed: &placed, ilps: self.ilps }) {
+            Pace::Free => self.seconds = None,
+            Pace::Within(left) => self.seconds = Some(left.as_secs_f64() * SHARE),
+            Pace::Stop => {
+                self.stopped = true;
+                self.cut_short = true;
+            }
+        }
+        !self.stopped
+    }
+
+    /// The time that the next program may take, in seconds, where there is a limit.
+    pub fn seconds(&self) -> Option<f64> {
+        self.seconds
+    }
+
+    /// Who answered.
+    pub fn solver(&self) -> &'static str {
+        match (self.solvers.contains("highs"), self.solvers.contains("microlp")) {
+            (true, true) => "highs+microlp",
+            (true, false) => "highs",
+            (false, true) => "microlp",
+            (false, false) => "none",
+        }
+    }
+}

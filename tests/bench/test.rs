@@ -1,0 +1,62 @@
+//! Every recorded instance is placed without a fault that a verifier of its own would find.
+//!
+//! Knows no more than [`verifier`] does. Refuses to measure: the bench does.
+
+mod instance;
+mod verifier;
+
+use devnet_planner::place::{Outcome, Pace, PlacementProblem, place, place_paced};
+
+fn faultless(problem: &PlacementProblem) -> Outcome {
+    let outcome = place(problem);
+    assert_eq!(verifier::faults(problem, &outcome), Vec::<String>::new());
+    outcome
+}
+
+fn placed(outcome: &Outcome) -> Vec<u32> {
+    outcome.levels.iter().map(|level| level.placed).collect()
+}
+
+#[test]
+fn the_homelab_is_optimal_and_lives_through_the_loss_of_a_node() {
+    let problem = instance::problem("homelab");
+    let outcome = faultless(&problem);
+    assert_eq!(placed(&outcome), [14, 9, 4]);
+    assert_eq!(outcome.gap(), 0.0);
+    let (dead, ran) = instance::without_one(&problem, &outcome);
+    let after = faultless(&dead);
+    assert!(ran > 0 && after.moves >= after.moves_bound);
+}
+
+#[test]
+fn fifty_nodes_are_proven_full_and_repaired() {
+    let problem = instance::problem("fleet50");
+    let outcome = faultless(&problem);
+    assert_eq!(placed(&outcome), [92, 312, 183]);
+    assert!(outcome.levels.iter().all(|level| level.proven), "{:?}", outcome.levels);
+    let (dead, _) = instance::without_one(&problem, &outcome);
+    faultless(&dead);
+    let same = instance::running(&problem, &outcome);
+    let again = faultless(&same);
+    assert_eq!(again.moves, 0);
+}
+
+#[test]
+fn a_search_stopped_anywhere_keeps_its_best_placement() {
+    let problem = instance::problem("fleet50");
+    let mut last: Vec<u32> = Vec::new();
+    for calls in [0, 1, 2, 5, 20, 100] {
+        let mut left = calls;
+        let mut told = Vec::new();
+        let outcome = place_paced(&problem, &mut |progress| {
+            told = progress.placed.to_vec();
+            left -= i32::from(left > 0);
+            if left == 0 { Pace::Stop } else { Pace::Free }
+        });
+        assert_eq!(verifier::faults(&problem, &outcome), Vec::<String>::new());
+        assert!(outcome.cut_short, "after {calls} calls");
+        assert!(placed(&outcome) >= told, "what was told is not lost: {told:?}");
+        assert!(placed(&outcome) >= last, "more time never places less");
+        last = placed(&outcome);
+    }
+}
