@@ -96,8 +96,8 @@ pub fn running(problem: &PlacementProblem, outcome: &Outcome) -> PlacementProble
     next
 }
 
-/// The same fleet without the node that has the median number of instances (of several, the first
-/// by name), and how many ran there.
+/// The same fleet without the node that has most instances (of several, the last by name), and how
+/// many ran there.
 pub fn without_one(problem: &PlacementProblem, outcome: &Outcome) -> (PlacementProblem, u32) {
     let mut counts: BTreeMap<&NodeName, u32> =
         problem.nodes.iter().map(|node| (&node.name, 0)).collect();
@@ -106,7 +106,7 @@ pub fn without_one(problem: &PlacementProblem, outcome: &Outcome) -> (PlacementP
     }
     let mut list: Vec<(u32, &NodeName)> = counts.into_iter().map(|(node, n)| (n, node)).collect();
     list.sort();
-    let (count, gone) = list[list.len() / 2];
+    let (count, gone) = list.last().copied().expect("a fleet has nodes");
     let gone = gone.clone();
     let mut next = running(problem, outcome);
     next.nodes.retain(|node| node.name != gone);

@@ -30,7 +30,8 @@ fn main() {
     {
         return dump(Path::new(dir));
     }
-    let all: Vec<&str> = instance::RECORDED[..3].iter().chain(&instance::DERIVED[..2]).copied().collect();
+    let all = instance::RECORDED[..3].iter().chain(&instance::DERIVED[..2]).copied();
+    let all: Vec<&str> = all.collect();
     let names: Vec<&str> =
         if arguments.is_empty() { all } else { arguments.iter().map(String::as_str).collect() };
     for name in names {
@@ -66,26 +67,25 @@ fn measure(name: &str) {
 
 /// Places, prints, and hands the outcome back.
 fn place(name: &str, method: &str, problem: &PlacementProblem, ran: Option<u32>) -> Outcome {
-    let begin = Instant::now();
+    let (begin, begin_cpu) = (Instant::now(), cpu());
     let mut first: Option<Duration> = None;
     let mut told = Vec::new();
     let outcome = place_paced(problem, &mut |progress| {
         let now = begin.elapsed();
         first.get_or_insert(now);
-        let placed: u32 = progress.placed.iter().sum();
-        if told.last().is_none_or(|(_, last)| *last != placed) {
-            told.push((now.as_secs_f64(), placed));
+        if told.last().is_none_or(|(_, _, last)| *last != progress.placed) {
+            told.push((now.as_secs_f64(), cpu() - begin_cpu, progress.placed.to_vec()));
         }
         Pace::Free
     });
-    let seconds = begin.elapsed();
+    let (seconds, cpu) = (begin.elapsed(), cpu() - begin_cpu);
     let faults = verifier::faults(problem, &outcome);
     for fault in faults.iter().take(10) {
         eprintln!("{name}: {fault}");
     }
     let levels = serde_json::to_value(&outcome.levels).unwrap_or_default();
     let line = json!({"instance": name, "method": method, "seconds": seconds.as_secs_f64(),
-        "first": first.unwrap_or(seconds).as_secs_f64(), "levels": levels, "told": told,
+        "cpu": cpu, "first": first.unwrap_or(seconds).as_secs_f64(), "levels": levels, "told": told,
         "status": outcome.status, "cost": outcome.cost, "bound": outcome.bound,
         "gap": outcome.gap(), "moves": outcome.moves, "forced": outcome.moves_bound,
         "moves_proven": outcome.move_cost == outcome.move_cost_bound, "ran_there": ran,
@@ -122,6 +122,14 @@ fn peak_mib() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
+}
+
+/// Seconds that this thread has really run, where the system tells: on a busy machine it counts
+/// what the clock on the wall does not.
+fn cpu() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text.split_whitespace().next().and_then(|it| it.parse::<f64>().ok());
+    nanos.unwrap_or(0.0) / 1e9
 }
 
 /// Writes what another solver needs: sizes, and for each service the nodes that admit it.

@@ -28,6 +28,9 @@ pub enum Order {
     Picky,
     /// The one that takes most of a node.
     Large,
+    /// The same, whatever the level: what takes many devices finds them together only as long as
+    /// nothing small stands on them.
+    LargeOfAll,
 }
 
 /// Which of the nodes that fit is taken.
@@ -46,7 +49,8 @@ pub const REPAIRS: [Style; 2] = [
 ];
 
 /// Greedy runs from nothing.
-pub const STYLES: [Style; 3] = [
+pub const STYLES: [Style; 4] = [
+    Style { repair: false, order: Order::LargeOfAll, choice: Choice::Tight },
     Style { repair: false, order: Order::Picky, choice: Choice::Score },
     Style { repair: false, order: Order::Large, choice: Choice::Score },
     Style { repair: false, order: Order::Large, choice: Choice::Tight },
@@ -70,20 +74,20 @@ pub fn run<'f>(field: &'f Field<'f>, style: Style) -> Board<'f> {
 /// wherever it fits.
 pub fn guided<'f>(field: &'f Field<'f>, shares: &[Share]) -> Board<'f> {
     let mut board = locked(field);
-    let order = order(field, Order::Large);
-    keep(&mut board, &order);
+    keep(&mut board, &order(field, Order::Large));
     tidy(&mut board);
+    let order = order(field, Order::LargeOfAll);
     let mut of_service: Vec<Vec<&Share>> = vec![Vec::new(); field.services.len()];
     shares.iter().for_each(|share| of_service[share.s].push(share));
-    let style = Style { repair: true, order: Order::Large, choice: Choice::Tight };
-    for &s in &order {
+    let style = Style { repair: true, order: Order::LargeOfAll, choice: Choice::Tight };
+    for s in order {
         for share in &of_service[s] {
             let here: u32 = share.nodes.iter().map(|&n| board.count(s, n)).sum();
             let most = (share.count + 1e-6) as u32;
             place_some(&mut board, s, &share.nodes, most.saturating_sub(here), style);
         }
     }
-    fill(&mut board, &order, style);
+    fill(&mut board, &self::order(field, Order::Large), style);
     tidy(&mut board);
     board
 }
@@ -155,9 +159,10 @@ pub fn order(field: &Field<'_>, order: Order) -> Vec<usize> {
         let service = &field.services[s];
         let choices = match order {
             Order::Picky => service.cells.len() as u64,
-            Order::Large => u64::MAX - devices(service.input.gpu, largest),
+            Order::Large | Order::LargeOfAll => u64::MAX - devices(service.input.gpu, largest),
         };
-        (service.level, choices, std::cmp::Reverse(size(s)), s)
+        let level = if order == Order::LargeOfAll { 0 } else { service.level };
+        (level, choices, std::cmp::Reverse(size(s)), s)
     });
     list
 }
@@ -326,16 +331,18 @@ fn worth(board: &Board<'_>, s: usize, node: usize, choice: Choice) -> u64 {
     match choice {
         Choice::Score => board.growth(s, node),
         Choice::Tight => {
+            if service.wants_gpu() {
+                // Devices are filled up, and cpu and memory last as long as they do.
+                return board.waste(s, node) * 4 * FULL + board.growth(s, node);
+            }
             let capacity = board.field.nodes[node].capacity;
             let left = |r: usize| {
                 let left = capacity[r].saturating_sub(board.used[node][r]);
                 let left = left.saturating_sub(service.need[r]);
                 (u128::from(left) * u128::from(FULL) / u128::from(capacity[r].max(1))) as u64
             };
-            // Devices are what runs short: they are filled up, and spared by what needs none.
-            let gpus = board.field.nodes[node].memories.len() as u64;
-            let waste = if service.wants_gpu() { board.waste(s, node) } else { 1000 * gpus };
-            waste * 4 * FULL + left(0) + left(1)
+            let spared = 1000 * board.field.nodes[node].memories.len() as u64;
+            spared * 4 * FULL + left(0) + left(1)
         }
     }
 }

@@ -139,7 +139,7 @@ fn place_level<'f>(
     }
     if open(best, *bound) && whole(field) {
         place_whole(best, level, bound, work);
-    } else if open(best, *bound) {
+    } else if open(best, *bound) && field.pairs() <= GUIDED_PAIRS {
         neighbourhood::place_more(best, level, *bound, work);
     }
 }

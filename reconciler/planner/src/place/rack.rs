@@ -76,11 +76,15 @@ impl Rack {
         }
     }
 
-    /// What one more would leave unused beside itself, in thousandths of a device.
+    /// What one more would leave unused beside itself, in thousandths of a device. A single whole
+    /// device is as good as any other.
     pub fn waste(&self, memories: &[u64], item: &Item) -> u64 {
         let Some(devices) = self.seat(memories, item) else {
             return 1000 * memories.len() as u64;
         };
+        if item.need == GpuRequest::Whole(1) {
+            return 0;
+        }
         if matches!(item.need, GpuRequest::Whole(_)) {
             let taken = u64::from(devices.count_ones());
             let free = self.users.iter().filter(|&&users| users == 0).count() as u64;
