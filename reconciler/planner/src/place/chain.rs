@@ -5,7 +5,10 @@
 //! Knows chains of a few moves that keep every constraint. Refuses to give up anything placed,
 //! except what has a lower priority than what it makes room for.
 
-use super::board::{Board, FULL};
+use super::{
+    board::{Board, FULL},
+    field::Cell,
+};
 
 /// How far a chain may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +30,14 @@ const REACHES: [Reach; 5] = [
     Reach { depth: 0, unsettle: true, displace: true },
 ];
 
-/// Instances taken out for a try, for each service and each reach.
+/// Instances taken out for a try, for each chain.
 const STEPS: u32 = 4_000;
+
+/// The same for all chains of a level.
+const ALL_STEPS: u32 = 100_000;
+
+/// Instances that make room for one at most.
+const CROWD: usize = 24;
 
 /// Places missing instances of a level, and calls `go_on` between two of them.
 pub fn place_more(board: &mut Board<'_>, level: usize, go_on: &mut dyn FnMut(&Board<'_>) -> bool) {
@@ -37,12 +46,18 @@ pub fn place_more(board: &mut Board<'_>, level: usize, go_on: &mut dyn FnMut(&Bo
         .filter(|&s| !board.field.services[s].cells.is_empty())
         .collect();
     let mut closed = vec![false; board.field.services.len()];
+    let mut left = ALL_STEPS;
     for s in services {
         for reach in REACHES {
-            while board.missing(s) > 0 && go_on(board) {
+            while board.missing(s) > 0 && left > 0 && go_on(board) {
                 let mut chain = Chain::new(board, &mut closed, level, reach);
-                if !(chain.insert(s, reach.depth + 1) && chain.in_order()) {
+                chain.steps = STEPS.min(left);
+                let done = chain.insert(s, reach.depth + 1) && chain.in_order();
+                if !done {
                     chain.undo(0);
+                }
+                left -= STEPS.min(left) - chain.steps;
+                if !done {
                     break;
                 }
                 closed.fill(false);
@@ -168,9 +183,16 @@ impl<'b, 'f> Chain<'b, 'f> {
                 })
                 .sum()
         };
-        let mut nodes: Vec<(u64, usize)> = open.map(|cell| (lack(cell.node), cell.node)).collect();
+        // Who may not be left without a node is better not in the way at all.
+        let dear = |n: usize| -> u32 {
+            let here = self.board.on_node[n].iter();
+            let dear = here.filter(|(t, _)| field.services[**t].level <= self.level);
+            if self.reach.displace { dear.map(|(_, count)| count).sum() } else { 0 }
+        };
+        let key = |cell: &Cell| (dear(cell.node), lack(cell.node), cell.node);
+        let mut nodes: Vec<(u32, u64, usize)> = open.map(key).collect();
         nodes.sort_unstable();
-        nodes.into_iter().map(|(_, n)| n).collect()
+        nodes.into_iter().map(|(_, _, n)| n).collect()
     }
 
     /// Who may be moved off a node, the easiest to place elsewhere first.
@@ -184,7 +206,10 @@ impl<'b, 'f> Chain<'b, 'f> {
         list.sort_by_key(|&t| {
             let it = &field.services[t];
             let settled = self.board.count(t, n) <= self.board.kept(t, n);
-            (settled, if settled { it.price } else { 0 }, std::cmp::Reverse(it.cells.len()), t)
+            let dear = if self.reach.displace { it.level } else { 0 };
+            let price = if settled { it.price } else { 0 };
+            let (dear, choices) = (std::cmp::Reverse(dear), std::cmp::Reverse(it.cells.len()));
+            (dear, settled, price, choices, t)
         });
         list
     }
@@ -225,7 +250,7 @@ impl<'b, 'f> Chain<'b, 'f> {
         let mark = self.trail.len();
         let mut gone = Vec::new();
         for t in self.victims(s, n) {
-            while self.board.may_leave(t, n) && !self.board.fits(s, n) && gone.len() < 6 {
+            while self.board.may_leave(t, n) && !self.board.fits(s, n) && gone.len() < CROWD {
                 let settled = self.board.count(t, n) <= self.board.kept(t, n);
                 if settled && !self.reach.unsettle {
                     break;

@@ -162,7 +162,10 @@ pub fn order(field: &Field<'_>, order: Order) -> Vec<usize> {
             Order::Large | Order::LargeOfAll => u64::MAX - devices(service.input.gpu, largest),
         };
         let level = if order == Order::LargeOfAll { 0 } else { service.level };
-        (level, choices, std::cmp::Reverse(size(s)), s)
+        // Few nodes have many devices together.
+        let few = matches!(service.input.gpu, GpuRequest::Whole(2..));
+        let nodes = if few { service.cells.len() } else { usize::MAX };
+        (level, choices, nodes, std::cmp::Reverse(size(s)), s)
     });
     list
 }

@@ -96,6 +96,11 @@ fn take_better<'f>(best: &mut Board<'f>, mut board: Board<'f>) {
 /// Places as much as possible, level by level. Returns the bound of each.
 fn place(best: &mut Board<'_>, work: &mut Work<'_>) -> Vec<u32> {
     let mut bounds = bound::alone(best.field);
+    if best.placed() != bounds && best.field.pairs() > GUIDED_PAIRS && work.go_on(best) {
+        if let Some(board) = guided(best, work) {
+            take_better(best, board);
+        }
+    }
     let mut relaxation = None;
     for (level, bound) in bounds.iter_mut().enumerate() {
         if best.placed()[level] < *bound && work.go_on(best) {
@@ -111,7 +116,7 @@ fn place(best: &mut Board<'_>, work: &mut Work<'_>) -> Vec<u32> {
             if let Some(most) = relaxed.most_placed(level, work) {
                 *bound = (*bound).min(most).max(best.placed()[level]);
             }
-            place_level(best, level, bound, relaxed, work);
+            place_level(best, level, bound, work);
         }
     }
     bounds
@@ -122,14 +127,10 @@ fn place_level<'f>(
     best: &mut Board<'f>,
     level: usize,
     bound: &mut u32,
-    relaxed: &Relaxation<'f>,
     work: &mut Work<'_>,
 ) {
     let field = best.field;
     let open = |best: &Board<'_>, bound: u32| best.placed()[level] < bound;
-    if open(best, *bound) && field.pairs() > GUIDED_PAIRS {
-        take_better(best, greedy::guided(field, &relaxed.shares()));
-    }
     if open(best, *bound) {
         let before = best.clone();
         chain::place_more(best, level, &mut |board| open(board, *bound) && work.go_on(board));
@@ -142,6 +143,30 @@ fn place_level<'f>(
     } else if open(best, *bound) && field.pairs() <= GUIDED_PAIRS {
         neighbourhood::place_more(best, level, *bound, work);
     }
+}
+
+/// What a relaxation that places as much as can be, and that evenly, comes to when it is rounded:
+/// in a large fleet with few kinds of nodes and services little is lost by that.
+fn guided<'f>(best: &Board<'f>, work: &mut Work<'_>) -> Option<Board<'f>> {
+    let field = best.field;
+    let mut relaxed = Relaxation::new(field, false);
+    let levels = 0..field.levels.len();
+    for level in levels.clone() {
+        let most = relaxed.most_placed(level, work)?;
+        relaxed.floor(level, most);
+    }
+    relaxed.least_cost(work)?;
+    let mut board = greedy::guided(field, &relaxed.shares());
+    for round in 0..2 {
+        for level in levels.clone() {
+            chain::place_more(&mut board, level, &mut |board| work.go_on(board));
+        }
+        if round == 0 {
+            search::improve(&mut board, true);
+            greedy::fill(&mut board, &greedy::order(field, greedy::Order::Large), REPAIRS[1]);
+        }
+    }
+    Some(board)
 }
 
 /// Whether the whole field goes into one program.

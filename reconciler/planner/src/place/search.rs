@@ -10,6 +10,12 @@ use super::{
 /// Rounds of looking at every instance.
 const ROUNDS: usize = 20;
 
+/// The same where there are many pairs of a service and a node.
+const FEW_ROUNDS: usize = 3;
+
+/// How many pairs are many.
+const MANY_PAIRS: usize = 200_000;
+
 /// Pairs of instances looked at before swapping ends: a second or so of a fleet of 200 nodes.
 const LOOKS: u64 = 20_000_000;
 
@@ -61,7 +67,8 @@ pub fn shift(board: &mut Board<'_>, s: usize, from: usize, to: usize) -> bool {
 /// Shifts instances one at a time as long as the score falls. With `hold`, whatever runs where it
 /// ran before stays.
 pub fn improve(board: &mut Board<'_>, hold: bool) {
-    for _ in 0..ROUNDS {
+    let rounds = if board.field.pairs() > MANY_PAIRS { FEW_ROUNDS } else { ROUNDS };
+    for _ in 0..rounds {
         let mut changed = false;
         for s in 0..board.field.services.len() {
             let nodes: Vec<usize> = board.of_service[s].keys().copied().collect();
