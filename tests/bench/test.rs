@@ -18,6 +18,13 @@ fn placed(outcome: &Outcome) -> Vec<u32> {
 }
 
 #[test]
+fn every_instance_can_be_read() {
+    for name in instance::RECORDED.iter().chain(&instance::DERIVED) {
+        assert!(instance::problem(name).nodes.len() >= 5, "{name}");
+    }
+}
+
+#[test]
 fn the_homelab_is_optimal_and_lives_through_the_loss_of_a_node() {
     let problem = instance::problem("homelab");
     let outcome = faultless(&problem);

@@ -364,6 +364,22 @@ pub fn crowding(used: u64, capacity: u64) -> u64 {
     TANGENTS.iter().map(tangent).max().unwrap_or(0)
 }
 
+/// By how much the score of a resource exceeds its tangent at so many tenths where one instance
+/// alone takes `need` of it; 0 where it does not reach that far.
+///
+/// The score less a tangent is convex and 0 where it touches, so for several instances on one node
+/// it is at least the sum of what each exceeds it by. That makes rows of whole instances tighter
+/// than those of their mere sum: fractions of a large one would be free of it.
+pub fn excess(need: u64, capacity: u64, tenths: u64) -> f64 {
+    let (used, t) = (need as f64 / capacity.max(1) as f64, tenths as f64 / 10.0);
+    if used <= t {
+        return 0.0;
+    }
+    let tangent = |t: f64| 2.0 * t * used - t * t;
+    let score = TANGENTS.iter().map(|&t| tangent(t as f64 / 10.0)).fold(0.0, f64::max);
+    (score - tangent(t)).max(0.0)
+}
+
 fn take(map: &mut BTreeMap<usize, u32>, key: usize) {
     if let Some(count) = map.get_mut(&key) {
         *count -= 1;

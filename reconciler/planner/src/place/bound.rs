@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    board::{Board, FULL, TANGENTS},
+    board::{Board, FULL, TANGENTS, excess},
     field::{Amounts, Cell, Field},
     gpu,
     patterns,
@@ -161,14 +161,18 @@ impl<'f> Relaxation<'f> {
         let services = self.field.services.iter().enumerate();
         for (s, service) in services.filter(|(s, _)| part.services[*s]) {
             let mut terms = Vec::new();
+            let staying: u64 =
+                service.cells.iter().map(|c| u64::from(if keep { c.current } else { c.locked })).sum();
             for (k, class) in self.classes.iter().enumerate() {
                 let cells = || class.nodes.iter().filter_map(|&n| service.cell(n));
                 let sum = |f: fn(&Cell) -> u32| cells().map(|c| u64::from(f(c))).sum::<u64>();
                 let most = sum(|c| c.most).min(u64::from(service.input.replicas));
+                let stay = if keep { sum(|c| c.current) } else { sum(|c| c.locked) };
+                let free = u64::from(service.input.replicas).saturating_sub(staying);
+                let most = most.min(stay + free);
                 if most == 0 {
                     continue;
                 }
-                let stay = if keep { sum(|c| c.current) } else { sum(|c| c.locked) };
                 let column = self.model.column(stay.min(most) as f64, most as f64, false);
                 self.columns.push((s, k, column));
                 terms.push((column, 1.0));
@@ -348,14 +352,18 @@ impl<'f> Relaxation<'f> {
                 }
                 let crowding = self.model.column(0.0, 1.0, false);
                 self.model.columns[crowding].cost = size;
-                for t in TANGENTS.map(|tenths| tenths as f64 / 10.0) {
+                // The level line counts as a tangent, too.
+                for tenths in [0].into_iter().chain(TANGENTS) {
+                    let t = tenths as f64 / 10.0;
                     let mut terms: Vec<(usize, f64)> = self
                         .columns
                         .iter()
                         .filter(|c| c.1 == k)
                         .map(|&(s, _, column)| {
-                            let need = self.field.services[s].need[resource] as f64;
-                            (column, 2.0 * t * need / (capacity * size))
+                            let need = self.field.services[s].need[resource];
+                            let part = 2.0 * t * need as f64 / capacity;
+                            let more = excess(need, self.classes[k].capacity[resource], tenths);
+                            (column, (part + more) / size)
                         })
                         .filter(|&(_, factor)| factor > 0.0)
                         .collect();

@@ -33,20 +33,28 @@ const REACHES: [Reach; 5] = [
 /// Instances taken out for a try, for each chain.
 const STEPS: u32 = 4_000;
 
-/// The same for all chains of a level.
-const ALL_STEPS: u32 = 100_000;
+/// The same for all chains of a level, where it matters how many are placed.
+pub const THOROUGH: u32 = 100_000;
+
+/// The same for a quick look.
+pub const BRIEF: u32 = 500;
 
 /// Instances that make room for one at most.
 const CROWD: usize = 24;
 
-/// Places missing instances of a level, and calls `go_on` between two of them.
-pub fn place_more(board: &mut Board<'_>, level: usize, go_on: &mut dyn FnMut(&Board<'_>) -> bool) {
+/// Places missing instances of a level in so many steps, and calls `go_on` between two of them.
+pub fn place_more(
+    board: &mut Board<'_>,
+    level: usize,
+    steps: u32,
+    go_on: &mut dyn FnMut(&Board<'_>) -> bool,
+) {
     let services: Vec<usize> = (0..board.field.services.len())
         .filter(|&s| board.field.services[s].level == level && board.missing(s) > 0)
         .filter(|&s| !board.field.services[s].cells.is_empty())
         .collect();
     let mut closed = vec![false; board.field.services.len()];
-    let mut left = ALL_STEPS;
+    let mut left = steps;
     for s in services {
         for reach in REACHES {
             while board.missing(s) > 0 && left > 0 && go_on(board) {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    board::{Board, FULL, TANGENTS},
+    board::{Board, FULL, TANGENTS, excess},
     field::{Cell, Field},
     problem::Objective,
     rows::{self, Row},
@@ -337,14 +337,17 @@ impl Program {
                 continue;
             }
             for resource in 0..2 {
-                let capacity = field.nodes[n].capacity[resource] as f64;
-                if capacity == 0.0 {
+                let capacity = field.nodes[n].capacity[resource];
+                if capacity == 0 {
                     continue;
                 }
                 let crowding = self.add(Meaning::Crowding { n, resource }, 0.0, 1.0, false);
-                for t in TANGENTS.map(|tenths| tenths as f64 / 10.0) {
+                for tenths in [0].into_iter().chain(TANGENTS) {
+                    let t = tenths as f64 / 10.0;
                     let share = |&(s, c, _): &(usize, usize, &Cell)| {
-                        (c, 2.0 * t * field.services[s].need[resource] as f64 / capacity)
+                        let need = field.services[s].need[resource];
+                        let part = 2.0 * t * need as f64 / capacity as f64;
+                        (c, part + excess(need, capacity, tenths))
                     };
                     let mut terms: Vec<_> = here.iter().map(share).filter(|x| x.1 > 0.0).collect();
                     terms.push((crowding, -1.0));

@@ -79,9 +79,12 @@ pub fn pack(memories: &[u64], items: &[Item]) -> Option<Vec<Vec<usize>>> {
 
 /// Whether they fit; a long search is given up sooner than by [`pack`] and answers "no".
 pub fn fits(memories: &[u64], items: &[Item]) -> bool {
+    if least(memories, items) > memories.len() as u64 {
+        return false;
+    }
     let mut search = Search::new(memories, items, BRIEF);
     search.hold = false;
-    least(memories, items) <= memories.len() as u64 && search.descend(0)
+    search.descend(0)
 }
 
 /// Devices that the items need at the very least, from dual-feasible functions: sums of what each

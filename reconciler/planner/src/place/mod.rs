@@ -37,7 +37,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use devnet_schema::name::ServiceName;
+use devnet_schema::name::{InstanceId, ServiceName};
 
 pub use explain::{Explanation, Verdict, explain};
 pub use pace::{Pace, Progress, Watch};
@@ -126,6 +126,9 @@ fn outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Outcome {
     }
 }
 
+/// Every placed instance.
+type Assignments = BTreeMap<InstanceId, Assignment>;
+
 /// What did not fit, with every node's reasons and the ways out.
 fn unplaceable(
     field: &Field<'_>,
@@ -161,14 +164,17 @@ fn unplaceable(
 
 /// What can be placed, and how many instances of each service cannot; what [`suggest`] tries its
 /// changes with.
-fn tried(problem: &PlacementProblem) -> (Outcome, BTreeMap<ServiceName, u32>) {
+fn tried(problem: &PlacementProblem) -> (Assignments, BTreeMap<ServiceName, u32>) {
     let field = settled(problem);
     let mut free = |_: &Progress<'_>| Pace::Free;
     let mut work = Work::new(&mut free);
-    let solved = pipeline::placed(&field, &mut work);
+    let board = match problem.limits.ilps {
+        0 => pipeline::glimpse(&field, &mut work),
+        _ => pipeline::placed(&field, &mut work).board,
+    };
     let missing = |(s, service): (usize, &field::Service<'_>)| {
-        (service.input.name.clone(), solved.board.missing(s))
+        (service.input.name.clone(), board.missing(s))
     };
     let missing = field.services.iter().enumerate().map(missing).collect();
-    (outcome(&field, &solved, &work), missing)
+    (assign::assign(&board), missing)
 }

@@ -22,6 +22,9 @@ const EFFORT: u32 = 100;
 /// Tries without any gain after which a level is left as it is.
 const PATIENCE: u32 = 24;
 
+/// The same for moves.
+const MOVES_PATIENCE: u32 = 8;
+
 /// A small generator with a fixed seed (splitmix64): the same input, the same tries.
 struct Dice(u64);
 
@@ -62,7 +65,7 @@ pub fn move_less(best: &mut Board<'_>, bound: u64, work: &mut Work<'_>) {
     let mut dice = Dice(0x6d6f_7665);
     let mut idle = 0;
     let mut turn = 0;
-    while best.moves().1 > bound && idle < PATIENCE {
+    while best.moves().1 > bound && idle < MOVES_PATIENCE {
         let strays = strays(best);
         if strays.is_empty() || work.ilps >= best.field.problem.limits.ilps {
             return;

@@ -68,6 +68,15 @@ pub fn placed<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Solved<'f> {
     Solved { board, bounds, price_bound: 0, cost_bound: 0 }
 }
 
+/// What can be placed without any program: a quick look for those who try many problems.
+pub fn glimpse<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
+    let mut board = first(field, work);
+    for level in 0..field.levels.len() {
+        chain_more(&mut board, level, u32::MAX, chain::BRIEF, work);
+    }
+    board
+}
+
 /// The best of the greedy runs; among equals the one that moves least. While something runs, only
 /// repairs of it, since anything from nothing moves nearly all of it.
 fn first<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
@@ -132,16 +141,27 @@ fn place_level<'f>(
     let field = best.field;
     let open = |best: &Board<'_>, bound: u32| best.placed()[level] < bound;
     if open(best, *bound) {
-        let before = best.clone();
-        chain::place_more(best, level, &mut |board| open(board, *bound) && work.go_on(board));
-        if !best.sound() {
-            *best = before;
-        }
+        chain_more(best, level, *bound, chain::THOROUGH, work);
     }
     if open(best, *bound) && whole(field) {
         place_whole(best, level, bound, work);
     } else if open(best, *bound) && field.pairs() <= GUIDED_PAIRS {
         neighbourhood::place_more(best, level, *bound, work);
+    }
+}
+
+fn chain_more(
+    best: &mut Board<'_>,
+    level: usize,
+    bound: u32,
+    steps: u32,
+    work: &mut Work<'_>,
+) {
+    let before = best.clone();
+    let mut go_on = |board: &Board<'_>| board.placed()[level] < bound && work.go_on(board);
+    chain::place_more(best, level, steps, &mut go_on);
+    if !best.sound() {
+        *best = before;
     }
 }
 
@@ -159,7 +179,7 @@ fn guided<'f>(best: &Board<'f>, work: &mut Work<'_>) -> Option<Board<'f>> {
     let mut board = greedy::guided(field, &relaxed.shares());
     for round in 0..2 {
         for level in levels.clone() {
-            chain::place_more(&mut board, level, &mut |board| work.go_on(board));
+            chain::place_more(&mut board, level, chain::THOROUGH, &mut |_| work.go_on(best));
         }
         if round == 0 {
             search::improve(&mut board, true);

@@ -17,7 +17,7 @@ const FEW_ROUNDS: usize = 3;
 const MANY_PAIRS: usize = 200_000;
 
 /// Pairs of instances looked at before swapping ends: a second or so of a fleet of 200 nodes.
-const LOOKS: u64 = 20_000_000;
+const LOOKS: u64 = 5_000_000;
 
 /// Brings instances back to where they ran, wherever there is room now.
 pub fn return_home(board: &mut Board<'_>) {

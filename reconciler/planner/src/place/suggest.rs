@@ -12,10 +12,11 @@ use devnet_schema::{
 };
 
 use super::{
+    Assignments,
     board::Board,
     field::Field,
     problem::{
-        GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Require, ServiceInput,
+        Current, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Require, ServiceInput,
     },
     shortfall, tried,
 };
@@ -109,7 +110,7 @@ pub fn ways_out(
         if !budget.take(&mut spent) {
             break;
         }
-        let problem = changed(field, s, &change);
+        let problem = changed(field, s, &change, outcome);
         let (after, missing) = tried(&problem);
         let name = &field.services[s].input.name;
         let helps = missing.iter().all(|(service, count)| {
@@ -214,12 +215,18 @@ fn locked_here(field: &Field<'_>, board: &Board<'_>, n: usize) -> Vec<Change> {
 }
 
 /// The problem with the change made.
-fn changed(field: &Field<'_>, s: usize, change: &Change) -> PlacementProblem {
+fn changed(
+    field: &Field<'_>,
+    s: usize,
+    change: &Change,
+    outcome: &Outcome,
+) -> PlacementProblem {
     let mut problem = field.problem.clone();
     problem.limits.suggestions = 0;
     problem.limits.ilps = problem.limits.ilps.min(12);
     if field.pairs() > problem.limits.whole_pairs {
         problem.limits.ilps = 0;
+        settle(&mut problem, outcome);
     }
     let named = |t: usize| &field.services[t].input.name;
     let target = match change {
@@ -250,6 +257,18 @@ fn changed(field: &Field<'_>, s: usize, change: &Change) -> PlacementProblem {
         _ => {}
     }
     problem
+}
+
+/// Lets what can move start from where it was placed: a large fleet is repaired sooner than placed.
+fn settle(problem: &mut PlacementProblem, outcome: &Outcome) {
+    let mut by_name: BTreeMap<&ServiceName, BTreeMap<u32, Current>> = BTreeMap::new();
+    for (id, place) in &outcome.assignments {
+        let current = Current { node: place.node.clone(), gpus: place.gpus.clone() };
+        by_name.entry(&id.service).or_default().insert(id.index, current);
+    }
+    for service in problem.services.iter_mut().filter(|service| service.movable) {
+        service.current = by_name.remove(&service.name).unwrap_or_default();
+    }
 }
 
 fn change_service(input: &mut ServiceInput, change: &Change) {
@@ -320,7 +339,7 @@ fn worded(
     field: &Field<'_>,
     s: usize,
     change: &Change,
-    after: &Outcome,
+    after: &Assignments,
     before: &Outcome,
 ) -> Suggestion {
     let input = field.services[s].input;
@@ -333,7 +352,7 @@ fn worded(
             .iter()
             .filter(|(instance, _)| instance.service == *name)
             .filter_map(|(instance, old)| {
-                let new = after.assignments.get(instance)?;
+                let new = after.get(instance)?;
                 (new.node != old.node).then(|| {
                     let (from, to) = (old.node.clone(), new.node.clone());
                     (instance, Edit::Move { instance: instance.clone(), from, to })
@@ -359,9 +378,9 @@ fn worded(
     Suggestion { text, cost: change.cost(), verified: true, edits }
 }
 
-fn after_missing(field: &Field<'_>, s: usize, after: &Outcome) -> u32 {
+fn after_missing(field: &Field<'_>, s: usize, after: &Assignments) -> u32 {
     let input = field.services[s].input;
-    let placed = after.assignments.keys().filter(|instance| instance.service == input.name);
+    let placed = after.keys().filter(|instance| instance.service == input.name);
     input.replicas - placed.count() as u32
 }
 

@@ -210,11 +210,18 @@ fn devices_are_told_apart_where_their_sum_misleads() {
     let services = shares.map(|(i, &milli)| {
         let mut service = service(&format!("s{i}"), 1);
         service.gpu = GpuRequest::Share(milli);
+        service.require.push(condition(Key::GpuModel, &["A10"]));
         service
     });
-    let outcome = checked(&problem(vec![rig], services.collect()));
+    let mut all = problem(vec![rig], services.collect());
+    let outcome = checked(&all);
     assert_eq!((outcome.missing(), outcome.levels[0].proven), (1, true));
-    assert!(outcome.ilps >= 2, "the first program could not know");
+    assert!(outcome.ilps <= 1, "the relaxation knows what fits on one device");
+    // It does not know whose devices are whose.
+    all.nodes[0].gpus.push(gpu("GPU-c", "T4", 24));
+    let outcome = checked(&all);
+    assert_eq!((outcome.missing(), outcome.levels[0].proven), (1, true));
+    assert!(outcome.ilps >= 3, "the first program could not know");
 }
 
 #[test]
