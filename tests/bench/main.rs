@@ -59,7 +59,6 @@ fn measure(name: &str) {
         println!("{line}");
     }
     let first = place(name, "devnet", &problem, None);
-    if let Ok(path)=std::env::var("DIAG") { let a: Vec<_> = first.assignments.iter().map(|(id,p)| json!([id.service, p.node, p.gpus.iter().map(|g| g.id.clone()).collect::<Vec<_>>()])).collect(); fs::write(path, json!(a).to_string()).unwrap(); return; }
     let (dead, ran) = instance::without_one(&problem, &first);
     place(name, "devnet, a node dies", &dead, Some(ran));
     let same = instance::running(&problem, &first);

@@ -17,10 +17,21 @@ fn placed(outcome: &Outcome) -> Vec<u32> {
     outcome.levels.iter().map(|level| level.placed).collect()
 }
 
+/// The large ones are stopped after their first placements: those take a second, the rest minutes
+/// where nothing is optimised.
 #[test]
-fn every_instance_can_be_read() {
+fn no_first_placement_of_any_instance_has_a_fault() {
     for name in instance::RECORDED.iter().chain(&instance::DERIVED) {
-        assert!(instance::problem(name).nodes.len() >= 5, "{name}");
+        let problem = instance::problem(name);
+        let mut calls = 0;
+        let outcome = place_paced(&problem, &mut |_| {
+            calls += 1;
+            if calls > 3 { Pace::Stop } else { Pace::Free }
+        });
+        assert_eq!(verifier::faults(&problem, &outcome), Vec::<String>::new(), "{name}");
+        let wanted: u32 = problem.services.iter().map(|service| service.replicas).sum();
+        let placed: u32 = placed(&outcome).iter().sum();
+        assert!(placed * 100 >= wanted * 95, "{name}: {placed} of {wanted}");
     }
 }
 
@@ -46,6 +57,14 @@ fn fifty_nodes_are_proven_full_and_repaired() {
     let same = instance::running(&problem, &outcome);
     let again = faultless(&same);
     assert_eq!(again.moves, 0);
+}
+
+#[test]
+fn two_hundred_nodes_are_proven_full() {
+    let outcome = faultless(&instance::problem("fleet200"));
+    assert_eq!(placed(&outcome), [438, 1014, 547]);
+    assert!(outcome.levels.iter().all(|level| level.proven), "{:?}", outcome.levels);
+    assert!(outcome.gap() < 0.02, "{}", outcome.gap());
 }
 
 #[test]

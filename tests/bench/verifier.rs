@@ -215,8 +215,7 @@ fn spread(problem: &PlacementProblem, rows: &[Row<'_>], faults: &mut Vec<String>
 fn could_run(service: &ServiceInput, node: &NodeInput) -> bool {
     let device = wants_gpu(service);
     let fitting = |gpu: &&GpuInput| {
-        accepts(service, gpu)
-            && amount(service.gpu, gpu) <= u128::from(gpu.memory.max(1)) * 1000
+        accepts(service, gpu) && amount(service.gpu, gpu) <= u128::from(gpu.memory.max(1)) * 1000
     };
     let devices = node.gpus.iter().filter(fitting).count();
     let asked = match service.gpu {

@@ -94,11 +94,7 @@ impl Draft {
     }
 
     /// The pipeline.
-    fn fill(
-        &mut self,
-        input: &PlanInput<'_>,
-        watch: Watch<'_>,
-    ) -> Result<(), Vec<Diagnostic>> {
+    fn fill(&mut self, input: &PlanInput<'_>, watch: Watch<'_>) -> Result<(), Vec<Diagnostic>> {
         self.plan.basis = basis::of(input, std::iter::empty());
         stop(notice::refusals(input))?;
         let census = Census::of(input.desired, input.fleet);

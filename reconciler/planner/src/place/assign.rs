@@ -105,11 +105,7 @@ fn devices(board: &Board<'_>, seats: &[Seat]) -> Vec<Vec<GpuUse>> {
 }
 
 /// The devices as the board has them, in the order of the services given.
-fn arranged(
-    board: &Board<'_>,
-    n: usize,
-    services: impl Iterator<Item = usize>,
-) -> Vec<Vec<usize>> {
+fn arranged(board: &Board<'_>, n: usize, services: impl Iterator<Item = usize>) -> Vec<Vec<usize>> {
     let mut left: BTreeMap<usize, Vec<u128>> = BTreeMap::new();
     services
         .map(|s| {

@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use super::{
     board::{Board, FULL, TANGENTS, excess},
     field::{Amounts, Cell, Field},
-    gpu,
-    patterns,
+    gpu, patterns,
     problem::{Objective, SolverChoice},
     rows,
     solve::{self, Answer, Effort, Model},
@@ -42,6 +41,9 @@ pub struct Relaxation<'f> {
     /// Services that are part of it.
     inside: Vec<bool>,
 }
+
+/// The shares of one size: columns, and the replicas of each service among them.
+type Load = (Vec<(usize, f64)>, BTreeMap<usize, u64>);
 
 /// Some nodes, and the services that can be nowhere else.
 struct Part {
@@ -161,8 +163,11 @@ impl<'f> Relaxation<'f> {
         let services = self.field.services.iter().enumerate();
         for (s, service) in services.filter(|(s, _)| part.services[*s]) {
             let mut terms = Vec::new();
-            let staying: u64 =
-                service.cells.iter().map(|c| u64::from(if keep { c.current } else { c.locked })).sum();
+            let staying: u64 = service
+                .cells
+                .iter()
+                .map(|c| u64::from(if keep { c.current } else { c.locked }))
+                .sum();
             for (k, class) in self.classes.iter().enumerate() {
                 let cells = || class.nodes.iter().filter_map(|&n| service.cell(n));
                 let sum = |f: fn(&Cell) -> u32| cells().map(|c| u64::from(f(c))).sum::<u64>();
@@ -261,7 +266,7 @@ impl<'f> Relaxation<'f> {
     }
 
     fn add_pool(&mut self, memory: u64, classes: &[usize], shared: &[Option<usize>]) {
-        let mut loads: BTreeMap<u64, (Vec<(usize, f64)>, BTreeMap<usize, u64>)> = BTreeMap::new();
+        let mut loads: BTreeMap<u64, Load> = BTreeMap::new();
         for &(s, _, column) in self.columns.iter().filter(|c| classes.contains(&c.1)) {
             let input = self.field.services[s].input;
             let load = match rows::devices_each(input.gpu) {

@@ -22,12 +22,13 @@ struct Reach {
 }
 
 /// From the gentlest to the roughest.
-const REACHES: [Reach; 5] = [
+const REACHES: [Reach; 6] = [
     Reach { depth: 1, unsettle: false, displace: false },
     Reach { depth: 2, unsettle: false, displace: false },
     Reach { depth: 1, unsettle: true, displace: false },
     Reach { depth: 2, unsettle: true, displace: false },
     Reach { depth: 0, unsettle: true, displace: true },
+    Reach { depth: 1, unsettle: true, displace: true },
 ];
 
 /// Instances taken out for a try, for each chain.
@@ -110,12 +111,7 @@ struct Chain<'b, 'f> {
 }
 
 impl<'b, 'f> Chain<'b, 'f> {
-    fn new(
-        board: &'b mut Board<'f>,
-        closed: &'b mut [bool],
-        level: usize,
-        reach: Reach,
-    ) -> Self {
+    fn new(board: &'b mut Board<'f>, closed: &'b mut [bool], level: usize, reach: Reach) -> Self {
         Self { board, trail: Vec::new(), banned: Vec::new(), steps: STEPS, reach, level, closed }
     }
 
@@ -321,7 +317,8 @@ impl<'b, 'f> Chain<'b, 'f> {
     /// A node in use that has room.
     fn used_and_open(&self, s: usize) -> Option<usize> {
         let cells = self.board.field.services[s].cells.iter().map(|cell| cell.node);
-        let used = cells.filter(|&n| !self.banned.contains(&n) && !self.board.on_node[n].is_empty());
+        let used =
+            cells.filter(|&n| !self.banned.contains(&n) && !self.board.on_node[n].is_empty());
         used.filter(|&n| self.board.fits(s, n)).min_by_key(|&n| (self.board.growth(s, n), n))
     }
 }

@@ -248,13 +248,7 @@ fn place_all(board: &mut Board<'_>, s: usize, style: Style) -> bool {
 }
 
 /// The same on some nodes, and so many at most.
-fn place_some(
-    board: &mut Board<'_>,
-    s: usize,
-    nodes: &[usize],
-    most: u32,
-    style: Style,
-) -> bool {
+fn place_some(board: &mut Board<'_>, s: usize, nodes: &[usize], most: u32, style: Style) -> bool {
     let before = board.total[s];
     let even = board.field.services[s].spread.is_empty();
     let mut candidates = BTreeSet::new();

@@ -172,9 +172,8 @@ fn tried(problem: &PlacementProblem) -> (Assignments, BTreeMap<ServiceName, u32>
         0 => pipeline::glimpse(&field, &mut work),
         _ => pipeline::placed(&field, &mut work).board,
     };
-    let missing = |(s, service): (usize, &field::Service<'_>)| {
-        (service.input.name.clone(), board.missing(s))
-    };
+    let missing =
+        |(s, service): (usize, &field::Service<'_>)| (service.input.name.clone(), board.missing(s));
     let missing = field.services.iter().enumerate().map(missing).collect();
     (assign::assign(&board), missing)
 }

@@ -105,17 +105,21 @@ fn take_better<'f>(best: &mut Board<'f>, mut board: Board<'f>) {
 /// Places as much as possible, level by level. Returns the bound of each.
 fn place(best: &mut Board<'_>, work: &mut Work<'_>) -> Vec<u32> {
     let mut bounds = bound::alone(best.field);
-    if best.placed() != bounds && best.field.pairs() > GUIDED_PAIRS && work.go_on(best) {
-        if let Some(board) = guided(best, work) {
-            take_better(best, board);
-        }
+    let large = best.field.pairs() > GUIDED_PAIRS;
+    if best.placed() != bounds
+        && large
+        && work.go_on(best)
+        && let Some(board) = guided(best, work)
+    {
+        take_better(best, board);
     }
     let mut relaxation = None;
     for (level, bound) in bounds.iter_mut().enumerate() {
-        if best.placed()[level] < *bound && work.go_on(best) {
-            if let Some(most) = bound::nearby(best, level, work) {
-                *bound = (*bound).min(most).max(best.placed()[level]);
-            }
+        if best.placed()[level] < *bound
+            && work.go_on(best)
+            && let Some(most) = bound::nearby(best, level, work)
+        {
+            *bound = (*bound).min(most).max(best.placed()[level]);
         }
         if best.placed()[level] < *bound && work.go_on(best) {
             let relaxed = relaxation.get_or_insert_with(|| Relaxation::new(best.field, false));
@@ -132,12 +136,7 @@ fn place(best: &mut Board<'_>, work: &mut Work<'_>) -> Vec<u32> {
 }
 
 /// From the quickest way to the dearest, until the bound is met.
-fn place_level<'f>(
-    best: &mut Board<'f>,
-    level: usize,
-    bound: &mut u32,
-    work: &mut Work<'_>,
-) {
+fn place_level<'f>(best: &mut Board<'f>, level: usize, bound: &mut u32, work: &mut Work<'_>) {
     let field = best.field;
     let open = |best: &Board<'_>, bound: u32| best.placed()[level] < bound;
     if open(best, *bound) {
@@ -150,13 +149,7 @@ fn place_level<'f>(
     }
 }
 
-fn chain_more(
-    best: &mut Board<'_>,
-    level: usize,
-    bound: u32,
-    steps: u32,
-    work: &mut Work<'_>,
-) {
+fn chain_more(best: &mut Board<'_>, level: usize, bound: u32, steps: u32, work: &mut Work<'_>) {
     let before = best.clone();
     let mut go_on = |board: &Board<'_>| board.placed()[level] < bound && work.go_on(board);
     chain::place_more(best, level, steps, &mut go_on);

@@ -51,7 +51,8 @@ impl Rack {
                 left < smallest.min().unwrap_or(0).saturating_mul(u64::from(count))
             }
             need => {
-                let least = (0..memories.len()).filter(allowed).map(|d| gpu::load(need, memories[d]));
+                let least =
+                    (0..memories.len()).filter(allowed).map(|d| gpu::load(need, memories[d]));
                 least.min().is_none_or(|least| left < least)
             }
         }

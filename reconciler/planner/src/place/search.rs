@@ -119,7 +119,9 @@ pub fn best_hop(board: &Board<'_>) -> Option<Hop> {
             for cell in board.field.services[s].cells.iter().filter(|cell| cell.node != from) {
                 let gain = was.saturating_sub(trial.growth(s, cell.node));
                 let better = gain > best.map_or(0, |best| best.gain);
-                if better && trial.fits_alone(s, cell.node) && stays_in_order(&mut trial, s, cell.node)
+                if better
+                    && trial.fits_alone(s, cell.node)
+                    && stays_in_order(&mut trial, s, cell.node)
                 {
                     best = Some(Hop { s, from, to: cell.node, gain });
                 }

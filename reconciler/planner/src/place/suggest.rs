@@ -16,7 +16,8 @@ use super::{
     board::Board,
     field::Field,
     problem::{
-        Current, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Require, ServiceInput,
+        Current, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Require,
+        ServiceInput,
     },
     shortfall, tried,
 };
@@ -215,12 +216,7 @@ fn locked_here(field: &Field<'_>, board: &Board<'_>, n: usize) -> Vec<Change> {
 }
 
 /// The problem with the change made.
-fn changed(
-    field: &Field<'_>,
-    s: usize,
-    change: &Change,
-    outcome: &Outcome,
-) -> PlacementProblem {
+fn changed(field: &Field<'_>, s: usize, change: &Change, outcome: &Outcome) -> PlacementProblem {
     let mut problem = field.problem.clone();
     problem.limits.suggestions = 0;
     problem.limits.ilps = problem.limits.ilps.min(12);

@@ -57,10 +57,14 @@ impl World {
     }
 
     fn plan(&self, kdl: &str) -> Plan {
-        let loaded = load(kdl);
-        let desired = loaded.desired.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
+        self.plan_of(&load(kdl))
+    }
+
+    fn plan_of(&self, loaded: &Loaded) -> Plan {
+        let desired = loaded.desired.as_ref();
+        let desired = desired.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
         plan(&PlanInput {
-            desired: &desired,
+            desired,
             catalog: &loaded.catalog,
             fleet: &self.fleet,
             revision: "r1",

@@ -7,6 +7,7 @@ mod large;
 mod pitfalls;
 mod random;
 mod ways_out;
+mod whatif;
 
 use std::collections::BTreeMap;
 

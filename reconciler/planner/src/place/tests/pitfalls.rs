@@ -103,7 +103,8 @@ fn a_hard_program_ends_after_so_many_nodes() {
 #[test]
 fn the_size_of_a_program_does_not_grow_with_replicas() {
     let columns = |replicas: u32| {
-        let problem = problem(vec![node("a", 99, 99), node("b", 99, 99)], vec![service("s", replicas)]);
+        let problem =
+            problem(vec![node("a", 99, 99), node("b", 99, 99)], vec![service("s", replicas)]);
         let field = settled(&problem);
         let board = run(&field, REPAIRS[0]);
         let scope = Scope {
