@@ -86,6 +86,10 @@ pub fn guided<'f>(field: &'f Field<'f>, shares: &[Share]) -> Board<'f> {
             let most = (share.count + 1e-6) as u32;
             place_some(&mut board, s, &share.nodes, most.saturating_sub(here), style);
         }
+        // What rounding left out would find no devices together later.
+        if matches!(field.services[s].input.gpu, GpuRequest::Whole(2..)) {
+            place_all(&mut board, s, style);
+        }
     }
     fill(&mut board, &self::order(field, Order::Large), style);
     tidy(&mut board);
