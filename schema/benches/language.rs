@@ -40,10 +40,12 @@ fn yaml(services: usize) -> String {
         match n % 5 {
             0 => text.push_str(", place: {forbid: [{tag: arm}]}"),
             1 => text.push_str(
-                ", place: {require: [{tag: big}], max-per-node: 1, spread: [{by: zone, max-skew: 2}]}",
+                ", place: {require: [{tag: big}], max-per-node: 1, \
+                 spread: [{by: zone, max-skew: 2}]}",
             ),
             2 => text.push_str(
-                ", ports: [{container: 8080, scope: internal}], health: {http: /healthz, port: 8080}",
+                ", ports: [{container: 8080, scope: internal}], \
+                 health: {http: /healthz, port: 8080}",
             ),
             3 => {
                 let before = n - 1;

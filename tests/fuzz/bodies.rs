@@ -121,8 +121,10 @@ pub fn template(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let quoted = serde_json::Value::from(text);
     let file = format!(
-        "cluster: {{name: c, vars: {{v: {quoted}}}}}\nservices:\n  a: {{image: \"x:1\", ports: [80], \
-         env: {{V: \"{{{{ var.v }}}}\"}}}}\n  b: {{image: \"x:1\", ports: [80], command: [{quoted}], \
+        "cluster: {{name: c, vars: {{v: {quoted}}}}}\nservices:\n  a: {{image: \"x:1\", \
+         ports: [80], \
+         env: {{V: \"{{{{ var.v }}}}\"}}}}\n  b: {{image: \"x:1\", \
+         ports: [80], command: [{quoted}], \
          env: {{T: {quoted}}}, files: {{/f: {{content: {quoted}}}}}}}\n"
     );
     let files = BTreeMap::from([("cluster.yaml".to_owned(), file.clone())]);

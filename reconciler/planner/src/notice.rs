@@ -40,9 +40,9 @@ fn other_cluster(fleet: &ClusterName, desired: &ClusterName) -> Diagnostic {
 
 /// The clock ended placement before its limits of work did.
 pub fn cut_short() -> Diagnostic {
-    let message = "placement was ended by the solve limit: it is the best found in that time";
+    let message = "placement was ended by a limit of time: it is the best found until then";
     Diagnostic::warning("DN-W0609", None, message)
-        .help("planned again it may differ; without --solve-limit it is the same on every machine")
+        .help("planned again it may differ; without such a limit it is the same on every machine")
 }
 
 /// What someone should know of nodes and of a plan that is only a part.

@@ -40,6 +40,7 @@ struct Pass<'a> {
     source: &'a Source,
     values: &'a Values,
     found: Vec<Diagnostic>,
+    /// Bytes filled in so far; more than the most once that was said.
     text: usize,
 }
 
@@ -55,7 +56,12 @@ impl Pass<'_> {
                         // Even an empty result is a text, not the absence of one.
                         *plain = *plain && !raw.is_empty();
                     }
-                    Ok(_) => self.fault(&node.span, Fault::Large),
+                    Ok(_) if self.text > MOST_TEXT => {}
+                    Ok(_) => {
+                        // Said once: nothing is filled in any more.
+                        self.text = MOST_TEXT + 1;
+                        self.fault(&node.span, Fault::Large);
+                    }
                     Err(fault) => self.fault(&node.span, fault),
                 }
             }

@@ -250,8 +250,7 @@ impl Loader<'_> {
     }
 
     fn join(&mut self, file: &mut ClusterFile, part: ClusterFile) {
-        let ClusterFile { broken: _, partial: _, doubtful, files, cluster, nodes, services, moved } =
-            part;
+        let ClusterFile { doubtful, files, cluster, nodes, services, moved, .. } = part;
         if let Some(cluster) = cluster {
             let message = "an included file has a `cluster` section";
             let error = Diagnostic::error("DN-E0115", Some(cluster.at), message);

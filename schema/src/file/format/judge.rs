@@ -1,4 +1,5 @@
-//! The `kdl` crate as the judge of two texts: what a person's file said before, and what it would say.
+//! The `kdl` crate as the judge of two texts: what a person's file said before, and what it would
+//! say after.
 //!
 //! Knows what the crate reads. Refuses to know comments and layout: the crate says values.
 

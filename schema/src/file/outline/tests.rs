@@ -13,8 +13,10 @@ use crate::file::{
 /// Tokens, right and wrong, between `|`.
 const TOKENS: &str = "a|b | |\n|;|{|}|{}|/-|/- |/*x*/|//c\n|\"s\"|#true|true|1|1a|-|.|+1|0x|=|\
     a=1| p=\"v\"|\\\n|\\|\r\n|#|\"\\q\"|\"\\u{110000}\"|\u{a0}|'|,|<|é|inf|#inf|#\"r\"#|(|]|\
-    \"\"\"x\"\"\"|\"\"\"\n x\n \"\"\"|\"\"\"\nx\n \"\"\"|#\"\"\"\n x\n \"\"\"#|#null |\"\\u{e9}\\s\"|\
-    \"a\\  \n  b\"|\"\"\"\n  \\\"x\n\n   y\\n\n  \"\"\"|\"\"\"\r\n x\r\n \"\"\"|##\"#\"##| k=#false | x";
+    \"\"\"x\"\"\"|\"\"\"\n x\n \"\"\"|\"\"\"\nx\n \"\"\"|#\"\"\"\n x\n \"\"\"#|#null |\
+    \"\\u{e9}\\s\"|\
+    \"a\\  \n  b\"|\"\"\"\n  \\\"x\n\n   y\\n\n  \"\"\"|\"\"\"\r\n x\r\n \"\"\"|\
+    ##\"#\"##| k=#false | x";
 
 /// The tree that the crate makes of a text.
 struct Judge<'a> {

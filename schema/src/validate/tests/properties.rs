@@ -62,10 +62,14 @@ fn meaning(name: &str, text: &str) -> String {
 }
 
 /// Pieces of files, right and wrong.
-const PIECES: &str = "cluster|service|node|moved|image|\"x:1\"| |\n|{|}|[|]|: |- |, |;|a|db|=|#true|\
-    true|replicas|3|1e9|-1|\"|'|\\|/-|/*|*/|//|{{ service.a.port }}|{{|}}|&a |*a|<<|!t |---\n|\u{202e}|\
-    \u{0}|é|port|host|place|pin|near|depends-on|set|env|A|resources|memory|gpu|99999999999999999999|\
-    0.5|\"1GiB\"|component|postgres|version|secret|password|from|volume|at|\"/x\"|require|tag|health|\t|\
+const PIECES: &str = "cluster|service|node|moved|image|\"x:1\"| |\n|{|}|[|]|: |- |, |;|a|db|=|\
+    #true|\
+    true|replicas|3|1e9|-1|\"|'|\\|/-|/*|*/|//|{{ service.a.port }}|{{|}}|&a |*a|<<|!t |---\n|\
+    \u{202e}|\
+    \u{0}|é|port|host|place|pin|near|depends-on|set|env|A|resources|memory|gpu|\
+    99999999999999999999|\
+    0.5|\"1GiB\"|component|postgres|version|secret|password|from|volume|at|\"/x\"|require|tag|\
+    health|\t|\
     update|\"\"\"|#\"|\"#|~|null|? |  |    |include|\"*.kdl\"|vars|process|file|source|content";
 
 proptest! {
@@ -88,7 +92,8 @@ proptest! {
 
     #[test]
     fn the_order_of_declarations_means_nothing(
-        (lines, shuffled) in lines().prop_flat_map(|it| (Just(it.clone()), Just(it).prop_shuffle())),
+        (lines, shuffled) in
+            lines().prop_flat_map(|it| (Just(it.clone()), Just(it).prop_shuffle())),
     ) {
         prop_assert_eq!(meaning("c.yaml", &yaml(&lines)), meaning("c.yaml", &yaml(&shuffled)));
     }
