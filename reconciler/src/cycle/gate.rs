@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use devnet_schema::{
         diagnostic::Diagnostic,
-        placement::{PlacementReport, PlacementStatus},
+        placement::PlacementReport,
         plan::{Action, FORMAT_VERSION, Summary},
         step::{Act, Step},
     };
@@ -194,19 +194,7 @@ mod tests {
                 act: Act::Remove,
                 after: Vec::new(),
             }],
-            placement: PlacementReport {
-                status: PlacementStatus::Optimal,
-                unplaced: 0,
-                moves: 0,
-                cost: 0.0,
-                bound: 0.0,
-                gap: 0.0,
-                seconds: None,
-                solver: String::new(),
-                assignments: Vec::new(),
-                levels: Vec::new(),
-                infeasible: Vec::new(),
-            },
+            placement: PlacementReport::nothing(),
             summary: Summary::default(),
             diagnostics: Vec::new(),
         }

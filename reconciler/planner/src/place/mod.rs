@@ -22,6 +22,7 @@ mod pipeline;
 mod points;
 mod problem;
 mod rack;
+mod rebalance;
 mod refusal;
 mod rows;
 mod search;
@@ -29,7 +30,6 @@ mod shortfall;
 mod solve;
 mod suggest;
 mod verify;
-mod whatif;
 mod work;
 
 #[cfg(test)]
@@ -42,8 +42,8 @@ use devnet_schema::name::{InstanceId, ServiceName};
 pub use explain::{Explanation, Verdict, explain};
 pub use pace::{Pace, Progress, Watch};
 pub use problem::*;
+pub use rebalance::{Gain, Rebalanced, rebalance};
 pub use verify::{Breach, verify};
-pub use whatif::{Change, Gain, Loss, Rebalanced, WhatIfError, rebalance, survive, whatif};
 
 use board::Board;
 use field::Field;

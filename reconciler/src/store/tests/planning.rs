@@ -2,7 +2,7 @@
 
 use devnet_schema::{
     diagnostic::Diagnostic,
-    placement::{PlacementReport, PlacementStatus},
+    placement::PlacementReport,
     plan::{FORMAT_VERSION, Plan, PlanBasis, Summary},
 };
 
@@ -55,22 +55,6 @@ fn the_last_good_revision_is_found_behind_bad_ones() {
     assert!(matches!(error, StoreError::Missing { kind: "revision", .. }));
 }
 
-fn nowhere() -> PlacementReport {
-    PlacementReport {
-        status: PlacementStatus::Optimal,
-        unplaced: 0,
-        moves: 0,
-        cost: 0.0,
-        bound: 0.0,
-        gap: 0.0,
-        seconds: None,
-        solver: "none".into(),
-        assignments: Vec::new(),
-        levels: Vec::new(),
-        infeasible: Vec::new(),
-    }
-}
-
 pub(super) fn stored_plan(id: &str, expires_at: Option<&str>) -> StoredPlan {
     StoredPlan {
         plan: Plan {
@@ -83,7 +67,7 @@ pub(super) fn stored_plan(id: &str, expires_at: Option<&str>) -> StoredPlan {
             unchanged: 3,
             drift: Vec::new(),
             steps: Vec::new(),
-            placement: nowhere(),
+            placement: PlacementReport::nothing(),
             summary: Summary { add: 2, ..Summary::default() },
             diagnostics: Vec::new(),
         },

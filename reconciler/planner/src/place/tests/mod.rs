@@ -6,8 +6,8 @@ mod cases;
 mod large;
 mod pitfalls;
 mod random;
+mod rebalance;
 mod ways_out;
-mod whatif;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,38 @@
+//! Moves towards balance.
+
+use super::*;
+
+/// Two nodes with one service on each, and a third that is idle.
+fn busy() -> PlacementProblem {
+    let mut web = service("web", 4);
+    let mut db = service("db", 1);
+    db.movable = false;
+    for index in 0..4 {
+        runs_on(&mut web, index, "atlas");
+    }
+    runs_on(&mut db, 0, "nas");
+    problem(vec![node("atlas", 4, 8), node("nas", 4, 8), node("vega", 4, 8)], vec![web, db])
+}
+
+#[test]
+fn a_few_moves_go_where_they_gain_most() {
+    let now = busy();
+    let none = rebalance(&now, 0);
+    assert!(none.gains.is_empty());
+    assert_eq!(none.outcome.moves, 0);
+    let mut last = none.outcome.cost;
+    for most in 1..4 {
+        let some = rebalance(&now, most);
+        assert_eq!(verify(&now, &some.outcome), []);
+        assert!(some.outcome.moves <= most && some.gains.len() <= most as usize);
+        let gained: u64 = some.gains.iter().map(|gain| gain.gain).sum();
+        assert!(none.outcome.cost.abs_diff(some.outcome.cost + gained) <= 8);
+        assert!(some.outcome.cost <= last && some.outcome.bound <= some.outcome.cost);
+        last = some.outcome.cost;
+        for gain in &some.gains {
+            assert_eq!(gain.from.as_str(), "atlas");
+            assert_eq!(some.outcome.assignments[&gain.instance].node, gain.to);
+        }
+    }
+    assert!(last < none.outcome.cost);
+}
