@@ -86,6 +86,17 @@ MESSAGE
   fi
 }
 
+# A Rust of the minimal profile has neither, and `make test` begins with both.
+check_rust_tools() {
+  local tool
+  for tool in fmt clippy; do
+    cargo "$tool" --version >/dev/null 2>&1 || {
+      echo "error: cargo $tool is missing. Run: rustup component add rustfmt clippy" >&2
+      return 1
+    }
+  done
+}
+
 # A daemon that a package starts by itself would be a surprise (docker-registry opens a port);
 # the bed starts its own. Debian's way to say so is a policy-rc.d that answers 101.
 deny_service_starts() {
@@ -150,6 +161,7 @@ main() {
   esac
   # Rust first: it is the one thing that this script cannot put right, so say so before any work.
   check_rust || exit 1
+  [ "$1" != test ] || check_rust_tools || exit 1
   install_missing
   [ "$1" != test ] || install_nextest
 }

@@ -3,13 +3,18 @@
 //! Pure: the time is an argument. Knows the settings of the cluster file and how often the same
 //! change was tried. Refuses to apply anything in a tight loop.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use devnet_schema::{
     desired::Settings,
     digest::Digest,
-    name::InstanceId,
-    plan::{Change, Plan, PlanBasis},
+    fleet::FleetSnapshot,
+    name::{InstanceId, ServiceName},
+    observed::{HealthState, InstanceState, ObservedInstance},
+    plan::{Action, Change, Plan, PlanBasis},
 };
 
 /// After the first failure.
@@ -91,11 +96,30 @@ impl Attempts {
     }
 }
 
-/// Decides. `deploying` says whether another deployment runs.
+/// Services of which an instance that is as declared does not serve. Unattended, nothing more of
+/// them is replaced until it does: a bad version takes one step, and not every replica in turn.
+pub fn unsettled(plan: &Plan, fleet: &FleetSnapshot) -> BTreeSet<ServiceName> {
+    let changes: BTreeSet<&InstanceId> = plan.changes.iter().map(|it| &it.instance).collect();
+    let serves = |seen: &ObservedInstance| {
+        seen.state == InstanceState::Running && seen.health == HealthState::Healthy
+    };
+    let declared = |seen: &ObservedInstance| {
+        let id = seen.instance();
+        let mut assignments = plan.placement.assignments.iter();
+        !changes.contains(&id) && assignments.any(|it| it.instance == id && it.node == seen.node)
+    };
+    let known = |seen: &&ObservedInstance| seen.state != InstanceState::Unknown;
+    let waiting = fleet.instances.iter().filter(known).filter(|seen| !serves(seen));
+    waiting.filter(|seen| declared(seen)).map(|seen| seen.service.clone()).collect()
+}
+
+/// Decides. `unsettled` are services that must serve before more of them is replaced, `deploying`
+/// says whether another deployment runs.
 pub fn decide(
     plan: &Plan,
     settings: &Settings,
     attempts: &Attempts,
+    unsettled: &BTreeSet<ServiceName>,
     deploying: bool,
     now: Duration,
 ) -> Decision {
@@ -119,7 +143,18 @@ pub fn decide(
     }
     let mut held = Vec::new();
     let mut wait: Option<Duration> = None;
+    let mut why = "it was tried before and does not hold";
+    let replaced = |instance: &InstanceId| {
+        let replaces = |action| matches!(action, Action::Update | Action::Replace | Action::Move);
+        plan.changes.iter().any(|it| it.instance == *instance && replaces(it.action))
+    };
     for (instance, key) in change_keys(plan) {
+        if unsettled.contains(&instance.service) && replaced(&instance) {
+            why = "another instance of the service does not serve yet";
+            wait = Some(wait.map_or(LONGEST_DELAY, |shortest| shortest.min(LONGEST_DELAY)));
+            held.push(instance);
+            continue;
+        }
         match attempts.delay(&key, now) {
             Some(Duration::ZERO) => {}
             Some(left) => {
@@ -133,30 +168,29 @@ pub fn decide(
     let names = held.iter().map(InstanceId::to_string).collect::<Vec<_>>().join(", ");
     match (held.is_empty(), wait) {
         (true, _) => Decision::Apply,
-        (false, Some(wait)) if all => {
-            Decision::Later(wait, format!("{names}: it was tried before and does not hold"))
-        }
+        (false, Some(wait)) if all => Decision::Later(wait, format!("{names}: {why}")),
         (false, None) if all => Decision::Hold(format!(
             "{names} failed {ATTEMPTS} times; it is tried again when the configuration, a secret \
              or a node changes, or with `devnet apply`"
         )),
-        (false, wait) => Decision::Without(
-            held,
-            wait.unwrap_or(LONGEST_DELAY),
-            format!("{names}: it was tried before and does not hold"),
-        ),
+        (false, wait) => {
+            Decision::Without(held, wait.unwrap_or(LONGEST_DELAY), format!("{names}: {why}"))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use devnet_schema::{
         diagnostic::Diagnostic,
-        placement::PlacementReport,
-        plan::{Action, FORMAT_VERSION, Summary},
+        placement::{Assignment, PlacementReport},
+        plan::{FORMAT_VERSION, Summary},
         step::{Act, Step},
     };
+
+    use super::*;
+
+    const NONE: BTreeSet<ServiceName> = BTreeSet::new();
 
     fn change(instance: &str) -> Change {
         Change {
@@ -205,24 +239,68 @@ mod tests {
     }
 
     #[test]
+    fn a_rolling_change_waits_for_its_first_instance() {
+        let (settings, attempts) = (Settings::default(), Attempts::default());
+        let assigned = |instance: &str| Assignment {
+            instance: instance.parse().unwrap(),
+            node: "n1".parse().unwrap(),
+            gpus: Vec::new(),
+            reason: String::new(),
+        };
+        let mut next = plan("a");
+        next.changes = vec![change("web[1]")];
+        next.changes[0].action = Action::Update;
+        next.placement.assignments = vec![assigned("web[0]"), assigned("web[1]")];
+        let fleet = |state: &str, health: &str| -> FleetSnapshot {
+            serde_json::from_value(serde_json::json!({"nodes": [], "instances": [
+                {"id": "web-0", "service": "web", "node": "n1", "state": state, "health": health},
+                {"id": "web-1", "service": "web", "node": "n1", "state": "exited"},
+            ]}))
+            .unwrap()
+        };
+        let decided = |plan: &Plan, fleet: &FleetSnapshot| {
+            decide(plan, &settings, &attempts, &unsettled(plan, fleet), false, at(0))
+        };
+        for (state, health) in [("starting", "starting"), ("running", "unhealthy")] {
+            let decision = decided(&next, &fleet(state, health));
+            let Decision::Later(_, why) = decision else { panic!("{decision:?}") };
+            assert!(why.starts_with("web[1]: another instance"), "{why}");
+        }
+        assert_eq!(decided(&next, &fleet("running", "healthy")), Decision::Apply);
+        // What cannot be seen holds nothing up, and what is new takes nothing away.
+        assert_eq!(decided(&next, &fleet("unknown", "unknown")), Decision::Apply);
+        next.changes[0].action = Action::Create;
+        assert_eq!(decided(&next, &fleet("starting", "starting")), Decision::Apply);
+    }
+
+    #[test]
     fn a_plan_is_applied_unless_something_speaks_against_it() {
         let (settings, attempts) = (Settings::default(), Attempts::default());
         let mut one = plan("a");
-        assert_eq!(decide(&one, &settings, &attempts, false, at(0)), Decision::Apply);
-        assert!(matches!(decide(&one, &settings, &attempts, true, at(0)), Decision::Hold(_)));
+        assert_eq!(decide(&one, &settings, &attempts, &NONE, false, at(0)), Decision::Apply);
+        assert!(matches!(
+            decide(&one, &settings, &attempts, &NONE, true, at(0)),
+            Decision::Hold(_)
+        ));
         let by_hand = Settings { auto: false, ..Settings::default() };
-        assert!(matches!(decide(&one, &by_hand, &attempts, false, at(0)), Decision::Hold(_)));
+        assert!(matches!(
+            decide(&one, &by_hand, &attempts, &NONE, false, at(0)),
+            Decision::Hold(_)
+        ));
         one.diagnostics.push(Diagnostic::error("DN-E0001", None, "it does not fit"));
         assert_eq!(
-            decide(&one, &settings, &attempts, false, at(0)),
+            decide(&one, &settings, &attempts, &NONE, false, at(0)),
             Decision::Hold("it does not fit".into())
         );
         one.diagnostics.clear();
         one.steps.clear();
         one.placement.unplaced = 2;
-        assert!(matches!(decide(&one, &settings, &attempts, false, at(0)), Decision::Hold(_)));
+        assert!(matches!(
+            decide(&one, &settings, &attempts, &NONE, false, at(0)),
+            Decision::Hold(_)
+        ));
         one.placement.unplaced = 0;
-        assert_eq!(decide(&one, &by_hand, &attempts, false, at(0)), Decision::Nothing);
+        assert_eq!(decide(&one, &by_hand, &attempts, &NONE, false, at(0)), Decision::Nothing);
     }
 
     #[test]
@@ -234,26 +312,30 @@ mod tests {
         let mut now = at(100);
         for _ in 0..4 {
             attempts.ended(key.clone(), false, now);
-            let Decision::Later(wait, _) = decide(&plan("a"), &settings, &attempts, false, now)
+            let Decision::Later(wait, _) =
+                decide(&plan("a"), &settings, &attempts, &NONE, false, now)
             else {
                 panic!("it must wait")
             };
             waits.push(wait.as_secs());
             now += wait;
-            assert_eq!(decide(&plan("a"), &settings, &attempts, false, now), Decision::Apply);
+            assert_eq!(
+                decide(&plan("a"), &settings, &attempts, &NONE, false, now),
+                Decision::Apply
+            );
         }
         assert_eq!(waits, [5, 10, 20, 40]);
         attempts.ended(key, false, now);
-        let decision = decide(&plan("a"), &settings, &attempts, false, now + at(600));
+        let decision = decide(&plan("a"), &settings, &attempts, &NONE, false, now + at(600));
         assert!(matches!(decision, Decision::Hold(_)), "{decision:?}");
-        assert_eq!(decide(&plan("b"), &settings, &attempts, false, now), Decision::Apply);
+        assert_eq!(decide(&plan("b"), &settings, &attempts, &NONE, false, now), Decision::Apply);
     }
 
     #[test]
     fn a_change_that_does_not_hold_is_not_repeated_in_a_tight_loop() {
         let mut attempts = Attempts::default();
         attempts.ended(key(&plan("a")), true, at(10));
-        let decision = decide(&plan("a"), &Settings::default(), &attempts, false, at(11));
+        let decision = decide(&plan("a"), &Settings::default(), &attempts, &NONE, false, at(11));
         assert!(matches!(decision, Decision::Later(wait, _) if wait == at(4)), "{decision:?}");
     }
 
@@ -263,7 +345,7 @@ mod tests {
         attempts.ended(key(&plan("a")), false, at(10));
         let mut both = plan("a");
         both.changes.push(change("web[0]"));
-        let decision = decide(&both, &Settings::default(), &attempts, false, at(11));
+        let decision = decide(&both, &Settings::default(), &attempts, &NONE, false, at(11));
         let Decision::Without(held, wait, _) = decision else { panic!("{decision:?}") };
         assert_eq!((held, wait), (vec!["db[0]".parse().unwrap()], at(4)));
     }

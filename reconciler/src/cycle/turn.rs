@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 use super::{
     Candidate, Configuration, ControlPlane, WATCH,
     deploy::short,
-    gate::{Decision, decide},
+    gate::{Decision, decide, unsettled},
 };
 use crate::{
     api::PlanRequest,
@@ -228,9 +228,11 @@ impl ControlPlane {
     ) -> anyhow::Result<Duration> {
         let settings = &configuration.desired.settings;
         let now = self.fleet.now().since_start;
+        let unsettled = unsettled(&plan, &self.gather(settings.lost_after.into())?.fleet);
         let decision = {
             let state = self.state();
-            decide(&plan, settings, &state.attempts, state.deploying.is_some(), now)
+            let deploying = state.deploying.is_some();
+            decide(&plan, settings, &state.attempts, &unsettled, deploying, now)
         };
         let plan_done = matches!(decision, Decision::Nothing);
         self.hold(configuration, &decision);
