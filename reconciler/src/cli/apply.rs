@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How often, and with which pause, a control plane that went away is asked again.
-const RETRIES: u32 = 60;
+pub const RETRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// `devnet apply [PLANFILE]`.
@@ -147,7 +147,7 @@ fn execute(
     let path = format!("/api/v1/plans/{}/apply", plan.id);
     let request = ApplyRequest { parallelism: args.parallelism };
     let started: Deployment = client.post(&path, &request, "starting the apply")?;
-    let deployment = follow(&started.id, json, client, terminal)?;
+    let deployment = follow(&started.id, json, RETRIES, client, terminal)?;
     if deployment.state == DeploymentState::Succeeded {
         if !json {
             let line = plan_text::applied(&deployment.summary);
@@ -169,17 +169,19 @@ fn execute(
     Err(failure)
 }
 
-/// Prints the deployment's lines as they come, and gives how it ended.
+/// Prints the deployment's lines as they come, and gives how it ended. A control plane that goes
+/// away is asked again `retries` times.
 pub fn follow(
     id: &str,
     json: bool,
+    retries: u32,
     client: &Client,
     terminal: &Terminal,
 ) -> Result<Deployment, CommandError> {
     let path = format!("/api/v1/deployments/{id}");
     let logs = format!("{path}/logs?follow=true");
     let (mut last, mut shown) = (None, 0);
-    for _ in 0..RETRIES {
+    for _ in 0..retries {
         let mut number = 0;
         // A stream that breaks begins again from the first line.
         let followed = client.stream(&logs, "following the apply", |line: DeploymentLine| {

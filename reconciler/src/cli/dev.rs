@@ -76,13 +76,13 @@ async fn session(
         running.addr().port(),
         running.client_file().display()
     ));
-    // Events are followed by a client like any other; it ends with the server. The client blocks,
-    // and may not even be made on a thread of the runtime.
+    // Events are followed by a client like any other; it ends with the server, which does not come
+    // back. The client blocks, and may not even be made on a thread of the runtime.
     let (context, screen) = (running.context().clone(), terminal.clone());
     let stopping = Arc::new(AtomicBool::new(false));
     let ending = Arc::clone(&stopping);
     let follower = thread::spawn(move || {
-        let followed = Client::of(context).and_then(|client| watch::follow(&client, &screen));
+        let followed = Client::of(context).and_then(|client| watch::follow(&client, 1, &screen));
         if let (Err(failure), false) = (followed, ending.load(Ordering::Acquire)) {
             screen.error(&failure);
         }

@@ -15,7 +15,7 @@ use crate::{
 
 /// `devnet watch`.
 pub fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandError> {
-    follow(&Client::new(cli, env)?, terminal)?;
+    follow(&Client::new(cli, env)?, apply::RETRIES, terminal)?;
     Ok(0)
 }
 
@@ -23,14 +23,16 @@ pub fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, Comm
 ///
 /// # Errors
 /// When it cannot be reached.
-pub fn follow(client: &Client, terminal: &Terminal) -> Result<(), CommandError> {
+pub fn follow(client: &Client, retries: u32, terminal: &Terminal) -> Result<(), CommandError> {
     let mut shown = BTreeSet::new();
     client.stream("/api/v1/events?follow=true", "following events", |event: Event| {
         if event.kind != "apply" {
-            let Event { seq: _, at, kind, subject: _, message } = event;
-            terminal.note(&format!("{at} {kind}: {}\n", printable(&message)));
+            let Event { seq: _, at, kind, subject, message } = event;
+            // Other messages say by themselves what they are about.
+            let about = if kind == "instance" { format!(" {subject}") } else { String::new() };
+            terminal.note(&format!("{at} {kind}{about}: {}\n", printable(&message)));
         } else if shown.insert(event.subject.clone())
-            && let Err(failure) = deployment(&event.subject, client, terminal)
+            && let Err(failure) = deployment(&event.subject, retries, client, terminal)
         {
             terminal.error(&failure);
         }
@@ -39,13 +41,18 @@ pub fn follow(client: &Client, terminal: &Terminal) -> Result<(), CommandError> 
 }
 
 /// A deployment from its plan to its end.
-fn deployment(id: &str, client: &Client, terminal: &Terminal) -> Result<(), CommandError> {
+fn deployment(
+    id: &str,
+    retries: u32,
+    client: &Client,
+    terminal: &Terminal,
+) -> Result<(), CommandError> {
     let started: Deployment =
         client.get(&format!("/api/v1/deployments/{id}"), "reading the deployment")?;
     if let Ok(plan) = client.get::<Plan>(&format!("/api/v1/plans/{}", started.plan), "the plan") {
         terminal.out(&format!("\n{}\n", plan_text::plan(&plan, terminal.style)));
     }
-    let ended = apply::follow(id, false, client, terminal)?;
+    let ended = apply::follow(id, false, retries, client, terminal)?;
     match ended.state {
         DeploymentState::Succeeded => {
             terminal.out(&format!("\n{}\n\n", plan_text::applied(&ended.summary)));
