@@ -6,6 +6,7 @@
 //! The objective is lexicographic and never one weighted sum: place the most instances of the
 //! highest priority, then of the next, …; then move as little as possible; then the best score.
 
+mod again;
 mod assign;
 mod board;
 mod bound;
@@ -63,7 +64,7 @@ pub fn place(problem: &PlacementProblem) -> Outcome {
 pub fn place_paced(problem: &PlacementProblem, watch: Watch<'_>) -> Outcome {
     let field = settled(problem);
     let mut work = Work::new(watch);
-    let solved = pipeline::solve(&field, &mut work);
+    let solved = again::solve(&field, &mut work);
     let mut outcome = outcome(&field, &solved, &work);
     if outcome.status == PlacementStatus::Infeasible {
         outcome.unplaced = unplaceable(&field, &solved.board, &outcome, &mut work);
@@ -170,7 +171,7 @@ fn tried(problem: &PlacementProblem) -> (Assignments, BTreeMap<ServiceName, u32>
     let mut work = Work::new(&mut free);
     let board = match problem.limits.ilps {
         0 => pipeline::glimpse(&field, &mut work),
-        _ => pipeline::placed(&field, &mut work).board,
+        _ => pipeline::placed(&field, &mut work),
     };
     let missing =
         |(s, service): (usize, &field::Service<'_>)| (service.input.name.clone(), board.missing(s));

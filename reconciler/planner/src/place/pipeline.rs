@@ -40,9 +40,19 @@ const SCORE_SHARE: u32 = 20;
 /// well what goes where.
 const GUIDED_PAIRS: usize = 20_000;
 
-/// Solves a field whose locks are settled.
-pub fn solve<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Solved<'f> {
-    let mut solved = placed(field, work);
+/// What part of all instances, one in so many, is missing where a large fleet is placed anew and
+/// not repaired.
+const REPAIRABLE: u32 = 10;
+
+/// Solves a field whose locks are settled. Of each level, `known` instances at most can be placed.
+pub fn solve<'f>(
+    field: &'f Field<'f>,
+    known: Option<Vec<u32>>,
+    work: &mut Work<'_>,
+) -> Solved<'f> {
+    let mut board = first(field, work);
+    let bounds = place(&mut board, known, work);
+    let mut solved = Solved { board, bounds, price_bound: 0, cost_bound: 0 };
     let Solved { board, price_bound, cost_bound, .. } = &mut solved;
     if field.problem.limits.rebalance {
         score(board, None, cost_bound, work);
@@ -62,10 +72,10 @@ pub fn solve<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Solved<'f> {
 }
 
 /// The same without a thought for moves and score: enough to see what can be placed.
-pub fn placed<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Solved<'f> {
+pub fn placed<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
     let mut board = first(field, work);
-    let bounds = place(&mut board, work);
-    Solved { board, bounds, price_bound: 0, cost_bound: 0 }
+    place(&mut board, None, work);
+    board
 }
 
 /// What can be placed without any program: a quick look for those who try many problems.
@@ -80,7 +90,7 @@ pub fn glimpse<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
 /// The best of the greedy runs; among equals the one that moves least. While something runs, only
 /// repairs of it, since anything from nothing moves nearly all of it.
 fn first<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
-    let runs = field.services.iter().any(|service| service.running() > 0);
+    let runs = runs(field);
     let mut best = greedy::run(field, REPAIRS[0]);
     if field.wanted() == best.placed() && !field.problem.limits.rebalance {
         return best;
@@ -95,6 +105,11 @@ fn first<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
     best
 }
 
+/// Whether anything of it runs.
+fn runs(field: &Field<'_>) -> bool {
+    field.services.iter().any(|service| service.running() > 0)
+}
+
 fn take_better<'f>(best: &mut Board<'f>, mut board: Board<'f>) {
     search::return_home(&mut board);
     if board.sound() && board.rank().beats(&best.rank()) {
@@ -103,11 +118,12 @@ fn take_better<'f>(best: &mut Board<'f>, mut board: Board<'f>) {
 }
 
 /// Places as much as possible, level by level. Returns the bound of each.
-fn place(best: &mut Board<'_>, work: &mut Work<'_>) -> Vec<u32> {
-    let mut bounds = bound::alone(best.field);
-    let large = best.field.pairs() > GUIDED_PAIRS;
+fn place(best: &mut Board<'_>, known: Option<Vec<u32>>, work: &mut Work<'_>) -> Vec<u32> {
+    let bounded = known.is_some();
+    let mut bounds = known.unwrap_or_else(|| bound::alone(best.field));
     if best.placed() != bounds
-        && large
+        && best.field.pairs() > GUIDED_PAIRS
+        && afresh(best)
         && work.go_on(best)
         && let Some(board) = guided(best, work)
     {
@@ -116,12 +132,13 @@ fn place(best: &mut Board<'_>, work: &mut Work<'_>) -> Vec<u32> {
     let mut relaxation = None;
     for (level, bound) in bounds.iter_mut().enumerate() {
         if best.placed()[level] < *bound
+            && !bounded
             && work.go_on(best)
             && let Some(most) = bound::nearby(best, level, work)
         {
             *bound = (*bound).min(most).max(best.placed()[level]);
         }
-        if best.placed()[level] < *bound && work.go_on(best) {
+        if best.placed()[level] < *bound && !bounded && work.go_on(best) {
             let relaxed = relaxation.get_or_insert_with(|| Relaxation::new(best.field, false));
             for above in 0..level {
                 relaxed.floor(above, best.placed()[above]);
@@ -129,10 +146,19 @@ fn place(best: &mut Board<'_>, work: &mut Work<'_>) -> Vec<u32> {
             if let Some(most) = relaxed.most_placed(level, work) {
                 *bound = (*bound).min(most).max(best.placed()[level]);
             }
+        }
+        if best.placed()[level] < *bound && work.go_on(best) {
             place_level(best, level, bound, work);
         }
     }
     bounds
+}
+
+/// Whether so little runs that there is nothing to repair.
+fn afresh(best: &Board<'_>) -> bool {
+    let wanted: u32 = best.field.wanted().iter().sum();
+    let missing = wanted - best.placed().iter().sum::<u32>();
+    !runs(best.field) || missing > wanted / REPAIRABLE
 }
 
 /// From the quickest way to the dearest, until the bound is met.

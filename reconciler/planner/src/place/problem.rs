@@ -46,7 +46,9 @@ pub enum Objective {
 pub struct Limits {
     /// Put the score before the number of moves.
     pub rebalance: bool,
-    /// Integer programs solved at most, those for suggestions not counted.
+    /// Integer programs of one search at most, those for suggestions not counted. Where something
+    /// is left without a proof, the search is made again from its own answer until nothing more is
+    /// placed: an unchanged problem keeps its placement.
     pub ilps: u32,
     /// Branch-and-bound nodes of one integer program.
     pub search_nodes: u32,

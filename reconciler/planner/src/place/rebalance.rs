@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use devnet_schema::name::{InstanceId, NodeName};
 
 use super::{
+    again,
     board::Board,
     outcome,
     pace::{Pace, Progress},
@@ -44,7 +45,7 @@ pub fn rebalance(problem: &PlacementProblem, most: u32) -> Rebalanced {
     let field = settled(problem);
     let mut free = |_: &Progress<'_>| Pace::Free;
     let mut work = Work::new(&mut free);
-    let mut solved = pipeline::solve(&field, &mut work);
+    let mut solved = again::solve(&field, &mut work);
     let mut hops = Vec::new();
     while hops.len() < most as usize {
         let Some(hop) = search::best_hop(&solved.board) else {

@@ -38,6 +38,19 @@ impl<'w> Work<'w> {
         }
     }
 
+    /// Does something with limits of its own, under the same watch, and counts it here.
+    pub fn anew<R>(&mut self, act: impl FnOnce(&mut Work<'_>) -> R) -> R {
+        let (stopped, seconds) = (self.stopped, self.seconds);
+        let mut inner = Work { stopped, seconds, ..Work::new(&mut *self.watch) };
+        let result = act(&mut inner);
+        let Work { ilps, solvers, cut_short, stopped, .. } = inner;
+        self.ilps += ilps;
+        self.solvers.extend(solvers);
+        self.cut_short |= cut_short;
+        self.stopped |= stopped;
+        result
+    }
+
     /// Tells the best board so far and asks whether to go on. Once stopped, always stopped.
     pub fn go_on(&mut self, best: &Board<'_>) -> bool {
         if self.stopped {
