@@ -20,6 +20,10 @@ use crate::{
 /// The most documents of one file.
 const MOST_DOCUMENTS: usize = 500;
 
+const A_CHART: &str = "a `Chart.yaml` says `apiVersion`, `name` and `version`";
+const A_MANIFEST: &str =
+    "write `apiVersion`, `kind` and `metadata.name`; keep other files elsewhere";
+
 impl Check<'_> {
     /// A service of manifests. What runs and how many is said in them.
     pub(super) fn kubernetes(
@@ -127,12 +131,8 @@ impl Check<'_> {
             Ok(chart) => {
                 for field in ["apiVersion", "name", "version"] {
                     if chart.get(field).and_then(Node::text).is_none_or(str::is_empty) {
-                        self.incomplete(
-                            written,
-                            &source,
-                            0,
-                            &format!("the chart has no `{field}`"),
-                        );
+                        let message = format!("the chart has no `{field}`");
+                        self.incomplete(written, &source, 0, &message, A_CHART);
                     }
                 }
             }
@@ -147,7 +147,7 @@ impl Check<'_> {
             if count == MOST_DOCUMENTS {
                 let source = Source::new(path, text);
                 let message = format!("the file has more than {MOST_DOCUMENTS} documents");
-                return self.incomplete(written, &source, start, &message);
+                return self.incomplete(written, &source, start, &message, A_MANIFEST);
             }
             if !text[start..end].lines().any(is_content) {
                 continue;
@@ -171,14 +171,16 @@ impl Check<'_> {
                     ];
                     for (field, _) in missing.into_iter().filter(|(_, missing)| *missing) {
                         let message = format!("this object has no `{field}`");
-                        self.incomplete(written, &source, object.span.start.max(start), &message);
+                        let place = object.span.start.max(start);
+                        self.incomplete(written, &source, place, &message, A_MANIFEST);
                     }
                 }
                 Err(found) => self.found.extend(found),
             }
         }
         if objects == 0 {
-            self.incomplete(written, &Source::new(path, text), 0, "the file declares nothing");
+            let (source, message) = (Source::new(path, text), "the file declares nothing");
+            self.incomplete(written, &source, 0, message, A_MANIFEST);
         }
     }
 
@@ -188,11 +190,12 @@ impl Check<'_> {
         source: &Source,
         start: usize,
         message: &str,
+        help: &str,
     ) {
         let Located { value: _, at } = &written.path;
         let error = Diagnostic::error("DN-E0340", Some(source.at(&(start..start))), message)
             .related(at.clone(), "this service uses the file")
-            .help("write `apiVersion`, `kind` and `metadata.name`; keep other files elsewhere");
+            .help(help);
         self.found.push(error);
     }
 }
