@@ -185,7 +185,13 @@ fn keyed(field: &Field, shape: &Shape) -> Value {
     if let Some(pattern) = field.pattern {
         schema.insert("propertyNames".into(), json!({"pattern": pattern}));
     }
-    schema.insert("additionalProperties".into(), reference(shape));
+    // A name alone says enough where no field has to be written.
+    let alone = shape.short.is_some() && !shape.fields.iter().any(|field| field.required);
+    let body = match alone {
+        true => json!({"anyOf": [reference(shape), {"type": "null"}]}),
+        false => reference(shape),
+    };
+    schema.insert("additionalProperties".into(), body);
     Value::Object(schema)
 }
 

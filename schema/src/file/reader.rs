@@ -268,8 +268,7 @@ impl Reader<'_> {
         if node.is_empty() && self.form == Form::Kdl && matches!(ty, Type::Flag) {
             return Some(Node::scalar("true", true, node.span.clone()));
         }
-        let nothing = *plain && matches!(raw.as_str(), "" | "~" | "null" | "Null" | "NULL");
-        if nothing {
+        if is_nothing(node) {
             let message = format!("`{name}` has no value");
             self.error("DN-E0203", &node.span, message, "write a value, or \"\" for an empty text");
             return None;
@@ -347,7 +346,7 @@ impl Reader<'_> {
                     continue;
                 }
                 // What is written may be the name alone: whether that is enough, the shape says.
-                let value = match body.is_empty() && shape.short.is_some() {
+                let value = match is_nothing(&body) && shape.short.is_some() {
                     true => {
                         let span = body.span.clone();
                         self.section(&Node { kind: Kind::Map(vec![]), span }, shape)
@@ -462,6 +461,12 @@ impl Reader<'_> {
         let value = self.scalar(&pair.key.escape_debug().to_string(), Type::Text, &pair.value)?;
         Some(Entry { key: pair.key.clone(), key_span: pair.key_span.clone(), value })
     }
+}
+
+/// Whether nothing was written; YAML has several words for it.
+fn is_nothing(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Scalar { raw, plain: true }
+        if matches!(raw.as_str(), "" | "~" | "null" | "Null" | "NULL"))
 }
 
 fn argument(node: &Node) -> Entry {
