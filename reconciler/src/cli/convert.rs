@@ -27,12 +27,17 @@ pub fn run(
 ) -> Result<u8, CommandError> {
     let path = match &args.file {
         Some(path) => path.clone(),
-        None => PathBuf::from(Checkout::open(&Configuration::default(), env)?.root()),
+        None => {
+            let limits = args.limits.clone();
+            let configuration = Configuration { limits, ..Configuration::default() };
+            PathBuf::from(Checkout::open(&configuration, env)?.root())
+        }
     };
+    let limits = env.limits(&args.limits)?;
     let (from, to) = forms(&path, args)?;
     let bytes = text_file::read(&path)?;
     let name = text_file::shown(&path);
-    let converted = match file::convert(&name, bytes.clone(), from, to, &env.limits(&[])?) {
+    let converted = match file::convert(&name, bytes.clone(), from, to, &limits) {
         Ok(converted) => converted,
         Err(RewriteError::Invalid(found)) => {
             let text = String::from_utf8_lossy(&bytes).into_owned();

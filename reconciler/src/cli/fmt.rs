@@ -43,7 +43,7 @@ pub fn run(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
-    let limits = env.limits(&[])?;
+    let limits = env.limits(&args.limits)?;
     let targets = targets(args, env)?;
     let mut worst = Outcome::Formatted;
     for (path, form) in &targets {
@@ -63,7 +63,11 @@ pub fn run(
 fn targets(args: &arguments::Fmt, env: &Environment) -> Result<Vec<(PathBuf, Form)>, CommandError> {
     let mut found = Vec::new();
     if args.targets.is_empty() && !args.recursive {
-        let configuration = Configuration { file: args.file.clone(), ..Configuration::default() };
+        let configuration = Configuration {
+            file: args.file.clone(),
+            limits: args.limits.clone(),
+            ..Configuration::default()
+        };
         let checkout = Checkout::open(&configuration, env).map_err(|e| e.with_code(FAILED))?;
         for path in checkout.cluster_files() {
             found.extend(Form::of(&path.to_string_lossy()).map(|form| (path, form)));

@@ -29,6 +29,9 @@ pub struct Fmt {
     /// Whether files are written; false only names them.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub write: bool,
+    /// Raise or lower a limit of the language, like services=20000 [env: DEVNET_LIMITS].
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub limits: Vec<String>,
 }
 
 /// A form of the cluster file.
@@ -64,6 +67,9 @@ pub struct Convert {
     /// The file of -out may be there already.
     #[arg(long, requires = "out")]
     pub force: bool,
+    /// Raise or lower a limit of the language, like services=20000 [env: DEVNET_LIMITS].
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub limits: Vec<String>,
 }
 
 /// Where a repository's jobs run.
