@@ -232,6 +232,10 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
         }
     }
     let meta = fs::metadata(&at).map_err(|error| format!("{path} cannot be read: {error}"))?;
+    // A commit has no file of that name either: a directory is the files in it.
+    if meta.is_dir() {
+        return Ok(None);
+    }
     if !meta.is_file() {
         return Err(format!("{path} is no file"));
     }

@@ -152,9 +152,14 @@ fn values(
     });
     // What is said of the directory that Compose runs in is said of the file's own.
     let path = if dir.is_empty() { DOT_ENV.to_owned() } else { format!("{dir}/{DOT_ENV}") };
-    let bytes = inputs.files.read(&path).ok().flatten().unwrap_or_default();
-    let text = String::from_utf8(bytes).ok().filter(|text| !template::is_marked(text));
-    let source = Source::new(path, text.unwrap_or_default());
+    let text = dot_env(&path, inputs.files).unwrap_or_else(|why| {
+        let at = Source::new(path.clone(), "").at(&(0..0));
+        let message = format!("reading `{}` failed: {}", path.escape_debug(), why.escape_debug());
+        let error = Diagnostic::error("DN-E0565", Some(at), message);
+        found.push(error.help("make it a text file that can be read"));
+        String::new()
+    });
+    let source = Source::new(path, text);
     values.entry("PWD".to_owned()).or_insert_with(|| ".".to_owned());
     let (entries, wrong) = dotenv::read(&source.text, &values, false);
     for dotenv::Wrong { at, fault } in wrong {
@@ -166,6 +171,16 @@ fn values(
         }
     }
     values
+}
+
+/// The text of the file `.env`, empty when there is none; else why it cannot be taken.
+fn dot_env(path: &str, files: &dyn Files) -> Result<String, String> {
+    let bytes = files.read(path)?.unwrap_or_default();
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    match template::is_marked(&text) {
+        true => Err("it holds a character that devnet keeps for itself".to_owned()),
+        false => Ok(text),
+    }
 }
 
 /// What a service asks of its node and is not granted.

@@ -10,7 +10,7 @@ use super::{
     grant::{Ask, clean},
     model::{File, Service, Volume},
     project::{Declared, Kept},
-    reader::Reader,
+    reader::{NO_TEXT, Reader},
     unit,
 };
 use crate::{
@@ -164,7 +164,11 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Written> {
 fn within(reader: &mut Reader<'_>, field: &Entry) {
     for option in reader.map(&field.value, "options") {
         let usual = match option.key.as_str() {
-            "create_host_path" => true,
+            "create_host_path" if option.value.text() == Some("true") => {
+                reader.ignored(option, "the path has to be on the node, and nobody makes it");
+                continue;
+            }
+            "create_host_path" => option.value.text() == Some("false"),
             "nocopy" => option.value.text() == Some("false"),
             "propagation" => option.value.text() == Some("rprivate"),
             _ => false,
@@ -241,7 +245,7 @@ fn bind(
     target: &str,
     read_only: bool,
 ) -> Option<Mount> {
-    if let Some(source) = clean(source) {
+    if let Some(source) = clean(source).or_else(|| on_node(reader, source)) {
         return Some(Mount::Bind { source, read_only });
     }
     let shown = source.escape_debug().to_string();
@@ -250,16 +254,13 @@ fn bind(
             true => format!("`{shown}` is in the home of whoever runs Compose; nobody does here"),
             false => format!("`{shown}` is a path of the node that depends on where Compose runs"),
         };
-        refuse(reader, span, message);
+        refuse(reader, span, source, message);
         return None;
     };
-    let files = match reader.file(&path, span) {
-        Some(content) => vec![(target.to_owned(), file(content))],
-        None => below(reader, span, &path, target)?,
-    };
+    let files = committed(reader, span, &path, source, target)?;
     if files.is_empty() {
         let message = format!("the repository has no `{shown}`, and a node has none either");
-        refuse(reader, span, message);
+        refuse(reader, span, source, message);
         return None;
     }
     if !read_only {
@@ -270,10 +271,55 @@ fn bind(
     Some(Mount::Files(files))
 }
 
-fn refuse(reader: &mut Reader<'_>, span: &Span, message: String) {
-    let help = "for data use a named volume, for a file commit it; a path of every node can be \
-                granted when it is absolute: `allow \"host-bind:/PATH\"`";
-    reader.error("DN-E0558", span, message, help);
+/// The variable that says where on a node a path is that is not absolute, and the rest of the path:
+/// the two that Compose itself goes by.
+fn anchor(source: &str) -> Option<(&'static str, &str)> {
+    match source.strip_prefix('~') {
+        _ if source.contains('\\') => None,
+        Some(rest) => (rest.is_empty() || rest.starts_with('/')).then_some(("HOME", rest)),
+        None => Some(("PWD", source)),
+    }
+}
+
+/// Where on a node such a path is, when its variable names a place there.
+fn on_node(reader: &Reader<'_>, source: &str) -> Option<String> {
+    let (name, rest) = anchor(source)?;
+    clean(&format!("{}/{rest}", clean(reader.ground?.values.get(name)?)?))
+}
+
+fn refuse(reader: &mut Reader<'_>, span: &Span, source: &str, message: String) {
+    let granted = elsewhere(reader, source);
+    let help = format!("for data use a named volume, for a file commit it; {granted}");
+    reader.error("DN-E0558", span, message, &help);
+}
+
+/// How to have a path of the node instead.
+fn elsewhere(reader: &Reader<'_>, source: &str) -> String {
+    let anchor = reader.ground.and_then(|_| anchor(source));
+    let Some((name, _)) = anchor else {
+        let grant = "`allow \"host-bind:/PATH\"`";
+        return format!("a path of every node can be granted when it is absolute: {grant}");
+    };
+    let what = if name == "HOME" { "whose home" } else { "which directory" };
+    format!("where it is on a node, say {what} is meant, `set {name}=\"/PATH\"`, and grant it")
+}
+
+/// What the repository has at a path: a file, or every file of a directory. `None` when it cannot be
+/// taken, which is told by then.
+fn committed(
+    reader: &mut Reader<'_>,
+    span: &Span,
+    path: &str,
+    source: &str,
+    target: &str,
+) -> Option<Vec<(String, File)>> {
+    let help = format!("{NO_TEXT}; {}", elsewhere(reader, source));
+    // The root of the repository is no file, and nobody is asked for one without a name.
+    let one = if path.is_empty() { None } else { reader.file(path, span, &help).ok()? };
+    match one {
+        Some(content) => Some(vec![(target.to_owned(), file(content))]),
+        None => below(reader, span, path, target, &help),
+    }
 }
 
 /// A script can be run, and anybody may read.
@@ -288,6 +334,7 @@ fn below(
     span: &Span,
     dir: &str,
     target: &str,
+    help: &str,
 ) -> Option<Vec<(String, File)>> {
     let Ok(all) = reader.ground?.files.list() else { return Some(Vec::new()) };
     let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
@@ -295,7 +342,7 @@ fn below(
     let found: Vec<(&String, &str)> = found.take(MOST_FILES + 1).collect();
     let (mut files, mut text) = (Vec::new(), 0);
     for (path, rest) in &found {
-        let content = reader.file(path, span)?;
+        let content = reader.file(path, span, help).ok()??;
         text += content.len();
         files.push((format!("{target}/{rest}"), file(content)));
     }
@@ -304,7 +351,7 @@ fn below(
             "`{}` has more than {MOST_FILES} files or {MOST_TEXT} bytes",
             dir.escape_debug()
         );
-        reader.error("DN-E0565", span, message, "put that much into an image or a volume");
+        reader.error("DN-E0565", span, message, help);
         return None;
     }
     Some(files)

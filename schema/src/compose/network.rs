@@ -120,8 +120,9 @@ pub(super) fn declared(reader: &mut Reader<'_>, node: &Node) -> Network {
                 }
             }
             "ipam" => ipam(reader, &mut network, value),
-            // Two hints of Swarm and the engine's own name, which is devnet's to give.
-            "name" | "attachable" => {}
+            "name" => reader.ignored(field, "devnet names networks after cluster and project"),
+            // A hint for Swarm.
+            "attachable" => {}
             "driver_opts" | "enable_ipv4" | "enable_ipv6" | "labels" => {
                 reader.refused(field, "networks.", "devnet does not carry it to the engine");
             }

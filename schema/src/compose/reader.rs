@@ -33,6 +33,9 @@ pub(super) struct Ground<'a> {
 /// The largest file that is taken from the repository, in bytes.
 const MOST_FILE: usize = 256 * 1024;
 
+/// What to do where a file is no text, or too much of it.
+pub(super) const NO_TEXT: &str = "put large or binary data into an image or a volume";
+
 /// What is read from, and what was found.
 pub(super) struct Reader<'a> {
     source: &'a Source,
@@ -251,25 +254,32 @@ impl<'a> Reader<'a> {
         Some(parts.join("/"))
     }
 
-    /// The text of a file of the repository; `None` when there is none, which is no error, or when
-    /// it cannot be taken, which is one.
-    pub(super) fn file(&mut self, path: &str, span: &Span) -> Option<String> {
+    /// The text of a file of the repository; `None` when there is none, which is no error.
+    ///
+    /// # Errors
+    /// When it is there and cannot be taken; that is told by then.
+    pub(super) fn file(
+        &mut self,
+        path: &str,
+        span: &Span,
+        help: &str,
+    ) -> Result<Option<String>, ()> {
         let shown = path.escape_debug();
-        let help = "put large or binary data into an image or a volume";
-        let message = match self.ground?.files.read(path) {
-            Ok(None) => return None,
+        let Some(ground) = self.ground else { return Ok(None) };
+        let message = match ground.files.read(path) {
+            Ok(None) => return Ok(None),
             Ok(Some(bytes)) if bytes.len() > MOST_FILE => {
                 format!("`{shown}` has {} bytes; {MOST_FILE} are allowed", bytes.len())
             }
             Ok(Some(bytes)) => match String::from_utf8(bytes) {
-                Ok(text) if !template::is_marked(&text) => return Some(text),
+                Ok(text) if !template::is_marked(&text) => return Ok(Some(text)),
                 Ok(_) => format!("`{shown}` holds a character that devnet keeps for itself"),
                 Err(_) => format!("`{shown}` is not UTF-8 text"),
             },
             Err(why) => format!("reading `{shown}` failed: {}", why.escape_debug()),
         };
         self.error("DN-E0565", span, message, help);
-        None
+        Err(())
     }
 
     /// A file of the repository that has to be there.
@@ -281,9 +291,8 @@ impl<'a> Reader<'a> {
             self.error("DN-E0565", span, message, help);
             return None;
         };
-        let before = self.found.len();
-        let text = self.file(&inside, span);
-        if text.is_none() && self.found.len() == before {
+        let text = self.file(&inside, span, NO_TEXT).ok()?;
+        if text.is_none() {
             let message = format!("there is no file `{}`", inside.escape_debug());
             self.error("DN-E0565", span, message, "commit the file, or correct its name");
         }

@@ -10,7 +10,7 @@ use super::{
     model::{Attachment, Platform, Service},
     mounts, network, ports,
     project::Declared,
-    reader::Reader,
+    reader::{NO_TEXT, Reader},
     refused, settings, unit, words,
 };
 use crate::{
@@ -251,7 +251,10 @@ fn env_file(reader: &mut Reader<'_>, item: &Node) -> BTreeMap<String, Located<St
     let Some(path) = path else { return all };
     let text = match required {
         true => reader.needed(&path, &item.span),
-        false => reader.inside(&path.value).and_then(|path| reader.file(&path, &item.span)),
+        false => {
+            let inside = reader.inside(&path.value);
+            inside.and_then(|path| reader.file(&path, &item.span, NO_TEXT).ok().flatten())
+        }
     };
     let (Some(text), Some(ground)) = (text, reader.ground) else { return all };
     let source = crate::file::tree::Source::new(path.value, text);

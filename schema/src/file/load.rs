@@ -49,6 +49,29 @@ impl Files for MemoryFiles {
     }
 }
 
+/// Files that were read: the texts, and why others could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReadFiles {
+    /// Text by path.
+    pub texts: MemoryFiles,
+    /// Why a file could not be read, in words for people, by path.
+    pub unreadable: BTreeMap<String, String>,
+}
+
+impl Files for ReadFiles {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        match self.unreadable.get(path) {
+            Some(why) => Err(why.clone()),
+            None => self.texts.read(path),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<String>, String> {
+        let all: BTreeSet<&String> = self.texts.keys().chain(self.unreadable.keys()).collect();
+        Ok(all.into_iter().cloned().collect())
+    }
+}
+
 /// Names of a root file, in the order they are looked for.
 const ROOTS: [&str; 3] = ["cluster.kdl", "cluster.yaml", "cluster.yml"];
 

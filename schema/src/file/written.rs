@@ -4,7 +4,7 @@
 //! Knows the sections and the types of their fields. Refuses to know defaults, components and
 //! whether names exist: [`crate::validate`] asks that.
 
-use super::MemoryFiles;
+use super::{MemoryFiles, ReadFiles};
 use crate::{
     desired::{Domain, Located, Objective, SelectorKey, Unplaced},
     diagnostic::Location,
@@ -151,7 +151,7 @@ pub struct ComposeSection {
     /// Profiles whose services run too.
     pub profiles: Vec<Located<String>>,
     /// The file and those that it names, by path; absent until [`crate::file::load`] has read them.
-    pub sources: Option<MemoryFiles>,
+    pub sources: Option<ReadFiles>,
 }
 
 /// `kubernetes "k8s/web/" namespace="web"`

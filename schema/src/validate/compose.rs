@@ -16,7 +16,7 @@ use crate::{
     desired::{FileContent, Form, Located, Place, Selector, SelectorKey, Service},
     diagnostic::{Diagnostic, Location},
     file::{
-        Limits, MemoryFiles, suggest,
+        Limits, suggest,
         tree::Source,
         written::{ComposeSection, FormSection, ServiceSection},
     },
@@ -74,7 +74,7 @@ impl<'a> Check<'a> {
             return None;
         };
         let path = root(&written.file.value);
-        let text = sources.get(&path)?;
+        let text = sources.texts.get(&path)?;
         let source = Source::new(path, text.clone());
         let set = section.set.iter();
         let set = set.map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
@@ -82,7 +82,7 @@ impl<'a> Check<'a> {
             vars: &self.vars,
             set: &set,
             profiles: written.profiles.iter().map(|profile| profile.value.clone()).collect(),
-            files: sources as &MemoryFiles,
+            files: sources,
         };
         let (loaded, found) = compose::load(&source, &inputs);
         let why = "this service uses the file";

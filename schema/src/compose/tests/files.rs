@@ -139,6 +139,87 @@ fn every_way_to_ask_for_the_node_needs_its_grant_and_no_other() {
     assert_eq!(found.matches("DN-E0563").count(), 3, "{found}");
 }
 
+/// Reads a file that has these volumes, with HOME and PWD; what it asks for and what was found.
+fn placed(volumes: &str, set: &[(&str, &str)]) -> (Vec<String>, String) {
+    let text = format!("services:\n  a: {{image: a:1, volumes: [{volumes}]}}\n");
+    let set = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let files = files(&text);
+    let inputs =
+        Inputs { vars: &Default::default(), set: &set, profiles: BTreeSet::new(), files: &files };
+    let (loaded, found) = load(&Source::new("app/compose.yml", text), &inputs);
+    let service = &loaded.project.services["a"];
+    let asks = service.asks.iter().map(|ask| ask.value.grant().to_string());
+    let files = service.files.keys().cloned();
+    (asks.chain(files).collect(), lines(&found))
+}
+
+#[test]
+fn a_path_that_is_not_absolute_is_of_the_node_where_a_variable_says_where() {
+    let set = [("HOME", "/home/anna/"), ("PWD", "/srv/./app")];
+    for (volume, grant) in [
+        ("\"~/data:/x\"", "host-bind:/home/anna/data"),
+        ("\"~:/x\"", "host-bind:/home/anna"),
+        ("\"~/../../etc:/x\"", "host-bind:/etc"),
+        ("\"./data:/x\"", "host-bind:/srv/app/data"),
+        ("\".:/x\"", "host-bind:/srv/app"),
+        ("\"../media:/x\"", "host-bind:/srv/media"),
+        ("\"../../../../etc:/x\"", "host-bind:/etc"),
+        ("\"./conf:/x\"", "host-bind:/srv/app/conf"),
+        ("\"${PWD}/conf:/x\"", "host-bind:/srv/app/conf"),
+        ("{type: bind, source: data, target: /x}", "host-bind:/srv/app/data"),
+    ] {
+        assert_eq!(placed(volume, &set), (vec![grant.to_owned()], String::new()), "{volume}");
+    }
+    // What names no place of a node says none.
+    for set in [[("HOME", "home"), ("PWD", "app")], [("HOME", "{{ secret.a }}"), ("PWD", ".")]] {
+        assert!(placed("\"~/data:/x\"", &set).1.contains("`set HOME=\"/PATH\"`"));
+        assert!(placed("\"./data:/x\"", &set).1.contains("`set PWD=\"/PATH\"`"));
+        assert_eq!(placed("\"./conf/a.conf:/x:ro\"", &set), (vec!["/x".to_owned()], String::new()));
+    }
+    let known = "\"~/d:/a\", \"~anna/d:/b\", \"./d:/c\", \"../../d:/d\", \"./C:\\\\d:/e\"";
+    expect_file!["../goldens/files-4.txt"].assert_eq(&placed(known, &[]).1);
+}
+
+/// A repository with a file that is no text, and one that cannot be read.
+struct Odd;
+
+impl crate::file::Files for Odd {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        match path {
+            "app/site/logo.png" => Ok(Some(vec![0x89, 0xff])),
+            "app/site/index.html" => Ok(Some(b"hello".to_vec())),
+            "app/link" => Err("app/link is a symbolic link".to_owned()),
+            "" => Err("it has no name".to_owned()),
+            _ => Ok(None),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<String>, String> {
+        Ok(["app/link", "app/site/index.html", "app/site/logo.png"].map(str::to_owned).into())
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_from_the_repository_is_told_once() {
+    let text = "services:\n  a:\n    image: a:1\n    volumes:\n      - ./site:/a:ro\n      - \
+                ./link:/b:ro\n      - ..:/c:ro\n      - ./site/index.html:/d:ro\n";
+    let (vars, set) = Default::default();
+    let inputs = Inputs { vars: &vars, set: &set, profiles: BTreeSet::new(), files: &Odd };
+    let (loaded, found) = load(&Source::new("app/compose.yml", text), &inputs);
+    assert_eq!(loaded.project.services["a"].files.keys().collect::<Vec<_>>(), ["/d"]);
+    expect_file!["../goldens/files-5.txt"].assert_eq(&lines(&found));
+}
+
+#[test]
+fn what_is_read_and_not_done_is_a_warning() {
+    let text = "services:\n  a:\n    image: a:1\n    networks: [n]\n    volumes:\n      - {type: \
+                bind, source: /srv, target: /srv, bind: {create_host_path: true}}\n      - {type: \
+                bind, source: /etc, target: /etc, bind: {create_host_path: false}}\nnetworks: {n: \
+                {name: shop, attachable: true}}\n";
+    let (_, found) = loaded(text, &[], &["host-bind:/srv", BIND]);
+    expect_file!["../goldens/files-6.txt"].assert_eq(&found);
+}
+
 #[test]
 fn what_nobody_can_grant_is_refused_with_its_reason() {
     found(include_str!("../goldens/files-in2.yml"), &expect_file!["../goldens/files-2.txt"]);

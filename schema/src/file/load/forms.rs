@@ -4,7 +4,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use super::{Files, Loader, MemoryFiles, relative, unreadable};
+use super::{Files, Loader, MemoryFiles, ReadFiles, relative, unreadable};
 use crate::{
     compose,
     desired::Located,
@@ -42,7 +42,7 @@ impl Loader<'_> {
         section: &ComposeSection,
         vars: &BTreeMap<String, String>,
         set: &BTreeMap<String, String>,
-    ) -> Option<MemoryFiles> {
+    ) -> Option<ReadFiles> {
         let at = &section.file.at;
         let path = self.path(&section.file)?;
         let bytes = self.bytes(&path, Some(at))?;
@@ -52,16 +52,9 @@ impl Loader<'_> {
         let recorder = Recorder { files: self.files, seen: RefCell::default() };
         let profiles = section.profiles.iter().map(|profile| profile.value.clone()).collect();
         compose::load(&source, &compose::Inputs { vars, set, profiles, files: &recorder });
-        let mut sources = MemoryFiles::from([(path, source.text)]);
-        for (path, read) in recorder.seen.into_inner() {
-            match read {
-                Ok(text) => {
-                    self.spend(text.len(), at);
-                    sources.insert(path, text);
-                }
-                Err(why) => self.found.push(unreadable(&path, Some(at.clone()), &why)),
-            }
-        }
+        let mut sources = recorder.seen.into_inner();
+        sources.texts.values().for_each(|text| self.spend(text.len(), at));
+        sources.texts.insert(path, source.text);
         Some(sources)
     }
 
@@ -138,21 +131,24 @@ fn values(pairs: &[Pair]) -> BTreeMap<String, String> {
 /// Files, and what was read of them.
 struct Recorder<'a> {
     files: &'a dyn Files,
-    seen: RefCell<BTreeMap<String, Result<String, String>>>,
+    seen: RefCell<ReadFiles>,
 }
 
 impl Files for Recorder<'_> {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let read = self.files.read(path);
-        let kept = match &read {
-            Ok(None) => return read,
+        let mut seen = self.seen.borrow_mut();
+        match &read {
+            Ok(None) => {}
             Ok(Some(bytes)) => match std::str::from_utf8(bytes) {
-                Ok(text) => Ok(text.to_owned()),
-                Err(_) => Err("it is not UTF-8 text".to_owned()),
+                Ok(text) => drop(seen.texts.insert(path.to_owned(), text.to_owned())),
+                Err(_) => {
+                    let why = "it is not UTF-8 text".to_owned();
+                    seen.unreadable.insert(path.to_owned(), why);
+                }
             },
-            Err(why) => Err(why.clone()),
-        };
-        self.seen.borrow_mut().insert(path.to_owned(), kept);
+            Err(why) => drop(seen.unreadable.insert(path.to_owned(), why.clone())),
+        }
         read
     }
 
