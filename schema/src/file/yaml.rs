@@ -3,6 +3,8 @@
 //! Knows documents, anchors and their limits. Refuses tags, merge keys, keys that are not plain
 //! names, and to decide whether `no` is a text: scalars keep what was written.
 
+mod further;
+
 use std::collections::BTreeMap;
 
 use granit_parser::{Event, Parser, ScalarStyle};
@@ -15,6 +17,9 @@ use crate::diagnostic::Diagnostic;
 
 /// At most so many errors are reported.
 const MOST_ERRORS: usize = 20;
+
+/// What is no YAML.
+const SYNTAX: &str = "DN-E0107";
 
 /// Reads YAML 1.2.
 ///
@@ -54,10 +59,15 @@ fn read_as(source: &Source, limits: &Limits, merges: bool) -> Read {
     };
     let stop = reader.run().err();
     let whole = stop.is_none();
+    let mut more = Vec::new();
     if let Some(stop) = stop {
+        if let (SYNTAX, Some(at)) = (stop.code.as_str(), &stop.at) {
+            more = further::errors(source, at.start, limits, MOST_ERRORS);
+        }
         reader.give_up(stop);
     }
     let Reader { mut errors, mut doubtful, root, .. } = reader;
+    errors.extend(more);
     errors.sort_by(|a, b| a.at.cmp(&b.at));
     errors.truncate(MOST_ERRORS);
     doubtful.extend(errors.iter().filter_map(|e| e.at.as_ref()).map(|at| at.start..at.end + 1));
@@ -134,7 +144,10 @@ impl Reader<'_> {
         let options = granit_parser::options! { emit_comments: false, disallow_directives: true };
         let source = self.source;
         for next in Parser::new_from_str_with_options(&source.text, options) {
-            let (event, span) = next.map_err(|error| syntax(source, &error, self.limits))?;
+            let (event, span) = next.map_err(|error| {
+                let at = error.marker().byte_offset().unwrap_or(source.text.len());
+                syntax(source, &error, at, self.limits)
+            })?;
             let span = span.byte_range().unwrap_or(0..0);
             self.event(event, span)?;
         }
@@ -341,14 +354,18 @@ fn weight(node: &Node) -> (usize, usize) {
     }
 }
 
-fn syntax(source: &Source, error: &granit_parser::ScanError, limits: &Limits) -> Diagnostic {
-    let at = error.marker().byte_offset().unwrap_or(source.text.len());
+fn syntax(
+    source: &Source,
+    error: &granit_parser::ScanError,
+    at: usize,
+    limits: &Limits,
+) -> Diagnostic {
     if error.info().contains("recursion limit") {
         let message = format!("more than {} lists and maps are open here", limits.depth);
         return Diagnostic::error("DN-E0105", Some(source.at(&(at..at))), message)
             .help("nest less deeply");
     }
     let message = format!("this is not YAML: {}", error.info().replace('\n', " "));
-    Diagnostic::error("DN-E0107", Some(source.at(&(at..at))), message)
+    Diagnostic::error(SYNTAX, Some(source.at(&(at..at))), message)
         .help("check the indentation, and quote texts that hold `: `, ` #` or begin with a sign")
 }

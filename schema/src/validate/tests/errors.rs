@@ -282,6 +282,15 @@ service same { image x:1; place { pin vega; }; }
     golden("eligible", &[("c.kdl", text)]);
 }
 
+/// What stands behind a mistake is read entry by entry, but not within brackets.
+const SEVERAL_IN_YAML: [&str; 4] = [
+    "cluster: c\nnodes:\n  a: {zone: x]\n  b: &b {zone: y}\n  c: *b\n  d: x: y\nservices:\n  a: \
+     {image: x:1}\n  b:\n    image: \"x:1\n    replicas: 2\n  c:\n    image: x\n     - y\n",
+    "cluster: c\nservices: {\n  a: {image: x:1, [},\n  b: {image: x:1},\n  c: {image: x:1,\n}\n",
+    "cluster: {name: c\nservices:\n  a: {image: x:1}\n# b: [\n---\nc: [\n",
+    "cluster: [\nmoved: {\nservices: {\n",
+];
+
 #[test]
 fn several_mistakes_of_syntax() {
     let kdl = r#"cluster "c" {
@@ -304,6 +313,7 @@ service j { image x:1; depends-on nothing; }
     let open = "cluster c\nservice a {\n  imag x:1\nservice b { image x:1; depends-on nobody; }\n";
     let yaml = "cluster: c\nservices:\n  a: {image: x:1, replcas: 2}\n  b:\n    env: [\n";
     golden("several_mistakes", &[("c.kdl", kdl), ("c.kdl", open), ("c.yaml", yaml)]);
+    golden("several_mistakes_in_yaml", &SEVERAL_IN_YAML.map(|text| ("c.yaml", text)));
     let mut files = files("c.kdl", "cluster c { include \"*.yaml\" \"d.kdl\"; }\n");
     files.insert("b.yaml".into(), "services: {b: {image: 'x:1', depends-on: [d, e]}}\n[".into());
     files
