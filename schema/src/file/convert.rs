@@ -11,7 +11,7 @@ use super::{
     load,
     print::print,
     reader, scan,
-    tree::{Form, Kind},
+    tree::{Form, Kind, Source},
     written::ClusterFile,
     yaml,
 };
@@ -73,11 +73,11 @@ pub fn convert(
     to: Form,
     limits: &Limits,
 ) -> Result<Converted, RewriteError> {
-    let original = String::from_utf8_lossy(&bytes).into_owned();
+    let original = Source::new(path, String::from_utf8_lossy(&bytes).into_owned());
     let file = parse(path, bytes, from, limits).map_err(RewriteError::Invalid)?;
     let comments = match from {
         Form::Kdl => format::has_comments(&original),
-        Form::Yaml => yaml::has_comments(&original),
+        Form::Yaml => yaml::has_comments(&original.text),
     };
     let text = print(&file, to);
     // It may be too large for the limits of the other form, which is then what is reported.

@@ -9,6 +9,7 @@
 //! After a mistake the rest of the node is taken as it comes, so that one run finds them all.
 
 mod texts;
+pub mod tokens;
 
 use super::{
     nodes::Nodes,
@@ -35,17 +36,7 @@ pub struct Outline {
 
 /// Reads a text with at most `depth` blocks open at once.
 pub fn scan(source: &Source, depth: usize) -> Outline {
-    let mut scanner = Scanner {
-        source,
-        bytes: source.text.as_bytes(),
-        at: 0,
-        depth,
-        node: Node::default(),
-        braces: Vec::new(),
-        nodes: Nodes::new(),
-        errors: Vec::new(),
-        stopped: false,
-    };
+    let mut scanner = Scanner::new(source, depth);
     scanner.run();
     let Scanner { nodes, mut errors, stopped, .. } = scanner;
     errors.sort_by(|a, b| a.at.cmp(&b.at));
@@ -137,11 +128,24 @@ struct Scanner<'a> {
     stopped: bool,
 }
 
-impl Scanner<'_> {
-    fn run(&mut self) {
-        if self.source.text.starts_with('\u{feff}') {
-            self.at = '\u{feff}'.len_utf8();
+impl<'a> Scanner<'a> {
+    /// At the first character, a byte order mark left out.
+    fn new(source: &'a Source, depth: usize) -> Self {
+        let marked = source.text.starts_with('\u{feff}');
+        Self {
+            source,
+            bytes: source.text.as_bytes(),
+            at: if marked { '\u{feff}'.len_utf8() } else { 0 },
+            depth,
+            node: Node::default(),
+            braces: Vec::new(),
+            nodes: Nodes::new(),
+            errors: Vec::new(),
+            stopped: false,
         }
+    }
+
+    fn run(&mut self) {
         while self.at < self.bytes.len() && !self.stopped {
             if let Err(fault) = self.step() {
                 self.recover(fault);
@@ -443,31 +447,6 @@ impl Scanner<'_> {
         self.at += 1;
         self.node.end = self.at;
         self.nodes.close(self.at, open.commented);
-        Ok(())
-    }
-
-    /// A `\` outside of a text continues the line: the line end after it ends nothing.
-    fn continuation(&mut self) -> Result<(), Fault> {
-        let start = self.at;
-        self.at += 1;
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b' ' | b'\t') => self.at += 1,
-                Some(b'/') if self.rest("//") => self.line_comment(),
-                Some(b'/') if self.rest("/*") => self.block_comment()?,
-                Some(b'\r') if self.rest("\r\n") => self.at += 1,
-                Some(b'\n' | b'\r') => break,
-                None => return Ok(()),
-                Some(_) if !self.judged() => return Ok(()),
-                Some(_) => {
-                    let message = "this is not KDL: `\\` must end its line";
-                    let error =
-                        self.error("DN-E0107", start..start + 1, message).help("use quotes");
-                    return Err(Fault { error, then: Then::Doubt });
-                }
-            }
-        }
-        self.at += 1;
         Ok(())
     }
 

@@ -6,7 +6,6 @@
 
 mod draw;
 mod judge;
-mod lex;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -14,6 +13,7 @@ mod tests;
 use super::{
     kdl,
     limits::Limits,
+    outline::tokens::{Token, tokens},
     scan,
     tree::{Form, Kind, Node, Source},
 };
@@ -44,7 +44,7 @@ pub fn format_kdl(file: &str, bytes: Vec<u8>, limits: &Limits) -> Result<String,
     };
     let source = text(bytes)?;
     let tree = kdl::read(&source, limits).result().map_err(RewriteError::Invalid)?;
-    let formatted = canonical(&source.text);
+    let formatted = canonical(&source);
     if formatted == source.text {
         return Ok(formatted);
     }
@@ -57,29 +57,29 @@ pub fn format_kdl(file: &str, bytes: Vec<u8>, limits: &Limits) -> Result<String,
 }
 
 /// Whether a KDL text that parses has a comment, or something behind `/-`.
-pub fn has_comments(text: &str) -> bool {
-    let dash = lex::tokens(text).iter().any(|(_, token)| *token == lex::Token::Dash);
-    dash || !comments(text).is_empty()
+pub fn has_comments(source: &Source) -> bool {
+    let dash = tokens(source).iter().any(|(_, token)| *token == Token::Dash);
+    dash || !comments(source).is_empty()
 }
 
-fn canonical(text: &str) -> String {
-    draw::file(&read::body(text, &lex::tokens(text)))
+fn canonical(source: &Source) -> String {
+    draw::file(&read::body(&source.text, &tokens(source)))
 }
 
 /// Whether the values, the comments and the layout of the canonical text are those of the source.
 fn says_the_same(source: &Source, tree: &Node, formatted: &Source, limits: &Limits) -> bool {
     kdl::read(formatted, limits).result().is_ok_and(|again| same(tree, &again))
-        && comments(&source.text) == comments(&formatted.text)
-        && canonical(&formatted.text) == formatted.text
+        && comments(source) == comments(formatted)
+        && canonical(formatted) == formatted.text
 }
 
 /// Every comment, with the line ends that canonical text has.
-fn comments(text: &str) -> Vec<String> {
+fn comments(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
-    for (_, token) in lex::tokens(text) {
+    for (_, token) in tokens(source) {
         match token {
-            lex::Token::Comment(comment) => found.push(comment),
-            lex::Token::Continue(comments) => found.extend(comments),
+            Token::Comment(comment) => found.push(comment),
+            Token::Continue(comments) => found.extend(comments),
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Knows what belongs to which node and which line. Refuses to know names, and how it is drawn.
 
-use super::lex::Token;
+use crate::file::outline::tokens::Token;
 
 /// The nodes of a file or of a block.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Comments, and texts in quotes of every kind.
+//! Comments, lines that go on behind a `\`, and texts in quotes of every kind.
 //!
 //! Knows where each ends. Refuses to know what stands around it.
 
@@ -32,6 +32,31 @@ impl Scanner<'_> {
         let error = self.error("DN-E0104", start..start + 2, message).help("close it with `*/`");
         self.at = start;
         Err(Fault { error, then: Then::Stop })
+    }
+
+    /// A `\` outside of a text continues the line: the line end after it ends nothing.
+    pub(super) fn continuation(&mut self) -> Result<(), Fault> {
+        let start = self.at;
+        self.at += 1;
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b' ' | b'\t') => self.at += 1,
+                Some(b'/') if self.rest("//") => self.line_comment(),
+                Some(b'/') if self.rest("/*") => self.block_comment()?,
+                Some(b'\r') if self.rest("\r\n") => self.at += 1,
+                Some(b'\n' | b'\r') => break,
+                None => return Ok(()),
+                Some(_) if !self.judged() => return Ok(()),
+                Some(_) => {
+                    let message = "this is not KDL: `\\` must end its line";
+                    let error =
+                        self.error("DN-E0107", start..start + 1, message).help("use quotes");
+                    return Err(Fault { error, then: Then::Doubt });
+                }
+            }
+        }
+        self.at += 1;
+        Ok(())
     }
 
     /// A text in quotes, on one line or in three quotes on several.
