@@ -304,8 +304,8 @@ fn elsewhere(reader: &Reader<'_>, source: &str) -> String {
     format!("where it is on a node, say {what} is meant, `set {name}=\"/PATH\"`, and grant it")
 }
 
-/// What the repository has at a path: a file, or every file of a directory. `None` when it cannot be
-/// taken, which is told by then.
+/// What the repository has at a path: a file, or every file of a directory. `None` when it cannot
+/// be taken, which is told by then.
 fn committed(
     reader: &mut Reader<'_>,
     span: &Span,

@@ -45,11 +45,7 @@ const GUIDED_PAIRS: usize = 20_000;
 const REPAIRABLE: u32 = 10;
 
 /// Solves a field whose locks are settled. Of each level, `known` instances at most can be placed.
-pub fn solve<'f>(
-    field: &'f Field<'f>,
-    known: Option<Vec<u32>>,
-    work: &mut Work<'_>,
-) -> Solved<'f> {
+pub fn solve<'f>(field: &'f Field<'f>, known: Option<Vec<u32>>, work: &mut Work<'_>) -> Solved<'f> {
     let mut board = first(field, work);
     let bounds = place(&mut board, known, work);
     let mut solved = Solved { board, bounds, price_bound: 0, cost_bound: 0 };

@@ -210,6 +210,23 @@ fn what_cannot_be_taken_from_the_repository_is_told_once() {
     expect_file!["../goldens/files-5.txt"].assert_eq(&lines(&found));
 }
 
+/// A service that has to be built is that and nothing more, whatever else is written of it, and
+/// whoever waits for it or binds the engine's socket beside it is read as always.
+#[test]
+fn what_has_to_be_built_is_told_once_and_alone() {
+    let text = include_str!("../goldens/files-in4.yml");
+    let set = [("PWD".to_owned(), "/srv/app".to_owned())].into();
+    let (vars, files) = (Default::default(), files(text));
+    let inputs = Inputs { vars: &vars, set: &set, profiles: BTreeSet::new(), files: &files };
+    let (loaded, found) = load(&Source::new("app/compose.yml", text), &inputs);
+    assert_eq!(found.len(), 1, "{}", lines(&found));
+    assert!(lines(&found).contains(":7:5: error[DN-E0554]: `build` is refused"));
+    assert_eq!(loaded.project.services.keys().collect::<Vec<_>>(), ["proxy"]);
+    let asks = loaded.project.services["proxy"].asks.iter().map(|ask| ask.value.grant());
+    let asks: Vec<String> = asks.map(|grant| grant.to_string()).collect();
+    assert_eq!(asks, ["host-bind:/srv/app/none", "host-bind:/var/run/docker.sock"]);
+}
+
 #[test]
 fn what_is_read_and_not_done_is_a_warning() {
     let text = "services:\n  a:\n    image: a:1\n    networks: [n]\n    volumes:\n      - {type: \

@@ -1,4 +1,5 @@
-//! The tokens of KDL text, with its comments and line ends: what the outline went over, step by step.
+//! The tokens of KDL text, with its comments and line ends: what the outline went over, step by
+//! step.
 //!
 //! Knows where each token begins and ends, because the outline stopped there. Refuses to judge any:
 //! texts that the outline does not let through have no tokens behind the mistake.
