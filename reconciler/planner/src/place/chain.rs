@@ -31,14 +31,18 @@ const REACHES: [Reach; 6] = [
     Reach { depth: 1, unsettle: true, displace: true },
 ];
 
-/// Instances taken out for a try, for each chain.
-const STEPS: u32 = 4_000;
+/// Nodes looked at and instances taken out for a try, for each chain.
+const STEPS: u32 = 10_000;
 
 /// The same for all chains of a level, where it matters how many are placed.
-pub const THOROUGH: u32 = 100_000;
+pub const THOROUGH: u32 = 300_000;
+
+/// The same where all that runs can stay: then little is new, and what is hopeless is tried again
+/// in every plan.
+pub const REPAIR: u32 = 30_000;
 
 /// The same for a quick look.
-pub const BRIEF: u32 = 500;
+pub const BRIEF: u32 = 2_000;
 
 /// Instances that make room for one at most.
 const CROWD: usize = 24;
@@ -56,16 +60,19 @@ pub fn place_more(
         .collect();
     let mut closed = vec![false; board.field.services.len()];
     let mut left = steps;
-    for s in services {
+    for (at, &s) in services.iter().enumerate() {
+        // What one service leaves of its part is the others'.
+        let rest = left - left / (services.len() - at) as u32;
         for reach in REACHES {
-            while board.missing(s) > 0 && left > 0 && go_on(board) {
+            while board.missing(s) > 0 && left > rest && go_on(board) {
                 let mut chain = Chain::new(board, &mut closed, level, reach);
-                chain.steps = STEPS.min(left);
+                let steps = STEPS.min(left - rest);
+                chain.steps = steps;
                 let done = chain.insert(s, reach.depth + 1) && chain.in_order();
                 if !done {
                     chain.undo(0);
                 }
-                left -= STEPS.min(left) - chain.steps;
+                left -= steps - chain.steps;
                 if !done {
                     break;
                 }
@@ -220,6 +227,10 @@ impl<'b, 'f> Chain<'b, 'f> {
 
     /// One instance goes, and this one comes in its place.
     fn swap_in(&mut self, s: usize, n: usize, links: u32) -> bool {
+        if self.steps == 0 {
+            return false;
+        }
+        self.steps -= 1;
         let need = self.board.field.services[s].need;
         let capacity = self.board.field.nodes[n].capacity;
         for t in self.victims(s, n) {

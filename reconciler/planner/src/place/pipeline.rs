@@ -162,7 +162,9 @@ fn place_level<'f>(best: &mut Board<'f>, level: usize, bound: &mut u32, work: &m
     let field = best.field;
     let open = |best: &Board<'_>, bound: u32| best.placed()[level] < bound;
     if open(best, *bound) {
-        chain_more(best, level, *bound, chain::THOROUGH, work);
+        let calm = !afresh(best) && field.forced().0 == 0;
+        let steps = if calm { chain::REPAIR } else { chain::THOROUGH };
+        chain_more(best, level, *bound, steps, work);
     }
     if open(best, *bound) && whole(field) {
         place_whole(best, level, bound, work);
