@@ -151,6 +151,96 @@ fn a_placement_is_explained_for_every_node() {
     assert!(text.contains("did you mean `db`?"), "{text}");
 }
 
+/// All of `web` runs on n1; n2 joined later.
+fn uneven() -> TempDir {
+    let dir = checkout(&CLUSTER.replace("host=8080", "").replace("replicas 2", "replicas 4"));
+    let both: Value = serde_json::from_str(FLEET).expect("JSON");
+    let mut first = both.clone();
+    first["nodes"].as_array_mut().expect("nodes").truncate(1);
+    fs::write(dir.path().join("fleet.json"), first.to_string()).expect("a file");
+    exits(0, dir.path(), &["plan", "--fleet", "fleet.json", "-out=first.plan"]);
+    let fleet = fleet::after(&dir.path().join("first.plan"), FLEET);
+    fs::write(dir.path().join("fleet.json"), fleet).expect("a file");
+    dir
+}
+
+#[test]
+fn moves_towards_balance_are_shown_with_their_gain_and_end() {
+    let dir = uneven();
+    let plain = exits(0, dir.path(), &["plan", "--fleet", "fleet.json"]);
+    assert!(plain.contains(NO_CHANGES), "{plain}");
+    let rebalance = ["rebalance", "--fleet", "fleet.json", "-out=moves.plan"];
+    let text = exits(0, dir.path(), &rebalance);
+    for said in ["> service.web[3]  n1 -> n2  gain 0.", "Total: 2 moves, gain", "devnet apply"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(text.contains("Placement: 2 to move, 0 unplaced"), "{text}");
+    let one = ["rebalance", "--fleet", "fleet.json", "--max-moves", "1", "-json"];
+    let output = devnet(dir.path(), &one);
+    let lines = String::from_utf8(output.stdout).expect("text");
+    let lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let placement = lines.into_iter().find(|line: &Value| line["type"] == "placement");
+    let gains = placement.expect("a line of it")["placement"]["gains"].clone();
+    assert_eq!(gains.as_array().map(Vec::len), Some(1), "{gains}");
+    assert_eq!((&gains[0]["from"], &gains[0]["to"]), (&"n1".into(), &"n2".into()), "{gains}");
+    let shown = exits(0, dir.path(), &["show", "moves.plan"]);
+    assert!(shown.contains("Total: 2 moves, gain"), "{shown}");
+
+    let recorded = fs::read_to_string(dir.path().join("fleet.json")).expect("a file");
+    let fleet = fleet::after(&dir.path().join("moves.plan"), &recorded);
+    fs::write(dir.path().join("fleet.json"), fleet).expect("a file");
+    let after = exits(0, dir.path(), &["plan", "--fleet", "fleet.json", "-detailed-exitcode"]);
+    assert!(after.contains(NO_CHANGES), "{after}");
+    let again = exits(0, dir.path(), &rebalance);
+    assert!(again.contains("Nothing is gained") && again.contains(NO_CHANGES), "{again}");
+    for (args, said) in [
+        (["--max-moves", "0"].as_slice(), "--max-moves"),
+        (&["--max-moves", "1001"], "--max-moves"),
+        (&["-destroy"], "nothing to balance"),
+        (&["--refresh-only"], "nothing to balance"),
+    ] {
+        let args: Vec<&str> = rebalance.iter().chain(args).copied().collect();
+        let text = exits(1, dir.path(), &args);
+        assert!(text.contains(said), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_limit_of_time_is_said_and_a_bad_one_refused() {
+    let dir = homelab();
+    let (free, limited) = (["-out=free.plan"], ["-out=limited.plan", "--solve-limit=600"]);
+    let plan = |more: &[&'static str]| {
+        let args = ["plan", "--fleet", "fleet.json"].iter().chain(more).copied();
+        exits(0, dir.path(), &args.collect::<Vec<_>>())
+    };
+    assert!(!plan(&free).contains("Solve limit"));
+    let text = plan(&limited);
+    assert!(text.contains("Solve limit: 600s, not reached."), "{text}");
+    let id = |name: &str| {
+        let output = devnet(dir.path(), &["show", "-json", name]);
+        let document: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+        document["id"].clone()
+    };
+    assert_eq!(id("free.plan"), id("limited.plan"));
+    for command in [
+        ["explain", "db", "--fleet=fleet.json"].as_slice(),
+        &["whatif", "--drain=nuc1", "--fleet=fleet.json"],
+        &["whatif", "--survive=1", "--fleet=fleet.json"],
+        &["rebalance", "--fleet=fleet.json"],
+    ] {
+        let args: Vec<&str> = command.iter().chain(&["--solve-limit=0.001"]).copied().collect();
+        let output = devnet(dir.path(), &args);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{args:?}: {}", both(&output));
+    }
+    for bad in ["0", "-1", "3601", "soon"] {
+        let limit = format!("--solve-limit={bad}");
+        let text = exits(1, dir.path(), &["plan", "--fleet", "fleet.json", &limit]);
+        assert!(text.contains("a number of seconds"), "{text}");
+    }
+    let args = ["apply", "free.plan", "--solve-limit=2", "--addr=https://192.0.2.1:1"];
+    assert!(exits(1, dir.path(), &args).contains("applied as it is"));
+}
+
 #[test]
 fn what_has_not_happened_is_planned_and_never_saved() {
     let dir = homelab();

@@ -48,7 +48,19 @@ pub struct PlanOptions {
     pub allow_unplaced: bool,
     /// Report drift only.
     pub refresh_only: bool,
+    /// Moves beyond the needed ones, at most, that make the cluster more even; at most
+    /// [`MAX_MOVES`].
+    pub max_moves: u32,
+    /// End the search for a placement after so many milliseconds, at most [`MAX_SOLVE_LIMIT_MS`];
+    /// the answer may then depend on the machine. Without it the search ends by itself.
+    pub solve_limit_ms: Option<u64>,
 }
+
+/// The most moves beyond the needed ones that are looked for at once.
+pub const MAX_MOVES: u32 = 1000;
+
+/// The longest limit of a search for a placement: an hour, in milliseconds.
+pub const MAX_SOLVE_LIMIT_MS: u64 = 3_600_000;
 
 /// Body of `POST /api/v1/plans/{id}/apply`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

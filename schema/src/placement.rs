@@ -81,6 +81,13 @@ pub struct PlacementReport {
     /// Wall time of the solver; absent until someone with a clock measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// The limit of time that was asked for, in seconds; absent where there was none. Set by
+    /// whoever held the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solve_limit: Option<f64>,
+    /// Whether that limit ended the search: made again, the placement may differ.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_short: bool,
     /// Which solver answered.
     pub solver: String,
     /// Every placed instance, sorted.
@@ -90,6 +97,26 @@ pub struct PlacementReport {
     /// What did not fit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub infeasible: Vec<Unplaceable>,
+    /// Moves beyond the needed ones that were asked for, in the order in which they were chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gains: Vec<Gain>,
+}
+
+/// A move that nothing forces: it makes the score better.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gain {
+    /// Who moves.
+    pub instance: InstanceId,
+    /// From where.
+    pub from: NodeName,
+    /// To where.
+    pub to: NodeName,
+    /// By how much the score falls with it.
+    pub gain: f64,
+    /// The score before it.
+    pub before: f64,
+    /// The score after it; lower is better.
+    pub after: f64,
 }
 
 impl PlacementReport {
@@ -104,10 +131,13 @@ impl PlacementReport {
             bound: 0.0,
             gap: 0.0,
             seconds: None,
+            solve_limit: None,
+            cut_short: false,
             solver: "none".to_owned(),
             assignments: Vec::new(),
             levels: Vec::new(),
             infeasible: Vec::new(),
+            gains: Vec::new(),
         }
     }
 }

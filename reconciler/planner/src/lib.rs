@@ -37,11 +37,12 @@ use devnet_schema::{
 
 pub use basis::now as basis_now;
 pub use input::{Options, PlanInput};
+pub use notice::cut_short;
 pub use ports::RANGE as PORT_RANGE;
 
 use action::Deeds;
 use census::Census;
-use place::{Outcome, Pace, PlacementProblem, Watch};
+use place::{Gain, Outcome, Pace, PlacementProblem, Rebalanced, Watch};
 use render::Specs;
 use scope::Scope;
 use seats::Waiting;
@@ -134,10 +135,8 @@ impl Draft {
         let mut waiting = Waiting::new();
         loop {
             let problem = problem::build(input, census, scope, &waiting);
-            let outcome = match input.options.extra_moves {
-                0 => place::place_paced(&problem, &mut *watch),
-                most => place::rebalance(&problem, most).outcome,
-            };
+            let most = input.options.extra_moves;
+            let Rebalanced { gains, outcome } = place::rebalance_paced(&problem, most, &mut *watch);
             let mut report = outcome.report();
             let unplaced = outcome.unplaced.iter().map(|missing| {
                 notice::unplaced(input.desired.services.get(&missing.service), missing, severity)
@@ -151,6 +150,8 @@ impl Draft {
             let known = waiting.len();
             let answer = (&problem, &outcome);
             let seats = seats::settle(input, census, scope, waiting, answer, &mut report);
+            let made = gains.iter().filter(|gain| seats.puts(&gain.instance, &gain.to));
+            report.gains = made.map(Gain::document).collect();
             if seats.waiting.len() > known {
                 waiting = seats.waiting;
                 continue;

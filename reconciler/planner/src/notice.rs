@@ -41,8 +41,10 @@ fn other_cluster(fleet: &ClusterName, desired: &ClusterName) -> Diagnostic {
 /// The clock ended placement before its limits of work did.
 pub fn cut_short() -> Diagnostic {
     let message = "placement was ended by a limit of time: it is the best found until then";
-    Diagnostic::warning("DN-W0609", None, message)
-        .help("planned again it may differ; without such a limit it is the same on every machine")
+    Diagnostic::warning("DN-W0609", None, message).help(
+        "planned again it may differ; allow more with --solve-limit, or leave that out: without \
+         it the plan is the same on every machine",
+    )
 }
 
 /// What someone should know of nodes and of a plan that is only a part.

@@ -53,6 +53,13 @@ pub struct Seats {
     pub waiting: Waiting,
 }
 
+impl Seats {
+    /// Whether the instance ends up on that node.
+    pub fn puts(&self, instance: &InstanceId, node: &NodeName) -> bool {
+        self.by_instance.get(instance).is_some_and(|seat| seat.node == *node)
+    }
+}
+
 /// Services that wait, each with the one that it waits for.
 pub type Waiting = BTreeMap<ServiceName, ServiceName>;
 

@@ -43,7 +43,7 @@ pub fn run(
             "-json prints no prompt: add -auto-approve, or apply a plan file",
         ));
     }
-    let plan = plan::online(&args.planning, &client, env, terminal)?;
+    let plan = plan::online(plan::options(&args.planning), &args.planning, &client, env, terminal)?;
     plan::show(&plan, &args.planning, terminal)?;
     if !plan.is_applicable() {
         return Ok(1);
@@ -101,9 +101,10 @@ fn is_json(planning: &Planning) -> bool {
 
 /// A plan file says what to do; flags that would say something else are a mistake.
 fn refuse_planning_flags(planning: &Planning) -> Result<(), CommandError> {
-    let Planning { target, exclude, replace, destroy, rev, refresh_only, .. } = planning;
+    let Planning { target, exclude, replace, destroy, rev, refresh_only, solve_limit, .. } =
+        planning;
     let given = !(target.is_empty() && exclude.is_empty() && replace.is_empty());
-    if given || *destroy || rev.is_some() || *refresh_only {
+    if given || *destroy || rev.is_some() || *refresh_only || solve_limit.is_some() {
         return Err(CommandError::usage(
             "a saved plan is applied as it is: flags that change what is planned do not go with it",
         ));

@@ -3,13 +3,17 @@
 //! Knows flags. Refuses to act on them.
 
 mod files;
+mod placing;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use devnet_schema::name::{NodeName, ServiceName};
+use devnet_schema::name::NodeName;
 
-pub use self::files::{Ci, Convert, Fmt, Init};
+pub use self::{
+    files::{Ci, Convert, Fmt, Init},
+    placing::{Explain, Rebalance, WhatIf},
+};
 use crate::{api, config::Environment};
 
 /// Declare services in git; devnet plans where they run, and makes it so.
@@ -61,6 +65,8 @@ pub enum Command {
     Explain(Explain),
     /// The plan that would follow from something that has not happened.
     Whatif(WhatIf),
+    /// Plan a few moves that make the cluster more even, and say what each one gains.
+    Rebalance(Rebalance),
     /// Print a saved plan.
     Show(Show),
     /// The cluster at a glance.
@@ -164,6 +170,9 @@ pub struct Planning {
     /// What does not fit is a warning.
     #[arg(long)]
     pub allow_unplaced: bool,
+    /// End the search for a placement after so long; the plan says so. Default: it ends by itself.
+    #[arg(long, value_name = "SECONDS", value_parser = solve_limit)]
+    pub solve_limit: Option<Duration>,
     /// Ask nothing.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub input: bool,
@@ -187,51 +196,6 @@ pub struct Plan {
     /// Plan against a recorded fleet, without a control plane.
     #[arg(long, value_name = "FILE", conflicts_with = "rev")]
     pub fleet: Option<PathBuf>,
-}
-
-/// Arguments of `explain`.
-#[derive(Debug, Args)]
-pub struct Explain {
-    /// Which service.
-    pub service: ServiceName,
-    /// Only this node.
-    #[arg(long, value_name = "NODE")]
-    pub node: Option<NodeName>,
-    /// Which cluster file.
-    #[command(flatten)]
-    pub configuration: Configuration,
-    /// A recorded fleet instead of the control plane's.
-    #[arg(long, value_name = "FILE")]
-    pub fleet: Option<PathBuf>,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `whatif`.
-#[derive(Debug, Args)]
-pub struct WhatIf {
-    /// What to plan.
-    #[command(flatten)]
-    pub planning: Planning,
-    /// A recorded fleet instead of the control plane's.
-    #[arg(long, value_name = "FILE", conflicts_with = "rev")]
-    pub fleet: Option<PathBuf>,
-    /// This node gives up what can move.
-    #[arg(long, value_name = "NODE")]
-    pub drain: Vec<NodeName>,
-    /// This node is lost for good.
-    #[arg(long, value_name = "NODE")]
-    pub without: Vec<NodeName>,
-    /// A node like "cpu=16 memory=64GiB gpu=1x24GiB" joins.
-    #[arg(long, value_name = "SPEC")]
-    pub with_node: Vec<String>,
-    /// A service has this many replicas.
-    #[arg(long, value_name = "SERVICE=N")]
-    pub scale: Vec<String>,
-    /// Lose each node in turn (1 at a time), and say what would no longer run.
-    #[arg(long, value_name = "1", value_parser = clap::value_parser!(u8).range(1..=1))]
-    pub survive: Option<u8>,
 }
 
 /// Arguments of `apply` and `destroy`.
@@ -410,6 +374,16 @@ pub enum ApikeyCommand {
     },
 }
 
+/// A limit of time for placement, in seconds; milliseconds count, less does not.
+fn solve_limit(text: &str) -> Result<Duration, String> {
+    const MOST: f64 = (api::MAX_SOLVE_LIMIT_MS / 1000) as f64;
+    let seconds: Option<f64> = text.parse().ok();
+    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= MOST);
+    let seconds = seconds
+        .ok_or_else(|| format!("write a number of seconds, like 2 or 0.5, at most {MOST}"))?;
+    Ok(Duration::from_millis(((seconds * 1000.0).round() as u64).max(1)))
+}
+
 fn role(text: &str) -> Result<api::Role, String> {
     match text {
         "viewer" => Ok(api::Role::Viewer),
@@ -559,6 +533,17 @@ mod tests {
         let Command::Plan(plan) = cli.command else { panic!("not a plan") };
         assert!(plan.detailed_exitcode);
         assert_eq!(plan.planning.configuration.vars, ["a=b"]);
+    }
+
+    #[test]
+    fn a_limit_of_time_is_a_number_of_seconds() {
+        for (text, millis) in [("2", 2000), ("0.5", 500), ("0.00001", 1), ("3600", 3_600_000)] {
+            assert_eq!(solve_limit(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "0", "-1", "-0", "NaN", "inf", "3600.1", "2s", "1e99", "one"] {
+            let error = solve_limit(text).unwrap_err();
+            assert!(error.contains("at most 3600"), "{text}: {error}");
+        }
     }
 
     #[test]

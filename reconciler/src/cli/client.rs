@@ -138,7 +138,22 @@ impl Client {
         body: &B,
         act: &str,
     ) -> Result<T, CommandError> {
-        let request = self.request(Method::POST, path).json(body).timeout(TIMEOUT);
+        self.post_patiently(path, body, act, Duration::ZERO)
+    }
+
+    /// The same, for an answer that may take so much longer.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post_patiently<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        act: &str,
+        longer: Duration,
+    ) -> Result<T, CommandError> {
+        let timeout = TIMEOUT.saturating_add(longer);
+        let request = self.request(Method::POST, path).json(body).timeout(timeout);
         read_json(self.send(request, act)?, act)
     }
 

@@ -2,9 +2,11 @@
 //!
 //! Knows how to ask the planner. Refuses to decide: the plan is the one that `devnet plan` makes.
 
+use std::time::Instant;
+
 use devnet_planner::{
     Options,
-    place::{self, Explanation},
+    place::{self, Explanation, Pace, Progress},
     placement_problem,
 };
 use devnet_schema::{file::suggest::advice, name::NodeName};
@@ -32,7 +34,12 @@ pub fn run(
         terminal.diagnostics(&found, &source);
         CommandError::usage("the configuration cannot be placed")
     })?;
-    let outcome = place::place(&problem);
+    let begun = Instant::now();
+    let mut watch = |_: &Progress<'_>| Pace::left(args.solve_limit, begun.elapsed());
+    let outcome = place::place_paced(&problem, &mut watch);
+    if outcome.cut_short {
+        terminal.diagnostics(&[devnet_planner::cut_short()], &|_| None);
+    }
     let explained = place::explain(&problem, &outcome, &args.service).ok_or_else(|| {
         let known = scene.desired.services.keys().map(|name| name.as_str());
         let advice = advice(args.service.as_str(), known.collect::<Vec<_>>());

@@ -16,6 +16,7 @@ mod init;
 mod look;
 mod nodes;
 mod plan;
+mod rebalance;
 mod scene;
 mod schema;
 mod secret;
@@ -87,6 +88,7 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Diff(args) => plan::diff(args, cli, env, terminal),
         Command::Explain(args) => explain::run(args, cli, env, terminal),
         Command::Whatif(args) => whatif::run(args, cli, env, terminal),
+        Command::Rebalance(args) => rebalance::run(args, cli, env, terminal),
         Command::Show(args) => show::run(args, terminal),
         Command::Status(args) => look::status(args, cli, env, terminal),
         Command::Get(args) => look::get(args, cli, env, terminal),

@@ -32,17 +32,14 @@ pub fn run(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
-    let plan = make(args, cli, env, terminal)?;
-    show(&plan, &args.planning, terminal)?;
+    let (planning, fleet) = (&args.planning, args.fleet.as_deref());
+    let plan = make(fleet, options(planning), planning, cli, env, terminal)?;
+    show(&plan, planning, terminal)?;
     if !plan.is_applicable() {
         return Ok(1);
     }
     if let Some(path) = &args.out {
-        saved::save(path, &plan)?;
-        terminal.note(&format!(
-            "\nSaved the plan to {0}. To perform exactly these actions: devnet apply {0}\n",
-            path.display()
-        ));
+        keep(&plan, path, terminal)?;
     } else if !plan.summary.is_empty() && env.get("DEVNET_IN_AUTOMATION").is_none() {
         terminal.note(
             "\nNote: You didn't use the -out option to save this plan, so devnet can't guarantee \
@@ -59,7 +56,9 @@ pub fn diff(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
-    let plan = make(args, cli, env, terminal).map_err(|failure| failure.with_code(2))?;
+    let (planning, fleet) = (&args.planning, args.fleet.as_deref());
+    let plan = make(fleet, options(planning), planning, cli, env, terminal)
+        .map_err(|failure| failure.with_code(2))?;
     show(&plan, &args.planning, terminal).map_err(|failure| failure.with_code(2))?;
     Ok(match (plan.is_applicable(), plan.summary.is_empty()) {
         (false, _) => 2,
@@ -68,16 +67,39 @@ pub fn diff(
     })
 }
 
-fn make(
-    args: &arguments::Plan,
+/// The plan with these options, made here against a recorded fleet or else by the control plane.
+///
+/// # Errors
+/// When the configuration, the fleet or the control plane cannot be read.
+pub fn make(
+    fleet: Option<&Path>,
+    options: PlanOptions,
+    planning: &Planning,
     cli: &Cli,
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<Plan, CommandError> {
-    match &args.fleet {
-        Some(fleet) => offline(fleet, &args.planning, cli, env, terminal),
-        None => online(&args.planning, &Client::new(cli, env)?, env, terminal),
+    match fleet {
+        Some(fleet) => {
+            let configuration = &planning.configuration;
+            let scene = Scene::open(configuration, Some(fleet), cli, env, terminal)?;
+            Ok(offline(&scene, options, planning, terminal))
+        }
+        None => online(options, planning, &Client::new(cli, env)?, env, terminal),
     }
+}
+
+/// Saves the plan and says what to do with it.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn keep(plan: &Plan, path: &Path, terminal: &Terminal) -> Result<(), CommandError> {
+    saved::save(path, plan)?;
+    terminal.note(&format!(
+        "\nSaved the plan to {0}. To perform exactly these actions: devnet apply {0}\n",
+        path.display()
+    ));
+    Ok(())
 }
 
 /// What the flags say to the planner.
@@ -89,13 +111,23 @@ pub fn options(planning: &Planning) -> PlanOptions {
         replace: planning.replace.clone(),
         allow_unplaced: planning.allow_unplaced,
         refresh_only: planning.refresh_only,
+        max_moves: 0,
+        solve_limit_ms: planning.solve_limit.map(|limit| limit.as_millis() as u64),
     }
 }
 
-/// The same for a plan that is made here.
-pub fn planner_options(planning: &Planning) -> Options {
-    let PlanOptions { destroy, target, exclude, replace, allow_unplaced, refresh_only } =
-        options(planning);
+/// The same for a plan that is made here, where the limit of time is no option of the planner's.
+pub fn planner_options(options: PlanOptions) -> Options {
+    let PlanOptions {
+        destroy,
+        target,
+        exclude,
+        replace,
+        allow_unplaced,
+        refresh_only,
+        max_moves,
+        solve_limit_ms: _,
+    } = options;
     Options {
         destroy,
         target,
@@ -103,32 +135,27 @@ pub fn planner_options(planning: &Planning) -> Options {
         replace,
         allow_unplaced,
         refresh_only,
+        extra_moves: max_moves,
         ..Options::default()
     }
 }
 
 /// A plan against a recorded fleet: no control plane, no network.
-fn offline(
-    fleet: &Path,
-    planning: &Planning,
-    cli: &Cli,
-    env: &Environment,
-    terminal: &Terminal,
-) -> Result<Plan, CommandError> {
-    let scene = Scene::open(&planning.configuration, Some(fleet), cli, env, terminal)?;
-    let plan = scene.plan(planner_options(planning));
+fn offline(scene: &Scene, options: PlanOptions, planning: &Planning, terminal: &Terminal) -> Plan {
+    let plan = scene.plan(planner_options(options), planning.solve_limit);
     print_findings(&plan.diagnostics, planning, &|file| scene.checkout.text(file), terminal);
-    Ok(plan)
+    plan
 }
 
 /// A plan made by the control plane from the files here, or from a revision that it knows.
 pub fn online(
+    options: PlanOptions,
     planning: &Planning,
     client: &Client,
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<Plan, CommandError> {
-    let mut request = PlanRequest { options: options(planning), ..PlanRequest::default() };
+    let mut request = PlanRequest { options, ..PlanRequest::default() };
     let mut checkout = None;
     if let Some(rev) = &planning.rev {
         request.rev = Some(rev.clone());
@@ -144,7 +171,8 @@ pub fn online(
         request.files = here.files_read()?;
         checkout = Some(here);
     }
-    let plan: Plan = client.post("/api/v1/plans", &request, "planning")?;
+    let longer = planning.solve_limit.unwrap_or_default();
+    let plan: Plan = client.post_patiently("/api/v1/plans", &request, "planning", longer)?;
     let source = |file: &str| checkout.as_ref()?.text(file);
     print_findings(&plan.diagnostics, planning, &source, terminal);
     Ok(plan)

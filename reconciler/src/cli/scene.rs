@@ -1,13 +1,19 @@
 //! What a plan that is made here is made from: the configuration in the working directory, and a
 //! fleet, recorded or the control plane's.
 //!
-//! Knows how both are read. Refuses to plan.
+//! Knows how both are read, and the clock that a plan made here is given. Refuses to decide what
+//! the planner decides.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use devnet_catalog::Catalog;
-use devnet_planner::{Options, PlanInput};
+use devnet_planner::{Options, PlanInput, place::Pace};
 use devnet_schema::{
     desired::DesiredState, diagnostic::Diagnostic, fleet::FleetSnapshot, plan::Plan,
     validate::unchecked_secrets,
@@ -93,15 +99,22 @@ impl Scene {
         }
     }
 
-    /// The plan with these options, the configuration's own findings before the planner's, and the
-    /// time that it took.
-    pub fn plan(&self, options: Options) -> Plan {
-        let started = Instant::now();
-        let mut plan = devnet_planner::plan(&self.input(options));
-        plan.placement.seconds = Some(started.elapsed().as_secs_f64());
+    /// The plan with these options, the configuration's own findings before the planner's.
+    pub fn plan(&self, options: Options, limit: Option<Duration>) -> Plan {
+        let mut plan = timed(&self.input(options), limit);
         plan.diagnostics.splice(0..0, self.diagnostics.iter().cloned());
         plan
     }
+}
+
+/// The plan of an input, with the time that it took. The search for a placement ends after
+/// `limit`, where there is one.
+pub fn timed(input: &PlanInput<'_>, limit: Option<Duration>) -> Plan {
+    let begun = Instant::now();
+    let mut plan = devnet_planner::plan_paced(input, &mut |_| Pace::left(limit, begun.elapsed()));
+    plan.placement.seconds = Some(begun.elapsed().as_secs_f64());
+    plan.placement.solve_limit = limit.map(|limit| limit.as_secs_f64());
+    plan
 }
 
 fn read_snapshot(path: &Path) -> Result<FleetSnapshot, CommandError> {

@@ -2,6 +2,8 @@
 //!
 //! Knows the suppositions that flags name. Refuses to save such a plan: it must never be applied.
 
+use std::time::Duration;
+
 use devnet_planner::{
     Options,
     suppose::{self, Supposition},
@@ -16,7 +18,7 @@ use super::{
     arguments::{self, Cli},
     failure::CommandError,
     plan,
-    scene::Scene,
+    scene::{Scene, timed},
     terminal::Terminal,
 };
 use crate::config::Environment;
@@ -45,7 +47,8 @@ pub fn run(
         return Err(CommandError::usage("nothing is supposed")
             .hint("Pass --drain, --without, --with-node, --scale or --survive."));
     }
-    let plan = scene.plan(plan::planner_options(&args.planning));
+    let options = plan::planner_options(plan::options(&args.planning));
+    let plan = scene.plan(options, args.planning.solve_limit);
     let source = |file: &str| scene.checkout.text(file);
     plan::print_findings(&plan.diagnostics, &args.planning, &source, terminal);
     plan::show(&plan, &args.planning, terminal)?;
@@ -80,6 +83,8 @@ struct Loss {
     elsewhere: Vec<InstanceId>,
     /// What would not run, and why where the plan says it.
     down: Vec<InstanceId>,
+    /// The limit of time ended the search.
+    cut_short: bool,
 }
 
 /// Loses each node in turn.
@@ -88,8 +93,10 @@ fn survive(
     args: &arguments::WhatIf,
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
-    let options = Options { allow_unplaced: true, ..plan::planner_options(&args.planning) };
-    let today = scene.plan(options.clone());
+    let limit = args.planning.solve_limit;
+    let options = plan::planner_options(plan::options(&args.planning));
+    let options = Options { allow_unplaced: true, ..options };
+    let today = scene.plan(options.clone(), limit);
     if !today.is_applicable() {
         let source = |file: &str| scene.checkout.text(file);
         plan::print_findings(&today.diagnostics, &args.planning, &source, terminal);
@@ -97,7 +104,10 @@ fn survive(
     }
     let mut losses = Vec::new();
     for node in scene.fleet.nodes.iter().map(|node| &node.name) {
-        losses.push(lose(scene, &options, &today, node)?);
+        losses.push(lose(scene, (&options, limit), &today, node)?);
+    }
+    if today.placement.cut_short || losses.iter().any(|loss| loss.cut_short) {
+        terminal.diagnostics(&[devnet_planner::cut_short()], &|_| None);
     }
     losses.sort_by(|a, b| (b.down.len(), &a.node).cmp(&(a.down.len(), &b.node)));
     if args.planning.json {
@@ -115,7 +125,7 @@ fn survive(
 /// What has a node today, loses it with this one, and gets none.
 fn lose(
     scene: &Scene,
-    options: &Options,
+    (options, limit): (&Options, Option<Duration>),
     today: &Plan,
     node: &NodeName,
 ) -> Result<Loss, CommandError> {
@@ -128,7 +138,7 @@ fn lose(
         fleet: &fleet,
         ..scene.input(options.clone())
     };
-    let plan = devnet_planner::plan(&input);
+    let plan = timed(&input, limit);
     let (mut elsewhere, mut down) = (Vec::new(), Vec::new());
     for assignment in &today.placement.assignments {
         let then = plan.placement.assignments.iter().find(|it| it.instance == assignment.instance);
@@ -139,7 +149,7 @@ fn lose(
             Some(_) => {}
         }
     }
-    Ok(Loss { node: node.clone(), elsewhere, down })
+    Ok(Loss { node: node.clone(), elsewhere, down, cut_short: plan.placement.cut_short })
 }
 
 fn text(losses: &[Loss]) -> String {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use devnet_planner::{Options, PlanInput};
+use devnet_planner::{Options, PlanInput, place::Pace};
 use devnet_schema::{fleet::FleetSnapshot, name::InstanceId, plan::Plan};
 
 use super::{Configuration, ControlPlane};
@@ -63,7 +63,8 @@ impl ControlPlane {
         settings.unwrap_or_else(|| devnet_schema::desired::Settings::default().lost_after).into()
     }
 
-    /// Plans on a thread of its own: it computes and must not hold up agents.
+    /// Plans on a thread of its own: it computes and must not hold up agents. The search for a
+    /// placement ends after `limit`, where there is one.
     ///
     /// # Errors
     /// When the inputs cannot be read or the planner panics.
@@ -71,12 +72,13 @@ impl ControlPlane {
         &self,
         configuration: Arc<Configuration>,
         options: Options,
+        limit: Option<Duration>,
     ) -> anyhow::Result<Plan> {
         let lost_after = configuration.desired.settings.lost_after.into();
         let gathered = self.gather(lost_after)?;
         let begun = Instant::now();
         let mut plan = tokio::task::spawn_blocking(move || {
-            devnet_planner::plan(&PlanInput {
+            let input = PlanInput {
                 desired: &configuration.desired,
                 catalog: &configuration.catalog,
                 fleet: &gathered.fleet,
@@ -84,12 +86,14 @@ impl ControlPlane {
                 generations: &gathered.generations,
                 options,
                 created_at: &wall(),
-            })
+            };
+            devnet_planner::plan_paced(&input, &mut |_| Pace::left(limit, begun.elapsed()))
         })
         .await
         .context("planning: the planner stopped in the middle; this is a fault of devnet")?;
         let took = begun.elapsed();
         plan.placement.seconds = Some(took.as_secs_f64());
+        plan.placement.solve_limit = limit.map(|limit| limit.as_secs_f64());
         self.metrics.planned(took);
         Ok(plan)
     }

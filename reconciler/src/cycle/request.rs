@@ -3,7 +3,7 @@
 //! Knows how a request becomes a plan, and that a saved plan is applied only while everything it
 //! was made from is as it was. Refuses to remember anything but the records.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use devnet_planner::{Options, PlanInput};
 use devnet_schema::{
@@ -19,7 +19,7 @@ use super::{
     deploy::{BeginError, short},
 };
 use crate::{
-    api::{ApplyRequest, Deployment, PlanOptions, PlanRequest},
+    api::{ApplyRequest, Deployment, MAX_MOVES, MAX_SOLVE_LIMIT_MS, PlanOptions, PlanRequest},
     apply::Limits,
     store::{StoreError, StoredPlan},
 };
@@ -90,7 +90,9 @@ impl ControlPlane {
         let theirs = &configuration.desired.cluster;
         self.check_name(theirs).map_err(other_than(theirs))?;
         let warnings = configuration.diagnostics.clone();
-        let mut plan = self.plan(Arc::clone(&configuration), options(&request.options)).await?;
+        let asked = &request.options;
+        let limit = solve_limit(asked);
+        let mut plan = self.plan(Arc::clone(&configuration), options(asked), limit).await?;
         plan.diagnostics = merged(warnings, plan.diagnostics);
         let now = Timestamp::now();
         let expires = now.checked_add(PLAN_LIFE).unwrap_or(now);
@@ -242,8 +244,16 @@ fn merged(mut first: Vec<Diagnostic>, then: Vec<Diagnostic>) -> Vec<Diagnostic> 
 
 /// What a plan made by hand does, with what was asked for.
 fn options(asked: &PlanOptions) -> Options {
-    let PlanOptions { destroy, target, exclude, replace, allow_unplaced, refresh_only } =
-        asked.clone();
+    let PlanOptions {
+        destroy,
+        target,
+        exclude,
+        replace,
+        allow_unplaced,
+        refresh_only,
+        max_moves,
+        solve_limit_ms: _,
+    } = asked.clone();
     Options {
         destroy,
         target,
@@ -251,11 +261,39 @@ fn options(asked: &PlanOptions) -> Options {
         replace,
         allow_unplaced,
         refresh_only,
+        extra_moves: max_moves.min(MAX_MOVES),
         ..Options::default()
     }
+}
+
+/// How long the search for a placement may take: no longer than was asked for, nor than an hour.
+fn solve_limit(asked: &PlanOptions) -> Option<Duration> {
+    let millis = asked.solve_limit_ms?;
+    Some(Duration::from_millis(millis.min(MAX_SOLVE_LIMIT_MS)))
 }
 
 /// Variables by name; a plan of the loop has none of its own.
 pub(super) fn no_vars() -> BTreeMap<String, String> {
     BTreeMap::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_capped() {
+        let asked = |max_moves, solve_limit_ms| PlanOptions {
+            max_moves,
+            solve_limit_ms,
+            ..PlanOptions::default()
+        };
+        let much = asked(u32::MAX, Some(u64::MAX));
+        assert_eq!(options(&much).extra_moves, MAX_MOVES);
+        assert_eq!(solve_limit(&much), Some(Duration::from_secs(3600)));
+        let little = asked(3, Some(1500));
+        assert_eq!(options(&little).extra_moves, 3);
+        assert_eq!(solve_limit(&little), Some(Duration::from_millis(1500)));
+        assert_eq!(solve_limit(&asked(0, None)), None);
+    }
 }

@@ -154,7 +154,7 @@ impl ControlPlane {
         if let Some(Candidate { configuration, noticed }) = candidate {
             self.announce(&configuration, noticed);
             let options = unattended(&configuration.desired.settings);
-            let plan = self.plan(Arc::clone(&configuration), options).await?;
+            let plan = self.plan(Arc::clone(&configuration), options, None).await?;
             if plan.is_applicable() {
                 self.good(&configuration);
                 return Ok(Some((configuration, plan)));
@@ -165,7 +165,7 @@ impl ControlPlane {
             return Ok(None);
         };
         let options = unattended(&configuration.desired.settings);
-        let plan = self.plan(Arc::clone(&configuration), options).await?;
+        let plan = self.plan(Arc::clone(&configuration), options, None).await?;
         Ok(Some((configuration, plan)))
     }
 
@@ -246,7 +246,7 @@ impl ControlPlane {
             Decision::Without(held, wait, _) => {
                 let exclude = held.iter().map(InstanceId::address).collect();
                 let options = Options { exclude, ..unattended(settings) };
-                let rest = self.plan(Arc::clone(configuration), options).await?;
+                let rest = self.plan(Arc::clone(configuration), options, None).await?;
                 if rest.is_applicable() && !rest.steps.is_empty() {
                     self.apply(configuration, rest)?;
                 }

@@ -112,12 +112,16 @@ fn placement(report: &PlacementReport, now: &str) -> Value {
             json!({"instance": a.instance, "node": a.node, "gpus": gpus, "reason": a.reason})
         })
         .collect();
-    let body = json!({
+    let mut body = json!({
         "status": report.status, "unplaced": report.unplaced, "moves": report.moves,
         "cost": report.cost, "bound": report.bound, "gap": report.gap,
         "seconds": report.seconds.unwrap_or(0.0), "solver": report.solver,
-        "assignments": assignments, "levels": report.levels,
+        "assignments": assignments, "levels": report.levels, "gains": report.gains,
     });
+    if let Some(limit) = report.solve_limit {
+        body["solve_limit"] = json!(limit);
+        body["cut_short"] = json!(report.cut_short);
+    }
     let level = if report.status == PlacementStatus::Infeasible { "error" } else { "info" };
     let message = format!("Placement: {} moves, {} unplaced", report.moves, report.unplaced);
     line(level, &message, now, "placement", json!({"placement": body}))

@@ -12,7 +12,9 @@ use super::{
 /// A summary line, and the plan folded away behind it.
 pub fn plan(plan: &Plan) -> String {
     if plan.summary.is_empty() && plan.placement.unplaced == 0 {
-        return format!("**{}**: {NO_CHANGES}\n", plan.cluster);
+        let limit = plan_text::solve_limit(&plan.placement);
+        let limit = limit.map_or(String::new(), |line| format!(" {line}"));
+        return format!("**{}**: {NO_CHANGES}{limit}\n", plan.cluster);
     }
     let mut rows = String::from("| | instance | node | why |\n|---|---|---|---|\n");
     for change in plan.changes.iter().filter(|change| change.action != Action::Noop) {

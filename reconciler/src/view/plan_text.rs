@@ -5,7 +5,7 @@
 
 use devnet_planner::unit::Unit;
 use devnet_schema::{
-    placement::{PlacementReport, PlacementStatus, Unplaceable},
+    placement::{Gain, PlacementReport, PlacementStatus, Unplaceable},
     plan::{Action, Change, Drift, Plan, Summary},
 };
 
@@ -18,6 +18,7 @@ pub const NO_CHANGES: &str = "No changes. Your infrastructure matches the config
 pub fn plan(plan: &Plan, style: Style) -> String {
     let mut out = String::new();
     out.push_str(&drift(&plan.drift, style));
+    out.push_str(&gains(&plan.placement.gains, style));
     if plan.summary.is_empty() {
         if plan.placement.unplaced == 0 && plan.is_applicable() {
             out.push_str(&style.green(NO_CHANGES));
@@ -38,6 +39,9 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     if !plan.summary.is_empty() || plan.placement.unplaced > 0 {
         out.push_str(&placement(&plan.placement, plan.summary.moved));
         out.push('\n');
+    }
+    if let Some(line) = solve_limit(&plan.placement) {
+        out.push_str(&format!("{line}\n"));
     }
     out
 }
@@ -76,6 +80,46 @@ fn placement(report: &PlacementReport, moved: u32) -> String {
         number(report.cost),
         percent(report.gap),
     )
+}
+
+/// `Solve limit: 2s, not reached.` where one was given.
+pub fn solve_limit(report: &PlacementReport) -> Option<String> {
+    let limit = report.solve_limit?;
+    let reached = if report.cut_short {
+        "reached: planned again the placement may differ"
+    } else {
+        "not reached"
+    };
+    Some(format!("Solve limit: {limit}s, {reached}."))
+}
+
+/// One line a move: `service.web[3]  n1 -> n4  gain 0.0123 (score 1.2340 -> 1.2217)`.
+fn gains(gains: &[Gain], style: Style) -> String {
+    let (Some(first), Some(last)) = (gains.first(), gains.last()) else {
+        return String::new();
+    };
+    let mut out = style.bold("Moves that make the cluster more even:");
+    out.push_str("\n\n");
+    let address = |gain: &Gain| gain.instance.address();
+    let nodes = |Gain { from, to, .. }: &Gain| format!("{from} -> {to}");
+    let wide = |text: &dyn Fn(&Gain) -> String| gains.iter().map(|gain| text(gain).len()).max();
+    let (left, right) = (wide(&address).unwrap_or(0), wide(&nodes).unwrap_or(0));
+    for line in gains {
+        let (address, nodes) = (address(line), nodes(line));
+        let Gain { gain, before, after, .. } = line;
+        out.push_str(&format!(
+            "  {} {address:left$}  {nodes:right$}  gain {gain:.4} (score {before:.4} -> {after:.4})\n",
+            style.cyan(symbol(Action::Move)),
+        ));
+    }
+    let moves =
+        if gains.len() == 1 { "1 move".to_owned() } else { format!("{} moves", gains.len()) };
+    let total: f64 = gains.iter().map(|line| line.gain).sum();
+    let (before, after) = (first.before, last.after);
+    out.push_str(&format!(
+        "\nTotal: {moves}, gain {total:.4} (score {before:.4} -> {after:.4}).\n\n"
+    ));
+    out
 }
 
 /// At most two decimals, none when they are zero.
@@ -213,9 +257,7 @@ mod tests {
             gap: 0.0,
             seconds: Some(0.31),
             solver: "highs".into(),
-            assignments: vec![],
-            levels: vec![],
-            infeasible: vec![],
+            ..PlacementReport::nothing()
         };
         assert_eq!(
             placement(&report, 3),
@@ -223,5 +265,39 @@ mod tests {
         );
         let feasible = PlacementReport { status: PlacementStatus::Feasible, gap: 0.0123, ..report };
         assert!(placement(&feasible, 0).contains("(feasible, gap 1.2%, 0.3s)"));
+    }
+
+    #[test]
+    fn a_limit_of_time_is_told_where_there_was_one() {
+        let mut report = PlacementReport::nothing();
+        assert_eq!(solve_limit(&report), None);
+        report.solve_limit = Some(2.0);
+        assert_eq!(solve_limit(&report).unwrap(), "Solve limit: 2s, not reached.");
+        (report.solve_limit, report.cut_short) = (Some(0.5), true);
+        assert_eq!(
+            solve_limit(&report).unwrap(),
+            "Solve limit: 0.5s, reached: planned again the placement may differ."
+        );
+    }
+
+    #[test]
+    fn every_gain_has_a_line_and_the_sum_has_one() {
+        let gain = |instance: &str, to: &str, before: f64, after: f64| Gain {
+            instance: instance.parse().unwrap(),
+            from: "n1".parse().unwrap(),
+            to: to.parse().unwrap(),
+            gain: before - after,
+            before,
+            after,
+        };
+        let moves = [gain("web[3]", "n4", 1.234, 1.2217), gain("api[10]", "n11", 1.2217, 1.2)];
+        assert_eq!(gains(&[], Style::PLAIN), "");
+        assert_eq!(
+            gains(&moves, Style::PLAIN),
+            "Moves that make the cluster more even:\n\n  \
+             > service.web[3]   n1 -> n4   gain 0.0123 (score 1.2340 -> 1.2217)\n  \
+             > service.api[10]  n1 -> n11  gain 0.0217 (score 1.2217 -> 1.2000)\n\n\
+             Total: 2 moves, gain 0.0340 (score 1.2340 -> 1.2000).\n\n"
+        );
     }
 }

@@ -402,17 +402,19 @@ impl<'f> Relaxation<'f> {
     }
 
     fn solve(&mut self, work: &mut Work<'_>) -> Option<f64> {
+        if !work.still_on() {
+            return None;
+        }
         let seconds = work.seconds();
         let effort = Effort { solver: self.solver, nodes: 1, whole: false, seconds };
-        match solve::solve(&self.model, effort, None) {
+        let answer = solve::solve(&self.model, effort, None);
+        work.cut_short |= answer.is_late();
+        match answer {
             Answer::Found(found) if found.optimal => {
                 self.values = found.values;
                 Some(found.bound)
             }
-            _ => {
-                work.cut_short |= seconds.is_some();
-                None
-            }
+            _ => None,
         }
     }
 }

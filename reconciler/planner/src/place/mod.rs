@@ -43,7 +43,7 @@ use devnet_schema::name::{InstanceId, ServiceName};
 pub use explain::{Explanation, Verdict, explain};
 pub use pace::{Pace, Progress, Watch};
 pub use problem::*;
-pub use rebalance::{Gain, Rebalanced, rebalance};
+pub use rebalance::{Gain, Rebalanced, rebalance, rebalance_paced};
 pub use verify::{Breach, verify};
 
 use board::Board;
@@ -62,14 +62,7 @@ pub fn place(problem: &PlacementProblem) -> Outcome {
 /// The same, watched: told the best placement so far again and again, `watch` says whether to go
 /// on. Stopped at any moment, the outcome is the best placement found, with the bounds known.
 pub fn place_paced(problem: &PlacementProblem, watch: Watch<'_>) -> Outcome {
-    let field = settled(problem);
-    let mut work = Work::new(watch);
-    let solved = again::solve(&field, &mut work);
-    let mut outcome = outcome(&field, &solved, &work);
-    if outcome.status == PlacementStatus::Infeasible {
-        outcome.unplaced = unplaceable(&field, &solved.board, &outcome, &mut work);
-    }
-    outcome
+    rebalance_paced(problem, 0, watch).outcome
 }
 
 /// The field, with locks only on instances that can really stay.
@@ -85,8 +78,18 @@ fn settled(problem: &PlacementProblem) -> Field<'_> {
     }
 }
 
+/// The outcome, with every node's reasons and the ways out where something did not fit.
+fn outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -> Outcome {
+    let mut outcome = placed_outcome(field, solved, work);
+    if outcome.status == PlacementStatus::Infeasible {
+        outcome.unplaced = unplaceable(field, &solved.board, &outcome, work);
+        outcome.cut_short = work.cut_short;
+    }
+    outcome
+}
+
 /// The outcome without what did not fit.
-fn outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Outcome {
+fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Outcome {
     let board = &solved.board;
     let placed = board.placed();
     let levels: Vec<PriorityLevel> = field
@@ -153,11 +156,7 @@ fn unplaceable(
                 at: input.at.clone(),
                 unplaced: board.missing(s),
                 nodes: nodes.collect(),
-                suggestions: if work.go_on(board) {
-                    suggest::ways_out(field, board, outcome, s, &mut budget)
-                } else {
-                    Vec::new()
-                },
+                suggestions: suggest::ways_out(field, board, outcome, s, (&mut budget, work)),
             }
         })
         .collect()
@@ -165,13 +164,14 @@ fn unplaceable(
 
 /// What can be placed, and how many instances of each service cannot; what [`suggest`] tries its
 /// changes with.
-fn tried(problem: &PlacementProblem) -> (Assignments, BTreeMap<ServiceName, u32>) {
+fn tried(
+    problem: &PlacementProblem,
+    work: &mut Work<'_>,
+) -> (Assignments, BTreeMap<ServiceName, u32>) {
     let field = settled(problem);
-    let mut free = |_: &Progress<'_>| Pace::Free;
-    let mut work = Work::new(&mut free);
     let board = match problem.limits.ilps {
-        0 => pipeline::glimpse(&field, &mut work),
-        _ => pipeline::placed(&field, &mut work),
+        0 => pipeline::glimpse(&field, work),
+        _ => pipeline::placed(&field, work),
     };
     let missing =
         |(s, service): (usize, &field::Service<'_>)| (service.input.name.clone(), board.missing(s));

@@ -25,5 +25,31 @@ pub enum Pace {
     Stop,
 }
 
+impl Pace {
+    /// What is left of a limit of time, if there is one, once `elapsed` has gone by.
+    #[must_use]
+    pub fn left(limit: Option<Duration>, elapsed: Duration) -> Self {
+        match limit.map(|limit| limit.saturating_sub(elapsed)) {
+            None => Self::Free,
+            Some(Duration::ZERO) => Self::Stop,
+            Some(rest) => Self::Within(rest),
+        }
+    }
+}
+
 /// Asked again and again while solving.
 pub type Watch<'w> = &'w mut dyn FnMut(&Progress<'_>) -> Pace;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_runs_out_and_no_limit_never_does() {
+        let [one, two, nine] = [1, 2, 9].map(Duration::from_secs);
+        assert_eq!(Pace::left(None, nine), Pace::Free);
+        assert_eq!(Pace::left(Some(two), one), Pace::Within(one));
+        assert_eq!(Pace::left(Some(two), two), Pace::Stop);
+        assert_eq!(Pace::left(Some(two), nine), Pace::Stop);
+    }
+}

@@ -310,6 +310,9 @@ pub fn least_cost(best: &Board<'_>, work: &mut Work<'_>) -> u64 {
 }
 
 fn relaxed_cost(best: &Board<'_>, keep: bool, work: &mut Work<'_>) -> u64 {
+    if !work.still_on() {
+        return 0;
+    }
     let mut relaxed = Relaxation::new(best.field, keep);
     for (level, placed) in best.placed().into_iter().enumerate() {
         relaxed.floor(level, placed);
@@ -352,16 +355,12 @@ pub fn run<'f>(mut scope: Scope<'_, 'f>, nodes: u32, work: &mut Work<'_>) -> Opt
         let start = program.write(&scope, scope.board);
         let seconds = work.seconds();
         let effort = Effort { solver: limits.solver, nodes, whole: program.whole, seconds };
-        let found = match solve::solve(&program.model, effort, start.as_deref()) {
-            Answer::Found(found) => found,
-            Answer::Infeasible => return None,
-            Answer::Stopped => {
-                work.cut_short |= seconds.is_some();
-                return None;
-            }
+        let answer = solve::solve(&program.model, effort, start.as_deref());
+        work.cut_short |= answer.is_late();
+        let Answer::Found(found) = answer else {
+            return None;
         };
         work.solvers.insert(found.by);
-        work.cut_short |= seconds.is_some() && !found.optimal;
         let board = program.read(&scope, &found.values);
         let unpacked = |n: &usize| !board.devices_packed(*n) && !scope.detailed.contains(n);
         let unpacked: Vec<usize> = scope.nodes.iter().copied().filter(unpacked).collect();

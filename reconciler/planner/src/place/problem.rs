@@ -382,10 +382,13 @@ impl Outcome {
             bound: self.bound as f64 / 1e6,
             gap: self.gap(),
             seconds: None,
+            solve_limit: None,
+            cut_short: self.cut_short,
             solver: self.solver.to_owned(),
             assignments: self.assignments.iter().map(document_of).collect(),
             levels: self.levels.clone(),
             infeasible: self.unplaced.clone(),
+            gains: Vec::new(),
         }
     }
 }

@@ -2,20 +2,27 @@
 //!
 //! Knows what each move gains. Refuses to move what has data, and more than was asked for.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use devnet_schema::name::{InstanceId, NodeName};
+use devnet_schema::{
+    name::{InstanceId, NodeName},
+    placement as document,
+};
 
 use super::{
     again,
     board::Board,
+    field::Field,
     outcome,
-    pace::{Pace, Progress},
+    pace::{Pace, Watch},
     pipeline,
-    problem::{Outcome, PlacementProblem},
+    problem::{Outcome, PlacementProblem, Reason},
     search, settled,
     work::Work,
 };
+
+/// A gain below this, in millionths of score, is not worth the restart of an instance.
+const WORTH: u64 = 100;
 
 /// One move towards balance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,14 +33,38 @@ pub struct Gain {
     pub from: NodeName,
     /// To where.
     pub to: NodeName,
-    /// By how much the score falls, in millionths.
-    pub gain: u64,
+    /// The score before this move, in millionths.
+    pub before: u64,
+    /// The score after it; lower is better.
+    pub after: u64,
+}
+
+impl Gain {
+    /// The same as the document that other programs read.
+    pub fn document(&self) -> document::Gain {
+        let Self { instance, from, to, before, after } = self;
+        document::Gain {
+            instance: instance.clone(),
+            from: from.clone(),
+            to: to.clone(),
+            gain: before.saturating_sub(*after) as f64 / 1e6,
+            before: *before as f64 / 1e6,
+            after: *after as f64 / 1e6,
+        }
+    }
+
+    fn reason(&self) -> Reason {
+        let Self { from, before, after, .. } = self;
+        let [before, after] = [before, after].map(|score| *score as f64 / 1e6);
+        let because = format!("it lowers the score from {before:.4} to {after:.4}");
+        Reason::Moves { from: from.clone(), because }
+    }
 }
 
 /// A few moves towards balance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rebalanced {
-    /// The moves beyond those that are needed anyway, the one with most to gain first.
+    /// The moves beyond those that are needed anyway, in the order in which they were chosen.
     pub gains: Vec<Gain>,
     /// What results: the best placement with the needed moves and these.
     pub outcome: Outcome,
@@ -42,44 +73,72 @@ pub struct Rebalanced {
 /// Moves at most so many instances that could stay, each time the one that lowers the score most.
 /// What has data stays.
 pub fn rebalance(problem: &PlacementProblem, most: u32) -> Rebalanced {
+    rebalance_paced(problem, most, &mut |_| Pace::Free)
+}
+
+/// The same, watched as [`super::place_paced`] is. Stopped before a move was found, there are fewer.
+pub fn rebalance_paced(problem: &PlacementProblem, most: u32, watch: Watch<'_>) -> Rebalanced {
     let field = settled(problem);
-    let mut free = |_: &Progress<'_>| Pace::Free;
-    let mut work = Work::new(&mut free);
+    let mut work = Work::new(watch);
     let mut solved = again::solve(&field, &mut work);
-    let mut hops = Vec::new();
-    while hops.len() < most as usize {
-        let Some(hop) = search::best_hop(&solved.board) else {
-            break;
-        };
-        search::shift(&mut solved.board, hop.s, hop.from, hop.to);
-        hops.push(hop);
+    let shifts = even_out(&mut solved.board, most, &mut work);
+    if !shifts.is_empty() {
+        solved.cost_bound = pipeline::least_cost(&solved.board, &mut work);
     }
-    solved.cost_bound = pipeline::least_cost(&solved.board, &mut work);
-    let before = seats(&solved.board, &hops);
-    let outcome = outcome(&field, &solved, &work);
-    let name = |n: usize| field.nodes[n].input.name.clone();
-    let gains = hops.into_iter().zip(before).map(|(hop, index)| Gain {
-        instance: InstanceId { service: field.services[hop.s].input.name.clone(), index },
-        from: name(hop.from),
-        to: name(hop.to),
-        gain: hop.gain,
-    });
-    let gains = gains.collect();
+    let mut outcome = outcome(&field, &solved, &mut work);
+    let gains = gains(&field, &shifts, &outcome);
+    for gain in &gains {
+        if let Some(place) = outcome.assignments.get_mut(&gain.instance) {
+            place.reason = gain.reason();
+        }
+    }
     Rebalanced { gains, outcome }
 }
 
-/// The index of the instance that each hop moves: of those on a node, the highest go first.
-fn seats(board: &Board<'_>, hops: &[search::Hop]) -> Vec<u32> {
-    let mut gone: BTreeMap<(usize, usize), u32> = BTreeMap::new();
-    let seat = |hop: &search::Hop| {
-        let input = board.field.services[hop.s].input;
-        let node = &board.field.nodes[hop.from].input.name;
-        let here = input.current.range(..input.replicas).filter(|(_, it)| it.node == *node);
-        let gone = gone.entry((hop.s, hop.from)).or_insert(0);
-        *gone += 1;
-        let mut indices: Vec<u32> = here.map(|(&index, _)| index).collect();
-        indices.reverse();
-        indices.get(*gone as usize - 1).copied().unwrap_or(0)
-    };
-    hops.iter().map(seat).collect()
+/// A shift that was made, with the score before and after it.
+struct Shift {
+    hop: search::Hop,
+    before: u64,
+    after: u64,
+}
+
+fn even_out(board: &mut Board<'_>, most: u32, work: &mut Work<'_>) -> Vec<Shift> {
+    let mut shifts = Vec::new();
+    while shifts.len() < most as usize && work.go_on(board) {
+        let before = board.cost();
+        let hop = search::best_hop(board).filter(|hop| hop.gain >= WORTH);
+        let Some(hop) = hop.filter(|hop| search::shift(board, hop.s, hop.from, hop.to)) else {
+            break;
+        };
+        shifts.push(Shift { hop, before, after: board.cost() });
+    }
+    shifts
+}
+
+/// The instance that each shift moves: one that leaves the node, for the shift's own target if
+/// there is such a one.
+fn gains(field: &Field<'_>, shifts: &[Shift], outcome: &Outcome) -> Vec<Gain> {
+    let mut taken: BTreeSet<InstanceId> = BTreeSet::new();
+    let mut gains = Vec::new();
+    for Shift { hop, before, after } in shifts {
+        let input = field.services[hop.s].input;
+        let [from, to] = [hop.from, hop.to].map(|n| &field.nodes[n].input.name);
+        let here = input.current.range(..input.replicas).filter(|(_, it)| it.node == *from);
+        let leaving: Vec<(InstanceId, &NodeName)> = here
+            .map(|(&index, _)| InstanceId { service: input.name.clone(), index })
+            .filter(|instance| !taken.contains(instance))
+            .filter_map(|instance| {
+                let node = &outcome.assignments.get(&instance)?.node;
+                (node != from).then_some((instance, node))
+            })
+            .collect();
+        let own = leaving.iter().position(|(_, node)| *node == to).unwrap_or(0);
+        let Some((instance, node)) = leaving.into_iter().nth(own) else {
+            continue;
+        };
+        taken.insert(instance.clone());
+        let (from, to) = (from.clone(), node.clone());
+        gains.push(Gain { instance, from, to, before: *before, after: *after });
+    }
+    gains
 }

@@ -4,6 +4,7 @@
 
 use super::{
     board::{Board, crowding},
+    field::Cell,
     problem::Objective,
 };
 
@@ -116,7 +117,10 @@ pub fn best_hop(board: &Board<'_>) -> Option<Hop> {
             }
             trial.remove(s, from);
             let was = trial.growth(s, from);
-            for cell in board.field.services[s].cells.iter().filter(|cell| cell.node != from) {
+            // What left a node does not come back: the moves would be one, shown as two.
+            let open =
+                |cell: &&Cell| cell.node != from && board.count(s, cell.node) >= cell.current;
+            for cell in board.field.services[s].cells.iter().filter(open) {
                 let gain = was.saturating_sub(trial.growth(s, cell.node));
                 let better = gain > best.map_or(0, |best| best.gain);
                 if better

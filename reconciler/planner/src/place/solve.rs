@@ -56,7 +56,30 @@ pub enum Answer {
     /// There is none.
     Infeasible,
     /// The search ended, or failed, without one.
-    Stopped,
+    Stopped {
+        /// A clock ended it.
+        late: bool,
+    },
+}
+
+impl Answer {
+    /// Whether a clock ended the search: another run may answer otherwise.
+    pub fn is_late(&self) -> bool {
+        match self {
+            Self::Found(found) => found.late,
+            Self::Infeasible => false,
+            Self::Stopped { late } => *late,
+        }
+    }
+
+    /// The same after another search, which a clock may have ended.
+    fn after(mut self, other: &Self) -> Self {
+        match &mut self {
+            Self::Found(Found { late, .. }) | Self::Stopped { late } => *late |= other.is_late(),
+            Self::Infeasible => {}
+        }
+        self
+    }
 }
 
 /// A solution.
@@ -70,6 +93,8 @@ pub struct Found {
     pub bound: f64,
     /// Who found it.
     pub by: &'static str,
+    /// A clock ended the search.
+    pub late: bool,
 }
 
 /// Above so many columns `Auto` leaves microlp for HiGHS.
@@ -138,7 +163,8 @@ fn within(value: f64, lower: f64, upper: f64, size: f64) -> bool {
 /// Solves a model from an optional complete starting point.
 pub fn solve(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
     if model.columns.is_empty() {
-        let found = Found { values: Vec::new(), optimal: true, bound: 0.0, by: "none" };
+        let found =
+            Found { values: Vec::new(), optimal: true, bound: 0.0, by: "none", late: false };
         return Answer::Found(found);
     }
     let start = start.filter(|values| model.admits(values));
@@ -149,7 +175,7 @@ pub fn solve(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
         SolverChoice::Auto if small => match by_microlp(model, brief(effort)) {
             Answer::Found(found) if found.optimal => Answer::Found(found),
             Answer::Infeasible => Answer::Infeasible,
-            _ => by_highs(model, effort, start),
+            first => by_highs(model, effort, start).after(&first),
         },
         SolverChoice::Auto | SolverChoice::Highs => by_highs(model, effort, start),
     }
@@ -157,7 +183,8 @@ pub fn solve(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
 
 /// microlp's share where HiGHS can take over: what it does not prove soon it proves late.
 fn brief(effort: Effort) -> Effort {
-    Effort { nodes: effort.nodes.min(300), ..effort }
+    let seconds = effort.seconds.map(|seconds| seconds / 2.0);
+    Effort { nodes: effort.nodes.min(300), seconds, ..effort }
 }
 
 /// The variables and the objective in good_lp's terms.
@@ -210,17 +237,18 @@ fn by_microlp(model: &Model, effort: Effort) -> Answer {
     options.node_limit = Some(effort.nodes.into());
     options.time_limit = effort.seconds.map(Duration::from_secs_f64);
     // good_lp's own solve() has a time limit only; the model it built takes a limit of nodes.
-    let solution = match target.as_inner().solve_with(options) {
-        Ok(outcome) => match outcome.into_solution() {
-            Ok(solution) => solution,
-            Err(_) => return Answer::Stopped,
-        },
+    let outcome = match target.as_inner().solve_with(options) {
+        Ok(outcome) => outcome,
         Err(microlp::Error::Infeasible) => return Answer::Infeasible,
-        Err(_) => return Answer::Stopped,
+        Err(_) => return Answer::Stopped { late: false },
+    };
+    let late = outcome.termination_reason() == microlp::TerminationReason::TimeLimit;
+    let Ok(solution) = outcome.into_solution() else {
+        return Answer::Stopped { late };
     };
     let values = model.rounded(solution.iter().map(|(_, value)| value).collect());
     if !model.admits(&values) {
-        return Answer::Stopped;
+        return Answer::Stopped { late };
     }
     let optimal = solution.termination_reason() == microlp::TerminationReason::ProvenOptimal;
     let objective = model.objective(&values);
@@ -229,7 +257,7 @@ fn by_microlp(model: &Model, effort: Effort) -> Answer {
         (false, Some(gap)) if gap.is_finite() => objective - gap * objective.abs(),
         _ => f64::NEG_INFINITY,
     };
-    Answer::Found(Found { values, optimal, bound, by: "microlp" })
+    Answer::Found(Found { values, optimal, bound, by: "microlp", late })
 }
 
 #[cfg(not(feature = "highs"))]
@@ -244,28 +272,30 @@ fn by_highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
     let (variables, handles, objective) = variables(model);
     let target = constrain(variables.minimise(objective).using(good_lp::highs), model, &handles);
     // good_lp does not tell the dual bound; the model it built does.
+    let failed = Answer::Stopped { late: false };
     let Ok(mut target) = target.try_into_inner() else {
-        return Answer::Stopped;
+        return failed;
     };
     if set_options(&mut target, effort).is_none() {
-        return Answer::Stopped;
+        return failed;
     }
     if start.is_some() && target.try_set_solution(start, None, None, None).is_err() {
-        return Answer::Stopped;
+        return failed;
     }
     let Ok(solved) = target.try_solve() else {
-        return Answer::Stopped;
+        return failed;
     };
     let status = solved.status();
+    let late = status == Status::ReachedTimeLimit;
     if matches!(status, Status::Infeasible | Status::UnboundedOrInfeasible) {
         return Answer::Infeasible;
     }
     if solved.primal_solution_status() != HighsSolutionStatus::Feasible {
-        return Answer::Stopped;
+        return Answer::Stopped { late };
     }
     let values = model.rounded(solved.get_solution().columns().to_vec());
     if !model.admits(&values) {
-        return Answer::Stopped;
+        return Answer::Stopped { late };
     }
     let value = model.objective(&values);
     let optimal = status == Status::Optimal;
@@ -275,7 +305,7 @@ fn by_highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
         _ if optimal => value,
         _ => f64::NEG_INFINITY,
     };
-    Answer::Found(Found { values, optimal, bound, by: "highs" })
+    Answer::Found(Found { values, optimal, bound, by: "highs", late })
 }
 
 #[cfg(feature = "highs")]

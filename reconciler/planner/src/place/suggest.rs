@@ -20,6 +20,7 @@ use super::{
         ServiceInput,
     },
     shortfall, tried,
+    work::Work,
 };
 
 /// One change to the problem.
@@ -100,7 +101,7 @@ pub fn ways_out(
     board: &Board<'_>,
     outcome: &Outcome,
     s: usize,
-    budget: &mut Budget,
+    (budget, work): (&mut Budget, &mut Work<'_>),
 ) -> Vec<Suggestion> {
     let before: BTreeMap<&ServiceName, u32> = (0..field.services.len())
         .map(|t| (&field.services[t].input.name, board.missing(t)))
@@ -108,11 +109,11 @@ pub fn ways_out(
     let mut found = Vec::new();
     let mut spent = 0;
     for change in candidates(field, board, s) {
-        if !budget.take(&mut spent) {
+        if !budget.take(&mut spent) || !work.go_on(board) {
             break;
         }
         let problem = changed(field, s, &change, outcome);
-        let (after, missing) = tried(&problem);
+        let (after, missing) = work.aside(|work| tried(&problem, work));
         let name = &field.services[s].input.name;
         let helps = missing.iter().all(|(service, count)| {
             if service == name { *count < before[service] } else { *count <= before[service] }

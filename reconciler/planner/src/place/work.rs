@@ -20,6 +20,8 @@ pub struct Work<'w> {
     watch: Watch<'w>,
     stopped: bool,
     seconds: Option<f64>,
+    /// What the watch was told last.
+    placed: Vec<u32>,
 }
 
 /// The part of the time left that one integer program may take: solvers look at the clock late.
@@ -35,6 +37,7 @@ impl<'w> Work<'w> {
             watch,
             stopped: false,
             seconds: None,
+            placed: Vec::new(),
         }
     }
 
@@ -53,11 +56,18 @@ impl<'w> Work<'w> {
 
     /// Tells the best board so far and asks whether to go on. Once stopped, always stopped.
     pub fn go_on(&mut self, best: &Board<'_>) -> bool {
+        if !self.stopped {
+            self.placed = best.placed();
+        }
+        self.still_on()
+    }
+
+    /// Asks the same where there is no better board to tell of: before anything long.
+    pub fn still_on(&mut self) -> bool {
         if self.stopped {
             return false;
         }
-        let placed = best.placed();
-        match (self.watch)(&Progress { placed: &placed, ilps: self.ilps }) {
+        match (self.watch)(&Progress { placed: &self.placed, ilps: self.ilps }) {
             Pace::Free => self.seconds = None,
             Pace::Within(left) => self.seconds = Some(left.as_secs_f64() * SHARE),
             Pace::Stop => {
@@ -66,6 +76,18 @@ impl<'w> Work<'w> {
             }
         }
         !self.stopped
+    }
+
+    /// Spends work on another problem under the same watch, which hears of this one only.
+    pub fn aside<T>(&mut self, run: impl FnOnce(&mut Work<'_>) -> T) -> T {
+        let (placed, ilps) = (&self.placed, self.ilps);
+        let mut watch = |_: &Progress<'_>| (self.watch)(&Progress { placed, ilps });
+        let mut work = Work { stopped: self.stopped, ..Work::new(&mut watch) };
+        let answer = run(&mut work);
+        let (stopped, cut_short) = (work.stopped, work.cut_short);
+        self.stopped |= stopped;
+        self.cut_short |= cut_short;
+        answer
     }
 
     /// The time that the next program may take, in seconds, where there is a limit.

@@ -3,6 +3,7 @@
 //!
 //! Knows how to play a cluster's life. Refuses to start anything.
 
+mod balance;
 mod decisions;
 mod forms;
 mod life;

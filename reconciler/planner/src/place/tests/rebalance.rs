@@ -25,7 +25,7 @@ fn a_few_moves_go_where_they_gain_most() {
         let some = rebalance(&now, most);
         assert_eq!(verify(&now, &some.outcome), []);
         assert!(some.outcome.moves <= most && some.gains.len() <= most as usize);
-        let gained: u64 = some.gains.iter().map(|gain| gain.gain).sum();
+        let gained: u64 = some.gains.iter().map(|gain| gain.before - gain.after).sum();
         assert!(none.outcome.cost.abs_diff(some.outcome.cost + gained) <= 8);
         assert!(some.outcome.cost <= last && some.outcome.bound <= some.outcome.cost);
         last = some.outcome.cost;

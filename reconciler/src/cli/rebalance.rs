@@ -1,0 +1,60 @@
+//! `devnet rebalance`: a few moves that nothing forces, what each one gains, and the plan of them.
+//!
+//! Knows how to ask for them. Refuses to make them: `devnet apply` does, from the saved plan.
+
+use super::{
+    arguments::{self, Cli, Planning},
+    failure::CommandError,
+    plan,
+    terminal::Terminal,
+};
+use crate::{api::PlanOptions, config::Environment};
+
+/// `devnet rebalance [--max-moves K]`.
+pub fn run(
+    args: &arguments::Rebalance,
+    cli: &Cli,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
+    let planning = &args.planning;
+    refuse(planning)?;
+    let options = PlanOptions { max_moves: args.max_moves, ..plan::options(planning) };
+    let plan = plan::make(args.fleet.as_deref(), options, planning, cli, env, terminal)?;
+    if plan.is_applicable() && plan.placement.gains.is_empty() {
+        terminal.note(nothing(plan.placement.cut_short));
+    }
+    plan::show(&plan, planning, terminal)?;
+    if !plan.is_applicable() {
+        return Ok(1);
+    }
+    if let Some(path) = &args.out {
+        plan::keep(&plan, path, terminal)?;
+    } else if !plan.placement.gains.is_empty() && env.get("DEVNET_IN_AUTOMATION").is_none() {
+        terminal.note(
+            "\nNote: To make these moves, save the plan with -out=FILE and run \"devnet apply \
+             FILE\". Without it \"devnet apply\" moves nothing that may stay.\n",
+        );
+    }
+    Ok(0)
+}
+
+fn nothing(cut_short: bool) -> &'static str {
+    if cut_short {
+        "No move towards balance was found in the time given: allow more with --solve-limit.\n\n"
+    } else {
+        "Nothing is gained: no single move of an instance without data makes the cluster more \
+         even.\n\n"
+    }
+}
+
+/// Flags of `plan` that leave nothing to balance.
+fn refuse(planning: &Planning) -> Result<(), CommandError> {
+    let Planning { destroy, refresh_only, .. } = planning;
+    if *destroy || *refresh_only {
+        return Err(CommandError::usage(
+            "-destroy and -refresh-only place nothing: there is nothing to balance",
+        ));
+    }
+    Ok(())
+}
