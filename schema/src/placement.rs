@@ -170,7 +170,7 @@ pub struct NodeViolations {
 /// One constraint that a node does not meet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Violation {
-    /// Which: `cpu`, `memory`, `disk`, `gpu`, `port`, `tag`, `zone`, `pin`, `cordon`, …
+    /// Which: `cpu`, `memory`, `disk`, `gpu`, `gpu-memory`, `port`, `tag`, `zone`, `pin`, `cordon`, …
     pub constraint: String,
     /// How much is needed, in cores, bytes or devices, where it is a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -241,7 +241,19 @@ pub enum Edit {
         cpu: f64,
         /// Memory.
         memory: Bytes,
+        /// Disk; zero where none is asked for.
+        #[serde(default)]
+        disk: Bytes,
         /// Memory of each GPU it needs.
         gpus: Vec<Bytes>,
+        /// The model of these, where only some will do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gpu_model: Option<String>,
+        /// What it must be able to run, where not every node is: `docker`, `process`, `kubernetes`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runtime: Option<String>,
+        /// The tags it must be given.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<String>,
     },
 }

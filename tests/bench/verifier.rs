@@ -163,7 +163,8 @@ fn amount(request: GpuRequest, device: &GpuInput) -> u128 {
 
 fn accepts(service: &ServiceInput, device: &GpuInput) -> bool {
     let names = |line: &&Require| line.key == Key::GpuModel;
-    service.require.iter().filter(names).all(|line| line.any_of.contains(&device.model))
+    service.device.as_ref().is_none_or(|need| need.memory <= device.memory)
+        && service.require.iter().filter(names).all(|line| line.any_of.contains(&device.model))
         && !service.forbid.iter().filter(names).any(|line| line.any_of.contains(&device.model))
 }
 

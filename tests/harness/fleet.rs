@@ -12,7 +12,8 @@ use devnet_schema::{
 };
 use serde_json::{Value, json};
 
-/// The snapshot `fleet` with everything running that the plan in `plan_file` starts.
+/// The snapshot `fleet` with everything running that the plan in `plan_file` starts, and nothing
+/// that it stops.
 ///
 /// # Panics
 /// When one of them is not what it should be.
@@ -21,6 +22,8 @@ pub fn after(plan_file: &Path, fleet: &str) -> String {
     let (_, body) = text.split_once('\n').expect("a plan file has a header");
     let plan: Plan = serde_json::from_str(body).expect("a plan");
     let mut fleet: FleetSnapshot = serde_json::from_str(fleet).expect("a fleet");
+    let changed: Vec<_> = plan.changes.iter().map(|change| change.instance.clone()).collect();
+    fleet.instances.retain(|seen| !changed.contains(&seen.instance()));
     let specs = plan.changes.into_iter().filter_map(|change| change.after);
     fleet.instances.extend(
         specs.map(|spec| serde_json::from_value(running(&spec)).expect("an observed instance")),

@@ -18,8 +18,8 @@ use crate::{
     census::{Census, Sighting},
     input::PlanInput,
     place::{
-        Current, GpuInput, Key, NodeInput, NodeState, Objective, Pin, PlacementProblem, Prefer,
-        Require, ServiceInput, Spread, SpreadBy,
+        Current, DeviceNeed, GpuInput, Key, NodeInput, NodeState, Objective, Pin, PlacementProblem,
+        Prefer, Require, ServiceInput, Spread, SpreadBy,
     },
     ports::fixed,
     scope::Scope,
@@ -43,15 +43,10 @@ pub fn build(
         census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
     let models: BTreeSet<&str> =
         nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
-    let mut gpus: BTreeMap<&str, u64> = BTreeMap::new();
-    for gpu in nodes.iter().flat_map(|node| &node.gpus) {
-        let least = gpus.entry(gpu.model.as_str()).or_insert(gpu.memory);
-        *least = gpu.memory.min(*least);
-    }
     let services = input.desired.services.values();
     let services = services
         .filter(|service| !waiting.contains_key(&service.name))
-        .map(|service| service_input(service, census, scope, &models, &gpus))
+        .map(|service| service_input(service, census, scope, &models))
         .collect();
     PlacementProblem {
         objective: match input.desired.settings.objective {
@@ -180,7 +175,6 @@ fn service_input(
     census: &Census<'_>,
     scope: &Scope,
     models: &BTreeSet<&str>,
-    gpus: &BTreeMap<&str, u64>,
 ) -> ServiceInput {
     let place = &service.place;
     let stateful = !service.volumes.is_empty();
@@ -191,7 +185,6 @@ fn service_input(
         any_of: vec![service.runtime.as_str().to_owned()],
         at: Some(service.at.to_string()),
     });
-    required.extend(holds_models(service, gpus));
     let names = |list: &[Located<ServiceName>]| list.iter().map(|it| it.value.clone()).collect();
     ServiceInput {
         name: service.name.clone(),
@@ -202,6 +195,7 @@ fn service_input(
         memory: service.resources.memory.0,
         disk: service.resources.disk.0,
         gpu: service.resources.gpu,
+        device: holds_models(service),
         host_ports: host_ports(service),
         require: required,
         forbid: place.forbid.iter().map(selector).collect(),
@@ -224,26 +218,23 @@ fn service_input(
 /// Memory of a device that its driver keeps.
 const DRIVER: u64 = 512 << 20;
 
-/// The language models of a service need devices that hold them: those of the makers' models that
-/// have the memory, a part of it where a share or several devices are asked for.
-fn holds_models(service: &Service, gpus: &BTreeMap<&str, u64>) -> Option<Require> {
+/// The language models of a service need devices that hold them, a part of them in each where
+/// several are asked for, in the share of one where that is asked for. A slice of memory was held
+/// against the models when the file was read.
+fn holds_models(service: &Service) -> Option<DeviceNeed> {
     let first = service.models.first()?;
     let sum = |sum: u64, model: &desired::Model| sum.saturating_add(model.needs.memory().0);
-    let need = u128::from(service.models.iter().fold(0, sum));
-    let usable = |memory: u64| u128::from(memory.saturating_sub(DRIVER));
-    let holds = |memory: u64| match service.resources.gpu {
-        GpuRequest::Whole(count) => usable(memory) * u128::from(count) >= need,
-        GpuRequest::Share(milli) => usable(memory) * u128::from(milli) / 1000 >= need,
-        GpuRequest::None | GpuRequest::Memory(_) => true,
+    let need = service.models.iter().fold(0, sum);
+    let part = match service.resources.gpu {
+        GpuRequest::Whole(count) if count > 0 => need.div_ceil(count.into()),
+        GpuRequest::Share(milli) if milli > 0 => {
+            let whole = (u128::from(need) * 1000).div_ceil(milli.into());
+            u64::try_from(whole).unwrap_or(u64::MAX)
+        }
+        _ => return None,
     };
-    let chosen = matches!(service.resources.gpu, GpuRequest::Whole(_) | GpuRequest::Share(_));
-    let large = gpus.iter().filter(|(_, memory)| holds(**memory));
-    let mut any_of: Vec<String> = large.map(|(model, _)| (*model).to_owned()).collect();
-    if any_of.is_empty() {
-        let gib = need.div_ceil(1 << 30);
-        any_of.push(format!("one with {gib} GiB for `{}`", first.name.value));
-    }
-    chosen.then(|| Require { key: Key::GpuModel, any_of, at: at(&first.name.at) })
+    let memory = part.saturating_add(DRIVER);
+    Some(DeviceNeed { memory, what: first.name.value.clone(), at: at(&first.name.at) })
 }
 
 fn at(location: &Location) -> Option<String> {

@@ -88,6 +88,8 @@ fn changes(violations: &[Violation]) -> Vec<String> {
                 _ => match violation.constraint.as_str() {
                     "cordon" => "uncordon it".to_owned(),
                     "drain" => "stop draining it".to_owned(),
+                    "runtime" => "let it offer that runtime".to_owned(),
+                    "gpu-memory" => "put such a GPU in".to_owned(),
                     "away" | "lost" => "bring it back".to_owned(),
                     constraint => format!("drop `{constraint}`{at}"),
                 },

@@ -17,6 +17,7 @@ mod field;
 mod gpu;
 mod greedy;
 mod neighbourhood;
+mod newcomer;
 mod pace;
 mod patterns;
 mod pipeline;

@@ -160,6 +160,8 @@ pub struct ServiceInput {
     pub disk: u64,
     /// GPUs for each instance.
     pub gpu: GpuRequest,
+    /// How large each of these must be, whatever part of it is asked for.
+    pub device: Option<DeviceNeed>,
     /// Ports of the node that each instance takes.
     pub host_ports: Vec<(Protocol, u16)>,
     /// All must hold. For a service that asks for a GPU, `gpu-model` speaks of the device it gets.
@@ -185,6 +187,17 @@ pub struct ServiceInput {
     pub move_cost: u64,
     /// Where its instances are now, by index.
     pub current: BTreeMap<u32, Current>,
+}
+
+/// How large a device must be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceNeed {
+    /// Bytes that it has in all.
+    pub memory: u64,
+    /// What needs them: the name of a model.
+    pub what: String,
+    /// Where that is written, `file:line:column`.
+    pub at: Option<String>,
 }
 
 /// A condition on a node.

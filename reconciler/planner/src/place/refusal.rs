@@ -6,7 +6,7 @@ use devnet_schema::{instance::Protocol, quantity::GpuRequest};
 
 use super::{
     field::Node,
-    problem::{GpuInput, Key, NodeInput, NodeState, Pin, Require, ServiceInput},
+    problem::{DeviceNeed, GpuInput, Key, NodeInput, NodeState, Pin, Require, ServiceInput},
 };
 
 /// One thing that keeps a service off a node for good.
@@ -14,6 +14,8 @@ use super::{
 pub enum Refusal<'a> {
     /// A `require` that the node does not meet.
     Required(&'a Require),
+    /// None of its devices is large enough.
+    Device(&'a DeviceNeed),
     /// A `forbid` that it meets.
     Forbidden(&'a Require),
     /// It is pinned elsewhere.
@@ -42,6 +44,11 @@ pub fn each<'a>(
         if !holds(line, node.input) {
             tell(Refusal::Required(line));
         }
+    }
+    if let Some(need) = service.device.as_ref().filter(|_| wants_gpu(service))
+        && !node.input.gpus.iter().any(|gpu| gpu.memory >= need.memory)
+    {
+        tell(Refusal::Device(need));
     }
     let no_device_left = wants_gpu(service) && allowed_devices(service, node) == 0;
     for line in &service.forbid {
@@ -90,12 +97,13 @@ pub fn holds(line: &Require, node: &NodeInput) -> bool {
     }
 }
 
-/// The devices whose model the service accepts, as bits in the order of device ids.
+/// The devices whose model and size the service accepts, as bits in the order of device ids.
 pub fn allowed_devices(service: &ServiceInput, node: &Node<'_>) -> u128 {
     let accepts = |gpu: &GpuInput| {
         let named = |line: &Require| line.any_of.contains(&gpu.model);
         let about = |line: &&Require| line.key == Key::GpuModel;
-        service.require.iter().filter(about).all(named)
+        service.device.as_ref().is_none_or(|need| gpu.memory >= need.memory)
+            && service.require.iter().filter(about).all(named)
             && !service.forbid.iter().filter(about).any(named)
     };
     let devices = node.devices.iter().enumerate();

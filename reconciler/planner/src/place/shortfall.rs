@@ -12,7 +12,7 @@ use super::{
     board::Board,
     field::{Service, per_node},
     gpu,
-    problem::NodeState,
+    problem::{DeviceNeed, NodeState},
     refusal::{self, Refusal},
 };
 
@@ -44,6 +44,16 @@ fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
                 let wanted = line.any_of.join("` or `");
                 let text = format!("requires {} `{wanted}`", line.key.word());
                 say(line.key.word(), line.at.as_ref(), text)
+            }
+            Refusal::Device(need) => {
+                let largest = node.memories.iter().max();
+                let has = largest.map_or("has none".to_owned(), |&memory| {
+                    format!("the largest has {}", size(memory))
+                });
+                let text =
+                    format!("needs a GPU of {} for `{}`, {has}", size_up(need.memory), need.what);
+                let need_bytes = Some(need.memory as f64);
+                Violation { need: need_bytes, ..say("gpu-memory", need.at.as_ref(), text) }
             }
             Refusal::Forbidden(line) => {
                 let refused = line.any_of.join("` or `");
@@ -108,11 +118,20 @@ fn resources(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) 
 
 /// Bytes for people: two decimals at most, cut off and never rounded up to more than there is.
 pub fn size(bytes: u64) -> String {
+    in_units(bytes, |hundredths, unit| hundredths / unit)
+}
+
+/// The same for what is needed: never rounded down to less.
+pub fn size_up(bytes: u64) -> String {
+    in_units(bytes, u128::div_ceil)
+}
+
+fn in_units(bytes: u64, round: fn(u128, u128) -> u128) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let Some((unit, shift)) = units.into_iter().find(|(_, shift)| bytes >> shift > 0) else {
         return format!("{bytes}B");
     };
-    let hundredths = (u128::from(bytes) * 100) >> shift;
+    let hundredths = round(u128::from(bytes) * 100, 1 << shift);
     let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
     format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
 }
@@ -124,6 +143,10 @@ fn devices(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     }
     let node = &board.field.nodes[n];
     let allowed = refusal::allowed_devices(service.input, node);
+    let large = |need: &DeviceNeed| node.memories.iter().any(|&memory| memory >= need.memory);
+    if service.input.device.as_ref().is_some_and(|need| !large(need)) {
+        return;
+    }
     let (untouched, roomiest) = left_over(board, n, allowed);
     let (need, free, text) = match service.input.gpu {
         GpuRequest::None => return,

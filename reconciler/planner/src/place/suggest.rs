@@ -8,17 +8,15 @@ use std::collections::BTreeMap;
 use devnet_schema::{
     name::{InstanceId, ServiceName},
     placement::{Edit, Suggestion},
-    quantity::{Bytes, Cpu, GpuRequest},
+    quantity::Cpu,
 };
 
 use super::{
     Assignments,
     board::Board,
     field::Field,
-    problem::{
-        Current, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Require,
-        ServiceInput,
-    },
+    newcomer,
+    problem::{Current, Key, NodeState, Outcome, PlacementProblem, Require, ServiceInput},
     shortfall, tried,
     work::Work,
 };
@@ -176,7 +174,10 @@ fn lifting(
     let node = &field.nodes[n];
     let line = |list: &[Require], wrong: bool| {
         let mut lines = list.iter().enumerate().filter(|(_, line)| {
-            super::refusal::holds(line, node.input) == wrong && line.key.word() == *first
+            // A service's form asks for its runtime: nobody wrote a line that could be dropped.
+            super::refusal::holds(line, node.input) == wrong
+                && line.key.word() == *first
+                && line.key != Key::Runtime
         });
         let only = lines.next().map(|(at, _)| at);
         only.filter(|_| lines.next().is_none())
@@ -250,7 +251,7 @@ fn changed(field: &Field<'_>, s: usize, change: &Change, outcome: &Outcome) -> P
                 *held = held.saturating_add(amount);
             }
         }
-        Change::AddNode => problem.nodes.extend(new_node(field, s)),
+        Change::AddNode => problem.nodes.extend(newcomer::node(field, s)),
         _ => {}
     }
     problem
@@ -283,52 +284,6 @@ fn change_service(input: &mut ServiceInput, change: &Change) {
         Change::DropRequire { line } => drop(input.require.remove(line)),
         Change::DropForbid { line } => drop(input.forbid.remove(line)),
         Change::Uncordon { .. } | Change::Free { .. } | Change::AddNode => {}
-    }
-}
-
-/// A node made for one instance, alike in everything its conditions look at.
-fn new_node(field: &Field<'_>, s: usize) -> Option<NodeInput> {
-    let input = field.services[s].input;
-    let pattern = field.nodes.first();
-    let first = |key: Key| {
-        let lines = input.require.iter().filter(move |line| line.key == key);
-        lines.filter_map(|line| line.any_of.first().cloned())
-    };
-    let taken = |name: &str| field.nodes.iter().any(|node| node.input.name.as_str() == name);
-    let name = (0..1000).map(|i| format!("new-node-{i}")).find(|name| !taken(name))?;
-    let model = first(Key::GpuModel).next().unwrap_or_default();
-    let gpus = gpu_sizes(field, s).into_iter().enumerate().map(|(i, memory)| GpuInput {
-        id: format!("new-gpu-{i}"),
-        model: model.clone(),
-        memory,
-    });
-    Some(NodeInput {
-        name: name.parse().ok()?,
-        tags: first(Key::Tag).collect(),
-        zone: first(Key::Zone).next(),
-        os: first(Key::Os).next().or(pattern.map(|n| n.input.os.clone())).unwrap_or_default(),
-        arch: first(Key::Arch).next().or(pattern.map(|n| n.input.arch.clone())).unwrap_or_default(),
-        runtimes: match pattern {
-            Some(node) if first(Key::Runtime).next().is_none() => node.input.runtimes.clone(),
-            _ => first(Key::Runtime).collect(),
-        },
-        cpu_milli: input.cpu_milli,
-        memory: input.memory,
-        disk: input.disk,
-        gpus: gpus.collect(),
-        state: NodeState::Ready,
-        reserved_ports: Vec::new(),
-    })
-}
-
-/// The memory of the devices that one instance needs.
-fn gpu_sizes(field: &Field<'_>, s: usize) -> Vec<u64> {
-    let largest = field.nodes.iter().flat_map(|node| node.memories.iter().copied()).max();
-    match field.services[s].input.gpu {
-        GpuRequest::None => Vec::new(),
-        GpuRequest::Whole(count) => vec![largest.unwrap_or(24 << 30); count as usize],
-        GpuRequest::Share(_) => vec![largest.unwrap_or(24 << 30)],
-        GpuRequest::Memory(bytes) => vec![bytes.0],
     }
 }
 
@@ -408,7 +363,7 @@ fn words(field: &Field<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
             (format!("uncordon node {node}"), vec![Edit::Uncordon { node }])
         }
         Change::Free { node, resource, amount } => free_words(field, *node, *resource, *amount),
-        Change::AddNode => add_words(field, s),
+        Change::AddNode => newcomer::words(field, s),
     }
 }
 
@@ -423,26 +378,4 @@ fn free_words(field: &Field<'_>, node: usize, resource: usize, amount: u64) -> (
         }
     };
     (text, vec![Edit::Free { node, resource: word.to_owned(), amount }])
-}
-
-fn add_words(field: &Field<'_>, s: usize) -> (String, Vec<Edit>) {
-    let input = field.services[s].input;
-    let gpus: Vec<Bytes> = gpu_sizes(field, s).into_iter().map(Bytes).collect();
-    let cpu = Cpu { milli: input.cpu_milli };
-    let mut text =
-        format!("add one node with {cpu} cpu and {} of memory", { shortfall::size(input.memory) });
-    for gpu in &gpus {
-        text.push_str(&format!(" and a GPU with {}", shortfall::size(gpu.0)));
-    }
-    let tags: Vec<&str> = input
-        .require
-        .iter()
-        .filter(|line| line.key == Key::Tag)
-        .filter_map(|line| line.any_of.first().map(String::as_str))
-        .collect();
-    if !tags.is_empty() {
-        text.push_str(&format!(", tagged {}", tags.join(", ")));
-    }
-    let cpu = input.cpu_milli as f64 / 1000.0;
-    (text, vec![Edit::AddNode { cpu, memory: Bytes(input.memory), gpus }])
 }

@@ -148,7 +148,7 @@ fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breac
                 tell(breaches, "gpu", format!("{instance} has GPU {id}, unknown"));
                 continue;
             };
-            if !model_admitted(service, gpu) {
+            if !device_admitted(service, gpu) {
                 tell(breaches, "gpu-model", format!("{instance} may not have a {}", gpu.model));
             }
             let size = u128::from(gpu.memory.max(1)) * 1000;
@@ -169,10 +169,11 @@ fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breac
     }
 }
 
-fn model_admitted(service: &ServiceInput, gpu: &GpuInput) -> bool {
+fn device_admitted(service: &ServiceInput, gpu: &GpuInput) -> bool {
     let about = |line: &&Require| line.key == Key::GpuModel;
     let named = |line: &Require| line.any_of.contains(&gpu.model);
-    service.require.iter().filter(about).all(named)
+    service.device.as_ref().is_none_or(|need| need.memory <= gpu.memory)
+        && service.require.iter().filter(about).all(named)
         && !service.forbid.iter().filter(about).any(named)
 }
 
@@ -240,7 +241,7 @@ fn domain(line: &Spread, node: &NodeInput) -> String {
 /// Whether one instance could run on the node if it were empty.
 fn could_run(problem: &PlacementProblem, service: &ServiceInput, node: &NodeInput) -> bool {
     let usable: Vec<&GpuInput> =
-        node.gpus.iter().filter(|gpu| model_admitted(service, gpu)).collect();
+        node.gpus.iter().filter(|gpu| device_admitted(service, gpu)).collect();
     let gpu = match service.gpu {
         GpuRequest::None => true,
         GpuRequest::Whole(count) => usable.len() >= count as usize,

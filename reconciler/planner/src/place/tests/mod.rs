@@ -65,6 +65,7 @@ fn service(name: &str, replicas: u32) -> ServiceInput {
         memory: GIB,
         disk: 0,
         gpu: GpuRequest::None,
+        device: None,
         host_ports: Vec::new(),
         require: Vec::new(),
         forbid: Vec::new(),

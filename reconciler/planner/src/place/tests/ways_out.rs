@@ -143,7 +143,7 @@ fn a_gpu_that_nobody_has() {
     let outcome = checked(&problem(vec![node("atlas", 8, 8)], vec![llm]));
     assert_eq!(
         texts(&outcome),
-        ["add one node with 1 cpu and 1GiB of memory and a GPU with 24GiB, tagged gpu"]
+        ["add one node with 1 cpu, 1GiB of memory and a GPU with 24GiB, tagged gpu"]
     );
 }
 
@@ -160,4 +160,106 @@ fn nothing_is_suggested_that_hurts_another() {
     let outcome = checked(&problem(nodes, vec![low, web]));
     assert_eq!(outcome.unplaced[0].service.as_str(), "web");
     assert!(!texts(&outcome).iter().any(|text| text.contains("pin")), "{:?}", texts(&outcome));
+}
+
+/// A service that needs nothing but a runtime, as a form gives it.
+fn form(runtime: &str) -> ServiceInput {
+    let mut web = service("web", 1);
+    (web.cpu_milli, web.memory) = (0, 0);
+    web.require.push(condition(Key::Runtime, &[runtime]));
+    web
+}
+
+#[test]
+fn the_runtime_of_a_form_is_never_to_be_dropped() {
+    let three = || ["a", "b", "c"].map(|name| node(name, 8, 8)).to_vec();
+    let ways =
+        |nodes: Vec<NodeInput>, web: ServiceInput| texts(&checked(&problem(nodes, vec![web])));
+    assert_eq!(
+        ways(three(), form("kubernetes")),
+        ["let a node with Kubernetes join: none of 3 has it"]
+    );
+    let one = vec![node("a", 8, 8)];
+    assert_eq!(
+        ways(one, form("kubernetes")),
+        ["let a node with Kubernetes join: the only one does not have it"]
+    );
+    assert_eq!(
+        ways(vec![], form("kubernetes")),
+        ["let a node with Kubernetes join: there is none"]
+    );
+    let mut web = form("process");
+    (web.cpu_milli, web.memory, web.disk) = (2500, 3 * GIB / 2, GIB);
+    web.require.push(condition(Key::Zone, &["attic"]));
+    web.require.push(condition(Key::Arch, &["aarch64"]));
+    assert_eq!(
+        ways(three(), web),
+        [
+            "let a node with the process runtime, 2.5 cpu, 1.5GiB of memory and 1GiB of disk, in zone \
+          attic, of arch aarch64 join: none of 3 has the process runtime"
+        ]
+    );
+    // One node has it, and is too small.
+    let mut nodes = three();
+    nodes[0].runtimes.push("kubernetes".to_owned());
+    let mut web = form("kubernetes");
+    web.memory = 9 * GIB;
+    let outcome = checked(&problem(nodes, vec![web]));
+    assert_eq!(
+        texts(&outcome),
+        ["free 1GiB of memory on a", "add one node with Kubernetes and 9GiB of memory"]
+    );
+    let edits = &outcome.unplaced[0].suggestions[1].edits;
+    let [Edit::AddNode { runtime, .. }] = edits.as_slice() else { panic!("{edits:?}") };
+    assert_eq!(runtime.as_deref(), Some("kubernetes"));
+}
+
+#[test]
+fn a_new_device_is_as_large_as_what_it_must_hold() {
+    let need = |gib: u64| DeviceNeed {
+        memory: gib * GIB - 1,
+        what: "llama".to_owned(),
+        at: Some("cluster.kdl:7:5".to_owned()),
+    };
+    let mut small = node("atlas", 8, 8);
+    small.gpus = vec![gpu("g0", "RTX 4090", 24), gpu("g1", "RTX 4090", 24)];
+    let ways = |llm: &ServiceInput| {
+        let outcome = checked(&problem(vec![small.clone()], vec![llm.clone()]));
+        let against = &outcome.unplaced[0].nodes[0].violations;
+        assert_eq!(against.len(), 1, "{against:?}");
+        (against[0].text.clone(), texts(&outcome))
+    };
+    let mut llm = service("llm", 1);
+    llm.gpu = GpuRequest::Whole(1);
+    llm.device = Some(need(47));
+    assert_eq!(
+        ways(&llm),
+        (
+            "needs a GPU of 47GiB for `llama`, the largest has 24GiB".to_owned(),
+            vec!["add one node with 1 cpu, 1GiB of memory and a GPU with 47GiB".to_owned()]
+        )
+    );
+    llm.gpu = GpuRequest::Whole(2);
+    let two = "add one node with 1 cpu, 1GiB of memory and 2 GPUs with 47GiB each";
+    assert_eq!(ways(&llm).1, [two]);
+    llm.gpu = GpuRequest::Share(500);
+    llm.require.push(condition(Key::GpuModel, &["A100", "H100"]));
+    llm.forbid.push(condition(Key::GpuModel, &["A100"]));
+    let outcome = checked(&problem(vec![small.clone()], vec![llm.clone()]));
+    let model = "add one node with 1 cpu, 1GiB of memory and a GPU of model H100 with 47GiB";
+    assert_eq!(texts(&outcome), [model]);
+    // A model whose devices are known to be too small is no way out.
+    llm.require[0] = condition(Key::GpuModel, &["4090"]);
+    assert_eq!(texts(&checked(&problem(vec![small.clone()], vec![llm]))), Vec::<String>::new());
+    // What fits is placed, on the device that is large enough.
+    let mut large = small.clone();
+    large.gpus.push(gpu("g2", "L40S", 48));
+    let mut llm = service("llm", 1);
+    (llm.gpu, llm.device) = (GpuRequest::Whole(1), Some(need(47)));
+    let outcome = checked(&problem(vec![large], vec![llm]));
+    assert_eq!(outcome.assignments[&id("llm", 0)].gpus[0].id, "g2");
+    // More devices than any node is read with: no advice, and no node of four thousand million.
+    let mut llm = service("llm", 1);
+    llm.gpu = GpuRequest::Whole(u32::MAX);
+    assert_eq!(texts(&checked(&problem(vec![small], vec![llm]))), Vec::<String>::new());
 }
