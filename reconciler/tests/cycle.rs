@@ -217,6 +217,36 @@ async fn a_stale_plan_is_refused_by_naming_what_moved() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moves_towards_balance_are_planned_on_request_and_stay() {
+    let Bed { dir: _dir, repository, plane } = bed().await;
+    let a = Agent::join(&plane, "n1").await;
+    let revision = repository.commit(ONE);
+    plane.applied(&revision).await;
+    let b = Agent::join(&plane, "n2").await;
+    let (_, unasked) = plane.post("/api/v1/plans", &json!({})).await;
+    assert_eq!(unasked["changes"], json!([]), "{unasked:#}");
+
+    let asked = |options: Value| json!({ "options": options });
+    let (_, free) = plane.post("/api/v1/plans", &asked(json!({ "max_moves": 5 }))).await;
+    assert!(free["placement"].get("solve_limit").is_none());
+    let limited = json!({ "max_moves": 5, "solve_limit_ms": 600_000 });
+    let (status, plan) = plane.post("/api/v1/plans", &asked(limited)).await;
+    assert_eq!(status, StatusCode::CREATED, "{plan}");
+    assert_eq!((&plan["id"], &plan["placement"]["solve_limit"]), (&free["id"], &json!(600.0)));
+    let gains = plan["placement"]["gains"].as_array().expect("gains");
+    assert_eq!(gains.len(), 1, "{gains:?}");
+    assert_eq!((&gains[0]["from"], &gains[0]["to"]), (&json!("n1"), &json!("n2")));
+    let apply = format!("/api/v1/plans/{}/apply", plan["id"].as_str().unwrap());
+    let (status, deployment) = plane.post(&apply, &json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{deployment}");
+    assert_eq!(plane.deployed().await.state, DeploymentState::Succeeded);
+    assert_eq!((units(&[&a]), units(&[&b])), (1, 1));
+    let (_, after) = plane.post("/api/v1/plans", &asked(json!({ "max_moves": 5 }))).await;
+    assert_eq!(after["changes"], json!([]), "{after:#}");
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn losing_the_records_adopts_everything_and_changes_nothing() {
     let Bed { dir, repository, plane } = bed().await;
     let mut a = Agent::join(&plane, "n1").await;
