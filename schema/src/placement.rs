@@ -170,7 +170,8 @@ pub struct NodeViolations {
 /// One constraint that a node does not meet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Violation {
-    /// Which: `cpu`, `memory`, `disk`, `gpu`, `gpu-memory`, `port`, `tag`, `zone`, `pin`, `cordon`, …
+    /// Which: `cpu`, `memory`, `disk`, `gpu`, `gpu-memory`, `port`, `tag`, `zone`, `pin`, `cordon`,
+    /// `runtime`, …
     pub constraint: String,
     /// How much is needed, in cores, bytes or devices, where it is a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]

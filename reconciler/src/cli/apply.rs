@@ -31,9 +31,11 @@ pub fn run(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
+    if args.plan.is_some() {
+        refuse_planning_flags(&args.planning)?;
+    }
     let client = Client::new(cli, env)?;
     if let Some(path) = &args.plan {
-        refuse_planning_flags(&args.planning)?;
         let saved = show::read(path)?;
         return execute(&saved, args, &client, terminal);
     }

@@ -107,10 +107,9 @@ fn gains(gains: &[Gain], style: Style) -> String {
     for line in gains {
         let (address, nodes) = (address(line), nodes(line));
         let Gain { gain, before, after, .. } = line;
-        out.push_str(&format!(
-            "  {} {address:left$}  {nodes:right$}  gain {gain:.4} (score {before:.4} -> {after:.4})\n",
-            style.cyan(symbol(Action::Move)),
-        ));
+        let sign = style.cyan(symbol(Action::Move));
+        let scores = format!("gain {gain:.4} (score {before:.4} -> {after:.4})");
+        out.push_str(&format!("  {sign} {address:left$}  {nodes:right$}  {scores}\n"));
     }
     let moves =
         if gains.len() == 1 { "1 move".to_owned() } else { format!("{} moves", gains.len()) };

@@ -76,7 +76,7 @@ pub fn rebalance(problem: &PlacementProblem, most: u32) -> Rebalanced {
     rebalance_paced(problem, most, &mut |_| Pace::Free)
 }
 
-/// The same, watched as [`super::place_paced`] is. Stopped before a move was found, there are fewer.
+/// The same, watched as [`super::place_paced`] is. Stopped too early, it finds fewer moves.
 pub fn rebalance_paced(problem: &PlacementProblem, most: u32, watch: Watch<'_>) -> Rebalanced {
     let field = settled(problem);
     let mut work = Work::new(watch);

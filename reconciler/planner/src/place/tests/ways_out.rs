@@ -194,10 +194,8 @@ fn the_runtime_of_a_form_is_never_to_be_dropped() {
     web.require.push(condition(Key::Arch, &["aarch64"]));
     assert_eq!(
         ways(three(), web),
-        [
-            "let a node with the process runtime, 2.5 cpu, 1.5GiB of memory and 1GiB of disk, in zone \
-          attic, of arch aarch64 join: none of 3 has the process runtime"
-        ]
+        ["let a node with the process runtime, 2.5 cpu, 1.5GiB of memory and 1GiB of disk, in \
+             zone attic, of arch aarch64 join: none of 3 has the process runtime"]
     );
     // One node has it, and is too small.
     let mut nodes = three();
