@@ -310,7 +310,7 @@ pub fn least_cost(best: &Board<'_>, work: &mut Work<'_>) -> u64 {
 }
 
 fn relaxed_cost(best: &Board<'_>, keep: bool, work: &mut Work<'_>) -> u64 {
-    if !work.still_on() {
+    if !work.go_on(best) {
         return 0;
     }
     let mut relaxed = Relaxation::new(best.field, keep);

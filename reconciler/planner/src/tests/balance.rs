@@ -9,10 +9,11 @@ use super::{World, load, node, show};
 use crate::{PlanInput, place::Pace, plan_paced};
 
 /// Six instances without data and one with; the file that a world of one node was given first.
-const CROWD: &str = "cluster \"lab\"\n\
-    service \"web\" { image \"web:1\"; replicas 6; resources cpu=\"0.5\" memory=\"1GiB\" }\n\
-    service \"db\" { image \"db:1\"; resources cpu=\"0.5\" memory=\"1GiB\"; volume \"data\" at=\"/d\"\n\
-    }\n";
+const CROWD: &str = r#"
+cluster "lab"
+service "web" { image "web:1"; replicas 6; resources cpu="0.5" memory="1GiB" }
+service "db" { image "db:1"; resources cpu="0.5" memory="1GiB"; volume "data" at="/d" }
+"#;
 
 /// Everything on one node, and two idle ones that joined later.
 fn crowded() -> World {
