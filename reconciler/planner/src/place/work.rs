@@ -43,8 +43,8 @@ impl<'w> Work<'w> {
 
     /// Does something with limits of its own, under the same watch, and counts it here.
     pub fn anew<R>(&mut self, act: impl FnOnce(&mut Work<'_>) -> R) -> R {
-        let (stopped, seconds) = (self.stopped, self.seconds);
-        let mut inner = Work { stopped, seconds, ..Work::new(&mut *self.watch) };
+        let (stopped, seconds, placed) = (self.stopped, self.seconds, self.placed.clone());
+        let mut inner = Work { stopped, seconds, placed, ..Work::new(&mut *self.watch) };
         let result = act(&mut inner);
         let Work { ilps, solvers, cut_short, stopped, .. } = inner;
         self.ilps += ilps;
