@@ -135,6 +135,18 @@ fn homelab() -> TempDir {
 }
 
 #[test]
+fn a_script_that_asked_for_json_gets_it_though_there_is_nothing_to_check() {
+    let dir = checkout(CLUSTER);
+    for args in [&["-f", "nope.kdl"][..], &["-var", "x"], &["-var-file", "nope.yaml"]] {
+        let args: Vec<&str> = ["validate", "-json"].iter().chain(args).copied().collect();
+        let output = devnet(dir.path(), &args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let said: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&said["valid"], &said["error_count"]), (&false.into(), &1.into()), "{said}");
+    }
+}
+
+#[test]
 fn a_placement_is_explained_for_every_node() {
     let dir = homelab();
     let text = exits(0, dir.path(), &["explain", "db", "--fleet", "fleet.json"]);

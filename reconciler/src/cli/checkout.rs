@@ -7,15 +7,19 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use devnet_catalog::Loaded;
 use devnet_schema::{
     diagnostic::Diagnostic,
     digest::Digest,
-    file::{self, Files, Limits},
+    file::{
+        self, Files, Limits,
+        tree::{self, Entry, Form, Kind},
+    },
 };
 
 use super::{arguments::Configuration, failure::CommandError, terminal::Terminal};
@@ -169,22 +173,37 @@ pub fn variables(
     Ok(vars)
 }
 
+/// Reads it as a cluster file is read: JSON is YAML, so one reader serves both.
 fn variables_of_file(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let act = || format!("reading variables from {}", path.display());
-    let text = fs::read_to_string(path).with_context(act)?;
-    // JSON is YAML, so one reader serves both.
-    let map: BTreeMap<String, serde_yaml::Value> = serde_yaml::from_str(&text).with_context(act)?;
-    map.into_iter()
-        .map(|(name, value)| {
-            let text = match value {
-                serde_yaml::Value::String(text) => text,
-                serde_yaml::Value::Number(number) => number.to_string(),
-                serde_yaml::Value::Bool(flag) => flag.to_string(),
-                _ => bail!("{}: the value of {name} is not a single value", path.display()),
-            };
-            Ok((name, text))
-        })
-        .collect()
+    // It may be a pipe, like a file that is being decrypted: its size is known once it was read.
+    let most = Limits::default().yaml_file as u64;
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).with_context(act)?;
+    file.take(most + 1).read_to_end(&mut bytes).with_context(act)?;
+    let refuse = |found: &Diagnostic| {
+        let at = found.at.as_ref().map_or_else(|| path.display().to_string(), ToString::to_string);
+        anyhow!("{at}: {}: {}", found.code, found.message)
+    };
+    let name = path.display().to_string();
+    let source = tree::text(&name, bytes, Form::Yaml).map_err(|found| refuse(&found))?;
+    let read = tree::from_yaml(&source).map_err(|all| match all.first() {
+        Some(first) => refuse(first),
+        None => anyhow!("{name} is no YAML"),
+    })?;
+    let Kind::Map(entries) = read.kind else {
+        bail!("{name} has no variables: write one `name: value` in a line");
+    };
+    let value = |entry: Entry| match entry.value.kind {
+        Kind::Scalar { raw, plain } if !plain || !["", "~", "null"].contains(&raw.as_str()) => {
+            Ok((entry.key, raw))
+        }
+        _ => {
+            let at = source.at(&entry.key_span);
+            bail!("{at}: the value of `{}` is not a single value", entry.key.escape_debug())
+        }
+    };
+    entries.into_iter().map(value).collect()
 }
 
 /// The files of a directory, each remembered once it was read, so that what is sent to a control
@@ -226,6 +245,12 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
             Ok(meta) if meta.file_type().is_symlink() => {
                 return Err(format!("{path} is or goes through a symbolic link"));
             }
+            Ok(meta) if meta.is_dir() && is_repository(&at) => {
+                return Err(format!(
+                    "{path} is in a git submodule, and those are not read: put the files \
+                     themselves there"
+                ));
+            }
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("{path} cannot be read: {error}")),
@@ -245,8 +270,13 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
     fs::read(&at).map(Some).map_err(|error| format!("{path} cannot be read: {error}"))
 }
 
+/// Whether a directory is a repository of its own: a submodule, or one that git leaves out.
+fn is_repository(dir: &Path) -> bool {
+    fs::symlink_metadata(dir.join(".git")).is_ok()
+}
+
 /// Every file below, hidden directories and `target` left out. Links are listed too, so that what
-/// names one is refused when it is read, as the control plane does it.
+/// names one is refused when it is read, as the control plane does it; of a submodule its name is.
 fn list_below(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), String> {
     let entries = fs::read_dir(dir)
         .map_err(|error| format!("{} cannot be listed: {error}", dir.display()))?;
@@ -257,9 +287,10 @@ fn list_below(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), S
         };
         let kind = entry.file_type().map_err(|error| error.to_string())?;
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-        if kind.is_dir() && !name.starts_with('.') && name != "target" {
+        let repository = kind.is_dir() && is_repository(&entry.path());
+        if kind.is_dir() && !repository && !name.starts_with('.') && name != "target" {
             list_below(&entry.path(), &path, found)?;
-        } else if !kind.is_dir() {
+        } else if !kind.is_dir() || repository {
             found.push(path);
         }
     }
@@ -284,6 +315,35 @@ mod tests {
         for bad in ["link", "../a", "/etc/passwd", "a/../a", ""] {
             assert!(read_below(dir.path(), bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn repositories_within_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("sm/deep")).unwrap();
+        fs::write(dir.path().join("sm/.git"), "gitdir: ../.git/modules/sm\n").unwrap();
+        fs::write(dir.path().join("sm/deep/a.kdl"), "x").unwrap();
+        let error = read_below(dir.path(), "sm/deep/a.kdl").unwrap_err();
+        assert!(error.contains("submodule"), "{error}");
+        let mut listed = Vec::new();
+        list_below(dir.path(), "", &mut listed).unwrap();
+        assert_eq!(listed, ["sm"]);
+    }
+
+    #[test]
+    fn hostile_files_of_variables_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = |text: &str| {
+            let file = dir.path().join("vars.yaml");
+            fs::write(&file, text).unwrap();
+            variables_of_file(&file).unwrap_err().to_string()
+        };
+        assert!(told(&format!("a: {}", "[".repeat(200_000))).contains("DN-E0105"));
+        assert!(told(&format!("a: {}", "x".repeat(2 << 20))).contains("DN-E0101"));
+        assert!(told("a: {b: 1}").contains("vars.yaml:1:1: the value of `a` is not"));
+        assert!(told("a: ~").contains("is not a single value"));
+        assert!(told("- a").contains("name: value"));
+        assert!(told("a: 1\na: 2").contains("DN-E0111"));
     }
 
     #[test]

@@ -41,6 +41,9 @@ const SYNC: [(&str, &str); 2] = [
     ),
 ];
 
+/// The branch that is applied where the repository does not say which it begins with.
+const BRANCH: &str = "main";
+
 /// What a repository without a usable directory name is called.
 const FALLBACK: &str = "homelab";
 const ROOTS: [&str; 3] = ["cluster.kdl", "cluster.yaml", "cluster.yml"];
@@ -55,7 +58,7 @@ pub fn run(args: &arguments::Init, terminal: &Terminal) -> Result<u8, CommandErr
         Some(name) => name.as_str().to_owned(),
         None => name_of(dir),
     };
-    let wanted = files(&name, args.ci);
+    let wanted = files(&name, args.ci, &branch_of(dir));
     let (kept, new) = sort(dir, args.ci, wanted)?;
     write(dir, &new).map_err(|(path, error)| {
         CommandError::usage(format!("writing {}: {error}", path.display()))
@@ -68,7 +71,7 @@ pub fn run(args: &arguments::Init, terminal: &Terminal) -> Result<u8, CommandErr
 /// A file of the repository: its path within, and its text.
 type Wanted = (&'static str, String);
 
-fn files(name: &str, ci: Ci) -> Vec<Wanted> {
+fn files(name: &str, ci: Ci, branch: &str) -> Vec<Wanted> {
     let (comment, auto) = SYNC[usize::from(ci != Ci::None)];
     let cluster = CLUSTER.replacen("// SYNC", comment, 1).replacen("auto=#true", auto, 1).replacen(
         "cluster \"homelab\"",
@@ -76,12 +79,12 @@ fn files(name: &str, ci: Ci) -> Vec<Wanted> {
         1,
     );
     let mut files = vec![("cluster.kdl", cluster), (".gitignore", GITIGNORE.to_owned())];
-    files.extend(workflow(ci));
+    files.extend(workflow(ci, branch));
     files
 }
 
 /// Where the workflow of a CI system stands, and what it says.
-fn workflow(ci: Ci) -> Option<Wanted> {
+fn workflow(ci: Ci, branch: &str) -> Option<Wanted> {
     let (path, template) = match ci {
         Ci::Github => (".github/workflows/devnet.yml", GITHUB),
         Ci::Gitea => (".gitea/workflows/devnet.yml", GITEA),
@@ -97,7 +100,8 @@ fn workflow(ci: Ci) -> Option<Wanted> {
         _ => step("DEVNET_SOURCE: ${{ vars.DEVNET_SOURCE }}", INSTALL),
     };
     let trust = step("DEVNET_CA: ${{ secrets.DEVNET_CA }}", TRUST);
-    Some((path, template.replace("INSTALL\n", &install).replace("TRUST\n", &trust)))
+    let text = template.replace("INSTALL\n", &install).replace("TRUST\n", &trust);
+    Some((path, text.replace("ON_BRANCH", branch)))
 }
 
 fn indented(script: &str, by: usize) -> String {
@@ -168,6 +172,16 @@ fn directories(dir: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     fs::create_dir(dir)?;
     made.push(dir.to_path_buf());
     Ok(())
+}
+
+/// The branch that the repository around a directory is on.
+fn branch_of(dir: &Path) -> String {
+    let full = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    let head = full.ancestors().find_map(|dir| fs::read_to_string(dir.join(".git/HEAD")).ok());
+    let branch = head.as_deref().and_then(|head| head.trim().strip_prefix("ref: refs/heads/"));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
+    let usable = |name: &&str| name.chars().all(plain) && name.starts_with(char::is_alphabetic);
+    branch.filter(usable).unwrap_or(BRANCH).to_owned()
 }
 
 /// The directory's name as a name of a cluster.

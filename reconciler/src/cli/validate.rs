@@ -2,7 +2,7 @@
 //!
 //! Knows its output and exit codes. Refuses to ask a control plane: a file is valid or not.
 
-use devnet_schema::validate::unchecked_secrets;
+use devnet_schema::{diagnostic::Diagnostic, validate::unchecked_secrets};
 
 use super::{arguments, checkout::Checkout, failure::CommandError, terminal::Terminal};
 use crate::{config::Environment, view::diagnostics};
@@ -13,7 +13,11 @@ pub fn run(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
-    let checkout = Checkout::open(&args.configuration, env)?;
+    let checkout = match Checkout::open(&args.configuration, env) {
+        Ok(checkout) => checkout,
+        Err(failure) if args.json => return Ok(unreadable(&failure, terminal)),
+        Err(failure) => return Err(failure),
+    };
     let mut loaded = checkout.load();
     // Nobody is asked whether they are set, so that has to be said.
     loaded.diagnostics.extend(loaded.desired.iter().flat_map(unchecked_secrets));
@@ -36,4 +40,14 @@ pub fn run(
         terminal.note(&format!("{errors} {noun} in {}\n", checkout.root()));
         Ok(1)
     }
+}
+
+/// A script that asked for JSON gets it, too, when there is no configuration to check: a finding
+/// without a code, as it is about flags or files and not about what one says.
+fn unreadable(failure: &CommandError, terminal: &Terminal) -> u8 {
+    let found = Diagnostic::error("", None, format!("{:#}", failure.error));
+    let found = found.help(failure.hints.join(" "));
+    let document = diagnostics::validate_document(&[found], &|_| None);
+    terminal.out(&format!("{document}\n"));
+    failure.code()
 }

@@ -20,9 +20,9 @@ pub struct Limits {
     pub files: usize,
     /// Blocks, lists and maps open at once.
     pub depth: usize,
-    /// Values of a YAML file, aliases expanded.
+    /// Values that the aliases of a YAML file repeat.
     pub values: usize,
-    /// Text of a YAML file, aliases expanded, in bytes.
+    /// Text that the aliases of a YAML file repeat, in bytes.
     pub text: usize,
     /// Services of all files together.
     pub services: usize,

@@ -8,13 +8,17 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     if word.len() > 64 {
         return None;
     }
-    let limit = (word.chars().count() / 3).max(1);
-    known
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| candidate)
+    let word: Vec<char> = word.chars().collect();
+    let mut limit = (word.len() / 3).max(1);
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in known {
+        let near = distance(&word, candidate, limit).map(|distance| (distance, candidate));
+        if let Some(near) = near.filter(|near| best.is_none_or(|best| *near < best)) {
+            limit = near.0;
+            best = Some(near);
+        }
+    }
+    best.map(|(_, candidate)| candidate)
 }
 
 /// Advice for an unknown word: the nearest, or all there are.
@@ -30,23 +34,41 @@ pub fn advice<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) 
     }
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+/// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment), where
+/// they are no more than `limit`.
+fn distance(a: &[char], b: &str, limit: usize) -> Option<usize> {
+    // No text has more characters than bytes, nor fewer than a fourth of them.
+    if a.len() > b.len() + limit || b.len() > 4 * (a.len() + limit) {
+        return None;
+    }
+    let b: Vec<char> = b.chars().collect();
+    let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[same..], &b[same..]);
+    let same = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[..a.len() - same], &b[..b.len() - same]);
+    if a.len().abs_diff(b.len()) > limit {
+        return None;
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {
         let mut row = vec![i];
         for j in 1..=b.len() {
-            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replace.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replace.min(last[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
+                best = best.min(before[j - 2] + 1);
             }
             row.push(best);
         }
-        rows.push(row);
+        // A swap reaches back two rows, and costs one more than it finds there.
+        let least = |row: &[usize]| row.iter().copied().min().unwrap_or(0);
+        if least(&row) > limit && least(&last) + 1 > limit {
+            return None;
+        }
+        before = std::mem::replace(&mut last, row);
     }
-    rows[a.len()][b.len()]
+    Some(last[b.len()]).filter(|distance| *distance <= limit)
 }
 
 #[cfg(test)]
@@ -61,5 +83,7 @@ mod tests {
         assert_eq!(nearest("naer", known), Some("near"));
         assert_eq!(nearest("banana", known), None);
         assert_eq!(nearest(&"x".repeat(10_000), known), None);
+        assert_eq!(nearest("ab", ["ba", "abc", "ab"]), Some("ab"));
+        assert_eq!(nearest("", ["", "xy"]), Some(""));
     }
 }

@@ -196,7 +196,6 @@ impl Reader<'_> {
                 self.refuse_tag(tag.is_some(), &span);
                 let plain = style == ScalarStyle::Plain;
                 self.last = span.clone();
-                self.spend(1, text.len(), &span)?;
                 self.place(Node::scalar(text, plain, span), anchor, 1)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -228,6 +227,7 @@ impl Reader<'_> {
         }
     }
 
+    /// Counts what is repeated. What is written once is limited by the size of the file.
     fn spend(&mut self, nodes: usize, bytes: usize, span: &Span) -> Result<(), Diagnostic> {
         self.nodes += nodes;
         self.text += bytes;
@@ -237,7 +237,7 @@ impl Reader<'_> {
             () if self.text > text => format!("{text} bytes of text"),
             () => return Ok(()),
         };
-        let message = format!("aliases included, more than {what}");
+        let message = format!("the aliases of this file repeat more than {what}");
         Err(self.found("DN-E0105", span.clone(), message).help("use fewer aliases"))
     }
 
@@ -250,7 +250,6 @@ impl Reader<'_> {
         if self.stack.len() >= self.limits.depth {
             return Err(self.too_deep(span));
         }
-        self.spend(1, 0, &span)?;
         let seen = BTreeMap::new();
         self.stack.push(Open {
             kind,

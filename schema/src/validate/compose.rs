@@ -16,7 +16,7 @@ use crate::{
     desired::{FileContent, Form, Located, Place, Selector, SelectorKey, Service},
     diagnostic::{Diagnostic, Location},
     file::{
-        Limits, suggest,
+        Limits,
         tree::Source,
         written::{ComposeSection, FormSection, ServiceSection},
     },
@@ -156,7 +156,7 @@ impl<'a> Check<'a> {
             together(&expanded, &mut services, section);
         }
         if expanded.loaded.project.services.is_empty() && !self.file.broken {
-            let failed = self.found.iter().any(Diagnostic::is_error);
+            let failed = self.found.failed();
             if let Some(FormSection::Compose(written)) = section.form.as_ref().filter(|_| !failed) {
                 let message = "the Compose file runs no service".to_owned();
                 let help = "declare one, or want one of its profiles";
@@ -243,7 +243,7 @@ impl<'a> Check<'a> {
             .unwrap_or_default();
         for to in section.allow.iter().flat_map(|line| &line.to) {
             if !known.contains(&to.value) && !known.is_empty() {
-                let help = suggest::advice(&to.value, known.iter().map(String::as_str));
+                let help = self.advice(&to.value, known.iter().map(String::as_str));
                 let shown = to.value.escape_debug();
                 let message = format!("the Compose file runs no service `{shown}`");
                 self.error("DN-E0342", &to.at, message, help);
@@ -426,7 +426,7 @@ impl<'a> Check<'a> {
         let mut stop = StopSpec::default();
         if let Some(signal) = container.stop_signal.take() {
             if !SIGNALS.contains(&signal.value.as_str()) {
-                let help = suggest::advice(&signal.value, SIGNALS);
+                let help = self.advice(&signal.value, SIGNALS.into_iter());
                 let message = format!("`{}` is no signal for this", signal.value.escape_debug());
                 self.error("DN-E0325", &signal.at, message, help);
             }

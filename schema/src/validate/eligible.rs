@@ -30,6 +30,8 @@ impl Check<'_> {
     pub(super) fn eligible(&mut self, services: &Services, nodes: &Nodes) {
         let tags: BTreeSet<&str> =
             nodes.values().flat_map(|node| &node.tags).map(String::as_str).collect();
+        let zones: BTreeSet<&str> =
+            nodes.values().filter_map(|node| node.zone.as_deref()).collect();
         let mut only = BTreeMap::new();
         for service in services.values() {
             match named(service) {
@@ -41,9 +43,8 @@ impl Check<'_> {
                 None if nodes.len() <= MOST_NODES => self.on_declared(service, nodes),
                 _ => {}
             }
-            if !tags.is_empty() {
-                self.known_tags(service, &tags);
-            }
+            self.known_words(service, SelectorKey::Tag, &tags);
+            self.known_words(service, SelectorKey::Zone, &zones);
         }
         self.together(services, &only);
     }
@@ -149,15 +150,24 @@ impl Check<'_> {
         }
     }
 
-    /// Tags that no declared node has, where nodes are declared with tags: most likely a slip.
-    fn known_tags(&mut self, service: &Service, tags: &BTreeSet<&str>) {
+    /// Tags or zones that no declared node has, where nodes are declared with any: most likely a
+    /// slip.
+    fn known_words(&mut self, service: &Service, key: SelectorKey, known: &BTreeSet<&str>) {
         for require in &service.place.require {
-            let Selector { key: SelectorKey::Tag, any_of } = &require.value else { continue };
-            if any_of.iter().all(|tag| !tags.contains(tag.as_str())) {
-                let shown: Vec<String> =
-                    any_of.iter().take(5).map(|tag| format!("`{}`", tag.escape_debug())).collect();
-                let message = format!("no declared node has the tag {}", shown.join(" or "));
-                let help = self.advice(&any_of[0], tags.iter().copied());
+            let Selector { key: asked, any_of } = &require.value;
+            let unknown = any_of.iter().all(|word| !known.contains(word.as_str()));
+            if *asked == key && !known.is_empty() && unknown {
+                let shown: Vec<String> = any_of
+                    .iter()
+                    .take(5)
+                    .map(|word| format!("`{}`", word.escape_debug()))
+                    .collect();
+                let shown = shown.join(" or ");
+                let message = match key {
+                    SelectorKey::Zone => format!("no declared node is in zone {shown}"),
+                    _ => format!("no declared node has the tag {shown}"),
+                };
+                let help = self.advice(&any_of[0], known.iter().copied());
                 self.warn("DN-W0412", &require.at, message, help);
             }
         }

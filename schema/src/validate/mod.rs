@@ -7,6 +7,7 @@
 mod component;
 mod compose;
 mod eligible;
+mod findings;
 mod graph;
 mod kubernetes;
 mod model;
@@ -26,14 +27,13 @@ use crate::{
     desired::{DesiredState, Located},
     diagnostic::{Diagnostic, Location},
     file::{
-        ClusterFile, suggest,
+        ClusterFile,
         written::{NodeSection, ServiceSection},
     },
     name::{ClusterName, NameError, SecretName, ServiceName},
 };
 
-/// More findings than this would bury the first ones.
-const MOST_FINDINGS: usize = 200;
+use findings::Findings;
 
 /// Checks what a cluster file means. `components` are the signatures of the catalog, `vars` the
 /// values that override the file's own variables.
@@ -48,17 +48,8 @@ pub fn validate(
 ) -> (Option<DesiredState>, Vec<Diagnostic>) {
     let mut check = Check::new(file, components, vars);
     let state = check.state();
-    let mut found = check.found;
-    // What stands in a line with a mistake of syntax is an echo of it.
-    let doubted = |at: &Location| {
-        let covers = |it: &Location| it.file == at.file && (it.start..it.end).contains(&at.start);
-        file.doubtful.iter().any(covers)
-    };
-    found.retain(|found| !found.at.as_ref().is_some_and(doubted));
-    found.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.code.cmp(&b.code)));
-    let failed = file.broken || found.iter().any(Diagnostic::is_error);
-    found.truncate(MOST_FINDINGS);
-    (state.filter(|_| !failed), found)
+    let failed = file.broken || check.found.failed();
+    (state.filter(|_| !failed), check.found.sorted())
 }
 
 /// A warning for each secret that `state` names, for where no control plane can be asked whether it
@@ -87,7 +78,7 @@ struct Check<'a> {
     projects: BTreeMap<&'a str, compose::Expanded>,
     /// Where each service of a Compose file is written, by its name in the cluster.
     member_at: BTreeMap<String, Location>,
-    found: Vec<Diagnostic>,
+    found: Findings<'a>,
 }
 
 impl<'a> Check<'a> {
@@ -97,7 +88,8 @@ impl<'a> Check<'a> {
         overrides: &BTreeMap<String, String>,
     ) -> Self {
         let (services, nodes, vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (secrets, projects, member_at, found) = Default::default();
+        let (secrets, projects, member_at) = Default::default();
+        let found = Findings::new(&file.doubtful);
         let mut check =
             Self { file, components, services, nodes, vars, secrets, projects, member_at, found };
         for service in &file.services {
@@ -255,7 +247,7 @@ impl<'a> Check<'a> {
 
     /// Advice for an unknown word, as long as there are few enough for someone to read.
     fn advice<'w>(&self, word: &str, known: impl Iterator<Item = &'w str> + Clone) -> String {
-        if self.found.len() < MOST_FINDINGS { suggest::advice(word, known) } else { String::new() }
+        self.found.advice(word, known)
     }
 }
 

@@ -8,10 +8,7 @@ use std::collections::BTreeSet;
 use super::Check;
 use crate::{
     desired::{Domain, Located, Place, Selector, SelectorKey, Spread},
-    file::{
-        suggest,
-        written::{PlaceSection, SelectorSection, ServiceSection},
-    },
+    file::written::{PlaceSection, SelectorSection, ServiceSection},
     name::{NodeName, ServiceName},
 };
 
@@ -72,7 +69,7 @@ impl Check<'_> {
         if self.nodes.contains_key(node.value.as_str()) {
             return;
         }
-        if let Some(near) = suggest::nearest(&node.value, self.nodes.keys().copied()) {
+        if let Some(near) = self.found.nearest(&node.value, self.nodes.keys().copied()) {
             let message = format!("no node `{}` is declared", node.value.escape_debug());
             let help = format!("did you mean `{near}`?");
             self.warn("DN-W0405", &node.at, message, help);

@@ -18,7 +18,7 @@ use crate::{
 const SYSTEMS: [Ci; 4] = [Ci::Github, Ci::Gitea, Ci::Forgejo, Ci::Gitlab];
 
 fn cluster(ci: Ci) -> String {
-    files("lab", ci).into_iter().find(|(path, _)| *path == "cluster.kdl").unwrap().1
+    files("lab", ci, "trunk").into_iter().find(|(path, _)| *path == "cluster.kdl").unwrap().1
 }
 
 fn findings(text: &str) -> Vec<String> {
@@ -99,7 +99,7 @@ fn understood(command: &str) -> Result<(), String> {
 #[test]
 fn the_workflows_say_only_what_devnet_understands() {
     for ci in SYSTEMS {
-        let (path, text) = workflow(ci).unwrap();
+        let (path, text) = workflow(ci, "trunk").unwrap();
         let parsed: Value = serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
         let mut found = Vec::new();
         scripts(&parsed, &mut found);
@@ -126,7 +126,7 @@ fn the_comments_name_only_commands_that_exist() {
     let names: Vec<&str> = root.get_subcommands().map(clap::Command::get_name).collect();
     let mut seen = 0;
     for ci in SYSTEMS {
-        for (path, text) in files("lab", ci) {
+        for (path, text) in files("lab", ci, "trunk") {
             for line in text.lines() {
                 for (at, _) in line.match_indices("devnet ") {
                     // Two blanks, a quote or a bracket end what is to be typed.
@@ -148,7 +148,7 @@ fn the_comments_name_only_commands_that_exist() {
 #[test]
 fn a_pull_request_plans_and_never_applies() {
     for ci in [Ci::Github, Ci::Gitea, Ci::Forgejo] {
-        let (path, text) = workflow(ci).unwrap();
+        let (path, text) = workflow(ci, "trunk").unwrap();
         let parsed: Value = serde_yaml::from_str(&text).unwrap();
         let job = |name: &str| {
             let mut found = Vec::new();
@@ -159,12 +159,27 @@ fn a_pull_request_plans_and_never_applies() {
         assert!(plan.0.starts_with("github.event_name == 'pull_request'"), "{path}: {}", plan.0);
         assert!(!plan.1.contains("devnet apply"), "{path}");
         assert_eq!(apply.0, "github.event_name == 'push'", "{path}");
-        assert_eq!(parsed["on"]["push"]["branches"][0].as_str(), Some("main"), "{path}");
+        assert_eq!(parsed["on"]["push"]["branches"][0].as_str(), Some("trunk"), "{path}");
+        let newest = &parsed["jobs"]["apply"]["steps"][0]["with"]["ref"];
+        assert_eq!(newest.as_str(), Some("trunk"), "{path}: each applies the newest commit");
     }
-    let parsed: Value = serde_yaml::from_str(&workflow(Ci::Gitlab).unwrap().1).unwrap();
+    let parsed: Value = serde_yaml::from_str(&workflow(Ci::Gitlab, "trunk").unwrap().1).unwrap();
     let rule = |job: &str| parsed[job]["rules"][0]["if"].as_str().unwrap_or("").to_owned();
     assert_eq!(rule("plan"), "$CI_PIPELINE_SOURCE == \"merge_request_event\"");
     assert!(rule("apply").ends_with("$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"));
+}
+
+#[test]
+fn the_branch_is_the_one_that_the_repository_is_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |head: &str| {
+        fs::create_dir_all(dir.path().join(".git")).unwrap();
+        fs::write(dir.path().join(".git/HEAD"), head).unwrap();
+        branch_of(&dir.path().join("sub"))
+    };
+    assert_eq!(told("ref: refs/heads/trunk\n"), "trunk");
+    assert_eq!(told("ref: refs/heads/a]: {x\n"), BRANCH);
+    assert_eq!(told("0123456789abcdef\n"), BRANCH);
 }
 
 #[test]
