@@ -3,7 +3,7 @@
 //! Knows places in files and the text forms, with and without the line they are about. Refuses to
 //! know terminals and to choose colours: whoever has a terminal paints.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,10 @@ pub enum Severity {
 /// A place in a file of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Location {
-    /// Path relative to the configuration's root.
-    pub file: String,
+    /// Path relative to the configuration's root. All places of a file share it: there are more
+    /// places than anything else in a large configuration.
+    #[serde(with = "shared")]
+    pub file: Arc<str>,
     /// From 1.
     pub line: u32,
     /// From 1, in characters.
@@ -45,7 +47,7 @@ impl Location {
         let before = &text[..at];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self {
-            file: file.to_owned(),
+            file: file.into(),
             line: before.matches('\n').count() as u32 + 1,
             column: before[line_start..].chars().count() as u32 + 1,
             start: at,
@@ -57,6 +59,21 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// A shared text as a text.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(from).map(Arc::from)
     }
 }
 

@@ -92,7 +92,7 @@ fn node<'f>(fleet: &'f mut FleetSnapshot, name: &NodeName) -> Result<&'f mut Nod
 /// The policy of a node that the cluster file says nothing of.
 fn undeclared() -> NodePolicy {
     NodePolicy {
-        at: Location { file: String::new(), line: 0, column: 0, start: 0, end: 0 },
+        at: Location { file: "".into(), line: 0, column: 0, start: 0, end: 0 },
         tags: Vec::new(),
         zone: None,
         reserve: Resources::default(),

@@ -87,7 +87,7 @@ impl Checkout {
         let mut names: Vec<String> = vec![self.root.clone()];
         names.extend(file.files);
         // A file that could not be read to its end is known from what is wrong with it.
-        names.extend(found.into_iter().filter_map(|found| Some(found.at?.file)));
+        names.extend(found.into_iter().filter_map(|found| Some(found.at?.file.to_string())));
         let mut seen = std::collections::BTreeSet::new();
         let here = self.files.dir == Path::new(".");
         names

@@ -68,7 +68,7 @@ fn range(at: &Location, text: Option<String>) -> Value {
         None => (at.line, at.column + u32::try_from(at.end - at.start).unwrap_or(0)),
     };
     json!({
-        "filename": at.file,
+        "filename": &*at.file,
         "start": {"line": at.line, "column": at.column, "byte": at.start},
         "end": {"line": line, "column": column, "byte": at.end},
     })

@@ -23,7 +23,7 @@ pub fn cluster_file(source: &Source, tree: &Node) -> (ClusterFile, Vec<Diagnosti
         broken: false,
         partial: false,
         doubtful: Vec::new(),
-        files: vec![source.file.clone()],
+        files: vec![source.file.to_string()],
         cluster: view.section("cluster").map(cluster),
         nodes: view.keyed("nodes").into_iter().map(|(name, view)| node(name, view)).collect(),
         services: view

@@ -3,7 +3,7 @@
 //! Knows scalars, lists, maps and where each was written. Refuses to know what any of them means:
 //! a scalar stays the text that was written until someone reads it as a type.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 pub use super::{
     kdl::from_kdl,
@@ -154,7 +154,7 @@ const STRIDE: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Path relative to the configuration's root.
-    pub file: String,
+    pub file: Arc<str>,
     /// Its content.
     pub text: String,
     lines: Vec<usize>,
@@ -163,7 +163,7 @@ pub struct Source {
 
 impl Source {
     /// Prepares `text`, the content of `file`.
-    pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
+    pub fn new(file: impl Into<Arc<str>>, text: impl Into<String>) -> Self {
         let (file, text) = (file.into(), text.into());
         let lines = std::iter::once(0)
             .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
