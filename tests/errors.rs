@@ -150,7 +150,7 @@ fn run(blocks: &[&Block]) -> (Vec<Diagnostic>, BTreeMap<String, Vec<u8>>) {
     let mut loaded = devnet_catalog::load_within(&root, &example, &vars, &limits);
     let mut found = std::mem::take(&mut loaded.diagnostics);
     if blocks.iter().any(|block| block.has("unchecked")) {
-        found.extend(loaded.desired.iter().flat_map(unchecked_secrets));
+        found.extend(unchecked_secrets(&loaded.secrets));
     }
     found.extend(plan_findings(&loaded, &example.0, blocks));
     (found, example.0)

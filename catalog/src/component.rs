@@ -7,10 +7,11 @@ use devnet_schema::{
     diagnostic::Diagnostic,
     file::tree::{self, Entry, Kind, Node, Source, from_kdl, from_yaml},
     quantity::Bytes,
+    template,
 };
 use serde_json::Value;
 
-use crate::{dialect, signature};
+use crate::signature;
 
 /// What a template may say. The rest of a unit is in the signature, where placement can see it.
 const FIELDS: [&str; 11] = [
@@ -126,14 +127,14 @@ fn fields(component: &Component, service: &Entry, found: &mut Vec<Diagnostic>) {
 fn texts(component: &Component, node: &Node, found: &mut Vec<Diagnostic>) {
     match &node.kind {
         Kind::Scalar { raw, .. } => {
-            if dialect::is_template(raw) {
+            if template::is_template(raw) {
                 text(component, node, raw, found);
             }
         }
         Kind::Seq(items) => items.iter().for_each(|item| texts(component, item, found)),
         Kind::Map(entries) => {
             for entry in entries {
-                if dialect::is_template(&entry.key) {
+                if template::is_template(&entry.key) {
                     let at = Some(component.source.at(&entry.key_span));
                     let message = "a name cannot be a template: only values are";
                     let error = Diagnostic::error("DN-E0522", at, message);
@@ -147,7 +148,7 @@ fn texts(component: &Component, node: &Node, found: &mut Vec<Diagnostic>) {
 
 fn text(component: &Component, node: &Node, raw: &str, found: &mut Vec<Diagnostic>) {
     let at = Some(component.source.at(&node.span));
-    let translated = match dialect::translate(raw) {
+    let translated = match template::translate(raw) {
         Ok(translated) => translated,
         Err(fault) => {
             found.push(Diagnostic::error("DN-E0501", at, fault.message).help(fault.help));

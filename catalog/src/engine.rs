@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use devnet_schema::template::words;
 use tera::{Context, ErrorKind, Kwargs, State, Tera, TeraResult, Value};
 
 /// The largest text that a template may make, in bytes.
@@ -47,22 +48,12 @@ impl Engine {
         let mut out = Limited(Vec::new());
         match self.tera.render_str_to(template, context, false, &mut out) {
             Ok(()) => String::from_utf8(out.0).map_err(|_| "it does not make a text".to_owned()),
+            Err(error) if matches!(error.kind(), ErrorKind::Io(_)) => {
+                Err("it makes more than 1 MiB of text".to_owned())
+            }
             Err(error) => Err(words(&error)),
         }
     }
-}
-
-/// tera's message without its drawing of the place: the place in the cluster file is known better.
-fn words(error: &tera::Error) -> String {
-    let message = match error.kind() {
-        ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
-            report.message().to_owned()
-        }
-        ErrorKind::Io(_) => "it makes more than 1 MiB of text".to_owned(),
-        other => other.to_string(),
-    };
-    let first = message.lines().next().unwrap_or_default().trim();
-    first.strip_prefix("error: ").unwrap_or(first).trim_end_matches('.').to_owned()
 }
 
 /// Takes at most [`LARGEST_OUTPUT`] bytes.

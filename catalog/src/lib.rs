@@ -7,7 +7,6 @@ mod bind;
 mod builtin;
 mod catalog;
 mod component;
-mod dialect;
 mod engine;
 mod load;
 mod marker;

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use devnet_schema::{
     desired::DesiredState,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Location},
     file::{self, Files, Limits},
-    validate::validate,
+    name::SecretName,
+    validate::{Judged, judge},
 };
 
 use crate::Catalog;
@@ -18,6 +19,8 @@ use crate::Catalog;
 pub struct Loaded {
     /// What it means; `None` when there are errors.
     pub desired: Option<DesiredState>,
+    /// The secrets that it names, and where first; also when there are errors.
+    pub secrets: BTreeMap<SecretName, Location>,
     /// The built-in components and those of the configuration.
     pub catalog: Catalog,
     /// Everything that was found, sorted by place.
@@ -44,9 +47,9 @@ pub fn load_within(
         catalog = extended;
         diagnostics.extend(found);
     }
-    let (desired, found) = validate(&written, catalog.signatures(), vars);
+    let Judged { desired, found, secrets } = judge(&written, catalog.signatures(), vars);
     diagnostics.extend(found);
     diagnostics.sort_by(|a, b| a.at.cmp(&b.at));
     let desired = desired.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
-    Loaded { desired, catalog, diagnostics }
+    Loaded { desired, secrets, catalog, diagnostics }
 }

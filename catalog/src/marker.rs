@@ -5,14 +5,17 @@
 //! outer spaces, so that every filter that would have changed the value changes the marker, and a
 //! changed marker is an error instead of a wrong value.
 
-use devnet_schema::secret::{Part, SecretRef, Text};
+use devnet_schema::{
+    secret::{Part, SecretRef, Text},
+    template::RESERVED,
+};
 
-const OPEN: char = '\u{10DE70}';
-const CLOSE: char = '\u{10DE71}';
+const OPEN: char = RESERVED[0];
+const CLOSE: char = RESERVED[1];
 
 /// Whether a text holds a character that only markers may hold.
 pub(crate) fn is_reserved(text: &str) -> bool {
-    text.contains([OPEN, CLOSE])
+    text.contains(RESERVED)
 }
 
 /// The secrets that markers stand for.

@@ -12,9 +12,8 @@ use std::collections::BTreeSet;
 use devnet_schema::{
     diagnostic::Diagnostic,
     file::tree::{Entry, Kind, Node, Span},
+    template,
 };
-
-use crate::dialect;
 
 const WHEN: &str = "x-when";
 const VALUE: &str = "x-value";
@@ -67,7 +66,7 @@ impl Pass<'_> {
     }
 
     fn scalar(&mut self, raw: &str, plain: bool, span: Span) -> Node {
-        if !dialect::is_template(raw) {
+        if !template::is_template(raw) {
             return Node::scalar(raw, plain, span);
         }
         self.templated.insert(span.start);

@@ -9,12 +9,12 @@ use devnet_schema::{
     diagnostic::{Diagnostic, Location},
     name::SecretName,
     secret::{SecretRef, Text},
+    template::{self, Path, Translated},
 };
 use serde_json::{Map, Value};
 use tera::Context;
 
 use crate::{
-    dialect::{self, Path, Translated},
     engine::Engine,
     marker::{self, Markers},
 };
@@ -95,10 +95,10 @@ impl<'a> Scope<'a> {
         if marker::is_reserved(template) {
             return Err(reserved(at, "this text"));
         }
-        if !dialect::is_template(template) {
+        if !template::is_template(template) {
             return Ok(template.to_owned());
         }
-        let Translated { text, paths } = dialect::translate(template).map_err(|fault| {
+        let Translated { text, paths } = template::translate(template).map_err(|fault| {
             Diagnostic::error("DN-E0501", Some(at.clone()), fault.message).help(fault.help)
         })?;
         let mut context = self.context.clone();

@@ -28,4 +28,6 @@ pub mod file;
 #[cfg(feature = "language")]
 pub mod model;
 #[cfg(feature = "language")]
+pub mod template;
+#[cfg(feature = "language")]
 pub mod validate;

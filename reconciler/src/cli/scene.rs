@@ -66,13 +66,13 @@ impl Scene {
         };
         let checkout = Checkout::open(configuration, env)?;
         let loaded = checkout.load();
-        let Some(desired) = loaded.desired else {
-            return Err(checkout.invalid(&loaded.diagnostics, terminal));
-        };
         let mut diagnostics = loaded.diagnostics;
         if fleet.secrets.is_none() {
-            diagnostics.extend(unchecked_secrets(&desired));
+            diagnostics.extend(unchecked_secrets(&loaded.secrets));
         }
+        let Some(desired) = loaded.desired else {
+            return Err(checkout.invalid(&diagnostics, terminal));
+        };
         let (created_at, revision) = (checkout::now(), checkout.revision());
         Ok(Self {
             checkout,

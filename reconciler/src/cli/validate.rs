@@ -20,7 +20,7 @@ pub fn run(
     };
     let mut loaded = checkout.load();
     // Nobody is asked whether they are set, so that has to be said.
-    loaded.diagnostics.extend(loaded.desired.iter().flat_map(unchecked_secrets));
+    loaded.diagnostics.extend(unchecked_secrets(&loaded.secrets));
     loaded.diagnostics.sort_by(|a, b| a.at.cmp(&b.at));
     let errors = loaded.diagnostics.iter().filter(|found| found.is_error()).count();
     let valid = errors == 0 && loaded.desired.is_some();

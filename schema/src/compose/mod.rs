@@ -43,7 +43,7 @@ pub use model::{
     Service, Shares, Volume,
 };
 pub use spec::{Texts, container};
-pub use template::{Templates, is_template};
+pub use template::Templates;
 pub use unit::{period, size};
 pub use words::{WordsError, split};
 
@@ -54,6 +54,7 @@ use crate::{
         Files,
         tree::{Node, Source, from_yaml_with_merge_keys},
     },
+    template::is_template,
 };
 
 /// The name of the file beside a Compose file that gives variables their values.
@@ -142,7 +143,8 @@ fn values(
 ) -> interpolate::Values {
     let mut values = inputs.vars.clone();
     for (name, value) in inputs.set {
-        let value = if is_template(value) { templates.mark(value) } else { value.clone() };
+        let value =
+            if is_template(value) { templates.mark(value) } else { value.clone() };
         values.insert(name.clone(), value);
     }
     // Nobody may pass off a text as a template.

@@ -5,6 +5,8 @@
 //!
 //! A Compose document itself holds no templates: its own `{{` is text, as Compose says.
 
+use crate::template::is_template;
+
 /// Begins a mark. A private-use character, as those next to it stand for secrets elsewhere.
 const OPEN: char = '\u{10DE72}';
 /// Ends a mark.
@@ -13,11 +15,6 @@ const CLOSE: char = '\u{10DE73}';
 /// The templates that marks stand for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Templates(Vec<String>);
-
-/// Whether a value is more than itself.
-pub fn is_template(text: &str) -> bool {
-    text.contains("{{") || text.contains("{%")
-}
 
 /// Whether a text holds a mark, or half of one.
 pub(super) fn is_marked(text: &str) -> bool {

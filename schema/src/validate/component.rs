@@ -11,6 +11,7 @@ use crate::{
     file::written::ServiceSection,
     name::SecretName,
     quantity::Bytes,
+    template::is_template,
 };
 
 impl Check<'_> {
@@ -33,6 +34,7 @@ impl Check<'_> {
         version: Option<&Located<String>>,
         signature: &ComponentSignature,
     ) -> Form {
+        version.into_iter().for_each(|version| self.literal(version, "a version"));
         if let Some(version) = version.filter(|v| !signature.versions.contains(&v.value)) {
             let shown = version.value.escape_debug();
             let message = format!("version {shown} of `{}` was never tried", name.value);
@@ -91,7 +93,7 @@ impl Check<'_> {
     /// A value of its parameter's type. What templates will make of it shows only later.
     fn parameter(&mut self, name: &str, value: &Located<String>, parameter: &Parameter) {
         let text = value.value.as_str();
-        if text.contains("{{") {
+        if is_template(text) {
             return;
         }
         let help = match &parameter.kind {

@@ -81,7 +81,7 @@ impl<'a> Findings<'a> {
         left > 0
     }
 
-    fn doubts(&self, at: &Location) -> bool {
+    pub fn doubts(&self, at: &Location) -> bool {
         let covers = |it: &Location| it.file == at.file && (it.start..it.end).contains(&at.start);
         self.doubtful.iter().any(covers)
     }

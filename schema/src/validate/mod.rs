@@ -31,6 +31,7 @@ use crate::{
         written::{NodeSection, ServiceSection},
     },
     name::{ClusterName, NameError, SecretName, ServiceName},
+    template::Grammar,
 };
 
 use findings::Findings;
@@ -46,16 +47,39 @@ pub fn validate(
     components: &BTreeMap<String, ComponentSignature>,
     vars: &BTreeMap<String, String>,
 ) -> (Option<DesiredState>, Vec<Diagnostic>) {
-    let mut check = Check::new(file, components, vars);
-    let state = check.state();
-    let failed = file.broken || check.found.failed();
-    (state.filter(|_| !failed), check.found.sorted())
+    let Judged { desired, found, .. } = judge(file, components, vars);
+    (desired, found)
 }
 
-/// A warning for each secret that `state` names, for where no control plane can be asked whether it
+/// What [`judge`] says of a cluster file.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// What it means; `None` when there are errors.
+    pub desired: Option<DesiredState>,
+    /// Everything that was found, sorted by place.
+    pub found: Vec<Diagnostic>,
+    /// The secrets that it names, and where first; also when there are errors.
+    pub secrets: BTreeMap<SecretName, Location>,
+}
+
+/// The same as [`validate`], and the secrets that the file names whether it is valid or not.
+pub fn judge(
+    file: &ClusterFile,
+    components: &BTreeMap<String, ComponentSignature>,
+    vars: &BTreeMap<String, String>,
+) -> Judged {
+    let mut check = Check::new(file, components, vars);
+    let state = check.state();
+    let Check { found, mut secrets, .. } = check;
+    secrets.retain(|_, at| !found.doubts(at));
+    let failed = file.broken || found.failed();
+    Judged { desired: state.filter(|_| !failed), found: found.sorted(), secrets }
+}
+
+/// A warning for each secret that a file names, for where no control plane can be asked whether it
 /// is set. With one, planning refuses what is not.
-pub fn unchecked_secrets(state: &DesiredState) -> Vec<Diagnostic> {
-    let each = state.secrets.iter().map(|(name, at)| {
+pub fn unchecked_secrets(secrets: &BTreeMap<SecretName, Location>) -> Vec<Diagnostic> {
+    let each = secrets.iter().map(|(name, at)| {
         let message = format!("secret `{name}` is not known here");
         Diagnostic::warning("DN-W0413", Some(at.clone()), message)
             .help(format!("see that it is set: `devnet secret set {name}`"))
@@ -78,6 +102,7 @@ struct Check<'a> {
     projects: BTreeMap<&'a str, compose::Expanded>,
     /// Where each service of a Compose file is written, by its name in the cluster.
     member_at: BTreeMap<String, Location>,
+    grammar: Grammar,
     found: Findings<'a>,
 }
 
@@ -88,10 +113,20 @@ impl<'a> Check<'a> {
         overrides: &BTreeMap<String, String>,
     ) -> Self {
         let (services, nodes, vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (secrets, projects, member_at) = Default::default();
+        let (secrets, projects, member_at, grammar) = Default::default();
         let found = Findings::new(&file.doubtful);
-        let mut check =
-            Self { file, components, services, nodes, vars, secrets, projects, member_at, found };
+        let mut check = Self {
+            file,
+            components,
+            services,
+            nodes,
+            vars,
+            secrets,
+            projects,
+            member_at,
+            grammar,
+            found,
+        };
         for service in &file.services {
             if let Some(first) = check.services.get(service.name.value.as_str()) {
                 let first = first.at.clone();
@@ -136,7 +171,7 @@ impl<'a> Check<'a> {
                 "declare one; an empty configuration is never taken as the wish to remove all",
             ));
         }
-        let (vars, secrets) = (self.vars.clone(), std::mem::take(&mut self.secrets));
+        let (vars, secrets) = (self.vars.clone(), self.secrets.clone());
         Some(DesiredState {
             cluster: cluster?,
             settings,

@@ -22,6 +22,7 @@ use crate::{
     instance::{HealthSpec, Probe, Runtime, StopSpec},
     name::is_label,
     quantity::{Period, Resources},
+    template::is_template,
 };
 
 /// How much a service counts that says nothing.
@@ -161,15 +162,16 @@ impl<'a> Check<'a> {
 
     pub(super) fn image(&mut self, image: &Located<String>) {
         self.template(image);
+        self.no_secret(image, "an image reference");
         let text = image.value.as_str();
         let plain = text.is_ascii() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-        if !text.contains("{{") && (text.is_empty() || !plain || text.starts_with('-')) {
+        if !is_template(text) && (text.is_empty() || !plain || text.starts_with('-')) {
             let message = format!("`{}` is not an image", text.escape_debug());
             return self.error("DN-E0312", &image.at, message, "write `registry/name:tag`");
         }
         let last = text.rsplit('/').next().unwrap_or("");
         let floating = !last.contains([':', '@']) || last.ends_with(":latest");
-        if floating && !text.contains("{{") {
+        if floating && !is_template(text) {
             let message = "this image's tag may mean another image tomorrow".to_owned();
             self.warn("DN-W0402", &image.at, message, "name a version or a digest");
         }
@@ -243,6 +245,7 @@ impl<'a> Check<'a> {
                 self.error("DN-E0301", &name.at, message, help);
             }
             self.path(path, runtime);
+            self.literal(path, "a path");
             let fresh = names.insert(name.value.clone());
             if !paths.insert(path.value.clone()) || !fresh {
                 let message = format!("volume `{}` has another one's name or path", name.value);
@@ -282,6 +285,7 @@ impl<'a> Check<'a> {
         let mut files = BTreeMap::new();
         for file in &section.files {
             self.path(&file.path, runtime);
+            self.literal(&file.path, "a path");
             let template = file.content.is_some();
             if let Some(content) = &file.content {
                 self.template(content);
@@ -392,6 +396,7 @@ impl<'a> Check<'a> {
             let message = "this is one word with blanks; no shell splits it".to_owned();
             self.warn("DN-W0403", &only.at, message, "write program and arguments one by one");
         }
+        written.exec.iter().for_each(|word| self.literal(word, "a word of a check"));
         let argv: Vec<String> = written.exec.iter().map(|word| word.value.clone()).collect();
         (!argv.is_empty()).then_some(Probe::Exec { argv })
     }

@@ -335,6 +335,22 @@ env G="{{ var }}" H="{{ open" I="{{ \"literal\" }} {{- 1 -}}" J="{{ instance.ind
 }
 
 #[test]
+fn languages_of_templates() {
+    services(
+        "language",
+        &[r#"image "x:{{ secret.s }}"
+env A="{{ 'x' ~ service.nope.address }}" B="{{ var.x ~ var.nope }}" C="{{}}" D="{{ }}"
+env E="{{{ var.x }}}" F="{{ .Values.x }}" G="{% include 'x' %}" H="100{%" I="{{ secret.s | upper }}"
+env J="{% if secret.s == 'a' %}1{% endif %}" K="{% if var.nope %}1{% endif %}" L="{{ secret.a\u{202E} }}"
+env M="{{ secret['a\u{202E}'] }}" N="{{ 1 | nosuch }}" O="{{ 1 | indent(width=9) }}" P="{{ now() }}"
+env Q="{{ 1 is nosuch }}" R="{% if 1 %}" S="{% endif %}" T="{{ param.x }}" U="\u{10DE70}"
+env V="{% for a in range(end=2) %}{{ a ~ b }}{% endfor %}" W="{{ secret }}" X="{{ service.a }}"
+volume "data" "/{{ node.name }}"; file "/etc/{{ node.name }}" content="x"
+health { exec "x" "{{ service.a.host }}" "{{.State}}"; }"#],
+    );
+}
+
+#[test]
 fn includes() {
     let all = ["none.kdl", "none/*.kdl", "../x.kdl", "/etc/x.kdl", "files/ca.pem", "c.kdl"];
     let texts = all.map(|pattern| {
@@ -362,6 +378,7 @@ fn every_code_is_shown_and_explained() {
         include_str!("golden/fields_of_others.txt"),
         include_str!("golden/forms.txt"),
         include_str!("golden/includes.txt"),
+        include_str!("golden/language.txt"),
         include_str!("golden/names.txt"),
         include_str!("golden/names_in_two_files.txt"),
         include_str!("golden/names_that_repeat.txt"),

@@ -108,7 +108,7 @@ fn variables_are_overridden_and_unknown_ones_refused() {
 #[test]
 fn secrets_are_warned_of_where_nobody_can_be_asked() {
     let (state, _) = read("cluster.kdl", FULL_KDL);
-    let found = crate::validate::unchecked_secrets(&state.unwrap());
+    let found = crate::validate::unchecked_secrets(&state.unwrap().secrets);
     expect![[r#"
         cluster.kdl:26:28: warning[DN-W0413]: secret `app-db-password` is not known here
           help: see that it is set: `devnet secret set app-db-password`

@@ -23,6 +23,7 @@ mod hostile;
 mod meaning;
 mod printing;
 mod properties;
+mod templates;
 
 const FULL_KDL: &str = include_str!("full.kdl");
 const FULL_YAML: &str = include_str!("full.yaml");

@@ -1,58 +1,86 @@
 //! The template language of devnet on top of tera's: what a template says, before tera sees it.
 //!
 //! Knows where expressions begin and end, paths such as `secret.my-name`, and what is not allowed.
-//! Refuses to know any value.
+//! Refuses to know any value, and to render: the catalog does.
 //!
 //! Three things are ours. Names hold hyphens, which tera reads as minus: a path from one of our
 //! roots is rewritten to bracket form. `{#` is text, not a comment, because shell and nginx use it.
 //! And there is no `set`, `include` or `for` inside `for`: no template can grow without bounds.
 
-/// The largest template, in bytes.
-pub(crate) const LARGEST_TEMPLATE: usize = 256 * 1024;
+use std::collections::BTreeSet;
 
-const ROOTS: [&str; 8] =
+use tera::{ErrorKind, Tera};
+
+use crate::file::suggest;
+
+/// The largest template, in bytes.
+const LARGEST_TEMPLATE: usize = 256 * 1024;
+
+/// What paths may begin with, in a cluster file or in a component.
+pub const ROOTS: [&str; 8] =
     ["var", "secret", "service", "node", "instance", "param", "cluster", "component"];
 const TAGS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
+/// What may follow `|`: tera's, without `indent`, which adds any number of spaces to each line.
+#[rustfmt::skip]
+const FILTERS: [&str; 36] = [
+    "abs", "capitalize", "default", "escape", "escape_html", "escape_xml", "first", "float", "get",
+    "group_by", "int", "join", "keys", "last", "length", "lower", "newlines_to_br", "nth", "pairs",
+    "pluralize", "replace", "reverse", "round", "safe", "sort", "split", "str", "title", "trim",
+    "trim_end", "trim_start", "truncate", "unique", "upper", "values", "wordcount",
+];
+/// What may follow `is`.
+#[rustfmt::skip]
+const TESTS: [&str; 17] = [
+    "array", "bool", "containing", "defined", "divisible_by", "ending_with", "even", "float",
+    "integer", "iterable", "map", "none", "number", "odd", "starting_with", "string", "undefined",
+];
+/// What may be called.
+const FUNCTIONS: [&str; 2] = ["range", "throw"];
+/// Words before which `(` opens a group.
+const OPERATORS: [&str; 9] = ["and", "elif", "else", "for", "if", "in", "is", "not", "or"];
+
+/// Characters that stand for secrets while a template is rendered; no text may hold them.
+pub const RESERVED: [char; 2] = ['\u{10DE70}', '\u{10DE71}'];
 
 /// A template in tera's language, and what it names.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Translated {
+pub struct Translated {
     /// For tera.
-    pub(crate) text: String,
+    pub text: String,
     /// What it names, in order.
-    pub(crate) paths: Vec<Path>,
+    pub paths: Vec<Path>,
 }
 
 /// A name that a template uses: `service.db.port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path {
+pub struct Path {
     /// The first part.
-    pub(crate) root: String,
+    pub root: String,
     /// The others.
-    pub(crate) rest: Vec<String>,
+    pub rest: Vec<String>,
     /// Whether it was written with `?.`, so that it may be missing.
-    pub(crate) optional: bool,
+    pub optional: bool,
     /// Whether it is all there is between `{{` and `}}`.
-    pub(crate) alone: bool,
+    pub alone: bool,
 }
 
 /// Why a text is not a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// What is wrong.
-    pub(crate) message: String,
+    pub message: String,
     /// What to do.
-    pub(crate) help: String,
+    pub help: String,
 }
 
 impl Fault {
-    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: help.into() }
     }
 }
 
 /// Whether a text is more than itself.
-pub(crate) fn is_template(text: &str) -> bool {
+pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
@@ -60,7 +88,7 @@ pub(crate) fn is_template(text: &str) -> bool {
 ///
 /// # Errors
 /// When an expression is not closed, a tag is not allowed, or the template is too large.
-pub(crate) fn translate(template: &str) -> Result<Translated, Fault> {
+pub fn translate(template: &str) -> Result<Translated, Fault> {
     if template.len() > LARGEST_TEMPLATE {
         return Err(Fault::new(
             format!("a template of {} bytes is larger than 256 KiB", template.len()),
@@ -143,15 +171,15 @@ fn expression<'t>(
     out: &mut Translated,
 ) -> Result<&'t str, Fault> {
     out.text.push_str(open);
-    let (first_path, mut spans) = (out.paths.len(), Vec::new());
+    let (first_path, mut span) = (out.paths.len(), 0..0);
     let mut at = 0;
-    // The last character that was not a space: after `.` or `|` a word is no root.
-    let mut previous = ' ';
+    // What came before, without blanks: after `.` or `|` a word is no root.
+    let mut before = ["", ""];
     while at < inside.len() {
         let rest = &inside[at..];
         if rest.starts_with(close) {
-            for (path, (from, to)) in out.paths[first_path..].iter_mut().zip(spans) {
-                let (before, after) = (&inside[..from], &inside[to..at]);
+            if let [path] = &mut out.paths[first_path..] {
+                let (before, after) = (&inside[..span.start], &inside[span.end..at]);
                 let blank = |text: &str| text.trim().trim_matches('-').is_empty();
                 path.alone = open == "{{" && blank(before) && blank(after);
             }
@@ -162,29 +190,53 @@ fn expression<'t>(
         let length = match c {
             '"' | '\'' | '`' => quoted(rest, c)?,
             c if c.is_ascii_alphabetic() || c == '_' => {
-                let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-                let fresh = !matches!(previous, '.' | '|');
-                match path(&rest[..word], &rest[word..]).filter(|_| fresh) {
-                    Some((path, tail)) => {
-                        out.text.push_str(&bracketed(&path));
-                        out.paths.push(path);
-                        spans.push((at, at + word + tail));
-                        at += word + tail;
-                        previous = ']';
-                        continue;
-                    }
-                    None => word,
+                let length = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
+                let (word, after) = rest.split_at(length);
+                let fresh = !matches!(before[1], "." | "|");
+                if let Some((path, tail)) = path(word, after).filter(|_| fresh) {
+                    out.text.push_str(&bracketed(&path));
+                    out.paths.push(path);
+                    span = at..at + length + tail;
+                    at = span.end;
+                    before = [before[1], "]"];
+                    continue;
                 }
+                known(before, word, after)?;
+                length
             }
-            other => other.len_utf8(),
+            c if c.is_ascii_graphic() || c.is_ascii_whitespace() => 1,
+            other => {
+                let message =
+                    format!("the character U+{:04X} is no part of a template", other as u32);
+                return Err(Fault::new(message, "remove it, or put it between quotes"));
+            }
         };
-        out.text.push_str(&rest[..length]);
+        let token = &rest[..length];
+        out.text.push_str(token);
         if !c.is_whitespace() {
-            previous = c;
+            before = [before[1], token];
         }
         at += length;
     }
     Err(Fault::new(format!("`{open}` is not closed with `{close}`"), LITERAL))
+}
+
+/// Whether a word is a filter, test or function that there is, where it stands as one.
+fn known(before: [&str; 2], word: &str, after: &str) -> Result<(), Fault> {
+    let (kind, known): (_, &[&str]) = match before {
+        [_, "|"] => ("filter", &FILTERS),
+        [_, "is"] if word != "not" => ("test", &TESTS),
+        ["is", "not"] => ("test", &TESTS),
+        [_, "."] => return Ok(()),
+        _ if OPERATORS.contains(&word) || !after.trim_start().starts_with('(') => return Ok(()),
+        _ => ("function", &FUNCTIONS),
+    };
+    if known.contains(&word) {
+        return Ok(());
+    }
+    let help = suggest::advice(word, known.iter().copied());
+    let shown = &word[..word.len().min(60)];
+    Err(Fault::new(format!("templates have no {kind} `{shown}`"), help))
 }
 
 fn is_word(c: char) -> bool {
@@ -260,6 +312,35 @@ fn bracketed(path: &Path) -> String {
     text
 }
 
+/// Reads what was translated as tera does.
+#[derive(Default)]
+pub struct Grammar(Tera);
+
+impl Grammar {
+    /// The names that a translated template begins paths with, those of its loops left out.
+    ///
+    /// # Errors
+    /// What is wrong with its syntax, in words for people.
+    pub fn names(&mut self, translated: &str) -> Result<BTreeSet<String>, String> {
+        const NAME: &str = "template";
+        self.0.add_raw_template(NAME, translated).map_err(|error| words(&error))?;
+        let names = self.0.get_template_variables(NAME).map_err(|error| words(&error))?;
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+}
+
+/// tera's message without its drawing of the place: the place in the cluster file is known better.
+pub fn words(error: &tera::Error) -> String {
+    let message = match error.kind() {
+        ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
+            report.message().to_owned()
+        }
+        other => other.to_string(),
+    };
+    let first = message.lines().next().unwrap_or_default().trim();
+    first.strip_prefix("error: ").unwrap_or(first).trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,6 +380,14 @@ mod tests {
             "{% set a = 1 %}",
             "{% include \"/etc/passwd\" %}",
             "{% for a in b %}{% for c in d %}{% endfor %}{% endfor %}",
+            "{{ 1 | nosuch }}",
+            "{{ 1 | indent(width=9) }}",
+            "{{ 1 is nosuch }}",
+            "{{ 1 is not nosuch }}",
+            "{{ now() }}",
+            "{{ secret.a\u{202E} }}",
+            "{{ var.a\u{a0} }}",
+            "{{ var.a\u{7} }}",
             &"x".repeat(LARGEST_TEMPLATE + 1),
         ] {
             assert!(translate(bad).is_err(), "{}", &bad[..bad.len().min(60)]);
