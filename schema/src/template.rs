@@ -117,8 +117,8 @@ pub fn translate(template: &str) -> Result<Translated, Fault> {
     Ok(out)
 }
 
-const LITERAL: &str = "for a literal `{{` write `{{ \"{{\" }}`, or put the text between \
-                       `{% raw %}` and `{% endraw %}`";
+const LITERAL: &str = "for a literal `{{` write `{{ \"{{\" }}`, for `{%` write `{{ \"{%\" }}`, or \
+                       put the text between `{% raw %}` and `{% endraw %}`";
 
 /// A tag from `{%` on; returns what follows it.
 fn tag<'t>(here: &'t str, loops: &mut u32, out: &mut Translated) -> Result<&'t str, Fault> {
@@ -127,6 +127,9 @@ fn tag<'t>(here: &'t str, loops: &mut u32, out: &mut Translated) -> Result<&'t s
     let word = &body[..end];
     if word == "raw" {
         return raw(here, out);
+    }
+    if word.is_empty() {
+        return Err(Fault::new("`{%` begins no tag", LITERAL));
     }
     if !TAGS.contains(&word) {
         return Err(Fault::new(
@@ -204,6 +207,10 @@ fn expression<'t>(
                 known(before, word, after)?;
                 length
             }
+            '<' if begins(before[1]) => {
+                let help = "write the text itself, or a variable";
+                return Err(Fault::new("`<` begins no value: templates have no components", help));
+            }
             c if c.is_ascii_graphic() || c.is_ascii_whitespace() => 1,
             other => {
                 let message =
@@ -219,6 +226,13 @@ fn expression<'t>(
         at += length;
     }
     Err(Fault::new(format!("`{open}` is not closed with `{close}`"), LITERAL))
+}
+
+/// Whether a value is due after `token`. tera would read `<` there as a call of a component, and
+/// what it says of an unknown one takes a time that grows with the square of their number.
+fn begins(token: &str) -> bool {
+    OPERATORS.contains(&token)
+        || !token.ends_with(|c: char| is_word(c) || matches!(c, ')' | ']' | '}' | '"' | '\'' | '`'))
 }
 
 /// Whether a word is a filter, test or function that there is, where it stands as one.
@@ -385,6 +399,8 @@ mod tests {
             "{{ 1 is nosuch }}",
             "{{ 1 is not nosuch }}",
             "{{ now() }}",
+            "{{ <Button /> }}",
+            "{{ 1 + <Button /> }}",
             "{{ secret.a\u{202E} }}",
             "{{ var.a\u{a0} }}",
             "{{ var.a\u{7} }}",

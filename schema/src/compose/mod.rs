@@ -143,8 +143,7 @@ fn values(
 ) -> interpolate::Values {
     let mut values = inputs.vars.clone();
     for (name, value) in inputs.set {
-        let value =
-            if is_template(value) { templates.mark(value) } else { value.clone() };
+        let value = if is_template(value) { templates.mark(value) } else { value.clone() };
         values.insert(name.clone(), value);
     }
     // Nobody may pass off a text as a template.
