@@ -74,7 +74,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: help.into() }
     }
 }
@@ -133,7 +133,7 @@ fn tag<'t>(here: &'t str, loops: &mut u32, out: &mut Translated) -> Result<&'t s
     }
     if !TAGS.contains(&word) {
         return Err(Fault::new(
-            format!("`{{% {} %}}` is not part of the template language", word.escape_debug()),
+            format!("`{{% {} %}}` is not part of the template language", &word[..end.min(60)]),
             "use if, elif, else, endif, for, endfor, raw and endraw",
         ));
     }
