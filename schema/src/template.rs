@@ -11,8 +11,6 @@ use std::collections::BTreeSet;
 
 use tera::{ErrorKind, Tera};
 
-use crate::file::suggest;
-
 /// The largest template, in bytes.
 const LARGEST_TEMPLATE: usize = 256 * 1024;
 
@@ -248,7 +246,8 @@ fn known(before: [&str; 2], word: &str, after: &str) -> Result<(), Fault> {
     if known.contains(&word) {
         return Ok(());
     }
-    let help = suggest::advice(word, known.iter().copied());
+    // All of them and not the nearest: comparing words takes long where many are wrong.
+    let help = format!("use {}", known.join(", "));
     let shown = &word[..word.len().min(60)];
     Err(Fault::new(format!("templates have no {kind} `{shown}`"), help))
 }
