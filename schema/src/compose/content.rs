@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::{
     model::{File, Service},
     mounts::{octal, target},
+    names::HOST,
     reader::Reader,
 };
 use crate::{
@@ -24,6 +25,7 @@ pub(super) fn declared(
 ) -> BTreeMap<String, Option<String>> {
     let mut all = BTreeMap::new();
     for entry in reader.map(node, kind) {
+        reader.is_name(&entry.key, &entry.key_span, &format!("a {kind}'s name"), HOST);
         all.insert(entry.key.clone(), content(reader, entry, kind));
     }
     all

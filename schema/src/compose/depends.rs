@@ -4,6 +4,7 @@
 
 use super::{
     model::{Condition, Dependency, Service},
+    names::HOST,
     project::Declared,
     reader::Reader,
 };
@@ -84,7 +85,7 @@ pub(super) fn links(
             let value = started(name.to_owned());
             service.depends_on.push(Located { value, at });
         }
-        if !alias.is_empty() {
+        if !alias.is_empty() && reader.is_name(alias, &item.span, "a name in a network", HOST) {
             declared.links.borrow_mut().push((name.to_owned(), alias.to_owned()));
         }
     }

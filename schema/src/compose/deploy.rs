@@ -174,32 +174,32 @@ fn resources(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
                     let limit = count(reader, &field.value, "`pids`", 1);
                     service.settings.pids_limit = limit.map(|limit| limit.value);
                 }
-                "devices" if reservations => devices(reader, service, &field.value),
+                "devices" if reservations => devices(reader, service, &field.value, false),
                 _ => reader.unknown(field, "resources", "cpus, memory, pids and devices"),
             }
         }
     }
 }
 
-/// `gpus: 2`, `gpus: all`, or a list as in `devices`.
+/// `gpus: 2`, `gpus: all`, or a list as in `devices`, each of which is a GPU without saying so.
 fn gpus(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
     if matches!(node.kind, Kind::Seq(_)) {
-        return devices(reader, service, node);
+        return devices(reader, service, node, true);
     }
     service.gpus = devices_count(reader, node);
 }
 
 /// Reserved devices: GPUs by number. Which ones is the planner's choice, so that two services are
-/// never given one.
-fn devices(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
+/// never given one. `are_gpus` says that nothing else can be meant.
+fn devices(reader: &mut Reader<'_>, service: &mut Service, node: &Node, are_gpus: bool) {
     for item in reader.list(node, "`devices`") {
-        let (mut number, mut gpu) = (None, false);
+        let (mut number, mut gpu) = (None, are_gpus);
         for field in reader.map(item, "a device") {
             let value = &field.value;
             match field.key.as_str() {
                 "capabilities" => {
                     let words = reader.words(value, "`capabilities`");
-                    gpu = words.iter().any(|word| word.value == "gpu");
+                    gpu |= words.iter().any(|word| word.value == "gpu");
                 }
                 "count" => number = devices_count(reader, value),
                 "driver" if matches!(value.text(), Some("nvidia" | "")) => {}

@@ -176,12 +176,20 @@ pub(super) fn clean(path: &str) -> Option<String> {
     Some(format!("/{}", parts.join("/")))
 }
 
-/// The name of a capability, without `CAP_`.
+/// What the kernel knows (capabilities(7), Linux 6), without `CAP_`.
+const CAPABILITIES: &str = "AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF \
+     CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL \
+     LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST \
+     NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT \
+     SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG \
+     WAKE_ALARM";
+
+/// The name of a capability, without `CAP_`; or `ALL`.
 pub(super) fn capability(text: &str) -> Option<String> {
     let name = text.trim().to_ascii_uppercase();
     let name = name.strip_prefix("CAP_").unwrap_or(&name);
-    let known = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    (!name.is_empty() && name.chars().all(known)).then(|| name.to_owned())
+    let known = name == "ALL" || CAPABILITIES.split_whitespace().any(|known| known == name);
+    known.then(|| name.to_owned())
 }
 
 /// Whether a text names a kernel parameter.

@@ -48,9 +48,13 @@ fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<String>> {
     let shell = |line: Located<String>| vec!["/bin/sh".to_owned(), "-c".to_owned(), line.value];
     if !matches!(node.kind, Kind::Seq(_)) {
         reader.literal(node, "`test`", "write it as a list: [\"CMD\", …]")?;
+        reader.argument(node, "`test`")?;
         return reader.known(node, "`test`").map(shell);
     }
     let items = node.items();
+    for item in items {
+        reader.argument(item, "`test`")?;
+    }
     match items.first().and_then(Node::text) {
         Some("NONE") => Some(Vec::new()),
         Some("CMD") if items.len() > 1 => {

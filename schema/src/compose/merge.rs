@@ -1,18 +1,32 @@
-//! Merging on the tree: YAML's `<<`, and `extends` within one document.
+//! Merging on the tree: names that a map has twice, YAML's `<<`, and `extends` within one document.
 //!
 //! Knows which of two values counts. Refuses to know what a field means, beyond which lists replace
 //! one another instead of being joined.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::reader::Reader;
-use crate::file::tree::{Entry, Kind, Node};
+use crate::file::tree::{Entry, Kind, Node, Span};
 
 const MERGE: &str = "<<";
 /// The most values that `extends` may add to a document.
 const MOST_NODES: usize = 200_000;
-/// The longest chain of `extends`.
-const DEPTH: usize = 16;
+/// The most names of a circle that are shown.
+const MOST_SHOWN: usize = 8;
+
+/// Keeps of every name that a map has twice what was written first. The depth of the tree is
+/// limited, so recursion is.
+pub(super) fn firsts(node: &mut Node) {
+    match &mut node.kind {
+        Kind::Scalar { .. } => {}
+        Kind::Seq(items) => items.iter_mut().for_each(firsts),
+        Kind::Map(entries) => {
+            let mut seen: BTreeSet<String> = BTreeSet::new();
+            entries.retain(|entry| seen.insert(entry.key.clone()));
+            entries.iter_mut().for_each(|entry| firsts(&mut entry.value));
+        }
+    }
+}
 
 /// Resolves every `<<` of the tree: what is written beside it counts, then the maps it names, the
 /// first one first. The depth of the tree is limited, so recursion is.
@@ -43,42 +57,52 @@ pub(super) fn keys(reader: &mut Reader<'_>, node: &mut Node) {
     }
 }
 
-/// Resolves `extends` of every service.
+/// A service that another one extends.
+struct Base {
+    /// Which of the services.
+    at: usize,
+    /// Where it is named.
+    span: Span,
+}
+
+/// Resolves `extends` of every service, each once: what is extended is whole before it is taken. A
+/// chain may have any length; what all of them add is limited.
 pub(super) fn extends(reader: &mut Reader<'_>, tree: &mut Node) {
     let Kind::Map(top) = &mut tree.kind else { return };
     let Some(services) = top.iter_mut().find(|entry| entry.key == "services") else { return };
     let Kind::Map(services) = &mut services.value.kind else { return };
-    let written = services.clone();
-    let mut left = MOST_NODES;
-    for service in services {
-        let mut path = vec![service.key.clone()];
-        let base = base(reader, &written, &service.value, &mut path, &mut left);
-        take(&mut service.value);
-        if let Some(base) = base {
-            let over = std::mem::replace(&mut service.value, Node::scalar("", true, 0..0));
-            service.value = merged("", base, over);
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, service) in services.iter().enumerate() {
+        names.entry(&service.key).or_insert(at);
+    }
+    let bases: Vec<Option<Base>> =
+        services.iter().map(|service| base(reader, &names, &service.value)).collect();
+    let order = bases_first(reader, services, &bases);
+    for service in services.iter_mut() {
+        if let Kind::Map(entries) = &mut service.value.kind {
+            entries.retain(|entry| entry.key != "extends");
         }
     }
-}
-
-fn take(service: &mut Node) {
-    if let Kind::Map(entries) = &mut service.kind {
-        entries.retain(|entry| entry.key != "extends");
+    let mut left = MOST_NODES;
+    for (service, base) in order {
+        let Some(rest) = left.checked_sub(weight(&services[base.at].value)) else {
+            let message = format!("`extends` adds more than {MOST_NODES} values");
+            return reader.error("DN-E0567", &base.span, message, "write less");
+        };
+        left = rest;
+        let whole = services[base.at].value.clone();
+        let over = &mut services[service].value;
+        let own = std::mem::replace(over, Node::scalar("", true, 0..0));
+        *over = merged("", whole, own);
     }
 }
 
-/// What a service extends, with what that extends.
-fn base(
-    reader: &mut Reader<'_>,
-    services: &[Entry],
-    service: &Node,
-    path: &mut Vec<String>,
-    left: &mut usize,
-) -> Option<Node> {
+/// What a service extends.
+fn base(reader: &mut Reader<'_>, services: &BTreeMap<&str, usize>, service: &Node) -> Option<Base> {
     let extends = service.entries().iter().find(|entry| entry.key == "extends")?;
     let named = match &extends.value.kind {
-        Kind::Map(_) => {
-            if let Some(file) = extends.value.entries().iter().find(|e| e.key == "file") {
+        Kind::Map(entries) => {
+            if let Some(file) = entries.iter().find(|entry| entry.key == "file") {
                 let message = "`extends: file` is refused: what runs has to be said in this file";
                 let help = "copy the service here, and extend it by its name";
                 reader.error("DN-E0554", &file.key_span, message.into(), help);
@@ -92,31 +116,55 @@ fn base(
         reader.wrong(&extends.value, "`extends`", "the name of a service");
         return None;
     };
-    if path.iter().any(|one| one == name) || path.len() > DEPTH {
-        let message = format!("services extend in a circle: {} → {name}", path.join(" → "));
-        reader.error("DN-E0564", &extends.value.span, message, "remove one of these `extends`");
-        return None;
-    }
-    let Some(found) = services.iter().find(|entry| entry.key == name) else {
+    let span = extends.value.span.clone();
+    let Some(at) = services.get(name) else {
         let message = format!("there is no service `{}` to extend", name.escape_debug());
-        reader.error("DN-E0564", &extends.value.span, message, "name a service of this file");
+        reader.error("DN-E0564", &span, message, "name a service of this file");
         return None;
     };
-    path.push(name.to_owned());
-    let further = base(reader, services, &found.value, path, left);
-    let mut own = found.value.clone();
-    take(&mut own);
-    let whole = match further {
-        Some(further) => merged("", further, own),
-        None => own,
+    Some(Base { at: *at, span })
+}
+
+/// Every service that extends one, after the one it extends. Of a circle, the `extends` that closes
+/// it is told and left out.
+fn bases_first<'b>(
+    reader: &mut Reader<'_>,
+    services: &[Entry],
+    bases: &'b [Option<Base>],
+) -> Vec<(usize, &'b Base)> {
+    let mut order = Vec::new();
+    // By which walk each was reached; 0 is none.
+    let mut reached = vec![0; bases.len()];
+    for start in 0..bases.len() {
+        let mut path: Vec<(usize, &Base)> = Vec::new();
+        let mut at = start;
+        while reached[at] == 0 {
+            reached[at] = start + 1;
+            let Some(base) = &bases[at] else { break };
+            path.push((at, base));
+            at = base.at;
+        }
+        if let Some(from) = path.iter().position(|(one, _)| *one == at)
+            && let Some((_, last)) = path.last()
+        {
+            let names = path[from..].iter().map(|(one, _)| services[*one].key.as_str());
+            circle(reader, names.chain([services[at].key.as_str()]), last);
+            path.pop();
+        }
+        order.extend(path.into_iter().rev());
+    }
+    order
+}
+
+/// Tells of a circle, with the names that fit a line.
+fn circle<'n>(reader: &mut Reader<'_>, names: impl Iterator<Item = &'n str>, last: &Base) {
+    let names: Vec<String> = names.map(|name| name.escape_debug().to_string()).collect();
+    let shown = match names.len() > MOST_SHOWN {
+        true => format!("{} → … ({} services)", names[..MOST_SHOWN].join(" → "), names.len() - 1),
+        false => names.join(" → "),
     };
-    let Some(rest) = left.checked_sub(weight(&whole)) else {
-        let message = format!("`extends` adds more than {MOST_NODES} values");
-        reader.error("DN-E0567", &extends.key_span, message, "write less");
-        return None;
-    };
-    *left = rest;
-    Some(whole)
+    let message = format!("services extend in a circle: {shown}");
+    reader.error("DN-E0564", &last.span, message, "remove one of these `extends`");
 }
 
 fn weight(node: &Node) -> usize {
@@ -139,25 +187,45 @@ fn merged(key: &str, base: Node, over: Node) -> Node {
     match (base.kind, over.kind) {
         (Kind::Map(base), Kind::Map(more)) => {
             let mut entries = base;
+            let mut known: BTreeMap<String, usize> = BTreeMap::new();
+            for (at, entry) in entries.iter().enumerate() {
+                known.entry(entry.key.clone()).or_insert(at);
+            }
             for entry in more {
-                let Some(at) = entries.iter().position(|one| one.key == entry.key) else {
+                let Some(at) = known.get(&entry.key) else {
+                    known.insert(entry.key.clone(), entries.len());
                     entries.push(entry);
                     continue;
                 };
-                let Entry { key, key_span: _, value } = entries.remove(at);
-                let value = merged(&key, value, entry.value);
-                entries.insert(at, Entry { key, key_span: entry.key_span, value });
+                let one = &mut entries[*at];
+                let value = std::mem::replace(&mut one.value, Node::scalar("", true, 0..0));
+                one.value = merged(&entry.key, value, entry.value);
+                one.key_span = entry.key_span;
             }
             Node { kind: Kind::Map(entries), span: over.span }
         }
-        (Kind::Seq(mut items), Kind::Seq(more)) if !WHOLE.contains(&key) => {
-            let fresh: Vec<Node> =
-                more.into_iter().filter(|one| !items.iter().any(|i| i.kind == one.kind)).collect();
-            items.extend(fresh);
-            Node { kind: Kind::Seq(items), span: over.span }
+        (Kind::Seq(items), Kind::Seq(more)) if !WHOLE.contains(&key) => {
+            Node { kind: Kind::Seq(joined(items, more)), span: over.span }
         }
         (_, kind) => Node { kind, span: over.span },
     }
+}
+
+/// Two lists as one, with what both hold once.
+fn joined(items: Vec<Node>, more: Vec<Node>) -> Vec<Node> {
+    let (texts, others): (Vec<&Kind>, Vec<&Kind>) =
+        items.iter().map(|one| &one.kind).partition(|kind| matches!(kind, Kind::Scalar { .. }));
+    let scalar = |kind: &Kind| match kind {
+        Kind::Scalar { raw, plain } => Some((raw.clone(), *plain)),
+        _ => None,
+    };
+    let texts: BTreeSet<(String, bool)> = texts.into_iter().filter_map(scalar).collect();
+    let is_fresh = |one: &Node| match scalar(&one.kind) {
+        Some(text) => !texts.contains(&text),
+        None => !others.contains(&&one.kind),
+    };
+    let fresh: Vec<Node> = more.into_iter().filter(is_fresh).collect();
+    items.into_iter().chain(fresh).collect()
 }
 
 /// A list of `NAME=value` as a map. Anything else stays what it is.

@@ -20,6 +20,7 @@ mod interpolate;
 mod merge;
 mod model;
 mod mounts;
+mod names;
 mod network;
 mod ports;
 mod project;
@@ -52,7 +53,7 @@ use crate::{
     diagnostic::Diagnostic,
     file::{
         Files,
-        tree::{Node, Source, from_yaml_with_merge_keys},
+        tree::{Node, Read, Source, read_with_merge_keys},
     },
     template::is_template,
 };
@@ -107,14 +108,19 @@ pub struct Loaded {
 ///
 /// Everything wrong is reported at once; the project holds what could be read.
 pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
-    let mut tree = match from_yaml_with_merge_keys(source) {
-        Ok(tree) => tree,
-        Err(found) => return (Loaded::default(), found),
-    };
+    let document = read_with_merge_keys(source);
+    if !document.whole {
+        return (Loaded::default(), document.errors);
+    }
     if template::is_marked(&source.text) {
         let message = "this file holds a character that devnet keeps for itself";
         let error = Diagnostic::error("DN-E0507", Some(source.at(&(0..0))), message);
         return (Loaded::default(), vec![error.help("leave out U+10DE72 and U+10DE73")]);
+    }
+    let mut tree = document.tree.clone();
+    // What has two of one name is read all the same: what else is wrong is wrong today.
+    if !document.errors.is_empty() {
+        merge::firsts(&mut tree);
     }
     let dir = source.file.rsplit_once('/').map_or("", |(dir, _)| dir);
     let mut templates = Templates::default();
@@ -130,8 +136,17 @@ pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
     reader.take(interpolate::tree(&mut tree, source, &values));
     merge::extends(&mut reader, &mut tree);
     let project = project::read(&mut reader, &tree, &inputs.profiles);
-    let found = reader.into_found();
+    let found = with_syntax(document, source, reader.into_found());
     (Loaded { project, templates: templates.into_inner() }, found)
+}
+
+/// What was found, and what is wrong with the syntax, without the echoes of that.
+fn with_syntax(document: Read, source: &Source, mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let here = |one: &Diagnostic| one.at.as_ref().is_some_and(|at| at.file == source.file);
+    found.retain(|one| !here(one) || document.trusts(one));
+    found.extend(document.errors);
+    found.sort_by(|a, b| a.at.cmp(&b.at));
+    found
 }
 
 /// Values by name: what the service sets, then the cluster's variables, then the file `.env`.

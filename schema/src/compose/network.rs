@@ -6,6 +6,7 @@
 use super::{
     grant::Ask,
     model::{Attachment, Network, Service},
+    names::HOST,
     project::Declared,
     reader::Reader,
 };
@@ -81,8 +82,12 @@ fn attachment(reader: &mut Reader<'_>, entry: &Entry) -> Attachment {
     for field in reader.map(&entry.value, "a network") {
         match field.key.as_str() {
             "aliases" => {
-                let names = reader.words(&field.value, "`aliases`");
-                attachment.aliases = names.into_iter().map(|name| name.value).collect();
+                for name in reader.words(&field.value, "`aliases`") {
+                    let span = name.at.start..name.at.end;
+                    if reader.is_name(&name.value, &span, "a name in a network", HOST) {
+                        attachment.aliases.push(name.value);
+                    }
+                }
             }
             "ipv4_address" => {
                 let read = |text: &str| text.parse::<core::net::Ipv4Addr>().ok();

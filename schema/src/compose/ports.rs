@@ -108,9 +108,14 @@ fn short(text: &str) -> Option<Vec<Port>> {
 
 /// First and last of `8000-8010`, or of one port.
 fn range(text: &str) -> Option<(u16, u16)> {
+    any_range(text).filter(|(first, last)| last - first < MOST_OF_RANGE)
+}
+
+/// The same, however many they are.
+fn any_range(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (number(first)?, number(last)?);
-    (first <= last && last - first < MOST_OF_RANGE).then_some((first, last))
+    (first <= last).then_some((first, last))
 }
 
 fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
@@ -127,7 +132,15 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
         match field.key.as_str() {
             "target" => port.container = reader.parsed(value, "`target`", PORT, number)?.value,
             "published" => {
-                port.host = Some(reader.parsed(value, "`published`", PORT, number)?.value);
+                let (first, last) = reader.parsed(value, "`published`", PORT, any_range)?.value;
+                if first != last {
+                    let message = format!("`published: {first}-{last}` is a choice of ports");
+                    let help = "write one port of the node; or leave `published` out, and the \
+                                planner chooses one of its own range";
+                    reader.error("DN-E0554", &value.span, message, help);
+                    return None;
+                }
+                port.host = Some(first);
             }
             "host_ip" => {
                 let read = |text: &str| text.parse::<core::net::IpAddr>().ok();

@@ -12,6 +12,7 @@ use super::{
     content,
     grant::clean,
     model::{Network, Project},
+    names::LABEL,
     network,
     reader::Reader,
     service,
@@ -56,6 +57,7 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
             "secrets" => declared.secrets = content::declared(reader, &entry.value, "secret"),
             "networks" => {
                 for entry in reader.map(&entry.value, "`networks`") {
+                    reader.is_name(&entry.key, &entry.key_span, "a network's name", LABEL);
                     let network = network::declared(reader, &entry.value);
                     declared.networks.insert(entry.key.clone(), network);
                 }
@@ -73,7 +75,7 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
     let mut project = Project::default();
     let mut left_out = BTreeSet::new();
     for entry in services {
-        name(reader, entry);
+        reader.is_name(&entry.key, &entry.key_span, "a service's name", LABEL);
         let wanted = wanted(reader, entry, profiles);
         // What is left out is read all the same: what is wrong with it is wrong today.
         let Some(mut read) = built(reader, entry, |reader| service::read(reader, entry, &declared))
@@ -120,17 +122,6 @@ fn built<T>(
 
 fn services_of(tree: &Node) -> &[Entry] {
     tree.get("services").map(Node::entries).unwrap_or_default()
-}
-
-/// A service's name, by which others reach it.
-fn name(reader: &mut Reader<'_>, entry: &Entry) {
-    let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let first = entry.key.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if !first || entry.key.len() > 63 || !entry.key.chars().all(known) {
-        let message = format!("`{}` is not a service's name", entry.key.escape_debug());
-        let help = "use letters, digits, `-`, `_` and `.`, beginning with a letter or digit";
-        reader.error("DN-E0569", &entry.key_span, message, help);
-    }
 }
 
 /// Whether the service has no profile, or one that is wanted.
@@ -210,13 +201,7 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Kept> {
                 }
             }
         }
-        let known = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let first = entry.key.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !first || entry.key.len() > 63 || !entry.key.chars().all(known) {
-            let message = format!("`{}` is not a volume's name", entry.key.escape_debug());
-            let help = "use letters, digits, `-`, `_` and `.`, beginning with a letter or digit";
-            reader.error("DN-E0569", &entry.key_span, message, help);
-        }
+        reader.is_name(&entry.key, &entry.key_span, "a volume's name", LABEL);
         all.insert(entry.key.clone(), kept);
     }
     all

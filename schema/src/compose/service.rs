@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use super::{
     content, depends, deploy, dotenv, health, host, interpolate,
     model::{Attachment, Platform, Service},
-    mounts, network, ports,
+    mounts,
+    names::{HOST, LABEL},
+    network, ports,
     project::Declared,
     reader::{NO_TEXT, Reader},
     refused, settings, unit, words,
@@ -52,8 +54,8 @@ fn unit_field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> 
         "image" => service.image = reader.text(value, "`image`"),
         "entrypoint" => service.entrypoint = argv(reader, value, "`entrypoint`"),
         "command" => service.command = argv(reader, value, "`command`"),
-        "user" => service.user = reader.text(value, "`user`"),
-        "hostname" => service.hostname = reader.text(value, "`hostname`"),
+        "user" => service.user = reader.word(value, "a user"),
+        "hostname" => service.hostname = reader.filled_name(value, "a host name", HOST),
         "init" => service.init = reader.boolean(value, "`init`"),
         "stop_signal" => service.stop_signal = reader.known(value, "`stop_signal`"),
         "stop_grace_period" => {
@@ -88,7 +90,7 @@ fn shared_field(
         "environment" => service.env = pairs(reader, value, "`environment`"),
         // Read last: what `environment` says counts more.
         "env_file" | "container_name" | "profiles" | "links" => {}
-        "labels" => service.labels = pairs(reader, value, "`labels`"),
+        "labels" => service.labels = labels(reader, value),
         "ports" => service.ports.extend(ports::published(reader, value)),
         "expose" => service.ports.extend(ports::exposed(reader, value)),
         "volumes" => mounts::read(reader, value, declared, mounted),
@@ -132,9 +134,10 @@ fn argv(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Vec<Located<
         return None;
     }
     if let Kind::Seq(items) = &node.kind {
-        return Some(items.iter().filter_map(|item| reader.text(item, what)).collect());
+        return Some(items.iter().filter_map(|item| reader.argument(item, what)).collect());
     }
     let text = reader.literal(node, what, "write it as a list, one item a word")?;
+    reader.argument(node, what)?;
     match words::split(text) {
         Ok(words) => {
             let at = reader.at(&node.span);
@@ -146,6 +149,14 @@ fn argv(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Vec<Located<
             None
         }
     }
+}
+
+/// Labels, whose names everybody is shown.
+fn labels(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Located<String>> {
+    let mut all = pairs(reader, node, "`labels`");
+    let what = "the name of a label";
+    all.retain(|name, text| reader.is_word(name, &(text.at.start..text.at.end), what));
+    all
 }
 
 /// `{NAME: value}` or `[NAME=value]`.
@@ -276,7 +287,7 @@ fn names(reader: &mut Reader<'_>, service: &mut Service, entry: &Entry, declared
     let mut own = vec![entry.key.clone()];
     let fields = entry.value.entries();
     if let Some(field) = fields.iter().find(|field| field.key == "container_name")
-        && let Some(name) = reader.known(&field.value, "`container_name`")
+        && let Some(name) = reader.name(&field.value, "a container's name", LABEL)
     {
         let why = "devnet names containers after cluster, service and index; it is a further \
                    name in the service's networks";

@@ -2,11 +2,30 @@
 //!
 //! Knows their short and long forms. Refuses to know what reaches the node: [`super::host`] does.
 
-use super::{model::Service, reader::Reader};
+use super::{model::Service, names::HOST, reader::Reader};
 use crate::{
     container::Ulimit,
     file::tree::{Entry, Kind, Node},
 };
+
+/// Limits that the kernel has, by the names that engines give them.
+const ULIMITS: [&str; 15] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
 
 /// Whether the field is one of these.
 pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> bool {
@@ -17,10 +36,13 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
     };
     match field.key.as_str() {
         "working_dir" => {
-            settings.working_dir = reader.known(value, "`working_dir`").map(|dir| dir.value);
+            let dir = reader.known(value, "`working_dir`").filter(|dir| !dir.value.is_empty());
+            let dir = dir.filter(|dir| reader.is_word(&dir.value, &value.span, "a directory"));
+            settings.working_dir = dir.map(|dir| dir.value);
         }
         "domainname" => {
-            settings.domain_name = reader.known(value, "`domainname`").map(|name| name.value);
+            let name = reader.name(value, "a domain's name", HOST);
+            settings.domain_name = name.map(|name| name.value);
         }
         "read_only" => settings.read_only = reader.boolean(value, "`read_only`"),
         "tty" => settings.tty = reader.boolean(value, "`tty`"),
@@ -38,7 +60,7 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
                 }
             }
         }
-        "group_add" => settings.groups = plain(reader.words(value, "`group_add`")),
+        "group_add" => settings.groups = plain(reader.known_words(value, "a group")),
         "cap_drop" => {
             let names = plain(reader.words(value, "`cap_drop`"));
             settings.cap_drop = names.iter().filter_map(|n| super::grant::capability(n)).collect();
@@ -46,9 +68,19 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
                 reader.wrong(value, "`cap_drop`", "names of capabilities like `NET_RAW`");
             }
         }
-        "dns" => settings.dns = plain(reader.words(value, "`dns`")),
-        "dns_search" => settings.dns_search = plain(reader.words(value, "`dns_search`")),
-        "dns_opt" => settings.dns_options = plain(reader.words(value, "`dns_opt`")),
+        "dns" => {
+            settings.dns = plain(reader.words(value, "`dns`"));
+            let known = |address: &String| address.parse::<core::net::IpAddr>().is_ok();
+            if !settings.dns.iter().all(known) {
+                reader.wrong(value, "`dns`", "addresses like `1.1.1.1`");
+            }
+        }
+        "dns_search" => {
+            settings.dns_search = plain(reader.known_words(value, "a domain to search"))
+        }
+        "dns_opt" => {
+            settings.dns_options = plain(reader.known_words(value, "an option of `dns_opt`"))
+        }
         "extra_hosts" => settings.extra_hosts = extra_hosts(reader, value),
         _ => return false,
     }
@@ -58,9 +90,8 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
 fn ulimit(reader: &mut Reader<'_>, entry: &Entry) -> Option<Ulimit> {
     let read = |text: &str| text.parse::<i64>().ok().filter(|limit| *limit >= -1);
     let expected = "a whole number, or -1 for no limit";
-    let known = entry.key.bytes().all(|b| b.is_ascii_lowercase());
-    if !known || entry.key.is_empty() {
-        reader.unknown(entry, "`ulimits`", "nofile, nproc, memlock, core and so on");
+    if !ULIMITS.contains(&entry.key.as_str()) {
+        reader.unknown(entry, "`ulimits`", &ULIMITS.join(", "));
         return None;
     }
     if !matches!(entry.value.kind, Kind::Map(_)) {
@@ -86,10 +117,10 @@ fn extra_hosts(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
     let mut add = |reader: &mut Reader<'_>, node: &Node, name: &str, address: &str| {
         let address = address.trim_start_matches('[').trim_end_matches(']');
         let known = address == "host-gateway" || address.parse::<core::net::IpAddr>().is_ok();
-        if known && !name.is_empty() {
-            all.push(format!("{name}:{address}"));
-        } else {
+        if !known || name.is_empty() {
             reader.wrong(node, "`extra_hosts`", "`name:address`");
+        } else if reader.is_name(name, &node.span, "a host name", HOST) {
+            all.push(format!("{name}:{address}"));
         }
     };
     if matches!(node.kind, Kind::Map(_)) {

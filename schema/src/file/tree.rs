@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc};
 pub use super::{
     kdl::from_kdl,
     scan::text,
-    yaml::{from_yaml, from_yaml_with_merge_keys},
+    yaml::{from_yaml, read_with_merge_keys},
 };
 use crate::diagnostic::{Diagnostic, Location};
 

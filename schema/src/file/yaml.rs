@@ -29,12 +29,9 @@ pub fn from_yaml(source: &Source) -> Result<Node, Vec<Diagnostic>> {
     read(source, &Limits::default()).result()
 }
 
-/// The same for documents of others, where `<<` is a key like any other: Compose files merge by it.
-///
-/// # Errors
-/// As [`from_yaml`].
-pub fn from_yaml_with_merge_keys(source: &Source) -> Result<Node, Vec<Diagnostic>> {
-    read_as(source, &Limits::default(), true).result()
+/// Reads documents of others, where `<<` is a key like any other: Compose files merge by it.
+pub fn read_with_merge_keys(source: &Source) -> Read {
+    read_as(source, &Limits::default(), true)
 }
 
 /// Reads YAML 1.2 as far as it is that.

@@ -37,9 +37,14 @@ impl Check<'_> {
         version.into_iter().for_each(|version| self.literal(version, "a version"));
         if let Some(version) = version.filter(|v| !signature.versions.contains(&v.value)) {
             let shown = version.value.escape_debug();
-            let message = format!("version {shown} of `{}` was never tried", name.value);
-            let help = format!("tried are {}", signature.versions.join(", "));
-            self.warn("DN-W0401", &version.at, message, help);
+            let tried = format!("tried are {}", signature.versions.join(", "));
+            if is_version(&version.value) {
+                let message = format!("version {shown} of `{}` was never tried", name.value);
+                self.warn("DN-W0401", &version.at, message, tried);
+            } else {
+                let message = format!("`{shown}` is not a version");
+                self.error("DN-E0301", &version.at, message, tried);
+            }
         }
         let version = version.map(|version| version.value.clone());
         Form::Component {
@@ -144,4 +149,10 @@ impl Check<'_> {
         }
         secrets
     }
+}
+
+/// Whether a text can be a version: it becomes part of an image's name.
+fn is_version(text: &str) -> bool {
+    let known = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    !text.is_empty() && !text.starts_with('-') && text.chars().all(known)
 }

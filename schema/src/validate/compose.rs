@@ -413,7 +413,8 @@ impl<'a> Check<'a> {
 
     fn env_names(&mut self, env: &BTreeMap<String, Located<String>>) {
         for (name, value) in env {
-            if !super::service::is_variable(name) || value.value.contains('\0') {
+            self.no_nul([value], "an environment variable");
+            if !super::service::is_variable(name) {
                 let shown = name.escape_debug();
                 let message = format!("`{shown}` is not the name of an environment variable");
                 let help = "use letters, digits and `_`, not beginning with a digit";

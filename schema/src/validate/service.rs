@@ -130,6 +130,7 @@ impl<'a> Check<'a> {
             }
             (FormSection::Process(argv), _) => {
                 argv.iter().for_each(|word| self.template(word));
+                self.no_nul(argv, "an argument");
                 self.program(&argv[0]);
                 Form::Process { argv: argv.clone() }
             }
@@ -138,6 +139,7 @@ impl<'a> Check<'a> {
             | (FormSection::Kubernetes(KubernetesSection { path: image, .. }), _) => {
                 self.image(image);
                 section.command.iter().for_each(|word| self.template(word));
+                self.no_nul(&section.command, "an argument");
                 let command = (!section.command.is_empty()).then(|| section.command.clone());
                 Form::Image { image: image.clone(), command }
             }
@@ -214,13 +216,22 @@ impl<'a> Check<'a> {
                 let help = "use letters, digits and `_`, not beginning with a digit";
                 self.error("DN-E0301", &name.at, message, help);
             }
-            if value.value.contains('\0') {
-                let message = "an environment variable cannot hold the character NUL".to_owned();
-                self.error("DN-E0322", &value.at, message, "remove it");
-            }
+            self.no_nul([value], "an environment variable");
             self.template(value);
         }
         section.env.iter().map(|(name, value)| (name.value.clone(), value.clone())).collect()
+    }
+
+    /// Texts that the system would end at a NUL.
+    pub(super) fn no_nul<'t>(
+        &mut self,
+        texts: impl IntoIterator<Item = &'t Located<String>>,
+        what: &str,
+    ) {
+        for text in texts.into_iter().filter(|text| text.value.contains('\0')) {
+            let message = format!("{what} cannot hold the character NUL");
+            self.error("DN-E0322", &text.at, message, "remove it");
+        }
     }
 
     fn volumes(
@@ -266,9 +277,10 @@ impl<'a> Check<'a> {
             && parts.iter().any(|part| !part.is_empty() && *part != ".");
         let absolute = text.starts_with('/');
         let (good, help) = match runtime {
-            Runtime::Process => {
-                (clean && !absolute, "write a path below the process's own directory, like `data`")
-            }
+            Runtime::Process => (
+                clean && !absolute && !text.starts_with('-'),
+                "write a path below the process's own directory, like `data`",
+            ),
             _ => (clean && absolute, "write an absolute path without `..`, like `/var/lib/app`"),
         };
         if !good {
@@ -397,6 +409,7 @@ impl<'a> Check<'a> {
             self.warn("DN-W0403", &only.at, message, "write program and arguments one by one");
         }
         written.exec.iter().for_each(|word| self.literal(word, "a word of a check"));
+        self.no_nul(&written.exec, "an argument");
         let argv: Vec<String> = written.exec.iter().map(|word| word.value.clone()).collect();
         (!argv.is_empty()).then_some(Probe::Exec { argv })
     }

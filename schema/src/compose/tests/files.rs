@@ -247,6 +247,78 @@ fn variables_that_cannot_be_filled_in_are_told() {
     found(include_str!("../goldens/files-in3.yml"), &expect_file!["../goldens/files-3.txt"]);
 }
 
+/// What is found in a file.
+fn found_in(text: &str) -> String {
+    loaded(text, &[], &[]).1
+}
+
+#[test]
+fn a_chain_of_extends_may_be_long_and_a_circle_is_told_once() {
+    let mut text = "services:\n  s0: {image: x:1, environment: {A: \"1\"}}\n".to_owned();
+    for at in 1..9000 {
+        let base = at - 1;
+        let _ = writeln!(text, "  s{at}: {{extends: s{base}}}");
+    }
+    let (project, found) = loaded(&text, &[], &[]);
+    assert_eq!(found, "");
+    assert_eq!(project.matches("  A=\"1\"\n").count(), 9000);
+    // The same against the order of the file, and closed to a circle.
+    let mut text = "services:\n".to_owned();
+    for at in 0..9000 {
+        let base = (at + 1) % 9000;
+        let _ = writeln!(text, "  s{at}: {{image: x:1, extends: {{service: s{base}}}}}");
+    }
+    text.push_str("  into: {extends: s5}\n");
+    expect_file!["../goldens/files-7.txt"].assert_eq(&found_in(&text));
+    // What every link adds counts once for each that has it.
+    let mut text = "services:\n  s0: {image: x:1}\n".to_owned();
+    for at in 1..2000 {
+        let base = at - 1;
+        let _ = writeln!(text, "  s{at}: {{extends: s{base}, labels: {{l{at}: x}}}}");
+    }
+    let found = found_in(&text);
+    assert_eq!(found.matches("DN-E0567").count(), 1, "{found}");
+}
+
+#[test]
+fn a_list_of_gpus_needs_no_capability_and_a_choice_of_ports_is_told_as_one() {
+    for gpus in ["[{driver: nvidia, count: 2}]", "[{count: 2}]", "[{count: 2, capabilities: [x]}]"]
+    {
+        let (project, found) =
+            loaded(&format!("services: {{a: {{image: x:1, gpus: {gpus}}}}}"), &[], &[]);
+        assert_eq!(found, "", "{gpus}");
+        assert!(project.contains("Some(2)"), "{project}");
+    }
+    let ports = |published: &str| {
+        found_in(&format!(
+            "services:\n  a:\n    image: x:1\n    ports: [{{target: 80, published: {published}}}]\n"
+        ))
+    };
+    assert_eq!(ports("8000-8000"), "");
+    expect_file!["../goldens/files-8.txt"].assert_eq(&(ports("8000-8005") + &ports("9-8")));
+}
+
+#[test]
+fn names_and_words_show_what_they_are() {
+    found(include_str!("../goldens/files-in5.yml"), &expect_file!["../goldens/files-9.txt"]);
+    let good = "services:\n  a:\n    image: x:1\n    hostname: \"h-${PASSWORD}\"\n    user: \
+                \"${PASSWORD}\"\n    domainname: \"\"\n    container_name: My_app.1\n    labels: \
+                {\"a b/c\": x}\n    cap_drop: [ALL, cap_net_raw]\n    dns: [1.1.1.1, \"::1\"]\n    \
+                dns_search: [.]\n    ulimits: {nofile: 1024}\n    networks: {default: {aliases: \
+                [s3.example.org]}}\n";
+    let found = found_in(good);
+    assert_eq!(found.matches("DN-").count(), found.matches("DN-W0561").count(), "{found}");
+}
+
+#[test]
+fn a_name_that_is_there_twice_hides_nothing_else() {
+    let text = "services:\n  a:\n    image: x:1\n    image: [y]\n    imagee: z\n  a: {build: .}\n  b: \
+                {image: b:1, hostname: !tag h, privileged: true}\n";
+    let (project, found) = loaded(text, &[], &[]);
+    assert!(project.starts_with("a: Some(\"x:1\")"), "{project}");
+    expect_file!["../goldens/files-10.txt"].assert_eq(&found);
+}
+
 /// Words that Compose files are made of, so that what is tried is near the language.
 fn yaml() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
