@@ -234,7 +234,7 @@ impl Reader<'_> {
             () if self.text > text => format!("{text} bytes of text"),
             () => return Ok(()),
         };
-        let message = format!("the aliases of this file repeat more than {what}");
+        let message = format!("aliases repeat more than {what}");
         Err(self.found("DN-E0105", span.clone(), message).help("use fewer aliases"))
     }
 

@@ -312,8 +312,8 @@ fn names_and_words_show_what_they_are() {
 
 #[test]
 fn a_name_that_is_there_twice_hides_nothing_else() {
-    let text = "services:\n  a:\n    image: x:1\n    image: [y]\n    imagee: z\n  a: {build: .}\n  b: \
-                {image: b:1, hostname: !tag h, privileged: true}\n";
+    let text = "services:\n  a:\n    image: x:1\n    image: [y]\n    imagee: z\n  a: {build: .}\n  \
+                b: {image: b:1, hostname: !tag h, privileged: true}\n";
     let (project, found) = loaded(text, &[], &[]);
     assert!(project.starts_with("a: Some(\"x:1\")"), "{project}");
     expect_file!["../goldens/files-10.txt"].assert_eq(&found);

@@ -340,8 +340,10 @@ fn languages_of_templates() {
         "language",
         &[r#"image "x:{{ secret.s }}"
 env A="{{ 'x' ~ service.nope.address }}" B="{{ var.x ~ var.nope }}" C="{{}}" D="{{ }}"
-env E="{{{ var.x }}}" F="{{ .Values.x }}" G="{% include 'x' %}" H="100{%" I="{{ secret.s | upper }}"
-env J="{% if secret.s == 'a' %}1{% endif %}" K="{% if var.nope %}1{% endif %}" L="{{ secret.a\u{202E} }}"
+env E="{{{ var.x }}}" F="{{ .Values.x }}" G="{% include 'x' %}" H="100{%"
+env I="{{ secret.s | upper }}"
+env J="{% if secret.s == 'a' %}1{% endif %}" K="{% if var.nope %}1{% endif %}"
+env L="{{ secret.a\u{202E} }}"
 env M="{{ secret['a\u{202E}'] }}" N="{{ 1 | nosuch }}" O="{{ 1 | indent(width=9) }}" P="{{ now() }}"
 env Q="{{ 1 is nosuch }}" R="{% if 1 %}" S="{% endif %}" T="{{ param.x }}" U="\u{10DE70}"
 env V="{% for a in range(end=2) %}{{ a ~ b }}{% endfor %}" W="{{ secret }}" X="{{ service.a }}"

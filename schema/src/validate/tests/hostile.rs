@@ -240,7 +240,7 @@ fn alias_bombs_are_refused() {
         "c.yaml",
         laughs,
         expect![[r#"
-            c.yaml:5:40: error[DN-E0105]: the aliases of this file repeat more than 100000 values
+            c.yaml:5:40: error[DN-E0105]: aliases repeat more than 100000 values
               help: use fewer aliases
         "#]],
     );
@@ -257,7 +257,7 @@ fn alias_bombs_are_refused() {
         "c.yaml",
         long,
         expect![[r#"
-            c.yaml:2:333: error[DN-E0105]: the aliases of this file repeat more than 8388608 bytes of text
+            c.yaml:2:333: error[DN-E0105]: aliases repeat more than 8388608 bytes of text
               help: use fewer aliases
         "#]],
     );

@@ -49,7 +49,7 @@ fn good_templates() {
         "{{ not var.x }}",
         "{{- var.x | upper | replace(from='a', to='b') -}}",
         "{{ '{{' }}{{ '{%' }} {#",
-        "{% if var.x == '1' and node.name is defined %}a{% elif instance.index > 0 %}b{% else %}c{% endif %}",
+        "{% if var.x == '1' and node.name is defined %}a{% elif var.x %}b{% else %}{% endif %}",
         "{% for a in var.x | split(pat=',') %}{{ loop.index }}{{ a }}{% endfor %}",
         "{% for name, value in var %}{{ name ~ value }}{% endfor %}",
         "{% for i in range(end=3) %}{{ i is not odd }}{% endfor %}",
