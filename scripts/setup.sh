@@ -35,8 +35,11 @@ need_build() {
   need python3 python3
   # bindgen loads libclang at run time and wants its own headers; the -dev package brings both.
   local lib found=''
-  local libs=(/usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so*)
-  libs+=(/usr/local/lib/libclang*.so* /usr/lib64/libclang*.so*)
+  # libclang-cpp.so, which LLVM's own packages bring, is another library and will not do.
+  local dir libs=()
+  for dir in /usr/lib/llvm-*/lib /usr/lib/*-linux-* /usr/lib64 /usr/local/lib; do
+    libs+=("$dir"/libclang.so* "$dir"/libclang-[0-9]*.so*)
+  done
   for lib in "${libs[@]}" "${LIBCLANG_PATH:-}"; do [ -e "$lib" ] && found=1; done
   [ -n "$found" ] || { missing+=(libclang-dev); absent+=(libclang.so); }
   # A C compiler without the C library's headers is what `gcc` alone gives on a slim image.

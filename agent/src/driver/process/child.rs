@@ -189,7 +189,11 @@ pub async fn wait_for_end(pid: i32) -> io::Result<()> {
     open_pidfd(pid)?.ready(Interest::READABLE).await.map(drop)
 }
 
-fn start_time(pid: i32) -> io::Result<(u64, char)> {
+/// When a process started, in clock ticks since boot, and its state by `/proc/PID/stat`'s letter.
+///
+/// # Errors
+/// When there is no such process, or the file has another form.
+pub(super) fn start_time(pid: i32) -> io::Result<(u64, char)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name is in parentheses and may hold anything, parentheses too; what follows does not.
     let fields = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
