@@ -11,13 +11,13 @@ use super::{
     gpu, patterns,
     problem::{Objective, SolverChoice},
     rows,
-    solve::{self, Answer, Effort, Model},
+    solve::{self, Answer, EXACT, Effort, Model},
     work::Work,
 };
 
 /// Nodes that are alike for every service.
-struct Class {
-    nodes: Vec<usize>,
+pub struct Class {
+    pub nodes: Vec<usize>,
     capacity: Amounts,
     devices: usize,
     /// Memory of the largest device.
@@ -406,7 +406,7 @@ impl<'f> Relaxation<'f> {
             return None;
         }
         let seconds = work.seconds();
-        let effort = Effort { solver: self.solver, nodes: 1, whole: false, seconds };
+        let effort = Effort { solver: self.solver, nodes: 1, gap: EXACT, seconds };
         let answer = solve::solve(&self.model, effort, None);
         work.cut_short |= answer.is_late();
         match answer {
@@ -421,6 +421,11 @@ impl<'f> Relaxation<'f> {
 
 /// A node as its services see it.
 type Look = (Amounts, Vec<u64>, Vec<(usize, u32, u128, u64)>);
+
+/// The classes of all nodes.
+pub fn alike(field: &Field<'_>) -> Vec<Class> {
+    classes(field, &Part::all(field))
+}
 
 fn classes(field: &Field<'_>, part: &Part) -> Vec<Class> {
     let mut looks: Vec<Look> = field

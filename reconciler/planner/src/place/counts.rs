@@ -31,10 +31,12 @@ pub struct Scope<'b, 'f> {
 }
 
 /// What is minimised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Aim {
     /// Most placed, each level times its weight; and among those, most kept.
     Place { weights: Vec<u32>, keep: bool },
+    /// What the placed instances are worth, told for each service; most is best.
+    Worth(Vec<f64>),
     /// The price of moves.
     Moves,
     /// The score.
@@ -282,6 +284,10 @@ impl Program {
             if most > left {
                 self.model.at_most(columns.iter().map(|&(_, c)| (c, 1.0)).collect(), left);
             }
+            // What one node is worth does not depend on how the others will be filled.
+            if matches!(scope.aim, Aim::Worth(_)) {
+                continue;
+            }
             for line in 0..service.spread.len() {
                 self.spread(scope, (s, line), &columns, &inside);
             }
@@ -400,6 +406,19 @@ impl Program {
                             self.whole = false;
                         }
                         _ => {}
+                    }
+                }
+            }
+            Aim::Worth(worth) => {
+                self.whole = false;
+                for (column, meaning) in self.meaning.iter().enumerate() {
+                    if let Meaning::Count { s, .. } = *meaning {
+                        let column = &mut self.model.columns[column];
+                        column.cost = -worth[s];
+                        // Worth nothing, and company for nobody.
+                        if worth[s] <= 0.0 && field.services[s].supports.is_empty() {
+                            column.upper = column.lower;
+                        }
                     }
                 }
             }

@@ -11,6 +11,7 @@ mod assign;
 mod board;
 mod bound;
 mod chain;
+mod columns;
 mod counts;
 mod explain;
 mod field;

@@ -8,6 +8,7 @@ use super::{
     board::Board,
     bound::{self, Relaxation},
     chain,
+    columns::Columns,
     counts::{Aim, Program, Scope},
     field::Field,
     greedy::{self, REPAIRS, STYLES, Style},
@@ -126,6 +127,7 @@ fn place(best: &mut Board<'_>, known: Option<Vec<u32>>, work: &mut Work<'_>) -> 
         take_better(best, board);
     }
     let mut relaxation = None;
+    let mut columns = if bounded { None } else { Columns::new(best.field) };
     for (level, bound) in bounds.iter_mut().enumerate() {
         if best.placed()[level] < *bound
             && !bounded
@@ -143,11 +145,48 @@ fn place(best: &mut Board<'_>, known: Option<Vec<u32>>, work: &mut Work<'_>) -> 
                 *bound = (*bound).min(most).max(best.placed()[level]);
             }
         }
+        if best.placed()[level] < *bound
+            && work.go_on(best)
+            && let Some(columns) = &mut columns
+        {
+            place_mix(best, level, bound, columns, work);
+        }
         if best.placed()[level] < *bound && work.go_on(best) {
             place_level(best, level, bound, work);
         }
     }
     bounds
+}
+
+/// Places what the best mix of whole fillings comes to, rounded.
+fn place_mix<'f>(
+    best: &mut Board<'f>,
+    level: usize,
+    bound: &mut u32,
+    columns: &mut Columns<'f>,
+    work: &mut Work<'_>,
+) {
+    columns.learn(best);
+    let placed = best.placed();
+    let Some(most) = columns.generate(level, &placed, work) else {
+        return;
+    };
+    *bound = (*bound).min(most).max(placed[level]);
+    if placed[level] == *bound {
+        return;
+    }
+    let Some(mut board) = columns.board(level, best, work) else {
+        return;
+    };
+    greedy::tidy(&mut board);
+    for order in [greedy::Order::LargeOfAll, greedy::Order::Large] {
+        greedy::fill(&mut board, &greedy::order(best.field, order), REPAIRS[1]);
+    }
+    greedy::tidy(&mut board);
+    for level in 0..=level {
+        chain::place_more(&mut board, level, chain::THOROUGH, &mut |_| work.go_on(best));
+    }
+    take_better(best, board);
 }
 
 /// Whether so little runs that there is nothing to repair.
@@ -354,7 +393,8 @@ pub fn run<'f>(mut scope: Scope<'_, 'f>, nodes: u32, work: &mut Work<'_>) -> Opt
         let program = Program::new(&scope);
         let start = program.write(&scope, scope.board);
         let seconds = work.seconds();
-        let effort = Effort { solver: limits.solver, nodes, whole: program.whole, seconds };
+        let gap = if program.whole { solve::WHOLE } else { solve::EXACT };
+        let effort = Effort { solver: limits.solver, nodes, gap, seconds };
         let answer = solve::solve(&program.model, effort, start.as_deref());
         work.cut_short |= answer.is_late();
         let Answer::Found(found) = answer else {
@@ -375,7 +415,7 @@ pub fn run<'f>(mut scope: Scope<'_, 'f>, nodes: u32, work: &mut Work<'_>) -> Opt
 fn step<'f>(program: &Program, scope: &Scope<'_, 'f>, board: Board<'f>, found: &Found) -> Step<'f> {
     let bound = match scope.aim {
         Aim::Moves => program.price_of(scope, found.bound),
-        Aim::Place { .. } | Aim::Score => found.bound,
+        Aim::Place { .. } | Aim::Worth(_) | Aim::Score => found.bound,
     };
     Step { board, bound, proven: found.optimal && program.exact }
 }

@@ -41,12 +41,18 @@ pub struct Effort {
     pub solver: SolverChoice,
     /// Branch-and-bound nodes.
     pub nodes: u32,
-    /// The objective takes whole numbers only, so that a gap below 1 is a proof.
+    /// What is within so much of the best is as good as it, see [`WHOLE`] and [`EXACT`].
     #[cfg_attr(not(feature = "highs"), expect(dead_code, reason = "microlp proves exactly"))]
-    pub whole: bool,
+    pub gap: f64,
     /// Wall-clock limit. It makes the answer depend on the machine.
     pub seconds: Option<f64>,
 }
+
+/// The gap of an objective that takes whole numbers only: what is less than 1 apart is the same.
+pub const WHOLE: f64 = 0.99;
+
+/// The gap of any other objective.
+pub const EXACT: f64 = 1e-6;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -265,25 +271,26 @@ fn by_highs(model: &Model, effort: Effort, _start: Option<&[f64]>) -> Answer {
     by_microlp(model, effort)
 }
 
+/// Runs HiGHS on a model as good_lp writes it. What good_lp does not tell (the dual bound, the duals
+/// of rows) the model that it built does.
+#[cfg(feature = "highs")]
+fn highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Option<highs::SolvedModel> {
+    let (variables, handles, objective) = variables(model);
+    let target = constrain(variables.minimise(objective).using(good_lp::highs), model, &handles);
+    let mut target = target.try_into_inner().ok()?;
+    set_options(&mut target, effort)?;
+    if start.is_some() {
+        target.try_set_solution(start, None, None, None).ok()?;
+    }
+    target.try_solve().ok()
+}
+
 #[cfg(feature = "highs")]
 fn by_highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
     use highs::{HighsModelStatus as Status, HighsSolutionStatus};
 
-    let (variables, handles, objective) = variables(model);
-    let target = constrain(variables.minimise(objective).using(good_lp::highs), model, &handles);
-    // good_lp does not tell the dual bound; the model it built does.
-    let failed = Answer::Stopped { late: false };
-    let Ok(mut target) = target.try_into_inner() else {
-        return failed;
-    };
-    if set_options(&mut target, effort).is_none() {
-        return failed;
-    }
-    if start.is_some() && target.try_set_solution(start, None, None, None).is_err() {
-        return failed;
-    }
-    let Ok(solved) = target.try_solve() else {
-        return failed;
+    let Some(solved) = highs(model, effort, start) else {
+        return Answer::Stopped { late: false };
     };
     let status = solved.status();
     let late = status == Status::ReachedTimeLimit;
@@ -308,16 +315,52 @@ fn by_highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
     Answer::Found(Found { values, optimal, bound, by: "highs", late })
 }
 
+/// The optimum of a linear program, with prices.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Priced {
+    /// One value a column.
+    pub values: Vec<f64>,
+    /// By how much the objective grows for one more of each row's limit: at most 0 for `at_most`,
+    /// at least 0 for a lower limit.
+    pub prices: Vec<f64>,
+    /// The objective there.
+    pub objective: f64,
+}
+
+/// Solves a linear program whose rows have one limit each. Nothing where it is infeasible, the
+/// clock ran out, or the solver (microlp) tells no prices.
+pub fn priced(model: &Model, effort: Effort) -> Option<Priced> {
+    debug_assert!(model.rows.iter().all(|row| row.lower.is_finite() != row.upper.is_finite()));
+    if effort.solver == SolverChoice::Microlp { None } else { priced_by_highs(model, effort) }
+}
+
+#[cfg(not(feature = "highs"))]
+fn priced_by_highs(_model: &Model, _effort: Effort) -> Option<Priced> {
+    None
+}
+
+#[cfg(feature = "highs")]
+fn priced_by_highs(model: &Model, effort: Effort) -> Option<Priced> {
+    let solved = highs(model, effort, None)?;
+    let solution = solved.get_solution();
+    let values = solution.columns().to_vec();
+    let prices = solution.dual_rows().to_vec();
+    let good = solved.status() == highs::HighsModelStatus::Optimal
+        && prices.len() == model.rows.len()
+        && model.admits(&values);
+    let objective = model.objective(&values);
+    good.then_some(Priced { values, prices, objective })
+}
+
 #[cfg(feature = "highs")]
 fn set_options(target: &mut highs::Model, effort: Effort) -> Option<()> {
-    let gap = if effort.whole { 0.99 } else { 1e-6 };
     let nodes = i32::try_from(effort.nodes).unwrap_or(i32::MAX);
     target.try_set_option("output_flag", false).ok()?;
     target.try_set_option("threads", 1).ok()?;
     target.try_set_option("parallel", "off").ok()?;
     target.try_set_option("random_seed", 0).ok()?;
     target.try_set_option("mip_rel_gap", 0.0).ok()?;
-    target.try_set_option("mip_abs_gap", gap).ok()?;
+    target.try_set_option("mip_abs_gap", effort.gap).ok()?;
     if let Some(seconds) = effort.seconds {
         target.try_set_option("time_limit", seconds).ok()?;
     }
@@ -329,7 +372,7 @@ mod tests {
     use super::*;
 
     fn effort(solver: SolverChoice) -> Effort {
-        Effort { solver, nodes: 1000, whole: true, seconds: None }
+        Effort { solver, nodes: 1000, gap: WHOLE, seconds: None }
     }
 
     /// Items of weights 5, 4, 3 in a knapsack of 7: the best is 4 + 3, the greedy answer 5.

@@ -3,6 +3,7 @@
 
 mod brute;
 mod cases;
+mod columns;
 mod large;
 mod pitfalls;
 mod random;

@@ -13,7 +13,7 @@ use crate::place::{
 };
 
 fn effort(solver: SolverChoice, nodes: u32) -> Effort {
-    Effort { solver, nodes, whole: false, seconds: None }
+    Effort { solver, nodes, gap: solve::EXACT, seconds: None }
 }
 
 const BOTH: [SolverChoice; 2] = [SolverChoice::Microlp, SolverChoice::Highs];

@@ -1,0 +1,392 @@
+//! Column generation: which fillings of whole nodes, taken so many times each, place the most.
+//!
+//! Knows large fleets of few kinds of nodes and services, where nothing runs yet. A linear program
+//! chooses among the fillings known; its prices tell what an instance is worth, and for each kind
+//! of node an integer program finds the filling that is worth most. What no filling is worth more
+//! than is a bound (Gilmore and Gomory 1961; the bound of the prices is Lagrange's). Refuses to
+//! know single nodes, and what spans several of them (`spread`): both only loosen the bound, and
+//! whoever takes a board from here looks at what holds on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::quantity::GpuRequest;
+
+use super::{
+    board::Board,
+    bound::{self, Class},
+    counts::{Aim, Program, Scope},
+    field::Field,
+    gpu,
+    solve::{self, Answer, EXACT, Effort, Model, Priced, WHOLE},
+    work::Work,
+};
+
+/// Nodes from which on a fleet is large.
+const NODES: usize = 400;
+
+/// Kinds of nodes, and services, up to which they are few.
+const FEW: (usize, usize) = (64, 400);
+
+/// Rounds of pricing for one level at most.
+const ROUNDS: u32 = 80;
+
+/// How exactly one node is filled: what so many nodes miss together is less than one instance.
+const GAP: f64 = 1e-3;
+
+/// Branch-and-bound nodes of one filling.
+const EFFORT: u32 = 30;
+
+/// Branch-and-bound nodes of the program that rounds a mix.
+const ROUNDING: u32 = 1_000;
+
+/// How much cpu, memory and devices weigh where a node is filled by worth for size.
+const WEIGHTS: [[f64; 3]; 4] = [[0.2, 0.2, 1.0], [1.0, 0.2, 1.0], [0.2, 1.0, 1.0], [1.0, 1.0, 0.3]];
+
+/// By how much a filling must be worth more than those known.
+const GAIN: f64 = 1e-6;
+
+/// How one node of a kind can be filled.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Filling {
+    class: usize,
+    /// Services and how many of each.
+    counts: Vec<(usize, u32)>,
+}
+
+/// The fillings known so far.
+pub struct Columns<'f> {
+    field: &'f Field<'f>,
+    classes: Vec<Class>,
+    class_of: Vec<usize>,
+    /// A board with nothing on it.
+    empty: Board<'f>,
+    fillings: Vec<Filling>,
+    known: BTreeSet<Filling>,
+}
+
+/// What is left to fill, and with what.
+struct Rest {
+    nodes: Vec<u32>,
+    replicas: Vec<u32>,
+    floors: Vec<u32>,
+}
+
+/// What the optimum of the linear program says.
+struct Prices {
+    /// What one instance of each service is worth in a filling.
+    worth: Vec<f64>,
+    /// What the best filling known of each kind of node is worth.
+    nodes: Vec<f64>,
+    /// What the ceiling is beside the worth of all nodes.
+    beside: f64,
+}
+
+/// The program over the fillings known, and which of its rows is what. Its first columns and rows
+/// are those of the services.
+struct Master {
+    model: Model,
+    of_class: Vec<Option<usize>>,
+    of_floor: Vec<Option<usize>>,
+}
+
+impl<'f> Columns<'f> {
+    /// Nothing where the fleet is small, of many kinds, or not empty.
+    pub fn new(field: &'f Field<'f>) -> Option<Self> {
+        let runs = field.services.iter().any(|service| service.running() > 0);
+        let large = field.nodes.len() >= NODES && field.services.len() <= FEW.1;
+        (large && !runs).then(|| Self::of(field)).filter(|columns| columns.classes.len() <= FEW.0)
+    }
+
+    /// The same of any fleet.
+    pub fn of(field: &'f Field<'f>) -> Self {
+        let classes = bound::alike(field);
+        let mut class_of = vec![0; field.nodes.len()];
+        for (k, class) in classes.iter().enumerate() {
+            class.nodes.iter().for_each(|&n| class_of[n] = k);
+        }
+        let (fillings, known) = (Vec::new(), BTreeSet::new());
+        Self { field, classes, class_of, empty: Board::empty(field), fillings, known }
+    }
+
+    /// Takes over how the nodes of a board are filled.
+    pub fn learn(&mut self, board: &Board<'_>) {
+        for (n, here) in board.on_node.iter().enumerate() {
+            let counts = here.iter().map(|(&s, &count)| (s, count)).collect();
+            self.add(Filling { class: self.class_of[n], counts });
+        }
+    }
+
+    fn add(&mut self, filling: Filling) -> bool {
+        let new = !filling.counts.is_empty() && self.known.insert(filling.clone());
+        if new {
+            self.fillings.push(filling);
+        }
+        new
+    }
+
+    /// Looks for fillings that place more at a level while those above it keep their floors, and
+    /// says what no placement exceeds.
+    pub fn generate(&mut self, level: usize, floors: &[u32], work: &mut Work<'_>) -> Option<u32> {
+        let mut most = f64::INFINITY;
+        let all = self.all(&floors[..level]);
+        for _ in 0..ROUNDS {
+            if !work.still_on() {
+                break;
+            }
+            let master = self.master(level, &all, false);
+            let priced = solve::priced(&master.model, self.effort(EXACT, work))?;
+            let prices = self.prices(level, &all, &master, &priced);
+            // Rules of thumb first: they find most of what there is in a fraction of the time.
+            if self.stack_all(&prices) > 0 {
+                continue;
+            }
+            let (ceiling, new) = self.fill_all(&prices, &all, work);
+            most = most.min(ceiling);
+            if new == 0 || (most + 1e-5).floor() <= 1e-5 - priced.objective {
+                break;
+            }
+        }
+        Some(if most.is_finite() { (most + 1e-5).floor().max(0.0) as u32 } else { u32::MAX })
+    }
+
+    fn all(&self, floors: &[u32]) -> Rest {
+        Rest {
+            nodes: self.classes.iter().map(|class| class.nodes.len() as u32).collect(),
+            replicas: self.field.services.iter().map(|it| it.input.replicas).collect(),
+            floors: floors.to_vec(),
+        }
+    }
+
+    fn effort(&self, gap: f64, work: &Work<'_>) -> Effort {
+        let solver = self.field.problem.limits.solver;
+        Effort { solver, nodes: EFFORT, gap, seconds: work.seconds() }
+    }
+
+    /// What of each service is placed is at most what the fillings hold of it: one that holds more
+    /// than is wanted may be used in part.
+    fn master(&self, level: usize, rest: &Rest, whole: bool) -> Master {
+        let services = &self.field.services;
+        let mut model = Model::default();
+        let mut within: Vec<Vec<(usize, f64)>> = Vec::new();
+        let mut floors: Vec<Vec<(usize, f64)>> = vec![Vec::new(); rest.floors.len()];
+        for (service, &replicas) in services.iter().zip(&rest.replicas) {
+            let placed = model.column(0.0, f64::from(replicas), false);
+            within.push(vec![(placed, 1.0)]);
+            if service.level == level {
+                model.columns[placed].cost = -1.0;
+            } else if let Some(floor) = floors.get_mut(service.level) {
+                floor.push((placed, 1.0));
+            }
+        }
+        let mut nodes: Vec<Vec<(usize, f64)>> = vec![Vec::new(); self.classes.len()];
+        for Filling { class, counts } in &self.fillings {
+            let times = model.column(0.0, f64::from(rest.nodes[*class]), whole);
+            nodes[*class].push((times, 1.0));
+            for &(s, count) in counts {
+                within[s].push((times, -f64::from(count)));
+            }
+        }
+        within.into_iter().for_each(|terms| model.at_most(terms, 0.0));
+        let mut of_class = Vec::new();
+        for (terms, &most) in nodes.into_iter().zip(&rest.nodes) {
+            of_class.push((!terms.is_empty()).then_some(model.rows.len()));
+            model.at_most(terms, f64::from(most));
+        }
+        let mut of_floor = Vec::new();
+        for (terms, &least) in floors.into_iter().zip(&rest.floors) {
+            of_floor.push((!terms.is_empty()).then_some(model.rows.len()));
+            model.row(terms, f64::from(least), f64::INFINITY);
+        }
+        Master { model, of_class, of_floor }
+    }
+
+    fn prices(&self, level: usize, all: &Rest, master: &Master, priced: &Priced) -> Prices {
+        let services = &self.field.services;
+        let price = |row: Option<usize>| row.map_or(0.0, |row| priced.prices[row]);
+        let floor = |at: usize| price(master.of_floor.get(at).copied().flatten()).max(0.0);
+        // The rows of services come first.
+        let worth: Vec<f64> = (0..services.len()).map(|s| -priced.prices[s].min(0.0)).collect();
+        let mut beside = 0.0;
+        for ((service, &replicas), &worth) in services.iter().zip(&all.replicas).zip(&worth) {
+            let gain = f64::from(u8::from(service.level == level)) + floor(service.level);
+            beside += f64::from(replicas) * (gain - worth).max(0.0);
+        }
+        for (at, &least) in all.floors.iter().enumerate() {
+            beside -= floor(at) * f64::from(least);
+        }
+        let nodes = master.of_class.iter().map(|&row| -price(row).min(0.0)).collect();
+        Prices { worth, nodes, beside }
+    }
+
+    /// Adds the fillings that are worth more than those known. How many are new.
+    fn learn_all(&mut self, fillings: Vec<Filling>, prices: &Prices) -> u32 {
+        let worth = |filling: &Filling| -> f64 {
+            let counts = filling.counts.iter();
+            counts.map(|&(s, count)| prices.worth[s] * f64::from(count)).sum()
+        };
+        let mut new = 0;
+        for filling in fillings {
+            let better = worth(&filling) > prices.nodes[filling.class] + GAIN;
+            new += u32::from(better && self.add(filling));
+        }
+        new
+    }
+
+    /// Fills one node of each kind by worth for size.
+    fn stack_all(&mut self, prices: &Prices) -> u32 {
+        let mut fillings = Vec::new();
+        for k in 0..self.classes.len() {
+            for weights in WEIGHTS {
+                let size = |s: usize| self.size(self.classes[k].nodes[0], s, weights);
+                fillings.push(self.stack(k, &[], &order(&prices.worth, size)));
+            }
+        }
+        self.learn_all(fillings, prices)
+    }
+
+    /// Fills one node of each kind as is worth most. No mix of any fillings comes to more than the
+    /// ceiling; beside it the number of fillings that were not known.
+    fn fill_all(&mut self, prices: &Prices, all: &Rest, work: &mut Work<'_>) -> (f64, u32) {
+        let mut ceiling = prices.beside;
+        let mut new = 0;
+        for k in 0..self.classes.len() {
+            let Some((filling, most)) = self.fill(k, &prices.worth, work) else {
+                return (f64::INFINITY, new);
+            };
+            ceiling += f64::from(all.nodes[k]) * most.max(0.0);
+            new += self.learn_all(vec![filling], prices);
+        }
+        (ceiling, new)
+    }
+
+    /// The filling of a node of this kind that is worth most, as far as is known, and what none is
+    /// worth more than.
+    fn fill(&self, k: usize, worth: &[f64], work: &mut Work<'_>) -> Option<(Filling, f64)> {
+        let node = self.classes[k].nodes[0];
+        let scope = Scope {
+            board: &self.empty,
+            nodes: vec![node],
+            floors: Vec::new(),
+            price_cap: None,
+            cost_cap: None,
+            detailed: BTreeSet::new(),
+            aim: Aim::Worth(worth.to_vec()),
+        };
+        let program = Program::new(&scope);
+        let answer = solve::solve(&program.model, self.effort(GAP, work), None);
+        work.cut_short |= answer.is_late();
+        let Answer::Found(found) = answer else {
+            return None;
+        };
+        work.solvers.insert(found.by);
+        // The program knows of devices only how many are shared: what they cannot hold is left out,
+        // and what still fits is put in.
+        let wanted = program.read(&scope, &found.values);
+        let mut first: Vec<usize> = Vec::new();
+        for (&s, &count) in &wanted.on_node[node] {
+            first.extend((0..count).map(|_| s));
+        }
+        first.sort_by(|&a, &b| worth[b].total_cmp(&worth[a]).then(a.cmp(&b)));
+        Some((self.stack(k, &first, &order(worth, |_| 1.0)), -found.bound))
+    }
+
+    /// What part of a node one instance takes, by what so much cpu, memory and devices weigh.
+    fn size(&self, node: usize, s: usize, weights: [f64; 3]) -> f64 {
+        let (it, service) = (&self.field.nodes[node], &self.field.services[s]);
+        let part = |r: usize| service.need[r] as f64 / it.capacity[r].max(1) as f64;
+        let memory = it.memories.iter().max().copied().unwrap_or(1);
+        let devices = match service.input.gpu {
+            GpuRequest::Whole(count) => f64::from(count),
+            need => gpu::load(need, memory) as f64 / gpu::size(memory) as f64,
+        };
+        let devices = devices / it.memories.len().max(1) as f64;
+        weights[0] * part(0) + weights[1] * part(1) + weights[2] * devices + 1e-3
+    }
+
+    /// A node with the first ones, as far as they fit, and then the others by their order.
+    fn stack(&self, k: usize, first: &[usize], order: &[usize]) -> Filling {
+        let node = self.classes[k].nodes[0];
+        let mut board = self.empty.clone();
+        let fits = |board: &Board<'_>, s: usize| {
+            board.missing(s) > 0 && board.fits_alone(s, node) && board.has_company(s, node)
+        };
+        for &s in first {
+            if fits(&board, s) {
+                board.add(s, node);
+            }
+        }
+        for &s in order {
+            while fits(&board, s) {
+                board.add(s, node);
+            }
+        }
+        let counts = board.on_node[node].iter().map(|(&s, &count)| (s, count)).collect();
+        Filling { class: k, counts }
+    }
+
+    /// The mix rounded, on real nodes: what of it is whole, and an integer program for the rest.
+    /// Nothing where that finds no mix that keeps the floors.
+    pub fn board(&self, level: usize, best: &Board<'f>, work: &mut Work<'_>) -> Option<Board<'f>> {
+        let placed = best.placed();
+        let rest = self.all(&placed[..level]);
+        let master = self.master(level, &rest, true);
+        let effort = Effort { nodes: ROUNDING, ..self.effort(WHOLE, work) };
+        let start = self.point(best, master.model.columns.len());
+        let answer = solve::solve(&master.model, effort, Some(&start));
+        work.cut_short |= answer.is_late();
+        let Answer::Found(found) = answer else {
+            return None;
+        };
+        work.solvers.insert(found.by);
+        Some(self.spread(&found.values[self.field.services.len()..]))
+    }
+
+    /// A board as a point of the program: what it places, and how often it fills a node how.
+    fn point(&self, board: &Board<'f>, columns: usize) -> Vec<f64> {
+        let services = self.field.services.len();
+        let mut point = vec![0.0; columns];
+        for (placed, &total) in point.iter_mut().zip(&board.total) {
+            *placed = f64::from(total);
+        }
+        let at: BTreeMap<&Filling, usize> =
+            self.fillings.iter().enumerate().map(|(at, filling)| (filling, at)).collect();
+        for (n, here) in board.on_node.iter().enumerate() {
+            let counts = here.iter().map(|(&s, &count)| (s, count)).collect();
+            if let Some(at) = at.get(&Filling { class: self.class_of[n], counts }) {
+                point[services + at] += 1.0;
+            }
+        }
+        point
+    }
+
+    /// Fillings on real nodes, so many times each, no more of a service than is wanted.
+    fn spread(&self, times: &[f64]) -> Board<'f> {
+        let mut board = self.empty.clone();
+        let mut free: Vec<std::slice::Iter<'_, usize>> =
+            self.classes.iter().map(|class| class.nodes.iter()).collect();
+        for (Filling { class, counts }, times) in self.fillings.iter().zip(times) {
+            for &node in free[*class].by_ref().take(times.round() as usize) {
+                for &(s, count) in counts {
+                    for _ in 0..count.min(board.missing(s)) {
+                        if board.fits_alone(s, node) {
+                            board.add(s, node);
+                        }
+                    }
+                }
+            }
+        }
+        board
+    }
+}
+
+/// Services worth anything, the most for its size first.
+fn order(worth: &[f64], size: impl Fn(usize) -> f64) -> Vec<usize> {
+    let mut list: Vec<(f64, usize)> = worth
+        .iter()
+        .enumerate()
+        .filter(|(_, worth)| **worth > 0.0)
+        .map(|(s, worth)| (worth / size(s), s))
+        .collect();
+    list.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    list.into_iter().map(|(_, s)| s).collect()
+}
