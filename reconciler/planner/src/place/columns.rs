@@ -250,6 +250,9 @@ impl<'f> Columns<'f> {
         let mut ceiling = prices.beside;
         let mut new = 0;
         for k in 0..self.classes.len() {
+            if !work.still_on() {
+                return (f64::INFINITY, 0);
+            }
             let Some((filling, most)) = self.fill(k, &prices.worth, work) else {
                 return (f64::INFINITY, new);
             };

@@ -112,7 +112,13 @@ fn locked<'f>(field: &'f Field<'f>) -> Board<'f> {
 /// The first service whose instances that must stay break a rule whatever is placed around them,
 /// if any does.
 pub fn broken_lock(field: &Field<'_>) -> Option<usize> {
+    // Without `spread` and `near` nothing is ever out of order.
+    let bound = |s: &usize| {
+        let service = &field.services[*s];
+        !service.spread.is_empty() || !service.near.is_empty()
+    };
     let locked: Vec<usize> = (0..field.services.len())
+        .filter(bound)
         .filter(|&s| field.services[s].cells.iter().any(|cell| cell.locked > 0))
         .collect();
     if locked.is_empty() {

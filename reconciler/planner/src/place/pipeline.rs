@@ -129,6 +129,10 @@ fn place(best: &mut Board<'_>, known: Option<Vec<u32>>, work: &mut Work<'_>) -> 
     let mut relaxation = None;
     let mut columns = if bounded { None } else { Columns::new(best.field) };
     for (level, bound) in bounds.iter_mut().enumerate() {
+        // Where little is missing, making room is quicker than knowing how much there could be.
+        if best.placed()[level] < *bound && !afresh(best) {
+            chain_more(best, level, *bound, chain::BRIEF, work);
+        }
         if best.placed()[level] < *bound
             && !bounded
             && work.go_on(best)
