@@ -137,6 +137,9 @@ pub(super) fn read(
         }
         let Some(source) = source else { continue };
         let Some(content) = declared.get(&source.value) else {
+            if reader.unread.may_declare(&source.value) {
+                continue;
+            }
             let message = format!("the {kind} `{}` is not declared", source.value.escape_debug());
             let help = "declare it at the top of the document, with its content";
             reader.error("DN-E0559", &item.span, message, help);

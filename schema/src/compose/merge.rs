@@ -118,6 +118,9 @@ fn base(reader: &mut Reader<'_>, services: &BTreeMap<&str, usize>, service: &Nod
     };
     let span = extends.value.span.clone();
     let Some(at) = services.get(name) else {
+        if reader.unread.may_declare(name) {
+            return None;
+        }
         let message = format!("there is no service `{}` to extend", name.escape_debug());
         reader.error("DN-E0564", &span, message, "name a service of this file");
         return None;

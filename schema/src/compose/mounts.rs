@@ -216,6 +216,7 @@ fn mount(
             Some(Kept::Engine) => Some(Mount::Volume { name: Some(name), read_only }),
             Some(Kept::Path(source)) => bind(reader, span, source, target, read_only),
             None if looks(&name) => bind(reader, span, &name, target, read_only),
+            None if reader.unread.may_declare(&name) => None,
             None => {
                 let message = format!("the volume `{}` is not declared", name.escape_debug());
                 let help = "declare it at the top: `volumes: {NAME: {}}`";

@@ -14,7 +14,7 @@ use crate::{desired::Located, quantity::Cpu};
 pub fn tree(file: &ClusterFile) -> Node {
     let ClusterFile {
         broken: _,
-        partial: _,
+        unread: _,
         doubtful: _,
         files: _,
         cluster,

@@ -21,5 +21,6 @@ pub fn from_kdl(source: &Source) -> Result<Node, Vec<Diagnostic>> {
 pub fn read(source: &Source, limits: &Limits) -> Read {
     let outline::Outline { nodes, errors, whole } = outline::scan(source, limits.depth);
     let (tree, doubtful) = nodes.finish(source.text.len());
-    Read { tree, errors, doubtful, whole }
+    let unread = doubtful.clone();
+    Read { tree, errors, doubtful, unread, whole }
 }

@@ -8,7 +8,7 @@ mod forms;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    decode, fields, kdl,
+    Unread, decode, fields, kdl,
     limits::Limits,
     reader, scan,
     tree::{Form, Kind, Node, Source},
@@ -121,15 +121,21 @@ pub fn load_within(
     files: &dyn Files,
     limits: &Limits,
 ) -> (ClusterFile, Vec<Diagnostic>) {
-    let mut loader =
-        Loader { files, limits, found: Vec::new(), text: 0, services: 0, partial: false };
+    let mut loader = Loader {
+        files,
+        limits,
+        found: Vec::new(),
+        text: 0,
+        services: 0,
+        unread: Unread::default(),
+    };
     let mut file = loader.file(root, None).unwrap_or_default();
     loader.includes(root, &mut file);
     loader.sources(&mut file);
     loader.instances(&file);
     loader.forms(&mut file);
     file.broken = loader.found.iter().any(Diagnostic::is_error);
-    file.partial = loader.partial;
+    file.unread = loader.unread;
     loader.found.sort_by(|a, b| a.at.cmp(&b.at));
     (file, loader.found)
 }
@@ -140,8 +146,8 @@ struct Loader<'a> {
     found: Vec<Diagnostic>,
     text: usize,
     services: usize,
-    /// Whether a file, or the rest of one, was not read.
-    partial: bool,
+    /// What could not be read.
+    unread: Unread,
 }
 
 impl Loader<'_> {
@@ -171,7 +177,9 @@ impl Loader<'_> {
     /// One file, without what it includes.
     fn file(&mut self, path: &str, at: Option<&Location>) -> Option<ClusterFile> {
         let file = self.parts_of(path, at);
-        self.partial |= file.is_none();
+        if file.is_none() {
+            self.unread.everything();
+        }
         file
     }
 
@@ -189,7 +197,7 @@ impl Loader<'_> {
             Form::Kdl => kdl::read(&source, self.limits),
             Form::Yaml => yaml::read(&source, self.limits),
         };
-        self.partial |= !read.whole;
+        self.unread.extend(read.unread_words(&source));
         let correct = read.errors.is_empty();
         self.found.append(&mut read.errors);
         let nothing = matches!(&read.tree.kind, Kind::Map(entries) if entries.is_empty());
@@ -262,7 +270,7 @@ impl Loader<'_> {
                     let message = format!("more than {} files are included", self.limits.files);
                     let error = Diagnostic::error("DN-E0116", Some(include.at.clone()), message);
                     self.found.push(error.help("include fewer files"));
-                    self.partial = true;
+                    self.unread.everything();
                     return;
                 }
                 if let Some(part) = self.file(&path, Some(&include.at)) {
@@ -294,7 +302,7 @@ impl Loader<'_> {
             let message = format!("`{}` leaves the configuration", include.value.escape_debug());
             let error = Diagnostic::error("DN-E0116", at, message);
             self.found.push(error.help("write a path below the root file's directory"));
-            self.partial = true;
+            self.unread.everything();
             return Vec::new();
         };
         if !pattern.contains('*') {
@@ -313,7 +321,7 @@ impl Loader<'_> {
             let error = Diagnostic::error("DN-E0116", at, message);
             self.found
                 .push(error.help("add the files, or remove the include; links are not followed"));
-            self.partial = true;
+            self.unread.everything();
         }
         self.well_named(paths, include)
     }
@@ -328,7 +336,7 @@ impl Loader<'_> {
                 let error = Diagnostic::error("DN-E0116", Some(include.at.clone()), message);
                 let help = "rename it: no control characters, no change of direction, no `-` first";
                 self.found.push(error.help(help));
-                self.partial = true;
+                self.unread.everything();
             }
             !strange
         });

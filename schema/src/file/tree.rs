@@ -5,6 +5,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use super::unread::Unread;
 pub use super::{
     kdl::from_kdl,
     scan::text,
@@ -45,7 +46,9 @@ pub struct Read {
     pub errors: Vec<Diagnostic>,
     /// Where the tree may not be what was meant, because of those errors.
     pub doubtful: Vec<Span>,
-    /// Whether it was read to its end; otherwise names may be missing from the tree.
+    /// What could not be read: names may be declared there that are missing from the tree.
+    pub unread: Vec<Span>,
+    /// Whether it was read to its end.
     pub whole: bool,
 }
 
@@ -56,6 +59,15 @@ impl Read {
     /// The errors.
     pub fn result(self) -> Result<Node, Vec<Diagnostic>> {
         if self.errors.is_empty() { Ok(self.tree) } else { Err(self.errors) }
+    }
+
+    /// The words of what could not be read.
+    pub fn unread_words(&self, source: &Source) -> Unread {
+        let mut unread = Unread::default();
+        for span in &self.unread {
+            unread.note(source.text.get(span.clone()).unwrap_or_default());
+        }
+        unread
     }
 
     /// Whether a finding about the tree is more than an echo of a syntax error.

@@ -28,6 +28,8 @@ use crate::{
 /// A Compose file as read, and what its services are called in the cluster.
 pub(super) struct Expanded {
     loaded: Loaded,
+    /// Whether the file was read: one that was not may have services of any name.
+    read: bool,
     /// Name in the cluster by name in the file.
     names: BTreeMap<String, ServiceName>,
 }
@@ -58,9 +60,12 @@ impl<'a> Check<'a> {
         let sections: Vec<&'a ServiceSection> = self.services.values().copied().collect();
         for section in sections {
             let Some(FormSection::Compose(written)) = &section.form else { continue };
-            let loaded = self.load(section, written).unwrap_or_default();
+            let loaded = self.load(section, written);
+            let read = loaded.is_some();
+            let loaded = loaded.unwrap_or_default();
+            self.found.doubt(&loaded.doubtful);
             let names = self.members(section, &loaded);
-            self.projects.insert(&section.name.value, Expanded { loaded, names });
+            self.projects.insert(&section.name.value, Expanded { loaded, read, names });
         }
     }
 
@@ -141,7 +146,7 @@ impl<'a> Check<'a> {
         };
         let asked: BTreeSet<usize> = self.asks(section, &expanded, &grants);
         let unused = grants.iter().enumerate().filter(|(at, _)| !asked.contains(at));
-        for (_, line) in unused {
+        for (_, line) in unused.filter(|_| expanded.is_whole()) {
             let message = format!("nothing in the Compose file asks for `{}`", line.grant);
             self.warn("DN-W0420", line.at, message, "remove the line; grants should be few");
         }
@@ -155,7 +160,8 @@ impl<'a> Check<'a> {
             }
             together(&expanded, &mut services, section);
         }
-        if expanded.loaded.project.services.is_empty() && !self.file.broken {
+        let none = expanded.loaded.project.services.is_empty() && expanded.is_whole();
+        if none && !self.file.broken {
             let failed = self.found.failed();
             if let Some(FormSection::Compose(written)) = section.form.as_ref().filter(|_| !failed) {
                 let message = "the Compose file runs no service".to_owned();
@@ -238,11 +244,12 @@ impl<'a> Check<'a> {
             }
         }
         let known = self.projects.get(section.name.value.as_str());
+        let unread = known.map(|known| known.loaded.unread.clone()).unwrap_or_default();
         let known: Vec<String> = known
             .map(|known| known.loaded.project.services.keys().cloned().collect())
             .unwrap_or_default();
         for to in section.allow.iter().flat_map(|line| &line.to) {
-            if !known.contains(&to.value) && !known.is_empty() {
+            if !known.contains(&to.value) && !known.is_empty() && !unread.may_declare(&to.value) {
                 let help = self.advice(&to.value, known.iter().map(String::as_str));
                 let shown = to.value.escape_debug();
                 let message = format!("the Compose file runs no service `{shown}`");
@@ -460,6 +467,11 @@ impl Expanded {
     /// The names of its services in the cluster.
     pub(super) fn members(&self) -> impl Iterator<Item = &ServiceName> {
         self.names.values()
+    }
+
+    /// Whether every service of the file is known.
+    pub(super) fn is_whole(&self) -> bool {
+        self.read && self.loaded.unread.is_empty()
     }
 
     /// Whether the service of that name is reached from outside.
