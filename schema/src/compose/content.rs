@@ -79,7 +79,7 @@ fn variable(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let value = reader.ground?.values.get(&name.value).cloned();
     if value.is_none() {
         let message = format!("the variable `{}` has no value", name.value.escape_debug());
-        let help = "give it one: `set NAME=\"…\"` in the service, or `vars` of the cluster";
+        let help = "give it one under `set` of the service, or under `vars` of the cluster";
         reader.error("DN-E0561", &node.span, message, help);
     }
     value

@@ -170,7 +170,8 @@ fn circle<'n>(reader: &mut Reader<'_>, names: impl Iterator<Item = &'n str>, las
     reader.error("DN-E0564", &last.span, message, "remove one of these `extends`");
 }
 
-fn weight(node: &Node) -> usize {
+/// How many values there are in one.
+pub(super) fn weight(node: &Node) -> usize {
     match &node.kind {
         Kind::Scalar { .. } => 1,
         Kind::Seq(items) => 1 + items.iter().map(weight).sum::<usize>(),

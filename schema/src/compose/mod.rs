@@ -52,7 +52,7 @@ use crate::{
     desired::Located,
     diagnostic::{Diagnostic, Location},
     file::{
-        Files, Unread,
+        Files, Limits, Unread,
         tree::{Node, Read, Source, read_with_merge_keys},
     },
     template::is_template,
@@ -92,6 +92,8 @@ pub struct Inputs<'a> {
     pub profiles: BTreeSet<String>,
     /// The repository.
     pub files: &'a dyn Files,
+    /// How much of it is read.
+    pub limits: &'a Limits,
 }
 
 /// A Compose file in its normal form.
@@ -105,6 +107,8 @@ pub struct Loaded {
     pub doubtful: Vec<Location>,
     /// What could not be read.
     pub unread: Unread,
+    /// How many values it has, those that aliases and `extends` repeat included.
+    pub values: usize,
 }
 
 /// Reads a Compose file: merge keys, variables, `extends`, then every field. What it asks of its
@@ -112,7 +116,7 @@ pub struct Loaded {
 ///
 /// Everything wrong is reported at once; the project holds what could be read.
 pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
-    let document = read_with_merge_keys(source);
+    let document = read_with_merge_keys(source, inputs.limits);
     if template::is_marked(&source.text) {
         let message = "this file holds a character that devnet keeps for itself";
         let error = Diagnostic::error("DN-E0507", Some(source.at(&(0..0))), message);
@@ -134,14 +138,16 @@ pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
     let mut reader = reader::Reader::new(source, &nothing, Some(&ground));
     let unread = document.unread_words(source);
     reader.unread.clone_from(&unread);
+    reader.replicas = inputs.limits.replicas;
     reader.take(found);
     merge::keys(&mut reader, &mut tree);
     reader.take(interpolate::tree(&mut tree, source, &values));
     merge::extends(&mut reader, &mut tree);
+    let values = document.values.max(merge::weight(&tree));
     let project = project::read(&mut reader, &tree, &inputs.profiles);
     let doubtful = document.doubtful.iter().map(|span| source.at(span)).collect();
     let found = with_syntax(document, source, reader.into_found());
-    (Loaded { project, templates: templates.into_inner(), doubtful, unread }, found)
+    (Loaded { project, templates: templates.into_inner(), doubtful, unread, values }, found)
 }
 
 /// What was found, and what is wrong with the syntax, without the echoes of that.

@@ -298,11 +298,11 @@ fn refuse(reader: &mut Reader<'_>, span: &Span, source: &str, message: String) {
 fn elsewhere(reader: &Reader<'_>, source: &str) -> String {
     let anchor = reader.ground.and_then(|_| anchor(source));
     let Some((name, _)) = anchor else {
-        let grant = "`allow \"host-bind:/PATH\"`";
+        let grant = "`allow` and \"host-bind:/PATH\"";
         return format!("a path of every node can be granted when it is absolute: {grant}");
     };
     let what = if name == "HOME" { "whose home" } else { "which directory" };
-    format!("where it is on a node, say {what} is meant, `set {name}=\"/PATH\"`, and grant it")
+    format!("where it is on a node, say with `set` and `{name}` {what} is meant, and grant it")
 }
 
 /// What the repository has at a path: a file, or every file of a directory. `None` when it cannot

@@ -13,7 +13,7 @@ use crate::{
     desired::Located,
     diagnostic::{Diagnostic, Location},
     file::{
-        Files, Unread,
+        Files, Limits, Unread,
         tree::{Entry, Kind, Node, Source, Span},
     },
 };
@@ -43,6 +43,8 @@ pub(super) struct Reader<'a> {
     pub(super) ground: Option<&'a Ground<'a>>,
     /// What of the document could not be read: no name that stands there is unknown.
     pub(super) unread: Unread,
+    /// The most instances of a service.
+    pub(super) replicas: usize,
     found: Vec<Diagnostic>,
 }
 
@@ -52,7 +54,14 @@ impl<'a> Reader<'a> {
         templated: &'a BTreeSet<usize>,
         ground: Option<&'a Ground<'a>>,
     ) -> Self {
-        Self { source, templated, ground, unread: Unread::default(), found: Vec::new() }
+        Self {
+            source,
+            templated,
+            ground,
+            unread: Unread::default(),
+            replicas: Limits::default().replicas,
+            found: Vec::new(),
+        }
     }
 
     /// Everything that was found, in the order of the file, each once: what an alias repeats is

@@ -15,6 +15,7 @@ pub fn tree(file: &ClusterFile) -> Node {
     let ClusterFile {
         broken: _,
         unread: _,
+        limits: _,
         doubtful: _,
         files: _,
         cluster,

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use super::{
-    Unread,
+    Limits, Unread,
     scalar::{self, Word},
     tree::{Entry, Kind, Node, Source},
     written::*,
@@ -23,6 +23,7 @@ pub fn cluster_file(source: &Source, tree: &Node) -> (ClusterFile, Vec<Diagnosti
     let file = ClusterFile {
         broken: false,
         unread: Unread::default(),
+        limits: Limits::default(),
         doubtful: Vec::new(),
         files: vec![source.file.to_string()],
         cluster: view.section("cluster").map(cluster),

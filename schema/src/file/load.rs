@@ -106,7 +106,10 @@ pub fn discover(files: &dyn Files) -> Result<String, Diagnostic> {
 
 fn unreadable(path: &str, at: Option<Location>, why: &str) -> Diagnostic {
     Diagnostic::error("DN-E0113", at, format!("reading `{}` failed: {why}", path.escape_debug()))
-        .help("make the file readable; nothing is planned without it")
+        .help(
+            "it has to be a file of the configuration itself that can be read; nothing is planned \
+               without it",
+        )
 }
 
 /// Reads the cluster file `root` and what it includes, and reports everything wrong at once,
@@ -126,6 +129,7 @@ pub fn load_within(
         limits,
         found: Vec::new(),
         text: 0,
+        values: 0,
         services: 0,
         unread: Unread::default(),
     };
@@ -136,6 +140,7 @@ pub fn load_within(
     loader.forms(&mut file);
     file.broken = loader.found.iter().any(Diagnostic::is_error);
     file.unread = loader.unread;
+    file.limits = limits.clone();
     loader.found.sort_by(|a, b| a.at.cmp(&b.at));
     (file, loader.found)
 }
@@ -145,6 +150,7 @@ struct Loader<'a> {
     limits: &'a Limits,
     found: Vec<Diagnostic>,
     text: usize,
+    values: usize,
     services: usize,
     /// What could not be read.
     unread: Unread,
@@ -194,9 +200,10 @@ impl Loader<'_> {
         let source = scan::within(path, bytes, form, self.limits);
         let source = source.map_err(|error| self.found.push(error)).ok()?;
         let mut read = match form {
-            Form::Kdl => kdl::read(&source, self.limits),
-            Form::Yaml => yaml::read(&source, self.limits),
+            Form::Kdl => kdl::read(&source, &self.left()),
+            Form::Yaml => yaml::read(&source, &self.left()),
         };
+        self.values += read.values;
         self.unread.extend(read.unread_words(&source));
         let correct = read.errors.is_empty();
         self.found.append(&mut read.errors);
@@ -215,6 +222,12 @@ impl Loader<'_> {
         file.doubtful = read.doubtful.iter().map(|span| source.at(span)).collect();
         self.found.extend(found.into_iter().filter(|found| read.trusts(found)));
         Some(file)
+    }
+
+    /// The limits of what is read next: what counts in all files together is less by then.
+    fn left(&self) -> Limits {
+        let all_values = self.limits.all_values.saturating_sub(self.values);
+        Limits { all_values, ..self.limits.clone() }
     }
 
     /// Counts services while they are a tree and nothing else yet.
@@ -238,6 +251,12 @@ impl Loader<'_> {
         let mut instances = 0u64;
         for service in &file.services {
             let wanted = service.replicas.as_ref().map_or(1, |replicas| replicas.value);
+            let most = self.limits.replicas;
+            if let Some(replicas) = service.replicas.as_ref().filter(|r| r.value as usize > most) {
+                let message = format!("more than {most} instances of one service");
+                let error = Diagnostic::error("DN-E0117", Some(replicas.at.clone()), message);
+                self.found.push(error.help("ask for less, or raise the limit `replicas`"));
+            }
             instances += u64::from(wanted);
             if instances > self.limits.instances as u64 {
                 let message = format!("more than {} instances", self.limits.instances);
@@ -253,7 +272,11 @@ impl Loader<'_> {
     fn no_cluster(&mut self, source: &Source) {
         let message = "this file has no `cluster` section";
         let error = Diagnostic::error("DN-E0115", Some(source.at(&(0..0))), message);
-        self.found.push(error.help("begin it with `cluster \"NAME\"` (YAML: `cluster: NAME`)"));
+        let help = match Form::of(&source.file) {
+            Some(Form::Yaml) => "begin it with `cluster: NAME`",
+            _ => "begin it with `cluster \"NAME\"`",
+        };
+        self.found.push(error.help(help));
     }
 
     fn includes(&mut self, root: &str, file: &mut ClusterFile) {

@@ -13,6 +13,8 @@ use super::tree::{Entry, Kind, Node, Span};
 pub struct Nodes {
     blocks: Vec<Block>,
     doubtful: Vec<Span>,
+    /// Names and values that were read.
+    count: usize,
 }
 
 /// A block that is still open; the lowest is the file.
@@ -42,7 +44,12 @@ struct Part {
 impl Nodes {
     /// No nodes yet.
     pub fn new() -> Self {
-        Self { blocks: vec![Block::default()], doubtful: Vec::new() }
+        Self { blocks: vec![Block::default()], doubtful: Vec::new(), count: 0 }
+    }
+
+    /// How many names and values were read.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The tree of a text of that many bytes, and where it may not be what was meant.
@@ -58,6 +65,7 @@ impl Nodes {
     /// A node begins with its name.
     pub fn name(&mut self, name: String, span: Span, commented: bool) {
         let end = span.end;
+        self.count += 1;
         if let Some(block) = self.blocks.last_mut() {
             let name = Some((name, span));
             // The name itself may have been doubted.
@@ -69,6 +77,7 @@ impl Nodes {
     /// An argument, or the value of the property that was named last. `skipped` says that it is
     /// behind `/-`.
     pub fn value(&mut self, text: String, plain: bool, span: Span, skipped: bool) {
+        self.count += 1;
         let Some(node) = self.node() else { return };
         node.end = span.end;
         let key = node.key.take();

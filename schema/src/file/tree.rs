@@ -50,6 +50,8 @@ pub struct Read {
     pub unread: Vec<Span>,
     /// Whether it was read to its end.
     pub whole: bool,
+    /// How many values were read, those that aliases repeat included.
+    pub values: usize,
 }
 
 impl Read {

@@ -4,7 +4,7 @@
 //! Knows the sections and the types of their fields. Refuses to know defaults, components and
 //! whether names exist: [`crate::validate`] asks that.
 
-use super::{MemoryFiles, ReadFiles, Unread};
+use super::{Limits, MemoryFiles, ReadFiles, Unread};
 use crate::{
     desired::{Domain, Located, Objective, SelectorKey, Unplaced},
     diagnostic::Location,
@@ -27,6 +27,8 @@ pub struct ClusterFile {
     pub unread: Unread,
     /// Where it may not say what was meant, because the syntax is wrong there.
     pub doubtful: Vec<Location>,
+    /// What it was read within.
+    pub limits: Limits,
     /// The files read, the root first.
     pub files: Vec<String>,
     /// The cluster's own section.

@@ -11,7 +11,7 @@ use granit_parser::{Event, Parser, ScalarStyle};
 use mend::Mended;
 
 use super::{
-    limits::Limits,
+    limits::{Limits, too_many_values},
     tree::{Entry, Kind, Node, Read, Source, Span},
 };
 use crate::diagnostic::Diagnostic;
@@ -31,8 +31,8 @@ pub fn from_yaml(source: &Source) -> Result<Node, Vec<Diagnostic>> {
 }
 
 /// Reads documents of others, where `<<` is a key like any other: Compose files merge by it.
-pub fn read_with_merge_keys(source: &Source) -> Read {
-    read_as(source, &Limits::default(), true)
+pub fn read_with_merge_keys(source: &Source, limits: &Limits) -> Read {
+    read_as(source, limits, true)
 }
 
 /// Reads YAML 1.2 as far as it is that.
@@ -123,6 +123,8 @@ struct Reader<'a> {
     documents: usize,
     nodes: usize,
     text: usize,
+    /// How many values were read.
+    values: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -142,6 +144,7 @@ impl<'a> Reader<'a> {
             documents: 0,
             nodes: 0,
             text: 0,
+            values: 0,
         }
     }
 
@@ -155,14 +158,14 @@ impl<'a> Reader<'a> {
 
     /// What was read. `whole` says that it was read to its end.
     fn finish(self, whole: bool) -> Read {
-        let Self { mut errors, mut doubtful, root, unread, .. } = self;
+        let Self { mut errors, mut doubtful, root, unread, values, .. } = self;
         errors.sort_by(|a, b| a.at.cmp(&b.at));
         errors.dedup();
         errors.truncate(MOST_ERRORS);
         let places = errors.iter().filter_map(|error| error.at.as_ref());
         doubtful.extend(places.map(|at| at.start..at.end + 1));
         let tree = root.unwrap_or(Node { kind: Kind::Map(Vec::new()), span: 0..0 });
-        Read { tree, errors, doubtful, unread, whole }
+        Read { tree, errors, doubtful, unread, whole, values }
     }
 
     /// # Errors
@@ -275,6 +278,15 @@ impl<'a> Reader<'a> {
         Err(self.found("DN-E0105", span.clone(), message).help("use fewer aliases"))
     }
 
+    /// Counts values before there is memory for them.
+    fn counted(&mut self, values: usize, span: &Span) -> Result<(), Diagnostic> {
+        self.values += values;
+        match self.values > self.limits.all_values {
+            true => Err(too_many_values(self.source, span.start)),
+            false => Ok(()),
+        }
+    }
+
     fn too_deep(&self, span: Span) -> Diagnostic {
         let message = format!("more than {} lists and maps are open here", self.limits.depth);
         self.found("DN-E0105", span, message).help("nest less deeply")
@@ -317,6 +329,7 @@ impl<'a> Reader<'a> {
             return Err(self.too_deep(span));
         }
         self.spend(nodes, text, &span)?;
+        self.counted(nodes - 1, &span)?;
         let node = self.anchors[&id].node.clone();
         self.place(node, 0, depth)
     }
@@ -348,6 +361,7 @@ impl<'a> Reader<'a> {
 
     /// Puts a finished value where it belongs: it is a key, a value, an item, or the whole.
     fn place(&mut self, node: Node, anchor: usize, depth: usize) -> Result<(), Diagnostic> {
+        self.counted(1, &node.span)?;
         if anchor != 0 {
             let (nodes, text) = weight(&node);
             self.spend(nodes, text, &node.span)?;

@@ -16,7 +16,6 @@ use crate::{
     desired::{FileContent, Form, Located, Place, Selector, SelectorKey, Service},
     diagnostic::{Diagnostic, Location},
     file::{
-        Limits,
         tree::Source,
         written::{ComposeSection, FormSection, ServiceSection},
     },
@@ -88,6 +87,7 @@ impl<'a> Check<'a> {
             set: &set,
             profiles: written.profiles.iter().map(|profile| profile.value.clone()).collect(),
             files: sources,
+            limits: &self.file.limits,
         };
         let (loaded, found) = compose::load(&source, &inputs);
         let why = "this service uses the file";
@@ -175,13 +175,14 @@ impl<'a> Check<'a> {
 
     /// Instances that Compose files ask for are counted here: nobody else has seen them yet.
     pub(super) fn many_instances(&mut self, services: &BTreeMap<ServiceName, Service>) {
-        let most = u64::try_from(Limits::default().instances).unwrap_or(u64::MAX);
+        let most = u64::try_from(self.file.limits.instances).unwrap_or(u64::MAX);
         let mut instances = 0;
         for service in services.values() {
             instances += u64::from(service.replicas);
             if instances > most && matches!(service.form, Form::Compose { .. }) {
                 let message = format!("more than {most} instances");
-                return self.error("DN-E0117", &service.at, message, "ask for less");
+                let help = "ask for less, or raise the limit `instances`";
+                return self.error("DN-E0117", &service.at, message, help);
             }
         }
     }
@@ -193,7 +194,15 @@ impl<'a> Check<'a> {
         };
         let written = [
             ("env", first(&section.env), "write `environment` there, or `set` for its `${…}`"),
-            ("secret", first(&section.secrets), "write `set NAME=\"{{ secret.NAME }}\"`"),
+            (
+                "secret",
+                first(&section.secrets),
+                &Self::written(
+                    &section.at,
+                    "write `set NAME=\"{{ secret.NAME }}\"`",
+                    "write `NAME: \"{{ secret.NAME }}\"` under `set`",
+                ),
+            ),
             ("port", section.ports.first().map(|port| port.at.clone()), "write `ports` there"),
             ("volume", first(&section.volumes), "write `volumes` there"),
             ("file", section.files.first().map(|f| f.path.at.clone()), "write `configs` there"),
@@ -218,6 +227,9 @@ impl<'a> Check<'a> {
         ];
         for (field, at, help) in written {
             if let Some(at) = at {
+                let several = ["secret", "port", "volume", "file", "model"].contains(&field);
+                let yaml = if several { format!("{field}s") } else { field.to_owned() };
+                let field = Self::written(&at, field, &yaml);
                 let message = format!("`{field}` is said in the Compose file, of each service");
                 self.error("DN-E0312", &at, message, help);
             }
@@ -277,7 +289,14 @@ impl<'a> Check<'a> {
             let grants: Vec<Grant> = own().map(|(_, line)| line.grant.clone()).collect();
             let why = format!("as service `{name}` of this file");
             let found = compose::refusals(&service.asks, &grants);
-            let found = found.into_iter().map(|one| one.related(section.at.clone(), why.as_str()));
+            let found = found.into_iter().map(|one| {
+                let grant = one.message.split('`').nth(1).unwrap_or_default();
+                let kdl = format!("`allow \"{grant}\"`");
+                let yaml = format!("`allow: [{{grant: \"{grant}\"}}]`");
+                let allow = Self::written(&section.at, &kdl, &yaml);
+                let help = format!("leave it out; or grant it in the cluster file: {allow}");
+                one.related(section.at.clone(), why.as_str()).help(help)
+            });
             self.found.extend(found);
         }
         needed

@@ -28,6 +28,7 @@ use crate::{
     diagnostic::{Diagnostic, Location},
     file::{
         ClusterFile,
+        tree::Form,
         written::{NodeSection, ServiceSection},
     },
     name::{ClusterName, NameError, SecretName, ServiceName},
@@ -286,6 +287,14 @@ impl<'a> Check<'a> {
             !read.is_whole() && name.strip_prefix(*project).is_some_and(|n| n.starts_with('-'))
         };
         self.file.unread.may_declare(name) || self.projects.iter().any(member)
+    }
+
+    /// How to write something, in the form of the file that it belongs into.
+    fn written(at: &Location, kdl: &str, yaml: &str) -> String {
+        match Form::of(&at.file) {
+            Some(Form::Yaml) => yaml.to_owned(),
+            _ => kdl.to_owned(),
+        }
     }
 
     /// Advice for an unknown word, as long as there are few enough for someone to read.

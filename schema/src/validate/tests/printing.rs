@@ -496,6 +496,7 @@ fn cluster_file() -> BoxedStrategy<ClusterFile> {
         .prop_map(|(cluster, node, one, two, moved)| ClusterFile {
             broken: false,
             unread: Unread::default(),
+            limits: Limits::default(),
             doubtful: Vec::new(),
             files: Vec::new(),
             cluster: Some(cluster),
