@@ -70,7 +70,10 @@ impl Check<'_> {
         if self.nodes.contains_key(node.value.as_str()) {
             return;
         }
-        if let Some(near) = self.found.nearest(&node.value, self.nodes.keys().copied()) {
+        // Nodes are numbered, so another number is another node and no slip.
+        let letters = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+        let near = self.found.nearest(&node.value, self.nodes.keys().copied());
+        if let Some(near) = near.filter(|near| letters(near) != letters(&node.value)) {
             let message = format!("no node `{}` is declared", node.value.escape_debug());
             let help = format!("did you mean `{near}`?");
             self.warn("DN-W0405", &node.at, message, help);
