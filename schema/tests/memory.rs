@@ -3,7 +3,10 @@
 //! Knows the shapes that take the most memory for each byte of text. Refuses to know a clock. One
 //! test, as the allocator counts for the whole process.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use devnet_schema::{
     file::{MemoryFiles, load},
@@ -19,11 +22,11 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const MOST: f32 = 200.0;
 
 /// A service's lines, of which each file has some hundreds of kilobytes.
-type Shape = fn(&mut String, usize);
+type Shape = fn(&mut String, usize) -> fmt::Result;
 
 const YAML: [(&str, &str, Shape); 2] = [
-    ("conditions", "place: {require: [", |text, n| drop(write!(text, "{{tag: t{n}}}, "))),
-    ("ports", "ports: [", |text, n| drop(write!(text, "{{container: {}}}, ", 1 + n % 60_000))),
+    ("conditions", "place: {require: [", |text, n| write!(text, "{{tag: t{n}}}, ")),
+    ("ports", "ports: [", |text, n| write!(text, "{{container: {}}}, ", 1 + n % 60_000)),
 ];
 
 /// Twenty files of the largest size, all of one shape.
@@ -34,7 +37,7 @@ fn files(head: &str, shape: Shape) -> MemoryFiles {
         let mut text = format!("services:\n  s{part}:\n    image: x:1\n    {head}");
         let mut n = 0;
         while text.len() < 500_000 {
-            shape(&mut text, n);
+            shape(&mut text, n).expect("texts can be written to");
             n += 1;
         }
         let closers: String = head

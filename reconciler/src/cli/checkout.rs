@@ -210,8 +210,8 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
         match fs::symlink_metadata(&at) {
             Ok(meta) if meta.file_type().is_symlink() => {
                 return Err(format!(
-                    "{path} is or goes through a symbolic link, and those are not followed: put the \
-                     file itself there"
+                    "{path} is or goes through a symbolic link, and those are not followed: put \
+                     the file itself there"
                 ));
             }
             Ok(meta) if meta.is_dir() && is_repository(&at) => {

@@ -197,13 +197,14 @@ impl Loader<'_> {
             return None;
         };
         let bytes = self.bytes(path, at)?;
-        let source = scan::within(path, bytes, form, self.limits);
-        let source = source.map_err(|error| self.found.push(error)).ok()?;
+        let legible = scan::legible(path, bytes, form, self.limits);
+        let (source, strange) = legible.map_err(|error| self.found.push(error)).ok()?;
         let mut read = match form {
             Form::Kdl => kdl::read(&source, &self.left()),
             Form::Yaml => yaml::read(&source, &self.left()),
         };
         self.values += read.values;
+        read.strange(&source, strange);
         self.unread.extend(read.unread_words(&source));
         let correct = read.errors.is_empty();
         self.found.append(&mut read.errors);

@@ -39,6 +39,8 @@ struct Part {
     end: usize,
     commented: bool,
     doubtful: bool,
+    /// Whether something within it is doubtful, so that it may not lack what it seems to.
+    lacking: bool,
 }
 
 impl Nodes {
@@ -129,12 +131,19 @@ impl Nodes {
         let Some(block) = self.blocks.last_mut() else { return };
         let Some(mut part) = block.node.take().filter(|part| !part.commented) else { return };
         let head = part.name.as_ref().map(|(_, span)| span.start..part.block.unwrap_or(part.end));
-        let doubtful = part.doubtful;
+        let (doubtful, lacking) = (part.doubtful, part.lacking);
+        let first = part.entries.first().filter(|entry| entry.key.is_empty());
+        let title = first.map(|entry| entry.value.span.end);
         match (part.name.take(), head) {
             (Some((key, key_span)), Some(head)) => {
                 let value = part.value(&key_span);
                 block.done.push(Entry { key, key_span, value });
+                let title = head.start..title.unwrap_or(head.start + 1);
+                self.doubtful.extend(lacking.then_some(title));
                 self.doubtful.extend(doubtful.then_some(head));
+                if doubtful || lacking {
+                    self.outer_lacks();
+                }
             }
             // What is missing from the node around it may have been here.
             _ => self.doubt_outer(),
@@ -145,6 +154,13 @@ impl Nodes {
     pub fn doubt_node(&mut self) {
         if let Some(block) = self.blocks.last_mut() {
             block.node.get_or_insert_default().doubtful = true;
+        }
+    }
+
+    fn outer_lacks(&mut self) {
+        let outer = self.blocks.iter_mut().rev().nth(1).and_then(|outer| outer.node.as_mut());
+        if let Some(outer) = outer {
+            outer.lacking = true;
         }
     }
 

@@ -55,7 +55,7 @@ enum Then {
     Doubt,
     /// This many bytes are passed over as if they were not there.
     Pass(usize),
-    /// The rest of the line means nothing.
+    /// The rest of the line means nothing, but for a block that begins at its end.
     Line,
     /// The rest of the text means nothing.
     Stop,
@@ -190,9 +190,10 @@ impl<'a> Scanner<'a> {
             Then::Doubt => self.mistaken(),
             Then::Pass(bytes) => self.at += bytes,
             Then::Line => {
-                while !matches!(self.bytes.get(self.at), None | Some(b'\n' | b'\r')) {
-                    self.at += 1;
-                }
+                let line = &self.source.text[self.at..];
+                let line = line.split(['\n', '\r']).next().unwrap_or("").trim_end();
+                // What begins a block begins one whatever is wrong before.
+                self.at += line.strip_suffix('{').unwrap_or(line).len();
                 self.mistaken();
             }
             Then::Stop => self.stopped = true,

@@ -63,6 +63,17 @@ impl Read {
         if self.errors.is_empty() { Ok(self.tree) } else { Err(self.errors) }
     }
 
+    /// Adds what is wrong with single characters. Nothing else is said of their lines.
+    pub fn strange(&mut self, source: &Source, found: Vec<Diagnostic>) {
+        for error in found {
+            let line = error.at.as_ref().map_or(0..0, |at| source.line(at.line));
+            self.doubtful.push(line.clone());
+            self.unread.push(line);
+            self.errors.push(error);
+        }
+        self.errors.sort_by(|a, b| a.at.cmp(&b.at));
+    }
+
     /// The words of what could not be read.
     pub fn unread_words(&self, source: &Source) -> Unread {
         let mut unread = Unread::default();
@@ -209,6 +220,13 @@ impl Source {
             start,
             end: span.end.clamp(start, self.text.len()),
         }
+    }
+
+    /// The line of that number, which counts from 1.
+    pub fn line(&self, number: u32) -> Span {
+        let place = |line: usize| self.lines.get(line).copied().unwrap_or(self.text.len());
+        let number = number as usize;
+        place(number.saturating_sub(1))..place(number)
     }
 
     /// Characters before a byte offset.
