@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// Where this many entries fail, nobody reads on for more.
+const MANY: usize = 500;
+
 /// A text with what could not be read replaced by blanks: every place in it is one of the file.
 pub struct Mended {
     pub text: String,
@@ -114,6 +117,9 @@ impl Mender<'_> {
 
     /// Looks for the smallest entries that cannot be read alone.
     fn sweep(&mut self, block: Block) {
+        if self.failed.len() >= MANY {
+            return;
+        }
         let Some(error) = self.error(block) else { return };
         let before = self.failed.len();
         let entries = self.within(block);
