@@ -41,8 +41,7 @@ impl Environment {
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// `DEVNET_VAR_name`: overrides of the cluster file's `vars`, by name. An underscore may stand
-    /// for the hyphen that shells do not allow.
+    /// `DEVNET_VAR_name`: values for the cluster file's `vars`, by name.
     pub fn vars(&self) -> BTreeMap<String, String> {
         self.values
             .iter()

@@ -86,7 +86,7 @@ const WRONG: &[&str] = &[
     "image: x:1\nreplcas: 3",
     "image: x:1\nreplicas: many",
     "image: x:1\nreplicas: -1",
-    "image: x:1\nreplicas: 1001",
+    "image: x:1\nreplicas: 1000001",
     "image: x:1\nreplicas: 1.5",
     "image: x:1\nreplicas: [1]",
     "image: x:1\npriority: 101",
@@ -201,7 +201,7 @@ fn fields_have_descriptions_and_defaults() {
     let service = &schema["$defs"]["service"]["properties"];
     assert_eq!(service["replicas"]["description"], "How many instances.");
     assert_eq!(service["replicas"]["default"], 1);
-    assert_eq!(service["replicas"]["maximum"], 1000);
+    assert_eq!(service["replicas"]["maximum"], 1_000_000);
     assert_eq!(service["protect"]["default"], false);
     let update = &schema["$defs"]["update"]["properties"]["order"];
     assert_eq!(update["enum"][0], update["default"]);

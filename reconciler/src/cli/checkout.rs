@@ -1,28 +1,26 @@
 //! The configuration in the working directory, and exactly the files of it that were read.
 //!
-//! Knows the directory and its variables. Refuses links and everything outside: what a control
+//! Knows the directory. Refuses links and everything outside: what a control
 //! plane would refuse in a commit is refused here too.
 
 use std::{
     cell::RefCell,
     collections::BTreeMap,
     fs,
-    io::Read as _,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::Context;
 use devnet_catalog::Loaded;
 use devnet_schema::{
     diagnostic::Diagnostic,
     digest::Digest,
-    file::{
-        self, Files, Limits,
-        tree::{self, Entry, Form, Kind},
-    },
+    file::{self, Files, Limits},
 };
 
-use super::{arguments::Configuration, failure::CommandError, terminal::Terminal};
+use super::{
+    arguments::Configuration, failure::CommandError, terminal::Terminal, variables::Variables,
+};
 use crate::config::Environment;
 
 /// The largest file that is read, in bytes. The language's own limits are lower.
@@ -33,6 +31,8 @@ pub struct Checkout {
     files: Recorder,
     root: String,
     vars: BTreeMap<String, String>,
+    /// What is to be said of values for variables that nothing declares.
+    undeclared: Vec<Diagnostic>,
     limits: Limits,
 }
 
@@ -42,9 +42,14 @@ impl Checkout {
     /// # Errors
     /// When there is none, there are two, or a variable is not `name=value`.
     pub fn open(configuration: &Configuration, env: &Environment) -> Result<Self, CommandError> {
-        let vars = variables(configuration, env)?;
+        let given = Variables::given(configuration, env)?;
         let limits = env.limits(&configuration.limits)?;
         let (dir, root) = match &configuration.file {
+            Some(path) if path.is_dir() => {
+                let shown = path.display();
+                return Err(CommandError::usage(format!("{shown} is a directory"))
+                    .hint(format!("name the file in it, or go there: `-chdir={shown}`")));
+            }
             Some(path) => {
                 let name = path
                     .file_name()
@@ -63,7 +68,11 @@ impl Checkout {
         if files.read(&root).map_err(CommandError::usage)?.is_none() {
             return Err(CommandError::usage(format!("there is no file {root}")));
         }
-        Ok(Self { files, root, vars, limits })
+        let (vars, undeclared) = match given.is_empty() {
+            true => Default::default(),
+            false => given.settled(&file::load_within(&root, &files, &limits).0),
+        };
+        Ok(Self { files, root, vars, undeclared, limits })
     }
 
     /// The cluster file, relative to its directory.
@@ -76,9 +85,21 @@ impl Checkout {
         &self.vars
     }
 
+    /// What is to be said of values for variables that nothing declares.
+    pub fn undeclared(&self) -> &[Diagnostic] {
+        &self.undeclared
+    }
+
     /// Parses and checks it.
     pub fn load(&self) -> Loaded {
-        devnet_catalog::load_within(&self.root, &self.files, &self.vars, &self.limits)
+        let mut loaded =
+            devnet_catalog::load_within(&self.root, &self.files, &self.vars, &self.limits);
+        if self.undeclared.iter().any(Diagnostic::is_error) {
+            loaded.desired = None;
+        }
+        loaded.diagnostics.extend(self.undeclared.iter().cloned());
+        loaded.diagnostics.sort_by(|a, b| a.at.cmp(&b.at));
+        loaded
     }
 
     /// The cluster file and those that it includes, broken ones too; as paths from here.
@@ -151,61 +172,6 @@ pub fn now() -> String {
     jiff::Timestamp::now().to_string()
 }
 
-/// Variables: files first, then the environment, then flags, the later ones winning.
-///
-/// # Errors
-/// When a file is no map of scalars, or a flag is not `name=value`.
-pub fn variables(
-    configuration: &Configuration,
-    env: &Environment,
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut vars = BTreeMap::new();
-    for path in &configuration.var_files {
-        vars.extend(variables_of_file(path)?);
-    }
-    vars.extend(env.vars());
-    for pair in &configuration.vars {
-        let Some((name, value)) = pair.split_once('=') else {
-            bail!("-var takes name=value, not `{pair}`");
-        };
-        vars.insert(name.to_owned(), value.to_owned());
-    }
-    Ok(vars)
-}
-
-/// Reads it as a cluster file is read: JSON is YAML, so one reader serves both.
-fn variables_of_file(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let act = || format!("reading variables from {}", path.display());
-    // It may be a pipe, like a file that is being decrypted: its size is known once it was read.
-    let most = Limits::default().yaml_file as u64;
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).with_context(act)?;
-    file.take(most + 1).read_to_end(&mut bytes).with_context(act)?;
-    let refuse = |found: &Diagnostic| {
-        let at = found.at.as_ref().map_or_else(|| path.display().to_string(), ToString::to_string);
-        anyhow!("{at}: {}: {}", found.code, found.message)
-    };
-    let name = path.display().to_string();
-    let source = tree::text(&name, bytes, Form::Yaml).map_err(|found| refuse(&found))?;
-    let read = tree::from_yaml(&source).map_err(|all| match all.first() {
-        Some(first) => refuse(first),
-        None => anyhow!("{name} is no YAML"),
-    })?;
-    let Kind::Map(entries) = read.kind else {
-        bail!("{name} has no variables: write one `name: value` in a line");
-    };
-    let value = |entry: Entry| match entry.value.kind {
-        Kind::Scalar { raw, plain } if !plain || !["", "~", "null"].contains(&raw.as_str()) => {
-            Ok((entry.key, raw))
-        }
-        _ => {
-            let at = source.at(&entry.key_span);
-            bail!("{at}: the value of `{}` is not a single value", entry.key.escape_debug())
-        }
-    };
-    entries.into_iter().map(value).collect()
-}
-
 /// The files of a directory, each remembered once it was read, so that what is sent to a control
 /// plane is what was checked here.
 struct Recorder {
@@ -243,7 +209,10 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
         at.push(part);
         match fs::symlink_metadata(&at) {
             Ok(meta) if meta.file_type().is_symlink() => {
-                return Err(format!("{path} is or goes through a symbolic link"));
+                return Err(format!(
+                    "{path} is or goes through a symbolic link, and those are not followed: put \
+                     the file itself there"
+                ));
             }
             Ok(meta) if meta.is_dir() && is_repository(&at) => {
                 return Err(format!(
@@ -328,37 +297,5 @@ mod tests {
         let mut listed = Vec::new();
         list_below(dir.path(), "", &mut listed).unwrap();
         assert_eq!(listed, ["sm"]);
-    }
-
-    #[test]
-    fn hostile_files_of_variables_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let told = |text: &str| {
-            let file = dir.path().join("vars.yaml");
-            fs::write(&file, text).unwrap();
-            variables_of_file(&file).unwrap_err().to_string()
-        };
-        assert!(told(&format!("a: {}", "[".repeat(200_000))).contains("DN-E0105"));
-        assert!(told(&format!("a: {}", "x".repeat(2 << 20))).contains("DN-E0101"));
-        assert!(told("a: {b: 1}").contains("vars.yaml:1:1: the value of `a` is not"));
-        assert!(told("a: ~").contains("is not a single value"));
-        assert!(told("- a").contains("name: value"));
-        assert!(told("a: 1\na: 2").contains("DN-E0111"));
-    }
-
-    #[test]
-    fn flags_beat_the_environment_and_the_environment_beats_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("vars.yaml");
-        fs::write(&file, "a: 1\nb: 2\nc: three\n").unwrap();
-        let env = Environment::of(BTreeMap::from([("DEVNET_VAR_b".into(), "env".into())]));
-        let configuration = Configuration {
-            vars: vec!["c=flag=x".into()],
-            var_files: vec![file],
-            ..Configuration::default()
-        };
-        let vars = variables(&configuration, &env).unwrap();
-        let expected = [("a", "1"), ("b", "env"), ("c", "flag=x")];
-        assert_eq!(vars, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     }
 }

@@ -25,6 +25,7 @@ mod show;
 mod terminal;
 mod text_file;
 mod validate;
+mod variables;
 mod watch;
 mod whatif;
 

@@ -12,12 +12,13 @@ use serde_json::Value;
 
 use super::{
     arguments::{self, Cli, Format, Planning},
-    checkout::{self, Checkout},
+    checkout::Checkout,
     client::Client,
     failure::CommandError,
     scene::Scene,
     show as saved,
     terminal::Terminal,
+    variables::Variables,
 };
 use crate::{
     api::{PlanOptions, PlanRequest},
@@ -159,7 +160,7 @@ pub fn online(
     let mut checkout = None;
     if let Some(rev) = &planning.rev {
         request.rev = Some(rev.clone());
-        request.vars = checkout::variables(&planning.configuration, env)?;
+        request.vars = Variables::given(&planning.configuration, env)?.values();
     } else {
         let here = Checkout::open(&planning.configuration, env)?;
         let loaded = here.load();
@@ -174,7 +175,10 @@ pub fn online(
     let longer = planning.solve_limit.unwrap_or_default();
     let plan: Plan = client.post_patiently("/api/v1/plans", &request, "planning", longer)?;
     let source = |file: &str| checkout.as_ref()?.text(file);
-    print_findings(&plan.diagnostics, planning, &source, terminal);
+    // What the environment here has too much, the control plane was not told.
+    let mut found = checkout.as_ref().map_or(Vec::new(), |here| here.undeclared().to_vec());
+    found.extend(plan.diagnostics.iter().cloned());
+    print_findings(&found, planning, &source, terminal);
     Ok(plan)
 }
 

@@ -79,7 +79,7 @@ fn variable(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let value = reader.ground?.values.get(&name.value).cloned();
     if value.is_none() {
         let message = format!("the variable `{}` has no value", name.value.escape_debug());
-        let help = "give it one: `set NAME=\"…\"` in the service, or `vars` of the cluster";
+        let help = "give it one under `set` of the service, or under `vars` of the cluster";
         reader.error("DN-E0561", &node.span, message, help);
     }
     value
@@ -137,6 +137,9 @@ pub(super) fn read(
         }
         let Some(source) = source else { continue };
         let Some(content) = declared.get(&source.value) else {
+            if reader.unread.may_declare(&source.value) {
+                continue;
+            }
             let message = format!("the {kind} `{}` is not declared", source.value.escape_debug());
             let help = "declare it at the top of the document, with its content";
             reader.error("DN-E0559", &item.span, message, help);

@@ -53,8 +53,9 @@ fn memory(reader: &mut Reader<'_>, node: &Node, what: &str) -> Bytes {
 }
 
 fn count(reader: &mut Reader<'_>, node: &Node, what: &str, least: u32) -> Option<Located<u32>> {
-    let read = |text: &str| text.parse().ok().filter(|count| (least..=1000).contains(count));
-    reader.parsed(node, what, &format!("a whole number from {least} to 1000"), read)
+    let most = u32::try_from(reader.replicas).unwrap_or(u32::MAX);
+    let read = |text: &str| text.parse().ok().filter(|count| (least..=most).contains(count));
+    reader.parsed(node, what, &format!("a whole number from {least} to {most}"), read)
 }
 
 /// Whatever it says, the agent starts again what ends: that is a note where it says otherwise.

@@ -86,7 +86,7 @@ impl Pass<'_> {
 pub(super) fn diagnostic(fault: Fault, at: Option<crate::diagnostic::Location>) -> Diagnostic {
     match fault {
         Fault::Missing(message) => Diagnostic::error("DN-E0561", at, message).help(
-            "give it a value: `set NAME=\"…\"` in the service, or `vars` of the cluster; or write \
+            "give it a value under `set` of the service, or under `vars` of the cluster; or write \
              `${NAME:-default}`",
         ),
         Fault::Malformed(what) => Diagnostic::error("DN-E0562", at, what)

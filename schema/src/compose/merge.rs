@@ -118,6 +118,9 @@ fn base(reader: &mut Reader<'_>, services: &BTreeMap<&str, usize>, service: &Nod
     };
     let span = extends.value.span.clone();
     let Some(at) = services.get(name) else {
+        if reader.unread.may_declare(name) {
+            return None;
+        }
         let message = format!("there is no service `{}` to extend", name.escape_debug());
         reader.error("DN-E0564", &span, message, "name a service of this file");
         return None;
@@ -167,7 +170,8 @@ fn circle<'n>(reader: &mut Reader<'_>, names: impl Iterator<Item = &'n str>, las
     reader.error("DN-E0564", &last.span, message, "remove one of these `extends`");
 }
 
-fn weight(node: &Node) -> usize {
+/// How many values there are in one.
+pub(super) fn weight(node: &Node) -> usize {
     match &node.kind {
         Kind::Scalar { .. } => 1,
         Kind::Seq(items) => 1 + items.iter().map(weight).sum::<usize>(),

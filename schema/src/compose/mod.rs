@@ -50,9 +50,9 @@ pub use words::{WordsError, split};
 
 use crate::{
     desired::Located,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Location},
     file::{
-        Files,
+        Files, Limits, Unread,
         tree::{Node, Read, Source, read_with_merge_keys},
     },
     template::is_template,
@@ -92,6 +92,8 @@ pub struct Inputs<'a> {
     pub profiles: BTreeSet<String>,
     /// The repository.
     pub files: &'a dyn Files,
+    /// How much of it is read.
+    pub limits: &'a Limits,
 }
 
 /// A Compose file in its normal form.
@@ -101,6 +103,12 @@ pub struct Loaded {
     pub project: Project,
     /// The templates that came in with values.
     pub templates: Templates,
+    /// Where the project may not be what was meant, because the syntax is wrong there.
+    pub doubtful: Vec<Location>,
+    /// What could not be read.
+    pub unread: Unread,
+    /// How many values it has, those that aliases and `extends` repeat included.
+    pub values: usize,
 }
 
 /// Reads a Compose file: merge keys, variables, `extends`, then every field. What it asks of its
@@ -108,10 +116,7 @@ pub struct Loaded {
 ///
 /// Everything wrong is reported at once; the project holds what could be read.
 pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
-    let document = read_with_merge_keys(source);
-    if !document.whole {
-        return (Loaded::default(), document.errors);
-    }
+    let document = read_with_merge_keys(source, inputs.limits);
     if template::is_marked(&source.text) {
         let message = "this file holds a character that devnet keeps for itself";
         let error = Diagnostic::error("DN-E0507", Some(source.at(&(0..0))), message);
@@ -131,13 +136,18 @@ pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
     let ground =
         reader::Ground { dir, files: inputs.files, values: &values, templates: &templates };
     let mut reader = reader::Reader::new(source, &nothing, Some(&ground));
+    let unread = document.unread_words(source);
+    reader.unread.clone_from(&unread);
+    reader.replicas = inputs.limits.replicas;
     reader.take(found);
     merge::keys(&mut reader, &mut tree);
     reader.take(interpolate::tree(&mut tree, source, &values));
     merge::extends(&mut reader, &mut tree);
+    let values = document.values.max(merge::weight(&tree));
     let project = project::read(&mut reader, &tree, &inputs.profiles);
+    let doubtful = document.doubtful.iter().map(|span| source.at(span)).collect();
     let found = with_syntax(document, source, reader.into_found());
-    (Loaded { project, templates: templates.into_inner() }, found)
+    (Loaded { project, templates: templates.into_inner(), doubtful, unread, values }, found)
 }
 
 /// What was found, and what is wrong with the syntax, without the echoes of that.

@@ -216,6 +216,7 @@ fn mount(
             Some(Kept::Engine) => Some(Mount::Volume { name: Some(name), read_only }),
             Some(Kept::Path(source)) => bind(reader, span, source, target, read_only),
             None if looks(&name) => bind(reader, span, &name, target, read_only),
+            None if reader.unread.may_declare(&name) => None,
             None => {
                 let message = format!("the volume `{}` is not declared", name.escape_debug());
                 let help = "declare it at the top: `volumes: {NAME: {}}`";
@@ -297,11 +298,11 @@ fn refuse(reader: &mut Reader<'_>, span: &Span, source: &str, message: String) {
 fn elsewhere(reader: &Reader<'_>, source: &str) -> String {
     let anchor = reader.ground.and_then(|_| anchor(source));
     let Some((name, _)) = anchor else {
-        let grant = "`allow \"host-bind:/PATH\"`";
+        let grant = "`allow` and \"host-bind:/PATH\"";
         return format!("a path of every node can be granted when it is absolute: {grant}");
     };
     let what = if name == "HOME" { "whose home" } else { "which directory" };
-    format!("where it is on a node, say {what} is meant, `set {name}=\"/PATH\"`, and grant it")
+    format!("where it is on a node, say with `set` and `{name}` {what} is meant, and grant it")
 }
 
 /// What the repository has at a path: a file, or every file of a directory. `None` when it cannot

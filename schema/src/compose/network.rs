@@ -54,7 +54,8 @@ fn mode(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) {
 fn joined(reader: &mut Reader<'_>, service: &mut Service, node: &Node, declared: &Declared) {
     let mut join = |reader: &mut Reader<'_>, span, attachment: Attachment| {
         let name = &attachment.network;
-        if name != "default" && !declared.networks.contains_key(name) {
+        let known = name == "default" || declared.networks.contains_key(name);
+        if !known && !reader.unread.may_declare(name) {
             let message = format!("the network `{}` is not declared", name.escape_debug());
             let help = "declare it at the top: `networks: {NAME: {}}`";
             reader.error("DN-E0559", span, message, help);

@@ -156,7 +156,8 @@ fn dependencies(
             }
             let span = dependency.at.start..dependency.at.end;
             let shown = name.escape_debug();
-            if left_out.contains(name) && built_elsewhere(services, name) {
+            let told = left_out.contains(name) && built_elsewhere(services, name);
+            if told || reader.unread.may_declare(name) {
                 continue;
             }
             if left_out.contains(name) {

@@ -13,7 +13,7 @@ use crate::{
     desired::Located,
     diagnostic::{Diagnostic, Location},
     file::{
-        Files,
+        Files, Limits, Unread,
         tree::{Entry, Kind, Node, Source, Span},
     },
 };
@@ -41,6 +41,10 @@ pub(super) struct Reader<'a> {
     source: &'a Source,
     templated: &'a BTreeSet<usize>,
     pub(super) ground: Option<&'a Ground<'a>>,
+    /// What of the document could not be read: no name that stands there is unknown.
+    pub(super) unread: Unread,
+    /// The most instances of a service.
+    pub(super) replicas: usize,
     found: Vec<Diagnostic>,
 }
 
@@ -50,7 +54,14 @@ impl<'a> Reader<'a> {
         templated: &'a BTreeSet<usize>,
         ground: Option<&'a Ground<'a>>,
     ) -> Self {
-        Self { source, templated, ground, found: Vec::new() }
+        Self {
+            source,
+            templated,
+            ground,
+            unread: Unread::default(),
+            replicas: Limits::default().replicas,
+            found: Vec::new(),
+        }
     }
 
     /// Everything that was found, in the order of the file, each once: what an alias repeats is

@@ -14,7 +14,8 @@ use crate::{desired::Located, quantity::Cpu};
 pub fn tree(file: &ClusterFile) -> Node {
     let ClusterFile {
         broken: _,
-        partial: _,
+        unread: _,
+        limits: _,
         doubtful: _,
         files: _,
         cluster,

@@ -6,6 +6,7 @@
 use std::str::FromStr;
 
 use super::{
+    Limits, Unread,
     scalar::{self, Word},
     tree::{Entry, Kind, Node, Source},
     written::*,
@@ -21,7 +22,8 @@ pub fn cluster_file(source: &Source, tree: &Node) -> (ClusterFile, Vec<Diagnosti
     let view = View { source, node: tree };
     let file = ClusterFile {
         broken: false,
-        partial: false,
+        unread: Unread::default(),
+        limits: Limits::default(),
         doubtful: Vec::new(),
         files: vec![source.file.to_string()],
         cluster: view.section("cluster").map(cluster),

@@ -223,7 +223,8 @@ static SERVICE: Shape = Shape {
             Type::Choice(&["docker", "process", "kubernetes"]),
             "what runs it; the component's first when absent",
         ),
-        field("replicas", Type::Integer { min: 0, max: 1000 }, "how many instances").default("1"),
+        field("replicas", Type::Integer { min: 0, max: 1_000_000 }, "how many instances")
+            .default("1"),
         field("priority", Type::Integer { min: 0, max: 100 }, "who gives way: 0 first, 100 last")
             .default("50"),
         field("set", Type::Free, "parameters of the component, or values for a Compose file"),

@@ -19,7 +19,9 @@ pub fn from_kdl(source: &Source) -> Result<Node, Vec<Diagnostic>> {
 
 /// Reads KDL 2 as far as it is that.
 pub fn read(source: &Source, limits: &Limits) -> Read {
-    let outline::Outline { nodes, errors, whole } = outline::scan(source, limits.depth);
+    let outline::Outline { nodes, errors, whole } = outline::scan(source, limits);
+    let values = nodes.count();
     let (tree, doubtful) = nodes.finish(source.text.len());
-    Read { tree, errors, doubtful, whole }
+    let unread = doubtful.clone();
+    Read { tree, errors, doubtful, unread, whole, values }
 }

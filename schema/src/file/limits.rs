@@ -2,7 +2,8 @@
 //!
 //! Knows numbers, their names and their bounds. Refuses to know who sets them.
 
-use crate::quantity::Bytes;
+use super::tree::Source;
+use crate::{diagnostic::Diagnostic, quantity::Bytes};
 
 /// The most of everything that a configuration may have. Each is checked before memory is taken
 /// for what exceeds it.
@@ -24,8 +25,12 @@ pub struct Limits {
     pub values: usize,
     /// Text that the aliases of a YAML file repeat, in bytes.
     pub text: usize,
+    /// Values of all files together, those that aliases repeat included.
+    pub all_values: usize,
     /// Services of all files together.
     pub services: usize,
+    /// Instances of one service.
+    pub replicas: usize,
     /// Instances of all services together.
     pub instances: usize,
 }
@@ -42,7 +47,9 @@ impl Default for Limits {
             depth: 64,
             values: 100_000,
             text: 8 << 20,
+            all_values: 500_000,
             services: 10_000,
+            replicas: 1000,
             instances: 20_000,
         }
     }
@@ -69,7 +76,7 @@ const fn known(
 
 /// Every limit. What reads a tree goes down it on the stack, so `depth` ends where 2 MiB of stack
 /// hold it without optimisation.
-const KNOWN: [Known; 10] = [
+const KNOWN: [Known; 12] = [
     known("kdl-file", true, (16, 4 << 20), |limits| &mut limits.kdl_file),
     known("yaml-file", true, (16, 4 << 20), |limits| &mut limits.yaml_file),
     known("source-file", true, (16, 4 << 20), |limits| &mut limits.source_file),
@@ -78,7 +85,9 @@ const KNOWN: [Known; 10] = [
     known("depth", false, (8, 128), |limits| &mut limits.depth),
     known("values", false, (10, 10_000_000), |limits| &mut limits.values),
     known("text", true, (16, 256 << 20), |limits| &mut limits.text),
+    known("all-values", false, (10, 10_000_000), |limits| &mut limits.all_values),
     known("services", false, (1, 1_000_000), |limits| &mut limits.services),
+    known("replicas", false, (1, 1_000_000), |limits| &mut limits.replicas),
     known("instances", false, (1, 1_000_000), |limits| &mut limits.instances),
 ];
 
@@ -117,6 +126,13 @@ impl Limits {
             _ => Err(format!("`{shown}`: write a number from {} to {}", limit.least, limit.most)),
         }
     }
+}
+
+/// The files together have more values than they may.
+pub fn too_many_values(source: &Source, at: usize) -> Diagnostic {
+    let message = "here the files together exceed the values that they may have";
+    Diagnostic::error("DN-E0117", Some(source.at(&(at..at))), message)
+        .help("include less, or raise the limit `all-values`")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod forms;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    decode, fields, kdl,
+    Unread, decode, fields, kdl,
     limits::Limits,
     reader, scan,
     tree::{Form, Kind, Node, Source},
@@ -106,7 +106,10 @@ pub fn discover(files: &dyn Files) -> Result<String, Diagnostic> {
 
 fn unreadable(path: &str, at: Option<Location>, why: &str) -> Diagnostic {
     Diagnostic::error("DN-E0113", at, format!("reading `{}` failed: {why}", path.escape_debug()))
-        .help("make the file readable; nothing is planned without it")
+        .help(
+            "it has to be a file of the configuration itself that can be read; nothing is planned \
+               without it",
+        )
 }
 
 /// Reads the cluster file `root` and what it includes, and reports everything wrong at once,
@@ -121,15 +124,23 @@ pub fn load_within(
     files: &dyn Files,
     limits: &Limits,
 ) -> (ClusterFile, Vec<Diagnostic>) {
-    let mut loader =
-        Loader { files, limits, found: Vec::new(), text: 0, services: 0, partial: false };
+    let mut loader = Loader {
+        files,
+        limits,
+        found: Vec::new(),
+        text: 0,
+        values: 0,
+        services: 0,
+        unread: Unread::default(),
+    };
     let mut file = loader.file(root, None).unwrap_or_default();
     loader.includes(root, &mut file);
     loader.sources(&mut file);
     loader.instances(&file);
     loader.forms(&mut file);
     file.broken = loader.found.iter().any(Diagnostic::is_error);
-    file.partial = loader.partial;
+    file.unread = loader.unread;
+    file.limits = limits.clone();
     loader.found.sort_by(|a, b| a.at.cmp(&b.at));
     (file, loader.found)
 }
@@ -139,9 +150,10 @@ struct Loader<'a> {
     limits: &'a Limits,
     found: Vec<Diagnostic>,
     text: usize,
+    values: usize,
     services: usize,
-    /// Whether a file, or the rest of one, was not read.
-    partial: bool,
+    /// What could not be read.
+    unread: Unread,
 }
 
 impl Loader<'_> {
@@ -171,7 +183,9 @@ impl Loader<'_> {
     /// One file, without what it includes.
     fn file(&mut self, path: &str, at: Option<&Location>) -> Option<ClusterFile> {
         let file = self.parts_of(path, at);
-        self.partial |= file.is_none();
+        if file.is_none() {
+            self.unread.everything();
+        }
         file
     }
 
@@ -183,13 +197,15 @@ impl Loader<'_> {
             return None;
         };
         let bytes = self.bytes(path, at)?;
-        let source = scan::within(path, bytes, form, self.limits);
-        let source = source.map_err(|error| self.found.push(error)).ok()?;
+        let legible = scan::legible(path, bytes, form, self.limits);
+        let (source, strange) = legible.map_err(|error| self.found.push(error)).ok()?;
         let mut read = match form {
-            Form::Kdl => kdl::read(&source, self.limits),
-            Form::Yaml => yaml::read(&source, self.limits),
+            Form::Kdl => kdl::read(&source, &self.left()),
+            Form::Yaml => yaml::read(&source, &self.left()),
         };
-        self.partial |= !read.whole;
+        self.values += read.values;
+        read.strange(&source, strange);
+        self.unread.extend(read.unread_words(&source));
         let correct = read.errors.is_empty();
         self.found.append(&mut read.errors);
         let nothing = matches!(&read.tree.kind, Kind::Map(entries) if entries.is_empty());
@@ -207,6 +223,12 @@ impl Loader<'_> {
         file.doubtful = read.doubtful.iter().map(|span| source.at(span)).collect();
         self.found.extend(found.into_iter().filter(|found| read.trusts(found)));
         Some(file)
+    }
+
+    /// The limits of what is read next: what counts in all files together is less by then.
+    fn left(&self) -> Limits {
+        let all_values = self.limits.all_values.saturating_sub(self.values);
+        Limits { all_values, ..self.limits.clone() }
     }
 
     /// Counts services while they are a tree and nothing else yet.
@@ -230,6 +252,12 @@ impl Loader<'_> {
         let mut instances = 0u64;
         for service in &file.services {
             let wanted = service.replicas.as_ref().map_or(1, |replicas| replicas.value);
+            let most = self.limits.replicas;
+            if let Some(replicas) = service.replicas.as_ref().filter(|r| r.value as usize > most) {
+                let message = format!("more than {most} instances of one service");
+                let error = Diagnostic::error("DN-E0117", Some(replicas.at.clone()), message);
+                self.found.push(error.help("ask for less, or raise the limit `replicas`"));
+            }
             instances += u64::from(wanted);
             if instances > self.limits.instances as u64 {
                 let message = format!("more than {} instances", self.limits.instances);
@@ -245,7 +273,11 @@ impl Loader<'_> {
     fn no_cluster(&mut self, source: &Source) {
         let message = "this file has no `cluster` section";
         let error = Diagnostic::error("DN-E0115", Some(source.at(&(0..0))), message);
-        self.found.push(error.help("begin it with `cluster \"NAME\"` (YAML: `cluster: NAME`)"));
+        let help = match Form::of(&source.file) {
+            Some(Form::Yaml) => "begin it with `cluster: NAME`",
+            _ => "begin it with `cluster \"NAME\"`",
+        };
+        self.found.push(error.help(help));
     }
 
     fn includes(&mut self, root: &str, file: &mut ClusterFile) {
@@ -262,7 +294,7 @@ impl Loader<'_> {
                     let message = format!("more than {} files are included", self.limits.files);
                     let error = Diagnostic::error("DN-E0116", Some(include.at.clone()), message);
                     self.found.push(error.help("include fewer files"));
-                    self.partial = true;
+                    self.unread.everything();
                     return;
                 }
                 if let Some(part) = self.file(&path, Some(&include.at)) {
@@ -294,7 +326,7 @@ impl Loader<'_> {
             let message = format!("`{}` leaves the configuration", include.value.escape_debug());
             let error = Diagnostic::error("DN-E0116", at, message);
             self.found.push(error.help("write a path below the root file's directory"));
-            self.partial = true;
+            self.unread.everything();
             return Vec::new();
         };
         if !pattern.contains('*') {
@@ -313,7 +345,7 @@ impl Loader<'_> {
             let error = Diagnostic::error("DN-E0116", at, message);
             self.found
                 .push(error.help("add the files, or remove the include; links are not followed"));
-            self.partial = true;
+            self.unread.everything();
         }
         self.well_named(paths, include)
     }
@@ -328,7 +360,7 @@ impl Loader<'_> {
                 let error = Diagnostic::error("DN-E0116", Some(include.at.clone()), message);
                 let help = "rename it: no control characters, no change of direction, no `-` first";
                 self.found.push(error.help(help));
-                self.partial = true;
+                self.unread.everything();
             }
             !strange
         });

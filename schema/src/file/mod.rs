@@ -21,6 +21,7 @@ mod scan;
 pub mod suggest;
 mod token;
 pub mod tree;
+mod unread;
 pub mod written;
 mod yaml;
 
@@ -31,4 +32,5 @@ pub use limits::Limits;
 pub use load::{Files, MemoryFiles, ReadFiles, discover, load, load_within};
 pub use print::print;
 pub(crate) use scan::forbidden;
+pub use unread::Unread;
 pub use written::ClusterFile;

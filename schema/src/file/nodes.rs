@@ -13,6 +13,8 @@ use super::tree::{Entry, Kind, Node, Span};
 pub struct Nodes {
     blocks: Vec<Block>,
     doubtful: Vec<Span>,
+    /// Names and values that were read.
+    count: usize,
 }
 
 /// A block that is still open; the lowest is the file.
@@ -37,12 +39,19 @@ struct Part {
     end: usize,
     commented: bool,
     doubtful: bool,
+    /// Whether something within it is doubtful, so that it may not lack what it seems to.
+    lacking: bool,
 }
 
 impl Nodes {
     /// No nodes yet.
     pub fn new() -> Self {
-        Self { blocks: vec![Block::default()], doubtful: Vec::new() }
+        Self { blocks: vec![Block::default()], doubtful: Vec::new(), count: 0 }
+    }
+
+    /// How many names and values were read.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The tree of a text of that many bytes, and where it may not be what was meant.
@@ -58,6 +67,7 @@ impl Nodes {
     /// A node begins with its name.
     pub fn name(&mut self, name: String, span: Span, commented: bool) {
         let end = span.end;
+        self.count += 1;
         if let Some(block) = self.blocks.last_mut() {
             let name = Some((name, span));
             // The name itself may have been doubted.
@@ -69,6 +79,7 @@ impl Nodes {
     /// An argument, or the value of the property that was named last. `skipped` says that it is
     /// behind `/-`.
     pub fn value(&mut self, text: String, plain: bool, span: Span, skipped: bool) {
+        self.count += 1;
         let Some(node) = self.node() else { return };
         node.end = span.end;
         let key = node.key.take();
@@ -120,12 +131,19 @@ impl Nodes {
         let Some(block) = self.blocks.last_mut() else { return };
         let Some(mut part) = block.node.take().filter(|part| !part.commented) else { return };
         let head = part.name.as_ref().map(|(_, span)| span.start..part.block.unwrap_or(part.end));
-        let doubtful = part.doubtful;
+        let (doubtful, lacking) = (part.doubtful, part.lacking);
+        let first = part.entries.first().filter(|entry| entry.key.is_empty());
+        let title = first.map(|entry| entry.value.span.end);
         match (part.name.take(), head) {
             (Some((key, key_span)), Some(head)) => {
                 let value = part.value(&key_span);
                 block.done.push(Entry { key, key_span, value });
+                let title = head.start..title.unwrap_or(head.start + 1);
+                self.doubtful.extend(lacking.then_some(title));
                 self.doubtful.extend(doubtful.then_some(head));
+                if doubtful || lacking {
+                    self.outer_lacks();
+                }
             }
             // What is missing from the node around it may have been here.
             _ => self.doubt_outer(),
@@ -136,6 +154,13 @@ impl Nodes {
     pub fn doubt_node(&mut self) {
         if let Some(block) = self.blocks.last_mut() {
             block.node.get_or_insert_default().doubtful = true;
+        }
+    }
+
+    fn outer_lacks(&mut self) {
+        let outer = self.blocks.iter_mut().rev().nth(1).and_then(|outer| outer.node.as_mut());
+        if let Some(outer) = outer {
+            outer.lacking = true;
         }
     }
 

@@ -12,6 +12,7 @@ mod texts;
 pub mod tokens;
 
 use super::{
+    limits::{Limits, too_many_values},
     nodes::Nodes,
     token,
     tree::{Source, Span},
@@ -34,9 +35,9 @@ pub struct Outline {
     pub whole: bool,
 }
 
-/// Reads a text with at most `depth` blocks open at once.
-pub fn scan(source: &Source, depth: usize) -> Outline {
-    let mut scanner = Scanner::new(source, depth);
+/// Reads a text within limits.
+pub fn scan(source: &Source, limits: &Limits) -> Outline {
+    let mut scanner = Scanner::new(source, limits);
     scanner.run();
     let Scanner { nodes, mut errors, stopped, .. } = scanner;
     errors.sort_by(|a, b| a.at.cmp(&b.at));
@@ -54,7 +55,7 @@ enum Then {
     Doubt,
     /// This many bytes are passed over as if they were not there.
     Pass(usize),
-    /// The rest of the line means nothing.
+    /// The rest of the line means nothing, but for a block that begins at its end.
     Line,
     /// The rest of the text means nothing.
     Stop,
@@ -121,6 +122,8 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: usize,
+    /// How many names and values may be read.
+    values: usize,
     node: Node,
     braces: Vec<Brace>,
     nodes: Nodes,
@@ -130,13 +133,14 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// At the first character, a byte order mark left out.
-    fn new(source: &'a Source, depth: usize) -> Self {
+    fn new(source: &'a Source, limits: &Limits) -> Self {
         let marked = source.text.starts_with('\u{feff}');
         Self {
             source,
             bytes: source.text.as_bytes(),
             at: if marked { '\u{feff}'.len_utf8() } else { 0 },
-            depth,
+            depth: limits.depth,
+            values: limits.all_values,
             node: Node::default(),
             braces: Vec::new(),
             nodes: Nodes::new(),
@@ -149,6 +153,10 @@ impl<'a> Scanner<'a> {
         while self.at < self.bytes.len() && !self.stopped {
             if let Err(fault) = self.step() {
                 self.recover(fault);
+            }
+            if self.nodes.count() > self.values {
+                self.errors.push(too_many_values(self.source, self.at));
+                self.stopped = true;
             }
         }
         if !self.stopped
@@ -182,9 +190,10 @@ impl<'a> Scanner<'a> {
             Then::Doubt => self.mistaken(),
             Then::Pass(bytes) => self.at += bytes,
             Then::Line => {
-                while !matches!(self.bytes.get(self.at), None | Some(b'\n' | b'\r')) {
-                    self.at += 1;
-                }
+                let line = &self.source.text[self.at..];
+                let line = line.split(['\n', '\r']).next().unwrap_or("").trim_end();
+                // What begins a block begins one whatever is wrong before.
+                self.at += line.strip_suffix('{').unwrap_or(line).len();
                 self.mistaken();
             }
             Then::Stop => self.stopped = true,

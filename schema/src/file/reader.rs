@@ -308,7 +308,11 @@ impl Reader<'_> {
             return self.scalar(self.named(field), Type::Text, node);
         }
         let message = format!("`{}` takes texts", self.named(field));
-        self.error("DN-E0202", &node.span, message, "write one text after the other");
+        let help = match self.form {
+            Form::Kdl => "write one text after the other",
+            Form::Yaml => "write a list of texts: `[a, b]`",
+        };
+        self.error("DN-E0202", &node.span, message, help);
         None
     }
 
@@ -452,7 +456,11 @@ impl Reader<'_> {
     ) -> Option<Entry> {
         if pair.key.is_empty() {
             let message = format!("this value of `{}` has no name", self.named(field));
-            self.error("DN-E0204", &pair.key_span, message, "write `NAME=\"value\"`");
+            let help = match self.form {
+                Form::Kdl => "write `NAME=\"value\"`",
+                Form::Yaml => "write `NAME: value`",
+            };
+            self.error("DN-E0204", &pair.key_span, message, help);
             return None;
         }
         if !self.first_of(seen, &pair.key, &pair.key_span, self.named(field)) {

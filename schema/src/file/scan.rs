@@ -23,6 +23,24 @@ pub fn within(
     form: Form,
     limits: &Limits,
 ) -> Result<Source, Diagnostic> {
+    let (source, found) = legible(file, bytes, form, limits)?;
+    match found.into_iter().next() {
+        None => Ok(source),
+        Some(first) => Err(first),
+    }
+}
+
+/// The same, and each of the characters that no file may hold, with another one in its place: what
+/// stands beside them can be read all the same.
+///
+/// # Errors
+/// When there are too many bytes, or they are no text.
+pub fn legible(
+    file: &str,
+    bytes: Vec<u8>,
+    form: Form,
+    limits: &Limits,
+) -> Result<(Source, Vec<Diagnostic>), Diagnostic> {
     let limit = match form {
         Form::Kdl => limits.kdl_file,
         Form::Yaml => limits.yaml_file,
@@ -41,17 +59,28 @@ pub fn within(
             .help("save it with the encoding UTF-8")
     })?;
     let source = Source::new(file, text);
-    let bad = source.text.char_indices().find(|(at, c)| forbidden(*c) && (*at > 0 || *c != BOM));
-    match bad {
-        None => Ok(source),
-        Some((at, c)) => Err(Diagnostic::error(
-            "DN-E0103",
-            Some(source.at(&(at..at + c.len_utf8()))),
-            format!("the character U+{:04X} is not allowed in a file", u32::from(c)),
-        )
-        .help("remove it; inside a quoted text it can be written as an escape")),
+    let is_bad = |(at, c): &(usize, char)| forbidden(*c) && (*at > 0 || *c != BOM);
+    let bad: Vec<(usize, char)> = source.text.char_indices().filter(is_bad).collect();
+    if bad.is_empty() {
+        return Ok((source, Vec::new()));
     }
+    let told = bad.iter().take(MOST).map(|(at, c)| {
+        let at = source.at(&(*at..at + c.len_utf8()));
+        let message = format!("the character U+{:04X} is not allowed in a file", u32::from(*c));
+        Diagnostic::error("DN-E0103", Some(at), message)
+            .help("remove it; inside a quoted text it can be written as an escape")
+    });
+    let told = told.collect();
+    let mut text = source.text;
+    for (at, c) in bad.into_iter().rev() {
+        let end = at + c.len_utf8();
+        text.replace_range(at..end, &"_".repeat(end - at));
+    }
+    Ok((Source::new(file, text), told))
 }
+
+/// So many characters of a file are told.
+const MOST: usize = 20;
 
 const BOM: char = '\u{feff}';
 

@@ -9,7 +9,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         return None;
     }
     let word: Vec<char> = word.chars().collect();
-    let mut limit = (word.len() / 3).max(1);
+    // Every word of one letter is one letter away from any other.
+    let mut limit = if word.len() < 2 { 0 } else { (word.len() / 3).max(1) };
     let mut best: Option<(usize, &str)> = None;
     for candidate in known {
         let near = distance(&word, candidate, limit).map(|distance| (distance, candidate));
@@ -85,5 +86,6 @@ mod tests {
         assert_eq!(nearest(&"x".repeat(10_000), known), None);
         assert_eq!(nearest("ab", ["ba", "abc", "ab"]), Some("ab"));
         assert_eq!(nearest("", ["", "xy"]), Some(""));
+        assert_eq!(nearest("a", ["b", "ab"]), None, "nothing is near one letter");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use super::unread::Unread;
 pub use super::{
     kdl::from_kdl,
     scan::text,
@@ -45,8 +46,12 @@ pub struct Read {
     pub errors: Vec<Diagnostic>,
     /// Where the tree may not be what was meant, because of those errors.
     pub doubtful: Vec<Span>,
-    /// Whether it was read to its end; otherwise names may be missing from the tree.
+    /// What could not be read: names may be declared there that are missing from the tree.
+    pub unread: Vec<Span>,
+    /// Whether it was read to its end.
     pub whole: bool,
+    /// How many values were read, those that aliases repeat included.
+    pub values: usize,
 }
 
 impl Read {
@@ -56,6 +61,26 @@ impl Read {
     /// The errors.
     pub fn result(self) -> Result<Node, Vec<Diagnostic>> {
         if self.errors.is_empty() { Ok(self.tree) } else { Err(self.errors) }
+    }
+
+    /// Adds what is wrong with single characters. Nothing else is said of their lines.
+    pub fn strange(&mut self, source: &Source, found: Vec<Diagnostic>) {
+        for error in found {
+            let line = error.at.as_ref().map_or(0..0, |at| source.line(at.line));
+            self.doubtful.push(line.clone());
+            self.unread.push(line);
+            self.errors.push(error);
+        }
+        self.errors.sort_by(|a, b| a.at.cmp(&b.at));
+    }
+
+    /// The words of what could not be read.
+    pub fn unread_words(&self, source: &Source) -> Unread {
+        let mut unread = Unread::default();
+        for span in &self.unread {
+            unread.note(source.text.get(span.clone()).unwrap_or_default());
+        }
+        unread
     }
 
     /// Whether a finding about the tree is more than an echo of a syntax error.
@@ -195,6 +220,13 @@ impl Source {
             start,
             end: span.end.clamp(start, self.text.len()),
         }
+    }
+
+    /// The line of that number, which counts from 1.
+    pub fn line(&self, number: u32) -> Span {
+        let place = |line: usize| self.lines.get(line).copied().unwrap_or(self.text.len());
+        let number = number as usize;
+        place(number.saturating_sub(1))..place(number)
     }
 
     /// Characters before a byte offset.

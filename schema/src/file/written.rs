@@ -4,7 +4,7 @@
 //! Knows the sections and the types of their fields. Refuses to know defaults, components and
 //! whether names exist: [`crate::validate`] asks that.
 
-use super::{MemoryFiles, ReadFiles};
+use super::{Limits, MemoryFiles, ReadFiles, Unread};
 use crate::{
     desired::{Domain, Located, Objective, SelectorKey, Unplaced},
     diagnostic::Location,
@@ -23,11 +23,12 @@ pub type Pair = (Located<String>, Located<String>);
 pub struct ClusterFile {
     /// Whether reading found errors. What could be read is here; nothing may be planned from it.
     pub broken: bool,
-    /// Whether a file of it, or the rest of one, was not read: then names may be missing that are
-    /// declared all the same.
-    pub partial: bool,
+    /// What of it could not be read: names may be missing that are declared there all the same.
+    pub unread: Unread,
     /// Where it may not say what was meant, because the syntax is wrong there.
     pub doubtful: Vec<Location>,
+    /// What it was read within.
+    pub limits: Limits,
     /// The files read, the root first.
     pub files: Vec<String>,
     /// The cluster's own section.

@@ -3,14 +3,15 @@
 //! Knows documents, anchors and their limits. Refuses tags, merge keys, keys that are not plain
 //! names, and to decide whether `no` is a text: scalars keep what was written.
 
-mod further;
+mod mend;
 
 use std::collections::BTreeMap;
 
 use granit_parser::{Event, Parser, ScalarStyle};
+use mend::Mended;
 
 use super::{
-    limits::Limits,
+    limits::{Limits, too_many_values},
     tree::{Entry, Kind, Node, Read, Source, Span},
 };
 use crate::diagnostic::Diagnostic;
@@ -30,8 +31,8 @@ pub fn from_yaml(source: &Source) -> Result<Node, Vec<Diagnostic>> {
 }
 
 /// Reads documents of others, where `<<` is a key like any other: Compose files merge by it.
-pub fn read_with_merge_keys(source: &Source) -> Read {
-    read_as(source, &Limits::default(), true)
+pub fn read_with_merge_keys(source: &Source, limits: &Limits) -> Read {
+    read_as(source, limits, true)
 }
 
 /// Reads YAML 1.2 as far as it is that.
@@ -40,36 +41,22 @@ pub fn read(source: &Source, limits: &Limits) -> Read {
 }
 
 fn read_as(source: &Source, limits: &Limits, merges: bool) -> Read {
-    let mut reader = Reader {
-        source,
-        limits,
-        merges,
-        errors: Vec::new(),
-        doubtful: Vec::new(),
-        last: 0..0,
-        stack: Vec::new(),
-        anchors: BTreeMap::new(),
-        root: None,
-        documents: 0,
-        nodes: 0,
-        text: 0,
-    };
+    let mut reader = Reader::new(source, &source.text, limits, merges);
+    let Err(stop) = reader.run() else { return reader.finish(true) };
+    if stop.code != SYNTAX {
+        reader.give_up(stop);
+        return reader.finish(false);
+    }
+    let mended = mend::mended(source, &stop, limits, MOST_ERRORS);
+    let mut reader = Reader::new(source, &mended.text, limits, merges);
+    reader.without(&mended);
     let stop = reader.run().err();
     let whole = stop.is_none();
-    let mut more = Vec::new();
     if let Some(stop) = stop {
-        if let (SYNTAX, Some(at)) = (stop.code.as_str(), &stop.at) {
-            more = further::errors(source, at.start, limits, MOST_ERRORS);
-        }
         reader.give_up(stop);
     }
-    let Reader { mut errors, mut doubtful, root, .. } = reader;
-    errors.extend(more);
-    errors.sort_by(|a, b| a.at.cmp(&b.at));
-    errors.truncate(MOST_ERRORS);
-    doubtful.extend(errors.iter().filter_map(|e| e.at.as_ref()).map(|at| at.start..at.end + 1));
-    let tree = root.unwrap_or(Node { kind: Kind::Map(Vec::new()), span: 0..0 });
-    Read { tree, errors, doubtful, whole }
+    reader.errors.extend(mended.errors);
+    reader.finish(whole)
 }
 
 /// Whether a YAML text that parses has a comment.
@@ -120,10 +107,14 @@ struct Anchored {
 
 struct Reader<'a> {
     source: &'a Source,
+    /// The text of the source, without what could not be read.
+    read: &'a str,
     limits: &'a Limits,
     merges: bool,
     errors: Vec<Diagnostic>,
     doubtful: Vec<Span>,
+    /// What could not be read.
+    unread: Vec<Span>,
     /// Where the scalar was that came last.
     last: Span,
     stack: Vec<Open>,
@@ -132,15 +123,61 @@ struct Reader<'a> {
     documents: usize,
     nodes: usize,
     text: usize,
+    /// How many values were read.
+    values: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(source: &'a Source, read: &'a str, limits: &'a Limits, merges: bool) -> Self {
+        Self {
+            source,
+            read,
+            limits,
+            merges,
+            errors: Vec::new(),
+            doubtful: Vec::new(),
+            unread: Vec::new(),
+            last: 0..0,
+            stack: Vec::new(),
+            anchors: BTreeMap::new(),
+            root: None,
+            documents: 0,
+            nodes: 0,
+            text: 0,
+            values: 0,
+        }
+    }
+
+    /// Notes what was left out of the text that is read.
+    fn without(&mut self, mended: &Mended) {
+        let behind = |span: &Span| span.start..span.end + 1;
+        self.doubtful.extend(mended.left_out.iter().map(behind));
+        self.doubtful.extend(mended.lacking.iter().cloned());
+        self.unread.extend(mended.left_out.iter().cloned());
+    }
+
+    /// What was read. `whole` says that it was read to its end.
+    fn finish(self, whole: bool) -> Read {
+        let Self { mut errors, mut doubtful, root, unread, values, .. } = self;
+        errors.sort_by(|a, b| a.at.cmp(&b.at));
+        errors.dedup();
+        errors.truncate(MOST_ERRORS);
+        let places = errors.iter().filter_map(|error| error.at.as_ref());
+        doubtful.extend(places.map(|at| at.start..at.end + 1));
+        let tree = root.unwrap_or(Node { kind: Kind::Map(Vec::new()), span: 0..0 });
+        Read { tree, errors, doubtful, unread, whole, values }
+    }
+
     /// # Errors
     /// What makes reading on pointless.
     fn run(&mut self) -> Result<(), Diagnostic> {
-        let options = granit_parser::options! { emit_comments: false, disallow_directives: true };
+        let options = granit_parser::options! {
+            emit_comments: false,
+            disallow_directives: true,
+            emit_unresolved_aliases: true,
+        };
         let source = self.source;
-        for next in Parser::new_from_str_with_options(&source.text, options) {
+        for next in Parser::new_from_str_with_options(self.read, options) {
             let (event, span) = next.map_err(|error| {
                 let at = error.marker().byte_offset().unwrap_or(source.text.len());
                 syntax(source, &error, at, self.limits)
@@ -155,7 +192,9 @@ impl Reader<'_> {
     /// stand behind the error.
     fn give_up(&mut self, stop: Diagnostic) {
         let length = self.source.text.len();
-        self.doubtful.push(stop.at.as_ref().map_or(0, |at| at.start)..length + 1);
+        let from = stop.at.as_ref().map_or(0, |at| at.start);
+        self.doubtful.push(from..length + 1);
+        self.unread.push(from..length);
         self.errors.push(stop);
         self.doubtful.push(self.last.clone());
         while let Some(open) = self.stack.pop() {
@@ -205,6 +244,7 @@ impl Reader<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span)?,
             Event::Alias(id) => self.alias(id, span)?,
+            Event::UnresolvedAlias(name) => self.unresolved(&name, span)?,
             _ => {}
         }
         Ok(())
@@ -238,6 +278,15 @@ impl Reader<'_> {
         Err(self.found("DN-E0105", span.clone(), message).help("use fewer aliases"))
     }
 
+    /// Counts values before there is memory for them.
+    fn counted(&mut self, values: usize, span: &Span) -> Result<(), Diagnostic> {
+        self.values += values;
+        match self.values > self.limits.all_values {
+            true => Err(too_many_values(self.source, span.start)),
+            false => Ok(()),
+        }
+    }
+
     fn too_deep(&self, span: Span) -> Diagnostic {
         let message = format!("more than {} lists and maps are open here", self.limits.depth);
         self.found("DN-E0105", span, message).help("nest less deeply")
@@ -264,7 +313,7 @@ impl Reader<'_> {
         let Some(open) = self.stack.pop() else {
             return Ok(());
         };
-        let written = self.source.text.get(open.start..span.end).unwrap_or("").trim_end();
+        let written = self.read.get(open.start..span.end).unwrap_or("").trim_end();
         let end = open.start + written.len();
         let node = Node { kind: open.kind, span: open.start..end };
         self.place(node, open.anchor, open.depth)
@@ -280,12 +329,39 @@ impl Reader<'_> {
             return Err(self.too_deep(span));
         }
         self.spend(nodes, text, &span)?;
+        self.counted(nodes - 1, &span)?;
         let node = self.anchors[&id].node.clone();
         self.place(node, 0, depth)
     }
 
+    /// An alias of nothing that was read. What it stands for is not known, and so not judged.
+    fn unresolved(&mut self, name: &str, span: Span) -> Result<(), Diagnostic> {
+        let anchor = format!("&{name}");
+        let text = |part: &Span| self.source.text.get(part.clone()).unwrap_or("");
+        if !self.unread.iter().any(|part| text(part).contains(&anchor)) {
+            let shown = name.escape_debug();
+            let message = format!("this is not YAML: nothing before this is named `&{shown}`");
+            let help = "name a value so before, or write the value out";
+            let error = self.found(SYNTAX, span.clone(), message).help(help);
+            self.errors.push(error);
+        }
+        self.doubtful.push(span.clone());
+        for open in &self.stack {
+            self.doubtful.push(open.start..open.start + 1);
+            self.doubtful.extend(open.key.iter().map(|(_, span)| span.clone()));
+        }
+        let open = self.stack.last_mut();
+        if let Some(open) = open.filter(|o| o.key.is_none() && matches!(o.kind, Kind::Map(_))) {
+            open.key = Some((format!("*{name}"), span));
+            return Ok(());
+        }
+        // Nobody reports an empty list here as a value that is missing.
+        self.place(Node { kind: Kind::Seq(Vec::new()), span }, 0, 1)
+    }
+
     /// Puts a finished value where it belongs: it is a key, a value, an item, or the whole.
     fn place(&mut self, node: Node, anchor: usize, depth: usize) -> Result<(), Diagnostic> {
+        self.counted(1, &node.span)?;
         if anchor != 0 {
             let (nodes, text) = weight(&node);
             self.spend(nodes, text, &node.span)?;

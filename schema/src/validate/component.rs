@@ -19,7 +19,8 @@ impl Check<'_> {
     pub(super) fn signature(&mut self, name: &Located<String>) -> Option<ComponentSignature> {
         let found = self.components.get(&name.value).cloned();
         // Without the root file, nobody knows which catalogs it names.
-        if found.is_none() && !(self.file.partial && self.file.cluster.is_none()) {
+        let unknown = self.file.cluster.is_none() && !self.file.unread.is_empty();
+        if found.is_none() && !unknown && !self.file.unread.may_declare("catalog") {
             let help = self.advice(&name.value, self.components.keys().map(String::as_str));
             let message = format!("there is no component `{}`", name.value.escape_debug());
             self.error("DN-E0306", &name.at, message, help);
@@ -72,7 +73,9 @@ impl Check<'_> {
             let Some(parameter) = signature.parameters.get(&name.value) else {
                 let secret = signature.secrets.contains_key(&name.value);
                 let help = if secret {
-                    format!("it is a secret: write `secret \"{}\" from=\"…\"`", name.value)
+                    let kdl = format!("`secret \"{}\" from=\"NAME\"`", name.value);
+                    let yaml = format!("`{}: NAME` under `secrets`", name.value);
+                    format!("it is a secret: write {}", Self::written(&name.at, &kdl, &yaml))
                 } else {
                     self.advice(&name.value, signature.parameters.keys().map(String::as_str))
                 };
@@ -88,7 +91,10 @@ impl Check<'_> {
         for (name, parameter) in &signature.parameters {
             if parameter.required && !values.contains_key(name) {
                 let message = format!("component `{}` needs `{name}`", signature.name);
-                let help = format!("add `set {name}=\"…\"`: {}", parameter.description);
+                let (kdl, yaml) =
+                    (format!("`set {name}=\"…\"`"), format!("`{name}: …` under `set`"));
+                let add = Self::written(&service.at, &kdl, &yaml);
+                let help = format!("add {add}: {}", parameter.description);
                 self.error("DN-E0310", &service.at, message, help);
             }
         }
@@ -143,7 +149,10 @@ impl Check<'_> {
             let given = service.secrets.iter().any(|(parameter, _)| parameter.value == *name);
             if secret.required && !given {
                 let message = format!("component `{}` needs the secret `{name}`", signature.name);
-                let help = format!("add `secret \"{name}\" from=\"NAME\"`: {}", secret.description);
+                let kdl = format!("`secret \"{name}\" from=\"NAME\"`");
+                let yaml = format!("`{name}: NAME` under `secrets`");
+                let add = Self::written(&service.at, &kdl, &yaml);
+                let help = format!("add {add}: {}", secret.description);
                 self.error("DN-E0311", &service.at, message, help);
             }
         }

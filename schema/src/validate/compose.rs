@@ -16,7 +16,6 @@ use crate::{
     desired::{FileContent, Form, Located, Place, Selector, SelectorKey, Service},
     diagnostic::{Diagnostic, Location},
     file::{
-        Limits,
         tree::Source,
         written::{ComposeSection, FormSection, ServiceSection},
     },
@@ -28,6 +27,8 @@ use crate::{
 /// A Compose file as read, and what its services are called in the cluster.
 pub(super) struct Expanded {
     loaded: Loaded,
+    /// Whether the file was read: one that was not may have services of any name.
+    read: bool,
     /// Name in the cluster by name in the file.
     names: BTreeMap<String, ServiceName>,
 }
@@ -58,9 +59,12 @@ impl<'a> Check<'a> {
         let sections: Vec<&'a ServiceSection> = self.services.values().copied().collect();
         for section in sections {
             let Some(FormSection::Compose(written)) = &section.form else { continue };
-            let loaded = self.load(section, written).unwrap_or_default();
+            let loaded = self.load(section, written);
+            let read = loaded.is_some();
+            let loaded = loaded.unwrap_or_default();
+            self.found.doubt(&loaded.doubtful);
             let names = self.members(section, &loaded);
-            self.projects.insert(&section.name.value, Expanded { loaded, names });
+            self.projects.insert(&section.name.value, Expanded { loaded, read, names });
         }
     }
 
@@ -83,6 +87,7 @@ impl<'a> Check<'a> {
             set: &set,
             profiles: written.profiles.iter().map(|profile| profile.value.clone()).collect(),
             files: sources,
+            limits: &self.file.limits,
         };
         let (loaded, found) = compose::load(&source, &inputs);
         let why = "this service uses the file";
@@ -141,7 +146,7 @@ impl<'a> Check<'a> {
         };
         let asked: BTreeSet<usize> = self.asks(section, &expanded, &grants);
         let unused = grants.iter().enumerate().filter(|(at, _)| !asked.contains(at));
-        for (_, line) in unused {
+        for (_, line) in unused.filter(|_| expanded.is_whole()) {
             let message = format!("nothing in the Compose file asks for `{}`", line.grant);
             self.warn("DN-W0420", line.at, message, "remove the line; grants should be few");
         }
@@ -155,7 +160,8 @@ impl<'a> Check<'a> {
             }
             together(&expanded, &mut services, section);
         }
-        if expanded.loaded.project.services.is_empty() && !self.file.broken {
+        let none = expanded.loaded.project.services.is_empty() && expanded.is_whole();
+        if none && !self.file.broken {
             let failed = self.found.failed();
             if let Some(FormSection::Compose(written)) = section.form.as_ref().filter(|_| !failed) {
                 let message = "the Compose file runs no service".to_owned();
@@ -169,13 +175,14 @@ impl<'a> Check<'a> {
 
     /// Instances that Compose files ask for are counted here: nobody else has seen them yet.
     pub(super) fn many_instances(&mut self, services: &BTreeMap<ServiceName, Service>) {
-        let most = u64::try_from(Limits::default().instances).unwrap_or(u64::MAX);
+        let most = u64::try_from(self.file.limits.instances).unwrap_or(u64::MAX);
         let mut instances = 0;
         for service in services.values() {
             instances += u64::from(service.replicas);
             if instances > most && matches!(service.form, Form::Compose { .. }) {
                 let message = format!("more than {most} instances");
-                return self.error("DN-E0117", &service.at, message, "ask for less");
+                let help = "ask for less, or raise the limit `instances`";
+                return self.error("DN-E0117", &service.at, message, help);
             }
         }
     }
@@ -187,7 +194,15 @@ impl<'a> Check<'a> {
         };
         let written = [
             ("env", first(&section.env), "write `environment` there, or `set` for its `${…}`"),
-            ("secret", first(&section.secrets), "write `set NAME=\"{{ secret.NAME }}\"`"),
+            (
+                "secret",
+                first(&section.secrets),
+                &Self::written(
+                    &section.at,
+                    "write `set NAME=\"{{ secret.NAME }}\"`",
+                    "write `NAME: \"{{ secret.NAME }}\"` under `set`",
+                ),
+            ),
             ("port", section.ports.first().map(|port| port.at.clone()), "write `ports` there"),
             ("volume", first(&section.volumes), "write `volumes` there"),
             ("file", section.files.first().map(|f| f.path.at.clone()), "write `configs` there"),
@@ -212,6 +227,9 @@ impl<'a> Check<'a> {
         ];
         for (field, at, help) in written {
             if let Some(at) = at {
+                let several = ["secret", "port", "volume", "file", "model"].contains(&field);
+                let yaml = if several { format!("{field}s") } else { field.to_owned() };
+                let field = Self::written(&at, field, &yaml);
                 let message = format!("`{field}` is said in the Compose file, of each service");
                 self.error("DN-E0312", &at, message, help);
             }
@@ -238,11 +256,12 @@ impl<'a> Check<'a> {
             }
         }
         let known = self.projects.get(section.name.value.as_str());
+        let unread = known.map(|known| known.loaded.unread.clone()).unwrap_or_default();
         let known: Vec<String> = known
             .map(|known| known.loaded.project.services.keys().cloned().collect())
             .unwrap_or_default();
         for to in section.allow.iter().flat_map(|line| &line.to) {
-            if !known.contains(&to.value) && !known.is_empty() {
+            if !known.contains(&to.value) && !known.is_empty() && !unread.may_declare(&to.value) {
                 let help = self.advice(&to.value, known.iter().map(String::as_str));
                 let shown = to.value.escape_debug();
                 let message = format!("the Compose file runs no service `{shown}`");
@@ -270,7 +289,14 @@ impl<'a> Check<'a> {
             let grants: Vec<Grant> = own().map(|(_, line)| line.grant.clone()).collect();
             let why = format!("as service `{name}` of this file");
             let found = compose::refusals(&service.asks, &grants);
-            let found = found.into_iter().map(|one| one.related(section.at.clone(), why.as_str()));
+            let found = found.into_iter().map(|one| {
+                let grant = one.message.split('`').nth(1).unwrap_or_default();
+                let kdl = format!("`allow \"{grant}\"`");
+                let yaml = format!("`allow: [{{grant: \"{grant}\"}}]`");
+                let allow = Self::written(&section.at, &kdl, &yaml);
+                let help = format!("leave it out; or grant it in the cluster file: {allow}");
+                one.related(section.at.clone(), why.as_str()).help(help)
+            });
             self.found.extend(found);
         }
         needed
@@ -460,6 +486,11 @@ impl Expanded {
     /// The names of its services in the cluster.
     pub(super) fn members(&self) -> impl Iterator<Item = &ServiceName> {
         self.names.values()
+    }
+
+    /// Whether every service of the file is known.
+    pub(super) fn is_whole(&self) -> bool {
+        self.read && self.loaded.unread.is_empty()
     }
 
     /// Whether the service of that name is reached from outside.

@@ -19,6 +19,12 @@ type Services = BTreeMap<ServiceName, Service>;
 /// Of longer lists of nodes, nothing is said here: the planner tells what fits.
 const MOST_NODES: usize = 200;
 
+/// Of many nodes, so many are shown with what speaks against them.
+const MOST_SHOWN: usize = 5;
+
+/// A node that may hold a service, and what the file says of it.
+type Candidate<'n> = (&'n str, Option<&'n NodePolicy>);
+
 /// The nodes that a service names as the only ones, and where it says so.
 struct Named<'a> {
     names: BTreeSet<&'a str>,
@@ -34,23 +40,26 @@ impl Check<'_> {
             nodes.values().filter_map(|node| node.zone.as_deref()).collect();
         let mut only = BTreeMap::new();
         for service in services.values() {
+            let unknown = [(SelectorKey::Tag, &tags), (SelectorKey::Zone, &zones)]
+                .map(|(key, known)| self.known_words(service, key, known))
+                .contains(&true);
             match named(service) {
                 Some(named) if named.names.len() <= MOST_NODES => {
-                    self.on_named(service, &named, nodes);
+                    self.on_named(service, &named, nodes, unknown);
                     let single = (named.names.len() == 1).then(|| named.names.first().copied());
                     only.extend(single.flatten().map(|one| (&service.name, (one, named.at))));
                 }
-                None if nodes.len() <= MOST_NODES => self.on_declared(service, nodes),
+                None if nodes.len() <= MOST_NODES && !unknown => {
+                    self.on_declared(service, nodes);
+                }
                 _ => {}
             }
-            self.known_words(service, SelectorKey::Tag, &tags);
-            self.known_words(service, SelectorKey::Zone, &zones);
         }
         self.together(services, &only);
     }
 
     /// A service that names the nodes it may be on.
-    fn on_named(&mut self, service: &Service, named: &Named<'_>, nodes: &Nodes) {
+    fn on_named(&mut self, service: &Service, named: &Named<'_>, nodes: &Nodes, unknown: bool) {
         let (mut left, mut against) = (Vec::new(), Vec::new());
         for &name in &named.names {
             let policy = name.parse::<NodeName>().ok().and_then(|name| nodes.get(&name));
@@ -70,10 +79,19 @@ impl Check<'_> {
             return;
         }
         self.too_many(service, &left.iter().map(|(name, _)| *name).collect::<Vec<_>>());
-        let closed = |policy: &Option<&NodePolicy>| policy.is_some_and(|policy| policy.cordon);
-        if left.iter().all(|(_, policy)| closed(policy)) {
-            self.closed(service, named.at, &left);
+        let mut fit = left.clone();
+        fit.retain(|(name, policy)| policy.is_none_or(|policy| fits(service, name, policy)));
+        // Of words that no node has, that is told.
+        if fit.is_empty() && unknown {
+            return self.closed(service, named.at, &left);
         }
+        if fit.is_empty() {
+            return self.none_fits(service, named.at, &left);
+        }
+        if fit.len() < left.len() {
+            self.few(service, &fit);
+        }
+        self.closed(service, named.at, &fit);
     }
 
     /// More instances than the nodes may have that are left.
@@ -104,7 +122,10 @@ impl Check<'_> {
     }
 
     /// All the nodes that a service may be on take nothing new.
-    fn closed(&mut self, service: &Service, at: &Location, left: &[(&str, Option<&NodePolicy>)]) {
+    fn closed(&mut self, service: &Service, at: &Location, left: &[Candidate<'_>]) {
+        if left.iter().any(|(_, policy)| policy.is_none_or(|policy| !policy.cordon)) {
+            return;
+        }
         let drained = left.iter().all(|(_, policy)| policy.is_some_and(|policy| policy.drain));
         let places = left.iter().filter_map(|(name, policy)| Some((*name, policy.as_ref()?)));
         let warning = if drained && !service.volumes.is_empty() {
@@ -125,52 +146,100 @@ impl Check<'_> {
         self.found.push(warning);
     }
 
-    /// A service that asks for tags and zones: with a fixed port, one node holds one instance.
+    /// A service that asks for tags and zones: of nodes that nobody declared it may be that they
+    /// have them, and all that is said is what the declared ones can hold.
     fn on_declared(&mut self, service: &Service, nodes: &Nodes) {
-        let asks = |key| service.place.require.iter().any(|require| require.value.key == key);
-        let fixed = service.ports.iter().any(|port| port.value.host.is_some());
-        let several = service.replicas > 1 && fixed;
-        if !several || !(asks(SelectorKey::Tag) || asks(SelectorKey::Zone)) {
+        let asks = |require: &&Located<Selector>| {
+            matches!(require.value.key, SelectorKey::Tag | SelectorKey::Zone)
+        };
+        let Some(last) = service.place.require.iter().rfind(asks).filter(|_| !nodes.is_empty())
+        else {
             return;
+        };
+        let all: Vec<Candidate<'_>> =
+            nodes.iter().map(|(name, policy)| (name.as_str(), Some(policy))).collect();
+        let mut fit = all.clone();
+        fit.retain(|(name, policy)| policy.is_some_and(|policy| fits(service, name, policy)));
+        if fit.is_empty() {
+            return self.none_fits(service, &last.at, &all);
         }
-        let fit = nodes.iter().filter(|(name, policy)| fits(service, name.as_str(), policy));
-        let fit: Vec<(&NodeName, &NodePolicy)> = fit.take(2).collect();
-        let [(name, policy)] = fit.as_slice() else { return };
-        for port in &service.ports {
+        self.few(service, &fit);
+        self.closed(service, &last.at, &fit);
+    }
+
+    /// Each line is met by some declared node, and all of them by none that the service may be on.
+    fn none_fits(&mut self, service: &Service, at: &Location, nodes: &[Candidate<'_>]) {
+        let whys: Vec<(String, &Location)> = nodes
+            .iter()
+            .filter_map(|(name, policy)| {
+                Some((against(service, name, (*policy)?)?, &policy.as_ref()?.at))
+            })
+            .collect();
+        let message = format!("no declared node is all that `{}` asks for", service.name);
+        let mut warning = Diagnostic::warning("DN-W0412", Some(at.clone()), message)
+            .help("change one of the lines under `place`, or what is said of a node");
+        for (why, at) in whys.into_iter().take(MOST_SHOWN) {
+            warning = warning.related(at.clone(), why);
+        }
+        self.found.push(warning);
+    }
+
+    /// Fewer nodes are declared as a service asks than its instances need.
+    fn few(&mut self, service: &Service, fit: &[Candidate<'_>]) {
+        let replicas = service.replicas as usize;
+        let (of, have) = match fit {
+            [(name, _)] => (format!("only node `{name}` is"), "has"),
+            more => (format!("only {} nodes are", more.len()), "each have"),
+        };
+        let mut told = Vec::new();
+        for port in service.ports.iter().filter(|_| replicas > fit.len()) {
             if let Some(host) = port.value.host {
-                let message = format!(
-                    "only node `{name}` is declared as `{}` asks, and has port {host} once",
-                    service.name
-                );
-                let warning = Diagnostic::warning("DN-W0411", Some(port.at.clone()), message)
-                    .related(policy.at.clone(), "declared here")
-                    .help("remove `host`, or give other nodes what it asks for");
-                self.found.push(warning);
+                let rest = format!("and {have} port {host} once");
+                let help = "remove `host`, or give other nodes what it asks for";
+                told.push((&port.at, rest, help));
             }
+        }
+        if let Some(most) = &service.place.max_per_node
+            && replicas > fit.len().saturating_mul(most.value as usize)
+        {
+            let rest = format!("for {replicas} instances, at most {} on each", most.value);
+            let help = "raise `max-per-node`, or give other nodes what it asks for";
+            told.push((&most.at, rest, help));
+        }
+        for (at, rest, help) in told {
+            let message = format!("{of} declared as `{}` asks, {rest}", service.name);
+            let mut warning = Diagnostic::warning("DN-W0411", Some(at.clone()), message);
+            for policy in fit.iter().take(MOST_SHOWN).filter_map(|(_, policy)| *policy) {
+                warning = warning.related(policy.at.clone(), "declared here");
+            }
+            self.found.push(warning.help(help));
         }
     }
 
-    /// Tags or zones that no declared node has, where nodes are declared with any: most likely a
-    /// slip.
-    fn known_words(&mut self, service: &Service, key: SelectorKey, known: &BTreeSet<&str>) {
+    /// Tags or zones that no declared node has: told where nodes are declared with any, as it is
+    /// most likely a slip there. Whether there are such words.
+    fn known_words(&mut self, service: &Service, key: SelectorKey, known: &BTreeSet<&str>) -> bool {
+        let mut told = false;
         for require in &service.place.require {
             let Selector { key: asked, any_of } = &require.value;
             let unknown = any_of.iter().all(|word| !known.contains(word.as_str()));
-            if *asked == key && !known.is_empty() && unknown {
-                let shown: Vec<String> = any_of
-                    .iter()
-                    .take(5)
-                    .map(|word| format!("`{}`", word.escape_debug()))
-                    .collect();
-                let shown = shown.join(" or ");
+            if *asked != key || !unknown {
+                continue;
+            }
+            // Of a node that is in no zone here, it may be that it is in this one.
+            told |= key == SelectorKey::Tag || !known.is_empty();
+            if !known.is_empty() {
                 let message = match key {
-                    SelectorKey::Zone => format!("no declared node is in zone {shown}"),
-                    _ => format!("no declared node has the tag {shown}"),
+                    SelectorKey::Zone => {
+                        format!("no declared node is in {}", shown("zone", any_of))
+                    }
+                    _ => format!("no declared node has the {}", shown("tag", any_of)),
                 };
                 let help = self.advice(&any_of[0], known.iter().copied());
                 self.warn("DN-W0412", &require.at, message, help);
             }
         }
+        told
     }
 
     /// Services that must or must not be together, and those of them that have a single node.
@@ -270,13 +339,25 @@ fn excluded(service: &Service, name: &str, policy: Option<&NodePolicy>) -> Optio
 /// Whether a declared node has the tags and the zone that a service asks for. Of a node without a
 /// zone, that is not known.
 fn fits(service: &Service, name: &str, policy: &NodePolicy) -> bool {
-    let asks = service.place.require.iter().all(|require| {
+    against(service, name, policy).is_none()
+}
+
+/// What speaks against a declared node, as far as it is declared.
+fn against(service: &Service, name: &str, policy: &NodePolicy) -> Option<String> {
+    let lacks = |require: &Located<Selector>| {
         let Selector { key, any_of } = &require.value;
-        match key {
-            SelectorKey::Tag => any_of.iter().any(|tag| policy.tags.binary_search(tag).is_ok()),
-            SelectorKey::Zone => policy.zone.as_ref().is_none_or(|zone| any_of.contains(zone)),
-            _ => true,
-        }
+        let has = |tag: &String| policy.tags.binary_search(tag).is_ok();
+        *key == SelectorKey::Tag && !any_of.iter().any(has)
+    };
+    let lacking = service.place.require.iter().find(|require| lacks(require));
+    let tag = lacking.map(|require| {
+        format!("`{name}` is not declared with {}", shown("tag", &require.value.any_of))
     });
-    asks && excluded(service, name, Some(policy)).is_none()
+    tag.or_else(|| excluded(service, name, Some(policy)))
+}
+
+/// The first of some words.
+fn shown(what: &str, words: &[String]) -> String {
+    let words = words.iter().take(5).map(|word| format!("`{}`", word.escape_debug()));
+    format!("{what} {}", words.collect::<Vec<_>>().join(" or "))
 }

@@ -2,7 +2,7 @@
 //!
 //! Knows order and number, and which lines are doubtful. Refuses to know what is a mistake.
 
-use std::cell::Cell;
+use std::{borrow::Cow, cell::Cell};
 
 use crate::{
     diagnostic::{Diagnostic, Location},
@@ -20,13 +20,14 @@ const LOOKS: usize = 200_000;
 pub(super) struct Findings<'a> {
     first: Vec<Diagnostic>,
     /// Lines with a mistake of syntax: what is found there is an echo of it.
-    doubtful: &'a [Location],
+    doubtful: Cow<'a, [Location]>,
     failed: bool,
     looks: Cell<usize>,
 }
 
 impl<'a> Findings<'a> {
     pub fn new(doubtful: &'a [Location]) -> Self {
+        let doubtful = Cow::Borrowed(doubtful);
         Self { first: Vec::new(), doubtful, failed: false, looks: Cell::new(LOOKS) }
     }
 
@@ -38,6 +39,13 @@ impl<'a> Findings<'a> {
         self.first.push(found);
         if self.first.len() >= 8 * MOST {
             self.sort();
+        }
+    }
+
+    /// More places with a mistake of syntax.
+    pub fn doubt(&mut self, places: &[Location]) {
+        if !places.is_empty() {
+            self.doubtful.to_mut().extend(places.iter().cloned());
         }
     }
 

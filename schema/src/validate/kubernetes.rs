@@ -127,7 +127,7 @@ impl Check<'_> {
     /// A chart names itself and its version. Its templates are Helm's business.
     fn chart(&mut self, written: &KubernetesSection, path: &str, files: &MemoryFiles) {
         let source = Source::new(path, files.get(path).cloned().unwrap_or_default());
-        match read_with_merge_keys(&source).result() {
+        match read_with_merge_keys(&source, &self.file.limits).result() {
             Ok(chart) => {
                 for field in ["apiVersion", "name", "version"] {
                     if chart.get(field).and_then(Node::text).is_none_or(str::is_empty) {
@@ -157,7 +157,7 @@ impl Check<'_> {
             let blank = |part: &str| part.replace(|c: char| c != '\n', " ");
             let alone = [&*blank(&text[..start]), &text[start..end]].concat();
             let source = Source::new(path, alone);
-            match read_with_merge_keys(&source).result() {
+            match read_with_merge_keys(&source, &self.file.limits).result() {
                 Ok(object) => {
                     let named = object.get("metadata").and_then(|data| {
                         data.get("name").or_else(|| data.get("generateName")).and_then(Node::text)

@@ -28,6 +28,7 @@ use crate::{
     diagnostic::{Diagnostic, Location},
     file::{
         ClusterFile,
+        tree::Form,
         written::{NodeSection, ServiceSection},
     },
     name::{ClusterName, NameError, SecretName, ServiceName},
@@ -271,13 +272,29 @@ impl<'a> Check<'a> {
     }
 
     fn no_service(&mut self, name: &Located<String>) {
-        // It may well be declared in what could not be read.
-        if self.file.partial {
+        if self.may_be_unread(&name.value) {
             return;
         }
         let help = self.advice(&name.value, self.service_names());
         let message = format!("there is no service `{}`", name.value.escape_debug());
         self.error("DN-E0303", &name.at, message, help);
+    }
+
+    /// Whether something of that name may well be declared in what could not be read. The services
+    /// of a Compose file are named after it.
+    fn may_be_unread(&self, name: &str) -> bool {
+        let member = |(project, read): (&&str, &compose::Expanded)| {
+            !read.is_whole() && name.strip_prefix(*project).is_some_and(|n| n.starts_with('-'))
+        };
+        self.file.unread.may_declare(name) || self.projects.iter().any(member)
+    }
+
+    /// How to write something, in the form of the file that it belongs into.
+    fn written(at: &Location, kdl: &str, yaml: &str) -> String {
+        match Form::of(&at.file) {
+            Some(Form::Yaml) => yaml.to_owned(),
+            _ => kdl.to_owned(),
+        }
     }
 
     /// Advice for an unknown word, as long as there are few enough for someone to read.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::Check;
 use crate::{
     desired::{Domain, Located, Place, Selector, SelectorKey, Spread},
+    diagnostic::Diagnostic,
     file::written::{PlaceSection, SelectorSection, ServiceSection},
     name::{NodeName, ServiceName},
 };
@@ -69,7 +70,10 @@ impl Check<'_> {
         if self.nodes.contains_key(node.value.as_str()) {
             return;
         }
-        if let Some(near) = self.found.nearest(&node.value, self.nodes.keys().copied()) {
+        // Nodes are numbered, so another number is another node and no slip.
+        let letters = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+        let near = self.found.nearest(&node.value, self.nodes.keys().copied());
+        if let Some(near) = near.filter(|near| letters(near) != letters(&node.value)) {
             let message = format!("no node `{}` is declared", node.value.escape_debug());
             let help = format!("did you mean `{near}`?");
             self.warn("DN-W0405", &node.at, message, help);
@@ -100,12 +104,52 @@ impl Check<'_> {
             let message = format!("`{}` is named in both `near` and `apart-from`", near.value);
             self.error("DN-E0305", &near.at, message, "remove one of the two");
         }
+        self.forbidden_too(place);
+        for (key, what) in [
+            (SelectorKey::Zone, "zone"),
+            (SelectorKey::Os, "operating system"),
+            (SelectorKey::Arch, "architecture"),
+        ] {
+            self.one_of_each(place, key, what);
+        }
+    }
+
+    /// Lines of which everything that they allow is forbidden.
+    fn forbidden_too(&mut self, place: &Place) {
         for require in place.require.iter().take(MOST_QUESTIONS) {
-            if let Some(forbid) =
-                place.forbid.iter().take(MOST_QUESTIONS).find(|f| f.value == require.value)
+            let Selector { key, any_of } = &require.value;
+            let same = place.forbid.iter().take(MOST_QUESTIONS).filter(|f| f.value.key == *key);
+            let hits = |forbid: &&Located<Selector>| {
+                forbid.value.any_of.iter().any(|word| any_of.contains(word))
+            };
+            let lines: Vec<&Located<Selector>> = same.filter(hits).collect();
+            let words: BTreeSet<&String> = lines.iter().flat_map(|l| &l.value.any_of).collect();
+            if let Some(last) = lines.last()
+                && any_of.iter().all(|word| words.contains(word))
             {
-                let message = "the same is required and forbidden".to_owned();
-                self.error("DN-E0305", &forbid.at, message, "remove one of the two lines");
+                let message = "the same is required and forbidden";
+                let error = Diagnostic::error("DN-E0305", Some(last.at.clone()), message)
+                    .related(require.at.clone(), "required here")
+                    .help("remove one of the two lines");
+                self.found.push(error);
+            }
+        }
+    }
+
+    /// A node has one zone, system and architecture, so all lines about one must have a word in
+    /// common.
+    fn one_of_each(&mut self, place: &Place, key: SelectorKey, what: &str) {
+        let mut lines = place.require.iter().filter(|require| require.value.key == key);
+        let Some(first) = lines.next() else { return };
+        let mut left: BTreeSet<&String> = first.value.any_of.iter().collect();
+        for line in lines.take(MOST_QUESTIONS) {
+            left.retain(|word| line.value.any_of.contains(word));
+            if left.is_empty() {
+                let message = format!("a node has one {what}, and these lines ask for several");
+                let error = Diagnostic::error("DN-E0305", Some(line.at.clone()), message)
+                    .related(first.at.clone(), "the first of them")
+                    .help("write alternatives on one line, or remove one of the two");
+                return self.found.push(error);
             }
         }
     }

@@ -118,7 +118,8 @@ impl<'a> Check<'a> {
         if signature.is_none() {
             self.misplaced("set", section.set.first().map(|(name, _)| &name.at), "a component");
             let secret = section.secrets.first().map(|(name, _)| &name.at);
-            self.misplaced("secret", secret, "a component; use `{{ secret.NAME }}` in `env`");
+            let name = Self::written(&section.at, "secret", "secrets");
+            self.misplaced(&name, secret, "a component; use `{{ secret.NAME }}` in `env`");
         }
         if !matches!(written, FormSection::Image(_)) {
             let command = section.command.first().map(|word| &word.at);

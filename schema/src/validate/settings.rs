@@ -75,7 +75,7 @@ impl Check<'_> {
                 slot.clone_from(value);
                 continue;
             }
-            if self.file.partial {
+            if self.may_be_unread(name) {
                 continue;
             }
             let help = self.advice(name, self.vars.keys().map(String::as_str));

@@ -77,7 +77,7 @@ impl Check<'_> {
             // What may be missing is missing only where there are values.
             (root, _) if path.optional && root != "secret" => {}
             ("var", [name]) => {
-                if !self.vars.contains_key(*name) && !self.file.partial {
+                if !self.vars.contains_key(*name) && !self.may_be_unread(name) {
                     let help = self.advice(name, self.vars.keys().map(String::as_str));
                     let message = format!("there is no variable `{}`", name.escape_debug());
                     self.no_such(text, &message, help);
@@ -142,7 +142,7 @@ impl Check<'_> {
             return false;
         }
         let there = self.services.contains_key(name) || self.member_at.contains_key(name);
-        if !there && !self.file.partial {
+        if !there && !self.may_be_unread(name) {
             let help = self.advice(name, self.service_names());
             let message = format!("there is no service `{}`", name.escape_debug());
             self.no_such(text, &message, help);

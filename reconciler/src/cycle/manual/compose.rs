@@ -9,7 +9,7 @@ use devnet_schema::{
     compose::{self, Healthcheck, Inputs, Port, Project, Service, Texts},
     desired::Located,
     diagnostic::Diagnostic,
-    file::{MemoryFiles, tree::Source},
+    file::{self, MemoryFiles, tree::Source},
     instance::{
         FileSpec, HealthSpec, InstanceSpec, Limits, PortSpec, Probe, StopSpec, VolumeSpec, Workload,
     },
@@ -42,6 +42,7 @@ pub fn specs(
         set: &BTreeMap::new(),
         profiles: BTreeSet::new(),
         files: &MemoryFiles::new(),
+        limits: &file::Limits::default(),
     };
     let (loaded, found) = compose::load(&source, &inputs);
     let mut found: Vec<Diagnostic> = found.into_iter().filter(Diagnostic::is_error).collect();

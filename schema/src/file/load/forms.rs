@@ -51,7 +51,16 @@ impl Loader<'_> {
         let source = source.ok()?;
         let recorder = Recorder { files: self.files, seen: RefCell::default() };
         let profiles = section.profiles.iter().map(|profile| profile.value.clone()).collect();
-        compose::load(&source, &compose::Inputs { vars, set, profiles, files: &recorder });
+        let limits = self.left();
+        let inputs = compose::Inputs { vars, set, profiles, files: &recorder, limits: &limits };
+        let (loaded, _) = compose::load(&source, &inputs);
+        self.values += loaded.values;
+        if loaded.values > limits.all_values {
+            let message = "with this file, the files together exceed the values that they may have";
+            let error = Diagnostic::error("DN-E0117", Some(at.clone()), message);
+            self.found.push(error.help("use fewer files, or raise the limit `all-values`"));
+            return None;
+        }
         let mut sources = recorder.seen.into_inner();
         sources.texts.values().for_each(|text| self.spend(text.len(), at));
         sources.texts.insert(path, source.text);

@@ -5,7 +5,7 @@
 //! texts that the outline does not let through have no tokens behind the mistake.
 
 use super::Scanner;
-use crate::file::tree::Source;
+use crate::file::{limits::Limits, tree::Source};
 
 /// A token, with its text where one token of its kind differs from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Token<'a> {
 
 /// The tokens of a text that the outline let through, each with the byte where it begins.
 pub fn tokens(source: &Source) -> Vec<(usize, Token<'_>)> {
-    let mut scanner = Scanner::new(source, usize::MAX);
+    let mut scanner = Scanner::new(source, &unlimited());
     let mut found = Vec::new();
     while scanner.at < source.text.len() {
         let start = scanner.at;
@@ -70,7 +70,7 @@ fn comment(text: &str) -> &str {
 
 /// The comments between a `\` and the end of its line.
 fn comments(source: &Source, start: usize, end: usize) -> Vec<&str> {
-    let mut scanner = Scanner::new(source, usize::MAX);
+    let mut scanner = Scanner::new(source, &unlimited());
     scanner.at = start;
     let mut found = Vec::new();
     while scanner.at < end {
@@ -82,4 +82,8 @@ fn comments(source: &Source, start: usize, end: usize) -> Vec<&str> {
         }
     }
     found
+}
+/// The text was read within limits before.
+fn unlimited() -> Limits {
+    Limits { depth: usize::MAX, all_values: usize::MAX, ..Limits::default() }
 }

@@ -282,6 +282,34 @@ service same { image x:1; place { pin vega; }; }
     golden("eligible", &[("c.kdl", text)]);
 }
 
+/// All lines of a service count together. What nodes that nobody declared may have is not judged.
+#[test]
+fn eligible_together() {
+    let text = r#"cluster c
+node a { tags x gpu; zone z1; }
+node b { tags y; zone z2; cordon; }
+service pin-and-forbid { image x:1; place { pin a; forbid tag=x; }; }
+service two-tags { image x:1; place { require tag=x; require tag=y; }; }
+service tag-and-zone { image x:1; place { require tag=x; require zone=z2; }; }
+service pinned { image x:1; place { pin b; require tag=x; }; }
+service either {
+    image x:1
+    replicas 2
+    port 80 host=80
+    place { require node="a" "b"; require tag="x"; }
+}
+service most { image x:1; replicas 3; place { require tag=x; max-per-node 2; }; }
+service closed { image x:1; place { require tag=y; }; }
+service barred { image x:1; place { require tag=x; forbid node=a; }; }
+service systems { image x:1; place { require os=linux; require os="macos" "windows"; }; }
+service both { image x:1; place { require tag="x" "y"; forbid tag=x; forbid tag=y; }; }
+service stranger { image x:1; place { pin else-where; require tag=x; }; }
+service stranger-too { image x:1; replicas 9; place { forbid tag=x; forbid tag=y; }; }
+service fine { image x:1; place { require tag=x; require zone="z1" "z2"; forbid tag=y; }; }
+"#;
+    golden("eligible_together", &[("c.kdl", text)]);
+}
+
 /// What stands behind a mistake is read entry by entry, but not within brackets.
 const SEVERAL_IN_YAML: [&str; 4] = [
     "cluster: c\nnodes:\n  a: {zone: x]\n  b: &b {zone: y}\n  c: *b\n  d: x: y\nservices:\n  a: \
@@ -376,6 +404,7 @@ fn every_code_is_shown_and_explained() {
     let goldens = [
         include_str!("golden/components.txt"),
         include_str!("golden/eligible.txt"),
+        include_str!("golden/eligible_together.txt"),
         include_str!("golden/fields.txt"),
         include_str!("golden/fields_of_others.txt"),
         include_str!("golden/forms.txt"),
@@ -403,6 +432,7 @@ fn every_code_is_shown_and_explained() {
         include_str!("../../file/reader.rs"),
         include_str!("../../file/scan.rs"),
         include_str!("../../file/yaml.rs"),
+        include_str!("../../file/yaml/mend.rs"),
         include_str!("../component.rs"),
         include_str!("../eligible.rs"),
         include_str!("../graph.rs"),

@@ -72,6 +72,13 @@ fn what_is_wrong_around_a_compose_file_is_told() {
     wrong(include_str!("golden/forms-in2.kdl"), &expect_file!["golden/forms-3.txt"]);
 }
 
+/// What stands beside a mistake of syntax is judged too, and nothing is unknown that may be
+/// declared in what could not be read.
+#[test]
+fn mistakes_of_syntax_hide_nothing_beside_them() {
+    wrong(include_str!("golden/beside-in.kdl"), &expect_file!["golden/beside.txt"]);
+}
+
 #[test]
 fn manifests_name_what_they_are() {
     let good = "cluster \"c\"\nservice \"w\" { kubernetes \"k8s/\" namespace=\"web\"; }\n==== \
@@ -110,4 +117,60 @@ fn models_have_names_and_sizes() {
     assert_eq!(contexts, [9000, 4096], "its own, else the component's");
     let Form::Component { parameters, .. } = &service.form else { panic!() };
     assert_eq!(parameters["context-length"].value, "9000", "the longest");
+}
+
+/// Whatever line of a good file is broken, nothing else is said to be wrong.
+#[test]
+fn a_mistake_of_syntax_has_no_echo() {
+    let lines: Vec<&str> = FULL_YAML.lines().collect();
+    let mut echoes = String::new();
+    for broken in 0..lines.len() {
+        let Some((name, rest)) = lines[broken].split_once(": ") else { continue };
+        for value in ["\"x", "[x", "{x", "x: y", "]", "'", "*x", "\"x\" y", "- x"] {
+            let mut text = lines.clone();
+            let line = format!("{name}: {value} {rest}");
+            text[broken] = &line;
+            let (_, found) = read("c.yaml", &text.join("\n"));
+            let other = |one: &&Diagnostic| one.is_error() && one.code != "DN-E0107";
+            for echo in found.iter().filter(other) {
+                echoes += &format!("{line}\n  {echo}\n");
+            }
+        }
+    }
+    assert_eq!(echoes, "", "{echoes}");
+}
+
+#[test]
+fn a_mistake_of_syntax_in_kdl_has_no_echo() {
+    let lines: Vec<&str> = FULL_KDL.lines().collect();
+    let mut echoes = String::new();
+    for broken in 0..lines.len() {
+        let line = lines[broken];
+        let Some((name, rest)) = line.trim_start().split_once(' ') else { continue };
+        for value in ["\"x", "[x]", "(t)", "=", "5x", "#yes", "/", "\\x", "true"] {
+            let mut text = lines.clone();
+            let line = format!("{name} {value} {rest}");
+            text[broken] = &line;
+            let (_, found) = read("c.kdl", &text.join("\n"));
+            let syntax = ["DN-E0104", "DN-E0107", "DN-E0108"];
+            let other = |one: &&Diagnostic| one.is_error() && !syntax.contains(&&*one.code);
+            for echo in found.iter().filter(other) {
+                echoes += &format!("{line}\n  {echo}\n");
+            }
+        }
+    }
+    assert_eq!(echoes, "", "{echoes}");
+}
+
+/// A character that no file may hold is told, and what stands on other lines is judged as usual.
+#[test]
+fn a_strange_character_hides_nothing_beside_it() {
+    let text = "cluster c\n// \u{202e}note\nservice a { image x:1; replcas 3; }\n\
+                service b { image \"x\u{7f}:1\"; replcas 3; }\n";
+    let (_, found) = read("c.kdl", text);
+    let told: Vec<String> = found
+        .iter()
+        .map(|one| format!("{} {}", one.at.as_ref().map_or(0, |at| at.line), one.code))
+        .collect();
+    assert_eq!(told, ["2 DN-E0103", "3 DN-E0201", "4 DN-E0103"]);
 }

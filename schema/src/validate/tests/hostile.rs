@@ -130,6 +130,7 @@ fn limits_can_be_set_and_hold_before_anything_is_planned() {
         shown(&found)
     };
     let all = ["services=1", "instances=3", "instances=4", "kdl-file=20B", "total=30B", "depth=8"];
+    let all = all.into_iter().chain(["replicas=2", "all-values=10"]);
     expect![[r#"
         c.kdl:1:1: error[DN-E0117]: more than 1 services
           help: use several clusters, or raise the limit `services`
@@ -139,8 +140,34 @@ fn limits_can_be_set_and_hold_before_anything_is_planned() {
           help: split it and name the parts with `include`
         error[DN-E0101]: the files together have more than 30 bytes
           help: include less
+        c.kdl:2:33: error[DN-E0117]: more than 2 instances of one service
+          help: ask for less, or raise the limit `replicas`
+        c.kdl:3:18: error[DN-E0117]: here the files together exceed the values that they may have
+          help: include less, or raise the limit `all-values`
     "#]]
-    .assert_eq(&all.map(refused).concat());
+    .assert_eq(&all.map(refused).collect::<String>());
+}
+
+/// Many small files must not add up to what one large file may not have.
+#[test]
+fn values_are_counted_in_all_files_together() {
+    let list = "services: {PART: {image: 'x:1', depends-on: [a, b, c, d, e, f]}}\n";
+    let shop = "x-a: &a [1, 2, 3, 4, 5]\nx-b: [*a, *a, *a]\nservices: {s: {image: x}}\n";
+    let mut files = MemoryFiles::new();
+    files.insert("c.kdl".into(), "cluster c { include p.yaml q.yaml; }".into());
+    files.insert("p.yaml".into(), list.replace("PART", "p"));
+    files.insert("q.yaml".into(), list.replace("PART", "q"));
+    let told = |files: &MemoryFiles, setting: &str| {
+        let mut limits = crate::file::Limits::default();
+        limits.set(setting).unwrap();
+        shown(&crate::file::load_within("c.kdl", files, &limits).1)
+    };
+    assert_eq!(told(&files, "all-values=35"), "");
+    assert!(told(&files, "all-values=30").starts_with("q.yaml:1:"), "the second is one too many");
+    files.insert("c.kdl".into(), "cluster c\nservice a { compose s.yml; }\n".into());
+    files.insert("s.yml".into(), shop.into());
+    assert_eq!(told(&files, "all-values=100"), "");
+    assert!(told(&files, "all-values=20").contains("c.kdl:2:21: error[DN-E0117]"));
 }
 
 #[test]

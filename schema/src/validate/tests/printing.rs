@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     desired::{Domain, Located, Objective, SelectorKey, Unplaced},
     diagnostic::Location,
-    file::{ClusterFile, Limits, convert, format_kdl, print, tree::Form, written::*},
+    file::{ClusterFile, Limits, Unread, convert, format_kdl, print, tree::Form, written::*},
     quantity::{Cpu, Period},
 };
 
@@ -23,7 +23,7 @@ fn back(name: &str, text: &str) -> String {
 fn bare(file: &mut ClusterFile) -> String {
     file.files.clear();
     file.broken = false;
-    file.partial = false;
+    file.unread = Unread::default();
     for service in &mut file.services {
         service.files.iter_mut().for_each(|entry| entry.source_text = None);
         match &mut service.form {
@@ -495,7 +495,8 @@ fn cluster_file() -> BoxedStrategy<ClusterFile> {
     (cluster(), node("n 1"), service("s\"1"), service("true"), prop::collection::vec(moved, 0..2))
         .prop_map(|(cluster, node, one, two, moved)| ClusterFile {
             broken: false,
-            partial: false,
+            unread: Unread::default(),
+            limits: Limits::default(),
             doubtful: Vec::new(),
             files: Vec::new(),
             cluster: Some(cluster),
