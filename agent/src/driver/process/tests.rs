@@ -201,8 +201,8 @@ async fn a_record_of_another_process_is_not_believed() {
     first.ensure(job(&spec, 1)).await.unwrap();
     let record = bench.dir.path().join("instances/web-0/unit.json");
     first.retire().await.unwrap();
-    // The id was given to somebody else, here to this very test, which started at another tick. (The
-    // unit's own tick will not do: a test that is quick starts it within the tick of its own start.)
+    // The id was given to somebody else, here to this very test, which started at another tick.
+    // (The unit's own tick will not do: a quick test starts it within the tick of its own start.)
     let text = std::fs::read_to_string(&record).unwrap();
     let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let pid = std::process::id();

@@ -46,8 +46,8 @@ pub enum Objective {
 pub struct Limits {
     /// Put the score before the number of moves.
     pub rebalance: bool,
-    /// Integer programs of one search at most, those for suggestions and those that fill one node for
-    /// column generation not counted. Where something
+    /// Integer programs of one search at most, those for suggestions and for column generation not
+    /// counted. Where something
     /// is left without a proof, the search is made again from its own answer until nothing more is
     /// placed: an unchanged problem keeps its placement.
     pub ilps: u32,

@@ -271,7 +271,7 @@ fn by_highs(model: &Model, effort: Effort, _start: Option<&[f64]>) -> Answer {
     by_microlp(model, effort)
 }
 
-/// Runs HiGHS on a model as good_lp writes it. What good_lp does not tell (the dual bound, the duals
+/// Runs HiGHS on a model as good_lp writes it. What good_lp does not tell (the dual bound, prices
 /// of rows) the model that it built does.
 #[cfg(feature = "highs")]
 fn highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Option<highs::SolvedModel> {

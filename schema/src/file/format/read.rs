@@ -244,7 +244,8 @@ fn take_key<'a>(pieces: &mut Vec<Piece<'a>>) -> Option<(&'a str, bool)> {
 /// Leaves out each `\` that joins nothing to nothing.
 fn tidy(pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
     let mut kept: Vec<Piece<'_>> = Vec::new();
-    let last = pieces.iter().rposition(|piece| !matches!(piece, Piece::Comment(_)));
+    let joined = |piece: &Piece<'_>| matches!(piece, Piece::Entry { .. } | Piece::Block { .. });
+    let last = pieces.iter().rposition(joined);
     let mut pieces = pieces.into_iter().enumerate().peekable();
     while let Some((at, piece)) = pieces.next() {
         let next = pieces.peek().map(|(_, next)| next);
@@ -252,7 +253,7 @@ fn tidy(pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
             Piece::Break(comments) if comments.is_empty() => {
                 let doubled = matches!(kept.last(), Some(Piece::Break(_)))
                     || matches!(next, Some(Piece::Break(_) | Piece::Block { .. }));
-                if !doubled && Some(at) != last {
+                if !doubled && last.is_some_and(|last| at < last) {
                     kept.push(Piece::Break(comments));
                 }
             }

@@ -188,6 +188,16 @@ proptest! {
     }
 }
 
+/// Found by the properties above.
+#[test]
+fn a_line_that_goes_on_to_nothing_ends() {
+    for text in
+        ["a\\\n/*x*/\\\n", "a \\\n/*x*/\n", "a \\ // u\n/*x*/ \\\n\n", "a b \\\n/*x*/ /*y*/\\\n"]
+    {
+        assert!(check(text).expect("it keeps its meaning"), "{text:?} is KDL");
+    }
+}
+
 /// The properties say nothing about texts that are not KDL, so most must be.
 #[test]
 fn most_of_the_files_that_are_tried_are_kdl() {
