@@ -12,7 +12,7 @@ use devnet_schema::{
     diagnostic::{Diagnostic, Location},
     file::tree::Span,
     instance::{ContainerSpec, FileSpec, Runtime, Workload},
-    name::{SecretName, ServiceName},
+    name::{SecretName, ServiceName, is_image},
     secret::Text,
 };
 use serde_json::{Map, Value, json};
@@ -101,11 +101,8 @@ fn texts(
     all
 }
 
-/// A reference of an image: what a registry could have, so that nothing else passes for one.
 fn image_reference(text: String, at: &Location) -> Result<String, Diagnostic> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    let first = |c: char| c.is_ascii_alphanumeric();
-    if (1..=512).contains(&text.len()) && text.chars().all(allowed) && text.starts_with(first) {
+    if is_image(&text) {
         return Ok(text);
     }
     let message = format!("`{}` is not an image reference", text.escape_debug());

@@ -19,6 +19,14 @@ pub struct NameError {
     pub text: String,
 }
 
+/// Whether a text may be the reference of an image: 1 to 512 characters that a registry could have,
+/// so that nothing else passes for one.
+pub fn is_image(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    let first = |c: char| c.is_ascii_alphanumeric();
+    (1..=512).contains(&text.len()) && text.chars().all(allowed) && text.starts_with(first)
+}
+
 /// Whether `text` is a DNS label: `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$` (RFC 1123 §2.1).
 pub fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();

@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use devnet_catalog::Loaded;
 use devnet_schema::{
-    diagnostic::Diagnostic,
+    diagnostic::{self, Diagnostic},
     digest::Digest,
     file::{self, Files, Limits},
 };
@@ -147,15 +147,24 @@ impl Checkout {
         format!("files:{}", Digest::of(&(files, &self.vars)).short())
     }
 
+    /// How many errors there are, and in which file or how many.
+    pub fn counted(&self, found: &[Diagnostic]) -> String {
+        let errors: Vec<&Diagnostic> = found.iter().filter(|found| found.is_error()).collect();
+        let files: BTreeSet<&str> =
+            errors.iter().filter_map(|found| Some(found.at.as_ref()?.file.as_ref())).collect();
+        let place = match files.len() {
+            0 => self.root.clone(),
+            1 => files.into_iter().collect(),
+            many => format!("{many} files"),
+        };
+        let noun = if errors.len() == 1 { "error" } else { "errors" };
+        diagnostic::printable(&format!("{} {noun} in {place}", errors.len()))
+    }
+
     /// Prints what is wrong, and gives the error that ends the command.
     pub fn invalid(&self, found: &[Diagnostic], terminal: &Terminal) -> CommandError {
         terminal.diagnostics(found, &|file| self.text(file));
-        let errors = found.iter().filter(|found| found.is_error()).count();
-        let noun = if errors == 1 { "error" } else { "errors" };
-        CommandError::usage(format!(
-            "the configuration is not valid: {errors} {noun} in {}",
-            self.root
-        ))
+        CommandError::usage(format!("the configuration is not valid: {}", self.counted(found)))
     }
 }
 
@@ -205,6 +214,12 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
     for part in path.split('/') {
         if part.is_empty() || part == "." || part == ".." {
             return Err(format!("{path} leaves the configuration's directory"));
+        }
+        // No commit holds it, and it may hold keys.
+        if part.eq_ignore_ascii_case(".git") {
+            return Err(format!(
+                "{path} is git's own and in no commit: name a file of the repository"
+            ));
         }
         at.push(part);
         match fs::symlink_metadata(&at) {
@@ -281,7 +296,7 @@ mod tests {
         list_below(dir.path(), "", &mut listed).unwrap();
         listed.sort();
         assert_eq!(listed, ["a", "link"], "what names a link is refused and not passed over");
-        for bad in ["link", "../a", "/etc/passwd", "a/../a", ""] {
+        for bad in ["link", "../a", "/etc/passwd", "a/../a", "", ".git/config", "sub/.GIT/x"] {
             assert!(read_below(dir.path(), bad).is_err(), "{bad}");
         }
     }

@@ -36,8 +36,7 @@ pub fn run(
             .out(&format!("{} The configuration is valid.\n", terminal.style.green("Success!")));
         Ok(0)
     } else {
-        let noun = if errors == 1 { "error" } else { "errors" };
-        terminal.note(&format!("{errors} {noun} in {}\n", checkout.root()));
+        terminal.note(&format!("{}\n", checkout.counted(&loaded.diagnostics)));
         Ok(1)
     }
 }

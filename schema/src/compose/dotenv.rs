@@ -41,10 +41,7 @@ pub(super) fn read(
                     Err(fault) => wrong.push(Wrong { at, fault }),
                 },
                 Some((name, Value::None)) => all.push((name, None)),
-                None => {
-                    let fault = Fault::Malformed("this line is not `NAME=value`");
-                    wrong.push(Wrong { at, fault });
-                }
+                None => wrong.push(Wrong { at, fault: Fault::NoEntry }),
             }
             next = at + taken + 1;
         }

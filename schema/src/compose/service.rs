@@ -268,7 +268,8 @@ fn env_file(reader: &mut Reader<'_>, item: &Node) -> BTreeMap<String, Located<St
         }
     };
     let (Some(text), Some(ground)) = (text, reader.ground) else { return all };
-    let source = crate::file::tree::Source::new(path.value, text);
+    let name = reader.inside(&path.value).unwrap_or(path.value);
+    let source = crate::file::tree::Source::new(name, text);
     let (entries, wrong) = dotenv::read(&source.text, ground.values, raw);
     for dotenv::Wrong { at, fault } in wrong {
         let at = source.at(&(at..at));

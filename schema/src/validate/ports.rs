@@ -27,18 +27,21 @@ impl Check<'_> {
             .iter()
             .map(|port| Located { value: port.clone(), at: service.at.clone() })
             .collect();
-        let inherited = ports.len();
+        let mut said: Vec<Option<&PortSection>> = vec![None; ports.len()];
         for section in &service.ports {
             let Some(container) = &section.container else {
                 continue;
             };
             let protocol = section.protocol.as_ref().map(|protocol| protocol.value);
-            let known = ports[..inherited].iter_mut().find(|port| {
+            let known = ports[..said.len()].iter().position(|port| {
                 port.value.container == container.value
                     && protocol.is_none_or(|protocol| protocol == port.value.protocol)
             });
             match known {
-                Some(port) => overlay(port, section),
+                Some(at) => match said[at].replace(section) {
+                    Some(first) => self.port_twice(section, first, container.value),
+                    None => overlay(&mut ports[at], section),
+                },
                 None => {
                     let main = ports.is_empty();
                     ports.push(self.port(section, container.value, main));
@@ -75,6 +78,14 @@ impl Check<'_> {
             protocol: section.protocol.as_ref().map(|p| p.value).unwrap_or_default(),
         };
         Located { value, at: section.at.clone() }
+    }
+
+    fn port_twice(&mut self, section: &PortSection, first: &PortSection, container: u16) {
+        let message = format!("port {container} is declared twice");
+        let error = Diagnostic::error("DN-E0313", Some(section.at.clone()), message)
+            .related(first.at.clone(), "first here")
+            .help("change one of the two");
+        self.found.push(error);
     }
 
     /// A process listens on the node itself, so both numbers are one.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     component::{ComponentSignature, PortDeclaration, VolumeDeclaration},
     desired::{FileContent, Form, Located, Model, Service, Update},
-    diagnostic::Location,
+    diagnostic::{self, Location},
     file::{
         forbidden,
         written::{
@@ -20,7 +20,7 @@ use crate::{
         },
     },
     instance::{HealthSpec, Probe, Runtime, StopSpec},
-    name::is_label,
+    name::{is_image, is_label},
     quantity::{Period, Resources},
     template::is_template,
 };
@@ -167,10 +167,15 @@ impl<'a> Check<'a> {
         self.template(image);
         self.no_secret(image, "an image reference");
         let text = image.value.as_str();
-        let plain = text.is_ascii() && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-        if !is_template(text) && (text.is_empty() || !plain || text.starts_with('-')) {
-            let message = format!("`{}` is not an image", text.escape_debug());
-            return self.error("DN-E0312", &image.at, message, "write `registry/name:tag`");
+        if !is_template(text) && !is_image(text) {
+            let message = format!("`{}` is not an image", diagnostic::printable(text));
+            let help = match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+                Some(inside) if is_image(inside) => {
+                    format!("write `\"{inside}\"`: single quotes are part of a text")
+                }
+                _ => "write `registry/name:tag`".to_owned(),
+            };
+            return self.error("DN-E0312", &image.at, message, help);
         }
         let last = text.rsplit('/').next().unwrap_or("");
         let floating = !last.contains([':', '@']) || last.ends_with(":latest");

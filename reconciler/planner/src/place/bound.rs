@@ -432,9 +432,8 @@ fn classes(field: &Field<'_>, part: &Part) -> Vec<Class> {
         .nodes
         .iter()
         .map(|node| {
-            let mut memories = node.memories.clone();
-            memories.sort_unstable();
-            (node.capacity, memories, Vec::new())
+            // In the order of devices, which `allowed` below speaks of.
+            (node.capacity, node.memories.clone(), Vec::new())
         })
         .collect();
     for (s, service) in field.services.iter().enumerate().filter(|(s, _)| part.services[*s]) {
@@ -448,7 +447,7 @@ fn classes(field: &Field<'_>, part: &Part) -> Vec<Class> {
             nodes: Vec::new(),
             capacity: look.0,
             devices: look.1.len(),
-            memory: look.1.last().copied().unwrap_or(0),
+            memory: look.1.iter().copied().max().unwrap_or(0),
         };
         classes.entry(look).or_insert(class).nodes.push(node);
     }

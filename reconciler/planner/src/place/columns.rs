@@ -17,7 +17,7 @@ use super::{
     counts::{Aim, Program, Scope},
     field::Field,
     gpu,
-    solve::{self, Answer, EXACT, Effort, Model, Priced, WHOLE},
+    solve::{self, Answer, EXACT, Effort, Model, Priced, Unpriced, WHOLE},
     work::Work,
 };
 
@@ -30,7 +30,10 @@ const FEW: (usize, usize) = (64, 400);
 /// Rounds of pricing for one level at most.
 const ROUNDS: u32 = 80;
 
-/// How exactly one node is filled: what so many nodes miss together is less than one instance.
+/// Integer programs of single nodes for all levels together.
+const PROGRAMS: u32 = 2_000;
+
+/// How exactly one node is filled, in instances.
 const GAP: f64 = 1e-3;
 
 /// Branch-and-bound nodes of one filling.
@@ -60,6 +63,8 @@ pub struct Columns<'f> {
     class_of: Vec<usize>,
     /// A board with nothing on it.
     empty: Board<'f>,
+    /// Integer programs of single nodes that may still be solved.
+    programs: u32,
     fillings: Vec<Filling>,
     known: BTreeSet<Filling>,
 }
@@ -105,7 +110,8 @@ impl<'f> Columns<'f> {
             class.nodes.iter().for_each(|&n| class_of[n] = k);
         }
         let (fillings, known) = (Vec::new(), BTreeSet::new());
-        Self { field, classes, class_of, empty: Board::empty(field), fillings, known }
+        let (empty, programs) = (Board::empty(field), PROGRAMS);
+        Self { field, classes, class_of, empty, programs, fillings, known }
     }
 
     /// Takes over how the nodes of a board are filled.
@@ -125,7 +131,7 @@ impl<'f> Columns<'f> {
     }
 
     /// Looks for fillings that place more at a level while those above it keep their floors, and
-    /// says what no placement exceeds.
+    /// says what no placement exceeds, where it comes to know that.
     pub fn generate(&mut self, level: usize, floors: &[u32], work: &mut Work<'_>) -> Option<u32> {
         let mut most = f64::INFINITY;
         let all = self.all(&floors[..level]);
@@ -134,7 +140,13 @@ impl<'f> Columns<'f> {
                 break;
             }
             let master = self.master(level, &all, false);
-            let priced = solve::priced(&master.model, self.effort(EXACT, work))?;
+            let priced = match solve::priced(&master.model, self.effort(EXACT, work)) {
+                Ok(priced) => priced,
+                Err(Unpriced { late }) => {
+                    work.cut_short |= late;
+                    break;
+                }
+            };
             let prices = self.prices(level, &all, &master, &priced);
             // Rules of thumb first: they find most of what there is in a fraction of the time.
             if self.stack_all(&prices) > 0 {
@@ -142,11 +154,16 @@ impl<'f> Columns<'f> {
             }
             let (ceiling, new) = self.fill_all(&prices, &all, work);
             most = most.min(ceiling);
-            if new == 0 || (most + 1e-5).floor() <= 1e-5 - priced.objective {
+            if new == 0 || self.floor(most) <= 1e-5 - priced.objective {
                 break;
             }
         }
-        Some(if most.is_finite() { (most + 1e-5).floor().max(0.0) as u32 } else { u32::MAX })
+        most.is_finite().then(|| self.floor(most).max(0.0) as u32)
+    }
+
+    /// A ceiling is a sum over all nodes, each with the solver's tolerance.
+    fn floor(&self, most: f64) -> f64 {
+        (most + 1e-5 + 2e-6 * self.field.nodes.len() as f64).floor()
     }
 
     fn all(&self, floors: &[u32]) -> Rest {
@@ -250,9 +267,10 @@ impl<'f> Columns<'f> {
         let mut ceiling = prices.beside;
         let mut new = 0;
         for k in 0..self.classes.len() {
-            if !work.still_on() {
+            if self.programs == 0 || !work.still_on() {
                 return (f64::INFINITY, 0);
             }
+            self.programs -= 1;
             let Some((filling, most)) = self.fill(k, &prices.worth, work) else {
                 return (f64::INFINITY, new);
             };
@@ -290,7 +308,9 @@ impl<'f> Columns<'f> {
             first.extend((0..count).map(|_| s));
         }
         first.sort_by(|&a, &b| worth[b].total_cmp(&worth[a]).then(a.cmp(&b)));
-        Some((self.stack(k, &first, &order(worth, |_| 1.0)), -found.bound))
+        // Sizes that were rounded up bound what the rounded ones come to, and not the truth.
+        let most = if program.exact { -found.bound } else { f64::INFINITY };
+        Some((self.stack(k, &first, &order(worth, |_| 1.0)), most))
     }
 
     /// What part of a node one instance takes, by what so much cpu, memory and devices weigh.

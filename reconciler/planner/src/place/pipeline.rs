@@ -172,11 +172,10 @@ fn place_mix<'f>(
 ) {
     columns.learn(best);
     let placed = best.placed();
-    let Some(most) = columns.generate(level, &placed, work) else {
-        return;
-    };
-    *bound = (*bound).min(most).max(placed[level]);
-    if placed[level] == *bound {
+    if let Some(most) = columns.generate(level, &placed, work) {
+        *bound = (*bound).min(most).max(placed[level]);
+    }
+    if placed[level] == *bound || !work.go_on(best) {
         return;
     }
     let Some(mut board) = columns.board(level, best, work) else {

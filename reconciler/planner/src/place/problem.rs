@@ -47,9 +47,8 @@ pub struct Limits {
     /// Put the score before the number of moves.
     pub rebalance: bool,
     /// Integer programs of one search at most, those for suggestions and for column generation not
-    /// counted. Where something
-    /// is left without a proof, the search is made again from its own answer until nothing more is
-    /// placed: an unchanged problem keeps its placement.
+    /// counted. Where something is left without a proof, the search is made again from its own
+    /// answer until nothing more is placed: an unchanged problem keeps its placement.
     pub ilps: u32,
     /// Branch-and-bound nodes of one integer program.
     pub search_nodes: u32,

@@ -327,29 +327,44 @@ pub struct Priced {
     pub objective: f64,
 }
 
-/// Solves a linear program whose rows have one limit each. Nothing where it is infeasible, the
-/// clock ran out, or the solver (microlp) tells no prices.
-pub fn priced(model: &Model, effort: Effort) -> Option<Priced> {
+/// There is no optimum with prices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unpriced {
+    /// A clock ended the search.
+    pub late: bool,
+}
+
+/// Solves a linear program whose rows have one limit each.
+///
+/// # Errors
+/// Where it is infeasible, the clock ran out, or the solver (microlp) tells no prices.
+pub fn priced(model: &Model, effort: Effort) -> Result<Priced, Unpriced> {
     debug_assert!(model.rows.iter().all(|row| row.lower.is_finite() != row.upper.is_finite()));
-    if effort.solver == SolverChoice::Microlp { None } else { priced_by_highs(model, effort) }
+    match effort.solver {
+        SolverChoice::Microlp => Err(Unpriced { late: false }),
+        SolverChoice::Auto | SolverChoice::Highs => priced_by_highs(model, effort),
+    }
 }
 
 #[cfg(not(feature = "highs"))]
-fn priced_by_highs(_model: &Model, _effort: Effort) -> Option<Priced> {
-    None
+fn priced_by_highs(_model: &Model, _effort: Effort) -> Result<Priced, Unpriced> {
+    Err(Unpriced { late: false })
 }
 
 #[cfg(feature = "highs")]
-fn priced_by_highs(model: &Model, effort: Effort) -> Option<Priced> {
-    let solved = highs(model, effort, None)?;
+fn priced_by_highs(model: &Model, effort: Effort) -> Result<Priced, Unpriced> {
+    use highs::HighsModelStatus as Status;
+
+    let solved = highs(model, effort, None).ok_or(Unpriced { late: false })?;
     let solution = solved.get_solution();
     let values = solution.columns().to_vec();
     let prices = solution.dual_rows().to_vec();
-    let good = solved.status() == highs::HighsModelStatus::Optimal
+    let good = solved.status() == Status::Optimal
         && prices.len() == model.rows.len()
         && model.admits(&values);
     let objective = model.objective(&values);
-    good.then_some(Priced { values, prices, objective })
+    let late = solved.status() == Status::ReachedTimeLimit;
+    if good { Ok(Priced { values, prices, objective }) } else { Err(Unpriced { late }) }
 }
 
 #[cfg(feature = "highs")]

@@ -252,6 +252,8 @@ service c {
     port 82 host=1000
     port 83 host=1000
 }
+service d { component postgres; port 5432 host=90; port 5432 host=91; }
+service e { image 'x:1'; }
 "#;
     golden("ports", &[("c.kdl", text)]);
 }
