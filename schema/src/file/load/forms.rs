@@ -2,7 +2,10 @@
 //!
 //! Knows which files a form names. Refuses to know what they say: validation does.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{Files, Loader, MemoryFiles, ReadFiles, relative, unreadable};
 use crate::{
@@ -16,16 +19,24 @@ use crate::{
     },
 };
 
+/// What one way to use a Compose file takes: its path, the values that are set, and the profiles.
+type Uses = BTreeMap<(String, BTreeMap<String, String>, BTreeSet<String>), (ReadFiles, usize)>;
+
 impl Loader<'_> {
-    /// Takes in what Compose files and Kubernetes manifests are made of.
+    /// Takes in what Compose files and Kubernetes manifests are made of, until there is too much
+    /// of it: which is told once, where it is.
     pub(super) fn forms(&mut self, file: &mut ClusterFile) {
         let vars = file.cluster.as_ref().map_or(&[][..], |cluster| &cluster.vars);
         let vars = values(vars);
+        let mut uses = Uses::new();
         for service in &mut file.services {
+            if self.text > self.limits.total || self.values > self.limits.all_values {
+                break;
+            }
             let set = values(&service.set);
             match &mut service.form {
                 Some(FormSection::Compose(compose)) => {
-                    compose.sources = self.compose(compose, &vars, &set);
+                    compose.sources = self.compose(compose, &vars, set, &mut uses);
                 }
                 Some(FormSection::Kubernetes(manifests)) => {
                     manifests.sources = self.manifests(manifests);
@@ -35,36 +46,64 @@ impl Loader<'_> {
         }
     }
 
-    /// A Compose file and the files that it names. Which ones shows only when it is read, so it is
-    /// read here and again by whoever checks what it says.
+    /// A Compose file and the files that it names. However many use it in one way, it is read once;
+    /// each has all of its values and texts even so, and they count for each.
     fn compose(
         &mut self,
         section: &ComposeSection,
         vars: &BTreeMap<String, String>,
-        set: &BTreeMap<String, String>,
+        set: BTreeMap<String, String>,
+        uses: &mut Uses,
     ) -> Option<ReadFiles> {
         let at = &section.file.at;
         let path = self.path(&section.file)?;
-        let bytes = self.bytes(&path, Some(at))?;
-        let source = scan::within(&path, bytes, Form::Yaml, self.limits)
+        let profiles = section.profiles.iter().map(|profile| profile.value.clone()).collect();
+        let one = (path, set, profiles);
+        if let Some((sources, values)) = uses.get(&one) {
+            self.spend(sources.texts.values().map(String::len).sum(), at);
+            return self.counted(*values, at).then(|| sources.clone());
+        }
+        let (path, set, profiles) = &one;
+        let (sources, values) = self.read_compose(path, at, (vars, set), profiles)?;
+        let counted = self.counted(values, at);
+        uses.insert(one, (sources.clone(), values));
+        counted.then_some(sources)
+    }
+
+    /// Reads a Compose file. Which files it names shows only when it is read, so it is read here
+    /// and again by whoever checks what it says. How many values it has comes with it.
+    fn read_compose(
+        &mut self,
+        path: &str,
+        at: &Location,
+        (vars, set): (&BTreeMap<String, String>, &BTreeMap<String, String>),
+        profiles: &BTreeSet<String>,
+    ) -> Option<(ReadFiles, usize)> {
+        let bytes = self.bytes(path, Some(at))?;
+        let source = scan::within(path, bytes, Form::Yaml, self.limits)
             .map_err(|error| self.found.push(error));
         let source = source.ok()?;
         let recorder = Recorder { files: self.files, seen: RefCell::default() };
-        let profiles = section.profiles.iter().map(|profile| profile.value.clone()).collect();
         let limits = self.left();
+        let profiles = profiles.clone();
         let inputs = compose::Inputs { vars, set, profiles, files: &recorder, limits: &limits };
         let (loaded, _) = compose::load(&source, &inputs);
-        self.values += loaded.values;
-        if loaded.values > limits.all_values {
+        let mut sources = recorder.seen.into_inner();
+        self.spend(sources.texts.values().map(String::len).sum(), at);
+        sources.texts.insert(path.to_owned(), source.text);
+        Some((sources, loaded.values))
+    }
+
+    /// Counts the values of a Compose file that a service uses; whether there may be so many.
+    fn counted(&mut self, values: usize, at: &Location) -> bool {
+        self.values += values;
+        let few = self.values <= self.limits.all_values;
+        if !few {
             let message = "with this file, the files together exceed the values that they may have";
             let error = Diagnostic::error("DN-E0117", Some(at.clone()), message);
             self.found.push(error.help("use fewer files, or raise the limit `all-values`"));
-            return None;
         }
-        let mut sources = recorder.seen.into_inner();
-        sources.texts.values().for_each(|text| self.spend(text.len(), at));
-        sources.texts.insert(path, source.text);
-        Some(sources)
+        few
     }
 
     /// Manifests: one file, or all of a directory. A chart brings everything it has.
@@ -122,9 +161,10 @@ impl Loader<'_> {
     }
 
     fn spend(&mut self, bytes: usize, at: &Location) {
-        self.text += bytes;
         let most = self.limits.total;
-        if self.text > most {
+        let told = self.text > most;
+        self.text += bytes;
+        if self.text > most && !told {
             let message = format!("the files together have more than {most} bytes");
             let error = Diagnostic::error("DN-E0101", Some(at.clone()), message);
             self.found.push(error.help("include less"));
