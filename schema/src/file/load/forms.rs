@@ -19,8 +19,15 @@ use crate::{
     },
 };
 
+/// What a Compose file counts each time that a service uses it.
+#[derive(Clone, Copy)]
+struct Size {
+    values: usize,
+    services: usize,
+}
+
 /// What one way to use a Compose file takes: its path, the values that are set, and the profiles.
-type Uses = BTreeMap<(String, BTreeMap<String, String>, BTreeSet<String>), (ReadFiles, usize)>;
+type Uses = BTreeMap<(String, BTreeMap<String, String>, BTreeSet<String>), (ReadFiles, Size)>;
 
 impl Loader<'_> {
     /// Takes in what Compose files and Kubernetes manifests are made of, until there is too much
@@ -30,7 +37,8 @@ impl Loader<'_> {
         let vars = values(vars);
         let mut uses = Uses::new();
         for service in &mut file.services {
-            if self.text > self.limits.total || self.values > self.limits.all_values {
+            let many = self.values > self.limits.all_values;
+            if many || self.text > self.limits.total || self.services > self.limits.services {
                 break;
             }
             let set = values(&service.set);
@@ -59,26 +67,26 @@ impl Loader<'_> {
         let path = self.path(&section.file)?;
         let profiles = section.profiles.iter().map(|profile| profile.value.clone()).collect();
         let one = (path, set, profiles);
-        if let Some((sources, values)) = uses.get(&one) {
+        if let Some((sources, size)) = uses.get(&one) {
             self.spend(sources.texts.values().map(String::len).sum(), at);
-            return self.counted(*values, at).then(|| sources.clone());
+            return self.counted(*size, at).then(|| sources.clone());
         }
         let (path, set, profiles) = &one;
-        let (sources, values) = self.read_compose(path, at, (vars, set), profiles)?;
-        let counted = self.counted(values, at);
-        uses.insert(one, (sources.clone(), values));
+        let (sources, size) = self.read_compose(path, at, (vars, set), profiles)?;
+        let counted = self.counted(size, at);
+        uses.insert(one, (sources.clone(), size));
         counted.then_some(sources)
     }
 
     /// Reads a Compose file. Which files it names shows only when it is read, so it is read here
-    /// and again by whoever checks what it says. How many values it has comes with it.
+    /// and again by whoever checks what it says. How much it is comes with it.
     fn read_compose(
         &mut self,
         path: &str,
         at: &Location,
         (vars, set): (&BTreeMap<String, String>, &BTreeMap<String, String>),
         profiles: &BTreeSet<String>,
-    ) -> Option<(ReadFiles, usize)> {
+    ) -> Option<(ReadFiles, Size)> {
         let bytes = self.bytes(path, Some(at))?;
         let source = scan::within(path, bytes, Form::Yaml, self.limits)
             .map_err(|error| self.found.push(error));
@@ -91,19 +99,26 @@ impl Loader<'_> {
         let mut sources = recorder.seen.into_inner();
         self.spend(sources.texts.values().map(String::len).sum(), at);
         sources.texts.insert(path.to_owned(), source.text);
-        Some((sources, loaded.values))
+        let services = loaded.project.services.len();
+        Some((sources, Size { values: loaded.values, services }))
     }
 
-    /// Counts the values of a Compose file that a service uses; whether there may be so many.
-    fn counted(&mut self, values: usize, at: &Location) -> bool {
-        self.values += values;
-        let few = self.values <= self.limits.all_values;
-        if !few {
+    /// Counts what a Compose file has for a service that uses it; whether there may be so much.
+    fn counted(&mut self, size: Size, at: &Location) -> bool {
+        self.values += size.values;
+        self.services += size.services;
+        let (message, help) = if self.values > self.limits.all_values {
             let message = "with this file, the files together exceed the values that they may have";
-            let error = Diagnostic::error("DN-E0117", Some(at.clone()), message);
-            self.found.push(error.help("use fewer files, or raise the limit `all-values`"));
-        }
-        few
+            (message.to_owned(), "use fewer files, or raise the limit `all-values`")
+        } else if self.services > self.limits.services {
+            let message = format!("with this file, more than {} services", self.limits.services);
+            (message, "use several clusters, or raise the limit `services`")
+        } else {
+            return true;
+        };
+        let error = Diagnostic::error("DN-E0117", Some(at.clone()), message);
+        self.found.push(error.help(help));
+        false
     }
 
     /// Manifests: one file, or all of a directory. A chart brings everything it has.
