@@ -86,7 +86,8 @@ pub(super) fn links(
             service.depends_on.push(Located { value, at });
         }
         if !alias.is_empty() && reader.is_name(alias, &item.span, "a name in a network", HOST) {
-            declared.links.borrow_mut().push((name.to_owned(), alias.to_owned()));
+            let link = (name.to_owned(), alias.to_owned(), item.span.clone());
+            declared.links.borrow_mut().push(link);
         }
     }
 }

@@ -143,8 +143,12 @@ pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
     merge::keys(&mut reader, &mut tree);
     reader.take(interpolate::tree(&mut tree, source, &values));
     merge::extends(&mut reader, &mut tree);
-    let values = document.values.max(merge::weight(&tree));
+    let written = document.values.max(merge::weight(&tree));
+    let most = inputs.limits.all_values.saturating_sub(written);
+    reader.left = Some(most);
     let project = project::read(&mut reader, &tree, &inputs.profiles);
+    // Too many are one more than there may be.
+    let values = written + reader.left.map_or(most + 1, |left| most - left);
     let doubtful = document.doubtful.iter().map(|span| source.at(span)).collect();
     let found = with_syntax(document, source, reader.into_found());
     (Loaded { project, templates: templates.into_inner(), doubtful, unread, values }, found)

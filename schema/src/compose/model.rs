@@ -110,7 +110,7 @@ pub struct Platform {
 }
 
 /// A port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
     /// Its name, when it has one.
     pub name: Option<String>,

@@ -2,10 +2,16 @@
 //!
 //! Knows numbers, addresses and protocols. Refuses to know nodes.
 
+use std::collections::BTreeSet;
+
 use super::{model::Port, reader::Reader};
 use crate::{
     desired::Located,
-    file::tree::{Kind, Node},
+    diagnostic::Location,
+    file::{
+        MOST_PORTS,
+        tree::{Kind, Node},
+    },
     instance::Protocol,
 };
 
@@ -13,6 +19,39 @@ const PORT: &str = "a port, 1 to 65535";
 const LONG_PORT: &str = "write the long form: {target: …, published: …}";
 /// The most ports that one range may stand for.
 const MOST_OF_RANGE: u16 = 100;
+/// How many values a port is when it is written out: `{target: 80}`.
+const VALUES: usize = 3;
+
+/// The ports of one list, each once: of two that say the same, Compose keeps one.
+#[derive(Default)]
+struct Distinct {
+    seen: BTreeSet<Port>,
+    all: Vec<Located<Port>>,
+}
+
+impl Distinct {
+    /// Takes in the ports of one line; whether there may be more. What a range stands for counts
+    /// as if it were written out, also where it says again what was said.
+    fn add(&mut self, reader: &mut Reader<'_>, item: &Node, ports: Vec<Port>) -> bool {
+        if !reader.repeats(ports.len().saturating_sub(1) * VALUES, &item.span) {
+            return false;
+        }
+        let at: Location = reader.at(&item.span);
+        for port in ports {
+            if self.seen.contains(&port) {
+                continue;
+            }
+            if self.all.len() == MOST_PORTS {
+                let message = format!("this service has more than {MOST_PORTS} ports");
+                reader.error("DN-E0313", &item.span, message, "declare fewer");
+                return false;
+            }
+            self.seen.insert(port.clone());
+            self.all.push(Located { value: port, at: at.clone() });
+        }
+        true
+    }
+}
 
 /// A port number; 0 is none.
 fn number(text: &str) -> Option<u16> {
@@ -30,16 +69,17 @@ fn protocol(text: &str) -> Option<Protocol> {
 
 /// `ports`.
 pub(super) fn published(reader: &mut Reader<'_>, node: &Node) -> Vec<Located<Port>> {
-    let mut all = Vec::new();
+    let mut distinct = Distinct::default();
     for item in reader.list(node, "`ports`") {
         let ports = match &item.kind {
             Kind::Map(_) => long(reader, item).into_iter().collect(),
             _ => short_ports(reader, item),
         };
-        let at = reader.at(&item.span);
-        all.extend(ports.into_iter().map(|value| Located { value, at: at.clone() }));
+        if !distinct.add(reader, item, ports) {
+            break;
+        }
     }
-    all
+    distinct.all
 }
 
 fn short_ports(reader: &mut Reader<'_>, item: &Node) -> Vec<Port> {
@@ -56,21 +96,22 @@ fn short_ports(reader: &mut Reader<'_>, item: &Node) -> Vec<Port> {
 
 /// `expose`: where the service listens, without being published.
 pub(super) fn exposed(reader: &mut Reader<'_>, node: &Node) -> Vec<Located<Port>> {
-    let mut all = Vec::new();
+    let mut distinct = Distinct::default();
     for item in reader.list(node, "`expose`") {
         let Some(text) = reader.literal(item, "a port", LONG_PORT) else {
             continue;
         };
         match short(text.trim()).filter(|ports| ports.iter().all(|port| port.host.is_none())) {
             Some(ports) => {
-                let at = reader.at(&item.span);
                 let ports = ports.into_iter().map(|port| Port { published: false, ..port });
-                all.extend(ports.map(|value| Located { value, at: at.clone() }));
+                if !distinct.add(reader, item, ports.collect()) {
+                    break;
+                }
             }
             None => reader.wrong(item, "an exposed port", PORT),
         }
     }
-    all
+    distinct.all
 }
 
 /// `[[address:]host:]container[/protocol]`, the address in brackets when it is IPv6.

@@ -17,7 +17,7 @@ use super::{
     reader::Reader,
     service,
 };
-use crate::file::tree::{Entry, Kind, Node};
+use crate::file::tree::{Entry, Kind, Node, Span};
 
 /// Where a volume is kept.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(super) struct Declared {
     /// Networks by name.
     pub(super) networks: BTreeMap<String, Network>,
     /// Further names that services give one another: service, name.
-    pub(super) links: RefCell<Vec<(String, String)>>,
+    pub(super) links: RefCell<Vec<(String, String, Span)>>,
 }
 
 const FIELDS: &str = "services, volumes, networks, configs, secrets, name and x-…";
@@ -92,9 +92,13 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
             left_out.insert(entry.key.as_str());
         }
     }
-    for (service, alias) in declared.links.take() {
-        let other = project.services.get_mut(&service);
-        for network in other.into_iter().flat_map(|other| &mut other.networks) {
+    for (service, alias, span) in declared.links.take() {
+        let Some(other) = project.services.get_mut(&service) else { continue };
+        // Of one network it is the name that is written.
+        if !reader.repeats(other.networks.len().saturating_sub(1), &span) {
+            break;
+        }
+        for network in &mut other.networks {
             network.value.aliases.push(alias.clone());
         }
     }

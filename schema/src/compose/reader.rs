@@ -13,7 +13,7 @@ use crate::{
     desired::Located,
     diagnostic::{Diagnostic, Location},
     file::{
-        Files, Limits, Unread,
+        Files, Limits, Unread, too_many_values,
         tree::{Entry, Kind, Node, Source, Span},
     },
 };
@@ -45,6 +45,8 @@ pub(super) struct Reader<'a> {
     pub(super) unread: Unread,
     /// The most instances of a service.
     pub(super) replicas: usize,
+    /// How many values ranges and links may still stand for; nothing once that was told.
+    pub(super) left: Option<usize>,
     found: Vec<Diagnostic>,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Reader<'a> {
             ground,
             unread: Unread::default(),
             replicas: Limits::default().replicas,
+            left: Some(Limits::default().all_values),
             found: Vec::new(),
         }
     }
@@ -91,6 +94,17 @@ impl<'a> Reader<'a> {
     /// Keeps what others found.
     pub(super) fn take(&mut self, found: Vec<Diagnostic>) {
         self.found.extend(found);
+    }
+
+    /// Counts values that something short stands for, before there is memory for them; whether
+    /// they may be made. It is told once that they are too many.
+    pub(super) fn repeats(&mut self, values: usize, span: &Span) -> bool {
+        let left = self.left.and_then(|left| left.checked_sub(values));
+        if left.is_none() && self.left.is_some() {
+            self.found.push(too_many_values(self.source, span.start));
+        }
+        self.left = left;
+        left.is_some()
     }
 
     /// A field that is read and has no effect.

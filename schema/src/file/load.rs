@@ -159,6 +159,10 @@ struct Loader<'a> {
 impl Loader<'_> {
     /// The bytes of a file that must be there.
     fn bytes(&mut self, path: &str, at: Option<&Location>) -> Option<Vec<u8>> {
+        // That there is too much was told: what else there is is not read.
+        if self.text > self.limits.total {
+            return None;
+        }
         match self.files.read(path) {
             Ok(Some(bytes)) => {
                 self.text += bytes.len();

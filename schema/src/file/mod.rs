@@ -29,6 +29,7 @@ pub use convert::{Converted, convert, is_yaml, parse};
 pub use format::{RewriteError, format_kdl};
 pub use json_schema::json_schema;
 pub use limits::Limits;
+pub(crate) use limits::{MOST_PORTS, too_many_values};
 pub use load::{Files, MemoryFiles, ReadFiles, discover, load, load_within};
 pub use print::print;
 pub(crate) use scan::forbidden;

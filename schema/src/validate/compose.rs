@@ -6,8 +6,14 @@
 //! Services that share a network or a volume run on one node: that is where their names and data
 //! are.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod shared;
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use self::shared::{joined, together};
 use super::{Check, service::SIGNALS};
 use crate::{
     component::{PortDeclaration, VolumeDeclaration},
@@ -26,12 +32,16 @@ use crate::{
 
 /// A Compose file as read, and what its services are called in the cluster.
 pub(super) struct Expanded {
-    loaded: Loaded,
+    /// Services that use one file in the same way have it together.
+    loaded: Rc<Loaded>,
     /// Whether the file was read: one that was not may have services of any name.
     read: bool,
     /// Name in the cluster by name in the file.
     names: BTreeMap<String, ServiceName>,
 }
+
+/// A way to use a Compose file: its path, the values that are set, and the profiles.
+type Use = (String, BTreeMap<String, String>, BTreeSet<String>);
 
 /// What one service of a Compose file is part of.
 struct Member<'m, 's> {
@@ -57,9 +67,10 @@ impl<'a> Check<'a> {
     /// Reads every Compose file, so that their services are known before anything names them.
     pub(super) fn expand(&mut self) {
         let sections: Vec<&'a ServiceSection> = self.services.values().copied().collect();
+        let mut uses = BTreeMap::new();
         for section in sections {
             let Some(FormSection::Compose(written)) = &section.form else { continue };
-            let loaded = self.load(section, written);
+            let loaded = self.load(section, written, &mut uses);
             let read = loaded.is_some();
             let loaded = loaded.unwrap_or_default();
             self.found.doubt(&loaded.doubtful);
@@ -68,7 +79,14 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn load(&mut self, section: &ServiceSection, written: &ComposeSection) -> Option<Loaded> {
+    /// A Compose file as one service uses it. Of several that use it in the same way only the first
+    /// is told what is wrong with it.
+    fn load(
+        &mut self,
+        section: &ServiceSection,
+        written: &ComposeSection,
+        uses: &mut BTreeMap<Use, Rc<Loaded>>,
+    ) -> Option<Rc<Loaded>> {
         // Reading said why a file is missing; without reading there is none.
         let Some(sources) = &written.sources else {
             if !self.file.broken {
@@ -78,20 +96,27 @@ impl<'a> Check<'a> {
             return None;
         };
         let path = root(&written.file.value);
-        let text = sources.texts.get(&path)?;
-        let source = Source::new(path, text.clone());
         let set = section.set.iter();
         let set = set.map(|(name, value)| (name.value.clone(), value.value.clone())).collect();
+        let profiles = written.profiles.iter().map(|profile| profile.value.clone()).collect();
+        let one: Use = (path, set, profiles);
+        if let Some(loaded) = uses.get(&one) {
+            return Some(Rc::clone(loaded));
+        }
+        let text = sources.texts.get(&one.0)?;
+        let source = Source::new(one.0.clone(), text.clone());
         let inputs = compose::Inputs {
             vars: &self.vars,
-            set: &set,
-            profiles: written.profiles.iter().map(|profile| profile.value.clone()).collect(),
+            set: &one.1,
+            profiles: one.2.clone(),
             files: sources,
             limits: &self.file.limits,
         };
         let (loaded, found) = compose::load(&source, &inputs);
         let why = "this service uses the file";
         self.found.extend(found.into_iter().map(|one| one.related(written.file.at.clone(), why)));
+        let loaded = Rc::new(loaded);
+        uses.insert(one, Rc::clone(&loaded));
         Some(loaded)
     }
 
@@ -158,7 +183,7 @@ impl<'a> Check<'a> {
                     services.push(self.member(&member, own, read, &depends_on));
                 }
             }
-            together(&expanded, &mut services, section);
+            together(&mut services, section);
         }
         let none = expanded.loaded.project.services.is_empty() && expanded.is_whole();
         if none && !self.file.broken {
@@ -311,6 +336,7 @@ impl<'a> Check<'a> {
     ) -> Service {
         let Member { section, project, expanded } = member;
         let mut container = read.clone();
+        let networks = joined(&expanded.loaded.project, read);
         let templates = &expanded.loaded.templates;
         let located =
             |text: Located<String>| Located { value: templates.text(&text.value).0, at: text.at };
@@ -366,7 +392,7 @@ impl<'a> Check<'a> {
             protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
             form: Form::Compose {
                 project: project.clone(),
-                networks: expanded.loaded.project.networks.clone(),
+                networks,
                 container: Box::new(container),
             },
             at,
@@ -389,6 +415,7 @@ impl<'a> Check<'a> {
         let host_network =
             container.asks.iter().any(|ask| ask.value == Ask::Namespace(Namespace::Network));
         let (mut all, mut names) = (Vec::new(), BTreeSet::new());
+        let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
         let mut taken: BTreeMap<(Protocol, u16), Location> = BTreeMap::new();
         for Located { value, at } in std::mem::take(&mut container.ports) {
             let Port { name, container, host, host_ip, protocol, published } = value;
@@ -425,11 +452,12 @@ impl<'a> Check<'a> {
                 (_, Protocol::Udp) => format!("port-{container}-udp"),
             };
             let name = name.filter(|name| is_label(name)).unwrap_or(usual);
+            // What was counted for one of that name is not counted again.
+            let number = numbers.entry(name.clone()).or_insert(1);
             let mut unique = name.clone();
-            let mut number = 2;
             while !names.insert(unique.clone()) {
+                *number += 1;
                 unique = format!("{name}-{number}");
-                number += 1;
             }
             let value = PortDeclaration { name: unique, container, host, scope, protocol };
             all.push(Located { value, at });
@@ -542,50 +570,4 @@ fn health(check: Healthcheck) -> Option<HealthSpec> {
         retries: retries.unwrap_or(3).max(1),
         start_period: start_period.unwrap_or(Period::seconds(0)),
     })
-}
-
-/// Keeps services on one node that share a network or a volume: each near one of its group, the one
-/// with the fewest instances.
-fn together(expanded: &Expanded, services: &mut [Service], section: &ServiceSection) {
-    let read = &expanded.loaded.project.services;
-    let shares: Vec<(ServiceName, BTreeSet<String>)> = expanded
-        .names
-        .iter()
-        .filter_map(|(name, member)| Some((member.clone(), shared(read.get(name)?))))
-        .collect();
-    let mut groups: Vec<(BTreeSet<String>, Vec<ServiceName>)> = Vec::new();
-    for (member, own) in shares {
-        let (mut all, mut group) = (own, vec![member]);
-        let (joined, apart): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|(other, _)| !other.is_disjoint(&all));
-        groups = apart;
-        for (other, members) in joined {
-            all.extend(other);
-            group.extend(members);
-        }
-        groups.push((all, group));
-    }
-    for (_, group) in groups {
-        let count = |name: &ServiceName| {
-            services.iter().find(|service| service.name == *name).map_or(0, |s| s.replicas)
-        };
-        let running = group.iter().filter(|name| count(name) > 0);
-        let Some(anchor) = running.min_by_key(|name| (count(name), (*name).clone())).cloned()
-        else {
-            continue;
-        };
-        for service in services.iter_mut().filter(|one| group.contains(&one.name)) {
-            if service.name != anchor {
-                let near = Located { value: anchor.clone(), at: section.at.clone() };
-                service.place.near.push(near);
-            }
-        }
-    }
-}
-
-/// What a service shares with others of its file.
-fn shared(service: &compose::Service) -> BTreeSet<String> {
-    let networks = service.networks.iter().map(|one| format!("network {}", one.value.network));
-    let volumes = service.volumes.iter().map(|one| format!("volume {}", one.value.name));
-    networks.chain(volumes).collect()
 }

@@ -8,7 +8,10 @@ use crate::{
     component::{ComponentSignature, PortDeclaration},
     desired::Located,
     diagnostic::Diagnostic,
-    file::written::{PortSection, ServiceSection},
+    file::{
+        MOST_PORTS,
+        written::{PortSection, ServiceSection},
+    },
     instance::Runtime,
     name::is_label,
 };
@@ -132,9 +135,6 @@ impl Check<'_> {
         }
     }
 }
-
-/// The most ports of a service.
-const MOST_PORTS: usize = 100;
 
 /// What a service says of a port that its component has.
 fn overlay(port: &mut Located<PortDeclaration>, section: &PortSection) {

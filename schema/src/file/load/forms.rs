@@ -2,7 +2,10 @@
 //!
 //! Knows which files a form names. Refuses to know what they say: validation does.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::{Files, Loader, MemoryFiles, ReadFiles, relative, unreadable};
 use crate::{
@@ -16,16 +19,32 @@ use crate::{
     },
 };
 
+/// What a Compose file counts each time that a service uses it.
+#[derive(Clone, Copy)]
+struct Size {
+    values: usize,
+    services: usize,
+}
+
+/// What one way to use a Compose file takes: its path, the values that are set, and the profiles.
+type Uses = BTreeMap<(String, BTreeMap<String, String>, BTreeSet<String>), (ReadFiles, Size)>;
+
 impl Loader<'_> {
-    /// Takes in what Compose files and Kubernetes manifests are made of.
+    /// Takes in what Compose files and Kubernetes manifests are made of, until there is too much
+    /// of it: which is told once, where it is.
     pub(super) fn forms(&mut self, file: &mut ClusterFile) {
         let vars = file.cluster.as_ref().map_or(&[][..], |cluster| &cluster.vars);
         let vars = values(vars);
+        let mut uses = Uses::new();
         for service in &mut file.services {
+            let many = self.values > self.limits.all_values;
+            if many || self.text > self.limits.total || self.services > self.limits.services {
+                break;
+            }
             let set = values(&service.set);
             match &mut service.form {
                 Some(FormSection::Compose(compose)) => {
-                    compose.sources = self.compose(compose, &vars, &set);
+                    compose.sources = self.compose(compose, &vars, set, &mut uses);
                 }
                 Some(FormSection::Kubernetes(manifests)) => {
                     manifests.sources = self.manifests(manifests);
@@ -35,36 +54,71 @@ impl Loader<'_> {
         }
     }
 
-    /// A Compose file and the files that it names. Which ones shows only when it is read, so it is
-    /// read here and again by whoever checks what it says.
+    /// A Compose file and the files that it names. However many use it in one way, it is read once;
+    /// each has all of its values and texts even so, and they count for each.
     fn compose(
         &mut self,
         section: &ComposeSection,
         vars: &BTreeMap<String, String>,
-        set: &BTreeMap<String, String>,
+        set: BTreeMap<String, String>,
+        uses: &mut Uses,
     ) -> Option<ReadFiles> {
         let at = &section.file.at;
         let path = self.path(&section.file)?;
-        let bytes = self.bytes(&path, Some(at))?;
-        let source = scan::within(&path, bytes, Form::Yaml, self.limits)
+        let profiles = section.profiles.iter().map(|profile| profile.value.clone()).collect();
+        let one = (path, set, profiles);
+        if let Some((sources, size)) = uses.get(&one) {
+            self.spend(sources.texts.values().map(String::len).sum(), at);
+            return self.counted(*size, at).then(|| sources.clone());
+        }
+        let (path, set, profiles) = &one;
+        let (sources, size) = self.read_compose(path, at, (vars, set), profiles)?;
+        let counted = self.counted(size, at);
+        uses.insert(one, (sources.clone(), size));
+        counted.then_some(sources)
+    }
+
+    /// Reads a Compose file. Which files it names shows only when it is read, so it is read here
+    /// and again by whoever checks what it says. How much it is comes with it.
+    fn read_compose(
+        &mut self,
+        path: &str,
+        at: &Location,
+        (vars, set): (&BTreeMap<String, String>, &BTreeMap<String, String>),
+        profiles: &BTreeSet<String>,
+    ) -> Option<(ReadFiles, Size)> {
+        let bytes = self.bytes(path, Some(at))?;
+        let source = scan::within(path, bytes, Form::Yaml, self.limits)
             .map_err(|error| self.found.push(error));
         let source = source.ok()?;
         let recorder = Recorder { files: self.files, seen: RefCell::default() };
-        let profiles = section.profiles.iter().map(|profile| profile.value.clone()).collect();
         let limits = self.left();
+        let profiles = profiles.clone();
         let inputs = compose::Inputs { vars, set, profiles, files: &recorder, limits: &limits };
         let (loaded, _) = compose::load(&source, &inputs);
-        self.values += loaded.values;
-        if loaded.values > limits.all_values {
-            let message = "with this file, the files together exceed the values that they may have";
-            let error = Diagnostic::error("DN-E0117", Some(at.clone()), message);
-            self.found.push(error.help("use fewer files, or raise the limit `all-values`"));
-            return None;
-        }
         let mut sources = recorder.seen.into_inner();
-        sources.texts.values().for_each(|text| self.spend(text.len(), at));
-        sources.texts.insert(path, source.text);
-        Some(sources)
+        self.spend(sources.texts.values().map(String::len).sum(), at);
+        sources.texts.insert(path.to_owned(), source.text);
+        let services = loaded.project.services.len();
+        Some((sources, Size { values: loaded.values, services }))
+    }
+
+    /// Counts what a Compose file has for a service that uses it; whether there may be so much.
+    fn counted(&mut self, size: Size, at: &Location) -> bool {
+        self.values += size.values;
+        self.services += size.services;
+        let (message, help) = if self.values > self.limits.all_values {
+            let message = "with this file, the files together exceed the values that they may have";
+            (message.to_owned(), "use fewer files, or raise the limit `all-values`")
+        } else if self.services > self.limits.services {
+            let message = format!("with this file, more than {} services", self.limits.services);
+            (message, "use several clusters, or raise the limit `services`")
+        } else {
+            return true;
+        };
+        let error = Diagnostic::error("DN-E0117", Some(at.clone()), message);
+        self.found.push(error.help(help));
+        false
     }
 
     /// Manifests: one file, or all of a directory. A chart brings everything it has.
@@ -122,9 +176,10 @@ impl Loader<'_> {
     }
 
     fn spend(&mut self, bytes: usize, at: &Location) {
-        self.text += bytes;
         let most = self.limits.total;
-        if self.text > most {
+        let told = self.text > most;
+        self.text += bytes;
+        if self.text > most && !told {
             let message = format!("the files together have more than {most} bytes");
             let error = Diagnostic::error("DN-E0101", Some(at.clone()), message);
             self.found.push(error.help("include less"));
