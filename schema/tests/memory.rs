@@ -127,6 +127,7 @@ fn compose_shapes() -> Vec<(&'static str, MemoryFiles, Option<&'static str>)> {
             uses(1, many(&|n| format!("networks: [n{n}, n{}]", n + 1), 8000, &networks(8001))),
             None,
         ),
+        ("all wait for all", waiting(), Some("DN-E0117")),
         ("links into many networks", uses(1, linked), Some("DN-E0117")),
         (
             "many uses of a large file",
@@ -139,6 +140,17 @@ fn compose_shapes() -> Vec<(&'static str, MemoryFiles, Option<&'static str>)> {
             Some("DN-E0101"),
         ),
     ]
+}
+
+/// Two Compose files of many services, and all of one wait for all of the other.
+fn waiting() -> MemoryFiles {
+    let root = "cluster: c\nservices:\n  s: {compose: shop.yml}\n  \
+                t: {compose: shop.yml, depends-on: [s]}\n";
+    let mut shop = "services:\n".to_owned();
+    for n in 0..4900 {
+        let _ = writeln!(shop, "  a{n}: {{image: \"x:1\"}}");
+    }
+    [("cluster.yaml".to_owned(), root.to_owned()), ("shop.yml".to_owned(), shop)].into()
 }
 
 /// Reads and checks within the memory that there may be; whether there is a state, and what was

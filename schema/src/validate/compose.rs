@@ -164,7 +164,7 @@ impl<'a> Check<'a> {
         self.only_of_a_file(section);
         section.set.iter().for_each(|(_, value)| self.template(value));
         let project: Option<ServiceName> = self.name(&section.name);
-        let depends_on = self.others(section, "depends-on", &section.depends_on);
+        let mut depends_on = self.others(section, "depends-on", &section.depends_on);
         let grants = self.grants(section);
         let Some(expanded) = self.projects.remove(section.name.value.as_str()) else {
             return Vec::new();
@@ -174,6 +174,10 @@ impl<'a> Check<'a> {
         for (_, line) in unused.filter(|_| expanded.is_whole()) {
             let message = format!("nothing in the Compose file asks for `{}`", line.grant);
             self.warn("DN-W0420", line.at, message, "remove the line; grants should be few");
+        }
+        let each = depends_on.len().saturating_mul(expanded.names.len());
+        if !self.refers(each, &section.at) {
+            depends_on.clear();
         }
         let mut services = Vec::new();
         if let Some(project) = project {

@@ -90,6 +90,10 @@ pub fn unchecked_secrets(secrets: &BTreeMap<SecretName, Location>) -> Vec<Diagno
     found
 }
 
+/// What names of Compose files may stand for, over all services that name them: with two files of
+/// many services, each of one refers to each of the other.
+const MOST_REFERENCES: usize = 500_000;
+
 /// What the checks look at and what they found.
 struct Check<'a> {
     file: &'a ClusterFile,
@@ -103,6 +107,8 @@ struct Check<'a> {
     projects: BTreeMap<&'a str, compose::Expanded>,
     /// Where each service of a Compose file is written, by its name in the cluster.
     member_at: BTreeMap<String, Location>,
+    /// References to the services of Compose files so far, each of which stands for itself.
+    references: usize,
     grammar: Grammar,
     found: Findings<'a>,
 }
@@ -125,6 +131,7 @@ impl<'a> Check<'a> {
             secrets,
             projects,
             member_at,
+            references: 0,
             grammar,
             found,
         };
@@ -257,13 +264,32 @@ impl<'a> Check<'a> {
             }
             // A Compose file is all of its services.
             if let Some(project) = project {
-                let all = project.members().cloned();
-                known.extend(all.map(|value| Located { value, at: name.at.clone() }));
+                let all: Vec<ServiceName> = project.members().cloned().collect();
+                if self.refers(all.len(), &name.at) {
+                    known.extend(
+                        all.into_iter().map(|value| Located { value, at: name.at.clone() }),
+                    );
+                }
             } else if let Some(value) = self.name(name) {
                 known.push(Located { value, at: name.at.clone() });
             }
         }
         known
+    }
+
+    /// Counts what a name stands for; false once that is too much, which is said once.
+    fn refers(&mut self, more: usize, at: &Location) -> bool {
+        let before = self.references;
+        self.references = before.saturating_add(more);
+        if before <= MOST_REFERENCES && self.references > MOST_REFERENCES {
+            let message = format!(
+                "names of Compose files stand for more than {MOST_REFERENCES} references to their \
+                 services"
+            );
+            let help = "name the services of the Compose file that are meant";
+            self.error("DN-E0117", at, message, help);
+        }
+        self.references <= MOST_REFERENCES
     }
 
     /// Every service that can be named, those of Compose files included.
