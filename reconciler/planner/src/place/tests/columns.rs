@@ -13,11 +13,11 @@ fn odd_and_alike(seed: u64) -> PlacementProblem {
     let mut problem = small(seed);
     for (at, service) in problem.services.iter_mut().enumerate() {
         service.current.clear();
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             service.memory += [0, 1, 7, 3][at % 4];
         }
     }
-    if seed % 4 > 0 {
+    if !seed.is_multiple_of(4) {
         let mut twin = problem.nodes[0].clone();
         twin.name = node_name("twin");
         twin.gpus.iter_mut().enumerate().for_each(|(at, gpu)| gpu.id = format!("twin-{at}"));
