@@ -296,7 +296,7 @@ mod tests {
         list_below(dir.path(), "", &mut listed).unwrap();
         listed.sort();
         assert_eq!(listed, ["a", "link"], "what names a link is refused and not passed over");
-        for bad in ["link", "../a", "/etc/passwd", "a/../a", "", ".git/config", "sub/.GIT/x"] {
+        for bad in ["link", "../a", "/etc/passwd", "a/../a", "", ".git/config", ".GIT/x"] {
             assert!(read_below(dir.path(), bad).is_err(), "{bad}");
         }
     }

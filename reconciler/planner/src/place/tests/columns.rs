@@ -6,9 +6,9 @@ use super::{
 };
 use crate::place::{columns::Columns, field::Field, greedy, pace::Pace, work::Work};
 
-/// A small problem where nothing runs, in three of four cases with a second node like the first one,
-/// in half of those with its devices the other way round; and in a third with sizes that have no
-/// common unit.
+/// A small problem where nothing runs, in three of four cases with a second node like the first
+/// one, in some of those with its devices the other way round; and in a third with sizes that have
+/// no common unit.
 fn odd_and_alike(seed: u64) -> PlacementProblem {
     let mut problem = small(seed);
     for (at, service) in problem.services.iter_mut().enumerate() {
