@@ -93,9 +93,8 @@ pub(super) fn diagnostic(fault: Fault, at: Option<crate::diagnostic::Location>) 
         ),
         Fault::Malformed(what) => Diagnostic::error("DN-E0562", at, what)
             .help("write `${NAME}`, `${NAME:-default}`, or `$$` for a dollar sign"),
-        Fault::NoEntry => Diagnostic::error("DN-E0562", at, "this line is not `NAME=value`").help(
-            "write a name of letters, digits and `_`, `=`, and the value; a comment begins with `#`",
-        ),
+        Fault::NoEntry => Diagnostic::error("DN-E0562", at, "this line is not `NAME=value`")
+            .help("write a name of letters, digits and `_`, then `=` and the value"),
         Fault::Large => {
             let message = format!("with its values filled in, this has over {MOST_TEXT} bytes");
             Diagnostic::error("DN-E0567", at, message).help("use shorter values")
