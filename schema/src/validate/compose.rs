@@ -405,6 +405,8 @@ impl<'a> Check<'a> {
 
     fn image_of(&mut self, image: Option<&Located<String>>, at: &Location) {
         match image {
+            // It stays as it is written where a variable has no value, and that was told.
+            Some(image) if image.value.contains('$') && self.file.broken => {}
             Some(image) => self.image(image),
             None => {
                 let message = "this service has no image".to_owned();

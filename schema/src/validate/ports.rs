@@ -7,7 +7,7 @@ use super::Check;
 use crate::{
     component::{ComponentSignature, PortDeclaration},
     desired::Located,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Location},
     file::{
         MOST_PORTS,
         written::{PortSection, ServiceSection},
@@ -42,7 +42,7 @@ impl Check<'_> {
             });
             match known {
                 Some(at) => match said[at].replace(section) {
-                    Some(first) => self.port_twice(section, first, container.value),
+                    Some(first) => self.clash(&section.at, &first.at, twice(container.value)),
                     None => overlay(&mut ports[at], section),
                 },
                 None => {
@@ -83,10 +83,9 @@ impl Check<'_> {
         Located { value, at: section.at.clone() }
     }
 
-    fn port_twice(&mut self, section: &PortSection, first: &PortSection, container: u16) {
-        let message = format!("port {container} is declared twice");
-        let error = Diagnostic::error("DN-E0313", Some(section.at.clone()), message)
-            .related(first.at.clone(), "first here")
+    fn clash(&mut self, at: &Location, first: &Location, message: String) {
+        let error = Diagnostic::error("DN-E0313", Some(at.clone()), message)
+            .related(first.clone(), "first here")
             .help("change one of the two");
         self.found.push(error);
     }
@@ -112,7 +111,7 @@ impl Check<'_> {
             let earlier = ports[..index].iter().find_map(|first| {
                 let same = first.value.protocol == *protocol;
                 if same && first.value.container == *container {
-                    Some((first, format!("port {container} is declared twice")))
+                    Some((first, twice(*container)))
                 } else if same && host.is_some() && first.value.host == *host {
                     let host = host.unwrap_or_default();
                     Some((first, format!("two ports take port {host} of the node")))
@@ -123,10 +122,7 @@ impl Check<'_> {
                 }
             });
             if let Some((first, message)) = earlier {
-                let error = Diagnostic::error("DN-E0313", Some(port.at.clone()), message)
-                    .related(first.at.clone(), "first here")
-                    .help("change one of the two");
-                self.found.push(error);
+                self.clash(&port.at, &first.at, message);
             }
         }
         if let Some(port) = ports.get(MOST_PORTS) {
@@ -134,6 +130,10 @@ impl Check<'_> {
             self.error("DN-E0313", &port.at, message, "declare fewer");
         }
     }
+}
+
+fn twice(container: u16) -> String {
+    format!("port {container} is declared twice")
 }
 
 /// What a service says of a port that its component has.

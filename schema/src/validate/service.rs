@@ -167,8 +167,7 @@ impl<'a> Check<'a> {
         self.template(image);
         self.no_secret(image, "an image reference");
         let text = image.value.as_str();
-        // A `$` stays where a Compose file's variable has no value, which was told there.
-        if !is_template(text) && !is_image(&text.replace('$', "_")) {
+        if !is_template(text) && !is_image(text) {
             let message = format!("`{}` is not an image", diagnostic::printable(text));
             let help = match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
                 Some(inside) if is_image(inside) => {

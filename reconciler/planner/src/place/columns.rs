@@ -69,10 +69,13 @@ pub struct Columns<'f> {
     known: BTreeSet<Filling>,
 }
 
-/// What is left to fill, and with what.
-struct Rest {
+/// What limits a mix.
+struct Limits {
+    /// Nodes of each kind.
     nodes: Vec<u32>,
+    /// Instances wanted of each service.
     replicas: Vec<u32>,
+    /// Instances to be placed at each level above.
     floors: Vec<u32>,
 }
 
@@ -166,8 +169,8 @@ impl<'f> Columns<'f> {
         (most + 1e-5 + 2e-6 * self.field.nodes.len() as f64).floor()
     }
 
-    fn all(&self, floors: &[u32]) -> Rest {
-        Rest {
+    fn all(&self, floors: &[u32]) -> Limits {
+        Limits {
             nodes: self.classes.iter().map(|class| class.nodes.len() as u32).collect(),
             replicas: self.field.services.iter().map(|it| it.input.replicas).collect(),
             floors: floors.to_vec(),
@@ -181,12 +184,12 @@ impl<'f> Columns<'f> {
 
     /// What of each service is placed is at most what the fillings hold of it: one that holds more
     /// than is wanted may be used in part.
-    fn master(&self, level: usize, rest: &Rest, whole: bool) -> Master {
+    fn master(&self, level: usize, all: &Limits, whole: bool) -> Master {
         let services = &self.field.services;
         let mut model = Model::default();
         let mut within: Vec<Vec<(usize, f64)>> = Vec::new();
-        let mut floors: Vec<Vec<(usize, f64)>> = vec![Vec::new(); rest.floors.len()];
-        for (service, &replicas) in services.iter().zip(&rest.replicas) {
+        let mut floors: Vec<Vec<(usize, f64)>> = vec![Vec::new(); all.floors.len()];
+        for (service, &replicas) in services.iter().zip(&all.replicas) {
             let placed = model.column(0.0, f64::from(replicas), false);
             within.push(vec![(placed, 1.0)]);
             if service.level == level {
@@ -197,7 +200,7 @@ impl<'f> Columns<'f> {
         }
         let mut nodes: Vec<Vec<(usize, f64)>> = vec![Vec::new(); self.classes.len()];
         for Filling { class, counts } in &self.fillings {
-            let times = model.column(0.0, f64::from(rest.nodes[*class]), whole);
+            let times = model.column(0.0, f64::from(all.nodes[*class]), whole);
             nodes[*class].push((times, 1.0));
             for &(s, count) in counts {
                 within[s].push((times, -f64::from(count)));
@@ -205,19 +208,19 @@ impl<'f> Columns<'f> {
         }
         within.into_iter().for_each(|terms| model.at_most(terms, 0.0));
         let mut of_class = Vec::new();
-        for (terms, &most) in nodes.into_iter().zip(&rest.nodes) {
+        for (terms, &most) in nodes.into_iter().zip(&all.nodes) {
             of_class.push((!terms.is_empty()).then_some(model.rows.len()));
             model.at_most(terms, f64::from(most));
         }
         let mut of_floor = Vec::new();
-        for (terms, &least) in floors.into_iter().zip(&rest.floors) {
+        for (terms, &least) in floors.into_iter().zip(&all.floors) {
             of_floor.push((!terms.is_empty()).then_some(model.rows.len()));
             model.row(terms, f64::from(least), f64::INFINITY);
         }
         Master { model, of_class, of_floor }
     }
 
-    fn prices(&self, level: usize, all: &Rest, master: &Master, priced: &Priced) -> Prices {
+    fn prices(&self, level: usize, all: &Limits, master: &Master, priced: &Priced) -> Prices {
         let services = &self.field.services;
         let price = |row: Option<usize>| row.map_or(0.0, |row| priced.prices[row]);
         let floor = |at: usize| price(master.of_floor.get(at).copied().flatten()).max(0.0);
@@ -263,7 +266,7 @@ impl<'f> Columns<'f> {
 
     /// Fills one node of each kind as is worth most. No mix of any fillings comes to more than the
     /// ceiling; beside it the number of fillings that were not known.
-    fn fill_all(&mut self, prices: &Prices, all: &Rest, work: &mut Work<'_>) -> (f64, u32) {
+    fn fill_all(&mut self, prices: &Prices, all: &Limits, work: &mut Work<'_>) -> (f64, u32) {
         let mut ceiling = prices.beside;
         let mut new = 0;
         for k in 0..self.classes.len() {
@@ -347,12 +350,12 @@ impl<'f> Columns<'f> {
         Filling { class: k, counts }
     }
 
-    /// The mix rounded, on real nodes: what of it is whole, and an integer program for the rest.
-    /// Nothing where that finds no mix that keeps the floors.
+    /// The best mix of whole fillings that an integer program finds, on real nodes; it starts from
+    /// the best board, whose fillings must be known. Nothing where it finds none.
     pub fn board(&self, level: usize, best: &Board<'f>, work: &mut Work<'_>) -> Option<Board<'f>> {
         let placed = best.placed();
-        let rest = self.all(&placed[..level]);
-        let master = self.master(level, &rest, true);
+        let all = self.all(&placed[..level]);
+        let master = self.master(level, &all, true);
         let effort = Effort { nodes: ROUNDING, ..self.effort(WHOLE, work) };
         let start = self.point(best, master.model.columns.len());
         let answer = solve::solve(&master.model, effort, Some(&start));

@@ -83,6 +83,7 @@ fn comments(source: &Source, start: usize, end: usize) -> Vec<&str> {
     }
     found
 }
+
 /// The text was read within limits before.
 fn unlimited() -> Limits {
     Limits { depth: usize::MAX, all_values: usize::MAX, ..Limits::default() }
