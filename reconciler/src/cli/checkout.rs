@@ -1,7 +1,7 @@
 //! The configuration in the working directory, and exactly the files of it that were read.
 //!
-//! Knows the directory. Refuses links and everything outside: what a control plane would refuse in a
-//! commit is refused here too.
+//! Knows the directory. Refuses links and everything outside: what a control plane would refuse in
+//! a commit is refused here too.
 
 use std::{
     cell::RefCell,
