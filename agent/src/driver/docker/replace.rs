@@ -32,7 +32,11 @@ use crate::{
 const NEXT: &str = "-next";
 
 /// How long ports of a container that has ended may stay taken, and how often they are asked for.
+///
+/// Podman's service (seen with 4.3.1) keeps the sockets of a container that failed to start until
+/// Go's garbage collector finds them, which it does every two minutes at the latest.
 const PORTS_FREE: Duration = Duration::from_secs(5);
+const PORTS_FREE_PODMAN: Duration = Duration::from_secs(150);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Ends the name of a container that was stopped for its successor.
@@ -107,7 +111,7 @@ async fn swap(engine: &Engine, job: &Job, owner: &Owner, new: &str) -> Result<()
     }
     rename(&engine.client, new, &name).await.map_err(failed)?;
     job.progress.say("starting the container");
-    start(&engine.client, new).await.map_err(failed)?;
+    start(engine, new).await.map_err(failed)?;
     if let Some(old) = &old
         && let Err(error) = remove(&engine.client, old).await
     {
@@ -130,7 +134,7 @@ async fn go_back(
         other => other,
     };
     let started = match renamed {
-        Ok(()) => start(&engine.client, old).await,
+        Ok(()) => start(engine, old).await,
         Err(error) => Err(error),
     };
     let DriverError::Failed { act, reason, next } = error else {
@@ -191,16 +195,17 @@ async fn settle_old(
         remove(&engine.client, &successor.container).await?;
     }
     rename(&engine.client, old, name).await?;
-    start(&engine.client, old).await
+    start(engine, old).await
 }
 
-/// Starts a container. Podman gives the ports of one that ended back a moment after it says that it
-/// is gone, so a port that is taken is asked for again, for a while.
-async fn start(client: &Docker, container: &str) -> Result<(), Error> {
+/// Starts a container. Ports of one that ended can stay taken after the engine says that it is gone,
+/// so a port that is taken is asked for again, for a while.
+async fn start(engine: &Engine, container: &str) -> Result<(), Error> {
     let begun = Instant::now();
+    let patience = if engine.podman { PORTS_FREE_PODMAN } else { PORTS_FREE };
     loop {
-        match client.start_container(container, None::<StartContainerOptions>).await {
-            Err(error) if is_port_taken(&error) && begun.elapsed() < PORTS_FREE => {
+        match engine.client.start_container(container, None::<StartContainerOptions>).await {
+            Err(error) if is_port_taken(&error) && begun.elapsed() < patience => {
                 tokio::time::sleep(ASK_AGAIN).await;
             }
             other => return other,
