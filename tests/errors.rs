@@ -13,6 +13,7 @@ use devnet_schema::{
     diagnostic::Diagnostic,
     file::{Files, Limits, discover, tree},
     fleet::FleetSnapshot,
+    overrides::Origin,
     validate::unchecked_secrets,
 };
 use devnet_tests::tree as sources;
@@ -135,11 +136,13 @@ fn run(blocks: &[&Block]) -> (Vec<Diagnostic>, BTreeMap<String, Vec<u8>>) {
         return (found, files);
     }
     let mut limits = Limits::default();
-    let mut vars = BTreeMap::new();
+    let mut given = Vec::new();
     for block in blocks {
         block.all("limit").for_each(|setting| limits.set(setting).expect("a limit"));
-        let pairs = block.all("var").filter_map(|var| var.split_once('='));
-        vars.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        for (attribute, origin) in [("var", Origin::Flag), ("env", Origin::Environment)] {
+            let pairs = block.all(attribute).filter_map(|var| var.split_once('='));
+            given.extend(pairs.map(|(k, v)| (k.to_owned(), v.to_owned(), origin.clone())));
+        }
     }
     let example = Example(files);
     let named = blocks.iter().find_map(|block| block.all("root").next());
@@ -147,7 +150,8 @@ fn run(blocks: &[&Block]) -> (Vec<Diagnostic>, BTreeMap<String, Vec<u8>>) {
         Ok(root) => root,
         Err(found) => return (vec![found], example.0),
     };
-    let mut loaded = devnet_catalog::load_within(&root, &example, &vars, &limits);
+    let mut loaded =
+        devnet_catalog::load_within(&root, &example, &given.into_iter().collect(), &limits);
     let mut found = std::mem::take(&mut loaded.diagnostics);
     if blocks.iter().any(|block| block.has("unchecked")) {
         found.extend(unchecked_secrets(&loaded.secrets));

@@ -2,12 +2,14 @@
 //!
 //! Knows what a template of a component may hold. Refuses to know any service that uses it.
 
+use std::ops::Range;
+
 use devnet_schema::{
     component::{ComponentSignature, ParameterKind},
     diagnostic::Diagnostic,
     file::tree::{self, Entry, Kind, Node, Source, from_kdl, from_yaml},
     quantity::Bytes,
-    template,
+    template::{self, Fault},
 };
 use serde_json::Value;
 
@@ -146,17 +148,25 @@ fn texts(component: &Component, node: &Node, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Of the names in one text, so many have a place of their own.
+const MOST_PLACED: usize = 200;
+
 fn text(component: &Component, node: &Node, raw: &str, found: &mut Vec<Diagnostic>) {
-    let at = Some(component.source.at(&node.span));
+    let written = component.source.text.get(node.span.clone()).unwrap_or_default();
+    let at = |part: Range<usize>| {
+        let part = template::find_part(raw, part, written);
+        let part = part.unwrap_or(0..node.span.len());
+        Some(component.source.at(&(node.span.start + part.start..node.span.start + part.end)))
+    };
     let translated = match template::translate(raw) {
         Ok(translated) => translated,
-        Err(fault) => {
-            found.push(Diagnostic::error("DN-E0501", at, fault.message).help(fault.help));
+        Err(Fault { message, help, at: part }) => {
+            found.push(Diagnostic::error("DN-E0501", at(part), message).help(help));
             return;
         }
     };
     let ComponentSignature { parameters, secrets, .. } = &component.signature;
-    for path in translated.paths {
+    for (index, path) in translated.paths.into_iter().enumerate() {
         let known = match (path.root.as_str(), path.rest.first()) {
             ("param", Some(name)) => parameters.contains_key(name),
             ("secret", Some(name)) => secrets.contains_key(name),
@@ -168,7 +178,9 @@ fn text(component: &Component, node: &Node, raw: &str, found: &mut Vec<Diagnosti
             let message = format!("`{}.{}` is not declared", path.root, name.escape_debug());
             let help = "a template names its own parameters and secrets, as component.kdl \
                         declares them";
-            found.push(Diagnostic::error("DN-E0503", at.clone(), message).help(help));
+            // Every part is searched for from the beginning of its text.
+            let part = if index < MOST_PLACED { path.at } else { 0..0 };
+            found.push(Diagnostic::error("DN-E0503", at(part), message).help(help));
         }
     }
 }

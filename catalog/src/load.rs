@@ -9,6 +9,7 @@ use devnet_schema::{
     diagnostic::{Diagnostic, Location},
     file::{self, Files, Limits},
     name::SecretName,
+    overrides::Overrides,
     validate::{Judged, judge},
 };
 
@@ -21,6 +22,8 @@ pub struct Loaded {
     pub desired: Option<DesiredState>,
     /// The secrets that it names, and where first; also when there are errors.
     pub secrets: BTreeMap<SecretName, Location>,
+    /// The given values that count for its variables.
+    pub overrides: BTreeMap<String, String>,
     /// The built-in components and those of the configuration.
     pub catalog: Catalog,
     /// Everything that was found, sorted by place.
@@ -30,16 +33,11 @@ pub struct Loaded {
 /// Reads the cluster file `root` with everything it names, and checks it. `vars` override the
 /// variables of the file.
 pub fn load(root: &str, files: &dyn Files, vars: &BTreeMap<String, String>) -> Loaded {
-    load_within(root, files, vars, &Limits::default())
+    load_within(root, files, &Overrides::from(vars), &Limits::default())
 }
 
 /// The same within other limits than the usual ones.
-pub fn load_within(
-    root: &str,
-    files: &dyn Files,
-    vars: &BTreeMap<String, String>,
-    limits: &Limits,
-) -> Loaded {
+pub fn load_within(root: &str, files: &dyn Files, given: &Overrides, limits: &Limits) -> Loaded {
     let (written, mut diagnostics) = file::load_within(root, files, limits);
     let mut catalog = Catalog::builtin();
     for dir in written.cluster.iter().flat_map(|cluster| &cluster.catalog) {
@@ -47,9 +45,10 @@ pub fn load_within(
         catalog = extended;
         diagnostics.extend(found);
     }
-    let Judged { desired, found, secrets } = judge(&written, catalog.signatures(), vars);
+    let Judged { desired, found, secrets, overrides } =
+        judge(&written, catalog.signatures(), given);
     diagnostics.extend(found);
     diagnostics.sort_by(|a, b| a.at.cmp(&b.at));
     let desired = desired.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
-    Loaded { desired, secrets, catalog, diagnostics }
+    Loaded { desired, secrets, overrides, catalog, diagnostics }
 }

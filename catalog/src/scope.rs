@@ -98,7 +98,7 @@ impl<'a> Scope<'a> {
         if !template::is_template(template) {
             return Ok(template.to_owned());
         }
-        let Translated { text, paths } = template::translate(template).map_err(|fault| {
+        let Translated { text, paths, .. } = template::translate(template).map_err(|fault| {
             Diagnostic::error("DN-E0501", Some(at.clone()), fault.message).help(fault.help)
         })?;
         let mut context = self.context.clone();

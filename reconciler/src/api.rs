@@ -26,8 +26,11 @@ pub struct PlanRequest {
     pub root: String,
     /// A revision of the control plane's own source; empty means its newest.
     pub rev: Option<String>,
-    /// Overrides of `vars`.
+    /// Overrides of `vars`. One that is not declared is an error.
     pub vars: BTreeMap<String, String>,
+    /// Overrides from somebody's environment, which count less. One that is not declared is a
+    /// warning, and `_` may stand for `-`.
+    pub env_vars: BTreeMap<String, String>,
     /// What to plan.
     pub options: PlanOptions,
 }

@@ -7,7 +7,7 @@
 //! roots is rewritten to bracket form. `{#` is text, not a comment, because shell and nginx use it.
 //! And there is no `set`, `include` or `for` inside `for`: no template can grow without bounds.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use tera::{ErrorKind, Tera};
 
@@ -47,6 +47,8 @@ pub struct Translated {
     pub text: String,
     /// What it names, in order.
     pub paths: Vec<Path>,
+    /// Where each expression and tag begins and ends: as it was written, and in `text`. Bytes.
+    expressions: Vec<(Range<usize>, Range<usize>)>,
 }
 
 /// A name that a template uses: `service.db.port`.
@@ -60,6 +62,8 @@ pub struct Path {
     pub optional: bool,
     /// Whether it is all there is between `{{` and `}}`.
     pub alone: bool,
+    /// Where it stands in what was written, in bytes.
+    pub at: Range<usize>,
 }
 
 /// Why a text is not a template.
@@ -69,11 +73,13 @@ pub struct Fault {
     pub message: String,
     /// What to do.
     pub help: String,
+    /// Where it stands in the text, in bytes; nothing where it is the text as a whole.
+    pub at: Range<usize>,
 }
 
 impl Fault {
     fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), help: help.into() }
+        Self { message: message.into(), help: help.into(), at: 0..0 }
     }
 }
 
@@ -93,16 +99,27 @@ pub fn translate(template: &str) -> Result<Translated, Fault> {
             "put the text into a file of the repository and write `source=` instead of `content=`",
         ));
     }
-    let mut out = Translated { text: String::with_capacity(template.len()), paths: Vec::new() };
+    let text = String::with_capacity(template.len());
+    let mut out = Translated { text, paths: Vec::new(), expressions: Vec::new() };
     let mut rest = template;
     let mut loops = 0;
     while let Some(at) = rest.find('{') {
         let (before, here) = rest.split_at(at);
         out.text.push_str(before);
-        rest = if let Some(inside) = here.strip_prefix("{{") {
-            expression(inside, "{{", "}}", &mut out)?
-        } else if here.starts_with("{%") {
-            tag(here, &mut loops, &mut out)?
+        rest = if here.starts_with("{{") || here.starts_with("{%") {
+            let start = template.len() - here.len();
+            let (known, translated) = (out.paths.len(), out.text.len());
+            let read = match here.strip_prefix("{{") {
+                Some(inside) => expression(inside, "{{", "}}", &mut out),
+                None => tag(here, &mut loops, &mut out),
+            };
+            let after = read.map_err(|fault| Fault { at: start..start + marked(here), ..fault })?;
+            for path in &mut out.paths[known..] {
+                path.at = start + path.at.start..start + path.at.end;
+            }
+            let written = start..template.len() - after.len();
+            out.expressions.push((written, translated..out.text.len()));
+            after
         } else if let Some(after) = here.strip_prefix("{#") {
             out.text.push_str("{{ \"{#\" }}");
             after
@@ -113,6 +130,13 @@ pub fn translate(template: &str) -> Result<Translated, Fault> {
     }
     out.text.push_str(rest);
     Ok(out)
+}
+
+/// How much of a mistaken expression is pointed at: up to its end, or that of the line.
+fn marked(here: &str) -> usize {
+    let line = here.lines().next().unwrap_or_default();
+    let close = if here.starts_with("{{") { "}}" } else { "%}" };
+    line.find(close).map_or(line.trim_end().len(), |end| end + close.len())
 }
 
 const LITERAL: &str = "for a literal `{{` write `{{ \"{{\" }}`, for `{%` write `{{ \"{%\" }}`, or \
@@ -194,10 +218,11 @@ fn expression<'t>(
                 let length = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
                 let (word, after) = rest.split_at(length);
                 let fresh = !matches!(before[1], "." | "|");
-                if let Some((path, tail)) = path(word, after).filter(|_| fresh) {
+                if let Some((mut path, tail)) = path(word, after).filter(|_| fresh) {
                     out.text.push_str(&bracketed(&path));
-                    out.paths.push(path);
                     span = at..at + length + tail;
+                    path.at = open.len() + span.start..open.len() + span.end;
+                    out.paths.push(path);
                     at = span.end;
                     before = [before[1], "]"];
                     continue;
@@ -275,7 +300,8 @@ fn path(root: &str, after: &str) -> Option<(Path, usize)> {
     if !ROOTS.contains(&root) {
         return None;
     }
-    let mut path = Path { root: root.to_owned(), rest: Vec::new(), optional: false, alone: false };
+    let mut path =
+        Path { root: root.to_owned(), rest: Vec::new(), optional: false, alone: false, at: 0..0 };
     let mut at = 0;
     while let Some((part, optional, length)) = part(&after[at..]) {
         path.rest.push(part);
@@ -325,6 +351,30 @@ fn bracketed(path: &Path) -> String {
     text
 }
 
+impl Translated {
+    /// Where a word stands first inside an expression of `template`, which this was made from.
+    pub fn word(&self, template: &str, word: &str) -> Range<usize> {
+        let whole = |text: &str, at: usize| {
+            let after = text[at + word.len()..].chars().next();
+            !text[..at].ends_with(|c| is_word(c) || c == '.') && !after.is_some_and(is_word)
+        };
+        let found = self.expressions.iter().find_map(|(written, _)| {
+            let text = template.get(written.clone())?;
+            let (at, _) = text.match_indices(word).find(|(at, _)| whole(text, *at))?;
+            Some(written.start + at..written.start + at + word.len())
+        });
+        found.unwrap_or_default()
+    }
+
+    /// Where the expression that `at` of `text` belongs to was written: the last one that begins
+    /// before it.
+    fn written(&self, at: usize) -> Range<usize> {
+        let next = self.expressions.partition_point(|(_, translated)| translated.start <= at);
+        let one = next.checked_sub(1).map(|one| self.expressions[one].0.clone());
+        one.unwrap_or_default()
+    }
+}
+
 /// Reads what was translated as tera does.
 #[derive(Default)]
 pub struct Grammar(Tera);
@@ -333,13 +383,33 @@ impl Grammar {
     /// The names that a translated template begins paths with, those of its loops left out.
     ///
     /// # Errors
-    /// What is wrong with its syntax, in words for people.
-    pub fn names(&mut self, translated: &str) -> Result<BTreeSet<String>, String> {
+    /// What is wrong with its syntax, in words for people, and the expression that is to blame.
+    pub fn names(&mut self, template: &Translated) -> Result<BTreeSet<String>, Fault> {
         const NAME: &str = "template";
-        self.0.add_raw_template(NAME, translated).map_err(|error| words(&error))?;
-        let names = self.0.get_template_variables(NAME).map_err(|error| words(&error))?;
-        Ok(names.into_iter().map(str::to_owned).collect())
+        let mut read = || {
+            self.0.add_raw_template(NAME, &template.text)?;
+            let names = self.0.get_template_variables(NAME)?;
+            Ok(names.into_iter().map(str::to_owned).collect())
+        };
+        read().map_err(|error: tera::Error| {
+            let help = "correct the expression, or write the text without it";
+            let message = format!("the template cannot be rendered: {}", words(&error));
+            let at = match error.kind() {
+                ErrorKind::SyntaxError(report) => template.written(report.span().range.start),
+                _ => 0..0,
+            };
+            Fault { at, ..Fault::new(message, help) }
+        })
     }
+}
+
+/// Where a part of a text stands in what was written for the whole, in bytes: `written` may have
+/// quotes around the text, be indented, or folded. `None` when the part is written differently.
+pub fn find_part(text: &str, part: Range<usize>, written: &str) -> Option<Range<usize>> {
+    let words = text.get(part.clone()).filter(|words| !words.is_empty())?;
+    let before = text[..part.start].matches(words).count();
+    let (start, _) = written.match_indices(words).nth(before)?;
+    Some(start..start + words.len())
 }
 
 /// tera's message without its drawing of the place: the place in the cluster file is known better.

@@ -152,6 +152,14 @@ fn every_service_answers(bed: &Bed, version: &str) {
 fn nothing_to_do(plane: &Plane<'_>) {
     let plan = plane.ok(&["plan", "--no-color"]);
     assert!(plan.contains("No changes. Your infrastructure matches the configuration."), "{plan}");
+    // A shared environment may have values for other clusters, whoever reads the file.
+    for args in [&["plan", "--no-color"][..], &["plan", "--no-color", "-rev=HEAD"]] {
+        let mut command = plane.command(args);
+        let output = run(command.env("DEVNET_VAR_of_another", "x"));
+        let printed = both(&output);
+        assert!(output.status.success() && printed.contains("No changes."), "{printed}");
+        assert!(printed.contains("`DEVNET_VAR_of_another` in the environment"), "{printed}");
+    }
 }
 
 /// Name and id of every container of devnet, on all hosts.

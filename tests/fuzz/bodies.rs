@@ -94,7 +94,7 @@ pub fn kdl(data: &[u8]) {
 
 /// Whether nothing outside of the file is needed to read it.
 fn plain(file: &ClusterFile) -> bool {
-    file.files.len() == 1 && file.cluster.as_ref().is_some_and(|it| it.include.is_empty())
+    file.sources.len() == 1 && file.cluster.as_ref().is_some_and(|it| it.include.is_empty())
 }
 
 /// A cluster file in YAML.

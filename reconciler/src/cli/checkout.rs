@@ -16,11 +16,10 @@ use devnet_schema::{
     diagnostic::{self, Diagnostic},
     digest::Digest,
     file::{self, Files, Limits},
+    overrides::Overrides,
 };
 
-use super::{
-    arguments::Configuration, failure::CommandError, terminal::Terminal, variables::Variables,
-};
+use super::{arguments::Configuration, failure::CommandError, terminal::Terminal, variables};
 use crate::config::Environment;
 
 /// The largest file that is read, in bytes. The language's own limits are lower.
@@ -30,9 +29,8 @@ pub const MAX_FILE: u64 = 4 << 20;
 pub struct Checkout {
     files: Recorder,
     root: String,
-    vars: BTreeMap<String, String>,
-    /// What is to be said of values for variables that nothing declares.
-    undeclared: Vec<Diagnostic>,
+    /// What flags, files and the environment give to variables.
+    given: Overrides,
     limits: Limits,
 }
 
@@ -42,7 +40,7 @@ impl Checkout {
     /// # Errors
     /// When there is none, there are two, or a variable is not `name=value`.
     pub fn open(configuration: &Configuration, env: &Environment) -> Result<Self, CommandError> {
-        let given = Variables::given(configuration, env)?;
+        let given = variables::given(configuration, env)?;
         let limits = env.limits(&configuration.limits)?;
         let (dir, root) = match &configuration.file {
             Some(path) if path.is_dir() => {
@@ -68,11 +66,7 @@ impl Checkout {
         if files.read(&root).map_err(CommandError::usage)?.is_none() {
             return Err(CommandError::usage(format!("there is no file {root}")));
         }
-        let (vars, undeclared) = match given.is_empty() {
-            true => Default::default(),
-            false => given.settled(&file::load_within(&root, &files, &limits).0),
-        };
-        Ok(Self { files, root, vars, undeclared, limits })
+        Ok(Self { files, root, given, limits })
     }
 
     /// The cluster file, relative to its directory.
@@ -80,33 +74,16 @@ impl Checkout {
         &self.root
     }
 
-    /// The variables that flags and environment set.
-    pub fn vars(&self) -> &BTreeMap<String, String> {
-        &self.vars
-    }
-
-    /// What is to be said of values for variables that nothing declares.
-    pub fn undeclared(&self) -> &[Diagnostic] {
-        &self.undeclared
-    }
-
     /// Parses and checks it.
     pub fn load(&self) -> Loaded {
-        let mut loaded =
-            devnet_catalog::load_within(&self.root, &self.files, &self.vars, &self.limits);
-        if self.undeclared.iter().any(Diagnostic::is_error) {
-            loaded.desired = None;
-        }
-        loaded.diagnostics.extend(self.undeclared.iter().cloned());
-        loaded.diagnostics.sort_by(|a, b| a.at.cmp(&b.at));
-        loaded
+        devnet_catalog::load_within(&self.root, &self.files, &self.given, &self.limits)
     }
 
     /// The cluster file and those that it includes, broken ones too; as paths from here.
     pub fn cluster_files(&self) -> Vec<PathBuf> {
         let (file, found) = file::load_within(&self.root, &self.files, &self.limits);
         let mut names: Vec<String> = vec![self.root.clone()];
-        names.extend(file.files);
+        names.extend(file.sources.iter().map(|source| source.file.to_string()));
         // A file that could not be read to its end is known from what is wrong with it.
         names.extend(found.into_iter().filter_map(|found| Some(found.at?.file.to_string())));
         let mut seen = std::collections::BTreeSet::new();
@@ -139,12 +116,13 @@ impl Checkout {
             .collect()
     }
 
-    /// What stands for a commit: the digest of every file that was read, and of the variables.
-    pub fn revision(&self) -> String {
+    /// What stands for a commit: the digest of every file that was read, and of what overrides its
+    /// variables.
+    pub fn revision(&self, overrides: &BTreeMap<String, String>) -> String {
         let read = self.files.read.borrow();
         let files: BTreeMap<&String, Digest> =
             read.iter().map(|(path, bytes)| (path, Digest::of_bytes(bytes))).collect();
-        format!("files:{}", Digest::of(&(files, &self.vars)).short())
+        format!("files:{}", Digest::of(&(files, overrides)).short())
     }
 
     /// How many errors there are, and in which file or how many.

@@ -18,7 +18,7 @@ use super::{
     scene::Scene,
     show as saved,
     terminal::Terminal,
-    variables::Variables,
+    variables,
 };
 use crate::{
     api::{PlanOptions, PlanRequest},
@@ -157,10 +157,11 @@ pub fn online(
     terminal: &Terminal,
 ) -> Result<Plan, CommandError> {
     let mut request = PlanRequest { options, ..PlanRequest::default() };
-    let mut checkout = None;
+    let (mut checkout, mut found) = (None, Vec::new());
     if let Some(rev) = &planning.rev {
         request.rev = Some(rev.clone());
-        request.vars = Variables::given(&planning.configuration, env)?.values();
+        let given = variables::given(&planning.configuration, env)?;
+        (request.vars, request.env_vars) = variables::sent(given);
     } else {
         let here = Checkout::open(&planning.configuration, env)?;
         let loaded = here.load();
@@ -168,15 +169,15 @@ pub fn online(
             return Err(here.invalid(&loaded.diagnostics, terminal));
         }
         request.root = here.root().to_owned();
-        request.vars = here.vars().clone();
+        request.vars = loaded.overrides;
+        // What the environment here has too much, the control plane is not told.
+        found.extend(loaded.diagnostics.into_iter().filter(|found| found.code == "DN-W0415"));
         request.files = here.files_read()?;
         checkout = Some(here);
     }
     let longer = planning.solve_limit.unwrap_or_default();
     let plan: Plan = client.post_patiently("/api/v1/plans", &request, "planning", longer)?;
     let source = |file: &str| checkout.as_ref()?.text(file);
-    // What the environment here has too much, the control plane was not told.
-    let mut found = checkout.as_ref().map_or(Vec::new(), |here| here.undeclared().to_vec());
     found.extend(plan.diagnostics.iter().cloned());
     print_findings(&found, planning, &source, terminal);
     Ok(plan)

@@ -73,7 +73,7 @@ impl Scene {
         let Some(desired) = loaded.desired else {
             return Err(checkout.invalid(&diagnostics, terminal));
         };
-        let (created_at, revision) = (checkout::now(), checkout.revision());
+        let (created_at, revision) = (checkout::now(), checkout.revision(&loaded.overrides));
         Ok(Self {
             checkout,
             desired,

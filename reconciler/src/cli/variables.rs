@@ -1,129 +1,56 @@
 //! Values for variables: from files, the environment and flags, each with where it comes from.
 //!
-//! Knows precedence, and what to say of a value that no configuration declares. Refuses to show a
-//! value: it may be one that nobody should see.
+//! Knows precedence and the files' form. Refuses to know what a cluster file declares.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    io::Read as _,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io::Read as _, path::Path};
 
 use anyhow::{Context, anyhow, bail};
 use devnet_schema::{
-    diagnostic::{Diagnostic, Location},
+    diagnostic::Diagnostic,
     file::{
-        ClusterFile, Limits, suggest,
+        Limits,
         tree::{self, Entry, Form, Kind},
     },
+    overrides::{Origin, Overrides, is_same},
 };
 
 use super::arguments::Configuration;
 use crate::config::Environment;
 
-/// What a variable of the environment begins with.
-const PREFIX: &str = "DEVNET_VAR_";
-
-/// Where a value comes from.
-#[derive(Debug, Clone)]
-enum Origin {
-    File(Location),
-    Environment,
-    Flag,
+/// Values for variables: files first, then the environment, then flags.
+///
+/// # Errors
+/// When a file is no map of scalars, or a flag is not `name=value`.
+pub fn given(configuration: &Configuration, env: &Environment) -> anyhow::Result<Overrides> {
+    let mut all = Vec::new();
+    for path in &configuration.var_files {
+        all.extend(of_file(path)?);
+    }
+    let of_env = env.vars().into_iter();
+    all.extend(of_env.map(|(name, value)| (name, value, Origin::Environment)));
+    for pair in &configuration.vars {
+        let Some((name, value)) = pair.split_once('=') else {
+            bail!("-var takes name=value, not `{pair}`");
+        };
+        all.push((name.to_owned(), value.to_owned(), Origin::Flag));
+    }
+    Ok(all.into_iter().collect())
 }
 
-/// Values in the order in which they count, the later ones more.
-#[derive(Debug, Clone, Default)]
-pub struct Variables(Vec<(String, String, Origin)>);
-
-impl Variables {
-    /// Files first, then the environment, then flags.
-    ///
-    /// # Errors
-    /// When a file is no map of scalars, or a flag is not `name=value`.
-    pub fn given(configuration: &Configuration, env: &Environment) -> anyhow::Result<Self> {
-        let mut all = Vec::new();
-        for path in &configuration.var_files {
-            all.extend(of_file(path)?);
-        }
-        let of_env = env.vars().into_iter();
-        all.extend(of_env.map(|(name, value)| (name, value, Origin::Environment)));
-        for pair in &configuration.vars {
-            let Some((name, value)) = pair.split_once('=') else {
-                bail!("-var takes name=value, not `{pair}`");
-            };
-            all.push((name.to_owned(), value.to_owned(), Origin::Flag));
-        }
-        Ok(Self(all))
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The value of each, whether something declares it or not.
-    pub fn values(self) -> BTreeMap<String, String> {
-        self.0.into_iter().map(|(name, value, _)| (name, value)).collect()
-    }
-
-    /// The values of what a configuration declares, and what is to be said of the others. An
-    /// environment is often shared, so what it has too much is no error.
-    pub fn settled(self, file: &ClusterFile) -> (BTreeMap<String, String>, Vec<Diagnostic>) {
-        let vars = file.cluster.iter().flat_map(|cluster| &cluster.vars);
-        let declared: BTreeSet<&str> = vars.map(|(name, _)| name.value.as_str()).collect();
-        let (mut values, mut found) = (BTreeMap::new(), Vec::new());
-        for (name, value, origin) in self.0 {
-            let meant = match origin {
-                Origin::Environment => of_shells(&name, &declared).unwrap_or(&name),
-                _ => &name,
-            };
-            if declared.contains(meant) {
-                values.insert(meant.to_owned(), value);
-            } else if !file.unread.may_declare(&name) {
-                found.push(undeclared(&name, origin, &declared));
-            }
-        }
-        (values, found)
-    }
-}
-
-/// The declared name that a name of the environment stands for: shells allow no hyphen in one.
-fn of_shells<'d>(name: &str, declared: &BTreeSet<&'d str>) -> Option<&'d str> {
-    let plain = |text: &str| text.replace('-', "_");
-    let mut same = declared.iter().filter(|one| plain(one) == plain(name));
-    let exact = declared.get(name).copied();
-    exact.or_else(|| same.next().copied().filter(|_| same.next().is_none()))
-}
-
-/// What is said of a value for something that is not declared.
-fn undeclared(name: &str, origin: Origin, declared: &BTreeSet<&str>) -> Diagnostic {
-    let shown = name.escape_debug();
-    let near = suggest::nearest(name, declared.iter().copied());
-    let meant = |prefix: &str| {
-        near.map(|near| format!("did you mean `{prefix}{near}`? else ")).unwrap_or_default()
-    };
-    match origin {
-        Origin::Environment => {
-            let near = meant(PREFIX).replace('-', "_");
-            let message = format!("`{PREFIX}{shown}` in the environment is for no variable here");
-            Diagnostic::warning("DN-W0415", None, message)
-                .help(format!("{near}declare `{shown}` under `vars`, or unset it"))
-        }
-        Origin::Flag => {
-            let message = format!("`-var {shown}=…` is for a variable that is not declared");
-            let near = meant("-var ");
-            Diagnostic::error("DN-E0318", None, message)
-                .help(format!("{near}declare `{shown}` under `vars`, or leave the flag out"))
-        }
-        Origin::File(at) => {
-            let message = format!("`{shown}` is a value for a variable that is not declared");
-            let near = meant("");
-            Diagnostic::error("DN-E0318", Some(at), message)
-                .help(format!("{near}declare it under `vars`, or remove this line"))
+/// For a control plane that reads the file, as nobody knows here what it declares: the values of
+/// files and flags, and those of the environment, which count less. Where the environment has
+/// more to say than a file, what the file says is left out.
+pub fn sent(given: Overrides) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let (mut vars, mut env_vars) = (BTreeMap::<String, _>::new(), BTreeMap::new());
+    for (name, value, origin) in given {
+        if origin == Origin::Environment {
+            vars.retain(|earlier, _| !is_same(earlier, &name));
+            env_vars.insert(name, value);
+        } else {
+            vars.insert(name, value);
         }
     }
+    (vars, env_vars)
 }
 
 /// Reads it as a cluster file is read: JSON is YAML, so one reader serves both.
@@ -192,44 +119,17 @@ mod tests {
             var_files: vec![file],
             ..Configuration::default()
         };
-        let vars = Variables::given(&configuration, &env).unwrap().values();
-        let expected = [("a", "1"), ("b", "env"), ("c", "flag=x")];
-        assert_eq!(vars, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
-    }
-
-    #[test]
-    fn what_is_not_declared_is_told_with_its_origin() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("vars.yaml");
-        fs::write(&file, "domain: x\nzone-nam: y\n").unwrap();
-        let names = ["DEVNET_VAR_domian", "DEVNET_VAR_zone_name", "DEVNET_VAR_OTHER"];
-        let env = Environment::of(names.map(|name| (name.to_owned(), "e".to_owned())).into());
-        let configuration = Configuration {
-            vars: vec!["nobody=secret".into()],
-            var_files: vec![file],
-            ..Configuration::default()
-        };
-        let text = "cluster c { vars { domain a; zone-name b; }; }\nservice a { image x:1; }\n";
+        let given = given(&configuration, &env).unwrap();
+        let text = "cluster c { vars { a 0; b 0; c 0; }; }\nservice a { image x:1; }\n";
         let files = MemoryFiles::from([("c.kdl".to_owned(), text.to_owned())]);
-        let (written, _) = load("c.kdl", &files);
-        let given = Variables::given(&configuration, &env).unwrap();
-        let (values, found) = given.settled(&written);
-        let expected = [("domain", "x"), ("zone-name", "e")];
-        assert_eq!(values, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
-        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
-        let vars = dir.path().join("vars.yaml").display().to_string();
-        assert_eq!(
-            told.join("\n").replace(&vars, "vars.yaml"),
-            "vars.yaml:2:1: error[DN-E0318]: `zone-nam` is a value for a variable that is not \
-             declared\n  help: did you mean `zone-name`? else declare it under `vars`, or remove \
-             this line\n\
-             warning[DN-W0415]: `DEVNET_VAR_OTHER` in the environment is for no variable here\n  \
-             help: declare `OTHER` under `vars`, or unset it\n\
-             warning[DN-W0415]: `DEVNET_VAR_domian` in the environment is for no variable here\n  \
-             help: did you mean `DEVNET_VAR_domain`? else declare `domian` under `vars`, or unset \
-             it\n\
-             error[DN-E0318]: `-var nobody=…` is for a variable that is not declared\n  \
-             help: declare `nobody` under `vars`, or leave the flag out"
-        );
+        let settled = given.settled(&load("c.kdl", &files).0);
+        let expected = [("a", "1"), ("b", "env"), ("c", "flag=x")];
+        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
+        };
+        assert_eq!((settled.values, settled.found), (map(&expected), Vec::new()));
+        let (vars, env_vars) = sent(given);
+        assert_eq!(vars, map(&[("a", "1"), ("c", "flag=x")]));
+        assert_eq!(env_vars, map(&[("b", "env")]));
     }
 }

@@ -11,6 +11,7 @@ use devnet_schema::{
     diagnostic::Diagnostic,
     digest::Digest,
     file::{self, Files, Limits},
+    overrides::Overrides,
 };
 
 /// A revision that can be planned.
@@ -65,8 +66,11 @@ impl Files for Recorder<'_> {
 }
 
 /// The revision of files that are no commit.
-pub fn revision_of(files: &BTreeMap<String, String>, vars: &BTreeMap<String, String>) -> String {
-    Digest::of(&(files, vars)).to_string()
+pub fn revision_of(
+    files: &BTreeMap<String, String>,
+    given: &[&BTreeMap<String, String>],
+) -> String {
+    Digest::of(&(files, given)).to_string()
 }
 
 /// Reads the configuration in `files`. `root` names the cluster file; empty means to look for it.
@@ -74,7 +78,7 @@ pub fn read(
     revision: &str,
     root: &str,
     files: &dyn Files,
-    vars: &BTreeMap<String, String>,
+    vars: &Overrides,
     limits: &Limits,
 ) -> (Result<Configuration, Rejected>, FilesRead) {
     let recorder = Recorder { inner: files, files: RefCell::default() };
@@ -92,7 +96,7 @@ fn load(
     revision: &str,
     root: &str,
     files: &dyn Files,
-    vars: &BTreeMap<String, String>,
+    vars: &Overrides,
     limits: &Limits,
 ) -> Result<Configuration, Rejected> {
     let loaded = devnet_catalog::load_within(root, files, vars, limits);
@@ -140,7 +144,8 @@ mod tests {
         for list in
             [&[][..], &[("cluster.kdl", "")], &[("cluster.kdl", "cluster \"lab\" {\n service")]]
         {
-            let (result, _) = read("r", "", &files(list), &BTreeMap::new(), &Limits::default());
+            let (result, _) =
+                read("r", "", &files(list), &Overrides::default(), &Limits::default());
             let rejected = result.unwrap_err();
             assert!(rejected.problem.starts_with("the configuration is not valid: "));
             assert!(rejected.diagnostics.iter().any(Diagnostic::is_error), "{list:?}");
@@ -150,7 +155,7 @@ mod tests {
     #[test]
     fn a_revision_of_files_depends_on_files_and_variables_only() {
         let one = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-        assert_eq!(revision_of(&one, &BTreeMap::new()), revision_of(&one, &BTreeMap::new()));
-        assert_ne!(revision_of(&one, &BTreeMap::new()), revision_of(&one, &one));
+        assert_eq!(revision_of(&one, &[]), revision_of(&one, &[]));
+        assert_ne!(revision_of(&one, &[]), revision_of(&one, &[&one]));
     }
 }

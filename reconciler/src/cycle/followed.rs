@@ -8,14 +8,13 @@ use std::{
     time::Instant,
 };
 
-use devnet_schema::{diagnostic::Diagnostic, file::Limits};
+use devnet_schema::{diagnostic::Diagnostic, file::Limits, overrides::Overrides};
 use tracing::{error, warn};
 
 use super::{
     Candidate, Configuration, ControlPlane,
     configuration::{self, FilesRead, Rejected},
     deploy::{chain, short},
-    request::no_vars,
 };
 use crate::{
     api::SourceStatus,
@@ -40,7 +39,7 @@ pub async fn fetch(
             None => source.head().map_err(|error| chain(&error))?.id,
         };
         let files = source.files(&id).map_err(|error| chain(&error))?;
-        let (_, read) = configuration::read(&id, "", &files, &no_vars(), &limits);
+        let (_, read) = configuration::read(&id, "", &files, &Overrides::default(), &limits);
         Ok((id, read))
     });
     fetched.await.unwrap_or_else(|_| Err("reading the source stopped in the middle".to_owned()))
@@ -69,7 +68,7 @@ impl ControlPlane {
         let Some(record) = self.store.last_good_revision()? else {
             return Ok(());
         };
-        let (vars, limits) = (no_vars(), &self.config.limits);
+        let (vars, limits) = (Overrides::default(), &self.config.limits);
         let (result, _) =
             configuration::read(&record.revision, &record.root, &record.files, &vars, limits);
         match result {
@@ -109,7 +108,7 @@ impl ControlPlane {
                 return Ok((head, None));
             }
             let files = reader.files(&head.id).map_err(|error| chain(&error))?;
-            let found = configuration::read(&head.id, "", &files, &no_vars(), &limits);
+            let found = configuration::read(&head.id, "", &files, &Overrides::default(), &limits);
             Ok((head, Some(found)))
         });
         let read = read.await.unwrap_or_else(|_| Err("reading stopped in the middle".to_owned()));

@@ -9,6 +9,7 @@ use devnet_planner::{Options, PlanInput};
 use devnet_schema::{
     diagnostic::Diagnostic,
     name::ClusterName,
+    overrides::{Origin, Overrides},
     plan::{Plan, PlanBasis},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -182,16 +183,17 @@ impl ControlPlane {
         &self,
         request: &PlanRequest,
     ) -> Result<Arc<Configuration>, RequestError> {
-        let PlanRequest { files, root, rev, vars, options: _ } = request;
+        let PlanRequest { files, root, rev, vars, env_vars, options: _ } = request;
         let (revision, files, root) = if files.is_empty() {
             let (revision, read) = self.revision(rev.as_deref()).await?;
             (revision, read.files, read.root)
         } else {
-            (configuration::revision_of(files, vars), files.clone(), root.clone())
+            (configuration::revision_of(files, &[vars, env_vars]), files.clone(), root.clone())
         };
-        let (vars, limits) = (vars.clone(), self.config.limits.clone());
+        let given = overrides(vars, env_vars);
+        let limits = self.config.limits.clone();
         let (result, _) = tokio::task::spawn_blocking(move || {
-            configuration::read(&revision, &root, &files, &vars, &limits)
+            configuration::read(&revision, &root, &files, &given, &limits)
         })
         .await
         .map_err(|error| anyhow::anyhow!(error).context("reading the configuration"))?;
@@ -222,6 +224,15 @@ impl ControlPlane {
             }
         }
     }
+}
+
+/// What a request gives to variables; the environment's first, as it counts less.
+fn overrides(vars: &BTreeMap<String, String>, env_vars: &BTreeMap<String, String>) -> Overrides {
+    let of_env = env_vars.iter();
+    of_env
+        .map(|(name, value)| (name.clone(), value.clone(), Origin::Environment))
+        .chain(Overrides::from(vars))
+        .collect()
 }
 
 fn other_than(theirs: &ClusterName) -> impl Fn(ClusterName) -> RequestError + use<> {
@@ -270,11 +281,6 @@ fn options(asked: &PlanOptions) -> Options {
 fn solve_limit(asked: &PlanOptions) -> Option<Duration> {
     let millis = asked.solve_limit_ms?;
     Some(Duration::from_millis(millis.min(MAX_SOLVE_LIMIT_MS)))
-}
-
-/// Variables by name; a plan of the loop has none of its own.
-pub(super) fn no_vars() -> BTreeMap<String, String> {
-    BTreeMap::new()
 }
 
 #[cfg(test)]

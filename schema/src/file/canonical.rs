@@ -17,7 +17,7 @@ pub fn tree(file: &ClusterFile) -> Node {
         unread: _,
         limits: _,
         doubtful: _,
-        files: _,
+        sources: _,
         cluster,
         nodes,
         services,

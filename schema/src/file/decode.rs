@@ -25,7 +25,7 @@ pub fn cluster_file(source: &Source, tree: &Node) -> (ClusterFile, Vec<Diagnosti
         unread: Unread::default(),
         limits: Limits::default(),
         doubtful: Vec::new(),
-        files: vec![source.file.to_string()],
+        sources: Vec::new(),
         cluster: view.section("cluster").map(cluster),
         nodes: view.keyed("nodes").into_iter().map(|(name, view)| node(name, view)).collect(),
         services: view
@@ -332,9 +332,14 @@ impl Decoder<'_> {
             0 | 1 => {}
             _ => {
                 let message = format!("service `{}` runs two things", name.value.escape_debug());
+                let mut error = Diagnostic::error("DN-E0208", Some(name.at.clone()), message);
+                for (form, entry) in written.iter().filter_map(|f| Some((f, view.entry(f)?))) {
+                    let at = view.source.at(&entry.key_span);
+                    error = error.related(at, format!("`{form}` here"));
+                }
                 let help =
                     "keep one of `component`, `image`, `compose`, `process` and `kubernetes`";
-                self.error("DN-E0208", name.at.clone(), message, help);
+                self.found.push(error.help(help));
             }
         }
         forms.into_iter().next()

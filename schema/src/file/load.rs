@@ -226,6 +226,7 @@ impl Loader<'_> {
         let (mut file, found) = decode::cluster_file(&source, &tree);
         file.doubtful = read.doubtful.iter().map(|span| source.at(span)).collect();
         self.found.extend(found.into_iter().filter(|found| read.trusts(found)));
+        file.sources.push(source);
         Some(file)
     }
 
@@ -309,14 +310,14 @@ impl Loader<'_> {
     }
 
     fn join(&mut self, file: &mut ClusterFile, part: ClusterFile) {
-        let ClusterFile { doubtful, files, cluster, nodes, services, moved, .. } = part;
+        let ClusterFile { doubtful, sources, cluster, nodes, services, moved, .. } = part;
         if let Some(cluster) = cluster {
             let message = "an included file has a `cluster` section";
             let error = Diagnostic::error("DN-E0115", Some(cluster.at), message);
             self.found.push(error.help("move it to the root file"));
         }
         file.doubtful.extend(doubtful);
-        file.files.extend(files);
+        file.sources.extend(sources);
         file.nodes.extend(nodes);
         file.services.extend(services);
         file.moved.extend(moved);

@@ -176,7 +176,7 @@ const STRIDE: usize = 1024;
 
 /// A file's text, ready to turn offsets into places. One lookup costs at most [`STRIDE`] bytes of
 /// counting, however long the file or its lines are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// Path relative to the configuration's root.
     pub file: Arc<str>,

@@ -4,7 +4,7 @@
 //! Knows the sections and the types of their fields. Refuses to know defaults, components and
 //! whether names exist: [`crate::validate`] asks that.
 
-use super::{Limits, MemoryFiles, ReadFiles, Unread};
+use super::{Limits, MemoryFiles, ReadFiles, Unread, tree::Source};
 use crate::{
     desired::{Domain, Located, Objective, SelectorKey, Unplaced},
     diagnostic::Location,
@@ -30,7 +30,7 @@ pub struct ClusterFile {
     /// What it was read within.
     pub limits: Limits,
     /// The files read, the root first.
-    pub files: Vec<String>,
+    pub sources: Vec<Source>,
     /// The cluster's own section.
     pub cluster: Option<ClusterSection>,
     /// Nodes, in the order written.

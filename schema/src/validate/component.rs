@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use super::Check;
 use crate::{
-    component::{ComponentSignature, Parameter, ParameterKind},
+    component::{ComponentSignature, Parameter, ParameterKind, PortDeclaration, SecretParameter},
     desired::{Form, Located},
-    file::written::ServiceSection,
+    file::written::{Maybe, ServiceSection},
+    instance::{Protocol, Runtime, Scope, StopSpec},
     name::SecretName,
-    quantity::Bytes,
+    quantity::{Bytes, Resources},
     template::is_template,
 };
 
@@ -157,6 +158,54 @@ impl Check<'_> {
             }
         }
         secrets
+    }
+}
+
+/// A signature in the place of an unknown component's. All that the service says is right by it, so
+/// that only what is wrong without regard to the component is found.
+pub(super) fn stand_in(
+    service: &ServiceSection,
+    name: &Located<String>,
+    version: &Option<Located<String>>,
+) -> ComponentSignature {
+    let parameter =
+        |kind| Parameter { kind, default: None, required: false, description: String::new() };
+    let set = service.set.iter().map(|(name, _)| name.value.as_str());
+    let models = (!service.models.is_empty()).then_some(super::model::SHARED);
+    let names = set.chain(models.into_iter().flatten());
+    let secret = |(name, _): &(Located<String>, Located<String>)| {
+        (name.value.clone(), SecretParameter { required: false, description: String::new() })
+    };
+    // Only the paths of a process are relative, and its ports have one number.
+    let volumes = service.volumes.iter().map(|(_, path)| path);
+    let mut paths = volumes.chain(service.files.iter().map(|file| &file.path)).peekable();
+    let process = paths.peek().is_some() && paths.all(|path| !path.value.starts_with('/'));
+    let number = |port: &Maybe<u16>| port.as_ref().map(|port| port.value);
+    let ports = &service.ports;
+    let moves = ports.iter().any(|p| p.host.is_some() && number(&p.host) != number(&p.container));
+    let usual = if process && !moves { Runtime::Process } else { Runtime::Docker };
+    let wanted = service.runtime.as_ref().map(|runtime| runtime.value);
+    // A check by HTTP that names no port goes to the first one of the component.
+    let port = service.ports.is_empty().then_some(PortDeclaration {
+        name: "main".to_owned(),
+        container: 80,
+        host: None,
+        scope: Scope::default(),
+        protocol: Protocol::default(),
+    });
+    ComponentSignature {
+        name: name.value.clone(),
+        description: String::new(),
+        versions: version.iter().map(|version| version.value.clone()).collect(),
+        runtimes: vec![wanted.unwrap_or(usual)],
+        parameters: names.map(|name| (name.to_owned(), parameter(ParameterKind::Text))).collect(),
+        secrets: service.secrets.iter().map(secret).collect(),
+        ports: port.into_iter().collect(),
+        volumes: Vec::new(),
+        resources: Resources::default(),
+        health: None,
+        stop: StopSpec::default(),
+        replicable: true,
     }
 }
 

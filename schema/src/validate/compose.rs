@@ -19,7 +19,7 @@ use crate::{
     component::{PortDeclaration, VolumeDeclaration},
     compose::{self, Ask, Grant, Healthcheck, Loaded, Port},
     container::Namespace,
-    desired::{FileContent, Form, Located, Place, Selector, SelectorKey, Service},
+    desired::{FileContent, Form, Located, Place, Selector, SelectorKey, Service, Update},
     diagnostic::{Diagnostic, Location},
     file::{
         tree::Source,
@@ -48,6 +48,9 @@ struct Member<'m, 's> {
     section: &'s ServiceSection,
     project: ServiceName,
     expanded: &'m Expanded,
+    /// What the cluster file says of all of them.
+    place: Place,
+    update: Update,
 }
 
 /// A line of `allow` that reads.
@@ -181,7 +184,8 @@ impl<'a> Check<'a> {
         }
         let mut services = Vec::new();
         if let Some(project) = project {
-            let member = Member { section, project, expanded: &expanded };
+            let (place, update) = (self.place(section), self.update(section));
+            let member = Member { section, project, expanded: &expanded, place, update };
             for (name, read) in &expanded.loaded.project.services {
                 if let Some(own) = expanded.names.get(name) {
                     services.push(self.member(&member, own, read, &depends_on));
@@ -338,7 +342,7 @@ impl<'a> Check<'a> {
         read: &compose::Service,
         depends_on: &[Located<ServiceName>],
     ) -> Service {
-        let Member { section, project, expanded } = member;
+        let Member { section, project, expanded, .. } = member;
         let mut container = read.clone();
         let networks = joined(&expanded.loaded.project, read);
         let templates = &expanded.loaded.templates;
@@ -359,14 +363,14 @@ impl<'a> Check<'a> {
         let at = read.at.clone().unwrap_or_else(|| section.at.clone());
         self.image_of(container.image.as_ref(), &at);
         let replicas = container.replicas.take().map_or(1, |replicas| replicas.value);
-        let mut place = self.place(section);
+        let mut place = member.place.clone();
         place_of_its_own(&mut place, &mut container);
         let mut needs = depends_on.to_vec();
         needs.extend(std::mem::take(&mut container.depends_on).into_iter().filter_map(|need| {
             let value = expanded.names.get(&need.value.service)?.clone();
             Some(Located { value, at: need.at })
         }));
-        let mut update = self.update(section);
+        let mut update = member.update.clone();
         if let Some(most) = container.max_unavailable.take() {
             update.max_unavailable = most.value;
         }
@@ -406,7 +410,7 @@ impl<'a> Check<'a> {
     fn image_of(&mut self, image: Option<&Located<String>>, at: &Location) {
         match image {
             // It stays as it is written where a variable has no value, and that was told.
-            Some(image) if image.value.contains('$') && self.file.broken => {}
+            Some(image) if image.value.contains('$') && self.found.told(&image.at) => {}
             Some(image) => self.image(image),
             None => {
                 let message = "this service has no image".to_owned();

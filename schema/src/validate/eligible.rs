@@ -28,7 +28,16 @@ type Candidate<'n> = (&'n str, Option<&'n NodePolicy>);
 /// The nodes that a service names as the only ones, and where it says so.
 struct Named<'a> {
     names: BTreeSet<&'a str>,
+    /// Where the last line about names is.
     at: &'a Location,
+    /// What each of these lines leaves.
+    lines: Vec<(BTreeSet<&'a str>, &'a Location)>,
+}
+
+/// Why a node cannot hold a service, and the line that says so where that is not the node's own.
+struct Against<'a> {
+    why: String,
+    line: Option<&'a Location>,
 }
 
 impl Check<'_> {
@@ -64,7 +73,9 @@ impl Check<'_> {
         for &name in &named.names {
             let policy = name.parse::<NodeName>().ok().and_then(|name| nodes.get(&name));
             match excluded(service, name, policy) {
-                Some(why) => against.push((why, policy.map(|policy| policy.at.clone()))),
+                Some(Against { why, line }) => {
+                    against.push((why, line.or(policy.map(|policy| &policy.at))));
+                }
                 None => left.push((name, policy)),
             }
         }
@@ -72,8 +83,12 @@ impl Check<'_> {
             let message = format!("no node can hold service `{}`", service.name);
             let mut error = Diagnostic::error("DN-E0326", Some(named.at.clone()), message)
                 .help("change one of the lines under `place`, or the node");
-            for (why, at) in against {
-                error = error.related(at.unwrap_or_else(|| named.at.clone()), why);
+            for (why, at) in against.into_iter().take(MOST_SHOWN) {
+                error = error.related(at.unwrap_or(named.at).clone(), why);
+            }
+            // No node is on all of the lines.
+            for (names, at) in named.lines.iter().filter(|_| named.names.is_empty()) {
+                error = error.related(Location::clone(at), format!("only {} here", listed(names)));
             }
             self.found.push(error);
             return;
@@ -172,7 +187,8 @@ impl Check<'_> {
         let whys: Vec<(String, &Location)> = nodes
             .iter()
             .filter_map(|(name, policy)| {
-                Some((against(service, name, (*policy)?)?, &policy.as_ref()?.at))
+                let Against { why, line } = against(service, name, (*policy)?)?;
+                Some((why, line.unwrap_or(&policy.as_ref()?.at)))
             })
             .collect();
         let message = format!("no declared node is all that `{}` asks for", service.name);
@@ -301,23 +317,27 @@ fn named(service: &Service) -> Option<Named<'_>> {
     let by_name = by_name.map(|require| {
         (require.value.any_of.iter().map(String::as_str).collect::<BTreeSet<_>>(), &require.at)
     });
-    let mut lines = pin.chain(by_name);
-    let (mut names, mut at) = lines.next()?;
-    for (others, line) in lines {
+    let lines: Vec<(BTreeSet<&str>, &Location)> = pin.chain(by_name).collect();
+    let mut names = lines.first()?.0.clone();
+    for (others, _) in &lines[1..] {
         names.retain(|name| others.contains(name));
-        at = line;
     }
-    Some(Named { names, at })
+    Some(Named { names, at: lines.last()?.1, lines })
 }
 
 /// Why a node that was named can never hold the service, when the file says so.
-fn excluded(service: &Service, name: &str, policy: Option<&NodePolicy>) -> Option<String> {
+fn excluded<'s>(
+    service: &'s Service,
+    name: &str,
+    policy: Option<&NodePolicy>,
+) -> Option<Against<'s>> {
     let zone = policy.and_then(|policy| policy.zone.as_deref());
     for require in &service.place.require {
         if let (Selector { key: SelectorKey::Zone, any_of }, Some(zone)) = (&require.value, zone)
             && !any_of.iter().any(|wanted| wanted == zone)
         {
-            return Some(format!("`{name}` is in another zone, `{}`", zone.escape_debug()));
+            let why = format!("`{name}` is in another zone, `{}`", zone.escape_debug());
+            return Some(Against { why, line: None });
         }
     }
     let tags = policy.map_or(&[][..], |policy| &policy.tags);
@@ -330,7 +350,12 @@ fn excluded(service: &Service, name: &str, policy: Option<&NodePolicy>) -> Optio
             _ => false,
         };
         if let Some(word) = any_of.iter().find(hit) {
-            return Some(format!("`{name}` is forbidden by `{}`", word.escape_debug()));
+            let why = match key {
+                SelectorKey::Node => format!("`{name}` is forbidden here"),
+                SelectorKey::Zone => format!("`{name}` is forbidden here, by its zone"),
+                _ => format!("`{name}` is forbidden here, by its tag `{}`", word.escape_debug()),
+            };
+            return Some(Against { why, line: Some(&forbid.at) });
         }
     }
     None
@@ -343,7 +368,7 @@ fn fits(service: &Service, name: &str, policy: &NodePolicy) -> bool {
 }
 
 /// What speaks against a declared node, as far as it is declared.
-fn against(service: &Service, name: &str, policy: &NodePolicy) -> Option<String> {
+fn against<'s>(service: &'s Service, name: &str, policy: &NodePolicy) -> Option<Against<'s>> {
     let lacks = |require: &Located<Selector>| {
         let Selector { key, any_of } = &require.value;
         let has = |tag: &String| policy.tags.binary_search(tag).is_ok();
@@ -351,7 +376,8 @@ fn against(service: &Service, name: &str, policy: &NodePolicy) -> Option<String>
     };
     let lacking = service.place.require.iter().find(|require| lacks(require));
     let tag = lacking.map(|require| {
-        format!("`{name}` is not declared with {}", shown("tag", &require.value.any_of))
+        let why = format!("`{name}` is not declared with {}", shown("tag", &require.value.any_of));
+        Against { why, line: None }
     });
     tag.or_else(|| excluded(service, name, Some(policy)))
 }
@@ -360,4 +386,13 @@ fn against(service: &Service, name: &str, policy: &NodePolicy) -> Option<String>
 fn shown(what: &str, words: &[String]) -> String {
     let words = words.iter().take(5).map(|word| format!("`{}`", word.escape_debug()));
     format!("{what} {}", words.collect::<Vec<_>>().join(" or "))
+}
+
+/// The first of some nodes.
+fn listed(names: &BTreeSet<&str>) -> String {
+    let mut shown: Vec<String> =
+        names.iter().take(MOST_SHOWN).map(|name| format!("`{}`", name.escape_debug())).collect();
+    let more = names.len() - shown.len();
+    shown.extend((more > 0).then(|| format!("{more} more")));
+    shown.join(", ")
 }

@@ -89,6 +89,12 @@ impl<'a> Findings<'a> {
         left > 0
     }
 
+    /// Whether something is said of exactly that place.
+    pub fn told(&self, at: &Location) -> bool {
+        self.first.iter().any(|found| found.at.as_ref() == Some(at))
+    }
+
+    /// Whether what is written there may not be what was meant.
     pub fn doubts(&self, at: &Location) -> bool {
         let covers = |it: &Location| it.file == at.file && (it.start..it.end).contains(&at.start);
         self.doubtful.iter().any(covers)

@@ -32,6 +32,7 @@ use crate::{
         written::{NodeSection, ServiceSection},
     },
     name::{ClusterName, NameError, SecretName, ServiceName},
+    overrides::{Overrides, Settled},
     template::Grammar,
 };
 
@@ -48,7 +49,7 @@ pub fn validate(
     components: &BTreeMap<String, ComponentSignature>,
     vars: &BTreeMap<String, String>,
 ) -> (Option<DesiredState>, Vec<Diagnostic>) {
-    let Judged { desired, found, .. } = judge(file, components, vars);
+    let Judged { desired, found, .. } = judge(file, components, &Overrides::from(vars));
     (desired, found)
 }
 
@@ -61,20 +62,25 @@ pub struct Judged {
     pub found: Vec<Diagnostic>,
     /// The secrets that it names, and where first; also when there are errors.
     pub secrets: BTreeMap<SecretName, Location>,
+    /// The given values that count for its variables.
+    pub overrides: BTreeMap<String, String>,
 }
 
 /// The same as [`validate`], and the secrets that the file names whether it is valid or not.
 pub fn judge(
     file: &ClusterFile,
     components: &BTreeMap<String, ComponentSignature>,
-    vars: &BTreeMap<String, String>,
+    given: &Overrides,
 ) -> Judged {
-    let mut check = Check::new(file, components, vars);
+    let Settled { values: overrides, found } = given.settled(file);
+    let mut check = Check::new(file, components, &overrides);
+    check.found.extend(found);
     let state = check.state();
     let Check { found, mut secrets, .. } = check;
     secrets.retain(|_, at| !found.doubts(at));
     let failed = file.broken || found.failed();
-    Judged { desired: state.filter(|_| !failed), found: found.sorted(), secrets }
+    let desired = state.filter(|_| !failed);
+    Judged { desired, found: found.sorted(), secrets, overrides }
 }
 
 /// A warning for each secret that a file names, for where no control plane can be asked whether it
@@ -94,6 +100,10 @@ pub fn unchecked_secrets(secrets: &BTreeMap<SecretName, Location>) -> Vec<Diagno
 /// many services, each of one refers to each of the other.
 const MOST_REFERENCES: usize = 500_000;
 
+/// Bytes that are searched for the places of parts of texts: a fraction of a second, however many
+/// mistakes there are.
+const MAY_SEARCH: usize = 64 << 20;
+
 /// What the checks look at and what they found.
 struct Check<'a> {
     file: &'a ClusterFile,
@@ -109,6 +119,8 @@ struct Check<'a> {
     member_at: BTreeMap<String, Location>,
     /// References to the services of Compose files so far, each of which stands for itself.
     references: usize,
+    /// Bytes that may still be searched for the places of parts of texts.
+    may_search: usize,
     grammar: Grammar,
     found: Findings<'a>,
 }
@@ -132,6 +144,7 @@ impl<'a> Check<'a> {
             projects,
             member_at,
             references: 0,
+            may_search: MAY_SEARCH,
             grammar,
             found,
         };

@@ -17,7 +17,7 @@ use crate::{
 /// Tokens of context unless written.
 const CONTEXT: u32 = 8192;
 /// The component's parameters that say the same of all its models.
-const SHARED: [&str; 2] = ["context-length", "num-parallel"];
+pub(super) const SHARED: [&str; 2] = ["context-length", "num-parallel"];
 
 impl Check<'_> {
     /// The models of a service, which only a component that serves some has.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Check,
+    Check, component,
     settings::{gpu, plain},
 };
 use crate::{
@@ -45,7 +45,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// A service, or nothing when what it runs is unknown; then the findings say why.
+    /// A service, or nothing when it has no form or no name that could be one; then the findings
+    /// say why. Of an unknown component it is assumed that it takes all it is given.
     fn service(&mut self, section: &ServiceSection) -> Option<Service> {
         let name = self.name(&section.name);
         let depends_on = self.others(section, "depends-on", &section.depends_on);
@@ -55,7 +56,9 @@ impl<'a> Check<'a> {
         let update = self.update(section);
         let written = section.form.as_ref()?;
         let signature = match written {
-            FormSection::Component { name, .. } => Some(self.signature(name)?),
+            FormSection::Component { name, version } => Some(
+                self.signature(name).unwrap_or_else(|| component::stand_in(section, name, version)),
+            ),
             _ => None,
         };
         let signature = signature.as_ref();

@@ -2,12 +2,12 @@
 //!
 //! Knows their defaults and how they contradict one another. Refuses to know services.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Check;
 use crate::{
     desired::{Located, NodePolicy, Settings},
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Location},
     file::{
         forbidden,
         written::{Maybe, ResourcesSection},
@@ -70,18 +70,7 @@ impl Check<'_> {
             }
             self.vars.insert(name.value.clone(), value.value.clone());
         }
-        for (name, value) in overrides {
-            if let Some(slot) = self.vars.get_mut(name) {
-                slot.clone_from(value);
-                continue;
-            }
-            if self.may_be_unread(name) {
-                continue;
-            }
-            let help = self.advice(name, self.vars.keys().map(String::as_str));
-            let message = format!("there is no variable `{}` to override", name.escape_debug());
-            self.found.push(Diagnostic::error("DN-E0318", None, message).help(help));
-        }
+        self.vars.extend(overrides.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
 
     pub(super) fn node_policies(&mut self) -> BTreeMap<NodeName, NodePolicy> {
@@ -130,7 +119,8 @@ impl Check<'_> {
     }
 
     pub(super) fn moved(&mut self) -> Vec<(ServiceName, ServiceName)> {
-        let (mut moves, mut sources, mut targets) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut moves, mut sources, mut targets) =
+            (Vec::new(), BTreeMap::<_, &Location>::new(), BTreeMap::<_, &Location>::new());
         for section in &self.file.moved {
             let (Some(from), Some(to)) = (&section.from, &section.to) else {
                 continue;
@@ -154,13 +144,21 @@ impl Check<'_> {
                     .help("remove the declaration, or the `moved` line");
                 self.found.push(error);
             }
-            let fresh = sources.insert(from.value.as_str());
-            if !targets.insert(to.value.as_str()) || !fresh {
-                let message = format!("`{}` or `{}` is moved twice", from.value, to.value);
-                let help = "one service can only become one other";
-                self.error("DN-E0319", &section.at, message, help);
+            let source = sources.get(from.value.as_str()).map(|first| {
+                (first, from, format!("`{}` is moved twice", from.value.escape_debug()))
+            });
+            let target = targets.get(to.value.as_str()).map(|first| {
+                (first, to, format!("two services are moved to `{}`", to.value.escape_debug()))
+            });
+            if let Some((first, again, message)) = source.or(target) {
+                let error = Diagnostic::error("DN-E0319", Some(again.at.clone()), message)
+                    .related(Location::clone(first), "first here")
+                    .help("one service can only become one other: remove one of the lines");
+                self.found.push(error);
                 continue;
             }
+            sources.insert(from.value.as_str(), &from.at);
+            targets.insert(to.value.as_str(), &to.at);
             if let (Some(from), Some(to)) = (self.name(from), self.name(to)) {
                 moves.push((from, to));
             }

@@ -198,8 +198,8 @@ async fn settle_old(
     start(engine, old).await
 }
 
-/// Starts a container. Ports of one that ended can stay taken after the engine says that it is gone,
-/// so a port that is taken is asked for again, for a while.
+/// Starts a container. Ports of one that ended can stay taken after the engine says that it is
+/// gone, so a port that is taken is asked for again, for a while.
 async fn start(engine: &Engine, container: &str) -> Result<(), Error> {
     let begun = Instant::now();
     let patience = if engine.podman { PORTS_FREE_PODMAN } else { PORTS_FREE };

@@ -310,6 +310,17 @@ service stranger-too { image x:1; replicas 9; place { forbid tag=x; forbid tag=y
 service fine { image x:1; place { require tag=x; require zone="z1" "z2"; forbid tag=y; }; }
 "#;
     golden("eligible_together", &[("c.kdl", text)]);
+    let text = r#"cluster c
+node a { tags x; zone z1; }
+node b { tags y; }
+service nowhere { image x:1; place { require node="a" "b"; require node="d"; pin c; }; }
+service barred { image x:1; place { require node=a; forbid node="a" "b"; }; }
+service by-zone { image x:1; place { require node="a" "b"; forbid zone=z1; forbid tag=y; }; }
+moved from=one to=nowhere
+moved from=one to=barred
+moved from=two to=nowhere
+"#;
+    golden("eligible_nowhere", &[("c.kdl", text)]);
 }
 
 /// What stands behind a mistake is read entry by entry, but not within brackets.
@@ -362,6 +373,75 @@ env Z="\u{0}" A="{{ service.db.address }}" B="{{ service.a.address }}"
 env C="{{ service.a.prot }}" D="{{ secret.X_Y }}" E="{{ node.nam }}" F="{{ envv.X }}"
 env G="{{ var }}" H="{{ open" I="{{ \"literal\" }} {{- 1 -}}" J="{{ instance.index }}""#],
     );
+}
+
+/// Each mistake is at its own line, however the text was written; at the text where what it says
+/// is spelled otherwise.
+#[test]
+fn templates_on_several_lines() {
+    let kdl = r##"cluster "c"
+service "a" {
+    image "x:1"
+    file "/a" content="""
+        one {{ node.name }} é {{ node.nam }}
+          {{ var.x }} {{ var.x }}
+
+        {{ 1 | nosuch }}
+        """
+    file "/b" content="one\n{{ node.nam }} \u{e9}{{ secret[\"UP\"] }}"
+    file "/c" content=#"""
+        {% if node.name %}
+        {{ 1 + }}
+        {% endif %}
+        """#
+    env A="{{ node.nam }}{{ node.name }}{{ node.nam }}" B=#"{{ secret["UP"] }}"#
+}
+"##;
+    let yaml = r#"cluster: c
+services:
+  a:
+    image: x:1
+    files:
+      /a:
+        content: |
+          one {{ node.name }} é {{ node.nam }}
+            {{ var.x }} {{ var.x }}
+
+          {{ 1 | nosuch }}
+      /b:
+        content: >-
+          one
+          {{ node.nam }} {{
+          node.nam }}
+      /c: {content: "one
+          {{ node.nam }} \x7b{ node.ip2 }}"}
+    env: {A: '{{ node.nam }} {{ secret[''UP''] }}', B: "{{ open"}
+"#;
+    golden("templates_on_several_lines", &[("c.kdl", kdl), ("c.yaml", yaml)]);
+}
+
+/// Of what an unknown component takes nothing is said, and everything else is.
+#[test]
+fn services_of_unknown_components() {
+    let text = r#"cluster "c"
+service "a" {
+    component "postgers" version="9"
+    set "x" y="{{ var.nope }}"
+    secret "password"
+    depends-on "b"
+    volume "data" at="rel/ative/../.."
+    model "llama3.1:8b"
+    health http="/"
+    place { pin "n"; }
+    port 80 host=80
+    port 80 host=81
+    command "x"
+}
+service "b" { component "nothing"; depends-on "a"; port 81 host=80; place { pin "n"; }; }
+service "c" { component "nothing"; volume "d" at="data"; health http="/"; port 1; }
+service "d" { component "nothing"; runtime "process"; volume "d" at="/data"; file "c" content="x"; }
+"#;
+    golden("unknown_components", &[("c.kdl", text)]);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn variables_are_overridden_and_unknown_ones_refused() {
     assert!(state.is_none());
     expect![[r#"
         error[DN-E0318]: there is no variable `image-tga` to override
-          help: did you mean `image-tag`?
+          help: did you mean `image-tag`? else declare it under `vars`, or leave the value out
     "#]]
     .assert_eq(&shown(&found));
 }
@@ -128,7 +128,8 @@ fn includes_are_followed_and_places_name_their_file() {
     files.insert("more.yaml".into(), "services: {c: {image: 'x:1', depends-on: [zz]}}".into());
     let (file, found) = load("cluster.kdl", &files);
     assert_eq!(shown(&found), "");
-    assert_eq!(file.files, ["cluster.kdl", "services/a.kdl", "services/b.kdl", "more.yaml"]);
+    let files: Vec<&str> = file.sources.iter().map(|source| &*source.file).collect();
+    assert_eq!(files, ["cluster.kdl", "services/a.kdl", "services/b.kdl", "more.yaml"]);
     let (_, found) = crate::validate::validate(&file, &components(), &BTreeMap::new());
     expect![[r#"
         more.yaml:1:43: error[DN-E0303]: there is no service `zz`

@@ -21,7 +21,7 @@ fn back(name: &str, text: &str) -> String {
 }
 
 fn bare(file: &mut ClusterFile) -> String {
-    file.files.clear();
+    file.sources.clear();
     file.broken = false;
     file.unread = Unread::default();
     for service in &mut file.services {
@@ -498,7 +498,7 @@ fn cluster_file() -> BoxedStrategy<ClusterFile> {
             unread: Unread::default(),
             limits: Limits::default(),
             doubtful: Vec::new(),
-            files: Vec::new(),
+            sources: Vec::new(),
             cluster: Some(cluster),
             nodes: vec![node],
             services: vec![one, two],
