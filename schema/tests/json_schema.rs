@@ -98,6 +98,7 @@ const WRONG: &[&str] = &[
     "image: x:1\nresources: {memory: 5XB}",
     "image: x:1\nresources: {gpu: 1.5}",
     "image: x:1\nresources: {gpu: 65}",
+    "image: x:1\nresources: {gpu: 1, gpu-memory: 2GiB}",
     "image: x:1\nresources: 5",
     "image: x:1\nports: [{host: 80}]",
     "image: x:1\nports: [99999]",

@@ -87,6 +87,7 @@ fn a_commit_becomes_running_services_and_stays_them() {
     plane.await_applied(&first);
     every_service_answers(&bed, "v1");
     nothing_to_do(&plane);
+    values_for_other_clusters_are_a_warning(&plane, &first);
 
     an_edit_moves_one_service(&bed, &repo, &plane);
     losing_the_database_changes_nothing(&bed, &mut plane);
@@ -152,8 +153,11 @@ fn every_service_answers(bed: &Bed, version: &str) {
 fn nothing_to_do(plane: &Plane<'_>) {
     let plan = plane.ok(&["plan", "--no-color"]);
     assert!(plan.contains("No changes. Your infrastructure matches the configuration."), "{plan}");
-    // A shared environment may have values for other clusters, whoever reads the file.
-    for args in [&["plan", "--no-color"][..], &["plan", "--no-color", "-rev=HEAD"]] {
+}
+
+/// A shared environment may have values for other clusters, whoever reads the file.
+fn values_for_other_clusters_are_a_warning(plane: &Plane<'_>, commit: &str) {
+    for args in [&["plan", "--no-color"][..], &["plan", "--no-color", "--rev", commit]] {
         let mut command = plane.command(args);
         let output = run(command.env("DEVNET_VAR_of_another", "x"));
         let printed = both(&output);

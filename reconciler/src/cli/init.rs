@@ -225,11 +225,13 @@ fn report(dir: &Path, kept: &[Wanted], new: &[Wanted]) -> String {
     }
     let full = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
     let repository = full.ancestors().any(|dir| dir.join(".git").exists());
-    let at =
-        if dir == Path::new(".") { String::new() } else { format!(" -chdir={}", dir.display()) };
+    let path = dir.display().to_string();
+    // A path with NUL is none.
+    let path = shlex::try_quote(&path).unwrap_or_default();
+    let at = if dir == Path::new(".") { String::new() } else { format!(" -chdir={path}") };
     out += "\nNext:\n";
     out += &format!("  devnet validate{at}\n");
-    out += &format!("  devnet dev {}\n", dir.display());
+    out += &format!("  devnet dev {path}\n");
     out += if repository { "  git add, git commit\n" } else { "  git init, git add, git commit\n" };
     out
 }

@@ -219,9 +219,11 @@ impl ControlPlane {
             Some(record) => {
                 Ok((record.revision, FilesRead { root: record.root, files: record.files }))
             }
-            None => {
-                Err(RequestError::NoRevision(format!("there is no revision {}", printable(rev))))
-            }
+            None => Err(RequestError::NoRevision(format!(
+                "there is no revision `{}`: name a commit of the source by its whole id, or \
+                     none for the newest",
+                printable(rev)
+            ))),
         }
     }
 }

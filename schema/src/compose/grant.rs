@@ -110,6 +110,29 @@ impl Grant {
     }
 }
 
+impl Grant {
+    /// The socket of an engine that is usually below a granted directory. A mount of that directory
+    /// brings the socket along, though nobody named it.
+    pub fn socket_below(&self) -> Option<&'static str> {
+        let Self::Bind(granted) = self else { return None };
+        let dir = granted.trim_end_matches('/');
+        let below = |socket: &&&str| socket.strip_prefix(dir).is_some_and(|r| r.starts_with('/'));
+        SOCKETS.iter().find(below).copied()
+    }
+}
+
+/// Where engines have their sockets, unless they were told otherwise.
+const SOCKETS: [&str; 8] = [
+    "/var/run/docker.sock",
+    "/run/docker.sock",
+    "/run/podman/podman.sock",
+    "/var/run/podman/podman.sock",
+    "/run/containerd/containerd.sock",
+    "/var/run/containerd/containerd.sock",
+    "/run/crio/crio.sock",
+    "/var/run/crio/crio.sock",
+];
+
 /// Sockets by which whoever has one commands an engine.
 fn is_socket(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or("");

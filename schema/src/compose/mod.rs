@@ -52,7 +52,7 @@ use crate::{
     desired::Located,
     diagnostic::{Diagnostic, Location},
     file::{
-        Files, Limits, Unread,
+        Files, Limits, Unread, scan,
         tree::{Node, Read, Source, read_with_merge_keys},
     },
     template::is_template,
@@ -116,7 +116,10 @@ pub struct Loaded {
 ///
 /// Everything wrong is reported at once; the project holds what could be read.
 pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
-    let document = read_with_merge_keys(source, inputs.limits);
+    let masked = scan::masked(source);
+    let (source, strange) = masked.as_ref().map_or((source, &[][..]), |(s, found)| (s, found));
+    let mut document = read_with_merge_keys(source, inputs.limits);
+    document.strange(source, strange.to_vec());
     if template::is_marked(&source.text) {
         let message = "this file holds a character that devnet keeps for itself";
         let error = Diagnostic::error("DN-E0507", Some(source.at(&(0..0))), message);

@@ -25,6 +25,9 @@ const NEEDS: [(&str, &str, &str); 4] = [
     ("health", "port", "http"),
 ];
 
+/// Fields that a section has only one of: section, field, the other.
+const NEVER_BOTH: [(&str, &str, &str); 1] = [("resources", "gpu", "gpu-memory")];
+
 /// The schema of a file. It is the same for the root file and for what it includes, so it does not
 /// ask for a `cluster`, and neither for a service.
 pub fn json_schema() -> Value {
@@ -80,8 +83,12 @@ fn object(shape: &Shape, name: &str) -> Map<String, Value> {
         .filter(|(section, ..)| *section == name)
         .map(|(_, field, other)| ((*field).to_owned(), json!([other])))
         .collect();
+    let both = NEVER_BOTH.iter().find(|(section, ..)| *section == name);
     let mut object = Map::new();
     object.insert("type".into(), json!("object"));
+    if let Some((_, one, other)) = both {
+        object.insert("not".into(), json!({"required": [one, other]}));
+    }
     object.insert("properties".into(), Value::Object(properties));
     object.insert("additionalProperties".into(), json!(false));
     if !required.is_empty() {

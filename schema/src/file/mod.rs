@@ -17,7 +17,7 @@ mod outline;
 mod print;
 mod reader;
 mod scalar;
-mod scan;
+pub(crate) mod scan;
 pub mod suggest;
 mod token;
 pub mod tree;

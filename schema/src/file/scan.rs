@@ -41,6 +41,20 @@ pub fn legible(
     form: Form,
     limits: &Limits,
 ) -> Result<(Source, Vec<Diagnostic>), Diagnostic> {
+    let source = readable(file, bytes, form, limits)?;
+    Ok(masked(&source).unwrap_or((source, Vec::new())))
+}
+
+/// Turns bytes into a source, whatever characters it has.
+///
+/// # Errors
+/// When there are too many bytes, or they are no text.
+pub fn readable(
+    file: &str,
+    bytes: Vec<u8>,
+    form: Form,
+    limits: &Limits,
+) -> Result<Source, Diagnostic> {
     let limit = match form {
         Form::Kdl => limits.kdl_file,
         Form::Yaml => limits.yaml_file,
@@ -58,11 +72,17 @@ pub fn legible(
         Diagnostic::error("DN-E0102", Some(source.at(&(valid..valid))), "the file is not UTF-8")
             .help("save it with the encoding UTF-8")
     })?;
-    let source = Source::new(file, text);
-    let is_bad = |(at, c): &(usize, char)| forbidden(*c) && (*at > 0 || *c != BOM);
-    let bad: Vec<(usize, char)> = source.text.char_indices().filter(is_bad).collect();
+    Ok(Source::new(file, text))
+}
+
+/// The characters of a source that no file may hold, with another one in the place of each; nothing
+/// when there is none.
+pub fn masked(source: &Source) -> Option<(Source, Vec<Diagnostic>)> {
+    let all = source.text.char_indices();
+    let bad: Vec<(usize, char)> =
+        all.filter(|(at, c)| forbidden(*c) && (*at > 0 || *c != BOM)).collect();
     if bad.is_empty() {
-        return Ok((source, Vec::new()));
+        return None;
     }
     let told = bad.iter().take(MOST).map(|(at, c)| {
         let at = source.at(&(*at..at + c.len_utf8()));
@@ -70,13 +90,13 @@ pub fn legible(
         Diagnostic::error("DN-E0103", Some(at), message)
             .help("remove it; inside a quoted text it can be written as an escape")
     });
-    let told = told.collect();
-    let mut text = source.text;
-    for (at, c) in bad.into_iter().rev() {
+    let told: Vec<Diagnostic> = told.collect();
+    let mut text = source.text.clone();
+    for (at, c) in bad.iter().rev() {
         let end = at + c.len_utf8();
-        text.replace_range(at..end, &"_".repeat(end - at));
+        text.replace_range(*at..end, &"_".repeat(end - at));
     }
-    Ok((Source::new(file, text), told))
+    Some((Source::new(source.file.clone(), text), told))
 }
 
 /// So many characters of a file are told.

@@ -173,7 +173,12 @@ impl<'a> Check<'a> {
             return Vec::new();
         };
         let asked: BTreeSet<usize> = self.asks(section, &expanded, &grants);
-        let unused = grants.iter().enumerate().filter(|(at, _)| !asked.contains(at));
+        let unused = grants.iter().enumerate().filter(|(at, line)| {
+            let of = &expanded.loaded.project.services;
+            // That there is no such service was told.
+            let known = line.to.is_empty() || line.to.iter().any(|to| of.contains_key(&to.value));
+            known && !asked.contains(at)
+        });
         for (_, line) in unused.filter(|_| expanded.is_whole()) {
             let message = format!("nothing in the Compose file asks for `{}`", line.grant);
             self.warn("DN-W0420", line.at, message, "remove the line; grants should be few");
@@ -279,7 +284,17 @@ impl<'a> Check<'a> {
         for line in &section.allow {
             let Some(grant) = &line.grant else { continue };
             match grant.value.parse() {
-                Ok(parsed) => all.push(Allowed { grant: parsed, to: &line.to, at: &line.at }),
+                Ok(parsed) => {
+                    if let Some(socket) = Grant::socket_below(&parsed) {
+                        let message = format!(
+                            "`{parsed}` holds `{socket}`: whoever has the engine's socket has the \
+                             whole node"
+                        );
+                        let help = "grant a path that holds less";
+                        self.warn("DN-W0423", &grant.at, message, help);
+                    }
+                    all.push(Allowed { grant: parsed, to: &line.to, at: &line.at });
+                }
                 Err(()) => {
                     let shown = grant.value.escape_debug();
                     let message = format!("`{shown}` is nothing that can be granted");
@@ -324,8 +339,8 @@ impl<'a> Check<'a> {
             let found = compose::refusals(&service.asks, &grants);
             let found = found.into_iter().map(|one| {
                 let grant = one.message.split('`').nth(1).unwrap_or_default();
-                let kdl = format!("`allow \"{grant}\"`");
-                let yaml = format!("`allow: [{{grant: \"{grant}\"}}]`");
+                let kdl = format!("`allow \"{grant}\" to=\"{name}\"`");
+                let yaml = format!("`allow: [{{grant: \"{grant}\", to: \"{name}\"}}]`");
                 let allow = Self::written(&section.at, &kdl, &yaml);
                 let help = format!("leave it out; or grant it in the cluster file: {allow}");
                 one.related(section.at.clone(), why.as_str()).help(help)

@@ -88,7 +88,8 @@ impl Loader<'_> {
         profiles: &BTreeSet<String>,
     ) -> Option<(ReadFiles, Size)> {
         let bytes = self.bytes(path, Some(at))?;
-        let source = scan::within(path, bytes, Form::Yaml, self.limits)
+        // What is wrong with its characters is told with everything else that is wrong with it.
+        let source = scan::readable(path, bytes, Form::Yaml, self.limits)
             .map_err(|error| self.found.push(error));
         let source = source.ok()?;
         let recorder = Recorder { files: self.files, seen: RefCell::default() };

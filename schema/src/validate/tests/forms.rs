@@ -174,3 +174,22 @@ fn a_strange_character_hides_nothing_beside_it() {
         .collect();
     assert_eq!(told, ["2 DN-E0103", "3 DN-E0201", "4 DN-E0103"]);
 }
+
+/// The same in a Compose file; its line may have named what is missing elsewhere.
+#[test]
+fn a_strange_character_in_a_compose_file_hides_nothing_beside_it() {
+    let (_, found) = read_all(
+        "cluster c\nservice p { compose y.yml; }\nservice q { image x:1; depends-on p-b p-c; }\n\
+         ==== y.yml\nservices:\n  a: {image: x, nope: 1}\n  \u{7f}b: {image: x:1}\n",
+    );
+    let told: Vec<&str> = found.lines().filter(|line| line.contains("[DN-")).collect();
+    assert_eq!(
+        told,
+        [
+            "y.yml:2:14: warning[DN-W0402]: this image's tag may mean another image tomorrow",
+            "y.yml:2:17: error[DN-E0550]: a service has no field `nope`",
+            "y.yml:3:3: error[DN-E0103]: the character U+007F is not allowed in a file",
+        ],
+        "{found}"
+    );
+}
