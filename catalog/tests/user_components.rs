@@ -113,3 +113,17 @@ fn replacing_a_built_in_component_is_a_warning_and_changes_the_digest() {
         devnet_catalog::Catalog::builtin().digest()
     );
 }
+
+/// What validation and placement see to is checked once more by whoever renders.
+#[test]
+fn a_component_that_went_missing_and_a_port_that_nobody_chose_are_errors() {
+    let loaded = placed::read(ROOT, &files(DECLARATION, TEMPLATE));
+    let mut bindings = placed::bindings(&loaded, None);
+    let desired = loaded.desired.as_ref().unwrap();
+    let builtin = devnet_catalog::Catalog::builtin();
+    let found = devnet_catalog::render(&builtin, desired, &bindings).unwrap_err();
+    expect_file!["user_components/gone.txt"].assert_eq(&placed::print(&found));
+    bindings.instances.values_mut().for_each(|placed| placed.ports.clear());
+    let found = devnet_catalog::render(&loaded.catalog, desired, &bindings).unwrap_err();
+    expect_file!["user_components/unbound.txt"].assert_eq(&placed::print(&found));
+}

@@ -58,7 +58,10 @@ pub fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), Problem
         Type::Period => quantity::<Period>(raw),
         Type::Gpu => raw.parse::<GpuAmount>().map(drop).map_err(|()| {
             let what = format!("`{shown}` is not an amount of GPUs");
-            problem(what, "write whole devices like 1, or a share below 1 like 0.5")
+            problem(
+                what,
+                "write whole devices like 1, or a share below 1 like 0.5; for none, leave it out",
+            )
         }),
         Type::Mode => mode(raw).map(drop).ok_or_else(|| {
             let what = format!("`{shown}` is not a file mode");

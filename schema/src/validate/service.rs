@@ -3,7 +3,7 @@
 //! Knows which field goes with which form, and defaults. Refuses to know other services but by
 //! name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     Check, component,
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     component::{ComponentSignature, PortDeclaration, VolumeDeclaration},
     desired::{FileContent, Form, Located, Model, Service, Update},
-    diagnostic::{self, Location},
+    diagnostic::{self, Diagnostic, Location},
     file::{
         forbidden,
         written::{
@@ -254,10 +254,11 @@ impl<'a> Check<'a> {
             .iter()
             .map(|volume| Located { value: volume.clone(), at: section.at.clone() })
             .collect();
-        let mut names: BTreeSet<String> =
-            declared.iter().map(|volume| volume.name.clone()).collect();
-        let mut paths: BTreeSet<String> =
-            declared.iter().map(|volume| volume.path.clone()).collect();
+        // The first of each name and of each path: one's own has a place.
+        let mut names: BTreeMap<&str, Option<&Location>> =
+            declared.iter().map(|volume| (volume.name.as_str(), None)).collect();
+        let mut paths: BTreeMap<&str, Option<&Location>> =
+            declared.iter().map(|volume| (volume.path.as_str(), None)).collect();
         for (name, path) in &section.volumes {
             if !is_label(&name.value) {
                 let message = format!("`{}` is not a volume name", name.value.escape_debug());
@@ -266,11 +267,23 @@ impl<'a> Check<'a> {
             }
             self.path(path, runtime);
             self.literal(path, "a path");
-            let fresh = names.insert(name.value.clone());
-            if !paths.insert(path.value.clone()) || !fresh {
-                let message = format!("volume `{}` has another one's name or path", name.value);
-                self.error("DN-E0323", &name.at, message, "give it a name and a path of its own");
+            let same_name = names.get(name.value.as_str()).map(|first| ("name", *first));
+            let same_path = paths.get(path.value.as_str()).map(|first| ("path", *first));
+            if let Some((what, first)) = same_name.or(same_path) {
+                let shown = name.value.escape_debug();
+                let message = match first {
+                    Some(_) => format!("volume `{shown}` has the {what} of another one"),
+                    None => format!("the component has a volume of the {what} of `{shown}` itself"),
+                };
+                let mut error = Diagnostic::error("DN-E0323", Some(name.at.clone()), message)
+                    .help("give it a name and a path of its own, or remove it");
+                if let Some(first) = first {
+                    error = error.related(first.clone(), "first here");
+                }
+                self.found.push(error);
             }
+            names.entry(&name.value).or_insert(Some(&name.at));
+            paths.entry(&path.value).or_insert(Some(&name.at));
             let value = VolumeDeclaration { name: name.value.clone(), path: path.value.clone() };
             volumes.push(Located { value, at: name.at.clone() });
         }
