@@ -228,7 +228,7 @@ mod tests {
              the device\n  help: declare the service in the cluster file"
         );
         let long =
-            format!("services:\n  a: {{image: 'a:1'}}\n  {}: {{image: 'a:1'}}\n", "x".repeat(70));
+            format!("services:\n  a: {{image: 'a:1'}}\n  {}: {{image: 'a:1'}}\n", "x".repeat(60));
         assert!(
             told(&long).starts_with("rendered_compose:3:3: error[DN-E0901]: "),
             "{}",
