@@ -16,6 +16,7 @@ use super::{
 use crate::{
     container::BindSpec,
     desired::Located,
+    diagnostic::Diagnostic,
     file::tree::{Entry, Kind, Node, Span},
 };
 
@@ -25,7 +26,8 @@ const MOST_FILES: usize = 100;
 /// The most text that it may bring, in bytes.
 const MOST_TEXT: usize = 256 * 1024;
 
-/// What a service sees, by path. What is written later at the same path counts.
+/// What a service sees, by path. Of what `extends` brings and what is written in its place at the
+/// same path, the latter counts.
 #[derive(Default)]
 pub(super) struct Mounted(BTreeMap<String, Located<Mount>>);
 
@@ -98,10 +100,23 @@ pub(super) fn read(
             reader.error("DN-E0551", span, message, help);
             continue;
         };
-        if let Some(mount) = mount(reader, span, written, &target, declared) {
+        // What `extends` takes over from elsewhere is replaced; of one list, neither is the last.
+        let own = |it: &&Located<Mount>| node.span.contains(&it.at.start) && inside(span, node);
+        if let Some(first) = mounted.0.get(&target).filter(own) {
+            let message = format!("two mounts are at `{}`", target.escape_debug());
+            let error = Diagnostic::error("DN-E0568", Some(reader.at(span)), message)
+                .related(first.at.clone(), "first here")
+                .help("remove one, or mount it elsewhere");
+            reader.take(vec![error]);
+        } else if let Some(mount) = mount(reader, span, written, &target, declared) {
             mounted.0.insert(target, Located { value: mount, at: reader.at(span) });
         }
     }
+}
+
+/// Whether something is written in a list itself: an alias may stand for what is elsewhere.
+fn inside(span: &Span, list: &Node) -> bool {
+    list.span.start <= span.start && span.end <= list.span.end
 }
 
 /// A path in the container, clean and not its root.
@@ -301,8 +316,11 @@ fn elsewhere(reader: &Reader<'_>, source: &str) -> String {
         let grant = "`allow` and \"host-bind:/PATH\"";
         return format!("a path of every node can be granted when it is absolute: {grant}");
     };
-    let what = if name == "HOME" { "whose home" } else { "which directory" };
-    format!("where it is on a node, say with `set` and `{name}` {what} is meant, and grant it")
+    let what = match name {
+        "HOME" => "whose home is meant",
+        _ => "which directory is meant by this and all other relative paths of the file",
+    };
+    format!("where it is on a node, say with `set` and `{name}` {what}, and grant it")
 }
 
 /// What the repository has at a path: a file, or every file of a directory. `None` when it cannot

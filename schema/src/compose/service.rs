@@ -293,8 +293,12 @@ fn names(reader: &mut Reader<'_>, service: &mut Service, entry: &Entry, declared
         let why = "devnet names containers after cluster, service and index; it is a further \
                    name in the service's networks";
         let message = format!("`container_name` is not the container's name: {why}");
-        reader.warning("DN-W0561", &field.key_span, message, "leave it out");
-        own.push(name.value);
+        // One that is the service's own says nothing.
+        if name.value != entry.key {
+            let help = "leave it out, unless something reaches the service by this name";
+            reader.warning("DN-W0561", &field.key_span, message, help);
+            own.push(name.value);
+        }
     }
     if service.networks.is_empty() && !service.settings.offline && !network::is_host(service) {
         let at = reader.at(&entry.key_span);

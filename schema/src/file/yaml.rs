@@ -158,7 +158,9 @@ impl<'a> Reader<'a> {
 
     /// What was read. `whole` says that it was read to its end.
     fn finish(self, whole: bool) -> Read {
-        let Self { mut errors, mut doubtful, root, unread, values, .. } = self;
+        let Self { source, errors, mut doubtful, root, unread, values, .. } = self;
+        let errors = errors.into_iter().map(|error| indented_by_tab(source, error));
+        let mut errors: Vec<Diagnostic> = errors.collect();
         errors.sort_by(|a, b| a.at.cmp(&b.at));
         errors.dedup();
         errors.truncate(MOST_ERRORS);
@@ -440,4 +442,36 @@ fn syntax(
     let message = format!("this is not YAML: {}", error.info().replace('\n', " "));
     Diagnostic::error(SYNTAX, Some(source.at(&(at..at))), message)
         .help("check the indentation, and quote texts that hold `: `, ` #` or begin with a sign")
+}
+
+/// The same mistake, or the one that leads to it: lines that a tab indents end every entry, which
+/// a parser notices only where an entry goes on.
+fn indented_by_tab(source: &Source, error: Diagnostic) -> Diagnostic {
+    let Some(at) = error.at.as_ref().filter(|_| error.code == SYNTAX) else { return error };
+    let line = |number: u32| {
+        let span = source.line(number);
+        let text = source.text[span.clone()].trim_end();
+        (span.start, text, text.len() - text.trim_start_matches(' ').len())
+    };
+    let own = line(at.line).2;
+    let tabbed = |number: &u32| line(*number).1.trim_start_matches(' ').starts_with('\t');
+    let passed = |number: &u32| {
+        let (_, text, indent) = line(*number);
+        !tabbed(number) && (*number == at.line || indent > own || text.is_empty())
+    };
+    // A text may go on to the next line.
+    let next = Some(at.line + 1).filter(|next| error.message.contains("a tab") && tabbed(next));
+    let above = || (1..=at.line).rev().find(|number| !passed(number)).filter(tabbed);
+    let Some(mut first) = next.or_else(above) else {
+        return error;
+    };
+    while first > 1 && tabbed(&(first - 1)) {
+        first -= 1;
+    }
+    let (start, text, indent) = line(first);
+    let from = start + indent;
+    let end = from + text[indent..].len() - text[indent..].trim_start().len();
+    let message = "this is not YAML: a tab indents this line";
+    Diagnostic::error(SYNTAX, Some(source.at(&(from..end))), message)
+        .help("indent with blanks: YAML takes no tabs there")
 }

@@ -3,7 +3,7 @@
 //!
 //! Knows relations between services. Refuses to know what one service is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
 use crate::{
@@ -96,6 +96,67 @@ impl Check<'_> {
             }
         }
     }
+}
+
+impl Check<'_> {
+    /// Reports services that are on one node, whichever it is, as each has to be near one that has
+    /// a single instance, and take the same port of it.
+    pub(super) fn ports_of_neighbours(&mut self, services: &Services) {
+        let single = |name: &ServiceName| services.get(name).is_some_and(|it| it.replicas == 1);
+        let anchors = services.values().map(|service| {
+            let near = service.place.near.iter().map(|near| &near.value);
+            let names = near.chain([&service.name]).filter(|name| single(name));
+            names.map(ToString::to_string).collect()
+        });
+        let groups = groups(&anchors.collect::<Vec<_>>());
+        let mut taken: BTreeMap<(usize, u16, Protocol), (&Service, &Located<PortDeclaration>)> =
+            BTreeMap::new();
+        for (service, group) in services.values().zip(groups) {
+            for port in service.ports.iter().filter(|_| service.replicas > 0) {
+                let Some(host) = port.value.host else { continue };
+                let Some((other, first)) = taken.get(&(group, host, port.value.protocol)) else {
+                    taken.insert((group, host, port.value.protocol), (service, port));
+                    continue;
+                };
+                // Of one that takes a port twice, and of two that are pinned, it was told.
+                let pinned = only_node(other).is_some() && only_node(service).is_some();
+                if pinned || other.name == service.name {
+                    continue;
+                }
+                let message = format!(
+                    "`{}` and `{}` are on one node, and both take port {host} of it",
+                    other.name, service.name
+                );
+                let error = Diagnostic::error("DN-E0314", Some(port.at.clone()), message)
+                    .related(first.at.clone(), "first here")
+                    .help("give one of them another `host` port, or let it be elsewhere");
+                self.found.push(error);
+            }
+        }
+    }
+}
+
+/// The group of each, by its first one: those that share something, directly or through others,
+/// are in one.
+pub(super) fn groups(shares: &[BTreeSet<String>]) -> Vec<usize> {
+    fn first(before: &mut [usize], mut at: usize) -> usize {
+        while before[at] != at {
+            // Halving the way keeps all ways short.
+            before[at] = before[before[at]];
+            at = before[at];
+        }
+        at
+    }
+    let mut before: Vec<usize> = (0..shares.len()).collect();
+    let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, own) in shares.iter().enumerate() {
+        for name in own {
+            let owner = *owners.entry(name).or_insert(at);
+            let (one, other) = (first(&mut before, at), first(&mut before, owner));
+            before[one.max(other)] = one.min(other);
+        }
+    }
+    (0..shares.len()).map(|at| first(&mut before, at)).collect()
 }
 
 /// The node that a service must run on, where its own lines leave only one.

@@ -183,6 +183,7 @@ impl<'a> Check<'a> {
         self.many_instances(&services);
         self.cycles(&services);
         self.pinned_ports(&services);
+        self.ports_of_neighbours(&services);
         self.eligible(&services, &nodes);
         let moved = self.moved();
         if self.file.services.is_empty() && !self.file.broken {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::graph::groups;
 use crate::{
     compose::{self, Network},
     desired::{Form, Located, Service},
@@ -45,29 +46,6 @@ pub(super) fn together(services: &mut [Service], section: &ServiceSection) {
             service.place.near.push(near);
         }
     }
-}
-
-/// The group of each, by its first one: those that share something, directly or through others,
-/// are in one.
-fn groups(shares: &[BTreeSet<String>]) -> Vec<usize> {
-    fn first(before: &mut [usize], mut at: usize) -> usize {
-        while before[at] != at {
-            // Halving the way keeps all ways short.
-            before[at] = before[before[at]];
-            at = before[at];
-        }
-        at
-    }
-    let mut before: Vec<usize> = (0..shares.len()).collect();
-    let mut owners: BTreeMap<&str, usize> = BTreeMap::new();
-    for (at, own) in shares.iter().enumerate() {
-        for name in own {
-            let owner = *owners.entry(name).or_insert(at);
-            let (one, other) = (first(&mut before, at), first(&mut before, owner));
-            before[one.max(other)] = one.min(other);
-        }
-    }
-    (0..shares.len()).map(|at| first(&mut before, at)).collect()
 }
 
 /// What a service shares with others of its file.

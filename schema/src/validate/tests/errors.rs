@@ -254,6 +254,11 @@ service c {
 }
 service d { component postgres; port 5432 host=90; port 5432 host=91; }
 service e { image 'x:1'; }
+service f { image x:1; port 80 host=70; place { near g; }; }
+service g { image x:1; port 80 host=70; place { apart-from i; }; }
+service h { image x:1; port 80 host=70; replicas 2; }
+service i { image x:1; port 80 host=70; place { near h; }; }
+service j { image x:1; port 80 host=70; place { near g; }; }
 "#;
     golden("ports", &[("c.kdl", text)]);
 }
@@ -324,7 +329,10 @@ moved from=two to=nowhere
 }
 
 /// What stands behind a mistake is read entry by entry, but not within brackets.
-const SEVERAL_IN_YAML: [&str; 4] = [
+const SEVERAL_IN_YAML: [&str; 6] = [
+    "cluster: c\nservices:\n\ta:\n    image: x:1\n  b:\n    image: x:1\n",
+    "cluster: c\nservices:\n  a:\n    image: x:1\n\treplicas: 2\n\tpriority: 3\n  b:\n    \
+     image: x:1\n",
     "cluster: c\nnodes:\n  a: {zone: x]\n  b: &b {zone: y}\n  c: *b\n  d: x: y\nservices:\n  a: \
      {image: x:1}\n  b:\n    image: \"x:1\n    replicas: 2\n  c:\n    image: x\n     - y\n",
     "cluster: c\nservices: {\n  a: {image: x:1, [},\n  b: {image: x:1},\n  c: {image: x:1,\n}\n",
