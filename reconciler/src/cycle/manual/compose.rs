@@ -224,8 +224,8 @@ mod tests {
         let told = |text: &str| of(text, &[]).unwrap_err()[0].to_string();
         assert_eq!(
             told("services:\n  a: {image: 'a:1', gpus: 1}\n"),
-            "rendered_compose:2:27: error[DN-E0902]: a deployment by hand is given no GPU: nobody picks \
-             the device\n  help: declare the service in the cluster file"
+            "rendered_compose:2:27: error[DN-E0902]: a deployment by hand is given no GPU: nobody \
+             picks the device\n  help: declare the service in the cluster file"
         );
         let long =
             format!("services:\n  a: {{image: 'a:1'}}\n  {}: {{image: 'a:1'}}\n", "x".repeat(60));
