@@ -182,6 +182,10 @@ pub struct Violation {
     /// Where the constraint is written, `file:line:column`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// The line of the file that would have to go, in short: `require tag=ssd`, `pin`; nothing where
+    /// no line is to blame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
     /// The same for people: `needs 4GiB of memory, 1.2GiB free`.
     pub text: String,
 }

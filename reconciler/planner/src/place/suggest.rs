@@ -345,10 +345,7 @@ fn words(field: &Field<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
         let constraint = constraint.split(' ').next().unwrap_or(constraint).to_owned();
         (text, vec![Edit::Drop { constraint, service: input.name.clone(), at: at.cloned() }])
     };
-    let condition = |verb: &str, line: &Require| {
-        let text = format!("{verb} {}={}", line.key.word(), line.any_of.join(","));
-        drop(&text, line.at.as_ref())
-    };
+    let condition = |verb: &str, line: &Require| drop(&line.line(verb), line.at.as_ref());
     match change {
         Change::LetMove { .. } => (String::new(), Vec::new()),
         Change::DropPin => drop("pin", input.pin.as_ref().and_then(|pin| pin.at.as_ref())),

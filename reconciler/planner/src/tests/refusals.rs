@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use devnet_schema::fleet::NodeStatus;
+use devnet_schema::fleet::{Gpu, NodeStatus};
 use expect_test::expect;
 
 use super::{World, show};
@@ -37,6 +37,28 @@ fn what_does_not_fit_is_an_error_or_waits_with_those_that_need_it() {
         1 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
     "#]]
     .assert_eq(&(show(&refused) + &show(&rest)));
+}
+
+#[test]
+fn a_line_is_named_as_the_file_has_it() {
+    let mut world = World::of(&["alpha", "beta"]);
+    for (name, model) in [("alpha", "GeForce RTX 4090"), ("beta", "Tesla T4")] {
+        let device = Gpu { id: name.to_owned(), model: model.to_owned(), mem_mb: 24 << 10 };
+        world.node(name).facts.gpus.push(device);
+    }
+    world.node("alpha").cordoned = true;
+    let plan = world.plan(
+        "cluster \"lab\"\n\
+        service \"llm\" {\n\
+            image \"llm:1\"\n\
+            resources gpu=1\n\
+            place { require gpu-model=\"RTX 4090\" A100 }\n\
+        }\n",
+    );
+    let unplaced = &plan.placement.infeasible[0];
+    let line = "require gpu-model=\"RTX 4090\" A100";
+    let beta = &unplaced.nodes[1].violations[0];
+    assert_eq!((beta.line.as_deref(), beta.at.as_deref()), (Some(line), Some("cluster.kdl:5:9")));
 }
 
 #[test]

@@ -136,6 +136,32 @@ fn every_kind_of_single_way_out_is_found() {
 }
 
 #[test]
+fn an_explanation_names_the_line_that_a_way_out_would_drop() {
+    let mut db = service("db", 1);
+    db.require.push(condition(Key::Tag, &["ssd"]));
+    db.require.push(condition(Key::Runtime, &["podman"]));
+    db.forbid.push(condition(Key::Os, &["linux"]));
+    db.pin = Some(Pin { node: node_name("nas"), at: None });
+    db.cpu_milli = 9000;
+    let problem = problem(vec![node("atlas", 8, 8)], vec![db]);
+    let outcome = checked(&problem);
+    let explained = explain(&problem, &outcome, &service_name("db")).unwrap();
+    let lines: Vec<(&str, Option<&str>)> = explained.nodes[0]
+        .violations
+        .iter()
+        .map(|it| (it.constraint.as_str(), it.line.as_deref()))
+        .collect();
+    let expected = [
+        ("tag", Some("require tag=ssd")),
+        ("runtime", None),
+        ("os", Some("forbid os=linux")),
+        ("pin", Some("pin")),
+        ("cpu", None),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn a_gpu_that_nobody_has() {
     let mut llm = service("llm", 1);
     llm.gpu = GpuRequest::Memory(devnet_schema::quantity::Bytes::gib(24));
