@@ -200,12 +200,13 @@ fn devices(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     found.push(Violation { need: Some(need), free: Some(free), ..say("gpu", at, text) });
 }
 
-fn tenths(milli: u64) -> String {
+/// Thousandths as per cent: `12.5`.
+pub fn tenths(milli: u64) -> String {
     format!("{}.{}", milli / 10, milli % 10).trim_end_matches(".0").to_owned()
 }
 
 /// Untouched devices, and what is left of the roomiest with its size, as things are packed.
-fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64, u64)>) {
+pub fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64, u64)>) {
     let memories = &board.field.nodes[n].memories;
     let mut left: Vec<u64> = memories.iter().map(|&m| gpu::size(m)).collect();
     let items = board.gpu_items(n);
@@ -254,10 +255,8 @@ fn spread(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     if service.spread.is_empty() {
         return;
     }
-    let mut after = board.clone();
-    after.add(s, n);
     for (line, input) in service.spread.iter().zip(&service.input.spread) {
-        let excess = after.skew_excess(s, line);
+        let excess = board.skew_with(s, line, Some(n));
         if excess > board.skew_excess(s, line) {
             let skew = line.skew + excess;
             let text = format!("would be spread unevenly: {skew} apart, {} allowed", line.skew);

@@ -22,7 +22,7 @@ fn what_does_not_fit_is_an_error_or_waits_with_those_that_need_it() {
         cluster.kdl:2:9: error[DN-E0601]: service `big` does not fit: no node can run it
                 (alpha: needs 64GiB of memory, 8GiB free: 56GiB short; beta: needs 64GiB of
                 memory, 8GiB free: 56GiB short)
-          help: free 56GiB of memory on alpha
+          help: give alpha 56GiB of memory more
         0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
         + web[0] on alpha: it is new
           web[0]/prepare on alpha g1
@@ -31,7 +31,7 @@ fn what_does_not_fit_is_an_error_or_waits_with_those_that_need_it() {
         cluster.kdl:2:9: warning[DN-W0601]: service `big` does not fit: no node can run it
                 (alpha: needs 64GiB of memory, 8GiB free: 56GiB short; beta: needs 64GiB of
                 memory, 8GiB free: 56GiB short)
-          help: free 56GiB of memory on alpha
+          help: give alpha 56GiB of memory more
         cluster.kdl:3:9: warning[DN-W0606]: service `user` waits: `big` has no node
           help: it is planned as soon as what it depends on has a place
         1 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
@@ -59,6 +59,9 @@ fn a_line_is_named_as_the_file_has_it() {
     let line = "require gpu-model=\"RTX 4090\" A100";
     let beta = &unplaced.nodes[1].violations[0];
     assert_eq!((beta.line.as_deref(), beta.at.as_deref()), (Some(line), Some("cluster.kdl:5:9")));
+    let texts: Vec<&str> = unplaced.suggestions.iter().map(|it| it.text.as_str()).collect();
+    let drop = format!("drop `{line}` of service llm at cluster.kdl:5:9");
+    assert_eq!(texts[..2], ["uncordon node alpha", &drop]);
 }
 
 #[test]

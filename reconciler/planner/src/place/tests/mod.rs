@@ -9,6 +9,7 @@ mod pitfalls;
 mod random;
 mod rebalance;
 mod ways_out;
+mod ways_out_large;
 
 use std::collections::BTreeMap;
 
