@@ -4,6 +4,7 @@
 mod brute;
 mod cases;
 mod columns;
+mod fleets;
 mod large;
 mod pitfalls;
 mod random;
