@@ -102,7 +102,19 @@ impl<'a> Places<'a> {
         let elsewhere = |(instance, place): &(InstanceId, Assignment)| {
             has(instance).is_none_or(|before| before.node != place.node)
         };
-        Some(Replanned { placed: whole.into_iter().filter(elsewhere).collect(), gained })
+        let placed: Assignments = whole.into_iter().filter(elsewhere).collect();
+        let silent =
+            placed.keys().any(|id| self.has_data_here(field, id) && !let_go(field, changes, id));
+        (!silent).then_some(Replanned { placed, gained })
+    }
+
+    /// Whether an instance with data runs where it was placed.
+    fn has_data_here(&self, field: &Field<'_>, instance: &InstanceId) -> bool {
+        let place = self.outcome.assignments.get(instance);
+        let input = input_of(field, &instance.service).filter(|input| !input.movable);
+        input.zip(place).is_some_and(|(input, place)| {
+            input.current.get(&instance.index).is_some_and(|it| it.node == place.node)
+        })
     }
 
     fn cut(&self, field: &Field<'_>, s: usize, nodes: &[usize]) -> Cutout {
@@ -161,15 +173,12 @@ impl<'a> Places<'a> {
     fn holds(&self, field: &Field<'_>, s: usize, changes: &[Change], new: &Assignments) -> bool {
         let mut names: BTreeSet<&ServiceName> = new.keys().map(|it| &it.service).collect();
         let mut open: Vec<&ServiceName> = names.iter().copied().collect();
-        let by_name = |name: &ServiceName| {
-            field.services.binary_search_by(|service| service.input.name.cmp(name)).ok()
-        };
         // The company that they need, too.
-        while let Some(t) = open.pop().and_then(by_name) {
-            let near = field.services[t].input.near.iter();
+        while let Some(name) = open.pop() {
+            let near = input_of(field, name).into_iter().flat_map(|input| &input.near);
             open.extend(near.filter(|name| names.insert(name)));
         }
-        let services = names.iter().filter_map(|name| Some(field.services[by_name(name)?].input));
+        let services = names.iter().filter_map(|name| input_of(field, name));
         let mut problem = PlacementProblem {
             nodes: field.nodes.iter().map(|node| node.input.clone()).collect(),
             services: services.cloned().collect(),
@@ -186,12 +195,25 @@ impl<'a> Places<'a> {
     }
 }
 
+/// Whether the changes say that the data of this instance may move.
+fn let_go(field: &Field<'_>, changes: &[Change], instance: &InstanceId) -> bool {
+    let of = |change: &Change| match *change {
+        Change::LetMove { service, .. } => field.services[service].input.name == instance.service,
+        _ => false,
+    };
+    changes.iter().any(of)
+}
+
+fn input_of<'f>(field: &Field<'f>, name: &ServiceName) -> Option<&'f ServiceInput> {
+    let found = field.services.binary_search_by(|service| service.input.name.cmp(name));
+    found.ok().map(|s| field.services[s].input)
+}
+
 /// A part knows nothing of the domains outside: what is spread stays where it is, and for what is
 /// placed of it the verifier decides.
 fn hold_spread(field: &Field<'_>, problem: &mut PlacementProblem) {
     let spread = |input: &ServiceInput| {
-        let same = |service: &&super::field::Service<'_>| service.input.name == input.name;
-        field.services.iter().find(same).is_some_and(|it| !it.input.spread.is_empty())
+        input_of(field, &input.name).is_some_and(|whole| !whole.spread.is_empty())
     };
     for input in problem.services.iter_mut().filter(|input| spread(input)) {
         input.movable = false;
