@@ -150,7 +150,8 @@ fn a_script_that_asked_for_json_gets_it_though_there_is_nothing_to_check() {
 fn a_placement_is_explained_for_every_node() {
     let dir = homelab();
     let text = exits(0, dir.path(), &["explain", "db", "--fleet", "fleet.json"]);
-    for word in ["db[0] on atlas", "nuc1", "nuc2", "forge", "drop `tag`", "cluster.kdl:19"] {
+    let drop = "drop `require tag=ssd` at cluster.kdl:19:13";
+    for word in ["db[0] on atlas", "nuc1", "nuc2", "forge", drop] {
         assert!(text.contains(word), "{word}: {text}");
     }
     let args = ["explain", "web", "--node", "forge", "--fleet", "fleet.json", "--json"];

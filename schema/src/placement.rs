@@ -182,6 +182,10 @@ pub struct Violation {
     /// Where the constraint is written, `file:line:column`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// The line of the file that would have to go, in short: `require tag=ssd`, `pin`; nothing
+    /// where no line is to blame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
     /// The same for people: `needs 4GiB of memory, 1.2GiB free`.
     pub text: String,
 }
@@ -226,9 +230,19 @@ pub enum Edit {
     Free {
         /// Which node.
         node: NodeName,
+        /// `cpu`, `memory`, `disk`, `gpu`, or on one device `gpu-memory` or `gpu-share`.
+        resource: String,
+        /// How much: MiB of memory, disk or GPU memory, milli-cores, devices, or thousandths of
+        /// one.
+        amount: u64,
+    },
+    /// Give a node more than it has when it is empty.
+    Raise {
+        /// Which node.
+        node: NodeName,
         /// `cpu`, `memory`, `disk` or `gpu`.
         resource: String,
-        /// How much: MiB of memory or disk, milli-cores, or devices.
+        /// How much more, in the same units.
         amount: u64,
     },
     /// Let a cordoned node take instances again.

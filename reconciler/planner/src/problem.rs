@@ -183,6 +183,7 @@ fn service_input(
     required.push(Require {
         key: Key::Runtime,
         any_of: vec![service.runtime.as_str().to_owned()],
+        written: service.runtime.as_str().to_owned(),
         at: Some(service.at.to_string()),
     });
     let names = |list: &[Located<ServiceName>]| list.iter().map(|it| it.value.clone()).collect();
@@ -259,6 +260,7 @@ fn require(line: &Located<Selector>, models: &BTreeSet<&str>) -> Require {
         SelectorKey::Node => Key::Node,
     };
     let mut any_of = line.value.any_of.clone();
+    let written = any_of.iter().map(|value| kdl_value(value)).collect::<Vec<_>>().join(" ");
     if key == Key::GpuModel {
         // "A100" means every model whose full name holds it, whatever the case.
         let wanted: Vec<String> = any_of.iter().map(|part| part.to_lowercase()).collect();
@@ -269,7 +271,14 @@ fn require(line: &Located<Selector>, models: &BTreeSet<&str>) -> Require {
         any_of.extend(models.iter().filter(named).map(|&model| model.to_owned()));
         any_of.dedup();
     }
-    Require { key, any_of, at: at(&line.at) }
+    Require { key, any_of, written, at: at(&line.at) }
+}
+
+/// A value as a KDL file may hold it: in quotes where it is no plain word.
+fn kdl_value(value: &str) -> String {
+    let plain = value.starts_with(|c: char| c.is_ascii_alphabetic())
+        && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if plain { value.to_owned() } else { format!("{value:?}") }
 }
 
 fn spread(line: &Located<desired::Spread>) -> Spread {

@@ -91,7 +91,10 @@ fn changes(violations: &[Violation]) -> Vec<String> {
                     "runtime" => "let it offer that runtime".to_owned(),
                     "gpu-memory" => "put such a GPU in".to_owned(),
                     "away" | "lost" => "bring it back".to_owned(),
-                    constraint => format!("drop `{constraint}`{at}"),
+                    constraint => {
+                        let line = violation.line.as_deref().unwrap_or(constraint);
+                        format!("drop `{line}`{at}")
+                    }
                 },
             }
         })

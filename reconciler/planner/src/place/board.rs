@@ -210,7 +210,15 @@ impl<'f> Board<'f> {
 
     /// By how much the fullest domain exceeds the emptiest beyond what the line allows.
     pub fn skew_excess(&self, service: usize, line: &Spread) -> u32 {
-        let counts = self.domains(service, line);
+        self.skew_with(service, line, None)
+    }
+
+    /// The same with one instance more on a node.
+    pub fn skew_with(&self, service: usize, line: &Spread, more: Option<usize>) -> u32 {
+        let mut counts = self.domains(service, line);
+        if let Some(node) = more {
+            *counts.entry(line.domain[node]).or_insert(0) += 1;
+        }
         let low = line.open.iter().map(|d| counts.get(d).copied().unwrap_or(0)).min();
         let high = counts.values().copied().max().unwrap_or(0);
         low.map_or(0, |low| high.saturating_sub(low + line.skew))

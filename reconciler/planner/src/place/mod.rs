@@ -11,8 +11,10 @@ mod assign;
 mod board;
 mod bound;
 mod chain;
+mod change;
 mod columns;
 mod counts;
+mod cutout;
 mod explain;
 mod field;
 mod gpu;
@@ -27,6 +29,7 @@ mod problem;
 mod rack;
 mod rebalance;
 mod refusal;
+mod remedy;
 mod rows;
 mod search;
 mod shortfall;
@@ -142,6 +145,7 @@ fn unplaceable(
     outcome: &Outcome,
     work: &mut Work<'_>,
 ) -> Vec<Unplaceable> {
+    let places = cutout::Places::of(outcome);
     let mut list: Vec<usize> =
         (0..field.services.len()).filter(|&s| board.missing(s) > 0).collect();
     list.sort_by_key(|&s| (field.services[s].level, s));
@@ -153,28 +157,28 @@ fn unplaceable(
                 node: node.input.name.clone(),
                 violations: shortfall::violations(board, s, n),
             });
+            let nodes: Vec<NodeViolations> = nodes.collect();
+            let case = suggest::Case { field, board, outcome, places: &places, s };
+            let suggestions = case.ways_out(&nodes, (&mut budget, work));
             Unplaceable {
                 service: input.name.clone(),
                 at: input.at.clone(),
                 unplaced: board.missing(s),
-                nodes: nodes.collect(),
-                suggestions: suggest::ways_out(field, board, outcome, s, (&mut budget, work)),
+                nodes,
+                suggestions,
             }
         })
         .collect()
 }
 
 /// What can be placed, and how many instances of each service cannot; what [`suggest`] tries its
-/// changes with.
+/// changes of a small problem with.
 fn tried(
     problem: &PlacementProblem,
     work: &mut Work<'_>,
 ) -> (Assignments, BTreeMap<ServiceName, u32>) {
     let field = settled(problem);
-    let board = match problem.limits.ilps {
-        0 => pipeline::glimpse(&field, work),
-        _ => pipeline::placed(&field, work),
-    };
+    let board = pipeline::placed(&field, work);
     let missing =
         |(s, service): (usize, &field::Service<'_>)| (service.input.name.clone(), board.missing(s));
     let missing = field.services.iter().enumerate().map(missing).collect();

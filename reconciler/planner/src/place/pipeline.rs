@@ -75,15 +75,6 @@ pub fn placed<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
     board
 }
 
-/// What can be placed without any program: a quick look for those who try many problems.
-pub fn glimpse<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
-    let mut board = first(field, work);
-    for level in 0..field.levels.len() {
-        chain_more(&mut board, level, u32::MAX, chain::BRIEF, work);
-    }
-    board
-}
-
 /// The best of the greedy runs; among equals the one that moves least. While something runs, only
 /// repairs of it, since anything from nothing moves nearly all of it.
 fn first<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {

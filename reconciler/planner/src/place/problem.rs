@@ -207,6 +207,8 @@ pub struct Require {
     pub key: Key,
     /// The values that satisfy it.
     pub any_of: Vec<String>,
+    /// The values that the file names, as it would write them: `ssd nvme`, `"RTX 4090"`.
+    pub written: String,
     /// Where it is written, `file:line:column`.
     pub at: Option<String>,
 }
@@ -228,6 +230,13 @@ pub enum Key {
     Node,
     /// A runtime it offers.
     Runtime,
+}
+
+impl Require {
+    /// The line of the file, after `require` or `forbid`: `require tag=ssd`.
+    pub fn line(&self, verb: &str) -> String {
+        format!("{verb} {}={}", self.key.word(), self.written)
+    }
 }
 
 impl Key {

@@ -99,15 +99,17 @@ pub fn holds(line: &Require, node: &NodeInput) -> bool {
 
 /// The devices whose model and size the service accepts, as bits in the order of device ids.
 pub fn allowed_devices(service: &ServiceInput, node: &Node<'_>) -> u128 {
-    let accepts = |gpu: &GpuInput| {
-        let named = |line: &Require| line.any_of.contains(&gpu.model);
-        let about = |line: &&Require| line.key == Key::GpuModel;
-        service.device.as_ref().is_none_or(|need| gpu.memory >= need.memory)
-            && service.require.iter().filter(about).all(named)
-            && !service.forbid.iter().filter(about).any(named)
-    };
     let devices = node.devices.iter().enumerate();
     devices
-        .filter(|&(_, &position)| accepts(&node.input.gpus[position]))
+        .filter(|&(_, &position)| accepts(service, &node.input.gpus[position]))
         .fold(0, |set, (bit, _)| set | 1 << bit)
+}
+
+/// Whether the service accepts a device of this model and size.
+pub fn accepts(service: &ServiceInput, gpu: &GpuInput) -> bool {
+    let named = |line: &Require| line.any_of.contains(&gpu.model);
+    let about = |line: &&Require| line.key == Key::GpuModel;
+    service.device.as_ref().is_none_or(|need| gpu.memory >= need.memory)
+        && service.require.iter().filter(about).all(named)
+        && !service.forbid.iter().filter(about).any(named)
 }

@@ -12,7 +12,7 @@ use super::{
     board::Board,
     field::{Service, per_node},
     gpu,
-    problem::{DeviceNeed, NodeState},
+    problem::{DeviceNeed, Key, NodeState, Require},
     refusal::{self, Refusal},
 };
 
@@ -28,7 +28,28 @@ pub fn violations(board: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
 }
 
 fn say(constraint: &str, at: Option<&String>, text: String) -> Violation {
-    Violation { constraint: constraint.to_owned(), need: None, free: None, at: at.cloned(), text }
+    let (constraint, at) = (constraint.to_owned(), at.cloned());
+    Violation { constraint, need: None, free: None, at, line: None, text }
+}
+
+/// The same, because of a line that could be dropped.
+fn blame(line: String, violation: Violation) -> Violation {
+    Violation { line: Some(line), ..violation }
+}
+
+/// The same, because of the one line of its kind.
+fn say_line(constraint: &str, at: Option<&String>, text: String) -> Violation {
+    blame(constraint.to_owned(), say(constraint, at, text))
+}
+
+/// A condition that the node does not meet. A runtime comes with the service's form: nobody wrote
+/// a line that could be dropped.
+fn condition(verb: &str, line: &Require, text: String) -> Violation {
+    let violation = say(line.key.word(), line.at.as_ref(), text);
+    match line.key {
+        Key::Runtime => violation,
+        _ => blame(line.line(verb), violation),
+    }
 }
 
 fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
@@ -43,7 +64,7 @@ fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
             Refusal::Required(line) => {
                 let wanted = line.any_of.join("` or `");
                 let text = format!("requires {} `{wanted}`", line.key.word());
-                say(line.key.word(), line.at.as_ref(), text)
+                condition("require", line, text)
             }
             Refusal::Device(need) => {
                 let largest = node.memories.iter().max();
@@ -58,10 +79,10 @@ fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
             Refusal::Forbidden(line) => {
                 let refused = line.any_of.join("` or `");
                 let text = format!("forbids {} `{refused}`", line.key.word());
-                say(line.key.word(), line.at.as_ref(), text)
+                condition("forbid", line, text)
             }
             Refusal::Pinned(pin) => {
-                say("pin", pin.at.as_ref(), format!("is pinned to {}", pin.node))
+                say_line("pin", pin.at.as_ref(), format!("is pinned to {}", pin.node))
             }
             Refusal::State(state) => {
                 let (word, text) = state_words(state);
@@ -70,7 +91,7 @@ fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
             Refusal::Port(protocol, port) => {
                 let port = port_words(protocol, port);
                 let text = format!("{port} is held by something outside the cluster");
-                say("port", input.at.as_ref(), text)
+                say_line("port", input.at.as_ref(), text)
             }
         });
     });
@@ -179,12 +200,13 @@ fn devices(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     found.push(Violation { need: Some(need), free: Some(free), ..say("gpu", at, text) });
 }
 
-fn tenths(milli: u64) -> String {
+/// Thousandths as per cent: `12.5`.
+pub fn tenths(milli: u64) -> String {
     format!("{}.{}", milli / 10, milli % 10).trim_end_matches(".0").to_owned()
 }
 
 /// Untouched devices, and what is left of the roomiest with its size, as things are packed.
-fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64, u64)>) {
+pub fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64, u64)>) {
     let memories = &board.field.nodes[n].memories;
     let mut left: Vec<u64> = memories.iter().map(|&m| gpu::size(m)).collect();
     let items = board.gpu_items(n);
@@ -205,7 +227,7 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
     let count = board.count(s, n);
     if let Some(most) = per_node(service.input).filter(|&most| count >= most) {
         let text = format!("runs {count} of at most {most} instance(s) there already");
-        found.push(say("max-per-node", at, text));
+        found.push(say_line("max-per-node", at, text));
     }
     for &(protocol, port) in &service.input.host_ports {
         let holds =
@@ -213,17 +235,17 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
         if let Some(&other) = board.on_node[n].keys().find(holds) {
             let port = port_words(protocol, port);
             let text = format!("{port} is taken by {}", field.services[other].input.name);
-            found.push(say("port", at, text));
+            found.push(say_line("port", at, text));
         }
     }
     for &other in service.apart.iter().filter(|&&other| board.count(other, n) > 0) {
         let text = format!("must stay apart from {}", field.services[other].input.name);
-        found.push(say("apart-from", at, text));
+        found.push(say_line("apart-from", at, text));
     }
     for name in service.input.near.iter().filter(|name| **name != service.input.name) {
         let there = |other: &&usize| field.services[**other].input.name == *name;
         if !board.on_node[n].keys().any(|other| there(&other)) {
-            found.push(say("near", at, format!("must run near {name}, which is not there")));
+            found.push(say_line("near", at, format!("must run near {name}, which is not there")));
         }
     }
 }
@@ -233,14 +255,12 @@ fn spread(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     if service.spread.is_empty() {
         return;
     }
-    let mut after = board.clone();
-    after.add(s, n);
     for (line, input) in service.spread.iter().zip(&service.input.spread) {
-        let excess = after.skew_excess(s, line);
+        let excess = board.skew_with(s, line, Some(n));
         if excess > board.skew_excess(s, line) {
             let skew = line.skew + excess;
             let text = format!("would be spread unevenly: {skew} apart, {} allowed", line.skew);
-            found.push(say("spread", input.at.as_ref(), text));
+            found.push(say_line("spread", input.at.as_ref(), text));
         }
     }
 }

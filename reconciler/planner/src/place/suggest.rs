@@ -1,71 +1,30 @@
-//! Ways out for a service that does not fit: one change each, tried by placing again.
+//! Ways out for a service that does not fit: one change each, or two, tried by placing again.
 //!
-//! Knows what a person could change and roughly what that costs them. Refuses to suggest what it
-//! has not seen work.
+//! Knows how a change is tried: by planning all of a small problem again, and of a large one the
+//! nodes that it is about, which the verifier then holds against the whole. Refuses to suggest
+//! what it has not seen work.
 
 use std::collections::BTreeMap;
 
 use devnet_schema::{
     name::{InstanceId, ServiceName},
-    placement::{Edit, Suggestion},
-    quantity::Cpu,
+    placement::{Edit, NodeViolations, Suggestion},
 };
 
 use super::{
     Assignments,
     board::Board,
+    change::{self, Change},
+    cutout::Places,
     field::Field,
-    newcomer,
-    problem::{Current, Key, NodeState, Outcome, PlacementProblem, Require, ServiceInput},
-    shortfall, tried,
+    problem::{Outcome, PlacementProblem},
+    remedy::{self, Remedy},
+    tried,
     work::Work,
 };
 
-/// One change to the problem.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Change {
-    /// An instance with data goes elsewhere after all.
-    LetMove {
-        service: usize,
-        index: u32,
-    },
-    DropPin,
-    Spread,
-    MaxPerNode,
-    ApartFrom,
-    Near,
-    Uncordon {
-        node: usize,
-    },
-    DropRequire {
-        line: usize,
-    },
-    DropForbid {
-        line: usize,
-    },
-    Free {
-        node: usize,
-        resource: usize,
-        amount: u64,
-    },
-    AddNode,
-}
-
-impl Change {
-    /// What it is thought to cost; only for sorting.
-    fn cost(&self) -> f64 {
-        match self {
-            Self::LetMove { .. } => 1.0,
-            Self::DropPin => 10.0,
-            Self::Spread | Self::MaxPerNode => 20.0,
-            Self::Uncordon { .. } => 30.0,
-            Self::ApartFrom | Self::Near => 40.0,
-            Self::DropRequire { .. } | Self::DropForbid { .. } => 50.0,
-            Self::Free { .. } => 60.0,
-            Self::AddNode => 80.0,
-        }
-    }
-}
+/// Moves that one way out may need beside its changes; more is a new placement.
+const MOVES: usize = 3;
 
 /// How many changes may still be tried, over all services.
 pub struct Budget {
@@ -74,12 +33,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Large problems take longer to place again, so fewer changes are tried on them.
+    /// Twelve for each of eight services, as the limits are by default.
     pub fn of(field: &Field<'_>) -> Self {
-        let limits = &field.problem.limits;
-        let large = field.pairs() > limits.whole_pairs;
-        let all = if large { 4 } else { 8 * limits.suggestions };
-        Self { each: limits.suggestions, all }
+        let each = field.problem.limits.suggestions;
+        Self { each, all: 8 * each }
     }
 
     fn take(&mut self, spent: &mut u32) -> bool {
@@ -92,290 +49,173 @@ impl Budget {
     }
 }
 
-/// The ways out for one service, cheapest first, each seen to place more of it and no less of
-/// anything else.
-pub fn ways_out(
-    field: &Field<'_>,
-    board: &Board<'_>,
-    outcome: &Outcome,
-    s: usize,
-    (budget, work): (&mut Budget, &mut Work<'_>),
-) -> Vec<Suggestion> {
-    let before: BTreeMap<&ServiceName, u32> = (0..field.services.len())
-        .map(|t| (&field.services[t].input.name, board.missing(t)))
-        .collect();
-    let mut found = Vec::new();
-    let mut spent = 0;
-    for change in candidates(field, board, s) {
-        if !budget.take(&mut spent) || !work.go_on(board) {
-            break;
+/// A service without a node, and what is known of it.
+pub struct Case<'a, 'f> {
+    pub field: &'f Field<'f>,
+    pub board: &'a Board<'f>,
+    pub outcome: &'a Outcome,
+    pub places: &'a Places<'a>,
+    pub s: usize,
+}
+
+impl Case<'_, '_> {
+    /// The ways out, cheapest first, each seen to place more of the service and no less of anything
+    /// else. `nodes` says what speaks against each node. The last try is kept for a new node.
+    pub fn ways_out(
+        &self,
+        nodes: &[NodeViolations],
+        (budget, work): (&mut Budget, &mut Work<'_>),
+    ) -> Vec<Suggestion> {
+        if budget.each == 0 {
+            return Vec::new();
         }
-        let problem = changed(field, s, &change, outcome);
-        let (after, missing) = work.aside(|work| tried(&problem, work));
+        let whole = self.field.pairs() <= self.field.problem.limits.whole_pairs;
+        let mut list = remedy::remedies(self.board, self.s, nodes);
+        // What can be had by moves alone, a small problem has already.
+        list.retain(|remedy| !whole || !remedy.changes.is_empty());
+        if whole {
+            list.dedup_by(|a, b| a.changes == b.changes);
+        }
+        list.truncate(budget.each.saturating_sub(1) as usize);
+        list.push(Remedy { changes: vec![Change::AddNode], nodes: Vec::new(), crowded: None });
+        let mut found: Vec<(Vec<Change>, Suggestion)> = Vec::new();
+        let mut spent = 0;
+        for remedy in list {
+            let changes = &remedy.changes;
+            let enough = |(known, _): &(Vec<Change>, Suggestion)| {
+                !known.is_empty() && known.iter().all(|change| changes.contains(change))
+            };
+            if found.iter().any(enough) {
+                continue;
+            }
+            if !budget.take(&mut spent) || !work.go_on(self.board) {
+                break;
+            }
+            let tried =
+                if whole { self.try_whole(changes, work) } else { self.try_part(&remedy, work) };
+            found.extend(tried.map(|suggestion| (remedy.changes, suggestion)));
+        }
+        found.sort_by(|a, b| a.1.cost.total_cmp(&b.1.cost));
+        found.into_iter().map(|(_, suggestion)| suggestion).collect()
+    }
+
+    /// Plans all again.
+    fn try_whole(&self, changes: &[Change], work: &mut Work<'_>) -> Option<Suggestion> {
+        let Self { field, board, outcome, s, .. } = *self;
+        let mut problem: PlacementProblem = field.problem.clone();
+        problem.limits.suggestions = 0;
+        problem.limits.ilps = problem.limits.ilps.min(12);
         let name = &field.services[s].input.name;
-        let helps = missing.iter().all(|(service, count)| {
-            if service == name { *count < before[service] } else { *count <= before[service] }
+        change::make(field, s, changes, &mut problem);
+        if change::is_for_one(changes) {
+            let services = problem.services.iter_mut().filter(|input| input.name == *name);
+            services.for_each(|input| input.replicas = board.total[s] + 1);
+        }
+        let (after, missing) = work.aside(|work| tried(&problem, work));
+        let before = |t: usize| (&field.services[t].input.name, board.missing(t));
+        let before: BTreeMap<&ServiceName, u32> = (0..field.services.len()).map(before).collect();
+        let harmless = missing.iter().all(|(service, count)| count <= &before[service]);
+        let placed = after.keys().filter(|instance| instance.service == *name).count() as u32;
+        let gained = placed.saturating_sub(board.total[s]);
+        if gained == 0 || !harmless {
+            return None;
+        }
+        let moved = after.iter().filter_map(|(instance, place)| {
+            let old = outcome.assignments.get(instance)?;
+            let (from, to) = (old.node.clone(), place.node.clone());
+            (from != to).then(|| Edit::Move { instance: instance.clone(), from, to })
         });
-        if helps {
-            found.push(worded(field, s, &change, &after, outcome));
-        }
+        self.worded(changes, moved.collect(), gained)
     }
-    found
-}
 
-/// Changes that could help, cheapest first: those that lift everything that speaks against some
-/// node, and a new node.
-fn candidates(field: &Field<'_>, board: &Board<'_>, s: usize) -> Vec<Change> {
-    let service = &field.services[s];
-    let mut list = Vec::new();
-    for n in 0..field.nodes.len() {
-        let against = shortfall::violations(board, s, n);
-        let kinds: Vec<&str> = against.iter().map(|v| v.constraint.as_str()).collect();
-        list.extend(lifting(field, board, (s, n), &kinds));
-        let crowded = |kind: &&str| ["cpu", "memory", "disk", "gpu", "port"].contains(kind);
-        if service.cell(n).is_some() && kinds.iter().all(crowded) {
-            list.extend(locked_here(field, board, n));
-        }
-    }
-    list.push(Change::AddNode);
-    list.sort_by(|a, b| a.cost().total_cmp(&b.cost()).then(a.cmp(b)));
-    list.dedup();
-    thin(list)
-}
-
-/// Only the two smallest amounts to free.
-fn thin(list: Vec<Change>) -> Vec<Change> {
-    let mut amounts: Vec<u64> = list
-        .iter()
-        .filter_map(|c| match c {
-            Change::Free { amount, .. } => Some(*amount),
-            _ => None,
-        })
-        .collect();
-    amounts.sort_unstable();
-    let limit = amounts.get(1).or(amounts.first()).copied().unwrap_or(0);
-    let keep = |c: &Change| !matches!(c, Change::Free { amount, .. } if *amount > limit);
-    list.into_iter().filter(keep).collect()
-}
-
-/// The change that lifts everything that speaks against a node, if a single one does.
-fn lifting(
-    field: &Field<'_>,
-    board: &Board<'_>,
-    (s, n): (usize, usize),
-    kinds: &[&str],
-) -> Option<Change> {
-    let service = &field.services[s];
-    let input = service.input;
-    let (first, rest) = kinds.split_first()?;
-    if rest.iter().any(|kind| kind != first) {
-        return None;
-    }
-    let node = &field.nodes[n];
-    let line = |list: &[Require], wrong: bool| {
-        let mut lines = list.iter().enumerate().filter(|(_, line)| {
-            // A service's form asks for its runtime: nobody wrote a line that could be dropped.
-            super::refusal::holds(line, node.input) == wrong
-                && line.key.word() == *first
-                && line.key != Key::Runtime
-        });
-        let only = lines.next().map(|(at, _)| at);
-        only.filter(|_| lines.next().is_none())
-    };
-    match *first {
-        "pin" => Some(Change::DropPin),
-        "spread" => Some(Change::Spread),
-        "max-per-node" => Some(Change::MaxPerNode),
-        "apart-from" => Some(Change::ApartFrom),
-        "near" => Some(Change::Near),
-        "cordon" => Some(Change::Uncordon { node: n }),
-        "cpu" | "memory" | "disk" if rest.is_empty() => {
-            let r = ["cpu", "memory", "disk"].iter().position(|word| word == first)?;
-            let free = node.capacity[r].saturating_sub(board.used[n][r]);
-            Some(Change::Free { node: n, resource: r, amount: service.need[r] - free })
-        }
-        _ => line(&input.require, false)
-            .map(|line| Change::DropRequire { line })
-            .or_else(|| line(&input.forbid, true).map(|line| Change::DropForbid { line })),
-    }
-}
-
-/// Instances with data on a node that would make room if they moved.
-fn locked_here(field: &Field<'_>, board: &Board<'_>, n: usize) -> Vec<Change> {
-    let node = &field.nodes[n].input;
-    let locked = board.on_node[n].keys().copied().filter(|&t| {
-        !field.services[t].input.movable
-            && field.services[t].cell(n).is_some_and(|cell| cell.locked > 0)
-    });
-    locked
-        .flat_map(|service| {
-            let current = field.services[service].input.current.iter();
-            current
-                .filter(|(_, current)| current.node == node.name)
-                .map(move |(&index, _)| Change::LetMove { service, index })
-        })
-        .collect()
-}
-
-/// The problem with the change made.
-fn changed(field: &Field<'_>, s: usize, change: &Change, outcome: &Outcome) -> PlacementProblem {
-    let mut problem = field.problem.clone();
-    problem.limits.suggestions = 0;
-    problem.limits.ilps = problem.limits.ilps.min(12);
-    if field.pairs() > problem.limits.whole_pairs {
-        problem.limits.ilps = 0;
-        settle(&mut problem, outcome);
-    }
-    let named = |t: usize| &field.services[t].input.name;
-    let target = match change {
-        Change::LetMove { service, .. } => named(*service),
-        _ => named(s),
-    };
-    if let Some(input) = problem.services.iter_mut().find(|input| input.name == *target) {
-        change_service(input, change);
-    }
-    match *change {
-        Change::Uncordon { node } => {
-            let name = &field.nodes[node].input.name;
-            let nodes = problem.nodes.iter_mut().filter(|input| input.name == *name);
-            nodes.for_each(|input| input.state = NodeState::Ready);
-        }
-        Change::Free { node, resource, amount } => {
-            let name = &field.nodes[node].input.name;
-            for input in problem.nodes.iter_mut().filter(|input| input.name == *name) {
-                let held = match resource {
-                    0 => &mut input.cpu_milli,
-                    1 => &mut input.memory,
-                    _ => &mut input.disk,
-                };
-                *held = held.saturating_add(amount);
+    /// Plans the nodes again that it is about.
+    fn try_part(&self, remedy: &Remedy, work: &mut Work<'_>) -> Option<Suggestion> {
+        let Self { field, places, s, .. } = *self;
+        let Remedy { changes, nodes, crowded } = remedy;
+        let replanned = work.aside(|work| places.replan(field, s, (changes, nodes), work))?;
+        let name = &field.services[s].input.name;
+        let own = |(instance, _): &(&InstanceId, _)| instance.service == *name;
+        if let Some(n) = crowded {
+            // Where it fits on another node, the changes are not what helped.
+            let node = &field.nodes[*n].input.name;
+            let there = replanned.placed.iter().filter(own).any(|(_, place)| place.node == *node);
+            if !there && !changes.is_empty() {
+                return None;
             }
         }
-        Change::AddNode => problem.nodes.extend(newcomer::node(field, s)),
-        _ => {}
+        let gained = if change::is_for_one(changes) { 1 } else { replanned.gained };
+        self.worded(changes, self.moves(&replanned.placed), gained)
     }
-    problem
-}
 
-/// Lets what can move start from where it was placed: a large fleet is repaired sooner than placed.
-fn settle(problem: &mut PlacementProblem, outcome: &Outcome) {
-    let mut by_name: BTreeMap<&ServiceName, BTreeMap<u32, Current>> = BTreeMap::new();
-    for (id, place) in &outcome.assignments {
-        let current = Current { node: place.node.clone(), gpus: place.gpus.clone() };
-        by_name.entry(&id.service).or_default().insert(id.index, current);
+    fn moves(&self, placed: &Assignments) -> Vec<Edit> {
+        let moved = placed.iter().filter_map(|(instance, place)| {
+            let from = self.outcome.assignments.get(instance)?.node.clone();
+            Some(Edit::Move { instance: instance.clone(), from, to: place.node.clone() })
+        });
+        moved.collect()
     }
-    for service in problem.services.iter_mut().filter(|service| service.movable) {
-        service.current = by_name.remove(&service.name).unwrap_or_default();
-    }
-}
 
-fn change_service(input: &mut ServiceInput, change: &Change) {
-    match *change {
-        Change::LetMove { .. } => input.movable = true,
-        Change::DropPin => input.pin = None,
-        Change::Spread => input.spread.clear(),
-        Change::MaxPerNode => {
-            input.max_per_node = None;
-            let own = input.name.clone();
-            input.apart_from.retain(|name| *name != own);
+    /// Of the moves, only those are told that the planner would not make by itself: of what has
+    /// data, and all of them where nothing else is changed.
+    fn worded(&self, changes: &[Change], moved: Vec<Edit>, gained: u32) -> Option<Suggestion> {
+        let Self { field, s, .. } = *self;
+        let (mut text, mut edits) = change::words(field, s, changes);
+        let mut cost = change::cost(changes);
+        let data = match changes {
+            [Change::LetMove { service, .. }] => Some(&field.services[*service].input.name),
+            [] => None,
+            _ => return Some(self.with_rest(text, edits, cost, gained)),
+        };
+        edits = moved;
+        edits.retain(|edit| data.is_none_or(|name| moves(edit, name)));
+        if edits.is_empty() || edits.len() > MOVES || !edits.iter().all(|edit| self.runs(edit)) {
+            return None;
         }
-        Change::ApartFrom => input.apart_from.clear(),
-        Change::Near => input.near.clear(),
-        Change::DropRequire { line } => drop(input.require.remove(line)),
-        Change::DropForbid { line } => drop(input.forbid.remove(line)),
-        Change::Uncordon { .. } | Change::Free { .. } | Change::AddNode => {}
-    }
-}
-
-fn worded(
-    field: &Field<'_>,
-    s: usize,
-    change: &Change,
-    after: &Assignments,
-    before: &Outcome,
-) -> Suggestion {
-    let input = field.services[s].input;
-    let (text, mut edits) = words(field, s, change);
-    let mut text = text;
-    if let Change::LetMove { service, .. } = change {
-        let name = &field.services[*service].input.name;
-        let moved: Vec<(&InstanceId, Edit)> = before
-            .assignments
-            .iter()
-            .filter(|(instance, _)| instance.service == *name)
-            .filter_map(|(instance, old)| {
-                let new = after.get(instance)?;
-                (new.node != old.node).then(|| {
-                    let (from, to) = (old.node.clone(), new.node.clone());
-                    (instance, Edit::Move { instance: instance.clone(), from, to })
-                })
-            })
-            .collect();
-        let parts: Vec<String> = moved
-            .iter()
-            .filter_map(|(instance, edit)| match edit {
-                Edit::Move { from, to, .. } => {
-                    Some(format!("move {} from {from} to {to}", instance.address()))
-                }
-                _ => None,
-            })
-            .collect();
-        text = format!("{}; its data must be moved with it", parts.join(" and "));
-        edits = moved.into_iter().map(|(_, edit)| edit).collect();
-    }
-    let left = after_missing(field, s, after);
-    if left > 0 {
-        text.push_str(&format!("; {left} instance(s) of {} would still wait", input.name));
-    }
-    Suggestion { text, cost: change.cost(), verified: true, edits }
-}
-
-fn after_missing(field: &Field<'_>, s: usize, after: &Assignments) -> u32 {
-    let input = field.services[s].input;
-    let placed = after.keys().filter(|instance| instance.service == input.name);
-    input.replicas - placed.count() as u32
-}
-
-fn words(field: &Field<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
-    let input = field.services[s].input;
-    let drop = |constraint: &str, at: Option<&String>| {
-        let at = at.or(input.at.as_ref());
-        let place = at.map_or(String::new(), |at| format!(" at {at}"));
-        let text = format!("drop `{constraint}` of service {}{place}", input.name);
-        let constraint = constraint.split(' ').next().unwrap_or(constraint).to_owned();
-        (text, vec![Edit::Drop { constraint, service: input.name.clone(), at: at.cloned() }])
-    };
-    let condition = |verb: &str, line: &Require| {
-        let text = format!("{verb} {}={}", line.key.word(), line.any_of.join(","));
-        drop(&text, line.at.as_ref())
-    };
-    match change {
-        Change::LetMove { .. } => (String::new(), Vec::new()),
-        Change::DropPin => drop("pin", input.pin.as_ref().and_then(|pin| pin.at.as_ref())),
-        Change::Spread => drop("spread", input.spread.first().and_then(|line| line.at.as_ref())),
-        Change::MaxPerNode => drop("max-per-node", None),
-        Change::ApartFrom => drop("apart-from", None),
-        Change::Near => drop("near", None),
-        Change::DropRequire { line } => condition("require", &input.require[*line]),
-        Change::DropForbid { line } => condition("forbid", &input.forbid[*line]),
-        Change::Uncordon { node } => {
-            let node = field.nodes[*node].input.name.clone();
-            (format!("uncordon node {node}"), vec![Edit::Uncordon { node }])
+        let price = |edit: &Edit| {
+            let moving = field.services.iter().find(|it| moves(edit, &it.input.name));
+            moving.map_or(1, |it| it.price)
+        };
+        cost = cost.max(change::cost_of_moves(edits.iter().map(price).sum()));
+        let parts: Vec<String> = edits.iter().filter_map(move_words).collect();
+        text = parts.join(" and ");
+        if data.is_some() {
+            text.push_str("; its data must be moved with it");
         }
-        Change::Free { node, resource, amount } => free_words(field, *node, *resource, *amount),
-        Change::AddNode => newcomer::words(field, s),
+        Some(self.with_rest(text, edits, cost, gained))
+    }
+
+    fn with_rest(&self, mut text: String, edits: Vec<Edit>, cost: f64, gained: u32) -> Suggestion {
+        let left = self.board.missing(self.s).saturating_sub(gained);
+        if left > 0 {
+            let name = &self.field.services[self.s].input.name;
+            text.push_str(&format!("; {left} instance(s) of {name} would still wait"));
+        }
+        Suggestion { text, cost, verified: true, edits }
+    }
+
+    /// Whether the instance runs where it is to be moved from: what is not there yet is placed, and
+    /// not moved.
+    fn runs(&self, edit: &Edit) -> bool {
+        let Edit::Move { instance, from, .. } = edit else {
+            return false;
+        };
+        let services = self.field.services.iter();
+        let mut own = services.filter(|service| service.input.name == instance.service);
+        own.any(|service| {
+            service.input.current.get(&instance.index).is_some_and(|it| it.node == *from)
+        })
     }
 }
 
-fn free_words(field: &Field<'_>, node: usize, resource: usize, amount: u64) -> (String, Vec<Edit>) {
-    let node = field.nodes[node].input.name.clone();
-    let word = ["cpu", "memory", "disk"][resource];
-    let (text, amount) = match resource {
-        0 => (format!("free {} cpu on {node}", Cpu { milli: amount }), amount),
-        _ => {
-            let mib = amount.div_ceil(1 << 20);
-            (format!("free {} of {word} on {node}", shortfall::size(mib << 20)), mib)
+fn moves(edit: &Edit, name: &ServiceName) -> bool {
+    matches!(edit, Edit::Move { instance, .. } if instance.service == *name)
+}
+
+fn move_words(edit: &Edit) -> Option<String> {
+    match edit {
+        Edit::Move { instance, from, to } => {
+            Some(format!("move {} from {from} to {to}", instance.address()))
         }
-    };
-    (text, vec![Edit::Free { node, resource: word.to_owned(), amount }])
+        _ => None,
+    }
 }

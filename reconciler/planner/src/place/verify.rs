@@ -28,13 +28,23 @@ type Placed<'a> = Vec<(&'a InstanceId, &'a Assignment, &'a ServiceInput)>;
 
 /// Every constraint that the outcome does not keep; empty for a good one.
 pub fn verify(problem: &PlacementProblem, outcome: &Outcome) -> Vec<Breach> {
+    let mut breaches = breaches(problem, &outcome.assignments);
+    check_totals(problem, outcome, &mut breaches);
+    breaches
+}
+
+/// The same of instances on nodes, whatever is said of them.
+pub fn breaches(
+    problem: &PlacementProblem,
+    assignments: &BTreeMap<InstanceId, Assignment>,
+) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let services: BTreeMap<&ServiceName, &ServiceInput> =
         problem.services.iter().map(|service| (&service.name, service)).collect();
     let nodes: BTreeMap<&NodeName, &NodeInput> =
         problem.nodes.iter().map(|node| (&node.name, node)).collect();
     let mut on_node: BTreeMap<&NodeName, Placed<'_>> = BTreeMap::new();
-    for (instance, place) in &outcome.assignments {
+    for (instance, place) in assignments {
         let Some(service) = services.get(&instance.service) else {
             tell(&mut breaches, "service", format!("{instance} is of no known service"));
             continue;
@@ -57,7 +67,6 @@ pub fn verify(problem: &PlacementProblem, outcome: &Outcome) -> Vec<Breach> {
     for service in services.values() {
         check_spread(problem, service, &on_node, &mut breaches);
     }
-    check_totals(problem, outcome, &mut breaches);
     breaches
 }
 

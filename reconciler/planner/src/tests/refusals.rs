@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use devnet_schema::fleet::NodeStatus;
+use devnet_schema::fleet::{Gpu, NodeStatus};
 use expect_test::expect;
 
 use super::{World, show};
@@ -22,7 +22,7 @@ fn what_does_not_fit_is_an_error_or_waits_with_those_that_need_it() {
         cluster.kdl:2:9: error[DN-E0601]: service `big` does not fit: no node can run it
                 (alpha: needs 64GiB of memory, 8GiB free: 56GiB short; beta: needs 64GiB of
                 memory, 8GiB free: 56GiB short)
-          help: free 56GiB of memory on alpha
+          help: give alpha 56GiB of memory more
         0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
         + web[0] on alpha: it is new
           web[0]/prepare on alpha g1
@@ -31,12 +31,37 @@ fn what_does_not_fit_is_an_error_or_waits_with_those_that_need_it() {
         cluster.kdl:2:9: warning[DN-W0601]: service `big` does not fit: no node can run it
                 (alpha: needs 64GiB of memory, 8GiB free: 56GiB short; beta: needs 64GiB of
                 memory, 8GiB free: 56GiB short)
-          help: free 56GiB of memory on alpha
+          help: give alpha 56GiB of memory more
         cluster.kdl:3:9: warning[DN-W0606]: service `user` waits: `big` has no node
           help: it is planned as soon as what it depends on has a place
         1 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
     "#]]
     .assert_eq(&(show(&refused) + &show(&rest)));
+}
+
+#[test]
+fn a_line_is_named_as_the_file_has_it() {
+    let mut world = World::of(&["alpha", "beta"]);
+    for (name, model) in [("alpha", "GeForce RTX 4090"), ("beta", "Tesla T4")] {
+        let device = Gpu { id: name.to_owned(), model: model.to_owned(), mem_mb: 24 << 10 };
+        world.node(name).facts.gpus.push(device);
+    }
+    world.node("alpha").cordoned = true;
+    let plan = world.plan(
+        "cluster \"lab\"\n\
+        service \"llm\" {\n\
+            image \"llm:1\"\n\
+            resources gpu=1\n\
+            place { require gpu-model=\"RTX 4090\" A100 }\n\
+        }\n",
+    );
+    let unplaced = &plan.placement.infeasible[0];
+    let line = "require gpu-model=\"RTX 4090\" A100";
+    let beta = &unplaced.nodes[1].violations[0];
+    assert_eq!((beta.line.as_deref(), beta.at.as_deref()), (Some(line), Some("cluster.kdl:5:9")));
+    let texts: Vec<&str> = unplaced.suggestions.iter().map(|it| it.text.as_str()).collect();
+    let drop = format!("drop `{line}` of service llm at cluster.kdl:5:9");
+    assert_eq!(texts[..2], ["uncordon node alpha", &drop]);
 }
 
 #[test]

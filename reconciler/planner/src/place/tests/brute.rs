@@ -1,9 +1,20 @@
 //! The best placement by trying every one.
+//!
+//! Knows the rules from the problem's own data, in plain loops: who may be where, what fits, what
+//! runs now, what is better. Refuses to use anything of the planner's for that, so that a mistake
+//! there is not made here again. One thing only is taken from it: how many instances with data
+//! stay on a node although something speaks against that, which is the planner's choice and no rule.
+
+use devnet_schema::{
+    name::{NodeName, ServiceName},
+    quantity::GpuRequest,
+};
 
 use crate::place::{
-    board::{FULL, crowding},
-    field::Field,
-    problem::{Objective, PlacementProblem},
+    problem::{
+        GpuInput, Key, NodeInput, NodeState, Objective, PlacementProblem, Require, ServiceInput,
+        Spread, SpreadBy,
+    },
     settled,
 };
 
@@ -17,28 +28,96 @@ pub struct Best {
 
 /// Tries every placement that keeps the constraints and the locks.
 pub fn best(problem: &PlacementProblem) -> Best {
+    let mut services: Vec<&ServiceInput> = problem.services.iter().collect();
+    services.sort_by_key(|service| &service.name);
+    let mut nodes: Vec<&NodeInput> = problem.nodes.iter().collect();
+    nodes.sort_by_key(|node| &node.name);
+    let mut levels: Vec<u8> = services.iter().map(|service| service.priority).collect();
+    levels.sort_unstable_by(|a, b| b.cmp(a));
+    levels.dedup();
     let field = settled(problem);
-    let replicas: Vec<usize> = field
-        .services
-        .iter()
-        .enumerate()
-        .flat_map(|(s, service)| std::iter::repeat_n(s, service.input.replicas as usize))
-        .collect();
+    let locks = field.services.iter().map(|service| {
+        (0..nodes.len()).map(|n| service.cell(n).map_or(0, |cell| cell.locked)).collect()
+    });
+    let mut replicas = Vec::new();
+    for (s, service) in services.iter().enumerate() {
+        replicas.extend((0..service.replicas).map(|_| s));
+    }
     let mut search = Search {
-        field: &field,
+        problem,
+        counts: vec![vec![0; nodes.len()]; services.len()],
+        locks: locks.collect(),
+        open: vec![vec![false; nodes.len()]; services.len()],
+        services,
+        nodes,
+        levels,
         replicas,
-        counts: vec![vec![0; field.nodes.len()]; field.services.len()],
         best: None,
     };
+    for s in 0..search.services.len() {
+        for n in 0..search.nodes.len() {
+            search.counts[s][n] = 1;
+            let ready = search.nodes[n].state == NodeState::Ready;
+            search.open[s][n] = ready && search.may_be(s, n) && search.node_ok(s, n);
+            search.counts[s][n] = 0;
+        }
+    }
     search.descend(0, 0);
     search.best.expect("placing nothing but what is locked is a placement")
 }
 
-struct Search<'f> {
-    field: &'f Field<'f>,
+struct Search<'p> {
+    problem: &'p PlacementProblem,
+    services: Vec<&'p ServiceInput>,
+    nodes: Vec<&'p NodeInput>,
+    levels: Vec<u8>,
     replicas: Vec<usize>,
     counts: Vec<Vec<u32>>,
+    locks: Vec<Vec<u32>>,
+    /// Where one instance of a service could be if nothing else were there.
+    open: Vec<Vec<bool>>,
     best: Option<Best>,
+}
+
+fn meets(line: &Require, node: &NodeInput) -> bool {
+    line.any_of.iter().any(|wanted| match line.key {
+        Key::Tag => node.tags.contains(wanted),
+        Key::Zone => node.zone.as_ref() == Some(wanted),
+        Key::Os => node.os == *wanted,
+        Key::Arch => node.arch == *wanted,
+        Key::GpuModel => node.gpus.iter().any(|gpu| gpu.model == *wanted),
+        Key::Node => node.name.as_str() == wanted,
+        Key::Runtime => node.runtimes.contains(wanted),
+    })
+}
+
+fn devices_wanted(service: &ServiceInput) -> usize {
+    match service.gpu {
+        GpuRequest::None => 0,
+        GpuRequest::Whole(count) => count as usize,
+        GpuRequest::Share(_) | GpuRequest::Memory(_) => 1,
+    }
+}
+
+fn may_have(service: &ServiceInput, gpu: &GpuInput) -> bool {
+    let models = |lines: &'_ [Require]| -> Vec<bool> {
+        let about = lines.iter().filter(|line| line.key == Key::GpuModel);
+        about.map(|line| line.any_of.contains(&gpu.model)).collect()
+    };
+    let large = match &service.device {
+        Some(need) => gpu.memory >= need.memory,
+        None => true,
+    };
+    large && !models(&service.require).contains(&false) && !models(&service.forbid).contains(&true)
+}
+
+/// Instances that are there now and still wanted.
+fn here(service: &ServiceInput, node: &NodeName) -> u32 {
+    let mut count = 0;
+    for (&index, current) in &service.current {
+        count += u32::from(index < service.replicas && current.node == *node);
+    }
+    count
 }
 
 impl Search<'_> {
@@ -47,10 +126,10 @@ impl Search<'_> {
         let Some(&s) = self.replicas.get(at) else {
             return self.consider();
         };
-        for n in from..self.field.nodes.len() {
+        for n in from..self.nodes.len() {
             self.counts[s][n] += 1;
-            if self.node_ok(s, n) {
-                self.descend(at + 1, if self.next_is(at, s) { n } else { 0 });
+            if self.may_be(s, n) && self.node_ok(s, n) {
+                self.descend(at + 1, if self.replicas.get(at + 1) == Some(&s) { n } else { 0 });
             }
             self.counts[s][n] -= 1;
         }
@@ -58,104 +137,94 @@ impl Search<'_> {
         self.descend(at + skip, 0);
     }
 
-    fn next_is(&self, at: usize, s: usize) -> bool {
-        self.replicas.get(at + 1) == Some(&s)
+    /// What the service's own lines and the node's state say, as many as there are now.
+    fn may_be(&self, s: usize, n: usize) -> bool {
+        let (service, node) = (self.services[s], self.nodes[n]);
+        let count = self.counts[s][n];
+        let gpu = devices_wanted(service) > 0;
+        let required = service.require.iter().all(|line| meets(line, node));
+        // For a service with a GPU, a model is forbidden as its device and not on its node.
+        let forbidden = service
+            .forbid
+            .iter()
+            .any(|line| meets(line, node) && !(gpu && line.key == Key::GpuModel));
+        let pinned = match &service.pin {
+            Some(pin) => pin.node == node.name,
+            None => true,
+        };
+        let held = service.host_ports.iter().any(|port| node.reserved_ports.contains(port));
+        let open = match node.state {
+            NodeState::Ready => true,
+            NodeState::Cordoned | NodeState::Away => count <= here(service, &node.name),
+            NodeState::Draining | NodeState::Lost => {
+                !service.movable && count <= here(service, &node.name)
+            }
+        };
+        let company =
+            service.near.iter().all(|name| self.services.iter().any(|other| other.name == *name));
+        required && !forbidden && pinned && !held && open && company
     }
 
-    /// What adding more can only make worse.
+    /// Whether all that is on a node fits together. Adding more can only make it worse.
     fn node_ok(&self, s: usize, n: usize) -> bool {
-        let field = self.field;
-        let Some(cell) = field.services[s].cell(n) else {
+        let (service, node) = (self.services[s], self.nodes[n]);
+        let mut used = [0u64; 3];
+        let mut ports = Vec::new();
+        let mut wanting = Vec::new();
+        for (other, counts) in self.services.iter().zip(&self.counts) {
+            for _ in 0..counts[n] {
+                used[0] += other.cpu_milli;
+                used[1] += other.memory;
+                used[2] += other.disk;
+                for port in &other.host_ports {
+                    if ports.contains(port) {
+                        return false;
+                    }
+                    ports.push(*port);
+                }
+                wanting.extend((devices_wanted(other) > 0).then_some(*other));
+            }
+        }
+        if used[0] > node.cpu_milli || used[1] > node.memory || used[2] > node.disk {
             return false;
-        };
-        let here: Vec<usize> = (0..self.counts.len()).filter(|&t| self.counts[t][n] > 0).collect();
-        let fits = (0..3).all(|r| {
-            let used: u64 = here
-                .iter()
-                .map(|&t| u64::from(self.counts[t][n]) * field.services[t].need[r])
-                .sum();
-            used <= field.nodes[n].capacity[r]
-        });
-        let ports: Vec<usize> = here
-            .iter()
-            .flat_map(|&t| {
-                std::iter::repeat_n(&field.services[t].ports, self.counts[t][n] as usize).flatten()
-            })
-            .copied()
-            .collect();
-        let mut unique = ports.clone();
-        unique.sort_unstable();
-        unique.dedup();
-        let wanting: Vec<usize> = here
-            .iter()
-            .filter(|&&t| field.services[t].wants_gpu())
-            .flat_map(|&t| std::iter::repeat_n(t, self.counts[t][n] as usize))
-            .collect();
-        let memories = &field.nodes[n].memories;
-        let free: Vec<(u64, bool)> = memories.iter().map(|&m| (m.max(1) * 1000, true)).collect();
-        self.counts[s][n] <= cell.most
-            && fits
-            && unique.len() == ports.len()
-            && !field.services[s].apart.iter().any(|&t| self.counts[t][n] > 0)
-            && self.devices_ok(n, &wanting, free)
-    }
-
-    /// Every choice of devices, one instance after another. `free` holds what is left of each
-    /// device and whether nobody is on it.
-    fn devices_ok(&self, n: usize, wanting: &[usize], free: Vec<(u64, bool)>) -> bool {
-        use devnet_schema::quantity::GpuRequest;
-        let Some((&s, rest)) = wanting.split_first() else {
-            return true;
-        };
-        let need = self.field.services[s].input.gpu;
-        let allowed = self.field.services[s].cell(n).map_or(0, |cell| cell.allowed);
-        let devices = free.len();
-        (0u32..1 << devices).any(|set| {
-            let chosen: Vec<usize> = (0..devices).filter(|d| set >> d & 1 == 1).collect();
-            let number = match need {
-                GpuRequest::Whole(count) => count as usize,
-                _ => 1,
-            };
-            if chosen.len() != number || chosen.iter().any(|d| allowed >> d & 1 == 0) {
+        }
+        let count = self.counts[s][n];
+        if service.max_per_node.is_some_and(|most| count > most) {
+            return false;
+        }
+        for (other, counts) in self.services.iter().zip(&self.counts) {
+            let apart = |a: &ServiceInput, b: &ServiceInput| a.apart_from.contains(&b.name);
+            let most = u32::from(other.name == service.name);
+            if (apart(service, other) || apart(other, service)) && counts[n] > most {
                 return false;
             }
-            let mut left = free.clone();
-            for d in chosen {
-                let memory = self.field.nodes[n].memories[d].max(1);
-                let load = match need {
-                    GpuRequest::None => 0,
-                    GpuRequest::Whole(_) if !left[d].1 => return false,
-                    GpuRequest::Whole(_) => memory * 1000,
-                    GpuRequest::Share(milli) => memory * u64::from(milli),
-                    GpuRequest::Memory(bytes) => bytes.0 * 1000,
-                };
-                if load > left[d].0 {
-                    return false;
-                }
-                left[d] = (left[d].0 - load, false);
-            }
-            self.devices_ok(n, rest, left)
-        })
+        }
+        let free = node.gpus.iter().map(|gpu| (u128::from(gpu.memory.max(1)) * 1000, true));
+        devices_ok(&node.gpus, &wanting, free.collect())
     }
 
     fn consider(&mut self) {
         if !self.all_ok() {
             return;
         }
-        let field = self.field;
-        let mut placed = vec![0; field.levels.len()];
+        let mut placed = vec![0; self.levels.len()];
         let (mut price, mut cost) = (0, 0);
-        for (s, service) in field.services.iter().enumerate() {
-            let counts = &self.counts[s];
-            placed[service.level] += counts.iter().sum::<u32>();
-            let kept: u32 = service.cells.iter().map(|c| c.current.min(counts[c.node])).sum();
-            price += u64::from(service.running() - kept) * service.price;
-            cost +=
-                service.cells.iter().map(|c| u64::from(counts[c.node]) * c.penalty).sum::<u64>();
+        for (service, counts) in self.services.iter().zip(&self.counts) {
+            let level = self.levels.iter().position(|level| *level == service.priority).unwrap();
+            placed[level] += counts.iter().sum::<u32>();
+            let running = service.current.keys().filter(|index| **index < service.replicas);
+            let mut moved = running.count() as u32;
+            for (node, &count) in self.nodes.iter().zip(counts) {
+                moved -= count.min(here(service, &node.name));
+                for wish in service.prefer.iter().filter(|wish| !meets(&wish.condition, node)) {
+                    cost += u64::from(count) * u64::from(wish.weight) * 100_000;
+                }
+            }
+            price += u64::from(moved) * service.move_cost.max(1);
         }
-        cost += (0..field.nodes.len()).map(|n| self.node_cost(n)).sum::<u64>();
+        cost += (0..self.nodes.len()).map(|n| self.node_cost(n)).sum::<u64>();
         let key = |best: &Best| {
-            let rest = if field.problem.limits.rebalance {
+            let rest = if self.problem.limits.rebalance {
                 (best.cost, best.price)
             } else {
                 (best.price, best.cost)
@@ -169,35 +238,89 @@ impl Search<'_> {
     }
 
     fn node_cost(&self, n: usize) -> u64 {
-        let field = self.field;
-        let used = |r: usize| -> u64 {
-            let services = field.services.iter().zip(&self.counts);
-            services.map(|(s, counts)| s.need[r] * u64::from(counts[n])).sum()
-        };
-        match field.problem.objective {
-            Objective::Pack => u64::from(self.counts.iter().any(|counts| counts[n] > 0)) * FULL,
-            Objective::Balance => {
-                (0..2).map(|r| crowding(used(r), field.nodes[n].capacity[r])).sum()
-            }
+        if self.problem.objective == Objective::Pack {
+            return u64::from(self.counts.iter().any(|counts| counts[n] > 0)) * 1_000_000;
         }
+        let sum = |need: fn(&ServiceInput) -> u64| -> u64 {
+            let all = self.services.iter().zip(&self.counts);
+            all.map(|(service, counts)| need(service) * u64::from(counts[n])).sum()
+        };
+        let node = self.nodes[n];
+        crowding(sum(|it| it.cpu_milli), node.cpu_milli)
+            + crowding(sum(|it| it.memory), node.memory)
     }
 
     /// What only the whole placement tells.
     fn all_ok(&self) -> bool {
-        self.field.services.iter().enumerate().all(|(s, service)| {
-            let counts = &self.counts[s];
-            let near = (0..counts.len())
-                .all(|n| counts[n] == 0 || service.near.iter().all(|&t| self.counts[t][n] > 0));
-            let even = service.spread.iter().all(|line| {
-                let domain = |d: usize| -> u32 {
-                    (0..counts.len()).filter(|&n| line.domain[n] == d).map(|n| counts[n]).sum()
+        (0..self.services.len()).all(|s| {
+            let (service, counts) = (self.services[s], &self.counts[s]);
+            let company = (0..counts.len()).all(|n| {
+                let there = |name: &ServiceName| {
+                    let mut named =
+                        (0..self.services.len()).filter(|&t| self.services[t].name == *name);
+                    named.all(|t| self.counts[t][n] > 0)
                 };
-                let low = line.open.iter().map(|&d| domain(d)).min();
-                let high = (0..counts.len()).map(|n| domain(line.domain[n])).max().unwrap_or(0);
-                low.is_none_or(|low| high <= low + line.skew)
+                counts[n] == 0 || service.near.iter().all(there)
             });
-            let locks = service.cells.iter().all(|c| counts[c.node] >= c.locked);
-            near && even && locks
+            let locked = counts.iter().zip(&self.locks[s]).all(|(count, lock)| count >= lock);
+            company && locked && service.spread.iter().all(|line| self.is_even(s, line))
         })
     }
+
+    fn is_even(&self, s: usize, line: &Spread) -> bool {
+        let same = |a: usize, b: usize| match line.by {
+            SpreadBy::Node => a == b,
+            SpreadBy::Zone => self.nodes[a].zone == self.nodes[b].zone,
+        };
+        let all = 0..self.nodes.len();
+        let domain = |n: usize| -> u32 {
+            all.clone().filter(|&other| same(n, other)).map(|other| self.counts[s][other]).sum()
+        };
+        let high = all.clone().map(domain).max().unwrap_or(0);
+        let low = all.clone().filter(|&n| self.open[s][n]).map(domain).min();
+        low.is_none_or(|low| high <= low + line.max_skew)
+    }
+}
+
+/// Every choice of devices, one instance after another. `free` holds what is left of each device,
+/// in thousandths of a byte, and whether nobody is on it.
+fn devices_ok(gpus: &[GpuInput], wanting: &[&ServiceInput], free: Vec<(u128, bool)>) -> bool {
+    let Some((&service, rest)) = wanting.split_first() else {
+        return true;
+    };
+    (0u32..1 << gpus.len()).any(|set| {
+        let chosen: Vec<usize> = (0..gpus.len()).filter(|d| set >> d & 1 == 1).collect();
+        let admitted = chosen.iter().all(|&d| may_have(service, &gpus[d]));
+        if chosen.len() != devices_wanted(service) || !admitted {
+            return false;
+        }
+        let mut left = free.clone();
+        for d in chosen {
+            let memory = u128::from(gpus[d].memory.max(1));
+            let load = match service.gpu {
+                GpuRequest::None => 0,
+                GpuRequest::Whole(_) if !left[d].1 => return false,
+                GpuRequest::Whole(_) => memory * 1000,
+                GpuRequest::Share(milli) => memory * u128::from(milli),
+                GpuRequest::Memory(bytes) => u128::from(bytes.0) * 1000,
+            };
+            if load > left[d].0 {
+                return false;
+            }
+            left[d] = (left[d].0 - load, false);
+        }
+        devices_ok(gpus, rest, left)
+    })
+}
+
+/// The square of the use of a resource as the highest of its tangents at a fifth, two fifths and so
+/// on, in millionths.
+fn crowding(used: u64, capacity: u64) -> u64 {
+    if capacity == 0 {
+        return 0;
+    }
+    let used = used * 1_000_000 / capacity;
+    let tangents = [200_000, 400_000, 600_000, 800_000, 1_000_000u64];
+    let height = |at: u64| (2 * at / 100_000 * used / 10).saturating_sub(at * at / 1_000_000);
+    tangents.into_iter().map(height).max().unwrap_or(0)
 }

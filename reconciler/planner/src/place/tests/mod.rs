@@ -4,11 +4,13 @@
 mod brute;
 mod cases;
 mod columns;
+mod fleets;
 mod large;
 mod pitfalls;
 mod random;
 mod rebalance;
 mod ways_out;
+mod ways_out_large;
 
 use std::collections::BTreeMap;
 
@@ -84,7 +86,8 @@ fn service(name: &str, replicas: u32) -> ServiceInput {
 
 fn condition(key: Key, values: &[&str]) -> Require {
     let any_of = values.iter().map(|value| (*value).to_owned()).collect();
-    Require { key, any_of, at: Some("cluster.kdl:7:5".to_owned()) }
+    let at = Some("cluster.kdl:7:5".to_owned());
+    Require { key, any_of, written: values.join(" "), at }
 }
 
 fn runs_on(service: &mut ServiceInput, index: u32, node: &str) {

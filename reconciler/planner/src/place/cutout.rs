@@ -1,0 +1,222 @@
+//! A few nodes of a large fleet as a problem of their own, everything else left as it is.
+//!
+//! Knows how to cut them out and how to put an answer back into the whole. Refuses to believe that
+//! an answer of a part is one of the whole: the verifier, which shares nothing with the search,
+//! has to find no fault in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::name::{InstanceId, ServiceName};
+
+use super::{
+    Assignments,
+    change::{self, Change},
+    field::Field,
+    pipeline,
+    problem::{Assignment, Current, Outcome, PlacementProblem, ServiceInput},
+    search, settled,
+    verify::breaches,
+    work::Work,
+};
+
+/// Integer programs for one part at most, and their nodes of branch and bound.
+const ILPS: u32 = 2;
+const SEARCH_NODES: u32 = 200;
+
+/// What is placed, by node.
+pub struct Places<'a> {
+    outcome: &'a Outcome,
+    on_node: BTreeMap<&'a str, Vec<&'a InstanceId>>,
+}
+
+/// What came of a part, in the whole.
+pub struct Replanned {
+    /// Instances that are elsewhere than before, or had no node.
+    pub placed: Assignments,
+    /// Instances of the service that have a node beyond those that had one.
+    pub gained: u32,
+}
+
+/// Some nodes with what is placed there, and which instance is which.
+struct Cutout {
+    problem: PlacementProblem,
+    instances: BTreeMap<ServiceName, Vec<InstanceId>>,
+}
+
+impl<'a> Places<'a> {
+    pub fn of(outcome: &'a Outcome) -> Self {
+        let mut on_node: BTreeMap<&str, Vec<&InstanceId>> = BTreeMap::new();
+        for (instance, place) in &outcome.assignments {
+            on_node.entry(place.node.as_str()).or_default().push(instance);
+        }
+        Self { outcome, on_node }
+    }
+
+    fn of_service(
+        &self,
+        name: &ServiceName,
+    ) -> impl Iterator<Item = (&'a InstanceId, &'a Assignment)> {
+        let first = InstanceId { service: name.clone(), index: 0 };
+        let name = name.clone();
+        let all = self.outcome.assignments.range(first..);
+        all.take_while(move |(instance, _)| instance.service == name)
+    }
+
+    /// Plans some nodes again, the rest as it is, with the changes made: nothing of another
+    /// service loses its node, and as much of service `s` as can be gets one. Nothing where no
+    /// more of it does, or where the verifier finds a fault in the whole.
+    pub fn replan(
+        &self,
+        field: &Field<'_>,
+        s: usize,
+        (changes, nodes): (&[Change], &[usize]),
+        work: &mut Work<'_>,
+    ) -> Option<Replanned> {
+        let name = &field.services[s].input.name;
+        let mut part = self.cut(field, s, nodes);
+        change::make(field, s, changes, &mut part.problem);
+        hold_spread(field, &mut part.problem);
+        let solved = settled(&part.problem);
+        let mut board = pipeline::placed(&solved, work);
+        let before = board.clone();
+        search::return_home(&mut board);
+        let board = if board.sound() { board } else { before };
+        let wanting = |t: &usize| solved.services[*t].input.name != *name;
+        if (0..solved.services.len()).filter(wanting).any(|t| board.missing(t) > 0) {
+            return None;
+        }
+        let answer = super::assign::assign(&board);
+        let whole: Assignments = answer
+            .into_iter()
+            .filter_map(|(id, place)| {
+                let instance = part.instances.get(&id.service)?.get(id.index as usize)?;
+                Some((instance.clone(), place))
+            })
+            .collect();
+        let has = |instance: &InstanceId| self.outcome.assignments.get(instance);
+        let fresh = whole.keys().filter(|id| id.service == *name && has(id).is_none());
+        let gained = fresh.count() as u32;
+        if gained == 0 || !self.holds(field, s, changes, &whole) {
+            return None;
+        }
+        let elsewhere = |(instance, place): &(InstanceId, Assignment)| {
+            has(instance).is_none_or(|before| before.node != place.node)
+        };
+        let placed: Assignments = whole.into_iter().filter(elsewhere).collect();
+        let silent =
+            placed.keys().any(|id| self.has_data_here(field, id) && !let_go(field, changes, id));
+        (!silent).then_some(Replanned { placed, gained })
+    }
+
+    /// Whether an instance with data runs where it was placed.
+    fn has_data_here(&self, field: &Field<'_>, instance: &InstanceId) -> bool {
+        let place = self.outcome.assignments.get(instance);
+        let input = input_of(field, &instance.service).filter(|input| !input.movable);
+        input.zip(place).is_some_and(|(input, place)| {
+            input.current.get(&instance.index).is_some_and(|it| it.node == place.node)
+        })
+    }
+
+    fn cut(&self, field: &Field<'_>, s: usize, nodes: &[usize]) -> Cutout {
+        let own = &field.services[s].input.name;
+        let mut instances: BTreeMap<ServiceName, Vec<InstanceId>> = BTreeMap::new();
+        instances.insert(own.clone(), Vec::new());
+        for &n in nodes {
+            let here = self.on_node.get(field.nodes[n].input.name.as_str());
+            for &instance in here.into_iter().flatten() {
+                instances.entry(instance.service.clone()).or_default().push(instance.clone());
+            }
+        }
+        for index in 0..field.services[s].input.replicas {
+            let instance = InstanceId { service: own.clone(), index };
+            if !self.outcome.assignments.contains_key(&instance) {
+                instances.entry(own.clone()).or_default().push(instance);
+            }
+        }
+        let inputs = field.services.iter().map(|service| service.input);
+        let services = inputs
+            .filter_map(|input| Some(self.part_of(input, own, instances.get(&input.name)?)))
+            .collect();
+        let mut limits = field.problem.limits.clone();
+        limits.rebalance = false;
+        limits.ilps = limits.ilps.min(ILPS);
+        limits.search_nodes = limits.search_nodes.min(SEARCH_NODES);
+        let nodes = nodes.iter().map(|&n| field.nodes[n].input.clone()).collect();
+        let objective = field.problem.objective;
+        Cutout { problem: PlacementProblem { nodes, services, objective, limits }, instances }
+    }
+
+    /// A service with these instances only. All others come before the one in question: none of
+    /// them may lose its node.
+    fn part_of(
+        &self,
+        input: &ServiceInput,
+        own: &ServiceName,
+        instances: &[InstanceId],
+    ) -> ServiceInput {
+        let current = |(index, instance): (usize, &InstanceId)| {
+            let place = self.outcome.assignments.get(instance)?;
+            let runs = input.current.get(&instance.index).is_some_and(|it| it.node == place.node);
+            let current = Current { node: place.node.clone(), gpus: place.gpus.clone() };
+            (input.movable || runs).then_some((index as u32, current))
+        };
+        ServiceInput {
+            replicas: instances.len() as u32,
+            priority: u8::from(input.name != *own),
+            current: instances.iter().enumerate().filter_map(current).collect(),
+            ..input.clone()
+        }
+    }
+
+    /// Whether the verifier finds no fault in the whole with the changes made. It is shown every
+    /// instance on the nodes that changed, and all of those services elsewhere.
+    fn holds(&self, field: &Field<'_>, s: usize, changes: &[Change], new: &Assignments) -> bool {
+        let mut names: BTreeSet<&ServiceName> = new.keys().map(|it| &it.service).collect();
+        let mut open: Vec<&ServiceName> = names.iter().copied().collect();
+        // The company that they need, too.
+        while let Some(name) = open.pop() {
+            let near = input_of(field, name).into_iter().flat_map(|input| &input.near);
+            open.extend(near.filter(|name| names.insert(name)));
+        }
+        let services = names.iter().filter_map(|name| input_of(field, name));
+        let mut problem = PlacementProblem {
+            nodes: field.nodes.iter().map(|node| node.input.clone()).collect(),
+            services: services.cloned().collect(),
+            objective: field.problem.objective,
+            limits: field.problem.limits.clone(),
+        };
+        change::make(field, s, changes, &mut problem);
+        let mut all: Assignments = BTreeMap::new();
+        for name in names {
+            all.extend(self.of_service(name).map(|(id, place)| (id.clone(), place.clone())));
+        }
+        all.extend(new.iter().map(|(id, place)| (id.clone(), place.clone())));
+        breaches(&problem, &all).is_empty()
+    }
+}
+
+/// Whether the changes say that the data of this instance may move.
+fn let_go(field: &Field<'_>, changes: &[Change], instance: &InstanceId) -> bool {
+    let of = |change: &Change| match *change {
+        Change::LetMove { service, .. } => field.services[service].input.name == instance.service,
+        _ => false,
+    };
+    changes.iter().any(of)
+}
+
+fn input_of<'f>(field: &Field<'f>, name: &ServiceName) -> Option<&'f ServiceInput> {
+    let found = field.services.binary_search_by(|service| service.input.name.cmp(name));
+    found.ok().map(|s| field.services[s].input)
+}
+
+/// A part knows nothing of the domains outside: what is spread stays where it is, and for what is
+/// placed of it the verifier decides.
+fn hold_spread(field: &Field<'_>, problem: &mut PlacementProblem) {
+    let spread = |input: &ServiceInput| {
+        input_of(field, &input.name).is_some_and(|whole| !whole.spread.is_empty())
+    };
+    for input in problem.services.iter_mut().filter(|input| spread(input)) {
+        input.movable = false;
+        input.spread.clear();
+    }
+}
