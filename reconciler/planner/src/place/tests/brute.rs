@@ -3,7 +3,8 @@
 //! Knows the rules from the problem's own data, in plain loops: who may be where, what fits, what
 //! runs now, what is better. Refuses to use anything of the planner's for that, so that a mistake
 //! there is not made here again. One thing only is taken from it: how many instances with data
-//! stay on a node although something speaks against that, which is the planner's choice and no rule.
+//! stay on a node although something speaks against that. That is a choice of the planner's, and no
+//! rule.
 
 use devnet_schema::{
     name::{NodeName, ServiceName},
