@@ -266,8 +266,8 @@ impl Check<'_> {
         told
     }
 
-    /// What is forbidden or preferred may be what no declared node has; next to a similar word it is
-    /// most likely a slip.
+    /// What is forbidden or preferred may be what no declared node has; next to a similar word it
+    /// is most likely a slip.
     fn similar_words(&mut self, service: &Service, key: SelectorKey, known: &BTreeSet<&str>) {
         let prefer = service.place.prefer.iter().map(|(selector, _)| selector);
         let lines = service.place.forbid.iter().chain(prefer).filter(|line| line.value.key == key);
