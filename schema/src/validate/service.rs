@@ -178,6 +178,9 @@ impl<'a> Check<'a> {
                 Some(inside) if is_image(inside) => {
                     format!("write `\"{inside}\"`: single quotes are part of a text")
                 }
+                _ if is_image(&text.to_ascii_lowercase()) => {
+                    "an image's name is in lower case: `registry/name:tag`".to_owned()
+                }
                 _ => "write `registry/name:tag`".to_owned(),
             };
             return self.error("DN-E0312", &image.at, message, help);
