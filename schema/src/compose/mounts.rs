@@ -229,7 +229,9 @@ fn mount(
         ("volume", None) => Some(Mount::Volume { name: None, read_only }),
         ("volume", Some(name)) => match declared.volumes.get(&name) {
             Some(Kept::Engine) => Some(Mount::Volume { name: Some(name), read_only }),
-            Some(Kept::Path(source)) => bind(reader, span, source, target, read_only),
+            Some(Kept::Path { source, read_only: kept }) => {
+                bind(reader, span, source, target, read_only || *kept)
+            }
             None if looks(&name) => bind(reader, span, &name, target, read_only),
             None if reader.unread.may_declare(&name) => None,
             None => {

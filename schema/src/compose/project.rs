@@ -17,7 +17,7 @@ use super::{
     reader::Reader,
     service,
 };
-use crate::file::tree::{Entry, Kind, Node, Span};
+use crate::file::tree::{Entry, Node, Span};
 
 /// Where a volume is kept.
 #[derive(Debug)]
@@ -25,7 +25,12 @@ pub(super) enum Kept {
     /// By the engine.
     Engine,
     /// At this path of the node: a bind in the clothes of a volume.
-    Path(String),
+    Path {
+        /// The path.
+        source: String,
+        /// Whether nobody may write there.
+        read_only: bool,
+    },
 }
 
 /// What services refer to by name.
@@ -194,7 +199,7 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Kept> {
                 "driver" if matches!(field.value.text(), Some("local" | "")) => {}
                 "driver_opts" => {
                     if let Some(path) = driver_options(reader, field) {
-                        kept = Kept::Path(path);
+                        kept = path;
                     }
                 }
                 "external" if field.value.text() == Some("false") => {}
@@ -212,26 +217,67 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Kept> {
     all
 }
 
-/// `{type: none, o: bind, device: /path}` is a bind. Everything else mounts something that devnet
-/// does not know.
-fn driver_options(reader: &mut Reader<'_>, field: &Entry) -> Option<String> {
+/// `{type: none, o: bind, device: /path}` is a bind, read-only with `o: "bind,ro"`. Everything else
+/// mounts something that devnet does not know, or in a way that it does not carry to the engine:
+/// were a word left out in silence, a path would be more open than what is written.
+fn driver_options(reader: &mut Reader<'_>, field: &Entry) -> Option<Kept> {
     let options = &field.value;
     if Reader::is_nothing(options) {
         return None;
     }
-    let text = |key| options.get(key).and_then(Node::text).unwrap_or("");
-    let binds = text("o").split(',').any(|o| matches!(o.trim(), "bind" | "rbind"));
-    let device = options.get("device").and_then(|device| reader.known(device, "`device`"));
+    let (mut device, mut binds, mut read_only, mut good) = (None, false, false, true);
+    for option in reader.map(options, "`driver_opts`") {
+        let value = &option.value;
+        match option.key.as_str() {
+            "type" if matches!(value.text(), Some("none" | "bind" | "")) => {}
+            "device" => device = reader.known(value, "`device`"),
+            "o" => {
+                reader.literal(value, "`o`", "write `o: bind` without a template")?;
+                for word in reader.known(value, "`o`")?.value.split(',') {
+                    match word.trim() {
+                        "bind" | "rbind" => binds = true,
+                        "ro" => read_only = true,
+                        "rw" | "" => {}
+                        other => {
+                            good = false;
+                            option_refused(reader, &value.span, &format!("o: {other}"));
+                        }
+                    }
+                }
+            }
+            "type" => {
+                good = false;
+                let shown = value.text().unwrap_or("…").to_owned();
+                option_refused(reader, &value.span, &format!("type: {shown}"));
+            }
+            other => {
+                good = false;
+                option_refused(reader, &option.key_span, other);
+            }
+        }
+    }
     match device {
-        Some(device) if binds && matches!(options.kind, Kind::Map(_)) => {
+        Some(device) if binds && good => {
             // A relative path is one of the node here too: nothing of the repository is meant.
-            Some(clean(&device.value).unwrap_or(device.value))
+            let source = clean(&device.value).unwrap_or(device.value);
+            Some(Kept::Path { source, read_only })
         }
         _ => {
-            let message = "`driver_opts` of a volume is refused: it mounts what no commit names";
-            let help = "a volume is a name and nothing more; a path of the node is a bind";
-            reader.error("DN-E0554", &field.key_span, message.to_owned(), help);
+            if good {
+                let message =
+                    "`driver_opts` of a volume is refused: it mounts what no commit names";
+                let help = "a volume is a name and nothing more; a path of the node is a bind";
+                reader.error("DN-E0554", &field.key_span, message.to_owned(), help);
+            }
             None
         }
     }
+}
+
+fn option_refused(reader: &mut Reader<'_>, span: &Span, option: &str) {
+    let shown = option.escape_debug();
+    let message = format!("`{shown}` of `driver_opts` is refused: devnet does not carry it out");
+    let help = "a volume is a name and nothing more; a path of the node is \
+                `{type: none, device: /path, o: bind}`, read-only with `o: \"bind,ro\"`";
+    reader.error("DN-E0554", span, message, help);
 }
