@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    model::{File, Service},
-    mounts::{octal, target},
+    model::File,
+    mounts::{Mounted, no_target, octal, target},
     names::HOST,
     reader::Reader,
 };
@@ -112,7 +112,7 @@ fn of_cluster(
 /// `configs` or `secrets` of a service.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    service: &mut Service,
+    mounted: &mut Mounted,
     node: &Node,
     declared: &BTreeMap<String, Option<String>>,
     kind: &str,
@@ -145,24 +145,24 @@ pub(super) fn read(
             reader.error("DN-E0559", &item.span, message, help);
             continue;
         };
-        let path = path(kind, &source.value, seen_at.map(|target| target.value));
-        let (Some(path), Some(content)) = (target(&path), content) else {
+        let written = seen_at.map(|target| target.value);
+        let path = path(kind, &source.value, written.as_deref());
+        let (Some(clean), Some(content)) = (target(&path), content) else {
             if target(&path).is_none() {
-                let message = format!("`{}` is not an absolute path", path.escape_debug());
-                reader.error("DN-E0551", &item.span, message, "write where the service sees it");
+                no_target(reader, &item.span, written.as_deref().unwrap_or(&path));
             }
             continue;
         };
-        let file = File { content: content.clone(), mode };
-        service.files.insert(path, Located { value: file, at: source.at });
+        let value = File { content: content.clone(), mode };
+        mounted.file(reader, node, clean, Located { value, at: source.at });
     }
 }
 
 /// Where Compose puts it: configs at `/NAME`, secrets at `/run/secrets/NAME`.
-fn path(kind: &str, source: &str, target: Option<String>) -> String {
+fn path(kind: &str, source: &str, target: Option<&str>) -> String {
     let home = if kind == "secret" { "/run/secrets/" } else { "/" };
     match target {
-        Some(path) if path.starts_with('/') => path,
+        Some(path) if path.starts_with('/') => path.to_owned(),
         Some(name) => format!("{home}{name}"),
         None => format!("{home}{source}"),
     }

@@ -108,6 +108,11 @@ fn base(reader: &mut Reader<'_>, services: &BTreeMap<&str, usize>, service: &Nod
                 reader.error("DN-E0554", &file.key_span, message.into(), help);
                 return None;
             }
+            for other in entries.iter().filter(|entry| entry.key != "service") {
+                if !other.key.starts_with("x-") {
+                    reader.unknown(other, "`extends`", "service");
+                }
+            }
             extends.value.get("service")
         }
         _ => Some(&extends.value),

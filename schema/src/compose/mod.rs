@@ -144,7 +144,9 @@ pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
     reader.replicas = inputs.limits.replicas;
     reader.take(found);
     merge::keys(&mut reader, &mut tree);
-    reader.take(interpolate::tree(&mut tree, source, &values));
+    let faults = interpolate::tree(&mut tree, source, &values);
+    reader.unfilled = faults.iter().filter_map(|one| Some(one.at.as_ref()?.start)).collect();
+    reader.take(faults);
     merge::extends(&mut reader, &mut tree);
     let written = document.values.max(merge::weight(&tree));
     let most = inputs.limits.all_values.saturating_sub(written);

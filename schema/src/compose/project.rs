@@ -44,7 +44,7 @@ pub(super) struct Declared {
     pub(super) volumes: BTreeMap<String, Kept>,
     /// Networks by name.
     pub(super) networks: BTreeMap<String, Network>,
-    /// Further names that services give one another: service, name.
+    /// What services link: the other one, and a further name for it unless that is empty.
     pub(super) links: RefCell<Vec<(String, String, Span)>>,
 }
 
@@ -97,7 +97,24 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
             left_out.insert(entry.key.as_str());
         }
     }
-    for (service, alias, span) in declared.links.take() {
+    let linked = links(&mut project, reader, declared.links.take());
+    project.networks = declared.networks;
+    dependencies(reader, &mut project, services_of(tree), &left_out, &linked);
+    project
+}
+
+/// Gives services the further names that others link them by; where all the links are.
+fn links(
+    project: &mut Project,
+    reader: &mut Reader<'_>,
+    links: Vec<(String, String, Span)>,
+) -> BTreeSet<usize> {
+    let mut linked = BTreeSet::new();
+    for (service, alias, span) in links {
+        linked.insert(span.start);
+        if alias.is_empty() {
+            continue;
+        }
         let Some(other) = project.services.get_mut(&service) else { continue };
         // Of one network it is the name that is written.
         if !reader.repeats(other.networks.len().saturating_sub(1), &span) {
@@ -107,9 +124,7 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
             network.value.aliases.push(alias.clone());
         }
     }
-    project.networks = declared.networks;
-    dependencies(reader, &mut project, services_of(tree), &left_out);
-    project
+    linked
 }
 
 /// Reads a service, unless it has to be built: then that is all there is to say of it. What else
@@ -154,6 +169,7 @@ fn dependencies(
     project: &mut Project,
     services: &[Entry],
     left_out: &BTreeSet<&str>,
+    linked: &BTreeSet<usize>,
 ) {
     let names: BTreeSet<String> = project.services.keys().cloned().collect();
     for entry in services {
@@ -174,7 +190,8 @@ fn dependencies(
                 let help = "want the profile too, or write `required: false`";
                 reader.error("DN-E0566", &span, message, help);
             } else {
-                let message = format!("there is no service `{shown}` to wait for");
+                let what = if linked.contains(&span.start) { "link" } else { "wait for" };
+                let message = format!("there is no service `{shown}` to {what}");
                 reader.error("DN-E0566", &span, message, "name a service of this file");
             }
         }

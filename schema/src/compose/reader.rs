@@ -43,6 +43,9 @@ pub(super) struct Reader<'a> {
     pub(super) ground: Option<&'a Ground<'a>>,
     /// What of the document could not be read: no name that stands there is unknown.
     pub(super) unread: Unread,
+    /// Where scalars begin that could not be filled in, which was told: what they are read as is
+    /// not what they say.
+    pub(super) unfilled: BTreeSet<usize>,
     /// The most instances of a service.
     pub(super) replicas: usize,
     /// How many values ranges and links may still stand for; nothing once that was told.
@@ -61,6 +64,7 @@ impl<'a> Reader<'a> {
             templated,
             ground,
             unread: Unread::default(),
+            unfilled: BTreeSet::new(),
             replicas: Limits::default().replicas,
             left: Some(Limits::default().all_values),
             found: Vec::new(),
@@ -72,6 +76,11 @@ impl<'a> Reader<'a> {
     pub(super) fn into_found(mut self) -> Vec<Diagnostic> {
         self.found.sort_by(|a, b| (&a.at, &a.code, &a.message).cmp(&(&b.at, &b.code, &b.message)));
         self.found.dedup();
+        let filling = |code: &str| matches!(code, "DN-E0561" | "DN-E0562" | "DN-E0567");
+        self.found.retain(|one| {
+            let at = one.at.as_ref().filter(|at| *at.file == *self.source.file);
+            filling(&one.code) || at.is_none_or(|at| !self.unfilled.contains(&at.start))
+        });
         self.found
     }
 
@@ -109,12 +118,19 @@ impl<'a> Reader<'a> {
 
     /// A field that is read and has no effect.
     pub(super) fn ignored(&mut self, field: &Entry, why: &str) {
+        if self.unfilled.contains(&field.value.span.start) {
+            return;
+        }
         let message = format!("`{}` is ignored: {why}", field.key);
         self.warning("DN-W0560", &field.key_span, message, "leave it out");
     }
 
     /// A field that cannot be had.
     pub(super) fn refused(&mut self, field: &Entry, of: &str, why: &str) {
+        // What could not be filled in may be something else.
+        if self.unfilled.contains(&field.value.span.start) {
+            return;
+        }
         let message = format!("`{of}{}` is refused: {why}", field.key.escape_debug());
         self.error("DN-E0554", &field.key_span, message, "leave it out");
     }
@@ -131,6 +147,30 @@ impl<'a> Reader<'a> {
             Kind::Map(_) => format!("{what} is a map and has to be {expected}"),
         };
         self.error("DN-E0551", &node.span, message, &format!("write {expected}"));
+    }
+
+    /// A text of several in which something is wrong.
+    pub(super) fn wrong_word(&mut self, word: &Located<String>, what: &str, expected: &str) {
+        let shown: String = word.value.chars().take(80).collect();
+        let shown = shown.escape_debug();
+        let message = format!("`{shown}` is not {expected}, as {what} has to be");
+        let span = word.at.start..word.at.end;
+        self.error("DN-E0551", &span, message, &format!("write {expected}"));
+    }
+
+    /// Two fields, each of which can be had, and not both.
+    pub(super) fn contradicts(
+        &mut self,
+        span: &Span,
+        message: String,
+        other: Option<(Location, &str)>,
+        help: &str,
+    ) {
+        let error = Diagnostic::error("DN-E0570", Some(self.at(span)), message).help(help);
+        self.found.push(match other {
+            Some((at, why)) => error.related(at, why),
+            None => error,
+        });
     }
 
     /// Whether a template made this scalar.
@@ -178,12 +218,17 @@ impl<'a> Reader<'a> {
     pub(super) fn known(&mut self, node: &Node, what: &str) -> Option<Located<String>> {
         let text = self.text(node, what)?;
         if template::is_marked(&text.value) {
-            let message = format!("{what} cannot hold a template: it has to be known in advance");
-            let help = "write the text, or take it from a variable that is no template";
-            self.error("DN-E0552", &node.span, message, help);
+            self.no_template(&node.span, what);
             return None;
         }
         Some(text)
+    }
+
+    /// A template where none can be.
+    pub(super) fn no_template(&mut self, span: &Span, what: &str) {
+        let message = format!("{what} cannot hold a template: it has to be known in advance");
+        let help = "write the text, or take it from a variable that is no template";
+        self.error("DN-E0552", span, message, help);
     }
 
     /// A list of texts that have to be known here, or one of them alone.

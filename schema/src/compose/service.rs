@@ -42,6 +42,7 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, declared: &Declared) 
         }
     }
     mounted.into_service(&mut service);
+    network::apart(reader, &service, entry);
     env_files(reader, &mut service, &entry.value);
     names(reader, &mut service, entry, declared);
     service
@@ -51,6 +52,7 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, declared: &Declared) 
 fn unit_field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> bool {
     let value = &field.value;
     match field.key.as_str() {
+        "image" if Reader::is_nothing(value) => service.image = None,
         "image" => service.image = reader.text(value, "`image`"),
         "entrypoint" => service.entrypoint = argv(reader, value, "`entrypoint`"),
         "command" => service.command = argv(reader, value, "`command`"),
@@ -95,8 +97,8 @@ fn shared_field(
         "expose" => service.ports.extend(ports::exposed(reader, value)),
         "volumes" => mounts::read(reader, value, declared, mounted),
         "tmpfs" => mounts::tmpfs(reader, value, mounted),
-        "configs" => content::read(reader, service, value, &declared.configs, "config"),
-        "secrets" => content::read(reader, service, value, &declared.secrets, "secret"),
+        "configs" => content::read(reader, mounted, value, &declared.configs, "config"),
+        "secrets" => content::read(reader, mounted, value, &declared.secrets, "secret"),
         "depends_on" => depends::read(reader, service, value),
         _ => return false,
     }
@@ -155,7 +157,17 @@ fn argv(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Vec<Located<
 fn labels(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Located<String>> {
     let mut all = pairs(reader, node, "`labels`");
     let what = "the name of a label";
-    all.retain(|name, text| reader.is_word(name, &(text.at.start..text.at.end), what));
+    all.retain(|name, text| {
+        let span = text.at.start..text.at.end;
+        let own = name.starts_with("devnet.");
+        if own {
+            let shown = name.escape_debug();
+            let message = format!("the label `{shown}` is refused: it is devnet's own");
+            let help = "choose a name that does not begin with `devnet.`";
+            reader.error("DN-E0554", &span, message, help);
+        }
+        reader.is_word(name, &span, what) && !own
+    });
     all
 }
 

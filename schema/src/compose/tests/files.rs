@@ -289,7 +289,7 @@ fn variables_that_cannot_be_filled_in_are_told() {
 }
 
 /// What is found in a file.
-fn found_in(text: &str) -> String {
+pub(super) fn found_in(text: &str) -> String {
     loaded(text, &[], &[]).1
 }
 
