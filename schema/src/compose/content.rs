@@ -9,7 +9,7 @@ use super::{
     model::File,
     mounts::{Mounted, no_target, octal, target},
     names::HOST,
-    reader::Reader,
+    reader::{Reader, or},
 };
 use crate::{
     desired::Located,
@@ -76,7 +76,7 @@ fn content(reader: &mut Reader<'_>, entry: &Entry, kind: &str) -> Option<String>
 /// The value of a variable.
 fn variable(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let name = reader.known(node, "`environment`")?;
-    let value = reader.ground?.values.get(&name.value).cloned();
+    let value = reader.variable(&name.value).cloned();
     if value.is_none() {
         let message = format!("the variable `{}` has no value", name.value.escape_debug());
         let help = "give it one under `set` of the service, or under `vars` of the cluster";
@@ -141,8 +141,9 @@ pub(super) fn read(
                 continue;
             }
             let message = format!("the {kind} `{}` is not declared", source.value.escape_debug());
-            let help = "declare it at the top of the document, with its content";
-            reader.error("DN-E0559", &item.span, message, help);
+            let meant = reader.meant(&source.value, declared.keys().map(String::as_str));
+            let help = or(&meant, "declare it at the top of the document, with its content");
+            reader.error("DN-E0559", &item.span, message, &help);
             continue;
         };
         let written = seen_at.map(|target| target.value);

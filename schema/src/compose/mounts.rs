@@ -10,7 +10,7 @@ use super::{
     grant::{Ask, clean},
     model::{File, Service, Volume},
     project::{Declared, Kept},
-    reader::{NO_TEXT, Reader},
+    reader::{NO_TEXT, Reader, or},
     unit,
 };
 use crate::{
@@ -287,8 +287,9 @@ fn mount(
             None if reader.unread.may_declare(&name) => None,
             None => {
                 let message = format!("the volume `{}` is not declared", name.escape_debug());
-                let help = "declare it at the top: `volumes: {NAME: {}}`";
-                reader.error("DN-E0559", span, message, help);
+                let meant = reader.meant(&name, declared.volumes.keys().map(String::as_str));
+                let help = or(&meant, "declare it at the top: `volumes: {NAME: {}}`");
+                reader.error("DN-E0559", span, message, &help);
                 None
             }
         },
@@ -353,7 +354,7 @@ fn anchor(source: &str) -> Option<(&'static str, &str)> {
 /// Where on a node such a path is, when its variable names a place there.
 fn on_node(reader: &Reader<'_>, source: &str) -> Option<String> {
     let (name, rest) = anchor(source)?;
-    clean(&format!("{}/{rest}", clean(reader.ground?.values.get(name)?)?))
+    clean(&format!("{}/{rest}", clean(reader.variable(name)?)?))
 }
 
 fn refuse(reader: &mut Reader<'_>, span: &Span, source: &str, message: String) {

@@ -10,7 +10,7 @@ use super::{
     model::{Attachment, Network, Service},
     names::HOST,
     project::Declared,
-    reader::Reader,
+    reader::{Reader, or},
 };
 use crate::{
     container::Namespace,
@@ -113,8 +113,10 @@ fn joined(reader: &mut Reader<'_>, service: &mut Service, node: &Node, declared:
         let known = name == "default" || declared.networks.contains_key(name);
         if !known && !reader.unread.may_declare(name) {
             let message = format!("the network `{}` is not declared", name.escape_debug());
-            let help = "declare it at the top: `networks: {NAME: {}}`";
-            reader.error("DN-E0559", span, message, help);
+            let known = declared.networks.keys().map(String::as_str).chain(["default"]);
+            let meant = reader.meant(name, known);
+            let help = or(&meant, "declare it at the top: `networks: {NAME: {}}`");
+            reader.error("DN-E0559", span, message, &help);
             return;
         }
         service.networks.push(Located { value: attachment, at: reader.at(span) });

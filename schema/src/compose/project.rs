@@ -14,7 +14,7 @@ use super::{
     model::{Network, Project},
     names::LABEL,
     network,
-    reader::Reader,
+    reader::{Reader, or},
     service,
 };
 use crate::file::tree::{Entry, Node, Span};
@@ -192,7 +192,10 @@ fn dependencies(
             } else {
                 let what = if linked.contains(&span.start) { "link" } else { "wait for" };
                 let message = format!("there is no service `{shown}` to {what}");
-                reader.error("DN-E0566", &span, message, "name a service of this file");
+                let known = services.iter().map(|entry| entry.key.as_str());
+                let meant = reader.meant(name, known.filter(|known| *known != entry.key));
+                let help = or(&meant, "name a service of this file");
+                reader.error("DN-E0566", &span, message, &help);
             }
         }
         service.depends_on.retain(|dependency| names.contains(&dependency.value.service));

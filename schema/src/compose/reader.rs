@@ -13,7 +13,7 @@ use crate::{
     desired::Located,
     diagnostic::{Diagnostic, Location},
     file::{
-        Files, Limits, Unread, too_many_values,
+        Files, Limits, Unread, suggest, too_many_values,
         tree::{Entry, Kind, Node, Source, Span},
     },
 };
@@ -28,13 +28,23 @@ pub(super) struct Ground<'a> {
     pub(super) values: &'a Values,
     /// The templates that values stand for.
     pub(super) templates: &'a RefCell<Templates>,
+    /// The names that were asked for.
+    pub(super) used: &'a RefCell<BTreeSet<String>>,
 }
 
 /// The largest file that is taken from the repository, in bytes.
 const MOST_FILE: usize = 256 * 1024;
 
+/// Words that are compared for "did you mean" in one file, however many names are wrong.
+const LOOKS: usize = 200_000;
+
 /// What to do where a file is no text, or too much of it.
 pub(super) const NO_TEXT: &str = "put large or binary data into an image or a volume";
+
+/// Advice behind what may be meant.
+pub(super) fn or(meant: &str, advice: &str) -> String {
+    if meant.is_empty() { advice.to_owned() } else { format!("{meant}Or {advice}") }
+}
 
 /// What is read from, and what was found.
 pub(super) struct Reader<'a> {
@@ -50,6 +60,8 @@ pub(super) struct Reader<'a> {
     pub(super) replicas: usize,
     /// How many values ranges and links may still stand for; nothing once that was told.
     pub(super) left: Option<usize>,
+    /// How many words may still be compared for "did you mean".
+    looks: usize,
     found: Vec<Diagnostic>,
 }
 
@@ -67,6 +79,7 @@ impl<'a> Reader<'a> {
             unfilled: BTreeSet::new(),
             replicas: Limits::default().replicas,
             left: Some(Limits::default().all_values),
+            looks: LOOKS,
             found: Vec::new(),
         }
     }
@@ -303,8 +316,44 @@ impl<'a> Reader<'a> {
 
     /// A field that nothing here reads.
     pub(super) fn unknown(&mut self, entry: &Entry, of: &str, known: &str) {
+        self.unknown_among(entry, of, known, "");
+    }
+
+    /// A field that nothing here reads, where there are more than those that are shown.
+    pub(super) fn unknown_among(&mut self, entry: &Entry, of: &str, known: &str, more: &str) {
         let message = format!("{of} has no field `{}`", entry.key.escape_debug());
-        self.error("DN-E0550", &entry.key_span, message, &format!("the fields are {known}"));
+        let field = |word: &&str| {
+            let letters =
+                word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            letters && !matches!(*word, "" | "and" | "see")
+        };
+        let fields = known.split([',', ' ']).chain(more.split(' ')).filter(field);
+        let meant = self.meant(&entry.key, fields);
+        let the = if meant.is_empty() { "the" } else { "The" };
+        let help = format!("{meant}{the} fields are {known}");
+        self.error("DN-E0550", &entry.key_span, message, &help);
+    }
+
+    /// What may be meant by a word, as the beginning of advice; nothing where none of the known
+    /// words is near, or too many were compared.
+    pub(super) fn meant<'w>(
+        &mut self,
+        word: &str,
+        known: impl Iterator<Item = &'w str> + Clone,
+    ) -> String {
+        let Some(left) = self.looks.checked_sub(known.clone().count() + 1) else {
+            return String::new();
+        };
+        self.looks = left;
+        let near = suggest::nearest(word, known);
+        near.map_or_else(String::new, |near| format!("did you mean `{}`? ", near.escape_debug()))
+    }
+
+    /// The value of a variable, which counts as used.
+    pub(super) fn variable(&self, name: &str) -> Option<&'a String> {
+        let ground = self.ground?;
+        ground.used.borrow_mut().insert(name.to_owned());
+        ground.values.get(name)
     }
 
     /// A path beside the Compose file, as a path of the repository; `None` when it leads outside.

@@ -150,3 +150,28 @@ fn a_variable_without_a_value_is_told_once() {
         assert!(found.contains("DN-E0561") || found.contains("DN-E0562"), "{field}: {found}");
     }
 }
+
+#[test]
+fn what_may_be_meant_by_an_unknown_name_is_said_first() {
+    said(
+        &[
+            "enviroment: {A: b}",
+            "volume: [v:/x]",
+            "privilged: true",
+            "bananas: 1",
+            "deploy: {replica: 2, resource: {}}",
+            "depends_on: [databse]",
+            "extends: databse",
+            "volumes: [dta:/x]",
+            "networks: [bakc]",
+            "networks: [defualt]",
+            "configs: [confg]",
+            "secrets: [tokn]",
+            "links: [databse]",
+            "command: x\nvolums: {}\nx-rest:",
+        ],
+        "  database: {image: y:1}\nvolumes: {data: }\nnetworks: {back: }\nconfigs: {config: {content: \
+         x}}\nsecrets: {token: {content: x}}\n",
+        &expect_file!["../goldens/meant.txt"],
+    );
+}

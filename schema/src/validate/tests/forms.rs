@@ -193,3 +193,15 @@ fn a_strange_character_in_a_compose_file_hides_nothing_beside_it() {
         "{found}"
     );
 }
+
+#[test]
+fn what_is_set_granted_or_published_in_vain_is_told() {
+    let text = "cluster \"c\"\nservice \"a\" {\n    compose \"c.yml\"\n    set TGA=\"1\" INNER=\"2\" \
+                LINE=\"3\" PWD=\"/srv/a\" HOME=\"/root\" BARE=\"4\" OFF=\"5\" NEVER=\"6\"\n    allow \
+                \"host-net\"; allow \"host-network\"; allow \"cap:net_admin\"; allow \
+                \"host-bind:/srv/\"\n    allow \"host-bind:/srv/a/x\"\n}\n==== c.yml\nservices:\n  \
+                s:\n    image: \"x:${TAG:-1}\"\n    network_mode: host\n    ports: [\"8080:80\", \
+                \"81:81\", 82]\n    environment: [BARE]\n    volumes: [\"./x:/x\"]\n  t:\n    image: \
+                \"x:${TAG:-${INNER}}\"\n    profiles: [never]\n    command: $OFF\n==== .env\nV=$LINE\n";
+    wrong(text, &expect_file!["golden/forms-6.txt"]);
+}
