@@ -9,7 +9,7 @@ use super::Expanded;
 use crate::{
     compose::{self, Grant},
     desired::Located,
-    diagnostic::Location,
+    diagnostic::{Diagnostic, Location},
     file::written::ServiceSection,
     validate::Check,
 };
@@ -92,6 +92,11 @@ impl<'a> Check<'a> {
             let grants: Vec<Grant> = own().map(|(_, line)| line.grant.clone()).collect();
             let why = format!("as service `{name}` of this file");
             let found = compose::refusals(&service.asks, &grants);
+            // Of what has no value, that was told; what would be asked for is not known.
+            let unfilled = |one: &Diagnostic| {
+                one.message.contains('$') && one.at.as_ref().is_some_and(|at| self.found.told(at))
+            };
+            let found: Vec<Diagnostic> = found.into_iter().filter(|one| !unfilled(one)).collect();
             let found = found.into_iter().map(|one| {
                 let grant = one.message.split('`').nth(1).unwrap_or_default();
                 let kdl = format!("`allow \"{grant}\" to=\"{name}\"`");

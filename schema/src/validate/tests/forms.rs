@@ -205,3 +205,12 @@ fn what_is_set_granted_or_published_in_vain_is_told() {
                 \"x:${TAG:-${INNER}}\"\n    profiles: [never]\n    command: $OFF\n==== .env\nV=$LINE\n";
     wrong(text, &expect_file!["golden/forms-6.txt"]);
 }
+
+#[test]
+fn what_is_asked_for_by_a_variable_without_a_value_is_that_variable_s_mistake() {
+    let text = "cluster \"c\"\nservice \"a\" { compose \"c.yml\"; }\n==== c.yml\nservices:\n  s: {image: \
+                \"x:1\", volumes: [\"/data/$NO:/x\", \"/srv/$$:/y\"]}\n";
+    let (_, found) = read_all(text);
+    assert_eq!(found.matches("error[").count(), 2, "{found}");
+    assert!(found.contains("the variable `NO`") && found.contains("host-bind:/srv/$"), "{found}");
+}
