@@ -170,8 +170,8 @@ fn what_may_be_meant_by_an_unknown_name_is_said_first() {
             "links: [databse]",
             "command: x\nvolums: {}\nx-rest:",
         ],
-        "  database: {image: y:1}\nvolumes: {data: }\nnetworks: {back: }\nconfigs: {config: {content: \
-         x}}\nsecrets: {token: {content: x}}\n",
+        "  database: {image: y:1}\nvolumes: {data: }\nnetworks: {back: }\nconfigs: {config: \
+         {content: x}}\nsecrets: {token: {content: x}}\n",
         &expect_file!["../goldens/meant.txt"],
     );
 }

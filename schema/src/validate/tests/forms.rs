@@ -196,20 +196,17 @@ fn a_strange_character_in_a_compose_file_hides_nothing_beside_it() {
 
 #[test]
 fn what_is_set_granted_or_published_in_vain_is_told() {
-    let text = "cluster \"c\"\nservice \"a\" {\n    compose \"c.yml\"\n    set TGA=\"1\" INNER=\"2\" \
-                LINE=\"3\" PWD=\"/srv/a\" HOME=\"/root\" BARE=\"4\" OFF=\"5\" NEVER=\"6\"\n    allow \
-                \"host-net\"; allow \"host-network\"; allow \"cap:net_admin\"; allow \
-                \"host-bind:/srv/\"\n    allow \"host-bind:/srv/a/x\"\n}\n==== c.yml\nservices:\n  \
-                s:\n    image: \"x:${TAG:-1}\"\n    network_mode: host\n    ports: [\"8080:80\", \
-                \"81:81\", 82]\n    environment: [BARE]\n    volumes: [\"./x:/x\"]\n  t:\n    image: \
-                \"x:${TAG:-${INNER}}\"\n    profiles: [never]\n    command: $OFF\n==== .env\nV=$LINE\n";
-    wrong(text, &expect_file!["golden/forms-6.txt"]);
+    wrong(include_str!("golden/forms-in6.kdl"), &expect_file!["golden/forms-6.txt"]);
 }
 
 #[test]
 fn what_is_asked_for_by_a_variable_without_a_value_is_that_variable_s_mistake() {
-    let text = "cluster \"c\"\nservice \"a\" { compose \"c.yml\"; }\n==== c.yml\nservices:\n  s: {image: \
-                \"x:1\", volumes: [\"/data/$NO:/x\", \"/srv/$$:/y\"]}\n";
+    let text = r#"cluster "c"
+service "a" { compose "c.yml"; }
+==== c.yml
+services:
+  s: {image: "x:1", volumes: ["/data/$NO:/x", "/srv/$$:/y"]}
+"#;
     let (_, found) = read_all(text);
     assert_eq!(found.matches("error[").count(), 2, "{found}");
     assert!(found.contains("the variable `NO`") && found.contains("host-bind:/srv/$"), "{found}");
