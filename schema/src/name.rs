@@ -19,12 +19,67 @@ pub struct NameError {
     pub text: String,
 }
 
-/// Whether a text may be the reference of an image: 1 to 512 characters that a registry could have,
-/// so that nothing else passes for one.
+/// Whether a text may be the reference of an image: `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`, at most
+/// 512 characters. The grammar is that of the package `reference` of the CNCF's Distribution.
 pub fn is_image(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    let first = |c: char| c.is_ascii_alphanumeric();
-    (1..=512).contains(&text.len()) && text.chars().all(allowed) && text.starts_with(first)
+    let (named, digest) = match text.split_once('@') {
+        Some((named, digest)) => (named, Some(digest)),
+        None => (text, None),
+    };
+    let (name, tag) = match named.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) {
+        Some((name, tag)) => (name, Some(tag)),
+        None => (named, None),
+    };
+    let path = match name.split_once('/') {
+        Some((host, path)) if is_host(host) => path,
+        _ => name,
+    };
+    text.len() <= 512
+        && path.split('/').all(is_path_part)
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(is_digest)
+}
+
+/// The first part of a longer name is a host when it could be no part of a path there.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let digits = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
+    let label = |label: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        !label.is_empty() && label.chars().all(plain) && !label.starts_with('-')
+    };
+    let tells = host.contains('.') || host == "localhost" || port.is_some();
+    tells
+        && host.split('.').all(label)
+        && port.is_none_or(|port| digits(port) && port.parse::<u16>().is_ok())
+}
+
+/// Lower-case letters and digits with `.`, `_`, `__` or any number of `-` between them.
+fn is_path_part(part: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let between =
+        |text: &str| matches!(text, "" | "." | "_" | "__") || text.bytes().all(|b| b == b'-');
+    part.starts_with(plain) && part.ends_with(plain) && part.split(plain).all(between)
+}
+
+fn is_tag(tag: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    tag.len() <= 128
+        && tag.starts_with(word)
+        && tag.chars().all(|c| word(c) || c == '.' || c == '-')
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest.split_once(':').is_some_and(|(algorithm, hex)| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "+._-".contains(c);
+        algorithm.starts_with(|c: char| c.is_ascii_alphabetic())
+            && algorithm.chars().all(plain)
+            && hex.len() >= 32
+            && hex.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 /// Whether `text` is a DNS label: `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$` (RFC 1123 §2.1).

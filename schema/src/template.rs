@@ -11,6 +11,8 @@ use std::{collections::BTreeSet, ops::Range};
 
 use tera::{ErrorKind, Tera};
 
+use crate::file::suggest::nearest;
+
 /// The largest template, in bytes.
 const LARGEST_TEMPLATE: usize = 256 * 1024;
 
@@ -271,9 +273,11 @@ fn known(before: [&str; 2], word: &str, after: &str) -> Result<(), Fault> {
     if known.contains(&word) {
         return Ok(());
     }
-    // All of them and not the nearest: comparing words takes long where many are wrong.
-    let help = format!("use {}", known.join(", "));
     let shown = &word[..word.len().min(60)];
+    let help = match nearest(shown, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("use {}", known.join(", ")),
+    };
     Err(Fault::new(format!("templates have no {kind} `{shown}`"), help))
 }
 

@@ -15,6 +15,7 @@ pub fn tree(file: &ClusterFile) -> Node {
     let ClusterFile {
         broken: _,
         unread: _,
+        more_catalogs: _,
         limits: _,
         doubtful: _,
         sources: _,

@@ -23,6 +23,7 @@ pub fn cluster_file(source: &Source, tree: &Node) -> (ClusterFile, Vec<Diagnosti
     let file = ClusterFile {
         broken: false,
         unread: Unread::default(),
+        more_catalogs: false,
         limits: Limits::default(),
         doubtful: Vec::new(),
         sources: Vec::new(),

@@ -134,6 +134,7 @@ pub fn load_within(
         unread: Unread::default(),
     };
     let mut file = loader.file(root, None).unwrap_or_default();
+    file.more_catalogs = file.cluster.is_none() || loader.unread.may_declare("catalog");
     loader.includes(root, &mut file);
     loader.sources(&mut file);
     loader.instances(&file);
@@ -328,12 +329,22 @@ impl Loader<'_> {
     fn matching(&mut self, include: &Located<String>) -> Vec<String> {
         let at = Some(include.at.clone());
         let Some(pattern) = relative(&include.value) else {
-            let message = format!("`{}` leaves the configuration", include.value.escape_debug());
+            let message =
+                format!("`{}` is no path within the configuration", shorten(&include.value));
             let error = Diagnostic::error("DN-E0116", at, message);
-            self.found.push(error.help("write a path below the root file's directory"));
+            let help = "write a path below the root file's directory, without `..`";
+            self.found.push(error.help(help));
             self.unread.everything();
             return Vec::new();
         };
+        if pattern.contains("**") {
+            let message =
+                format!("`{}`: a `*` stands for a part of one name", shorten(&include.value));
+            let error = Diagnostic::error("DN-E0116", at, message);
+            self.found.push(error.help("write a pattern for each depth: `services/*/*.kdl`"));
+            self.unread.everything();
+            return Vec::new();
+        }
         if !pattern.contains('*') {
             return self.well_named(vec![pattern], include);
         }
@@ -346,7 +357,7 @@ impl Loader<'_> {
             all.into_iter().filter(|path| matches_pattern(&pattern, path)).collect();
         paths.sort();
         if paths.is_empty() {
-            let message = format!("no file is named like `{}`", include.value.escape_debug());
+            let message = format!("no file is named like `{}`", shorten(&include.value));
             let error = Diagnostic::error("DN-E0116", at, message);
             self.found
                 .push(error.help("add the files, or remove the include; links are not followed"));
@@ -414,6 +425,13 @@ impl Loader<'_> {
 pub(super) fn empty(source: &Source) -> Diagnostic {
     Diagnostic::error("DN-E0110", Some(source.at(&(0..0))), "this file declares nothing")
         .help("an empty file is never taken as the wish to remove everything; restore its content")
+}
+
+/// As much of a text as fits into a message.
+fn shorten(text: &str) -> String {
+    let shown: String = text.chars().take(80).collect();
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    format!("{}{more}", shown.escape_debug())
 }
 
 /// A path below the root without `.` parts; `None` when it leaves the root or is none.

@@ -65,6 +65,12 @@ impl Read {
 
     /// Adds what is wrong with single characters. Nothing else is said of their lines.
     pub fn strange(&mut self, source: &Source, found: Vec<Diagnostic>) {
+        let lines: Vec<u32> =
+            found.iter().filter_map(|error| Some(error.at.as_ref()?.line)).collect();
+        // What stands in its place may be a mistake, too.
+        self.errors.retain(|error| {
+            error.at.as_ref().is_none_or(|at| lines.binary_search(&at.line).is_err())
+        });
         for error in found {
             let line = error.at.as_ref().map_or(0..0, |at| source.line(at.line));
             self.doubtful.push(line.clone());

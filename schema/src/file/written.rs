@@ -25,6 +25,8 @@ pub struct ClusterFile {
     pub broken: bool,
     /// What of it could not be read: names may be missing that are declared there all the same.
     pub unread: Unread,
+    /// Whether the root file may name catalogs that could not be read: only it can name any.
+    pub more_catalogs: bool,
     /// Where it may not say what was meant, because the syntax is wrong there.
     pub doubtful: Vec<Location>,
     /// What it was read within.

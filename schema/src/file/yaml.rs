@@ -22,6 +22,9 @@ const MOST_ERRORS: usize = 20;
 /// What is no YAML.
 const SYNTAX: &str = "DN-E0107";
 
+const BARE_TEMPLATE: &str = "a template needs quotes here: `{` begins a map";
+const QUOTE_TEMPLATE: &str = "put the whole text into quotes: `\"{{ … }}\"`";
+
 /// Reads YAML 1.2.
 ///
 /// # Errors
@@ -160,6 +163,7 @@ impl<'a> Reader<'a> {
     fn finish(self, whole: bool) -> Read {
         let Self { source, errors, mut doubtful, root, unread, values, .. } = self;
         let errors = errors.into_iter().map(|error| indented_by_tab(source, error));
+        let errors = errors.map(|error| bare_template(source, error));
         let mut errors: Vec<Diagnostic> = errors.collect();
         errors.sort_by(|a, b| a.at.cmp(&b.at));
         errors.dedup();
@@ -389,6 +393,15 @@ impl<'a> Reader<'a> {
     fn key(&mut self, node: Node) {
         let span = node.span.clone();
         let Kind::Scalar { raw, plain } = node.kind else {
+            // Twice `{` begins a map with a map as a name, or a template that lacks its quotes.
+            let outer = span.start.saturating_sub(1);
+            if self.source.text.get(outer..).is_some_and(|text| text.starts_with("{{")) {
+                let error = self.found("DN-E0108", outer..span.end + 1, BARE_TEMPLATE);
+                self.errors.push(error.help(QUOTE_TEMPLATE));
+                self.doubtful.push(outer..span.end + 1);
+                self.set_key(String::new(), span);
+                return;
+            }
             let error = self.found("DN-E0108", span.clone(), "a name must be a text here");
             self.errors.push(error.help("write `name: value`"));
             self.set_key(String::new(), span);
@@ -474,4 +487,18 @@ fn indented_by_tab(source: &Source, error: Diagnostic) -> Diagnostic {
     let message = "this is not YAML: a tab indents this line";
     Diagnostic::error(SYNTAX, Some(source.at(&(from..end))), message)
         .help("indent with blanks: YAML takes no tabs there")
+}
+
+/// The same mistake, or why it is one: a value that begins with a template, without quotes.
+fn bare_template(source: &Source, error: Diagnostic) -> Diagnostic {
+    let Some(at) = error.at.as_ref().filter(|_| error.code == SYNTAX) else { return error };
+    let line = source.line(at.line);
+    let text = &source.text[line.clone()];
+    let begins = [": {{", "- {{"].into_iter().filter_map(|begin| text.find(begin)).min();
+    let Some(begin) = begins.filter(|begin| !text[..*begin].contains(['"', '\'', '#'])) else {
+        return error;
+    };
+    let from = line.start + begin + 2;
+    let end = line.start + text.trim_end().len();
+    Diagnostic::error(SYNTAX, Some(source.at(&(from..end))), BARE_TEMPLATE).help(QUOTE_TEMPLATE)
 }

@@ -19,9 +19,7 @@ impl Check<'_> {
     /// The component of that name, or a finding.
     pub(super) fn signature(&mut self, name: &Located<String>) -> Option<ComponentSignature> {
         let found = self.components.get(&name.value).cloned();
-        // Without the root file, nobody knows which catalogs it names.
-        let unknown = self.file.cluster.is_none() && !self.file.unread.is_empty();
-        if found.is_none() && !unknown && !self.file.unread.may_declare("catalog") {
+        if found.is_none() && !self.file.more_catalogs {
             let help = self.advice(&name.value, self.components.keys().map(String::as_str));
             let message = format!("there is no component `{}`", name.value.escape_debug());
             self.error("DN-E0306", &name.at, message, help);

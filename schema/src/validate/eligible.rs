@@ -52,6 +52,8 @@ impl Check<'_> {
             let unknown = [(SelectorKey::Tag, &tags), (SelectorKey::Zone, &zones)]
                 .map(|(key, known)| self.known_words(service, key, known))
                 .contains(&true);
+            self.similar_words(service, SelectorKey::Tag, &tags);
+            self.similar_words(service, SelectorKey::Zone, &zones);
             match named(service) {
                 Some(named) if named.names.len() <= MOST_NODES => {
                     self.on_named(service, &named, nodes, unknown);
@@ -191,6 +193,10 @@ impl Check<'_> {
                 Some((why, line.unwrap_or(&policy.as_ref()?.at)))
             })
             .collect();
+        // Of lines that contradict one another, that is told.
+        if self.found.told(at) {
+            return;
+        }
         let message = format!("no declared node is all that `{}` asks for", service.name);
         let mut warning = Diagnostic::warning("DN-W0412", Some(at.clone()), message)
             .help("change one of the lines under `place`, or what is said of a node");
@@ -238,7 +244,9 @@ impl Check<'_> {
         let mut told = false;
         for require in &service.place.require {
             let Selector { key: asked, any_of } = &require.value;
-            let unknown = any_of.iter().all(|word| !known.contains(word.as_str()));
+            // An empty word is told to be none.
+            let unknown = |word: &String| !word.is_empty() && !known.contains(word.as_str());
+            let unknown = any_of.iter().all(unknown);
             if *asked != key || !unknown {
                 continue;
             }
@@ -256,6 +264,25 @@ impl Check<'_> {
             }
         }
         told
+    }
+
+    /// What is forbidden or preferred may be what no declared node has; next to a similar word it
+    /// is most likely a slip.
+    fn similar_words(&mut self, service: &Service, key: SelectorKey, known: &BTreeSet<&str>) {
+        let prefer = service.place.prefer.iter().map(|(selector, _)| selector);
+        let lines = service.place.forbid.iter().chain(prefer).filter(|line| line.value.key == key);
+        for line in lines {
+            for word in line.value.any_of.iter().filter(|word| !known.contains(word.as_str())) {
+                if let Some(near) = self.similar(word, known.iter().copied()) {
+                    let what = shown(
+                        if key == SelectorKey::Zone { "zone" } else { "tag" },
+                        &[word.clone()],
+                    );
+                    let message = format!("no declared node has the {what}");
+                    self.warn("DN-W0412", &line.at, message, format!("did you mean `{near}`?"));
+                }
+            }
+        }
     }
 
     /// Services that must or must not be together, and those of them that have a single node.

@@ -99,9 +99,13 @@ impl Check<'_> {
 }
 
 impl Check<'_> {
-    /// Reports services that are on one node, whichever it is, as each has to be near one that has
-    /// a single instance, and take the same port of it.
-    pub(super) fn ports_of_neighbours(&mut self, services: &Services) {
+    /// Reports what services that are on one node, whichever it is, cannot have there: all of those
+    /// that have to be near one with a single instance.
+    pub(super) fn neighbours(&mut self, services: &Services) {
+        // How many instances there are may stand in what could not be read.
+        if !self.file.unread.is_empty() {
+            return;
+        }
         let single = |name: &ServiceName| services.get(name).is_some_and(|it| it.replicas == 1);
         let anchors = services.values().map(|service| {
             let near = service.place.near.iter().map(|near| &near.value);
@@ -109,6 +113,30 @@ impl Check<'_> {
             names.map(ToString::to_string).collect()
         });
         let groups = groups(&anchors.collect::<Vec<_>>());
+        let group_of: BTreeMap<&ServiceName, usize> =
+            services.keys().zip(groups.iter().copied()).collect();
+        for service in services.values() {
+            if let Some(near) = service.place.near.iter().find(|near| single(&near.value)) {
+                self.many_on_one_node(service, &near.value);
+            }
+            let own = group_of[&service.name];
+            let direct = |other: &ServiceName| {
+                let near = |one: &Service, two: &ServiceName| {
+                    one.place.near.iter().any(|near| near.value == *two)
+                };
+                near(service, other) || near(&services[other], &service.name)
+            };
+            let apart = service.place.apart_from.iter();
+            for apart in apart.filter(|it| group_of.get(&it.value) == Some(&own)) {
+                // Of one that is near the other itself, that is told.
+                if !direct(&apart.value) {
+                    let (name, other) = (&service.name, &apart.value);
+                    let message = format!("`{name}` and `{other}` are on one node, by `near`");
+                    let help = "remove this line, or the `near` between them";
+                    self.error("DN-E0305", &apart.at, message, help);
+                }
+            }
+        }
         let mut taken: BTreeMap<(usize, u16, Protocol), (&Service, &Located<PortDeclaration>)> =
             BTreeMap::new();
         for (service, group) in services.values().zip(groups) {
@@ -132,6 +160,31 @@ impl Check<'_> {
                     .help("give one of them another `host` port, or let it be elsewhere");
                 self.found.push(error);
             }
+        }
+    }
+}
+
+impl Check<'_> {
+    /// Instances that are all on the node of one other service.
+    fn many_on_one_node(&mut self, service: &Service, near: &ServiceName) {
+        let (name, replicas) = (&service.name, service.replicas);
+        for port in service.ports.iter().filter(|_| replicas > 1) {
+            if let Some(host) = port.value.host {
+                let message = format!(
+                    "{replicas} instances of `{name}` are on the node of `{near}` and cannot all \
+                     take port {host} there"
+                );
+                let help = "remove `host`, lower `replicas`, or let them be elsewhere";
+                self.error("DN-E0314", &port.at, message, help);
+            }
+        }
+        if let Some(most) = service.place.max_per_node.as_ref().filter(|it| it.value < replicas) {
+            let message = format!(
+                "{replicas} instances of `{name}` are on the node of `{near}`, at most {} on each",
+                most.value
+            );
+            let help = "raise `max-per-node`, lower `replicas`, or let them be elsewhere";
+            self.error("DN-E0305", &most.at, message, help);
         }
     }
 }

@@ -183,7 +183,7 @@ impl<'a> Check<'a> {
         self.many_instances(&services);
         self.cycles(&services);
         self.pinned_ports(&services);
-        self.ports_of_neighbours(&services);
+        self.neighbours(&services);
         self.eligible(&services, &nodes);
         let moved = self.moved();
         if self.file.services.is_empty() && !self.file.broken {
@@ -315,7 +315,10 @@ impl<'a> Check<'a> {
         if self.may_be_unread(&name.value) {
             return;
         }
-        let help = self.advice(&name.value, self.service_names());
+        let help = match crate::template::is_template(&name.value) {
+            true => "templates are not filled in here: write the name itself".to_owned(),
+            false => self.advice(&name.value, self.service_names()),
+        };
         let message = format!("there is no service `{}`", name.value.escape_debug());
         self.error("DN-E0303", &name.at, message, help);
     }

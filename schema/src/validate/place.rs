@@ -65,15 +65,24 @@ impl Check<'_> {
         Some(Located { value, at: pin.at.clone() })
     }
 
+    /// The known word that another one is most likely a slip for. Nodes and racks are numbered, so
+    /// another number is another one.
+    pub(super) fn similar<'w>(
+        &self,
+        word: &str,
+        known: impl Iterator<Item = &'w str> + Clone,
+    ) -> Option<&'w str> {
+        let letters = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+        let near = self.found.nearest(word, known)?;
+        (letters(near) != letters(word)).then_some(near)
+    }
+
     /// Nodes need not be declared, so an unknown one is only suspicious next to a similar one.
     fn perhaps_node(&mut self, node: &Located<String>) {
         if self.nodes.contains_key(node.value.as_str()) {
             return;
         }
-        // Nodes are numbered, so another number is another node and no slip.
-        let letters = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
-        let near = self.found.nearest(&node.value, self.nodes.keys().copied());
-        if let Some(near) = near.filter(|near| letters(near) != letters(&node.value)) {
+        if let Some(near) = self.similar(&node.value, self.nodes.keys().copied()) {
             let message = format!("no node `{}` is declared", node.value.escape_debug());
             let help = format!("did you mean `{near}`?");
             self.warn("DN-W0405", &node.at, message, help);

@@ -134,6 +134,7 @@ impl<'a> Check<'a> {
             }
             (FormSection::Process(argv), _) => {
                 argv.iter().for_each(|word| self.template(word));
+                self.one_word(argv);
                 self.no_nul(argv, "an argument");
                 self.program(&argv[0]);
                 Form::Process { argv: argv.clone() }
@@ -143,6 +144,7 @@ impl<'a> Check<'a> {
             | (FormSection::Kubernetes(KubernetesSection { path: image, .. }), _) => {
                 self.image(image);
                 section.command.iter().for_each(|word| self.template(word));
+                self.one_word(&section.command);
                 self.no_nul(&section.command, "an argument");
                 let command = (!section.command.is_empty()).then(|| section.command.clone());
                 Form::Image { image: image.clone(), command }
@@ -411,7 +413,11 @@ impl<'a> Check<'a> {
             let printable = path.value.chars().all(|c| c.is_ascii_graphic());
             if !path.value.starts_with('/') || !printable {
                 let message = format!("`{}` is not a path", path.value.escape_debug());
-                self.error("DN-E0324", &path.at, message, "begin it with `/`, without blanks");
+                let help = match is_template(&path.value) {
+                    true => "templates are not filled in here: write the path itself",
+                    false => "begin it with `/`, without blanks",
+                };
+                self.error("DN-E0324", &path.at, message, help);
             }
             let own = written.port.as_ref().map(|port| port.value);
             let port = own.or_else(|| ports.first().map(|port| port.value.container));
@@ -424,16 +430,22 @@ impl<'a> Check<'a> {
         if let Some(tcp) = &written.tcp {
             return Some(Probe::Tcp { port: tcp.value });
         }
-        if let [only] = written.exec.as_slice()
-            && only.value.contains(' ')
-        {
-            let message = "this is one word with blanks; no shell splits it".to_owned();
-            self.warn("DN-W0403", &only.at, message, "write program and arguments one by one");
-        }
+        self.one_word(&written.exec);
         written.exec.iter().for_each(|word| self.literal(word, "a word of a check"));
         self.no_nul(&written.exec, "an argument");
         let argv: Vec<String> = written.exec.iter().map(|word| word.value.clone()).collect();
         (!argv.is_empty()).then_some(Probe::Exec { argv })
+    }
+
+    /// A command in one word with blanks, outside of templates.
+    fn one_word(&mut self, words: &[Located<String>]) {
+        if let [only] = words
+            && only.value.contains(' ')
+            && !is_template(&only.value)
+        {
+            let message = "this is one word with blanks; no shell splits it".to_owned();
+            self.warn("DN-W0403", &only.at, message, "write program and arguments one by one");
+        }
     }
 
     fn stop(

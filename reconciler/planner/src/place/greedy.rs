@@ -131,23 +131,26 @@ pub fn broken_lock(field: &Field<'_>) -> Option<usize> {
 /// Lets go of every lock that does not fit beside those of more important services, so that the
 /// others can be relied on.
 pub fn settle_locks(field: &mut Field<'_>) {
-    let mut kept: Vec<(usize, usize, u32)> = Vec::new();
+    // Service and cell of each lock that is not kept in full, and what is kept of it.
+    let mut broken: Vec<(usize, usize, u32)> = Vec::new();
     {
         let mut board = Board::empty(field);
         for s in order(field, Order::Picky) {
-            for cell in &field.services[s].cells {
+            let cells = field.services[s].cells.iter().enumerate();
+            for (at, cell) in cells.filter(|(_, cell)| cell.locked > 0) {
                 let mut count = 0;
                 while count < cell.locked && board.fits_alone(s, cell.node) {
                     board.add(s, cell.node);
                     count += 1;
                 }
-                kept.push((s, cell.node, count));
+                if count < cell.locked {
+                    broken.push((s, at, count));
+                }
             }
         }
     }
-    for (s, node, count) in kept {
-        let cells = field.services[s].cells.iter_mut();
-        cells.filter(|cell| cell.node == node).for_each(|cell| cell.locked = count);
+    for (s, at, count) in broken {
+        field.services[s].cells[at].locked = count;
     }
 }
 

@@ -76,21 +76,26 @@ pub fn placed<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
 }
 
 /// The best of the greedy runs; among equals the one that moves least. While something runs, only
-/// repairs of it, since anything from nothing moves nearly all of it.
+/// repairs of it, since anything from nothing moves nearly all of it; and of these only the
+/// gentlest where little is missing, since making room mostly does for that.
 fn first<'f>(field: &'f Field<'f>, work: &mut Work<'_>) -> Board<'f> {
-    let runs = runs(field);
     let mut best = greedy::run(field, REPAIRS[0]);
-    if field.wanted() == best.placed() && !field.problem.limits.rebalance {
+    if !field.problem.limits.rebalance && (field.wanted() == best.placed() || !afresh(&best)) {
         return best;
     }
-    let others: &[Style] = if runs { &REPAIRS[1..] } else { &STYLES };
-    for style in others {
-        if !work.go_on(&best) {
-            return best;
-        }
-        take_better(&mut best, greedy::run(field, *style));
-    }
+    let others: &[Style] = if runs(field) { &REPAIRS[1..] } else { &STYLES };
+    take_better_of(&mut best, others, work);
     best
+}
+
+fn take_better_of(best: &mut Board<'_>, styles: &[Style], work: &mut Work<'_>) {
+    for style in styles {
+        if !work.go_on(best) {
+            return;
+        }
+        let board = greedy::run(best.field, *style);
+        take_better(best, board);
+    }
 }
 
 /// Whether anything of it runs.
@@ -119,10 +124,15 @@ fn place(best: &mut Board<'_>, known: Option<Vec<u32>>, work: &mut Work<'_>) -> 
     }
     let mut relaxation = None;
     let mut columns = if bounded { None } else { Columns::new(best.field) };
+    let all_tried = afresh(best) || best.field.problem.limits.rebalance;
+    let mut repairs = if all_tried { &[][..] } else { &REPAIRS[1..] };
     for (level, bound) in bounds.iter_mut().enumerate() {
         // Where little is missing, making room is quicker than knowing how much there could be.
         if best.placed()[level] < *bound && !afresh(best) {
             chain_more(best, level, *bound, chain::BRIEF, work);
+        }
+        if best.placed()[level] < *bound {
+            take_better_of(best, std::mem::take(&mut repairs), work);
         }
         if best.placed()[level] < *bound
             && !bounded

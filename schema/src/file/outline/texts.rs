@@ -163,9 +163,10 @@ impl Scanner<'_> {
         };
         self.at = start;
         let message = format!("the text that begins here is not closed{place}");
-        let error = self
-            .error("DN-E0104", start..start + 1, message)
-            .help(format!("close it with `{end}`{more}"));
+        let error = self.error("DN-E0104", start..start + 1, message).help(match end.len() {
+            ..=20 => format!("close it with `{end}`{more}"),
+            _ => "close it with a quote and as many `#` as it began with".to_owned(),
+        });
         Fault { error, then }
     }
 }

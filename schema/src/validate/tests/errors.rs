@@ -259,6 +259,9 @@ service g { image x:1; port 80 host=70; place { apart-from i; }; }
 service h { image x:1; port 80 host=70; replicas 2; }
 service i { image x:1; port 80 host=70; place { near h; }; }
 service j { image x:1; port 80 host=70; place { near g; }; }
+service k { image x:1; port 80 host=71; replicas 2; place { near l; max-per-node 1; }; }
+service l { image x:1; place { near m; }; }
+service m { image x:1; place { apart-from k; }; }
 "#;
     golden("ports", &[("c.kdl", text)]);
 }
@@ -311,6 +314,7 @@ service barred { image x:1; place { require tag=x; forbid node=a; }; }
 service systems { image x:1; place { require os=linux; require os="macos" "windows"; }; }
 service both { image x:1; place { require tag="x" "y"; forbid tag=x; forbid tag=y; }; }
 service stranger { image x:1; place { pin else-where; require tag=x; }; }
+service slips { image x:1; place { forbid zone=zz1; prefer tag=gpo; forbid tag=y; }; }
 service stranger-too { image x:1; replicas 9; place { forbid tag=x; forbid tag=y; }; }
 service fine { image x:1; place { require tag=x; require zone="z1" "z2"; forbid tag=y; }; }
 "#;
@@ -329,7 +333,10 @@ moved from=two to=nowhere
 }
 
 /// What stands behind a mistake is read entry by entry, but not within brackets.
-const SEVERAL_IN_YAML: [&str; 6] = [
+const SEVERAL_IN_YAML: [&str; 7] = [
+    "cluster: c\nservices:\n  a:\n    image: x:1\n    env:\n      \
+     A: {{ var.x }}\n      B: {{ var.x }}/z\n  \
+     b: {image: x:1, replcas: 2}\n",
     "cluster: c\nservices:\n\ta:\n    image: x:1\n  b:\n    image: x:1\n",
     "cluster: c\nservices:\n  a:\n    image: x:1\n\treplicas: 2\n\tpriority: 3\n  b:\n    \
      image: x:1\n",

@@ -65,7 +65,7 @@ fn the_full_example_means_what_it_says() {
         db x1 Docker p50 cpu 2 memory 4GiB disk 20GiB None
           main 5432 None Internal Tcp
           data /var/lib/postgresql/data
-        llm x1 Docker p50 cpu 0.25 memory 128MiB disk 0B Share(500)
+        llm x3 Docker p50 cpu 0.25 memory 128MiB disk 0B Share(500)
         worker x1 Process p50 cpu 0.25 memory 128MiB disk 0B None
           main 8000 Some(8000) Internal Tcp
           cache cache

@@ -24,6 +24,7 @@ fn bare(file: &mut ClusterFile) -> String {
     file.sources.clear();
     file.broken = false;
     file.unread = Unread::default();
+    file.more_catalogs = false;
     for service in &mut file.services {
         service.files.iter_mut().for_each(|entry| entry.source_text = None);
         match &mut service.form {
@@ -496,6 +497,7 @@ fn cluster_file() -> BoxedStrategy<ClusterFile> {
         .prop_map(|(cluster, node, one, two, moved)| ClusterFile {
             broken: false,
             unread: Unread::default(),
+            more_catalogs: false,
             limits: Limits::default(),
             doubtful: Vec::new(),
             sources: Vec::new(),
