@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    model::{File, Service},
-    mounts::{octal, target},
+    model::File,
+    mounts::{Mounted, no_target, octal, target},
     names::HOST,
-    reader::Reader,
+    reader::{Reader, or},
 };
 use crate::{
     desired::Located,
@@ -76,7 +76,7 @@ fn content(reader: &mut Reader<'_>, entry: &Entry, kind: &str) -> Option<String>
 /// The value of a variable.
 fn variable(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let name = reader.known(node, "`environment`")?;
-    let value = reader.ground?.values.get(&name.value).cloned();
+    let value = reader.variable(&name.value).cloned();
     if value.is_none() {
         let message = format!("the variable `{}` has no value", name.value.escape_debug());
         let help = "give it one under `set` of the service, or under `vars` of the cluster";
@@ -112,7 +112,7 @@ fn of_cluster(
 /// `configs` or `secrets` of a service.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    service: &mut Service,
+    mounted: &mut Mounted,
     node: &Node,
     declared: &BTreeMap<String, Option<String>>,
     kind: &str,
@@ -141,28 +141,29 @@ pub(super) fn read(
                 continue;
             }
             let message = format!("the {kind} `{}` is not declared", source.value.escape_debug());
-            let help = "declare it at the top of the document, with its content";
-            reader.error("DN-E0559", &item.span, message, help);
+            let meant = reader.meant(&source.value, declared.keys().map(String::as_str));
+            let help = or(&meant, "declare it at the top of the document, with its content");
+            reader.error("DN-E0559", &item.span, message, &help);
             continue;
         };
-        let path = path(kind, &source.value, seen_at.map(|target| target.value));
-        let (Some(path), Some(content)) = (target(&path), content) else {
+        let written = seen_at.map(|target| target.value);
+        let path = path(kind, &source.value, written.as_deref());
+        let (Some(clean), Some(content)) = (target(&path), content) else {
             if target(&path).is_none() {
-                let message = format!("`{}` is not an absolute path", path.escape_debug());
-                reader.error("DN-E0551", &item.span, message, "write where the service sees it");
+                no_target(reader, &item.span, written.as_deref().unwrap_or(&path));
             }
             continue;
         };
-        let file = File { content: content.clone(), mode };
-        service.files.insert(path, Located { value: file, at: source.at });
+        let value = File { content: content.clone(), mode };
+        mounted.file(reader, node, clean, Located { value, at: source.at });
     }
 }
 
 /// Where Compose puts it: configs at `/NAME`, secrets at `/run/secrets/NAME`.
-fn path(kind: &str, source: &str, target: Option<String>) -> String {
+fn path(kind: &str, source: &str, target: Option<&str>) -> String {
     let home = if kind == "secret" { "/run/secrets/" } else { "/" };
     match target {
-        Some(path) if path.starts_with('/') => path,
+        Some(path) if path.starts_with('/') => path.to_owned(),
         Some(name) => format!("{home}{name}"),
         None => format!("{home}{source}"),
     }

@@ -85,7 +85,7 @@ pub(super) fn links(
             let value = started(name.to_owned());
             service.depends_on.push(Located { value, at });
         }
-        if !alias.is_empty() && reader.is_name(alias, &item.span, "a name in a network", HOST) {
+        if alias.is_empty() || reader.is_name(alias, &item.span, "a name in a network", HOST) {
             let link = (name.to_owned(), alias.to_owned(), item.span.clone());
             declared.links.borrow_mut().push(link);
         }

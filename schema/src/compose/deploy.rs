@@ -20,11 +20,11 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
     let value = &field.value;
     match field.key.as_str() {
         "deploy" => deploy(reader, service, value),
-        "scale" => service.replicas = count(reader, value, "`scale`", 0),
+        "scale" => replicas(reader, service, value, "`scale`"),
         "restart" => restart(reader, field),
         "gpus" => gpus(reader, service, value),
         "cpus" => service.limits.cpu = cpu(reader, value),
-        "mem_limit" => service.limits.memory = memory(reader, value, "`mem_limit`"),
+        "mem_limit" => service.limits.memory = most_memory(reader, value, "`mem_limit`"),
         "mem_reservation" => {
             service.reservations.memory = memory(reader, value, "`mem_reservation`");
         }
@@ -52,10 +52,36 @@ fn memory(reader: &mut Reader<'_>, node: &Node, what: &str) -> Bytes {
     read.map_or(Bytes::ZERO, |read| read.value)
 }
 
+/// A limit of memory. With less than this an engine creates no container; 0 is no limit.
+fn most_memory(reader: &mut Reader<'_>, node: &Node, what: &str) -> Bytes {
+    let most = memory(reader, node, what);
+    if most > Bytes::ZERO && most < Bytes::mib(6) {
+        reader.wrong(node, what, "a size of `6mb` or more, which engines want at least");
+    }
+    most
+}
+
 fn count(reader: &mut Reader<'_>, node: &Node, what: &str, least: u32) -> Option<Located<u32>> {
     let most = u32::try_from(reader.replicas).unwrap_or(u32::MAX);
     let read = |text: &str| text.parse().ok().filter(|count| (least..=most).contains(count));
     reader.parsed(node, what, &format!("a whole number from {least} to {most}"), read)
+}
+
+/// How many instances, which two fields can say.
+fn replicas(reader: &mut Reader<'_>, service: &mut Service, node: &Node, what: &str) {
+    let Some(count) = count(reader, node, what, 0) else { return };
+    if let Some(first) = service.replicas.as_ref().filter(|first| first.value != count.value) {
+        let other = if what == "`scale`" { "`deploy.replicas`" } else { "`scale`" };
+        let message = format!("{what} says {}, and {other} {}", count.value, first.value);
+        let first = (first.at.clone(), "the other number");
+        reader.contradicts(
+            &node.span,
+            message,
+            Some(first),
+            "keep one of `scale` and `deploy.replicas`",
+        );
+    }
+    service.replicas = Some(count);
 }
 
 /// Whatever it says, the agent starts again what ends: that is a note where it says otherwise.
@@ -95,7 +121,7 @@ fn deploy(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
                 let why = "devnet runs a number of instances: write `replicas`";
                 reader.refused(field, "deploy.", why);
             }
-            "replicas" => service.replicas = count(reader, value, "`replicas`", 0),
+            "replicas" => replicas(reader, service, value, "`replicas`"),
             "resources" => resources(reader, service, value),
             "restart_policy" => restart_policy(reader, field),
             "update_config" => update(reader, service, value),
@@ -170,6 +196,9 @@ fn resources(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
             let shares: &mut Shares = if reservations { reserved } else { limits };
             match field.key.as_str() {
                 "cpus" => shares.cpu = cpu(reader, &field.value),
+                "memory" if !reservations => {
+                    shares.memory = most_memory(reader, &field.value, "`memory`");
+                }
                 "memory" => shares.memory = memory(reader, &field.value, "`memory`"),
                 "pids" if !reservations => {
                     let limit = count(reader, &field.value, "`pids`", 1);

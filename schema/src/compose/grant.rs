@@ -5,7 +5,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::container::{BindSpec, DeviceSpec, HostAccess, Namespace};
+use crate::{
+    container::{BindSpec, DeviceSpec, HostAccess, Namespace},
+    file::suggest,
+};
 
 /// Something of the node that a container wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +145,57 @@ fn is_socket(path: &str) -> bool {
     )
 }
 
+/// Grants of one word.
+const WORDS: [&str; 7] = [
+    "privileged",
+    "host-network",
+    "host-pid",
+    "host-ipc",
+    "host-uts",
+    "host-userns",
+    "host-cgroup",
+];
+/// Kinds of grants that say of what.
+const KINDS: [&str; 5] = ["host-bind", "device", "cap", "sysctl", "security-opt"];
+
+impl Grant {
+    /// The grant that a text which is none was probably meant to be. Nothing is ever granted by it:
+    /// it is advice.
+    pub fn meant(text: &str) -> Option<Self> {
+        let lower = text.trim().to_ascii_lowercase().replace('_', "-");
+        let near = match text.trim().split_once([':', '=']) {
+            Some((kind, what)) => {
+                let kind = kind.trim().to_ascii_lowercase().replace('_', "-");
+                let kind = suggest::nearest(&kind, KINDS)?;
+                let what = what.trim();
+                let what = match kind {
+                    "host-bind" | "device" => clean(what)?,
+                    "cap" => capability(what).or_else(|| {
+                        let upper = what.to_ascii_uppercase();
+                        let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
+                        suggest::nearest(name, CAPABILITIES.split_whitespace()).map(str::to_owned)
+                    })?,
+                    "sysctl" => what.split('=').next()?.to_owned(),
+                    _ => what.replacen(':', "=", 1),
+                };
+                format!("{kind}:{what}")
+            }
+            None if text.starts_with("/dev/") => format!("device:{}", clean(text)?),
+            None if text.starts_with('/') => format!("host-bind:{}", clean(text)?),
+            None if KINDS.contains(&lower.as_str()) => return None,
+            None => match capability(text).filter(|name| name != "ALL") {
+                Some(name) => format!("cap:{name}"),
+                None => {
+                    let begun = |word: &&str| lower.len() > 5 && word.starts_with(&lower);
+                    let begun = WORDS.into_iter().find(begun);
+                    begun.or_else(|| suggest::nearest(&lower, WORDS))?.to_owned()
+                }
+            },
+        };
+        near.parse().ok()
+    }
+}
+
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -264,6 +318,33 @@ mod tests {
             "privileged ",
         ] {
             assert!(bad.parse::<Grant>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_was_meant_by_a_grant_that_is_none() {
+        for (text, meant) in [
+            ("Privileged", "privileged"),
+            ("privileged ", "privileged"),
+            ("privilegde", "privileged"),
+            ("cap:CAP_NET_ADMIN", "cap:NET_ADMIN"),
+            ("cap:net_admin", "cap:NET_ADMIN"),
+            ("cap:NET_ADMN", "cap:NET_ADMIN"),
+            ("NET_ADMIN", "cap:NET_ADMIN"),
+            ("host-bind:/etc/", "host-bind:/etc"),
+            ("host_bind:/etc/../srv", "host-bind:/srv"),
+            ("/etc/", "host-bind:/etc"),
+            ("/dev/kvm", "device:/dev/kvm"),
+            ("host-net", "host-network"),
+            ("host-pids", "host-pid"),
+            ("sysctl:net.core.somaxconn=1", "sysctl:net.core.somaxconn"),
+            ("security-opt:seccomp:unconfined", "security-opt:seccomp=unconfined"),
+        ] {
+            let grant = Grant::meant(text).map(|grant| grant.to_string());
+            assert_eq!(grant.as_deref(), Some(meant), "{text}");
+        }
+        for text in ["", "everything", "host-bind", "host-bind:etc", "cap:", ":", "host-", "all"] {
+            assert_eq!(Grant::meant(text), None, "{text}");
         }
     }
 

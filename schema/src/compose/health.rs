@@ -66,6 +66,12 @@ fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<String>> {
             reader.literal(&items[1], "`test`", instead)?;
             reader.known(&items[1], "`test`").map(shell)
         }
+        Some(text) if !matches!(text, "CMD" | "CMD-SHELL") => {
+            let word = reader.known(&items[0], "`test`")?;
+            let expected = "`CMD`, `CMD-SHELL` or `NONE`";
+            reader.wrong_word(&word, "the first item of `test`", expected);
+            None
+        }
         _ => {
             let expected = "[\"CMD\", program, …], [\"CMD-SHELL\", line] or [\"NONE\"]";
             reader.wrong(node, "`test`", expected);

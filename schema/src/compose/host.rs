@@ -40,18 +40,25 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
                         let value = Ask::Capability(value);
                         service.asks.push(Located { value, at: name.at });
                     }
-                    None => reader.wrong(value, "`cap_add`", "names like `NET_ADMIN`"),
+                    None => {
+                        let expected = "the name of a capability like `NET_ADMIN`";
+                        reader.wrong_word(&name, "an item of `cap_add`", expected);
+                    }
                 }
             }
         }
         "security_opt" => security(reader, service, value),
         "sysctls" => {
             for (name, text) in pairs(reader, value, "`sysctls`") {
-                if is_sysctl(&name) && !super::template::is_marked(&text.value) {
+                if !is_sysctl(&name) {
+                    let expected = "the name of a kernel parameter like `net.core.somaxconn`";
+                    let name = Located { value: name, at: text.at };
+                    reader.wrong_word(&name, "a name in `sysctls`", expected);
+                } else if super::template::is_marked(&text.value) {
+                    reader.no_template(&(text.at.start..text.at.end), "`sysctls`");
+                } else {
                     let value = Ask::Sysctl(name, text.value);
                     service.asks.push(Located { value, at: text.at });
-                } else {
-                    reader.wrong(value, "`sysctls`", "names like `net.core.somaxconn` and values");
                 }
             }
         }
@@ -93,7 +100,10 @@ fn security(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
         match (name, value) {
             ("no-new-privileges", "" | "true") => service.settings.no_new_privileges = true,
             ("no-new-privileges", "false") => {}
-            (_, "") => reader.wrong(node, "`security_opt`", "options like `apparmor=unconfined`"),
+            (_, "") => {
+                let expected = "an option like `apparmor=unconfined`";
+                reader.wrong_word(&option, "an item of `security_opt`", expected);
+            }
             _ => {
                 let value = Ask::SecurityOption(format!("{name}={value}"));
                 service.asks.push(Located { value, at: option.at });

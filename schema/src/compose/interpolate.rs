@@ -4,7 +4,10 @@
 //! to look at names: only values are filled in, after parsing, so that a value never becomes
 //! structure.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -20,8 +23,13 @@ const MOST_TEXT: usize = 8 * 1024 * 1024;
 const DEPTH: usize = 16;
 
 /// Fills in every value of the tree.
-pub(super) fn tree(tree: &mut Node, source: &Source, values: &Values) -> Vec<Diagnostic> {
-    let mut pass = Pass { source, values, found: Vec::new(), text: 0 };
+pub(super) fn tree(
+    tree: &mut Node,
+    source: &Source,
+    values: &Values,
+    used: &mut BTreeSet<String>,
+) -> Vec<Diagnostic> {
+    let mut pass = Pass { source, values, used, found: Vec::new(), text: 0 };
     pass.node(tree);
     pass.found
 }
@@ -38,9 +46,44 @@ pub(super) enum Fault {
     Large,
 }
 
+/// The names that a text refers to, those in words that do not count today included. What is no
+/// reference may have been meant as one: of the rest, every word counts as a name.
+pub(super) fn names(text: &str, used: &mut BTreeSet<String>) {
+    names_within(text, used, DEPTH);
+}
+
+fn names_within(text: &str, used: &mut BTreeSet<String>, depth: usize) {
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            rest = after;
+            continue;
+        }
+        match reference(rest) {
+            Ok((Reference { name, word, .. }, after)) if depth > 0 => {
+                used.insert(name.to_owned());
+                names_within(word, used, depth - 1);
+                rest = after;
+            }
+            _ => {
+                let words = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                used.extend(words.filter(|word| !word.is_empty()).map(str::to_owned));
+                return;
+            }
+        }
+    }
+}
+
+/// The names that the lines of a file of names and values refer to.
+pub(super) fn names_by_line(text: &str, used: &mut BTreeSet<String>) {
+    text.lines().for_each(|line| names(line, used));
+}
+
 struct Pass<'a> {
     source: &'a Source,
     values: &'a Values,
+    used: &'a mut BTreeSet<String>,
     found: Vec<Diagnostic>,
     /// Bytes filled in so far; more than the most once that was said.
     text: usize,
@@ -51,6 +94,7 @@ impl Pass<'_> {
     fn node(&mut self, node: &mut Node) {
         match &mut node.kind {
             Kind::Scalar { raw, plain } if raw.contains('$') => {
+                names(raw, self.used);
                 match fill(raw, self.values) {
                     Ok(text) if self.text + text.len() <= MOST_TEXT => {
                         self.text += text.len();
@@ -257,6 +301,30 @@ mod tests {
         for (text, filled) in cases {
             assert_eq!(of(text).as_deref(), Ok(filled), "{text}");
         }
+    }
+
+    #[test]
+    fn every_name_counts_as_used_wherever_it_stands() {
+        let names_of = |text: &str| {
+            let mut used = BTreeSet::new();
+            names(text, &mut used);
+            used.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        for (text, used) in [
+            ("", ""),
+            ("A", ""),
+            ("$A-${B}", "A B"),
+            ("${A:-${B}}", "A B"),
+            ("${A:+x$B}${C:?${D-$E}}", "A B C D E"),
+            ("$$A ${A:-$$B}", "A"),
+            ("$5 ${A}", "5 A"),
+            ("${A", "A"),
+        ] {
+            assert_eq!(names_of(text), used, "{text}");
+        }
+        let deep = "${A:-".repeat(100_000);
+        assert_eq!(names_of(&deep), "A");
+        assert_eq!(names_of(&(deep + &"}".repeat(100_000))), "A");
     }
 
     #[test]

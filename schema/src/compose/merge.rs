@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::reader::Reader;
+use super::reader::{Reader, or};
 use crate::file::tree::{Entry, Kind, Node, Span};
 
 const MERGE: &str = "<<";
@@ -108,6 +108,11 @@ fn base(reader: &mut Reader<'_>, services: &BTreeMap<&str, usize>, service: &Nod
                 reader.error("DN-E0554", &file.key_span, message.into(), help);
                 return None;
             }
+            for other in entries.iter().filter(|entry| entry.key != "service") {
+                if !other.key.starts_with("x-") {
+                    reader.unknown(other, "`extends`", "service");
+                }
+            }
             extends.value.get("service")
         }
         _ => Some(&extends.value),
@@ -122,7 +127,9 @@ fn base(reader: &mut Reader<'_>, services: &BTreeMap<&str, usize>, service: &Nod
             return None;
         }
         let message = format!("there is no service `{}` to extend", name.escape_debug());
-        reader.error("DN-E0564", &span, message, "name a service of this file");
+        let meant = reader.meant(name, services.keys().copied());
+        let help = or(&meant, "name a service of this file");
+        reader.error("DN-E0564", &span, message, &help);
         return None;
     };
     Some(Base { at: *at, span })

@@ -107,6 +107,9 @@ pub struct Loaded {
     pub doubtful: Vec<Location>,
     /// What could not be read.
     pub unread: Unread,
+    /// The variables that it refers to, also where they do not count: in a default that is not
+    /// needed.
+    pub used: BTreeSet<String>,
     /// How many values it has, those that aliases and `extends` repeat included.
     pub values: usize,
 }
@@ -133,18 +136,22 @@ pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
     let dir = source.file.rsplit_once('/').map_or("", |(dir, _)| dir);
     let mut templates = Templates::default();
     let mut found = Vec::new();
-    let values = values(dir, inputs, &mut templates, &mut found);
+    let mut used = BTreeSet::new();
+    let values = values(dir, inputs, &mut templates, &mut used, &mut found);
     let nothing = BTreeSet::new();
     let templates = RefCell::new(templates);
-    let ground =
-        reader::Ground { dir, files: inputs.files, values: &values, templates: &templates };
+    let used = RefCell::new(used);
+    let (files, used) = (inputs.files, &used);
+    let ground = reader::Ground { dir, files, values: &values, templates: &templates, used };
     let mut reader = reader::Reader::new(source, &nothing, Some(&ground));
     let unread = document.unread_words(source);
     reader.unread.clone_from(&unread);
     reader.replicas = inputs.limits.replicas;
     reader.take(found);
     merge::keys(&mut reader, &mut tree);
-    reader.take(interpolate::tree(&mut tree, source, &values));
+    let faults = interpolate::tree(&mut tree, source, &values, &mut used.borrow_mut());
+    reader.unfilled = faults.iter().filter_map(|one| Some(one.at.as_ref()?.start)).collect();
+    reader.take(faults);
     merge::extends(&mut reader, &mut tree);
     let written = document.values.max(merge::weight(&tree));
     let most = inputs.limits.all_values.saturating_sub(written);
@@ -154,7 +161,8 @@ pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
     let values = written + reader.left.map_or(most + 1, |left| most - left);
     let doubtful = document.doubtful.iter().map(|span| source.at(span)).collect();
     let found = with_syntax(document, source, reader.into_found());
-    (Loaded { project, templates: templates.into_inner(), doubtful, unread, values }, found)
+    let (templates, used) = (templates.into_inner(), used.take());
+    (Loaded { project, templates, doubtful, unread, used, values }, found)
 }
 
 /// What was found, and what is wrong with the syntax, without the echoes of that.
@@ -171,6 +179,7 @@ fn values(
     dir: &str,
     inputs: &Inputs<'_>,
     templates: &mut Templates,
+    used: &mut BTreeSet<String>,
     found: &mut Vec<Diagnostic>,
 ) -> interpolate::Values {
     let mut values = inputs.vars.clone();
@@ -194,6 +203,7 @@ fn values(
     });
     let source = Source::new(path, text);
     values.entry("PWD".to_owned()).or_insert_with(|| ".".to_owned());
+    interpolate::names_by_line(&source.text, used);
     let (entries, wrong) = dotenv::read(&source.text, &values, false);
     for dotenv::Wrong { at, fault } in wrong {
         found.push(interpolate::diagnostic(fault, Some(source.at(&(at..at)))));

@@ -10,17 +10,19 @@ use super::{
     grant::{Ask, clean},
     model::{File, Service, Volume},
     project::{Declared, Kept},
-    reader::{NO_TEXT, Reader},
+    reader::{NO_TEXT, Reader, or},
     unit,
 };
 use crate::{
     container::BindSpec,
     desired::Located,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Location},
     file::tree::{Entry, Kind, Node, Span},
 };
 
 const LONG_VOLUME: &str = "write the long form: {type: volume, source: NAME, target: /path}";
+const LONG_FIELDS: &str = "type, source, target, read_only, volume, bind, tmpfs and consistency";
+const HINT: &str = "it is a hint for Docker Desktop";
 /// The most files that a directory of the repository may bring.
 const MOST_FILES: usize = 100;
 /// The most text that it may bring, in bytes.
@@ -29,7 +31,14 @@ const MOST_TEXT: usize = 256 * 1024;
 /// What a service sees, by path. Of what `extends` brings and what is written in its place at the
 /// same path, the latter counts.
 #[derive(Default)]
-pub(super) struct Mounted(BTreeMap<String, Located<Mount>>);
+pub(super) struct Mounted(BTreeMap<String, Seen>);
+
+/// What is at a path.
+struct Seen {
+    mount: Located<Mount>,
+    /// Where the field begins that says so.
+    field: usize,
+}
 
 enum Mount {
     /// A volume; without a name it is the service's own.
@@ -46,9 +55,39 @@ enum Mount {
 }
 
 impl Mounted {
+    /// Takes in what a field has at a path. What `extends` takes over from elsewhere is replaced
+    /// by what the same field says; of one list, and of two fields, neither is the last.
+    fn add(&mut self, reader: &mut Reader<'_>, list: &Node, path: String, mount: Located<Mount>) {
+        let field = list.span.start;
+        let both = |seen: &&Seen| {
+            seen.field != field || (inside(&seen.mount.at, list) && inside(&mount.at, list))
+        };
+        let Some(first) = self.0.get(&path).filter(both) else {
+            self.0.insert(path, Seen { mount, field });
+            return;
+        };
+        let message = format!("two mounts are at `{}`", path.escape_debug());
+        let error = Diagnostic::error("DN-E0568", Some(mount.at), message)
+            .related(first.mount.at.clone(), "first here")
+            .help("remove one, or mount it elsewhere");
+        reader.take(vec![error]);
+    }
+
+    /// Takes in a config or secret.
+    pub(super) fn file(
+        &mut self,
+        reader: &mut Reader<'_>,
+        list: &Node,
+        path: String,
+        file: Located<File>,
+    ) {
+        let value = Mount::Files(vec![(path.clone(), file.value)]);
+        self.add(reader, list, path, Located { value, at: file.at });
+    }
+
     /// Brings everything to its place in the service.
     pub(super) fn into_service(self, service: &mut Service) {
-        for (path, Located { value, at }) in self.0 {
+        for (path, Seen { mount: Located { value, at }, .. }) in self.0 {
             match value {
                 Mount::Volume { name, read_only } => {
                     let name = name.unwrap_or_default();
@@ -94,35 +133,39 @@ pub(super) fn read(
         let Some(written) = written else { continue };
         let span = &item.span;
         let Some(target) = written.target.as_deref().and_then(target) else {
-            let shown = written.target.unwrap_or_default();
-            let message = format!("`{}` is not an absolute path", shown.escape_debug());
-            let help = "write where the service sees the volume, without `..`";
-            reader.error("DN-E0551", span, message, help);
+            no_target(reader, span, &written.target.unwrap_or_default());
             continue;
         };
-        // What `extends` takes over from elsewhere is replaced; of one list, neither is the last.
-        let own = |it: &&Located<Mount>| node.span.contains(&it.at.start) && inside(span, node);
-        if let Some(first) = mounted.0.get(&target).filter(own) {
-            let message = format!("two mounts are at `{}`", target.escape_debug());
-            let error = Diagnostic::error("DN-E0568", Some(reader.at(span)), message)
-                .related(first.at.clone(), "first here")
-                .help("remove one, or mount it elsewhere");
-            reader.take(vec![error]);
-        } else if let Some(mount) = mount(reader, span, written, &target, declared) {
-            mounted.0.insert(target, Located { value: mount, at: reader.at(span) });
+        if let Some(value) = mount(reader, span, written, &target, declared) {
+            let at = reader.at(span);
+            mounted.add(reader, node, target, Located { value, at });
         }
     }
 }
 
 /// Whether something is written in a list itself: an alias may stand for what is elsewhere.
-fn inside(span: &Span, list: &Node) -> bool {
-    list.span.start <= span.start && span.end <= list.span.end
+fn inside(at: &Location, list: &Node) -> bool {
+    list.span.start <= at.start && at.end <= list.span.end
 }
 
 /// A path in the container, clean and not its root.
 pub(super) fn target(path: &str) -> Option<String> {
     let parts = path.split('/').any(|part| part == "..");
     clean(path).filter(|clean| !parts && clean != "/" && !clean.contains(':'))
+}
+
+/// Says why something cannot be mounted at a path.
+pub(super) fn no_target(reader: &mut Reader<'_>, span: &Span, path: &str) {
+    let shown = path.escape_debug();
+    let message = match clean(path) {
+        _ if path.is_empty() => "it is not said where the service sees this".to_owned(),
+        _ if path.split('/').any(|part| part == "..") => format!("`{shown}` leads out by `..`"),
+        Some(root) if root == "/" => format!("`{shown}` is the root of the container"),
+        Some(other) if other.contains(':') => format!("`{shown}` holds a `:`"),
+        _ => format!("`{shown}` is not an absolute path"),
+    };
+    let help = "write where the service sees it: an absolute path below `/`, without `..`";
+    reader.error("DN-E0551", span, message, help);
 }
 
 /// `[source:]target[:options]`.
@@ -140,8 +183,11 @@ fn short(reader: &mut Reader<'_>, node: &Node) -> Option<Written> {
     for option in options.iter().flat_map(|options| options.split(',')) {
         match option {
             "ro" => written.read_only = true,
-            // Hints for macOS.
-            "rw" | "cached" | "delegated" | "consistent" => {}
+            "rw" | "consistent" => {}
+            "cached" | "delegated" => {
+                let message = format!("`{option}` is ignored: {HINT}");
+                reader.warning("DN-W0560", &node.span, message, "leave it out");
+            }
             "z" | "Z" => {
                 let message = format!("`{option}` is ignored: devnet does not relabel files");
                 reader.warning("DN-W0560", &node.span, message, "leave it out");
@@ -167,9 +213,14 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Written> {
             "read_only" => written.read_only = reader.boolean(value, "`read_only`"),
             "tmpfs" => memory(reader, value, &mut written),
             "volume" | "bind" => within(reader, field),
-            // A hint for macOS.
-            "consistency" => {}
-            _ => reader.unknown(field, "a volume", "type, source, target, read_only and tmpfs"),
+            "consistency" if matches!(value.text(), Some("consistent" | "default")) => {}
+            "consistency" if matches!(value.text(), Some("cached" | "delegated")) => {
+                reader.ignored(field, HINT);
+            }
+            "consistency" => {
+                reader.wrong(value, "`consistency`", "`consistent`, `cached` or `delegated`");
+            }
+            _ => reader.unknown(field, "a volume", LONG_FIELDS),
         }
     }
     Some(written)
@@ -229,13 +280,16 @@ fn mount(
         ("volume", None) => Some(Mount::Volume { name: None, read_only }),
         ("volume", Some(name)) => match declared.volumes.get(&name) {
             Some(Kept::Engine) => Some(Mount::Volume { name: Some(name), read_only }),
-            Some(Kept::Path(source)) => bind(reader, span, source, target, read_only),
+            Some(Kept::Path { source, read_only: kept }) => {
+                bind(reader, span, source, target, read_only || *kept)
+            }
             None if looks(&name) => bind(reader, span, &name, target, read_only),
             None if reader.unread.may_declare(&name) => None,
             None => {
                 let message = format!("the volume `{}` is not declared", name.escape_debug());
-                let help = "declare it at the top: `volumes: {NAME: {}}`";
-                reader.error("DN-E0559", span, message, help);
+                let meant = reader.meant(&name, declared.volumes.keys().map(String::as_str));
+                let help = or(&meant, "declare it at the top: `volumes: {NAME: {}}`");
+                reader.error("DN-E0559", span, message, &help);
                 None
             }
         },
@@ -300,7 +354,7 @@ fn anchor(source: &str) -> Option<(&'static str, &str)> {
 /// Where on a node such a path is, when its variable names a place there.
 fn on_node(reader: &Reader<'_>, source: &str) -> Option<String> {
     let (name, rest) = anchor(source)?;
-    clean(&format!("{}/{rest}", clean(reader.ground?.values.get(name)?)?))
+    clean(&format!("{}/{rest}", clean(reader.variable(name)?)?))
 }
 
 fn refuse(reader: &mut Reader<'_>, span: &Span, source: &str, message: String) {
@@ -389,11 +443,11 @@ pub(super) fn tmpfs(reader: &mut Reader<'_>, node: &Node, mounted: &mut Mounted)
         match target(path).filter(|_| usable) {
             Some(path) => {
                 let value = Mount::Tmpfs(options.to_owned());
-                mounted.0.insert(path, Located { value, at: text.at });
+                mounted.add(reader, node, path, Located { value, at: text.at });
             }
             None => {
                 let expected = "a path like `/run`, or `/run:size=64m,mode=1777`";
-                reader.wrong(node, "`tmpfs`", expected);
+                reader.wrong_word(&text, "an item of `tmpfs`", expected);
             }
         }
     }

@@ -3,17 +3,19 @@
 //! Knows bridges of one node. Refuses networks that devnet does not make, and those that reach into
 //! the node unless that is an ask.
 
+use core::net::Ipv4Addr;
+
 use super::{
     grant::Ask,
     model::{Attachment, Network, Service},
     names::HOST,
     project::Declared,
-    reader::Reader,
+    reader::{Reader, or},
 };
 use crate::{
     container::Namespace,
     desired::Located,
-    file::tree::{Entry, Kind, Node},
+    file::tree::{Entry, Kind, Node, Span},
 };
 
 /// Whether the field is one of these.
@@ -51,21 +53,77 @@ fn mode(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) {
     }
 }
 
+/// What of a service's network cannot be had together.
+pub(super) fn apart(reader: &mut Reader<'_>, service: &Service, entry: &Entry) {
+    let written = |key: &str| {
+        let field = entry.value.entries().iter().find(|field| field.key == key);
+        field.filter(|field| !Reader::is_nothing(&field.value))
+    };
+    if let Some(mode) = written("network_mode")
+        && let Some(word @ ("none" | "bridge" | "default" | "host")) = mode.value.text()
+    {
+        let other = Some((reader.at(&mode.key_span), "its own network is said here"));
+        if let Some(networks) = written("networks") {
+            let message = format!("`networks` and `network_mode: {word}` cannot be had together");
+            let help = "keep one of the two; Compose refuses both together";
+            reader.contradicts(&networks.key_span, message, other.clone(), help);
+        }
+        let published = service.ports.iter().any(|port| port.value.published);
+        if let Some(ports) = written("ports").filter(|_| word == "none" && published) {
+            let message = "a service without a network answers on no port".to_owned();
+            let help = "remove `ports`, or `network_mode: none`";
+            reader.contradicts(&ports.key_span, message, other, help);
+        }
+    }
+    let Some(count) = service.replicas.as_ref().filter(|count| count.value > 1) else { return };
+    for network in service.networks.iter().filter(|network| network.value.address.is_some()) {
+        let message = format!("{} instances cannot have one `ipv4_address`", count.value);
+        let other = Some((count.at.clone(), "so many are wanted here"));
+        let span = network.at.start..network.at.end;
+        reader.contradicts(&span, message, other, "leave the address out, or run one instance");
+    }
+}
+
+/// An address is in the range of its network, which has to have one: engines want that.
+fn in_range(reader: &mut Reader<'_>, span: &Span, address: Ipv4Addr, network: &Network) {
+    let Some(range) = &network.subnet else {
+        let message = "the network has no range that this address could be of".to_owned();
+        let help = "give it one: `ipam: {config: [{subnet: 172.28.0.0/16}]}`";
+        return reader.contradicts(span, message, None, help);
+    };
+    if !holds(range, address) {
+        let message = format!("`{address}` is not in the network's range `{range}`");
+        reader.contradicts(span, message, None, "write an address of that range");
+    }
+}
+
+/// Whether a range holds an address.
+fn holds(range: &str, address: Ipv4Addr) -> bool {
+    let read = |(base, bits): (&str, &str)| {
+        let bits: u32 = bits.parse().ok().filter(|bits| *bits <= 32)?;
+        let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+        Some((u32::from(base.parse::<Ipv4Addr>().ok()?) ^ u32::from(address)) & mask == 0)
+    };
+    range.split_once('/').and_then(read).unwrap_or(false)
+}
+
 fn joined(reader: &mut Reader<'_>, service: &mut Service, node: &Node, declared: &Declared) {
     let mut join = |reader: &mut Reader<'_>, span, attachment: Attachment| {
         let name = &attachment.network;
         let known = name == "default" || declared.networks.contains_key(name);
         if !known && !reader.unread.may_declare(name) {
             let message = format!("the network `{}` is not declared", name.escape_debug());
-            let help = "declare it at the top: `networks: {NAME: {}}`";
-            reader.error("DN-E0559", span, message, help);
+            let known = declared.networks.keys().map(String::as_str).chain(["default"]);
+            let meant = reader.meant(name, known);
+            let help = or(&meant, "declare it at the top: `networks: {NAME: {}}`");
+            reader.error("DN-E0559", span, message, &help);
             return;
         }
         service.networks.push(Located { value: attachment, at: reader.at(span) });
     };
     if matches!(node.kind, Kind::Map(_)) {
         for entry in reader.map(node, "`networks`") {
-            let attachment = attachment(reader, entry);
+            let attachment = attachment(reader, entry, declared.networks.get(&entry.key));
             join(reader, &entry.key_span, attachment);
         }
         return;
@@ -78,7 +136,7 @@ fn joined(reader: &mut Reader<'_>, service: &mut Service, node: &Node, declared:
     }
 }
 
-fn attachment(reader: &mut Reader<'_>, entry: &Entry) -> Attachment {
+fn attachment(reader: &mut Reader<'_>, entry: &Entry, of: Option<&Network>) -> Attachment {
     let mut attachment = Attachment { network: entry.key.clone(), ..Attachment::default() };
     for field in reader.map(&entry.value, "a network") {
         match field.key.as_str() {
@@ -91,9 +149,12 @@ fn attachment(reader: &mut Reader<'_>, entry: &Entry) -> Attachment {
                 }
             }
             "ipv4_address" => {
-                let read = |text: &str| text.parse::<core::net::Ipv4Addr>().ok();
+                let read = |text: &str| text.parse::<Ipv4Addr>().ok();
                 let expected = "an IPv4 address";
                 let address = reader.parsed(&field.value, "`ipv4_address`", expected, read);
+                if let (Some(address), Some(network)) = (&address, of) {
+                    in_range(reader, &field.value.span, address.value, network);
+                }
                 attachment.address = address.map(|address| address.value.to_string());
             }
             "ipv6_address" | "link_local_ips" | "mac_address" | "driver_opts" | "gw_priority"
@@ -127,8 +188,11 @@ pub(super) fn declared(reader: &mut Reader<'_>, node: &Node) -> Network {
             }
             "ipam" => ipam(reader, &mut network, value),
             "name" => reader.ignored(field, "devnet names networks after cluster and project"),
-            // A hint for Swarm.
-            "attachable" => {}
+            "attachable" => {
+                if reader.boolean(value, "`attachable`") {
+                    reader.ignored(field, "it is for Swarm; there is none here");
+                }
+            }
             "driver_opts" | "enable_ipv4" | "enable_ipv6" | "labels" => {
                 reader.refused(field, "networks.", "devnet does not carry it to the engine");
             }

@@ -17,6 +17,7 @@ use crate::{
 
 const PORT: &str = "a port, 1 to 65535";
 const LONG_PORT: &str = "write the long form: {target: …, published: …}";
+const LONG_FIELDS: &str = "target, published, host_ip, protocol, name, mode and app_protocol";
 /// The most ports that one range may stand for.
 const MOST_OF_RANGE: u16 = 100;
 /// How many values a port is when it is written out: `{target: 80}`.
@@ -193,9 +194,15 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
                     reader.parsed(value, "`protocol`", "`tcp` or `udp`", protocol)?.value;
             }
             "name" => port.name = reader.known(value, "`name`").map(|text| text.value),
-            // Hints without effect outside of Swarm.
-            "mode" | "app_protocol" => {}
-            _ => reader.unknown(field, "a port", "target, published, host_ip, protocol and name"),
+            // Of no effect outside of Swarm.
+            "mode" => {
+                let read = |text: &str| matches!(text, "ingress" | "host").then_some(());
+                reader.parsed(value, "`mode`", "`ingress` or `host`", read);
+            }
+            "app_protocol" => {
+                reader.ignored(field, "devnet does not look at what is spoken on a port");
+            }
+            _ => reader.unknown(field, "a port", LONG_FIELDS),
         }
     }
     if port.container == 0 {

@@ -14,10 +14,10 @@ use super::{
     model::{Network, Project},
     names::LABEL,
     network,
-    reader::Reader,
+    reader::{Reader, or},
     service,
 };
-use crate::file::tree::{Entry, Kind, Node, Span};
+use crate::file::tree::{Entry, Node, Span};
 
 /// Where a volume is kept.
 #[derive(Debug)]
@@ -25,7 +25,12 @@ pub(super) enum Kept {
     /// By the engine.
     Engine,
     /// At this path of the node: a bind in the clothes of a volume.
-    Path(String),
+    Path {
+        /// The path.
+        source: String,
+        /// Whether nobody may write there.
+        read_only: bool,
+    },
 }
 
 /// What services refer to by name.
@@ -39,7 +44,7 @@ pub(super) struct Declared {
     pub(super) volumes: BTreeMap<String, Kept>,
     /// Networks by name.
     pub(super) networks: BTreeMap<String, Network>,
-    /// Further names that services give one another: service, name.
+    /// What services link: the other one, and a further name for it unless that is empty.
     pub(super) links: RefCell<Vec<(String, String, Span)>>,
 }
 
@@ -92,7 +97,24 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
             left_out.insert(entry.key.as_str());
         }
     }
-    for (service, alias, span) in declared.links.take() {
+    let linked = links(&mut project, reader, declared.links.take());
+    project.networks = declared.networks;
+    dependencies(reader, &mut project, services_of(tree), &left_out, &linked);
+    project
+}
+
+/// Gives services the further names that others link them by; where all the links are.
+fn links(
+    project: &mut Project,
+    reader: &mut Reader<'_>,
+    links: Vec<(String, String, Span)>,
+) -> BTreeSet<usize> {
+    let mut linked = BTreeSet::new();
+    for (service, alias, span) in links {
+        linked.insert(span.start);
+        if alias.is_empty() {
+            continue;
+        }
         let Some(other) = project.services.get_mut(&service) else { continue };
         // Of one network it is the name that is written.
         if !reader.repeats(other.networks.len().saturating_sub(1), &span) {
@@ -102,9 +124,7 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
             network.value.aliases.push(alias.clone());
         }
     }
-    project.networks = declared.networks;
-    dependencies(reader, &mut project, services_of(tree), &left_out);
-    project
+    linked
 }
 
 /// Reads a service, unless it has to be built: then that is all there is to say of it. What else
@@ -149,6 +169,7 @@ fn dependencies(
     project: &mut Project,
     services: &[Entry],
     left_out: &BTreeSet<&str>,
+    linked: &BTreeSet<usize>,
 ) {
     let names: BTreeSet<String> = project.services.keys().cloned().collect();
     for entry in services {
@@ -169,8 +190,12 @@ fn dependencies(
                 let help = "want the profile too, or write `required: false`";
                 reader.error("DN-E0566", &span, message, help);
             } else {
-                let message = format!("there is no service `{shown}` to wait for");
-                reader.error("DN-E0566", &span, message, "name a service of this file");
+                let what = if linked.contains(&span.start) { "link" } else { "wait for" };
+                let message = format!("there is no service `{shown}` to {what}");
+                let known = services.iter().map(|entry| entry.key.as_str());
+                let meant = reader.meant(name, known.filter(|known| *known != entry.key));
+                let help = or(&meant, "name a service of this file");
+                reader.error("DN-E0566", &span, message, &help);
             }
         }
         service.depends_on.retain(|dependency| names.contains(&dependency.value.service));
@@ -194,7 +219,7 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Kept> {
                 "driver" if matches!(field.value.text(), Some("local" | "")) => {}
                 "driver_opts" => {
                     if let Some(path) = driver_options(reader, field) {
-                        kept = Kept::Path(path);
+                        kept = path;
                     }
                 }
                 "external" if field.value.text() == Some("false") => {}
@@ -212,26 +237,67 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Kept> {
     all
 }
 
-/// `{type: none, o: bind, device: /path}` is a bind. Everything else mounts something that devnet
-/// does not know.
-fn driver_options(reader: &mut Reader<'_>, field: &Entry) -> Option<String> {
+/// `{type: none, o: bind, device: /path}` is a bind, read-only with `o: "bind,ro"`. Everything else
+/// mounts something that devnet does not know, or in a way that it does not carry to the engine:
+/// were a word left out in silence, a path would be more open than what is written.
+fn driver_options(reader: &mut Reader<'_>, field: &Entry) -> Option<Kept> {
     let options = &field.value;
     if Reader::is_nothing(options) {
         return None;
     }
-    let text = |key| options.get(key).and_then(Node::text).unwrap_or("");
-    let binds = text("o").split(',').any(|o| matches!(o.trim(), "bind" | "rbind"));
-    let device = options.get("device").and_then(|device| reader.known(device, "`device`"));
+    let (mut device, mut binds, mut read_only, mut good) = (None, false, false, true);
+    for option in reader.map(options, "`driver_opts`") {
+        let value = &option.value;
+        match option.key.as_str() {
+            "type" if matches!(value.text(), Some("none" | "bind" | "")) => {}
+            "device" => device = reader.known(value, "`device`"),
+            "o" => {
+                reader.literal(value, "`o`", "write `o: bind` without a template")?;
+                for word in reader.known(value, "`o`")?.value.split(',') {
+                    match word.trim() {
+                        "bind" | "rbind" => binds = true,
+                        "ro" => read_only = true,
+                        "rw" | "" => {}
+                        other => {
+                            good = false;
+                            option_refused(reader, &value.span, &format!("o: {other}"));
+                        }
+                    }
+                }
+            }
+            "type" => {
+                good = false;
+                let shown = value.text().unwrap_or("…").to_owned();
+                option_refused(reader, &value.span, &format!("type: {shown}"));
+            }
+            other => {
+                good = false;
+                option_refused(reader, &option.key_span, other);
+            }
+        }
+    }
     match device {
-        Some(device) if binds && matches!(options.kind, Kind::Map(_)) => {
+        Some(device) if binds && good => {
             // A relative path is one of the node here too: nothing of the repository is meant.
-            Some(clean(&device.value).unwrap_or(device.value))
+            let source = clean(&device.value).unwrap_or(device.value);
+            Some(Kept::Path { source, read_only })
         }
         _ => {
-            let message = "`driver_opts` of a volume is refused: it mounts what no commit names";
-            let help = "a volume is a name and nothing more; a path of the node is a bind";
-            reader.error("DN-E0554", &field.key_span, message.to_owned(), help);
+            if good {
+                let message =
+                    "`driver_opts` of a volume is refused: it mounts what no commit names";
+                let help = "a volume is a name and nothing more; a path of the node is a bind";
+                reader.error("DN-E0554", &field.key_span, message.to_owned(), help);
+            }
             None
         }
     }
+}
+
+fn option_refused(reader: &mut Reader<'_>, span: &Span, option: &str) {
+    let shown = option.escape_debug();
+    let message = format!("`{shown}` of `driver_opts` is refused: devnet does not carry it out");
+    let help = "a volume is a name and nothing more; a path of the node is \
+                `{type: none, device: /path, o: bind}`, read-only with `o: \"bind,ro\"`";
+    reader.error("DN-E0554", span, message, help);
 }

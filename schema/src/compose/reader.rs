@@ -13,7 +13,7 @@ use crate::{
     desired::Located,
     diagnostic::{Diagnostic, Location},
     file::{
-        Files, Limits, Unread, too_many_values,
+        Files, Limits, Unread, suggest, too_many_values,
         tree::{Entry, Kind, Node, Source, Span},
     },
 };
@@ -28,13 +28,23 @@ pub(super) struct Ground<'a> {
     pub(super) values: &'a Values,
     /// The templates that values stand for.
     pub(super) templates: &'a RefCell<Templates>,
+    /// The names that were asked for.
+    pub(super) used: &'a RefCell<BTreeSet<String>>,
 }
 
 /// The largest file that is taken from the repository, in bytes.
 const MOST_FILE: usize = 256 * 1024;
 
+/// Words that are compared for "did you mean" in one file, however many names are wrong.
+const LOOKS: usize = 200_000;
+
 /// What to do where a file is no text, or too much of it.
 pub(super) const NO_TEXT: &str = "put large or binary data into an image or a volume";
+
+/// Advice behind what may be meant.
+pub(super) fn or(meant: &str, advice: &str) -> String {
+    if meant.is_empty() { advice.to_owned() } else { format!("{meant}Or {advice}") }
+}
 
 /// What is read from, and what was found.
 pub(super) struct Reader<'a> {
@@ -43,10 +53,15 @@ pub(super) struct Reader<'a> {
     pub(super) ground: Option<&'a Ground<'a>>,
     /// What of the document could not be read: no name that stands there is unknown.
     pub(super) unread: Unread,
+    /// Where scalars begin that could not be filled in, which was told: what they are read as is
+    /// not what they say.
+    pub(super) unfilled: BTreeSet<usize>,
     /// The most instances of a service.
     pub(super) replicas: usize,
     /// How many values ranges and links may still stand for; nothing once that was told.
     pub(super) left: Option<usize>,
+    /// How many words may still be compared for "did you mean".
+    looks: usize,
     found: Vec<Diagnostic>,
 }
 
@@ -61,8 +76,10 @@ impl<'a> Reader<'a> {
             templated,
             ground,
             unread: Unread::default(),
+            unfilled: BTreeSet::new(),
             replicas: Limits::default().replicas,
             left: Some(Limits::default().all_values),
+            looks: LOOKS,
             found: Vec::new(),
         }
     }
@@ -72,6 +89,11 @@ impl<'a> Reader<'a> {
     pub(super) fn into_found(mut self) -> Vec<Diagnostic> {
         self.found.sort_by(|a, b| (&a.at, &a.code, &a.message).cmp(&(&b.at, &b.code, &b.message)));
         self.found.dedup();
+        let filling = |code: &str| matches!(code, "DN-E0561" | "DN-E0562" | "DN-E0567");
+        self.found.retain(|one| {
+            let at = one.at.as_ref().filter(|at| *at.file == *self.source.file);
+            filling(&one.code) || at.is_none_or(|at| !self.unfilled.contains(&at.start))
+        });
         self.found
     }
 
@@ -109,12 +131,19 @@ impl<'a> Reader<'a> {
 
     /// A field that is read and has no effect.
     pub(super) fn ignored(&mut self, field: &Entry, why: &str) {
+        if self.unfilled.contains(&field.value.span.start) {
+            return;
+        }
         let message = format!("`{}` is ignored: {why}", field.key);
         self.warning("DN-W0560", &field.key_span, message, "leave it out");
     }
 
     /// A field that cannot be had.
     pub(super) fn refused(&mut self, field: &Entry, of: &str, why: &str) {
+        // What could not be filled in may be something else.
+        if self.unfilled.contains(&field.value.span.start) {
+            return;
+        }
         let message = format!("`{of}{}` is refused: {why}", field.key.escape_debug());
         self.error("DN-E0554", &field.key_span, message, "leave it out");
     }
@@ -131,6 +160,30 @@ impl<'a> Reader<'a> {
             Kind::Map(_) => format!("{what} is a map and has to be {expected}"),
         };
         self.error("DN-E0551", &node.span, message, &format!("write {expected}"));
+    }
+
+    /// A text of several in which something is wrong.
+    pub(super) fn wrong_word(&mut self, word: &Located<String>, what: &str, expected: &str) {
+        let shown: String = word.value.chars().take(80).collect();
+        let shown = shown.escape_debug();
+        let message = format!("`{shown}` is not {expected}, as {what} has to be");
+        let span = word.at.start..word.at.end;
+        self.error("DN-E0551", &span, message, &format!("write {expected}"));
+    }
+
+    /// Two fields, each of which can be had, and not both.
+    pub(super) fn contradicts(
+        &mut self,
+        span: &Span,
+        message: String,
+        other: Option<(Location, &str)>,
+        help: &str,
+    ) {
+        let error = Diagnostic::error("DN-E0570", Some(self.at(span)), message).help(help);
+        self.found.push(match other {
+            Some((at, why)) => error.related(at, why),
+            None => error,
+        });
     }
 
     /// Whether a template made this scalar.
@@ -178,12 +231,17 @@ impl<'a> Reader<'a> {
     pub(super) fn known(&mut self, node: &Node, what: &str) -> Option<Located<String>> {
         let text = self.text(node, what)?;
         if template::is_marked(&text.value) {
-            let message = format!("{what} cannot hold a template: it has to be known in advance");
-            let help = "write the text, or take it from a variable that is no template";
-            self.error("DN-E0552", &node.span, message, help);
+            self.no_template(&node.span, what);
             return None;
         }
         Some(text)
+    }
+
+    /// A template where none can be.
+    pub(super) fn no_template(&mut self, span: &Span, what: &str) {
+        let message = format!("{what} cannot hold a template: it has to be known in advance");
+        let help = "write the text, or take it from a variable that is no template";
+        self.error("DN-E0552", span, message, help);
     }
 
     /// A list of texts that have to be known here, or one of them alone.
@@ -258,8 +316,44 @@ impl<'a> Reader<'a> {
 
     /// A field that nothing here reads.
     pub(super) fn unknown(&mut self, entry: &Entry, of: &str, known: &str) {
+        self.unknown_among(entry, of, known, "");
+    }
+
+    /// A field that nothing here reads, where there are more than those that are shown.
+    pub(super) fn unknown_among(&mut self, entry: &Entry, of: &str, known: &str, more: &str) {
         let message = format!("{of} has no field `{}`", entry.key.escape_debug());
-        self.error("DN-E0550", &entry.key_span, message, &format!("the fields are {known}"));
+        let field = |word: &&str| {
+            let letters =
+                word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            letters && !matches!(*word, "" | "and" | "see")
+        };
+        let fields = known.split([',', ' ']).chain(more.split(' ')).filter(field);
+        let meant = self.meant(&entry.key, fields);
+        let the = if meant.is_empty() { "the" } else { "The" };
+        let help = format!("{meant}{the} fields are {known}");
+        self.error("DN-E0550", &entry.key_span, message, &help);
+    }
+
+    /// What may be meant by a word, as the beginning of advice; nothing where none of the known
+    /// words is near, or too many were compared.
+    pub(super) fn meant<'w>(
+        &mut self,
+        word: &str,
+        known: impl Iterator<Item = &'w str> + Clone,
+    ) -> String {
+        let Some(left) = self.looks.checked_sub(known.clone().count() + 1) else {
+            return String::new();
+        };
+        self.looks = left;
+        let near = suggest::nearest(word, known);
+        near.map_or_else(String::new, |near| format!("did you mean `{}`? ", near.escape_debug()))
+    }
+
+    /// The value of a variable, which counts as used.
+    pub(super) fn variable(&self, name: &str) -> Option<&'a String> {
+        let ground = self.ground?;
+        ground.used.borrow_mut().insert(name.to_owned());
+        ground.values.get(name)
     }
 
     /// A path beside the Compose file, as a path of the repository; `None` when it leads outside.

@@ -25,6 +25,12 @@ const FIELDS: &str = "image, entrypoint, command, environment, env_file, ports, 
      hostname, init, labels, depends_on, links, networks, deploy, restart and more: see \
      docs/cluster-file.md";
 
+/// The others, for whoever misspells one.
+const MORE: &str = "platform container_name profiles extends working_dir domainname read_only tty \
+     stdin_open pids_limit ulimits group_add cap_drop dns dns_search dns_opt extra_hosts \
+     privileged pid ipc uts userns_mode cgroup cap_add security_opt sysctls devices scale gpus \
+     cpus mem_limit mem_reservation logging pull_policy network_mode";
+
 /// Reads a service.
 pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, declared: &Declared) -> Service {
     let mut service = Service { at: Some(reader.at(&entry.key_span)), ..Service::default() };
@@ -42,6 +48,7 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, declared: &Declared) 
         }
     }
     mounted.into_service(&mut service);
+    network::apart(reader, &service, entry);
     env_files(reader, &mut service, &entry.value);
     names(reader, &mut service, entry, declared);
     service
@@ -51,6 +58,7 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, declared: &Declared) 
 fn unit_field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> bool {
     let value = &field.value;
     match field.key.as_str() {
+        "image" if Reader::is_nothing(value) => service.image = None,
         "image" => service.image = reader.text(value, "`image`"),
         "entrypoint" => service.entrypoint = argv(reader, value, "`entrypoint`"),
         "command" => service.command = argv(reader, value, "`command`"),
@@ -95,8 +103,8 @@ fn shared_field(
         "expose" => service.ports.extend(ports::exposed(reader, value)),
         "volumes" => mounts::read(reader, value, declared, mounted),
         "tmpfs" => mounts::tmpfs(reader, value, mounted),
-        "configs" => content::read(reader, service, value, &declared.configs, "config"),
-        "secrets" => content::read(reader, service, value, &declared.secrets, "secret"),
+        "configs" => content::read(reader, mounted, value, &declared.configs, "config"),
+        "secrets" => content::read(reader, mounted, value, &declared.secrets, "secret"),
         "depends_on" => depends::read(reader, service, value),
         _ => return false,
     }
@@ -112,7 +120,7 @@ fn refuse(reader: &mut Reader<'_>, field: &Entry) {
     match known {
         (Some(reason), _) => reader.refused(field, "", reason),
         (None, Some(why)) => reader.ignored(field, why),
-        (None, None) => reader.unknown(field, "a service", FIELDS),
+        (None, None) => reader.unknown_among(field, "a service", FIELDS, MORE),
     }
 }
 
@@ -155,7 +163,17 @@ fn argv(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Vec<Located<
 fn labels(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Located<String>> {
     let mut all = pairs(reader, node, "`labels`");
     let what = "the name of a label";
-    all.retain(|name, text| reader.is_word(name, &(text.at.start..text.at.end), what));
+    all.retain(|name, text| {
+        let span = text.at.start..text.at.end;
+        let own = name.starts_with("devnet.");
+        if own {
+            let shown = name.escape_debug();
+            let message = format!("the label `{shown}` is refused: it is devnet's own");
+            let help = "choose a name that does not begin with `devnet.`";
+            reader.error("DN-E0554", &span, message, help);
+        }
+        reader.is_word(name, &span, what) && !own
+    });
     all
 }
 
@@ -210,7 +228,7 @@ fn no_value(
     let at = reader.at(&node.span);
     let value = match what {
         "`labels`" => Some(String::new()),
-        _ => reader.ground.and_then(|ground| ground.values.get(name)).cloned(),
+        _ => reader.variable(name).cloned(),
     };
     if let Some(value) = value {
         return Some(Located { value, at });
@@ -270,13 +288,16 @@ fn env_file(reader: &mut Reader<'_>, item: &Node) -> BTreeMap<String, Located<St
     let (Some(text), Some(ground)) = (text, reader.ground) else { return all };
     let name = reader.inside(&path.value).unwrap_or(path.value);
     let source = crate::file::tree::Source::new(name, text);
+    if !raw {
+        interpolate::names_by_line(&source.text, &mut ground.used.borrow_mut());
+    }
     let (entries, wrong) = dotenv::read(&source.text, ground.values, raw);
     for dotenv::Wrong { at, fault } in wrong {
         let at = source.at(&(at..at));
         reader.take(vec![interpolate::diagnostic(fault, Some(at))]);
     }
     for (name, value) in entries {
-        if let Some(value) = value.or_else(|| ground.values.get(&name).cloned()) {
+        if let Some(value) = value.or_else(|| reader.variable(&name).cloned()) {
             all.insert(name, Located { value, at: reader.at(&item.span) });
         }
     }

@@ -38,6 +38,13 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
         "working_dir" => {
             let dir = reader.known(value, "`working_dir`").filter(|dir| !dir.value.is_empty());
             let dir = dir.filter(|dir| reader.is_word(&dir.value, &value.span, "a directory"));
+            let dir = dir.filter(|dir| {
+                let good = is_directory(&dir.value);
+                if !good {
+                    reader.wrong(value, "`working_dir`", "an absolute path");
+                }
+                good
+            });
             settings.working_dir = dir.map(|dir| dir.value);
         }
         "domainname" => {
@@ -62,17 +69,22 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
         }
         "group_add" => settings.groups = plain(reader.known_words(value, "a group")),
         "cap_drop" => {
-            let names = plain(reader.words(value, "`cap_drop`"));
-            settings.cap_drop = names.iter().filter_map(|n| super::grant::capability(n)).collect();
-            if settings.cap_drop.len() < names.len() {
-                reader.wrong(value, "`cap_drop`", "names of capabilities like `NET_RAW`");
+            for name in reader.words(value, "`cap_drop`") {
+                match super::grant::capability(&name.value) {
+                    Some(known) => settings.cap_drop.push(known),
+                    None => {
+                        let expected = "the name of a capability like `NET_RAW`";
+                        reader.wrong_word(&name, "an item of `cap_drop`", expected);
+                    }
+                }
             }
         }
         "dns" => {
-            settings.dns = plain(reader.words(value, "`dns`"));
-            let known = |address: &String| address.parse::<core::net::IpAddr>().is_ok();
-            if !settings.dns.iter().all(known) {
-                reader.wrong(value, "`dns`", "addresses like `1.1.1.1`");
+            for address in reader.words(value, "`dns`") {
+                if address.value.parse::<core::net::IpAddr>().is_err() {
+                    reader.wrong_word(&address, "an item of `dns`", "an address like `1.1.1.1`");
+                }
+                settings.dns.push(address.value);
             }
         }
         "dns_search" => {
@@ -85,6 +97,15 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
         _ => return false,
     }
     true
+}
+
+/// Whether a container can start in it: an absolute path, of Windows where it has a drive.
+fn is_directory(path: &str) -> bool {
+    let mut after_drive = path.chars().skip(1);
+    path.starts_with('/')
+        || (path.starts_with(|c: char| c.is_ascii_alphabetic())
+            && after_drive.next() == Some(':')
+            && matches!(after_drive.next(), Some('/' | '\\')))
 }
 
 fn ulimit(reader: &mut Reader<'_>, entry: &Entry) -> Option<Ulimit> {
@@ -108,6 +129,13 @@ fn ulimit(reader: &mut Reader<'_>, entry: &Entry) -> Option<Ulimit> {
         }
     }
     let (soft, hard) = (soft.or(hard)?, hard.or(soft)?);
+    // -1 is no limit: above all others.
+    let height = |limit: i64| if limit < 0 { i64::MAX } else { limit };
+    if height(soft) > height(hard) {
+        let shown = entry.key.escape_debug();
+        let message = format!("the soft limit {soft} of `{shown}` is above the hard one, {hard}");
+        reader.contradicts(&entry.value.span, message, None, "raise `hard`, or lower `soft`");
+    }
     Some(Ulimit { soft, hard })
 }
 

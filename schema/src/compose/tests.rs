@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod files;
+mod mistakes;
 
 fn project(text: &str, templated: &BTreeSet<usize>) -> (Project, String) {
     let source = Source::new("compose.yml", text);

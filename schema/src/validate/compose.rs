@@ -6,6 +6,8 @@
 //! Services that share a network or a volume run on one node: that is where their names and data
 //! are.
 
+mod grants;
+mod ports;
 mod shared;
 
 use std::{
@@ -16,16 +18,15 @@ use std::{
 use self::shared::{joined, together};
 use super::{Check, service::SIGNALS};
 use crate::{
-    component::{PortDeclaration, VolumeDeclaration},
-    compose::{self, Ask, Grant, Healthcheck, Loaded, Port},
-    container::Namespace,
+    component::VolumeDeclaration,
+    compose::{self, Healthcheck, Loaded},
     desired::{FileContent, Form, Located, Place, Selector, SelectorKey, Service, Update},
     diagnostic::{Diagnostic, Location},
     file::{
         tree::Source,
         written::{ComposeSection, FormSection, ServiceSection},
     },
-    instance::{HealthSpec, Probe, Protocol, Runtime, Scope, StopSpec},
+    instance::{HealthSpec, Probe, Runtime, StopSpec},
     name::{NameError, ServiceName, is_label},
     quantity::{Bytes, Cpu, GpuRequest, Period, Resources},
 };
@@ -51,19 +52,6 @@ struct Member<'m, 's> {
     /// What the cluster file says of all of them.
     place: Place,
     update: Update,
-}
-
-/// A line of `allow` that reads.
-struct Allowed<'s> {
-    grant: Grant,
-    to: &'s [Located<String>],
-    at: &'s Location,
-}
-
-impl Allowed<'_> {
-    fn is_for(&self, service: &str) -> bool {
-        self.to.is_empty() || self.to.iter().any(|to| to.value == service)
-    }
 }
 
 impl<'a> Check<'a> {
@@ -183,6 +171,7 @@ impl<'a> Check<'a> {
             let message = format!("nothing in the Compose file asks for `{}`", line.grant);
             self.warn("DN-W0420", line.at, message, "remove the line; grants should be few");
         }
+        self.unused(section, &expanded);
         let each = depends_on.len().saturating_mul(expanded.names.len());
         if !self.refers(each, &section.at) {
             depends_on.clear();
@@ -209,6 +198,25 @@ impl<'a> Check<'a> {
         }
         self.projects.insert(&section.name.value, expanded);
         services
+    }
+
+    /// Values that are set and that the Compose file never asks for.
+    fn unused(&mut self, section: &ServiceSection, expanded: &Expanded) {
+        let used = &expanded.loaded.used;
+        let set: BTreeSet<&str> = section.set.iter().map(|(name, _)| name.value.as_str()).collect();
+        for (name, _) in section.set.iter().filter(|_| expanded.is_whole()) {
+            if used.contains(&name.value) {
+                continue;
+            }
+            let shown = name.value.escape_debug();
+            let message = format!("nothing in the Compose file refers to `{shown}`");
+            let open = used.iter().map(String::as_str).filter(|used| !set.contains(used));
+            let help = match self.found.nearest(&name.value, open) {
+                Some(near) => format!("did you mean `{}`? Else remove it", near.escape_debug()),
+                None => format!("remove it, or write `${{{shown}}}` where it is wanted"),
+            };
+            self.warn("DN-W0564", &name.at, message, help);
+        }
     }
 
     /// Instances that Compose files ask for are counted here: nobody else has seen them yet.
@@ -276,78 +284,6 @@ impl<'a> Check<'a> {
             let message = format!("`{}` cannot run a Compose file", runtime.value.as_str());
             self.error("DN-E0321", &runtime.at, message, "use docker");
         }
-    }
-
-    /// The lines of `allow` that read.
-    fn grants<'s>(&mut self, section: &'s ServiceSection) -> Vec<Allowed<'s>> {
-        let mut all = Vec::new();
-        for line in &section.allow {
-            let Some(grant) = &line.grant else { continue };
-            match grant.value.parse() {
-                Ok(parsed) => {
-                    if let Some(socket) = Grant::socket_below(&parsed) {
-                        let message = format!(
-                            "`{parsed}` holds `{socket}`: whoever has the engine's socket has the \
-                             whole node"
-                        );
-                        let help = "grant a path that holds less";
-                        self.warn("DN-W0423", &grant.at, message, help);
-                    }
-                    all.push(Allowed { grant: parsed, to: &line.to, at: &line.at });
-                }
-                Err(()) => {
-                    let shown = grant.value.escape_debug();
-                    let message = format!("`{shown}` is nothing that can be granted");
-                    let help = format!("grants are {}; paths are clean", compose::GRANTS);
-                    self.error("DN-E0341", &grant.at, message, help);
-                }
-            }
-        }
-        let known = self.projects.get(section.name.value.as_str());
-        let unread = known.map(|known| known.loaded.unread.clone()).unwrap_or_default();
-        let known: Vec<String> = known
-            .map(|known| known.loaded.project.services.keys().cloned().collect())
-            .unwrap_or_default();
-        for to in section.allow.iter().flat_map(|line| &line.to) {
-            if !known.contains(&to.value) && !known.is_empty() && !unread.may_declare(&to.value) {
-                let help = self.advice(&to.value, known.iter().map(String::as_str));
-                let shown = to.value.escape_debug();
-                let message = format!("the Compose file runs no service `{shown}`");
-                self.error("DN-E0342", &to.at, message, help);
-            }
-        }
-        all
-    }
-
-    /// Refuses what is asked and not granted; which lines were needed.
-    fn asks(
-        &mut self,
-        section: &ServiceSection,
-        expanded: &Expanded,
-        allowed: &[Allowed<'_>],
-    ) -> BTreeSet<usize> {
-        let mut needed = BTreeSet::new();
-        for (name, service) in &expanded.loaded.project.services {
-            let own = || allowed.iter().enumerate().filter(|(_, line)| line.is_for(name));
-            let covers = |(at, line): (usize, &Allowed<'_>)| {
-                let asked = service.asks.iter().any(|ask| line.grant.covers(&ask.value));
-                asked.then_some(at)
-            };
-            needed.extend(own().filter_map(covers));
-            let grants: Vec<Grant> = own().map(|(_, line)| line.grant.clone()).collect();
-            let why = format!("as service `{name}` of this file");
-            let found = compose::refusals(&service.asks, &grants);
-            let found = found.into_iter().map(|one| {
-                let grant = one.message.split('`').nth(1).unwrap_or_default();
-                let kdl = format!("`allow \"{grant}\" to=\"{name}\"`");
-                let yaml = format!("`allow: [{{grant: \"{grant}\", to: \"{name}\"}}]`");
-                let allow = Self::written(&section.at, &kdl, &yaml);
-                let help = format!("leave it out; or grant it in the cluster file: {allow}");
-                one.related(section.at.clone(), why.as_str()).help(help)
-            });
-            self.found.extend(found);
-        }
-        needed
     }
 
     fn member(
@@ -432,62 +368,6 @@ impl<'a> Check<'a> {
                 self.error("DN-E0555", at, message, "write `image: …`");
             }
         }
-    }
-
-    /// Published ports. One without an address is reached at the node's own; in the node's network
-    /// a service listens on the node itself.
-    fn compose_ports(&mut self, container: &mut compose::Service) -> Vec<Located<PortDeclaration>> {
-        let host_network =
-            container.asks.iter().any(|ask| ask.value == Ask::Namespace(Namespace::Network));
-        let (mut all, mut names) = (Vec::new(), BTreeSet::new());
-        let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
-        let mut taken: BTreeMap<(Protocol, u16), Location> = BTreeMap::new();
-        for Located { value, at } in std::mem::take(&mut container.ports) {
-            let Port { name, container, host, host_ip, protocol, published } = value;
-            if !published && !host_network {
-                continue;
-            }
-            let host = if host_network { Some(container) } else { host };
-            let scope = match host_ip.as_deref() {
-                None => Scope::Internal,
-                Some("0.0.0.0" | "::") => Scope::Public,
-                Some("127.0.0.1" | "::1") => Scope::Node,
-                Some(ip) => {
-                    let message = format!("`{ip}` is an address of one node, and nodes differ");
-                    let help = "leave it out for the node's address; 127.0.0.1 is the node alone, \
-                                0.0.0.0 is everyone";
-                    self.error("DN-E0313", &at, message, help);
-                    Scope::Internal
-                }
-            };
-            if let Some(host) = host {
-                if let Some(first) = taken.get(&(protocol, host)) {
-                    let message = format!("two ports take port {host} of the node");
-                    let error = Diagnostic::error("DN-E0313", Some(at.clone()), message)
-                        .related(first.clone(), "first here")
-                        .help("change one of the two");
-                    self.found.push(error);
-                    continue;
-                }
-                taken.insert((protocol, host), at.clone());
-            }
-            let usual = match (names.is_empty(), protocol) {
-                (true, _) => "main".to_owned(),
-                (_, Protocol::Tcp) => format!("port-{container}"),
-                (_, Protocol::Udp) => format!("port-{container}-udp"),
-            };
-            let name = name.filter(|name| is_label(name)).unwrap_or(usual);
-            // What was counted for one of that name is not counted again.
-            let number = numbers.entry(name.clone()).or_insert(1);
-            let mut unique = name.clone();
-            while !names.insert(unique.clone()) {
-                *number += 1;
-                unique = format!("{name}-{number}");
-            }
-            let value = PortDeclaration { name: unique, container, host, scope, protocol };
-            all.push(Located { value, at });
-        }
-        all
     }
 
     fn env_names(&mut self, env: &BTreeMap<String, Located<String>>) {

@@ -187,6 +187,28 @@ fn a_path_that_is_not_absolute_is_of_the_node_where_a_variable_says_where() {
     expect_file!["../goldens/files-4.txt"].assert_eq(&placed(known, &[]).1);
 }
 
+#[test]
+fn a_bind_in_the_clothes_of_a_volume_is_as_open_as_it_is_written() {
+    let of = |options: &str| {
+        let text = format!(
+            "services:\n  a: {{image: a:1, volumes: [\"d:/x\"]}}\nvolumes:\n  d: {{driver_opts: \
+             {options}}}\n"
+        );
+        loaded(&text, &[], &["host-bind:/srv"])
+    };
+    for (o, read_only) in [("bind", false), ("\"rbind,rw\"", false), ("\"ro,bind\"", true)] {
+        let (project, found) = of(&format!("{{type: none, device: /srv, o: {o}}}"));
+        let bind = format!("read_only: {read_only}");
+        assert!(found.is_empty() && project.contains(&bind), "{o}: {project}{found}");
+    }
+    let wrong = of("{type: none, device: /srv, o: \"bind,ro,noexec,nosuid\"}").1
+        + &of("{type: ext4, device: /srv, o: bind}").1
+        + &of("{type: none, device: /srv, o: bind, size: 1}").1
+        + &of("{type: none, device: /srv}").1
+        + &of("{type: none, device: /srv, o: \"${PASSWORD}\"}").1;
+    expect_file!["../goldens/files-11.txt"].assert_eq(&wrong);
+}
+
 /// A repository with a file that is no text, and one that cannot be read.
 struct Odd;
 
@@ -267,7 +289,7 @@ fn variables_that_cannot_be_filled_in_are_told() {
 }
 
 /// What is found in a file.
-fn found_in(text: &str) -> String {
+pub(super) fn found_in(text: &str) -> String {
     loaded(text, &[], &[]).1
 }
 

@@ -193,3 +193,21 @@ fn a_strange_character_in_a_compose_file_hides_nothing_beside_it() {
         "{found}"
     );
 }
+
+#[test]
+fn what_is_set_granted_or_published_in_vain_is_told() {
+    wrong(include_str!("golden/forms-in6.kdl"), &expect_file!["golden/forms-6.txt"]);
+}
+
+#[test]
+fn what_is_asked_for_by_a_variable_without_a_value_is_that_variable_s_mistake() {
+    let text = r#"cluster "c"
+service "a" { compose "c.yml"; }
+==== c.yml
+services:
+  s: {image: "x:1", volumes: ["/data/$NO:/x", "/srv/$$:/y"]}
+"#;
+    let (_, found) = read_all(text);
+    assert_eq!(found.matches("error[").count(), 2, "{found}");
+    assert!(found.contains("the variable `NO`") && found.contains("host-bind:/srv/$"), "{found}");
+}
