@@ -179,6 +179,10 @@ pub struct Violation {
     /// How much is free, in the same unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<f64>,
+    /// How much the node has of it when nothing runs there, in the same unit; of GPU memory, its
+    /// largest device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<f64>,
     /// Where the constraint is written, `file:line:column`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,

@@ -83,7 +83,15 @@ fn changes(violations: &[Violation]) -> Vec<String> {
             let at = violation.at.as_deref().map_or(String::new(), |at| format!(" at {at}"));
             match (violation.need, violation.free) {
                 (Some(need), Some(free)) if need > free => {
-                    format!("free {}", amount(&violation.constraint, need - free))
+                    let short = amount(&violation.constraint, need - free);
+                    match violation.whole {
+                        Some(whole) if whole == 0.0 && violation.constraint == "gpu" => {
+                            "put a GPU in".to_owned()
+                        }
+                        // No emptying makes it larger.
+                        Some(whole) if need > whole => format!("give it {short} more"),
+                        _ => format!("free {short}"),
+                    }
                 }
                 _ => match violation.constraint.as_str() {
                     "cordon" => "uncordon it".to_owned(),

@@ -27,6 +27,10 @@ pub enum Change {
     Spread,
     MaxPerNode,
     ApartFrom,
+    /// The line of another service that keeps it away.
+    ApartFromOf {
+        service: usize,
+    },
     Near,
     Uncordon {
         node: usize,
@@ -88,7 +92,7 @@ impl Change {
             Self::DropPin => 10.0,
             Self::Spread | Self::MaxPerNode => 20.0,
             Self::Uncordon { .. } => 30.0,
-            Self::ApartFrom | Self::Near => 40.0,
+            Self::ApartFrom | Self::ApartFromOf { .. } | Self::Near => 40.0,
             Self::DropRequire { .. } | Self::DropForbid { .. } => 50.0,
             Self::Free { .. } => 200.0,
             Self::Raise { .. } => 1000.0,
@@ -117,6 +121,12 @@ pub fn make(field: &Field<'_>, s: usize, changes: &[Change], problem: &mut Place
             Change::LetMove { service, .. } => *service,
             _ => s,
         };
+        if let Change::ApartFromOf { service } = *change {
+            let (own, other) = (field.services[s].input, field.services[service].input);
+            let others = problem.services.iter_mut().filter(|input| input.name == other.name);
+            others.for_each(|input| input.apart_from.retain(|name| *name != own.name));
+            continue;
+        }
         let name = &field.services[target].input.name;
         if let Some(input) = problem.services.iter_mut().find(|input| input.name == *name) {
             change_service(input, change);
@@ -148,7 +158,11 @@ fn change_service(input: &mut ServiceInput, change: &Change) {
         Change::Near => input.near.clear(),
         Change::DropRequire { line } => drop(input.require.remove(line)),
         Change::DropForbid { line } => drop(input.forbid.remove(line)),
-        Change::Uncordon { .. } | Change::Free { .. } | Change::Raise { .. } | Change::AddNode => {}
+        Change::ApartFromOf { .. }
+        | Change::Uncordon { .. }
+        | Change::Free { .. }
+        | Change::Raise { .. }
+        | Change::AddNode => {}
     }
 }
 
@@ -219,13 +233,14 @@ pub fn words(field: &Field<'_>, s: usize, changes: &[Change]) -> (String, Vec<Ed
 
 fn words_of(field: &Field<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
     let input = field.services[s].input;
-    let drop = |line: &str, at: Option<&String>| {
+    let drop_of = |input: &ServiceInput, line: &str, at: Option<&String>| {
         let at = at.or(input.at.as_ref());
         let place = at.map_or(String::new(), |at| format!(" at {at}"));
         let text = format!("drop `{line}` of service {}{place}", input.name);
         let constraint = line.split(' ').next().unwrap_or(line).to_owned();
         (text, vec![Edit::Drop { constraint, service: input.name.clone(), at: at.cloned() }])
     };
+    let drop = |line: &str, at: Option<&String>| drop_of(input, line, at);
     let name = |node: usize| field.nodes[node].input.name.clone();
     match change {
         Change::LetMove { .. } => (String::new(), Vec::new()),
@@ -233,6 +248,9 @@ fn words_of(field: &Field<'_>, s: usize, change: &Change) -> (String, Vec<Edit>)
         Change::Spread => drop("spread", input.spread.first().and_then(|line| line.at.as_ref())),
         Change::MaxPerNode => drop("max-per-node", None),
         Change::ApartFrom => drop("apart-from", None),
+        Change::ApartFromOf { service } => {
+            drop_of(field.services[*service].input, "apart-from", None)
+        }
         Change::Near => drop("near", None),
         Change::DropRequire { line } => {
             let line = &input.require[*line];

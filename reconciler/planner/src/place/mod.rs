@@ -178,9 +178,21 @@ fn tried(
     work: &mut Work<'_>,
 ) -> (Assignments, BTreeMap<ServiceName, u32>) {
     let field = settled(problem);
-    let board = pipeline::placed(&field, work);
+    of_board(&pipeline::placed(&field, work))
+}
+
+/// The same as the next plan would have it.
+fn planned(
+    problem: &PlacementProblem,
+    work: &mut Work<'_>,
+) -> (Assignments, BTreeMap<ServiceName, u32>) {
+    let field = settled(problem);
+    of_board(&again::solve(&field, work).board)
+}
+
+fn of_board(board: &Board<'_>) -> (Assignments, BTreeMap<ServiceName, u32>) {
     let missing =
         |(s, service): (usize, &field::Service<'_>)| (service.input.name.clone(), board.missing(s));
-    let missing = field.services.iter().enumerate().map(missing).collect();
-    (assign::assign(&board), missing)
+    let missing = board.field.services.iter().enumerate().map(missing).collect();
+    (assign::assign(board), missing)
 }

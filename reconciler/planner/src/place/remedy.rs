@@ -186,7 +186,16 @@ fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Vec<Ch
             "pin" => found.push(Change::DropPin),
             "spread" => found.push(Change::Spread),
             "max-per-node" => found.push(Change::MaxPerNode),
-            "apart-from" => found.push(Change::ApartFrom),
+            "apart-from" => {
+                let there = board.field.services[s].apart.iter().copied();
+                found.extend(there.filter(|&other| board.count(other, n) > 0).map(|other| {
+                    let name = &board.field.services[other].input.name;
+                    match input.apart_from.contains(name) {
+                        true => Change::ApartFrom,
+                        false => Change::ApartFromOf { service: other },
+                    }
+                }));
+            }
             "near" => found.push(Change::Near),
             "cordon" => found.push(Change::Uncordon { node: n }),
             "drain" | "away" | "lost" | "runtime" | "gpu-memory" => return None,

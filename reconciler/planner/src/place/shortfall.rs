@@ -29,7 +29,7 @@ pub fn violations(board: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
 
 fn say(constraint: &str, at: Option<&String>, text: String) -> Violation {
     let (constraint, at) = (constraint.to_owned(), at.cloned());
-    Violation { constraint, need: None, free: None, at, line: None, text }
+    Violation { constraint, need: None, free: None, whole: None, at, line: None, text }
 }
 
 /// The same, because of a line that could be dropped.
@@ -132,6 +132,7 @@ fn resources(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) 
         found.push(Violation {
             need: Some(need as f64 / unit),
             free: Some(free as f64 / unit),
+            whole: Some(capacity[r] as f64 / unit),
             ..say(word, service.input.at.as_ref(), text)
         });
     }
@@ -163,7 +164,14 @@ fn devices(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
         return;
     }
     let node = &board.field.nodes[n];
-    let allowed = refusal::allowed_devices(service.input, node);
+    let mask = node.memories.iter().enumerate().fold(0u128, |set, (d, _)| set | 1 << d);
+    let allowed = match refusal::allowed_devices(service.input, node) {
+        // That none is of the model that is asked for was told: what is short beside that is told
+        // of all.
+        0 => mask,
+        some => some,
+    };
+    let largest = node.memories.iter().max().copied().unwrap_or(0);
     let large = |need: &DeviceNeed| node.memories.iter().any(|&memory| memory >= need.memory);
     if service.input.device.as_ref().is_some_and(|need| !large(need)) {
         return;
@@ -196,8 +204,17 @@ fn devices(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
             (bytes.0 as f64, free as f64, text)
         }
     };
+    let mut lines = service.input.require.iter().chain(&service.input.forbid);
+    if need <= free && lines.any(|line| line.key == Key::GpuModel) {
+        return;
+    }
     let at = service.input.at.as_ref();
-    found.push(Violation { need: Some(need), free: Some(free), ..say("gpu", at, text) });
+    let whole = Some(match service.input.gpu {
+        GpuRequest::Memory(_) => largest as f64,
+        GpuRequest::Share(_) => f64::from(u8::from(!node.memories.is_empty())),
+        _ => f64::from((allowed & mask).count_ones()),
+    });
+    found.push(Violation { need: Some(need), free: Some(free), whole, ..say("gpu", at, text) });
 }
 
 /// Thousandths as per cent: `12.5`.
@@ -239,8 +256,18 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
         }
     }
     for &other in service.apart.iter().filter(|&&other| board.count(other, n) > 0) {
-        let text = format!("must stay apart from {}", field.services[other].input.name);
-        found.push(say_line("apart-from", at, text));
+        let other = field.services[other].input;
+        found.push(match service.input.apart_from.contains(&other.name) {
+            true => {
+                let text = format!("must stay apart from {}", other.name);
+                say_line("apart-from", at, text)
+            }
+            // The line is the other's.
+            false => {
+                let text = format!("{} must stay apart from it", other.name);
+                say_line("apart-from", other.at.as_ref(), text)
+            }
+        });
     }
     for name in service.input.near.iter().filter(|name| **name != service.input.name) {
         let there = |other: &&usize| field.services[**other].input.name == *name;

@@ -17,6 +17,7 @@ use super::{
     change::{self, Change},
     cutout::Places,
     field::Field,
+    planned,
     problem::{Outcome, PlacementProblem},
     remedy::{self, Remedy},
     tried,
@@ -111,21 +112,37 @@ impl Case<'_, '_> {
             let services = problem.services.iter_mut().filter(|input| input.name == *name);
             services.for_each(|input| input.replicas = board.total[s] + 1);
         }
-        let (after, missing) = work.aside(|work| tried(&problem, work));
-        let before = |t: usize| (&field.services[t].input.name, board.missing(t));
-        let before: BTreeMap<&ServiceName, u32> = (0..field.services.len()).map(before).collect();
-        let harmless = missing.iter().all(|(service, count)| count <= &before[service]);
-        let placed = after.keys().filter(|instance| instance.service == *name).count() as u32;
-        let gained = placed.saturating_sub(board.total[s]);
-        if gained == 0 || !harmless {
-            return None;
+        let gained = |(after, missing): &Answer, may_miss: &dyn Fn(usize) -> u32| {
+            let harmless = (0..field.services.len())
+                .all(|t| missing[&field.services[t].input.name] <= may_miss(t));
+            let placed = after.keys().filter(|instance| instance.service == *name).count() as u32;
+            Some(placed.saturating_sub(board.total[s])).filter(|more| harmless && *more > 0)
+        };
+        // First with the others that wait left out: most changes do not help even then.
+        let waits = |t: usize| t != s && board.missing(t) > 0;
+        let mut alone = problem.clone();
+        let left_out: Vec<usize> = (0..field.services.len()).filter(|t| waits(*t)).collect();
+        for &t in &left_out {
+            let input = field.services[t].input;
+            let others = alone.services.iter_mut().filter(|it| it.name == input.name);
+            others.for_each(|it| it.replicas = board.total[t]);
         }
-        let moved = after.iter().filter_map(|(instance, place)| {
+        let of_rest = |t: usize| if waits(t) { 0 } else { board.missing(t) };
+        let first = work.aside(|work| tried(&alone, work));
+        let first_gained = gained(&first, &of_rest)?;
+        let planned = work.aside(|work| planned(&problem, work));
+        let (answer, gained, rivals) = match gained(&planned, &|t| board.missing(t)) {
+            Some(gained) => (planned, gained, false),
+            None if left_out.is_empty() => return None,
+            None => (first, first_gained, true),
+        };
+        let moved = answer.0.iter().filter_map(|(instance, place)| {
             let old = outcome.assignments.get(instance)?;
             let (from, to) = (old.node.clone(), place.node.clone());
             (from != to).then(|| Edit::Move { instance: instance.clone(), from, to })
         });
-        self.worded(changes, moved.collect(), gained)
+        let found = self.worded(changes, moved.collect(), gained)?;
+        Some(if rivals { with_rivals(found) } else { found })
     }
 
     /// Plans the nodes again that it is about.
@@ -144,7 +161,12 @@ impl Case<'_, '_> {
             }
         }
         let gained = if change::is_for_one(changes) { 1 } else { replanned.gained };
-        self.worded(changes, self.moves(&replanned.placed), gained)
+        let found = self.worded(changes, self.moves(&replanned.placed), gained)?;
+        // A part is planned without them.
+        let mut others =
+            (0..field.services.len()).filter(|t| *t != s && self.board.missing(*t) > 0);
+        let rivals = others.any(|t| field.services[t].level <= field.services[s].level);
+        Some(if rivals { with_rivals(found) } else { found })
     }
 
     fn moves(&self, placed: &Assignments) -> Vec<Edit> {
@@ -205,6 +227,15 @@ impl Case<'_, '_> {
             service.input.current.get(&instance.index).is_some_and(|it| it.node == *from)
         })
     }
+}
+
+/// What is placed by a plan, and how many instances of each service are not.
+type Answer = (Assignments, BTreeMap<ServiceName, u32>);
+
+/// Others wait as well, and the plan may give them what is gained.
+fn with_rivals(mut found: Suggestion) -> Suggestion {
+    found.text.push_str("; others that wait may take it first");
+    found
 }
 
 fn moves(edit: &Edit, name: &ServiceName) -> bool {

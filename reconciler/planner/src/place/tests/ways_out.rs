@@ -1,6 +1,6 @@
 //! What does not fit: everything that speaks against each node, and ways out that work.
 
-use devnet_schema::placement::PlacementStatus;
+use devnet_schema::{placement::PlacementStatus, quantity::Bytes};
 
 use super::*;
 
@@ -288,4 +288,53 @@ fn a_new_device_is_as_large_as_what_it_must_hold() {
     let mut llm = service("llm", 1);
     llm.gpu = GpuRequest::Whole(u32::MAX);
     assert_eq!(texts(&checked(&problem(vec![small], vec![llm]))), Vec::<String>::new());
+}
+
+/// Of several that wait, each is told what would do, and that it may go to another one.
+#[test]
+fn room_that_another_one_would_take_is_told_as_such() {
+    let services = ["a", "b"].map(|name| {
+        let mut service = service(name, 1);
+        service.cpu_milli = 3000;
+        service
+    });
+    let outcome = checked(&problem(vec![node("n1", 1, 8)], services.to_vec()));
+    let told: Vec<(&str, &str)> = outcome
+        .unplaced
+        .iter()
+        .map(|it| (it.service.as_str(), it.suggestions[0].text.as_str()))
+        .collect();
+    let rivals = "give n1 2 cpu more; others that wait may take it first";
+    assert_eq!(told, [("a", "give n1 2 cpu more"), ("b", rivals)]);
+}
+
+#[test]
+fn the_line_of_another_service_that_keeps_it_away_is_its_line() {
+    let mut keeper = service("keeper", 1);
+    keeper.apart_from.push(service_name("b"));
+    keeper.priority = 90;
+    let outcome = checked(&problem(vec![node("n1", 4, 8)], vec![keeper, service("b", 1)]));
+    assert_eq!(outcome.unplaced[0].service.as_str(), "b");
+    let violation = &outcome.unplaced[0].nodes[0].violations[0];
+    assert_eq!(violation.text, "keeper must stay apart from it");
+    assert_eq!(violation.at.as_deref(), Some("cluster.kdl:6:1"));
+    assert_eq!(texts(&outcome)[0], "drop `apart-from` of service keeper at cluster.kdl:6:1");
+}
+
+/// Where only the model is wrong, nothing is said to be short.
+#[test]
+fn a_device_of_another_model_that_is_free_is_no_shortage() {
+    let mut n1 = node("n1", 4, 8);
+    n1.gpus.push(gpu("g0", "A100", 80));
+    let mut llm = service("llm", 1);
+    llm.gpu = GpuRequest::Memory(Bytes::gib(30));
+    llm.require.push(condition(Key::GpuModel, &["RTX 4090"]));
+    let outcome = checked(&problem(vec![n1.clone()], vec![llm.clone()]));
+    let said = |outcome: &Outcome| -> Vec<String> {
+        let violations = outcome.unplaced[0].nodes[0].violations.iter();
+        violations.map(|violation| violation.constraint.clone()).collect()
+    };
+    assert_eq!(said(&outcome), ["gpu-model"]);
+    llm.gpu = GpuRequest::Memory(Bytes::gib(90));
+    assert_eq!(said(&checked(&problem(vec![n1], vec![llm]))), ["gpu-model", "gpu"]);
 }
