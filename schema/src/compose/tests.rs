@@ -10,7 +10,7 @@ use crate::{
     diagnostic::Diagnostic,
     file::{
         MemoryFiles,
-        tree::{Source, from_yaml},
+        tree::{Kind, Source, from_yaml},
     },
 };
 
@@ -218,4 +218,21 @@ fn what_a_template_made_is_never_split() {
                 healthcheck: {test: 'exit 0'}, volumes: ['d:/d']}}\nvolumes: {d: {}}\n";
     let all = (0..text.len()).collect();
     expect_file!["goldens/templated.txt"].assert_eq(&project(text, &all).1);
+}
+
+/// A file with two of one name is refused when it is read; a template may still make them.
+#[test]
+fn two_names_that_a_template_made_one() {
+    let source = Source::new("compose.yml", "services:\n  a: {image: 'x:1', tty: true}\n");
+    let mut tree = from_yaml(&source).expect("it is YAML");
+    let Kind::Map(sections) = &mut tree.kind else { panic!("a map") };
+    let Kind::Map(services) = &mut sections[0].value.kind else { panic!("a map") };
+    let Kind::Map(fields) = &mut services[0].value.kind else { panic!("a map") };
+    fields[1].key = "image".to_owned();
+    fields[1].value = fields[0].value.clone();
+    let (_, found) = read(&tree, &source, &BTreeSet::new());
+    assert_eq!(
+        lines(&found[..1]),
+        "compose.yml:2:21: error[DN-E0553]: `image` is written twice\n  help: keep one of the two\n"
+    );
 }
