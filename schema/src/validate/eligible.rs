@@ -276,7 +276,7 @@ impl Check<'_> {
                 if let Some(near) = self.similar(word, known.iter().copied()) {
                     let what = shown(
                         if key == SelectorKey::Zone { "zone" } else { "tag" },
-                        &[word.clone()],
+                        std::slice::from_ref(word),
                     );
                     let message = format!("no declared node has the {what}");
                     self.warn("DN-W0412", &line.at, message, format!("did you mean `{near}`?"));
