@@ -107,9 +107,11 @@ impl Check<'_> {
             return;
         }
         let single = |name: &ServiceName| services.get(name).is_some_and(|it| it.replicas == 1);
+        // What has no instance keeps nobody together.
         let anchors = services.values().map(|service| {
             let near = service.place.near.iter().map(|near| &near.value);
-            let names = near.chain([&service.name]).filter(|name| single(name));
+            let names = near.chain([&service.name]);
+            let names = names.filter(|name| service.replicas > 0 && single(name));
             names.map(ToString::to_string).collect()
         });
         let groups = groups(&anchors.collect::<Vec<_>>());

@@ -262,6 +262,9 @@ service j { image x:1; port 80 host=70; place { near g; }; }
 service k { image x:1; port 80 host=71; replicas 2; place { near l; max-per-node 1; }; }
 service l { image x:1; place { near m; }; }
 service m { image x:1; place { apart-from k; }; }
+service n { image x:1; port 80 host=72; place { apart-from p; }; }
+service o { image x:1; port 80 host=72; }
+service p { image x:1; replicas 0; place { near n o; }; }
 "#;
     golden("ports", &[("c.kdl", text)]);
 }
