@@ -5,18 +5,20 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use devnet_schema::{
-    component::ComponentSignature, desired::Located, diagnostic::Diagnostic, digest::Digest,
+    component::{ComponentSignature, Components},
+    desired::Located,
+    diagnostic::Diagnostic,
+    digest::Digest,
     file::Files,
 };
 
 use crate::{
     builtin,
-    component::{self, Component},
-    engine::Engine,
+    component::{self, Component, File},
 };
 
 const DECLARATION: &str = "component.kdl";
@@ -28,36 +30,48 @@ const MOST_COMPONENTS: usize = 1000;
 /// Every component there is, by name.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    components: BTreeMap<String, Arc<Component>>,
-    signatures: BTreeMap<String, ComponentSignature>,
-    engine: Engine,
+    entries: BTreeMap<String, Arc<Entry>>,
+}
+
+/// A component and the files that it is in.
+#[derive(Debug)]
+struct Entry {
+    declaration: File,
+    template: File,
+    read: OnceLock<Component>,
+}
+
+impl Entry {
+    /// The component. A built-in one is read when it is first asked for: reading all of them takes
+    /// longer than to check a small cluster file, and their texts never change.
+    fn component(&self) -> &Component {
+        self.read.get_or_init(|| {
+            component::read(self.declaration.clone(), self.template.clone())
+                .expect("a built-in component reads")
+        })
+    }
 }
 
 impl Catalog {
     /// The components that are compiled in.
-    ///
-    /// # Panics
-    /// When one of them does not read, which the tests of this crate rule out.
     pub fn builtin() -> Self {
-        // Reading KDL takes milliseconds, and the texts never change.
         static BUILTIN: LazyLock<Catalog> = LazyLock::new(Catalog::compiled_in);
         BUILTIN.clone()
     }
 
     fn compiled_in() -> Self {
-        let mut catalog = Self {
-            components: BTreeMap::new(),
-            signatures: BTreeMap::new(),
-            engine: Engine::new(),
-        };
-        for (name, declaration, template) in builtin::ALL {
-            let named = |file: &str, text: &str| {
+        let entry = |(name, declaration, template): builtin::Texts| {
+            let file = |file: &str, text: &str| {
                 (format!("builtin:{name}/{file}"), text.as_bytes().to_vec())
             };
-            let read = component::read(named(DECLARATION, declaration), named(TEMPLATE, template));
-            catalog.add(read.expect("a built-in component reads"));
-        }
-        catalog
+            let entry = Entry {
+                declaration: file(DECLARATION, declaration),
+                template: file(TEMPLATE, template),
+                read: OnceLock::new(),
+            };
+            (name.to_owned(), Arc::new(entry))
+        };
+        Self { entries: builtin::ALL.into_iter().map(entry).collect() }
     }
 
     /// The same with the components of the directory `dir` added, one in each directory of it. A
@@ -70,9 +84,9 @@ impl Catalog {
             Ok(names) => {
                 for path in names {
                     match user_component(dir, &path, files) {
-                        Ok(component) => {
-                            catalog.replaces(&component, dir, &mut found);
-                            catalog.add(component);
+                        Ok((name, entry)) => {
+                            catalog.replaces(&name, &entry, dir, &mut found);
+                            catalog.entries.insert(name, Arc::new(entry));
                         }
                         Err(errors) => found.extend(errors),
                     }
@@ -83,42 +97,46 @@ impl Catalog {
         (catalog, found)
     }
 
-    /// What every component takes, offers and needs.
-    pub fn signatures(&self) -> &BTreeMap<String, ComponentSignature> {
-        &self.signatures
-    }
-
     /// What the catalog is: two with the same digest render the same.
     pub fn digest(&self) -> Digest {
-        let texts: BTreeMap<&String, &(String, String)> =
-            self.components.iter().map(|(name, component)| (name, &component.texts)).collect();
+        let text = |(_, bytes): &File| String::from_utf8_lossy(bytes).into_owned();
+        let texts: BTreeMap<&String, (String, String)> = self
+            .entries
+            .iter()
+            .map(|(name, entry)| (name, (text(&entry.declaration), text(&entry.template))))
+            .collect();
         Digest::of(&texts)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Component> {
-        self.components.get(name).map(Arc::as_ref)
+        self.entries.get(name).map(|entry| entry.component())
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    fn add(&mut self, component: Component) {
-        let name = component.signature.name.clone();
-        self.signatures.insert(name.clone(), component.signature.clone());
-        self.components.insert(name, Arc::new(component));
-    }
-
-    fn replaces(&self, new: &Component, dir: &Located<String>, found: &mut Vec<Diagnostic>) {
-        let name = &new.signature.name;
-        if let Some(old) = self.components.get(name) {
+    fn replaces(
+        &self,
+        name: &str,
+        new: &Entry,
+        dir: &Located<String>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        if let Some(old) = self.entries.get(name) {
             let message = format!(
                 "the component `{name}` of {} replaces that of {}",
-                new.source.file, old.source.file
+                new.template.0, old.template.0
             );
             let warning = Diagnostic::warning("DN-W0523", Some(dir.at.clone()), message);
             found.push(warning.help("rename it when that is not meant"));
         }
+    }
+}
+
+impl Components for Catalog {
+    fn signature(&self, name: &str) -> Option<&ComponentSignature> {
+        self.get(name).map(|component| &component.signature)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.entries.keys().map(String::as_str).collect()
     }
 }
 
@@ -174,7 +192,7 @@ fn user_component(
     dir: &Located<String>,
     name: &str,
     files: &dyn Files,
-) -> Result<Component, Vec<Diagnostic>> {
+) -> Result<(String, Entry), Vec<Diagnostic>> {
     let home = format!("{}{name}", inside(&dir.value).unwrap_or_default());
     let read = |file: &str| {
         let path = format!("{home}/{file}");
@@ -188,7 +206,8 @@ fn user_component(
             Err(problem) => Err(fail(format!("cannot read `{path}`: {problem}"))),
         }
     };
-    let component = component::read(read(DECLARATION)?, read(TEMPLATE)?)?;
+    let (declaration, template) = (read(DECLARATION)?, read(TEMPLATE)?);
+    let component = component::read(declaration.clone(), template.clone())?;
     if component.signature.name != name {
         let message = format!(
             "the component in `{home}` is called `{}`, and its directory `{name}`",
@@ -198,7 +217,7 @@ fn user_component(
             Diagnostic::error("DN-E0520", Some(dir.at.clone()), message).help("give both one name"),
         ]);
     }
-    Ok(component)
+    Ok((name.to_owned(), Entry { declaration, template, read: OnceLock::from(component) }))
 }
 
 #[cfg(test)]
@@ -208,9 +227,10 @@ mod tests {
     #[test]
     fn every_built_in_component_reads_and_says_what_it_is() {
         let catalog = Catalog::builtin();
-        assert_eq!(catalog.signatures().len(), builtin::ALL.len());
-        for (name, signature) in catalog.signatures() {
-            assert_eq!(*name, signature.name);
+        assert_eq!(catalog.names().len(), builtin::ALL.len());
+        for name in catalog.names() {
+            let signature = catalog.signature(name).unwrap();
+            assert_eq!(name, signature.name);
             assert!(signature.health.is_some(), "{name} has no health check");
             let described = signature.parameters.values().all(|p| !p.description.is_empty());
             assert!(described, "a parameter of {name} is not described");

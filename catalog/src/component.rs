@@ -39,8 +39,6 @@ pub(crate) struct Component {
     pub(crate) template: Node,
     /// The template's text, for places.
     pub(crate) source: Source,
-    /// Both files, for the digest of the catalog.
-    pub(crate) texts: (String, String),
 }
 
 /// A file of a component: its name for messages and its content.
@@ -54,10 +52,9 @@ pub(crate) fn read(declaration: File, template: File) -> Result<Component, Vec<D
     let text = |(name, bytes): File, form| tree::text(&name, bytes, form).map_err(|e| vec![e]);
     let declared = text(declaration, tree::Form::Kdl)?;
     let source = text(template, tree::Form::Yaml)?;
-    let texts = (declared.text.clone(), source.text.clone());
     let signature = signature::read(&declared, &from_kdl(&declared)?)?;
     let template = from_yaml(&source)?;
-    let component = Component { signature, template, source, texts };
+    let component = Component { signature, template, source };
     let found = check(&component);
     if found.is_empty() { Ok(component) } else { Err(found) }
 }

@@ -3,7 +3,10 @@
 //! Knows tera. Refuses to know what a template is for. tera itself has no access to files, the
 //! environment or the clock; what is closed here is what could use too much memory or time.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::LazyLock,
+};
 
 use devnet_schema::template::words;
 use tera::{Context, ErrorKind, Kwargs, State, Tera, TeraResult, Value};
@@ -15,7 +18,6 @@ pub(crate) const LARGEST_OUTPUT: usize = 1024 * 1024;
 const LONGEST_RANGE: i64 = 1000;
 
 /// Renders templates.
-#[derive(Clone)]
 pub(crate) struct Engine {
     tera: Tera,
 }
@@ -27,7 +29,13 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    pub(crate) fn new() -> Self {
+    /// The one that everything is rendered with.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: LazyLock<Engine> = LazyLock::new(Engine::new);
+        &SHARED
+    }
+
+    fn new() -> Self {
         let mut tera = Tera::default();
         tera.autoescape_on(Vec::<&'static str>::new());
         tera.register_filter("replace", replace);

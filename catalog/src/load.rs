@@ -45,8 +45,7 @@ pub fn load_within(root: &str, files: &dyn Files, given: &Overrides, limits: &Li
         catalog = extended;
         diagnostics.extend(found);
     }
-    let Judged { desired, found, secrets, overrides } =
-        judge(&written, catalog.signatures(), given);
+    let Judged { desired, found, secrets, overrides } = judge(&written, &catalog, given);
     diagnostics.extend(found);
     diagnostics.sort_by(|a, b| a.at.cmp(&b.at));
     let desired = desired.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use devnet_schema::{
+    component::Components,
     compose::Volume,
     desired::{DesiredState, Form, Manifests, Service},
     diagnostic::Diagnostic,
@@ -99,7 +100,7 @@ impl Render<'_> {
         let mut markers = Markers::default();
         let secrets = Secrets::OfCluster(self.bindings.secrets.as_ref());
         let names = self.names.of_instance(self.id, self.placed);
-        let scope = Scope::new(self.catalog.engine(), names, secrets, &self.names.absent);
+        let scope = Scope::new(names, secrets, &self.names.absent);
         let unit = self.unit(&scope, &mut markers).map_err(|errors| found.extend(errors)).ok();
         let env = self.env(&scope, &mut markers, &mut found);
         let files = self.files(&scope, &mut markers, &mut found);
@@ -230,7 +231,7 @@ impl Render<'_> {
             return all.map(|volume| of_project(project, &volume.value)).collect();
         }
         let signature = match &self.service.form {
-            Form::Component { name, .. } => self.catalog.signatures().get(&name.value),
+            Form::Component { name, .. } => self.catalog.signature(&name.value),
             _ => None,
         };
         let declared = |name: &str| {
@@ -268,8 +269,7 @@ impl Render<'_> {
         let floor = match &self.service.form {
             Form::Component { name, .. } => self
                 .catalog
-                .signatures()
-                .get(&name.value)
+                .signature(&name.value)
                 .map_or(Bytes::ZERO, |signature| signature.resources.memory),
             _ => Bytes::ZERO,
         };

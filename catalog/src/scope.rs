@@ -31,7 +31,6 @@ pub(crate) enum Secrets<'a> {
 
 /// What a template may name.
 pub(crate) struct Scope<'a> {
-    engine: &'a Engine,
     names: Map<String, Value>,
     context: Context,
     secrets: Secrets<'a>,
@@ -41,7 +40,6 @@ pub(crate) struct Scope<'a> {
 
 impl<'a> Scope<'a> {
     pub(crate) fn new(
-        engine: &'a Engine,
         names: Map<String, Value>,
         secrets: Secrets<'a>,
         absent: &'a BTreeMap<String, &'static str>,
@@ -50,7 +48,7 @@ impl<'a> Scope<'a> {
             context.insert(name.clone(), value);
             context
         });
-        Self { engine, names, context, secrets, absent }
+        Self { names, context, secrets, absent }
     }
 
     /// The text that a template makes, secrets as references.
@@ -112,7 +110,7 @@ impl<'a> Scope<'a> {
             }
         }
         context.insert("secret", &secrets);
-        self.engine.render(&text, &context).map_err(|problem| {
+        Engine::shared().render(&text, &context).map_err(|problem| {
             let message = format!("the template cannot be rendered: {problem}");
             let help = "correct the expression, or write the text without it";
             Diagnostic::error("DN-E0501", Some(at.clone()), message).help(help)

@@ -139,7 +139,7 @@ pub(crate) fn of_component(
         return Err(found);
     }
     let nothing = BTreeMap::new();
-    let scope = Scope::new(used.catalog.engine(), names, Secrets::OfComponent(secrets), &nothing);
+    let scope = Scope::new(names, Secrets::OfComponent(secrets), &nothing);
     let at = |span: &Span| component.source.at(span);
     let mut value = |raw: &str, span: &Span| scope.marked(markers, raw, &at(span));
     let blame = |errors: Vec<Diagnostic>| {

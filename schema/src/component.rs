@@ -11,6 +11,25 @@ use crate::{
     quantity::Resources,
 };
 
+/// The components there are, by name. A catalog may read one only when its signature is asked for.
+pub trait Components {
+    /// What the component of that name takes, offers and needs; `None` when there is none.
+    fn signature(&self, name: &str) -> Option<&ComponentSignature>;
+
+    /// Every name, sorted.
+    fn names(&self) -> Vec<&str>;
+}
+
+impl Components for BTreeMap<String, ComponentSignature> {
+    fn signature(&self, name: &str) -> Option<&ComponentSignature> {
+        self.get(name)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.keys().map(String::as_str).collect()
+    }
+}
+
 /// What validation needs to know of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentSignature {

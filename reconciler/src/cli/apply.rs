@@ -234,7 +234,7 @@ mod tests {
     fn planning(args: &[&str]) -> Planning {
         let words = ["devnet", "apply"].iter().chain(args);
         match Cli::try_parse_from(words).unwrap().command {
-            arguments::Command::Apply(apply) => apply.planning,
+            arguments::Command::Apply(apply) => apply.planning.clone(),
             other => panic!("{other:?}"),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Knows flags. Refuses to act on them.
 
+mod deferred;
 mod files;
 mod placing;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use devnet_schema::name::NodeName;
 
 pub use self::{
+    deferred::Deferred,
     files::{Ci, Convert, Fmt, Init},
     placing::{Explain, Rebalance, WhatIf},
 };
@@ -44,53 +46,53 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Begin a repository: a commented cluster file, .gitignore, and a CI workflow if wanted.
-    Init(Init),
+    Init(Deferred<Init>),
     /// Check the cluster file; exit 0 when it is valid, 1 when not.
-    Validate(Validate),
+    Validate(Deferred<Validate>),
     /// Write KDL files in their canonical form; -check exits 3 where one is not.
-    Fmt(Fmt),
+    Fmt(Deferred<Fmt>),
     /// Write a cluster file in the other form, KDL or YAML.
-    Convert(Convert),
+    Convert(Deferred<Convert>),
     /// Print the JSON Schema of the YAML form, for editors.
     Schema,
     /// Show what would change. Exit 0, 1 on errors, 2 with -detailed-exitcode and changes.
-    Plan(Plan),
+    Plan(Deferred<Plan>),
     /// Make it so. Exit 0 only when everything was applied and is healthy.
-    Apply(Apply),
+    Apply(Deferred<Apply>),
     /// Destroy every service of the cluster.
-    Destroy(Apply),
+    Destroy(Deferred<Apply>),
     /// Like plan, with the exit codes of diff: 0 none, 1 differences, 2 error.
-    Diff(Plan),
+    Diff(Deferred<Plan>),
     /// Why a service is where it is, and what speaks against every other node.
-    Explain(Explain),
+    Explain(Deferred<Explain>),
     /// The plan that would follow from something that has not happened.
-    Whatif(WhatIf),
+    Whatif(Deferred<WhatIf>),
     /// Plan a few moves that make the cluster more even, and say what each one gains.
-    Rebalance(Rebalance),
+    Rebalance(Deferred<Rebalance>),
     /// Print a saved plan.
-    Show(Show),
+    Show(Deferred<Show>),
     /// The cluster at a glance.
-    Status(Output),
+    Status(Deferred<Output>),
     /// List one kind of thing.
-    Get(Get),
+    Get(Deferred<Get>),
     /// The log of a service or an instance.
-    Logs(Logs),
+    Logs(Deferred<Logs>),
     /// The fleet, recorded for planning without a control plane.
-    Fleet(Fleet),
+    Fleet(Deferred<Fleet>),
     /// Write-only secrets.
-    Secret(Secret),
+    Secret(Deferred<Secret>),
     /// Nodes and the tokens they join with.
-    Node(Node),
+    Node(Deferred<Node>),
     /// Keys for people and CI.
-    Apikey(Apikey),
+    Apikey(Deferred<Apikey>),
     /// Follow what the control plane does: commits, plans, steps.
     Watch,
     /// Run the control plane.
-    Serve(Serve),
+    Serve(Deferred<Serve>),
     /// Control plane and agents on this machine, for a first try.
-    Dev(Dev),
+    Dev(Deferred<Dev>),
     /// Completions for a shell.
-    Completions(Completions),
+    Completions(Deferred<Completions>),
     /// The version.
     Version,
 }
@@ -469,33 +471,40 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
-/// Rewrites `-out=x` to `--out=x` for every long flag that some command has, as Terraform users
+/// The command that `args` (program name first) give: where its name stands, and its definition.
+pub fn given<'c>(args: &[String], root: &'c clap::Command) -> Option<(usize, &'c clap::Command)> {
+    let named = |arg: &String| root.get_subcommands().find(|command| command.get_name() == arg);
+    args.iter().enumerate().skip(1).find_map(|(at, arg)| Some((at, named(arg)?)))
+}
+
+/// Rewrites `-out=x` to `--out=x` for every long flag that the command has, as Terraform users
 /// type it, and puts the flags of `DEVNET_CLI_ARGS` after the command's name.
 pub fn rewrite(args: Vec<String>, root: &clap::Command, env: &Environment) -> Vec<String> {
+    let command = given(&args, root);
     let mut known = Vec::new();
     collect_flags(root, &mut known);
-    let is_flag = |word: &str| known.iter().any(|flag| flag == word);
+    if let Some((_, command)) = command {
+        let mut command = command.clone();
+        command.build();
+        collect_flags(&command, &mut known);
+    }
+    let rewritten = |arg: String| {
+        let word = arg.strip_prefix('-').map(|rest| rest.split('=').next().unwrap_or(rest));
+        match word {
+            Some(word) if word.len() > 1 && known.iter().any(|flag| flag == word) => {
+                format!("-{arg}")
+            }
+            _ => arg,
+        }
+    };
+    let extra = command.map(|(at, command)| (at, env.extra_args(command.get_name())));
     let mut out = Vec::new();
     let mut literal = false;
-    let mut command_seen = false;
     for (position, arg) in args.into_iter().enumerate() {
         literal |= arg == "--";
-        let word = arg.strip_prefix('-').map(|rest| rest.split('=').next().unwrap_or(rest));
-        let rewritten = match word {
-            Some(word) if !literal && word.len() > 1 && is_flag(word) => format!("-{arg}"),
-            _ => arg,
-        };
-        let is_command = position > 0
-            && !command_seen
-            && root.get_subcommands().any(|command| command.get_name() == rewritten);
-        out.push(rewritten.clone());
-        if is_command {
-            command_seen = true;
-            let extra = env.extra_args(&rewritten);
-            out.extend(extra.into_iter().map(|arg| match arg.strip_prefix('-') {
-                Some(rest) if is_flag(rest.split('=').next().unwrap_or(rest)) => format!("-{arg}"),
-                _ => arg,
-            }));
+        out.push(if literal { arg } else { rewritten(arg) });
+        if let Some((_, extra)) = extra.as_ref().filter(|(at, _)| *at == position) {
+            out.extend(extra.iter().cloned().map(rewritten));
         }
     }
     out
@@ -522,6 +531,18 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The descriptions of commands are not those of their arguments, which are built later.
+    #[test]
+    fn every_command_says_what_it_does() {
+        let mut root = Cli::command();
+        root.build();
+        for command in root.get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let own = !about.is_empty() && !about.starts_with("Arguments of");
+            assert!(own && about != "How a list is printed", "{}: {about}", command.get_name());
+        }
     }
 
     #[test]

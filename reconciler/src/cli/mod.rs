@@ -47,8 +47,8 @@ pub fn main(args: Vec<String>, env: Environment) -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let root = Cli::command();
     let args = arguments::rewrite(args, &root, &env);
-    let command = args.iter().skip(1).find(|arg| root.find_subcommand(arg).is_some());
-    let is_diff = command.is_some_and(|name| name == "diff");
+    let is_diff =
+        arguments::given(&args, &root).is_some_and(|(_, command)| command.get_name() == "diff");
     let cli = match root.try_get_matches_from(args) {
         Ok(matches) => match Cli::from_arg_matches(&matches) {
             Ok(cli) => cli,

@@ -10,7 +10,7 @@ use std::{
 use axum::extract::ws::WebSocket;
 use devnet_catalog::Catalog;
 use devnet_schema::{
-    component::ComponentSignature,
+    component::{ComponentSignature, Components},
     fleet::NodeFacts,
     name::{InstanceId, NodeName, SecretName},
     secret::Sensitive,
@@ -158,6 +158,6 @@ impl ControlPlane {
                 &builtin
             }
         };
-        catalog.signatures().values().cloned().collect()
+        catalog.names().into_iter().filter_map(|name| catalog.signature(name)).cloned().collect()
     }
 }

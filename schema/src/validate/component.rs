@@ -18,9 +18,9 @@ use crate::{
 impl Check<'_> {
     /// The component of that name, or a finding.
     pub(super) fn signature(&mut self, name: &Located<String>) -> Option<ComponentSignature> {
-        let found = self.components.get(&name.value).cloned();
+        let found = self.components.signature(&name.value).cloned();
         if found.is_none() && !self.file.more_catalogs {
-            let help = self.advice(&name.value, self.components.keys().map(String::as_str));
+            let help = self.advice(&name.value, self.components.names().into_iter());
             let message = format!("there is no component `{}`", name.value.escape_debug());
             self.error("DN-E0306", &name.at, message, help);
         }

@@ -23,7 +23,7 @@ use std::{
 };
 
 use crate::{
-    component::ComponentSignature,
+    component::Components,
     desired::{DesiredState, Located},
     diagnostic::{Diagnostic, Location},
     file::{
@@ -46,7 +46,7 @@ use findings::Findings;
 /// is never a desired state.
 pub fn validate(
     file: &ClusterFile,
-    components: &BTreeMap<String, ComponentSignature>,
+    components: &dyn Components,
     vars: &BTreeMap<String, String>,
 ) -> (Option<DesiredState>, Vec<Diagnostic>) {
     let Judged { desired, found, .. } = judge(file, components, &Overrides::from(vars));
@@ -67,11 +67,7 @@ pub struct Judged {
 }
 
 /// The same as [`validate`], and the secrets that the file names whether it is valid or not.
-pub fn judge(
-    file: &ClusterFile,
-    components: &BTreeMap<String, ComponentSignature>,
-    given: &Overrides,
-) -> Judged {
+pub fn judge(file: &ClusterFile, components: &dyn Components, given: &Overrides) -> Judged {
     let Settled { values: overrides, found } = given.settled(file);
     let mut check = Check::new(file, components, &overrides);
     check.found.extend(found);
@@ -107,7 +103,7 @@ const MAY_SEARCH: usize = 64 << 20;
 /// What the checks look at and what they found.
 struct Check<'a> {
     file: &'a ClusterFile,
-    components: &'a BTreeMap<String, ComponentSignature>,
+    components: &'a dyn Components,
     services: BTreeMap<&'a str, &'a ServiceSection>,
     nodes: BTreeMap<&'a str, &'a NodeSection>,
     vars: BTreeMap<String, String>,
@@ -128,7 +124,7 @@ struct Check<'a> {
 impl<'a> Check<'a> {
     fn new(
         file: &'a ClusterFile,
-        components: &'a BTreeMap<String, ComponentSignature>,
+        components: &'a dyn Components,
         overrides: &BTreeMap<String, String>,
     ) -> Self {
         let (services, nodes, vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());

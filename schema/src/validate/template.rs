@@ -235,7 +235,7 @@ impl Check<'_> {
         let own = !service.ports.is_empty();
         match &service.form {
             Some(FormSection::Component { name, .. }) => {
-                own || self.components.get(&name.value).is_none_or(|c| !c.ports.is_empty())
+                own || self.components.signature(&name.value).is_none_or(|c| !c.ports.is_empty())
             }
             Some(_) => own,
             None => true,
