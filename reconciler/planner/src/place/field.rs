@@ -14,8 +14,8 @@ use devnet_schema::{
 
 use super::{
     gpu,
-    problem::{NodeInput, NodeState, PlacementProblem, ServiceInput, SpreadBy},
-    refusal,
+    problem::{NodeInput, NodeState, PlacementProblem, Require, ServiceInput, SpreadBy},
+    refusal::{self, Conditions, Lines},
 };
 
 /// cpu in thousandths of a core, memory and disk in bytes.
@@ -105,9 +105,9 @@ impl Field<'_> {
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
         let levels: BTreeSet<u8> = inputs.iter().map(|s| s.priority).collect();
         let levels: Vec<u8> = levels.into_iter().rev().collect();
-        let names = Names::new(&nodes, &inputs);
-        let mut services: Vec<Service<'_>> =
-            inputs.iter().map(|&input| number_service(input, &nodes, &levels, &names)).collect();
+        let (names, conditions) = (Names::new(&nodes, &inputs), Conditions::new(&inputs, &nodes));
+        let numbered = |&input| number_service(input, &nodes, &levels, &names, &conditions);
+        let mut services: Vec<Service<'_>> = inputs.iter().map(numbered).collect();
         link(&mut services);
         Field { problem, nodes, services, levels }
     }
@@ -205,6 +205,7 @@ fn number_service<'a>(
     nodes: &[Node<'a>],
     levels: &[u8],
     names: &Names<'_>,
+    conditions: &Conditions<'a>,
 ) -> Service<'a> {
     let number = |list: &[ServiceName]| -> Vec<usize> {
         let known: BTreeSet<usize> =
@@ -226,6 +227,7 @@ fn number_service<'a>(
         gone: 0,
         price: input.move_cost.max(1),
     };
+    let lines = conditions.of(input);
     let stranger = input.near.iter().any(|name| !names.services.contains_key(name));
     let mut here = vec![0u32; nodes.len()];
     for (_, current) in input.current.range(..input.replicas) {
@@ -235,10 +237,13 @@ fn number_service<'a>(
         }
     }
     for (n, node) in nodes.iter().enumerate() {
-        if stranger || refusal::refused(input, node, here[n]) {
+        let mut refused = stranger;
+        let hold = |line: &Require| lines.hold(line, n);
+        refusal::each_where(&hold, input, node, here[n], &mut |_| refused = true);
+        if refused {
             continue;
         }
-        if let Some(cell) = cell(&service, n, node, here[n]) {
+        if let Some(cell) = cell(&service, (n, node), here[n], &lines) {
             service.cell_of[n] = service.cells.len() as u32;
             service.cells.push(cell);
         }
@@ -248,7 +253,12 @@ fn number_service<'a>(
 }
 
 /// What of a service fits on an otherwise empty node that its filters admit.
-fn cell(service: &Service<'_>, n: usize, node: &Node<'_>, here: u32) -> Option<Cell> {
+fn cell(
+    service: &Service<'_>,
+    (n, node): (usize, &Node<'_>),
+    here: u32,
+    lines: &Lines<'_, '_>,
+) -> Option<Cell> {
     let input = service.input;
     let allowed = refusal::allowed_devices(input, node);
     let mut most = u64::from(input.replicas);
@@ -269,7 +279,7 @@ fn cell(service: &Service<'_>, n: usize, node: &Node<'_>, here: u32) -> Option<C
     }
     let current = here.min(most);
     let held = !input.movable || node.input.state == NodeState::Away;
-    let missed = input.prefer.iter().filter(|p| !refusal::holds(&p.condition, node.input));
+    let missed = input.prefer.iter().filter(|p| !lines.hold(&p.condition, n));
     Some(Cell {
         node: n,
         most,

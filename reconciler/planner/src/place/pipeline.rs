@@ -131,8 +131,11 @@ fn place(best: &mut Board<'_>, known: Option<Vec<u32>>, work: &mut Work<'_>) -> 
         if best.placed()[level] < *bound && !afresh(best) {
             chain_more(best, level, *bound, chain::BRIEF, work);
         }
-        if best.placed()[level] < *bound {
+        if best.placed()[level] < *bound && !repairs.is_empty() {
             take_better_of(best, std::mem::take(&mut repairs), work);
+            if best.field.forced().0 > 0 {
+                chain_more(best, level, *bound, chain::AFTER_LOSS, work);
+            }
         }
         if best.placed()[level] < *bound
             && !bounded

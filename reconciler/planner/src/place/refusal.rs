@@ -2,6 +2,8 @@
 //!
 //! Knows one node and one service. Refuses to know what else runs there, or sizes.
 
+use std::collections::BTreeMap;
+
 use devnet_schema::{instance::Protocol, quantity::GpuRequest};
 
 use super::{
@@ -26,22 +28,64 @@ pub enum Refusal<'a> {
     Port(Protocol, u16),
 }
 
-/// Whether anything keeps the service off the node, where `here` instances of it run now.
-pub fn refused(service: &ServiceInput, node: &Node<'_>, here: u32) -> bool {
-    let mut any = false;
-    each(service, node, here, &mut |_| any = true);
-    any
+/// Of which nodes each condition of a problem holds: services share most of theirs, and names are
+/// slow to compare.
+pub struct Conditions<'a> {
+    of: BTreeMap<(Key, &'a [String]), Vec<bool>>,
 }
 
-/// Everything that keeps the service off the node.
+/// The conditions of one service.
+pub struct Lines<'a, 'c>(Vec<(&'a Require, &'c [bool])>);
+
+impl<'a> Conditions<'a> {
+    pub fn new(services: &[&'a ServiceInput], nodes: &[Node<'_>]) -> Self {
+        let mut of = BTreeMap::new();
+        for line in services.iter().flat_map(|service| lines(service)) {
+            of.entry((line.key, &line.any_of[..]))
+                .or_insert_with(|| nodes.iter().map(|node| holds(line, node.input)).collect());
+        }
+        Self { of }
+    }
+
+    pub fn of(&self, service: &'a ServiceInput) -> Lines<'a, '_> {
+        let known =
+            |line: &'a Require| Some((line, &self.of.get(&(line.key, &line.any_of[..]))?[..]));
+        Lines(lines(service).filter_map(known).collect())
+    }
+}
+
+impl Lines<'_, '_> {
+    /// Whether a condition of the service holds of the node of that number.
+    pub fn hold(&self, line: &Require, n: usize) -> bool {
+        self.0.iter().any(|(known, nodes)| std::ptr::eq(*known, line) && nodes[n])
+    }
+}
+
+fn lines(service: &ServiceInput) -> impl Iterator<Item = &Require> {
+    let prefer = service.prefer.iter().map(|wish| &wish.condition);
+    service.require.iter().chain(&service.forbid).chain(prefer)
+}
+
+/// Everything that keeps the service off the node, where `here` instances of it run now.
 pub fn each<'a>(
     service: &'a ServiceInput,
     node: &Node<'_>,
     here: u32,
     tell: &mut dyn FnMut(Refusal<'a>),
 ) {
+    each_where(&|line| holds(line, node.input), service, node, here, tell);
+}
+
+/// The same, where it is known of which conditions of the service hold.
+pub fn each_where<'a>(
+    holds: &dyn Fn(&Require) -> bool,
+    service: &'a ServiceInput,
+    node: &Node<'_>,
+    here: u32,
+    tell: &mut dyn FnMut(Refusal<'a>),
+) {
     for line in &service.require {
-        if !holds(line, node.input) {
+        if !holds(line) {
             tell(Refusal::Required(line));
         }
     }
@@ -53,7 +97,7 @@ pub fn each<'a>(
     let no_device_left = wants_gpu(service) && allowed_devices(service, node) == 0;
     for line in &service.forbid {
         let device = line.key == Key::GpuModel && wants_gpu(service);
-        if holds(line, node.input) && (!device || no_device_left) {
+        if holds(line) && (!device || no_device_left) {
             tell(Refusal::Forbidden(line));
         }
     }
