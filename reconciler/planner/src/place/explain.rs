@@ -2,7 +2,7 @@
 //!
 //! Knows one outcome. Refuses to change it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
@@ -74,9 +74,6 @@ impl Hold {
     }
 }
 
-/// Nodes that an instance could leave for another; of more than these the score does not tell.
-const ORIGINS: usize = 64;
-
 /// Explains one service of an outcome; nothing where the problem has no such service.
 pub fn explain(
     problem: &PlacementProblem,
@@ -116,23 +113,31 @@ fn filled<'f>(field: &'f Field<'f>, outcome: &Outcome) -> Board<'f> {
     board
 }
 
-/// Where an instance of the service could come from, the best first: nobody there needs its company
-/// and the score falls most without it. None where one is missing: that one comes from nowhere.
-fn origins(board: &Board<'_>, s: usize) -> Vec<usize> {
+/// Where an instance of the service could come from.
+struct Origins {
+    /// The best first: nobody there needs its company, and the score falls most without it. None
+    /// where an instance is missing: that one comes from nowhere.
+    nodes: Vec<usize>,
+    /// The counts of the domains of each `spread` line.
+    counts: Vec<BTreeMap<usize, u32>>,
+}
+
+fn origins(board: &Board<'_>, s: usize) -> Origins {
+    let lines = board.field.services[s].spread.iter();
+    let counts = lines.map(|line| board.domains(s, line)).collect();
     if board.missing(s) > 0 {
-        return Vec::new();
+        return Origins { nodes: Vec::new(), counts };
     }
     let mut bench = board.clone();
-    let mut origins: Vec<(bool, i64, usize)> = Vec::new();
+    let mut nodes: Vec<(bool, i64, usize)> = Vec::new();
     for &node in board.of_service[s].keys() {
         bench.remove(s, node);
         let relief = bench.growth(s, node) as i64;
         bench.add(s, node);
-        origins.push((deserted(board, s, node).is_some(), -relief, node));
+        nodes.push((deserted(board, s, node).is_some(), -relief, node));
     }
-    origins.sort_unstable();
-    origins.truncate(ORIGINS);
-    origins.into_iter().map(|(_, _, node)| node).collect()
+    nodes.sort_unstable();
+    Origins { nodes: nodes.into_iter().map(|(_, _, node)| node).collect(), counts }
 }
 
 /// A service on the node that would be left without this one beside it, if one went.
@@ -142,7 +147,7 @@ pub fn deserted(board: &Board<'_>, s: usize, node: usize) -> Option<usize> {
     needing.next().filter(|_| board.count(s, node) == 1)
 }
 
-fn verdict(board: &Board<'_>, s: usize, n: usize, origins: &[usize]) -> Verdict {
+fn verdict(board: &Board<'_>, s: usize, n: usize, origins: &Origins) -> Verdict {
     let from = origin(board, s, n, origins);
     let mut without = board.clone();
     if let Some(from) = from {
@@ -165,13 +170,22 @@ fn verdict(board: &Board<'_>, s: usize, n: usize, origins: &[usize]) -> Verdict 
 }
 
 /// The first origin that the service's spread lets go to the node, or else the first.
-fn origin(board: &Board<'_>, s: usize, n: usize, origins: &[usize]) -> Option<usize> {
-    let others = || origins.iter().copied().filter(|&from| from != n);
-    let lines = &board.field.services[s].spread;
-    let counted: Vec<(&Spread, BTreeMap<usize, u32>)> =
-        lines.iter().map(|line| (line, board.domains(s, line))).collect();
-    let evenly = |from: &usize| counted.iter().all(|(line, counts)| even(line, counts, *from, n));
-    others().find(evenly).or_else(|| others().next())
+fn origin(board: &Board<'_>, s: usize, n: usize, origins: &Origins) -> Option<usize> {
+    let others = || origins.nodes.iter().copied().filter(|&from| from != n);
+    let lines = || board.field.services[s].spread.iter().zip(&origins.counts);
+    // Domains with as many are alike: one of each kind is tried.
+    let kind = |from: usize| -> Vec<(bool, Option<u32>, bool)> {
+        let of_line = |(line, counts): (&Spread, &BTreeMap<usize, u32>)| {
+            let domain = line.domain[from];
+            (domain == line.domain[n], counts.get(&domain).copied(), line.open.contains(&domain))
+        };
+        lines().map(of_line).collect()
+    };
+    let mut tried = BTreeSet::new();
+    let mut free = |from: &usize| {
+        tried.insert(kind(*from)) && lines().all(|(line, counts)| even(line, counts, *from, n))
+    };
+    others().find(|from| free(from)).or_else(|| others().next())
 }
 
 /// Whether a line holds with one that goes from one node to another.

@@ -230,3 +230,45 @@ fn data_holds_where_the_score_does_not() {
     problem.services[0].current.clear();
     assert_eq!(verdict(&problem, "db", "atlas").held, None);
 }
+
+/// Whether some instance of the service may be on the node instead of where it is, by the verifier.
+fn may_move(problem: &PlacementProblem, outcome: &Outcome, service: &str, node: &NodeName) -> bool {
+    let own = |(id, place): &(&InstanceId, &Assignment)| {
+        id.service.as_str() == service && place.node != *node
+    };
+    outcome.assignments.iter().filter(own).any(|(id, _)| {
+        let mut moved = outcome.assignments.clone();
+        moved.get_mut(id).unwrap().node = node.clone();
+        verify::breaches(problem, &moved).is_empty()
+    })
+}
+
+#[test]
+fn what_is_possible_by_an_explanation_is_so_by_the_verifier() {
+    let mut seen = [0; 2];
+    for seed in 0..150 {
+        let mut problem = random::small(seed);
+        for service in &mut problem.services {
+            service.gpu = GpuRequest::None;
+        }
+        let outcome = checked(&problem);
+        let placed = problem.services.iter().filter(|service| {
+            service.replicas > 0 && !outcome.unplaced.iter().any(|it| it.service == service.name)
+        });
+        for service in placed {
+            let told = explain(&problem, &outcome, &service.name).unwrap();
+            for verdict in told.nodes.iter().filter(|it| it.from.is_some()) {
+                let node = problem.nodes.iter().find(|it| it.name == verdict.node).unwrap();
+                if node.state != NodeState::Ready {
+                    continue;
+                }
+                let possible = may_move(&problem, &outcome, service.name.as_str(), &node.name);
+                let shown =
+                    || format!("seed {seed}: {} to {}\n{verdict:#?}", service.name, node.name);
+                assert_eq!(verdict.violations.is_empty(), possible, "{}", shown());
+                seen[usize::from(possible)] += 1;
+            }
+        }
+    }
+    assert!(seen.iter().all(|&count| count > 100), "{seen:?}");
+}
