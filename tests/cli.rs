@@ -245,13 +245,102 @@ fn a_limit_of_time_is_said_and_a_bad_one_refused() {
         let output = devnet(dir.path(), &args);
         assert!(matches!(output.status.code(), Some(0 | 1)), "{args:?}: {}", both(&output));
     }
-    for bad in ["0", "-1", "3601", "soon"] {
+    let told = ["explain", "db", "--fleet=fleet.json", "--solve-limit=600"];
+    let text = exits(0, dir.path(), &told);
+    assert!(text.contains("\nSolve limit: 600s, not reached.\n"), "{text}");
+    for bad in ["0", "-1", "0.000001", "3601", "soon"] {
         let limit = format!("--solve-limit={bad}");
         let text = exits(1, dir.path(), &["plan", "--fleet", "fleet.json", &limit]);
         assert!(text.contains("a number of seconds"), "{text}");
     }
     let args = ["apply", "free.plan", "--solve-limit=2", "--addr=https://192.0.2.1:1"];
     assert!(exits(1, dir.path(), &args).contains("applied as it is"));
+}
+
+/// The line of a JSON stream that tells of placement.
+fn placement(dir: &Path, args: &[&str]) -> Value {
+    let output = devnet(dir, args);
+    let lines = String::from_utf8(output.stdout).expect("text");
+    let mut lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let found = lines.find(|line: &Value| line["type"] == "placement").expect("a line of it");
+    found["placement"].clone()
+}
+
+/// A checkout whose first plan was made so.
+fn settled(cluster: &str) -> TempDir {
+    let dir = checkout(cluster);
+    exits(0, dir.path(), &["plan", "--fleet", "fleet.json", "-out=first.plan"]);
+    let fleet = fleet::after(&dir.path().join("first.plan"), FLEET);
+    fs::write(dir.path().join("fleet.json"), fleet).expect("a file");
+    dir
+}
+
+#[test]
+fn every_level_of_a_placement_is_told_with_its_proof() {
+    let big = "service \"big\" {\n    image \"big:1\"\n    priority 90\n    \
+               resources cpu=4 memory=\"1GiB\"\n    place { pin \"n1\" }\n}\n";
+    let web = CLUSTER.replace("host=8080", "");
+    let dir = settled(&web);
+    fs::write(dir.path().join("cluster.kdl"), format!("{web}{big}")).expect("a file");
+    let plan = ["plan", "--fleet", "fleet.json"];
+    let text = exits(0, dir.path(), &plan);
+    for said in [
+        "(because it makes room for service.big[0])\n",
+        "(because it is new; pinned to n1)\n",
+        "Placement: 1 to move, 0 unplaced, cost ",
+        "\n  priority 90  1 of 1 placed (proven)\n  priority 50  2 of 2 placed (proven)\n",
+        "\n  moves        1 (proven least)\n  score        ",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let markdown = exits(0, dir.path(), &[&plan[..], &["-format=markdown"]].concat());
+    assert!(markdown.contains("\n- priority 90: 1 of 1 placed (proven)\n"), "{markdown}");
+    let told = placement(dir.path(), &[&plan[..], &["-json"]].concat());
+    assert_eq!(
+        (&told["moves"], &told["evicted"], &told["moves_proven"]),
+        (&1.into(), &0.into(), &true.into())
+    );
+    assert_eq!(told["levels"][1]["wanted"], 2, "{told:#}");
+}
+
+#[test]
+fn a_lost_node_tells_of_its_data_and_moves_are_the_same_everywhere() {
+    let db = "service \"db\" {\n    image \"db:1\"\n    volume \"data\" at=\"/d\"\n    \
+              resources cpu=3 memory=\"1GiB\"\n    place { pin \"n1\" }\n}\n";
+    let web = CLUSTER.replace("host=8080", "").replace("replicas 2", "replicas 5");
+    let dir = settled(&format!("{web}{db}"));
+    let lost = ["whatif", "--without", "n1", "--fleet", "fleet.json", "-allow-unplaced"];
+    let text = exits(0, dir.path(), &lost);
+    assert!(text.contains("DN-W0603") && text.contains("db[0] waits for n1"), "{text}");
+    let told = placement(dir.path(), &[&lost[..], &["-json"]].concat());
+    let (moves, evicted) = (&told["moves"], &told["evicted"]);
+    assert_eq!((moves, evicted, &told["unplaced"]), (&0.into(), &1.into(), &1.into()), "{told:#}");
+    assert!(text.contains("Placement: 0 to move, 1 unplaced"), "{text}");
+    assert!(text.contains("  moves        0, and 1 evicted (proven least)\n"), "{text}");
+}
+
+#[test]
+fn under_pack_a_rebalance_speaks_of_nodes_in_use() {
+    let web = CLUSTER
+        .replace("host=8080", "")
+        .replace("replicas 2", "replicas 2\n    place { max-per-node 1 }");
+    let dir = settled(&web);
+    let packed = web
+        .replace("    place { max-per-node 1 }\n", "")
+        .replace("cluster \"lab\" { }", "cluster \"lab\" { placement \"pack\"; }");
+    fs::write(dir.path().join("cluster.kdl"), packed).expect("a file");
+    let rebalance = ["rebalance", "--fleet", "fleet.json", "-out=moves.plan"];
+    let text = exits(0, dir.path(), &rebalance);
+    assert!(
+        text.contains("Moves that leave fewer nodes in use") && !text.contains("even"),
+        "{text}"
+    );
+    assert!(text.contains("  moves        1, asked for (none is needed)\n"), "{text}");
+    let recorded = fs::read_to_string(dir.path().join("fleet.json")).expect("a file");
+    let fleet = fleet::after(&dir.path().join("moves.plan"), &recorded);
+    fs::write(dir.path().join("fleet.json"), fleet).expect("a file");
+    let text = exits(0, dir.path(), &rebalance);
+    assert!(text.contains("leaves a node unused") && !text.contains("even"), "{text}");
 }
 
 #[test]

@@ -50,11 +50,25 @@ pub enum PlacementStatus {
     Infeasible,
 }
 
+/// What makes one complete placement better than another, and so what the score measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Objective {
+    /// Even use of cpu and memory over the nodes.
+    #[default]
+    Balance,
+    /// As few nodes as possible.
+    Pack,
+}
+
 /// One priority level of the objective.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriorityLevel {
     /// The priority, 0 to 100.
     pub priority: u8,
+    /// Instances asked for.
+    #[serde(default)]
+    pub wanted: u32,
     /// Instances placed.
     pub placed: u32,
     /// No placement places more than this.
@@ -72,12 +86,35 @@ pub struct PlacementReport {
     pub unplaced: u32,
     /// Running instances that change node.
     pub moves: u32,
+    /// Running instances that stop because no node has room for them; they count in `unplaced`,
+    /// too.
+    #[serde(default)]
+    pub evicted: u32,
+    /// Of the moves and evictions, so many no placement can avoid.
+    #[serde(default)]
+    pub moves_bound: u32,
+    /// The price of the moves and evictions: 1 each, 100 where data is left behind.
+    #[serde(default)]
+    pub move_cost: u64,
+    /// No placement that places as much has a lower price.
+    #[serde(default)]
+    pub move_cost_bound: u64,
+    /// Whether the price is proven to be the lowest, that of the moves in `gains`, which were
+    /// asked for, left aside.
+    #[serde(default)]
+    pub moves_proven: bool,
+    /// What the score measures.
+    #[serde(default)]
+    pub objective: Objective,
     /// The score reached (lower is better).
     pub cost: f64,
-    /// No placement has a lower score than this.
+    /// No placement that places as much and moves as little has a lower score than this.
     pub bound: f64,
     /// `(cost - bound) / cost`, 0 when proven.
     pub gap: f64,
+    /// Whether the score is proven to be the best.
+    #[serde(default)]
+    pub score_proven: bool,
     /// Wall time of the solver; absent until someone with a clock measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
@@ -127,9 +164,16 @@ impl PlacementReport {
             status: PlacementStatus::Feasible,
             unplaced: 0,
             moves: 0,
+            evicted: 0,
+            moves_bound: 0,
+            move_cost: 0,
+            move_cost_bound: 0,
+            moves_proven: false,
+            objective: Objective::default(),
             cost: 0.0,
             bound: 0.0,
             gap: 0.0,
+            score_proven: false,
             seconds: None,
             solve_limit: None,
             cut_short: false,

@@ -213,8 +213,13 @@ impl Scene<'_, '_> {
         let difference = before.and_then(Sighting::spec).map(|old| diff::between(old, spec));
         let action = if before.is_some() { Action::Move } else { Action::Create };
         let reason = match (before, &seat.why) {
-            (None, _) if self.next(id) > 1 => "it does not run".to_owned(),
-            (None, _) => "it is new".to_owned(),
+            (None, why) => {
+                let what = if self.next(id) > 1 { "it does not run" } else { "it is new" };
+                match why {
+                    Why::Placed(Reason::New { why }) => format!("{what}; {why}"),
+                    _ => what.to_owned(),
+                }
+            }
             (Some(_), Why::Placed(Reason::Moves { because, .. })) => {
                 moved(self.input.desired.services.get(&id.service), because)
             }
@@ -356,7 +361,7 @@ fn moved(service: Option<&Service>, because: &str) -> String {
         let at = service.and_then(|service| service.place.pin.as_ref()).map(|pin| &pin.at);
         return at.map_or(format!("pinned to {pin}"), |at| format!("pinned to {pin} at {at}"));
     }
-    let of_service = ["requires ", "forbids ", "needs ", "must ", "runs "];
+    let of_service = ["requires ", "forbids ", "needs ", "must ", "runs ", "makes ", "would "];
     if !of_service.iter().any(|verb| because.starts_with(verb)) {
         return because.to_owned();
     }

@@ -143,6 +143,7 @@ impl Draft {
             });
             let mut notices: Vec<Diagnostic> = unplaced.collect();
             notices.extend(outcome.cut_short.then(notice::cut_short));
+            notices.extend(notice::lost_data(input.desired, census, &outcome));
             if severity == Severity::Error && report.unplaced > 0 {
                 self.plan.placement = report;
                 return Err(notices);

@@ -5,6 +5,7 @@
 use devnet_schema::{
     desired::{DesiredState, Service},
     diagnostic::{Diagnostic, Location, Severity},
+    fleet::NodeStatus,
     name::{ClusterName, InstanceId, NodeName, ServiceName},
     placement::Unplaceable,
     plan::{Action, Change},
@@ -13,6 +14,7 @@ use devnet_schema::{
 use crate::{
     census::Census,
     input::PlanInput,
+    place::Outcome,
     seats::{Seats, Why},
 };
 
@@ -125,6 +127,31 @@ pub fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
         (!service.volumes.is_empty()).then(|| stays_with_data(id, &seat.node, &policy.at))
     });
     on_drained.collect()
+}
+
+/// Instances whose data is on a node that is lost: they wait for it.
+pub fn lost_data(
+    desired: &DesiredState,
+    census: &Census<'_>,
+    outcome: &Outcome,
+) -> Vec<Diagnostic> {
+    let lost = census.sightings.keys().filter_map(|id| {
+        let service = desired.services.get(&id.service)?;
+        let unit = census.best(id).filter(|unit| unit.status == NodeStatus::Lost)?;
+        let place = outcome.assignments.get(id);
+        let waits = place.is_none_or(|place| place.node == *unit.node());
+        let wanted = id.index < service.replicas && !service.volumes.is_empty();
+        (waits && wanted).then(|| waits_for_data(id, unit.node(), service))
+    });
+    lost.collect()
+}
+
+fn waits_for_data(id: &InstanceId, node: &NodeName, service: &Service) -> Diagnostic {
+    let message = format!("{id} waits for {node}, which is lost: its data is nowhere else");
+    Diagnostic::warning("DN-W0603", Some(service.at.clone()), message).help(
+        "bring the node back, or pin the service to another node to start it there without its \
+         data",
+    )
 }
 
 fn stays_with_data(id: &InstanceId, node: &NodeName, at: &Location) -> Diagnostic {

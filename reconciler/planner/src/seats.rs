@@ -94,6 +94,7 @@ pub fn settle(
     seats.waiting = who_waits(input, &seats, waiting);
     seats.by_instance.retain(|id, _| !seats.waiting.contains_key(&id.service));
     tell(&seats, census, report);
+    report.evicted = evicted(input, census, &seats);
     seats
 }
 
@@ -208,8 +209,20 @@ fn tell(seats: &Seats, census: &Census<'_>, report: &mut PlacementReport) {
         rows.insert(id.clone(), row);
     }
     let moves = |(id, seat): &(&InstanceId, &Seat)| {
-        census.best(id).is_some_and(|unit| *unit.node() != seat.node)
+        let group = census.sightings.get(id).map_or(&[][..], Vec::as_slice);
+        !group.is_empty() && !group.iter().any(|unit| *unit.node() == seat.node)
     };
     report.moves = seats.by_instance.iter().filter(moves).count() as u32;
     report.assignments = rows.into_values().collect();
+}
+
+/// Instances that were seen and are wanted, and have no place now. What waits goes on running.
+fn evicted(input: &PlanInput<'_>, census: &Census<'_>, seats: &Seats) -> u32 {
+    let gone = census.sightings.keys().filter(|id| {
+        let service = input.desired.services.get(&id.service);
+        service.is_some_and(|service| id.index < service.replicas)
+            && !seats.by_instance.contains_key(*id)
+            && !seats.waiting.contains_key(&id.service)
+    });
+    gone.count() as u32
 }

@@ -67,7 +67,7 @@ pub enum Command {
     Explain(Deferred<Explain>),
     /// The plan that would follow from something that has not happened.
     Whatif(Deferred<WhatIf>),
-    /// Plan a few moves that make the cluster more even, and say what each one gains.
+    /// Plan a few moves that make the cluster more even (or use fewer nodes), and each one's gain.
     Rebalance(Deferred<Rebalance>),
     /// Print a saved plan.
     Show(Deferred<Show>),
@@ -378,12 +378,13 @@ pub enum ApikeyCommand {
 
 /// A limit of time for placement, in seconds; milliseconds count, less does not.
 fn solve_limit(text: &str) -> Result<Duration, String> {
+    const LEAST: f64 = 0.001;
     const MOST: f64 = (api::MAX_SOLVE_LIMIT_MS / 1000) as f64;
     let seconds: Option<f64> = text.parse().ok();
-    let seconds = seconds.filter(|seconds| *seconds > 0.0 && *seconds <= MOST);
-    let seconds = seconds
-        .ok_or_else(|| format!("write a number of seconds, like 2 or 0.5, at most {MOST}"))?;
-    Ok(Duration::from_millis(((seconds * 1000.0).round() as u64).max(1)))
+    let seconds = seconds.filter(|seconds| (LEAST..=MOST).contains(seconds)).ok_or_else(|| {
+        format!("write a number of seconds, like 2 or 0.5, at least {LEAST} and at most {MOST}")
+    })?;
+    Ok(Duration::from_millis((seconds * 1000.0).round() as u64))
 }
 
 fn role(text: &str) -> Result<api::Role, String> {
@@ -558,12 +559,14 @@ mod tests {
 
     #[test]
     fn a_limit_of_time_is_a_number_of_seconds() {
-        for (text, millis) in [("2", 2000), ("0.5", 500), ("0.00001", 1), ("3600", 3_600_000)] {
+        for (text, millis) in [("2", 2000), ("0.5", 500), ("0.001", 1), ("3600", 3_600_000)] {
             assert_eq!(solve_limit(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "0", "-1", "-0", "NaN", "inf", "3600.1", "2s", "1e99", "one"] {
+        for text in
+            ["", "0", "0.000001", "0.0009", "-1", "-0", "NaN", "inf", "3600.1", "2s", "1e99", "one"]
+        {
             let error = solve_limit(text).unwrap_err();
-            assert!(error.contains("at most 3600"), "{text}: {error}");
+            assert!(error.contains("at least 0.001 and at most 3600"), "{text}: {error}");
         }
     }
 

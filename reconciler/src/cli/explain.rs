@@ -17,7 +17,10 @@ use super::{
     scene::Scene,
     terminal::Terminal,
 };
-use crate::{config::Environment, view::explanation};
+use crate::{
+    config::Environment,
+    view::explanation::{self, Timing},
+};
 
 /// `devnet explain SERVICE [--node N]`.
 pub fn run(
@@ -47,10 +50,13 @@ pub fn run(
     })?;
     let explained = only(explained, args.node.as_ref())?;
     let unplaced = outcome.unplaced.iter().find(|it| it.service == args.service);
+    let solve_limit = args.solve_limit.map(|limit| limit.as_secs_f64());
+    let timing = Timing { solve_limit, cut_short: outcome.cut_short };
     if args.json {
-        terminal.out(&format!("{}\n", explanation::document(&explained, unplaced)));
+        let document = explanation::document(&explained, unplaced, timing);
+        terminal.out(&format!("{document}\n"));
     } else {
-        terminal.out(&explanation::text(&explained, unplaced, terminal.style));
+        terminal.out(&explanation::text(&explained, unplaced, timing, terminal.style));
     }
     Ok(0)
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows how to ask for them. Refuses to make them: `devnet apply` does, from the saved plan.
 
+use devnet_schema::placement::{Objective, PlacementReport};
+
 use super::{
     arguments::{self, Cli, Planning},
     failure::CommandError,
@@ -22,7 +24,7 @@ pub fn run(
     let options = PlanOptions { max_moves: args.max_moves, ..plan::options(planning) };
     let plan = plan::make(args.fleet.as_deref(), options, planning, cli, env, terminal)?;
     if plan.is_applicable() && plan.placement.gains.is_empty() {
-        terminal.note(nothing(plan.placement.cut_short));
+        terminal.note(nothing(&plan.placement));
     }
     plan::show(&plan, planning, terminal)?;
     if !plan.is_applicable() {
@@ -39,12 +41,24 @@ pub fn run(
     Ok(0)
 }
 
-fn nothing(cut_short: bool) -> &'static str {
-    if cut_short {
-        "No move towards balance was found in the time given: allow more with --solve-limit.\n\n"
-    } else {
-        "Nothing is gained: no single move of an instance without data makes the cluster more \
-         even.\n\n"
+fn nothing(report: &PlacementReport) -> &'static str {
+    match (report.cut_short, report.objective) {
+        (true, Objective::Balance) => {
+            "No move towards balance was found in the time given: allow more with \
+             --solve-limit.\n\n"
+        }
+        (true, Objective::Pack) => {
+            "No move towards fewer nodes was found in the time given: allow more with \
+             --solve-limit.\n\n"
+        }
+        (false, Objective::Balance) => {
+            "Nothing is gained: no single move of an instance without data makes the cluster \
+             more even.\n\n"
+        }
+        (false, Objective::Pack) => {
+            "Nothing is gained: no single move of an instance without data leaves a node \
+             unused (placement \"pack\").\n\n"
+        }
     }
 }
 

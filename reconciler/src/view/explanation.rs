@@ -2,14 +2,33 @@
 //!
 //! Knows layout. Refuses to compute: the planner has said everything.
 
-use devnet_planner::place::{Explanation, Verdict};
+use std::collections::BTreeSet;
+
+use devnet_planner::place::{Explanation, Hold, Verdict};
 use devnet_schema::placement::{Unplaceable, Violation};
 use serde_json::{Value, json};
 
-use super::style::{Style, printable};
+use super::{
+    plan_text,
+    style::{Style, printable},
+};
+
+/// How long the search for a placement was allowed to take, and whether that ended it.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// In seconds, where there was a limit.
+    pub solve_limit: Option<f64>,
+    /// Whether the limit was reached: asked again, the answer may differ.
+    pub cut_short: bool,
+}
 
 /// One explanation. `unplaced` is there where instances have no node.
-pub fn text(explained: &Explanation, unplaced: Option<&Unplaceable>, style: Style) -> String {
+pub fn text(
+    explained: &Explanation,
+    unplaced: Option<&Unplaceable>,
+    timing: Timing,
+    style: Style,
+) -> String {
     let at = explained.at.as_deref().map_or(String::new(), |at| format!(" ({at})"));
     let mut out = style.bold(&format!("service.{}{at}", explained.service));
     out.push('\n');
@@ -19,11 +38,11 @@ pub fn text(explained: &Explanation, unplaced: Option<&Unplaceable>, style: Styl
     if explained.missing > 0 {
         out.push_str(&style.red(&format!("  {} without a node\n", explained.missing)));
     }
-    let more = if explained.missing > 0 { "one of them" } else { "one more, or one moved" };
+    let more = if explained.missing > 0 { "one of them" } else { "one moved there" };
     out.push_str(&format!("\nEvery node, for {more}:\n"));
     let width = explained.nodes.iter().map(|verdict| verdict.node.as_str().len()).max();
     for verdict in &explained.nodes {
-        out.push_str(&node(verdict, width.unwrap_or(0), style));
+        out.push_str(&node(verdict, explained, width.unwrap_or(0), style));
     }
     if let Some(unplaced) = unplaced.filter(|it| !it.suggestions.is_empty()) {
         out.push_str("\nWays out, cheapest first:\n");
@@ -32,18 +51,29 @@ pub fn text(explained: &Explanation, unplaced: Option<&Unplaceable>, style: Styl
             out.push_str(&format!("  - {}{checked}\n", printable(&suggestion.text)));
         }
     }
+    if let Some(line) = plan_text::solve_limit(timing.solve_limit, timing.cut_short) {
+        out.push_str(&format!("\n{line}\n"));
+    }
     out
 }
 
-fn node(verdict: &Verdict, width: usize, style: Style) -> String {
+fn node(verdict: &Verdict, explained: &Explanation, width: usize, style: Style) -> String {
     let name = format!("  {:width$}  ", verdict.node.as_str());
-    let here = match verdict.here {
+    let mut here = match verdict.here {
         0 => String::new(),
         1 => "runs 1; ".to_owned(),
         count => format!("runs {count}; "),
     };
+    if verdict.from.is_none() && explained.missing == 0 {
+        here.push_str("one more: ");
+    }
     if verdict.violations.is_empty() {
-        let cost = verdict.difference.map_or("possible".to_owned(), difference);
+        let cost = verdict.difference.map_or("possible".to_owned(), |by| {
+            let nodes: BTreeSet<_> = explained.placed.iter().map(|(_, node, _)| node).collect();
+            let from = verdict.from.as_ref().filter(|_| nodes.len() > 1);
+            let from = from.map_or(String::new(), |from| format!(" for the one on {from}"));
+            difference(by, verdict, &from)
+        });
         return format!("{name}{here}{}\n", style.green(&cost));
     }
     let indent = " ".repeat(width + 4);
@@ -60,13 +90,26 @@ fn node(verdict: &Verdict, width: usize, style: Style) -> String {
     out
 }
 
-/// By how much the score would change, in millionths.
-fn difference(millionths: i64) -> String {
+/// By how much the score would change, in millionths, and why the move is not made all the same.
+fn difference(millionths: i64, verdict: &Verdict, whose: &str) -> String {
     let score = millionths.abs() as f64 / 1e6;
-    match millionths {
-        0 => "possible, as good".to_owned(),
-        1.. => format!("possible, {score:.3} worse"),
-        _ => format!("possible, {score:.3} better for the score, and a move is not worth it"),
+    let better = millionths < 0;
+    let by = match millionths {
+        0 => "as good".to_owned(),
+        1.. => format!("{score:.3} worse"),
+        _ => format!("{score:.3} better for the score"),
+    };
+    match (verdict.held, &verdict.from) {
+        (Some(Hold::Data), _) => {
+            format!("possible without its data, {by}{whose}: data never moves")
+        }
+        (Some(Hold::Away), Some(from)) => {
+            format!("possible, {by}{whose}: it may still run on {from}, which is offline")
+        }
+        (Some(Hold::Runs), _) if better => format!(
+            "possible, {by}{whose}: what may stay moves for the score by `devnet rebalance` only"
+        ),
+        _ => format!("possible, {by}{whose}"),
     }
 }
 
@@ -125,7 +168,7 @@ fn amount(constraint: &str, amount: f64) -> String {
 }
 
 /// The same for programs.
-pub fn document(explained: &Explanation, unplaced: Option<&Unplaceable>) -> Value {
+pub fn document(explained: &Explanation, unplaced: Option<&Unplaceable>, timing: Timing) -> Value {
     let placed: Vec<Value> = explained
         .placed
         .iter()
@@ -143,10 +186,12 @@ pub fn document(explained: &Explanation, unplaced: Option<&Unplaceable>) -> Valu
                 "eligible": verdict.eligible,
                 "violations": verdict.violations,
                 "difference": verdict.difference.map(|millionths| millionths as f64 / 1e6),
+                "from": verdict.from,
+                "held": verdict.held.map(Hold::word),
             })
         })
         .collect();
-    json!({
+    let mut document = json!({
         "type": "explanation",
         "service": explained.service,
         "at": explained.at,
@@ -154,5 +199,83 @@ pub fn document(explained: &Explanation, unplaced: Option<&Unplaceable>) -> Valu
         "missing": explained.missing,
         "nodes": nodes,
         "suggestions": unplaced.map(|it| &it.suggestions),
-    })
+    });
+    if let Some(limit) = timing.solve_limit {
+        document["solve_limit"] = json!(limit);
+        document["cut_short"] = json!(timing.cut_short);
+    }
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(difference: i64, from: Option<&str>, held: Option<Hold>) -> Verdict {
+        Verdict {
+            node: "n3".parse().unwrap(),
+            here: 0,
+            eligible: true,
+            violations: Vec::new(),
+            difference: Some(difference),
+            from: from.map(|node| node.parse().unwrap()),
+            held,
+        }
+    }
+
+    fn explained(nodes: &[&str]) -> Explanation {
+        let placed = nodes.iter().enumerate().map(|(index, node)| {
+            let instance = format!("web[{index}]").parse().unwrap();
+            (instance, node.parse().unwrap(), "stays where it runs".to_owned())
+        });
+        let service = "web".parse().unwrap();
+        Explanation { service, at: None, placed: placed.collect(), missing: 0, nodes: Vec::new() }
+    }
+
+    fn line(verdict: &Verdict, nodes: &[&str]) -> String {
+        node(verdict, &explained(nodes), 2, Style::PLAIN).trim_end().to_owned()
+    }
+
+    #[test]
+    fn a_better_node_says_what_keeps_the_instance_from_it() {
+        for (verdict, said) in [
+            (verdict(20_000, Some("n1"), Some(Hold::Runs)), "  n3  possible, 0.020 worse"),
+            (verdict(0, Some("n1"), None), "  n3  possible, as good"),
+            (verdict(0, None, None), "  n3  one more: possible, as good"),
+            (
+                verdict(-20_000, Some("n1"), Some(Hold::Runs)),
+                "  n3  possible, 0.020 better for the score: what may stay moves for the score by \
+                 `devnet rebalance` only",
+            ),
+            (
+                verdict(-20_000, Some("n1"), Some(Hold::Data)),
+                "  n3  possible without its data, 0.020 better for the score: data never moves",
+            ),
+            (
+                verdict(20_000, Some("n1"), Some(Hold::Away)),
+                "  n3  possible, 0.020 worse: it may still run on n1, which is offline",
+            ),
+        ] {
+            assert_eq!(line(&verdict, &["n1"]), said);
+        }
+        let second = verdict(20_000, Some("n2"), Some(Hold::Runs));
+        assert_eq!(line(&second, &["n1", "n2"]), "  n3  possible, 0.020 worse for the one on n2");
+    }
+
+    #[test]
+    fn a_limit_of_time_is_told_with_the_answer() {
+        let timing = |solve_limit, cut_short| Timing { solve_limit, cut_short };
+        let told = explained(&["n1"]);
+        let free = text(&told, None, timing(None, false), Style::PLAIN);
+        assert!(!free.contains("Solve limit"), "{free}");
+        assert!(document(&told, None, timing(None, false)).get("solve_limit").is_none());
+        let cut = text(&told, None, timing(Some(0.5), true), Style::PLAIN);
+        assert!(
+            cut.ends_with(
+                "\nSolve limit: 0.5s, reached: planned again the placement may differ.\n"
+            )
+        );
+        let cut = document(&told, None, timing(Some(0.5), true));
+        assert_eq!((&cut["solve_limit"], &cut["cut_short"]), (&json!(0.5), &json!(true)));
+    }
 }

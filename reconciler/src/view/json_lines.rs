@@ -114,7 +114,11 @@ fn placement(report: &PlacementReport, now: &str) -> Value {
         .collect();
     let mut body = json!({
         "status": report.status, "unplaced": report.unplaced, "moves": report.moves,
+        "evicted": report.evicted, "moves_bound": report.moves_bound,
+        "move_cost": report.move_cost, "move_cost_bound": report.move_cost_bound,
+        "moves_proven": report.moves_proven, "objective": report.objective,
         "cost": report.cost, "bound": report.bound, "gap": report.gap,
+        "score_proven": report.score_proven,
         "seconds": report.seconds.unwrap_or(0.0), "solver": report.solver,
         "assignments": assignments, "levels": report.levels, "gains": report.gains,
     });

@@ -5,6 +5,7 @@
 use devnet_schema::plan::{Action, Plan};
 
 use super::{
+    levels,
     plan_text::{self, NO_CHANGES},
     style::Style,
 };
@@ -12,7 +13,7 @@ use super::{
 /// A summary line, and the plan folded away behind it.
 pub fn plan(plan: &Plan) -> String {
     if plan.summary.is_empty() && plan.placement.unplaced == 0 {
-        let limit = plan_text::solve_limit(&plan.placement);
+        let limit = plan_text::solve_limit(plan.placement.solve_limit, plan.placement.cut_short);
         let limit = limit.map_or(String::new(), |line| format!(" {line}"));
         return format!("**{}**: {NO_CHANGES}{limit}\n", plan.cluster);
     }
@@ -29,8 +30,14 @@ pub fn plan(plan: &Plan) -> String {
     let body = plan_text::plan(plan, Style::PLAIN);
     // A fence longer than any in the text cannot be closed by it.
     let fence = "`".repeat(longest_run(&body).max(2) + 1);
+    let placement = plan_text::placement(&plan.placement);
+    let levels = match levels::markdown(&plan.placement) {
+        list if list.is_empty() => list,
+        list => format!("\n{list}"),
+    };
     format!(
-        "**{}**: {}\n\n{rows}\n<details><summary>The whole plan</summary>\n\n{fence}text\n\
+        "**{}**: {}\n\n{rows}\n{placement}\n{levels}\n\
+         <details><summary>The whole plan</summary>\n\n{fence}text\n\
          {body}{fence}\n\n</details>\n",
         plan.cluster,
         plan_text::summary(&plan.summary),
@@ -43,7 +50,25 @@ fn longest_run(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use devnet_schema::placement::PriorityLevel;
+
     use super::*;
+
+    #[test]
+    fn levels_are_listed_before_the_fold() {
+        let mut told = Plan::empty("lab".parse().unwrap(), String::new());
+        told.summary.moved = 1;
+        told.placement.moves = 1;
+        told.placement.moves_proven = true;
+        let level = PriorityLevel { priority: 7, wanted: 2, placed: 2, bound: 2, proven: true };
+        told.placement.levels = vec![level];
+        let text = plan(&told);
+        let (seen, folded) = text.split_once("<details>").unwrap();
+        assert!(seen.contains("\nPlacement: 1 to move, 0 unplaced"), "{text}");
+        let listed = "\n\n- priority 7: 2 of 2 placed (proven)\n- moves: 1 (proven least)\n";
+        assert!(seen.contains(listed), "{text}");
+        assert!(folded.contains("  priority 7  2 of 2 placed (proven)\n"), "{text}");
+    }
 
     #[test]
     fn a_fence_outlasts_the_text() {

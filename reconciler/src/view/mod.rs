@@ -5,6 +5,7 @@
 pub mod diagnostics;
 pub mod explanation;
 pub mod json_lines;
+pub mod levels;
 pub mod markdown;
 pub mod plan_document;
 pub mod plan_text;

@@ -5,11 +5,14 @@
 
 use devnet_planner::unit::Unit;
 use devnet_schema::{
-    placement::{Gain, PlacementReport, PlacementStatus, Unplaceable},
+    placement::{Gain, Objective, PlacementReport, PlacementStatus, Unplaceable},
     plan::{Action, Change, Drift, Plan, Summary},
 };
 
-use super::style::{Style, printable};
+use super::{
+    levels,
+    style::{Style, printable},
+};
 
 /// The line that says there is nothing to do.
 pub const NO_CHANGES: &str = "No changes. Your infrastructure matches the configuration.";
@@ -18,7 +21,7 @@ pub const NO_CHANGES: &str = "No changes. Your infrastructure matches the config
 pub fn plan(plan: &Plan, style: Style) -> String {
     let mut out = String::new();
     out.push_str(&drift(&plan.drift, style));
-    out.push_str(&gains(&plan.placement.gains, style));
+    out.push_str(&gains(&plan.placement, style));
     if plan.summary.is_empty() {
         if plan.placement.unplaced == 0 && plan.is_applicable() {
             out.push_str(&style.green(NO_CHANGES));
@@ -37,10 +40,11 @@ pub fn plan(plan: &Plan, style: Style) -> String {
         out.push_str(&self::unplaceable(unplaceable, style));
     }
     if !plan.summary.is_empty() || plan.placement.unplaced > 0 {
-        out.push_str(&placement(&plan.placement, plan.summary.moved));
+        out.push_str(&placement(&plan.placement));
         out.push('\n');
+        out.push_str(&levels::text(&plan.placement));
     }
-    if let Some(line) = solve_limit(&plan.placement) {
+    if let Some(line) = solve_limit(plan.placement.solve_limit, plan.placement.cut_short) {
         out.push_str(&format!("{line}\n"));
     }
     out
@@ -67,7 +71,7 @@ pub fn applied(summary: &Summary) -> String {
 }
 
 /// `Placement: 3 to move, 0 unplaced, cost 41 (optimal, gap 0%, 0.3s).`
-fn placement(report: &PlacementReport, moved: u32) -> String {
+pub fn placement(report: &PlacementReport) -> String {
     let status = match report.status {
         PlacementStatus::Optimal => "optimal",
         PlacementStatus::Feasible => "feasible",
@@ -75,30 +79,32 @@ fn placement(report: &PlacementReport, moved: u32) -> String {
     };
     let seconds = report.seconds.map_or(String::new(), |seconds| format!(", {seconds:.1}s"));
     format!(
-        "Placement: {moved} to move, {} unplaced, cost {} ({status}, gap {}{seconds}).",
+        "Placement: {} to move, {} unplaced, cost {} ({status}, gap {}{seconds}).",
+        report.moves,
         report.unplaced,
         number(report.cost),
         percent(report.gap),
     )
 }
 
-/// `Solve limit: 2s, not reached.` where one was given.
-pub fn solve_limit(report: &PlacementReport) -> Option<String> {
-    let limit = report.solve_limit?;
-    let reached = if report.cut_short {
-        "reached: planned again the placement may differ"
-    } else {
-        "not reached"
-    };
+/// `Solve limit: 2s, not reached.` where one was given, in seconds.
+pub fn solve_limit(limit: Option<f64>, cut_short: bool) -> Option<String> {
+    let limit = limit?;
+    let reached =
+        if cut_short { "reached: planned again the placement may differ" } else { "not reached" };
     Some(format!("Solve limit: {limit}s, {reached}."))
 }
 
 /// One line a move: `service.web[3]  n1 -> n4  gain 0.0123 (score 1.2340 -> 1.2217)`.
-fn gains(gains: &[Gain], style: Style) -> String {
+fn gains(report: &PlacementReport, style: Style) -> String {
+    let gains = &report.gains;
     let (Some(first), Some(last)) = (gains.first(), gains.last()) else {
         return String::new();
     };
-    let mut out = style.bold("Moves that make the cluster more even:");
+    let mut out = style.bold(match report.objective {
+        Objective::Balance => "Moves that make the cluster more even:",
+        Objective::Pack => "Moves that leave fewer nodes in use, or meet more wishes:",
+    });
     out.push_str("\n\n");
     let address = |gain: &Gain| gain.instance.address();
     let nodes = |Gain { from, to, .. }: &Gain| format!("{from} -> {to}");
@@ -122,7 +128,7 @@ fn gains(gains: &[Gain], style: Style) -> String {
 }
 
 /// At most two decimals, none when they are zero.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -259,22 +265,19 @@ mod tests {
             ..PlacementReport::nothing()
         };
         assert_eq!(
-            placement(&report, 3),
+            placement(&report),
             "Placement: 3 to move, 0 unplaced, cost 41 (optimal, gap 0%, 0.3s)."
         );
         let feasible = PlacementReport { status: PlacementStatus::Feasible, gap: 0.0123, ..report };
-        assert!(placement(&feasible, 0).contains("(feasible, gap 1.2%, 0.3s)"));
+        assert!(placement(&feasible).contains("(feasible, gap 1.2%, 0.3s)"));
     }
 
     #[test]
     fn a_limit_of_time_is_told_where_there_was_one() {
-        let mut report = PlacementReport::nothing();
-        assert_eq!(solve_limit(&report), None);
-        report.solve_limit = Some(2.0);
-        assert_eq!(solve_limit(&report).unwrap(), "Solve limit: 2s, not reached.");
-        (report.solve_limit, report.cut_short) = (Some(0.5), true);
+        assert_eq!(solve_limit(None, false), None);
+        assert_eq!(solve_limit(Some(2.0), false).unwrap(), "Solve limit: 2s, not reached.");
         assert_eq!(
-            solve_limit(&report).unwrap(),
+            solve_limit(Some(0.5), true).unwrap(),
             "Solve limit: 0.5s, reached: planned again the placement may differ."
         );
     }
@@ -289,14 +292,19 @@ mod tests {
             before,
             after,
         };
-        let moves = [gain("web[3]", "n4", 1.234, 1.2217), gain("api[10]", "n11", 1.2217, 1.2)];
-        assert_eq!(gains(&[], Style::PLAIN), "");
+        let mut report = PlacementReport::nothing();
+        assert_eq!(gains(&report, Style::PLAIN), "");
+        report.gains =
+            vec![gain("web[3]", "n4", 1.234, 1.2217), gain("api[10]", "n11", 1.2217, 1.2)];
         assert_eq!(
-            gains(&moves, Style::PLAIN),
+            gains(&report, Style::PLAIN),
             "Moves that make the cluster more even:\n\n  \
              > service.web[3]   n1 -> n4   gain 0.0123 (score 1.2340 -> 1.2217)\n  \
              > service.api[10]  n1 -> n11  gain 0.0217 (score 1.2217 -> 1.2000)\n\n\
              Total: 2 moves, gain 0.0340 (score 1.2340 -> 1.2000).\n\n"
         );
+        report.objective = Objective::Pack;
+        let packed = gains(&report, Style::PLAIN);
+        assert!(packed.contains("fewer nodes in use") && !packed.contains("even"), "{packed}");
     }
 }

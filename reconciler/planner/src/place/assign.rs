@@ -1,6 +1,7 @@
-//! From counts to instances: which index goes where, on which devices, and why.
+//! From counts to instances: which index goes where, on which devices, and who stays.
 //!
-//! Knows what runs now, so that nothing moves that need not. Refuses to change a count.
+//! Knows what runs now, so that nothing moves that need not. Refuses to change a count, and to
+//! look for reasons: [`super::why`] does, once.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,6 @@ use super::{
     field::Field,
     gpu,
     problem::{Assignment, Current, NodeState, Reason},
-    shortfall,
 };
 
 /// An instance on its node, before devices.
@@ -143,7 +143,7 @@ fn reason(
 ) -> Reason {
     let input = board.field.services[seat.service].input;
     let Some(current) = input.current.get(&seat.index) else {
-        return Reason::New;
+        return Reason::New { why: String::new() };
     };
     if seat.stays {
         let ids = |list: &[GpuUse]| {
@@ -155,15 +155,11 @@ fn reason(
         return if same { stays(board, seat) } else { Reason::ChangesDevices };
     }
     let from = current.node.clone();
-    let Some(&old) = names.get(&from) else {
+    if !names.contains_key(&from) {
         return Reason::Moves { because: format!("{from} is not in the fleet any more"), from };
-    };
-    let against = shortfall::violations(board, seat.service, old);
-    let because = match against.first() {
-        Some(violation) => violation.text.clone(),
-        None => "this makes room or a better whole".to_owned(),
-    };
-    Reason::Moves { from, because }
+    }
+    // What else drove it away is found out for the last board only.
+    Reason::Moves { from, because: String::new() }
 }
 
 /// Why it stays, which a person who drains the node will ask.

@@ -113,6 +113,16 @@ impl<'f> Board<'f> {
         }
     }
 
+    /// How the devices of a node are given out, to be put back with [`Board::set_devices`].
+    pub fn devices(&self, node: usize) -> Rack {
+        self.racks[node].clone()
+    }
+
+    /// Gives the devices of a node out as they were when the same ran there.
+    pub fn set_devices(&mut self, node: usize, devices: Rack) {
+        self.racks[node] = devices;
+    }
+
     /// Takes everything off a node.
     pub fn clear(&mut self, node: usize) {
         let here: Vec<(usize, u32)> = self.on_node[node].iter().map(|(&s, &c)| (s, c)).collect();

@@ -2,6 +2,8 @@
 //!
 //! Knows one outcome. Refuses to change it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
     placement::Violation,
@@ -9,8 +11,8 @@ use devnet_schema::{
 
 use super::{
     board::Board,
-    field::Field,
-    problem::{Outcome, PlacementProblem},
+    field::{Field, Spread},
+    problem::{NodeState, Outcome, PlacementProblem},
     shortfall,
 };
 
@@ -43,6 +45,33 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// Where nothing does: by how much the score would change, in millionths; lower is better.
     pub difference: Option<i64>,
+    /// The node that the one moved here would leave: of those where one may leave, the one that
+    /// gains most by it. None where an instance is missing: one more is spoken of then.
+    pub from: Option<NodeName>,
+    /// What keeps that one there, however good this node were.
+    pub held: Option<Hold>,
+}
+
+/// What keeps an instance where it is, whatever the score says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It runs: nothing that may stay is moved for the score.
+    Runs,
+    /// It has data there, which does not move.
+    Data,
+    /// Its node cannot be reached, and it may still run there.
+    Away,
+}
+
+impl Hold {
+    /// The word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::Data => "data",
+            Self::Away => "away",
+        }
+    }
 }
 
 /// Explains one service of an outcome; nothing where the problem has no such service.
@@ -61,12 +90,13 @@ pub fn explain(
         .filter(|(instance, _)| instance.service == *service)
         .map(|(instance, place)| (instance.clone(), place.node.clone(), place.reason.text()))
         .collect();
+    let origins = origins(&board, s);
     Some(Explanation {
         service: service.clone(),
         at: input.at.clone(),
         placed,
         missing: board.missing(s),
-        nodes: (0..field.nodes.len()).map(|n| verdict(&board, s, n)).collect(),
+        nodes: (0..field.nodes.len()).map(|n| verdict(&board, s, n, &origins)).collect(),
     })
 }
 
@@ -83,23 +113,109 @@ fn filled<'f>(field: &'f Field<'f>, outcome: &Outcome) -> Board<'f> {
     board
 }
 
-fn verdict(board: &Board<'_>, s: usize, n: usize) -> Verdict {
+/// Where an instance of the service could come from.
+struct Origins {
+    /// The best first: nobody there needs its company, and the score falls most without it. None
+    /// where an instance is missing: that one comes from nowhere.
+    nodes: Vec<usize>,
+    /// The counts of the domains of each `spread` line.
+    counts: Vec<BTreeMap<usize, u32>>,
+}
+
+fn origins(board: &Board<'_>, s: usize) -> Origins {
+    let lines = board.field.services[s].spread.iter();
+    let counts = lines.map(|line| board.domains(s, line)).collect();
+    if board.missing(s) > 0 {
+        return Origins { nodes: Vec::new(), counts };
+    }
+    let mut bench = board.clone();
+    let mut nodes: Vec<(bool, i64, usize)> = Vec::new();
+    for &node in board.of_service[s].keys() {
+        bench.remove(s, node);
+        let relief = bench.growth(s, node) as i64;
+        bench.add(s, node);
+        nodes.push((deserted(board, s, node).is_some(), -relief, node));
+    }
+    nodes.sort_unstable();
+    Origins { nodes: nodes.into_iter().map(|(_, _, node)| node).collect(), counts }
+}
+
+/// A service on the node that would be left without this one beside it, if one went.
+pub fn deserted(board: &Board<'_>, s: usize, node: usize) -> Option<usize> {
+    let supports = board.field.services[s].supports.iter().copied();
+    let mut needing = supports.filter(|&other| board.count(other, node) > 0);
+    needing.next().filter(|_| board.count(s, node) == 1)
+}
+
+fn verdict(board: &Board<'_>, s: usize, n: usize, origins: &Origins) -> Verdict {
+    let from = origin(board, s, n, origins);
     let mut without = board.clone();
-    let before = board.cost();
-    if board.missing(s) == 0
-        && let Some(from) = board.of_service[s].keys().copied().rfind(|&from| from != n)
-    {
+    if let Some(from) = from {
         without.remove(s, from);
     }
-    let violations = shortfall::violations(&without, s, n);
-    let mut with = without;
-    with.add(s, n);
-    let difference = violations.is_empty().then(|| with.cost() as i64 - before as i64);
+    let mut violations = shortfall::of_move(board, &without, s, n);
+    violations.extend(from.and_then(|from| desertion(board, s, from)));
+    let free = violations.is_empty();
+    let relief = from.map_or(0, |from| without.growth(s, from) as i64);
+    let node = |n: usize| board.field.nodes[n].input.name.clone();
     Verdict {
-        node: board.field.nodes[n].input.name.clone(),
+        node: node(n),
         here: board.count(s, n),
         eligible: board.field.services[s].cell(n).is_some(),
         violations,
-        difference,
+        difference: free.then(|| without.growth(s, n) as i64 - relief),
+        from: from.map(node),
+        held: from.and_then(|from| hold(board, s, from)),
     }
+}
+
+/// The first origin that the service's spread lets go to the node, or else the first.
+fn origin(board: &Board<'_>, s: usize, n: usize, origins: &Origins) -> Option<usize> {
+    let others = || origins.nodes.iter().copied().filter(|&from| from != n);
+    let lines = || board.field.services[s].spread.iter().zip(&origins.counts);
+    // Domains with as many are alike: one of each kind is tried.
+    let kind = |from: usize| -> Vec<(bool, Option<u32>, bool)> {
+        let of_line = |(line, counts): (&Spread, &BTreeMap<usize, u32>)| {
+            let domain = line.domain[from];
+            (domain == line.domain[n], counts.get(&domain).copied(), line.open.contains(&domain))
+        };
+        lines().map(of_line).collect()
+    };
+    let mut tried = BTreeSet::new();
+    let mut free = |from: &usize| {
+        tried.insert(kind(*from)) && lines().all(|(line, counts)| even(line, counts, *from, n))
+    };
+    others().find(|from| free(from)).or_else(|| others().next())
+}
+
+/// Whether a line holds with one that goes from one node to another.
+fn even(line: &Spread, counts: &BTreeMap<usize, u32>, from: usize, to: usize) -> bool {
+    let [from, to] = [from, to].map(|node| line.domain[node]);
+    let after = |domain: usize| {
+        let count = counts.get(&domain).copied().unwrap_or(0);
+        count + u32::from(domain == to) - u32::from(domain == from)
+    };
+    let low = line.open.iter().map(|&domain| after(domain)).min();
+    let high = counts.keys().copied().chain([to]).map(after).max().unwrap_or(0);
+    low.is_none_or(|low| high <= low + line.skew)
+}
+
+/// What keeps one there: one that is new may be anywhere.
+fn hold(board: &Board<'_>, s: usize, from: usize) -> Option<Hold> {
+    let field = board.field;
+    if board.kept(s, from) < board.count(s, from) {
+        return None;
+    }
+    Some(match field.nodes[from].input.state {
+        NodeState::Away => Hold::Away,
+        _ if !field.services[s].input.movable => Hold::Data,
+        _ => Hold::Runs,
+    })
+}
+
+/// Who would be left alone where one leaves.
+fn desertion(board: &Board<'_>, s: usize, from: usize) -> Option<Violation> {
+    let field = board.field;
+    let other = field.services[deserted(board, s, from)?].input;
+    Some(shortfall::deserts(other, &field.nodes[from].input.name))
 }

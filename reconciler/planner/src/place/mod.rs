@@ -36,6 +36,7 @@ mod shortfall;
 mod solve;
 mod suggest;
 mod verify;
+mod why;
 mod work;
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ use std::collections::BTreeMap;
 
 use devnet_schema::name::{InstanceId, ServiceName};
 
-pub use explain::{Explanation, Verdict, explain};
+pub use explain::{Explanation, Hold, Verdict, explain};
 pub use pace::{Pace, Progress, Watch};
 pub use problem::*;
 pub use rebalance::{Gain, Rebalanced, rebalance, rebalance_paced};
@@ -96,18 +97,7 @@ fn outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -> Outco
 /// The outcome without what did not fit.
 fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Outcome {
     let board = &solved.board;
-    let placed = board.placed();
-    let levels: Vec<PriorityLevel> = field
-        .levels
-        .iter()
-        .zip(placed.iter().zip(&solved.bounds))
-        .map(|(&priority, (&placed, &bound))| PriorityLevel {
-            priority,
-            placed,
-            bound,
-            proven: placed == bound,
-        })
-        .collect();
+    let levels = levels(board, &solved.bounds);
     let (moves, move_cost) = board.moves();
     let cost = board.cost();
     let proven = levels.iter().all(|level| level.proven)
@@ -118,13 +108,17 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Ou
         (true, true) => PlacementStatus::Optimal,
         (true, false) => PlacementStatus::Feasible,
     };
+    let mut assignments = assign::assign(board);
+    why::tell(board, &mut assignments);
     Outcome {
-        assignments: assign::assign(board),
+        assignments,
         levels,
         moves,
         moves_bound: field.forced().0,
         move_cost,
         move_cost_bound: solved.price_bound,
+        moves_proven: move_cost == solved.price_bound,
+        objective: field.problem.objective,
         cost,
         bound: solved.cost_bound,
         status,
@@ -133,6 +127,15 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Ou
         ilps: work.ilps,
         cut_short: work.cut_short,
     }
+}
+
+fn levels(board: &Board<'_>, bounds: &[u32]) -> Vec<PriorityLevel> {
+    let (wanted, placed) = (board.field.wanted(), board.placed());
+    let counts = wanted.into_iter().zip(placed).zip(bounds);
+    let level = |(&priority, ((wanted, placed), &bound)): (&u8, ((u32, u32), &u32))| {
+        PriorityLevel { priority, wanted, placed, bound, proven: placed == bound }
+    };
+    board.field.levels.iter().zip(counts).map(level).collect()
 }
 
 /// Every placed instance.

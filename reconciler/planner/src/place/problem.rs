@@ -13,8 +13,8 @@ use devnet_schema::{
 };
 
 pub use devnet_schema::placement::{
-    Edit, GpuUse, NodeViolations, PlacementStatus, PriorityLevel, Suggestion, Unplaceable,
-    Violation,
+    Edit, GpuUse, NodeViolations, Objective, PlacementStatus, PriorityLevel, Suggestion,
+    Unplaceable, Violation,
 };
 
 /// Everything a placement depends on. The order of nodes and services does not matter.
@@ -28,16 +28,6 @@ pub struct PlacementProblem {
     pub objective: Objective,
     /// How much work may be spent.
     pub limits: Limits,
-}
-
-/// What makes one complete placement better than another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Objective {
-    /// Even use of cpu and memory over the nodes.
-    #[default]
-    Balance,
-    /// As few nodes as possible.
-    Pack,
 }
 
 /// How much work may be spent. There is no clock among them, so that the same problem has the
@@ -317,6 +307,11 @@ pub struct Outcome {
     pub move_cost: u64,
     /// No placement that places as much has a lower price.
     pub move_cost_bound: u64,
+    /// Whether the price is proven to be the lowest, that of the moves that were asked for
+    /// ([`super::rebalance`]) left aside.
+    pub moves_proven: bool,
+    /// What the score measures.
+    pub objective: Objective,
     /// The score reached, in millionths; lower is better.
     pub cost: u64,
     /// No placement that places as much with as few moves has a lower score.
@@ -356,8 +351,11 @@ pub enum Reason {
     },
     /// It runs there on other devices, to make room.
     ChangesDevices,
-    /// It is new, and this is the best node that fits.
-    New,
+    /// It is new.
+    New {
+        /// Why there: `the only node with room for it`; empty where nobody asked.
+        why: String,
+    },
     /// It was on another node.
     Moves {
         /// Which.
@@ -374,7 +372,8 @@ impl Reason {
             Self::Stays => "stays where it runs".to_owned(),
             Self::Held { why } => format!("stays: {why}"),
             Self::ChangesDevices => "stays on its node, on other GPUs, to make room".to_owned(),
-            Self::New => "new; the best node that fits".to_owned(),
+            Self::New { why } if why.is_empty() => "new".to_owned(),
+            Self::New { why } => format!("new; {why}"),
             Self::Moves { from, because } => format!("moves from {from}: {because}"),
         }
     }
@@ -394,15 +393,29 @@ impl Outcome {
         self.unplaced.iter().map(|service| service.unplaced).sum()
     }
 
+    /// Of the instances that do not stay, those that have another node.
+    pub fn moved(&self) -> u32 {
+        let moves = |place: &&Assignment| matches!(place.reason, Reason::Moves { .. });
+        self.assignments.values().filter(moves).count() as u32
+    }
+
     /// The same as the document that other programs read.
     pub fn report(&self) -> PlacementReport {
+        let moves = self.moved();
         PlacementReport {
             status: self.status,
             unplaced: self.missing(),
-            moves: self.moves,
+            moves,
+            evicted: self.moves.saturating_sub(moves),
+            moves_bound: self.moves_bound,
+            move_cost: self.move_cost,
+            move_cost_bound: self.move_cost_bound,
+            moves_proven: self.moves_proven,
+            objective: self.objective,
             cost: self.cost as f64 / 1e6,
             bound: self.bound as f64 / 1e6,
             gap: self.gap(),
+            score_proven: self.cost == self.bound,
             seconds: None,
             solve_limit: None,
             cut_short: self.cut_short,

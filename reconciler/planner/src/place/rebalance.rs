@@ -81,11 +81,13 @@ pub fn rebalance_paced(problem: &PlacementProblem, most: u32, watch: Watch<'_>) 
     let field = settled(problem);
     let mut work = Work::new(watch);
     let mut solved = again::solve(&field, &mut work);
+    let needed = solved.board.moves().1;
     let shifts = even_out(&mut solved.board, most, &mut work);
     if !shifts.is_empty() {
         solved.cost_bound = pipeline::least_cost(&solved.board, &mut work);
     }
     let mut outcome = outcome(&field, &solved, &mut work);
+    outcome.moves_proven = needed == solved.price_bound;
     let gains = gains(&field, &shifts, &outcome);
     for gain in &gains {
         if let Some(place) = outcome.assignments.get_mut(&gain.instance) {

@@ -4,6 +4,7 @@
 
 use devnet_schema::{
     instance::Protocol,
+    name::NodeName,
     placement::Violation,
     quantity::{Cpu, GpuRequest},
 };
@@ -12,7 +13,7 @@ use super::{
     board::Board,
     field::{Service, per_node},
     gpu,
-    problem::{DeviceNeed, Key, NodeState, Require},
+    problem::{DeviceNeed, Key, NodeState, Require, ServiceInput},
     refusal::{self, Refusal},
 };
 
@@ -24,6 +25,16 @@ pub fn violations(board: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
     devices(board, s, n, &mut found);
     neighbours(board, s, n, &mut found);
     spread(board, s, n, &mut found);
+    found
+}
+
+/// All that speaks against moving an instance to the node; `without` is the board `before` without
+/// it. That it is away may be what makes the others uneven.
+pub fn of_move(before: &Board<'_>, without: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
+    let mut found = violations(without, s, n);
+    if !found.iter().any(|it| it.constraint == "spread") {
+        uneven(before, without, s, n, &mut found);
+    }
     found
 }
 
@@ -277,14 +288,23 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
     }
 }
 
+/// What speaks against a service's going away where another must run near it: the line is the
+/// other's.
+pub fn deserts(other: &ServiceInput, node: &NodeName) -> Violation {
+    let text = format!("{} on {node} must run near it", other.name);
+    say_line("near", other.at.as_ref(), text)
+}
+
 fn spread(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+    uneven(board, board, s, n, found);
+}
+
+/// Lines of `spread` that one more on the node breaks further than `before` does.
+fn uneven(before: &Board<'_>, board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     let service: &Service<'_> = &board.field.services[s];
-    if service.spread.is_empty() {
-        return;
-    }
     for (line, input) in service.spread.iter().zip(&service.input.spread) {
         let excess = board.skew_with(s, line, Some(n));
-        if excess > board.skew_excess(s, line) {
+        if excess > before.skew_excess(s, line) {
             let skew = line.skew + excess;
             let text = format!("would be spread unevenly: {skew} apart, {} allowed", line.skew);
             found.push(say_line("spread", input.at.as_ref(), text));

@@ -177,8 +177,8 @@ fn targets_leave_the_rest_alone_and_bring_what_they_need() {
     world.options.replace = vec!["service.web[0]".to_owned()];
     let replaced = world.plan(&stack.replace(":1", ":2"));
     expect![[r#"
-        + api[0] on alpha: it is new
-        + db[0] on alpha: it is new
+        + api[0] on alpha: it is new; the only node that can run it
+        + db[0] on alpha: it is new; the only node that can run it
           api[0]/prepare on alpha g1
           db[0]/prepare on alpha g1
           db[0]/start on alpha g1 after db[0]/prepare
@@ -188,7 +188,7 @@ fn targets_leave_the_rest_alone_and_bring_what_they_need() {
         warning[DN-W0607]: this plan covers a part of the cluster only
           help: plan again without -target and -exclude afterwards
         2 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
-        + web[0] on alpha: it is new
+        + web[0] on alpha: it is new; the only node that can run it
           web[0]/prepare on alpha g1
           web[0]/start on alpha g1 after web[0]/prepare
           web[0]/await-healthy on alpha g1 after web[0]/start

@@ -41,9 +41,9 @@ fn a_first_commit_creates_everything_in_the_order_of_dependencies() {
     world.secret("pw", 1);
     let plan = world.reach(STACK);
     expect![[r#"
-        + api[0] on alpha: it is new
-        + api[1] on beta: it is new
-        + db[0] on alpha: it is new
+        + api[0] on alpha: it is new; the other nodes have its port taken
+        + api[1] on beta: it is new; the other nodes have its port taken
+        + db[0] on alpha: it is new; as good as any: it reserves no cpu or memory
           api[0]/prepare on alpha g1
           api[1]/prepare on beta g1
           db[0]/prepare on alpha g1
@@ -95,7 +95,7 @@ fn scaling_adds_and_removes_the_highest_numbers() {
     let up = world.reach(&WEB.replace("replicas 2", "replicas 3"));
     let down = world.reach(&WEB.replace("replicas 2", "replicas 1"));
     expect![[r#"
-        + web[2] on gamma: it is new
+        + web[2] on gamma: it is new; the other nodes have as many of it as they may
           web[2]/prepare on gamma g1
           web[2]/start on gamma g1 after web[2]/prepare
           web[2]/await-healthy on gamma g1 after web[2]/start

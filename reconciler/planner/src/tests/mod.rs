@@ -9,6 +9,7 @@ mod forms;
 mod life;
 mod refusals;
 mod size;
+mod told;
 mod wild;
 
 use std::collections::BTreeMap;

@@ -24,7 +24,7 @@ fn what_does_not_fit_is_an_error_or_waits_with_those_that_need_it() {
                 memory, 8GiB free: 56GiB short)
           help: give alpha 56GiB of memory more
         0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
-        + web[0] on alpha: it is new
+        + web[0] on alpha: it is new; as good as any: it reserves no cpu or memory
           web[0]/prepare on alpha g1
           web[0]/start on alpha g1 after web[0]/prepare
           web[0]/await-healthy on alpha g1 after web[0]/start

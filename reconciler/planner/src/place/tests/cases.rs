@@ -338,7 +338,7 @@ fn only_what_must_move_moves_and_the_cheap_first() {
     assert_eq!((outcome.moves, outcome.moves_bound, outcome.move_cost_bound), (1, 0, 1));
     assert_eq!(at(&outcome, "heavy", 0), Some("atlas"));
     let reason = outcome.assignments[&id("light", 0)].reason.text();
-    assert_eq!(reason, "moves from atlas: needs 2 cpu, 0 free: 2 short");
+    assert_eq!(reason, "moves from atlas: makes room for service.wide[0]");
 }
 
 #[test]

@@ -4,11 +4,14 @@ use super::{
     random::{Dice, small},
     *,
 };
-use crate::place::{columns::Columns, field::Field, greedy, pace::Pace, work::Work};
+#[cfg(feature = "highs")]
+use crate::place::greedy;
+use crate::place::{columns::Columns, field::Field, pace::Pace, work::Work};
 
 /// A small problem where nothing runs, in three of four cases with a second node like the first
 /// one, in some of those with its devices the other way round; and in a third with sizes that have
 /// no common unit.
+#[cfg_attr(not(feature = "highs"), expect(dead_code, reason = "such a test needs HiGHS"))]
 fn odd_and_alike(seed: u64) -> PlacementProblem {
     let mut problem = small(seed);
     for (at, service) in problem.services.iter_mut().enumerate() {

@@ -11,6 +11,7 @@ mod random;
 mod rebalance;
 mod ways_out;
 mod ways_out_large;
+mod why;
 
 use std::collections::BTreeMap;
 

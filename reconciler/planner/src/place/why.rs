@@ -1,0 +1,338 @@
+//! Why a new instance is where it is, and what drove a moved one away, in a few words.
+//!
+//! Knows the finished board, and what would fit on it if one instance were not there. Refuses to
+//! solve anything, to change a place, and to look at more than [`LOOKS`] nodes in all: beyond
+//! that it says no more than what is always so.
+
+use std::{
+    cell::Cell as Counter,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use devnet_schema::{name::InstanceId, placement::Violation};
+
+use super::{
+    board::Board,
+    explain,
+    field::{Cell, Field, per_node},
+    problem::{Assignment, NodeState, Objective, Reason},
+    refusal, shortfall,
+};
+
+/// Looks at one service on one node, a spread line counted as one for each node of the service.
+const LOOKS: u32 = 1_000_000;
+
+/// Where no single thing decides.
+const WHOLE: &str = "part of the best placement found";
+
+type Assignments = BTreeMap<InstanceId, Assignment>;
+
+/// Gives every new and every moved instance its reason.
+pub fn tell(board: &Board<'_>, assignments: &mut Assignments) {
+    let mut desk = Desk::new(board, assignments);
+    let mut known: BTreeMap<(usize, usize, Option<usize>), Reason> = BTreeMap::new();
+    for (instance, place) in assignments.iter_mut() {
+        let Some((s, n)) = desk.position(instance, place) else { continue };
+        let from = match &place.reason {
+            Reason::New { .. } => None,
+            Reason::Moves { from, .. } => match desk.nodes.get(from.as_str()) {
+                Some(&old) => Some(old),
+                None => continue,
+            },
+            Reason::Stays | Reason::Held { .. } | Reason::ChangesDevices => continue,
+        };
+        let reason = known.entry((s, n, from)).or_insert_with(|| desk.reason(s, n, from));
+        place.reason = reason.clone();
+    }
+}
+
+/// What keeps a service off a node that could run it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Obstacle {
+    Room,
+    Port,
+    Apart,
+    Most,
+    Near,
+    Spread,
+}
+
+/// Who came to a node.
+struct Arrival {
+    instance: InstanceId,
+    s: usize,
+}
+
+struct Desk<'b, 'f> {
+    board: &'b Board<'f>,
+    /// A copy to take instances from and put them back.
+    bench: Board<'f>,
+    nodes: BTreeMap<&'f str, usize>,
+    services: BTreeMap<&'f str, usize>,
+    /// By node, the highest priority first.
+    arrivals: BTreeMap<usize, Vec<Arrival>>,
+    looks: Counter<u32>,
+}
+
+impl<'b, 'f> Desk<'b, 'f> {
+    fn new(board: &'b Board<'f>, assignments: &Assignments) -> Self {
+        let field = board.field;
+        let nodes = field.nodes.iter().enumerate().map(|(n, it)| (it.input.name.as_str(), n));
+        let services = field.services.iter().enumerate().map(|(s, it)| (it.input.name.as_str(), s));
+        let mut desk = Self {
+            board,
+            bench: board.clone(),
+            nodes: nodes.collect(),
+            services: services.collect(),
+            arrivals: BTreeMap::new(),
+            looks: Counter::new(LOOKS),
+        };
+        for (instance, place) in assignments {
+            let came = matches!(place.reason, Reason::New { .. } | Reason::Moves { .. });
+            if let Some((s, n)) = desk.position(instance, place).filter(|_| came) {
+                let arrival = Arrival { instance: instance.clone(), s };
+                desk.arrivals.entry(n).or_default().push(arrival);
+            }
+        }
+        for here in desk.arrivals.values_mut() {
+            here.sort_by_key(|it| field.services[it.s].level);
+        }
+        desk
+    }
+
+    fn position(&self, instance: &InstanceId, place: &Assignment) -> Option<(usize, usize)> {
+        let s = self.services.get(instance.service.as_str())?;
+        Some((*s, *self.nodes.get(place.node.as_str())?))
+    }
+
+    fn reason(&mut self, s: usize, n: usize, from: Option<usize>) -> Reason {
+        match from {
+            None => Reason::New { why: self.here(s, n) },
+            Some(old) => {
+                let from = self.board.field.nodes[old].input.name.clone();
+                Reason::Moves { from, because: self.away(s, n, old) }
+            }
+        }
+    }
+
+    /// What `look` sees on the board without one instance of the service on the node.
+    fn without<T>(&mut self, s: usize, n: usize, look: impl FnOnce(&Self, &Board<'f>) -> T) -> T {
+        let devices = self.bench.devices(n);
+        self.bench.remove(s, n);
+        let seen = look(self, &self.bench);
+        self.bench.add(s, n);
+        // Given back, they would be arranged anew.
+        self.bench.set_devices(n, devices);
+        seen
+    }
+
+    /// Why a new one is here.
+    fn here(&mut self, s: usize, n: usize) -> String {
+        let field = self.board.field;
+        let service = &field.services[s];
+        if let Some(pin) = &service.input.pin {
+            return format!("pinned to {}", pin.node);
+        }
+        let ready = |cell: &&Cell| field.nodes[cell.node].input.state == NodeState::Ready;
+        let others: Vec<&Cell> =
+            service.cells.iter().filter(ready).filter(|cell| cell.node != n).collect();
+        if others.is_empty() {
+            return "the only node that can run it".to_owned();
+        }
+        self.without(s, n, |desk, board| desk.among(board, (s, n), &others))
+    }
+
+    /// The same where other nodes could run it.
+    fn among(&self, board: &Board<'_>, (s, n): (usize, usize), others: &[&Cell]) -> String {
+        let mut obstacles = BTreeSet::new();
+        for cell in others {
+            match self.obstacle(board, s, cell) {
+                Some(obstacle) => obstacles.insert(obstacle),
+                None => return self.chosen(board, (s, n), others),
+            };
+        }
+        if self.looks.get() == 0 { WHOLE.to_owned() } else { only(board, s, &obstacles) }
+    }
+
+    /// The same where others have room, too.
+    fn chosen(&self, board: &Board<'_>, (s, n): (usize, usize), others: &[&Cell]) -> String {
+        let field = board.field;
+        if let Some(other) = explain::deserted(self.board, s, n) {
+            return format!("with {}, which must run near it", field.services[other].input.name);
+        }
+        let penalty = field.services[s].cell(n).map_or(0, |cell| cell.penalty);
+        let rivals: Vec<&Cell> =
+            others.iter().copied().filter(|cell| cell.penalty <= penalty).collect();
+        let open = |cell: &Cell| self.obstacle(board, s, cell).is_none();
+        let wishes = wishes(field, s, n);
+        let wished = rivals.len() < others.len() && !wishes.is_empty();
+        let rest = if wished && !rivals.iter().any(|cell| open(cell)) {
+            None
+        } else {
+            Some(match field.problem.objective {
+                Objective::Balance => even(board, (s, n), &rivals, &open),
+                Objective::Pack => packed(board, n, &rivals, &open),
+            })
+        };
+        if self.looks.get() == 0 {
+            return WHOLE.to_owned();
+        }
+        let wishes = wished.then(|| format!("preferred for {}", wishes.join(", ")));
+        let parts: Vec<String> = wishes.into_iter().chain(rest).collect();
+        parts.join("; ")
+    }
+
+    fn obstacle(&self, board: &Board<'_>, s: usize, cell: &Cell) -> Option<Obstacle> {
+        let service = &board.field.services[s];
+        let price = 1 + (service.spread.len() * board.of_service[s].len()) as u32;
+        self.looks.set(self.looks.get().saturating_sub(price));
+        if self.looks.get() == 0 { Some(Obstacle::Room) } else { obstacle(board, s, cell) }
+    }
+
+    /// What drove one away from a node.
+    fn away(&mut self, s: usize, n: usize, old: usize) -> String {
+        self.without(s, n, |desk, board| {
+            let against = shortfall::of_move(desk.board, board, s, old);
+            let displaced = |found: &Violation| desk.displacer(board, s, old, found).is_some();
+            if let Some(found) = against.iter().find(|found| !displaced(found)) {
+                return found.text.clone();
+            }
+            if let Some(first) = against.first()
+                && let Some(other) = desk.displacer(board, s, old, first)
+            {
+                return format!("makes room for {}", other.address());
+            }
+            let company = |t: &&usize| board.count(**t, n) > 0 && board.count(s, n) == 0;
+            match board.field.services[s].supports.iter().find(company) {
+                Some(&t) => {
+                    let name = &board.field.services[t].input.name;
+                    format!("service.{name} must run near it")
+                }
+                None => "the placement as a whole is better so".to_owned(),
+            }
+        })
+    }
+
+    /// Who came and took what is short, where there would be enough without all who came.
+    fn displacer(
+        &self,
+        board: &Board<'_>,
+        s: usize,
+        old: usize,
+        found: &Violation,
+    ) -> Option<&InstanceId> {
+        let field = board.field;
+        let here = self.arrivals.get(&old)?;
+        if found.constraint == "gpu" {
+            let came = here.iter().find(|it| field.services[it.s].wants_gpu())?;
+            return found.need.zip(found.whole).filter(|(a, b)| a <= b).map(|_| &came.instance);
+        }
+        let r = ["cpu", "memory", "disk"].iter().position(|word| *word == found.constraint)?;
+        let taken = here.iter().map(|it| field.services[it.s].need[r]).sum::<u64>();
+        let before = board.used[old][r].saturating_sub(taken);
+        let fits = before.saturating_add(field.services[s].need[r]) <= field.nodes[old].capacity[r];
+        let came = here.iter().find(|it| field.services[it.s].need[r] > 0)?;
+        fits.then_some(&came.instance)
+    }
+}
+
+fn obstacle(board: &Board<'_>, s: usize, cell: &Cell) -> Option<Obstacle> {
+    let (service, n) = (&board.field.services[s], cell.node);
+    let most = per_node(service.input).unwrap_or(u32::MAX);
+    let capacity = board.field.nodes[n].capacity;
+    let full = |r: usize| board.used[n][r].saturating_add(service.need[r]) > capacity[r];
+    if board.count(s, n) >= most {
+        Some(Obstacle::Most)
+    } else if (0..3).any(full) || (service.wants_gpu() && !board.devices_fit(s, n)) {
+        Some(Obstacle::Room)
+    } else if service.apart.iter().any(|&other| board.count(other, n) > 0) {
+        Some(Obstacle::Apart)
+    } else if !board.fits_alone(s, n) {
+        // Of all that is asked there only ports are left; those admit one instance a node.
+        Some(if service.ports.is_empty() { Obstacle::Room } else { Obstacle::Port })
+    } else if !board.has_company(s, n) {
+        Some(Obstacle::Near)
+    } else {
+        let lines = &service.spread;
+        let uneven = lines.iter().any(|line| board.skew_with(s, line, Some(n)) > 0);
+        uneven.then_some(Obstacle::Spread)
+    }
+}
+
+/// Why there is no other: what all others have against it.
+fn only(board: &Board<'_>, s: usize, obstacles: &BTreeSet<Obstacle>) -> String {
+    let near = board.field.services[s].input.near.iter().map(ToString::to_string);
+    let near = near.collect::<Vec<_>>().join(" and ");
+    let all: Vec<Obstacle> = obstacles.iter().copied().collect();
+    match all.as_slice() {
+        [Obstacle::Room] => return "the only node with room for it".to_owned(),
+        [Obstacle::Near] => return format!("near {near}"),
+        _ => {}
+    }
+    let clauses = all.iter().map(|obstacle| match obstacle {
+        Obstacle::Room => "have no room".to_owned(),
+        Obstacle::Port => "have its port taken".to_owned(),
+        Obstacle::Apart => "run what it stays apart from".to_owned(),
+        Obstacle::Most => "have as many of it as they may".to_owned(),
+        Obstacle::Near => format!("do not run {near}"),
+        Obstacle::Spread => "would spread it unevenly".to_owned(),
+    });
+    format!("the other nodes {}", clauses.collect::<Vec<_>>().join(" or "))
+}
+
+/// The wishes that a node meets, as the file writes them.
+fn wishes(field: &Field<'_>, s: usize, n: usize) -> Vec<String> {
+    let node = field.nodes[n].input;
+    let met = field.services[s].input.prefer.iter().map(|it| &it.condition);
+    met.filter(|line| refusal::holds(line, node))
+        .map(|line| format!("{}={}", line.key.word(), line.written))
+        .collect()
+}
+
+/// Why a node is best where use should be even.
+fn even(
+    board: &Board<'_>,
+    (s, n): (usize, usize),
+    rivals: &[&Cell],
+    open: &dyn Fn(&Cell) -> bool,
+) -> String {
+    let [cpu, memory, _] = board.field.services[s].need;
+    if cpu == 0 && memory == 0 {
+        return "as good as any: it reserves no cpu or memory".to_owned();
+    }
+    let (left, word) = room_left(board, s, n);
+    let roomier = |cell: &&&Cell| room_left(board, s, cell.node).0 > left;
+    if !rivals.iter().filter(roomier).any(|cell| open(cell)) {
+        return format!("most room left: {}% of {word}", left / 10);
+    }
+    let growth = board.growth(s, n);
+    let better = |cell: &&&Cell| board.growth(s, cell.node) < growth;
+    if rivals.iter().filter(better).any(|cell| open(cell)) {
+        return WHOLE.to_owned();
+    }
+    "best for even use of cpu and memory".to_owned()
+}
+
+/// What would be left of the scarcer of cpu and memory with one more there, in thousandths.
+fn room_left(board: &Board<'_>, s: usize, n: usize) -> (u64, &'static str) {
+    let capacity = board.field.nodes[n].capacity;
+    let left = |r: usize| {
+        let used = board.used[n][r].saturating_add(board.field.services[s].need[r]);
+        let left = u128::from(capacity[r].saturating_sub(used));
+        (left * 1000 / u128::from(capacity[r].max(1))) as u64
+    };
+    let (cpu, memory) = (left(0), left(1));
+    if cpu < memory { (cpu, "cpu") } else { (memory, "memory") }
+}
+
+/// Why a node is best where few should be in use.
+fn packed(board: &Board<'_>, n: usize, rivals: &[&Cell], open: &dyn Fn(&Cell) -> bool) -> String {
+    if !board.on_node[n].is_empty() {
+        return "fills a node that is in use".to_owned();
+    }
+    let in_use = |cell: &&&Cell| !board.on_node[cell.node].is_empty();
+    if rivals.iter().filter(in_use).any(|cell| open(cell)) {
+        return WHOLE.to_owned();
+    }
+    "no node in use can take it".to_owned()
+}
