@@ -44,10 +44,6 @@ pub const REPAIR: u32 = 30_000;
 /// The same for a quick look.
 pub const BRIEF: u32 = 2_000;
 
-/// The same for a look where a node is gone: most of what ran there fits after some ten thousand
-/// steps, and the program that says how much can fit takes longer than that.
-pub const AFTER_LOSS: u32 = 100_000;
-
 /// Instances that make room for one at most.
 const CROWD: usize = 24;
 

@@ -126,16 +126,18 @@ fn place(best: &mut Board<'_>, known: Option<Vec<u32>>, work: &mut Work<'_>) -> 
     let mut columns = if bounded { None } else { Columns::new(best.field) };
     let all_tried = afresh(best) || best.field.problem.limits.rebalance;
     let mut repairs = if all_tried { &[][..] } else { &REPAIRS[1..] };
-    for (level, bound) in bounds.iter_mut().enumerate() {
-        // Where little is missing, making room is quicker than knowing how much there could be.
-        if best.placed()[level] < *bound && !afresh(best) {
-            chain_more(best, level, *bound, chain::BRIEF, work);
-        }
-        if best.placed()[level] < *bound && !repairs.is_empty() {
-            take_better_of(best, std::mem::take(&mut repairs), work);
-            if best.field.forced().0 > 0 {
-                chain_more(best, level, *bound, chain::AFTER_LOSS, work);
+    // Where little is missing, making room is quicker than knowing how much there could be, and
+    // no level waits for the bound of another.
+    if !afresh(best) {
+        for (level, bound) in bounds.iter().enumerate() {
+            if best.placed()[level] < *bound {
+                chain_more(best, level, *bound, chain::BRIEF, work);
             }
+        }
+    }
+    for (level, bound) in bounds.iter_mut().enumerate() {
+        if best.placed()[level] < *bound {
+            take_better_of(best, std::mem::take(&mut repairs), work);
         }
         if best.placed()[level] < *bound
             && !bounded
