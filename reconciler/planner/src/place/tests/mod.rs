@@ -70,6 +70,7 @@ fn service(name: &str, replicas: u32) -> ServiceInput {
         gpu: GpuRequest::None,
         device: None,
         host_ports: Vec::new(),
+        port_lines: BTreeMap::new(),
         require: Vec::new(),
         forbid: Vec::new(),
         prefer: Vec::new(),
