@@ -10,7 +10,10 @@ mod pitfalls;
 mod random;
 mod rebalance;
 mod ways_out;
+mod ways_out_gpu;
+mod ways_out_honest;
 mod ways_out_large;
+mod ways_out_many;
 
 use std::collections::BTreeMap;
 
