@@ -264,7 +264,7 @@ pub enum Edit {
         /// To where.
         to: NodeName,
     },
-    /// Drop a constraint.
+    /// Drop a constraint; of `port`, take another port of the node.
     Drop {
         /// Which kind.
         constraint: String,
@@ -292,6 +292,12 @@ pub enum Edit {
         resource: String,
         /// How much more, in the same units.
         amount: u64,
+        /// Memory of each GPU, where the node has none that would do.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gpus: Vec<Bytes>,
+        /// The model of these, where only some will do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gpu_model: Option<String>,
     },
     /// Let a cordoned node take instances again.
     Uncordon {
@@ -318,5 +324,8 @@ pub enum Edit {
         /// The tags it must be given.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tags: Vec<String>,
+        /// The zone that it must stand in, where that matters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zone: Option<String>,
     },
 }

@@ -19,7 +19,7 @@ use crate::{
     input::PlanInput,
     place::{
         Current, DeviceNeed, GpuInput, Key, NodeInput, NodeState, Objective, Pin, PlacementProblem,
-        Prefer, Require, ServiceInput, Spread, SpreadBy,
+        PortLine, Prefer, Require, ServiceInput, Spread, SpreadBy,
     },
     ports::fixed,
     scope::Scope,
@@ -197,7 +197,8 @@ fn service_input(
         disk: service.resources.disk.0,
         gpu: service.resources.gpu,
         device: holds_models(service),
-        host_ports: host_ports(service),
+        host_ports: host_ports(service).into_keys().collect(),
+        port_lines: host_ports(service),
         require: required,
         forbid: place.forbid.iter().map(selector).collect(),
         prefer: place
@@ -242,12 +243,18 @@ fn at(location: &Location) -> Option<String> {
     Some(location.to_string())
 }
 
-/// Ports of the node that every instance takes, whatever node it is on.
-fn host_ports(service: &Service) -> Vec<(Protocol, u16)> {
-    let ports = service.ports.iter().map(|port| &port.value);
-    let settled = ports.filter_map(|port| Some((port.protocol, fixed(service, port)?)));
-    let settled: BTreeSet<(Protocol, u16)> = settled.collect();
-    settled.into_iter().collect()
+/// Ports of the node that every instance takes, whatever node it is on, and what claims them.
+fn host_ports(service: &Service) -> BTreeMap<(Protocol, u16), PortLine> {
+    let settled = service.ports.iter().filter_map(|port| {
+        let number = fixed(service, &port.value)?;
+        let written = match port.value.host {
+            Some(host) => format!("host={host}"),
+            // A process listens on a port of its node.
+            None => format!("port {}", port.value.container),
+        };
+        Some(((port.value.protocol, number), PortLine { written, at: at(&port.at) }))
+    });
+    settled.collect()
 }
 
 fn require(line: &Located<Selector>, models: &BTreeSet<&str>) -> Require {

@@ -142,6 +142,11 @@ fn changes(violations: &[Violation]) -> Vec<String> {
                     "runtime" => "let it offer that runtime".to_owned(),
                     "gpu-memory" => "put such a GPU in".to_owned(),
                     "away" | "lost" => "bring it back".to_owned(),
+                    // Who holds it is said with the violation.
+                    "port" => {
+                        let line = violation.line.as_deref().unwrap_or("port");
+                        format!("change `{line}`{at} or free that port")
+                    }
                     constraint => {
                         let line = violation.line.as_deref().unwrap_or(constraint);
                         format!("drop `{line}`{at}")

@@ -1,18 +1,15 @@
-//! One change that a person could make so that a service fits: what it does to the problem, what
-//! it is thought to cost, and the words for it.
+//! One change that a person could make so that a service fits: what it does to the problem, and
+//! what it is thought to cost.
 //!
-//! Knows the changes one by one. Refuses to know which of them help: [`super::suggest`] tries.
+//! Knows the changes one by one. Refuses to know words for them ([`super::phrase`]), and which of
+//! them help: [`super::suggest`] tries.
 
-use devnet_schema::{
-    placement::Edit,
-    quantity::{Cpu, GpuRequest},
-};
+use devnet_schema::instance::Protocol;
 
 use super::{
     field::Field,
     newcomer,
     problem::{GpuInput, NodeInput, NodeState, PlacementProblem, ServiceInput},
-    shortfall,
 };
 
 /// One change to the problem.
@@ -32,6 +29,10 @@ pub enum Change {
         service: usize,
     },
     Near,
+    /// Another port of the node than this one.
+    OtherPort {
+        port: (Protocol, u16),
+    },
     Uncordon {
         node: usize,
     },
@@ -53,7 +54,17 @@ pub enum Change {
         what: Room,
         amount: u64,
     },
-    AddNode,
+    /// The node gets so many devices that the service accepts: it has none.
+    Equip {
+        node: usize,
+        count: u32,
+    },
+    /// Equal nodes join, each made for so many instances; each in the zone of a node that is
+    /// there, where that matters.
+    AddNodes {
+        each: u32,
+        zones: Vec<Option<usize>>,
+    },
 }
 
 /// What a node has too little of.
@@ -78,6 +89,9 @@ impl Room {
     pub const OF_NODE: [Self; 3] = [Self::Cpu, Self::Memory, Self::Disk];
 }
 
+/// What a node more is thought to cost.
+const NODE: f64 = 3000.0;
+
 /// The price of a move that is half as dear as such a price can be.
 const DEAR: u64 = 100;
 
@@ -93,10 +107,32 @@ impl Change {
             Self::Spread | Self::MaxPerNode => 20.0,
             Self::Uncordon { .. } => 30.0,
             Self::ApartFrom | Self::ApartFromOf { .. } | Self::Near => 40.0,
+            Self::OtherPort { .. } => 45.0,
             Self::DropRequire { .. } | Self::DropForbid { .. } => 50.0,
             Self::Free { .. } => 200.0,
-            Self::Raise { .. } => 1000.0,
-            Self::AddNode => 3000.0,
+            Self::Raise { .. } | Self::Equip { .. } => 1000.0,
+            Self::AddNodes { zones, .. } => NODE * zones.len() as f64,
+        }
+    }
+
+    /// Whether it changes nodes, or their number.
+    pub fn is_about_nodes(&self) -> bool {
+        match self {
+            Self::Uncordon { .. }
+            | Self::Free { .. }
+            | Self::Raise { .. }
+            | Self::Equip { .. }
+            | Self::AddNodes { .. } => true,
+            Self::LetMove { .. }
+            | Self::DropPin
+            | Self::Spread
+            | Self::MaxPerNode
+            | Self::ApartFrom
+            | Self::ApartFromOf { .. }
+            | Self::Near
+            | Self::OtherPort { .. }
+            | Self::DropRequire { .. }
+            | Self::DropForbid { .. } => false,
         }
     }
 }
@@ -105,6 +141,11 @@ impl Change {
 /// the dearer's kind.
 pub fn cost(changes: &[Change]) -> f64 {
     changes.iter().map(Change::cost).sum()
+}
+
+/// What it is thought to cost that so many instances still wait: a node for each of them.
+pub fn cost_of_waiting(instances: u32) -> f64 {
+    NODE * f64::from(instances)
 }
 
 /// What moves of such a price cost beside changes: always less than a line of the file.
@@ -131,14 +172,19 @@ pub fn make(field: &Field<'_>, s: usize, changes: &[Change], problem: &mut Place
         if let Some(input) = problem.services.iter_mut().find(|input| input.name == *name) {
             change_service(input, change);
         }
-        match *change {
-            Change::Uncordon { node } | Change::Free { node, .. } | Change::Raise { node, .. } => {
-                let name = &field.nodes[node].input.name;
+        match change {
+            Change::Uncordon { node }
+            | Change::Free { node, .. }
+            | Change::Raise { node, .. }
+            | Change::Equip { node, .. } => {
+                let name = &field.nodes[*node].input.name;
                 for input in problem.nodes.iter_mut().filter(|input| input.name == *name) {
                     change_node(field, s, input, change);
                 }
             }
-            Change::AddNode => problem.nodes.extend(newcomer::node(field, s)),
+            Change::AddNodes { each, zones } => {
+                problem.nodes.extend(newcomer::nodes(field, s, *each, zones));
+            }
             _ => {}
         }
     }
@@ -156,13 +202,15 @@ fn change_service(input: &mut ServiceInput, change: &Change) {
         }
         Change::ApartFrom => input.apart_from.clear(),
         Change::Near => input.near.clear(),
+        Change::OtherPort { port } => input.host_ports.retain(|it| *it != port),
         Change::DropRequire { line } => drop(input.require.remove(line)),
         Change::DropForbid { line } => drop(input.forbid.remove(line)),
         Change::ApartFromOf { .. }
         | Change::Uncordon { .. }
         | Change::Free { .. }
         | Change::Raise { .. }
-        | Change::AddNode => {}
+        | Change::Equip { .. }
+        | Change::AddNodes { .. } => {}
     }
 }
 
@@ -170,6 +218,10 @@ fn change_node(field: &Field<'_>, s: usize, input: &mut NodeInput, change: &Chan
     let (what, amount) = match *change {
         Change::Uncordon { .. } => {
             input.state = NodeState::Ready;
+            return;
+        }
+        Change::Equip { count, .. } => {
+            input.gpus.extend(newcomer::gpus(field, s, count as usize));
             return;
         }
         Change::Free { what, amount, .. } | Change::Raise { what, amount, .. } => (what, amount),
@@ -204,95 +256,4 @@ pub fn is_for_one(changes: &[Change]) -> bool {
     let one =
         |change: &Change| matches!(change, Change::Free { what: Room::Slice | Room::Share, .. });
     changes.iter().any(one)
-}
-
-/// All changes in words, and the same for programs.
-pub fn words(field: &Field<'_>, s: usize, changes: &[Change]) -> (String, Vec<Edit>) {
-    let mut texts: Vec<String> = Vec::new();
-    let mut all = Vec::new();
-    for (at, change) in changes.iter().enumerate() {
-        let (text, edits) = words_of(field, s, change);
-        all.extend(edits);
-        // `free 2 cpu on n1`, `free a GPU on n1`: the verb and the node are said once.
-        let last = at.checked_sub(1).map(|before| &changes[before]);
-        match (last, change, texts.last_mut()) {
-            (
-                Some(Change::Free { node: before, .. }),
-                Change::Free { node, what, amount },
-                Some(text),
-            ) if before == node => {
-                let on = format!(" on {}", field.nodes[*node].input.name);
-                let more = room_words(field.services[s].input, *what, *amount).0;
-                *text = format!("{} and {more}{on}", text.trim_end_matches(&on));
-            }
-            _ => texts.push(text),
-        }
-    }
-    (texts.join(" and "), all)
-}
-
-fn words_of(field: &Field<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
-    let input = field.services[s].input;
-    let drop_of = |input: &ServiceInput, line: &str, at: Option<&String>| {
-        let at = at.or(input.at.as_ref());
-        let place = at.map_or(String::new(), |at| format!(" at {at}"));
-        let text = format!("drop `{line}` of service {}{place}", input.name);
-        let constraint = line.split(' ').next().unwrap_or(line).to_owned();
-        (text, vec![Edit::Drop { constraint, service: input.name.clone(), at: at.cloned() }])
-    };
-    let drop = |line: &str, at: Option<&String>| drop_of(input, line, at);
-    let name = |node: usize| field.nodes[node].input.name.clone();
-    match change {
-        Change::LetMove { .. } => (String::new(), Vec::new()),
-        Change::DropPin => drop("pin", input.pin.as_ref().and_then(|pin| pin.at.as_ref())),
-        Change::Spread => drop("spread", input.spread.first().and_then(|line| line.at.as_ref())),
-        Change::MaxPerNode => drop("max-per-node", None),
-        Change::ApartFrom => drop("apart-from", None),
-        Change::ApartFromOf { service } => {
-            drop_of(field.services[*service].input, "apart-from", None)
-        }
-        Change::Near => drop("near", None),
-        Change::DropRequire { line } => {
-            let line = &input.require[*line];
-            drop(&line.line("require"), line.at.as_ref())
-        }
-        Change::DropForbid { line } => {
-            let line = &input.forbid[*line];
-            drop(&line.line("forbid"), line.at.as_ref())
-        }
-        Change::Uncordon { node } => {
-            let node = name(*node);
-            (format!("uncordon node {node}"), vec![Edit::Uncordon { node }])
-        }
-        Change::Free { node, what, amount } => {
-            let (text, resource, amount) = room_words(input, *what, *amount);
-            let text = format!("free {text} on {}", name(*node));
-            (text, vec![Edit::Free { node: name(*node), resource, amount }])
-        }
-        Change::Raise { node, what, amount } => {
-            let (text, resource, amount) = room_words(input, *what, *amount);
-            let text = format!("give {} {text} more", name(*node));
-            (text, vec![Edit::Raise { node: name(*node), resource, amount }])
-        }
-        Change::AddNode => newcomer::words(field, s),
-    }
-}
-
-/// An amount in words, the resource and the amount in its unit.
-fn room_words(input: &ServiceInput, what: Room, amount: u64) -> (String, String, u64) {
-    let mib = amount.div_ceil(1 << 20);
-    let size = shortfall::size(mib << 20);
-    let (text, resource, amount) = match what {
-        Room::Cpu => (format!("{} cpu", Cpu { milli: amount }), "cpu", amount),
-        Room::Memory => (format!("{size} of memory"), "memory", mib),
-        Room::Disk => (format!("{size} of disk"), "disk", mib),
-        Room::Devices if amount == 1 => ("a GPU".to_owned(), "gpu", 1),
-        Room::Devices => (format!("{amount} GPUs"), "gpu", amount),
-        Room::Slice => (format!("{size} of GPU memory"), "gpu-memory", mib),
-        Room::Share => {
-            let whole = if input.gpu == GpuRequest::Share(1000) { "whole " } else { "" };
-            (format!("{}% of a {whole}GPU", shortfall::tenths(amount)), "gpu-share", amount)
-        }
-    };
-    (text, resource.to_owned(), amount)
 }

@@ -15,13 +15,10 @@ use super::{
     pipeline,
     problem::{Assignment, Current, Outcome, PlacementProblem, ServiceInput},
     search, settled,
+    suggest::{ILPS, SEARCH_NODES},
     verify::breaches,
     work::Work,
 };
-
-/// Integer programs for one part at most, and their nodes of branch and bound.
-const ILPS: u32 = 2;
-const SEARCH_NODES: u32 = 200;
 
 /// What is placed, by node.
 pub struct Places<'a> {
@@ -63,19 +60,17 @@ impl<'a> Places<'a> {
     }
 
     /// Plans some nodes again, the rest as it is, with the changes made: nothing of another
-    /// service loses its node, and as much of service `s` as can be gets one. Nothing where no
-    /// more of it does, or where the verifier finds a fault in the whole.
+    /// service loses its node, and as much of service `s` as can be gets one, of so many instances
+    /// at most. Nothing where no more of it does, or where the verifier finds a fault in the whole.
     pub fn replan(
         &self,
         field: &Field<'_>,
         s: usize,
-        (changes, nodes): (&[Change], &[usize]),
+        (changes, nodes, most): (&[Change], &[usize], u32),
         work: &mut Work<'_>,
     ) -> Option<Replanned> {
         let name = &field.services[s].input.name;
-        let mut part = self.cut(field, s, nodes);
-        change::make(field, s, changes, &mut part.problem);
-        hold_spread(field, &mut part.problem);
+        let part = self.cut(field, s, (changes, nodes), most);
         let solved = settled(&part.problem);
         let mut board = pipeline::placed(&solved, work);
         let before = board.clone();
@@ -105,7 +100,73 @@ impl<'a> Places<'a> {
         let placed: Assignments = whole.into_iter().filter(elsewhere).collect();
         let silent =
             placed.keys().any(|id| self.has_data_here(field, id) && !let_go(field, changes, id));
-        (!silent).then_some(Replanned { placed, gained })
+        let helps = !silent && self.hurts_none(field, s, (changes, nodes), work);
+        helps.then_some(Replanned { placed, gained })
+    }
+
+    /// Whether all others keep a node when all that wait of the service are placed by its priority:
+    /// what a plan does, however few of them the changes are meant for.
+    fn hurts_none(
+        &self,
+        field: &Field<'_>,
+        s: usize,
+        (changes, nodes): (&[Change], &[usize]),
+        work: &mut Work<'_>,
+    ) -> bool {
+        // Its own data, too, may stay where it is once a line is dropped.
+        let own = field.services[s].input;
+        let data = own.current.values().filter(|_| !own.movable);
+        let data = data.filter_map(|it| field.nodes.iter().position(|n| n.input.name == it.node));
+        let nodes: BTreeSet<usize> = nodes.iter().copied().chain(data).collect();
+        let nodes: Vec<usize> = nodes.into_iter().collect();
+        let Cutout { mut problem, .. } = self.cut(field, s, (changes, &nodes), u32::MAX);
+        let mut may_miss: BTreeMap<&ServiceName, u32> = BTreeMap::new();
+        for (input, current) in self.waiting_data(field, s, &nodes) {
+            *may_miss.entry(&input.name).or_insert(0) += 1;
+            let known = problem.services.iter().position(|it| it.name == input.name);
+            let at = known.unwrap_or_else(|| {
+                problem.services.push(self.part_of(input, &input.name, &[]));
+                problem.services.len() - 1
+            });
+            let again = &mut problem.services[at];
+            again.current.insert(again.replicas, current.clone());
+            again.replicas += 1;
+        }
+        for input in &mut problem.services {
+            input.priority = input_of(field, &input.name).map_or(0, |whole| whole.priority);
+        }
+        let solved = settled(&problem);
+        let board = pipeline::placed(&solved, work);
+        solved.services.iter().enumerate().all(|(t, service)| {
+            let name = &service.input.name;
+            let may_miss = may_miss.get(name).copied().unwrap_or(0);
+            *name == field.services[s].input.name || board.missing(t) <= may_miss
+        })
+    }
+
+    /// What of other services has its data on one of the nodes and waits: were there room, it would
+    /// stay, and that before anything else is placed.
+    fn waiting_data<'f>(
+        &self,
+        field: &Field<'f>,
+        s: usize,
+        nodes: &[usize],
+    ) -> Vec<(&'f ServiceInput, &'f Current)> {
+        let names: BTreeSet<_> = nodes.iter().map(|&n| &field.nodes[n].input.name).collect();
+        let own = &field.services[s].input.name;
+        let inputs = field.services.iter().map(|service| service.input);
+        let data = inputs.filter(|input| !input.movable && input.name != *own);
+        let waiting = data.flat_map(|input| {
+            input.current.range(..input.replicas).map(move |(&index, current)| {
+                (InstanceId { service: input.name.clone(), index }, input, current)
+            })
+        });
+        waiting
+            .filter(|(id, _, current)| {
+                names.contains(&current.node) && !self.outcome.assignments.contains_key(id)
+            })
+            .map(|(_, input, current)| (input, current))
+            .collect()
     }
 
     /// Whether an instance with data runs where it was placed.
@@ -117,7 +178,14 @@ impl<'a> Places<'a> {
         })
     }
 
-    fn cut(&self, field: &Field<'_>, s: usize, nodes: &[usize]) -> Cutout {
+    /// The nodes with the changes made, and with so many of the service's waiting instances.
+    fn cut(
+        &self,
+        field: &Field<'_>,
+        s: usize,
+        (changes, nodes): (&[Change], &[usize]),
+        most: u32,
+    ) -> Cutout {
         let own = &field.services[s].input.name;
         let mut instances: BTreeMap<ServiceName, Vec<InstanceId>> = BTreeMap::new();
         instances.insert(own.clone(), Vec::new());
@@ -127,12 +195,10 @@ impl<'a> Places<'a> {
                 instances.entry(instance.service.clone()).or_default().push(instance.clone());
             }
         }
-        for index in 0..field.services[s].input.replicas {
-            let instance = InstanceId { service: own.clone(), index };
-            if !self.outcome.assignments.contains_key(&instance) {
-                instances.entry(own.clone()).or_default().push(instance);
-            }
-        }
+        let all = (0..field.services[s].input.replicas)
+            .map(|index| InstanceId { service: own.clone(), index });
+        let waiting = all.filter(|instance| !self.outcome.assignments.contains_key(instance));
+        instances.entry(own.clone()).or_default().extend(waiting.take(most as usize));
         let inputs = field.services.iter().map(|service| service.input);
         let services = inputs
             .filter_map(|input| Some(self.part_of(input, own, instances.get(&input.name)?)))
@@ -143,7 +209,10 @@ impl<'a> Places<'a> {
         limits.search_nodes = limits.search_nodes.min(SEARCH_NODES);
         let nodes = nodes.iter().map(|&n| field.nodes[n].input.clone()).collect();
         let objective = field.problem.objective;
-        Cutout { problem: PlacementProblem { nodes, services, objective, limits }, instances }
+        let mut problem = PlacementProblem { nodes, services, objective, limits };
+        change::make(field, s, changes, &mut problem);
+        hold_spread(field, &mut problem);
+        Cutout { problem, instances }
     }
 
     /// A service with these instances only. All others come before the one in question: none of
@@ -155,8 +224,12 @@ impl<'a> Places<'a> {
         instances: &[InstanceId],
     ) -> ServiceInput {
         let current = |(index, instance): (usize, &InstanceId)| {
-            let place = self.outcome.assignments.get(instance)?;
-            let runs = input.current.get(&instance.index).is_some_and(|it| it.node == place.node);
+            let was = input.current.get(&instance.index);
+            let Some(place) = self.outcome.assignments.get(instance) else {
+                // Data that waits may stay where it is, once something makes that possible.
+                return was.filter(|_| !input.movable).map(|it| (index as u32, it.clone()));
+            };
+            let runs = was.is_some_and(|it| it.node == place.node);
             let current = Current { node: place.node.clone(), gpus: place.gpus.clone() };
             (input.movable || runs).then_some((index as u32, current))
         };
@@ -169,9 +242,14 @@ impl<'a> Places<'a> {
     }
 
     /// Whether the verifier finds no fault in the whole with the changes made. It is shown every
-    /// instance on the nodes that changed, and all of those services elsewhere.
+    /// instance on the nodes that changed, all of those services elsewhere, and all that is spread.
     fn holds(&self, field: &Field<'_>, s: usize, changes: &[Change], new: &Assignments) -> bool {
         let mut names: BTreeSet<&ServiceName> = new.keys().map(|it| &it.service).collect();
+        // A node that is new or larger may be one more to be spread over.
+        if changes.iter().any(Change::is_about_nodes) {
+            let inputs = field.services.iter().map(|service| service.input);
+            names.extend(inputs.filter(|it| !it.spread.is_empty()).map(|it| &it.name));
+        }
         let mut open: Vec<&ServiceName> = names.iter().copied().collect();
         // The company that they need, too.
         while let Some(name) = open.pop() {

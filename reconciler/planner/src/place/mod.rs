@@ -23,6 +23,7 @@ mod neighbourhood;
 mod newcomer;
 mod pace;
 mod patterns;
+mod phrase;
 mod pipeline;
 mod points;
 mod problem;
@@ -30,8 +31,10 @@ mod rack;
 mod rebalance;
 mod refusal;
 mod remedy;
+mod room;
 mod rows;
 mod search;
+mod several;
 mod shortfall;
 mod solve;
 mod suggest;
@@ -184,13 +187,20 @@ fn tried(
     of_board(&pipeline::placed(&field, work))
 }
 
-/// The same as the next plan would have it.
+/// The same with nothing moved that can stay, its score of no concern; and whether others wait
+/// that could take what is given to a service.
 fn planned(
     problem: &PlacementProblem,
+    name: &ServiceName,
     work: &mut Work<'_>,
-) -> (Assignments, BTreeMap<ServiceName, u32>) {
+) -> ((Assignments, BTreeMap<ServiceName, u32>), bool) {
     let field = settled(problem);
-    of_board(&again::solve(&field, work).board)
+    let mut board = pipeline::placed(&field, work);
+    let before = board.clone();
+    search::return_home(&mut board);
+    let board = if board.sound() { board } else { before };
+    let s = field.services.iter().position(|service| service.input.name == *name);
+    (of_board(&board), s.is_some_and(|s| suggest::has_rivals(&board, s)))
 }
 
 fn of_board(board: &Board<'_>) -> (Assignments, BTreeMap<ServiceName, u32>) {

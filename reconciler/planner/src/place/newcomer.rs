@@ -1,7 +1,10 @@
-//! A node made for one instance of a service: alike in everything that its conditions look at.
+//! Nodes, and devices, made for instances of a service: alike in everything that its conditions
+//! look at.
 //!
-//! Knows what such a node must have, and the words for it. Refuses to say that it would help:
-//! [`super::suggest`] tries that.
+//! Knows what such a node must have, and the words for it. Refuses to say that it would help, and
+//! how many it takes: [`super::suggest`] tries that.
+
+use std::collections::BTreeSet;
 
 use devnet_schema::{
     placement::Edit,
@@ -9,9 +12,11 @@ use devnet_schema::{
 };
 
 use super::{
-    field::Field,
+    board::Board,
+    field::{Field, per_node},
     gpu,
-    problem::{GpuInput, Key, NodeInput, NodeState, Require, ServiceInput},
+    phrase::listed,
+    problem::{GpuInput, Key, NodeInput, NodeState, Require, ServiceInput, SpreadBy},
     shortfall,
 };
 
@@ -20,92 +25,210 @@ const GIB: u64 = 1 << 30;
 /// A device of a fleet that has none, where any size will do.
 const USUAL: u64 = 24 * GIB;
 
-/// The GPUs that one instance needs.
+/// The GPUs that so many instances need.
 struct Devices<'a> {
     count: usize,
     /// Bytes that each must have; nothing where any size will do.
     least: Option<u64>,
     /// The model, where the service names some.
     model: Option<&'a str>,
+    /// The models that it forbids, where it names none that it wants.
+    other_than: Vec<&'a str>,
 }
 
-/// The node; nothing where no node could be of use.
-pub fn node(field: &Field<'_>, s: usize) -> Option<NodeInput> {
+/// New nodes for `each` instances, one for each of `zones`: the zone of a node that is there, where
+/// that matters. None where no node could be of use.
+pub fn nodes(field: &Field<'_>, s: usize, each: u32, zones: &[Option<usize>]) -> Vec<NodeInput> {
+    let taken: BTreeSet<&str> = field.nodes.iter().map(|node| node.input.name.as_str()).collect();
+    let names = (0..).map(|i| format!("new-node-{i}"));
+    let names = names.filter(|name| !taken.contains(name.as_str()));
+    let made = names.zip(zones).map(|(name, zone)| node(field, s, each, (name, *zone)));
+    made.collect::<Option<Vec<NodeInput>>>().unwrap_or_default()
+}
+
+fn node(
+    field: &Field<'_>,
+    s: usize,
+    each: u32,
+    (name, zone): (String, Option<usize>),
+) -> Option<NodeInput> {
     let input = field.services[s].input;
     let pattern = field.nodes.first();
-    let taken = |name: &str| field.nodes.iter().any(|node| node.input.name.as_str() == name);
-    let name = (0..1000).map(|i| format!("new-node-{i}")).find(|name| !taken(name))?;
-    let Devices { count, model, .. } = devices(field, input)?;
-    let gpus = (0..count).zip(sizes(field, input)).map(|(i, memory)| GpuInput {
-        id: format!("new-gpu-{i}"),
-        model: model.unwrap_or_default().to_owned(),
-        memory,
-    });
     let of_pattern = |part: fn(&NodeInput) -> &String| pattern.map(|node| part(node.input));
     let word = |key: Key, usual: fn(&NodeInput) -> &String| {
         first(input, key).or_else(|| of_pattern(usual)).cloned().unwrap_or_default()
     };
+    let [cpu_milli, memory, disk] = amounts(input, each)?;
     Some(NodeInput {
         name: name.parse().ok()?,
         tags: all(input, Key::Tag).cloned().collect(),
-        zone: first(input, Key::Zone).cloned(),
+        zone: zone_name(field, input, zone).cloned(),
         os: word(Key::Os, |node| &node.os),
         arch: word(Key::Arch, |node| &node.arch),
         runtimes: match pattern {
             Some(node) if first(input, Key::Runtime).is_none() => node.input.runtimes.clone(),
             _ => all(input, Key::Runtime).cloned().collect(),
         },
-        cpu_milli: input.cpu_milli,
-        memory: input.memory,
-        disk: input.disk,
-        gpus: gpus.collect(),
+        cpu_milli,
+        memory,
+        disk,
+        gpus: gpus(field, s, devices_for(field, s, each)?),
         state: NodeState::Ready,
         reserved_ports: Vec::new(),
     })
 }
 
-/// What is said of the node, and the same for programs.
-pub fn words(field: &Field<'_>, s: usize) -> (String, Vec<Edit>) {
+fn amounts(input: &ServiceInput, each: u32) -> Option<[u64; 3]> {
+    let times = |need: u64| need.checked_mul(each.into());
+    Some([times(input.cpu_milli)?, times(input.memory)?, times(input.disk)?])
+}
+
+/// The zone that the service asks for, else that of the node.
+fn zone_name<'a>(
+    field: &Field<'a>,
+    input: &'a ServiceInput,
+    zone: Option<usize>,
+) -> Option<&'a String> {
+    let of_node = || zone.and_then(|n| field.nodes[n].input.zone.as_ref());
+    first(input, Key::Zone).or_else(of_node)
+}
+
+/// So many devices that the service accepts.
+pub fn gpus(field: &Field<'_>, s: usize, count: usize) -> Vec<GpuInput> {
+    let input = field.services[s].input;
+    let Some(devices) = devices(field, input, count) else {
+        return Vec::new();
+    };
+    let model = devices.model.unwrap_or_default().to_owned();
+    let memory = size(field, &devices);
+    let ids = (0..count).map(|i| format!("new-gpu-{i}"));
+    ids.map(|id| GpuInput { id, model: model.clone(), memory }).collect()
+}
+
+/// How many devices so many instances need; nothing where no node could have them.
+pub fn devices_for(field: &Field<'_>, s: usize, instances: u32) -> Option<usize> {
+    let input = field.services[s].input;
+    let count = match input.gpu {
+        // The node must have such a device, whoever uses it.
+        GpuRequest::None | GpuRequest::Whole(0) => u64::from(first(input, Key::GpuModel).is_some()),
+        GpuRequest::Whole(count) => u64::from(count) * u64::from(instances),
+        GpuRequest::Share(milli) => {
+            u64::from(instances).div_ceil(1000u64.checked_div(milli.into())?.max(1))
+        }
+        GpuRequest::Memory(_) => u64::from(instances),
+    };
+    let count = usize::try_from(count).ok().filter(|count| *count <= gpu::DEVICES)?;
+    devices(field, input, count).map(|_| count)
+}
+
+/// How many instances one node may have, however large it is.
+pub fn most_on_one(field: &Field<'_>, s: usize) -> u32 {
+    let input = field.services[s].input;
+    let port = if input.host_ports.is_empty() { u32::MAX } else { 1 };
+    per_node(input).unwrap_or(u32::MAX).min(port)
+}
+
+/// In which zones so many new nodes for `each` instances had best stand: in the emptiest of those
+/// that the service is spread over; anywhere where it is not spread over zones.
+pub fn zones(board: &Board<'_>, s: usize, each: u32, count: u32) -> Vec<Option<usize>> {
+    let service = &board.field.services[s];
+    let by_zone = service.input.spread.iter().position(|line| line.by == SpreadBy::Zone);
+    let line = by_zone.filter(|_| first(service.input, Key::Zone).is_none());
+    let Some(line) = line.map(|at| &service.spread[at]) else {
+        return vec![None; count as usize];
+    };
+    let mut counts = board.domains(s, line);
+    (0..count)
+        .map(|_| {
+            let of = |domain: &usize| counts.get(domain).copied().unwrap_or(0);
+            let emptiest = *line.open.iter().min_by_key(|domain| (of(domain), **domain))?;
+            *counts.entry(emptiest).or_insert(0) += each;
+            line.domain.iter().position(|domain| *domain == emptiest)
+        })
+        .collect()
+}
+
+/// What is said of the nodes, and the same for programs.
+pub fn words(
+    field: &Field<'_>,
+    s: usize,
+    each: u32,
+    zones: &[Option<usize>],
+) -> (String, Vec<Edit>) {
     let input = field.services[s].input;
     let runtime = scarce_runtime(field, input);
+    let devices = devices_for(field, s, each).and_then(|count| devices(field, input, count));
+    let amounts = amounts(input, each).unwrap_or_default();
     let mut needs: Vec<String> = runtime.iter().map(|(word, _)| (*word).to_owned()).collect();
-    if input.cpu_milli > 0 {
-        needs.push(format!("{} cpu", Cpu { milli: input.cpu_milli }));
-    }
-    if input.memory > 0 {
-        needs.push(format!("{} of memory", shortfall::size_up(input.memory)));
-    }
-    if input.disk > 0 {
-        needs.push(format!("{} of disk", shortfall::size_up(input.disk)));
-    }
-    let devices = devices(field, input);
+    needs.extend(amount_words(amounts));
     needs.extend(devices.as_ref().and_then(device_words));
-    let with = match needs.len() {
-        0 => String::new(),
-        _ => format!(" with {}", listed(&needs)),
-    };
-    let (with, nodes) = (with + &marks(input), field.nodes.len());
-    let text = match runtime.filter(|(_, offering)| *offering == 0) {
-        Some((word, _)) => {
-            let it = if needs.len() == 1 { "it" } else { word };
-            match nodes {
-                0 => format!("let a node{with} join: there is none"),
-                1 => format!("let a node{with} join: the only one does not have {it}"),
-                _ => format!("let a node{with} join: none of {nodes} has {it}"),
-            }
-        }
-        None => format!("add one node{with}"),
-    };
-    let edit = Edit::AddNode {
-        cpu: input.cpu_milli as f64 / 1000.0,
-        memory: Bytes(input.memory),
-        disk: Bytes(input.disk),
-        gpus: sizes(field, input).into_iter().map(Bytes).collect(),
-        gpu_model: devices.and_then(|it| it.model).map(str::to_owned),
+    let in_zones = zone_names(field, input, zones);
+    let text = joining(field.nodes.len(), zones.len(), runtime, (&needs, marks(input, &in_zones)));
+    let [cpu, memory, disk] = amounts;
+    let edit = |zone: &Option<usize>| Edit::AddNode {
+        cpu: cpu as f64 / 1000.0,
+        memory: Bytes(memory),
+        disk: Bytes(disk),
+        gpus: devices.iter().flat_map(|it| vec![Bytes(size(field, it)); it.count]).collect(),
+        gpu_model: devices.as_ref().and_then(|it| it.model).map(str::to_owned),
         runtime: runtime.and_then(|_| first(input, Key::Runtime)).cloned(),
         tags: all(input, Key::Tag).cloned().collect(),
+        zone: zone_name(field, input, *zone).cloned(),
     };
-    (text, vec![edit])
+    (text, zones.iter().map(edit).collect())
+}
+
+/// The devices that a node is to be given, in words, and the same for programs: the memory of
+/// each, and the model.
+pub fn equipment(field: &Field<'_>, s: usize, count: u32) -> (String, Vec<Bytes>, Option<String>) {
+    let devices = devices(field, field.services[s].input, count as usize);
+    let text = devices.as_ref().and_then(device_words).unwrap_or_default();
+    let sizes = devices.iter().flat_map(|it| vec![Bytes(size(field, it)); it.count]).collect();
+    (text, sizes, devices.and_then(|it| it.model).map(str::to_owned))
+}
+
+fn amount_words([cpu, memory, disk]: [u64; 3]) -> Vec<String> {
+    let mut words = Vec::new();
+    if cpu > 0 {
+        words.push(format!("{} cpu", Cpu { milli: cpu }));
+    }
+    if memory > 0 {
+        words.push(format!("{} of memory", shortfall::size_up(memory)));
+    }
+    if disk > 0 {
+        words.push(format!("{} of disk", shortfall::size_up(disk)));
+    }
+    words
+}
+
+/// That so many nodes beside those that are `there` should join.
+fn joining(
+    there: usize,
+    count: usize,
+    runtime: Option<(&'static str, usize)>,
+    (needs, marks): (&[String], String),
+) -> String {
+    let with = match (needs.is_empty(), count) {
+        (true, _) => marks,
+        (false, 1) => format!(" with {}{marks}", listed(needs)),
+        (false, _) => format!(", each with {}{marks}", listed(needs)),
+    };
+    let Some((word, _)) = runtime.filter(|(_, offering)| *offering == 0) else {
+        return match count {
+            1 => format!("add one node{with}"),
+            count => format!("add {count} nodes{with}"),
+        };
+    };
+    let it = if needs.len() == 1 { "it" } else { word };
+    let who = match count {
+        1 => format!("a node{with}"),
+        count => format!("{count} nodes{with},"),
+    };
+    match there {
+        0 => format!("let {who} join: there is none"),
+        1 => format!("let {who} join: the only one does not have {it}"),
+        _ => format!("let {who} join: none of {there} has {it}"),
+    }
 }
 
 /// The runtime that the service needs and not every node offers, with how many do.
@@ -131,14 +254,30 @@ fn first(input: &ServiceInput, key: Key) -> Option<&String> {
     all(input, key).next()
 }
 
+/// The zones of new nodes, each once.
+fn zone_names<'a>(
+    field: &Field<'a>,
+    input: &'a ServiceInput,
+    zones: &[Option<usize>],
+) -> Vec<String> {
+    let names: BTreeSet<&String> =
+        zones.iter().filter_map(|zone| zone_name(field, input, *zone)).collect();
+    names.into_iter().cloned().collect()
+}
+
 /// What a person gives a node, or chooses it by.
-fn marks(input: &ServiceInput) -> String {
+fn marks(input: &ServiceInput, zones: &[String]) -> String {
     let tags: Vec<&str> = all(input, Key::Tag).map(String::as_str).collect();
     let mut text = String::new();
     if !tags.is_empty() {
         text.push_str(&format!(", tagged {}", tags.join(", ")));
     }
-    for (key, word) in [(Key::Zone, "in zone"), (Key::Os, "running"), (Key::Arch, "of arch")] {
+    match zones {
+        [] => {}
+        [zone] => text.push_str(&format!(", in zone {zone}")),
+        zones => text.push_str(&format!(", in zones {}", listed(zones))),
+    }
+    for (key, word) in [(Key::Os, "running"), (Key::Arch, "of arch")] {
         if let Some(value) = first(input, key) {
             text.push_str(&format!(", {word} {value}"));
         }
@@ -146,33 +285,33 @@ fn marks(input: &ServiceInput) -> String {
     text
 }
 
-/// Nothing where no node could have such devices.
-fn devices<'a>(field: &Field<'_>, input: &'a ServiceInput) -> Option<Devices<'a>> {
-    let (count, slice) = match input.gpu {
-        GpuRequest::None => (0, None),
-        GpuRequest::Whole(count) => (count as usize, None),
-        GpuRequest::Share(_) => (1, None),
-        GpuRequest::Memory(bytes) => (1, Some(bytes.0)),
+/// So many devices; nothing where no device would do.
+fn devices<'a>(field: &Field<'_>, input: &'a ServiceInput, count: usize) -> Option<Devices<'a>> {
+    let slice = match input.gpu {
+        GpuRequest::Memory(bytes) => Some(bytes.0),
+        _ => None,
     };
     let whole_gib = |bytes: u64| bytes.div_ceil(GIB).saturating_mul(GIB);
     let least = input.device.as_ref().map(|need| whole_gib(need.memory)).max(slice);
-    let named = input.require.iter().any(|line| line.key == Key::GpuModel);
     let model = model(field, input, least);
-    let possible = count <= gpu::DEVICES && (model.is_some() || !named);
-    possible.then_some(Devices { count, least, model })
+    let named = first(input, Key::GpuModel).is_some();
+    let forbidden = about_model(&input.forbid).filter(|_| !named);
+    let other_than = forbidden.flat_map(|line| line.any_of.iter().map(String::as_str)).collect();
+    (model.is_some() || !named).then_some(Devices { count, least, model, other_than })
+}
+
+fn about_model(list: &[Require]) -> impl Iterator<Item = &Require> {
+    list.iter().filter(|line| line.key == Key::GpuModel)
 }
 
 /// A model that every condition accepts, and of which no device here is known to be too small.
 fn model<'a>(field: &Field<'_>, input: &'a ServiceInput, least: Option<u64>) -> Option<&'a str> {
-    fn about(list: &[Require]) -> impl Iterator<Item = &Require> {
-        list.iter().filter(|line| line.key == Key::GpuModel)
-    }
     let fits = |model: &&String| {
-        about(&input.require).all(|line| line.any_of.contains(model))
-            && !about(&input.forbid).any(|line| line.any_of.contains(model))
+        about_model(&input.require).all(|line| line.any_of.contains(model))
+            && !about_model(&input.forbid).any(|line| line.any_of.contains(model))
             && known(field, model).is_none_or(|memory| least.is_none_or(|least| memory >= least))
     };
-    about(&input.require).next()?.any_of.iter().find(fits).map(String::as_str)
+    about_model(&input.require).next()?.any_of.iter().find(fits).map(String::as_str)
 }
 
 /// The memory of the largest device here of a model, or of one that is called so in part.
@@ -183,18 +322,15 @@ fn known(field: &Field<'_>, model: &str) -> Option<u64> {
     named.map(|device| device.memory).max()
 }
 
-/// The memory of each device, in bytes: what is needed, else what such devices have here.
-fn sizes(field: &Field<'_>, input: &ServiceInput) -> Vec<u64> {
-    let Some(Devices { count, least, model }) = devices(field, input) else {
-        return Vec::new();
-    };
+/// The memory of such a device, in bytes: what is needed, else what such devices have here.
+fn size(field: &Field<'_>, devices: &Devices<'_>) -> u64 {
     let largest = || field.nodes.iter().flat_map(|node| node.memories.iter().copied()).max();
-    let known = || model.and_then(|model| known(field, model));
-    vec![least.or_else(known).or_else(largest).unwrap_or(USUAL); count]
+    let known = || devices.model.and_then(|model| known(field, model));
+    devices.least.or_else(known).or_else(largest).unwrap_or(USUAL)
 }
 
 fn device_words(devices: &Devices<'_>) -> Option<String> {
-    let Devices { count, least, model } = devices;
+    let Devices { count, least, model, other_than } = devices;
     let mut text = match count {
         0 => return None,
         1 => "a GPU".to_owned(),
@@ -203,18 +339,12 @@ fn device_words(devices: &Devices<'_>) -> Option<String> {
     if let Some(model) = model {
         text.push_str(&format!(" of model {model}"));
     }
+    if !other_than.is_empty() {
+        text.push_str(&format!(" of a model other than {}", other_than.join(" or ")));
+    }
     if let Some(least) = least {
         let each = if *count > 1 { " each" } else { "" };
         text.push_str(&format!(" with {}{each}", shortfall::size_up(*least)));
     }
     Some(text)
-}
-
-/// `a, b and c`.
-fn listed(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
-    }
 }

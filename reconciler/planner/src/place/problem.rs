@@ -154,6 +154,8 @@ pub struct ServiceInput {
     pub device: Option<DeviceNeed>,
     /// Ports of the node that each instance takes.
     pub host_ports: Vec<(Protocol, u16)>,
+    /// The line of the file that claims each of these, where one does.
+    pub port_lines: BTreeMap<(Protocol, u16), PortLine>,
     /// All must hold. For a service that asks for a GPU, `gpu-model` speaks of the device it gets.
     pub require: Vec<Require>,
     /// None may hold.
@@ -177,6 +179,15 @@ pub struct ServiceInput {
     pub move_cost: u64,
     /// Where its instances are now, by index.
     pub current: BTreeMap<u32, Current>,
+}
+
+/// What claims a port of the node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortLine {
+    /// As the file would write it: `host=80`, or `port 80` of a process.
+    pub written: String,
+    /// Where it is written, `file:line:column`.
+    pub at: Option<String>,
 }
 
 /// How large a device must be.

@@ -3,16 +3,15 @@
 //! Knows what lifts each thing that can speak against a node, and what lifts two. Refuses to claim
 //! that any of it works: [`super::suggest`] tries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use devnet_schema::{placement::NodeViolations, quantity::GpuRequest};
+use devnet_schema::{instance::Protocol, placement::NodeViolations};
 
 use super::{
     board::{Board, FULL},
     change::{self, Change, Room},
-    gpu,
     problem::{Key, NodeState, Require},
-    refusal, shortfall,
+    refusal, room, several, shortfall,
 };
 
 /// Changes of one way out at most: lines, and room on a node.
@@ -20,6 +19,9 @@ const TOGETHER: usize = 2;
 
 /// Nodes tried for the same changes.
 const NODES: usize = 3;
+
+/// The same where several instances wait for them.
+const MANY: u32 = 6;
 
 /// Nodes of which others could make room, for the same changes.
 const CROWDED: usize = 2;
@@ -31,80 +33,103 @@ const HELPERS: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remedy {
     pub changes: Vec<Change>,
-    /// The nodes that it is about; none for a node that is not there yet.
+    /// The nodes that it is about; none for nodes that are not there yet.
     pub nodes: Vec<usize>,
     /// The node that others must make room on; without one, there is room.
     pub crowded: Option<usize>,
+    /// Waiting instances that it is meant for, at least 1.
+    pub aim: u32,
 }
 
-/// What could help on one node.
+/// What speaks against one node, as what would lift it.
 struct Against {
-    /// All that would have to change, where that is known and little enough.
-    all: Option<Vec<Change>>,
-    /// What would have to change if others made room; nothing where no room would do.
-    lines: Option<Vec<Change>>,
-    /// What is short, in millionths of the node.
-    short: u64,
+    /// All but lack of room.
+    lines: Vec<Change>,
+    /// Ports that are taken.
+    ports: Vec<Change>,
+    /// Others could make the room that is short.
+    crowded: bool,
 }
 
-/// Where each set of changes would lift everything, and where all but the lack of room.
+/// Where a set of changes would lift everything, and where all but the lack of room.
 #[derive(Default)]
 struct Found {
     lifted: Vec<usize>,
     crowded: Vec<(u64, usize)>,
 }
 
+/// Sets of changes, each with the instances that it is meant for.
+type Sets = BTreeMap<(u32, Vec<Change>), Found>;
+
 /// Changes that could help service `s`, cheapest first, the smaller amount first of those that are
-/// alike; a new node comes last. `nodes` says what speaks against each.
+/// alike; first those meant for all of its instances that wait. `nodes` says what speaks against
+/// each.
 pub fn remedies(board: &Board<'_>, s: usize, nodes: &[NodeViolations]) -> Vec<Remedy> {
-    let mut by_changes: BTreeMap<Vec<Change>, Found> = BTreeMap::new();
+    let missing = board.missing(s);
+    let mut sets = Sets::new();
+    let mut open = Vec::new();
     for (n, told) in nodes.iter().enumerate() {
-        let Against { all, lines, short } = against(board, s, n, told);
-        if let Some(lines) = lines {
-            by_changes.entry(lines).or_default().crowded.push((short, n));
+        let words: Vec<&str> = told.violations.iter().map(|it| it.constraint.as_str()).collect();
+        let Some(against) = against(board, s, n, &words) else {
+            continue;
+        };
+        let lifting = lifting(board, (s, n), &against);
+        if against.crowded && against.lines.len() <= TOGETHER {
+            let smallest = lifting.iter().map(|(_, changes)| amount(board, changes)).min();
+            let found = sets.entry((missing, against.lines.clone())).or_default();
+            found.crowded.push((smallest.unwrap_or(0), n));
         }
-        if let Some(all) = all {
-            by_changes.entry(all).or_default().lifted.push(n);
+        if against.lines.is_empty() && against.ports.is_empty() {
+            open.push(n);
+        }
+        for set in lifting {
+            sets.entry(set).or_default().lifted.push(n);
         }
     }
-    let mut list = Vec::new();
-    for (changes, mut found) in by_changes {
+    let mut list = several::rooms(board, s, &open);
+    for ((aim, changes), mut found) in sets {
         if changes.is_empty() {
             found.crowded.sort_unstable();
             for &(_, n) in found.crowded.iter().take(2 * CROWDED) {
                 list.extend(locked_here(board, s, n));
             }
         }
-        list.extend(of_changes(board, s, changes, found));
+        list.extend(of_changes(board, s, (aim, changes), found));
     }
-    list.sort_by_cached_key(|remedy| {
-        let changes = &remedy.changes;
-        ((change::cost(changes) * 100.0) as u64, amount(board, changes), changes.clone())
+    list.sort_by_cached_key(|Remedy { changes, aim, .. }| {
+        let cost = change::cost(changes) + change::cost_of_waiting(missing - aim);
+        ((cost * 100.0) as u64, amount(board, changes), changes.clone())
     });
     thin(list)
 }
 
-fn of_changes(board: &Board<'_>, s: usize, changes: Vec<Change>, mut found: Found) -> Vec<Remedy> {
+fn of_changes(
+    board: &Board<'_>,
+    s: usize,
+    (aim, changes): (u32, Vec<Change>),
+    mut found: Found,
+) -> Vec<Remedy> {
     if !found.lifted.is_empty() {
         found.lifted.sort_by_key(|&n| (board.growth(s, n), n));
-        found.lifted.truncate(NODES);
-        return vec![Remedy { changes, nodes: found.lifted, crowded: None }];
+        found.lifted.truncate(NODES.max(aim.min(MANY) as usize));
+        return vec![Remedy { changes, nodes: found.lifted, crowded: None, aim }];
     }
     found.crowded.sort_unstable();
     let crowded = found.crowded.into_iter().take(CROWDED);
     let remedy = |(_, n): (u64, usize)| {
         let nodes = with_helpers(board, n);
-        Remedy { changes: changes.clone(), nodes, crowded: Some(n) }
+        Remedy { changes: changes.clone(), nodes, crowded: Some(n), aim }
     };
     crowded.map(remedy).collect()
 }
 
 /// How much of their nodes the changes free or add, in millionths.
-fn amount(board: &Board<'_>, changes: &[Change]) -> u64 {
+pub fn amount(board: &Board<'_>, changes: &[Change]) -> u64 {
     let of = |change: &Change| match *change {
         Change::Free { node, what, amount } | Change::Raise { node, what, amount } => {
             part(board, node, what, amount)
         }
+        Change::Equip { node, count } => part(board, node, Room::Devices, count.into()),
         _ => 0,
     };
     changes.iter().map(of).fold(0, u64::saturating_add)
@@ -124,47 +149,97 @@ fn part(board: &Board<'_>, node: usize, what: Room, amount: u64) -> u64 {
     u64::try_from(part).unwrap_or(u64::MAX)
 }
 
-/// Of changes of one kind to different nodes only the two smallest, and of pairs only the smallest.
-fn thin(list: Vec<Remedy>) -> Vec<Remedy> {
-    let mut kept: BTreeMap<Vec<Change>, usize> = BTreeMap::new();
-    let alike = |change: &Change| match change.clone() {
+/// The kinds of the changes, whatever the node and the amount.
+pub fn kinds(changes: &[Change]) -> BTreeSet<Change> {
+    let kind = |change: &Change| match change.clone() {
         Change::Uncordon { .. } => Change::Uncordon { node: 0 },
         Change::Free { what, .. } => Change::Free { node: 0, what, amount: 0 },
         Change::Raise { what, .. } => Change::Raise { node: 0, what, amount: 0 },
+        Change::Equip { .. } => Change::Equip { node: 0, count: 0 },
         other => other,
     };
+    changes.iter().map(kind).collect()
+}
+
+/// Of changes of one kind to different nodes only the two smallest, and of pairs only the smallest.
+fn thin(list: Vec<Remedy>) -> Vec<Remedy> {
+    let mut kept: BTreeMap<(BTreeSet<Change>, usize, u32), usize> = BTreeMap::new();
     let keep = |remedy: &Remedy| {
         if remedy.crowded.is_some() {
             return true;
         }
-        let count = kept.entry(remedy.changes.iter().map(alike).collect()).or_insert(0);
+        let Remedy { changes, aim, .. } = remedy;
+        let count = kept.entry((kinds(changes), changes.len(), *aim)).or_insert(0);
         *count += 1;
-        *count <= if remedy.changes.len() > 1 { 1 } else { 2 }
+        *count <= if changes.len() > 1 { 1 } else { 2 }
     };
     list.into_iter().filter(keep).collect()
 }
 
-fn against(board: &Board<'_>, s: usize, n: usize, told: &NodeViolations) -> Against {
-    let words: Vec<&str> = told.violations.iter().map(|it| it.constraint.as_str()).collect();
-    let Some(lines) = lines(board, s, n, &words) else {
-        return Against { all: None, lines: None, short: 0 };
-    };
+fn against(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Against> {
+    let lines = lines(board, s, n, words)?;
+    let ports = if words.contains(&"port") { ports(board, s, n) } else { Vec::new() };
+    // No emptying makes a device larger.
+    let crowded = words.iter().any(|word| is_room(word)) && !words.contains(&"gpu-memory");
+    Some(Against { lines, ports, crowded })
+}
+
+/// The sets of changes that would lift everything on one node, for one instance, and for as many
+/// of those that wait as may be there.
+fn lifting(
+    board: &Board<'_>,
+    (s, n): (usize, usize),
+    against: &Against,
+) -> Vec<(u32, Vec<Change>)> {
+    let Against { lines, ports, .. } = against;
+    let lines = [lines.as_slice(), ports].concat();
+    let missing = board.missing(s);
+    let freed =
+        lines.iter().any(|line| matches!(line, Change::MaxPerNode | Change::OtherPort { .. }));
+    let most = if freed { missing } else { missing.min(several::most_more(board, s, n)).max(1) };
     let model = lines.iter().any(|line| is_about_model(board, s, line));
-    let room = words.iter().filter(|word| is_room(word) && !(model && **word == "gpu"));
-    let room: Option<Vec<Change>> = room.map(|word| more_room(board, (s, n), word)).collect();
-    let short = amount(board, room.as_deref().unwrap_or_default());
-    // Room on one node is one thing, whatever it is room of.
-    let room = room.filter(|room| lines.len() + usize::from(!room.is_empty()) <= TOGETHER);
+    let mut sets = sets(board, (s, n), &lines, (most, !model));
+    if model {
+        // Instead of asking for another model, a device of this one.
+        let wants = board.field.services[s].wants_gpu();
+        let rest: Vec<Change> =
+            lines.into_iter().filter(|line| !is_about_model(board, s, line)).collect();
+        for (aim, mut changes) in self::sets(board, (s, n), &rest, (most, true)) {
+            if !wants {
+                changes.extend(room::equip(board, (s, n), aim));
+            }
+            let buys = changes.iter().any(|change| matches!(change, Change::Equip { .. }));
+            sets.extend((buys && rest.is_empty()).then_some((aim, changes)));
+        }
+    }
+    sets
+}
+
+/// The lines with room for one instance, and with room for `most`.
+fn sets(
+    board: &Board<'_>,
+    (s, n): (usize, usize),
+    lines: &[Change],
+    (most, devices): (u32, bool),
+) -> Vec<(u32, Vec<Change>)> {
     // Nobody buys hardware for a node that the file keeps it off.
-    let bought = |room: &[Change]| room.iter().any(|it| matches!(it, Change::Raise { .. }));
-    let room = room.filter(|room| lines.is_empty() || !bought(room));
-    let all = room.map(|room| [lines.clone(), room].concat());
-    let crowded = words.iter().any(|word| is_room(word)) && lines.len() <= TOGETHER;
-    Against { all, lines: crowded.then_some(lines), short }
+    let bought = |it: &Change| matches!(it, Change::Raise { .. } | Change::Equip { .. });
+    let set = |aim: u32| {
+        let room = room::more(board, (s, n), aim, devices)?;
+        // Room on one node is one thing, whatever it is room of.
+        let few = lines.len() + usize::from(!room.is_empty()) <= TOGETHER;
+        let fair = lines.is_empty() || !room.iter().any(bought);
+        // Lines alone may help on many nodes.
+        let aim = if room.is_empty() { board.missing(s) } else { aim };
+        (few && fair).then(|| (aim, [lines, &room].concat()))
+    };
+    let mut all: Vec<(u32, Vec<Change>)> = [most, 1].into_iter().filter_map(set).collect();
+    all.dedup_by(|a, b| a.1 == b.1);
+    all
 }
 
 fn is_room(word: &str) -> bool {
-    ["cpu", "memory", "disk", "gpu", "port"].contains(&word)
+    ["cpu", "memory", "disk", "gpu", "port", "gpu-memory"].contains(&word)
 }
 
 fn is_about_model(board: &Board<'_>, s: usize, change: &Change) -> bool {
@@ -174,6 +249,18 @@ fn is_about_model(board: &Board<'_>, s: usize, change: &Change) -> bool {
         Change::DropForbid { line } => input.forbid[line].key == Key::GpuModel,
         _ => false,
     }
+}
+
+/// Another port for each that is taken on the node.
+fn ports(board: &Board<'_>, s: usize, n: usize) -> Vec<Change> {
+    let node = board.field.nodes[n].input;
+    let taken = |port: &&(Protocol, u16)| {
+        node.reserved_ports.contains(port) || shortfall::holder(board, n, **port).is_some()
+    };
+    let ports = board.field.services[s].input.host_ports.iter().filter(taken);
+    let mut all: Vec<Change> = ports.map(|&port| Change::OtherPort { port }).collect();
+    all.sort();
+    all
 }
 
 /// What lifts everything but lack of room, sorted; nothing where something cannot be lifted.
@@ -198,7 +285,7 @@ fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Vec<Ch
             }
             "near" => found.push(Change::Near),
             "cordon" => found.push(Change::Uncordon { node: n }),
-            "drain" | "away" | "lost" | "runtime" | "gpu-memory" => return None,
+            "drain" | "away" | "lost" | "runtime" => return None,
             key => {
                 let of = |list: &[Require], held: bool| -> Vec<usize> {
                     let wrong = |(_, line): &(usize, &Require)| {
@@ -216,59 +303,6 @@ fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Vec<Ch
     found.sort();
     found.dedup();
     Some(found)
-}
-
-/// What lifts one lack of room on a node, if anything does.
-fn more_room(board: &Board<'_>, (s, n): (usize, usize), word: &str) -> Option<Change> {
-    let service = &board.field.services[s];
-    let node = &board.field.nodes[n];
-    let r = match word {
-        "cpu" => 0,
-        "memory" => 1,
-        "disk" => 2,
-        "gpu" => return more_devices(board, s, n),
-        _ => return None,
-    };
-    let used = board.used[n][r];
-    let amount = service.need[r] - node.capacity[r].saturating_sub(used);
-    let what = Room::OF_NODE[r];
-    Some(if amount <= used {
-        Change::Free { node: n, what, amount }
-    } else {
-        Change::Raise { node: n, what, amount }
-    })
-}
-
-fn more_devices(board: &Board<'_>, s: usize, n: usize) -> Option<Change> {
-    let input = board.field.services[s].input;
-    let node = &board.field.nodes[n];
-    let allowed = refusal::allowed_devices(input, node);
-    let (untouched, roomiest) = shortfall::left_over(board, n, allowed);
-    let (left, size) = roomiest?;
-    let free = |what: Room, amount: u64| Some(Change::Free { node: n, what, amount });
-    match input.gpu {
-        GpuRequest::None => None,
-        GpuRequest::Whole(count) => {
-            let amount = (count as usize).checked_sub(untouched).filter(|it| *it > 0)?;
-            if amount + node.memories.len() > gpu::DEVICES {
-                return None;
-            }
-            let (what, amount) = (Room::Devices, amount as u64);
-            match count > allowed.count_ones() {
-                true => Some(Change::Raise { node: n, what, amount }),
-                false => free(what, amount),
-            }
-        }
-        GpuRequest::Share(milli) => {
-            let has = u128::from(left) * 1000 / u128::from(size.max(1));
-            free(Room::Share, u64::from(milli).checked_sub(has as u64).filter(|it| *it > 0)?)
-        }
-        // What is left is in thousandths of a byte.
-        GpuRequest::Memory(bytes) if bytes.0 <= size / 1000 => {
-            free(Room::Slice, bytes.0.checked_sub(left / 1000).filter(|it| *it > 0)?)
-        }
-        GpuRequest::Memory(_) => None,
-    }
 }
 
 /// Instances with data on a node that would make room if they moved, and where they could go.
@@ -300,7 +334,7 @@ fn locked_here(board: &Board<'_>, s: usize, n: usize) -> Vec<Remedy> {
             open.sort_unstable();
             let nodes = [n].into_iter().chain(open.into_iter().map(|(_, to)| to).take(NODES));
             let changes = vec![Change::LetMove { service, index }];
-            Remedy { changes, nodes: nodes.collect(), crowded: None }
+            Remedy { changes, nodes: nodes.collect(), crowded: None, aim: board.missing(s) }
         })
         .collect()
 }

@@ -100,9 +100,11 @@ fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
                 say(word, None, format!("{name} {text}"))
             }
             Refusal::Port(protocol, port) => {
-                let port = port_words(protocol, port);
-                let text = format!("{port} is held by something outside the cluster");
-                say_line("port", input.at.as_ref(), text)
+                let text = format!(
+                    "{} is held by something outside the cluster",
+                    port_words((protocol, port))
+                );
+                say_port(input, (protocol, port), text)
             }
         });
     });
@@ -118,11 +120,27 @@ fn state_words(state: NodeState) -> (&'static str, &'static str) {
     }
 }
 
-fn port_words(protocol: Protocol, port: u16) -> String {
+/// `port 80/tcp`.
+pub fn port_words((protocol, port): (Protocol, u16)) -> String {
     match protocol {
         Protocol::Tcp => format!("port {port}/tcp"),
         Protocol::Udp => format!("port {port}/udp"),
     }
+}
+
+/// What is told of a port, with the line that claims it.
+fn say_port(input: &ServiceInput, port: (Protocol, u16), text: String) -> Violation {
+    let line = input.port_lines.get(&port);
+    let at = line.and_then(|line| line.at.as_ref()).or(input.at.as_ref());
+    let written = line.map_or_else(|| port_words(port), |line| line.written.clone());
+    blame(written, say("port", at, text))
+}
+
+/// The service on a node that holds a port.
+pub fn holder(board: &Board<'_>, n: usize, port: (Protocol, u16)) -> Option<usize> {
+    let services = &board.field.services;
+    let mut here = board.on_node[n].keys().copied();
+    here.find(|&other| services[other].input.host_ports.contains(&port))
 }
 
 fn resources(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
@@ -233,8 +251,8 @@ pub fn tenths(milli: u64) -> String {
     format!("{}.{}", milli / 10, milli % 10).trim_end_matches(".0").to_owned()
 }
 
-/// Untouched devices, and what is left of the roomiest with its size, as things are packed.
-pub fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64, u64)>) {
+/// What is left of each device, as things are packed, in the units of [`gpu::size`].
+pub fn lefts(board: &Board<'_>, n: usize) -> Vec<u64> {
     let memories = &board.field.nodes[n].memories;
     let mut left: Vec<u64> = memories.iter().map(|&m| gpu::size(m)).collect();
     let items = board.gpu_items(n);
@@ -243,6 +261,13 @@ pub fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(
             left[d] = left[d].saturating_sub(gpu::load(item.need, memories[d]));
         }
     }
+    left
+}
+
+/// Untouched devices, and what is left of the roomiest with its size, as things are packed.
+fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64, u64)>) {
+    let memories = &board.field.nodes[n].memories;
+    let left = lefts(board, n);
     let usable = || (0..memories.len()).filter(|d| allowed >> d & 1 == 1);
     let untouched = usable().filter(|&d| left[d] == gpu::size(memories[d])).count();
     (untouched, usable().map(|d| (left[d], gpu::size(memories[d]))).max())
@@ -257,13 +282,11 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
         let text = format!("runs {count} of at most {most} instance(s) there already");
         found.push(say_line("max-per-node", at, text));
     }
-    for &(protocol, port) in &service.input.host_ports {
-        let holds =
-            |other: &&usize| field.services[**other].input.host_ports.contains(&(protocol, port));
-        if let Some(&other) = board.on_node[n].keys().find(holds) {
-            let port = port_words(protocol, port);
-            let text = format!("{port} is taken by {}", field.services[other].input.name);
-            found.push(say_line("port", at, text));
+    for &port in &service.input.host_ports {
+        if let Some(other) = holder(board, n, port) {
+            let holder = &field.services[other].input.name;
+            let text = format!("{} is taken by {holder}", port_words(port));
+            found.push(say_port(service.input, port, text));
         }
     }
     for &other in service.apart.iter().filter(|&&other| board.count(other, n) > 0) {

@@ -10,7 +10,10 @@ mod pitfalls;
 mod random;
 mod rebalance;
 mod ways_out;
+mod ways_out_gpu;
+mod ways_out_honest;
 mod ways_out_large;
+mod ways_out_many;
 mod why;
 
 use std::collections::BTreeMap;
@@ -71,6 +74,7 @@ fn service(name: &str, replicas: u32) -> ServiceInput {
         gpu: GpuRequest::None,
         device: None,
         host_ports: Vec::new(),
+        port_lines: BTreeMap::new(),
         require: Vec::new(),
         forbid: Vec::new(),
         prefer: Vec::new(),

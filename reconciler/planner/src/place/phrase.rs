@@ -1,0 +1,231 @@
+//! Changes in words, and the same for programs.
+//!
+//! Knows how a change is said, and how several are said at once: the verb, the node and an amount
+//! that two share stand only once. Refuses to know what a change does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    instance::Protocol,
+    placement::Edit,
+    quantity::{Cpu, GpuRequest},
+};
+
+use super::{
+    board::Board,
+    change::{Change, Room},
+    newcomer,
+    problem::ServiceInput,
+    shortfall,
+};
+
+/// Those who hold a port that are named; of more only their number is told.
+const HOLDERS: usize = 2;
+
+/// What is done with a node's room.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verb {
+    Free,
+    Give,
+}
+
+/// All changes in words, and the same for programs.
+pub fn words(board: &Board<'_>, s: usize, changes: &[Change]) -> (String, Vec<Edit>) {
+    let (mut texts, mut edits) = (Vec::new(), Vec::new());
+    let (room, others): (Vec<&Change>, Vec<&Change>) =
+        changes.iter().partition(|change| verb(change).is_some());
+    for change in others {
+        let (text, of_change) = words_of(board, s, change);
+        texts.push(text);
+        edits.extend(of_change);
+    }
+    edits.extend(room.iter().filter_map(|change| room_edit(board, s, change)));
+    texts.extend(room_words(board, s, &room));
+    texts.retain(|text| !text.is_empty());
+    (texts.join(" and "), edits)
+}
+
+fn words_of(board: &Board<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
+    let field = board.field;
+    let input = field.services[s].input;
+    let drop = |line: &str, at: Option<&String>| drop_of(input, line, at);
+    match change {
+        Change::DropPin => drop("pin", input.pin.as_ref().and_then(|pin| pin.at.as_ref())),
+        Change::Spread => drop("spread", input.spread.first().and_then(|line| line.at.as_ref())),
+        Change::MaxPerNode => drop("max-per-node", None),
+        Change::ApartFrom => drop("apart-from", None),
+        Change::ApartFromOf { service } => {
+            drop_of(field.services[*service].input, "apart-from", None)
+        }
+        Change::Near => drop("near", None),
+        Change::OtherPort { port } => other_port(board, s, *port),
+        Change::DropRequire { line } => {
+            let line = &input.require[*line];
+            drop(&line.line("require"), line.at.as_ref())
+        }
+        Change::DropForbid { line } => {
+            let line = &input.forbid[*line];
+            drop(&line.line("forbid"), line.at.as_ref())
+        }
+        Change::Uncordon { node } => {
+            let node = field.nodes[*node].input.name.clone();
+            (format!("uncordon node {node}"), vec![Edit::Uncordon { node }])
+        }
+        Change::AddNodes { each, zones } => newcomer::words(field, s, *each, zones),
+        Change::LetMove { .. }
+        | Change::Free { .. }
+        | Change::Raise { .. }
+        | Change::Equip { .. } => (String::new(), Vec::new()),
+    }
+}
+
+fn drop_of(input: &ServiceInput, line: &str, at: Option<&String>) -> (String, Vec<Edit>) {
+    let at = at.or(input.at.as_ref());
+    let place = at.map_or(String::new(), |at| format!(" at {at}"));
+    let text = format!("drop `{line}` of service {}{place}", input.name);
+    let constraint = line.split(' ').next().unwrap_or(line).to_owned();
+    (text, vec![Edit::Drop { constraint, service: input.name.clone(), at: at.cloned() }])
+}
+
+/// The line that claims the port, and who holds it where.
+fn other_port(board: &Board<'_>, s: usize, port: (Protocol, u16)) -> (String, Vec<Edit>) {
+    let input = board.field.services[s].input;
+    let line = input.port_lines.get(&port);
+    let at = line.and_then(|line| line.at.as_ref()).or(input.at.as_ref());
+    let place = at.map_or(String::new(), |at| format!(" at {at}"));
+    let said = shortfall::port_words(port);
+    let written = line.map_or_else(|| said.clone(), |line| line.written.clone());
+    let holders = holders(board, s, port);
+    let more = match holders.len().saturating_sub(HOLDERS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named = holders[..holders.len().min(HOLDERS)].join(", ");
+    let text = format!(
+        "change `{written}` of service {}{place} ({said} is held by {named}{more})",
+        input.name
+    );
+    let (service, at) = (input.name.clone(), at.cloned());
+    (text, vec![Edit::Drop { constraint: "port".to_owned(), service, at }])
+}
+
+/// Who holds the port, node by node.
+fn holders(board: &Board<'_>, s: usize, port: (Protocol, u16)) -> Vec<String> {
+    let field = board.field;
+    let nodes = field.nodes.iter().enumerate();
+    nodes
+        .filter_map(|(n, node)| {
+            let name = &node.input.name;
+            if let Some(t) = shortfall::holder(board, n, port) {
+                let own = if t == s { " itself" } else { "" };
+                return Some(format!("{}{own} on {name}", field.services[t].input.name));
+            }
+            let outside = node.input.reserved_ports.contains(&port);
+            outside.then(|| format!("something outside the cluster on {name}"))
+        })
+        .collect()
+}
+
+fn verb(change: &Change) -> Option<(Verb, usize)> {
+    match *change {
+        Change::Free { node, .. } => Some((Verb::Free, node)),
+        Change::Raise { node, .. } | Change::Equip { node, .. } => Some((Verb::Give, node)),
+        _ => None,
+    }
+}
+
+/// `free 2 cpu and a GPU on n1`, `give n1 1GiB of memory more`, `give each of a and b a GPU`.
+fn room_words(board: &Board<'_>, s: usize, room: &[&Change]) -> Vec<String> {
+    let mut by_verb: BTreeMap<Verb, BTreeMap<usize, Vec<&Change>>> = BTreeMap::new();
+    for change in room {
+        if let Some((verb, node)) = verb(change) {
+            by_verb.entry(verb).or_default().entry(node).or_default().push(change);
+        }
+    }
+    let name = |node: &usize| board.field.nodes[*node].input.name.to_string();
+    let texts = by_verb.into_iter().map(|(verb, nodes)| {
+        let objects: Vec<(String, String)> =
+            nodes.iter().map(|(node, of)| (name(node), object(board, s, of))).collect();
+        let names: Vec<String> = objects.iter().map(|(name, _)| name.clone()).collect();
+        let what: BTreeSet<&String> = objects.iter().map(|(_, what)| what).collect();
+        let one = what.first().filter(|_| what.len() == 1 && names.len() > 1);
+        let parts = objects.iter().map(|(name, what)| match verb {
+            Verb::Free => format!("{what} on {name}"),
+            Verb::Give => format!("{name} {what}"),
+        });
+        match (verb, one) {
+            (Verb::Free, Some(what)) => format!("free {what} on each of {}", listed(&names)),
+            (Verb::Give, Some(what)) => format!("give each of {} {what}", listed(&names)),
+            (Verb::Free, None) => format!("free {}", listed(&parts.collect::<Vec<_>>())),
+            (Verb::Give, None) => format!("give {}", listed(&parts.collect::<Vec<_>>())),
+        }
+    });
+    texts.collect()
+}
+
+/// What is freed on one node, or what it is given.
+fn object(board: &Board<'_>, s: usize, changes: &[&Change]) -> String {
+    let (mut more, mut new, mut freed) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        match **change {
+            Change::Free { what, amount, .. } => freed.push(amount_words(board, s, what, amount).0),
+            Change::Raise { what, amount, .. } => more.push(amount_words(board, s, what, amount).0),
+            Change::Equip { count, .. } => {
+                new.push(newcomer::equipment(board.field, s, count).0);
+            }
+            _ => {}
+        }
+    }
+    let more = (!more.is_empty()).then(|| format!("{} more", listed(&more)));
+    listed(&freed.into_iter().chain(more).chain(new).collect::<Vec<_>>())
+}
+
+fn room_edit(board: &Board<'_>, s: usize, change: &Change) -> Option<Edit> {
+    let name = |node: usize| board.field.nodes[node].input.name.clone();
+    Some(match *change {
+        Change::Free { node, what, amount } => {
+            let (_, resource, amount) = amount_words(board, s, what, amount);
+            Edit::Free { node: name(node), resource, amount }
+        }
+        Change::Raise { node, what, amount } => {
+            let (_, resource, amount) = amount_words(board, s, what, amount);
+            let (gpus, gpu_model) = (Vec::new(), None);
+            Edit::Raise { node: name(node), resource, amount, gpus, gpu_model }
+        }
+        Change::Equip { node, count } => {
+            let (_, gpus, gpu_model) = newcomer::equipment(board.field, s, count);
+            let (resource, amount) = ("gpu".to_owned(), count.into());
+            Edit::Raise { node: name(node), resource, amount, gpus, gpu_model }
+        }
+        _ => return None,
+    })
+}
+
+/// An amount in words, the resource and the amount in its unit.
+fn amount_words(board: &Board<'_>, s: usize, what: Room, amount: u64) -> (String, String, u64) {
+    let mib = amount.div_ceil(1 << 20);
+    let size = shortfall::size_up(mib << 20);
+    let (text, resource, amount) = match what {
+        Room::Cpu => (format!("{} cpu", Cpu { milli: amount }), "cpu", amount),
+        Room::Memory => (format!("{size} of memory"), "memory", mib),
+        Room::Disk => (format!("{size} of disk"), "disk", mib),
+        Room::Devices if amount == 1 => ("a GPU".to_owned(), "gpu", 1),
+        Room::Devices => (format!("{amount} GPUs"), "gpu", amount),
+        Room::Slice => (format!("{size} of GPU memory"), "gpu-memory", mib),
+        Room::Share => {
+            let input = board.field.services[s].input;
+            let whole = if input.gpu == GpuRequest::Share(1000) { "whole " } else { "" };
+            (format!("{}% of a {whole}GPU", shortfall::tenths(amount)), "gpu-share", amount)
+        }
+    };
+    (text, resource.to_owned(), amount)
+}
+
+/// `a, b and c`.
+pub fn listed(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
+}

@@ -1,0 +1,123 @@
+//! How much more room a node needs for so many instances of a service, and of what.
+//!
+//! Knows sizes and devices. Refuses to know what keeps a service off a node for other reasons, and
+//! to say that the room would help.
+
+use devnet_schema::quantity::GpuRequest;
+
+use super::{
+    board::Board,
+    change::{Change, Room},
+    gpu, newcomer, refusal, shortfall,
+};
+
+/// What must change so that `wanted` instances of service `s` more have room on node `n`; nothing
+/// where no such change would do. `devices` says whether devices are looked at.
+///
+/// What other services use can be freed; what is short beyond that, the node has to be given.
+pub fn more(
+    board: &Board<'_>,
+    (s, n): (usize, usize),
+    wanted: u32,
+    devices: bool,
+) -> Option<Vec<Change>> {
+    let service = &board.field.services[s];
+    let capacity = board.field.nodes[n].capacity;
+    let own = u64::from(board.count(s, n));
+    let mut changes = Vec::new();
+    for (r, what) in Room::OF_NODE.into_iter().enumerate() {
+        let (used, need) = (board.used[n][r], service.need[r]);
+        let short =
+            need.checked_mul(wanted.into())?.saturating_sub(capacity[r].saturating_sub(used));
+        let others = used.saturating_sub(own.saturating_mul(need));
+        changes.extend(match short {
+            0 => None,
+            amount if amount <= others => Some(Change::Free { node: n, what, amount }),
+            amount => Some(Change::Raise { node: n, what, amount }),
+        });
+    }
+    if devices && service.wants_gpu() {
+        let more = more_devices(board, (s, n), wanted)?;
+        let known = more.is_some() || board.devices_fit(s, n);
+        changes.extend(known.then_some(more)?);
+    }
+    Some(changes)
+}
+
+/// Devices for a node that has none that the service accepts.
+pub fn equip(board: &Board<'_>, (s, n): (usize, usize), wanted: u32) -> Option<Change> {
+    let count = newcomer::devices_for(board.field, s, wanted)?;
+    let all = count + board.field.nodes[n].memories.len();
+    let count = u32::try_from(count).ok()?;
+    (count > 0 && all <= gpu::DEVICES).then_some(Change::Equip { node: n, count })
+}
+
+/// The change inside, or nothing inside where there are devices enough.
+#[expect(clippy::option_option, reason = "no change needed is not the same as no change possible")]
+fn more_devices(board: &Board<'_>, (s, n): (usize, usize), wanted: u32) -> Option<Option<Change>> {
+    let input = board.field.services[s].input;
+    let node = &board.field.nodes[n];
+    let memories = &node.memories;
+    let allowed = refusal::allowed_devices(input, node);
+    let usable: Vec<usize> = (0..memories.len())
+        .filter(|d| allowed >> d & 1 == 1)
+        .filter(|&d| gpu::load(input.gpu, memories[d]) <= gpu::size(memories[d]))
+        .collect();
+    if usable.is_empty() {
+        return equip(board, (s, n), wanted).map(Some);
+    }
+    let left = shortfall::lefts(board, n);
+    let GpuRequest::Whole(each) = input.gpu else {
+        return slices(board, (s, n), wanted, (&usable, &left));
+    };
+    let untouched = usable.iter().filter(|&&d| left[d] == gpu::size(memories[d])).count() as u64;
+    let Some(amount @ 1..) = (u64::from(each) * u64::from(wanted)).checked_sub(untouched) else {
+        return Some(None);
+    };
+    let all = u64::from(each) * (u64::from(wanted) + u64::from(board.count(s, n)));
+    if all <= usable.len() as u64 {
+        return Some(Some(Change::Free { node: n, what: Room::Devices, amount }));
+    }
+    raise(board, n, amount).map(Some)
+}
+
+fn raise(board: &Board<'_>, n: usize, amount: u64) -> Option<Change> {
+    let has = board.field.nodes[n].memories.len() as u64;
+    let what = Room::Devices;
+    (has + amount <= gpu::DEVICES as u64).then_some(Change::Raise { node: n, what, amount })
+}
+
+/// The same for parts of devices: one more is freed, several get devices more.
+#[expect(clippy::option_option, reason = "as above")]
+fn slices(
+    board: &Board<'_>,
+    (s, n): (usize, usize),
+    wanted: u32,
+    (usable, left): (&[usize], &[u64]),
+) -> Option<Option<Change>> {
+    let need = board.field.services[s].input.gpu;
+    let memories = &board.field.nodes[n].memories;
+    let load = |d: usize| gpu::load(need, memories[d]).max(1);
+    let fits: u64 = usable.iter().map(|&d| left[d] / load(d)).sum();
+    let missing = u64::from(wanted).saturating_sub(fits);
+    if missing == 0 {
+        return Some(None);
+    }
+    if missing > 1 {
+        let large = usable.iter().max_by_key(|&&d| memories[d])?;
+        return raise(board, n, missing.div_ceil(gpu::size(memories[*large]) / load(*large)))
+            .map(Some);
+    }
+    let of = |d: usize| (left[d] % load(d), gpu::size(memories[d]));
+    let (rest, size) = usable.iter().map(|&d| of(d)).max()?;
+    let (what, amount) = match need {
+        // What is left is in thousandths of a byte.
+        GpuRequest::Memory(bytes) => (Room::Slice, bytes.0.checked_sub(rest / 1000)?),
+        GpuRequest::Share(milli) => {
+            let has = u128::from(rest) * 1000 / u128::from(size.max(1));
+            (Room::Share, u64::from(milli).checked_sub(has as u64)?)
+        }
+        GpuRequest::None | GpuRequest::Whole(_) => return None,
+    };
+    Some((amount > 0).then_some(Change::Free { node: n, what, amount }))
+}

@@ -1,0 +1,93 @@
+//! Room on several nodes at once, for instances of a service that wait together.
+//!
+//! Knows which nodes would have to give how much. Refuses to know lines of the file, and to say
+//! that the room would help: [`super::suggest`] tries.
+
+use std::collections::BTreeMap;
+
+use super::{
+    board::Board,
+    change::{self, Change},
+    field::per_node,
+    remedy::{self, Remedy},
+    room,
+};
+
+/// Nodes of one way out at most.
+const NODES: usize = 4;
+
+/// Nodes that are looked at: those where one instance is cheapest.
+const CANDIDATES: usize = 16;
+
+/// Instances that are given a node one by one; of more, some would still wait.
+const INSTANCES: u32 = 32;
+
+/// Room on several of the `open` nodes, where nothing but room is short: wherever the next
+/// instance is cheapest, and evenly.
+pub fn rooms(board: &Board<'_>, s: usize, open: &[usize]) -> Vec<Remedy> {
+    if board.missing(s) < 2 || open.len() < 2 {
+        return Vec::new();
+    }
+    let mut ranked: Vec<(u64, u64, usize)> = open
+        .iter()
+        .filter_map(|&n| {
+            let (cost, amount) = price(board, &room::more(board, (s, n), 1, true)?);
+            Some((cost, amount, n))
+        })
+        .collect();
+    ranked.sort_unstable();
+    let nodes: Vec<usize> = ranked.into_iter().map(|(_, _, n)| n).take(CANDIDATES).collect();
+    let mut all: Vec<Remedy> =
+        [false, true].into_iter().filter_map(|apart| group(board, s, &nodes, apart)).collect();
+    all.dedup_by(|a, b| a.changes == b.changes);
+    all
+}
+
+fn price(board: &Board<'_>, changes: &[Change]) -> (u64, u64) {
+    (change::cost(changes) as u64, remedy::amount(board, changes))
+}
+
+/// Gives one instance after another the node where it is cheapest; `apart`, of those that were
+/// given the fewest.
+fn group(board: &Board<'_>, s: usize, nodes: &[usize], apart: bool) -> Option<Remedy> {
+    let mut trial = board.clone();
+    let mut taken: BTreeMap<usize, (u32, Vec<Change>)> = BTreeMap::new();
+    let mut aim = 0;
+    while aim < board.missing(s).min(INSTANCES) {
+        let next = nodes.iter().filter_map(|&n| {
+            let (count, before) = taken.get(&n).map_or((0, &[][..]), |it| (it.0, &it.1));
+            if (count == 0 && taken.len() >= NODES)
+                || count >= most_more(board, s, n)
+                || !trial.spread_admits(s, n)
+            {
+                return None;
+            }
+            let changes = room::more(board, (s, n), count + 1, true)?;
+            let (new, old) = (price(board, &changes), price(board, before));
+            let more = (new.0.saturating_sub(old.0), new.1.saturating_sub(old.1));
+            let evenly = if apart { count } else { 0 };
+            Some((evenly, more, n, count + 1, changes))
+        });
+        let Some((_, _, n, count, changes)) = next.min() else {
+            break;
+        };
+        trial.add(s, n);
+        taken.insert(n, (count, changes));
+        aim += 1;
+    }
+    let changed = taken.values().filter(|(_, changes)| !changes.is_empty()).count();
+    let nodes = taken.keys().copied().collect();
+    let mut changes: Vec<Change> = taken.into_values().flat_map(|(_, changes)| changes).collect();
+    changes.sort();
+    let possible = changed > 1 && !change::is_for_one(&changes);
+    possible.then_some(Remedy { changes, nodes, crowded: None, aim })
+}
+
+/// How many instances more the lines of the service allow on a node.
+pub fn most_more(board: &Board<'_>, s: usize, n: usize) -> u32 {
+    let input = board.field.services[s].input;
+    let count = board.count(s, n);
+    let port = if input.host_ports.is_empty() { u32::MAX } else { 1 };
+    let most = per_node(input).unwrap_or(u32::MAX).min(port);
+    most.saturating_sub(count)
+}
