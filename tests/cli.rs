@@ -312,6 +312,11 @@ fn a_lost_node_tells_of_its_data_and_moves_are_the_same_everywhere() {
     let lost = ["whatif", "--without", "n1", "--fleet", "fleet.json", "-allow-unplaced"];
     let text = exits(0, dir.path(), &lost);
     assert!(text.contains("DN-W0603") && text.contains("db[0] waits for n1"), "{text}");
+    let lost_each = exits(1, dir.path(), &["whatif", "--survive=1", "--fleet", "fleet.json"]);
+    assert!(lost_each.contains("  n1 lost: db[0]"), "{lost_each}");
+    assert_eq!(lost_each.matches("; data of db[0] is there").count(), 1, "{lost_each}");
+    let without = exits(1, dir.path(), &lost[..lost.len() - 1]);
+    assert!(without.contains("will be destroyed"), "the plan that would follow: {without}");
     let told = placement(dir.path(), &[&lost[..], &["-json"]].concat());
     let (moves, evicted) = (&told["moves"], &told["evicted"]);
     assert_eq!((moves, evicted, &told["unplaced"]), (&0.into(), &1.into(), &1.into()), "{told:#}");

@@ -124,7 +124,9 @@ pub fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
     let on_drained = seats.by_instance.iter().filter_map(|(id, seat)| {
         let policy = desired.nodes.get(&seat.node).filter(|policy| policy.drain)?;
         let service = desired.services.get(&id.service)?;
-        (!service.volumes.is_empty()).then(|| stays_with_data(id, &seat.node, &policy.at))
+        // A drain that is only supposed stands nowhere.
+        let at = if policy.at.file.is_empty() { &service.at } else { &policy.at };
+        (!service.volumes.is_empty()).then(|| stays_with_data(id, &seat.node, at))
     });
     on_drained.collect()
 }

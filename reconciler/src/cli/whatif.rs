@@ -47,12 +47,14 @@ pub fn run(
         return Err(CommandError::usage("nothing is supposed")
             .hint("Pass --drain, --without, --with-node, --scale or --survive."));
     }
+    // The plan that would follow is shown also where something would not fit.
     let options = plan::planner_options(plan::options(&args.planning));
-    let plan = scene.plan(options, args.planning.solve_limit);
+    let plan = scene.plan(Options { allow_unplaced: true, ..options }, args.planning.solve_limit);
     let source = |file: &str| scene.checkout.text(file);
     plan::print_findings(&plan.diagnostics, &args.planning, &source, terminal);
     plan::show(&plan, &args.planning, terminal)?;
-    Ok(if plan.is_applicable() { 0 } else { 1 })
+    let all = args.planning.allow_unplaced || plan.placement.unplaced == 0;
+    Ok(if plan.is_applicable() && all { 0 } else { 1 })
 }
 
 fn suppositions(args: &arguments::WhatIf) -> Result<Vec<Supposition>, CommandError> {
@@ -83,6 +85,8 @@ struct Loss {
     elsewhere: Vec<InstanceId>,
     /// What would not run, and why where the plan says it.
     down: Vec<InstanceId>,
+    /// Of these, what waits for data that is lost with the node.
+    data: Vec<InstanceId>,
     /// The limit of time ended the search.
     cut_short: bool,
 }
@@ -113,7 +117,10 @@ fn survive(
     if args.planning.json {
         let rows: Vec<_> = losses
             .iter()
-            .map(|loss| json!({"node": loss.node, "down": loss.down, "elsewhere": loss.elsewhere}))
+            .map(|loss| {
+                json!({"node": loss.node, "down": loss.down, "data": loss.data,
+                    "elsewhere": loss.elsewhere})
+            })
             .collect();
         terminal.out(&format!("{}\n", json!({"type": "survive", "losses": rows})));
     } else {
@@ -139,17 +146,20 @@ fn lose(
         ..scene.input(options.clone())
     };
     let plan = timed(&input, limit);
-    let (mut elsewhere, mut down) = (Vec::new(), Vec::new());
+    let (mut elsewhere, mut down, mut data) = (Vec::new(), Vec::new(), Vec::new());
     for assignment in &today.placement.assignments {
         let then = plan.placement.assignments.iter().find(|it| it.instance == assignment.instance);
         match then.map(|then| &then.node) {
-            Some(then) if *then == *node => down.push(assignment.instance.clone()),
+            Some(then) if *then == *node => {
+                down.push(assignment.instance.clone());
+                data.push(assignment.instance.clone());
+            }
             None => down.push(assignment.instance.clone()),
             Some(_) if assignment.node == *node => elsewhere.push(assignment.instance.clone()),
             Some(_) => {}
         }
     }
-    Ok(Loss { node: node.clone(), elsewhere, down, cut_short: plan.placement.cut_short })
+    Ok(Loss { node: node.clone(), elsewhere, down, data, cut_short: plan.placement.cut_short })
 }
 
 fn text(losses: &[Loss]) -> String {
@@ -165,6 +175,10 @@ fn text(losses: &[Loss]) -> String {
             (false, false) => {
                 format!("{} would not run; {} elsewhere", names(&loss.down), names(&loss.elsewhere))
             }
+        };
+        let what = match loss.data.is_empty() {
+            true => what,
+            false => format!("{what}; data of {} is there", names(&loss.data)),
         };
         out.push_str(&format!("  {} lost: {what}\n", loss.node));
     }

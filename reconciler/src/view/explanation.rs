@@ -145,7 +145,7 @@ fn changes(violations: &[Violation]) -> Vec<String> {
                     // Who holds it is said with the violation.
                     "port" => {
                         let line = violation.line.as_deref().unwrap_or("port");
-                        format!("change `{line}`{at} or free that port")
+                        format!("remove `{line}`{at}, or have that port freed")
                     }
                     constraint => {
                         let line = violation.line.as_deref().unwrap_or(constraint);

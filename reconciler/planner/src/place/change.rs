@@ -54,7 +54,7 @@ pub enum Change {
         what: Room,
         amount: u64,
     },
-    /// The node gets so many devices that the service accepts: it has none.
+    /// The node gets so many devices that the service accepts: it has none, or too few.
     Equip {
         node: usize,
         count: u32,

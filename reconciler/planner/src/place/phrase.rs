@@ -101,8 +101,10 @@ fn other_port(board: &Board<'_>, s: usize, port: (Protocol, u16)) -> (String, Ve
         more => format!(" and {more} more"),
     };
     let named = holders[..holders.len().min(HOLDERS)].join(", ");
+    // With another number its instances would only be in each other's way there.
+    let verb = if input.replicas > 1 { "remove" } else { "change" };
     let text = format!(
-        "change `{written}` of service {}{place} ({said} is held by {named}{more})",
+        "{verb} `{written}` of service {}{place} ({said} is held by {named}{more})",
         input.name
     );
     let (service, at) = (input.name.clone(), at.cloned());

@@ -8,13 +8,17 @@ use devnet_schema::quantity::GpuRequest;
 use super::{
     board::Board,
     change::{Change, Room},
-    gpu, newcomer, refusal, shortfall,
+    field::Service,
+    gpu, newcomer,
+    problem::Key,
+    refusal, shortfall,
 };
 
 /// What must change so that `wanted` instances of service `s` more have room on node `n`; nothing
 /// where no such change would do. `devices` says whether devices are looked at.
 ///
-/// What other services use can be freed; what is short beyond that, the node has to be given.
+/// What other services use can be freed, unless they must be there, too; what is short beyond that,
+/// the node has to be given.
 pub fn more(
     board: &Board<'_>,
     (s, n): (usize, usize),
@@ -23,16 +27,16 @@ pub fn more(
 ) -> Option<Vec<Change>> {
     let service = &board.field.services[s];
     let capacity = board.field.nodes[n].capacity;
-    let own = u64::from(board.count(s, n));
     let mut changes = Vec::new();
     for (r, what) in Room::OF_NODE.into_iter().enumerate() {
         let (used, need) = (board.used[n][r], service.need[r]);
         let short =
             need.checked_mul(wanted.into())?.saturating_sub(capacity[r].saturating_sub(used));
-        let others = used.saturating_sub(own.saturating_mul(need));
         changes.extend(match short {
             0 => None,
-            amount if amount <= others => Some(Change::Free { node: n, what, amount }),
+            amount if amount <= in_the_way(board, (s, n)).map(|(t, c)| t.need[r] * c).sum() => {
+                Some(Change::Free { node: n, what, amount })
+            }
             amount => Some(Change::Raise { node: n, what, amount }),
         });
     }
@@ -42,6 +46,23 @@ pub fn more(
         changes.extend(known.then_some(more)?);
     }
     Some(changes)
+}
+
+/// Services whose instances on the node could make room by being smaller or elsewhere: neither the
+/// service itself nor one that it must be near.
+fn in_the_way<'f>(
+    board: &Board<'f>,
+    (s, n): (usize, usize),
+) -> impl Iterator<Item = (&'f Service<'f>, u64)> {
+    let services = &board.field.services;
+    let others = board.on_node[n].iter();
+    let others = others.filter(move |(t, _)| **t != s && !services[s].near.contains(t));
+    others.map(|(&t, &count)| (&services[t], u64::from(count)))
+}
+
+/// Whether a device of the node could be had by asking others to make room.
+fn has_devices_in_the_way(board: &Board<'_>, at: (usize, usize)) -> bool {
+    in_the_way(board, at).any(|(other, _)| other.wants_gpu())
 }
 
 /// Devices for a node that has none that the service accepts.
@@ -75,16 +96,24 @@ fn more_devices(board: &Board<'_>, (s, n): (usize, usize), wanted: u32) -> Optio
         return Some(None);
     };
     let all = u64::from(each) * (u64::from(wanted) + u64::from(board.count(s, n)));
-    if all <= usable.len() as u64 {
+    if all <= usable.len() as u64 && has_devices_in_the_way(board, (s, n)) {
         return Some(Some(Change::Free { node: n, what: Room::Devices, amount }));
     }
-    raise(board, n, amount).map(Some)
+    raise(board, (s, n), amount).map(Some)
 }
 
-fn raise(board: &Board<'_>, n: usize, amount: u64) -> Option<Change> {
+/// So many devices more: of any model like those that are there, else of one that it accepts.
+fn raise(board: &Board<'_>, (s, n): (usize, usize), amount: u64) -> Option<Change> {
+    let input = board.field.services[s].input;
     let has = board.field.nodes[n].memories.len() as u64;
-    let what = Room::Devices;
-    (has + amount <= gpu::DEVICES as u64).then_some(Change::Raise { node: n, what, amount })
+    let choosy = input.require.iter().chain(&input.forbid).any(|line| line.key == Key::GpuModel);
+    if has + amount > gpu::DEVICES as u64 {
+        return None;
+    }
+    Some(match u32::try_from(amount) {
+        Ok(count) if choosy => Change::Equip { node: n, count },
+        _ => Change::Raise { node: n, what: Room::Devices, amount },
+    })
 }
 
 /// The same for parts of devices: one more is freed, several get devices more.
@@ -103,10 +132,10 @@ fn slices(
     if missing == 0 {
         return Some(None);
     }
-    if missing > 1 {
+    if missing > 1 || !has_devices_in_the_way(board, (s, n)) {
         let large = usable.iter().max_by_key(|&&d| memories[d])?;
-        return raise(board, n, missing.div_ceil(gpu::size(memories[*large]) / load(*large)))
-            .map(Some);
+        let devices = missing.div_ceil(gpu::size(memories[*large]) / load(*large));
+        return raise(board, (s, n), devices).map(Some);
     }
     let of = |d: usize| (left[d] % load(d), gpu::size(memories[d]));
     let (rest, size) = usable.iter().map(|&d| of(d)).max()?;

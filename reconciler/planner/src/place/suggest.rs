@@ -224,6 +224,8 @@ impl Case<'_, '_> {
             None if left_out.is_empty() => (planned, with_all?, false),
             // Where none of those that wait gains by it, it is no way out for this one either.
             None if !self.more_placed(&planned.1) => return None,
+            // Nor where those would take what it has.
+            None if planned.1[name] > self.missing() => return None,
             None => (first, first_gained, true),
         };
         let moved = answer.0.iter().filter_map(|(instance, place)| {
@@ -232,6 +234,7 @@ impl Case<'_, '_> {
             (from != to).then(|| Edit::Move { instance: instance.clone(), from, to })
         });
         let found = self.worded(changes, moved.collect(), gained)?;
+        let found = self.with_data(found, &answer.0);
         Some((if rivals { with_rivals(found) } else { found }, gained))
     }
 
@@ -301,6 +304,7 @@ impl Case<'_, '_> {
         }
         let gained = if change::is_for_one(changes) { 1 } else { replanned.gained };
         let found = self.worded(changes, self.moves(&replanned.placed), gained)?;
+        let found = self.with_data(found, &replanned.placed);
         // A part is planned without them. Data that may stay after all comes before any priority.
         let waits = |t: usize| t != s && self.board.missing(t) > 0;
         let sooner = |t: usize| {
@@ -346,6 +350,31 @@ impl Case<'_, '_> {
             text.push_str("; its data must be moved with it");
         }
         Some(self.with_rest(text, edits, cost, gained))
+    }
+
+    /// Says whose data stays behind on a node that it leaves by this way out, unless that is what
+    /// the way out is about.
+    fn with_data(&self, mut found: Suggestion, placed: &Assignments) -> Suggestion {
+        let told = |id: &InstanceId| {
+            found
+                .edits
+                .iter()
+                .any(|edit| matches!(edit, Edit::Move { instance, .. } if instance == id))
+        };
+        let mut left = Vec::new();
+        for input in self.field.services.iter().map(|it| it.input).filter(|it| !it.movable) {
+            for (&index, current) in input.current.range(..input.replicas) {
+                let instance = InstanceId { service: input.name.clone(), index };
+                let place = |of: &Assignments| of.get(&instance).map(|place| place.node.clone());
+                let after = place(placed).filter(|node| *node != current.node);
+                if after.is_some() && after != place(&self.outcome.assignments) && !told(&instance)
+                {
+                    left.push(format!("; {instance} leaves its data on {}", current.node));
+                }
+            }
+        }
+        found.text.push_str(&left.concat());
+        found
     }
 
     fn with_rest(&self, mut text: String, edits: Vec<Edit>, cost: f64, gained: u32) -> Suggestion {
