@@ -316,7 +316,7 @@ fn a_lost_node_tells_of_its_data_and_moves_are_the_same_everywhere() {
     assert!(lost_each.contains("  n1 lost: db[0]"), "{lost_each}");
     assert_eq!(lost_each.matches("; data of db[0] is there").count(), 1, "{lost_each}");
     let without = exits(1, dir.path(), &lost[..lost.len() - 1]);
-    assert!(without.contains("will be destroyed"), "the plan that would follow: {without}");
+    assert!(without.contains("Warning DN-W0601"), "the plan of the rest is shown: {without}");
     let told = placement(dir.path(), &[&lost[..], &["-json"]].concat());
     let (moves, evicted) = (&told["moves"], &told["evicted"]);
     assert_eq!((moves, evicted, &told["unplaced"]), (&0.into(), &1.into(), &1.into()), "{told:#}");

@@ -26,9 +26,24 @@ use crate::{
     seats::Waiting,
 };
 
-/// What moving an instance with data costs beside one without. Only a constraint or a lost node
+/// What moving an instance with data costs at least, in restarts. Only a constraint or a lost node
 /// moves it at all; the price decides between two of them.
 const DATA_MOVE: u64 = 100;
+
+/// The highest price of a move: solvers still tell it from 1.
+const DEAREST_MOVE: u64 = 10_000;
+
+/// What moving one instance costs, in restarts: each GiB of its models that is downloaded anew, or
+/// of the disk that is reserved for its data, counts as one more.
+pub(crate) fn move_cost(service: &Service) -> u64 {
+    let gib = |bytes: u64| bytes.div_ceil(1 << 30);
+    let download: u64 = service.models.iter().map(|model| gib(model.needs.weights.0)).sum();
+    let own = match service.volumes.is_empty() {
+        true => 1,
+        false => DATA_MOVE + gib(service.resources.disk.0),
+    };
+    (own + download).min(DEAREST_MOVE)
+}
 
 /// The placement problem of a plan. Services that wait are no part of it: their units stay where
 /// they run and keep what they hold.
@@ -212,7 +227,7 @@ fn service_input(
         apart_from: names(&place.apart_from),
         near: names(&place.near),
         movable: !stateful && scope.touches(&service.name),
-        move_cost: if stateful { DATA_MOVE } else { 1 },
+        move_cost: move_cost(service),
         current: current(service, census),
     }
 }

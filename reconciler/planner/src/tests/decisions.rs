@@ -2,7 +2,8 @@
 
 use expect_test::expect;
 
-use super::{World, show};
+use super::{World, load, show};
+use crate::problem::move_cost;
 
 const ONE: &str = r#"
 cluster "lab"
@@ -246,4 +247,29 @@ fn refreshing_reports_and_changes_nothing() {
         0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
     "#]]
     .assert_eq(&show(&world.plan(&ONE.replace("app:1", "app:2"))));
+}
+
+/// What has to be downloaded again is a price, and so is the size of data.
+#[test]
+fn a_move_costs_what_has_to_follow_it() {
+    let loaded = load(
+        r#"
+cluster "lab"
+service "web" { image "web:1" }
+service "llm" { component "ollama"; model "llama3.1:8b" context=8192; resources memory="16GiB" }
+service "db" { image "db:1"; volume "data" at="/data"; resources disk="40GiB" }
+service "huge" { image "db:1"; volume "data" at="/data"; resources disk="90TiB" }
+"#,
+    );
+    let desired = loaded.desired.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
+    let price = |name: &str| {
+        let found = desired.services.iter().find(|(service, _)| service.as_str() == name);
+        move_cost(found.unwrap().1)
+    };
+    assert_eq!((price("web"), price("db"), price("huge")), (1, 140, 10_000));
+    let llm = desired.services.values().find(|it| !it.models.is_empty()).unwrap();
+    let download = llm.models[0].needs.weights.0.div_ceil(1 << 30);
+    assert!((4..=6).contains(&download), "8 billion parameters of 4 to 5 bits: {download} GiB");
+    // Ollama has a volume, and its component reserves disk for it.
+    assert_eq!(price("llm"), 100 + llm.resources.disk.0.div_ceil(1 << 30) + download);
 }
