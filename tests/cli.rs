@@ -372,6 +372,7 @@ fn what_has_not_happened_is_planned_and_never_saved() {
         (vec![], "nothing is supposed"),
         (vec!["--drain", "atlass"], "did you mean `atlas`?"),
         (vec!["--scale", "web"], "SERVICE=REPLICAS"),
+        (vec!["--scale", "web=2", "--scale", "web=3"], "`web` is scaled twice"),
         (vec!["--with-node", "cpu=1"], "needs cpu= and memory="),
         (vec!["--scale", "web=4", "--out", "x"], "--out"),
     ] {

@@ -97,7 +97,10 @@ pub fn unplaced(
     };
     match missing.suggestions.first() {
         Some(way) => diagnostic.help(way.text.clone()),
-        None => diagnostic.help("add a node, or ask for less"),
+        None => diagnostic.help(
+            "no one or two changes that were tried help: change all that speaks against one of the \
+             nodes, or ask for less",
+        ),
     }
 }
 

@@ -72,6 +72,11 @@ fn suppositions(args: &arguments::WhatIf) -> Result<Vec<Supposition>, CommandErr
         let shape = || CommandError::usage(format!("`{text}` is not SERVICE=REPLICAS, like web=5"));
         let (service, replicas) = text.split_once('=').ok_or_else(shape)?;
         let service: ServiceName = service.parse().map_err(|_| shape())?;
+        let twice =
+            |it: &Supposition| matches!(it, Supposition::Scale(other, _) if *other == service);
+        if all.iter().any(twice) {
+            return Err(CommandError::usage(format!("`{service}` is scaled twice")));
+        }
         let replicas = replicas.parse().map_err(|_| shape())?;
         all.push(Supposition::Scale(service, replicas));
     }
