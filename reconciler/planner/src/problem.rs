@@ -193,6 +193,7 @@ fn service_input(
 ) -> ServiceInput {
     let place = &service.place;
     let stateful = !service.volumes.is_empty();
+    let port_lines = host_ports(service);
     let selector = |line: &Located<Selector>| require(line, models);
     let mut required: Vec<Require> = place.require.iter().map(selector).collect();
     required.push(Require {
@@ -212,8 +213,8 @@ fn service_input(
         disk: service.resources.disk.0,
         gpu: service.resources.gpu,
         device: holds_models(service),
-        host_ports: host_ports(service).into_keys().collect(),
-        port_lines: host_ports(service),
+        host_ports: port_lines.keys().copied().collect(),
+        port_lines,
         require: required,
         forbid: place.forbid.iter().map(selector).collect(),
         prefer: place
