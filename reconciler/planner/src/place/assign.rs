@@ -6,23 +6,23 @@
 use std::collections::BTreeMap;
 
 use devnet_schema::{
-    name::{InstanceId, NodeName},
+    name::{InstanceId, NodeName, ServiceName},
     placement::GpuUse,
     quantity::{Bytes, GpuRequest},
 };
 
 use super::{
     board::Board,
-    field::Field,
-    gpu,
-    problem::{Assignment, Current, NodeState, Reason},
+    problem::{Assignment, NodeState, Reason, ServiceInput},
 };
 
-/// An instance on its node, before devices.
+/// An instance on its node.
 struct Seat {
     service: usize,
     index: u32,
     node: usize,
+    /// Its devices, as bits.
+    devices: u128,
     stays: bool,
 }
 
@@ -31,98 +31,98 @@ pub fn assign(board: &Board<'_>) -> BTreeMap<InstanceId, Assignment> {
     let field = board.field;
     let names: BTreeMap<&NodeName, usize> =
         field.nodes.iter().enumerate().map(|(n, node)| (&node.input.name, n)).collect();
-    let seats: Vec<Seat> =
-        (0..field.services.len()).flat_map(|s| seats(board, s, &names)).collect();
-    let devices = devices(board, &seats);
-    let placed = seats.iter().zip(devices).map(|(seat, gpus)| {
+    let seats = (0..field.services.len()).flat_map(|s| seats(board, s, &names));
+    let placed = seats.map(|seat| {
         let service = field.services[seat.service].input;
         let instance = InstanceId { service: service.name.clone(), index: seat.index };
-        let reason = reason(board, seat, &gpus, &names);
+        let gpus = gpus(board, &seat);
+        let reason = reason(board, &seat, &gpus, &names);
         let node = field.nodes[seat.node].input.name.clone();
         (instance, Assignment { node, gpus, reason })
     });
-    placed.collect()
+    let mut placed: BTreeMap<InstanceId, Assignment> = placed.collect();
+    tell_changes(board, &mut placed);
+    placed
 }
 
-/// Indices to nodes: who can stay does, the lower index first; the others fill what is left.
-fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec<Seat> {
-    let input = board.field.services[s].input;
-    let mut left = board.of_service[s].clone();
-    let mut seats: BTreeMap<u32, (usize, bool)> = BTreeMap::new();
-    for (&index, current) in input.current.range(..input.replicas) {
-        let Some(&node) = names.get(&current.node) else {
-            continue;
+/// Says of those that stay on other devices what keeps them from their own.
+fn tell_changes(board: &Board<'_>, placed: &mut BTreeMap<InstanceId, Assignment>) {
+    let changed = placed.iter().filter(|(_, p)| matches!(p.reason, Reason::ChangesDevices { .. }));
+    let changed: Vec<InstanceId> = changed.map(|(instance, _)| instance.clone()).collect();
+    if changed.is_empty() {
+        return;
+    }
+    let services = board.field.services.iter().map(|service| (&service.input.name, service.input));
+    let services: BTreeMap<&ServiceName, &ServiceInput> = services.collect();
+    let had = |instance: &InstanceId| services[&instance.service].current.get(&instance.index);
+    let uses = |list: &[GpuUse], id: &str| list.iter().any(|gpu| gpu.id == id);
+    for instance in changed {
+        let Some(own) = had(&instance) else { continue };
+        // Who has a device of it now; before all, who had it not.
+        let others = placed.iter().flat_map(|(other, place)| {
+            let here = place.node == own.node && *other != instance;
+            let before = had(other).filter(|had| had.node == place.node);
+            let had_it = move |id: &str| before.is_some_and(|had| uses(&had.gpus, id));
+            let ids = own.gpus.iter().map(|gpu| gpu.id.as_str()).filter(move |_| here);
+            ids.filter(|id| uses(&place.gpus, id)).map(move |id| (had_it(id), other, id))
+        });
+        let why = match others.min() {
+            Some((_, other, id)) => format!("{id} is for {other}"),
+            None => "its own do not suit it any more".to_owned(),
         };
-        if let Some(count) = left.get_mut(&node).filter(|count| **count > 0) {
-            *count -= 1;
-            seats.insert(index, (node, true));
+        if let Some(place) = placed.get_mut(&instance) {
+            place.reason = Reason::ChangesDevices { why };
         }
     }
-    let mut free = left.into_iter().flat_map(|(node, count)| (0..count).map(move |_| node));
+}
+
+/// Indices to nodes and devices: who can stay on its devices does, then who can stay on its node,
+/// the lower index first; the others fill what is left.
+fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec<Seat> {
+    let service = &board.field.services[s];
+    let input = service.input;
+    let mut left: BTreeMap<usize, Vec<u128>> = BTreeMap::new();
+    for (&node, &count) in &board.of_service[s] {
+        let devices = match service.wants_gpu() {
+            true => board.devices_of(s, node),
+            false => vec![0; count as usize],
+        };
+        left.insert(node, devices);
+    }
+    let mut seats: BTreeMap<u32, Seat> = BTreeMap::new();
+    for at_home in [true, false] {
+        for (&index, current) in input.current.range(..input.replicas) {
+            let Some(&node) = names.get(&current.node).filter(|_| !seats.contains_key(&index))
+            else {
+                continue;
+            };
+            let Some(devices) = left.get_mut(&node) else { continue };
+            let home = board.field.nodes[node].positions(current);
+            let own = devices.iter().position(|set| !at_home || home == Some(*set));
+            if let Some(devices) = own.map(|at| devices.remove(at)) {
+                seats.insert(index, Seat { service: s, index, node, devices, stays: true });
+            }
+        }
+    }
+    let mut free =
+        left.into_iter().flat_map(|(node, sets)| sets.into_iter().map(move |set| (node, set)));
     for index in 0..input.replicas {
         if seats.contains_key(&index) {
             continue;
         }
-        let Some(node) = free.next() else { break };
-        seats.insert(index, (node, false));
+        let Some((node, devices)) = free.next() else { break };
+        seats.insert(index, Seat { service: s, index, node, devices, stays: false });
     }
-    let seat = |(index, (node, stays))| Seat { service: s, index, node, stays };
-    seats.into_iter().map(seat).collect()
+    seats.into_values().collect()
 }
 
-/// Devices for every seat. Who stays keeps its devices where all of them can.
-fn devices(board: &Board<'_>, seats: &[Seat]) -> Vec<Vec<GpuUse>> {
-    let field = board.field;
-    let mut uses: Vec<Vec<GpuUse>> = seats.iter().map(|_| Vec::new()).collect();
-    let mut on_node: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (at, seat) in seats.iter().enumerate() {
-        if field.services[seat.service].wants_gpu() {
-            on_node.entry(seat.node).or_default().push(at);
-        }
-    }
-    for (n, members) in on_node {
-        let node = &field.nodes[n];
-        let item = |&at: &usize, wish: bool| {
-            let seat = &seats[at];
-            let service = &field.services[seat.service];
-            let allowed = service.cell(n).map_or(0, |cell| cell.allowed);
-            let current = service.input.current.get(&seat.index).filter(|_| seat.stays && wish);
-            let wish = current.map_or(Vec::new(), |current| positions(field, n, current));
-            gpu::Item { need: service.input.gpu, allowed, wish }
-        };
-        let wished: Vec<gpu::Item> = members.iter().map(|at| item(at, true)).collect();
-        let plain = || members.iter().map(|at| item(at, false)).collect::<Vec<_>>();
-        let chosen = gpu::pack(&node.memories, &wished)
-            .or_else(|| gpu::pack(&node.memories, &plain()))
-            .unwrap_or_else(|| arranged(board, n, members.iter().map(|&at| seats[at].service)));
-        for (&at, devices) in members.iter().zip(chosen) {
-            let need = field.services[seats[at].service].input.gpu;
-            let id = |d: usize| node.input.gpus[node.devices[d]].id.clone();
-            uses[at] = devices.into_iter().map(|d| gpu_use(id(d), need)).collect();
-        }
-    }
-    uses
-}
-
-/// The devices as the board has them, in the order of the services given.
-fn arranged(board: &Board<'_>, n: usize, services: impl Iterator<Item = usize>) -> Vec<Vec<usize>> {
-    let mut left: BTreeMap<usize, Vec<u128>> = BTreeMap::new();
-    services
-        .map(|s| {
-            let seats = left.entry(s).or_insert_with(|| board.devices_of(s, n));
-            let set = seats.pop().unwrap_or(0);
-            (0..gpu::DEVICES).filter(|d| set >> d & 1 == 1).collect()
-        })
-        .collect()
-}
-
-/// The positions of the devices an instance has, where all of them are still there.
-fn positions(field: &Field<'_>, n: usize, current: &Current) -> Vec<usize> {
-    let node = &field.nodes[n];
-    let position =
-        |gpu: &GpuUse| node.devices.iter().position(|&d| node.input.gpus[d].id == gpu.id);
-    let found: Option<Vec<usize>> = current.gpus.iter().map(position).collect();
-    found.unwrap_or_default()
+/// The devices of an instance, by name.
+fn gpus(board: &Board<'_>, seat: &Seat) -> Vec<GpuUse> {
+    let node = &board.field.nodes[seat.node];
+    let need = board.field.services[seat.service].input.gpu;
+    let id = |&d: &usize| node.input.gpus[d].id.clone();
+    let own = node.devices.iter().enumerate().filter(|(at, _)| seat.devices >> at & 1 == 1);
+    own.map(|(_, d)| gpu_use(id(d), need)).collect()
 }
 
 fn gpu_use(id: String, need: GpuRequest) -> GpuUse {
@@ -152,7 +152,11 @@ fn reason(
             ids
         };
         let same = current.gpus.is_empty() || ids(&current.gpus) == ids(gpus);
-        return if same { stays(board, seat) } else { Reason::ChangesDevices };
+        return if same {
+            stays(board, seat)
+        } else {
+            Reason::ChangesDevices { why: String::new() }
+        };
     }
     let from = current.node.clone();
     if !names.contains_key(&from) {

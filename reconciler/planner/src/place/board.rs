@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    field::{Amounts, Field, Spread},
+    field::{Amounts, Cell, Field, Spread},
     gpu,
     problem::Objective,
-    rack::Rack,
+    rack::{Rack, Tenant},
     refusal,
 };
 
@@ -59,7 +59,7 @@ impl<'f> Board<'f> {
             of_service: vec![BTreeMap::new(); services],
             used: vec![[0; 3]; nodes],
             ports: vec![BTreeSet::new(); nodes],
-            racks: field.nodes.iter().map(|node| Rack::empty(&node.memories)).collect(),
+            racks: field.nodes.iter().map(|n| Rack::empty(&n.memories, n.lived_in)).collect(),
             total: vec![0; services],
         }
     }
@@ -89,8 +89,8 @@ impl<'f> Board<'f> {
         }
         self.ports[node].extend(it.ports.iter().copied());
         if it.wants_gpu() {
-            let item = |s: usize| gpu_item(self.field, s, node);
-            self.racks[node].add(&self.field.nodes[node].memories, service, &item);
+            let tenants = |s: usize| tenant(self.field, s, node);
+            self.racks[node].add(&self.field.nodes[node].memories, service, &tenants);
         }
     }
 
@@ -108,8 +108,8 @@ impl<'f> Board<'f> {
             self.ports[node].remove(port);
         }
         if it.wants_gpu() {
-            let item = |s: usize| gpu_item(self.field, s, node);
-            self.racks[node].remove(&self.field.nodes[node].memories, service, &item);
+            let tenants = |s: usize| tenant(self.field, s, node);
+            self.racks[node].remove(&self.field.nodes[node].memories, service, &tenants);
         }
     }
 
@@ -162,15 +162,15 @@ impl<'f> Board<'f> {
 
     /// Whether the GPUs of a node would do for one more.
     pub fn devices_fit(&self, extra: usize, node: usize) -> bool {
-        let item = |s: usize| gpu_item(self.field, s, node);
-        self.racks[node].admits(&self.field.nodes[node].memories, extra, &item)
+        let tenants = |s: usize| tenant(self.field, s, node);
+        self.racks[node].admits(&self.field.nodes[node].memories, extra, &tenants)
     }
 
     /// What one more GPU instance would leave unused beside itself, in thousandths of a device: the
     /// rest of the device that it shares, or the devices left untouched beside whole ones.
     pub fn waste(&self, service: usize, node: usize) -> u64 {
-        let item = gpu_item(self.field, service, node);
-        self.racks[node].waste(&self.field.nodes[node].memories, &item)
+        let tenant = tenant(self.field, service, node);
+        self.racks[node].waste(&self.field.nodes[node].memories, service, &tenant)
     }
 
     /// Whether the GPU instances of a node can all have their devices.
@@ -184,13 +184,37 @@ impl<'f> Board<'f> {
         self.racks[node].of(service).collect()
     }
 
-    /// What the instances on a node ask of its devices, in the order of services.
-    pub fn gpu_items(&self, node: usize) -> Vec<gpu::Item> {
-        let wanting = self.on_node[node].iter();
-        wanting
-            .filter(|(s, _)| self.field.services[**s].wants_gpu())
-            .flat_map(|(&s, &count)| (0..count).map(move |_| gpu_item(self.field, s, node)))
-            .collect()
+    /// What is left of each device of a node, in the units of [`super::gpu::size`].
+    pub fn device_room(&self, node: usize) -> &[u64] {
+        self.racks[node].left()
+    }
+
+    /// Instances that stay on a node and restart, on other devices.
+    pub fn restarts_on(&self, node: usize) -> u32 {
+        self.racks[node].restarts()
+    }
+
+    /// The same on all nodes.
+    pub fn restarts(&self) -> u32 {
+        self.racks.iter().map(Rack::restarts).sum()
+    }
+
+    /// Whether one more there makes others restart, on other devices.
+    pub fn disturbs(&self, service: usize, node: usize) -> bool {
+        self.field.nodes[node].lived_in && self.field.services[service].wants_gpu() && {
+            let mut rack = self.racks[node].clone();
+            let tenants = |s: usize| tenant(self.field, s, node);
+            rack.add(&self.field.nodes[node].memories, service, &tenants);
+            rack.restarts() > self.racks[node].restarts()
+        }
+    }
+
+    /// Looks once more, and thoroughly, for devices with which fewer restart.
+    pub fn calm(&mut self) {
+        for (n, rack) in self.racks.iter_mut().enumerate().filter(|(_, rack)| rack.restarts() > 0) {
+            let tenants = |s: usize| tenant(self.field, s, n);
+            rack.calm(&self.field.nodes[n].memories, &tenants, gpu::THOROUGH);
+        }
     }
 
     /// Whether one more there keeps every `spread` line; adding to the emptiest domain always
@@ -288,9 +312,10 @@ impl<'f> Board<'f> {
         placed
     }
 
-    /// Instances that do not stay, and their price.
+    /// Instances that do not stay, and the price of that: theirs, and a restart for each that stays
+    /// on other devices.
     pub fn moves(&self) -> (u32, u64) {
-        let mut sum = (0, 0);
+        let mut sum = (0, u64::from(self.restarts()));
         for (s, service) in self.field.services.iter().enumerate() {
             let kept: u32 = self.of_service[s].keys().map(|&node| self.kept(s, node)).sum();
             let moved = service.running() - kept;
@@ -353,13 +378,19 @@ impl<'f> Board<'f> {
     }
 }
 
-fn gpu_item(field: &Field<'_>, service: usize, node: usize) -> gpu::Item {
+fn tenant<'t>(field: &'t Field<'_>, service: usize, node: usize) -> Tenant<'t> {
     let it = &field.services[service];
-    let allowed = match it.cell(node) {
-        Some(cell) => cell.allowed,
-        None => refusal::allowed_devices(it.input, &field.nodes[node]),
-    };
-    gpu::Item { need: it.input.gpu, allowed, wish: Vec::new() }
+    let item = |allowed: u128| gpu::Item { need: it.input.gpu, allowed };
+    match it.cell(node) {
+        Some(Cell { allowed, homes, current, strangers, .. }) => {
+            let item = item(*allowed);
+            Tenant { item, homes, current: *current, strangers: *strangers }
+        }
+        None => {
+            let allowed = refusal::allowed_devices(it.input, &field.nodes[node]);
+            Tenant { item: item(allowed), homes: &[], current: 0, strangers: 0 }
+        }
+    }
 }
 
 /// The score of one resource in full use, and of one node in use under `pack`.

@@ -54,6 +54,10 @@ pub(super) enum Meaning {
     Present { s: usize, n: usize },
     /// Instances (or whole devices) on one kind of device.
     OnKind { s: usize, n: usize, kind: usize },
+    /// Of the instances on a device (or devices), the ones that had it before; told apart by number.
+    AtHome { s: usize, n: usize, home: usize },
+    /// Instances that stay on a node and restart, on other devices.
+    Restarts { s: usize, n: usize },
     /// Devices of one kind that are shared.
     Shared { n: usize, kind: usize },
     /// The score of a resource of a node, 1 at full use.
@@ -225,6 +229,9 @@ impl Program {
         let mut load: Vec<Vec<(usize, usize)>> = vec![Vec::new(); kinds.len()];
         for &(s, count, cell) in &here {
             let of = self.on_kinds(field, (s, n), count, cell, &kinds);
+            if scope.detailed.contains(&n) && wants_keep(scope) {
+                self.homes((s, n), cell, &kinds, &of);
+            }
             for (kind, column) in of {
                 load[kind].push((s, column));
             }
@@ -267,6 +274,34 @@ impl Program {
         terms.push((count, -f64::from(each.unwrap_or(1))));
         self.model.row(terms, 0.0, 0.0);
         columns
+    }
+
+    /// The price of other devices, where each has a column of its own: of the instances kept, so
+    /// many restart as have no home among those that are lived in.
+    fn homes(
+        &mut self,
+        (s, n): (usize, usize),
+        cell: &Cell,
+        kinds: &[Kind],
+        of: &[(usize, usize)],
+    ) {
+        let Some(&kept) = self.column.get(&Meaning::Kept { s, n }) else {
+            return;
+        };
+        if cell.homes.is_empty() || kinds.len() < 2 {
+            return;
+        }
+        let upper = self.model.columns[kept].upper;
+        let restarts = self.add(Meaning::Restarts { s, n }, 0.0, upper, false);
+        let mut terms = vec![(kept, 1.0), (restarts, -1.0)];
+        for (home, &(set, many)) in cell.households().iter().enumerate() {
+            let at_home = self.add(Meaning::AtHome { s, n, home }, 0.0, f64::from(many), false);
+            for &(_, column) in of.iter().filter(|(kind, _)| kinds[*kind].mask & set != 0) {
+                self.model.at_most(vec![(at_home, 1.0), (column, -1.0)], 0.0);
+            }
+            terms.push((at_home, -1.0));
+        }
+        self.model.at_most(terms, f64::from(cell.strangers));
     }
 
     /// Replicas and spread.
@@ -378,15 +413,18 @@ impl Program {
             .collect()
     }
 
-    /// Kept instances and their prices, in a unit that makes them small whole numbers if possible.
+    /// What is saved by kept instances, less the restarts of some of them, in a unit that makes the
+    /// prices small whole numbers if possible.
     fn price_terms(&self, field: &Field<'_>) -> (Vec<(usize, f64)>, f64) {
-        let kept = self.meaning.iter().enumerate().filter_map(|(column, meaning)| match *meaning {
-            Meaning::Kept { s, .. } => Some((column, field.services[s].price)),
-            _ => None,
-        });
-        let kept: Vec<(usize, u64)> = kept.collect();
-        let unit = rows::unit(kept.iter().map(|&(_, price)| price));
-        (kept.iter().map(|&(c, price)| (c, price as f64 / unit)).collect(), unit)
+        let saved =
+            self.meaning.iter().enumerate().filter_map(|(column, meaning)| match *meaning {
+                Meaning::Kept { s, .. } => Some((column, field.services[s].price, 1.0)),
+                Meaning::Restarts { .. } => Some((column, 1, -1.0)),
+                _ => None,
+            });
+        let saved: Vec<(usize, u64, f64)> = saved.collect();
+        let unit = rows::unit(saved.iter().map(|&(_, price, _)| price));
+        (saved.iter().map(|&(c, price, sign)| (c, sign * price as f64 / unit)).collect(), unit)
     }
 
     fn objective(&mut self, scope: &Scope<'_, '_>) {
@@ -404,6 +442,9 @@ impl Program {
                         Meaning::Kept { .. } if *keep => {
                             self.model.columns[column].cost = -0.5 / all.max(1.0);
                             self.whole = false;
+                        }
+                        Meaning::Restarts { .. } if *keep => {
+                            self.model.columns[column].cost = 0.25 / all.max(1.0);
                         }
                         _ => {}
                     }
@@ -468,7 +509,7 @@ impl Program {
         }
     }
 
-    /// The price if nothing on these nodes were kept.
+    /// The price if nothing on these nodes were kept: of what ran on them, and of all others.
     fn current_price(scope: &Scope<'_, '_>) -> f64 {
         let inside: BTreeSet<usize> = scope.nodes.iter().copied().collect();
         let services = scope.board.field.services.iter().enumerate();
@@ -477,7 +518,9 @@ impl Program {
             let kept: u32 = outside.map(|&n| scope.board.kept(s, n)).sum();
             f64::from(service.running() - kept) * service.price as f64
         });
-        price.sum()
+        let outside = (0..scope.board.field.nodes.len()).filter(|n| !inside.contains(n));
+        let restarts: u32 = outside.map(|n| scope.board.restarts_on(n)).sum();
+        price.sum::<f64>() + f64::from(restarts)
     }
 
     /// The price in the problem's unit of an objective value of [`Aim::Moves`].

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use devnet_schema::{
     instance::Protocol,
     name::{NodeName, ServiceName},
+    placement::GpuUse,
     quantity::GpuRequest,
 };
 
 use super::{
     gpu,
-    problem::{NodeInput, NodeState, PlacementProblem, Require, ServiceInput, SpreadBy},
+    problem::{Current, NodeInput, NodeState, PlacementProblem, Require, ServiceInput, SpreadBy},
     refusal::{self, Conditions, Lines},
 };
 
@@ -39,6 +40,8 @@ pub struct Node<'a> {
     pub memories: Vec<u64>,
     /// Positions in `input.gpus`, by device id.
     pub devices: Vec<usize>,
+    /// Whether an instance that could stay has some of its devices now.
+    pub lived_in: bool,
     pub zone: usize,
 }
 
@@ -81,6 +84,10 @@ pub struct Cell {
     pub penalty: u64,
     /// Devices it may use.
     pub allowed: u128,
+    /// The devices of each instance there now that could stay on them, as bits.
+    pub homes: Vec<u128>,
+    /// Instances there now without such a home: any devices are as good for them.
+    pub strangers: u32,
 }
 
 /// One `spread` line.
@@ -100,7 +107,7 @@ const WISH: u64 = 100_000;
 
 impl Field<'_> {
     pub fn new(problem: &PlacementProblem) -> Field<'_> {
-        let nodes = number_nodes(problem);
+        let mut nodes = number_nodes(problem);
         let mut inputs: Vec<&ServiceInput> = problem.services.iter().collect();
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
         let levels: BTreeSet<u8> = inputs.iter().map(|s| s.priority).collect();
@@ -109,6 +116,9 @@ impl Field<'_> {
         let numbered = |&input| number_service(input, &nodes, &levels, &names, &conditions);
         let mut services: Vec<Service<'_>> = inputs.iter().map(numbered).collect();
         link(&mut services);
+        for cell in services.iter().flat_map(|service| &service.cells) {
+            nodes[cell.node].lived_in |= !cell.homes.is_empty();
+        }
         Field { problem, nodes, services, levels }
     }
 
@@ -134,6 +144,26 @@ impl Field<'_> {
             let gone = all - stay.min(all);
             (moves + gone, price + u64::from(gone) * service.price)
         })
+    }
+}
+
+impl Cell {
+    /// The devices where somebody is at home, and how many are.
+    pub fn households(&self) -> Vec<(u128, u32)> {
+        let mut many: BTreeMap<u128, u32> = BTreeMap::new();
+        for &home in &self.homes {
+            *many.entry(home).or_insert(0) += 1;
+        }
+        many.into_iter().collect()
+    }
+}
+
+impl Node<'_> {
+    /// The devices that an instance has here, as bits, where all of them are still there.
+    pub fn positions(&self, current: &Current) -> Option<u128> {
+        let position =
+            |gpu: &GpuUse| self.devices.iter().position(|&d| self.input.gpus[d].id == gpu.id);
+        current.gpus.iter().try_fold(0, |set, gpu| Some(set | 1 << position(gpu)?))
     }
 }
 
@@ -196,6 +226,7 @@ fn number_node(input: &NodeInput, zone: usize) -> Node<'_> {
         capacity: [input.cpu_milli, input.memory, input.disk],
         memories: devices.iter().map(|&d| input.gpus[d].memory).collect(),
         devices,
+        lived_in: false,
         zone,
     }
 }
@@ -243,7 +274,11 @@ fn number_service<'a>(
         if refused {
             continue;
         }
-        if let Some(cell) = cell(&service, (n, node), here[n], &lines) {
+        if let Some(mut cell) = cell(&service, (n, node), here[n], &lines) {
+            if cell.current > 0 && service.wants_gpu() {
+                cell.homes = homes(input, node, cell.allowed);
+                cell.strangers -= cell.homes.len() as u32;
+            }
             service.cell_of[n] = service.cells.len() as u32;
             service.cells.push(cell);
         }
@@ -287,7 +322,23 @@ fn cell(
         locked: if held { current } else { 0 },
         penalty: missed.map(|p| u64::from(p.weight) * WISH).sum(),
         allowed,
+        homes: Vec::new(),
+        strangers: here,
     })
+}
+
+/// The devices of each instance on a node now that it could stay on, lowest index first.
+fn homes(input: &ServiceInput, node: &Node<'_>, allowed: u128) -> Vec<u128> {
+    let wanted = match input.gpu {
+        GpuRequest::None => 0,
+        GpuRequest::Whole(count) => count,
+        GpuRequest::Share(_) | GpuRequest::Memory(_) => 1,
+    };
+    let here = input.current.range(..input.replicas).map(|(_, current)| current);
+    here.filter(|current| current.node == node.input.name)
+        .filter_map(|current| node.positions(current))
+        .filter(|home| home & !allowed == 0 && home.count_ones() == wanted)
+        .collect()
 }
 
 /// `max-per-node`, or 1 for a service that is apart from itself.

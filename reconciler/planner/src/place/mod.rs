@@ -118,6 +118,7 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Ou
         levels,
         moves,
         moves_bound: field.forced().0,
+        restarts: board.restarts(),
         move_cost,
         move_cost_bound: solved.price_bound,
         moves_proven: move_cost == solved.price_bound,

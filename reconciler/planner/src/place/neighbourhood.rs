@@ -95,12 +95,17 @@ pub fn move_less(best: &mut Board<'_>, bound: u64, work: &mut Work<'_>) {
     }
 }
 
-/// Services with fewer instances on a node than could have stayed there.
+/// Services with fewer instances on a node than could have stayed there, and those with newcomers
+/// where others restart.
 fn strays(board: &Board<'_>) -> Vec<(usize, usize)> {
     let services = board.field.services.iter().enumerate();
     services
         .flat_map(|(s, service)| {
-            let left = service.cells.iter().filter(move |c| board.kept(s, c.node) < c.current);
+            let left = service.cells.iter().filter(move |c| {
+                let (kept, count) = (board.kept(s, c.node), board.count(s, c.node));
+                let disturbs = service.wants_gpu() && count > kept && board.restarts_on(c.node) > 0;
+                kept < c.current || disturbs
+            });
             left.map(move |cell| (s, cell.node))
         })
         .collect()

@@ -286,12 +286,14 @@ fn place_whole(best: &mut Board<'_>, level: usize, bound: &mut u32, work: &mut W
 /// Moves as little as possible, with as much placed.
 fn moves(best: &mut Board<'_>, cost_cap: Option<u64>, bound: &mut u64, work: &mut Work<'_>) {
     *bound = best.field.forced().1;
+    best.calm();
     if best.moves().1 == *bound {
         return;
     }
     if cost_cap.is_none() {
         let mut board = best.clone();
         search::return_home(&mut board);
+        search::leave_in_peace(&mut board);
         if board.rank().beats(&best.rank()) {
             *best = board;
         }
@@ -329,10 +331,15 @@ fn score(best: &mut Board<'_>, price_cap: Option<u64>, bound: &mut u64, work: &m
         *bound = best.cost();
         return;
     }
+    let before = best.clone();
     if field.problem.objective == Objective::Pack {
         chain::vacate(best, hold);
     }
     search::polish(best, hold, &mut |board| work.go_on(board));
+    best.calm();
+    if price_cap.is_some_and(|cap| best.moves().1 > cap) {
+        *best = before;
+    }
     if whole(field) && field.pairs() <= SCORE_PAIRS {
         let all = floors(&best.placed(), field.levels.len());
         if let Some(step) = run_whole(best, Aim::Score, all, (price_cap, None), work) {
@@ -391,7 +398,8 @@ fn run_whole<'f>(
     run(scope, nodes, work)
 }
 
-/// Solves one program, telling the devices of a node apart where their sum is not enough.
+/// Solves one program, telling the devices of a node apart where their sum is not enough, or where
+/// who is on them has a price.
 pub fn run<'f>(mut scope: Scope<'_, 'f>, nodes: u32, work: &mut Work<'_>) -> Option<Step<'f>> {
     let limits = &scope.board.field.problem.limits;
     loop {
@@ -411,7 +419,11 @@ pub fn run<'f>(mut scope: Scope<'_, 'f>, nodes: u32, work: &mut Work<'_>) -> Opt
         };
         work.solvers.insert(found.by);
         let board = program.read(&scope, &found.values);
-        let unpacked = |n: &usize| !board.devices_packed(*n) && !scope.detailed.contains(n);
+        let priced = scope.aim == Aim::Moves || scope.price_cap.is_some();
+        let unpacked = |n: &usize| {
+            let rough = !board.devices_packed(*n) || priced && board.restarts_on(*n) > 0;
+            rough && !scope.detailed.contains(n)
+        };
         let unpacked: Vec<usize> = scope.nodes.iter().copied().filter(unpacked).collect();
         if unpacked.is_empty() {
             return board.sound().then(|| step(&program, &scope, board, &found));

@@ -40,9 +40,10 @@ impl Program {
             Meaning::Count { s, n } => f64::from(board.count(s, n)),
             Meaning::Kept { s, n } => f64::from(board.kept(s, n)),
             Meaning::Present { s, n } => f64::from(board.count(s, n).min(1)),
-            Meaning::OnKind { .. } | Meaning::Shared { .. } => {
-                devices.get(meaning).copied().unwrap_or(0.0)
-            }
+            Meaning::OnKind { .. }
+            | Meaning::Shared { .. }
+            | Meaning::AtHome { .. }
+            | Meaning::Restarts { .. } => devices.get(meaning).copied().unwrap_or(0.0),
             Meaning::InUse { n } => f64::from(u8::from(!board.on_node[n].is_empty())),
             Meaning::Crowding { n, resource } => {
                 let capacity = field.nodes[n].capacity[resource];
@@ -68,15 +69,17 @@ impl Program {
         let here = self.here(board.field, n);
         let wanting = here.iter().filter(|(s, ..)| board.field.services[*s].wants_gpu());
         let kinds = kinds(scope, n, wanting.map(|(_, _, cell)| cell.allowed));
-        let items = board.gpu_items(n);
-        let chosen = gpu::pack(&board.field.nodes[n].memories, &items)?;
-        let owners = board.on_node[n].iter().filter(|(s, _)| board.field.services[**s].wants_gpu());
-        let owners = owners.flat_map(|(&s, &count)| (0..count).map(move |_| s));
+        if !board.devices_packed(n) {
+            return None;
+        }
         let mut values: BTreeMap<Meaning, f64> = BTreeMap::new();
         let mut shared = 0u128;
-        for (s, devices) in owners.zip(chosen) {
+        for &s in board.on_node[n].keys().filter(|s| board.field.services[**s].wants_gpu()) {
             let whole = rows::devices_each(board.field.services[s].input.gpu).is_some();
-            for d in devices {
+            let sets = board.devices_of(s, n);
+            for d in
+                sets.iter().flat_map(|set| (0..gpu::DEVICES).filter(move |d| set >> d & 1 == 1))
+            {
                 let kind = kinds.iter().position(|kind| kind.mask >> d & 1 == 1)?;
                 *values.entry(Meaning::OnKind { s, n, kind }).or_insert(0.0) += 1.0;
                 if !whole && shared >> d & 1 == 0 {
@@ -84,6 +87,15 @@ impl Program {
                     *values.entry(Meaning::Shared { n, kind }).or_insert(0.0) += 1.0;
                 }
             }
+            let Some(cell) = board.field.services[s].cell(n) else { continue };
+            let mut at_home = 0;
+            for (home, (set, many)) in cell.households().into_iter().enumerate() {
+                let here = many.min(sets.iter().filter(|own| **own == set).count() as u32);
+                values.insert(Meaning::AtHome { s, n, home }, f64::from(here));
+                at_home += here;
+            }
+            let restarts = board.kept(s, n).saturating_sub(cell.strangers + at_home);
+            values.insert(Meaning::Restarts { s, n }, f64::from(restarts));
         }
         Some(values.into_iter().collect())
     }

@@ -175,7 +175,8 @@ pub struct ServiceInput {
     /// Whether an instance may go to another node. One with data may not: it stays unless a
     /// constraint or a node that is gone forbids it.
     pub movable: bool,
-    /// The price of moving one instance, in any unit that all services share; 0 counts as 1.
+    /// The price of moving one instance, in restarts of one: what stays on its node and gets other
+    /// devices costs 1. 0 counts as 1.
     pub move_cost: u64,
     /// Where its instances are now, by index.
     pub current: BTreeMap<u32, Current>,
@@ -314,7 +315,9 @@ pub struct Outcome {
     pub moves: u32,
     /// Of those, the ones that no placement can leave where they are.
     pub moves_bound: u32,
-    /// The price of the moves.
+    /// Instances that stay on their node and restart, on other devices, to make room.
+    pub restarts: u32,
+    /// The price of the moves and of these restarts.
     pub move_cost: u64,
     /// No placement that places as much has a lower price.
     pub move_cost_bound: u64,
@@ -360,8 +363,11 @@ pub enum Reason {
         /// Why it stays nevertheless.
         why: String,
     },
-    /// It runs there on other devices, to make room.
-    ChangesDevices,
+    /// It runs there and restarts, on other devices.
+    ChangesDevices {
+        /// Why not on its own: `GPU-a is for llm[0]`.
+        why: String,
+    },
     /// It is new.
     New {
         /// Why there: `the only node with room for it`; empty where nobody asked.
@@ -382,7 +388,7 @@ impl Reason {
         match self {
             Self::Stays => "stays where it runs".to_owned(),
             Self::Held { why } => format!("stays: {why}"),
-            Self::ChangesDevices => "stays on its node, on other GPUs, to make room".to_owned(),
+            Self::ChangesDevices { why } => format!("restarts on other GPUs of its node: {why}"),
             Self::New { why } if why.is_empty() => "new".to_owned(),
             Self::New { why } => format!("new; {why}"),
             Self::Moves { from, because } => format!("moves from {from}: {because}"),

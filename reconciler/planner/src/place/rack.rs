@@ -3,8 +3,35 @@
 //! Knows one arrangement of the instances that are there, and finds another where it is in the way.
 //! Refuses to know services beyond their number and what they ask.
 
-use super::gpu::{self, Item};
+use std::collections::BTreeMap;
+
 use devnet_schema::quantity::GpuRequest;
+
+use super::gpu::{self, Group, Item};
+
+/// What a service asks of a node's devices, and what its instances have of them now.
+#[derive(Debug, Clone, Copy)]
+pub struct Tenant<'t> {
+    /// What each instance asks.
+    pub item: Item,
+    /// The devices of each instance that is there now and could stay on them, as bits.
+    pub homes: &'t [u128],
+    /// Instances that are there now and could stay.
+    pub current: u32,
+    /// Of all that are there now, those without a home: they may have any devices.
+    pub strangers: u32,
+}
+
+impl Tenant<'_> {
+    /// So many of them together.
+    fn group(&self, count: u32) -> Group {
+        let stay = self.current.min(count).saturating_sub(self.strangers);
+        Group { item: self.item, count, homes: self.homes.to_vec(), stay }
+    }
+}
+
+/// What each service asks, by its number.
+type Tenants<'t> = dyn Fn(usize) -> Tenant<'t> + 't;
 
 /// The devices of one node.
 #[derive(Debug, Clone, Default)]
@@ -17,12 +44,17 @@ pub struct Rack {
     seats: Vec<(usize, u128)>,
     /// Instances that could not be arranged with the others.
     stranded: Vec<usize>,
+    /// Whether any of these devices has somebody on it now.
+    lived_in: bool,
+    /// Instances that are there now and stay, on other devices.
+    restarts: u32,
 }
 
 impl Rack {
-    pub fn empty(memories: &[u64]) -> Self {
+    pub fn empty(memories: &[u64], lived_in: bool) -> Self {
         let left = memories.iter().map(|&m| gpu::size(m)).collect();
-        Self { left, users: vec![0; memories.len()], seats: Vec::new(), stranded: Vec::new() }
+        let users = vec![0; memories.len()];
+        Self { left, users, seats: Vec::new(), stranded: Vec::new(), lived_in, restarts: 0 }
     }
 
     /// Whether every instance has its devices.
@@ -30,18 +62,23 @@ impl Rack {
         self.stranded.is_empty()
     }
 
+    /// Instances that are there now and stay, on other devices than they have.
+    pub fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// What is left of each device, in the units of [`gpu::size`].
+    pub fn left(&self) -> &[u64] {
+        &self.left
+    }
+
     /// The devices of every instance of a service, as bits.
     pub fn of(&self, service: usize) -> impl Iterator<Item = u128> {
         self.seats.iter().filter(move |seat| seat.0 == service).map(|seat| seat.1)
     }
 
-    /// Whether one more fits without touching the others.
-    pub fn takes(&self, memories: &[u64], item: &Item) -> bool {
-        self.arranged() && self.seat(memories, item).is_some()
-    }
-
     /// Whether it is plain that one more does not fit, however the others are arranged.
-    pub fn refuses(&self, memories: &[u64], item: &Item) -> bool {
+    fn refuses(&self, memories: &[u64], item: Item) -> bool {
         let allowed = |d: &usize| item.allowed >> d & 1 == 1;
         let left: u64 = (0..memories.len()).filter(allowed).map(|d| self.left[d]).sum();
         match item.need {
@@ -58,9 +95,14 @@ impl Rack {
         }
     }
 
-    /// Devices for one more: untouched ones, or the fullest that has room.
-    fn seat(&self, memories: &[u64], item: &Item) -> Option<u128> {
+    /// Devices for one more that leave the others alone: its own from before, untouched ones, or
+    /// the fullest that has room.
+    fn seat(&self, memories: &[u64], service: usize, tenant: &Tenant<'_>) -> Option<u128> {
+        let item = tenant.item;
         let allowed = |d: &usize| item.allowed >> d & 1 == 1;
+        if let Some(home) = self.empty_home(memories, service, tenant) {
+            return Some(home);
+        }
         match item.need {
             GpuRequest::None | GpuRequest::Whole(0) => Some(0),
             GpuRequest::Whole(count) => {
@@ -77,96 +119,146 @@ impl Rack {
         }
     }
 
+    /// The devices of an instance from before, where none of its service has them and they are
+    /// free.
+    fn empty_home(&self, memories: &[u64], service: usize, tenant: &Tenant<'_>) -> Option<u128> {
+        let free = |home: &u128| {
+            (0..memories.len()).filter(|d| home >> d & 1 == 1).all(|d| match tenant.item.need {
+                GpuRequest::None | GpuRequest::Whole(_) => self.users[d] == 0,
+                need => gpu::load(need, memories[d]) <= self.left[d],
+            })
+        };
+        let taken = |home: &u128| self.of(service).filter(|seat| seat == home).count();
+        let same = |home: &u128| tenant.homes.iter().filter(|other| *other == home).count();
+        tenant.homes.iter().copied().find(|home| taken(home) < same(home) && free(home))
+    }
+
     /// What one more would leave unused beside itself, in thousandths of a device. A single whole
     /// device is as good as any other.
-    pub fn waste(&self, memories: &[u64], item: &Item) -> u64 {
-        let Some(devices) = self.seat(memories, item) else {
+    pub fn waste(&self, memories: &[u64], service: usize, tenant: &Tenant<'_>) -> u64 {
+        let Some(devices) = self.seat(memories, service, tenant) else {
             return 1000 * memories.len() as u64;
         };
-        if item.need == GpuRequest::Whole(1) {
+        let need = tenant.item.need;
+        if need == GpuRequest::Whole(1) {
             return 0;
         }
-        if matches!(item.need, GpuRequest::Whole(_)) {
+        if matches!(need, GpuRequest::Whole(_)) {
             let taken = u64::from(devices.count_ones());
             let free = self.users.iter().filter(|&&users| users == 0).count() as u64;
             return 1000 * (free - taken);
         }
         let d = devices.trailing_zeros() as usize;
-        let left = self.left[d] - gpu::load(item.need, memories[d]);
+        let left = self.left[d] - gpu::load(need, memories[d]);
         (u128::from(left) * 1000 / u128::from(gpu::size(memories[d]))) as u64
     }
 
-    fn sit(&mut self, memories: &[u64], service: usize, item: &Item, devices: u128) {
+    fn sit(&mut self, memories: &[u64], service: usize, need: GpuRequest, devices: u128) {
         for d in (0..memories.len()).filter(|d| devices >> d & 1 == 1) {
-            self.left[d] = self.left[d].saturating_sub(gpu::load(item.need, memories[d]));
+            self.left[d] = self.left[d].saturating_sub(gpu::load(need, memories[d]));
             self.users[d] += 1;
         }
         self.seats.push((service, devices));
     }
 
-    /// Takes one more in, arranging all of them anew where need be. `item` tells what each service
-    /// asks here.
-    pub fn add(&mut self, memories: &[u64], service: usize, item: &dyn Fn(usize) -> Item) {
-        let own = item(service);
-        match self.seat(memories, &own).filter(|_| self.arranged()) {
-            Some(devices) => self.sit(memories, service, &own, devices),
+    /// Takes one more in, arranging all of them anew where need be.
+    pub fn add(&mut self, memories: &[u64], service: usize, tenants: &Tenants<'_>) {
+        let own = tenants(service);
+        match self.seat(memories, service, &own).filter(|_| self.arranged()) {
+            Some(devices) => self.sit(memories, service, own.item.need, devices),
             None => {
                 self.stranded.push(service);
-                self.rearrange(memories, item);
+                self.rearrange(memories, tenants, gpu::THOROUGH);
             }
         }
+        self.calm(memories, tenants, gpu::BRIEF);
     }
 
     /// Lets one instance of a service go; there must be one.
-    pub fn remove(&mut self, memories: &[u64], service: usize, item: &dyn Fn(usize) -> Item) {
+    pub fn remove(&mut self, memories: &[u64], service: usize, tenants: &Tenants<'_>) {
         if let Some(at) = self.stranded.iter().position(|&s| s == service) {
             self.stranded.remove(at);
-        } else if let Some(at) = self.seats.iter().rposition(|seat| seat.0 == service) {
+        } else if let Some(at) = self.leaver(service, &tenants(service)) {
             let (_, devices) = self.seats.remove(at);
-            let need = item(service).need;
+            let need = tenants(service).item.need;
             for d in (0..memories.len()).filter(|d| devices >> d & 1 == 1) {
                 self.left[d] += gpu::load(need, memories[d]);
                 self.users[d] -= 1;
             }
         }
         if !self.arranged() {
-            self.rearrange(memories, item);
+            self.rearrange(memories, tenants, gpu::THOROUGH);
+        }
+        self.calm(memories, tenants, gpu::BRIEF);
+    }
+
+    /// The seat of a service to give up: the last that is nobody's home, else the last.
+    fn leaver(&self, service: usize, tenant: &Tenant<'_>) -> Option<usize> {
+        let own = |seat: &(usize, u128)| seat.0 == service;
+        let new = |seat: &(usize, u128)| own(seat) && !tenant.homes.contains(&seat.1);
+        self.seats.iter().rposition(new).or_else(|| self.seats.iter().rposition(own))
+    }
+
+    /// Arranges all of them anew where fewer may restart then, in so many steps.
+    pub fn calm(&mut self, memories: &[u64], tenants: &Tenants<'_>, steps: u32) {
+        if !self.lived_in {
+            return;
+        }
+        self.restarts = self.count_restarts(tenants);
+        if self.restarts > 0 && self.arranged() {
+            self.rearrange(memories, tenants, steps);
         }
     }
 
-    /// The services of all instances, ascending.
-    fn services(&self) -> Vec<usize> {
-        let mut all: Vec<usize> = self.seats.iter().map(|seat| seat.0).collect();
-        all.extend(&self.stranded);
-        all.sort_unstable();
-        all
+    fn count_restarts(&self, tenants: &Tenants<'_>) -> u32 {
+        let groups = self.groups(tenants);
+        groups.iter().map(|(&service, group)| group.restarts(self.of(service))).sum()
     }
 
-    fn rearrange(&mut self, memories: &[u64], item: &dyn Fn(usize) -> Item) {
-        let services = self.services();
-        let items: Vec<Item> = services.iter().map(|&s| item(s)).collect();
-        let Some(chosen) = gpu::pack(memories, &items) else {
+    /// All instances, by service.
+    fn groups(&self, tenants: &Tenants<'_>) -> BTreeMap<usize, Group> {
+        let mut counts: BTreeMap<usize, u32> = BTreeMap::new();
+        for &(service, _) in &self.seats {
+            *counts.entry(service).or_insert(0) += 1;
+        }
+        for &service in &self.stranded {
+            *counts.entry(service).or_insert(0) += 1;
+        }
+        counts.into_iter().map(|(s, count)| (s, tenants(s).group(count))).collect()
+    }
+
+    /// Takes the best arrangement found in so many steps, if it is better than this one.
+    fn rearrange(&mut self, memories: &[u64], tenants: &Tenants<'_>, steps: u32) {
+        let (services, groups): (Vec<usize>, Vec<Group>) = self.groups(tenants).into_iter().unzip();
+        let Some(chosen) = gpu::pack(memories, &groups, steps) else {
             return;
         };
-        *self = Self::empty(memories);
-        for ((service, item), devices) in services.into_iter().zip(&items).zip(chosen) {
-            let devices = devices.into_iter().fold(0, |set, d| set | 1 << d);
-            self.sit(memories, service, item, devices);
+        let mut new = Self::empty(memories, self.lived_in);
+        for ((&service, group), devices) in services.iter().zip(&groups).zip(&chosen) {
+            for set in devices {
+                new.sit(memories, service, group.item.need, *set);
+            }
+            new.restarts += group.restarts(devices.iter().copied());
+        }
+        if !self.arranged() || new.restarts < self.restarts {
+            *self = new;
         }
     }
 
     /// Whether one more fits, the others being arranged anew where need be.
-    pub fn admits(&self, memories: &[u64], extra: usize, item: &dyn Fn(usize) -> Item) -> bool {
-        let own = item(extra);
-        if self.takes(memories, &own) {
+    pub fn admits(&self, memories: &[u64], extra: usize, tenants: &Tenants<'_>) -> bool {
+        let own = tenants(extra);
+        if self.arranged() && self.seat(memories, extra, &own).is_some() {
             return true;
         }
-        if self.arranged() && self.refuses(memories, &own) {
+        if self.arranged() && self.refuses(memories, own.item) {
             return false;
         }
-        let mut items: Vec<Item> = self.services().into_iter().map(item).collect();
-        items.push(own);
-        gpu::fits(memories, &items)
+        let mut groups = self.groups(tenants);
+        let count = groups.get(&extra).map_or(0, |group| group.count);
+        groups.insert(extra, own.group(count + 1));
+        let groups: Vec<Group> = groups.into_values().collect();
+        gpu::fits(memories, &groups)
     }
 }
 
@@ -176,29 +268,49 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn share(milli: u32) -> Item {
-        Item { need: GpuRequest::Share(milli), allowed: u128::MAX, wish: Vec::new() }
+    fn share(milli: u32, homes: &[u128]) -> Tenant<'_> {
+        let item = Item { need: GpuRequest::Share(milli), allowed: u128::MAX };
+        Tenant { item, homes, current: homes.len() as u32, strangers: 0 }
     }
 
     #[test]
     fn what_stands_in_the_way_is_arranged_anew() {
         let sizes = [400, 300, 300, 600, 400];
-        let item = |s: usize| share(sizes[s]);
+        let tenants = |s: usize| share(sizes[s], &[]);
         let memories = [GIB, GIB];
-        let mut rack = Rack::empty(&memories);
+        let mut rack = Rack::empty(&memories, false);
         for s in 0..3 {
-            rack.add(&memories, s, &item);
+            rack.add(&memories, s, &tenants);
         }
         // 400 + 300 + 300 fill one device; then 600 + 400 the other.
-        assert!(rack.admits(&memories, 3, &item));
-        rack.add(&memories, 3, &item);
-        assert!(rack.admits(&memories, 4, &item) && rack.arranged());
-        rack.add(&memories, 4, &item);
-        assert!(rack.arranged() && !rack.admits(&memories, 1, &item));
-        rack.add(&memories, 1, &item);
+        assert!(rack.admits(&memories, 3, &tenants));
+        rack.add(&memories, 3, &tenants);
+        assert!(rack.admits(&memories, 4, &tenants) && rack.arranged());
+        rack.add(&memories, 4, &tenants);
+        assert!(rack.arranged() && !rack.admits(&memories, 1, &tenants));
+        rack.add(&memories, 1, &tenants);
         assert!(!rack.arranged(), "too much is kept and told");
-        rack.remove(&memories, 1, &item);
+        rack.remove(&memories, 1, &tenants);
         assert!(rack.arranged());
-        assert_eq!(rack.services(), [0, 1, 2, 3, 4]);
+        assert_eq!(rack.groups(&tenants).into_keys().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn whoever_comes_first_the_devices_are_those_from_before() {
+        let homes: [&[u128]; 3] = [&[], &[1, 2], &[1]];
+        let tenants = |s: usize| share([700, 300, 600][s], homes[s]);
+        let memories = [GIB, GIB];
+        let mut rack = Rack::empty(&memories, true);
+        for s in [0, 2, 1] {
+            rack.add(&memories, s, &tenants);
+            assert_eq!(rack.restarts(), 0);
+        }
+        assert_eq!(rack.of(2).collect::<Vec<_>>(), [1]);
+        rack.remove(&memories, 2, &tenants);
+        rack.add(&memories, 1, &tenants);
+        assert_eq!((rack.arranged(), rack.restarts()), (true, 0));
+        rack.remove(&memories, 0, &tenants);
+        rack.add(&memories, 2, &tenants);
+        assert_eq!((rack.arranged(), rack.restarts()), (true, 0));
     }
 }

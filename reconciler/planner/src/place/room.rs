@@ -11,7 +11,7 @@ use super::{
     field::Service,
     gpu, newcomer,
     problem::Key,
-    refusal, shortfall,
+    refusal,
 };
 
 /// What must change so that `wanted` instances of service `s` more have room on node `n`; nothing
@@ -87,9 +87,9 @@ fn more_devices(board: &Board<'_>, (s, n): (usize, usize), wanted: u32) -> Optio
     if usable.is_empty() {
         return equip(board, (s, n), wanted).map(Some);
     }
-    let left = shortfall::lefts(board, n);
+    let left = board.device_room(n);
     let GpuRequest::Whole(each) = input.gpu else {
-        return slices(board, (s, n), wanted, (&usable, &left));
+        return slices(board, (s, n), wanted, (&usable, left));
     };
     let untouched = usable.iter().filter(|&&d| left[d] == gpu::size(memories[d])).count() as u64;
     let Some(amount @ 1..) = (u64::from(each) * u64::from(wanted)).checked_sub(untouched) else {

@@ -40,12 +40,41 @@ fn current(board: &Board<'_>, s: usize, node: usize) -> u32 {
 }
 
 fn bring_one(board: &mut Board<'_>, s: usize, home: usize) -> bool {
+    let price = board.field.services[s].price;
     let strays: Vec<usize> = board.of_service[s]
         .keys()
         .copied()
         .filter(|&node| node != home && board.count(s, node) > board.kept(s, node))
         .collect();
-    strays.into_iter().any(|from| shift(board, s, from, home))
+    strays.into_iter().any(|from| {
+        let before = board.restarts();
+        shift(board, s, from, home) && {
+            // Others that would restart for it may be dearer than its own move.
+            let worth = u64::from(board.restarts().saturating_sub(before)) < price;
+            worth || !shift(board, s, home, from)
+        }
+    })
+}
+
+/// Sends newcomers elsewhere for whom others would restart, on other devices.
+pub fn leave_in_peace(board: &mut Board<'_>) {
+    let field = board.field;
+    for n in (0..field.nodes.len()).filter(|&n| field.nodes[n].lived_in) {
+        let here: Vec<usize> = board.on_node[n].keys().copied().collect();
+        for s in here.into_iter().filter(|&s| field.services[s].wants_gpu()) {
+            while board.restarts_on(n) > 0 && board.count(s, n) > board.kept(s, n) {
+                let before = board.restarts();
+                let mut to: Vec<usize> = field.services[s].cells.iter().map(|c| c.node).collect();
+                to.retain(|&to| to != n && board.fits_alone(s, to) && !board.disturbs(s, to));
+                to.sort_by_key(|&to| (board.growth(s, to), to));
+                let Some(&to) = to.iter().find(|&&to| shift(board, s, n, to)) else { break };
+                if board.restarts() >= before {
+                    shift(board, s, to, n);
+                    break;
+                }
+            }
+        }
+    }
 }
 
 /// Moves one instance, or leaves the board as it was.
@@ -66,7 +95,7 @@ pub fn shift(board: &mut Board<'_>, s: usize, from: usize, to: usize) -> bool {
 }
 
 /// Shifts instances one at a time as long as the score falls. With `hold`, whatever runs where it
-/// ran before stays.
+/// ran before stays, and on its devices.
 pub fn improve(board: &mut Board<'_>, hold: bool) {
     let rounds = if board.field.pairs() > MANY_PAIRS { FEW_ROUNDS } else { ROUNDS };
     for _ in 0..rounds {
@@ -75,7 +104,7 @@ pub fn improve(board: &mut Board<'_>, hold: bool) {
             let nodes: Vec<usize> = board.of_service[s].keys().copied().collect();
             for from in nodes {
                 let bound = if hold { board.kept(s, from) } else { 0 };
-                while board.count(s, from) > bound && best_shift(board, s, from) {
+                while board.count(s, from) > bound && best_shift(board, s, from, hold) {
                     changed = true;
                 }
             }
@@ -125,6 +154,7 @@ pub fn best_hop(board: &Board<'_>) -> Option<Hop> {
                 let better = gain > best.map_or(0, |best| best.gain);
                 if better
                     && trial.fits_alone(s, cell.node)
+                    && !trial.disturbs(s, cell.node)
                     && stays_in_order(&mut trial, s, cell.node)
                 {
                     best = Some(Hop { s, from, to: cell.node, gain });
@@ -200,7 +230,7 @@ fn swap_best(board: &mut Board<'_>, a: usize, b: usize, hold: bool) -> bool {
         }
     }
     found.sort_unstable_by(|p, q| q.0.cmp(&p.0).then((p.1, p.2).cmp(&(q.1, q.2))));
-    found.into_iter().take(4).any(|(_, s, t)| swap(board, (s, a), (t, b)))
+    found.into_iter().take(4).any(|(_, s, t)| swap(board, (s, a), (t, b), hold))
 }
 
 /// What a node costs with one piece for another; nothing where that is too much for it.
@@ -217,15 +247,17 @@ fn swapped(board: &Board<'_>, n: usize, out: &Piece, into: &Piece) -> Option<u64
     Some(sum)
 }
 
-/// Swaps two instances, or leaves the board as it was.
-fn swap(board: &mut Board<'_>, (s, a): (usize, usize), (t, b): (usize, usize)) -> bool {
+/// Swaps two instances, or leaves the board as it was. With `hold`, nobody restarts for that.
+fn swap(board: &mut Board<'_>, (s, a): (usize, usize), (t, b): (usize, usize), hold: bool) -> bool {
+    let before = board.restarts_on(a) + board.restarts_on(b);
     board.remove(s, a);
     board.remove(t, b);
     if board.fits(s, b) {
         board.add(s, b);
         if board.fits(t, a) {
             board.add(t, a);
-            if board.in_order(s) && board.in_order(t) {
+            let calm = !hold || board.restarts_on(a) + board.restarts_on(b) <= before;
+            if calm && board.in_order(s) && board.in_order(t) {
                 return true;
             }
             board.remove(t, a);
@@ -238,7 +270,7 @@ fn swap(board: &mut Board<'_>, (s, a): (usize, usize), (t, b): (usize, usize)) -
 }
 
 /// Makes the shift of one instance that lowers the score most, if one does.
-fn best_shift(board: &mut Board<'_>, s: usize, from: usize) -> bool {
+fn best_shift(board: &mut Board<'_>, s: usize, from: usize, hold: bool) -> bool {
     if !board.may_leave(s, from) {
         return false;
     }
@@ -249,7 +281,8 @@ fn best_shift(board: &mut Board<'_>, s: usize, from: usize) -> bool {
         let to = cell.node;
         let loss = board.growth(s, to);
         let better = loss < gain && best.is_none_or(|b| (loss, to) < b);
-        if to != from && better && board.fits_alone(s, to) && stays_in_order(board, s, to) {
+        let open = to != from && better && board.fits_alone(s, to);
+        if open && !(hold && board.disturbs(s, to)) && stays_in_order(board, s, to) {
             best = Some((loss, to));
         }
     }

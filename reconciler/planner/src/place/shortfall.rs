@@ -251,23 +251,10 @@ pub fn tenths(milli: u64) -> String {
     format!("{}.{}", milli / 10, milli % 10).trim_end_matches(".0").to_owned()
 }
 
-/// What is left of each device, as things are packed, in the units of [`gpu::size`].
-pub fn lefts(board: &Board<'_>, n: usize) -> Vec<u64> {
-    let memories = &board.field.nodes[n].memories;
-    let mut left: Vec<u64> = memories.iter().map(|&m| gpu::size(m)).collect();
-    let items = board.gpu_items(n);
-    for (item, devices) in items.iter().zip(gpu::pack(memories, &items).unwrap_or_default()) {
-        for d in devices {
-            left[d] = left[d].saturating_sub(gpu::load(item.need, memories[d]));
-        }
-    }
-    left
-}
-
 /// Untouched devices, and what is left of the roomiest with its size, as things are packed.
 fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64, u64)>) {
     let memories = &board.field.nodes[n].memories;
-    let left = lefts(board, n);
+    let left = board.device_room(n);
     let usable = || (0..memories.len()).filter(|d| allowed >> d & 1 == 1);
     let untouched = usable().filter(|&d| left[d] == gpu::size(memories[d])).count();
     (untouched, usable().map(|d| (left[d], gpu::size(memories[d]))).max())

@@ -39,7 +39,7 @@ pub fn tell(board: &Board<'_>, assignments: &mut Assignments) {
                 Some(&old) => Some(old),
                 None => continue,
             },
-            Reason::Stays | Reason::Held { .. } | Reason::ChangesDevices => continue,
+            Reason::Stays | Reason::Held { .. } | Reason::ChangesDevices { .. } => continue,
         };
         let reason = known.entry((s, n, from)).or_insert_with(|| desk.reason(s, n, from));
         place.reason = reason.clone();

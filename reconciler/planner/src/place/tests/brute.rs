@@ -8,13 +8,14 @@
 
 use devnet_schema::{
     name::{NodeName, ServiceName},
+    placement::GpuUse,
     quantity::GpuRequest,
 };
 
 use crate::place::{
     problem::{
-        GpuInput, Key, NodeInput, NodeState, Objective, PlacementProblem, Require, ServiceInput,
-        Spread, SpreadBy,
+        Current, GpuInput, Key, NodeInput, NodeState, Objective, PlacementProblem, Require,
+        ServiceInput, Spread, SpreadBy,
     },
     settled,
 };
@@ -223,6 +224,7 @@ impl Search<'_> {
             }
             price += u64::from(moved) * service.move_cost.max(1);
         }
+        price += (0..self.nodes.len()).map(|n| self.restarts(n)).sum::<u64>();
         cost += (0..self.nodes.len()).map(|n| self.node_cost(n)).sum::<u64>();
         let key = |best: &Best| {
             let rest = if self.problem.limits.rebalance {
@@ -249,6 +251,45 @@ impl Search<'_> {
         let node = self.nodes[n];
         crowding(sum(|it| it.cpu_milli), node.cpu_milli)
             + crowding(sum(|it| it.memory), node.memory)
+    }
+
+    /// Of the instances that stay on a node, the fewest that must change their devices.
+    fn restarts(&self, n: usize) -> u64 {
+        let node = self.nodes[n];
+        let mut wanting = Vec::new();
+        for (service, counts) in self.services.iter().zip(&self.counts) {
+            let wants = devices_wanted(service) > 0;
+            wanting.extend((0..counts[n]).filter(|_| wants).map(|_| *service));
+        }
+        let free = node.gpus.iter().map(|gpu| (u128::from(gpu.memory.max(1)) * 1000, true));
+        let mut fewest = u64::MAX;
+        each_choice(&node.gpus, &wanting, free.collect(), &mut Vec::new(), &mut |chosen| {
+            let changed = |service: &&&ServiceInput| {
+                let own =
+                    wanting.iter().zip(chosen).filter(|(other, _)| other.name == service.name);
+                let mut sets: Vec<&Vec<usize>> = own.map(|(_, set)| set).collect();
+                let stay = here(service, &node.name).min(sets.len() as u32);
+                let (mut free_to_change, mut at_home) = (0, 0);
+                for (_, current) in service.current.range(..service.replicas) {
+                    if current.node != node.name {
+                        continue;
+                    }
+                    let Some(home) = home(service, node, current) else {
+                        free_to_change += 1;
+                        continue;
+                    };
+                    if let Some(at) = sets.iter().position(|set| **set == home) {
+                        sets.remove(at);
+                        at_home += 1;
+                    }
+                }
+                u64::from(stay.saturating_sub(free_to_change + at_home))
+            };
+            fewest = fewest.min(
+                self.services.iter().filter(|s| wanting.contains(s)).map(|s| changed(&s)).sum(),
+            );
+        });
+        if wanting.is_empty() { 0 } else { fewest }
     }
 
     /// What only the whole placement tells.
@@ -283,35 +324,69 @@ impl Search<'_> {
     }
 }
 
+fn devices_ok(gpus: &[GpuInput], wanting: &[&ServiceInput], free: Vec<(u128, bool)>) -> bool {
+    let mut found = false;
+    each_choice(gpus, wanting, free, &mut Vec::new(), &mut |_| found = true);
+    found
+}
+
+/// The devices that an instance has, if it may keep them.
+fn home(service: &ServiceInput, node: &NodeInput, current: &Current) -> Option<Vec<usize>> {
+    let place = |gpu: &GpuUse| node.gpus.iter().position(|other| other.id == gpu.id);
+    let mut home: Vec<usize> = current.gpus.iter().map(place).collect::<Option<_>>()?;
+    home.sort_unstable();
+    let suits = home.iter().all(|&d| may_have(service, &node.gpus[d]));
+    (suits && home.len() == devices_wanted(service)).then_some(home)
+}
+
 /// Every choice of devices, one instance after another. `free` holds what is left of each device,
 /// in thousandths of a byte, and whether nobody is on it.
-fn devices_ok(gpus: &[GpuInput], wanting: &[&ServiceInput], free: Vec<(u128, bool)>) -> bool {
+fn each_choice(
+    gpus: &[GpuInput],
+    wanting: &[&ServiceInput],
+    free: Vec<(u128, bool)>,
+    so_far: &mut Vec<Vec<usize>>,
+    found: &mut dyn FnMut(&[Vec<usize>]),
+) {
     let Some((&service, rest)) = wanting.split_first() else {
-        return true;
+        return found(so_far);
     };
-    (0u32..1 << gpus.len()).any(|set| {
+    for set in 0u32..1 << gpus.len() {
         let chosen: Vec<usize> = (0..gpus.len()).filter(|d| set >> d & 1 == 1).collect();
         let admitted = chosen.iter().all(|&d| may_have(service, &gpus[d]));
         if chosen.len() != devices_wanted(service) || !admitted {
-            return false;
+            continue;
         }
-        let mut left = free.clone();
-        for d in chosen {
-            let memory = u128::from(gpus[d].memory.max(1));
-            let load = match service.gpu {
-                GpuRequest::None => 0,
-                GpuRequest::Whole(_) if !left[d].1 => return false,
-                GpuRequest::Whole(_) => memory * 1000,
-                GpuRequest::Share(milli) => memory * u128::from(milli),
-                GpuRequest::Memory(bytes) => u128::from(bytes.0) * 1000,
-            };
-            if load > left[d].0 {
-                return false;
-            }
-            left[d] = (left[d].0 - load, false);
+        if let Some(left) = taken(gpus, service, &chosen, free.clone()) {
+            so_far.push(chosen);
+            each_choice(gpus, rest, left, so_far, found);
+            so_far.pop();
         }
-        devices_ok(gpus, rest, left)
-    })
+    }
+}
+
+/// What is left of the devices where an instance has these, if it may.
+fn taken(
+    gpus: &[GpuInput],
+    service: &ServiceInput,
+    chosen: &[usize],
+    mut left: Vec<(u128, bool)>,
+) -> Option<Vec<(u128, bool)>> {
+    for &d in chosen {
+        let memory = u128::from(gpus[d].memory.max(1));
+        let load = match service.gpu {
+            GpuRequest::None => 0,
+            GpuRequest::Whole(_) if !left[d].1 => return None,
+            GpuRequest::Whole(_) => memory * 1000,
+            GpuRequest::Share(milli) => memory * u128::from(milli),
+            GpuRequest::Memory(bytes) => u128::from(bytes.0) * 1000,
+        };
+        if load > left[d].0 {
+            return None;
+        }
+        left[d] = (left[d].0 - load, false);
+    }
+    Some(left)
 }
 
 /// The square of the use of a resource as the highest of its tangents at a fifth, two fifths and so

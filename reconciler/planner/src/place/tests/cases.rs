@@ -246,7 +246,41 @@ fn devices_stay_with_who_has_them() {
     rig.gpus[1].model = "H100".to_owned();
     let outcome = checked(&problem(vec![rig], vec![old, new]));
     assert_eq!(outcome.assignments[&id("a-new", 0)].gpus[0].id, "GPU-b");
-    assert_eq!(outcome.assignments[&id("zz-old", 0)].reason, Reason::ChangesDevices);
+    let reason = outcome.assignments[&id("zz-old", 0)].reason.text();
+    assert_eq!(reason, "restarts on other GPUs of its node: GPU-b is for a-new[0]");
+    let prices = (outcome.moves, outcome.restarts, outcome.move_cost, outcome.move_cost_bound);
+    assert_eq!(prices, (0, 1, 1, 1));
+    assert_eq!(outcome.status, PlacementStatus::Optimal);
+}
+
+/// A newcomer may have a device to itself on either node; on the preferred one, two that share the
+/// two devices would have to share one.
+#[test]
+fn nobody_restarts_for_a_better_score() {
+    let mut nodes = vec![node("a", 8, 32), node("b", 8, 32)];
+    nodes[0].tags.push("x".to_owned());
+    nodes[0].gpus = vec![gpu("GPU-a-0", "A10", 24), gpu("GPU-a-1", "A10", 24)];
+    nodes[1].gpus = vec![gpu("GPU-b-0", "A10", 24)];
+    let mut shares = service("shares", 2);
+    shares.gpu = GpuRequest::Share(400);
+    for index in 0..2 {
+        runs_on(&mut shares, index, "a");
+        let id = format!("GPU-a-{index}");
+        let gpus = vec![GpuUse { id, share_milli: 400, memory: Bytes::ZERO }];
+        shares.current.get_mut(&index).unwrap().gpus = gpus;
+    }
+    let mut whole = service("whole", 1);
+    whole.gpu = GpuRequest::Whole(1);
+    whole.prefer.push(Prefer { condition: condition(Key::Tag, &["x"]), weight: 5 });
+    let outcome = checked(&problem(nodes.clone(), vec![shares.clone(), whole.clone()]));
+    assert_eq!(at(&outcome, "whole", 0), Some("b"));
+    assert_eq!((outcome.restarts, outcome.move_cost), (0, 0));
+    assert_eq!(outcome.status, PlacementStatus::Optimal);
+    // Where there is no other node, one of them makes room, and one only.
+    nodes[1].gpus.clear();
+    let outcome = checked(&problem(nodes, vec![shares, whole]));
+    assert_eq!(at(&outcome, "whole", 0), Some("a"));
+    assert_eq!((outcome.restarts, outcome.move_cost, outcome.move_cost_bound), (1, 1, 1));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use devnet_schema::{
     instance::Protocol,
+    placement::GpuUse,
     quantity::{Bytes, GpuRequest},
 };
 
@@ -138,7 +139,46 @@ fn random_neighbours(dice: &mut Dice, service: &mut ServiceInput) {
     }
 }
 
-fn compare(seed: u64, problem: &PlacementProblem) {
+/// The same with more GPUs, nearly all of them in use, and instances on devices of their own, well
+/// chosen or not.
+fn with_devices(seed: u64) -> PlacementProblem {
+    let mut dice = Dice(!seed);
+    let mut problem = small(seed);
+    for node in &mut problem.nodes {
+        let name = node.name.as_str()[1..].to_owned();
+        for g in node.gpus.len() as u64..2 + dice.roll(2) {
+            node.gpus.push(gpu(&format!("GPU-{name}-{g}"), "A10", 24));
+        }
+    }
+    for service in &mut problem.services {
+        if service.gpu == GpuRequest::None && dice.chance(75) {
+            service.gpu = match dice.roll(3) {
+                0 => GpuRequest::Whole(1 + dice.roll(2) as u32),
+                1 => GpuRequest::Share(200 + 100 * dice.roll(6) as u32),
+                _ => GpuRequest::Memory(Bytes::gib(6 + dice.roll(12))),
+            };
+            (service.cpu_milli, service.memory, service.disk) = (250, GIB / 2, 0);
+        }
+        let need = service.gpu;
+        for (index, current) in &mut service.current {
+            if dice.chance(20) {
+                continue;
+            }
+            let node = current.node.as_str()[1..].to_owned();
+            let count = if let GpuRequest::Whole(count) = need { u64::from(count) } else { 1 };
+            let first = u64::from(*index) + dice.roll(2);
+            let gpu = |d: u64| {
+                let id = format!("GPU-{node}-{}", (first + d) % 3);
+                GpuUse { id, share_milli: 0, memory: Bytes::ZERO }
+            };
+            current.gpus = (0..count).map(gpu).collect();
+        }
+    }
+    problem
+}
+
+/// How many restart on other devices.
+fn compare(seed: u64, problem: &PlacementProblem) -> u32 {
     let outcome = checked(problem);
     let best = brute::best(problem);
     let placed: Vec<u32> = outcome.levels.iter().map(|level| level.placed).collect();
@@ -159,6 +199,7 @@ fn compare(seed: u64, problem: &PlacementProblem) {
         assert_eq!(outcome.move_cost_bound, best.price, "moves not proven: {shown}");
         assert_eq!(outcome.bound, outcome.cost, "score not proven: {shown}");
     }
+    outcome.restarts
 }
 
 /// Two halves, so that two threads share them.
@@ -177,9 +218,15 @@ fn brute_force_agrees_again() {
 }
 
 #[test]
+fn brute_force_agrees_on_devices() {
+    let restarts: Vec<u32> = (0..1000).map(|seed| compare(seed, &with_devices(seed))).collect();
+    assert!(restarts.iter().filter(|restarts| **restarts > 0).count() > 15, "{restarts:?}");
+}
+
+#[test]
 fn the_order_of_the_input_changes_nothing() {
     for seed in 0..60 {
-        let problem = small(seed);
+        let problem = if seed % 2 == 0 { small(seed) } else { with_devices(seed) };
         let mut shuffled = problem.clone();
         let mut dice = Dice(seed ^ 0xabcd);
         dice.shuffle(&mut shuffled.nodes);
@@ -192,7 +239,7 @@ fn the_order_of_the_input_changes_nothing() {
 #[test]
 fn an_unchanged_input_keeps_an_unchanged_placement() {
     for seed in 0..150 {
-        let mut problem = small(seed);
+        let mut problem = if seed % 2 == 0 { small(seed) } else { with_devices(seed) };
         problem.limits.rebalance = false;
         let first = place(&problem);
         let again = running(&problem, &first);
