@@ -168,3 +168,28 @@ fn choose(board: &Board<'_>, s: usize, dice: &mut Dice) -> Vec<usize> {
     chosen.sort_unstable();
     chosen
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::{greedy::run, settled, tests::random::small};
+
+    /// Nodes taken at random are nearly always of no use in a large fleet.
+    #[test]
+    fn only_nodes_that_could_take_one_more_are_emptied() {
+        let mut chosen = 0;
+        for seed in 0..100 {
+            let problem = small(seed);
+            let field = settled(&problem);
+            let board = run(&field, REPAIRS[0]);
+            for s in (0..field.services.len()).filter(|&s| board.missing(s) > 0) {
+                for n in choose(&board, s, &mut Dice(seed)) {
+                    let cell = field.services[s].cell(n).expect("it may be there");
+                    assert!(board.count(s, n) < cell.most, "seed {seed}");
+                    chosen += 1;
+                }
+            }
+        }
+        assert!(chosen > 50, "{chosen}");
+    }
+}

@@ -7,7 +7,7 @@ mod columns;
 mod fleets;
 mod large;
 mod pitfalls;
-mod random;
+pub mod random;
 mod rebalance;
 mod ways_out;
 mod ways_out_gpu;

@@ -4,7 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{random::small, *};
+use super::{
+    random::{small, with_devices},
+    *,
+};
 use crate::place::{
     bound::Relaxation,
     counts::{Aim, Program, Scope},
@@ -55,21 +58,23 @@ fn a_proof_is_not_within_a_relative_gap() {
 /// A starting point with a column left out is taken for one with a 0 there, and dropped.
 #[test]
 fn a_starting_point_is_complete_and_keeps_every_row() {
-    for seed in 0..200 {
-        let problem = small(seed);
+    for seed in 0..400 {
+        let problem = if seed % 2 == 0 { small(seed) } else { with_devices(seed) };
         let field = settled(&problem);
         let board = run(&field, REPAIRS[0]);
+        let nodes: Vec<usize> = (0..field.nodes.len()).collect();
+        let detailed = if seed % 4 < 2 { BTreeSet::new() } else { nodes.iter().copied().collect() };
         if !board.sound() {
             continue;
         }
         for aim in [Aim::Moves, Aim::Score, Aim::Place { weights: vec![1; 3], keep: true }] {
             let scope = Scope {
                 board: &board,
-                nodes: (0..field.nodes.len()).collect(),
+                nodes: nodes.clone(),
                 floors: board.placed().into_iter().enumerate().collect(),
                 price_cap: Some(board.moves().1),
                 cost_cap: Some(board.cost()),
-                detailed: BTreeSet::new(),
+                detailed: detailed.clone(),
                 aim,
             };
             let program = Program::new(&scope);

@@ -141,7 +141,7 @@ fn random_neighbours(dice: &mut Dice, service: &mut ServiceInput) {
 
 /// The same with more GPUs, nearly all of them in use, and instances on devices of their own, well
 /// chosen or not.
-fn with_devices(seed: u64) -> PlacementProblem {
+pub fn with_devices(seed: u64) -> PlacementProblem {
     let mut dice = Dice(!seed);
     let mut problem = small(seed);
     for node in &mut problem.nodes {
