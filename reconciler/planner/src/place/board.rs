@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    field::{Amounts, Cell, Field, Spread},
+    field::{Amounts, Field, Spread},
     gpu,
     problem::Objective,
     rack::{Rack, Tenant},
@@ -59,7 +59,7 @@ impl<'f> Board<'f> {
             of_service: vec![BTreeMap::new(); services],
             used: vec![[0; 3]; nodes],
             ports: vec![BTreeSet::new(); nodes],
-            racks: field.nodes.iter().map(|n| Rack::empty(&n.memories, n.lived_in)).collect(),
+            racks: field.nodes.iter().map(|node| Rack::empty(&node.memories)).collect(),
             total: vec![0; services],
         }
     }
@@ -380,17 +380,11 @@ impl<'f> Board<'f> {
 
 fn tenant<'t>(field: &'t Field<'_>, service: usize, node: usize) -> Tenant<'t> {
     let it = &field.services[service];
-    let item = |allowed: u128| gpu::Item { need: it.input.gpu, allowed };
-    match it.cell(node) {
-        Some(Cell { allowed, homes, current, strangers, .. }) => {
-            let item = item(*allowed);
-            Tenant { item, homes, current: *current, strangers: *strangers }
-        }
-        None => {
-            let allowed = refusal::allowed_devices(it.input, &field.nodes[node]);
-            Tenant { item: item(allowed), homes: &[], current: 0, strangers: 0 }
-        }
-    }
+    let allowed = match it.cell(node) {
+        Some(cell) => cell.allowed,
+        None => refusal::allowed_devices(it.input, &field.nodes[node]),
+    };
+    Tenant { item: gpu::Item { need: it.input.gpu, allowed }, homes: it.homes.get(&node) }
 }
 
 /// The score of one resource in full use, and of one node in use under `pack`.

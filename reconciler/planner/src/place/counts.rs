@@ -230,7 +230,7 @@ impl Program {
         for &(s, count, cell) in &here {
             let of = self.on_kinds(field, (s, n), count, cell, &kinds);
             if scope.detailed.contains(&n) && wants_keep(scope) {
-                self.homes((s, n), cell, &kinds, &of);
+                self.homes(field, (s, n), &kinds, &of);
             }
             for (kind, column) in of {
                 load[kind].push((s, column));
@@ -280,28 +280,28 @@ impl Program {
     /// many restart as have no home among those that are lived in.
     fn homes(
         &mut self,
+        field: &Field<'_>,
         (s, n): (usize, usize),
-        cell: &Cell,
         kinds: &[Kind],
         of: &[(usize, usize)],
     ) {
         let Some(&kept) = self.column.get(&Meaning::Kept { s, n }) else {
             return;
         };
-        if cell.homes.is_empty() || kinds.len() < 2 {
+        let Some(homes) = field.services[s].homes.get(&n).filter(|_| kinds.len() > 1) else {
             return;
-        }
+        };
         let upper = self.model.columns[kept].upper;
         let restarts = self.add(Meaning::Restarts { s, n }, 0.0, upper, false);
         let mut terms = vec![(kept, 1.0), (restarts, -1.0)];
-        for (home, &(set, many)) in cell.households().iter().enumerate() {
+        for (home, (set, many)) in homes.households().into_iter().enumerate() {
             let at_home = self.add(Meaning::AtHome { s, n, home }, 0.0, f64::from(many), false);
             for &(_, column) in of.iter().filter(|(kind, _)| kinds[*kind].mask & set != 0) {
                 self.model.at_most(vec![(at_home, 1.0), (column, -1.0)], 0.0);
             }
             terms.push((at_home, -1.0));
         }
-        self.model.at_most(terms, f64::from(cell.strangers));
+        self.model.at_most(terms, f64::from(homes.strangers));
     }
 
     /// Replicas and spread.

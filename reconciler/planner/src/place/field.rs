@@ -16,6 +16,7 @@ use devnet_schema::{
 use super::{
     gpu,
     problem::{Current, NodeInput, NodeState, PlacementProblem, Require, ServiceInput, SpreadBy},
+    rack::Homes,
     refusal::{self, Conditions, Lines},
 };
 
@@ -63,6 +64,8 @@ pub struct Service<'a> {
     pub cells: Vec<Cell>,
     /// Position in `cells` of every node.
     cell_of: Vec<u32>,
+    /// By node, where an instance that could stay has devices.
+    pub homes: BTreeMap<usize, Homes>,
     pub spread: Vec<Spread>,
     /// Instances whose node is not in the fleet any more.
     pub gone: u32,
@@ -84,10 +87,6 @@ pub struct Cell {
     pub penalty: u64,
     /// Devices it may use.
     pub allowed: u128,
-    /// The devices of each instance there now that could stay on them, as bits.
-    pub homes: Vec<u128>,
-    /// Instances there now without such a home: any devices are as good for them.
-    pub strangers: u32,
 }
 
 /// One `spread` line.
@@ -116,8 +115,8 @@ impl Field<'_> {
         let numbered = |&input| number_service(input, &nodes, &levels, &names, &conditions);
         let mut services: Vec<Service<'_>> = inputs.iter().map(numbered).collect();
         link(&mut services);
-        for cell in services.iter().flat_map(|service| &service.cells) {
-            nodes[cell.node].lived_in |= !cell.homes.is_empty();
+        for &n in services.iter().flat_map(|service| service.homes.keys()) {
+            nodes[n].lived_in = true;
         }
         Field { problem, nodes, services, levels }
     }
@@ -144,17 +143,6 @@ impl Field<'_> {
             let gone = all - stay.min(all);
             (moves + gone, price + u64::from(gone) * service.price)
         })
-    }
-}
-
-impl Cell {
-    /// The devices where somebody is at home, and how many are.
-    pub fn households(&self) -> Vec<(u128, u32)> {
-        let mut many: BTreeMap<u128, u32> = BTreeMap::new();
-        for &home in &self.homes {
-            *many.entry(home).or_insert(0) += 1;
-        }
-        many.into_iter().collect()
     }
 }
 
@@ -254,6 +242,7 @@ fn number_service<'a>(
         supports: Vec::new(),
         cells: Vec::new(),
         cell_of: vec![NOWHERE; nodes.len()],
+        homes: BTreeMap::new(),
         spread: Vec::new(),
         gone: 0,
         price: input.move_cost.max(1),
@@ -274,10 +263,9 @@ fn number_service<'a>(
         if refused {
             continue;
         }
-        if let Some(mut cell) = cell(&service, (n, node), here[n], &lines) {
+        if let Some(cell) = cell(&service, (n, node), here[n], &lines) {
             if cell.current > 0 && service.wants_gpu() {
-                cell.homes = homes(input, node, cell.allowed);
-                cell.strangers -= cell.homes.len() as u32;
+                service.homes.extend(homes(input, node, &cell).map(|homes| (n, homes)));
             }
             service.cell_of[n] = service.cells.len() as u32;
             service.cells.push(cell);
@@ -322,23 +310,22 @@ fn cell(
         locked: if held { current } else { 0 },
         penalty: missed.map(|p| u64::from(p.weight) * WISH).sum(),
         allowed,
-        homes: Vec::new(),
-        strangers: here,
     })
 }
 
-/// The devices of each instance on a node now that it could stay on, lowest index first.
-fn homes(input: &ServiceInput, node: &Node<'_>, allowed: u128) -> Vec<u128> {
+/// Who has which devices of a node now, lowest index first.
+fn homes(input: &ServiceInput, node: &Node<'_>, cell: &Cell) -> Option<Homes> {
     let wanted = match input.gpu {
         GpuRequest::None => 0,
         GpuRequest::Whole(count) => count,
         GpuRequest::Share(_) | GpuRequest::Memory(_) => 1,
     };
     let here = input.current.range(..input.replicas).map(|(_, current)| current);
-    here.filter(|current| current.node == node.input.name)
-        .filter_map(|current| node.positions(current))
-        .filter(|home| home & !allowed == 0 && home.count_ones() == wanted)
-        .collect()
+    let here: Vec<&Current> = here.filter(|it| it.node == node.input.name).collect();
+    let mut devices: Vec<u128> = here.iter().filter_map(|it| node.positions(it)).collect();
+    devices.retain(|home| home & !cell.allowed == 0 && home.count_ones() == wanted);
+    let strangers = (here.len() - devices.len()) as u32;
+    (!devices.is_empty()).then_some(Homes { devices, current: cell.current, strangers })
 }
 
 /// `max-per-node`, or 1 for a service that is apart from itself.

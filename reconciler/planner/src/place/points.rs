@@ -87,14 +87,14 @@ impl Program {
                     *values.entry(Meaning::Shared { n, kind }).or_insert(0.0) += 1.0;
                 }
             }
-            let Some(cell) = board.field.services[s].cell(n) else { continue };
+            let Some(homes) = board.field.services[s].homes.get(&n) else { continue };
             let mut at_home = 0;
-            for (home, (set, many)) in cell.households().into_iter().enumerate() {
+            for (home, (set, many)) in homes.households().into_iter().enumerate() {
                 let here = many.min(sets.iter().filter(|own| **own == set).count() as u32);
                 values.insert(Meaning::AtHome { s, n, home }, f64::from(here));
                 at_home += here;
             }
-            let restarts = board.kept(s, n).saturating_sub(cell.strangers + at_home);
+            let restarts = board.kept(s, n).saturating_sub(homes.strangers + at_home);
             values.insert(Meaning::Restarts { s, n }, f64::from(restarts));
         }
         Some(values.into_iter().collect())

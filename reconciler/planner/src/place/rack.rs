@@ -9,24 +9,52 @@ use devnet_schema::quantity::GpuRequest;
 
 use super::gpu::{self, Group, Item};
 
+/// Who of a service has which devices of a node now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Homes {
+    /// The devices of each instance that could stay on them, as bits; not empty.
+    pub devices: Vec<u128>,
+    /// Instances that could stay on the node.
+    pub current: u32,
+    /// Of all that are there, those without such devices: any are as good for them.
+    pub strangers: u32,
+}
+
+impl Homes {
+    /// The devices where somebody is at home, and how many are.
+    pub fn households(&self) -> BTreeMap<u128, u32> {
+        let mut many = BTreeMap::new();
+        for &home in &self.devices {
+            *many.entry(home).or_insert(0) += 1;
+        }
+        many
+    }
+
+    /// Of so many, those that restart unless they are at home.
+    fn stay(&self, count: u32) -> u32 {
+        self.current.min(count).saturating_sub(self.strangers)
+    }
+}
+
 /// What a service asks of a node's devices, and what its instances have of them now.
 #[derive(Debug, Clone, Copy)]
 pub struct Tenant<'t> {
     /// What each instance asks.
     pub item: Item,
-    /// The devices of each instance that is there now and could stay on them, as bits.
-    pub homes: &'t [u128],
-    /// Instances that are there now and could stay.
-    pub current: u32,
-    /// Of all that are there now, those without a home: they may have any devices.
-    pub strangers: u32,
+    /// Nothing where nobody has devices that are worth keeping.
+    pub homes: Option<&'t Homes>,
 }
 
 impl Tenant<'_> {
     /// So many of them together.
     fn group(&self, count: u32) -> Group {
-        let stay = self.current.min(count).saturating_sub(self.strangers);
-        Group { item: self.item, count, homes: self.homes.to_vec(), stay }
+        let homes = self.homes.map_or(Vec::new(), |homes| homes.devices.clone());
+        let stay = self.homes.map_or(0, |homes| homes.stay(count));
+        Group { item: self.item, count, homes, stay }
+    }
+
+    fn devices(&self) -> &[u128] {
+        self.homes.map_or(&[], |homes| &homes.devices)
     }
 }
 
@@ -44,17 +72,15 @@ pub struct Rack {
     seats: Vec<(usize, u128)>,
     /// Instances that could not be arranged with the others.
     stranded: Vec<usize>,
-    /// Whether any of these devices has somebody on it now.
-    lived_in: bool,
     /// Instances that are there now and stay, on other devices.
     restarts: u32,
 }
 
 impl Rack {
-    pub fn empty(memories: &[u64], lived_in: bool) -> Self {
+    pub fn empty(memories: &[u64]) -> Self {
         let left = memories.iter().map(|&m| gpu::size(m)).collect();
         let users = vec![0; memories.len()];
-        Self { left, users, seats: Vec::new(), stranded: Vec::new(), lived_in, restarts: 0 }
+        Self { left, users, seats: Vec::new(), stranded: Vec::new(), restarts: 0 }
     }
 
     /// Whether every instance has its devices.
@@ -128,9 +154,10 @@ impl Rack {
                 need => gpu::load(need, memories[d]) <= self.left[d],
             })
         };
+        let homes = tenant.devices();
         let taken = |home: &u128| self.of(service).filter(|seat| seat == home).count();
-        let same = |home: &u128| tenant.homes.iter().filter(|other| *other == home).count();
-        tenant.homes.iter().copied().find(|home| taken(home) < same(home) && free(home))
+        let same = |home: &u128| homes.iter().filter(|other| *other == home).count();
+        homes.iter().copied().find(|home| taken(home) < same(home) && free(home))
     }
 
     /// What one more would leave unused beside itself, in thousandths of a device. A single whole
@@ -165,7 +192,11 @@ impl Rack {
     pub fn add(&mut self, memories: &[u64], service: usize, tenants: &Tenants<'_>) {
         let own = tenants(service);
         match self.seat(memories, service, &own).filter(|_| self.arranged()) {
-            Some(devices) => self.sit(memories, service, own.item.need, devices),
+            Some(devices) => {
+                self.restarts -= self.restarts_of(service, &own);
+                self.sit(memories, service, own.item.need, devices);
+                self.restarts += self.restarts_of(service, &own);
+            }
             None => {
                 self.stranded.push(service);
                 self.rearrange(memories, tenants, gpu::THOROUGH);
@@ -176,15 +207,17 @@ impl Rack {
 
     /// Lets one instance of a service go; there must be one.
     pub fn remove(&mut self, memories: &[u64], service: usize, tenants: &Tenants<'_>) {
+        let own = tenants(service);
         if let Some(at) = self.stranded.iter().position(|&s| s == service) {
             self.stranded.remove(at);
-        } else if let Some(at) = self.leaver(service, &tenants(service)) {
+        } else if let Some(at) = self.leaver(service, &own) {
+            self.restarts -= self.restarts_of(service, &own);
             let (_, devices) = self.seats.remove(at);
-            let need = tenants(service).item.need;
             for d in (0..memories.len()).filter(|d| devices >> d & 1 == 1) {
-                self.left[d] += gpu::load(need, memories[d]);
+                self.left[d] += gpu::load(own.item.need, memories[d]);
                 self.users[d] -= 1;
             }
+            self.restarts += self.restarts_of(service, &own);
         }
         if !self.arranged() {
             self.rearrange(memories, tenants, gpu::THOROUGH);
@@ -195,46 +228,49 @@ impl Rack {
     /// The seat of a service to give up: the last that is nobody's home, else the last.
     fn leaver(&self, service: usize, tenant: &Tenant<'_>) -> Option<usize> {
         let own = |seat: &(usize, u128)| seat.0 == service;
-        let new = |seat: &(usize, u128)| own(seat) && !tenant.homes.contains(&seat.1);
+        let new = |seat: &(usize, u128)| own(seat) && !tenant.devices().contains(&seat.1);
         self.seats.iter().rposition(new).or_else(|| self.seats.iter().rposition(own))
     }
 
     /// Arranges all of them anew where fewer may restart then, in so many steps.
     pub fn calm(&mut self, memories: &[u64], tenants: &Tenants<'_>, steps: u32) {
-        if !self.lived_in {
-            return;
-        }
-        self.restarts = self.count_restarts(tenants);
         if self.restarts > 0 && self.arranged() {
             self.rearrange(memories, tenants, steps);
         }
     }
 
-    fn count_restarts(&self, tenants: &Tenants<'_>) -> u32 {
-        let groups = self.groups(tenants);
-        groups.iter().map(|(&service, group)| group.restarts(self.of(service))).sum()
+    /// Of a service, the instances that stay on other devices.
+    fn restarts_of(&self, service: usize, tenant: &Tenant<'_>) -> u32 {
+        let Some(homes) = tenant.homes else {
+            return 0;
+        };
+        let count = self.of(service).count() as u32;
+        let at_home = homes.devices.iter().enumerate().filter(|(at, home)| {
+            let earlier = homes.devices[..*at].iter().filter(|other| other == home).count();
+            earlier < self.of(service).filter(|seat| seat == *home).count()
+        });
+        homes.stay(count).saturating_sub(at_home.count() as u32)
     }
 
-    /// All instances, by service.
-    fn groups(&self, tenants: &Tenants<'_>) -> BTreeMap<usize, Group> {
-        let mut counts: BTreeMap<usize, u32> = BTreeMap::new();
-        for &(service, _) in &self.seats {
-            *counts.entry(service).or_insert(0) += 1;
-        }
-        for &service in &self.stranded {
-            *counts.entry(service).or_insert(0) += 1;
-        }
-        counts.into_iter().map(|(s, count)| (s, tenants(s).group(count))).collect()
+    /// How many there are of each service, ascending.
+    fn counts(&self, extra: Option<usize>) -> Vec<(usize, u32)> {
+        let mut all: Vec<usize> = self.seats.iter().map(|seat| seat.0).collect();
+        all.extend(&self.stranded);
+        all.extend(extra);
+        all.sort_unstable();
+        let runs = all.chunk_by(|a, b| a == b);
+        runs.map(|run| (run[0], run.len() as u32)).collect()
     }
 
     /// Takes the best arrangement found in so many steps, if it is better than this one.
     fn rearrange(&mut self, memories: &[u64], tenants: &Tenants<'_>, steps: u32) {
-        let (services, groups): (Vec<usize>, Vec<Group>) = self.groups(tenants).into_iter().unzip();
+        let counts = self.counts(None);
+        let groups: Vec<Group> = counts.iter().map(|&(s, count)| tenants(s).group(count)).collect();
         let Some(chosen) = gpu::pack(memories, &groups, steps) else {
             return;
         };
-        let mut new = Self::empty(memories, self.lived_in);
-        for ((&service, group), devices) in services.iter().zip(&groups).zip(&chosen) {
+        let mut new = Self::empty(memories);
+        for ((&(service, _), group), devices) in counts.iter().zip(&groups).zip(&chosen) {
             for set in devices {
                 new.sit(memories, service, group.item.need, *set);
             }
@@ -254,10 +290,8 @@ impl Rack {
         if self.arranged() && self.refuses(memories, own.item) {
             return false;
         }
-        let mut groups = self.groups(tenants);
-        let count = groups.get(&extra).map_or(0, |group| group.count);
-        groups.insert(extra, own.group(count + 1));
-        let groups: Vec<Group> = groups.into_values().collect();
+        let group = |(s, count)| Group { item: tenants(s).item, count, homes: Vec::new(), stay: 0 };
+        let groups: Vec<Group> = self.counts(Some(extra)).into_iter().map(group).collect();
         gpu::fits(memories, &groups)
     }
 }
@@ -268,17 +302,17 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn share(milli: u32, homes: &[u128]) -> Tenant<'_> {
+    fn share(milli: u32, homes: Option<&Homes>) -> Tenant<'_> {
         let item = Item { need: GpuRequest::Share(milli), allowed: u128::MAX };
-        Tenant { item, homes, current: homes.len() as u32, strangers: 0 }
+        Tenant { item, homes }
     }
 
     #[test]
     fn what_stands_in_the_way_is_arranged_anew() {
         let sizes = [400, 300, 300, 600, 400];
-        let tenants = |s: usize| share(sizes[s], &[]);
+        let tenants = |s: usize| share(sizes[s], None);
         let memories = [GIB, GIB];
-        let mut rack = Rack::empty(&memories, false);
+        let mut rack = Rack::empty(&memories);
         for s in 0..3 {
             rack.add(&memories, s, &tenants);
         }
@@ -292,15 +326,18 @@ mod tests {
         assert!(!rack.arranged(), "too much is kept and told");
         rack.remove(&memories, 1, &tenants);
         assert!(rack.arranged());
-        assert_eq!(rack.groups(&tenants).into_keys().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert_eq!(rack.counts(Some(4)), [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2)]);
     }
 
     #[test]
     fn whoever_comes_first_the_devices_are_those_from_before() {
-        let homes: [&[u128]; 3] = [&[], &[1, 2], &[1]];
-        let tenants = |s: usize| share([700, 300, 600][s], homes[s]);
+        let homes = |devices: &[u128]| {
+            Some(Homes { devices: devices.to_vec(), current: devices.len() as u32, strangers: 0 })
+        };
+        let homes = [None, homes(&[1, 2]), homes(&[1])];
+        let tenants = |s: usize| share([700, 300, 600][s], homes[s].as_ref());
         let memories = [GIB, GIB];
-        let mut rack = Rack::empty(&memories, true);
+        let mut rack = Rack::empty(&memories);
         for s in [0, 2, 1] {
             rack.add(&memories, s, &tenants);
             assert_eq!(rack.restarts(), 0);
