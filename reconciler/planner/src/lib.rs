@@ -34,6 +34,7 @@ mod tests;
 use devnet_schema::{
     diagnostic::{Diagnostic, Severity},
     digest::Digest,
+    placement::PlacementStatus,
     plan::{Action, Plan},
 };
 
@@ -152,7 +153,7 @@ impl Draft {
             let mut notices = notice::placement(input.desired, census, &seats, &outcome, severity);
             // What does not fit is refused only here, so that it is placed and told in the same
             // way whether it is refused or not.
-            let refused = !lenient && report.unplaced > 0;
+            let refused = !lenient && report.status == PlacementStatus::Infeasible;
             self.plan.placement = report;
             if refused {
                 return Err(notices);

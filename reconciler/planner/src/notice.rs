@@ -90,7 +90,8 @@ pub fn placement(
         let service = desired.services.get(&id.service)?;
         Some(waits_for_data(id, node, service))
     }));
-    all.extend(seated(desired, seats));
+    all.extend(waiting(desired, seats, severity));
+    all.extend(kept(desired, seats));
     all.extend(drained(desired, seats));
     all
 }
@@ -151,14 +152,31 @@ fn unplaced(
     }
 }
 
-/// What could not be decided as placement wished: who waits, and who stays without room.
-fn seated(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
+/// Services that wait for another. Where that one has a place, it is only without them: of what
+/// they ask together something does not fit, though each by itself does.
+fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Diagnostic> {
     let waits = seats.waiting.iter().map(|(service, missing)| {
         let at = desired.services.get(service).map(|service| service.at.clone());
-        let message = format!("service `{service}` waits: `{missing}` has no node");
-        Diagnostic::warning("DN-W0606", at, message)
-            .help("it is planned as soon as what it depends on has a place")
+        if !seats.by_instance.keys().any(|id| id.service == *missing) {
+            let message = format!("service `{service}` waits: `{missing}` has no node");
+            return Diagnostic::warning("DN-W0606", at, message)
+                .help("it is planned as soon as what it depends on has a place");
+        }
+        let message = format!(
+            "service `{service}` does not fit: `{missing}`, which it depends on, has a node only \
+             without it"
+        );
+        let found = match severity {
+            Severity::Error => Diagnostic::error("DN-E0601", at, message),
+            Severity::Warning => Diagnostic::warning("DN-W0601", at, message),
+        };
+        found.help("ask for less of what the two share, or add room: they run only together")
     });
+    waits.collect()
+}
+
+/// What keeps running without a place.
+fn kept(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
     let stays = seats.by_instance.iter().filter_map(|(id, seat)| {
         let Why::Kept(why) = &seat.why else { return None };
         let at = desired.services.get(&id.service).map(|service| service.at.clone());
@@ -172,7 +190,7 @@ fn seated(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
             "stopping it would make room for nothing; once its service fits, it gets a place",
         ))
     });
-    waits.chain(stays).collect()
+    stays.collect()
 }
 
 /// Instances with data on nodes that are drained.

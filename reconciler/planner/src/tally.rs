@@ -10,7 +10,7 @@ use devnet_schema::{
     desired::DesiredState,
     fleet::NodeStatus,
     name::{InstanceId, NodeName},
-    placement::{Assignment, Eviction, PlacementReport, PriorityLevel},
+    placement::{Assignment, Eviction, PlacementReport, PlacementStatus, PriorityLevel},
 };
 
 use crate::{
@@ -35,6 +35,10 @@ pub fn tell(
     report.evictions = evictions(census, seats);
     report.evicted = report.evictions.len() as u32;
     levels(desired, census, seats, &mut report.levels);
+    // What a service waits for may have a place only because that service has none.
+    if !seats.waiting.is_empty() {
+        report.status = PlacementStatus::Infeasible;
+    }
 }
 
 /// What keeps running though no node has room for it.

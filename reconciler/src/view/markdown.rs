@@ -79,7 +79,7 @@ fn longest_run(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use devnet_schema::placement::PriorityLevel;
+    use devnet_schema::{diagnostic::Diagnostic, placement::PriorityLevel};
 
     use super::*;
 
@@ -104,6 +104,24 @@ mod tests {
         let listed = "\n\n- priority 7: 2 of 2 placed (proven)\n- moves: 1 (proven least)\n";
         assert!(seen.contains(listed), "{text}");
         assert!(folded.contains("  priority 7  2 of 2 placed (proven)\n"), "{text}");
+    }
+
+    #[test]
+    fn a_refused_plan_says_so_first_and_has_no_empty_table() {
+        let mut refused = Plan::empty("lab".parse().unwrap(), String::new());
+        refused.placement.unplaced = 2;
+        let message = "service `a` does not fit: no <node> can run it";
+        refused.diagnostics.push(Diagnostic::error("DN-E0601", None, message));
+        let text = plan(&refused);
+        assert!(text.starts_with("**lab**: Nothing will be done: 2 instances have no place. "));
+        let listed = "\n\n- Error DN-E0601: service `a` does not fit: no &lt;node> can run it\n\n";
+        assert!(text.contains(listed) && !text.contains("| why |"), "{text}");
+        refused.diagnostics[0].code = "DN-E0602".to_owned();
+        let text = plan(&refused);
+        assert!(text.starts_with("**lab**: Nothing will be done: the plan has errors."), "{text}");
+        refused.diagnostics.clear();
+        let text = plan(&refused);
+        assert!(text.starts_with("**lab**: No changes. 2 instances have no place, "), "{text}");
     }
 
     #[test]

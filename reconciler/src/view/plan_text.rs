@@ -83,7 +83,12 @@ pub fn nothing(report: &PlacementReport) -> String {
 /// What a plan says that is refused because something has no place.
 pub fn refused(plan: &Plan) -> Option<String> {
     plan.diagnostics.iter().find(|found| found.code == "DN-E0601")?;
+    let waits = plan.placement.levels.iter().map(|it| it.waiting_for_service).sum();
     let what = match plan.placement.unplaced {
+        0 => waits,
+        some => some,
+    };
+    let what = match what {
         1 => "1 instance has no place".to_owned(),
         count => format!("{count} instances have no place"),
     };

@@ -6,7 +6,7 @@
 use devnet_schema::{
     diagnostic::Diagnostic,
     fleet::NodeStatus,
-    placement::{PlacementReport, PriorityLevel},
+    placement::{PlacementReport, PlacementStatus, PriorityLevel},
     plan::{Action, Plan},
 };
 use proptest::prelude::*;
@@ -143,13 +143,17 @@ fn one_message_each(plan: &Plan, shown: &str) {
     }
 }
 
+fn waits_for_service(plan: &Plan) -> bool {
+    plan.placement.levels.iter().any(|it| it.waiting_for_service > 0)
+}
+
 /// Nothing is stopped that its node would have cpu and memory for beside all that is placed.
 fn nothing_stops_in_vain(world: &World, plan: &Plan, wishes: &[Wish], text: &str) {
     let wish = |service: &str| &wishes[service[1..].parse::<usize>().unwrap()];
     for gone in &plan.placement.evictions {
         let service = gone.instance.service.as_str();
         // What waits for another service holds its room, too.
-        let waits = plan.placement.levels.iter().any(|it| it.waiting_for_service > 0);
+        let waits = waits_for_service(plan);
         let apart = |it: &Wish| LINES[it.line].starts_with("apart");
         if waits || wishes.iter().any(apart) {
             continue;
@@ -195,7 +199,9 @@ proptest! {
         world.options.allow_unplaced = false;
         let strict = world.plan_of(&read);
         prop_assert_eq!(&allowed.placement, &strict.placement, "{}", text);
-        prop_assert_eq!(strict.is_applicable(), strict.placement.unplaced == 0);
+        let fits = strict.placement.status != PlacementStatus::Infeasible;
+        prop_assert_eq!(strict.is_applicable(), fits);
+        prop_assert!(fits != (strict.placement.unplaced > 0 || waits_for_service(&strict)));
         if strict.is_applicable() {
             prop_assert_eq!(&allowed.changes, &strict.changes);
         } else {

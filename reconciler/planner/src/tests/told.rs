@@ -2,7 +2,7 @@
 
 use devnet_schema::{
     fleet::NodeStatus,
-    placement::Objective,
+    placement::{Objective, PlacementStatus},
     plan::{Action, Plan},
 };
 
@@ -109,6 +109,26 @@ fn what_runs_keeps_running_where_stopping_it_gains_nothing() {
         1 to add, 0 to change, 1 to destroy, 0 to move, 3 unchanged
     "#]]
     .assert_eq(&show(&plan));
+}
+
+/// There is room for either, and the more important one needs the other.
+#[test]
+fn what_pushes_away_what_it_needs_does_not_fit() {
+    let both = "cluster \"lab\"\n\
+                service \"base\" { image \"base:1\"; priority 10; resources cpu=3 }\n\
+                service \"user\" { image \"user:1\"; resources cpu=3; depends-on \"base\" }\n";
+    let mut world = World::of(&["alpha"]);
+    let refused = world.plan(both);
+    let message = "service `user` does not fit: `base`, which it depends on, has a node only \
+                   without it";
+    let found: Vec<_> = refused.diagnostics.iter().map(|it| (&*it.code, &*it.message)).collect();
+    assert_eq!(found, [("DN-E0601", message)]);
+    assert_eq!(refused.placement.status, PlacementStatus::Infeasible);
+    world.options.allow_unplaced = true;
+    let plan = world.plan(both);
+    assert_eq!(plan.placement, refused.placement);
+    let started: Vec<_> = plan.changes.iter().map(|it| it.instance.to_string()).collect();
+    assert_eq!(started, ["base[0]"]);
 }
 
 #[test]
