@@ -152,8 +152,8 @@ fn unplaced(
     }
 }
 
-/// Services that wait for another. Where that one has a place, it is only without them: of what
-/// they ask together something does not fit, though each by itself does.
+/// Services that wait for another. Where that one has a place, it got it when they were left out:
+/// together they did not all fit, which is refused as what does not fit is.
 fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Diagnostic> {
     let waits = seats.waiting.iter().map(|(service, missing)| {
         let at = desired.services.get(service).map(|service| service.at.clone());
@@ -163,14 +163,17 @@ fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Dia
                 .help("it is planned as soon as what it depends on has a place");
         }
         let message = format!(
-            "service `{service}` does not fit: `{missing}`, which it depends on, has a node only \
-             without it"
+            "service `{service}` waits: `{missing}`, which it depends on, got a node only with \
+             `{service}` left out"
         );
         let found = match severity {
             Severity::Error => Diagnostic::error("DN-E0601", at, message),
-            Severity::Warning => Diagnostic::warning("DN-W0601", at, message),
+            Severity::Warning => Diagnostic::warning("DN-W0606", at, message),
         };
-        found.help("ask for less of what the two share, or add room: they run only together")
+        found.help(format!(
+            "apply with -allow-unplaced and plan again once `{missing}` runs, or ask for less of \
+             what the two share"
+        ))
     });
     waits.collect()
 }

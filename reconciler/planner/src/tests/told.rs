@@ -119,8 +119,8 @@ fn what_pushes_away_what_it_needs_does_not_fit() {
                 service \"user\" { image \"user:1\"; resources cpu=3; depends-on \"base\" }\n";
     let mut world = World::of(&["alpha"]);
     let refused = world.plan(both);
-    let message = "service `user` does not fit: `base`, which it depends on, has a node only \
-                   without it";
+    let message = "service `user` waits: `base`, which it depends on, got a node only with `user` \
+                   left out";
     let found: Vec<_> = refused.diagnostics.iter().map(|it| (&*it.code, &*it.message)).collect();
     assert_eq!(found, [("DN-E0601", message)]);
     assert_eq!(refused.placement.status, PlacementStatus::Infeasible);
