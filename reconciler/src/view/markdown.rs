@@ -121,7 +121,7 @@ mod tests {
         assert!(text.starts_with("**lab**: Nothing will be done: the plan has errors."), "{text}");
         refused.diagnostics.clear();
         let text = plan(&refused);
-        assert!(text.starts_with("**lab**: No changes. 2 instances have no place, "), "{text}");
+        assert!(text.starts_with("**lab**: No changes. 2 instances have no place: "), "{text}");
     }
 
     #[test]

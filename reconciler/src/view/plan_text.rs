@@ -74,9 +74,9 @@ pub fn nothing(report: &PlacementReport) -> String {
     let waits = count(waiting, "waits", "wait");
     match (report.unplaced, waiting) {
         (0, 0) => NO_CHANGES.to_owned(),
-        (0, _) => format!("No changes. {waits}, and nothing can be done about it now."),
-        (_, 0) => format!("No changes. {unplaced}, and nothing can be done about it now."),
-        _ => format!("No changes. {unplaced}, {waits}, and nothing can be done about it now."),
+        (0, _) => format!("No changes. {waits}: the warnings say what helps."),
+        (_, 0) => format!("No changes. {unplaced}: the warnings say what helps."),
+        _ => format!("No changes. {unplaced} and {waits}: the warnings say what helps."),
     }
 }
 
@@ -399,10 +399,12 @@ mod tests {
         let mut report = PlacementReport::nothing();
         assert_eq!(nothing(&report), NO_CHANGES);
         report.levels = vec![PriorityLevel { waiting_for_data: 2, ..PriorityLevel::default() }];
-        let waits = "No changes. 2 instances wait, and nothing can be done about it now.";
+        let waits = "No changes. 2 instances wait: the warnings say what helps.";
         assert_eq!(nothing(&report), waits);
         report.unplaced = 1;
-        assert!(nothing(&report).starts_with("No changes. 1 instance has no place, 2 instances "));
+        assert!(
+            nothing(&report).starts_with("No changes. 1 instance has no place and 2 instances ")
+        );
     }
 
     #[test]
