@@ -193,7 +193,8 @@ mod tests {
         (report.moves, report.evicted, report.kept, report.move_cost) = (0, 1, 1, 2);
         assert_eq!(
             text(&report),
-            "  priority 50  3 of 8 placed (proven: no more of the others can be while data stays where it is), \
+            "  priority 50  3 of 8 placed (proven: no more of the others can be while \
+             data stays where it is), \
              1 keeps running without a place, 1 waits for its data on a lost node, \
              2 wait for a service that has no place\n  \
              priority 10  2 of 3 placed (proven), 1 waits for its data on a lost node\n  \
