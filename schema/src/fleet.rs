@@ -153,6 +153,39 @@ pub struct FleetSnapshot {
     pub secrets: Option<BTreeMap<String, u64>>,
 }
 
+impl FleetSnapshot {
+    /// Sizes that a node must have and that the snapshot does not say, or says to be 0, as the node
+    /// and the field: a node of unknown size is not one without room.
+    #[must_use]
+    pub fn sizes_missing(&self) -> Vec<(&NodeName, &'static str)> {
+        let missing = |node: &Node| {
+            let NodeFacts { cpu_count, total_memory_mb, .. } = &node.facts;
+            let cpu = (*cpu_count == 0).then_some("cpu_count");
+            [cpu, (*total_memory_mb == 0).then_some("total_memory_mb")].into_iter().flatten()
+        };
+        let all = self.nodes.iter();
+        all.flat_map(|node| missing(node).map(|field| (&node.name, field))).collect()
+    }
+}
+
 fn format_version() -> String {
     "1.0".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_without_a_size_is_named_with_the_field() {
+        let text = r#"{"nodes": [
+            {"name": "a", "cpu_count": 4, "total_memory_mb": 8192},
+            {"name": "b", "cpu_count": 4},
+            {"name": "c", "facts": {"cpu_count": 4, "total_memory_mb": 8192}}]}"#;
+        let fleet: FleetSnapshot = serde_json::from_str(text).unwrap();
+        let missing = fleet.sizes_missing();
+        let missing: Vec<_> = missing.iter().map(|(node, field)| (node.as_str(), *field)).collect();
+        let expected = [("b", "total_memory_mb"), ("c", "cpu_count"), ("c", "total_memory_mb")];
+        assert_eq!(missing, expected);
+    }
 }

@@ -61,20 +61,47 @@ pub enum Objective {
     Pack,
 }
 
-/// One priority level of the objective.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One priority level of the objective. What is neither placed nor waits has no node: `unplaced`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriorityLevel {
     /// The priority, 0 to 100.
     pub priority: u8,
-    /// Instances asked for.
+    /// Instances asked for, those that wait among them.
     #[serde(default)]
     pub wanted: u32,
     /// Instances placed.
     pub placed: u32,
+    /// Of those that are not placed, the ones that keep running where they are all the same.
+    #[serde(default)]
+    pub kept: u32,
+    /// Instances whose data is on a node that is lost.
+    #[serde(default)]
+    pub waiting_for_data: u32,
+    /// Instances of services that depend on one without any place.
+    #[serde(default)]
+    pub waiting_for_service: u32,
     /// No placement places more than this.
     pub bound: u32,
     /// Whether `placed` is proven to be the most possible.
     pub proven: bool,
+    /// What `bound` takes for granted though a person could change it, as `data stays where it
+    /// is`; absent where nothing of the kind matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assumes: Option<String>,
+}
+
+/// A running instance that stops because no node has room for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Eviction {
+    /// Which.
+    pub instance: InstanceId,
+    /// Where it runs until then.
+    pub node: NodeName,
+    /// Who takes its room there, where that is one instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<InstanceId>,
+    /// Why, in a few words: `makes room for service.p[0] (priority 90)`.
+    pub reason: String,
 }
 
 /// The answer of the solver.
@@ -82,18 +109,22 @@ pub struct PriorityLevel {
 pub struct PlacementReport {
     /// How far it is known to be right.
     pub status: PlacementStatus,
-    /// Instances without a node.
+    /// Instances that no node has room for, the evicted and the kept among them.
     pub unplaced: u32,
     /// Running instances that change node.
     pub moves: u32,
-    /// Running instances that stop because no node has room for them; they count in `unplaced`,
-    /// too.
+    /// Running instances that stop because no node has room for them.
     #[serde(default)]
     pub evicted: u32,
-    /// Of the moves and evictions, so many no placement can avoid.
+    /// Running instances that no node has room for and that keep running where they are, since
+    /// stopping them would make room for nothing.
+    #[serde(default)]
+    pub kept: u32,
+    /// Of what does not stay placed where it runs, so many no placement can avoid.
     #[serde(default)]
     pub moves_bound: u32,
-    /// The price of the moves and evictions: 1 each, 100 where data is left behind.
+    /// The price of what does not stay placed where it runs, moved, evicted or kept: 1 each, 100
+    /// where data is left behind.
     #[serde(default)]
     pub move_cost: u64,
     /// No placement that places as much has a lower price.
@@ -131,6 +162,9 @@ pub struct PlacementReport {
     pub assignments: Vec<Assignment>,
     /// Highest priority first.
     pub levels: Vec<PriorityLevel>,
+    /// Every eviction, sorted by instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evictions: Vec<Eviction>,
     /// What did not fit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub infeasible: Vec<Unplaceable>,
@@ -150,6 +184,10 @@ pub struct Gain {
     pub to: NodeName,
     /// By how much the score falls with it.
     pub gain: f64,
+    /// The part of that which comes from `prefer` lines; the rest is evenness, or nodes in use.
+    /// Negative where the move meets fewer of them.
+    #[serde(default)]
+    pub from_prefer: f64,
     /// The score before it.
     pub before: f64,
     /// The score after it; lower is better.
@@ -165,6 +203,7 @@ impl PlacementReport {
             unplaced: 0,
             moves: 0,
             evicted: 0,
+            kept: 0,
             moves_bound: 0,
             move_cost: 0,
             move_cost_bound: 0,
@@ -180,6 +219,7 @@ impl PlacementReport {
             solver: "none".to_owned(),
             assignments: Vec::new(),
             levels: Vec::new(),
+            evictions: Vec::new(),
             infeasible: Vec::new(),
             gains: Vec::new(),
         }

@@ -267,7 +267,10 @@ impl Scene<'_, '_> {
             Some(service) if id.index >= service.replicas => {
                 format!("replicas is {} now", service.replicas)
             }
-            Some(_) => "it gives way: no node has room for it".to_owned(),
+            Some(_) => match self.seats.evicted.get(id) {
+                Some(why) => format!("it {}", why.text()),
+                None => "no node has room for it".to_owned(),
+            },
         };
         let deed = self.delete(id, unit, reason);
         self.admit(deed, deeds);

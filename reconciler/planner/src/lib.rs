@@ -14,6 +14,7 @@ mod check;
 pub mod diff;
 mod graph;
 mod input;
+mod kept;
 mod notice;
 mod order;
 pub mod place;
@@ -24,6 +25,7 @@ mod render;
 mod scope;
 mod seats;
 pub mod suppose;
+mod tally;
 pub mod unit;
 
 #[cfg(test)]
@@ -32,6 +34,7 @@ mod tests;
 use devnet_schema::{
     diagnostic::{Diagnostic, Severity},
     digest::Digest,
+    placement::PlacementStatus,
     plan::{Action, Plan},
 };
 
@@ -137,30 +140,25 @@ impl Draft {
             let problem = problem::build(input, census, scope, &waiting);
             let most = input.options.extra_moves;
             let Rebalanced { gains, outcome } = place::rebalance_paced(&problem, most, &mut *watch);
-            let mut report = outcome.report();
-            let unplaced = outcome.unplaced.iter().map(|missing| {
-                notice::unplaced(input.desired.services.get(&missing.service), missing, severity)
-            });
-            let mut notices: Vec<Diagnostic> = unplaced.collect();
-            notices.extend(outcome.cut_short.then(notice::cut_short));
-            notices.extend(notice::lost_data(input.desired, census, &outcome));
-            if severity == Severity::Error && report.unplaced > 0 {
-                self.plan.placement = report;
-                return Err(notices);
-            }
             let known = waiting.len();
-            let answer = (&problem, &outcome);
-            let seats = seats::settle(input, census, scope, waiting, answer, &mut report);
-            let made = gains.iter().filter(|gain| seats.puts(&gain.instance, &gain.to));
-            report.gains = made.map(Gain::document).collect();
+            let seats = seats::settle(input, census, scope, waiting, (&problem, &outcome));
             if seats.waiting.len() > known {
                 waiting = seats.waiting;
                 continue;
             }
-            notices.extend(notice::seated(input.desired, &seats));
-            notices.extend(notice::drained(input.desired, &seats));
-            self.plan.diagnostics.append(&mut notices);
+            let mut report = outcome.report();
+            tally::tell(input.desired, census, &seats, &mut report);
+            let made = gains.iter().filter(|gain| seats.puts(&gain.instance, &gain.to));
+            report.gains = made.map(Gain::document).collect();
+            let mut notices = notice::placement(input.desired, census, &seats, &outcome, severity);
+            // What does not fit is refused only here, so that it is placed and told in the same
+            // way whether it is refused or not.
+            let refused = !lenient && report.status == PlacementStatus::Infeasible;
             self.plan.placement = report;
+            if refused {
+                return Err(notices);
+            }
+            self.plan.diagnostics.append(&mut notices);
             self.placed = Some((problem, outcome));
             return Ok(seats);
         }

@@ -16,6 +16,7 @@ use crate::{
     input::PlanInput,
     place::Outcome,
     seats::{Seats, Why},
+    tally,
 };
 
 /// What is wrong before anything is planned.
@@ -69,10 +70,57 @@ pub fn remarks(input: &PlanInput<'_>, census: &Census<'_>, whole: bool) -> Vec<D
     all
 }
 
+/// What someone should know of where everything ends up: the same things whether what does not fit
+/// is an error or a warning, and of each instance one.
+pub fn placement(
+    desired: &DesiredState,
+    census: &Census<'_>,
+    seats: &Seats,
+    outcome: &Outcome,
+    severity: Severity,
+) -> Vec<Diagnostic> {
+    let unplaced = outcome.unplaced.iter().map(|missing| {
+        let left = left_data(desired, census, seats, missing);
+        unplaced(desired.services.get(&missing.service), missing, &left, severity)
+    });
+    let mut all: Vec<Diagnostic> = unplaced.collect();
+    all.extend(outcome.cut_short.then(cut_short));
+    let lost = tally::waiting_for_data(desired, census, seats);
+    all.extend(lost.filter_map(|(id, node)| {
+        let service = desired.services.get(&id.service)?;
+        Some(waits_for_data(id, node, service))
+    }));
+    all.extend(waiting(desired, seats, severity));
+    all.extend(kept(desired, seats));
+    all.extend(drained(desired, seats));
+    all
+}
+
+/// Of a service that does not fit, whose data is on a node that is lost, as a clause.
+fn left_data(
+    desired: &DesiredState,
+    census: &Census<'_>,
+    seats: &Seats,
+    missing: &Unplaceable,
+) -> String {
+    let stateful = |service: &&Service| !service.volumes.is_empty();
+    let Some(service) = desired.services.get(&missing.service).filter(stateful) else {
+        return String::new();
+    };
+    let left = (0..service.replicas).filter_map(|index| {
+        let id = InstanceId { service: service.name.clone(), index };
+        let unit = census.best(&id).filter(|unit| unit.status == NodeStatus::Lost)?;
+        let placed = seats.by_instance.contains_key(&id);
+        (!placed).then(|| format!("; data of {id} is on {}, which is lost", unit.node()))
+    });
+    left.collect()
+}
+
 /// A service that did not fit: an error, or a warning where the rest is planned all the same.
-pub fn unplaced(
+fn unplaced(
     service: Option<&Service>,
     missing: &Unplaceable,
+    left: &str,
     severity: Severity,
 ) -> Diagnostic {
     let replicas = service.map_or(missing.unplaced, |service| service.replicas);
@@ -89,7 +137,7 @@ pub fn unplaced(
     });
     let nodes: Vec<String> = nodes.collect();
     let nodes = if nodes.is_empty() { "there is no node".to_owned() } else { nodes.join("; ") };
-    let message = format!("service `{}` does not fit: {what} ({nodes})", missing.service);
+    let message = format!("service `{}` does not fit: {what} ({nodes}){left}", missing.service);
     let at = service.map(|service| service.at.clone());
     let diagnostic = match severity {
         Severity::Error => Diagnostic::error("DN-E0601", at, message),
@@ -104,27 +152,54 @@ pub fn unplaced(
     }
 }
 
-/// What could not be decided as placement wished: who waits, and who stays without room.
-pub fn seated(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
+/// Services that wait for another. Where that one has a place, it got it when they were left out:
+/// together they did not all fit, which is refused as what does not fit is.
+fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Diagnostic> {
     let waits = seats.waiting.iter().map(|(service, missing)| {
         let at = desired.services.get(service).map(|service| service.at.clone());
-        let message = format!("service `{service}` waits: `{missing}` has no node");
-        Diagnostic::warning("DN-W0606", at, message)
-            .help("it is planned as soon as what it depends on has a place")
+        if !seats.by_instance.keys().any(|id| id.service == *missing) {
+            let message = format!("service `{service}` waits: `{missing}` has no node");
+            return Diagnostic::warning("DN-W0606", at, message)
+                .help("it is planned as soon as what it depends on has a place");
+        }
+        let message = format!(
+            "service `{service}` waits: `{missing}`, which it depends on, got a node only with \
+             `{service}` left out"
+        );
+        let found = match severity {
+            Severity::Error => Diagnostic::error("DN-E0601", at, message),
+            Severity::Warning => Diagnostic::warning("DN-W0606", at, message),
+        };
+        found.help(format!(
+            "apply with -allow-unplaced and plan again once `{missing}` runs, or ask for less of \
+             what the two share"
+        ))
     });
-    let crowded = seats.by_instance.iter().filter(|(_, seat)| seat.why == Why::NoRoom);
-    let stays = crowded.map(|(id, seat)| {
+    waits.collect()
+}
+
+/// What keeps running without a place.
+fn kept(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
+    let stays = seats.by_instance.iter().filter_map(|(id, seat)| {
+        let Why::Kept(why) = &seat.why else { return None };
         let at = desired.services.get(&id.service).map(|service| service.at.clone());
-        let message = format!("{id} stays on {} although it should not be there", seat.node);
-        Diagnostic::warning("DN-W0608", at, message)
-            .help("it moves as soon as a node has room for it")
+        let against = match why.against.as_slice() {
+            [] => String::new(),
+            some => format!(": {}", some.join(", ")),
+        };
+        let node = &seat.node;
+        let message = format!("{id} keeps running on {node}, where it has no place{against}");
+        Some(Diagnostic::warning("DN-W0608", at, message).help(
+            "stopping it would make room for nothing; once its service fits, it gets a place",
+        ))
     });
-    waits.chain(stays).collect()
+    stays.collect()
 }
 
 /// Instances with data on nodes that are drained.
-pub fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
-    let on_drained = seats.by_instance.iter().filter_map(|(id, seat)| {
+fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
+    let placed = seats.by_instance.iter().filter(|(_, seat)| !matches!(seat.why, Why::Kept(_)));
+    let on_drained = placed.filter_map(|(id, seat)| {
         let policy = desired.nodes.get(&seat.node).filter(|policy| policy.drain)?;
         let service = desired.services.get(&id.service)?;
         // A drain that is only supposed stands nowhere.
@@ -132,23 +207,6 @@ pub fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
         (!service.volumes.is_empty()).then(|| stays_with_data(id, &seat.node, at))
     });
     on_drained.collect()
-}
-
-/// Instances whose data is on a node that is lost: they wait for it.
-pub fn lost_data(
-    desired: &DesiredState,
-    census: &Census<'_>,
-    outcome: &Outcome,
-) -> Vec<Diagnostic> {
-    let lost = census.sightings.keys().filter_map(|id| {
-        let service = desired.services.get(&id.service)?;
-        let unit = census.best(id).filter(|unit| unit.status == NodeStatus::Lost)?;
-        let place = outcome.assignments.get(id);
-        let waits = place.is_none_or(|place| place.node == *unit.node());
-        let wanted = id.index < service.replicas && !service.volumes.is_empty();
-        (waits && wanted).then(|| waits_for_data(id, unit.node(), service))
-    });
-    lost.collect()
 }
 
 fn waits_for_data(id: &InstanceId, node: &NodeName, service: &Service) -> Diagnostic {

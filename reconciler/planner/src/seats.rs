@@ -3,19 +3,22 @@
 //!
 //! Knows who is held where it is, and why. Refuses to weigh one node against another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use devnet_schema::{
     fleet::NodeStatus,
     name::{InstanceId, NodeName, ServiceName},
-    placement::{Assignment, GpuUse, PlacementReport},
-    quantity::GpuRequest,
+    placement::GpuUse,
 };
 
 use crate::{
     census::{Census, Sighting},
     input::PlanInput,
-    place::{Outcome, PlacementProblem, Reason, ServiceInput},
+    kept::Rooms,
+    place::{Displaced, Outcome, PlacementProblem, Reason},
     reference,
     scope::Scope,
 };
@@ -41,7 +44,7 @@ pub enum Why {
     /// The plan may not touch it.
     OutOfScope,
     /// It fits nowhere and disturbs nobody where it runs.
-    NoRoom,
+    Kept(Displaced),
 }
 
 /// Where everything ends up.
@@ -49,6 +52,8 @@ pub enum Why {
 pub struct Seats {
     /// Every instance that has a place, by identity.
     pub by_instance: BTreeMap<InstanceId, Seat>,
+    /// What runs, is known to, and stops because no node has room for it.
+    pub evicted: BTreeMap<InstanceId, Displaced>,
     /// Services that wait because one they depend on has no place at all, with its name.
     pub waiting: Waiting,
 }
@@ -63,15 +68,13 @@ impl Seats {
 /// Services that wait, each with the one that it waits for.
 pub type Waiting = BTreeMap<ServiceName, ServiceName>;
 
-/// Settles every wanted instance of a service that is not known to wait, finds who else waits, and
-/// tells the report where it was overruled.
+/// Settles every wanted instance of a service that is not known to wait, and finds who else waits.
 pub fn settle(
     input: &PlanInput<'_>,
     census: &Census<'_>,
     scope: &Scope,
     waiting: Waiting,
     (problem, outcome): (&PlacementProblem, &Outcome),
-    report: &mut PlacementReport,
 ) -> Seats {
     let mut seats = Seats::default();
     let mut homeless = Vec::new();
@@ -85,16 +88,20 @@ pub fn settle(
             }
         }
     }
+    let rooms = Rooms::of(problem);
+    homeless.sort_by_key(|id| (Reverse(rooms.priority(id)), id.clone()));
     for id in homeless {
-        let unit = census.best(&id).filter(|unit| unit.is_known());
-        if let Some(unit) = unit.filter(|unit| has_room(problem, &seats, &id, unit)) {
-            seats.by_instance.insert(id, stay(unit, Vec::new(), Why::NoRoom));
+        let Some(unit) = census.best(&id).filter(|unit| unit.is_known()) else { continue };
+        let why = outcome.displaced.get(&id).cloned().unwrap_or_default();
+        if rooms.admit(&seats.by_instance, &id, unit) {
+            seats.by_instance.insert(id, stay(unit, Vec::new(), Why::Kept(why)));
+        } else {
+            seats.evicted.insert(id, why);
         }
     }
     seats.waiting = who_waits(input, &seats, waiting);
     seats.by_instance.retain(|id, _| !seats.waiting.contains_key(&id.service));
-    tell(&seats, census, report);
-    report.evicted = evicted(input, census, &seats);
+    seats.evicted.retain(|id, _| !seats.waiting.contains_key(&id.service));
     seats
 }
 
@@ -120,39 +127,6 @@ fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) 
 fn stay(unit: &Sighting<'_>, gpus: Vec<GpuUse>, why: Why) -> Seat {
     let gpus = unit.spec().map_or(gpus, |spec| spec.gpus.clone());
     Seat { node: unit.node().clone(), gpus, why }
-}
-
-/// Whether an instance that no node has room for can stay where it runs without taking anything
-/// from those that were placed.
-fn has_room(
-    problem: &PlacementProblem,
-    seats: &Seats,
-    id: &InstanceId,
-    unit: &Sighting<'_>,
-) -> bool {
-    let of = |name: &ServiceName| problem.services.iter().find(|it| it.name == *name);
-    let node = problem.nodes.iter().find(|it| it.name == *unit.node());
-    let (Some(own), Some(node)) = (of(&id.service), node) else {
-        return false;
-    };
-    let others = || seats.by_instance.iter().filter(|(_, seat)| seat.node == node.name);
-    let services: Vec<&ServiceInput> = others().filter_map(|(id, _)| of(&id.service)).collect();
-    let fits = |capacity: u64, need: fn(&ServiceInput) -> u64| {
-        let used: u128 = services.iter().map(|it| u128::from(need(it))).sum();
-        used + u128::from(need(own)) <= u128::from(capacity)
-    };
-    let fits = fits(node.cpu_milli, |it| it.cpu_milli)
-        && fits(node.memory, |it| it.memory)
-        && fits(node.disk, |it| it.disk);
-    let ports = |it: &&ServiceInput| it.host_ports.iter().any(|port| own.host_ports.contains(port));
-    let apart =
-        |it: &&ServiceInput| it.apart_from.contains(&own.name) || own.apart_from.contains(&it.name);
-    let used: BTreeSet<&str> =
-        others().flat_map(|(_, seat)| seat.gpus.iter().map(|gpu| gpu.id.as_str())).collect();
-    let mine = unit.spec().map_or(&[][..], |spec| &spec.gpus);
-    let device = own.gpu == GpuRequest::None
-        || (!mine.is_empty() && !mine.iter().any(|gpu| used.contains(gpu.id.as_str())));
-    fits && device && !services.iter().any(|it| ports(it) || apart(it))
 }
 
 /// Services whose dependencies have no place, directly or through others. They could not start, and
@@ -183,46 +157,4 @@ fn who_waits(input: &PlanInput<'_>, seats: &Seats, mut waiting: Waiting) -> Wait
             return waiting;
         }
     }
-}
-
-/// Puts into the report what was decided here instead of by placement.
-fn tell(seats: &Seats, census: &Census<'_>, report: &mut PlacementReport) {
-    let mut rows: BTreeMap<InstanceId, Assignment> =
-        report.assignments.drain(..).map(|row| (row.instance.clone(), row)).collect();
-    rows.retain(|id, _| seats.by_instance.contains_key(id));
-    for (id, seat) in &seats.by_instance {
-        let reason = match &seat.why {
-            Why::Placed(_) => continue,
-            Why::Unknown => match census.best(id) {
-                Some(unit) => format!("stays: {}", unit.why_unknown()),
-                None => continue,
-            },
-            Why::OutOfScope => "stays: this plan does not touch it".to_owned(),
-            Why::NoRoom => "stays where it runs: it would fit nowhere else".to_owned(),
-        };
-        let row = Assignment {
-            instance: id.clone(),
-            node: seat.node.clone(),
-            gpus: seat.gpus.clone(),
-            reason,
-        };
-        rows.insert(id.clone(), row);
-    }
-    let moves = |(id, seat): &(&InstanceId, &Seat)| {
-        let group = census.sightings.get(id).map_or(&[][..], Vec::as_slice);
-        !group.is_empty() && !group.iter().any(|unit| *unit.node() == seat.node)
-    };
-    report.moves = seats.by_instance.iter().filter(moves).count() as u32;
-    report.assignments = rows.into_values().collect();
-}
-
-/// Instances that were seen and are wanted, and have no place now. What waits goes on running.
-fn evicted(input: &PlanInput<'_>, census: &Census<'_>, seats: &Seats) -> u32 {
-    let gone = census.sightings.keys().filter(|id| {
-        let service = input.desired.services.get(&id.service);
-        service.is_some_and(|service| id.index < service.replicas)
-            && !seats.by_instance.contains_key(*id)
-            && !seats.waiting.contains_key(&id.service)
-    });
-    gone.count() as u32
 }

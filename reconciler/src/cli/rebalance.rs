@@ -43,21 +43,17 @@ pub fn run(
 
 fn nothing(report: &PlacementReport) -> &'static str {
     match (report.cut_short, report.objective) {
-        (true, Objective::Balance) => {
-            "No move towards balance was found in the time given: allow more with \
-             --solve-limit.\n\n"
-        }
-        (true, Objective::Pack) => {
-            "No move towards fewer nodes was found in the time given: allow more with \
+        (true, _) => {
+            "No move that gains anything was found in the time given: allow more with \
              --solve-limit.\n\n"
         }
         (false, Objective::Balance) => {
             "Nothing is gained: no single move of an instance without data makes the cluster \
-             more even.\n\n"
+             more even or meets more `prefer` lines.\n\n"
         }
         (false, Objective::Pack) => {
             "Nothing is gained: no single move of an instance without data leaves a node \
-             unused (placement \"pack\").\n\n"
+             unused (placement \"pack\") or meets more `prefer` lines.\n\n"
         }
     }
 }

@@ -15,8 +15,8 @@ use anyhow::Context;
 use devnet_catalog::Catalog;
 use devnet_planner::{Options, PlanInput, place::Pace};
 use devnet_schema::{
-    desired::DesiredState, diagnostic::Diagnostic, fleet::FleetSnapshot, plan::Plan,
-    validate::unchecked_secrets,
+    desired::DesiredState, diagnostic::Diagnostic, fleet::FleetSnapshot, name::NodeName,
+    plan::Plan, validate::unchecked_secrets,
 };
 
 use super::{
@@ -117,6 +117,9 @@ pub fn timed(input: &PlanInput<'_>, limit: Option<Duration>) -> Plan {
     plan
 }
 
+/// Missing sizes of nodes that are named one by one.
+const MISSING_SHOWN: usize = 5;
+
 fn read_snapshot(path: &Path) -> Result<FleetSnapshot, CommandError> {
     let act = || format!("reading the fleet snapshot {}", path.display());
     let size = fs::metadata(path).with_context(act)?.len();
@@ -127,9 +130,21 @@ fn read_snapshot(path: &Path) -> Result<FleetSnapshot, CommandError> {
         )));
     }
     let text = fs::read(path).with_context(act)?;
-    let snapshot = serde_json::from_slice(&text).with_context(act).map_err(|error| {
-        CommandError::from(error)
-            .hint("`devnet fleet snapshot` writes one; docs/cluster-file.md describes the fields.")
-    })?;
+    let hint = "`devnet fleet snapshot` writes one; docs/cluster-file.md describes the fields.";
+    let snapshot: FleetSnapshot = serde_json::from_slice(&text)
+        .with_context(act)
+        .map_err(|error| CommandError::from(error).hint(hint))?;
+    let missing = snapshot.sizes_missing();
+    if !missing.is_empty() {
+        let say =
+            |(node, field): &(&NodeName, &str)| format!("node `{node}` has no `{field}`, or 0");
+        let said: Vec<String> = missing.iter().take(MISSING_SHOWN).map(say).collect();
+        let more = match missing.len().saturating_sub(MISSING_SHOWN) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let problem = format!("the fleet snapshot {}: {}{more}", path.display(), said.join("; "));
+        return Err(CommandError::usage(problem).hint(hint));
+    }
     Ok(snapshot)
 }

@@ -10,6 +10,7 @@ use devnet_planner::{
 };
 use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
+    placement::PlacementStatus,
     plan::Plan,
 };
 use serde_json::json;
@@ -53,7 +54,8 @@ pub fn run(
     let source = |file: &str| scene.checkout.text(file);
     plan::print_findings(&plan.diagnostics, &args.planning, &source, terminal);
     plan::show(&plan, &args.planning, terminal)?;
-    let all = args.planning.allow_unplaced || plan.placement.unplaced == 0;
+    let fits = plan.placement.status != PlacementStatus::Infeasible;
+    let all = args.planning.allow_unplaced || fits;
     Ok(if plan.is_applicable() && all { 0 } else { 1 })
 }
 

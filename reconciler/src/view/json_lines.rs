@@ -114,7 +114,8 @@ fn placement(report: &PlacementReport, now: &str) -> Value {
         .collect();
     let mut body = json!({
         "status": report.status, "unplaced": report.unplaced, "moves": report.moves,
-        "evicted": report.evicted, "moves_bound": report.moves_bound,
+        "evicted": report.evicted, "kept": report.kept, "evictions": report.evictions,
+        "moves_bound": report.moves_bound,
         "move_cost": report.move_cost, "move_cost_bound": report.move_cost_bound,
         "moves_proven": report.moves_proven, "objective": report.objective,
         "cost": report.cost, "bound": report.bound, "gap": report.gap,
@@ -127,7 +128,7 @@ fn placement(report: &PlacementReport, now: &str) -> Value {
         body["cut_short"] = json!(report.cut_short);
     }
     let level = if report.status == PlacementStatus::Infeasible { "error" } else { "info" };
-    let message = format!("Placement: {} moves, {} unplaced", report.moves, report.unplaced);
+    let message = format!("Placement: {} to move, {} unplaced", report.moves, report.unplaced);
     line(level, &message, now, "placement", json!({"placement": body}))
 }
 

@@ -4,7 +4,7 @@
 
 use devnet_schema::placement::{PlacementReport, PlacementStatus, PriorityLevel};
 
-use super::plan_text::number;
+use super::plan_text::{self, number};
 
 /// A line a level, the names aligned; nothing where all is placed, nothing moves and all of it is
 /// proven, which the line above says.
@@ -22,7 +22,7 @@ pub fn markdown(report: &PlacementReport) -> String {
 /// Each level's name and what is to be said of it, in the order in which they count.
 fn rows(report: &PlacementReport) -> Vec<(String, String)> {
     let PlacementReport { status, moves, levels, .. } = report;
-    let plain = *status == PlacementStatus::Optimal && *moves == 0;
+    let plain = *status == PlacementStatus::Optimal && *moves == 0 && plan_text::open(report) == 0;
     if plain || levels.is_empty() {
         return Vec::new();
     }
@@ -36,35 +36,65 @@ fn rows(report: &PlacementReport) -> Vec<(String, String)> {
 }
 
 fn placed(level: &PriorityLevel) -> String {
-    let PriorityLevel { priority: _, wanted, placed, bound, proven } = level;
-    let counts = format!("{placed} of {wanted} placed");
-    match proven {
-        true if placed < wanted => format!("{counts} (proven: no more can be)"),
-        true => format!("{counts} (proven)"),
-        false => format!("{counts}, at most {bound} can be (not proven)"),
-    }
+    let PriorityLevel { priority: _, wanted, placed, bound, proven, assumes, .. } = level;
+    let PriorityLevel { kept, waiting_for_data, waiting_for_service, .. } = level;
+    let waiting = waiting_for_data + waiting_for_service;
+    // That a service waits follows from what was placed and not from a proof.
+    let more = match waiting_for_service {
+        0 => "no more can be",
+        _ => "no more of the others can be",
+    };
+    let mut says = format!("{placed} of {wanted} placed");
+    says.push_str(&match (proven, assumes) {
+        (true, _) if placed + waiting >= *wanted => " (proven)".to_owned(),
+        (true, None) => format!(" (proven: {more})"),
+        (true, Some(what)) => format!(" (proven: {more} while {what})"),
+        (false, None) => format!(", at most {bound} can be (not proven)"),
+        (false, Some(what)) => format!(", at most {bound} can be while {what} (not proven)"),
+    });
+    let verb = |count: u32, one: &str, many: &str| match count {
+        0 => String::new(),
+        1 => format!(", 1 {one}"),
+        count => format!(", {count} {many}"),
+    };
+    says.push_str(&verb(*kept, "keeps running without a place", "keep running without a place"));
+    says.push_str(&verb(
+        *waiting_for_data,
+        "waits for its data on a lost node",
+        "wait for their data on lost nodes",
+    ));
+    says.push_str(&verb(
+        *waiting_for_service,
+        "waits for a service that has no place",
+        "wait for a service that has no place",
+    ));
+    says
 }
 
 fn moved(report: &PlacementReport) -> String {
-    let PlacementReport { moves, evicted, move_cost, move_cost_bound, .. } = report;
+    let PlacementReport { moves, evicted, kept, move_cost, move_cost_bound, .. } = report;
     let asked = report.gains.len() as u32;
     let mut says = match asked {
         0 => moves.to_string(),
         _ if asked == *moves => format!("{moves}, asked for"),
         _ => format!("{moves}, {asked} of them asked for"),
     };
-    if *evicted > 0 {
-        says.push_str(&format!(", and {evicted} evicted"));
+    let others = [(*evicted, "evicted"), (*kept, "kept running without a place")];
+    let others = others.iter().filter(|(count, _)| *count > 0);
+    let others: Vec<String> = others.map(|(count, what)| format!("{count} {what}")).collect();
+    if !others.is_empty() {
+        says.push_str(&format!(", and {}", others.join(" and ")));
     }
+    let all = moves + evicted + kept;
     if report.moves_proven {
-        let what = match (asked, moves + evicted) {
-            (0, _) => "proven least",
-            (_, all) if all == asked => "none is needed",
+        let what = match asked {
+            0 => "proven least",
+            _ if all == asked => "none is needed",
             _ => "the others are proven least",
         };
         return format!("{says} ({what})");
     }
-    let price = if u64::from(moves + evicted) == *move_cost {
+    let price = if u64::from(all) == *move_cost {
         format!("at least {move_cost_bound} needed")
     } else {
         format!("price {move_cost}, at least {move_cost_bound}")
@@ -74,15 +104,16 @@ fn moved(report: &PlacementReport) -> String {
 
 fn score(report: &PlacementReport) -> String {
     let score = number(report.cost);
+    let best = if report.gains.is_empty() { "best" } else { "best with any number of moves" };
     if report.score_proven {
-        return format!("{score} (proven best)");
+        return format!("{score} (proven {best})");
     }
     if report.bound <= 0.0 {
         return format!("{score} (no bound is known)");
     }
     // Rounded up: no placement is further away than is said.
     let percent = number((report.gap * 1e4 - 1e-6).ceil() / 100.0);
-    format!("{score}, at most {percent}% from the best (not proven)")
+    format!("{score}, at most {percent}% from the {best} (not proven)")
 }
 
 #[cfg(test)]
@@ -92,7 +123,14 @@ mod tests {
     use super::*;
 
     fn level(priority: u8, wanted: u32, placed: u32, bound: u32) -> PriorityLevel {
-        PriorityLevel { priority, wanted, placed, bound, proven: placed == bound }
+        PriorityLevel {
+            priority,
+            wanted,
+            placed,
+            bound,
+            proven: placed == bound,
+            ..PriorityLevel::default()
+        }
     }
 
     fn report() -> PlacementReport {
@@ -145,6 +183,27 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_or_runs_without_a_place_is_counted_apart() {
+        let mut report = report();
+        let mut first = level(50, 8, 3, 3);
+        (first.kept, first.waiting_for_data, first.waiting_for_service) = (1, 1, 2);
+        first.assumes = Some("data stays where it is".to_owned());
+        let waits = PriorityLevel { waiting_for_data: 1, ..level(10, 3, 2, 2) };
+        report.levels = vec![first, waits];
+        (report.moves, report.evicted, report.kept, report.move_cost) = (0, 1, 1, 2);
+        assert_eq!(
+            text(&report),
+            "  priority 50  3 of 8 placed (proven: no more of the others can be while \
+             data stays where it is), \
+             1 keeps running without a place, 1 waits for its data on a lost node, \
+             2 wait for a service that has no place\n  \
+             priority 10  2 of 3 placed (proven), 1 waits for its data on a lost node\n  \
+             moves        0, and 1 evicted and 1 kept running without a place (proven least)\n  \
+             score        0.71, at most 0.89% from the best (not proven)\n"
+        );
+    }
+
+    #[test]
     fn moves_that_were_asked_for_are_told_from_those_that_are_needed() {
         let mut report = report();
         report.moves = 2;
@@ -153,6 +212,7 @@ mod tests {
             from: "n1".parse().unwrap(),
             to: "n2".parse().unwrap(),
             gain: 0.1,
+            from_prefer: 0.0,
             before: 0.81,
             after: 0.71,
         }];
@@ -161,6 +221,7 @@ mod tests {
         report.moves = 1;
         let said = text(&report);
         assert!(said.contains("moves         1, asked for (none is needed)"), "{said}");
+        assert!(said.contains("0.89% from the best with any number of moves (not"), "{said}");
     }
 
     #[test]

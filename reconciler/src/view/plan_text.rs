@@ -5,7 +5,9 @@
 
 use devnet_planner::unit::Unit;
 use devnet_schema::{
-    placement::{Gain, Objective, PlacementReport, PlacementStatus, Unplaceable},
+    placement::{
+        Eviction, Gain, Objective, PlacementReport, PlacementStatus, PriorityLevel, Unplaceable,
+    },
     plan::{Action, Change, Drift, Plan, Summary},
 };
 
@@ -23,8 +25,8 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     out.push_str(&drift(&plan.drift, style));
     out.push_str(&gains(&plan.placement, style));
     if plan.summary.is_empty() {
-        if plan.placement.unplaced == 0 && plan.is_applicable() {
-            out.push_str(&style.green(NO_CHANGES));
+        if plan.is_applicable() {
+            out.push_str(&style.green(&nothing(&plan.placement)));
             out.push('\n');
         }
     } else {
@@ -36,10 +38,15 @@ pub fn plan(plan: &Plan, style: Style) -> String {
         out.push_str(&style.bold(&summary(&plan.summary)));
         out.push('\n');
     }
-    for unplaceable in &plan.placement.infeasible {
-        out.push_str(&self::unplaceable(unplaceable, style));
+    if let Some(why) = refused(plan) {
+        out.push_str(&format!("{}\n\n", style.bold(&why)));
     }
-    if !plan.summary.is_empty() || plan.placement.unplaced > 0 {
+    // Where the plan is made, its changes say who stops.
+    let stops: &[Eviction] = if plan.is_applicable() { &[] } else { &plan.placement.evictions };
+    for unplaceable in &plan.placement.infeasible {
+        out.push_str(&self::unplaceable(unplaceable, stops, style));
+    }
+    if !plan.summary.is_empty() || open(&plan.placement) > 0 {
         out.push_str(&placement(&plan.placement));
         out.push('\n');
         out.push_str(&levels::text(&plan.placement));
@@ -48,6 +55,44 @@ pub fn plan(plan: &Plan, style: Style) -> String {
         out.push_str(&format!("{line}\n"));
     }
     out
+}
+
+/// Instances that have no place, or wait for one.
+pub fn open(report: &PlacementReport) -> u32 {
+    let waits = |it: &PriorityLevel| it.waiting_for_data + it.waiting_for_service;
+    report.unplaced + report.levels.iter().map(waits).sum::<u32>()
+}
+
+/// What a plan without changes says: that all is as declared, or what is not and stays so.
+pub fn nothing(report: &PlacementReport) -> String {
+    let waiting = open(report) - report.unplaced;
+    let count = |count: u32, one: &str, many: &str| match count {
+        1 => format!("1 instance {one}"),
+        count => format!("{count} instances {many}"),
+    };
+    let unplaced = count(report.unplaced, "has no place", "have no place");
+    let waits = count(waiting, "waits", "wait");
+    match (report.unplaced, waiting) {
+        (0, 0) => NO_CHANGES.to_owned(),
+        (0, _) => format!("No changes. {waits}: the warnings say what helps."),
+        (_, 0) => format!("No changes. {unplaced}: the warnings say what helps."),
+        _ => format!("No changes. {unplaced} and {waits}: the warnings say what helps."),
+    }
+}
+
+/// What a plan says that is refused because something has no place.
+pub fn refused(plan: &Plan) -> Option<String> {
+    plan.diagnostics.iter().find(|found| found.code == "DN-E0601")?;
+    let waits = plan.placement.levels.iter().map(|it| it.waiting_for_service).sum();
+    let what = match plan.placement.unplaced {
+        0 => waits,
+        some => some,
+    };
+    let what = match what {
+        1 => "1 instance has no place".to_owned(),
+        count => format!("{count} instances have no place"),
+    };
+    Some(format!("Nothing will be done: {what}. With -allow-unplaced the rest is planned."))
 }
 
 /// `Plan: 2 to add, 1 to change, 0 to destroy.`
@@ -101,10 +146,7 @@ fn gains(report: &PlacementReport, style: Style) -> String {
     let (Some(first), Some(last)) = (gains.first(), gains.last()) else {
         return String::new();
     };
-    let mut out = style.bold(match report.objective {
-        Objective::Balance => "Moves that make the cluster more even:",
-        Objective::Pack => "Moves that leave fewer nodes in use, or meet more wishes:",
-    });
+    let mut out = style.bold(&format!("Moves that {}:", aim(report)));
     out.push_str("\n\n");
     let address = |gain: &Gain| gain.instance.address();
     let nodes = |Gain { from, to, .. }: &Gain| format!("{from} -> {to}");
@@ -114,7 +156,12 @@ fn gains(report: &PlacementReport, style: Style) -> String {
         let (address, nodes) = (address(line), nodes(line));
         let Gain { gain, before, after, .. } = line;
         let sign = style.cyan(symbol(Action::Move));
-        let scores = format!("gain {gain:.4} (score {before:.4} -> {after:.4})");
+        let prefer = match line.from_prefer {
+            part if part.abs() < 5e-7 => String::new(),
+            part if (part - gain).abs() < 5e-7 => " by `prefer`".to_owned(),
+            part => format!(", {part:.4} of it by `prefer`"),
+        };
+        let scores = format!("gain {gain:.4}{prefer} (score {before:.4} -> {after:.4})");
         out.push_str(&format!("  {sign} {address:left$}  {nodes:right$}  {scores}\n"));
     }
     let moves =
@@ -127,14 +174,34 @@ fn gains(report: &PlacementReport, style: Style) -> String {
     out
 }
 
+/// What the gains are made of, as what the moves do.
+fn aim(report: &PlacementReport) -> &'static str {
+    // Scores are sums of millionths.
+    let by_prefer = report.gains.iter().any(|it| it.from_prefer > 5e-7);
+    let by_rest = report.gains.iter().any(|it| it.gain - it.from_prefer > 5e-7);
+    match (report.objective, by_rest, by_prefer) {
+        (_, false, _) => "bring instances to nodes that they prefer",
+        (Objective::Balance, true, false) => "make the cluster more even",
+        (Objective::Pack, true, false) => "leave fewer nodes in use",
+        (Objective::Balance, true, true) => {
+            "make the cluster more even, or bring instances to nodes that they prefer"
+        }
+        (Objective::Pack, true, true) => {
+            "leave fewer nodes in use, or bring instances to nodes that they prefer"
+        }
+    }
+}
+
 /// At most two decimals, none when they are zero.
 pub fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// In tenths; 0 only where it is 0.
 fn percent(gap: f64) -> String {
-    let text = format!("{:.1}", gap * 100.0);
+    let least = if gap > 0.0 { 0.1 } else { 0.0 };
+    let text = format!("{:.1}", (gap * 100.0).max(least));
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
@@ -219,7 +286,7 @@ fn is_header(line: &str) -> bool {
     line.starts_with("---") || line.starts_with("+++") || line.starts_with("@@")
 }
 
-fn unplaceable(unplaceable: &Unplaceable, style: Style) -> String {
+fn unplaceable(unplaceable: &Unplaceable, stops: &[Eviction], style: Style) -> String {
     let Unplaceable { service, at, unplaced, nodes, suggestions } = unplaceable;
     let place = at.as_deref().map_or(String::new(), |at| format!(" ({at})"));
     let title = format!("service.{service}{place}: {unplaced} not placed");
@@ -228,6 +295,11 @@ fn unplaceable(unplaceable: &Unplaceable, style: Style) -> String {
         for violation in &node.violations {
             let at = violation.at.as_deref().map_or(String::new(), |at| format!(" ({at})"));
             out.push_str(&format!("      {}: {}{at}\n", node.node, printable(&violation.text)));
+        }
+    }
+    for Eviction { instance, node, reason, .. } in stops {
+        if instance.service == *service {
+            out.push_str(&format!("      {instance} on {node} would stop: it {reason}\n"));
         }
     }
     if !suggestions.is_empty() {
@@ -270,6 +342,8 @@ mod tests {
         );
         let feasible = PlacementReport { status: PlacementStatus::Feasible, gap: 0.0123, ..report };
         assert!(placement(&feasible).contains("(feasible, gap 1.2%, 0.3s)"));
+        let nearly = PlacementReport { gap: 0.000_01, ..feasible };
+        assert!(placement(&nearly).contains("(feasible, gap 0.1%, 0.3s)"));
     }
 
     #[test]
@@ -289,6 +363,7 @@ mod tests {
             from: "n1".parse().unwrap(),
             to: to.parse().unwrap(),
             gain: before - after,
+            from_prefer: 0.0,
             before,
             after,
         };
@@ -306,5 +381,51 @@ mod tests {
         report.objective = Objective::Pack;
         let packed = gains(&report, Style::PLAIN);
         assert!(packed.contains("fewer nodes in use") && !packed.contains("even"), "{packed}");
+        report.objective = Objective::Balance;
+        report.gains.iter_mut().for_each(|it| it.from_prefer = it.gain);
+        let wished = gains(&report, Style::PLAIN);
+        assert!(wished.starts_with("Moves that bring instances to nodes that they prefer:\n"));
+        assert!(wished.contains("  gain 0.0123 by `prefer` (score "), "{wished}");
+        report.gains[1].from_prefer = 0.03;
+        let both = gains(&report, Style::PLAIN);
+        assert!(both.contains("  gain 0.0217, 0.0300 of it by `prefer` (score "), "{both}");
+        report.gains[0].from_prefer = 0.0;
+        let both = gains(&report, Style::PLAIN);
+        assert!(both.starts_with("Moves that make the cluster more even, or bring "), "{both}");
+    }
+
+    #[test]
+    fn no_change_is_no_match_where_something_waits() {
+        let mut report = PlacementReport::nothing();
+        assert_eq!(nothing(&report), NO_CHANGES);
+        report.levels = vec![PriorityLevel { waiting_for_data: 2, ..PriorityLevel::default() }];
+        let waits = "No changes. 2 instances wait: the warnings say what helps.";
+        assert_eq!(nothing(&report), waits);
+        report.unplaced = 1;
+        assert!(
+            nothing(&report).starts_with("No changes. 1 instance has no place and 2 instances ")
+        );
+    }
+
+    #[test]
+    fn a_refused_plan_says_who_would_stop_and_for_whom() {
+        let service = Unplaceable {
+            service: "web".parse().unwrap(),
+            at: None,
+            unplaced: 1,
+            nodes: Vec::new(),
+            suggestions: Vec::new(),
+        };
+        let stops = [Eviction {
+            instance: "web[1]".parse().unwrap(),
+            node: "n1".parse().unwrap(),
+            by: Some("p[0]".parse().unwrap()),
+            reason: "makes room for service.p[0] (priority 90)".to_owned(),
+        }];
+        assert_eq!(
+            unplaceable(&service, &stops, Style::PLAIN),
+            "  # service.web: 1 not placed\n      web[1] on n1 would stop: it makes room for \
+             service.p[0] (priority 90)\n\n"
+        );
     }
 }

@@ -135,6 +135,16 @@ impl Field<'_> {
         self.services.iter().map(|service| service.cells.len()).sum()
     }
 
+    /// Whether something holds room on a node that could take more and may not move because of its
+    /// data.
+    pub fn holds_data(&self) -> bool {
+        let here = |cell: &Cell| {
+            let state = self.nodes[cell.node].input.state;
+            cell.locked > 0 && !matches!(state, NodeState::Away | NodeState::Lost)
+        };
+        self.services.iter().any(|service| !service.input.movable && service.cells.iter().any(here))
+    }
+
     /// The price of the moves that no placement avoids.
     pub fn forced(&self) -> (u32, u64) {
         self.services.iter().fold((0, 0), |(moves, price), service| {

@@ -112,9 +112,10 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Ou
         (true, false) => PlacementStatus::Feasible,
     };
     let mut assignments = assign::assign(board);
-    why::tell(board, &mut assignments);
+    let displaced = why::tell(board, &mut assignments);
     Outcome {
         assignments,
+        displaced,
         levels,
         moves,
         moves_bound: field.forced().0,
@@ -136,10 +137,34 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Ou
 fn levels(board: &Board<'_>, bounds: &[u32]) -> Vec<PriorityLevel> {
     let (wanted, placed) = (board.field.wanted(), board.placed());
     let counts = wanted.into_iter().zip(placed).zip(bounds);
-    let level = |(&priority, ((wanted, placed), &bound)): (&u8, ((u32, u32), &u32))| {
-        PriorityLevel { priority, wanted, placed, bound, proven: placed == bound }
-    };
-    board.field.levels.iter().zip(counts).map(level).collect()
+    let level =
+        |(&priority, ((wanted, placed), &bound)): (&u8, ((u32, u32), &u32))| PriorityLevel {
+            priority,
+            wanted,
+            placed,
+            bound,
+            proven: placed == bound,
+            ..PriorityLevel::default()
+        };
+    let mut levels: Vec<PriorityLevel> = board.field.levels.iter().zip(counts).map(level).collect();
+    assume(board.field, &mut levels);
+    levels
+}
+
+/// Says of the bounds that rest on it that data stays where it is: more could be placed if someone
+/// moved it. What its size alone, or a filter, keeps out is kept out all the same.
+fn assume(field: &Field<'_>, levels: &mut [PriorityLevel]) {
+    let short = levels.iter().any(|level| level.bound < level.wanted);
+    if !short || !field.holds_data() {
+        return;
+    }
+    let mut free = Field::new(field.problem);
+    free.services.iter_mut().for_each(field::Service::unlock);
+    for (level, most) in levels.iter_mut().zip(bound::alone(&free)) {
+        if level.bound < level.wanted.min(most) {
+            level.assumes = Some("data stays where it is".to_owned());
+        }
+    }
 }
 
 /// Every placed instance.

@@ -332,6 +332,8 @@ pub struct Outcome {
     pub bound: u64,
     /// How far the answer is known to be right.
     pub status: PlacementStatus,
+    /// What runs and has no place, and why not where it runs.
+    pub displaced: BTreeMap<InstanceId, Displaced>,
     /// What did not fit, by priority and name.
     pub unplaced: Vec<Unplaceable>,
     /// `none` where no integer program was needed, else `microlp`, `highs` or `highs+microlp`.
@@ -340,6 +342,30 @@ pub struct Outcome {
     pub ilps: u32,
     /// A clock ended the search ([`super::place_paced`]): another run may answer otherwise.
     pub cut_short: bool,
+}
+
+/// Why an instance without a place cannot be where it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Displaced {
+    /// Who came there and took its room, with that one's priority.
+    pub by: Option<(InstanceId, u8)>,
+    /// What else speaks against it there: `a is being drained`.
+    pub against: Vec<String>,
+}
+
+impl Displaced {
+    /// In a few words, of one that stops.
+    pub fn text(&self) -> String {
+        let against = self.against.join(", ");
+        let Some((other, priority)) = &self.by else {
+            return match against.as_str() {
+                "" => "gives way: no node has room for it".to_owned(),
+                some => format!("gives way: {some}"),
+            };
+        };
+        let more = if against.is_empty() { against } else { format!(", and {against}") };
+        format!("makes room for {} (priority {priority}){more}", other.address())
+    }
 }
 
 /// Where an instance goes.
@@ -424,6 +450,7 @@ impl Outcome {
             unplaced: self.missing(),
             moves,
             evicted: self.moves.saturating_sub(moves),
+            kept: 0,
             moves_bound: self.moves_bound,
             move_cost: self.move_cost,
             move_cost_bound: self.move_cost_bound,
@@ -439,6 +466,7 @@ impl Outcome {
             solver: self.solver.to_owned(),
             assignments: self.assignments.iter().map(document_of).collect(),
             levels: self.levels.clone(),
+            evictions: Vec::new(),
             infeasible: self.unplaced.clone(),
             gains: Vec::new(),
         }

@@ -16,7 +16,7 @@ use super::{
     outcome,
     pace::{Pace, Watch},
     pipeline,
-    problem::{Outcome, PlacementProblem, Reason},
+    problem::{Outcome, PlacementProblem, PlacementStatus, Reason},
     search, settled,
     work::Work,
 };
@@ -37,17 +37,21 @@ pub struct Gain {
     pub before: u64,
     /// The score after it; lower is better.
     pub after: u64,
+    /// The part of the gain that comes from `prefer` lines, in millionths; negative where the
+    /// move meets fewer.
+    pub from_prefer: i64,
 }
 
 impl Gain {
     /// The same as the document that other programs read.
     pub fn document(&self) -> document::Gain {
-        let Self { instance, from, to, before, after } = self;
+        let Self { instance, from, to, before, after, from_prefer } = self;
         document::Gain {
             instance: instance.clone(),
             from: from.clone(),
             to: to.clone(),
             gain: before.saturating_sub(*after) as f64 / 1e6,
+            from_prefer: *from_prefer as f64 / 1e6,
             before: *before as f64 / 1e6,
             after: *after as f64 / 1e6,
         }
@@ -88,6 +92,13 @@ pub fn rebalance_paced(problem: &PlacementProblem, most: u32, watch: Watch<'_>) 
     }
     let mut outcome = outcome(&field, &solved, &mut work);
     outcome.moves_proven = needed == solved.price_bound;
+    // Moves that were asked for are no worse than none: what could be better is the score alone.
+    let proven = outcome.levels.iter().all(|level| level.proven)
+        && outcome.moves_proven
+        && outcome.cost == outcome.bound;
+    if proven && outcome.status == PlacementStatus::Feasible {
+        outcome.status = PlacementStatus::Optimal;
+    }
     let gains = gains(&field, &shifts, &outcome);
     for gain in &gains {
         if let Some(place) = outcome.assignments.get_mut(&gain.instance) {
@@ -140,7 +151,9 @@ fn gains(field: &Field<'_>, shifts: &[Shift], outcome: &Outcome) -> Vec<Gain> {
         };
         taken.insert(instance.clone());
         let (from, to) = (from.clone(), node.clone());
-        gains.push(Gain { instance, from, to, before: *before, after: *after });
+        let penalty = |n: usize| field.services[hop.s].cell(n).map_or(0, |cell| cell.penalty);
+        let from_prefer = penalty(hop.from) as i64 - penalty(hop.to) as i64;
+        gains.push(Gain { instance, from, to, before: *before, after: *after, from_prefer });
     }
     gains
 }

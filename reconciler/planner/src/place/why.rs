@@ -15,7 +15,7 @@ use super::{
     board::Board,
     explain,
     field::{Cell, Field, per_node},
-    problem::{Assignment, NodeState, Objective, Reason},
+    problem::{Assignment, Displaced, NodeState, Objective, Reason},
     refusal, shortfall,
 };
 
@@ -27,8 +27,9 @@ const WHOLE: &str = "part of the best placement found";
 
 type Assignments = BTreeMap<InstanceId, Assignment>;
 
-/// Gives every new and every moved instance its reason.
-pub fn tell(board: &Board<'_>, assignments: &mut Assignments) {
+/// Gives every new and every moved instance its reason. Returns what runs and has no place, with
+/// who took it.
+pub fn tell(board: &Board<'_>, assignments: &mut Assignments) -> BTreeMap<InstanceId, Displaced> {
     let mut desk = Desk::new(board, assignments);
     let mut known: BTreeMap<(usize, usize, Option<usize>), Reason> = BTreeMap::new();
     for (instance, place) in assignments.iter_mut() {
@@ -44,6 +45,7 @@ pub fn tell(board: &Board<'_>, assignments: &mut Assignments) {
         let reason = known.entry((s, n, from)).or_insert_with(|| desk.reason(s, n, from));
         place.reason = reason.clone();
     }
+    desk.displaced(assignments)
 }
 
 /// What keeps a service off a node that could run it.
@@ -211,6 +213,53 @@ impl<'b, 'f> Desk<'b, 'f> {
                 None => "the placement as a whole is better so".to_owned(),
             }
         })
+    }
+
+    /// Why each instance that runs and has no place is not where it runs.
+    fn displaced(&self, assignments: &Assignments) -> BTreeMap<InstanceId, Displaced> {
+        let mut known: BTreeMap<(usize, usize), Displaced> = BTreeMap::new();
+        let mut all = BTreeMap::new();
+        for (s, service) in self.board.field.services.iter().enumerate() {
+            for (&index, current) in service.input.current.range(..service.input.replicas) {
+                let instance = InstanceId { service: service.input.name.clone(), index };
+                let node = self.nodes.get(current.node.as_str());
+                if let Some(&n) = node.filter(|_| !assignments.contains_key(&instance)) {
+                    let why = known.entry((s, n)).or_insert_with(|| self.gone(s, n));
+                    all.insert(instance, why.clone());
+                }
+            }
+        }
+        all
+    }
+
+    /// Why a service has no place on a node where it runs.
+    fn gone(&self, s: usize, n: usize) -> Displaced {
+        let mut found = shortfall::violations(self.board, s, n);
+        let taker = |it: &Violation| {
+            self.displacer(self.board, s, n, it).or_else(|| self.occupant(s, n, it))
+        };
+        let by = found.iter().find_map(taker);
+        found.retain(|it| taker(it).is_none());
+        let priority = |id: &InstanceId| {
+            let service = self.services.get(id.service.as_str());
+            service.map_or(0, |&t| self.board.field.services[t].input.priority)
+        };
+        Displaced {
+            by: by.map(|id| (id.clone(), priority(id))),
+            against: found.into_iter().map(|found| found.text).collect(),
+        }
+    }
+
+    /// Who came and is what a line or a port forbids beside the service.
+    fn occupant(&self, s: usize, n: usize, found: &Violation) -> Option<&InstanceId> {
+        let services = &self.board.field.services;
+        let forbids = |t: usize| match found.constraint.as_str() {
+            "apart-from" => services[s].apart.contains(&t),
+            "port" => services[t].ports.iter().any(|port| services[s].ports.contains(port)),
+            _ => false,
+        };
+        let came = self.arrivals.get(&n)?.iter().find(|it| it.s != s && forbids(it.s))?;
+        Some(&came.instance)
     }
 
     /// Who came and took what is short, where there would be enough without all who came.

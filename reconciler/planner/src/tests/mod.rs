@@ -6,6 +6,7 @@
 mod balance;
 mod decisions;
 mod forms;
+mod lenient;
 mod life;
 mod refusals;
 mod size;

@@ -23,6 +23,8 @@ fn what_does_not_fit_is_an_error_or_waits_with_those_that_need_it() {
                 (alpha: needs 64GiB of memory, 8GiB free: 56GiB short; beta: needs 64GiB of
                 memory, 8GiB free: 56GiB short)
           help: give alpha 56GiB of memory more
+        cluster.kdl:3:9: warning[DN-W0606]: service `user` waits: `big` has no node
+          help: it is planned as soon as what it depends on has a place
         0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
         + web[0] on alpha: it is new; as good as any: it reserves no cpu or memory
           web[0]/prepare on alpha g1

@@ -36,3 +36,24 @@ fn a_few_moves_go_where_they_gain_most() {
     }
     assert!(last < none.outcome.cost);
 }
+
+#[test]
+fn a_gain_says_what_of_it_a_wish_is_and_the_best_score_is_optimal() {
+    let mut web = service("web", 1);
+    (web.cpu_milli, web.memory) = (0, 0);
+    runs_on(&mut web, 0, "atlas");
+    let wish = condition(Key::Node, &["nas"]);
+    web.prefer.push(Prefer { condition: wish, weight: 2 });
+    let now = problem(vec![node("atlas", 4, 8), node("nas", 4, 8)], vec![web]);
+    let some = rebalance(&now, 1);
+    let gains: Vec<_> =
+        some.gains.iter().map(|it| (it.before - it.after, it.from_prefer)).collect();
+    assert_eq!(gains, [(200_000, 200_000)]);
+    assert_eq!(some.gains[0].document().from_prefer, 0.2);
+    assert_eq!((some.outcome.cost, some.outcome.status), (0, PlacementStatus::Optimal));
+    // Without a wish all of a gain is evenness, and what one move reaches is not the best.
+    let even = rebalance(&busy(), 1);
+    assert_eq!(even.gains[0].from_prefer, 0);
+    assert_eq!(even.outcome.status, PlacementStatus::Feasible);
+    assert!(even.outcome.bound < even.outcome.cost);
+}

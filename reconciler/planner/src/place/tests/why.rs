@@ -140,6 +140,62 @@ fn levels_count_what_is_wanted_and_moves_are_told_from_evictions() {
     assert!(report.moves_proven && report.score_proven == (report.cost == report.bound));
 }
 
+/// A full node, and one service on it that another may push away.
+fn crowded(big: ServiceInput) -> PlacementProblem {
+    let mut web = service("web", 3);
+    (0..3).for_each(|index| runs_on(&mut web, index, "nas"));
+    problem(vec![node("nas", 4, 16)], vec![web, big])
+}
+
+#[test]
+fn who_has_no_place_is_told_who_took_it() {
+    let mut big = service("big", 1);
+    (big.cpu_milli, big.priority) = (3000, 90);
+    let outcome = checked(&crowded(big));
+    let gone: Vec<_> =
+        outcome.displaced.iter().map(|(id, why)| (id.to_string(), why.text())).collect();
+    let because = "makes room for service.big[0] (priority 90)".to_owned();
+    let both = [("web[1]".to_owned(), because.clone()), ("web[2]".to_owned(), because)];
+    assert_eq!(gone, both);
+    // Whose neighbour it may not be is named, too, and what is no one's doing is said as it is.
+    let mut big = service("big", 1);
+    (big.priority, big.apart_from) = (90, vec![service_name("web")]);
+    let apart = checked(&crowded(big));
+    let because = "makes room for service.big[0] (priority 90)";
+    assert_eq!(apart.displaced[&id("web", 0)].text(), because);
+    let mut pinned = crowded(service("big", 1));
+    pinned.services[0].pin = Some(Pin { node: node_name("atlas"), at: None });
+    let pinned = checked(&pinned);
+    assert_eq!(pinned.displaced[&id("web", 2)].text(), "gives way: is pinned to atlas");
+    assert_eq!(pinned.displaced[&id("web", 2)].by, None);
+}
+
+#[test]
+fn a_bound_says_that_it_takes_data_to_stay() {
+    let (mut db, mut big) = (service("db", 1), service("big", 1));
+    runs_on(&mut db, 0, "nas");
+    db.movable = false;
+    (big.cpu_milli, big.priority) = (4000, 90);
+    let nodes = vec![node("nas", 4, 16), node("pi", 2, 2)];
+    let mut problem = problem(nodes, vec![db, big]);
+    let assumed = |problem: &PlacementProblem| {
+        let level = checked(problem).levels.remove(0);
+        assert_eq!((level.priority, level.placed, level.proven), (90, 0, true));
+        level.assumes
+    };
+    assert_eq!(assumed(&problem).as_deref(), Some("data stays where it is"));
+    // Wherever the data were: no node is so large.
+    problem.services[1].cpu_milli = 8000;
+    assert_eq!(assumed(&problem), None);
+    // It could move by itself, were there room for it.
+    problem.services[1].cpu_milli = 4000;
+    problem.services[0].movable = true;
+    problem.services[0].priority = 95;
+    problem.nodes[1].cpu_milli = 0;
+    let level = checked(&problem).levels.remove(1);
+    assert_eq!((level.placed, level.assumes), (0, None));
+}
+
 fn verdict(problem: &PlacementProblem, service: &str, node: &str) -> Verdict {
     let told = explain(problem, &checked(problem), &service_name(service)).unwrap();
     told.nodes.into_iter().find(|it| it.node.as_str() == node).unwrap()
