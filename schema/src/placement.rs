@@ -123,6 +123,8 @@ pub struct PlacementReport {
     /// Of what does not stay placed where it runs, so many no placement can avoid.
     #[serde(default)]
     pub moves_bound: u32,
+    /// Instances that stay on their node and restart, on other GPUs, to make room there.
+    pub restarts: u32,
     /// The price of what does not stay placed where it runs, moved, evicted or kept: 1 each, 100
     /// where data is left behind.
     #[serde(default)]
@@ -203,6 +205,7 @@ impl PlacementReport {
             unplaced: 0,
             moves: 0,
             evicted: 0,
+            restarts: 0,
             kept: 0,
             moves_bound: 0,
             move_cost: 0,

@@ -17,7 +17,7 @@ use devnet_schema::{
 
 use crate::{
     census::{Census, Sighting},
-    diff::{self, Difference},
+    diff::{self, DEVICES, Difference},
     input::PlanInput,
     notice,
     place::Reason,
@@ -149,6 +149,10 @@ impl Scene<'_, '_> {
         }
     }
 
+    fn why(&self, id: &InstanceId) -> Option<&Why> {
+        self.seats.by_instance.get(id).map(|seat| &seat.why)
+    }
+
     /// Something is seen where it belongs: `None` when it runs as declared.
     fn stays(&self, id: &InstanceId, unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Deed> {
         let differs = differs(unit, spec);
@@ -161,7 +165,10 @@ impl Scene<'_, '_> {
                 (Action::Replace, asked, difference.unwrap_or_default())
             }
             (false, Some(difference), _) => {
-                let reason = difference.reason.clone();
+                let mut reason = difference.reason.clone();
+                if let Some(Why::Placed(Reason::ChangesDevices { why })) = self.why(id) {
+                    reason = reason.replacen(DEVICES, &format!("{DEVICES} ({why})"), 1);
+                }
                 let forced = !difference.forces_replacement.is_empty();
                 (if forced { Action::Replace } else { Action::Update }, reason, difference)
             }

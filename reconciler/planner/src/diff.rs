@@ -102,6 +102,9 @@ fn reason(before: &InstanceSpec, after: &InstanceSpec) -> String {
     list(&clauses)
 }
 
+/// What is said of other devices.
+pub const DEVICES: &str = "the GPU devices changed";
+
 fn clause(path: &str, old: Option<&String>, new: Option<&String>) -> String {
     let (head, rest) = path.split_once('.').unwrap_or((path, ""));
     let name = rest.rsplit_once('.').map_or(rest, |(name, _)| name);
@@ -119,7 +122,7 @@ fn clause(path: &str, old: Option<&String>, new: Option<&String>) -> String {
             let kind = head.strip_suffix('s').unwrap_or(head);
             format!("{kind} {name} changed")
         }
-        ("gpus", _, _) => "the GPU devices changed".to_owned(),
+        ("gpus", _, _) => DEVICES.to_owned(),
         ("health", _, _) => "the health check changed".to_owned(),
         ("stop", _, _) => "the way it is stopped changed".to_owned(),
         ("labels", _, _) => "the labels changed".to_owned(),

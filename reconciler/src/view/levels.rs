@@ -21,8 +21,10 @@ pub fn markdown(report: &PlacementReport) -> String {
 
 /// Each level's name and what is to be said of it, in the order in which they count.
 fn rows(report: &PlacementReport) -> Vec<(String, String)> {
-    let PlacementReport { status, moves, levels, .. } = report;
-    let plain = *status == PlacementStatus::Optimal && *moves == 0 && plan_text::open(report) == 0;
+    let PlacementReport { status, moves, restarts, levels, .. } = report;
+    let plain = *status == PlacementStatus::Optimal
+        && moves + restarts == 0
+        && plan_text::open(report) == 0;
     if plain || levels.is_empty() {
         return Vec::new();
     }
@@ -72,20 +74,25 @@ fn placed(level: &PriorityLevel) -> String {
 }
 
 fn moved(report: &PlacementReport) -> String {
-    let PlacementReport { moves, evicted, kept, move_cost, move_cost_bound, .. } = report;
+    let PlacementReport { moves, evicted, kept, restarts, .. } = report;
+    let PlacementReport { move_cost, move_cost_bound, .. } = report;
     let asked = report.gains.len() as u32;
     let mut says = match asked {
         0 => moves.to_string(),
         _ if asked == *moves => format!("{moves}, asked for"),
         _ => format!("{moves}, {asked} of them asked for"),
     };
-    let others = [(*evicted, "evicted"), (*kept, "kept running without a place")];
+    let others = [
+        (*evicted, "evicted"),
+        (*kept, "kept running without a place"),
+        (*restarts, "restarted on other GPUs"),
+    ];
     let others = others.iter().filter(|(count, _)| *count > 0);
     let others: Vec<String> = others.map(|(count, what)| format!("{count} {what}")).collect();
     if !others.is_empty() {
         says.push_str(&format!(", and {}", others.join(" and ")));
     }
-    let all = moves + evicted + kept;
+    let all = moves + evicted + kept + restarts;
     if report.moves_proven {
         let what = match asked {
             0 => "proven least",
@@ -190,7 +197,7 @@ mod tests {
         first.assumes = Some("data stays where it is".to_owned());
         let waits = PriorityLevel { waiting_for_data: 1, ..level(10, 3, 2, 2) };
         report.levels = vec![first, waits];
-        (report.moves, report.evicted, report.kept, report.move_cost) = (0, 1, 1, 2);
+        (report.moves, report.evicted, report.kept, report.restarts) = (0, 1, 1, 2);
         assert_eq!(
             text(&report),
             "  priority 50  3 of 8 placed (proven: no more of the others can be while \
@@ -198,7 +205,8 @@ mod tests {
              1 keeps running without a place, 1 waits for its data on a lost node, \
              2 wait for a service that has no place\n  \
              priority 10  2 of 3 placed (proven), 1 waits for its data on a lost node\n  \
-             moves        0, and 1 evicted and 1 kept running without a place (proven least)\n  \
+             moves        0, and 1 evicted and 1 kept running without a place and 2 restarted on \
+             other GPUs (proven least)\n  \
              score        0.71, at most 0.89% from the best (not proven)\n"
         );
     }

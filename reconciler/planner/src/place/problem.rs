@@ -450,6 +450,7 @@ impl Outcome {
             unplaced: self.missing(),
             moves,
             evicted: self.moves.saturating_sub(moves),
+            restarts: self.restarts,
             kept: 0,
             moves_bound: self.moves_bound,
             move_cost: self.move_cost,

@@ -57,6 +57,7 @@ enum Obstacle {
     Most,
     Near,
     Spread,
+    Devices,
 }
 
 /// Who came to a node.
@@ -304,7 +305,8 @@ fn obstacle(board: &Board<'_>, s: usize, cell: &Cell) -> Option<Obstacle> {
     } else {
         let lines = &service.spread;
         let uneven = lines.iter().any(|line| board.skew_with(s, line, Some(n)) > 0);
-        uneven.then_some(Obstacle::Spread)
+        let disturbs = || board.disturbs(s, n).then_some(Obstacle::Devices);
+        if uneven { Some(Obstacle::Spread) } else { disturbs() }
     }
 }
 
@@ -325,6 +327,7 @@ fn only(board: &Board<'_>, s: usize, obstacles: &BTreeSet<Obstacle>) -> String {
         Obstacle::Most => "have as many of it as they may".to_owned(),
         Obstacle::Near => format!("do not run {near}"),
         Obstacle::Spread => "would spread it unevenly".to_owned(),
+        Obstacle::Devices => "would have to restart others on other GPUs".to_owned(),
     });
     format!("the other nodes {}", clauses.collect::<Vec<_>>().join(" or "))
 }
