@@ -131,16 +131,20 @@ pub fn new_node(text: &str) -> Result<Node, String> {
         let (key, value) = word.split_once('=').ok_or_else(|| format!("`{word}`: {shape}"))?;
         let wrong = |error: String| format!("`{word}`: {error}; {shape}");
         let size = |text: &str| text.parse::<Bytes>().map_err(|error| wrong(error.to_string()));
+        let some = |size: Bytes| match size.as_mib() {
+            0 => Err(wrong("at least 1MiB".to_owned())),
+            _ => Ok(size),
+        };
         match key {
             "cpu" => {
                 node.facts.cpu_count = value
                     .parse()
                     .ok()
                     .filter(|cores| *cores > 0)
-                    .ok_or_else(|| wrong("a whole number of cores".to_owned()))?;
+                    .ok_or_else(|| wrong("a whole number of cores, at least 1".to_owned()))?;
             }
-            "memory" => node.facts.total_memory_mb = size(value)?.as_mib(),
-            "disk" => disk = size(value)?,
+            "memory" => node.facts.total_memory_mb = some(size(value)?)?.as_mib(),
+            "disk" => disk = some(size(value)?)?,
             "gpu" => {
                 let (count, memory) = value.split_once('x').unwrap_or(("1", value));
                 let count: u32 = count
@@ -148,7 +152,7 @@ pub fn new_node(text: &str) -> Result<Node, String> {
                     .ok()
                     .filter(|count| (1..=MAX_GPUS).contains(count))
                     .ok_or_else(|| wrong(format!("1 to {MAX_GPUS} GPUs")))?;
-                let memory = size(memory)?;
+                let memory = some(size(memory)?)?;
                 gpus.extend((0..count).map(|_| memory));
             }
             "name" => {
@@ -204,7 +208,11 @@ mod tests {
             ("", "needs cpu= and memory="),
             ("cpu=16", "needs cpu= and memory="),
             ("cpu", "`cpu`: write it like"),
-            ("cpu=0 memory=1GiB", "a whole number of cores"),
+            ("cpu=0 memory=1GiB", "a whole number of cores, at least 1"),
+            ("cpu=1 memory=0GiB", "`memory=0GiB`: at least 1MiB"),
+            ("cpu=1 memory=1KiB", "`memory=1KiB`: at least 1MiB"),
+            ("cpu=1 memory=1GiB disk=0GiB", "`disk=0GiB`: at least 1MiB"),
+            ("cpu=1 memory=1GiB gpu=2x0GiB", "`gpu=2x0GiB`: at least 1MiB"),
             ("cpu=1 memory=1", "a size"),
             ("cpu=1 memory=1GiB gpu=0x1GiB", "1 to 64 GPUs"),
             ("cpu=1 memory=1GiB colour=red", "no such property"),
