@@ -68,7 +68,7 @@ fn words_of(board: &Board<'_>, s: usize, change: &Change) -> (String, Vec<Edit>)
         Change::ApartFrom => line(input, "apart-from", input.apart_from_line(&input.apart_from)),
         Change::ApartFromOf { service } => {
             let other = field.services[*service].input;
-            line(other, "apart-from", other.apart_from_line(&[input.name.clone()]))
+            line(other, "apart-from", other.apart_from_line(std::slice::from_ref(&input.name)))
         }
         Change::Near => line(input, "near", input.near_line(&input.near)),
         Change::OtherPort { port } => other_port(board, s, *port),

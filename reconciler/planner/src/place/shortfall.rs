@@ -303,12 +303,12 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
         found.push(match service.input.apart_from.contains(&other.name) {
             true => {
                 let text = format!("must stay apart from {}", other.name);
-                say_as("apart-from", input.apart_from_line(&[other.name.clone()]), text)
+                say_as("apart-from", input.apart_from_line(std::slice::from_ref(&other.name)), text)
             }
             // The line is the other's.
             false => {
                 let text = format!("{} must stay apart from it", other.name);
-                say_as("apart-from", other.apart_from_line(&[input.name.clone()]), text)
+                say_as("apart-from", other.apart_from_line(std::slice::from_ref(&input.name)), text)
             }
         });
     }
@@ -316,7 +316,7 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
         let there = |other: &&usize| field.services[**other].input.name == *name;
         if !board.on_node[n].keys().any(|other| there(&other)) {
             let text = format!("must run near {name}, which is not there");
-            found.push(say_as("near", input.near_line(&[name.clone()]), text));
+            found.push(say_as("near", input.near_line(std::slice::from_ref(name)), text));
         }
     }
 }
@@ -325,7 +325,7 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
 /// other's.
 pub fn deserts(service: &ServiceInput, other: &ServiceInput, node: &NodeName) -> Violation {
     let text = format!("{} on {node} must run near it", other.name);
-    say_as("near", other.near_line(&[service.name.clone()]), text)
+    say_as("near", other.near_line(std::slice::from_ref(&service.name)), text)
 }
 
 fn spread(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {

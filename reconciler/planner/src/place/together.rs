@@ -59,7 +59,7 @@ fn group(board: &Board<'_>, s: usize) -> Vec<usize> {
             group.push(t);
             continue;
         }
-        let waits = open.iter().any(|it| *it == (t, true));
+        let waits = open.contains(&(t, true));
         if waits {
             continue;
         }
