@@ -130,11 +130,7 @@ pub fn new_node(text: &str) -> Result<Node, String> {
     for word in text.split_whitespace() {
         let (key, value) = word.split_once('=').ok_or_else(|| format!("`{word}`: {shape}"))?;
         let wrong = |error: String| format!("`{word}`: {error}; {shape}");
-        let size = |text: &str| text.parse::<Bytes>().map_err(|error| wrong(error.to_string()));
-        let some = |size: Bytes| match size.as_mib() {
-            0 => Err(wrong("at least 1MiB".to_owned())),
-            _ => Ok(size),
-        };
+        let size = |text: &str| some_size(text).map_err(wrong);
         match key {
             "cpu" => {
                 node.facts.cpu_count = value
@@ -143,8 +139,8 @@ pub fn new_node(text: &str) -> Result<Node, String> {
                     .filter(|cores| *cores > 0)
                     .ok_or_else(|| wrong("a whole number of cores, at least 1".to_owned()))?;
             }
-            "memory" => node.facts.total_memory_mb = some(size(value)?)?.as_mib(),
-            "disk" => disk = some(size(value)?)?,
+            "memory" => node.facts.total_memory_mb = size(value)?.as_mib(),
+            "disk" => disk = size(value)?,
             "gpu" => {
                 let (count, memory) = value.split_once('x').unwrap_or(("1", value));
                 let count: u32 = count
@@ -152,7 +148,7 @@ pub fn new_node(text: &str) -> Result<Node, String> {
                     .ok()
                     .filter(|count| (1..=MAX_GPUS).contains(count))
                     .ok_or_else(|| wrong(format!("1 to {MAX_GPUS} GPUs")))?;
-                let memory = some(size(memory)?)?;
+                let memory = size(memory)?;
                 gpus.extend((0..count).map(|_| memory));
             }
             "name" => {
@@ -178,6 +174,15 @@ pub fn new_node(text: &str) -> Result<Node, String> {
     });
     node.facts.gpus = devices.collect();
     Ok(node)
+}
+
+/// A size of which something is left in MiB, as nodes tell theirs.
+fn some_size(text: &str) -> Result<Bytes, String> {
+    let size = text.parse::<Bytes>().map_err(|error| error.to_string())?;
+    match size.as_mib() {
+        0 => Err("at least 1MiB".to_owned()),
+        _ => Ok(size),
+    }
 }
 
 #[cfg(test)]
