@@ -1,8 +1,8 @@
-//! Ways out for a service that does not fit: one change each, or two, tried by placing again.
+//! Ways out for a service that does not fit: a few changes each, tried by placing again.
 //!
 //! Knows how a change is tried: by planning all of a small problem again, and of a large one the
 //! nodes that it is about, which the verifier then holds against the whole. Refuses to suggest
-//! what it has not seen work.
+//! what it has not seen work: of a small problem, what [`super::confirm`] has not.
 
 use std::collections::BTreeSet;
 
