@@ -270,6 +270,9 @@ pub struct Violation {
     /// largest device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whole: Option<f64>,
+    /// Whether nothing that runs there could give that much up: the node has to be given it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub give: bool,
     /// Where the constraint is written, `file:line:column`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,

@@ -19,7 +19,7 @@ use crate::{
     input::PlanInput,
     place::{
         Current, DeviceNeed, GpuInput, Key, NodeInput, NodeState, Objective, Pin, PlacementProblem,
-        PortLine, Prefer, Require, ServiceInput, Spread, SpreadBy,
+        Places, PortLine, Prefer, Require, ServiceInput, Spread, SpreadBy,
     },
     ports::fixed,
     scope::Scope,
@@ -227,6 +227,11 @@ fn service_input(
         max_per_node: place.max_per_node.as_ref().map(|most| most.value),
         apart_from: names(&place.apart_from),
         near: names(&place.near),
+        places: Places {
+            max_per_node: place.max_per_node.as_ref().and_then(|most| at(&most.at)),
+            apart_from: places(&place.apart_from),
+            near: places(&place.near),
+        },
         movable: !stateful && scope.touches(&service.name),
         move_cost: move_cost(service),
         current: current(service, census),
@@ -253,6 +258,10 @@ fn holds_models(service: &Service) -> Option<DeviceNeed> {
     };
     let memory = part.saturating_add(DRIVER);
     Some(DeviceNeed { memory, what: first.name.value.clone(), at: at(&first.name.at) })
+}
+
+fn places(list: &[Located<ServiceName>]) -> BTreeMap<ServiceName, String> {
+    list.iter().map(|it| (it.value.clone(), it.at.to_string())).collect()
 }
 
 fn at(location: &Location) -> Option<String> {

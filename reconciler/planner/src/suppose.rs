@@ -130,14 +130,14 @@ pub fn new_node(text: &str) -> Result<Node, String> {
     for word in text.split_whitespace() {
         let (key, value) = word.split_once('=').ok_or_else(|| format!("`{word}`: {shape}"))?;
         let wrong = |error: String| format!("`{word}`: {error}; {shape}");
-        let size = |text: &str| text.parse::<Bytes>().map_err(|error| wrong(error.to_string()));
+        let size = |text: &str| some_size(text).map_err(wrong);
         match key {
             "cpu" => {
                 node.facts.cpu_count = value
                     .parse()
                     .ok()
                     .filter(|cores| *cores > 0)
-                    .ok_or_else(|| wrong("a whole number of cores".to_owned()))?;
+                    .ok_or_else(|| wrong("a whole number of cores, at least 1".to_owned()))?;
             }
             "memory" => node.facts.total_memory_mb = size(value)?.as_mib(),
             "disk" => disk = size(value)?,
@@ -176,6 +176,15 @@ pub fn new_node(text: &str) -> Result<Node, String> {
     Ok(node)
 }
 
+/// A size of which something is left in MiB, as nodes tell theirs.
+fn some_size(text: &str) -> Result<Bytes, String> {
+    let size = text.parse::<Bytes>().map_err(|error| error.to_string())?;
+    match size.as_mib() {
+        0 => Err("at least 1MiB".to_owned()),
+        _ => Ok(size),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,7 +213,11 @@ mod tests {
             ("", "needs cpu= and memory="),
             ("cpu=16", "needs cpu= and memory="),
             ("cpu", "`cpu`: write it like"),
-            ("cpu=0 memory=1GiB", "a whole number of cores"),
+            ("cpu=0 memory=1GiB", "a whole number of cores, at least 1"),
+            ("cpu=1 memory=0GiB", "`memory=0GiB`: at least 1MiB"),
+            ("cpu=1 memory=1KiB", "`memory=1KiB`: at least 1MiB"),
+            ("cpu=1 memory=1GiB disk=0GiB", "`disk=0GiB`: at least 1MiB"),
+            ("cpu=1 memory=1GiB gpu=2x0GiB", "`gpu=2x0GiB`: at least 1MiB"),
             ("cpu=1 memory=1", "a size"),
             ("cpu=1 memory=1GiB gpu=0x1GiB", "1 to 64 GPUs"),
             ("cpu=1 memory=1GiB colour=red", "no such property"),

@@ -131,8 +131,8 @@ fn changes(violations: &[Violation]) -> Vec<String> {
                         Some(whole) if whole == 0.0 && violation.constraint == "gpu" => {
                             "put a GPU in".to_owned()
                         }
-                        // No emptying makes it larger.
-                        Some(whole) if need > whole => format!("give it {short} more"),
+                        // Nobody there could give it up.
+                        _ if violation.give => format!("give it {short} more"),
                         _ => format!("free {short}"),
                     }
                 }

@@ -4,6 +4,8 @@
 //! Knows the changes one by one. Refuses to know words for them ([`super::phrase`]), and which of
 //! them help: [`super::suggest`] tries.
 
+use std::collections::BTreeSet;
+
 use devnet_schema::instance::Protocol;
 
 use super::{
@@ -59,11 +61,17 @@ pub enum Change {
         node: usize,
         count: u32,
     },
-    /// Equal nodes join, each made for so many instances; each in the zone of a node that is
-    /// there, where that matters.
+    /// Equal nodes join, each made for so many instances, and for one of each service `with` them;
+    /// each in the zone of a node that is there, where that matters.
     AddNodes {
         each: u32,
+        with: Vec<usize>,
         zones: Vec<Option<usize>>,
+    },
+    /// A change for another service, which is placed with this one.
+    Of {
+        service: usize,
+        change: Box<Change>,
     },
 }
 
@@ -112,6 +120,7 @@ impl Change {
             Self::Free { .. } => 200.0,
             Self::Raise { .. } | Self::Equip { .. } => 1000.0,
             Self::AddNodes { zones, .. } => NODE * zones.len() as f64,
+            Self::Of { change, .. } => change.cost(),
         }
     }
 
@@ -133,6 +142,7 @@ impl Change {
             | Self::OtherPort { .. }
             | Self::DropRequire { .. }
             | Self::DropForbid { .. } => false,
+            Self::Of { change, .. } => change.is_about_nodes(),
         }
     }
 }
@@ -158,6 +168,10 @@ pub fn cost_of_moves(price: u64) -> f64 {
 pub fn make(field: &Field<'_>, s: usize, changes: &[Change], problem: &mut PlacementProblem) {
     // Lines are counted from the front: the last is dropped first.
     for change in changes.iter().rev() {
+        if let Change::Of { service, change } = change {
+            make(field, *service, std::slice::from_ref(change), problem);
+            continue;
+        }
         let target = match change {
             Change::LetMove { service, .. } => *service,
             _ => s,
@@ -182,8 +196,8 @@ pub fn make(field: &Field<'_>, s: usize, changes: &[Change], problem: &mut Place
                     change_node(field, s, input, change);
                 }
             }
-            Change::AddNodes { each, zones } => {
-                problem.nodes.extend(newcomer::nodes(field, s, *each, zones));
+            Change::AddNodes { each, with, zones } => {
+                problem.nodes.extend(newcomer::nodes(field, &crew(s, *each, with), zones));
             }
             _ => {}
         }
@@ -210,7 +224,8 @@ fn change_service(input: &mut ServiceInput, change: &Change) {
         | Change::Free { .. }
         | Change::Raise { .. }
         | Change::Equip { .. }
-        | Change::AddNodes { .. } => {}
+        | Change::AddNodes { .. }
+        | Change::Of { .. } => {}
     }
 }
 
@@ -247,13 +262,33 @@ fn more_devices(field: &Field<'_>, s: usize, input: &mut NodeInput, count: u64) 
     let Some(pattern) = pattern else {
         return;
     };
-    input.gpus.extend((0..count).map(|i| GpuInput { id: format!("freed-{i}"), ..pattern.clone() }));
+    input
+        .gpus
+        .extend((0..count).map(|i| GpuInput { id: format!("freed-{s}-{i}"), ..pattern.clone() }));
 }
 
 /// Whether one instance more is all that the changes can be believed for: the room on a device
 /// that was freed for it is no room for two.
 pub fn is_for_one(changes: &[Change]) -> bool {
-    let one =
-        |change: &Change| matches!(change, Change::Free { what: Room::Slice | Room::Share, .. });
+    let one = |change: &Change| match change {
+        Change::Of { change, .. } => is_for_one(std::slice::from_ref(change)),
+        Change::Free { what, .. } => matches!(what, Room::Slice | Room::Share),
+        _ => false,
+    };
     changes.iter().any(one)
+}
+
+/// Whom a new node is made for, and how many of each.
+pub fn crew(s: usize, each: u32, with: &[usize]) -> Vec<(usize, u32)> {
+    with.iter().map(|&t| (t, 1)).chain([(s, each)]).collect()
+}
+
+/// The services that the changes are about beside the one in question: they are placed with it.
+pub fn company(changes: &[Change]) -> BTreeSet<usize> {
+    let of = |change: &Change| match change {
+        Change::Of { service, .. } => vec![*service],
+        Change::AddNodes { with, .. } => with.clone(),
+        _ => Vec::new(),
+    };
+    changes.iter().flat_map(of).collect()
 }

@@ -199,6 +199,14 @@ impl<'a> Places<'a> {
             .map(|index| InstanceId { service: own.clone(), index });
         let waiting = all.filter(|instance| !self.outcome.assignments.contains_key(instance));
         instances.entry(own.clone()).or_default().extend(waiting.take(most as usize));
+        // One of each that is placed with it.
+        for t in change::company(changes) {
+            let name = &field.services[t].input.name;
+            let all = (0..field.services[t].input.replicas)
+                .map(|index| InstanceId { service: name.clone(), index });
+            let first = all.into_iter().find(|id| !self.outcome.assignments.contains_key(id));
+            instances.entry(name.clone()).or_default().extend(first);
+        }
         let inputs = field.services.iter().map(|service| service.input);
         let services = inputs
             .filter_map(|input| Some(self.part_of(input, own, instances.get(&input.name)?)))

@@ -217,5 +217,5 @@ fn hold(board: &Board<'_>, s: usize, from: usize) -> Option<Hold> {
 fn desertion(board: &Board<'_>, s: usize, from: usize) -> Option<Violation> {
     let field = board.field;
     let other = field.services[deserted(board, s, from)?].input;
-    Some(shortfall::deserts(other, &field.nodes[from].input.name))
+    Some(shortfall::deserts(field.services[s].input, other, &field.nodes[from].input.name))
 }

@@ -10,9 +10,11 @@ mod again;
 mod assign;
 mod board;
 mod bound;
+mod budget;
 mod chain;
 mod change;
 mod columns;
+mod confirm;
 mod counts;
 mod cutout;
 mod explain;
@@ -36,8 +38,10 @@ mod rows;
 mod search;
 mod several;
 mod shortfall;
+mod shrink;
 mod solve;
 mod suggest;
+mod together;
 mod verify;
 mod why;
 mod work;
@@ -181,7 +185,7 @@ fn unplaceable(
     let mut list: Vec<usize> =
         (0..field.services.len()).filter(|&s| board.missing(s) > 0).collect();
     list.sort_by_key(|&s| (field.services[s].level, s));
-    let mut budget = suggest::Budget::of(field);
+    let mut budget = budget::Budget::of(field, list.len());
     list.into_iter()
         .map(|s| {
             let input = field.services[s].input;
@@ -213,20 +217,14 @@ fn tried(
     of_board(&pipeline::placed(&field, work))
 }
 
-/// The same with nothing moved that can stay, its score of no concern; and whether others wait
-/// that could take what is given to a service.
+/// What the plan of a problem places, and how many instances of each service it does not: with the
+/// limits of the problem, as [`place`] does.
 fn planned(
     problem: &PlacementProblem,
-    name: &ServiceName,
     work: &mut Work<'_>,
-) -> ((Assignments, BTreeMap<ServiceName, u32>), bool) {
+) -> (Assignments, BTreeMap<ServiceName, u32>) {
     let field = settled(problem);
-    let mut board = pipeline::placed(&field, work);
-    let before = board.clone();
-    search::return_home(&mut board);
-    let board = if board.sound() { board } else { before };
-    let s = field.services.iter().position(|service| service.input.name == *name);
-    (of_board(&board), s.is_some_and(|s| suggest::has_rivals(&board, s)))
+    of_board(&again::solve(&field, work).board)
 }
 
 fn of_board(board: &Board<'_>) -> (Assignments, BTreeMap<ServiceName, u32>) {

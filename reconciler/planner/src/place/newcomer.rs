@@ -13,12 +13,19 @@ use devnet_schema::{
 
 use super::{
     board::Board,
-    field::{Field, per_node},
+    change::{self, Change},
+    field::{Amounts, Field, per_node},
     gpu,
     phrase::listed,
-    problem::{GpuInput, Key, NodeInput, NodeState, Require, ServiceInput, SpreadBy},
+    problem::{GpuInput, Key, NodeInput, NodeState, Require, ServiceInput, Spread, SpreadBy},
     shortfall,
 };
+
+/// Whom a node is made for, and how many of each.
+pub type Crew = [(usize, u32)];
+
+/// Zones that are tried for new nodes.
+const ZONES: usize = 3;
 
 const GIB: u64 = 1 << 30;
 
@@ -26,6 +33,7 @@ const GIB: u64 = 1 << 30;
 const USUAL: u64 = 24 * GIB;
 
 /// The GPUs that so many instances need.
+#[derive(Clone)]
 struct Devices<'a> {
     count: usize,
     /// Bytes that each must have; nothing where any size will do.
@@ -36,61 +44,83 @@ struct Devices<'a> {
     other_than: Vec<&'a str>,
 }
 
-/// New nodes for `each` instances, one for each of `zones`: the zone of a node that is there, where
-/// that matters. None where no node could be of use.
-pub fn nodes(field: &Field<'_>, s: usize, each: u32, zones: &[Option<usize>]) -> Vec<NodeInput> {
+/// New nodes for so many instances of each of the crew, one for each of `zones`: the zone of a node
+/// that is there, where that matters. None where no node could be of use.
+pub fn nodes(field: &Field<'_>, crew: &Crew, zones: &[Option<usize>]) -> Vec<NodeInput> {
     let taken: BTreeSet<&str> = field.nodes.iter().map(|node| node.input.name.as_str()).collect();
     let names = (0..).map(|i| format!("new-node-{i}"));
     let names = names.filter(|name| !taken.contains(name.as_str()));
-    let made = names.zip(zones).map(|(name, zone)| node(field, s, each, (name, *zone)));
+    let made = names.zip(zones).map(|(name, zone)| node(field, crew, (name, *zone)));
     made.collect::<Option<Vec<NodeInput>>>().unwrap_or_default()
 }
 
 fn node(
     field: &Field<'_>,
-    s: usize,
-    each: u32,
+    crew: &Crew,
     (name, zone): (String, Option<usize>),
 ) -> Option<NodeInput> {
-    let input = field.services[s].input;
+    let asked = |key: Key| first_of(field, crew, key);
     let pattern = field.nodes.first();
     let of_pattern = |part: fn(&NodeInput) -> &String| pattern.map(|node| part(node.input));
     let word = |key: Key, usual: fn(&NodeInput) -> &String| {
-        first(input, key).or_else(|| of_pattern(usual)).cloned().unwrap_or_default()
+        asked(key).or_else(|| of_pattern(usual)).cloned().unwrap_or_default()
     };
-    let [cpu_milli, memory, disk] = amounts(input, each)?;
+    let [cpu_milli, memory, disk] = amounts(field, crew)?;
+    let devices = all_devices(field, crew)?;
+    let sizes = devices.iter().flat_map(|it| vec![(it.model, size(field, it)); it.count]);
+    let gpus = sizes.enumerate().map(|(i, (model, memory))| GpuInput {
+        id: format!("new-gpu-{i}"),
+        model: model.unwrap_or_default().to_owned(),
+        memory,
+    });
     Some(NodeInput {
         name: name.parse().ok()?,
-        tags: all(input, Key::Tag).cloned().collect(),
-        zone: zone_name(field, input, zone).cloned(),
+        tags: tags(field, crew).into_iter().cloned().collect(),
+        zone: zone_name(field, crew, zone).cloned(),
         os: word(Key::Os, |node| &node.os),
         arch: word(Key::Arch, |node| &node.arch),
         runtimes: match pattern {
-            Some(node) if first(input, Key::Runtime).is_none() => node.input.runtimes.clone(),
-            _ => all(input, Key::Runtime).cloned().collect(),
+            Some(node) if asked(Key::Runtime).is_none() => node.input.runtimes.clone(),
+            _ => all_of(field, crew, Key::Runtime).cloned().collect(),
         },
         cpu_milli,
         memory,
         disk,
-        gpus: gpus(field, s, devices_for(field, s, each)?),
+        gpus: gpus.collect(),
         state: NodeState::Ready,
         reserved_ports: Vec::new(),
     })
 }
 
-fn amounts(input: &ServiceInput, each: u32) -> Option<[u64; 3]> {
-    let times = |need: u64| need.checked_mul(each.into());
-    Some([times(input.cpu_milli)?, times(input.memory)?, times(input.disk)?])
+/// What such a node needs of cpu, memory and disk.
+pub fn amounts(field: &Field<'_>, crew: &Crew) -> Option<Amounts> {
+    let of = |r: usize| {
+        crew.iter().try_fold(0u64, |sum, &(t, count)| {
+            sum.checked_add(field.services[t].need[r].checked_mul(count.into())?)
+        })
+    };
+    Some([of(0)?, of(1)?, of(2)?])
 }
 
-/// The zone that the service asks for, else that of the node.
-fn zone_name<'a>(
-    field: &Field<'a>,
-    input: &'a ServiceInput,
-    zone: Option<usize>,
-) -> Option<&'a String> {
+/// The zone that the services ask for, else that of the node.
+fn zone_name<'a>(field: &Field<'a>, crew: &Crew, zone: Option<usize>) -> Option<&'a String> {
     let of_node = || zone.and_then(|n| field.nodes[n].input.zone.as_ref());
-    first(input, Key::Zone).or_else(of_node)
+    first_of(field, crew, Key::Zone).or_else(of_node)
+}
+
+/// The GPUs of such a node, of one model where one is named; nothing where no node could have them.
+fn all_devices<'a>(field: &Field<'a>, crew: &Crew) -> Option<Vec<Devices<'a>>> {
+    let of = |&(t, count): &(usize, u32)| {
+        devices(field, field.services[t].input, devices_for(field, t, count)?)
+    };
+    let mut all = crew.iter().map(of).collect::<Option<Vec<_>>>()?;
+    all.retain(|it| it.count > 0);
+    let models: BTreeSet<&str> = all.iter().filter_map(|it| it.model).collect();
+    let fits = all.iter().map(|it| it.count).sum::<usize>() <= gpu::DEVICES && models.len() < 2;
+    for device in &mut all {
+        device.model = models.first().copied();
+    }
+    fits.then_some(all)
 }
 
 /// So many devices that the service accepts.
@@ -101,7 +131,7 @@ pub fn gpus(field: &Field<'_>, s: usize, count: usize) -> Vec<GpuInput> {
     };
     let model = devices.model.unwrap_or_default().to_owned();
     let memory = size(field, &devices);
-    let ids = (0..count).map(|i| format!("new-gpu-{i}"));
+    let ids = (0..count).map(|i| format!("new-gpu-{s}-{i}"));
     ids.map(|id| GpuInput { id, model: model.clone(), memory }).collect()
 }
 
@@ -128,6 +158,22 @@ pub fn most_on_one(field: &Field<'_>, s: usize) -> u32 {
     per_node(input).unwrap_or(u32::MAX).min(port)
 }
 
+/// The same zones for all of so many new nodes, where a node in none of those that are there could
+/// make what others are spread over uneven: each zone, of the first few.
+pub fn other_zones(board: &Board<'_>, s: usize, count: u32) -> Vec<Vec<Option<usize>>> {
+    let field = board.field;
+    let zones = |line: &Spread| line.by == SpreadBy::Zone;
+    let own = field.services[s].input;
+    let settled = own.spread.iter().any(zones) || first(own, Key::Zone).is_some();
+    if settled || !field.services.iter().any(|it| it.input.spread.iter().any(zones)) {
+        return Vec::new();
+    }
+    let mut seen = BTreeSet::new();
+    let named = (0..field.nodes.len()).filter(|&n| field.nodes[n].input.zone.is_some());
+    let each = named.filter(|&n| seen.insert(field.nodes[n].zone));
+    each.take(ZONES).map(|n| vec![Some(n); count as usize]).collect()
+}
+
 /// In which zones so many new nodes for `each` instances had best stand: in the emptiest of those
 /// that the service is spread over; anywhere where it is not spread over zones.
 pub fn zones(board: &Board<'_>, s: usize, each: u32, count: u32) -> Vec<Option<usize>> {
@@ -148,43 +194,77 @@ pub fn zones(board: &Board<'_>, s: usize, each: u32, count: u32) -> Vec<Option<u
         .collect()
 }
 
+/// How large new nodes are beside the largest that is there, in millionths of it.
+pub fn size_of(field: &Field<'_>, s: usize, changes: &[Change]) -> u64 {
+    let of = |change: &Change| {
+        let Change::AddNodes { each, with, zones } = change else {
+            return 0;
+        };
+        let amounts = amounts(field, &change::crew(s, *each, with)).unwrap_or_default();
+        let part = |r: usize| {
+            let largest = field.nodes.iter().map(|node| node.capacity[r]).max().unwrap_or(0);
+            u128::from(amounts[r]) * 1_000_000 / u128::from(largest.max(1))
+        };
+        let all = (0..3).map(part).sum::<u128>() * zones.len() as u128;
+        u64::try_from(all).unwrap_or(u64::MAX)
+    };
+    changes.iter().map(of).fold(0, u64::saturating_add)
+}
+
 /// What is said of the nodes, and the same for programs.
-pub fn words(
-    field: &Field<'_>,
-    s: usize,
-    each: u32,
-    zones: &[Option<usize>],
-) -> (String, Vec<Edit>) {
-    let input = field.services[s].input;
-    let runtime = scarce_runtime(field, input);
-    let devices = devices_for(field, s, each).and_then(|count| devices(field, input, count));
-    let amounts = amounts(input, each).unwrap_or_default();
+pub fn words(field: &Field<'_>, crew: &Crew, zones: &[Option<usize>]) -> (String, Vec<Edit>) {
+    let needed = first_of(field, crew, Key::Runtime);
+    let runtime = scarce_runtime(field, needed);
+    let devices = all_devices(field, crew).unwrap_or_default();
+    let amounts = amounts(field, crew).unwrap_or_default();
     let mut needs: Vec<String> = runtime.iter().map(|(word, _)| (*word).to_owned()).collect();
     needs.extend(amount_words(amounts));
-    needs.extend(devices.as_ref().and_then(device_words));
-    let in_zones = zone_names(field, input, zones);
-    let text = joining(field.nodes.len(), zones.len(), runtime, (&needs, marks(input, &in_zones)));
+    needs.extend(alike(&devices).iter().filter_map(device_words));
+    let in_zones = zone_names(field, crew, zones);
+    let marks = marks(field, crew, &in_zones);
+    let text = joining(field.nodes.len(), zones.len(), runtime, (&needs, marks));
     let [cpu, memory, disk] = amounts;
     let edit = |zone: &Option<usize>| Edit::AddNode {
         cpu: cpu as f64 / 1000.0,
         memory: Bytes(memory),
         disk: Bytes(disk),
         gpus: devices.iter().flat_map(|it| vec![Bytes(size(field, it)); it.count]).collect(),
-        gpu_model: devices.as_ref().and_then(|it| it.model).map(str::to_owned),
-        runtime: runtime.and_then(|_| first(input, Key::Runtime)).cloned(),
-        tags: all(input, Key::Tag).cloned().collect(),
-        zone: zone_name(field, input, *zone).cloned(),
+        gpu_model: devices.first().and_then(|it| it.model).map(str::to_owned),
+        runtime: runtime.and(needed).cloned(),
+        tags: tags(field, crew).into_iter().cloned().collect(),
+        zone: zone_name(field, crew, *zone).cloned(),
     };
     (text, zones.iter().map(edit).collect())
 }
 
-/// The devices that a node is to be given, in words, and the same for programs: the memory of
-/// each, and the model.
-pub fn equipment(field: &Field<'_>, s: usize, count: u32) -> (String, Vec<Bytes>, Option<String>) {
+/// The devices that a node is to be given, for each service so many, in words.
+pub fn equipment_words(field: &Field<'_>, all: &[(usize, u32)]) -> Vec<String> {
+    let of = |&(s, count): &(usize, u32)| devices(field, field.services[s].input, count as usize);
+    let devices: Vec<Devices<'_>> = all.iter().filter_map(of).collect();
+    alike(&devices).iter().filter_map(device_words).collect()
+}
+
+/// The same for programs: the memory of each, and the model.
+pub fn equipment(field: &Field<'_>, s: usize, count: u32) -> (Vec<Bytes>, Option<String>) {
     let devices = devices(field, field.services[s].input, count as usize);
-    let text = devices.as_ref().and_then(device_words).unwrap_or_default();
     let sizes = devices.iter().flat_map(|it| vec![Bytes(size(field, it)); it.count]).collect();
-    (text, sizes, devices.and_then(|it| it.model).map(str::to_owned))
+    (sizes, devices.and_then(|it| it.model).map(str::to_owned))
+}
+
+/// The same, those that are alike together.
+fn alike<'a>(devices: &[Devices<'a>]) -> Vec<Devices<'a>> {
+    let mut all: Vec<Devices<'a>> = Vec::new();
+    for device in devices {
+        let same = |it: &&mut Devices<'_>| {
+            (it.least, it.model) == (device.least, device.model)
+                && it.other_than == device.other_than
+        };
+        match all.iter_mut().find(same) {
+            Some(same) => same.count += device.count,
+            None => all.push(device.clone()),
+        }
+    }
+    all
 }
 
 fn amount_words([cpu, memory, disk]: [u64; 3]) -> Vec<String> {
@@ -231,9 +311,9 @@ fn joining(
     }
 }
 
-/// The runtime that the service needs and not every node offers, with how many do.
-fn scarce_runtime(field: &Field<'_>, input: &ServiceInput) -> Option<(&'static str, usize)> {
-    let needed = first(input, Key::Runtime)?;
+/// The runtime that is needed and not every node offers, with how many do.
+fn scarce_runtime(field: &Field<'_>, needed: Option<&String>) -> Option<(&'static str, usize)> {
+    let needed = needed?;
     let offering = field.nodes.iter().filter(|node| node.input.runtimes.contains(needed)).count();
     let word = match needed.as_str() {
         "docker" => "Docker",
@@ -254,20 +334,29 @@ fn first(input: &ServiceInput, key: Key) -> Option<&String> {
     all(input, key).next()
 }
 
+fn all_of<'a>(field: &Field<'a>, crew: &Crew, key: Key) -> impl Iterator<Item = &'a String> {
+    let inputs = crew.iter().map(|&(t, _)| field.services[t].input);
+    inputs.flat_map(move |input| all(input, key))
+}
+
+fn first_of<'a>(field: &Field<'a>, crew: &Crew, key: Key) -> Option<&'a String> {
+    all_of(field, crew, key).next()
+}
+
+fn tags<'a>(field: &Field<'a>, crew: &Crew) -> BTreeSet<&'a String> {
+    all_of(field, crew, Key::Tag).collect()
+}
+
 /// The zones of new nodes, each once.
-fn zone_names<'a>(
-    field: &Field<'a>,
-    input: &'a ServiceInput,
-    zones: &[Option<usize>],
-) -> Vec<String> {
+fn zone_names(field: &Field<'_>, crew: &Crew, zones: &[Option<usize>]) -> Vec<String> {
     let names: BTreeSet<&String> =
-        zones.iter().filter_map(|zone| zone_name(field, input, *zone)).collect();
+        zones.iter().filter_map(|zone| zone_name(field, crew, *zone)).collect();
     names.into_iter().cloned().collect()
 }
 
 /// What a person gives a node, or chooses it by.
-fn marks(input: &ServiceInput, zones: &[String]) -> String {
-    let tags: Vec<&str> = all(input, Key::Tag).map(String::as_str).collect();
+fn marks(field: &Field<'_>, crew: &Crew, zones: &[String]) -> String {
+    let tags: Vec<&str> = tags(field, crew).into_iter().map(String::as_str).collect();
     let mut text = String::new();
     if !tags.is_empty() {
         text.push_str(&format!(", tagged {}", tags.join(", ")));
@@ -278,7 +367,7 @@ fn marks(input: &ServiceInput, zones: &[String]) -> String {
         zones => text.push_str(&format!(", in zones {}", listed(zones))),
     }
     for (key, word) in [(Key::Os, "running"), (Key::Arch, "of arch")] {
-        if let Some(value) = first(input, key) {
+        if let Some(value) = first_of(field, crew, key) {
             text.push_str(&format!(", {word} {value}"));
         }
     }

@@ -13,9 +13,9 @@ use devnet_schema::{
 
 use super::{
     board::Board,
-    change::{Change, Room},
+    change::{self, Change, Room},
     newcomer,
-    problem::ServiceInput,
+    problem::{NodeState, ServiceInput},
     shortfall,
 };
 
@@ -29,18 +29,25 @@ enum Verb {
     Give,
 }
 
+/// A change, and the service that it is made for.
+type For<'c> = (usize, &'c Change);
+
 /// All changes in words, and the same for programs.
 pub fn words(board: &Board<'_>, s: usize, changes: &[Change]) -> (String, Vec<Edit>) {
     let (mut texts, mut edits) = (Vec::new(), Vec::new());
-    let (room, others): (Vec<&Change>, Vec<&Change>) =
-        changes.iter().partition(|change| verb(change).is_some());
-    for change in others {
+    let each = changes.iter().map(|change| match change {
+        Change::Of { service, change } => (*service, &**change),
+        own => (s, own),
+    });
+    let (room, others): (Vec<For<'_>>, Vec<For<'_>>) =
+        each.partition(|(_, change)| verb(change).is_some());
+    for (s, change) in others {
         let (text, of_change) = words_of(board, s, change);
         texts.push(text);
         edits.extend(of_change);
     }
-    edits.extend(room.iter().filter_map(|change| room_edit(board, s, change)));
-    texts.extend(room_words(board, s, &room));
+    edits.extend(room.iter().filter_map(|&(s, change)| room_edit(board, s, change)));
+    texts.extend(room_words(board, &room));
     texts.retain(|text| !text.is_empty());
     (texts.join(" and "), edits)
 }
@@ -48,16 +55,22 @@ pub fn words(board: &Board<'_>, s: usize, changes: &[Change]) -> (String, Vec<Ed
 fn words_of(board: &Board<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
     let field = board.field;
     let input = field.services[s].input;
-    let drop = |line: &str, at: Option<&String>| drop_of(input, line, at);
+    let drop = |line: &str, at: Option<&String>| {
+        drop_of(input, line.split(' ').next().unwrap_or(line), (line, at))
+    };
+    let line = |input: &ServiceInput, word: &str, (line, at): (String, Option<&String>)| {
+        drop_of(input, word, (&line, at))
+    };
     match change {
         Change::DropPin => drop("pin", input.pin.as_ref().and_then(|pin| pin.at.as_ref())),
         Change::Spread => drop("spread", input.spread.first().and_then(|line| line.at.as_ref())),
-        Change::MaxPerNode => drop("max-per-node", None),
-        Change::ApartFrom => drop("apart-from", None),
+        Change::MaxPerNode => line(input, "max-per-node", input.max_per_node_line()),
+        Change::ApartFrom => line(input, "apart-from", input.apart_from_line(&input.apart_from)),
         Change::ApartFromOf { service } => {
-            drop_of(field.services[*service].input, "apart-from", None)
+            let other = field.services[*service].input;
+            line(other, "apart-from", other.apart_from_line(std::slice::from_ref(&input.name)))
         }
-        Change::Near => drop("near", None),
+        Change::Near => line(input, "near", input.near_line(&input.near)),
         Change::OtherPort { port } => other_port(board, s, *port),
         Change::DropRequire { line } => {
             let line = &input.require[*line];
@@ -68,22 +81,34 @@ fn words_of(board: &Board<'_>, s: usize, change: &Change) -> (String, Vec<Edit>)
             drop(&line.line("forbid"), line.at.as_ref())
         }
         Change::Uncordon { node } => {
-            let node = field.nodes[*node].input.name.clone();
-            (format!("uncordon node {node}"), vec![Edit::Uncordon { node }])
+            let input = field.nodes[*node].input;
+            let drained = match input.state {
+                NodeState::Draining => ", which is being drained",
+                _ => "",
+            };
+            let node = input.name.clone();
+            (format!("uncordon node {node}{drained}"), vec![Edit::Uncordon { node }])
         }
-        Change::AddNodes { each, zones } => newcomer::words(field, s, *each, zones),
-        Change::LetMove { .. }
+        Change::AddNodes { each, with, zones } => {
+            newcomer::words(field, &change::crew(s, *each, with), zones)
+        }
+        Change::Of { .. }
+        | Change::LetMove { .. }
         | Change::Free { .. }
         | Change::Raise { .. }
         | Change::Equip { .. } => (String::new(), Vec::new()),
     }
 }
 
-fn drop_of(input: &ServiceInput, line: &str, at: Option<&String>) -> (String, Vec<Edit>) {
+fn drop_of(
+    input: &ServiceInput,
+    constraint: &str,
+    (line, at): (&str, Option<&String>),
+) -> (String, Vec<Edit>) {
     let at = at.or(input.at.as_ref());
     let place = at.map_or(String::new(), |at| format!(" at {at}"));
     let text = format!("drop `{line}` of service {}{place}", input.name);
-    let constraint = line.split(' ').next().unwrap_or(line).to_owned();
+    let constraint = constraint.to_owned();
     (text, vec![Edit::Drop { constraint, service: input.name.clone(), at: at.cloned() }])
 }
 
@@ -137,17 +162,17 @@ fn verb(change: &Change) -> Option<(Verb, usize)> {
 }
 
 /// `free 2 cpu and a GPU on n1`, `give n1 1GiB of memory more`, `give each of a and b a GPU`.
-fn room_words(board: &Board<'_>, s: usize, room: &[&Change]) -> Vec<String> {
-    let mut by_verb: BTreeMap<Verb, BTreeMap<usize, Vec<&Change>>> = BTreeMap::new();
-    for change in room {
+fn room_words(board: &Board<'_>, room: &[For<'_>]) -> Vec<String> {
+    let mut by_verb: BTreeMap<Verb, BTreeMap<usize, Vec<For<'_>>>> = BTreeMap::new();
+    for &(s, change) in room {
         if let Some((verb, node)) = verb(change) {
-            by_verb.entry(verb).or_default().entry(node).or_default().push(change);
+            by_verb.entry(verb).or_default().entry(node).or_default().push((s, change));
         }
     }
     let name = |node: &usize| board.field.nodes[*node].input.name.to_string();
     let texts = by_verb.into_iter().map(|(verb, nodes)| {
         let objects: Vec<(String, String)> =
-            nodes.iter().map(|(node, of)| (name(node), object(board, s, of))).collect();
+            nodes.iter().map(|(node, of)| (name(node), object(board, of))).collect();
         let names: Vec<String> = objects.iter().map(|(name, _)| name.clone()).collect();
         let what: BTreeSet<&String> = objects.iter().map(|(_, what)| what).collect();
         let one = what.first().filter(|_| what.len() == 1 && names.len() > 1);
@@ -166,19 +191,18 @@ fn room_words(board: &Board<'_>, s: usize, room: &[&Change]) -> Vec<String> {
 }
 
 /// What is freed on one node, or what it is given.
-fn object(board: &Board<'_>, s: usize, changes: &[&Change]) -> String {
+fn object(board: &Board<'_>, changes: &[For<'_>]) -> String {
     let (mut more, mut new, mut freed) = (Vec::new(), Vec::new(), Vec::new());
-    for change in changes {
-        match **change {
+    for &(s, change) in changes {
+        match *change {
             Change::Free { what, amount, .. } => freed.push(amount_words(board, s, what, amount).0),
             Change::Raise { what, amount, .. } => more.push(amount_words(board, s, what, amount).0),
-            Change::Equip { count, .. } => {
-                new.push(newcomer::equipment(board.field, s, count).0);
-            }
+            Change::Equip { count, .. } => new.push((s, count)),
             _ => {}
         }
     }
     let more = (!more.is_empty()).then(|| format!("{} more", listed(&more)));
+    let new = newcomer::equipment_words(board.field, &new);
     listed(&freed.into_iter().chain(more).chain(new).collect::<Vec<_>>())
 }
 
@@ -195,7 +219,7 @@ fn room_edit(board: &Board<'_>, s: usize, change: &Change) -> Option<Edit> {
             Edit::Raise { node: name(node), resource, amount, gpus, gpu_model }
         }
         Change::Equip { node, count } => {
-            let (_, gpus, gpu_model) = newcomer::equipment(board.field, s, count);
+            let (gpus, gpu_model) = newcomer::equipment(board.field, s, count);
             let (resource, amount) = ("gpu".to_owned(), count.into());
             Edit::Raise { node: name(node), resource, amount, gpus, gpu_model }
         }

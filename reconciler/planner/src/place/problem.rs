@@ -172,6 +172,8 @@ pub struct ServiceInput {
     pub apart_from: Vec<ServiceName>,
     /// Services that must each run on every node where this one runs.
     pub near: Vec<ServiceName>,
+    /// Where the lines of these three are written.
+    pub places: Places,
     /// Whether an instance may go to another node. One with data may not: it stays unless a
     /// constraint or a node that is gone forbids it.
     pub movable: bool,
@@ -180,6 +182,17 @@ pub struct ServiceInput {
     pub move_cost: u64,
     /// Where its instances are now, by index.
     pub current: BTreeMap<u32, Current>,
+}
+
+/// Where lines about a service and its neighbours are written, `file:line:column`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Places {
+    /// That of `max-per-node`.
+    pub max_per_node: Option<String>,
+    /// Those of `apart-from`, by the service that each names.
+    pub apart_from: BTreeMap<ServiceName, String>,
+    /// Those of `near`, by the service that each names.
+    pub near: BTreeMap<ServiceName, String>,
 }
 
 /// What claims a port of the node.
@@ -238,6 +251,40 @@ impl Require {
     /// The line of the file, after `require` or `forbid`: `require tag=ssd`.
     pub fn line(&self, verb: &str) -> String {
         format!("{verb} {}={}", self.key.word(), self.written)
+    }
+}
+
+impl ServiceInput {
+    /// The line that limits how many are on one node, as the file has it, and where.
+    pub fn max_per_node_line(&self) -> (String, Option<&String>) {
+        match self.max_per_node {
+            Some(most) => (
+                format!("max-per-node {most}"),
+                self.places.max_per_node.as_ref().or(self.at.as_ref()),
+            ),
+            None => self.apart_from_line(std::slice::from_ref(&self.name)),
+        }
+    }
+
+    /// The line that keeps these away, and where.
+    pub fn apart_from_line(&self, names: &[ServiceName]) -> (String, Option<&String>) {
+        self.line("apart-from", names, &self.places.apart_from)
+    }
+
+    /// The line that wants these on the same node, and where.
+    pub fn near_line(&self, names: &[ServiceName]) -> (String, Option<&String>) {
+        self.line("near", names, &self.places.near)
+    }
+
+    fn line<'p>(
+        &'p self,
+        word: &str,
+        names: &[ServiceName],
+        places: &'p BTreeMap<ServiceName, String>,
+    ) -> (String, Option<&'p String>) {
+        let named: String = names.iter().map(|name| format!(" \"{name}\"")).collect();
+        let at = names.iter().find_map(|name| places.get(name)).or(self.at.as_ref());
+        (format!("{word}{named}"), at)
     }
 }
 

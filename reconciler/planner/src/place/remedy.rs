@@ -130,6 +130,7 @@ pub fn amount(board: &Board<'_>, changes: &[Change]) -> u64 {
             part(board, node, what, amount)
         }
         Change::Equip { node, count } => part(board, node, Room::Devices, count.into()),
+        Change::Of { ref change, .. } => amount(board, std::slice::from_ref(change)),
         _ => 0,
     };
     changes.iter().map(of).fold(0, u64::saturating_add)
@@ -156,6 +157,13 @@ pub fn kinds(changes: &[Change]) -> BTreeSet<Change> {
         Change::Free { what, .. } => Change::Free { node: 0, what, amount: 0 },
         Change::Raise { what, .. } => Change::Raise { node: 0, what, amount: 0 },
         Change::Equip { .. } => Change::Equip { node: 0, count: 0 },
+        Change::Of { service, change } => {
+            let kind = kinds(std::slice::from_ref(&change)).into_iter().next();
+            kind.map_or(Change::Of { service, change }, |kind| Change::Of {
+                service,
+                change: Box::new(kind),
+            })
+        }
         other => other,
     };
     changes.iter().map(kind).collect()
@@ -242,7 +250,7 @@ fn is_room(word: &str) -> bool {
     ["cpu", "memory", "disk", "gpu", "port", "gpu-memory"].contains(&word)
 }
 
-fn is_about_model(board: &Board<'_>, s: usize, change: &Change) -> bool {
+pub fn is_about_model(board: &Board<'_>, s: usize, change: &Change) -> bool {
     let input = board.field.services[s].input;
     match *change {
         Change::DropRequire { line } => input.require[line].key == Key::GpuModel,
@@ -252,7 +260,7 @@ fn is_about_model(board: &Board<'_>, s: usize, change: &Change) -> bool {
 }
 
 /// Another port for each that is taken on the node.
-fn ports(board: &Board<'_>, s: usize, n: usize) -> Vec<Change> {
+pub fn ports(board: &Board<'_>, s: usize, n: usize) -> Vec<Change> {
     let node = board.field.nodes[n].input;
     let taken = |port: &&(Protocol, u16)| {
         node.reserved_ports.contains(port) || shortfall::holder(board, n, **port).is_some()
@@ -264,7 +272,7 @@ fn ports(board: &Board<'_>, s: usize, n: usize) -> Vec<Change> {
 }
 
 /// What lifts everything but lack of room, sorted; nothing where something cannot be lifted.
-fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Vec<Change>> {
+pub fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Vec<Change>> {
     let input = board.field.services[s].input;
     let node = board.field.nodes[n].input;
     let mut found = Vec::new();

@@ -34,7 +34,7 @@ pub fn more(
             need.checked_mul(wanted.into())?.saturating_sub(capacity[r].saturating_sub(used));
         changes.extend(match short {
             0 => None,
-            amount if amount <= in_the_way(board, (s, n)).map(|(t, c)| t.need[r] * c).sum() => {
+            amount if could_be_freed(board, (s, n), r, amount) => {
                 Some(Change::Free { node: n, what, amount })
             }
             amount => Some(Change::Raise { node: n, what, amount }),
@@ -46,6 +46,12 @@ pub fn more(
         changes.extend(known.then_some(more)?);
     }
     Some(changes)
+}
+
+/// Whether others on the node could give up so much of cpu, memory or disk.
+pub fn could_be_freed(board: &Board<'_>, at: (usize, usize), r: usize, amount: u64) -> bool {
+    let there = in_the_way(board, at).map(|(other, count)| other.need[r].saturating_mul(count));
+    amount <= there.fold(0, u64::saturating_add)
 }
 
 /// Services whose instances on the node could make room by being smaller or elsewhere: neither the
@@ -61,7 +67,7 @@ fn in_the_way<'f>(
 }
 
 /// Whether a device of the node could be had by asking others to make room.
-fn has_devices_in_the_way(board: &Board<'_>, at: (usize, usize)) -> bool {
+pub fn has_devices_in_the_way(board: &Board<'_>, at: (usize, usize)) -> bool {
     in_the_way(board, at).any(|(other, _)| other.wants_gpu())
 }
 

@@ -15,6 +15,7 @@ use super::{
     gpu,
     problem::{DeviceNeed, Key, NodeState, Require, ServiceInput},
     refusal::{self, Refusal},
+    room,
 };
 
 /// All of it, as things are on the board; empty where it would fit.
@@ -40,7 +41,7 @@ pub fn of_move(before: &Board<'_>, without: &Board<'_>, s: usize, n: usize) -> V
 
 fn say(constraint: &str, at: Option<&String>, text: String) -> Violation {
     let (constraint, at) = (constraint.to_owned(), at.cloned());
-    Violation { constraint, need: None, free: None, whole: None, at, line: None, text }
+    Violation { constraint, need: None, free: None, whole: None, give: false, at, line: None, text }
 }
 
 /// The same, because of a line that could be dropped.
@@ -51,6 +52,11 @@ fn blame(line: String, violation: Violation) -> Violation {
 /// The same, because of the one line of its kind.
 fn say_line(constraint: &str, at: Option<&String>, text: String) -> Violation {
     blame(constraint.to_owned(), say(constraint, at, text))
+}
+
+/// The same, of a line that is said as the file has it.
+fn say_as(constraint: &str, (line, at): (String, Option<&String>), text: String) -> Violation {
+    blame(line, say(constraint, at, text))
 }
 
 /// A condition that the node does not meet. A runtime comes with the service's form: nobody wrote
@@ -162,6 +168,7 @@ fn resources(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) 
             need: Some(need as f64 / unit),
             free: Some(free as f64 / unit),
             whole: Some(capacity[r] as f64 / unit),
+            give: !room::could_be_freed(board, (s, n), r, need - free),
             ..say(word, service.input.at.as_ref(), text)
         });
     }
@@ -238,12 +245,14 @@ fn devices(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
         return;
     }
     let at = service.input.at.as_ref();
-    let whole = Some(match service.input.gpu {
+    let whole = match service.input.gpu {
         GpuRequest::Memory(_) => largest as f64,
         GpuRequest::Share(_) => f64::from(u8::from(!node.memories.is_empty())),
         _ => f64::from((allowed & mask).count_ones()),
-    });
-    found.push(Violation { need: Some(need), free: Some(free), whole, ..say("gpu", at, text) });
+    };
+    let give = need > whole || !room::has_devices_in_the_way(board, (s, n));
+    let (need, free, whole) = (Some(need), Some(free), Some(whole));
+    found.push(Violation { need, free, whole, give, ..say("gpu", at, text) });
 }
 
 /// Thousandths as per cent: `12.5`.
@@ -263,11 +272,11 @@ fn left_over(board: &Board<'_>, n: usize, allowed: u128) -> (usize, Option<(u64,
 fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     let field = board.field;
     let service = &field.services[s];
-    let at = service.input.at.as_ref();
+    let input = service.input;
     let count = board.count(s, n);
     if let Some(most) = per_node(service.input).filter(|&most| count >= most) {
         let text = format!("runs {count} of at most {most} instance(s) there already");
-        found.push(say_line("max-per-node", at, text));
+        found.push(say_as("max-per-node", input.max_per_node_line(), text));
     }
     for &port in &service.input.host_ports {
         if let Some(other) = holder(board, n, port) {
@@ -281,28 +290,29 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
         found.push(match service.input.apart_from.contains(&other.name) {
             true => {
                 let text = format!("must stay apart from {}", other.name);
-                say_line("apart-from", at, text)
+                say_as("apart-from", input.apart_from_line(std::slice::from_ref(&other.name)), text)
             }
             // The line is the other's.
             false => {
                 let text = format!("{} must stay apart from it", other.name);
-                say_line("apart-from", other.at.as_ref(), text)
+                say_as("apart-from", other.apart_from_line(std::slice::from_ref(&input.name)), text)
             }
         });
     }
     for name in service.input.near.iter().filter(|name| **name != service.input.name) {
         let there = |other: &&usize| field.services[**other].input.name == *name;
         if !board.on_node[n].keys().any(|other| there(&other)) {
-            found.push(say_line("near", at, format!("must run near {name}, which is not there")));
+            let text = format!("must run near {name}, which is not there");
+            found.push(say_as("near", input.near_line(std::slice::from_ref(name)), text));
         }
     }
 }
 
 /// What speaks against a service's going away where another must run near it: the line is the
 /// other's.
-pub fn deserts(other: &ServiceInput, node: &NodeName) -> Violation {
+pub fn deserts(service: &ServiceInput, other: &ServiceInput, node: &NodeName) -> Violation {
     let text = format!("{} on {node} must run near it", other.name);
-    say_line("near", other.at.as_ref(), text)
+    say_as("near", other.near_line(std::slice::from_ref(&service.name)), text)
 }
 
 fn spread(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {

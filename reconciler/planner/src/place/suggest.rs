@@ -1,10 +1,10 @@
-//! Ways out for a service that does not fit: one change each, or two, tried by placing again.
+//! Ways out for a service that does not fit: a few changes each, tried by placing again.
 //!
 //! Knows how a change is tried: by planning all of a small problem again, and of a large one the
 //! nodes that it is about, which the verifier then holds against the whole. Refuses to suggest
-//! what it has not seen work.
+//! what it has not seen work: of a small problem, what [`super::confirm`] has not.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use devnet_schema::{
     name::{InstanceId, ServiceName},
@@ -14,13 +14,14 @@ use devnet_schema::{
 use super::{
     Assignments,
     board::Board,
+    budget::Budget,
     change::{self, Change},
     cutout::Places,
     field::Field,
-    newcomer, phrase, planned,
+    newcomer, phrase,
     problem::{Current, Outcome, PlacementProblem},
     remedy::{self, Remedy},
-    tried,
+    together, tried,
     work::Work,
 };
 
@@ -41,28 +42,8 @@ pub const SEARCH_NODES: u32 = 200;
 /// Numbers of equal new nodes that are tried.
 const COUNTS: u32 = 4;
 
-/// How many changes may still be tried, over all services.
-pub struct Budget {
-    each: u32,
-    all: u32,
-}
-
-impl Budget {
-    /// Twelve for each of eight services, as the limits are by default.
-    pub fn of(field: &Field<'_>) -> Self {
-        let each = field.problem.limits.suggestions;
-        Self { each, all: 8 * each }
-    }
-
-    fn take(&mut self, spent: &mut u32) -> bool {
-        let left = self.all > 0 && *spent < self.each;
-        if left {
-            self.all -= 1;
-            *spent += 1;
-        }
-        left
-    }
-}
+/// Ways out that are told of one service at most, those with new nodes not counted.
+const TOLD: usize = 6;
 
 /// A service without a node, and what is known of it.
 pub struct Case<'a, 'f> {
@@ -73,12 +54,34 @@ pub struct Case<'a, 'f> {
     pub s: usize,
 }
 
-/// A set of changes that was seen to help.
-struct Way {
-    changes: Vec<Change>,
-    /// Waiting instances that get a node.
-    gained: u32,
-    suggestion: Suggestion,
+/// A set of changes that a quick plan was seen to be helped by.
+#[derive(Clone)]
+pub struct Trial {
+    pub changes: Vec<Change>,
+    /// Waiting instances that get a node, those of others left out.
+    pub gained: u32,
+    /// Nobody else loses its node.
+    harmless: bool,
+    pub kind: Kind,
+}
+
+/// How it was tried.
+#[derive(Clone)]
+pub enum Kind {
+    /// On all of a small problem: what is placed. The plan that follows says the rest.
+    Whole(Assignments),
+    /// On a part of a large one: what is told of it.
+    Part(Suggestion),
+}
+
+/// A set of changes that is told.
+pub struct Way {
+    pub changes: Vec<Change>,
+    /// Waiting instances that get a node, or that would, were it not for others that wait.
+    pub gained: u32,
+    /// Nobody else would wait.
+    pub harmless: bool,
+    pub suggestion: Suggestion,
 }
 
 impl Case<'_, '_> {
@@ -92,6 +95,7 @@ impl Case<'_, '_> {
         if budget.each == 0 {
             return Vec::new();
         }
+        budget.next_service();
         let mut list = remedy::remedies(self.board, self.s, nodes);
         // What can be had by moves alone, a small problem has already.
         list.retain(|remedy| !self.whole() || !remedy.changes.is_empty());
@@ -100,23 +104,45 @@ impl Case<'_, '_> {
         }
         let kept = if self.missing() > 1 { NEW_NODES } else { 1 };
         list.truncate(budget.each.saturating_sub(kept).max(budget.each / 2) as usize);
+        let mut found = self.first_of((list, 1), budget, work);
+        found.extend(self.new_nodes(budget, work));
+        if found.is_empty() {
+            budget.once_more();
+            let list = together::remedies(self.board, self.s);
+            found = self.first_of((list, 0), budget, work);
+        }
+        let size = |way: &Way| {
+            let new = newcomer::size_of(self.field, self.s, &way.changes);
+            new.saturating_add(remedy::amount(self.board, &way.changes))
+        };
+        found.sort_by(|a, b| {
+            a.suggestion.cost.total_cmp(&b.suggestion.cost).then_with(|| size(a).cmp(&size(b)))
+        });
+        found.into_iter().map(|way| way.suggestion).collect()
+    }
+
+    /// The first of the remedies that are seen to help; so many plans are kept for others.
+    fn first_of(
+        &self,
+        (list, kept): (Vec<Remedy>, u32),
+        budget: &mut Budget,
+        work: &mut Work<'_>,
+    ) -> Vec<Way> {
         let mut found: Vec<Way> = Vec::new();
-        let mut spent = 0;
         for remedy in list {
             if found.iter().any(|way| self.spares(way, &remedy)) {
                 continue;
             }
-            if !budget.take(&mut spent) || !work.go_on(self.board) {
+            if found.len() >= TOLD || !budget.may_try() || !work.go_on(self.board) {
                 break;
             }
-            found.extend(self.tried(&remedy, work));
+            let trial = self.tried(&remedy, work);
+            found.extend(trial.and_then(|trial| self.confirmed(trial, (budget, kept), work)));
         }
-        found.extend(self.new_nodes((budget, &mut spent), work));
-        found.sort_by(|a, b| a.suggestion.cost.total_cmp(&b.suggestion.cost));
-        found.into_iter().map(|way| way.suggestion).collect()
+        found
     }
 
-    fn missing(&self) -> u32 {
+    pub fn missing(&self) -> u32 {
         self.board.missing(self.s)
     }
 
@@ -127,31 +153,62 @@ impl Case<'_, '_> {
     /// Whether a way out that is known makes it needless to try this one.
     fn spares(&self, way: &Way, remedy: &Remedy) -> bool {
         let part = || way.changes.iter().all(|change| remedy.changes.contains(change));
-        let all = way.gained >= self.missing() && !way.changes.is_empty() && part();
+        let enough = way.harmless && way.gained >= self.missing();
+        let all = enough && !way.changes.is_empty() && part();
         // Less of the same, for fewer of them.
         let fewer = remedy.aim < self.missing() && remedy.aim <= way.gained;
         all || (fewer && remedy::kinds(&way.changes) == remedy::kinds(&remedy.changes))
     }
 
-    fn tried(&self, remedy: &Remedy, work: &mut Work<'_>) -> Option<Way> {
-        let (suggestion, gained) = match self.whole() {
-            true => self.try_whole(&remedy.changes, work)?,
-            false => self.try_part(remedy, work)?,
-        };
-        Some(Way { changes: remedy.changes.clone(), gained, suggestion })
+    fn tried(&self, remedy: &Remedy, work: &mut Work<'_>) -> Option<Trial> {
+        match self.whole() {
+            true => self.try_whole(&remedy.changes, work),
+            false => self.try_part(remedy, work),
+        }
+    }
+
+    /// What is told of a trial: of one on all of a small problem, what the plan makes of it.
+    /// `kept` plans are for others.
+    fn confirmed(
+        &self,
+        trial: Trial,
+        (budget, kept): (&mut Budget, u32),
+        work: &mut Work<'_>,
+    ) -> Option<Way> {
+        let less = self.shrunk(trial.clone(), budget, work);
+        let less = (less.changes != trial.changes).then_some(less);
+        let mut last = None;
+        for Trial { changes, gained, kind, .. } in less.into_iter().chain([trial]) {
+            let way = match kind {
+                Kind::Part(suggestion) => Some(Way { changes, gained, harmless: true, suggestion }),
+                Kind::Whole(_) if !budget.may_plan(kept) => None,
+                Kind::Whole(placed) => self.confirm((changes, gained), &placed, work),
+            };
+            if way.as_ref().is_some_and(|way| way.harmless) {
+                return way;
+            }
+            last = last.or(way);
+        }
+        last
     }
 
     /// One node for all that wait, and equal nodes, as few as will do.
-    fn new_nodes(&self, (budget, spent): (&mut Budget, &mut u32), work: &mut Work<'_>) -> Vec<Way> {
+    fn new_nodes(&self, budget: &mut Budget, work: &mut Work<'_>) -> Vec<Way> {
         let missing = self.missing();
         let most = newcomer::most_on_one(self.field, self.s).min(missing);
         let small = missing.div_ceil(MOST_NODES);
         let mut ways = Vec::new();
         if missing > 1 && most == missing {
-            ways.extend(self.few_nodes((missing, 1), (budget, spent), work));
+            ways.extend(self.few_nodes((missing, 1), budget, work));
         }
         if small <= most {
-            ways.extend(self.few_nodes((small, MOST_NODES), (budget, spent), work));
+            let few = self.few_nodes((small, MOST_NODES), budget, work);
+            // A smaller one that does as much.
+            let one = |way: &Way| way.gained >= missing && added(&way.changes) == 1;
+            if few.as_ref().is_some_and(one) {
+                ways.clear();
+            }
+            ways.extend(few);
         }
         ways
     }
@@ -160,25 +217,22 @@ impl Case<'_, '_> {
     fn few_nodes(
         &self,
         (each, most): (u32, u32),
-        (budget, spent): (&mut Budget, &mut u32),
+        budget: &mut Budget,
         work: &mut Work<'_>,
     ) -> Option<Way> {
         let start = self.missing().div_ceil(each).min(most);
-        let mut best: Option<Way> = None;
+        let mut best: Option<Trial> = None;
         let (mut count, mut down) = (start, false);
         for _ in 0..COUNTS {
-            if !budget.take(spent) || !work.go_on(self.board) {
+            if !budget.may_try() || !work.go_on(self.board) {
                 break;
             }
-            let zones = newcomer::zones(self.board, self.s, each, count);
-            let changes = vec![Change::AddNodes { each, zones }];
-            let aim = self.missing();
-            let way = self.tried(&Remedy { changes, nodes: Vec::new(), crowded: None, aim }, work);
-            let gained = way.as_ref().map_or(0, |way| way.gained);
+            let trial = self.nodes_somewhere((each, count), budget, work);
+            let gained = trial.as_ref().map_or(0, |trial| trial.gained);
             let all = gained == self.missing();
-            let before = best.as_ref().map_or(0, |way| way.gained);
+            let before = best.as_ref().map_or(0, |trial| trial.gained);
             if gained > before || (gained == before && down) {
-                best = way.or(best);
+                best = trial.or(best);
             }
             // One node fewer as long as that does for all; else more, while that helps.
             down = all;
@@ -191,60 +245,66 @@ impl Case<'_, '_> {
                 break;
             }
         }
+        best.and_then(|trial| self.confirmed(trial, (budget, 0), work))
+    }
+
+    /// So many nodes where the service is best spread, or else in one of the zones.
+    fn nodes_somewhere(
+        &self,
+        (each, count): (u32, u32),
+        budget: &mut Budget,
+        work: &mut Work<'_>,
+    ) -> Option<Trial> {
+        let aim = self.missing();
+        let mut tried = |zones: Vec<Option<usize>>| {
+            let changes = vec![Change::AddNodes { each, with: Vec::new(), zones }];
+            self.tried(&Remedy { changes, nodes: Vec::new(), crowded: None, aim }, work)
+        };
+        let mut best = tried(newcomer::zones(self.board, self.s, each, count));
+        for zones in newcomer::other_zones(self.board, self.s, count) {
+            let rank = |trial: &Trial| (trial.harmless, trial.gained);
+            let before = best.as_ref().map(rank);
+            if before == Some((true, aim)) || !budget.may_try() {
+                break;
+            }
+            let trial = tried(zones);
+            best = trial.filter(|trial| Some(rank(trial)) > before).or(best);
+        }
         best
     }
 
-    /// Plans all again. Also says how many instances get a node.
-    fn try_whole(&self, changes: &[Change], work: &mut Work<'_>) -> Option<(Suggestion, u32)> {
-        let Self { field, board, outcome, s, .. } = *self;
+    /// Plans all again, quickly and with the others that wait left out, but for those that the
+    /// changes are about.
+    pub fn try_whole(&self, changes: &[Change], work: &mut Work<'_>) -> Option<Trial> {
+        let Self { field, board, s, .. } = *self;
         let name = &field.services[s].input.name;
-        let problem = self.changed(field.problem.clone(), changes);
-        let gained = |(after, missing): &Answer, may_miss: &dyn Fn(usize) -> u32| {
-            let harmless = (0..field.services.len())
-                .all(|t| missing[&field.services[t].input.name] <= may_miss(t));
-            let placed = after.keys().filter(|instance| instance.service == *name).count() as u32;
-            Some(placed.saturating_sub(board.total[s])).filter(|more| harmless && *more > 0)
-        };
-        // First with the others that wait left out: most changes do not help even then.
-        let waits = |t: usize| t != s && board.missing(t) > 0;
         let mut alone = self.changed(self.under_way(), changes);
-        let left_out: Vec<usize> = (0..field.services.len()).filter(|t| waits(*t)).collect();
+        let limits = &mut alone.limits;
+        limits.suggestions = 0;
+        limits.ilps = limits.ilps.min(ILPS);
+        limits.search_nodes = limits.search_nodes.min(SEARCH_NODES);
+        let company = change::company(changes);
+        let left_out: BTreeSet<usize> = (0..field.services.len())
+            .filter(|t| *t != s && board.missing(*t) > 0 && !company.contains(t))
+            .collect();
         for &t in &left_out {
             let input = field.services[t].input;
             let others = alone.services.iter_mut().filter(|it| it.name == input.name);
             others.for_each(|it| it.replicas = board.total[t]);
         }
-        let of_rest = |t: usize| if waits(t) { 0 } else { board.missing(t) };
-        let first = work.aside(|work| tried(&alone, work));
-        let first_gained = gained(&first, &of_rest)?;
-        let (planned, rivals) = work.aside(|work| planned(&problem, name, work));
-        let with_all = gained(&planned, &|t| board.missing(t));
-        let (answer, gained, rivals) = match with_all.filter(|gained| *gained >= first_gained) {
-            Some(gained) => (planned, gained, rivals),
-            None if left_out.is_empty() => (planned, with_all?, false),
-            // Where none of those that wait gains by it, it is no way out for this one either.
-            None if !self.more_placed(&planned.1) => return None,
-            // Nor where those would take what it has.
-            None if planned.1[name] > self.missing() => return None,
-            None => (first, first_gained, true),
-        };
-        let moved = answer.0.iter().filter_map(|(instance, place)| {
-            let old = outcome.assignments.get(instance)?;
-            let (from, to) = (old.node.clone(), place.node.clone());
-            (from != to).then(|| Edit::Move { instance: instance.clone(), from, to })
-        });
-        let found = self.worded(changes, moved.collect(), gained)?;
-        let found = self.with_data(found, &answer.0);
-        Some((if rivals { with_rivals(found) } else { found }, gained))
+        let (placed, left) = work.aside(|work| tried(&alone, work));
+        let count = placed.keys().filter(|instance| instance.service == *name).count() as u32;
+        let gained = count.saturating_sub(board.total[s]);
+        let left_before = |t: usize| if left_out.contains(&t) { 0 } else { board.missing(t) };
+        let harmless = (0..field.services.len())
+            .all(|t| t == s || left[&field.services[t].input.name] <= left_before(t));
+        let (changes, kind) = (changes.to_vec(), Kind::Whole(placed));
+        (gained > 0).then_some(Trial { changes, gained, harmless, kind })
     }
 
-    /// A problem with the changes made, to be planned quickly.
-    fn changed(&self, mut problem: PlacementProblem, changes: &[Change]) -> PlacementProblem {
+    /// The problem with the changes made.
+    pub fn changed(&self, mut problem: PlacementProblem, changes: &[Change]) -> PlacementProblem {
         let Self { field, board, s, .. } = *self;
-        let limits = &mut problem.limits;
-        limits.suggestions = 0;
-        limits.ilps = limits.ilps.min(ILPS);
-        limits.search_nodes = limits.search_nodes.min(SEARCH_NODES);
         change::make(field, s, changes, &mut problem);
         if change::is_for_one(changes) {
             let name = &field.services[s].input.name;
@@ -274,20 +334,8 @@ impl Case<'_, '_> {
         problem
     }
 
-    /// Whether a plan that leaves so many without a node is better than the one that is.
-    fn more_placed(&self, missing: &BTreeMap<ServiceName, u32>) -> bool {
-        let mut levels = vec![(0, 0); self.field.levels.len()];
-        for (t, service) in self.field.services.iter().enumerate() {
-            let (after, before) = &mut levels[service.level];
-            *after += missing[&service.input.name];
-            *before += self.board.missing(t);
-        }
-        let changed = levels.iter().find(|(after, before)| after != before);
-        changed.is_some_and(|(after, before)| after < before)
-    }
-
     /// Plans the nodes again that it is about. Also says how many instances get a node.
-    fn try_part(&self, remedy: &Remedy, work: &mut Work<'_>) -> Option<(Suggestion, u32)> {
+    fn try_part(&self, remedy: &Remedy, work: &mut Work<'_>) -> Option<Trial> {
         let Self { field, places, s, .. } = *self;
         let Remedy { changes, nodes, crowded, aim } = remedy;
         let scope = (changes.as_slice(), nodes.as_slice(), *aim);
@@ -312,10 +360,12 @@ impl Case<'_, '_> {
             other.level <= field.services[s].level || (!other.input.movable && other.running() > 0)
         };
         let rivals = (0..field.services.len()).any(|t| waits(t) && sooner(t));
-        Some((if rivals { with_rivals(found) } else { found }, gained))
+        let found = if rivals { with_rivals(found) } else { found };
+        let (changes, kind) = (changes.clone(), Kind::Part(found));
+        Some(Trial { changes, gained, harmless: true, kind })
     }
 
-    fn moves(&self, placed: &Assignments) -> Vec<Edit> {
+    pub fn moves(&self, placed: &Assignments) -> Vec<Edit> {
         let moved = placed.iter().filter_map(|(instance, place)| {
             let from = self.outcome.assignments.get(instance)?.node.clone();
             Some(Edit::Move { instance: instance.clone(), from, to: place.node.clone() })
@@ -325,7 +375,7 @@ impl Case<'_, '_> {
 
     /// Of the moves, only those are told that the planner would not make by itself: of what has
     /// data, and all of them where nothing else is changed.
-    fn worded(&self, changes: &[Change], moved: Vec<Edit>, gained: u32) -> Option<Suggestion> {
+    pub fn worded(&self, changes: &[Change], moved: Vec<Edit>, gained: u32) -> Option<Suggestion> {
         let Self { field, board, s, .. } = *self;
         let (mut text, mut edits) = phrase::words(board, s, changes);
         let mut cost = change::cost(changes);
@@ -354,7 +404,7 @@ impl Case<'_, '_> {
 
     /// Says whose data stays behind on a node that it leaves by this way out, unless that is what
     /// the way out is about.
-    fn with_data(&self, mut found: Suggestion, placed: &Assignments) -> Suggestion {
+    pub fn with_data(&self, mut found: Suggestion, placed: &Assignments) -> Suggestion {
         let told = |id: &InstanceId| {
             found
                 .edits
@@ -402,15 +452,13 @@ impl Case<'_, '_> {
     }
 }
 
-/// What is placed by a plan, and how many instances of each service are not.
-type Answer = (Assignments, BTreeMap<ServiceName, u32>);
-
-/// Whether others of no lower priority than service `s` wait that some node could run, if it were
-/// empty: those that none could run take nothing.
-pub fn has_rivals(board: &Board<'_>, s: usize) -> bool {
-    let services = &board.field.services;
-    let sooner = |t: usize| t != s && services[t].level <= services[s].level;
-    (0..services.len()).any(|t| sooner(t) && board.missing(t) > 0 && !services[t].cells.is_empty())
+/// How many nodes join by the changes.
+fn added(changes: &[Change]) -> usize {
+    let of = |change: &Change| match change {
+        Change::AddNodes { zones, .. } => zones.len(),
+        _ => 0,
+    };
+    changes.iter().map(of).sum()
 }
 
 /// Others wait as well, and the plan may give them what is gained.

@@ -14,6 +14,7 @@ mod ways_out_gpu;
 mod ways_out_honest;
 mod ways_out_large;
 mod ways_out_many;
+mod ways_out_together;
 mod why;
 
 use std::collections::BTreeMap;
@@ -83,6 +84,7 @@ fn service(name: &str, replicas: u32) -> ServiceInput {
         max_per_node: None,
         apart_from: Vec::new(),
         near: Vec::new(),
+        places: Places::default(),
         movable: true,
         move_cost: 1,
         current: BTreeMap::new(),

@@ -110,17 +110,17 @@ fn every_kind_of_single_way_out_is_found() {
 
     let mut web = service("web", 3);
     web.max_per_node = Some(1);
-    assert_eq!(ways(roomy(), web), "drop `max-per-node` of service web at cluster.kdl:3:1");
+    assert_eq!(ways(roomy(), web), "drop `max-per-node 1` of service web at cluster.kdl:3:1");
 
     let mut web = service("web", 1);
     web.apart_from.push(service_name("db"));
     let one = vec![node("atlas", 8, 8)];
-    assert_eq!(ways(one, web), "drop `apart-from` of service web at cluster.kdl:3:1");
+    assert_eq!(ways(one, web), r#"drop `apart-from "db"` of service web at cluster.kdl:3:1"#);
 
     let mut web = service("web", 1);
     web.cpu_milli = 8000;
     web.near.push(service_name("db"));
-    assert_eq!(ways(roomy(), web), "drop `near` of service web at cluster.kdl:3:1");
+    assert_eq!(ways(roomy(), web), r#"drop `near "db"` of service web at cluster.kdl:3:1"#);
 
     let mut nodes = roomy();
     nodes[1].state = NodeState::Cordoned;
@@ -295,7 +295,7 @@ fn a_new_device_is_as_large_as_what_it_must_hold() {
     assert_eq!(texts(&checked(&problem(vec![small], vec![llm]))), Vec::<String>::new());
 }
 
-/// Of several that wait, each is told what would do, and that it may go to another one.
+/// Of several that wait, each is told what would do, and whom the plan gives it to.
 #[test]
 fn room_that_another_one_would_take_is_told_as_such() {
     let services = ["a", "b"].map(|name| {
@@ -309,8 +309,9 @@ fn room_that_another_one_would_take_is_told_as_such() {
         .iter()
         .map(|it| (it.service.as_str(), it.suggestions[0].text.as_str()))
         .collect();
-    let rivals = "give n1 2 cpu more; others that wait may take it first";
-    assert_eq!(told, [("a", rivals), ("b", rivals)]);
+    let first = "give n1 2 cpu more";
+    let second = "give n1 2 cpu more; the plan gives it to 1 of a, which waits, too";
+    assert_eq!(told, [("a", first), ("b", second)]);
 }
 
 #[test]
@@ -323,7 +324,28 @@ fn the_line_of_another_service_that_keeps_it_away_is_its_line() {
     let violation = &outcome.unplaced[0].nodes[0].violations[0];
     assert_eq!(violation.text, "keeper must stay apart from it");
     assert_eq!(violation.at.as_deref(), Some("cluster.kdl:6:1"));
-    assert_eq!(texts(&outcome)[0], "drop `apart-from` of service keeper at cluster.kdl:6:1");
+    assert_eq!(texts(&outcome)[0], r#"drop `apart-from "b"` of service keeper at cluster.kdl:6:1"#);
+}
+
+/// What nobody there could give up is to be given, however large the node is: here only what runs
+/// of the service itself is there, and what it must be near.
+#[test]
+fn an_explanation_asks_for_what_could_be_had() {
+    let company = ServiceInput { cpu_milli: 2000, ..service("company", 1) };
+    let mut web = ServiceInput { cpu_milli: 2000, ..service("web", 2) };
+    web.near.push(company.name.clone());
+    let other = ServiceInput { cpu_milli: 2000, ..service("z", 1) };
+    let gives = |services: Vec<ServiceInput>| {
+        let outcome = checked(&problem(vec![node("n1", 4, 8)], services));
+        let of = outcome.unplaced.iter().find(|it| it.service.as_str() == "web").unwrap();
+        let told = &of.nodes[0].violations[0];
+        assert_eq!(told.constraint, "cpu");
+        told.give
+    };
+    assert!(gives(vec![company, web.clone()]));
+    web.near.clear();
+    web.priority = 10;
+    assert!(!gives(vec![web, other]));
 }
 
 /// Where only the model is wrong, nothing is said to be short.

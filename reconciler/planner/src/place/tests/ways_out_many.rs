@@ -1,5 +1,7 @@
 //! Ways out where several instances wait at once, of one service and of several.
 
+use devnet_schema::quantity::GpuRequest;
+
 use super::*;
 
 fn ways(problem: &PlacementProblem, name: &str) -> Vec<String> {
@@ -19,26 +21,23 @@ fn heavy(name: &str, replicas: u32, cores: u64) -> ServiceInput {
 fn all_instances_of_several_services_are_thought_of() {
     let nodes = vec![node("n1", 2, 16), node("n2", 2, 16)];
     let problem = problem(nodes, vec![heavy("a", 3, 3), heavy("w", 2, 3)]);
-    assert_eq!(
-        ways(&problem, "a"),
-        [
-            "give n1 7 cpu more; others that wait may take it first",
-            "give n2 7 cpu more; others that wait may take it first",
-            "give n1 4 cpu more and n2 1 cpu more; others that wait may take it first",
-            "add one node with 9 cpu and 3GiB of memory; others that wait may take it first",
-            "add 3 nodes, each with 3 cpu and 1GiB of memory; others that wait may take it first",
-        ]
-    );
-    assert_eq!(
-        ways(&problem, "w"),
-        [
-            "give n1 4 cpu more; others that wait may take it first",
-            "give n2 4 cpu more; others that wait may take it first",
-            "give each of n1 and n2 1 cpu more; others that wait may take it first",
-            "add one node with 6 cpu and 2GiB of memory; others that wait may take it first",
-            "add 2 nodes, each with 3 cpu and 1GiB of memory; others that wait may take it first",
-        ]
-    );
+    let of_a = [
+        "give n1 7 cpu more",
+        "give n2 7 cpu more",
+        "give n1 4 cpu more and n2 1 cpu more",
+        "add one node with 9 cpu and 3GiB of memory",
+        "add 3 nodes, each with 3 cpu and 1GiB of memory",
+    ];
+    assert_eq!(ways(&problem, "a"), of_a);
+    let to_a = "; the plan gives it to 2 of a, which wait, too";
+    let of_w = [
+        "give n1 4 cpu more",
+        "give n2 4 cpu more",
+        "give each of n1 and n2 1 cpu more",
+        "add one node with 6 cpu and 2GiB of memory",
+        "add 2 nodes, each with 3 cpu and 1GiB of memory",
+    ];
+    assert_eq!(ways(&problem, "w"), of_w.map(|way| format!("{way}{to_a}")));
 }
 
 #[test]
@@ -71,7 +70,7 @@ fn as_many_nodes_are_added_as_it_takes() {
     assert_eq!(
         one(&web),
         [
-            "drop `max-per-node` of service web at cluster.kdl:3:1",
+            "drop `max-per-node 1` of service web at cluster.kdl:3:1",
             "add 2 nodes, each with 1 cpu and 1GiB of memory",
         ]
     );
@@ -79,7 +78,7 @@ fn as_many_nodes_are_added_as_it_takes() {
     assert_eq!(
         one(&web),
         [
-            "drop `max-per-node` of service web at cluster.kdl:3:1",
+            r#"drop `apart-from "web"` of service web at cluster.kdl:3:1"#,
             "add 2 nodes, each with 1 cpu and 1GiB of memory",
         ]
     );
@@ -146,4 +145,20 @@ fn a_port_that_is_taken_is_named_with_its_line_and_its_holder() {
             "add one node with 1 cpu and 1GiB of memory",
         ]
     );
+}
+
+/// `near` keeps `web` off; without it the plan gives all of `web` a node, and the last one that of
+/// another service.
+#[test]
+fn who_would_wait_instead_is_told() {
+    let mut web = ServiceInput { memory: 2 * GIB, ..service("web", 3) };
+    web.near.push(service_name("cache"));
+    web.places.near.insert(service_name("cache"), "cluster.kdl:9:5".to_owned());
+    let cache = ServiceInput { gpu: GpuRequest::Share(500), ..service("cache", 1) };
+    let mut job = ServiceInput { memory: 3 * GIB, ..heavy("job", 1, 2) };
+    job.pin = Some(Pin { node: node_name("n1"), at: None });
+    let problem = problem(vec![node("n0", 4, 4), node("n1", 2, 8)], vec![web, cache, job]);
+    let near = r#"drop `near "cache"` of service web at cluster.kdl:9:5"#;
+    let instead = format!("{near}; job[0] would then wait");
+    assert_eq!(ways(&problem, "web"), [format!("{near} and free 1 cpu on n1"), instead]);
 }

@@ -1,0 +1,188 @@
+//! What the plan makes of a way out: the problem with its changes, planned as `plan` would.
+//!
+//! Knows what is told of that plan: how many of the service it places, and who else would then wait
+//! or move. Refuses to tell of a way out by which nothing more is placed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    name::{InstanceId, ServiceName},
+    placement::{Edit, Suggestion},
+};
+
+use super::{
+    Assignments,
+    change::{self, Change},
+    phrase::listed,
+    planned,
+    problem::{Current, PlacementProblem},
+    suggest::{Case, Way},
+    work::Work,
+};
+
+/// Instances of others that are named; of more only their number is told.
+const NAMED: usize = 3;
+
+/// What the plan with a way out does.
+struct Effect {
+    placed: Assignments,
+    /// Waiting instances of the service that get a node.
+    gained: u32,
+    /// The same of the other services.
+    others: BTreeMap<ServiceName, u32>,
+    /// Instances of others that wait then.
+    displaced: Vec<InstanceId>,
+}
+
+impl Case<'_, '_> {
+    /// What is told of changes by which a quick plan, whose answer is `placed`, gives so many
+    /// instances more a node. Nothing where the plan does not place more, of this service or of
+    /// those that it gives what is gained first.
+    pub fn confirm(
+        &self,
+        (changes, hoped): (Vec<Change>, u32),
+        placed: &Assignments,
+        work: &mut Work<'_>,
+    ) -> Option<Way> {
+        let by_hand = match changes[..] {
+            [Change::LetMove { .. }] => self.worded(&changes, self.moves(placed), 1)?.edits,
+            _ => Vec::new(),
+        };
+        let problem = self.problem_with(&changes, &by_hand);
+        let (answer, whole) = work.aside(|work| {
+            let answer = planned(&problem, work);
+            (answer, !work.cut_short)
+        });
+        let effect = self.effect(&problem, answer).filter(|_| whole)?;
+        let (said, gained) = match effect.gained {
+            0 => (self.missing(), hoped),
+            gained => (gained, gained),
+        };
+        let found = self.worded(&changes, by_hand, said)?;
+        let suggestion = self.with_effect(found, &effect);
+        let harmless = effect.displaced.is_empty();
+        Some(Way { changes, gained, harmless, suggestion })
+    }
+
+    /// The problem with the changes made; what is moved by hand runs there then.
+    fn problem_with(&self, changes: &[Change], by_hand: &[Edit]) -> PlacementProblem {
+        let mut problem = self.field.problem.clone();
+        if by_hand.is_empty() {
+            return self.changed(problem, changes);
+        }
+        for edit in by_hand {
+            let Edit::Move { instance, to, .. } = edit else {
+                continue;
+            };
+            let own = problem.services.iter_mut().filter(|it| it.name == instance.service);
+            for input in own {
+                let place = Current { node: to.clone(), gpus: Vec::new() };
+                input.current.insert(instance.index, place);
+            }
+        }
+        problem
+    }
+
+    /// Nothing where no more is placed than before, by priority and in all, or less of the service.
+    fn effect(
+        &self,
+        problem: &PlacementProblem,
+        (placed, missing): (Assignments, BTreeMap<ServiceName, u32>),
+    ) -> Option<Effect> {
+        let Self { field, board, s, .. } = *self;
+        let own = &field.services[s].input.name;
+        let asked = problem.services.iter().find(|it| it.name == *own).map_or(0, |it| it.replicas);
+        let left_out = field.services[s].input.replicas - asked;
+        let (mut levels, mut gained) = (vec![0i64; field.levels.len()], 0);
+        let (mut others, mut displaced) = (BTreeMap::new(), Vec::new());
+        for (t, service) in field.services.iter().enumerate() {
+            let name = &service.input.name;
+            let left = missing[name] + if t == s { left_out } else { 0 };
+            let more = i64::from(board.missing(t)) - i64::from(left);
+            levels[service.level] += more;
+            let count = u32::try_from(more).unwrap_or(0);
+            match (t == s, more) {
+                (true, ..0) => return None,
+                (true, _) => gained = count,
+                (false, 1..) => drop(others.insert(name.clone(), count)),
+                (false, 0) => {}
+                (false, _) => displaced.extend(self.waiting(name, &placed, more.unsigned_abs())),
+            }
+        }
+        let better = levels.iter().find(|more| **more != 0).is_some_and(|more| *more > 0);
+        let more = better && levels.iter().sum::<i64>() > 0;
+        more.then_some(Effect { placed, gained, others, displaced })
+    }
+
+    /// So many instances of a service that had a node and have none.
+    fn waiting(&self, name: &ServiceName, placed: &Assignments, count: u64) -> Vec<InstanceId> {
+        let before = self.outcome.assignments.keys().filter(|it| it.service == *name);
+        before.filter(|it| !placed.contains_key(it)).take(count as usize).cloned().collect()
+    }
+
+    /// Running instances that would be elsewhere, which no edit says and the plan as it is leaves
+    /// where they are. That data would be left behind is told in other words.
+    fn moved(&self, found: &Suggestion, effect: &Effect) -> Vec<String> {
+        let told: BTreeSet<&InstanceId> = found
+            .edits
+            .iter()
+            .filter_map(|edit| match edit {
+                Edit::Move { instance, .. } => Some(instance),
+                _ => None,
+            })
+            .collect();
+        let inputs = self.field.services.iter().map(|it| it.input).filter(|it| it.movable);
+        let running = inputs.flat_map(|input| {
+            input.current.range(..input.replicas).map(|(&index, current)| {
+                (InstanceId { service: input.name.clone(), index }, &current.node)
+            })
+        });
+        running
+            .filter_map(|(id, from)| {
+                let stays = self.outcome.assignments.get(&id)?.node == *from;
+                let to = &effect.placed.get(&id)?.node;
+                (stays && to != from && !told.contains(&id))
+                    .then(|| format!("{id} from {from} to {to}"))
+            })
+            .collect()
+    }
+
+    /// Says what the plan does beside what the way out says.
+    fn with_effect(&self, found: Suggestion, effect: &Effect) -> Suggestion {
+        let moved = self.moved(&found, effect);
+        let mut found = self.with_data(found, &effect.placed);
+        let who = |count: u32| if count == 1 { "waits" } else { "wait" };
+        let others: Vec<String> =
+            effect.others.iter().map(|(name, count)| format!("{count} of {name}")).collect();
+        let all = effect.others.values().sum();
+        let missing = self.missing();
+        match (effect.gained, others.is_empty()) {
+            (0, _) => {
+                let (whom, who) = (listed(&others), who(all));
+                found.text.push_str(&format!("; the plan gives it to {whom}, which {who}, too"));
+                found.cost += change::cost_of_waiting(missing);
+            }
+            (gained, false) if gained < missing => {
+                found.text.push_str(&format!(" and {} that {}", listed(&others), who(all)));
+            }
+            _ => {}
+        }
+        if !effect.displaced.is_empty() {
+            let names: Vec<String> = effect.displaced.iter().map(ToString::to_string).collect();
+            found.text.push_str(&format!("; {} would then wait", some_of(&names)));
+            found.cost += change::cost_of_waiting(names.len() as u32);
+        }
+        if !moved.is_empty() {
+            found.text.push_str(&format!("; moves {}", some_of(&moved)));
+        }
+        found
+    }
+}
+
+/// The first of them and how many more.
+fn some_of(names: &[String]) -> String {
+    match names.len().saturating_sub(NAMED) {
+        0 => listed(names),
+        more => format!("{} and {more} more", names[..NAMED].join(", ")),
+    }
+}

@@ -1,0 +1,191 @@
+//! Ways out that take several changes at once, for when nothing smaller helps: all that speaks
+//! against one node, and a node made for a service and those that it must be near.
+//!
+//! Knows what has to change for all of them. Refuses to know what it does to others, and to say
+//! that it would help: [`super::suggest`] tries.
+
+use std::collections::BTreeMap;
+
+use super::{
+    board::Board,
+    change::{self, Change, Room},
+    newcomer,
+    problem::Key,
+    refusal,
+    remedy::{self, Remedy},
+    room, shortfall,
+};
+
+/// Lines of the file, ports and cordons of one way out at most, beside room on one node.
+const TOGETHER: usize = 3;
+
+/// Ways out that are handed on at most.
+const MOST: usize = 8;
+
+/// All that could let the service have a node, cheapest first.
+pub fn remedies(board: &Board<'_>, s: usize) -> Vec<Remedy> {
+    let missing = board.missing(s);
+    let group = group(board, s);
+    let mut all: Vec<(Vec<Change>, Vec<usize>, u32)> = Vec::new();
+    let mut aims = vec![missing, 1];
+    aims.dedup();
+    for aim in aims {
+        for n in 0..board.field.nodes.len() {
+            all.extend(on_node(board, &group, n, aim).map(|changes| (changes, vec![n], aim)));
+        }
+        let nodes = on_new_node(board, &group, aim);
+        all.extend(nodes.into_iter().map(|changes| (changes, Vec::new(), aim)));
+    }
+    all.retain(|(changes, ..)| !changes.is_empty());
+    all.sort_by_cached_key(|(changes, _, aim)| {
+        let cost = change::cost(changes) + change::cost_of_waiting(missing - aim);
+        ((cost * 100.0) as u64, remedy::amount(board, changes), changes.clone())
+    });
+    all.dedup_by(|a, b| a.0 == b.0);
+    all.truncate(MOST);
+    let remedy = |(changes, nodes, aim)| Remedy { changes, nodes, crowded: None, aim };
+    all.into_iter().map(remedy).collect()
+}
+
+/// The service and all that must be where it is, each behind those that it needs.
+fn group(board: &Board<'_>, s: usize) -> Vec<usize> {
+    let mut group = Vec::new();
+    let mut open = vec![(s, false)];
+    while let Some((t, ready)) = open.pop() {
+        if group.contains(&t) {
+            continue;
+        }
+        if ready {
+            group.push(t);
+            continue;
+        }
+        let waits = open.contains(&(t, true));
+        if waits {
+            continue;
+        }
+        open.push((t, true));
+        open.extend(board.field.services[t].near.iter().map(|&near| (near, false)));
+    }
+    group
+}
+
+/// A change for one of the group whose last is the service in question.
+fn of(group: &[usize], t: usize, change: Change) -> Change {
+    match change {
+        Change::Uncordon { .. } => change,
+        _ if group.last() == Some(&t) => change,
+        _ => Change::Of { service: t, change: Box::new(change) },
+    }
+}
+
+/// What lets so many of the service, and one of each of its group, have the node.
+fn on_node(board: &Board<'_>, group: &[usize], n: usize, aim: u32) -> Option<Vec<Change>> {
+    let (&s, company) = group.split_last()?;
+    let mut trial = board.clone();
+    let (mut lines, mut devices) = (Vec::new(), Vec::new());
+    let mut rooms: BTreeMap<Room, u64> = BTreeMap::new();
+    let company = company.iter().filter(|t| board.count(**t, n) == 0).map(|&t| (t, 1));
+    for (t, wanted) in company.chain([(s, aim)]) {
+        let (own, room) = of_one(&trial, (t, n), wanted)?;
+        lines.extend(own.into_iter().map(|change| of(group, t, change)));
+        for change in room {
+            match change {
+                Change::Free { what, amount, .. } | Change::Raise { what, amount, .. }
+                    if Room::OF_NODE.contains(&what) =>
+                {
+                    *rooms.entry(what).or_insert(0) += amount;
+                }
+                other => devices.push(of(group, t, other)),
+            }
+        }
+        (0..wanted).for_each(|_| trial.add(t, n));
+    }
+    lines.sort();
+    lines.dedup();
+    let few = lines.len() <= TOGETHER;
+    let room = rooms.into_iter().map(|(what, amount)| match what as usize {
+        r if room::could_be_freed(board, (s, n), r, amount) => {
+            Change::Free { node: n, what, amount }
+        }
+        _ => Change::Raise { node: n, what, amount },
+    });
+    let mut changes: Vec<Change> = lines.into_iter().chain(room).chain(devices).collect();
+    changes.sort();
+    few.then_some(changes)
+}
+
+/// What lets so many of one service have the node as the others are: lines, and room.
+fn of_one(
+    board: &Board<'_>,
+    (t, n): (usize, usize),
+    wanted: u32,
+) -> Option<(Vec<Change>, Vec<Change>)> {
+    let told = shortfall::violations(board, t, n);
+    let words = told.iter().map(|it| it.constraint.as_str());
+    // Those that it must be near come with it. Who drains a node can stop that.
+    let words: Vec<&str> = words
+        .filter(|word| *word != "near")
+        .map(|word| if word == "drain" { "cordon" } else { word })
+        .collect();
+    let mut lines = remedy::lines(board, t, n, &words)?;
+    // Instead of asking for another model, a device of this one.
+    let model = lines.iter().any(|line| remedy::is_about_model(board, t, line));
+    lines.retain(|line| !remedy::is_about_model(board, t, line));
+    if words.contains(&"port") {
+        lines.extend(remedy::ports(board, t, n));
+    }
+    let mut room = room::more(board, (t, n), wanted, true)?;
+    if model && !board.field.services[t].wants_gpu() {
+        room.push(room::equip(board, (t, n), wanted)?);
+    }
+    Some((lines, room))
+}
+
+/// One new node for so many of the service and one of each of its group, without the lines that
+/// keep them off it; as they are spread, and as if they were not.
+fn on_new_node(board: &Board<'_>, group: &[usize], aim: u32) -> Vec<Vec<Change>> {
+    let field = board.field;
+    let Some((&s, with)) = group.split_last() else {
+        return Vec::new();
+    };
+    if aim > newcomer::most_on_one(field, s) {
+        return Vec::new();
+    }
+    let zones = [newcomer::zones(board, s, aim, 1)];
+    let zones = zones.into_iter().chain(newcomer::other_zones(board, s, 1));
+    let mut found = Vec::new();
+    for zones in zones {
+        let crew = change::crew(s, aim, with);
+        let [node] = &newcomer::nodes(field, &crew, &zones)[..] else {
+            continue;
+        };
+        let mut changes = vec![Change::AddNodes { each: aim, with: with.to_vec(), zones }];
+        let mut spread = Vec::new();
+        for &t in group {
+            let input = field.services[t].input;
+            let held = |line: &super::Require| refusal::holds(line, node);
+            let about = |line: &super::Require| line.key != Key::GpuModel;
+            let lines = input.require.iter().enumerate().filter(|(_, line)| about(line));
+            let required = lines.filter(|(_, line)| !held(line)).map(|(line, _)| line);
+            let lines = input.forbid.iter().enumerate().filter(|(_, line)| about(line));
+            let forbidden = lines.filter(|(_, line)| held(line)).map(|(line, _)| line);
+            let pin = input.pin.iter().map(|_| Change::DropPin);
+            let all = pin
+                .chain(required.map(|line| Change::DropRequire { line }))
+                .chain(forbidden.map(|line| Change::DropForbid { line }));
+            changes.extend(all.map(|change| of(group, t, change)));
+            spread.extend(input.spread.first().map(|_| of(group, t, Change::Spread)));
+        }
+        changes.sort();
+        if changes.len() > TOGETHER {
+            continue;
+        }
+        if !spread.is_empty() {
+            let mut without = changes.iter().cloned().chain(spread).collect::<Vec<_>>();
+            without.sort();
+            found.push(without);
+        }
+        found.push(changes);
+    }
+    found
+}
