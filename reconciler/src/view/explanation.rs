@@ -99,6 +99,11 @@ fn difference(millionths: i64, verdict: &Verdict, whose: &str) -> String {
         1.. => format!("{score:.3} worse"),
         _ => format!("{score:.3} better for the score"),
     };
+    let whose = match verdict.restarts {
+        0 => whose.to_owned(),
+        1 => format!("{whose}, but another would restart for it on other GPUs"),
+        many => format!("{whose}, but {many} others would restart for it on other GPUs"),
+    };
     match (verdict.held, &verdict.from) {
         (Some(Hold::Data), _) => {
             format!("possible without its data, {by}{whose}: data never moves")
@@ -193,6 +198,7 @@ pub fn document(explained: &Explanation, unplaced: Option<&Unplaceable>, timing:
                 "difference": verdict.difference.map(|millionths| millionths as f64 / 1e6),
                 "from": verdict.from,
                 "held": verdict.held.map(Hold::word),
+                "restarts": verdict.restarts,
             })
         })
         .collect();
@@ -225,6 +231,7 @@ mod tests {
             difference: Some(difference),
             from: from.map(|node| node.parse().unwrap()),
             held,
+            restarts: 0,
         }
     }
 
@@ -263,6 +270,11 @@ mod tests {
         ] {
             assert_eq!(line(&verdict, &["n1"]), said);
         }
+        let mut crowded = verdict(-20_000, Some("n1"), None);
+        crowded.restarts = 1;
+        let said = "  n3  possible, 0.020 better for the score, but another would restart for it on \
+                    other GPUs";
+        assert_eq!(line(&crowded, &["n1"]), said);
         let second = verdict(20_000, Some("n2"), Some(Hold::Runs));
         assert_eq!(line(&second, &["n1", "n2"]), "  n3  possible, 0.020 worse for the one on n2");
     }

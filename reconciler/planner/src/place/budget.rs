@@ -15,8 +15,9 @@ const PAIRS: usize = 1_500;
 /// Plans that are made to confirm, at least and at most.
 const PLANS: (usize, usize) = (6, 200);
 
-/// Pairs of a problem of which more is tried than is needed to find something.
-const SMALL: usize = 120;
+/// Pairs of a problem that is planned again as a whole for each try, and of which more is tried
+/// than is needed to find something.
+pub const SMALL: usize = 60;
 
 /// What may still be tried.
 pub struct Budget {

@@ -35,17 +35,17 @@ struct Effect {
 }
 
 impl Case<'_, '_> {
-    /// What is told of changes by which a quick plan, whose answer is `placed`, gives so many
-    /// instances more a node. Nothing where the plan does not place more, of this service or of
+    /// What is told of changes by which a try gives so many instances more a node, by the moves
+    /// given. Nothing where the plan does not place more, of this service or of
     /// those that it gives what is gained first.
     pub fn confirm(
         &self,
         (changes, hoped): (Vec<Change>, u32),
-        placed: &Assignments,
+        moved: Vec<Edit>,
         work: &mut Work<'_>,
     ) -> Option<Way> {
         let by_hand = match changes[..] {
-            [Change::LetMove { .. }] => self.worded(&changes, self.moves(placed), 1)?.edits,
+            [Change::LetMove { .. }] => self.worded(&changes, moved, 1)?.edits,
             _ => Vec::new(),
         };
         let problem = self.problem_with(&changes, &by_hand);

@@ -50,6 +50,8 @@ pub struct Verdict {
     pub from: Option<NodeName>,
     /// What keeps that one there, however good this node were.
     pub held: Option<Hold>,
+    /// Others on this node that would restart for it, on other GPUs.
+    pub restarts: u32,
 }
 
 /// What keeps an instance where it is, whatever the score says.
@@ -166,7 +168,15 @@ fn verdict(board: &Board<'_>, s: usize, n: usize, origins: &Origins) -> Verdict 
         difference: free.then(|| without.growth(s, n) as i64 - relief),
         from: from.map(node),
         held: from.and_then(|from| hold(board, s, from)),
+        restarts: if free { restarts(without, s, n) } else { 0 },
     }
+}
+
+/// Of those on a node, how many more restart with one of the service there.
+fn restarts(mut board: Board<'_>, s: usize, n: usize) -> u32 {
+    let before = board.restarts_on(n);
+    board.add(s, n);
+    board.restarts_on(n).saturating_sub(before)
 }
 
 /// The first origin that the service's spread lets go to the node, or else the first.

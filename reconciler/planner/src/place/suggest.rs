@@ -1,8 +1,8 @@
 //! Ways out for a service that does not fit: a few changes each, tried by placing again.
 //!
-//! Knows how a change is tried: by planning all of a small problem again, and of a large one the
+//! Knows how a change is tried: by planning all of a small problem again, and of a larger one the
 //! nodes that it is about, which the verifier then holds against the whole. Refuses to suggest
-//! what it has not seen work: of a small problem, what [`super::confirm`] has not.
+//! what it has not seen work; [`super::confirm`] has the last word, unless that takes too long.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use devnet_schema::{
 use super::{
     Assignments,
     board::Board,
-    budget::Budget,
+    budget::{self, Budget},
     change::{self, Change},
     cutout::Places,
     field::Field,
@@ -98,7 +98,7 @@ impl Case<'_, '_> {
         budget.next_service();
         let mut list = remedy::remedies(self.board, self.s, nodes);
         // What can be had by moves alone, a small problem has already.
-        list.retain(|remedy| !self.whole() || !remedy.changes.is_empty());
+        list.retain(|remedy| !self.solved_whole() || !remedy.changes.is_empty());
         if self.whole() {
             list.dedup_by(|a, b| a.changes == b.changes);
         }
@@ -146,8 +146,14 @@ impl Case<'_, '_> {
         self.board.missing(self.s)
     }
 
-    fn whole(&self) -> bool {
+    /// Whether the plan is an integer program of everything.
+    fn solved_whole(&self) -> bool {
         self.field.pairs() <= self.field.problem.limits.whole_pairs
+    }
+
+    /// Whether a try is a plan of everything.
+    fn whole(&self) -> bool {
+        self.solved_whole() && self.field.pairs() <= budget::SMALL
     }
 
     /// Whether a way out that is known makes it needless to try this one.
@@ -167,8 +173,8 @@ impl Case<'_, '_> {
         }
     }
 
-    /// What is told of a trial: of one on all of a small problem, what the plan makes of it.
-    /// `kept` plans are for others.
+    /// What is told of a trial: what the plan makes of it, while plans are left of which `kept` are
+    /// for others, and else what was seen.
     fn confirmed(
         &self,
         trial: Trial,
@@ -178,11 +184,20 @@ impl Case<'_, '_> {
         let less = self.shrunk(trial.clone(), budget, work);
         let less = (less.changes != trial.changes).then_some(less);
         let mut last = None;
-        for Trial { changes, gained, kind, .. } in less.into_iter().chain([trial]) {
-            let way = match kind {
-                Kind::Part(suggestion) => Some(Way { changes, gained, harmless: true, suggestion }),
-                Kind::Whole(_) if !budget.may_plan(kept) => None,
-                Kind::Whole(placed) => self.confirm((changes, gained), &placed, work),
+        for Trial { changes, gained, kind, harmless } in less.into_iter().chain([trial]) {
+            let moved = || match &kind {
+                Kind::Part(found) => found.edits.clone(),
+                Kind::Whole(placed) => self.moves(placed),
+            };
+            let way = if self.solved_whole() && budget.may_plan(kept) {
+                let moved = moved();
+                self.confirm((changes, gained), moved, work)
+            } else {
+                let suggestion = match kind {
+                    Kind::Part(suggestion) => Some(suggestion),
+                    Kind::Whole(placed) => self.seen((&changes, gained), &placed),
+                };
+                suggestion.map(|suggestion| Way { changes, gained, harmless, suggestion })
             };
             if way.as_ref().is_some_and(|way| way.harmless) {
                 return way;
@@ -351,18 +366,28 @@ impl Case<'_, '_> {
             }
         }
         let gained = if change::is_for_one(changes) { 1 } else { replanned.gained };
-        let found = self.worded(changes, self.moves(&replanned.placed), gained)?;
-        let found = self.with_data(found, &replanned.placed);
-        // A part is planned without them. Data that may stay after all comes before any priority.
+        let found = self.seen((changes, gained), &replanned.placed)?;
+        let (changes, kind) = (changes.clone(), Kind::Part(found));
+        Some(Trial { changes, gained, harmless: true, kind })
+    }
+
+    /// What is told of a try that no plan confirms.
+    fn seen(
+        &self,
+        (changes, gained): (&[Change], u32),
+        placed: &Assignments,
+    ) -> Option<Suggestion> {
+        let Self { field, s, .. } = *self;
+        let found = self.worded(changes, self.moves(placed), gained)?;
+        let found = self.with_data(found, placed);
+        // It was made without them. Data that may stay after all comes before any priority.
         let waits = |t: usize| t != s && self.board.missing(t) > 0;
         let sooner = |t: usize| {
             let other = &field.services[t];
             other.level <= field.services[s].level || (!other.input.movable && other.running() > 0)
         };
         let rivals = (0..field.services.len()).any(|t| waits(t) && sooner(t));
-        let found = if rivals { with_rivals(found) } else { found };
-        let (changes, kind) = (changes.clone(), Kind::Part(found));
-        Some(Trial { changes, gained, harmless: true, kind })
+        Some(if rivals { with_rivals(found) } else { found })
     }
 
     pub fn moves(&self, placed: &Assignments) -> Vec<Edit> {

@@ -276,6 +276,12 @@ fn nobody_restarts_for_a_better_score() {
     assert_eq!(at(&outcome, "whole", 0), Some("b"));
     assert_eq!((outcome.restarts, outcome.move_cost), (0, 0));
     assert_eq!(outcome.status, PlacementStatus::Optimal);
+    let why = outcome.assignments[&id("whole", 0)].reason.text();
+    assert_eq!(why, "new; the other nodes would have to restart others on other GPUs");
+    let all = problem(nodes.clone(), vec![shares.clone(), whole.clone()]);
+    let explained = explain(&all, &outcome, &service_name("whole")).unwrap();
+    let there = |node: &str| explained.nodes.iter().find(|it| it.node.as_str() == node).unwrap();
+    assert_eq!((there("a").restarts, there("b").restarts), (1, 0));
     // Where there is no other node, one of them makes room, and one only.
     nodes[1].gpus.clear();
     let outcome = checked(&problem(nodes, vec![shares, whole]));
