@@ -10,7 +10,7 @@ const SERVICES: u32 = 8;
 
 /// Pairs of a service and a node that may be planned to confirm what was found: a plan of a
 /// small problem takes no time, one of a larger one does.
-const PAIRS: usize = 1_500;
+const PAIRS: usize = 700;
 
 /// Plans that are made to confirm, at least and at most.
 const PLANS: (usize, usize) = (6, 200);
