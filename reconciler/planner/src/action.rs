@@ -117,7 +117,7 @@ impl Scene<'_, '_> {
         deeds: &mut Deeds,
     ) {
         deeds.drift.extend(group.iter().filter_map(|unit| drift(id, unit)));
-        if matches!(seat.why, Why::Unknown | Why::OutOfScope) {
+        if matches!(seat.why, Why::Unknown | Why::OutOfScope | Why::KeptAsIs(_)) {
             deeds.unchanged += 1;
             return;
         }

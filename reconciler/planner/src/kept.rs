@@ -93,17 +93,17 @@ fn devices_do(own: &ServiceInput, node: &NodeInput, has: &[GpuUse], uses: &[&Gpu
         GpuRequest::Memory(bytes) => use_.share_milli == 0 && use_.memory == bytes,
         _ => use_.share_milli == 1000 && use_.memory.0 == 0,
     };
-    let room = |own: &GpuUse| {
-        let device = node.gpus.iter().find(|gpu| gpu.id == own.id);
-        device.is_some_and(|gpu| {
-            let load = |it: &GpuUse| {
-                let memory = u128::from(gpu.memory);
-                u128::from(it.share_milli) * memory + u128::from(it.memory.0) * 1000
-            };
-            let same = uses.iter().filter(|it| it.id == own.id);
-            let used: u128 = same.map(|it| load(it)).sum();
-            used + load(own) <= u128::from(gpu.memory) * 1000
-        })
-    };
-    has.len() == count && has.iter().all(|own| wanted(own) && room(own))
+    has.len() == count && has.iter().all(|own| wanted(own) && device_has_room(node, own, uses))
+}
+
+fn device_has_room(node: &NodeInput, own: &GpuUse, uses: &[&GpuUse]) -> bool {
+    let device = node.gpus.iter().find(|gpu| gpu.id == own.id);
+    device.is_some_and(|gpu| {
+        let load = |it: &GpuUse| {
+            let memory = u128::from(gpu.memory);
+            u128::from(it.share_milli) * memory + u128::from(it.memory.0) * 1000
+        };
+        let used: u128 = uses.iter().filter(|it| it.id == own.id).map(|it| load(it)).sum();
+        used + load(own) <= u128::from(gpu.memory) * 1000
+    })
 }

@@ -15,7 +15,7 @@ use crate::{
     census::Census,
     input::PlanInput,
     place::Outcome,
-    seats::{Seats, Why},
+    seats::{Seat, Seats, Why},
     tally,
 };
 
@@ -181,24 +181,36 @@ fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Dia
 /// What keeps running without a place.
 fn kept(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
     let stays = seats.by_instance.iter().filter_map(|(id, seat)| {
-        let Why::Kept(why) = &seat.why else { return None };
+        let (why, as_is) = match &seat.why {
+            Why::Kept(why) => (why, false),
+            Why::KeptAsIs(why) => (why, true),
+            _ => return None,
+        };
         let at = desired.services.get(&id.service).map(|service| service.at.clone());
         let against = match why.against.as_slice() {
             [] => String::new(),
             some => format!(": {}", some.join(", ")),
         };
         let node = &seat.node;
-        let message = format!("{id} keeps running on {node}, where it has no place{against}");
-        Some(Diagnostic::warning("DN-W0608", at, message).help(
-            "stopping it would make room for nothing; once its service fits, it gets a place",
-        ))
+        let (message, help) = match as_is {
+            false => (
+                format!("{id} keeps running on {node}, where it has no place{against}"),
+                "stopping it would make room for nothing; once its service fits, it gets a place",
+            ),
+            true => (
+                format!("{id} keeps running on {node} as it is, not as it is declared{against}"),
+                "it is updated once what is declared fits somewhere",
+            ),
+        };
+        Some(Diagnostic::warning("DN-W0608", at, message).help(help))
     });
     stays.collect()
 }
 
 /// Instances with data on nodes that are drained.
 fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
-    let placed = seats.by_instance.iter().filter(|(_, seat)| !matches!(seat.why, Why::Kept(_)));
+    let kept = |seat: &Seat| matches!(seat.why, Why::Kept(_) | Why::KeptAsIs(_));
+    let placed = seats.by_instance.iter().filter(|(_, seat)| !kept(seat));
     let on_drained = placed.filter_map(|(id, seat)| {
         let policy = desired.nodes.get(&seat.node).filter(|policy| policy.drain)?;
         let service = desired.services.get(&id.service)?;

@@ -100,7 +100,7 @@ pub fn fixed(service: &Service, port: &PortDeclaration) -> Option<u16> {
 /// others reach it.
 fn held<'a>(census: &Census<'_>, seats: &'a Seats, taken: &mut Taken<'a>, ports: &mut HostPorts) {
     for (id, seat) in &seats.by_instance {
-        if !matches!(seat.why, Why::Unknown | Why::OutOfScope) {
+        if !matches!(seat.why, Why::Unknown | Why::OutOfScope | Why::KeptAsIs(_)) {
             continue;
         }
         let spec = census.best(id).and_then(|unit| unit.spec());

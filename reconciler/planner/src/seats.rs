@@ -9,6 +9,7 @@ use std::{
 };
 
 use devnet_schema::{
+    desired::DesiredState,
     fleet::NodeStatus,
     name::{InstanceId, NodeName, ServiceName},
     placement::GpuUse,
@@ -45,6 +46,8 @@ pub enum Why {
     OutOfScope,
     /// It fits nowhere and disturbs nobody where it runs.
     Kept(Displaced),
+    /// The same, but as it is: what is declared now has no room there either.
+    KeptAsIs(Displaced),
 }
 
 /// Where everything ends up.
@@ -65,15 +68,50 @@ impl Seats {
     }
 }
 
+/// Instances that keep what they have although what is declared of them has no room.
+pub type Held = BTreeSet<InstanceId>;
+
+/// Of those that would be evicted, the ones that only newcomers of lower priority would profit by:
+/// what is declared of them now fits nowhere, but what runs is worth more than what would come.
+pub fn spared(problem: &PlacementProblem, census: &Census<'_>, seats: &Seats) -> Held {
+    let rooms = Rooms::of(problem);
+    let spared = seats.evicted.keys().filter(|id| {
+        let Some(unit) = census.best(id) else { return false };
+        let mut comers = newcomers(&seats.by_instance, unit.node()).peekable();
+        let known = unit.spec().is_some() && comers.peek().is_some();
+        known && comers.all(|other| rooms.priority(other) < rooms.priority(id))
+    });
+    spared.cloned().collect()
+}
+
+/// The lowest priority among their services; 100 where there is none.
+pub fn least_priority(desired: &DesiredState, held: &Held) -> u8 {
+    let services = held.iter().filter_map(|id| desired.services.get(&id.service));
+    services.map(|service| service.priority).min().unwrap_or(100)
+}
+
+/// Who comes to a node.
+pub fn newcomers<'s>(
+    seats: &'s BTreeMap<InstanceId, Seat>,
+    node: &NodeName,
+) -> impl Iterator<Item = &'s InstanceId> {
+    let here = seats.iter().filter(move |(_, seat)| seat.node == *node);
+    here.filter(|(_, seat)| {
+        matches!(seat.why, Why::Placed(Reason::New { .. } | Reason::Moves { .. }))
+    })
+    .map(|(id, _)| id)
+}
+
 /// Services that wait, each with the one that it waits for.
 pub type Waiting = BTreeMap<ServiceName, ServiceName>;
 
 /// Settles every wanted instance of a service that is not known to wait, and finds who else waits.
+/// Those that are `held` stay as they are unless placement has a place for them.
 pub fn settle(
     input: &PlanInput<'_>,
     census: &Census<'_>,
     scope: &Scope,
-    waiting: Waiting,
+    (waiting, held): (Waiting, &Held),
     (problem, outcome): (&PlacementProblem, &Outcome),
 ) -> Seats {
     let mut seats = Seats::default();
@@ -92,10 +130,16 @@ pub fn settle(
     homeless.sort_by_key(|id| (Reverse(rooms.priority(id)), id.clone()));
     for id in homeless {
         let Some(unit) = census.best(&id).filter(|unit| unit.is_known()) else { continue };
-        let why = outcome.displaced.get(&id).cloned().unwrap_or_default();
+        let mut why = outcome.displaced.get(&id).cloned().unwrap_or_default();
         if rooms.admit(&seats.by_instance, &id, unit) {
             seats.by_instance.insert(id, stay(unit, Vec::new(), Why::Kept(why)));
+        } else if held.contains(&id) || newcomers(&seats.by_instance, unit.node()).next().is_none()
+        {
+            seats.by_instance.insert(id, stay(unit, Vec::new(), Why::KeptAsIs(why)));
         } else {
+            let comers = newcomers(&seats.by_instance, unit.node());
+            let first = comers.max_by_key(|it| (rooms.priority(it), Reverse(*it)));
+            why.by = why.by.or_else(|| first.map(|it| (it.clone(), rooms.priority(it))));
             seats.evicted.insert(id, why);
         }
     }

@@ -43,7 +43,8 @@ pub fn tell(
 
 /// What keeps running though no node has room for it.
 pub fn kept(seats: &Seats) -> impl Iterator<Item = &InstanceId> {
-    let kept = seats.by_instance.iter().filter(|(_, seat)| matches!(seat.why, Why::Kept(_)));
+    let why = |seat: &Seat| matches!(seat.why, Why::Kept(_) | Why::KeptAsIs(_));
+    let kept = seats.by_instance.iter().filter(move |(_, seat)| why(seat));
     kept.map(|(id, _)| id)
 }
 
@@ -74,6 +75,9 @@ fn rows(census: &Census<'_>, seats: &Seats, report: &mut PlacementReport) {
             },
             Why::OutOfScope => "stays: this plan does not touch it".to_owned(),
             Why::Kept(_) => "keeps running where it is: no node has room for it".to_owned(),
+            Why::KeptAsIs(_) => {
+                "keeps running as it is: no node has room for what is declared".to_owned()
+            }
         };
         let row = Assignment {
             instance: id.clone(),

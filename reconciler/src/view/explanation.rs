@@ -272,8 +272,8 @@ mod tests {
         }
         let mut crowded = verdict(-20_000, Some("n1"), None);
         crowded.restarts = 1;
-        let said = "  n3  possible, 0.020 better for the score, but another would restart for it on \
-                    other GPUs";
+        let said = "  n3  possible, 0.020 better for the score, but another would restart for \
+                    it on other GPUs";
         assert_eq!(line(&crowded, &["n1"]), said);
         let second = verdict(20_000, Some("n2"), Some(Hold::Runs));
         assert_eq!(line(&second, &["n1", "n2"]), "  n3  possible, 0.020 worse for the one on n2");

@@ -114,7 +114,8 @@ fn placement(report: &PlacementReport, now: &str) -> Value {
         .collect();
     let mut body = json!({
         "status": report.status, "unplaced": report.unplaced, "moves": report.moves,
-        "evicted": report.evicted, "restarts": report.restarts, "kept": report.kept, "evictions": report.evictions,
+        "evicted": report.evicted, "kept": report.kept, "evictions": report.evictions,
+        "restarts": report.restarts,
         "moves_bound": report.moves_bound,
         "move_cost": report.move_cost, "move_cost_bound": report.move_cost_bound,
         "moves_proven": report.moves_proven, "objective": report.objective,

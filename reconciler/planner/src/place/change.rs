@@ -75,6 +75,15 @@ pub enum Change {
     },
 }
 
+/// Whether others are asked to give something up.
+pub fn frees(change: &Change) -> bool {
+    match change {
+        Change::Free { .. } => true,
+        Change::Of { change, .. } => frees(change),
+        _ => false,
+    }
+}
+
 /// What a node has too little of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Room {

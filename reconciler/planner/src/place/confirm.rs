@@ -58,6 +58,7 @@ impl Case<'_, '_> {
             0 => (self.missing(), hoped),
             gained => (gained, gained),
         };
+        let changes = self.named(changes, &effect.placed, true)?;
         let found = self.worded(&changes, by_hand, said)?;
         let suggestion = self.with_effect(found, &effect);
         let harmless = effect.displaced.is_empty();

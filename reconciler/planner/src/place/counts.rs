@@ -54,7 +54,7 @@ pub(super) enum Meaning {
     Present { s: usize, n: usize },
     /// Instances (or whole devices) on one kind of device.
     OnKind { s: usize, n: usize, kind: usize },
-    /// Of the instances on a device (or devices), the ones that had it before; told apart by number.
+    /// Of the instances on some devices, the ones that had them before; told apart by number.
     AtHome { s: usize, n: usize, home: usize },
     /// Instances that stay on a node and restart, on other devices.
     Restarts { s: usize, n: usize },

@@ -102,9 +102,9 @@ fn outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -> Outco
 }
 
 /// The outcome without what did not fit.
-fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Outcome {
+fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -> Outcome {
     let board = &solved.board;
-    let levels = levels(board, &solved.bounds);
+    let levels = levels(board, &solved.bounds, work);
     let (moves, move_cost) = board.moves();
     let cost = board.cost();
     let proven = levels.iter().all(|level| level.proven)
@@ -138,7 +138,7 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &Work<'_>) -> Ou
     }
 }
 
-fn levels(board: &Board<'_>, bounds: &[u32]) -> Vec<PriorityLevel> {
+fn levels(board: &Board<'_>, bounds: &[u32], work: &mut Work<'_>) -> Vec<PriorityLevel> {
     let (wanted, placed) = (board.field.wanted(), board.placed());
     let counts = wanted.into_iter().zip(placed).zip(bounds);
     let level =
@@ -151,20 +151,25 @@ fn levels(board: &Board<'_>, bounds: &[u32]) -> Vec<PriorityLevel> {
             ..PriorityLevel::default()
         };
     let mut levels: Vec<PriorityLevel> = board.field.levels.iter().zip(counts).map(level).collect();
-    assume(board.field, &mut levels);
+    assume(board.field, &mut levels, work);
     levels
 }
 
 /// Says of the bounds that rest on it that data stays where it is: more could be placed if someone
-/// moved it. What its size alone, or a filter, keeps out is kept out all the same.
-fn assume(field: &Field<'_>, levels: &mut [PriorityLevel]) {
+/// moved it. What does not fit either way is kept out all the same: a small problem is solved without
+/// the locks to know, in a larger one that is seen of what no node could hold.
+fn assume(field: &Field<'_>, levels: &mut [PriorityLevel], work: &mut Work<'_>) {
     let short = levels.iter().any(|level| level.bound < level.wanted);
     if !short || !field.holds_data() {
         return;
     }
     let mut free = Field::new(field.problem);
     free.services.iter_mut().for_each(field::Service::unlock);
-    for (level, most) in levels.iter_mut().zip(bound::alone(&free)) {
+    let most = match free.pairs() <= budget::SMALL {
+        true => work.aside(|work| pipeline::solve(&free, None, work).bounds),
+        false => bound::alone(&free),
+    };
+    for (level, most) in levels.iter_mut().zip(most) {
         if level.bound < level.wanted.min(most) {
             level.assumes = Some("data stays where it is".to_owned());
         }

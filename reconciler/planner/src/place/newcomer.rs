@@ -29,6 +29,9 @@ const ZONES: usize = 3;
 
 const GIB: u64 = 1 << 30;
 
+/// A core, in the units of cpu.
+const CORE: u64 = 1000;
+
 /// A device of a fleet that has none, where any size will do.
 const USUAL: u64 = 24 * GIB;
 
@@ -92,14 +95,16 @@ fn node(
     })
 }
 
-/// What such a node needs of cpu, memory and disk.
+/// What such a node needs of cpu, memory and disk: whole cores, one at least, and some memory, as
+/// every machine has.
 pub fn amounts(field: &Field<'_>, crew: &Crew) -> Option<Amounts> {
     let of = |r: usize| {
         crew.iter().try_fold(0u64, |sum, &(t, count)| {
             sum.checked_add(field.services[t].need[r].checked_mul(count.into())?)
         })
     };
-    Some([of(0)?, of(1)?, of(2)?])
+    let memory = Some(of(1)?).filter(|memory| *memory > 0).unwrap_or(GIB);
+    Some([of(0)?.div_ceil(CORE).max(1).checked_mul(CORE)?, memory, of(2)?])
 }
 
 /// The zone that the services ask for, else that of the node.
@@ -218,7 +223,10 @@ pub fn words(field: &Field<'_>, crew: &Crew, zones: &[Option<usize>]) -> (String
     let devices = all_devices(field, crew).unwrap_or_default();
     let amounts = amounts(field, crew).unwrap_or_default();
     let mut needs: Vec<String> = runtime.iter().map(|(word, _)| (*word).to_owned()).collect();
-    needs.extend(amount_words(amounts));
+    // Any node has enough for what asks for nothing.
+    if crew.iter().any(|&(t, _)| field.services[t].need != [0; 3]) {
+        needs.extend(amount_words(amounts));
+    }
     needs.extend(alike(&devices).iter().filter_map(device_words));
     let in_zones = zone_names(field, crew, zones);
     let marks = marks(field, crew, &in_zones);

@@ -8,7 +8,7 @@ use devnet_schema::quantity::GpuRequest;
 use super::{
     board::Board,
     change::{Change, Room},
-    field::Service,
+    field::{Field, Service},
     gpu, newcomer,
     problem::Key,
     refusal,
@@ -155,4 +155,45 @@ fn slices(
         GpuRequest::None | GpuRequest::Whole(_) => return None,
     };
     Some((amount > 0).then_some(Change::Free { node: n, what, amount }))
+}
+
+/// The changes as they must be called where these are then on each node, with how many of each: what
+/// others there do not use by then cannot be freed, and is given. Nothing where that is no change.
+pub fn named_for(
+    field: &Field<'_>,
+    s: usize,
+    changes: &[Change],
+    there: &dyn Fn(usize) -> Vec<(usize, u32)>,
+) -> Option<Vec<Change>> {
+    let of = |change: &Change| match change {
+        Change::Free { node, what, amount } => {
+            let (node, what, amount) = (*node, *what, *amount);
+            let near = &field.services[s].near;
+            let others = there(node).into_iter().filter(|(t, _)| *t != s && !near.contains(t));
+            let others = others.map(|(t, count)| (&field.services[t], u64::from(count)));
+            let used = others.map(|(it, count)| uses(it, what).saturating_mul(count));
+            if amount <= used.fold(0, u64::saturating_add) {
+                return Some(change.clone());
+            }
+            let part = matches!(what, Room::Slice | Room::Share);
+            (!part).then_some(Change::Raise { node, what, amount })
+        }
+        Change::Of { service, change } => {
+            let own = named_for(field, *service, std::slice::from_ref(change), there)?.pop()?;
+            Some(Change::Of { service: *service, change: Box::new(own) })
+        }
+        _ => Some(change.clone()),
+    };
+    changes.iter().map(of).collect()
+}
+
+/// What an instance of a service has of it: of a part of a device, all that could be asked for.
+fn uses(service: &Service<'_>, what: Room) -> u64 {
+    match (what, service.input.gpu) {
+        (Room::Cpu | Room::Memory | Room::Disk, _) => service.need[what as usize],
+        (_, GpuRequest::None | GpuRequest::Whole(0)) => 0,
+        (Room::Devices, GpuRequest::Whole(count)) => count.into(),
+        (Room::Devices, _) => 1,
+        (Room::Slice | Room::Share, _) => u64::MAX,
+    }
 }

@@ -4,7 +4,7 @@
 //! nodes that it is about, which the verifier then holds against the whole. Refuses to suggest
 //! what it has not seen work; [`super::confirm`] has the last word, unless that takes too long.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     name::{InstanceId, ServiceName},
@@ -21,7 +21,7 @@ use super::{
     newcomer, phrase,
     problem::{Current, Outcome, PlacementProblem},
     remedy::{self, Remedy},
-    together, tried,
+    room, together, tried,
     work::Work,
 };
 
@@ -195,7 +195,9 @@ impl Case<'_, '_> {
             } else {
                 let suggestion = match kind {
                     Kind::Part(suggestion) => Some(suggestion),
-                    Kind::Whole(placed) => self.seen((&changes, gained), &placed),
+                    Kind::Whole(placed) => self
+                        .named(changes.clone(), &placed, true)
+                        .and_then(|changes| self.seen((&changes, gained), &placed)),
                 };
                 suggestion.map(|suggestion| Way { changes, gained, harmless, suggestion })
             };
@@ -366,9 +368,37 @@ impl Case<'_, '_> {
             }
         }
         let gained = if change::is_for_one(changes) { 1 } else { replanned.gained };
-        let found = self.seen((changes, gained), &replanned.placed)?;
-        let (changes, kind) = (changes.clone(), Kind::Part(found));
+        let changes = self.named(changes.clone(), &replanned.placed, false)?;
+        let found = self.seen((&changes, gained), &replanned.placed)?;
+        let kind = Kind::Part(found);
         Some(Trial { changes, gained, harmless: true, kind })
+    }
+
+    /// The changes as they must be called where these are placed so: all that are, or those that
+    /// are elsewhere than they were.
+    pub fn named(
+        &self,
+        changes: Vec<Change>,
+        placed: &Assignments,
+        all: bool,
+    ) -> Option<Vec<Change>> {
+        let Self { field, s, outcome, .. } = *self;
+        if !changes.iter().any(change::frees) {
+            return Some(changes);
+        }
+        let there = |n: usize| {
+            let node = &field.nodes[n].input.name;
+            let before =
+                outcome.assignments.iter().filter(|(id, _)| !all && !placed.contains_key(id));
+            let here = placed.iter().chain(before).filter(|(_, place)| place.node == *node);
+            let mut counts: BTreeMap<usize, u32> = BTreeMap::new();
+            for (id, _) in here {
+                let t = field.services.iter().position(|it| it.input.name == id.service);
+                t.into_iter().for_each(|t| *counts.entry(t).or_insert(0) += 1);
+            }
+            counts.into_iter().collect()
+        };
+        room::named_for(field, s, &changes, &there)
     }
 
     /// What is told of a try that no plan confirms.

@@ -180,3 +180,43 @@ fn moves_that_were_asked_for_leave_the_proof_of_the_others() {
     let packed = THREE.replace("cluster \"lab\"", "cluster \"lab\" { placement \"pack\" }");
     assert_eq!(world.plan(&packed).placement.objective, Objective::Pack);
 }
+
+/// A service that grew beyond its node runs on as it is, and neither for nothing nor for a newcomer
+/// of lower priority does it stop; for one of higher priority it does.
+#[test]
+fn what_has_no_room_as_declared_runs_on_as_it_is() {
+    let service = |name: &str, priority: u32, gib: u32| {
+        format!(
+            "service \"{name}\" {{ image \"{name}:1\"; priority {priority}; \
+             resources cpu=1 memory=\"{gib}GiB\" }}\n"
+        )
+    };
+    let mut world = World::of(&["alpha"]);
+    world.node("alpha").facts.total_memory_mb = 4096;
+    let cluster = |services: &[String]| format!("cluster \"lab\"\n{}", services.concat());
+    world.reach(&cluster(&[service("db", 80, 2)]));
+    world.options.allow_unplaced = true;
+    let grown = service("db", 80, 6);
+    let kept = |plan: &Plan| {
+        let told = plan.diagnostics.iter().find(|found| found.code == "DN-W0608");
+        told.map(|found| found.message.clone())
+    };
+    let as_it_is = "db[0] keeps running on alpha as it is, not as it is declared: \
+                    needs 6GiB of memory, 4GiB free: 2GiB short";
+    let alone = world.plan(&cluster(&[grown.clone()]));
+    assert!(alone.changes.is_empty(), "{}", show(&alone));
+    assert_eq!(kept(&alone).as_deref(), Some(as_it_is));
+    assert_eq!((alone.placement.kept, alone.placement.evicted), (1, 0));
+    // The newcomer would take the room that the other leaves.
+    let beside = world.plan(&cluster(&[grown.clone(), service("web", 10, 3)]));
+    assert!(beside.changes.is_empty(), "{}", show(&beside));
+    assert_eq!((beside.placement.kept, beside.placement.unplaced), (1, 2));
+    // There is room for both.
+    let beside = world.plan(&cluster(&[grown.clone(), service("web", 10, 2)]));
+    assert_eq!(beside.changes.len(), 1, "{}", show(&beside));
+    assert!(kept(&beside).is_some());
+    let above = world.plan(&cluster(&[grown, service("web", 90, 3)]));
+    let evicted = above.changes.iter().find(|change| change.action == Action::Delete).unwrap();
+    assert!(evicted.reason.starts_with("it makes room for service.web[0] (priority 90)"));
+    assert_eq!(kept(&above), None);
+}

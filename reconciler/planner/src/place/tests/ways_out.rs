@@ -222,7 +222,7 @@ fn the_runtime_of_a_form_is_never_to_be_dropped() {
     web.require.push(condition(Key::Arch, &["aarch64"]));
     assert_eq!(
         ways(three(), web),
-        ["let a node with the process runtime, 2.5 cpu, 1.5GiB of memory and 1GiB of disk, in \
+        ["let a node with the process runtime, 3 cpu, 1.5GiB of memory and 1GiB of disk, in \
              zone attic, of arch aarch64 join: none of 3 has the process runtime"]
     );
     // One node has it, and is too small.
@@ -233,7 +233,7 @@ fn the_runtime_of_a_form_is_never_to_be_dropped() {
     let outcome = checked(&problem(nodes, vec![web]));
     assert_eq!(
         texts(&outcome),
-        ["give a 1GiB of memory more", "add one node with Kubernetes and 9GiB of memory"]
+        ["give a 1GiB of memory more", "add one node with Kubernetes, 1 cpu and 9GiB of memory"]
     );
     let edits = &outcome.unplaced[0].suggestions[1].edits;
     let [Edit::AddNode { runtime, .. }] = edits.as_slice() else { panic!("{edits:?}") };

@@ -185,6 +185,9 @@ fn hold(problem: &PlacementProblem, outcome: &Outcome, of: &Unplaceable, way: &S
         return;
     }
     let part = problem.limits.whole_pairs == 0;
+    if !part {
+        hold_freed(&changed, asked, &after, way);
+    }
     let told = told(of, way);
     let gained = of.unplaced - left;
     assert!(if part { gained >= told } else { gained == told }, "{told}, {gained}: {}", shown());
@@ -204,6 +207,28 @@ fn hold(problem: &PlacementProblem, outcome: &Outcome, of: &Unplaceable, way: &S
             way.edits.iter().any(|it| matches!(it, Edit::Move { instance, .. } if *instance == id));
         let all = ["moves ", "leaves its data"].into_iter().filter_map(|word| clause(way, word));
         assert!(by_hand || all.into_iter().any(said), "{name}: {}", shown());
+    }
+}
+
+/// What is to be freed on a node is used there, in the plan that follows, by others.
+fn hold_freed(problem: &PlacementProblem, asked: &ServiceInput, after: &Outcome, way: &Suggestion) {
+    for edit in &way.edits {
+        let Edit::Free { node, resource, amount } = edit else { continue };
+        let need = |it: &ServiceInput| match resource.as_str() {
+            "cpu" => it.cpu_milli,
+            "memory" => it.memory >> 20,
+            "disk" => it.disk >> 20,
+            _ => 0,
+        };
+        let other = |id: &InstanceId| {
+            let it = problem.services.iter().find(|it| it.name == id.service).unwrap();
+            let company = it.name == asked.name || asked.near.contains(&it.name);
+            if company { 0 } else { need(it) }
+        };
+        let here = after.assignments.iter().filter(|(_, place)| place.node == *node);
+        let used: u64 = here.map(|(id, _)| other(id)).sum();
+        let counted = ["cpu", "memory", "disk"].contains(&resource.as_str());
+        assert!(!counted || used >= *amount, "{used}: {way:#?}\n{problem:#?}\n{after:#?}");
     }
 }
 

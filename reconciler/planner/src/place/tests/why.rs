@@ -194,6 +194,14 @@ fn a_bound_says_that_it_takes_data_to_stay() {
     problem.nodes[1].cpu_milli = 0;
     let level = checked(&problem).levels.remove(1);
     assert_eq!((level.placed, level.assumes), (0, None));
+    // Wherever the data were: so many may be near it.
+    let (mut db, mut web) = (service("db", 1), service("web", 4));
+    runs_on(&mut db, 0, "nas");
+    (db.movable, web.max_per_node) = (false, Some(3));
+    web.near.push(db.name.clone());
+    let nodes = vec![node("nas", 8, 16), node("pi", 8, 16)];
+    let level = checked(&super::problem(nodes, vec![db, web])).levels.remove(0);
+    assert_eq!((level.placed, level.proven, level.assumes), (4, true, None));
 }
 
 fn verdict(problem: &PlacementProblem, service: &str, node: &str) -> Verdict {
