@@ -61,8 +61,8 @@ pub enum Change {
         node: usize,
         count: u32,
     },
-    /// Equal nodes join, each made for so many instances, and for one of each service `with` them;
-    /// each in the zone of a node that is there, where that matters.
+    /// Equal nodes join, each made for so many instances, and for those `with` them, a service for
+    /// each instance of it; each in the zone of a node that is there, where that matters.
     AddNodes {
         each: u32,
         with: Vec<usize>,
@@ -289,7 +289,10 @@ pub fn is_for_one(changes: &[Change]) -> bool {
 
 /// Whom a new node is made for, and how many of each.
 pub fn crew(s: usize, each: u32, with: &[usize]) -> Vec<(usize, u32)> {
-    with.iter().map(|&t| (t, 1)).chain([(s, each)]).collect()
+    let mut crew: Vec<(usize, u32)> =
+        with.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u32)).collect();
+    crew.push((s, each));
+    crew
 }
 
 /// The services that the changes are about beside the one in question: they are placed with it.

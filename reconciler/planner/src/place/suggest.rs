@@ -106,10 +106,12 @@ impl Case<'_, '_> {
         list.truncate(budget.each.saturating_sub(kept).max(budget.each / 2) as usize);
         let mut found = self.first_of((list, 1), budget, work);
         found.extend(self.new_nodes(budget, work));
-        if found.is_empty() {
-            budget.once_more();
-            let list = together::remedies(self.board, self.s);
-            found = self.first_of((list, 0), budget, work);
+        for alone in [false, true] {
+            if found.is_empty() {
+                budget.once_more();
+                let list = together::remedies(self.board, self.s, alone);
+                found = self.first_of((list, 0), budget, work);
+            }
         }
         let size = |way: &Way| {
             let new = newcomer::size_of(self.field, self.s, &way.changes);

@@ -1,5 +1,6 @@
 //! Ways out that take several changes at once, for when nothing smaller helps: all that speaks
-//! against one node, and a node made for a service and those that it must be near.
+//! against one node, and a node made for a service and those that it must be near, one or all of
+//! them that wait.
 //!
 //! Knows what has to change for all of them. Refuses to know what it does to others, and to say
 //! that it would help: [`super::suggest`] tries.
@@ -22,19 +23,31 @@ const TOGETHER: usize = 3;
 /// Ways out that are handed on at most.
 const MOST: usize = 8;
 
-/// All that could let the service have a node, cheapest first.
-pub fn remedies(board: &Board<'_>, s: usize) -> Vec<Remedy> {
+/// All that could let the service have a node, cheapest first: with what it must be near, or `alone`
+/// and without that line.
+pub fn remedies(board: &Board<'_>, s: usize, alone: bool) -> Vec<Remedy> {
     let missing = board.missing(s);
-    let group = group(board, s);
+    let near = group(board, s);
+    let groups = match (alone, near.len()) {
+        (false, 1) => vec![Group::of(&near, &|_| 1)],
+        // One of each that it must be near, or all that wait of them.
+        (false, _) => {
+            vec![Group::of(&near, &|_| 1), Group::of(&near, &|t| board.missing(t).max(1))]
+        }
+        (true, 1) => Vec::new(),
+        (true, _) => vec![Group { company: Vec::new(), s }],
+    };
     let mut all: Vec<(Vec<Change>, Vec<usize>, u32)> = Vec::new();
     let mut aims = vec![missing, 1];
     aims.dedup();
     for aim in aims {
-        for n in 0..board.field.nodes.len() {
-            all.extend(on_node(board, &group, n, aim).map(|changes| (changes, vec![n], aim)));
+        for group in &groups {
+            for n in 0..board.field.nodes.len() {
+                all.extend(on_node(board, group, n, aim).map(|changes| (changes, vec![n], aim)));
+            }
+            let nodes = on_new_node(board, group, aim);
+            all.extend(nodes.into_iter().map(|changes| (changes, Vec::new(), aim)));
         }
-        let nodes = on_new_node(board, &group, aim);
-        all.extend(nodes.into_iter().map(|changes| (changes, Vec::new(), aim)));
     }
     all.retain(|(changes, ..)| !changes.is_empty());
     all.sort_by_cached_key(|(changes, _, aim)| {
@@ -45,6 +58,30 @@ pub fn remedies(board: &Board<'_>, s: usize) -> Vec<Remedy> {
     all.truncate(MOST);
     let remedy = |(changes, nodes, aim)| Remedy { changes, nodes, crowded: None, aim };
     all.into_iter().map(remedy).collect()
+}
+
+/// Who is placed together.
+struct Group {
+    /// Those that the service must be near and how many of each, each behind those that it needs
+    /// itself; none where the service is to go without.
+    company: Vec<(usize, u32)>,
+    /// The service in question.
+    s: usize,
+}
+
+impl Group {
+    fn of(services: &[usize], count: &dyn Fn(usize) -> u32) -> Self {
+        let (company, s) = match services.split_last() {
+            Some((&s, company)) => (company.iter().map(|&t| (t, count(t))).collect(), s),
+            None => (Vec::new(), 0),
+        };
+        Self { company, s }
+    }
+
+    /// Whether a service goes where it is put whatever it should be near.
+    fn is_alone(&self, board: &Board<'_>, t: usize) -> bool {
+        t == self.s && self.company.is_empty() && !board.field.services[t].near.is_empty()
+    }
 }
 
 /// The service and all that must be where it is, each behind those that it needs.
@@ -69,24 +106,24 @@ fn group(board: &Board<'_>, s: usize) -> Vec<usize> {
     group
 }
 
-/// A change for one of the group whose last is the service in question.
-fn of(group: &[usize], t: usize, change: Change) -> Change {
+/// A change for one of the group.
+fn of(group: &Group, t: usize, change: Change) -> Change {
     match change {
         Change::Uncordon { .. } => change,
-        _ if group.last() == Some(&t) => change,
+        _ if group.s == t => change,
         _ => Change::Of { service: t, change: Box::new(change) },
     }
 }
 
 /// What lets so many of the service, and one of each of its group, have the node.
-fn on_node(board: &Board<'_>, group: &[usize], n: usize, aim: u32) -> Option<Vec<Change>> {
-    let (&s, company) = group.split_last()?;
+fn on_node(board: &Board<'_>, group: &Group, n: usize, aim: u32) -> Option<Vec<Change>> {
+    let s = group.s;
     let mut trial = board.clone();
     let (mut lines, mut devices) = (Vec::new(), Vec::new());
     let mut rooms: BTreeMap<Room, u64> = BTreeMap::new();
-    let company = company.iter().filter(|t| board.count(**t, n) == 0).map(|&t| (t, 1));
+    let company = group.company.iter().copied().filter(|(t, _)| board.count(*t, n) == 0);
     for (t, wanted) in company.chain([(s, aim)]) {
-        let (own, room) = of_one(&trial, (t, n), wanted)?;
+        let (own, room) = of_one(&trial, (t, n), wanted, group.is_alone(board, t))?;
         lines.extend(own.into_iter().map(|change| of(group, t, change)));
         for change in room {
             match change {
@@ -119,12 +156,13 @@ fn of_one(
     board: &Board<'_>,
     (t, n): (usize, usize),
     wanted: u32,
+    alone: bool,
 ) -> Option<(Vec<Change>, Vec<Change>)> {
     let told = shortfall::violations(board, t, n);
     let words = told.iter().map(|it| it.constraint.as_str());
     // Those that it must be near come with it. Who drains a node can stop that.
     let words: Vec<&str> = words
-        .filter(|word| *word != "near")
+        .filter(|word| *word != "near" || alone)
         .map(|word| if word == "drain" { "cordon" } else { word })
         .collect();
     let mut lines = remedy::lines(board, t, n, &words)?;
@@ -143,25 +181,27 @@ fn of_one(
 
 /// One new node for so many of the service and one of each of its group, without the lines that
 /// keep them off it; as they are spread, and as if they were not.
-fn on_new_node(board: &Board<'_>, group: &[usize], aim: u32) -> Vec<Vec<Change>> {
-    let field = board.field;
-    let Some((&s, with)) = group.split_last() else {
-        return Vec::new();
-    };
-    if aim > newcomer::most_on_one(field, s) {
+fn on_new_node(board: &Board<'_>, group: &Group, aim: u32) -> Vec<Vec<Change>> {
+    let (field, s) = (board.field, group.s);
+    let crew = group.company.iter().copied().chain([(s, aim)]);
+    if crew.clone().any(|(t, count)| count > newcomer::most_on_one(field, t)) {
         return Vec::new();
     }
+    let company = group.company.iter();
+    let with: Vec<usize> =
+        company.flat_map(|&(t, count)| std::iter::repeat_n(t, count as usize)).collect();
     let zones = [newcomer::zones(board, s, aim, 1)];
     let zones = zones.into_iter().chain(newcomer::other_zones(board, s, 1));
     let mut found = Vec::new();
     for zones in zones {
-        let crew = change::crew(s, aim, with);
+        let crew = change::crew(s, aim, &with);
         let [node] = &newcomer::nodes(field, &crew, &zones)[..] else {
             continue;
         };
-        let mut changes = vec![Change::AddNodes { each: aim, with: with.to_vec(), zones }];
+        let mut changes = vec![Change::AddNodes { each: aim, with: with.clone(), zones }];
+        changes.extend(group.is_alone(board, s).then_some(Change::Near));
         let mut spread = Vec::new();
-        for &t in group {
+        for (t, _) in crew {
             let input = field.services[t].input;
             let held = |line: &super::Require| refusal::holds(line, node);
             let about = |line: &super::Require| line.key != Key::GpuModel;

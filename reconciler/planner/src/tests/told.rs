@@ -203,7 +203,7 @@ fn what_has_no_room_as_declared_runs_on_as_it_is() {
     };
     let as_it_is = "db[0] keeps running on alpha as it is, not as it is declared: \
                     needs 6GiB of memory, 4GiB free: 2GiB short";
-    let alone = world.plan(&cluster(&[grown.clone()]));
+    let alone = world.plan(&cluster(std::slice::from_ref(&grown)));
     assert!(alone.changes.is_empty(), "{}", show(&alone));
     assert_eq!(kept(&alone).as_deref(), Some(as_it_is));
     assert_eq!((alone.placement.kept, alone.placement.evicted), (1, 0));

@@ -91,3 +91,40 @@ fn no_more_is_asked_for_than_does() {
         ]
     );
 }
+
+/// One node for a service and all that wait of the one that it must be near: for fewer of these the
+/// plan would give them the room.
+#[test]
+fn a_new_node_holds_all_that_come_first() {
+    let mut web = ServiceInput { memory: 6 * GIB, ..service("web", 1) };
+    web.near.push(service_name("cache"));
+    let cache = ServiceInput { memory: 6 * GIB, ..service("cache", 2) };
+    let one = problem(vec![node("n1", 4, 4), node("n2", 4, 4)], vec![web, cache]);
+    let told = ways(&one, "web");
+    assert!(
+        told.iter().any(|way| way == "add one node with 3 cpu and 18GiB of memory"),
+        "{told:?}"
+    );
+}
+
+/// What it must be near is more than a way out may change; without that line, a drained node would
+/// do.
+#[test]
+fn a_service_goes_without_what_it_must_be_near() {
+    let sized =
+        |name: &str, replicas: u32| ServiceInput { memory: 6 * GIB, ..service(name, replicas) };
+    let (mut web, mut api, mut db) = (sized("web", 1), sized("api", 2), sized("db", 2));
+    web.near.push(api.name.clone());
+    web.require.push(condition(Key::Tag, &["ssd"]));
+    (api.priority, db.priority, db.movable) = (80, 10, false);
+    api.near.push(db.name.clone());
+    runs_on(&mut db, 0, "n2");
+    runs_on(&mut db, 1, "n3");
+    let mut drained = node("n1", 4, 8);
+    (drained.state, drained.tags) = (NodeState::Draining, vec!["ssd".to_owned()]);
+    let nodes = vec![drained, node("n2", 4, 8), node("n3", 4, 8)];
+    let told = ways(&problem(nodes, vec![web, api, db]), "web");
+    let way = "drop `near \"api\"` of service web at cluster.kdl:3:1 and uncordon node n1, \
+               which is being drained";
+    assert!(told.iter().any(|it| it.starts_with(way)), "{told:?}");
+}
