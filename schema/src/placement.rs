@@ -117,16 +117,17 @@ pub struct PlacementReport {
     #[serde(default)]
     pub evicted: u32,
     /// Running instances that no node has room for and that keep running where they are, since
-    /// stopping them would make room for nothing.
+    /// stopping them would make room for nothing, or for lower priorities only.
     #[serde(default)]
     pub kept: u32,
     /// Of what does not stay placed where it runs, so many no placement can avoid.
     #[serde(default)]
     pub moves_bound: u32,
     /// Instances that stay on their node and restart, on other GPUs, to make room there.
+    #[serde(default)]
     pub restarts: u32,
-    /// The price of what does not stay placed where it runs, moved, evicted or kept: 1 each, 100
-    /// where data is left behind.
+    /// The price of what does not stay placed where it runs, moved, evicted or kept, and of what
+    /// restarts: 1 each, 100 where data is left behind.
     #[serde(default)]
     pub move_cost: u64,
     /// No placement that places as much has a lower price.
