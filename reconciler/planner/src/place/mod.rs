@@ -156,8 +156,8 @@ fn levels(board: &Board<'_>, bounds: &[u32], work: &mut Work<'_>) -> Vec<Priorit
 }
 
 /// Says of the bounds that rest on it that data stays where it is: more could be placed if someone
-/// moved it. What does not fit either way is kept out all the same: a small problem is solved without
-/// the locks to know, in a larger one that is seen of what no node could hold.
+/// moved it. What does not fit either way is kept out all the same: a small problem is solved
+/// without the locks to know, in a larger one that is seen of what no node could hold.
 fn assume(field: &Field<'_>, levels: &mut [PriorityLevel], work: &mut Work<'_>) {
     let short = levels.iter().any(|level| level.bound < level.wanted);
     if !short || !field.holds_data() {

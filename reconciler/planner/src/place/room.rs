@@ -157,8 +157,9 @@ fn slices(
     Some((amount > 0).then_some(Change::Free { node: n, what, amount }))
 }
 
-/// The changes as they must be called where these are then on each node, with how many of each: what
-/// others there do not use by then cannot be freed, and is given. Nothing where that is no change.
+/// The changes as they must be called where these are then on each node, with how many of each:
+/// what others there do not use by then cannot be freed, and is given. Nothing where that is no
+/// change.
 pub fn named_for(
     field: &Field<'_>,
     s: usize,

@@ -23,8 +23,8 @@ const TOGETHER: usize = 3;
 /// Ways out that are handed on at most.
 const MOST: usize = 8;
 
-/// All that could let the service have a node, cheapest first: with what it must be near, or `alone`
-/// and without that line.
+/// All that could let the service have a node, cheapest first: with what it must be near, or
+/// `alone` and without that line.
 pub fn remedies(board: &Board<'_>, s: usize, alone: bool) -> Vec<Remedy> {
     let missing = board.missing(s);
     let near = group(board, s);
