@@ -2,20 +2,22 @@
 //! stopped.
 //!
 //! Knows what a node has left beside those that have a place there. Refuses to hold a running
-//! instance against the lines that placement holds a new one against: where it runs, it runs.
+//! instance against the lines that placement holds a new one against: where it runs, it runs, and
+//! as it is where what is declared of it by now would be too much.
 
 use std::collections::BTreeMap;
 
 use devnet_schema::{
+    instance::PortSpec,
     name::{InstanceId, ServiceName},
     placement::GpuUse,
     quantity::GpuRequest,
 };
 
 use crate::{
-    census::Sighting,
+    census::{Census, Sighting},
     place::{Key, NodeInput, PlacementProblem, ServiceInput},
-    seats::Seat,
+    seats::{self, Seat, Why},
 };
 
 /// The problem by name.
@@ -55,6 +57,55 @@ impl<'p> Rooms<'p> {
         let uses: Vec<&GpuUse> = here().flat_map(|(_, seat)| &seat.gpus).collect();
         let has = unit.spec().map_or(&[][..], |spec| &spec.gpus);
         can_run(own, node) && fits(own, node, &others) && devices_do(own, node, has, &uses)
+    }
+}
+
+impl Rooms<'_> {
+    /// The same, as it is and not as it is declared: nobody comes to its node, and what those that
+    /// stay there are declared to use leaves it what it has.
+    pub fn admit_as_is(
+        &self,
+        seats: &BTreeMap<InstanceId, Seat>,
+        census: &Census<'_>,
+        id: &InstanceId,
+        unit: &Sighting<'_>,
+    ) -> bool {
+        let Some(node) = self.nodes.get(unit.node().as_str()) else {
+            return false;
+        };
+        let here = || seats.iter().filter(|(other, seat)| seat.node == node.name && *other != id);
+        let used = here().map(|(other, seat)| match census.best(other) {
+            Some(old) if matches!(seat.why, Why::KeptAsIs(_)) => self.has(other, old, node),
+            _ => self.services.get(&other.service).map_or([0; 2], |it| [it.cpu_milli, it.memory]),
+        });
+        let own = self.has(id, unit, node);
+        let all = used.fold(own, |sum, used| [0, 1].map(|r| sum[r].saturating_add(used[r])));
+        let taken = |port: &PortSpec| {
+            let mut others = here().filter_map(|(other, _)| self.services.get(&other.service));
+            others.any(|it| it.host_ports.contains(&(port.protocol, port.host)))
+        };
+        let uses: Vec<&GpuUse> = here().flat_map(|(_, seat)| &seat.gpus).collect();
+        let room = |r: usize, capacity: u64| own[r] == 0 || all[r] <= capacity;
+        seats::newcomers(seats, &node.name).next().is_none()
+            && room(0, node.cpu_milli)
+            && room(1, node.memory)
+            && unit.spec().is_none_or(|spec| {
+                !spec.ports.iter().any(taken)
+                    && spec.gpus.iter().all(|own| device_has_room(node, own, &uses))
+            })
+    }
+
+    /// What a unit has of cpu and memory: its limit, else what is declared of it. Nothing where that
+    /// is more than the node: it runs there with less, and nobody knows with how much.
+    fn has(&self, id: &InstanceId, unit: &Sighting<'_>, node: &NodeInput) -> [u64; 2] {
+        let declared =
+            self.services.get(&id.service).map_or([0; 2], |it| [it.cpu_milli, it.memory]);
+        let limits = unit.spec().map_or([0; 2], |it| [it.limits.cpu.milli, it.limits.memory.0]);
+        let capacity = [node.cpu_milli, node.memory];
+        [0, 1].map(|r| {
+            let amount = if limits[r] > 0 { limits[r] } else { declared[r] };
+            if amount > capacity[r] { 0 } else { amount }
+        })
     }
 }
 

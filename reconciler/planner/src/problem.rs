@@ -114,7 +114,10 @@ fn node_input(
     let here = || held.get(&node.name).into_iter().flatten();
     let specs = || here().filter_map(|it| it.unit.spec());
     let limits = here().map(|it| it.unit.spec().map_or(0, |spec| spec.limits.cpu.milli));
-    let cpu: u64 = limits.zip(here()).map(|(limit, it)| limit.max(it.cpu_milli)).sum();
+    // One that is declared larger than its node runs there with less.
+    let total = u64::from(node.facts.cpu_count) * 1000;
+    let reserved = here().map(|it| if it.cpu_milli > total { 0 } else { it.cpu_milli });
+    let cpu: u64 = limits.zip(reserved).map(|(limit, own)| limit.max(own)).sum();
     let memory: u64 = specs().map(|spec| spec.limits.memory.0).sum();
     let used: BTreeSet<&str> =
         specs().flat_map(|spec| spec.gpus.iter().map(|gpu| gpu.id.as_str())).collect();
@@ -132,9 +135,7 @@ fn node_input(
         os: node.facts.os.clone(),
         arch: node.facts.arch.clone(),
         runtimes: runtimes(node, census),
-        cpu_milli: (u64::from(node.facts.cpu_count) * 1000)
-            .saturating_sub(reserve.cpu.milli)
-            .saturating_sub(cpu),
+        cpu_milli: total.saturating_sub(reserve.cpu.milli).saturating_sub(cpu),
         memory: mib(node.facts.total_memory_mb)
             .saturating_sub(reserve.memory.0)
             .saturating_sub(memory),

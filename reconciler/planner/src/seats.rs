@@ -133,8 +133,7 @@ pub fn settle(
         let mut why = outcome.displaced.get(&id).cloned().unwrap_or_default();
         if rooms.admit(&seats.by_instance, &id, unit) {
             seats.by_instance.insert(id, stay(unit, Vec::new(), Why::Kept(why)));
-        } else if held.contains(&id) || newcomers(&seats.by_instance, unit.node()).next().is_none()
-        {
+        } else if held.contains(&id) || rooms.admit_as_is(&seats.by_instance, census, &id, unit) {
             seats.by_instance.insert(id, stay(unit, Vec::new(), Why::KeptAsIs(why)));
         } else {
             let comers = newcomers(&seats.by_instance, unit.node());

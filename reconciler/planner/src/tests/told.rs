@@ -219,4 +219,10 @@ fn what_has_no_room_as_declared_runs_on_as_it_is() {
     let evicted = above.changes.iter().find(|change| change.action == Action::Delete).unwrap();
     assert!(evicted.reason.starts_with("it makes room for service.web[0] (priority 90)"));
     assert_eq!(kept(&above), None);
+    // Who stays beside it and grew needs its room.
+    let both = |first: u32| cluster(&[service("db", 10, 2), service("web", 90, first)]);
+    world.reach(&both(1));
+    let grown = world.plan(&both(3));
+    assert!(grown.changes.iter().any(|change| change.action == Action::Delete), "{}", show(&grown));
+    assert_eq!((grown.placement.kept, grown.placement.evicted), (0, 1));
 }
