@@ -117,7 +117,7 @@ pub struct PlacementReport {
     #[serde(default)]
     pub evicted: u32,
     /// Running instances that no node has room for and that keep running where they are, since
-    /// stopping them would make room for nothing, or for lower priorities only.
+    /// stopping them would make room for nothing.
     #[serde(default)]
     pub kept: u32,
     /// Of what does not stay placed where it runs, so many no placement can avoid.

@@ -34,7 +34,7 @@ mod tests;
 use devnet_schema::{
     diagnostic::{Diagnostic, Severity},
     digest::Digest,
-    placement::{PlacementStatus, PriorityLevel},
+    placement::PlacementStatus,
     plan::{Action, Plan},
 };
 
@@ -48,7 +48,7 @@ use census::Census;
 use place::{Gain, Outcome, Pace, PlacementProblem, Rebalanced, Watch};
 use render::Specs;
 use scope::Scope;
-use seats::{Held, Waiting};
+use seats::Waiting;
 
 /// Makes the plan. Whatever is wrong stands in its diagnostics; with an error among them it has no
 /// steps and must not be applied ([`Plan::is_applicable`]).
@@ -81,7 +81,7 @@ pub fn plan_paced(input: &PlanInput<'_>, watch: Watch<'_>) -> Plan {
 pub fn placement_problem(input: &PlanInput<'_>) -> Result<PlacementProblem, Vec<Diagnostic>> {
     let census = Census::of(input.desired, input.fleet);
     let scope = Scope::of(input, &census)?;
-    Ok(problem::build(input, &census, &scope, (&Waiting::new(), &Held::new())))
+    Ok(problem::build(input, &census, &scope, &Waiting::new()))
 }
 
 /// A plan on its way.
@@ -135,34 +135,16 @@ impl Draft {
     ) -> Result<seats::Seats, Vec<Diagnostic>> {
         let lenient = input.options.allow_unplaced || input.options.refresh_only;
         let severity = if lenient { Severity::Warning } else { Severity::Error };
-        let (mut waiting, mut held) = (Waiting::new(), Some(Held::new()));
-        let mut before: Option<Vec<PriorityLevel>> = None;
+        let mut waiting = Waiting::new();
         loop {
-            let spared = held.clone().unwrap_or_default();
-            let problem = problem::build(input, census, scope, (&waiting, &spared));
+            let problem = problem::build(input, census, scope, &waiting);
             let most = input.options.extra_moves;
             let Rebalanced { gains, outcome } = place::rebalance_paced(&problem, most, &mut *watch);
             let known = waiting.len();
-            let settled = (waiting, &spared);
-            let seats = seats::settle(input, census, scope, settled, (&problem, &outcome));
+            let seats = seats::settle(input, census, scope, waiting, (&problem, &outcome));
             if seats.waiting.len() > known {
                 waiting = seats.waiting;
                 continue;
-            }
-            // What runs and only lower priorities would profit by keeps its room, if those above
-            // lose nothing by that.
-            let least = seats::least_priority(input.desired, &spared);
-            if before.as_ref().is_some_and(|before| loses(before, &outcome.levels, least)) {
-                (held, before, waiting) = (None, None, seats.waiting);
-                continue;
-            }
-            if let Some(held) = &mut held {
-                let more = seats::spared(&problem, census, &seats);
-                if !more.is_subset(held) {
-                    held.extend(more);
-                    (before, waiting) = (Some(outcome.levels), seats.waiting);
-                    continue;
-                }
             }
             let mut report = outcome.report();
             tally::tell(input.desired, census, &seats, &mut report);
@@ -205,12 +187,6 @@ impl Draft {
     fn refuse(&mut self, errors: Vec<Diagnostic>) {
         self.plan.diagnostics.extend(errors);
     }
-}
-
-/// Whether a level of this priority or a higher one has fewer placed than before.
-fn loses(before: &[PriorityLevel], after: &[PriorityLevel], least: u8) -> bool {
-    let mut levels = before.iter().zip(after).filter(|(old, _)| old.priority >= least);
-    levels.any(|(old, new)| new.placed < old.placed)
 }
 
 fn stop(errors: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {

@@ -23,7 +23,7 @@ use crate::{
     },
     ports::fixed,
     scope::Scope,
-    seats::{Held, Waiting},
+    seats::Waiting,
 };
 
 /// What moving an instance with data costs at least, in restarts. Only a constraint or a lost node
@@ -51,9 +51,9 @@ pub fn build(
     input: &PlanInput<'_>,
     census: &Census<'_>,
     scope: &Scope,
-    (waiting, held): (&Waiting, &Held),
+    waiting: &Waiting,
 ) -> PlacementProblem {
-    let held = strangers(input, census, scope, (waiting, held));
+    let held = strangers(input, census, scope, waiting);
     let nodes: Vec<NodeInput> =
         census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
     let models: BTreeSet<&str> =
@@ -74,30 +74,20 @@ pub fn build(
     }
 }
 
-/// What stays and is not placed.
-struct Stranger<'a> {
-    unit: Sighting<'a>,
-    /// Thousandths of a core that it is known to reserve beside its limit.
-    cpu_milli: u64,
-}
-
 /// What is not declared and stays all the same: it keeps its ports and its share of the node.
 fn strangers<'a>(
     input: &PlanInput<'_>,
     census: &Census<'a>,
     scope: &Scope,
-    (waiting, spared): (&Waiting, &Held),
-) -> BTreeMap<&'a NodeName, Vec<Stranger<'a>>> {
-    let mut held: BTreeMap<&NodeName, Vec<Stranger<'a>>> = BTreeMap::new();
+    waiting: &Waiting,
+) -> BTreeMap<&'a NodeName, Vec<Sighting<'a>>> {
+    let mut held: BTreeMap<&NodeName, Vec<Sighting<'a>>> = BTreeMap::new();
     for (id, sighting) in census.all() {
         let service = input.desired.services.get(&id.service);
         let wanted = service.is_some_and(|service| id.index < service.replicas);
-        let stays = waiting.contains_key(&id.service) || spared.contains(id);
-        if stays || (!wanted && !scope.removes(input, id, sighting)) {
-            // What runs tells no cpu without a limit of it.
-            let declared = service.filter(|_| spared.contains(id));
-            let cpu_milli = declared.map_or(0, |service| service.resources.cpu.milli);
-            held.entry(sighting.node()).or_default().push(Stranger { unit: *sighting, cpu_milli });
+        let waits = waiting.contains_key(&id.service);
+        if waits || (!wanted && !scope.removes(input, id, sighting)) {
+            held.entry(sighting.node()).or_default().push(*sighting);
         }
     }
     held
@@ -107,17 +97,12 @@ fn node_input(
     input: &PlanInput<'_>,
     census: &Census<'_>,
     node: &Node,
-    held: &BTreeMap<&NodeName, Vec<Stranger<'_>>>,
+    held: &BTreeMap<&NodeName, Vec<Sighting<'_>>>,
 ) -> NodeInput {
     let policy = input.desired.nodes.get(&node.name);
     let reserve = policy.map_or(Resources::default(), |policy| policy.reserve);
-    let here = || held.get(&node.name).into_iter().flatten();
-    let specs = || here().filter_map(|it| it.unit.spec());
-    let limits = here().map(|it| it.unit.spec().map_or(0, |spec| spec.limits.cpu.milli));
-    // One that is declared larger than its node runs there with less.
-    let total = u64::from(node.facts.cpu_count) * 1000;
-    let reserved = here().map(|it| if it.cpu_milli > total { 0 } else { it.cpu_milli });
-    let cpu: u64 = limits.zip(reserved).map(|(limit, own)| limit.max(own)).sum();
+    let specs = || held.get(&node.name).into_iter().flatten().filter_map(Sighting::spec);
+    let cpu: u64 = specs().map(|spec| spec.limits.cpu.milli).sum();
     let memory: u64 = specs().map(|spec| spec.limits.memory.0).sum();
     let used: BTreeSet<&str> =
         specs().flat_map(|spec| spec.gpus.iter().map(|gpu| gpu.id.as_str())).collect();
@@ -135,7 +120,9 @@ fn node_input(
         os: node.facts.os.clone(),
         arch: node.facts.arch.clone(),
         runtimes: runtimes(node, census),
-        cpu_milli: total.saturating_sub(reserve.cpu.milli).saturating_sub(cpu),
+        cpu_milli: (u64::from(node.facts.cpu_count) * 1000)
+            .saturating_sub(reserve.cpu.milli)
+            .saturating_sub(cpu),
         memory: mib(node.facts.total_memory_mb)
             .saturating_sub(reserve.memory.0)
             .saturating_sub(memory),

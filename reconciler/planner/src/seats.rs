@@ -9,7 +9,6 @@ use std::{
 };
 
 use devnet_schema::{
-    desired::DesiredState,
     fleet::NodeStatus,
     name::{InstanceId, NodeName, ServiceName},
     placement::GpuUse,
@@ -68,28 +67,6 @@ impl Seats {
     }
 }
 
-/// Instances that keep what they have although what is declared of them has no room.
-pub type Held = BTreeSet<InstanceId>;
-
-/// Of those that would be evicted, the ones that only newcomers of lower priority would profit by:
-/// what is declared of them now fits nowhere, but what runs is worth more than what would come.
-pub fn spared(problem: &PlacementProblem, census: &Census<'_>, seats: &Seats) -> Held {
-    let rooms = Rooms::of(problem);
-    let spared = seats.evicted.keys().filter(|id| {
-        let Some(unit) = census.best(id) else { return false };
-        let mut comers = newcomers(&seats.by_instance, unit.node()).peekable();
-        let known = unit.spec().is_some() && comers.peek().is_some();
-        known && comers.all(|other| rooms.priority(other) < rooms.priority(id))
-    });
-    spared.cloned().collect()
-}
-
-/// The lowest priority among their services; 100 where there is none.
-pub fn least_priority(desired: &DesiredState, held: &Held) -> u8 {
-    let services = held.iter().filter_map(|id| desired.services.get(&id.service));
-    services.map(|service| service.priority).min().unwrap_or(100)
-}
-
 /// Who comes to a node.
 pub fn newcomers<'s>(
     seats: &'s BTreeMap<InstanceId, Seat>,
@@ -106,12 +83,11 @@ pub fn newcomers<'s>(
 pub type Waiting = BTreeMap<ServiceName, ServiceName>;
 
 /// Settles every wanted instance of a service that is not known to wait, and finds who else waits.
-/// Those that are `held` stay as they are unless placement has a place for them.
 pub fn settle(
     input: &PlanInput<'_>,
     census: &Census<'_>,
     scope: &Scope,
-    (waiting, held): (Waiting, &Held),
+    waiting: Waiting,
     (problem, outcome): (&PlacementProblem, &Outcome),
 ) -> Seats {
     let mut seats = Seats::default();
@@ -133,7 +109,7 @@ pub fn settle(
         let mut why = outcome.displaced.get(&id).cloned().unwrap_or_default();
         if rooms.admit(&seats.by_instance, &id, unit) {
             seats.by_instance.insert(id, stay(unit, Vec::new(), Why::Kept(why)));
-        } else if held.contains(&id) || rooms.admit_as_is(&seats.by_instance, census, &id, unit) {
+        } else if rooms.admit_as_is(&seats.by_instance, census, &id, unit) {
             seats.by_instance.insert(id, stay(unit, Vec::new(), Why::KeptAsIs(why)));
         } else {
             let comers = newcomers(&seats.by_instance, unit.node());

@@ -170,10 +170,14 @@ pub fn named_for(
         Change::Free { node, what, amount } => {
             let (node, what, amount) = (*node, *what, *amount);
             let near = &field.services[s].near;
+            // Even empty, the node would have too little.
+            let small = Room::OF_NODE.contains(&what)
+                && field.services[s].need[what as usize]
+                    > field.nodes[node].capacity[what as usize];
             let others = there(node).into_iter().filter(|(t, _)| *t != s && !near.contains(t));
             let others = others.map(|(t, count)| (&field.services[t], u64::from(count)));
             let used = others.map(|(it, count)| uses(it, what).saturating_mul(count));
-            if amount <= used.fold(0, u64::saturating_add) {
+            if !small && amount <= used.fold(0, u64::saturating_add) {
                 return Some(change.clone());
             }
             let part = matches!(what, Room::Slice | Room::Share);
