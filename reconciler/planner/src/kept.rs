@@ -95,8 +95,8 @@ impl Rooms<'_> {
             })
     }
 
-    /// What a unit has of cpu and memory: its limit, else what is declared of it. Nothing where that
-    /// is more than the node: it runs there with less, and nobody knows with how much.
+    /// What a unit has of cpu and memory: its limit, else what is declared of it. Nothing where
+    /// that is more than the node: it runs there with less, and nobody knows with how much.
     fn has(&self, id: &InstanceId, unit: &Sighting<'_>, node: &NodeInput) -> [u64; 2] {
         let declared =
             self.services.get(&id.service).map_or([0; 2], |it| [it.cpu_milli, it.memory]);
