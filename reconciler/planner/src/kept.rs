@@ -58,9 +58,7 @@ impl<'p> Rooms<'p> {
         let has = unit.spec().map_or(&[][..], |spec| &spec.gpus);
         can_run(own, node) && fits(own, node, &others) && devices_do(own, node, has, &uses)
     }
-}
 
-impl Rooms<'_> {
     /// The same, as it is and not as it is declared: nobody comes to its node, and what those that
     /// stay there are declared to use leaves it what it has.
     pub fn admit_as_is(
