@@ -86,7 +86,8 @@ pub struct Way {
 
 impl Case<'_, '_> {
     /// The ways out, cheapest first, each seen to place more; whom of others that costs a node, or
-    /// gives one first, it says as far as the plan with it was made. `nodes` says what speaks against each node. The last tries are kept for new nodes.
+    /// gives one first, it says as far as the plan with it was made. `nodes` says what speaks
+    /// against each node. The last tries are kept for new nodes.
     pub fn ways_out(
         &self,
         nodes: &[NodeViolations],
