@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use devnet_planner::{
     Options, PlanInput,
-    place::{Current, Outcome, PlacementProblem},
+    place::{Current, Holding, Outcome, PlacementProblem},
     placement_problem,
 };
 use devnet_schema::{file::MemoryFiles, fleet::FleetSnapshot, name::NodeName};
@@ -92,6 +92,14 @@ pub fn running(problem: &PlacementProblem, outcome: &Outcome) -> PlacementProble
                 (id.index, current)
             })
             .collect();
+        let holding = Holding {
+            cpu_milli: service.cpu_milli,
+            memory: service.memory,
+            disk: service.disk,
+            ports: service.host_ports.clone(),
+        };
+        let running = service.current.keys();
+        service.holdings = running.map(|&index| (index, holding.clone())).collect();
     }
     next
 }

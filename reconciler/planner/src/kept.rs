@@ -1,23 +1,23 @@
-//! What keeps running although no node has room for it: whatever would make room for nothing if it
-//! stopped.
+//! What keeps running as it is declared although it has no place: whatever would make room for
+//! nothing if it stopped.
 //!
-//! Knows what a node has left beside those that have a place there. Refuses to hold a running
-//! instance against the lines that placement holds a new one against: where it runs, it runs, and
-//! as it is where what is declared of it by now would be too much.
+//! Knows what a node has left beside those that have a place there, or keep what they have. Refuses
+//! to hold a running instance against the lines that placement holds a new one against: where it
+//! runs, it runs.
 
 use std::collections::BTreeMap;
 
 use devnet_schema::{
-    instance::PortSpec,
+    instance::Protocol,
     name::{InstanceId, ServiceName},
     placement::GpuUse,
     quantity::GpuRequest,
 };
 
 use crate::{
-    census::{Census, Sighting},
+    census::Sighting,
     place::{Key, NodeInput, PlacementProblem, ServiceInput},
-    seats::{self, Seat, Why},
+    seats::{Seat, Why},
 };
 
 /// The problem by name.
@@ -39,8 +39,8 @@ impl<'p> Rooms<'p> {
         self.services.get(&id.service).map_or(0, |service| service.priority)
     }
 
-    /// Whether an instance that no node has room for can stay where it runs, as it is declared now,
-    /// without taking anything from those that are seated.
+    /// Whether an instance that has no place can stay where it runs, as it is declared now, without
+    /// taking anything from those that are seated.
     pub fn admit(
         &self,
         seats: &BTreeMap<InstanceId, Seat>,
@@ -51,60 +51,35 @@ impl<'p> Rooms<'p> {
         let (Some(own), Some(node)) = (own, self.nodes.get(unit.node().as_str())) else {
             return false;
         };
-        let here = || seats.iter().filter(|(_, seat)| seat.node == node.name);
-        let others: Vec<&ServiceInput> =
-            here().filter_map(|(id, _)| self.services.get(&id.service).copied()).collect();
+        let here = || seats.iter().filter(|(other, seat)| seat.node == node.name && *other != id);
+        let others: Vec<Neighbour<'_>> =
+            here().filter_map(|(id, seat)| self.neighbour(id, seat)).collect();
         let uses: Vec<&GpuUse> = here().flat_map(|(_, seat)| &seat.gpus).collect();
         let has = unit.spec().map_or(&[][..], |spec| &spec.gpus);
         can_run(own, node) && fits(own, node, &others) && devices_do(own, node, has, &uses)
     }
 
-    /// The same, as it is and not as it is declared: nobody comes to its node, and what those that
-    /// stay there are declared to use leaves it what it has.
-    pub fn admit_as_is(
-        &self,
-        seats: &BTreeMap<InstanceId, Seat>,
-        census: &Census<'_>,
-        id: &InstanceId,
-        unit: &Sighting<'_>,
-    ) -> bool {
-        let Some(node) = self.nodes.get(unit.node().as_str()) else {
-            return false;
+    fn neighbour(&self, id: &InstanceId, seat: &Seat) -> Option<Neighbour<'p>> {
+        let service = self.services.get(&id.service)?;
+        let as_is = matches!(seat.why, Why::KeptAsIs(_));
+        let (amounts, ports) = match service.holdings.get(&id.index).filter(|_| as_is) {
+            Some(it) => ([it.cpu_milli, it.memory, it.disk], &it.ports),
+            None => (amounts(service), &service.host_ports),
         };
-        let here = || seats.iter().filter(|(other, seat)| seat.node == node.name && *other != id);
-        let used = here().map(|(other, seat)| match census.best(other) {
-            Some(old) if matches!(seat.why, Why::KeptAsIs(_)) => self.has(other, old, node),
-            _ => self.services.get(&other.service).map_or([0; 2], |it| [it.cpu_milli, it.memory]),
-        });
-        let own = self.has(id, unit, node);
-        let all = used.fold(own, |sum, used| [0, 1].map(|r| sum[r].saturating_add(used[r])));
-        let taken = |port: &PortSpec| {
-            let mut others = here().filter_map(|(other, _)| self.services.get(&other.service));
-            others.any(|it| it.host_ports.contains(&(port.protocol, port.host)))
-        };
-        let uses: Vec<&GpuUse> = here().flat_map(|(_, seat)| &seat.gpus).collect();
-        let room = |r: usize, capacity: u64| own[r] == 0 || all[r] <= capacity;
-        seats::newcomers(seats, &node.name).next().is_none()
-            && room(0, node.cpu_milli)
-            && room(1, node.memory)
-            && unit.spec().is_none_or(|spec| {
-                !spec.ports.iter().any(taken)
-                    && spec.gpus.iter().all(|own| device_has_room(node, own, &uses))
-            })
+        Some(Neighbour { service, amounts, ports })
     }
+}
 
-    /// What a unit has of cpu and memory: its limit, else what is declared of it. Nothing where
-    /// that is more than the node: it runs there with less, and nobody knows with how much.
-    fn has(&self, id: &InstanceId, unit: &Sighting<'_>, node: &NodeInput) -> [u64; 2] {
-        let declared =
-            self.services.get(&id.service).map_or([0; 2], |it| [it.cpu_milli, it.memory]);
-        let limits = unit.spec().map_or([0; 2], |it| [it.limits.cpu.milli, it.limits.memory.0]);
-        let capacity = [node.cpu_milli, node.memory];
-        [0, 1].map(|r| {
-            let amount = if limits[r] > 0 { limits[r] } else { declared[r] };
-            if amount > capacity[r] { 0 } else { amount }
-        })
-    }
+/// Who else is on a node, and what it has there.
+struct Neighbour<'p> {
+    service: &'p ServiceInput,
+    /// cpu in thousandths of a core, memory and disk in bytes.
+    amounts: [u64; 3],
+    ports: &'p [(Protocol, u16)],
+}
+
+fn amounts(service: &ServiceInput) -> [u64; 3] {
+    [service.cpu_milli, service.memory, service.disk]
 }
 
 /// Whether the node can run the service's form and nobody outside the cluster holds its ports.
@@ -114,20 +89,19 @@ fn can_run(own: &ServiceInput, node: &NodeInput) -> bool {
         && !own.host_ports.iter().any(|port| node.reserved_ports.contains(port))
 }
 
-fn fits(own: &ServiceInput, node: &NodeInput, others: &[&ServiceInput]) -> bool {
-    let room = |capacity: u64, need: fn(&ServiceInput) -> u64| {
-        let used: u128 = others.iter().map(|it| u128::from(need(it))).sum();
-        used + u128::from(need(own)) <= u128::from(capacity)
+fn fits(own: &ServiceInput, node: &NodeInput, others: &[Neighbour<'_>]) -> bool {
+    let capacity = [node.cpu_milli, node.memory, node.disk];
+    let room = |r: usize| {
+        let used: u128 = others.iter().map(|it| u128::from(it.amounts[r])).sum();
+        used + u128::from(amounts(own)[r]) <= u128::from(capacity[r])
     };
-    let port = |it: &&ServiceInput| it.host_ports.iter().any(|port| own.host_ports.contains(port));
-    let apart = |it: &&ServiceInput| {
+    let port = |it: &Neighbour<'_>| it.ports.iter().any(|port| own.host_ports.contains(port));
+    let apart = |it: &Neighbour<'_>| {
+        let it = it.service;
         let stranger = it.name != own.name;
         stranger && (it.apart_from.contains(&own.name) || own.apart_from.contains(&it.name))
     };
-    room(node.cpu_milli, |it| it.cpu_milli)
-        && room(node.memory, |it| it.memory)
-        && room(node.disk, |it| it.disk)
-        && !others.iter().any(|it| port(it) || apart(it))
+    (0..3).all(room) && !others.iter().any(|it| port(it) || apart(it))
 }
 
 /// Whether the devices that it has are what it asks for, and the others leave it that much of them.

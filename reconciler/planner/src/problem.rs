@@ -9,8 +9,8 @@ use devnet_schema::{
     desired::{self, Domain, Located, NodePolicy, Selector, SelectorKey, Service},
     diagnostic::Location,
     fleet::{Node, NodeStatus},
-    instance::{Protocol, Runtime},
-    name::{NodeName, ServiceName},
+    instance::{Limits, Protocol, Runtime},
+    name::{InstanceId, NodeName, ServiceName},
     quantity::{GpuRequest, Resources},
 };
 
@@ -18,8 +18,8 @@ use crate::{
     census::{Census, Sighting},
     input::PlanInput,
     place::{
-        Current, DeviceNeed, GpuInput, Key, NodeInput, NodeState, Objective, Pin, PlacementProblem,
-        Places, PortLine, Prefer, Require, ServiceInput, Spread, SpreadBy,
+        Current, DeviceNeed, GpuInput, Holding, Key, NodeInput, NodeState, Objective, Pin,
+        PlacementProblem, Places, PortLine, Prefer, Require, ServiceInput, Spread, SpreadBy,
     },
     ports::fixed,
     scope::Scope,
@@ -58,10 +58,14 @@ pub fn build(
         census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
     let models: BTreeSet<&str> =
         nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
+    let by_name = nodes.iter().map(|node| (&node.name, node)).collect();
     let services = input.desired.services.values();
     let services = services
         .filter(|service| !waiting.contains_key(&service.name))
-        .map(|service| service_input(service, census, scope, &models))
+        .map(|service| ServiceInput {
+            holdings: holdings(service, census, &by_name),
+            ..service_input(service, census, scope, &models)
+        })
         .collect();
     PlacementProblem {
         objective: match input.desired.settings.objective {
@@ -235,6 +239,7 @@ fn service_input(
         movable: !stateful && scope.touches(&service.name),
         move_cost: move_cost(service),
         current: current(service, census),
+        holdings: BTreeMap::new(),
     }
 }
 
@@ -327,6 +332,37 @@ fn current(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Current> {
         let best = group.first()?;
         let gpus = best.spec().map_or(Vec::new(), |spec| spec.gpus.clone());
         Some((id.index, Current { node: best.node().clone(), gpus }))
+    })
+    .collect()
+}
+
+/// What each instance that is known to run has of its node: its limits, else what is declared of it
+/// by now. Nothing where that is more than the node has: it runs there with less, and nobody knows
+/// with how much.
+fn holdings(
+    service: &Service,
+    census: &Census<'_>,
+    nodes: &BTreeMap<&NodeName, &NodeInput>,
+) -> BTreeMap<u32, Holding> {
+    let first = InstanceId { service: service.name.clone(), index: 0 };
+    let own = census.sightings.range(first..).take_while(|(id, _)| id.service == service.name);
+    own.filter_map(|(id, group)| {
+        let unit = group.first().filter(|unit| unit.is_known())?;
+        let node = nodes.get(unit.node())?;
+        let limits = unit.spec().map_or(Limits::default(), |spec| spec.limits);
+        let has = |limit: u64, declared: u64, capacity: u64| {
+            let amount = if limit > 0 { limit } else { declared };
+            if amount > capacity { 0 } else { amount }
+        };
+        let declared = &service.resources;
+        let ports = unit.spec().into_iter().flat_map(|spec| &spec.ports);
+        let holding = Holding {
+            cpu_milli: has(limits.cpu.milli, declared.cpu.milli, node.cpu_milli),
+            memory: has(limits.memory.0, declared.memory.0, node.memory),
+            disk: has(0, declared.disk.0, node.disk),
+            ports: ports.map(|port| (port.protocol, port.host)).collect(),
+        };
+        Some((id.index, holding))
     })
     .collect()
 }

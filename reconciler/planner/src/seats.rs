@@ -45,7 +45,7 @@ pub enum Why {
     OutOfScope,
     /// It fits nowhere and disturbs nobody where it runs.
     Kept(Displaced),
-    /// The same, but as it is: what is declared now has no room there either.
+    /// The same, but as it is: what is declared now would have no room there either.
     KeptAsIs(Displaced),
 }
 
@@ -91,27 +91,26 @@ pub fn settle(
     (problem, outcome): (&PlacementProblem, &Outcome),
 ) -> Seats {
     let mut seats = Seats::default();
-    let mut homeless = Vec::new();
+    let mut placeless = Vec::new();
     let services = input.desired.services.values();
     for service in services.filter(|service| !waiting.contains_key(&service.name)) {
         for index in 0..service.replicas {
             let id = InstanceId { service: service.name.clone(), index };
-            match seat(census, scope, &id, outcome) {
-                Some(seat) => drop(seats.by_instance.insert(id, seat)),
-                None => homeless.push(id),
+            let seat = seat(census, scope, &id, outcome);
+            if seat.as_ref().is_none_or(|seat| matches!(seat.why, Why::KeptAsIs(_))) {
+                placeless.push(id.clone());
             }
+            seats.by_instance.extend(seat.map(|seat| (id, seat)));
         }
     }
     let rooms = Rooms::of(problem);
-    homeless.sort_by_key(|id| (Reverse(rooms.priority(id)), id.clone()));
-    for id in homeless {
+    placeless.sort_by_key(|id| (Reverse(rooms.priority(id)), id.clone()));
+    for id in placeless {
         let Some(unit) = census.best(&id).filter(|unit| unit.is_known()) else { continue };
         let mut why = outcome.displaced.get(&id).cloned().unwrap_or_default();
         if rooms.admit(&seats.by_instance, &id, unit) {
             seats.by_instance.insert(id, stay(unit, Vec::new(), Why::Kept(why)));
-        } else if rooms.admit_as_is(&seats.by_instance, census, &id, unit) {
-            seats.by_instance.insert(id, stay(unit, Vec::new(), Why::KeptAsIs(why)));
-        } else {
+        } else if !seats.by_instance.contains_key(&id) {
             let comers = newcomers(&seats.by_instance, unit.node());
             let first = comers.max_by_key(|it| (rooms.priority(it), Reverse(*it)));
             why.by = why.by.or_else(|| first.map(|it| (it.clone(), rooms.priority(it))));
@@ -139,6 +138,10 @@ fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) 
         }
     }
     let it = assigned?;
+    if it.reason == Reason::AsItIs {
+        let why = outcome.displaced.get(id).cloned().unwrap_or_default();
+        return census.best(id).map(|unit| stay(unit, Vec::new(), Why::KeptAsIs(why)));
+    }
     Some(Seat { node: it.node.clone(), gpus: it.gpus.clone(), why: Why::Placed(it.reason.clone()) })
 }
 

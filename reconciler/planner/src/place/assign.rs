@@ -3,7 +3,7 @@
 //! Knows what runs now, so that nothing moves that need not. Refuses to change a count, and to
 //! look for reasons: [`super::why`] does, once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
@@ -89,11 +89,12 @@ fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec
         };
         left.insert(node, devices);
     }
+    let kept: BTreeSet<u32> = kept_numbers(board, s);
     let mut seats: BTreeMap<u32, Seat> = BTreeMap::new();
     for at_home in [true, false] {
         for (&index, current) in input.current.range(..input.replicas) {
-            let Some(&node) = names.get(&current.node).filter(|_| !seats.contains_key(&index))
-            else {
+            let taken = kept.contains(&index) || seats.contains_key(&index);
+            let Some(&node) = names.get(&current.node).filter(|_| !taken) else {
                 continue;
             };
             let Some(devices) = left.get_mut(&node) else { continue };
@@ -107,13 +108,23 @@ fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec
     let mut free =
         left.into_iter().flat_map(|(node, sets)| sets.into_iter().map(move |set| (node, set)));
     for index in 0..input.replicas {
-        if seats.contains_key(&index) {
+        if seats.contains_key(&index) || kept.contains(&index) {
             continue;
         }
         let Some((node, devices)) = free.next() else { break };
         seats.insert(index, Seat { service: s, index, node, devices, stays: false });
     }
     seats.into_values().collect()
+}
+
+/// The numbers of those of a service that are kept as they are, and have no place beside.
+fn kept_numbers(board: &Board<'_>, s: usize) -> BTreeSet<u32> {
+    let services = &board.field.services;
+    if services[s].keeps() {
+        return BTreeSet::new();
+    }
+    let kin = services[s].kin.iter().filter(|&&other| board.total[other] > 0);
+    kin.filter_map(|&other| Some(services[other].input.name.lone_instance()?.index)).collect()
 }
 
 /// The devices of an instance, by name.

@@ -149,10 +149,18 @@ impl<'f> Board<'f> {
         let capacity = self.field.nodes[node].capacity;
         let used = self.used[node];
         self.count(service, node) < cell.most
+            && (it.kin.is_empty()
+                || self.total_with_kin(service) < self.field.wanted_with_kin(service))
             && (0..3).all(|r| used[r].saturating_add(it.need[r]) <= capacity[r])
             && !it.ports.iter().any(|port| self.ports[node].contains(port))
             && !it.apart.iter().any(|&other| self.count(other, node) > 0)
             && (!it.wants_gpu() || self.devices_fit(service, node))
+    }
+
+    /// Instances placed of a service and of its [`super::field::Service::kin`].
+    fn total_with_kin(&self, service: usize) -> u32 {
+        let kin = self.field.services[service].kin.iter();
+        self.total[service] + kin.map(|&other| self.total[other]).sum::<u32>()
     }
 
     /// Whether every service that this one must be near is there.
@@ -285,6 +293,7 @@ impl<'f> Board<'f> {
         (0..self.on_node.len()).all(|node| self.node_sound(node))
             && self.field.services.iter().enumerate().all(|(s, service)| {
                 self.total[s] <= service.input.replicas
+                    && self.total_with_kin(s) <= self.field.wanted_with_kin(s)
                     && self.in_order(s)
                     && service.cells.iter().all(|c| self.count(s, c.node) >= c.locked)
             })

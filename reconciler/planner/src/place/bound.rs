@@ -184,6 +184,14 @@ impl<'f> Relaxation<'f> {
             }
             self.model.at_most(terms, f64::from(service.input.replicas));
         }
+        for (s, service) in self.field.services.iter().enumerate() {
+            if service.kin.first().is_some_and(|&first| first > s) {
+                let of = |t: &usize| *t == s || service.kin.contains(t);
+                let columns = self.columns.iter().filter(|(t, ..)| of(t));
+                let terms = columns.map(|&(_, _, column)| (column, 1.0)).collect();
+                self.model.at_most(terms, f64::from(self.field.wanted_with_kin(s)));
+            }
+        }
     }
 
     /// The column of the shared devices, where there is one.

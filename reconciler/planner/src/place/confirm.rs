@@ -16,6 +16,7 @@ use super::{
     phrase::listed,
     planned,
     problem::{Current, PlacementProblem},
+    standing,
     suggest::{Case, Way},
     work::Work,
 };
@@ -32,6 +33,8 @@ struct Effect {
     others: BTreeMap<ServiceName, u32>,
     /// Instances of others that wait then.
     displaced: Vec<InstanceId>,
+    /// Instances that run as they are now and stop then.
+    stopped: Vec<InstanceId>,
 }
 
 impl Case<'_, '_> {
@@ -61,13 +64,14 @@ impl Case<'_, '_> {
         let changes = self.named(changes, &effect.placed, true)?;
         let found = self.worded(&changes, by_hand, said)?;
         let suggestion = self.with_effect(found, &effect);
-        let harmless = effect.displaced.is_empty();
+        let harmless = effect.displaced.is_empty() && effect.stopped.is_empty();
         Some(Way { changes, gained, harmless, suggestion })
     }
 
     /// The problem with the changes made; what is moved by hand runs there then.
     fn problem_with(&self, changes: &[Change], by_hand: &[Edit]) -> PlacementProblem {
         let mut problem = self.field.problem.clone();
+        standing::released(&mut problem, |_| true);
         if by_hand.is_empty() {
             return self.changed(problem, changes);
         }
@@ -96,8 +100,18 @@ impl Case<'_, '_> {
         let left_out = field.services[s].input.replicas - asked;
         let (mut levels, mut gained) = (vec![0i64; field.levels.len()], 0);
         let (mut others, mut displaced) = (BTreeMap::new(), Vec::new());
+        let mut stopped = Vec::new();
         for (t, service) in field.services.iter().enumerate() {
             let name = &service.input.name;
+            if let Some(id) = name.lone_instance() {
+                let kept = InstanceId { service: name.clone(), index: 0 };
+                let runs = |of: &Assignments| of.contains_key(&id) || of.contains_key(&kept);
+                if runs(&self.outcome.assignments) && !runs(&placed) {
+                    levels[service.level] -= 1;
+                    stopped.push(id);
+                }
+                continue;
+            }
             let left = missing[name] + if t == s { left_out } else { 0 };
             let more = i64::from(board.missing(t)) - i64::from(left);
             levels[service.level] += more;
@@ -112,7 +126,7 @@ impl Case<'_, '_> {
         }
         let better = levels.iter().find(|more| **more != 0).is_some_and(|more| *more > 0);
         let more = better && levels.iter().sum::<i64>() > 0;
-        more.then_some(Effect { placed, gained, others, displaced })
+        more.then_some(Effect { placed, gained, others, displaced, stopped })
     }
 
     /// So many instances of a service that had a node and have none.
@@ -171,6 +185,11 @@ impl Case<'_, '_> {
         if !effect.displaced.is_empty() {
             let names: Vec<String> = effect.displaced.iter().map(ToString::to_string).collect();
             found.text.push_str(&format!("; {} would then wait", some_of(&names)));
+            found.cost += change::cost_of_waiting(names.len() as u32);
+        }
+        if !effect.stopped.is_empty() {
+            let names: Vec<String> = effect.stopped.iter().map(ToString::to_string).collect();
+            found.text.push_str(&format!("; {} would then stop", some_of(&names)));
             found.cost += change::cost_of_waiting(names.len() as u32);
         }
         if !moved.is_empty() {

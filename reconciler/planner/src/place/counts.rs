@@ -309,6 +309,7 @@ impl Program {
         let field = scope.board.field;
         let inside: BTreeSet<usize> = scope.nodes.iter().copied().collect();
         for (s, service) in field.services.iter().enumerate() {
+            self.kin(scope, s, &inside);
             let columns: Vec<(usize, usize)> =
                 scope.nodes.iter().filter_map(|&n| Some((n, self.count(s, n)?))).collect();
             if columns.is_empty() {
@@ -327,6 +328,21 @@ impl Program {
                 self.spread(scope, (s, line), &columns, &inside);
             }
         }
+    }
+
+    /// What is kept of a service as it is, and that service together, told once.
+    fn kin(&mut self, scope: &Scope<'_, '_>, s: usize, inside: &BTreeSet<usize>) {
+        let field = scope.board.field;
+        let kin = &field.services[s].kin;
+        if kin.is_empty() || kin.iter().any(|&other| other < s) {
+            return;
+        }
+        let all = || kin.iter().copied().chain([s]);
+        let columns = all().flat_map(|s| scope.nodes.iter().map(move |&n| (s, n)));
+        let terms = columns.filter_map(|(s, n)| Some((self.count(s, n)?, 1.0))).collect();
+        let outside: u32 = all().map(|s| outside(scope.board, s, inside)).sum();
+        let left = field.wanted_with_kin(s).saturating_sub(outside);
+        self.model.at_most(terms, f64::from(left));
     }
 
     fn spread(

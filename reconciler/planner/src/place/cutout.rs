@@ -191,7 +191,10 @@ impl<'a> Places<'a> {
         instances.insert(own.clone(), Vec::new());
         for &n in nodes {
             let here = self.on_node.get(field.nodes[n].input.name.as_str());
-            for &instance in here.into_iter().flatten() {
+            // What is kept of the service itself gives way to it.
+            let kept = |id: &InstanceId| id.service.lone_instance();
+            let others = |id: &&&InstanceId| kept(id).is_none_or(|id| id.service != *own);
+            for &instance in here.into_iter().flatten().filter(others) {
                 instances.entry(instance.service.clone()).or_default().push(instance.clone());
             }
         }
@@ -245,6 +248,7 @@ impl<'a> Places<'a> {
             replicas: instances.len() as u32,
             priority: u8::from(input.name != *own),
             current: instances.iter().enumerate().filter_map(current).collect(),
+            holdings: BTreeMap::new(),
             ..input.clone()
         }
     }

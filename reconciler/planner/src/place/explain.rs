@@ -12,8 +12,8 @@ use devnet_schema::{
 use super::{
     board::Board,
     field::{Field, Spread},
-    problem::{NodeState, Outcome, PlacementProblem},
-    shortfall,
+    problem::{NodeState, Outcome, PlacementProblem, Reason},
+    shortfall, standing,
 };
 
 /// All there is to say about the placement of one service.
@@ -82,9 +82,13 @@ pub fn explain(
     outcome: &Outcome,
     service: &ServiceName,
 ) -> Option<Explanation> {
-    let field = Field::new(problem);
+    // What is kept of its own service gives way to it.
+    let mut kept = standing::kept_in(outcome);
+    kept.retain(|id| id.service != *service);
+    let staged = standing::staged(problem, &kept);
+    let field = Field::new(&staged);
     let s = field.services.iter().position(|it| it.input.name == *service)?;
-    let board = filled(&field, outcome);
+    let board = filled(&field, outcome, service);
     let input = field.services[s].input;
     let placed = outcome
         .assignments
@@ -102,11 +106,16 @@ pub fn explain(
     })
 }
 
-/// The board that an outcome means.
-fn filled<'f>(field: &'f Field<'f>, outcome: &Outcome) -> Board<'f> {
+/// The board that an outcome means, without what is kept as it is of a service.
+fn filled<'f>(field: &'f Field<'f>, outcome: &Outcome, own: &ServiceName) -> Board<'f> {
     let mut board = Board::empty(field);
     for (instance, place) in &outcome.assignments {
-        let s = field.services.iter().position(|s| s.input.name == instance.service);
+        let name = match place.reason {
+            Reason::AsItIs if instance.service == *own => continue,
+            Reason::AsItIs => &instance.alone(),
+            _ => &instance.service,
+        };
+        let s = field.services.iter().position(|s| s.input.name == *name);
         let n = field.nodes.iter().position(|n| n.input.name == place.node);
         if let (Some(s), Some(n)) = (s, n) {
             board.add(s, n);

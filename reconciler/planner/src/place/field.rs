@@ -4,7 +4,10 @@
 //! Knows eligibility: filters, sizes, node states, what runs where now. Refuses to know what is
 //! placed together with what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use devnet_schema::{
     instance::Protocol,
@@ -29,8 +32,24 @@ pub struct Field<'a> {
     pub problem: &'a PlacementProblem,
     pub nodes: Vec<Node<'a>>,
     pub services: Vec<Service<'a>>,
-    /// Distinct priorities, highest first.
-    pub levels: Vec<u8>,
+    /// In the order in which they are filled.
+    pub levels: Vec<Level>,
+}
+
+/// What is placed before what: the higher priority first, and of one priority last what is kept as
+/// it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Level {
+    pub priority: Reverse<u8>,
+    /// Whether it is of those that are kept as they are ([`super::standing`]).
+    pub kept: bool,
+}
+
+impl Level {
+    fn of(input: &ServiceInput) -> Self {
+        let kept = input.name.lone_instance().is_some();
+        Self { priority: Reverse(input.priority), kept }
+    }
 }
 
 /// A node by number.
@@ -60,6 +79,9 @@ pub struct Service<'a> {
     pub near: Vec<usize>,
     /// Services that must be where this one is.
     pub supports: Vec<usize>,
+    /// What is kept as it is of the same service, and that service: together with them it has no
+    /// more instances than that one wants.
+    pub kin: Vec<usize>,
     /// Where it may be, by node.
     pub cells: Vec<Cell>,
     /// Position in `cells` of every node.
@@ -109,8 +131,8 @@ impl Field<'_> {
         let mut nodes = number_nodes(problem);
         let mut inputs: Vec<&ServiceInput> = problem.services.iter().collect();
         inputs.sort_by(|a, b| a.name.cmp(&b.name));
-        let levels: BTreeSet<u8> = inputs.iter().map(|s| s.priority).collect();
-        let levels: Vec<u8> = levels.into_iter().rev().collect();
+        let levels: BTreeSet<Level> = inputs.iter().map(|input| Level::of(input)).collect();
+        let levels: Vec<Level> = levels.into_iter().collect();
         let (names, conditions) = (Names::new(&nodes, &inputs), Conditions::new(&inputs, &nodes));
         let numbered = |&input| number_service(input, &nodes, &levels, &names, &conditions);
         let mut services: Vec<Service<'_>> = inputs.iter().map(numbered).collect();
@@ -128,6 +150,12 @@ impl Field<'_> {
             wanted[service.level] += service.input.replicas;
         }
         wanted
+    }
+
+    /// How many of a service and its [`Service::kin`] are wanted together.
+    pub fn wanted_with_kin(&self, s: usize) -> u32 {
+        let all = self.services[s].kin.iter().copied().chain([s]);
+        all.map(|s| self.services[s].input.replicas).max().unwrap_or(0)
     }
 
     /// Pairs of a service and a node that could meet.
@@ -184,6 +212,11 @@ impl Service<'_> {
         self.cells.iter_mut().for_each(|cell| cell.locked = 0);
     }
 
+    /// Whether it is one running instance that is kept as it is ([`super::standing`]).
+    pub fn keeps(&self) -> bool {
+        self.input.name.lone_instance().is_some()
+    }
+
     pub fn wants_gpu(&self) -> bool {
         !matches!(self.input.gpu, GpuRequest::None | GpuRequest::Whole(0))
     }
@@ -232,7 +265,7 @@ fn number_node(input: &NodeInput, zone: usize) -> Node<'_> {
 fn number_service<'a>(
     input: &'a ServiceInput,
     nodes: &[Node<'a>],
-    levels: &[u8],
+    levels: &[Level],
     names: &Names<'_>,
     conditions: &Conditions<'a>,
 ) -> Service<'a> {
@@ -244,12 +277,13 @@ fn number_service<'a>(
     let ports: BTreeSet<usize> = input.host_ports.iter().map(|port| names.ports[port]).collect();
     let mut service = Service {
         input,
-        level: levels.iter().position(|&l| l == input.priority).unwrap_or(0),
+        level: levels.binary_search(&Level::of(input)).unwrap_or(0),
         need: [input.cpu_milli, input.memory, input.disk],
         ports: ports.into_iter().collect(),
         apart: number(&input.apart_from),
         near: number(&input.near),
         supports: Vec::new(),
+        kin: Vec::new(),
         cells: Vec::new(),
         cell_of: vec![NOWHERE; nodes.len()],
         homes: BTreeMap::new(),
@@ -303,7 +337,7 @@ fn cell(
     if !service.ports.is_empty() {
         most = most.min(1);
     }
-    if node.input.state != NodeState::Ready {
+    if node.input.state != NodeState::Ready || service.keeps() {
         most = most.min(u64::from(here));
     }
     let most = u32::try_from(most).unwrap_or(u32::MAX);
@@ -377,5 +411,18 @@ fn link(services: &mut [Service<'_>]) {
         .collect();
     for (t, s) in near {
         services[t].supports.push(s);
+    }
+    let lone = |(s, service): (usize, &Service<'_>)| {
+        Some((service.input.name.lone_instance()?.service, s))
+    };
+    let mut kin: BTreeMap<ServiceName, Vec<usize>> = BTreeMap::new();
+    for (name, s) in services.iter().enumerate().filter_map(lone) {
+        kin.entry(name).or_default().push(s);
+    }
+    for (name, mut all) in kin {
+        all.extend(services.iter().position(|it| it.input.name == name));
+        for &s in &all {
+            services[s].kin = all.iter().copied().filter(|&other| other != s).collect();
+        }
     }
 }

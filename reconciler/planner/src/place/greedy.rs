@@ -263,7 +263,8 @@ fn place_all(board: &mut Board<'_>, s: usize, style: Style) -> bool {
 /// The same on some nodes, and so many at most.
 fn place_some(board: &mut Board<'_>, s: usize, nodes: &[usize], most: u32, style: Style) -> bool {
     let before = board.total[s];
-    let even = board.field.services[s].spread.is_empty();
+    let service = &board.field.services[s];
+    let even = service.spread.is_empty() && service.kin.is_empty();
     let mut candidates = BTreeSet::new();
     while board.missing(s) > 0 && board.total[s] - before < most {
         if candidates.is_empty() || !even {
@@ -277,7 +278,7 @@ fn place_some(board: &mut Board<'_>, s: usize, nodes: &[usize], most: u32, style
             continue;
         };
         board.add(s, node);
-        // Without `spread` an instance changes what its own node offers and nothing else.
+        // Without these an instance changes what its own node offers and nothing else.
         candidates.extend(candidate(board, s, node, style));
         if candidates.is_empty() && board.field.services[s].near.is_empty() {
             break;

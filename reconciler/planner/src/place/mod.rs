@@ -40,6 +40,7 @@ mod several;
 mod shortfall;
 mod shrink;
 mod solve;
+mod standing;
 mod suggest;
 mod together;
 mod verify;
@@ -107,6 +108,7 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -
     let levels = levels(board, &solved.bounds, work);
     let (moves, move_cost) = board.moves();
     let cost = board.cost();
+    let kept = standing::counted_twice(field);
     let proven = levels.iter().all(|level| level.proven)
         && move_cost == solved.price_bound
         && cost == solved.cost_bound;
@@ -121,11 +123,11 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -
         assignments,
         displaced,
         levels,
-        moves,
-        moves_bound: field.forced().0,
+        moves: moves.saturating_sub(kept.0),
+        moves_bound: field.forced().0.saturating_sub(kept.0),
         restarts: board.restarts(),
-        move_cost,
-        move_cost_bound: solved.price_bound,
+        move_cost: move_cost.saturating_sub(kept.1),
+        move_cost_bound: solved.price_bound.saturating_sub(kept.1),
         moves_proven: move_cost == solved.price_bound,
         objective: field.problem.objective,
         cost,
@@ -141,29 +143,39 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -
 fn levels(board: &Board<'_>, bounds: &[u32], work: &mut Work<'_>) -> Vec<PriorityLevel> {
     let (wanted, placed) = (board.field.wanted(), board.placed());
     let counts = wanted.into_iter().zip(placed).zip(bounds);
-    let level =
-        |(&priority, ((wanted, placed), &bound)): (&u8, ((u32, u32), &u32))| PriorityLevel {
-            priority,
-            wanted,
-            placed,
-            bound,
-            proven: placed == bound,
-            ..PriorityLevel::default()
-        };
-    let mut levels: Vec<PriorityLevel> = board.field.levels.iter().zip(counts).map(level).collect();
+    let levels = board.field.levels.iter().zip(counts).filter(|(level, _)| !level.kept);
+    let told = levels.map(|(level, ((wanted, placed), &bound))| PriorityLevel {
+        priority: level.priority.0,
+        wanted,
+        placed,
+        bound,
+        proven: placed == bound,
+        ..PriorityLevel::default()
+    });
+    let mut levels: Vec<PriorityLevel> = told.collect();
     assume(board.field, &mut levels, work);
     levels
 }
 
-/// Says of the bounds that rest on it that data stays where it is: more could be placed if someone
-/// moved it. What does not fit either way is kept out all the same: a small problem is solved
-/// without the locks to know, in a larger one that is seen of what no node could hold.
+/// Says of the bounds that rest on it that data stays where it is, or what is kept as it is: more
+/// could be placed if someone moved it. What does not fit either way is kept out all the same: a
+/// small problem is solved without the locks to know, in a larger one that is seen of what no node
+/// could hold.
 fn assume(field: &Field<'_>, levels: &mut [PriorityLevel], work: &mut Work<'_>) {
     let short = levels.iter().any(|level| level.bound < level.wanted);
-    if !short || !field.holds_data() {
+    let keeps = standing::lone_services(field).next().is_some();
+    let what = match (field.holds_data(), keeps) {
+        (false, false) => return,
+        (true, false) => "data stays where it is",
+        (false, true) => "what runs as it is keeps what it has",
+        (true, true) => "data stays where it is, and what runs as it is keeps what it has",
+    };
+    if !short {
         return;
     }
-    let mut free = Field::new(field.problem);
+    let mut open = field.problem.clone();
+    standing::released(&mut open, |_| true);
+    let mut free = Field::new(&open);
     free.services.iter_mut().for_each(field::Service::unlock);
     let most = match free.pairs() <= budget::SMALL {
         true => work.aside(|work| pipeline::solve(&free, None, work).bounds),
@@ -171,7 +183,7 @@ fn assume(field: &Field<'_>, levels: &mut [PriorityLevel], work: &mut Work<'_>) 
     };
     for (level, most) in levels.iter_mut().zip(most) {
         if level.bound < level.wanted.min(most) {
-            level.assumes = Some("data stays where it is".to_owned());
+            level.assumes = Some(what.to_owned());
         }
     }
 }
@@ -187,13 +199,14 @@ fn unplaceable(
     work: &mut Work<'_>,
 ) -> Vec<Unplaceable> {
     let places = cutout::Places::of(outcome);
-    let mut list: Vec<usize> =
-        (0..field.services.len()).filter(|&s| board.missing(s) > 0).collect();
+    let short = |s: &usize| board.missing(*s) > 0 && !field.services[*s].keeps();
+    let mut list: Vec<usize> = (0..field.services.len()).filter(short).collect();
     list.sort_by_key(|&s| (field.services[s].level, s));
     let mut budget = budget::Budget::of(field, list.len());
     list.into_iter()
         .map(|s| {
             let input = field.services[s].input;
+            let board = &standing::without_own(board, s);
             let nodes = field.nodes.iter().enumerate().map(|(n, node)| NodeViolations {
                 node: node.input.name.clone(),
                 violations: shortfall::violations(board, s, n),
@@ -223,13 +236,12 @@ fn tried(
 }
 
 /// What the plan of a problem places, and how many instances of each service it does not: with the
-/// limits of the problem, as [`place`] does.
+/// limits of the problem, as [`place`] does, and in the names of [`standing`].
 fn planned(
     problem: &PlacementProblem,
     work: &mut Work<'_>,
 ) -> (Assignments, BTreeMap<ServiceName, u32>) {
-    let field = settled(problem);
-    of_board(&again::solve(&field, work).board)
+    standing::solved(problem, work, |_, solved, _| of_board(&solved.board))
 }
 
 fn of_board(board: &Board<'_>) -> (Assignments, BTreeMap<ServiceName, u32>) {

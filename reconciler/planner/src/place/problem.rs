@@ -182,6 +182,22 @@ pub struct ServiceInput {
     pub move_cost: u64,
     /// Where its instances are now, by index.
     pub current: BTreeMap<u32, Current>,
+    /// What each of these that is known to run has of its node: where it has no place as it is
+    /// declared, it keeps that if nobody more important needs it.
+    pub holdings: BTreeMap<u32, Holding>,
+}
+
+/// What a running instance has of its node, beside its devices.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holding {
+    /// Thousandths of a core.
+    pub cpu_milli: u64,
+    /// Bytes.
+    pub memory: u64,
+    /// Bytes.
+    pub disk: u64,
+    /// Ports of the node.
+    pub ports: Vec<(Protocol, u16)>,
 }
 
 /// Where lines about a service and its neighbours are written, `file:line:column`.
@@ -354,7 +370,7 @@ pub struct Current {
 /// The answer: always the best placement found, complete or not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Every placed instance.
+    /// Every placed instance, and what keeps running as it is ([`Reason::AsItIs`]).
     pub assignments: BTreeMap<InstanceId, Assignment>,
     /// Highest priority first.
     pub levels: Vec<PriorityLevel>,
@@ -379,7 +395,7 @@ pub struct Outcome {
     pub bound: u64,
     /// How far the answer is known to be right.
     pub status: PlacementStatus,
-    /// What runs and has no place, and why not where it runs.
+    /// What runs and has no place as it is declared, and why not where it runs.
     pub displaced: BTreeMap<InstanceId, Displaced>,
     /// What did not fit, by priority and name.
     pub unplaced: Vec<Unplaceable>,
@@ -436,6 +452,8 @@ pub enum Reason {
         /// Why it stays nevertheless.
         why: String,
     },
+    /// It runs there, has no place anywhere as it is declared, and keeps what it has.
+    AsItIs,
     /// It runs there and restarts, on other devices.
     ChangesDevices {
         /// Why not on its own: `GPU-a is for llm[0]`.
@@ -461,6 +479,7 @@ impl Reason {
         match self {
             Self::Stays => "stays where it runs".to_owned(),
             Self::Held { why } => format!("stays: {why}"),
+            Self::AsItIs => "keeps running as it is: no node has room for what is declared".into(),
             Self::ChangesDevices { why } => format!("restarts on other GPUs of its node: {why}"),
             Self::New { why } if why.is_empty() => "new".to_owned(),
             Self::New { why } => format!("new; {why}"),

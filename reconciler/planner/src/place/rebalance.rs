@@ -10,14 +10,13 @@ use devnet_schema::{
 };
 
 use super::{
-    again,
     board::Board,
     field::Field,
     outcome,
     pace::{Pace, Watch},
-    pipeline,
+    pipeline::{self, Solved},
     problem::{Outcome, PlacementProblem, PlacementStatus, Reason},
-    search, settled,
+    search, standing,
     work::Work,
 };
 
@@ -82,15 +81,17 @@ pub fn rebalance(problem: &PlacementProblem, most: u32) -> Rebalanced {
 
 /// The same, watched as [`super::place_paced`] is. Stopped too early, it finds fewer moves.
 pub fn rebalance_paced(problem: &PlacementProblem, most: u32, watch: Watch<'_>) -> Rebalanced {
-    let field = settled(problem);
     let mut work = Work::new(watch);
-    let mut solved = again::solve(&field, &mut work);
+    standing::solved(problem, &mut work, |field, solved, work| evened(field, solved, most, work))
+}
+
+fn evened(field: &Field<'_>, mut solved: Solved<'_>, most: u32, work: &mut Work<'_>) -> Rebalanced {
     let needed = solved.board.moves().1;
-    let shifts = even_out(&mut solved.board, most, &mut work);
+    let shifts = even_out(&mut solved.board, most, work);
     if !shifts.is_empty() {
-        solved.cost_bound = pipeline::least_cost(&solved.board, &mut work);
+        solved.cost_bound = pipeline::least_cost(&solved.board, work);
     }
-    let mut outcome = outcome(&field, &solved, &mut work);
+    let mut outcome = outcome(field, &solved, work);
     outcome.moves_proven = needed == solved.price_bound;
     // Moves that were asked for are no worse than none: what could be better is the score alone.
     let proven = outcome.levels.iter().all(|level| level.proven)
@@ -99,12 +100,13 @@ pub fn rebalance_paced(problem: &PlacementProblem, most: u32, watch: Watch<'_>) 
     if proven && outcome.status == PlacementStatus::Feasible {
         outcome.status = PlacementStatus::Optimal;
     }
-    let gains = gains(&field, &shifts, &outcome);
+    let gains = gains(field, &shifts, &outcome);
     for gain in &gains {
         if let Some(place) = outcome.assignments.get_mut(&gain.instance) {
             place.reason = gain.reason();
         }
     }
+    let outcome = standing::told(&solved.board, outcome);
     Rebalanced { gains, outcome }
 }
 

@@ -104,7 +104,8 @@ pub fn each_where<'a>(
     if let Some(pin) = service.pin.as_ref().filter(|pin| pin.node != node.input.name) {
         tell(Refusal::Pinned(pin));
     }
-    if closed(node.input.state, service.movable, here) {
+    let stays = !service.movable || service.name.lone_instance().is_some();
+    if closed(node.input.state, stays, here) {
         tell(Refusal::State(node.input.state));
     }
     for &(protocol, port) in &service.host_ports {
@@ -114,12 +115,13 @@ pub fn each_where<'a>(
     }
 }
 
-fn closed(state: NodeState, movable: bool, here: u32) -> bool {
+fn closed(state: NodeState, stays: bool, here: u32) -> bool {
     match state {
         NodeState::Ready => false,
         NodeState::Cordoned | NodeState::Away => here == 0,
-        // Data cannot follow, so an instance that has some stays even here.
-        NodeState::Draining | NodeState::Lost => movable || here == 0,
+        // Data cannot follow, so an instance that has some stays even here; and what is kept as it
+        // is has nowhere to go.
+        NodeState::Draining | NodeState::Lost => !stays || here == 0,
     }
 }
 
@@ -149,8 +151,12 @@ pub fn allowed_devices(service: &ServiceInput, node: &Node<'_>) -> u128 {
         .fold(0, |set, (bit, _)| set | 1 << bit)
 }
 
-/// Whether the service accepts a device of this model and size.
+/// Whether the service accepts a device of this model and size; what is kept as it is has its own.
 pub fn accepts(service: &ServiceInput, gpu: &GpuInput) -> bool {
+    if service.name.lone_instance().is_some() {
+        let mut own = service.current.values().flat_map(|current| &current.gpus);
+        return own.any(|own| own.id == gpu.id);
+    }
     let named = |line: &Require| line.any_of.contains(&gpu.model);
     let about = |line: &&Require| line.key == Key::GpuModel;
     service.device.as_ref().is_none_or(|need| gpu.memory >= need.memory)

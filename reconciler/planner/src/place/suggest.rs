@@ -21,7 +21,7 @@ use super::{
     newcomer, phrase,
     problem::{Current, Outcome, PlacementProblem},
     remedy::{self, Remedy},
-    room, together, tried,
+    room, standing, together, tried,
     work::Work,
 };
 
@@ -316,8 +316,8 @@ impl Case<'_, '_> {
         let count = placed.keys().filter(|instance| instance.service == *name).count() as u32;
         let gained = count.saturating_sub(board.total[s]);
         let left_before = |t: usize| if left_out.contains(&t) { 0 } else { board.missing(t) };
-        let harmless = (0..field.services.len())
-            .all(|t| t == s || left[&field.services[t].input.name] <= left_before(t));
+        let left = |t: usize| left.get(&field.services[t].input.name).copied().unwrap_or(0);
+        let harmless = (0..field.services.len()).all(|t| t == s || left(t) <= left_before(t));
         let (changes, kind) = (changes.to_vec(), Kind::Whole(placed));
         (gained > 0).then_some(Trial { changes, gained, harmless, kind })
     }
@@ -325,6 +325,12 @@ impl Case<'_, '_> {
     /// The problem with the changes made.
     pub fn changed(&self, mut problem: PlacementProblem, changes: &[Change]) -> PlacementProblem {
         let Self { field, board, s, .. } = *self;
+        let mut whom = change::company(changes);
+        whom.insert(s);
+        // What is kept of them as it is gives way to them.
+        standing::released(&mut problem, |name| {
+            whom.iter().any(|&t| field.services[t].input.name == *name)
+        });
         change::make(field, s, changes, &mut problem);
         if change::is_for_one(changes) {
             let name = &field.services[s].input.name;
@@ -414,7 +420,7 @@ impl Case<'_, '_> {
         let found = self.worded(changes, self.moves(placed), gained)?;
         let found = self.with_data(found, placed);
         // It was made without them. Data that may stay after all comes before any priority.
-        let waits = |t: usize| t != s && self.board.missing(t) > 0;
+        let waits = |t: usize| t != s && self.board.missing(t) > 0 && !field.services[t].keeps();
         let sooner = |t: usize| {
             let other = &field.services[t];
             other.level <= field.services[s].level || (!other.input.movable && other.running() > 0)

@@ -3,7 +3,10 @@
 //! Knows the constraints by their definition, over names. Refuses to share a line with the solver:
 //! a mistake there must not be a mistake here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
@@ -11,7 +14,7 @@ use devnet_schema::{
 };
 
 use super::problem::{
-    Assignment, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Require,
+    Assignment, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Reason, Require,
     ServiceInput, Spread, SpreadBy,
 };
 
@@ -24,7 +27,7 @@ pub struct Breach {
     pub text: String,
 }
 
-type Placed<'a> = Vec<(&'a InstanceId, &'a Assignment, &'a ServiceInput)>;
+type Placed<'a> = Vec<(&'a InstanceId, &'a Assignment, Cow<'a, ServiceInput>)>;
 
 /// Every constraint that the outcome does not keep; empty for a good one.
 pub fn verify(problem: &PlacementProblem, outcome: &Outcome) -> Vec<Breach> {
@@ -49,6 +52,13 @@ pub fn breaches(
             tell(&mut breaches, "service", format!("{instance} is of no known service"));
             continue;
         };
+        let mut service = Cow::Borrowed(*service);
+        if place.reason == Reason::AsItIs {
+            match as_it_is(&service, instance.index, &place.node) {
+                Some(input) => service = Cow::Owned(input),
+                None => tell(&mut breaches, "home", format!("{instance} does not run there")),
+            }
+        }
         if instance.index >= service.replicas {
             tell(&mut breaches, "replicas", format!("{instance} is not wanted"));
         }
@@ -56,7 +66,7 @@ pub fn breaches(
             tell(&mut breaches, "node", format!("{instance} is on {}, unknown", place.node));
             continue;
         };
-        check_filters(service, node, instance, &mut breaches);
+        check_filters(&service, node, instance, place, &mut breaches);
         on_node.entry(&node.name).or_default().push((instance, place, service));
     }
     for (name, placed) in &on_node {
@@ -74,20 +84,53 @@ fn tell(breaches: &mut Vec<Breach>, constraint: &'static str, text: String) {
     breaches.push(Breach { constraint, text });
 }
 
+/// What an instance that is kept as it is has in place of what is declared; nothing where it does
+/// not run there, or is not known to.
+fn as_it_is(service: &ServiceInput, index: u32, node: &NodeName) -> Option<ServiceInput> {
+    let holding = service.holdings.get(&index)?;
+    let current = service.current.get(&index).filter(|current| current.node == *node)?;
+    let part = current.gpus.iter().find(|gpu| gpu.share_milli < 1000 || gpu.memory.0 > 0);
+    let gpu = match part {
+        None if current.gpus.is_empty() => GpuRequest::None,
+        None => GpuRequest::Whole(current.gpus.len() as u32),
+        Some(gpu) if gpu.memory.0 > 0 => GpuRequest::Memory(gpu.memory),
+        Some(gpu) => GpuRequest::Share(gpu.share_milli),
+    };
+    Some(ServiceInput {
+        cpu_milli: holding.cpu_milli,
+        memory: holding.memory,
+        disk: holding.disk,
+        gpu,
+        device: None,
+        host_ports: holding.ports.clone(),
+        require: Vec::new(),
+        forbid: Vec::new(),
+        pin: None,
+        max_per_node: None,
+        near: Vec::new(),
+        ..service.clone()
+    })
+}
+
 fn check_filters(
     service: &ServiceInput,
     node: &NodeInput,
     instance: &InstanceId,
+    place: &Assignment,
     breaches: &mut Vec<Breach>,
 ) {
     if !filters_admit(service, node) {
         tell(breaches, "filter", format!("{instance} may not be on {}", node.name));
     }
     let was_here = service.current.get(&instance.index).is_some_and(|c| c.node == node.name);
+    let kept = place.reason == Reason::AsItIs || service.name.lone_instance().is_some();
+    if kept && service.current.get(&instance.index).is_none_or(|it| it.gpus != place.gpus) {
+        tell(breaches, "gpu", format!("{instance} has other GPUs than it had"));
+    }
     let open = match node.state {
         NodeState::Ready => true,
         NodeState::Cordoned | NodeState::Away => was_here,
-        NodeState::Draining | NodeState::Lost => was_here && !service.movable,
+        NodeState::Draining | NodeState::Lost => was_here && (kept || !service.movable),
     };
     if !open {
         tell(breaches, "state", format!("{instance} is on {}, which takes none", node.name));
@@ -188,9 +231,13 @@ fn device_admitted(service: &ServiceInput, gpu: &GpuInput) -> bool {
 
 fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
     let mut counts: BTreeMap<&ServiceName, u32> = BTreeMap::new();
+    let mut kept: BTreeSet<&ServiceName> = BTreeSet::new();
     let mut ports = BTreeSet::new();
-    for (instance, _, service) in placed {
-        *counts.entry(&service.name).or_insert(0) += 1;
+    for (instance, place, service) in placed {
+        match place.reason {
+            Reason::AsItIs => drop(kept.insert(&service.name)),
+            _ => *counts.entry(&service.name).or_insert(0) += 1,
+        }
         for port in &service.host_ports {
             if !ports.insert(port) {
                 tell(breaches, "port", format!("{instance}: port {} is taken", port.1));
@@ -198,13 +245,14 @@ fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Bre
         }
     }
     for (_, _, service) in placed {
-        let here = counts[&service.name];
+        let here = counts.get(&service.name).copied().unwrap_or(0);
         if service.max_per_node.is_some_and(|most| here > most) {
             tell(breaches, "max-per-node", format!("{here} of {} on {node}", service.name));
         }
         for other in &service.apart_from {
-            let most = u32::from(*other == service.name);
-            if counts.get(other).is_some_and(|&count| count > most) {
+            let own = *other == service.name;
+            let count = counts.get(other).copied().unwrap_or(0);
+            if count > u32::from(own) || !own && kept.contains(other) {
                 tell(breaches, "apart-from", format!("{} and {other} on {node}", service.name));
             }
         }
@@ -225,7 +273,9 @@ fn check_spread(
         let mut all: BTreeMap<String, u32> = BTreeMap::new();
         for node in &problem.nodes {
             let placed = on_node.get(&node.name).into_iter().flatten();
-            let here = placed.filter(|(_, _, s)| s.name == service.name).count() as u32;
+            let own = placed
+                .filter(|(_, place, s)| s.name == service.name && place.reason != Reason::AsItIs);
+            let here = own.count() as u32;
             let domain = domain(line, node);
             if node.state == NodeState::Ready && could_run(problem, service, node) {
                 *open.entry(domain.clone()).or_insert(0) += 0;
@@ -270,7 +320,8 @@ fn could_run(problem: &PlacementProblem, service: &ServiceInput, node: &NodeInpu
 /// What the outcome says of itself must be so.
 fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mut Vec<Breach>) {
     let mut placed: BTreeMap<&ServiceName, u32> = BTreeMap::new();
-    for instance in outcome.assignments.keys() {
+    let placed_at = |(_, place): &(&InstanceId, &Assignment)| place.reason != Reason::AsItIs;
+    for (instance, _) in outcome.assignments.iter().filter(placed_at) {
         *placed.entry(&instance.service).or_insert(0) += 1;
     }
     for service in &problem.services {

@@ -40,7 +40,7 @@ pub fn tell(board: &Board<'_>, assignments: &mut Assignments) -> BTreeMap<Instan
                 Some(&old) => Some(old),
                 None => continue,
             },
-            Reason::Stays | Reason::Held { .. } | Reason::ChangesDevices { .. } => continue,
+            _ => continue,
         };
         let reason = known.entry((s, n, from)).or_insert_with(|| desk.reason(s, n, from));
         place.reason = reason.clone();
@@ -223,8 +223,10 @@ impl<'b, 'f> Desk<'b, 'f> {
         for (s, service) in self.board.field.services.iter().enumerate() {
             for (&index, current) in service.input.current.range(..service.input.replicas) {
                 let instance = InstanceId { service: service.input.name.clone(), index };
+                let kept = InstanceId { service: instance.alone(), index: 0 };
+                let has = assignments.contains_key(&instance) || assignments.contains_key(&kept);
                 let node = self.nodes.get(current.node.as_str());
-                if let Some(&n) = node.filter(|_| !assignments.contains_key(&instance)) {
+                if let Some(&n) = node.filter(|_| !has) {
                     let why = known.entry((s, n)).or_insert_with(|| self.gone(s, n));
                     all.insert(instance, why.clone());
                 }

@@ -9,6 +9,7 @@ mod large;
 mod pitfalls;
 pub mod random;
 mod rebalance;
+mod standing;
 mod ways_out;
 mod ways_out_gpu;
 mod ways_out_honest;
@@ -88,6 +89,7 @@ fn service(name: &str, replicas: u32) -> ServiceInput {
         movable: true,
         move_cost: 1,
         current: BTreeMap::new(),
+        holdings: BTreeMap::new(),
     }
 }
 

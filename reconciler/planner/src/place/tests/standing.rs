@@ -1,0 +1,146 @@
+//! What runs and has no place as it is declared: random small problems after services grew.
+//!
+//! Knows what each ran with before. Refuses to know how it is kept.
+
+use super::{
+    random::{Dice, small, with_devices},
+    *,
+};
+
+/// The problem with all that can be placed running, and known to; then some services ask for more,
+/// for other lines or priorities, and others are new.
+fn grown(seed: u64, before: &PlacementProblem) -> PlacementProblem {
+    let outcome = place(before);
+    let mut next = running(before, &outcome);
+    let mut dice = Dice(seed ^ 0x5eed);
+    for service in &mut next.services {
+        let holding = Holding {
+            cpu_milli: service.cpu_milli,
+            memory: service.memory,
+            disk: service.disk,
+            ports: service.host_ports.clone(),
+        };
+        let answers = |it: &Current| before.nodes.iter().any(|n| n.name == it.node && online(n));
+        let known = service.current.iter().filter(|(_, it)| answers(it) && !dice.chance(10));
+        service.holdings = known.map(|(&index, _)| (index, holding.clone())).collect();
+        if dice.chance(40) {
+            service.current.clear();
+            service.holdings.clear();
+        }
+        match dice.roll(6) {
+            0 => service.memory += (1 + dice.roll(9)) * GIB,
+            1 => service.cpu_milli += (1 + dice.roll(9)) * 1000,
+            2 => service.require.push(condition(Key::Tag, &["nowhere"])),
+            3 => service.replicas += 1,
+            _ => {}
+        }
+        if dice.chance(60) {
+            service.priority = 10 * (1 + dice.roll(9)) as u8;
+        }
+    }
+    next.limits.rebalance = false;
+    next.limits.suggestions = if dice.chance(20) { 4 } else { 0 };
+    next
+}
+
+fn online(node: &NodeInput) -> bool {
+    !matches!(node.state, NodeState::Away | NodeState::Lost)
+}
+
+fn problems() -> impl Iterator<Item = (u64, PlacementProblem)> {
+    let some = (0..1000).map(|seed| (seed, grown(seed, &small(seed))));
+    some.chain((0..300).map(|seed| (seed, grown(seed, &with_devices(seed)))))
+}
+
+fn as_it_is(place: &Assignment) -> bool {
+    place.reason == Reason::AsItIs
+}
+
+/// The same, once the outcome runs: what is kept as it is has what it had.
+fn once_it_runs(problem: &PlacementProblem, outcome: &Outcome) -> PlacementProblem {
+    let mut next = running(problem, outcome);
+    for service in &mut next.services {
+        let now = Holding {
+            cpu_milli: service.cpu_milli,
+            memory: service.memory,
+            disk: service.disk,
+            ports: service.host_ports.clone(),
+        };
+        for (index, it) in &service.current {
+            let id = InstanceId { service: service.name.clone(), index: *index };
+            let node = problem.nodes.iter().find(|node| node.name == it.node).unwrap();
+            if online(node) && !as_it_is(&outcome.assignments[&id]) {
+                service.holdings.insert(*index, now.clone());
+            }
+        }
+    }
+    next
+}
+
+#[test]
+fn what_is_kept_breaks_no_line_of_others_and_is_kept_again() {
+    let (mut kept, mut settled) = (0, 0);
+    for (seed, problem) in problems() {
+        let outcome = checked(&problem);
+        let count = outcome.assignments.values().filter(|place| as_it_is(place)).count();
+        if count == 0 {
+            continue;
+        }
+        kept += count;
+        assert_eq!(outcome.status, PlacementStatus::Infeasible, "seed {seed}");
+        let next = once_it_runs(&problem, &outcome);
+        assert_eq!(places(&checked(&next)), places(&outcome), "seed {seed}\n{problem:#?}");
+        settled += 1;
+    }
+    assert!(kept > 200 && settled > 100, "{kept} {settled}");
+}
+
+#[test]
+fn the_order_of_the_input_changes_nothing_of_what_is_kept() {
+    for (seed, mut problem) in problems().take(300) {
+        let outcome = place(&problem);
+        let mut dice = Dice(seed);
+        dice.shuffle(&mut problem.nodes);
+        dice.shuffle(&mut problem.services);
+        assert_eq!(place(&problem), outcome, "seed {seed}");
+    }
+}
+
+/// What stopped had no room beside what is as important or may not leave.
+#[test]
+fn nothing_stops_for_what_is_less_important() {
+    let mut stopped = 0;
+    for (seed, problem) in problems() {
+        let outcome = place(&problem);
+        let bound = |it: &ServiceInput| !it.spread.is_empty() || !it.near.is_empty();
+        if problem.services.iter().any(bound) {
+            continue;
+        }
+        for service in &problem.services {
+            for index in service.holdings.keys().filter(|index| **index < service.replicas) {
+                let id = InstanceId { service: service.name.clone(), index: *index };
+                if outcome.assignments.contains_key(&id) {
+                    continue;
+                }
+                stopped += 1;
+                let mut all = outcome.assignments.clone();
+                let home = &service.current[index];
+                all.retain(|other, place| {
+                    let it = problem.services.iter().find(|it| it.name == other.service).unwrap();
+                    let stays = it.current.get(&other.index).is_some_and(|c| c.node == place.node);
+                    let bound = it.priority >= service.priority || stays && !it.movable;
+                    place.node == home.node && bound
+                });
+                let place = Assignment {
+                    node: home.node.clone(),
+                    gpus: home.gpus.clone(),
+                    reason: Reason::AsItIs,
+                };
+                all.insert(id.clone(), place);
+                let found = super::super::verify::breaches(&problem, &all);
+                assert_ne!(found, [], "seed {seed}: {id}\n{problem:#?}\n{outcome:#?}");
+            }
+        }
+    }
+    assert!(stopped > 30, "{stopped}");
+}
