@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_planner::place::{
-    Assignment, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Require,
+    Assignment, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Reason, Require,
     ServiceInput, SpreadBy,
 };
 use devnet_schema::{
     name::{InstanceId, NodeName},
-    quantity::GpuRequest,
+    quantity::{Bytes, GpuRequest},
 };
 
 /// One placed instance with all that belongs to it.
@@ -20,18 +20,22 @@ struct Row<'a> {
     place: &'a Assignment,
     service: &'a ServiceInput,
     node: &'a NodeInput,
+    /// It runs as it is, and not as it is declared.
+    kept: bool,
 }
 
 /// Everything that is wrong; nothing for a good answer.
 pub fn faults(problem: &PlacementProblem, outcome: &Outcome) -> Vec<String> {
     let mut faults = Vec::new();
+    let kept = kept(problem, outcome, &mut faults);
     let mut rows = Vec::new();
     for (id, place) in &outcome.assignments {
-        let service = problem.services.iter().find(|it| it.name == id.service);
+        let declared = || problem.services.iter().find(|it| it.name == id.service);
+        let service = kept.get(id).or_else(declared);
         let node = problem.nodes.iter().find(|it| it.name == place.node);
         match (service, node) {
             (Some(service), Some(node)) if id.index < service.replicas => {
-                rows.push(Row { id, place, service, node });
+                rows.push(Row { id, place, service, node, kept: kept.contains_key(id) });
             }
             _ => faults.push(format!("{id} on {}: no such thing", place.node)),
         }
@@ -49,6 +53,52 @@ pub fn faults(problem: &PlacementProblem, outcome: &Outcome) -> Vec<String> {
     spread(problem, &rows, &mut faults);
     counts(problem, outcome, &rows, &mut faults);
     faults
+}
+
+/// What is kept as it is, with what it has in place of what is declared: it must be where it is,
+/// on the devices that it has, and known to run.
+fn kept(
+    problem: &PlacementProblem,
+    outcome: &Outcome,
+    faults: &mut Vec<String>,
+) -> BTreeMap<InstanceId, ServiceInput> {
+    let mut kept = BTreeMap::new();
+    for (id, place) in &outcome.assignments {
+        let Some(service) = problem.services.iter().find(|it| it.name == id.service) else {
+            continue;
+        };
+        if place.reason != Reason::AsItIs {
+            continue;
+        }
+        let now = service.current.get(&id.index);
+        let (Some(now), Some(has)) = (now, service.holdings.get(&id.index)) else {
+            faults.push(format!("{id} is kept, and not known to run"));
+            continue;
+        };
+        if now.node != place.node || now.gpus != place.gpus {
+            faults.push(format!("{id} is kept, and not where it was"));
+        }
+        let mut own = service.clone();
+        (own.cpu_milli, own.memory, own.disk) = (has.cpu_milli, has.memory, has.disk);
+        own.host_ports = has.ports.clone();
+        let node = problem.nodes.iter().find(|node| node.name == now.node);
+        let size = |id: &str| node?.gpus.iter().find(|gpu| gpu.id == id).map(|gpu| gpu.memory);
+        let known: Vec<_> = now.gpus.iter().filter_map(|gpu| Some((gpu, size(&gpu.id)?))).collect();
+        own.gpu = match known.first() {
+            None => GpuRequest::None,
+            Some((gpu, size)) if gpu.memory.0 > 0 => {
+                GpuRequest::Memory(Bytes(gpu.memory.0.min(*size)))
+            }
+            Some((gpu, _)) if gpu.share_milli < 1000 => GpuRequest::Share(gpu.share_milli),
+            Some(_) => GpuRequest::Whole(known.len() as u32),
+        };
+        (own.pin, own.device, own.max_per_node) = (None, None, None);
+        own.apart_from.retain(|name| *name != service.name);
+        [&mut own.require, &mut own.forbid].into_iter().for_each(Vec::clear);
+        own.near.clear();
+        kept.insert(id.clone(), own);
+    }
+    kept
 }
 
 fn meets(line: &Require, node: &NodeInput) -> bool {
@@ -83,7 +133,7 @@ fn own_rules(row: &Row<'_>, faults: &mut Vec<String>) {
     let may = match node.state {
         NodeState::Ready => true,
         NodeState::Cordoned | NodeState::Away => ran > 0,
-        NodeState::Draining | NodeState::Lost => ran > 0 && !service.movable,
+        NodeState::Draining | NodeState::Lost => ran > 0 && (row.kept || !service.movable),
     };
     if !may {
         faults.push(format!("{} on {}: {:?}", row.id, node.name, node.state));
@@ -127,8 +177,12 @@ fn devices(rows: &[&Row<'_>], faults: &mut Vec<String>) {
             GpuRequest::Whole(count) => count as usize,
             GpuRequest::Share(_) | GpuRequest::Memory(_) => 1,
         };
-        let unique: BTreeSet<&str> = row.place.gpus.iter().map(|gpu| gpu.id.as_str()).collect();
-        if unique.len() != asked || row.place.gpus.len() != asked {
+        // What its node reports no more, what is kept has all the same.
+        let there = |id: &str| !row.kept || node.gpus.iter().any(|gpu| gpu.id == id);
+        let ids = row.place.gpus.iter().map(|gpu| gpu.id.as_str());
+        let list: Vec<&str> = ids.filter(|id| there(id)).collect();
+        let unique: BTreeSet<&str> = list.iter().copied().collect();
+        if unique.len() != asked || list.len() != asked {
             faults.push(format!("{} on {}: {:?}", row.id, node.name, row.place.gpus));
         }
         for id in unique {
@@ -171,19 +225,20 @@ fn accepts(service: &ServiceInput, device: &GpuInput) -> bool {
 fn company(rows: &[&Row<'_>], faults: &mut Vec<String>) {
     let node = &rows[0].node.name;
     for row in rows {
-        let own = rows.iter().filter(|it| it.service.name == row.service.name).count();
+        let own = |it: &&&Row<'_>| it.service.name == row.service.name && !it.kept;
+        let own = rows.iter().filter(own).count();
         let alone = row.service.apart_from.contains(&row.service.name);
         let most = if alone { Some(1) } else { row.service.max_per_node };
         if most.is_some_and(|most| own > most as usize) {
             faults.push(format!("{} on {node}: {own} of {most:?}", row.id));
         }
         for other in rows.iter().filter(|it| it.service.name != row.service.name) {
-            if row.service.apart_from.contains(&other.service.name) {
+            if row.service.apart_from.contains(&other.service.name) && !(row.kept && other.kept) {
                 faults.push(format!("{} on {node}: beside {}", row.id, other.id));
             }
         }
         for name in row.service.near.iter().filter(|name| **name != row.service.name) {
-            if !rows.iter().any(|it| it.service.name == *name) {
+            if !rows.iter().any(|it| it.service.name == *name && !it.kept) {
                 faults.push(format!("{} on {node}: without {name}", row.id));
             }
         }
@@ -200,7 +255,8 @@ fn spread(problem: &PlacementProblem, rows: &[Row<'_>], faults: &mut Vec<String>
     for service in problem.services.iter().filter(|it| !it.spread.is_empty()) {
         for line in &service.spread {
             let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-            for row in rows.iter().filter(|row| row.service.name == service.name) {
+            let own = |row: &&Row<'_>| row.service.name == service.name && !row.kept;
+            for row in rows.iter().filter(own) {
                 *counts.entry(domain(row.node, line.by)).or_insert(0) += 1;
             }
             let top = counts.values().copied().max().unwrap_or(0);
@@ -247,7 +303,8 @@ fn counts(
     faults: &mut Vec<String>,
 ) {
     for level in &outcome.levels {
-        let placed = rows.iter().filter(|row| row.service.priority == level.priority).count();
+        let own = |row: &&Row<'_>| row.service.priority == level.priority && !row.kept;
+        let placed = rows.iter().filter(own).count();
         if placed as u32 != level.placed || level.placed > level.bound {
             faults.push(format!("{level:?}, and {placed} are placed"));
         }

@@ -117,7 +117,7 @@ impl Scene<'_, '_> {
         deeds: &mut Deeds,
     ) {
         deeds.drift.extend(group.iter().filter_map(|unit| drift(id, unit)));
-        if matches!(seat.why, Why::Unknown | Why::OutOfScope | Why::KeptAsIs(_)) {
+        if matches!(seat.why, Why::Unknown | Why::OutOfScope) {
             deeds.unchanged += 1;
             return;
         }
@@ -130,6 +130,7 @@ impl Scene<'_, '_> {
             return;
         }
         let main = match here {
+            Some(_) if matches!(seat.why, Why::KeptAsIs(_)) => None,
             Some(unit) => self.stays(id, unit, spec),
             None => Some(self.arrives(id, seat, spec, group)),
         };

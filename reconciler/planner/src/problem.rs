@@ -62,9 +62,10 @@ pub fn build(
     let services = input.desired.services.values();
     let services = services
         .filter(|service| !waiting.contains_key(&service.name))
-        .map(|service| ServiceInput {
-            holdings: holdings(service, census, &by_name),
-            ..service_input(service, census, scope, &models)
+        .map(|service| {
+            let holdings = holdings(service, census, &by_name);
+            let input = ServiceInput { holdings, ..service_input(service, census, scope, &models) };
+            if scope.touches(&service.name) { input } else { as_it_runs(input) }
         })
         .collect();
     PlacementProblem {
@@ -243,6 +244,26 @@ fn service_input(
     }
 }
 
+/// A service that the plan does not touch: what runs of it has what it has, where it is, whatever is
+/// declared by now, and nobody joins it.
+fn as_it_runs(mut input: ServiceInput) -> ServiceInput {
+    let last = input.current.range(..input.replicas).next_back();
+    input.replicas = last.map_or(0, |(index, _)| index + 1);
+    let known: Vec<&Holding> = input.holdings.range(..input.replicas).map(|(_, it)| it).collect();
+    let most = |of: fn(&Holding) -> u64| known.iter().map(|it| of(it)).max();
+    input.cpu_milli = most(|it| it.cpu_milli).unwrap_or(input.cpu_milli);
+    input.memory = most(|it| it.memory).unwrap_or(input.memory);
+    input.disk = most(|it| it.disk).unwrap_or(input.disk);
+    input.require.retain(|line| line.key == Key::Runtime);
+    input.forbid.clear();
+    input.near.clear();
+    input.spread.clear();
+    (input.pin, input.max_per_node) = (None, None);
+    let own = input.name.clone();
+    input.apart_from.retain(|other| *other != own);
+    input
+}
+
 /// Memory of a device that its driver keeps.
 const DRIVER: u64 = 512 << 20;
 
@@ -336,9 +357,10 @@ fn current(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Current> {
     .collect()
 }
 
-/// What each instance that is known to run has of its node: its limits, else what is declared of it
-/// by now. Nothing where that is more than the node has: it runs there with less, and nobody knows
-/// with how much.
+/// What each instance that is known to run has of its node: its limits, but what is declared of it
+/// by now where that is less or where it has no limit. Of what it has no limit of, and is declared
+/// to use more of than the node has, nothing: nobody knows how much. None of whom it is not known
+/// which devices it has.
 fn holdings(
     service: &Service,
     census: &Census<'_>,
@@ -348,13 +370,24 @@ fn holdings(
     let own = census.sightings.range(first..).take_while(|(id, _)| id.service == service.name);
     own.filter_map(|(id, group)| {
         let unit = group.first().filter(|unit| unit.is_known())?;
+        let devices = !matches!(service.resources.gpu, GpuRequest::None | GpuRequest::Whole(0));
+        if devices && unit.spec().is_none() {
+            return None;
+        }
         let node = nodes.get(unit.node())?;
         let limits = unit.spec().map_or(Limits::default(), |spec| spec.limits);
-        let has = |limit: u64, declared: u64, capacity: u64| {
-            let amount = if limit > 0 { limit } else { declared };
-            if amount > capacity { 0 } else { amount }
+        let has = |limit: u64, declared: u64, capacity: u64| match limit {
+            0 if declared > capacity => 0,
+            0 => declared,
+            limit => limit.min(capacity),
         };
         let declared = &service.resources;
+        let less = limits.cpu.milli >= declared.cpu.milli && limits.memory.0 >= declared.memory.0;
+        let limits = if less {
+            Limits { cpu: declared.cpu, memory: declared.memory, ..limits }
+        } else {
+            limits
+        };
         let ports = unit.spec().into_iter().flat_map(|spec| &spec.ports);
         let holding = Holding {
             cpu_milli: has(limits.cpu.milli, declared.cpu.milli, node.cpu_milli),

@@ -8,7 +8,12 @@ use std::collections::BTreeMap;
 use devnet_catalog::{Bindings, Placed};
 use devnet_schema::{diagnostic::Diagnostic, instance::InstanceSpec, name::InstanceId};
 
-use crate::{census::Census, input::PlanInput, ports::HostPorts, seats::Seats};
+use crate::{
+    census::Census,
+    input::PlanInput,
+    ports::HostPorts,
+    seats::{Seats, Why},
+};
 
 /// Every seated instance, rendered.
 pub type Specs = BTreeMap<InstanceId, InstanceSpec>;
@@ -38,7 +43,11 @@ pub fn specs(
     let rendered = devnet_catalog::render(input.catalog, input.desired, &bindings)?;
     let specs = rendered.into_iter().map(|mut spec| {
         keep_data(input, census, &mut spec);
-        (spec.id.clone(), spec)
+        let id = spec.id.clone();
+        // What is kept as it is goes on with what it has.
+        let seat = seats.by_instance.get(&id).filter(|seat| matches!(seat.why, Why::KeptAsIs(_)));
+        let now = seat.and_then(|_| census.best(&id)?.spec());
+        (id, now.cloned().unwrap_or(spec))
     });
     Ok(specs.collect())
 }

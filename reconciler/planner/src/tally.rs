@@ -74,10 +74,8 @@ fn rows(census: &Census<'_>, seats: &Seats, report: &mut PlacementReport) {
                 None => continue,
             },
             Why::OutOfScope => "stays: this plan does not touch it".to_owned(),
-            Why::Kept(_) => "keeps running where it is: no node has room for it".to_owned(),
-            Why::KeptAsIs(_) => {
-                "keeps running as it is: no node has room for what is declared".to_owned()
-            }
+            Why::Kept(why) => keeps("without a place", &why.against),
+            Why::KeptAsIs(why) => keeps("as it is", &why.against),
         };
         let row = Assignment {
             instance: id.clone(),
@@ -88,6 +86,13 @@ fn rows(census: &Census<'_>, seats: &Seats, report: &mut PlacementReport) {
         rows.insert(id.clone(), row);
     }
     report.assignments = rows.into_values().collect();
+}
+
+fn keeps(how: &str, against: &[String]) -> String {
+    match against {
+        [] => format!("keeps running {how}"),
+        some => format!("keeps running {how}: {}", some.join(", ")),
+    }
 }
 
 fn evictions(census: &Census<'_>, seats: &Seats) -> Vec<Eviction> {

@@ -5,7 +5,10 @@
 use std::collections::BTreeSet;
 
 use devnet_planner::place::{Explanation, Hold, Verdict};
-use devnet_schema::placement::{Unplaceable, Violation};
+use devnet_schema::{
+    name::{InstanceId, NodeName},
+    placement::{Unplaceable, Violation},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -34,6 +37,9 @@ pub fn text(
     out.push('\n');
     for (instance, node, reason) in &explained.placed {
         out.push_str(&format!("  {instance} on {node}: {}\n", printable(reason)));
+    }
+    for (instance, node, reason) in &explained.displaced {
+        out.push_str(&format!("  {instance} runs on {node}: it {}\n", printable(reason)));
     }
     if explained.missing > 0 {
         out.push_str(&style.red(&format!("  {} without a node\n", explained.missing)));
@@ -179,13 +185,10 @@ fn amount(constraint: &str, amount: f64) -> String {
 
 /// The same for programs.
 pub fn document(explained: &Explanation, unplaced: Option<&Unplaceable>, timing: Timing) -> Value {
-    let placed: Vec<Value> = explained
-        .placed
-        .iter()
-        .map(|(instance, node, reason)| {
-            json!({"instance": instance, "node": node, "reason": reason})
-        })
-        .collect();
+    let rows = |list: &[(InstanceId, NodeName, String)]| -> Vec<Value> {
+        let row = |(instance, node, reason): &(InstanceId, NodeName, String)| json!({"instance": instance, "node": node, "reason": reason});
+        list.iter().map(row).collect()
+    };
     let nodes: Vec<Value> = explained
         .nodes
         .iter()
@@ -206,7 +209,8 @@ pub fn document(explained: &Explanation, unplaced: Option<&Unplaceable>, timing:
         "type": "explanation",
         "service": explained.service,
         "at": explained.at,
-        "placed": placed,
+        "placed": rows(&explained.placed),
+        "displaced": rows(&explained.displaced),
         "missing": explained.missing,
         "nodes": nodes,
         "suggestions": unplaced.map(|it| &it.suggestions),
@@ -241,7 +245,14 @@ mod tests {
             (instance, node.parse().unwrap(), "stays where it runs".to_owned())
         });
         let service = "web".parse().unwrap();
-        Explanation { service, at: None, placed: placed.collect(), missing: 0, nodes: Vec::new() }
+        Explanation {
+            service,
+            at: None,
+            placed: placed.collect(),
+            displaced: Vec::new(),
+            missing: 0,
+            nodes: Vec::new(),
+        }
     }
 
     fn line(verdict: &Verdict, nodes: &[&str]) -> String {

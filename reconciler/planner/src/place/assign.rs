@@ -13,7 +13,7 @@ use devnet_schema::{
 
 use super::{
     board::Board,
-    problem::{Assignment, NodeState, Reason, ServiceInput},
+    problem::{Assignment, Current, NodeState, Reason, ServiceInput},
 };
 
 /// An instance on its node.
@@ -91,8 +91,11 @@ fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec
     }
     let kept: BTreeSet<u32> = kept_numbers(board, s);
     let mut seats: BTreeMap<u32, Seat> = BTreeMap::new();
+    // Who would have to grow is the first to go.
+    let mut current: Vec<(&u32, &Current)> = input.current.range(..input.replicas).collect();
+    current.sort_by_key(|(index, _)| (input.has_grown(**index), **index));
     for at_home in [true, false] {
-        for (&index, current) in input.current.range(..input.replicas) {
+        for &(&index, current) in &current {
             let taken = kept.contains(&index) || seats.contains_key(&index);
             let Some(&node) = names.get(&current.node).filter(|_| !taken) else {
                 continue;

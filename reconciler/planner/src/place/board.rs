@@ -149,8 +149,7 @@ impl<'f> Board<'f> {
         let capacity = self.field.nodes[node].capacity;
         let used = self.used[node];
         self.count(service, node) < cell.most
-            && (it.kin.is_empty()
-                || self.total_with_kin(service) < self.field.wanted_with_kin(service))
+            && (it.kin.is_empty() || self.kin_admits(service, node))
             && (0..3).all(|r| used[r].saturating_add(it.need[r]) <= capacity[r])
             && !it.ports.iter().any(|port| self.ports[node].contains(port))
             && !it.apart.iter().any(|&other| self.count(other, node) > 0)
@@ -161,6 +160,23 @@ impl<'f> Board<'f> {
     fn total_with_kin(&self, service: usize) -> u32 {
         let kin = self.field.services[service].kin.iter();
         self.total[service] + kin.map(|&other| self.total[other]).sum::<u32>()
+    }
+
+    /// Whether one more is wanted beside its [`super::field::Service::kin`], on this node.
+    fn kin_admits(&self, service: usize, node: usize) -> bool {
+        let (own, declared, kept) = self.with_kin(service, node);
+        let keeps = u32::from(self.field.services[service].keeps());
+        self.total_with_kin(service) < self.field.wanted_with_kin(service)
+            && self.field.kin_agrees(own, node, declared + 1 - keeps, kept + keeps)
+    }
+
+    /// The service that is declared, and how many of it, and kept of it, are on a node.
+    fn with_kin(&self, service: usize, node: usize) -> (usize, u32, u32) {
+        let services = &self.field.services;
+        let all = || services[service].kin.iter().copied().chain([service]);
+        let own = all().find(|&s| !services[s].keeps()).unwrap_or(service);
+        let kept = all().filter(|&s| s != own).map(|s| self.count(s, node)).sum();
+        (own, self.count(own, node), kept)
     }
 
     /// Whether every service that this one must be near is there.
@@ -294,9 +310,18 @@ impl<'f> Board<'f> {
             && self.field.services.iter().enumerate().all(|(s, service)| {
                 self.total[s] <= service.input.replicas
                     && self.total_with_kin(s) <= self.field.wanted_with_kin(s)
+                    && self.kin_agrees(s)
                     && self.in_order(s)
                     && service.cells.iter().all(|c| self.count(s, c.node) >= c.locked)
             })
+    }
+
+    fn kin_agrees(&self, s: usize) -> bool {
+        let agrees = |&node: &usize| {
+            let (own, declared, kept) = self.with_kin(s, node);
+            self.field.kin_agrees(own, node, declared, kept)
+        };
+        self.field.services[s].kin.is_empty() || self.of_service[s].keys().all(agrees)
     }
 
     fn node_sound(&self, node: usize) -> bool {

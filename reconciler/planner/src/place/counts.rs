@@ -343,6 +343,22 @@ impl Program {
         let outside: u32 = all().map(|s| outside(scope.board, s, inside)).sum();
         let left = field.wanted_with_kin(s).saturating_sub(outside);
         self.model.at_most(terms, f64::from(left));
+        let Some(own) = all().find(|&s| !field.services[s].keeps()) else {
+            return;
+        };
+        for &n in &scope.nodes {
+            let Some(declared) = self.count(own, n) else { continue };
+            let others = all().filter(|&s| s != own);
+            let kept: Vec<usize> = others.filter_map(|s| self.count(s, n)).collect();
+            let most = self.model.columns[declared].upper;
+            let ran = field.services[own].ran.get(&n).copied().unwrap_or(0);
+            for &one in &kept {
+                let mut terms: Vec<(usize, f64)> =
+                    kept.iter().map(|&it| (it, if it == one { 1.0 + most } else { 1.0 })).collect();
+                terms.push((declared, 1.0));
+                self.model.at_most(terms, f64::from(ran) + most);
+            }
+        }
     }
 
     fn spread(

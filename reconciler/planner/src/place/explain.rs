@@ -25,6 +25,9 @@ pub struct Explanation {
     pub at: Option<String>,
     /// Its placed instances, with the reason of each.
     pub placed: Vec<(InstanceId, NodeName, String)>,
+    /// Those that run and have no place where they do, with what speaks against it: they stop,
+    /// unless that makes room for nothing.
+    pub displaced: Vec<(InstanceId, NodeName, String)>,
     /// Instances without a node.
     pub missing: u32,
     /// Every node, by name.
@@ -94,13 +97,26 @@ pub fn explain(
         .assignments
         .iter()
         .filter(|(instance, _)| instance.service == *service)
-        .map(|(instance, place)| (instance.clone(), place.node.clone(), place.reason.text()))
+        .map(|(instance, place)| {
+            let mut text = place.reason.text();
+            let against = outcome.displaced.get(instance).map_or(&[][..], |it| &it.against);
+            if place.reason == Reason::AsItIs && !against.is_empty() {
+                text = format!("{text}: {}", against.join(", "));
+            }
+            (instance.clone(), place.node.clone(), text)
+        })
         .collect();
+    let displaced = outcome.displaced.iter().filter_map(|(instance, why)| {
+        let own = instance.service == *service && !outcome.assignments.contains_key(instance);
+        let current = input.current.get(&instance.index).filter(|_| own)?;
+        Some((instance.clone(), current.node.clone(), why.text()))
+    });
     let origins = origins(&board, s);
     Some(Explanation {
         service: service.clone(),
         at: input.at.clone(),
         placed,
+        displaced: displaced.collect(),
         missing: board.missing(s),
         nodes: (0..field.nodes.len()).map(|n| verdict(&board, s, n, &origins)).collect(),
     })

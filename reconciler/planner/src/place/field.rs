@@ -82,6 +82,8 @@ pub struct Service<'a> {
     /// What is kept as it is of the same service, and that service: together with them it has no
     /// more instances than that one wants.
     pub kin: Vec<usize>,
+    /// By node, how many of it run there now.
+    pub ran: BTreeMap<usize, u32>,
     /// Where it may be, by node.
     pub cells: Vec<Cell>,
     /// Position in `cells` of every node.
@@ -156,6 +158,13 @@ impl Field<'_> {
     pub fn wanted_with_kin(&self, s: usize) -> u32 {
         let all = self.services[s].kin.iter().copied().chain([s]);
         all.map(|s| self.services[s].input.replicas).max().unwrap_or(0)
+    }
+
+    /// Whether so many of a service as it is declared, and so many of it that are kept, can be on
+    /// one node: those that run there are one or the other.
+    pub fn kin_agrees(&self, s: usize, node: usize, declared: u32, kept: u32) -> bool {
+        let ran = self.services[s].ran.get(&node).copied().unwrap_or(0);
+        declared == 0 || kept == 0 || declared + kept <= ran
     }
 
     /// Pairs of a service and a node that could meet.
@@ -284,6 +293,7 @@ fn number_service<'a>(
         near: number(&input.near),
         supports: Vec::new(),
         kin: Vec::new(),
+        ran: BTreeMap::new(),
         cells: Vec::new(),
         cell_of: vec![NOWHERE; nodes.len()],
         homes: BTreeMap::new(),
@@ -300,6 +310,7 @@ fn number_service<'a>(
             None => service.gone += 1,
         }
     }
+    service.ran = here.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect();
     for (n, node) in nodes.iter().enumerate() {
         let mut refused = stranger;
         let hold = |line: &Require| lines.hold(line, n);

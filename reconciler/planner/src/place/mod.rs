@@ -108,7 +108,7 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -
     let levels = levels(board, &solved.bounds, work);
     let (moves, move_cost) = board.moves();
     let cost = board.cost();
-    let kept = standing::counted_twice(field);
+    let none = standing::no_moves(field);
     let proven = levels.iter().all(|level| level.proven)
         && move_cost == solved.price_bound
         && cost == solved.cost_bound;
@@ -123,11 +123,11 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -
         assignments,
         displaced,
         levels,
-        moves: moves.saturating_sub(kept.0),
-        moves_bound: field.forced().0.saturating_sub(kept.0),
+        moves: moves.saturating_sub(none.0),
+        moves_bound: field.forced().0.saturating_sub(none.0),
         restarts: board.restarts(),
-        move_cost: move_cost.saturating_sub(kept.1),
-        move_cost_bound: solved.price_bound.saturating_sub(kept.1),
+        move_cost: move_cost.saturating_sub(none.1),
+        move_cost_bound: solved.price_bound.saturating_sub(none.1),
         moves_proven: move_cost == solved.price_bound,
         objective: field.problem.objective,
         cost,
@@ -206,7 +206,7 @@ fn unplaceable(
     list.into_iter()
         .map(|s| {
             let input = field.services[s].input;
-            let board = &standing::without_own(board, s);
+            let board = &*standing::without_own(board, s);
             let nodes = field.nodes.iter().enumerate().map(|(n, node)| NodeViolations {
                 node: node.input.name.clone(),
                 violations: shortfall::violations(board, s, n),

@@ -271,6 +271,19 @@ impl Require {
 }
 
 impl ServiceInput {
+    /// Whether an instance is known to run with less than is declared of it by now, or with other
+    /// devices.
+    pub(super) fn has_grown(&self, index: u32) -> bool {
+        let devices = self.current.get(&index).map(Current::request);
+        self.holdings.get(&index).is_some_and(|has| {
+            has.cpu_milli < self.cpu_milli
+                || has.memory < self.memory
+                || has.disk < self.disk
+                || self.host_ports.iter().any(|port| !has.ports.contains(port))
+                || devices.is_some_and(|devices| !same_devices(devices, self.gpu))
+        })
+    }
+
     /// The line that limits how many are on one node, as the file has it, and where.
     pub fn max_per_node_line(&self) -> (String, Option<&String>) {
         match self.max_per_node {
@@ -365,6 +378,28 @@ pub struct Current {
     pub node: NodeName,
     /// Its devices.
     pub gpus: Vec<GpuUse>,
+}
+
+impl Current {
+    /// What it must have asked for of the devices of its node.
+    pub(super) fn request(&self) -> GpuRequest {
+        match self.gpus.as_slice() {
+            [] => GpuRequest::None,
+            [one] if one.memory.0 > 0 => GpuRequest::Memory(one.memory),
+            [one] if one.share_milli < 1000 => GpuRequest::Share(one.share_milli),
+            all => GpuRequest::Whole(all.len() as u32),
+        }
+    }
+}
+
+/// Whether two requests are the same devices: all of one is one.
+fn same_devices(a: GpuRequest, b: GpuRequest) -> bool {
+    let plain = |request| match request {
+        GpuRequest::Whole(0) => GpuRequest::None,
+        GpuRequest::Share(1000) => GpuRequest::Whole(1),
+        other => other,
+    };
+    plain(a) == plain(b)
 }
 
 /// The answer: always the best placement found, complete or not.
@@ -479,7 +514,7 @@ impl Reason {
         match self {
             Self::Stays => "stays where it runs".to_owned(),
             Self::Held { why } => format!("stays: {why}"),
-            Self::AsItIs => "keeps running as it is: no node has room for what is declared".into(),
+            Self::AsItIs => "keeps running without a place".to_owned(),
             Self::ChangesDevices { why } => format!("restarts on other GPUs of its node: {why}"),
             Self::New { why } if why.is_empty() => "new".to_owned(),
             Self::New { why } => format!("new; {why}"),

@@ -6,21 +6,26 @@
 //! nobody else, its ports and `apart-from` lines count, and every bound and way out knows of it.
 //! Refuses to let it stand in the way of what is placed as it is declared and is as important.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
-    quantity::GpuRequest,
+    placement::GpuUse,
+    quantity::Bytes,
 };
 
 use super::{
     Assignments, again,
     assign::assign,
     board::Board,
-    field::Field,
+    field::{Cell, Field, Level, Service, per_node},
     pipeline::{self, Solved},
     problem::{
-        Current, Displaced, Holding, Outcome, PlacementProblem, Places, Reason, ServiceInput,
+        Current, Displaced, Holding, NodeInput, Outcome, PlacementProblem, Places, Reason,
+        ServiceInput,
     },
     settled, shortfall,
     work::Work,
@@ -38,28 +43,36 @@ pub fn solved<R>(
 ) -> R {
     let field = settled(problem);
     let first = again::solve(&field, work);
-    let (mut staying, mut dropped) = (homeless(&first.board), BTreeSet::new());
-    if staying.is_empty() {
+    let (mut staying, as_declared) = homeless(&first.board);
+    // Of two that cannot both be, one may do with what it has.
+    let grown: BTreeSet<InstanceId> = match staying.is_empty() && as_declared.is_empty() {
+        true => BTreeSet::new(),
+        false => grown(problem).collect(),
+    };
+    if staying.is_empty() && grown.is_empty() {
         return then(&field, first, work);
     }
-    // Of two that cannot both be, one may do with what it has.
-    staying.extend(grown(problem));
+    if as_declared.is_empty() || grown.is_empty() {
+        let staged = staged(problem, &staying);
+        let field = settled(&staged);
+        if let Some(solved) = with_all(&field, &first, work) {
+            return then(&field, solved, work);
+        }
+    }
+    staying.extend(grown);
     let mut rounds = 0;
     loop {
         let staged = staged(problem, &staying);
         let field = settled(&staged);
         let mut solved = work.anew(|work| again::solve(&field, work));
         take_better(&mut solved, &first.board, work);
-        let surplus = surplus(&solved.board);
-        let mut more = homeless(&solved.board);
-        more.retain(|id| !dropped.contains(id));
+        let (mut more, _) = homeless(&solved.board);
+        more.retain(|id| !staying.contains(id));
         rounds += 1;
-        if surplus.is_empty() && (more.is_empty() || rounds >= ROUNDS) {
+        if more.is_empty() || rounds >= ROUNDS {
             return then(&field, solved, work);
         }
         staying.extend(more);
-        staying.retain(|id| !surplus.contains(id));
-        dropped.extend(surplus);
     }
 }
 
@@ -67,30 +80,47 @@ pub fn solved<R>(
 fn grown(problem: &PlacementProblem) -> impl Iterator<Item = InstanceId> {
     problem.services.iter().flat_map(|input| {
         let known = input.holdings.iter().filter(|(index, _)| **index < input.replicas);
-        let less = known.filter(|(_, has)| {
-            has.cpu_milli < input.cpu_milli || has.memory < input.memory || has.disk < input.disk
-        });
+        let less = known.filter(|(index, _)| input.has_grown(**index));
         less.map(|(&index, _)| InstanceId { service: input.name.clone(), index })
     })
 }
 
-/// What runs, is known to, and has no place.
-fn homeless(board: &Board<'_>) -> BTreeSet<InstanceId> {
+/// What runs, is known to, and has no place. Apart from the others what would take as much as it
+/// is, in the same place, as it does declared: that there is no room for it is known.
+fn homeless(board: &Board<'_>) -> (BTreeSet<InstanceId>, BTreeSet<InstanceId>) {
     let field = board.field;
-    let inputs = field.services.iter().enumerate().map(|(s, service)| (s, service.input));
-    let short = inputs.filter(|(s, input)| board.missing(*s) > 0 && !input.holdings.is_empty());
-    let short: Vec<&ServiceInput> = short.map(|(_, input)| input).collect();
+    let short = |s: &usize| board.missing(*s) > 0 && !field.services[*s].input.holdings.is_empty();
+    let short: Vec<usize> = (0..field.services.len()).filter(short).collect();
     if short.is_empty() {
-        return BTreeSet::new();
+        return Default::default();
     }
     let placed = assign(board);
-    let running = short.into_iter().flat_map(|input| {
-        let known = input.current.range(..input.replicas).map(|(index, _)| *index);
-        known
-            .filter(|index| input.holdings.contains_key(index))
-            .map(|index| InstanceId { service: input.name.clone(), index })
+    let nodes = field.nodes.iter().enumerate().map(|(n, node)| (&node.input.name, n));
+    let nodes: BTreeMap<&NodeName, usize> = nodes.collect();
+    let all = short.into_iter().map(|s| &field.services[s]).flat_map(|service| {
+        let known = service.input.current.range(..service.input.replicas);
+        let known = known.filter(|(index, _)| service.input.holdings.contains_key(index));
+        known.map(move |(&index, current)| {
+            let id = InstanceId { service: service.input.name.clone(), index };
+            (service, id, current)
+        })
     });
-    running.filter(|id| !placed.contains_key(id)).collect()
+    let homeless = all.filter(|(_, id, _)| !placed.contains_key(id));
+    let (alike, others): (Vec<_>, Vec<_>) = homeless.partition(|(service, id, current)| {
+        let home = nodes.get(&current.node).and_then(|&n| service.cell(n));
+        home.is_some_and(|home| alike(service, home, (id.index, current)))
+    });
+    let ids = |list: Vec<(_, InstanceId, _)>| list.into_iter().map(|(_, id, _)| id).collect();
+    (ids(others), ids(alike))
+}
+
+/// Whether a running instance needs as much as it is as it does declared, and nothing but room
+/// keeps it from staying so.
+fn alike(service: &Service<'_>, home: &Cell, (index, current): (u32, &Current)) -> bool {
+    let input = service.input;
+    let here = input.current.range(..input.replicas).filter(|(_, it)| it.node == current.node);
+    let free = input.spread.is_empty() && input.near.is_empty() && per_node(input).is_none();
+    free && home.current as usize == here.count() && !input.has_grown(index)
 }
 
 fn numbers<'f>(field: &'f Field<'_>) -> BTreeMap<&'f ServiceName, usize> {
@@ -106,6 +136,8 @@ pub fn staged(problem: &PlacementProblem, staying: &BTreeSet<InstanceId>) -> Pla
             apart.entry(other).or_default().push(service.name.clone());
         }
     }
+    let nodes: BTreeMap<&NodeName, &NodeInput> =
+        problem.nodes.iter().map(|node| (&node.name, node)).collect();
     let mut added = Vec::new();
     for service in &staged.services {
         let first = InstanceId { service: service.name.clone(), index: 0 };
@@ -115,7 +147,8 @@ pub fn staged(problem: &PlacementProblem, staying: &BTreeSet<InstanceId>) -> Pla
             let Some((current, holding)) = service.current.get(&id.index).zip(holding) else {
                 continue;
             };
-            let mut lone = lone(service, id, current.clone(), &holding);
+            let current = on_known_devices(current, nodes.get(&current.node).copied());
+            let mut lone = lone(service, id, current, &holding);
             lone.apart_from.extend(apart.get(&service.name).into_iter().flatten().cloned());
             lone.apart_from.retain(|other| *other != service.name);
             added.push(lone);
@@ -123,6 +156,16 @@ pub fn staged(problem: &PlacementProblem, staying: &BTreeSet<InstanceId>) -> Pla
     }
     staged.services.extend(added);
     staged
+}
+
+/// Where an instance is, of its devices those that its node has, and of each at most all of it.
+fn on_known_devices(current: &Current, node: Option<&NodeInput>) -> Current {
+    let device = |id: &str| node?.gpus.iter().find(|gpu| gpu.id == id);
+    let known = current.gpus.iter().filter_map(|own| {
+        let memory = own.memory.0.min(device(&own.id)?.memory);
+        Some(GpuUse { memory: Bytes(memory), ..own.clone() })
+    });
+    Current { node: current.node.clone(), gpus: known.collect() }
 }
 
 /// Undoes [`staged`] for some services: what runs of them is to have a place or none.
@@ -146,7 +189,7 @@ fn lone(
         cpu_milli: holding.cpu_milli,
         memory: holding.memory,
         disk: holding.disk,
-        gpu: request(&current),
+        gpu: current.request(),
         device: None,
         host_ports: holding.ports.clone(),
         port_lines: BTreeMap::new(),
@@ -166,20 +209,46 @@ fn lone(
     }
 }
 
-/// What an instance with these devices must have asked for.
-fn request(current: &Current) -> GpuRequest {
-    match current.gpus.as_slice() {
-        [] => GpuRequest::None,
-        [one] if one.memory.0 > 0 => GpuRequest::Memory(one.memory),
-        [one] if one.share_milli < 1000 => GpuRequest::Share(one.share_milli),
-        all => GpuRequest::Whole(all.len() as u32),
+/// What was placed before and all that is to be kept beside it, where that is possible: nothing
+/// better is, and what was known of moves still holds.
+fn with_all<'f>(
+    field: &'f Field<'f>,
+    first: &Solved<'_>,
+    work: &mut Work<'_>,
+) -> Option<Solved<'f>> {
+    let board = beside(field, &first.board);
+    if !board.sound() || lone_services(field).any(|s| board.total[s] == 0) {
+        return None;
+    }
+    let placed = board.placed();
+    let known = |level: &Level| first.board.field.levels.binary_search(level).ok();
+    let bounds = field.levels.iter().zip(placed);
+    let bounds = bounds.map(|(level, placed)| known(level).map_or(placed, |at| first.bounds[at]));
+    let bounds = bounds.collect();
+    let cost_bound = pipeline::least_cost(&board, work).max(first.cost_bound);
+    // With the score first, the price is that of the best score of what is kept, too.
+    let price_bound = match field.problem.limits.rebalance {
+        true => field.forced().1,
+        false => first.price_bound,
+    };
+    Some(Solved { board, bounds, price_bound, cost_bound })
+}
+
+/// The better of what was found and of what was placed before, with what is kept where it has the
+/// room: a search that was stopped may have found less.
+fn take_better(solved: &mut Solved<'_>, first: &Board<'_>, work: &mut Work<'_>) {
+    let field = solved.board.field;
+    let board = beside(field, first);
+    if board.sound() && board.rank().beats(&solved.board.rank()) {
+        solved.board = board;
+        // What was known of moves and score holds for as much placed as before only.
+        solved.price_bound = field.forced().1;
+        solved.cost_bound = pipeline::least_cost(&solved.board, work);
     }
 }
 
-/// What was placed before, with what is kept where it has the room: a search that was stopped may
-/// have found less.
-fn take_better(solved: &mut Solved<'_>, first: &Board<'_>, work: &mut Work<'_>) {
-    let field = solved.board.field;
+/// What was placed before, with what is kept where it has the room.
+fn beside<'f>(field: &'f Field<'f>, first: &Board<'_>) -> Board<'f> {
     let numbers = numbers(field);
     let mut board = Board::empty(field);
     for (s, nodes) in first.of_service.iter().enumerate() {
@@ -194,12 +263,7 @@ fn take_better(solved: &mut Solved<'_>, first: &Board<'_>, work: &mut Work<'_>) 
             board.add(s, n);
         }
     }
-    if board.sound() && board.rank().beats(&solved.board.rank()) {
-        solved.board = board;
-        // What was known of moves and score holds for as much placed as before only.
-        solved.price_bound = field.forced().1;
-        solved.cost_bound = pipeline::least_cost(&solved.board, work);
-    }
+    board
 }
 
 /// Those that are kept as they are.
@@ -208,43 +272,18 @@ pub fn lone_services<'f>(field: &'f Field<'_>) -> impl Iterator<Item = usize> + 
     (0..field.services.len()).filter(lone)
 }
 
-/// What is kept needlessly: as many of its service, as it is declared, are on its node as run there,
-/// so that it is one of them.
-fn surplus(board: &Board<'_>) -> BTreeSet<InstanceId> {
-    let field = board.field;
-    let numbers = numbers(field);
-    let mut kept: BTreeMap<(usize, usize), Vec<InstanceId>> = BTreeMap::new();
-    for s in lone_services(field) {
-        let id = field.services[s].input.name.lone_instance();
-        let node = board.of_service[s].keys().next();
-        if let Some((id, &n)) = id.zip(node) {
-            kept.entry((numbers[&id.service], n)).or_default().push(id);
-        }
-    }
-    let mut surplus = BTreeSet::new();
-    for ((s, n), own) in kept {
-        let input = field.services[s].input;
-        let here = |current: &&Current| current.node == field.nodes[n].input.name;
-        let runs = input.current.range(..input.replicas).map(|(_, it)| it).filter(here).count();
-        let declared = board.count(s, n) as usize;
-        let room = runs.saturating_sub(declared);
-        surplus.extend(own.into_iter().skip(room).filter(|_| declared > 0));
-    }
-    surplus
-}
-
 /// The board as the service would find it: what is kept of its own gives way to it.
-pub fn without_own<'f>(board: &Board<'f>, s: usize) -> Board<'f> {
-    let mut without = board.clone();
-    let own = &board.field.services[s].input.name;
-    for t in lone_services(board.field) {
-        let of = board.field.services[t].input.name.lone_instance();
-        if of.is_some_and(|id| id.service == *own) {
-            let nodes: Vec<usize> = without.of_service[t].keys().copied().collect();
-            nodes.into_iter().for_each(|n| without.remove(t, n));
-        }
+pub fn without_own<'b, 'f>(board: &'b Board<'f>, s: usize) -> Cow<'b, Board<'f>> {
+    let service = &board.field.services[s];
+    if service.keeps() || service.kin.is_empty() {
+        return Cow::Borrowed(board);
     }
-    without
+    let mut without = board.clone();
+    for &kept in &service.kin {
+        let nodes: Vec<usize> = without.of_service[kept].keys().copied().collect();
+        nodes.into_iter().for_each(|n| without.remove(kept, n));
+    }
+    Cow::Owned(without)
 }
 
 /// Which instance a name of the staged problem stands for.
@@ -267,12 +306,17 @@ pub fn told(board: &Board<'_>, mut outcome: Outcome) -> Outcome {
     let nodes = board.field.nodes.iter().enumerate();
     let nodes: BTreeMap<&NodeName, usize> = nodes.map(|(n, it)| (&it.input.name, n)).collect();
     let numbers = numbers(board.field);
+    let mut boards: BTreeMap<usize, Cow<'_, Board<'_>>> = BTreeMap::new();
     for (id, mut place) in kept {
         let id = plain(&id);
         let s = numbers[&id.service];
-        let against = shortfall::violations(&without_own(board, s), s, nodes[&place.node]);
+        let board = boards.entry(s).or_insert_with(|| without_own(board, s));
+        let against = shortfall::violations(board, s, nodes[&place.node]);
         let against = against.into_iter().map(|found| found.text).collect();
         outcome.displaced.insert(id.clone(), Displaced { by: None, against });
+        // What its node does not know of its devices it has all the same.
+        let current = board.field.services[s].input.current.get(&id.index);
+        place.gpus = current.map_or(place.gpus, |current| current.gpus.clone());
         place.reason = Reason::AsItIs;
         outcome.assignments.insert(id, place);
     }
@@ -285,9 +329,9 @@ pub fn kept_in(outcome: &Outcome) -> BTreeSet<InstanceId> {
     kept.map(|(id, _)| id.clone()).collect()
 }
 
-/// Who may be kept as it is is counted as one that does not stay once more than it is: with its
-/// service if it is kept, by itself too if not. So many, and their price.
-pub fn counted_twice(field: &Field<'_>) -> (u32, u64) {
+/// How many moves, and at what price, a board counts that are none: of each that may be kept as it
+/// is, its service counts one for it where it is, and it counts one itself where it is not.
+pub fn no_moves(field: &Field<'_>) -> (u32, u64) {
     let prices = lone_services(field).map(|s| field.services[s].price);
     prices.fold((0, 0), |(count, sum), price| (count + 1, sum + price))
 }

@@ -10,7 +10,7 @@ use std::{
 
 use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
-    quantity::GpuRequest,
+    quantity::{Bytes, GpuRequest},
 };
 
 use super::problem::{
@@ -54,7 +54,7 @@ pub fn breaches(
         };
         let mut service = Cow::Borrowed(*service);
         if place.reason == Reason::AsItIs {
-            match as_it_is(&service, instance.index, &place.node) {
+            match as_it_is(&service, instance.index, nodes.get(&place.node).copied()) {
                 Some(input) => service = Cow::Owned(input),
                 None => tell(&mut breaches, "home", format!("{instance} does not run there")),
             }
@@ -86,15 +86,19 @@ fn tell(breaches: &mut Vec<Breach>, constraint: &'static str, text: String) {
 
 /// What an instance that is kept as it is has in place of what is declared; nothing where it does
 /// not run there, or is not known to.
-fn as_it_is(service: &ServiceInput, index: u32, node: &NodeName) -> Option<ServiceInput> {
-    let holding = service.holdings.get(&index)?;
-    let current = service.current.get(&index).filter(|current| current.node == *node)?;
-    let part = current.gpus.iter().find(|gpu| gpu.share_milli < 1000 || gpu.memory.0 > 0);
-    let gpu = match part {
-        None if current.gpus.is_empty() => GpuRequest::None,
-        None => GpuRequest::Whole(current.gpus.len() as u32),
-        Some(gpu) if gpu.memory.0 > 0 => GpuRequest::Memory(gpu.memory),
-        Some(gpu) => GpuRequest::Share(gpu.share_milli),
+fn as_it_is(service: &ServiceInput, index: u32, node: Option<&NodeInput>) -> Option<ServiceInput> {
+    let (holding, node) = (service.holdings.get(&index)?, node?);
+    let current = service.current.get(&index).filter(|current| current.node == node.name)?;
+    let size = |id: &str| node.gpus.iter().find(|gpu| gpu.id == id).map(|gpu| gpu.memory);
+    let known = || current.gpus.iter().filter_map(|gpu| Some((gpu, size(&gpu.id)?)));
+    let part = known().find(|(gpu, _)| gpu.share_milli < 1000 || gpu.memory.0 > 0);
+    let gpu = match (part, known().count()) {
+        (None, 0) => GpuRequest::None,
+        (None, count) => GpuRequest::Whole(count as u32),
+        (Some((gpu, size)), _) if gpu.memory.0 > 0 => {
+            GpuRequest::Memory(Bytes(gpu.memory.0.min(size)))
+        }
+        (Some((gpu, _)), _) => GpuRequest::Share(gpu.share_milli),
     };
     Some(ServiceInput {
         cpu_milli: holding.cpu_milli,
@@ -186,13 +190,17 @@ fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breac
     let mut load: BTreeMap<&str, u128> = BTreeMap::new();
     let mut owner: BTreeSet<&str> = BTreeSet::new();
     for (instance, place, service) in placed {
-        let ids: BTreeSet<&str> = place.gpus.iter().map(|gpu| gpu.id.as_str()).collect();
+        // A device that its node reports no more is nobody else's.
+        let kept = place.reason == Reason::AsItIs;
+        let known = place.gpus.iter().map(|gpu| gpu.id.as_str());
+        let list: Vec<&str> = known.filter(|id| !kept || gpus.contains_key(id)).collect();
+        let ids: BTreeSet<&str> = list.iter().copied().collect();
         let wanted = match service.gpu {
             GpuRequest::None => 0,
             GpuRequest::Whole(count) => count as usize,
             GpuRequest::Share(_) | GpuRequest::Memory(_) => 1,
         };
-        if ids.len() != wanted || place.gpus.len() != wanted {
+        if ids.len() != wanted || list.len() != wanted {
             tell(breaches, "gpu", format!("{instance} has not the {wanted} GPUs it asks for"));
         }
         for id in ids {
@@ -244,7 +252,7 @@ fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Bre
             }
         }
     }
-    for (_, _, service) in placed {
+    for (_, place, service) in placed {
         let here = counts.get(&service.name).copied().unwrap_or(0);
         if service.max_per_node.is_some_and(|most| here > most) {
             tell(breaches, "max-per-node", format!("{here} of {} on {node}", service.name));
@@ -252,7 +260,9 @@ fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Bre
         for other in &service.apart_from {
             let own = *other == service.name;
             let count = counts.get(other).copied().unwrap_or(0);
-            if count > u32::from(own) || !own && kept.contains(other) {
+            // Two that run there as they are do so already.
+            let beside = place.reason != Reason::AsItIs && kept.contains(other);
+            if count > u32::from(own) || !own && beside {
                 tell(breaches, "apart-from", format!("{} and {other} on {node}", service.name));
             }
         }

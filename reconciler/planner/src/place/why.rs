@@ -14,7 +14,7 @@ use devnet_schema::{name::InstanceId, placement::Violation};
 use super::{
     board::Board,
     explain,
-    field::{Cell, Field, per_node},
+    field::{Amounts, Cell, Field, per_node},
     problem::{Assignment, Displaced, NodeState, Objective, Reason},
     refusal, shortfall,
 };
@@ -66,6 +66,13 @@ struct Arrival {
     s: usize,
 }
 
+/// Who stays on a node and takes more of it than before.
+struct Grower {
+    instance: InstanceId,
+    s: usize,
+    more: Amounts,
+}
+
 struct Desk<'b, 'f> {
     board: &'b Board<'f>,
     /// A copy to take instances from and put them back.
@@ -74,6 +81,8 @@ struct Desk<'b, 'f> {
     services: BTreeMap<&'f str, usize>,
     /// By node, the highest priority first.
     arrivals: BTreeMap<usize, Vec<Arrival>>,
+    /// The same.
+    growers: BTreeMap<usize, Vec<Grower>>,
     looks: Counter<u32>,
 }
 
@@ -88,16 +97,26 @@ impl<'b, 'f> Desk<'b, 'f> {
             nodes: nodes.collect(),
             services: services.collect(),
             arrivals: BTreeMap::new(),
+            growers: BTreeMap::new(),
             looks: Counter::new(LOOKS),
         };
         for (instance, place) in assignments {
             let came = matches!(place.reason, Reason::New { .. } | Reason::Moves { .. });
-            if let Some((s, n)) = desk.position(instance, place).filter(|_| came) {
-                let arrival = Arrival { instance: instance.clone(), s };
-                desk.arrivals.entry(n).or_default().push(arrival);
+            let Some((s, n)) = desk.position(instance, place) else { continue };
+            let (input, instance) = (field.services[s].input, instance.clone());
+            if came {
+                desk.arrivals.entry(n).or_default().push(Arrival { instance, s });
+            } else if let Some(has) = input.holdings.get(&instance.index) {
+                let need = field.services[s].need;
+                let has = [has.cpu_milli, has.memory, has.disk];
+                let more = [0, 1, 2].map(|r| need[r].saturating_sub(has[r]));
+                desk.growers.entry(n).or_default().push(Grower { instance, s, more });
             }
         }
         for here in desk.arrivals.values_mut() {
+            here.sort_by_key(|it| field.services[it.s].level);
+        }
+        for here in desk.growers.values_mut() {
             here.sort_by_key(|it| field.services[it.s].level);
         }
         desk
@@ -239,7 +258,8 @@ impl<'b, 'f> Desk<'b, 'f> {
     fn gone(&self, s: usize, n: usize) -> Displaced {
         let mut found = shortfall::violations(self.board, s, n);
         let taker = |it: &Violation| {
-            self.displacer(self.board, s, n, it).or_else(|| self.occupant(s, n, it))
+            let came = self.displacer(self.board, s, n, it).or_else(|| self.occupant(s, n, it));
+            came.or_else(|| self.grower(s, n, it))
         };
         let by = found.iter().find_map(taker);
         found.retain(|it| taker(it).is_none());
@@ -265,6 +285,18 @@ impl<'b, 'f> Desk<'b, 'f> {
         Some(&came.instance)
     }
 
+    /// Who grew and took what is short, where there would be enough had nobody grown.
+    fn grower(&self, s: usize, n: usize, found: &Violation) -> Option<&InstanceId> {
+        let field = self.board.field;
+        let r = room(found)?;
+        let here = self.growers.get(&n)?;
+        let more = here.iter().map(|it| it.more[r]).fold(0, u64::saturating_add);
+        let before = self.board.used[n][r].saturating_sub(more);
+        let fits = before.saturating_add(field.services[s].need[r]) <= field.nodes[n].capacity[r];
+        let grew = here.iter().find(|it| it.more[r] > 0)?;
+        fits.then_some(&grew.instance)
+    }
+
     /// Who came and took what is short, where there would be enough without all who came.
     fn displacer(
         &self,
@@ -279,13 +311,18 @@ impl<'b, 'f> Desk<'b, 'f> {
             let came = here.iter().find(|it| field.services[it.s].wants_gpu())?;
             return found.need.zip(found.whole).filter(|(a, b)| a <= b).map(|_| &came.instance);
         }
-        let r = ["cpu", "memory", "disk"].iter().position(|word| *word == found.constraint)?;
+        let r = room(found)?;
         let taken = here.iter().map(|it| field.services[it.s].need[r]).sum::<u64>();
         let before = board.used[old][r].saturating_sub(taken);
         let fits = before.saturating_add(field.services[s].need[r]) <= field.nodes[old].capacity[r];
         let came = here.iter().find(|it| field.services[it.s].need[r] > 0)?;
         fits.then_some(&came.instance)
     }
+}
+
+/// Of what a node has too little.
+fn room(found: &Violation) -> Option<usize> {
+    ["cpu", "memory", "disk"].iter().position(|word| *word == found.constraint)
 }
 
 fn obstacle(board: &Board<'_>, s: usize, cell: &Cell) -> Option<Obstacle> {

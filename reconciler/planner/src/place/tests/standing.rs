@@ -48,8 +48,8 @@ fn online(node: &NodeInput) -> bool {
 }
 
 fn problems() -> impl Iterator<Item = (u64, PlacementProblem)> {
-    let some = (0..1000).map(|seed| (seed, grown(seed, &small(seed))));
-    some.chain((0..300).map(|seed| (seed, grown(seed, &with_devices(seed)))))
+    let some = (0..6000).map(|seed| (seed, grown(seed, &small(seed))));
+    some.chain((0..2000).map(|seed| (seed, grown(seed, &with_devices(seed)))))
 }
 
 fn as_it_is(place: &Assignment) -> bool {

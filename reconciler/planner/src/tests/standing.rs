@@ -1,0 +1,137 @@
+//! What runs and has no place as it is declared: whom it makes room for, and whom not.
+//!
+//! Knows one database that grew beyond its node. Refuses to know how it is kept.
+
+use devnet_schema::{
+    fleet::Gpu,
+    plan::{Action, Plan},
+};
+
+use super::{World, show};
+
+/// A service of one core and so many GiB, with a line more.
+fn service(name: &str, priority: u32, gib: u32, line: &str) -> String {
+    format!(
+        "service \"{name}\" {{ image \"{name}:1\"; priority {priority}; \
+         resources cpu=1 memory=\"{gib}GiB\"; {line} }}\n"
+    )
+}
+
+fn cluster(services: &[String]) -> String {
+    format!("cluster \"lab\"\n{}", services.concat())
+}
+
+/// A node of 4 GiB on which these run.
+fn world(services: &[String]) -> World {
+    let mut world = World::of(&["alpha"]);
+    world.node("alpha").facts.total_memory_mb = 4096;
+    world.reach(&cluster(services));
+    world.options.allow_unplaced = true;
+    world
+}
+
+fn deleted(plan: &Plan) -> Vec<String> {
+    let gone = plan.changes.iter().filter(|change| change.action == Action::Delete);
+    gone.map(|change| format!("{}: {}", change.instance, change.reason)).collect()
+}
+
+fn added(plan: &Plan) -> Vec<String> {
+    let new = plan.changes.iter().filter(|change| change.action == Action::Create);
+    new.map(|change| change.instance.to_string()).collect()
+}
+
+fn kept(plan: &Plan) -> Vec<&str> {
+    let told = plan.diagnostics.iter().filter(|found| found.code == "DN-W0608");
+    told.filter_map(|found| found.message.split(" on alpha").next()).collect()
+}
+
+#[test]
+fn its_room_is_for_what_is_more_important_or_as_important_and_fits() {
+    let world = world(&[service("db", 50, 2, "")]);
+    for (priority, starts) in [(40, false), (50, true), (60, true)] {
+        let plan =
+            world.plan(&cluster(&[service("db", 50, 6, ""), service("web", priority, 3, "")]));
+        let expected: &[&str] = if starts { &["web[0]"] } else { &[] };
+        assert_eq!(added(&plan), expected, "{priority}: {}", show(&plan));
+        let stops = format!("db[0]: it makes room for service.web[0] (priority {priority})");
+        let stops = if starts { vec![stops] } else { Vec::new() };
+        assert_eq!(deleted(&plan), stops);
+        assert_eq!(kept(&plan).len(), usize::from(!starts));
+    }
+}
+
+#[test]
+fn a_neighbour_that_grows_takes_its_room_only_if_it_is_as_important() {
+    for (priority, grows) in [(40, false), (60, true)] {
+        let both = |db, web| [service("db", 50, db, ""), service("web", priority, web, "")];
+        let world = world(&both(2, 1));
+        let plan = world.plan(&cluster(&both(6, 3)));
+        let stopped = deleted(&plan).len();
+        assert_eq!(stopped, usize::from(grows), "{}", show(&plan));
+        // Else neither has a place as it is declared, and both run on.
+        let all = ["db[0] keeps running", "web[0] keeps running"];
+        assert_eq!(kept(&plan), if grows { &[][..] } else { &all }, "{}", show(&plan));
+    }
+}
+
+#[test]
+fn it_keeps_its_port_and_whom_it_stays_apart_from() {
+    let port = "port 80 host=80";
+    let world = world(&[service("db", 50, 2, port)]);
+    for line in [port, "place { apart-from \"db\" }"] {
+        let plan = world.plan(&cluster(&[service("db", 50, 6, port), service("web", 40, 1, line)]));
+        assert!(plan.changes.is_empty(), "{line}: {}", show(&plan));
+        assert_eq!(kept(&plan), ["db[0] keeps running"]);
+    }
+    // Beside it there is room for others.
+    let plan = world.plan(&cluster(&[service("db", 50, 6, port), service("web", 40, 1, "")]));
+    assert_eq!((added(&plan).len(), kept(&plan).len()), (1, 1), "{}", show(&plan));
+}
+
+#[test]
+fn what_is_drained_and_has_nowhere_to_go_is_not_stopped_for_less() {
+    let world = world(&[service("db", 50, 2, "")]);
+    let drained = "node \"alpha\" { drain }\n".to_owned();
+    let plan = world.plan(&cluster(&[drained, service("db", 50, 2, "")]));
+    assert!(plan.changes.is_empty(), "{}", show(&plan));
+    assert_eq!(kept(&plan), ["db[0] keeps running"]);
+}
+
+#[test]
+fn it_keeps_its_gpu() {
+    let gpu = |count: u32| format!("resources gpu={count}");
+    let llm =
+        |count| format!("service \"llm\" {{ image \"llm:1\"; priority 50; {} }}\n", gpu(count));
+    let job = |priority: u32| {
+        format!("service \"job\" {{ image \"job:1\"; priority {priority}; {} }}\n", gpu(1))
+    };
+    let mut world = World::of(&["alpha"]);
+    world.node("alpha").facts.gpus =
+        vec![Gpu { id: "GPU-0".into(), model: "RTX 4090".into(), mem_mb: 24 << 10 }];
+    world.reach(&cluster(&[llm(1)]));
+    world.options.allow_unplaced = true;
+    let below = world.plan(&cluster(&[llm(2), job(40)]));
+    assert!(below.changes.is_empty(), "{}", show(&below));
+    assert_eq!(kept(&below), ["llm[0] keeps running"]);
+    let above = world.plan(&cluster(&[llm(2), job(60)]));
+    assert_eq!(added(&above), ["job[0]"], "{}", show(&above));
+}
+
+/// The plan that a way out leads to knows of it, and so does what is told of that plan.
+#[test]
+fn a_way_out_says_that_it_would_then_stop() {
+    let mut world = world(&[service("db", 50, 2, "")]);
+    world.options.allow_unplaced = false;
+    let file = cluster(&[
+        service("db", 50, 6, ""),
+        service("web", 60, 2, "replicas 2; place { pin \"beta\" }"),
+    ]);
+    let plan = world.plan(&file);
+    let missing = plan.placement.infeasible.iter().find(|it| it.service.as_str() == "web").unwrap();
+    let ways: Vec<&str> = missing.suggestions.iter().map(|it| it.text.as_str()).collect();
+    let dropped = "drop `pin` of service web at cluster.kdl:3:100";
+    let stops = format!("{dropped}; db[0] would then stop");
+    assert!(ways.contains(&stops.as_str()), "{ways:#?}");
+    let freed = format!("{dropped} and free 2GiB of memory on alpha");
+    assert!(ways.contains(&freed.as_str()), "{ways:#?}");
+}
