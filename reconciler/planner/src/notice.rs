@@ -171,8 +171,8 @@ fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Dia
             Severity::Warning => Diagnostic::warning("DN-W0606", at, message),
         };
         found.help(format!(
-            "apply with -allow-unplaced and plan again once `{missing}` runs, or ask for less of \
-             what the two share"
+            "give `{missing}` a `priority` above that of `{service}`, or ask for less of what the \
+             two share"
         ))
     });
     waits.collect()

@@ -376,17 +376,13 @@ fn holdings(
         }
         let node = nodes.get(unit.node())?;
         let limits = unit.spec().map_or(Limits::default(), |spec| spec.limits);
+        let declared = &service.resources;
+        // It is updated where it is to what is declared, if that is no more than it has.
+        let grows = limits.cpu < declared.cpu || limits.memory < declared.memory;
         let has = |limit: u64, declared: u64, capacity: u64| match limit {
             0 if declared > capacity => 0,
             0 => declared,
-            limit => limit.min(capacity),
-        };
-        let declared = &service.resources;
-        let less = limits.cpu.milli >= declared.cpu.milli && limits.memory.0 >= declared.memory.0;
-        let limits = if less {
-            Limits { cpu: declared.cpu, memory: declared.memory, ..limits }
-        } else {
-            limits
+            limit => capacity.min(if grows { limit } else { declared }),
         };
         let ports = unit.spec().into_iter().flat_map(|spec| &spec.ports);
         let holding = Holding {

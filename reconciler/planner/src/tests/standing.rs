@@ -135,3 +135,79 @@ fn a_way_out_says_that_it_would_then_stop() {
     let freed = format!("{dropped} and free 2GiB of memory on alpha");
     assert!(ways.contains(&freed.as_str()), "{ways:#?}");
 }
+
+/// Neither has a place beside the other, and stopping one of them would help neither.
+#[test]
+fn two_that_run_side_by_side_stay_so_whatever_keeps_them_apart_by_now() {
+    let world = world(&[service("db", 50, 1, ""), service("web", 50, 1, "")]);
+    let apart = service("web", 50, 6, "place { apart-from \"db\" }");
+    let plan = world.plan(&cluster(&[service("db", 50, 6, ""), apart]));
+    assert!(plan.is_applicable() && plan.changes.is_empty(), "{}", show(&plan));
+    assert_eq!(kept(&plan), ["db[0] keeps running", "web[0] keeps running"]);
+}
+
+#[test]
+fn who_is_kept_is_not_given_what_is_new() {
+    let world = world(&[service("web", 50, 1, "replicas 2")]);
+    let plan = world.plan(&cluster(&[service("web", 50, 1, "replicas 2; port 80 host=8080")]));
+    assert!(plan.is_applicable(), "{}", show(&plan));
+    let changed: Vec<String> = plan.changes.iter().map(|it| it.instance.to_string()).collect();
+    assert_eq!((changed, kept(&plan)), (vec!["web[0]".to_owned()], vec!["web[1] keeps running"]));
+}
+
+/// The one that grew could have the whole node, or do with what it has.
+#[test]
+fn nothing_stops_for_one_that_can_do_with_what_it_has() {
+    let world = world(&[service("db", 50, 3, ""), service("web", 50, 1, "")]);
+    let plan =
+        world.plan(&cluster(&[service("db", 50, 3, ""), service("web", 50, 3, "replicas 2")]));
+    assert_eq!(deleted(&plan), [""; 0], "{}", show(&plan));
+    assert_eq!(kept(&plan), ["web[0] keeps running"]);
+}
+
+#[test]
+fn what_the_plan_does_not_touch_keeps_its_room_from_the_more_important() {
+    let mut world = world(&[service("db", 50, 2, "")]);
+    let file = cluster(&[service("db", 50, 6, ""), service("web", 90, 3, "")]);
+    world.options.target = vec!["service.web".to_owned()];
+    assert!(world.plan(&file).changes.is_empty(), "{}", show(&world.plan(&file)));
+    // And what is not made by this plan takes no room from what it touches.
+    world.options.target = vec!["service.db".to_owned()];
+    assert!(world.plan(&file).changes.is_empty(), "{}", show(&world.plan(&file)));
+}
+
+#[test]
+fn a_device_that_is_not_reported_any_more_stops_nobody() {
+    let mut world = World::of(&["alpha"]);
+    world.node("alpha").facts.gpus =
+        vec![Gpu { id: "GPU-0".into(), model: "RTX 4090".into(), mem_mb: 24 << 10 }];
+    let file = "cluster \"lab\"\nservice \"llm\" { image \"llm:1\"; resources gpu=1 }\n";
+    world.reach(file);
+    world.options.allow_unplaced = true;
+    world.node("alpha").facts.gpus.clear();
+    let plan = world.plan(file);
+    assert!(plan.is_applicable() && plan.changes.is_empty(), "{}", show(&plan));
+    assert_eq!(kept(&plan), ["llm[0] keeps running"]);
+}
+
+#[test]
+fn what_has_more_than_there_is_by_now_has_all_of_it() {
+    let world = world(&[service("db", 50, 4, "")]);
+    let reserve = "node \"alpha\" { reserve memory=\"1GiB\" }\n".to_owned();
+    let file = cluster(&[reserve, service("db", 50, 4, ""), service("web", 40, 2, "")]);
+    let plan = world.plan(&file);
+    assert!(plan.changes.is_empty(), "{}", show(&plan));
+}
+
+#[test]
+fn a_second_copy_of_what_is_kept_goes() {
+    let mut world = world(&[service("db", 50, 2, "")]);
+    world.fleet.nodes.push(super::node("beta", 2));
+    world.node("beta").facts.total_memory_mb = 4096;
+    let mut copy = world.fleet.instances[0].clone();
+    copy.node = "beta".parse().unwrap();
+    world.fleet.instances.push(copy);
+    let plan = world.plan(&cluster(&[service("db", 50, 6, "")]));
+    let reason = "db[0]: it runs on alpha too, where it belongs";
+    assert_eq!((deleted(&plan), kept(&plan).len()), (vec![reason.to_owned()], 1));
+}
