@@ -378,7 +378,9 @@ fn holdings(
         let limits = unit.spec().map_or(Limits::default(), |spec| spec.limits);
         let declared = &service.resources;
         // It is updated where it is to what is declared, if that is no more than it has.
-        let grows = limits.cpu < declared.cpu || limits.memory < declared.memory;
+        let amounts =
+            [(limits.cpu.milli, declared.cpu.milli), (limits.memory.0, declared.memory.0)];
+        let grows = amounts.iter().any(|&(limit, declared)| 0 < limit && limit < declared);
         let has = |limit: u64, declared: u64, capacity: u64| match limit {
             0 if declared > capacity => 0,
             0 => declared,

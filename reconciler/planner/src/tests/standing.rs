@@ -196,7 +196,21 @@ fn what_has_more_than_there_is_by_now_has_all_of_it() {
     let reserve = "node \"alpha\" { reserve memory=\"1GiB\" }\n".to_owned();
     let file = cluster(&[reserve, service("db", 50, 4, ""), service("web", 40, 2, "")]);
     let plan = world.plan(&file);
-    assert!(plan.changes.is_empty(), "{}", show(&plan));
+    assert!(plan.is_applicable() && plan.changes.is_empty(), "{}", show(&plan));
+    assert_eq!((plan.placement.unplaced, kept(&plan)), (2, vec!["db[0] keeps running"]));
+}
+
+/// It is kept as it is declared, and needs no more than that.
+#[test]
+fn what_has_more_than_is_declared_gives_it_back() {
+    let world = world(&[service("db", 50, 3, "")]);
+    let drained = "node \"alpha\" { drain }\n".to_owned();
+    let plan = world.plan(&cluster(&[drained, service("db", 50, 1, "")]));
+    assert_eq!(plan.changes.len(), 1, "{}", show(&plan));
+    assert_eq!(
+        (plan.changes[0].action, kept(&plan)),
+        (Action::Update, vec!["db[0] keeps running"])
+    );
 }
 
 #[test]
