@@ -244,8 +244,8 @@ fn service_input(
     }
 }
 
-/// A service that the plan does not touch: what runs of it has what it has, where it is, whatever is
-/// declared by now, and nobody joins it.
+/// A service that the plan does not touch: what runs of it has what it has, where it is, whatever
+/// is declared by now, and nobody joins it.
 fn as_it_runs(mut input: ServiceInput) -> ServiceInput {
     let last = input.current.range(..input.replicas).next_back();
     input.replicas = last.map_or(0, |(index, _)| index + 1);

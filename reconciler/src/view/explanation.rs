@@ -185,10 +185,11 @@ fn amount(constraint: &str, amount: f64) -> String {
 
 /// The same for programs.
 pub fn document(explained: &Explanation, unplaced: Option<&Unplaceable>, timing: Timing) -> Value {
-    let rows = |list: &[(InstanceId, NodeName, String)]| -> Vec<Value> {
-        let row = |(instance, node, reason): &(InstanceId, NodeName, String)| json!({"instance": instance, "node": node, "reason": reason});
-        list.iter().map(row).collect()
+    let row = |(instance, node, reason): &(InstanceId, NodeName, String)| -> Value {
+        json!({"instance": instance, "node": node, "reason": reason})
     };
+    let placed: Vec<Value> = explained.placed.iter().map(row).collect();
+    let displaced: Vec<Value> = explained.displaced.iter().map(row).collect();
     let nodes: Vec<Value> = explained
         .nodes
         .iter()
@@ -209,8 +210,8 @@ pub fn document(explained: &Explanation, unplaced: Option<&Unplaceable>, timing:
         "type": "explanation",
         "service": explained.service,
         "at": explained.at,
-        "placed": rows(&explained.placed),
-        "displaced": rows(&explained.displaced),
+        "placed": placed,
+        "displaced": displaced,
         "missing": explained.missing,
         "nodes": nodes,
         "suggestions": unplaced.map(|it| &it.suggestions),
