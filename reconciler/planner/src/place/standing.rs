@@ -24,8 +24,7 @@ use super::{
     field::{Cell, Field, Level, Service, per_node},
     pipeline::{self, Solved},
     problem::{
-        Current, Displaced, Holding, NodeInput, Outcome, PlacementProblem, Places, Reason,
-        ServiceInput,
+        Current, Displaced, Holding, NodeInput, Outcome, PlacementProblem, Reason, ServiceInput,
     },
     settled, shortfall,
     work::Work,
@@ -183,9 +182,7 @@ fn lone(
 ) -> ServiceInput {
     ServiceInput {
         name: id.alone(),
-        at: service.at.clone(),
         replicas: 1,
-        priority: service.priority,
         cpu_milli: holding.cpu_milli,
         memory: holding.memory,
         disk: holding.disk,
@@ -199,13 +196,11 @@ fn lone(
         pin: None,
         spread: Vec::new(),
         max_per_node: None,
-        apart_from: service.apart_from.clone(),
         near: Vec::new(),
-        places: Places { apart_from: service.places.apart_from.clone(), ..Places::default() },
         movable: true,
-        move_cost: service.move_cost,
         current: BTreeMap::from([(0, current)]),
         holdings: BTreeMap::new(),
+        ..service.clone()
     }
 }
 

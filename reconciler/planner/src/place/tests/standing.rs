@@ -7,6 +7,16 @@ use super::{
     *,
 };
 
+/// What an instance has that runs as it is declared.
+fn declared(service: &ServiceInput) -> Holding {
+    Holding {
+        cpu_milli: service.cpu_milli,
+        memory: service.memory,
+        disk: service.disk,
+        ports: service.host_ports.clone(),
+    }
+}
+
 /// The problem with all that can be placed running, and known to; then some services ask for more,
 /// for other lines or priorities, and others are new.
 fn grown(seed: u64, before: &PlacementProblem) -> PlacementProblem {
@@ -14,12 +24,7 @@ fn grown(seed: u64, before: &PlacementProblem) -> PlacementProblem {
     let mut next = running(before, &outcome);
     let mut dice = Dice(seed ^ 0x5eed);
     for service in &mut next.services {
-        let holding = Holding {
-            cpu_milli: service.cpu_milli,
-            memory: service.memory,
-            disk: service.disk,
-            ports: service.host_ports.clone(),
-        };
+        let holding = declared(service);
         let answers = |it: &Current| before.nodes.iter().any(|n| n.name == it.node && online(n));
         let known = service.current.iter().filter(|(_, it)| answers(it) && !dice.chance(10));
         service.holdings = known.map(|(&index, _)| (index, holding.clone())).collect();
@@ -60,12 +65,7 @@ fn as_it_is(place: &Assignment) -> bool {
 fn once_it_runs(problem: &PlacementProblem, outcome: &Outcome) -> PlacementProblem {
     let mut next = running(problem, outcome);
     for service in &mut next.services {
-        let now = Holding {
-            cpu_milli: service.cpu_milli,
-            memory: service.memory,
-            disk: service.disk,
-            ports: service.host_ports.clone(),
-        };
+        let now = declared(service);
         for (index, it) in &service.current {
             let id = InstanceId { service: service.name.clone(), index: *index };
             let node = problem.nodes.iter().find(|node| node.name == it.node).unwrap();
