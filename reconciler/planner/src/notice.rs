@@ -163,7 +163,7 @@ fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Dia
                 .help("it is planned as soon as what it depends on has a place");
         }
         let message = format!(
-            "service `{service}` waits: `{missing}`, which it depends on, got a node only with \
+            "service `{service}` waits: `{missing}`, which it depends on, can run only with \
              `{service}` left out"
         );
         let found = match severity {

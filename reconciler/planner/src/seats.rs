@@ -111,7 +111,9 @@ pub fn settle(
         if rooms.admit(&seats.by_instance, &id, unit) {
             seats.by_instance.insert(id, stay(unit, Vec::new(), Why::Kept(why)));
         } else if !seats.by_instance.contains_key(&id) {
+            let own = rooms.priority(&id);
             let comers = newcomers(&seats.by_instance, unit.node());
+            let comers = comers.filter(|it| rooms.priority(it) >= own);
             let first = comers.max_by_key(|it| (rooms.priority(it), Reverse(*it)));
             why.by = why.by.or_else(|| first.map(|it| (it.clone(), rooms.priority(it))));
             seats.evicted.insert(id, why);

@@ -110,10 +110,11 @@ fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec
     }
     let mut free =
         left.into_iter().flat_map(|(node, sets)| sets.into_iter().map(move |set| (node, set)));
-    for index in 0..input.replicas {
-        if seats.contains_key(&index) || kept.contains(&index) {
-            continue;
-        }
+    // What runs moves before anything is new.
+    let mut open: Vec<u32> = (0..input.replicas).collect();
+    open.retain(|index| !seats.contains_key(index) && !kept.contains(index));
+    open.sort_by_key(|index| (!input.current.contains_key(index), *index));
+    for index in open {
         let Some((node, devices)) = free.next() else { break };
         seats.insert(index, Seat { service: s, index, node, devices, stays: false });
     }

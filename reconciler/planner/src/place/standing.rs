@@ -21,6 +21,7 @@ use super::{
     Assignments, again,
     assign::assign,
     board::Board,
+    budget,
     field::{Cell, Field, Level, Service, per_node},
     pipeline::{self, Solved},
     problem::{
@@ -51,7 +52,9 @@ pub fn solved<R>(
     if staying.is_empty() && grown.is_empty() {
         return then(&field, first, work);
     }
-    if as_declared.is_empty() || grown.is_empty() {
+    // A small problem is solved again for the proof of its score.
+    let small = field.pairs() <= budget::SMALL;
+    if !small && (as_declared.is_empty() || grown.is_empty()) {
         let staged = staged(problem, &staying);
         let field = settled(&staged);
         if let Some(solved) = with_all(&field, &first, work) {
@@ -118,7 +121,8 @@ fn homeless(board: &Board<'_>) -> (BTreeSet<InstanceId>, BTreeSet<InstanceId>) {
 fn alike(service: &Service<'_>, home: &Cell, (index, current): (u32, &Current)) -> bool {
     let input = service.input;
     let here = input.current.range(..input.replicas).filter(|(_, it)| it.node == current.node);
-    let free = input.spread.is_empty() && input.near.is_empty() && per_node(input).is_none();
+    let lines = [input.spread.len(), input.near.len(), service.apart.len()];
+    let free = lines == [0; 3] && per_node(input).is_none();
     free && home.current as usize == here.count() && !input.has_grown(index)
 }
 

@@ -259,7 +259,7 @@ impl<'b, 'f> Desk<'b, 'f> {
         let mut found = shortfall::violations(self.board, s, n);
         let taker = |it: &Violation| {
             let came = self.displacer(self.board, s, n, it).or_else(|| self.occupant(s, n, it));
-            came.or_else(|| self.grower(s, n, it))
+            came.filter(|it| self.comes_first(it, s)).or_else(|| self.grower(s, n, it))
         };
         let by = found.iter().find_map(taker);
         found.retain(|it| taker(it).is_none());
@@ -271,6 +271,13 @@ impl<'b, 'f> Desk<'b, 'f> {
             by: by.map(|id| (id.clone(), priority(id))),
             against: found.into_iter().map(|found| found.text).collect(),
         }
+    }
+
+    /// Whether an instance may take the room of a service: the others only fill what is left.
+    fn comes_first(&self, instance: &InstanceId, s: usize) -> bool {
+        let services = &self.board.field.services;
+        let other = self.services.get(instance.service.as_str()).map(|&t| &services[t]);
+        other.is_some_and(|it| it.level <= services[s].level || !it.input.movable)
     }
 
     /// Who came and is what a line or a port forbids beside the service.

@@ -151,8 +151,10 @@ fn who_is_kept_is_not_given_what_is_new() {
     let world = world(&[service("web", 50, 1, "replicas 2")]);
     let plan = world.plan(&cluster(&[service("web", 50, 1, "replicas 2; port 80 host=8080")]));
     assert!(plan.is_applicable(), "{}", show(&plan));
-    let changed: Vec<String> = plan.changes.iter().map(|it| it.instance.to_string()).collect();
-    assert_eq!((changed, kept(&plan)), (vec!["web[0]".to_owned()], vec!["web[1] keeps running"]));
+    let changed = plan.changes.iter().map(|it| format!("{} keeps running", it.instance));
+    let mut all: Vec<String> = changed.chain(kept(&plan).into_iter().map(str::to_owned)).collect();
+    all.sort();
+    assert_eq!(all, ["web[0] keeps running", "web[1] keeps running"], "{}", show(&plan));
 }
 
 /// The one that grew could have the whole node, or do with what it has.
@@ -224,4 +226,45 @@ fn a_second_copy_of_what_is_kept_goes() {
     let plan = world.plan(&cluster(&[service("db", 50, 6, "")]));
     let reason = "db[0]: it runs on alpha too, where it belongs";
     assert_eq!((deleted(&plan), kept(&plan).len()), (vec![reason.to_owned()], 1));
+}
+
+/// `b` grew and holds its node; of `web` one runs beside it that has to go, and one is wanted more.
+#[test]
+fn what_runs_moves_before_a_sibling_is_new() {
+    let mut world = World::of(&["alpha", "beta"]);
+    for name in ["alpha", "beta"] {
+        world.node(name).facts.total_memory_mb = 4096;
+    }
+    let pinned = |gib: u32| service("db", 90, gib, "place { pin \"beta\" }");
+    let web = |line: &str| service("web", 50, 2, line);
+    let file = cluster(&[pinned(2), web("replicas 2; place { max-per-node 1 }")]);
+    world.reach(&file);
+    // Of two only the second is left.
+    world.fleet.instances.retain(|it| it.id != "web-0" || it.node.as_str() == "beta");
+    world.options.allow_unplaced = true;
+    let left = world.fleet.instances.iter().find(|it| it.service.as_str() == "web").unwrap();
+    assert_eq!((left.index, left.node.as_str()), (1, "beta"));
+    let plan = world.plan(&cluster(&[pinned(4), web("replicas 2; place { max-per-node 1 }")]));
+    let moved = plan.changes.iter().filter(|it| it.action == Action::Move);
+    let moved: Vec<String> = moved.map(|it| it.instance.to_string()).collect();
+    assert_eq!((moved, deleted(&plan)), (vec!["web[1]".to_owned()], Vec::new()), "{}", show(&plan));
+}
+
+/// It was there before `db` had to keep away from it, and neither has another place.
+#[test]
+fn what_is_kept_stops_nobody_beside_it() {
+    let world = world(&[service("db", 90, 1, ""), service("web", 50, 1, "")]);
+    let apart = service("web", 50, 1, "place { apart-from \"db\" }");
+    let plan = world.plan(&cluster(&[service("db", 90, 6, ""), apart]));
+    assert_eq!((deleted(&plan).len(), kept(&plan).len()), (0, 2), "{}", show(&plan));
+}
+
+/// What is less important only fills what is left.
+#[test]
+fn an_eviction_is_not_blamed_on_what_is_less_important() {
+    let world = world(&[service("db", 90, 1, ""), service("web", 50, 1, "")]);
+    let apart = service("web", 50, 1, "place { apart-from \"db\" }");
+    let plan = world.plan(&cluster(&[service("db", 90, 1, ""), apart, service("job", 10, 3, "")]));
+    let [gone] = &deleted(&plan)[..] else { panic!("{}", show(&plan)) };
+    assert!(gone.starts_with("web[0]: ") && !gone.contains("job"), "{gone}");
 }

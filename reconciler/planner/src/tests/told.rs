@@ -119,7 +119,7 @@ fn what_pushes_away_what_it_needs_does_not_fit() {
                 service \"user\" { image \"user:1\"; resources cpu=3; depends-on \"base\" }\n";
     let mut world = World::of(&["alpha"]);
     let refused = world.plan(both);
-    let message = "service `user` waits: `base`, which it depends on, got a node only with `user` \
+    let message = "service `user` waits: `base`, which it depends on, can run only with `user` \
                    left out";
     let found: Vec<_> = refused.diagnostics.iter().map(|it| (&*it.code, &*it.message)).collect();
     assert_eq!(found, [("DN-E0601", message)]);
