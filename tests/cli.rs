@@ -303,6 +303,17 @@ fn every_level_of_a_placement_is_told_with_its_proof() {
     assert_eq!(told["levels"][1]["wanted"], 2, "{told:#}");
 }
 
+/// All of `web` goes to the other node: lost then, it would take `web` with it.
+#[test]
+fn what_is_lost_is_lost_once_the_plan_is_done() {
+    let web = CLUSTER.replace("host=8080", "");
+    let dir = settled(&web);
+    let args = ["whatif", "--drain=n1", "--survive=1", "--fleet=fleet.json"];
+    let text = exits(1, dir.path(), &args);
+    assert!(text.contains("  n1 lost: nothing runs there\n"), "{text}");
+    assert!(text.contains("  n2 lost: web[0], web[1] would not run\n"), "{text}");
+}
+
 #[test]
 fn a_lost_node_tells_of_its_data_and_moves_are_the_same_everywhere() {
     let db = "service \"db\" {\n    image \"db:1\"\n    volume \"data\" at=\"/d\"\n    \

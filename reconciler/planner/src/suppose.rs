@@ -9,6 +9,8 @@ use devnet_schema::{
     file::suggest::advice,
     fleet::{Availability, Disk, FleetSnapshot, Gpu, Node, NodeFacts, NodeStatus},
     name::{NodeName, ServiceName},
+    observed::{HealthState, InstanceState, ObservedInstance},
+    plan::Plan,
     quantity::{Bytes, Resources},
 };
 
@@ -79,6 +81,34 @@ impl Supposition {
         }
         Ok(())
     }
+}
+
+/// The fleet once a plan was applied: what it starts runs, and is healthy.
+pub fn applied(fleet: &FleetSnapshot, plan: &Plan) -> FleetSnapshot {
+    let mut fleet = fleet.clone();
+    for change in &plan.changes {
+        let left = change.from.as_ref().unwrap_or(&change.node);
+        let old = change.before.as_ref().map_or(&change.instance, |spec| &spec.id);
+        fleet.instances.retain(|it| {
+            let id = it.instance();
+            it.node != *left || (id != change.instance && id != *old)
+        });
+        fleet.instances.extend(change.after.as_ref().map(|spec| ObservedInstance {
+            id: spec.id.slug(),
+            service: spec.id.service.clone(),
+            index: spec.id.index,
+            node: spec.node.clone(),
+            generation: 1,
+            digest: spec.digest(),
+            state: InstanceState::Running,
+            health: HealthState::Healthy,
+            restarts: 0,
+            message: None,
+            runtime: Some(spec.workload.runtime()),
+            spec: Some(spec.clone()),
+        }));
+    }
+    fleet
 }
 
 fn node<'f>(fleet: &'f mut FleetSnapshot, name: &NodeName) -> Result<&'f mut Node, String> {

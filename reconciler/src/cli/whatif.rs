@@ -9,6 +9,7 @@ use devnet_planner::{
     suppose::{self, Supposition},
 };
 use devnet_schema::{
+    fleet::FleetSnapshot,
     name::{InstanceId, NodeName, ServiceName},
     placement::PlacementStatus,
     plan::Plan,
@@ -98,7 +99,7 @@ struct Loss {
     cut_short: bool,
 }
 
-/// Loses each node in turn.
+/// Loses each node in turn, once what is planned now is done.
 fn survive(
     scene: &Scene,
     args: &arguments::WhatIf,
@@ -113,9 +114,10 @@ fn survive(
         plan::print_findings(&today.diagnostics, &args.planning, &source, terminal);
         return Ok(1);
     }
+    let fleet = suppose::applied(&scene.fleet, &today);
     let mut losses = Vec::new();
-    for node in scene.fleet.nodes.iter().map(|node| &node.name) {
-        losses.push(lose(scene, (&options, limit), &today, node)?);
+    for node in fleet.nodes.iter().map(|node| &node.name) {
+        losses.push(lose(scene, (&options, limit), (&today, &fleet), node)?);
     }
     if today.placement.cut_short || losses.iter().any(|loss| loss.cut_short) {
         terminal.diagnostics(&[devnet_planner::cut_short()], &|_| None);
@@ -136,14 +138,14 @@ fn survive(
     Ok(if losses.iter().all(|loss| loss.down.is_empty()) { 0 } else { 1 })
 }
 
-/// What has a node today, loses it with this one, and gets none.
+/// What has a node by today's plan, once that is done, loses it with this one, and gets none.
 fn lose(
     scene: &Scene,
     (options, limit): (&Options, Option<Duration>),
-    today: &Plan,
+    (today, fleet): (&Plan, &FleetSnapshot),
     node: &NodeName,
 ) -> Result<Loss, CommandError> {
-    let (mut desired, mut fleet) = (scene.desired.clone(), scene.fleet.clone());
+    let (mut desired, mut fleet) = (scene.desired.clone(), fleet.clone());
     Supposition::Without(node.clone())
         .enter(&mut desired, &mut fleet)
         .map_err(CommandError::usage)?;

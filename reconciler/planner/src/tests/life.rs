@@ -349,3 +349,23 @@ fn destroying_goes_against_the_order_of_dependencies() {
     .assert_eq(&show(&plan));
     assert!(world.fleet.instances.is_empty());
 }
+
+#[test]
+fn the_fleet_once_a_plan_was_applied_needs_no_other() {
+    let mut world = World::of(&["alpha", "beta"]);
+    let web = |image: &str, more: &str| {
+        format!(
+            "cluster \"lab\"\n{more}\
+             service \"web\" {{ image \"{image}\"; replicas 3; port 80 }}\n\
+             service \"db\" {{ image \"db:1\"; place {{ pin \"beta\" }} }}\n"
+        )
+    };
+    world.reach(&web("web:1", ""));
+    let next = web("web:2", "node \"alpha\" { drain }\nservice \"new\" { image \"new:1\" }\n");
+    let next = next.replace("db:1", "db:2");
+    let plan = world.plan(&next);
+    let done = (plan.summary.moved, plan.summary.add, plan.summary.change);
+    assert!(done.0 > 0 && done.1 > 0 && done.2 > 0, "{}", show(&plan));
+    world.fleet = crate::suppose::applied(&world.fleet, &plan);
+    assert!(world.plan(&next).changes.is_empty(), "{}", show(&world.plan(&next)));
+}
