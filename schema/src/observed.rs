@@ -84,6 +84,24 @@ fn no_digest() -> Digest {
 }
 
 impl ObservedInstance {
+    /// What is seen of an instance that was made from this, runs and is healthy.
+    pub fn running(spec: Box<InstanceSpec>, generation: Generation) -> Self {
+        Self {
+            id: spec.id.slug(),
+            service: spec.id.service.clone(),
+            index: spec.id.index,
+            node: spec.node.clone(),
+            generation,
+            digest: spec.digest(),
+            state: InstanceState::Running,
+            health: HealthState::Healthy,
+            restarts: 0,
+            message: None,
+            runtime: Some(spec.workload.runtime()),
+            spec: Some(spec),
+        }
+    }
+
     /// Its identity. The index in `id` wins over the field, which older snapshots leave out.
     pub fn instance(&self) -> crate::name::InstanceId {
         let index = self

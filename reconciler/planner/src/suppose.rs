@@ -9,7 +9,7 @@ use devnet_schema::{
     file::suggest::advice,
     fleet::{Availability, Disk, FleetSnapshot, Gpu, Node, NodeFacts, NodeStatus},
     name::{NodeName, ServiceName},
-    observed::{HealthState, InstanceState, ObservedInstance},
+    observed::ObservedInstance,
     plan::Plan,
     quantity::{Bytes, Resources},
 };
@@ -93,20 +93,8 @@ pub fn applied(fleet: &FleetSnapshot, plan: &Plan) -> FleetSnapshot {
             let id = it.instance();
             it.node != *left || (id != change.instance && id != *old)
         });
-        fleet.instances.extend(change.after.as_ref().map(|spec| ObservedInstance {
-            id: spec.id.slug(),
-            service: spec.id.service.clone(),
-            index: spec.id.index,
-            node: spec.node.clone(),
-            generation: 1,
-            digest: spec.digest(),
-            state: InstanceState::Running,
-            health: HealthState::Healthy,
-            restarts: 0,
-            message: None,
-            runtime: Some(spec.workload.runtime()),
-            spec: Some(spec.clone()),
-        }));
+        let started = change.after.clone();
+        fleet.instances.extend(started.map(|spec| ObservedInstance::running(spec, 1)));
     }
     fleet
 }

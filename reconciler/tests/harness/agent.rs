@@ -13,7 +13,7 @@ use devnet_schema::{
     fleet::{Availability, Disk, NodeFacts},
     instance::InstanceSpec,
     name::{ClusterName, InstanceId, NodeName},
-    observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
+    observed::{ObservedInstance, ObservedNode},
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepReport, StepState},
     wire::{
@@ -255,19 +255,9 @@ pub fn facts() -> NodeFacts {
 }
 
 pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
-    let instances = machine.units.values().map(|(spec, generation)| ObservedInstance {
-        id: spec.id.slug(),
-        service: spec.id.service.clone(),
-        index: spec.id.index,
-        node: node.clone(),
-        generation: *generation,
-        digest: spec.digest(),
-        state: InstanceState::Running,
-        health: HealthState::Healthy,
-        restarts: 0,
-        message: None,
-        runtime: Some(spec.workload.runtime()),
-        spec: Some(Box::new(spec.clone())),
+    let instances = machine.units.values().map(|(spec, generation)| {
+        let seen = ObservedInstance::running(Box::new(spec.clone()), *generation);
+        ObservedInstance { node: node.clone(), ..seen }
     });
     let instances = if machine.partial { Vec::new() } else { instances.collect() };
     ObservedNode { complete: !machine.partial, problem: None, instances }

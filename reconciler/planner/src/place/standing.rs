@@ -286,7 +286,7 @@ pub fn without_own<'b, 'f>(board: &'b Board<'f>, s: usize) -> Cow<'b, Board<'f>>
 }
 
 /// Which instance a name of the staged problem stands for.
-pub fn plain(id: &InstanceId) -> InstanceId {
+fn plain(id: &InstanceId) -> InstanceId {
     id.service.lone_instance().unwrap_or_else(|| id.clone())
 }
 

@@ -107,20 +107,8 @@ impl World {
                         self.fleet.instances.remove(at);
                     }
                     self.no_port_is_taken(step);
-                    self.fleet.instances.push(ObservedInstance {
-                        id: spec.id.slug(),
-                        service: spec.id.service.clone(),
-                        index: spec.id.index,
-                        node: step.node.clone(),
-                        generation: step.generation,
-                        digest: spec.digest(),
-                        state: InstanceState::Running,
-                        health: HealthState::Healthy,
-                        restarts: 0,
-                        message: None,
-                        runtime: Some(spec.workload.runtime()),
-                        spec: Some(spec.clone()),
-                    });
+                    let seen = ObservedInstance::running(spec.clone(), step.generation);
+                    self.fleet.instances.push(seen);
                 }
             }
         }
