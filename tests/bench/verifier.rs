@@ -238,7 +238,7 @@ fn company(rows: &[&Row<'_>], faults: &mut Vec<String>) {
             }
         }
         for name in row.service.near.iter().filter(|name| **name != row.service.name) {
-            if !rows.iter().any(|it| it.service.name == *name && !it.kept) {
+            if !rows.iter().any(|it| it.service.name == *name) {
                 faults.push(format!("{} on {node}: without {name}", row.id));
             }
         }

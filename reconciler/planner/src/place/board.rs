@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    field::{Amounts, Field, Spread},
+    field::{Amounts, Cell, Field, Spread},
     gpu,
     problem::Objective,
     rack::{Rack, Tenant},
@@ -179,9 +179,23 @@ impl<'f> Board<'f> {
         (own, self.count(own, node), kept)
     }
 
-    /// Whether every service that this one must be near is there.
+    /// Whether every service that this one must be near is there, as it is declared or as it is.
     pub fn has_company(&self, service: usize, node: usize) -> bool {
-        self.field.services[service].near.iter().all(|&other| self.count(other, node) > 0)
+        self.field.services[service].near.iter().all(|&other| self.present(other, node) > 0)
+    }
+
+    /// Instances of a service on a node, those among them that are kept as they are.
+    pub fn present(&self, service: usize, node: usize) -> u32 {
+        let (_, declared, kept) = self.with_kin(service, node);
+        declared + kept
+    }
+
+    /// Who needs this one for company on a node, and would have none without one of it.
+    pub fn deserted(&self, service: usize, node: usize) -> Option<usize> {
+        let (own, declared, kept) = self.with_kin(service, node);
+        let mut supports = self.field.services[own].supports.iter().copied();
+        let needs = supports.find(|&other| self.count(other, node) > 0);
+        needs.filter(|_| declared + kept == 1)
     }
 
     /// Whether the GPUs of a node would do for one more.
@@ -291,10 +305,15 @@ impl<'f> Board<'f> {
 
     /// Whether one instance may leave: nobody there needs its company, and it is not locked.
     pub fn may_leave(&self, service: usize, node: usize) -> bool {
-        let it = &self.field.services[service];
-        let count = self.count(service, node);
-        let locked = it.cell(node).map_or(0, |cell| cell.locked);
-        count > locked && (count > 1 || !it.supports.iter().any(|&s| self.count(s, node) > 0))
+        let there = self.count(service, node) > 0;
+        there && self.spare(service, node) && self.deserted(service, node).is_none()
+    }
+
+    /// Whether more of a service, kept as they are or not, are on a node than must be.
+    pub fn spare(&self, service: usize, node: usize) -> bool {
+        let (own, declared, kept) = self.with_kin(service, node);
+        let locked = self.field.services[own].cell(node).map_or(0, |cell| cell.locked);
+        declared + kept > locked
     }
 
     /// Instances of a service on a node that were there before.
@@ -312,8 +331,12 @@ impl<'f> Board<'f> {
                     && self.total_with_kin(s) <= self.field.wanted_with_kin(s)
                     && self.kin_agrees(s)
                     && self.in_order(s)
-                    && service.cells.iter().all(|c| self.count(s, c.node) >= c.locked)
+                    && service.cells.iter().all(|cell| self.keeps_locked(s, cell))
             })
+    }
+
+    fn keeps_locked(&self, s: usize, cell: &Cell) -> bool {
+        self.present(s, cell.node) >= cell.locked
     }
 
     fn kin_agrees(&self, s: usize) -> bool {

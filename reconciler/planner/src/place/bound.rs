@@ -178,7 +178,9 @@ impl<'f> Relaxation<'f> {
                 if most == 0 {
                     continue;
                 }
-                let column = self.model.column(stay.min(most) as f64, most as f64, false);
+                let kept = class.nodes.iter().map(|&n| self.field.kept_at(s, n).count() as u64);
+                let least = stay.min(most).saturating_sub(kept.sum());
+                let column = self.model.column(least as f64, most as f64, false);
                 self.columns.push((s, k, column));
                 terms.push((column, 1.0));
             }
@@ -186,12 +188,30 @@ impl<'f> Relaxation<'f> {
         }
         for (s, service) in self.field.services.iter().enumerate() {
             if service.kin.first().is_some_and(|&first| first > s) {
-                let of = |t: &usize| *t == s || service.kin.contains(t);
-                let columns = self.columns.iter().filter(|(t, ..)| of(t));
-                let terms = columns.map(|&(_, _, column)| (column, 1.0)).collect();
-                self.model.at_most(terms, f64::from(self.field.wanted_with_kin(s)));
+                self.add_kin(s);
             }
         }
+    }
+
+    /// A service and what is kept of it as it is: no more than are wanted, and where some must stay
+    /// no fewer.
+    fn add_kin(&mut self, s: usize) {
+        let services = &self.field.services;
+        let all: Vec<usize> = services[s].kin.iter().copied().chain([s]).collect();
+        let own = all.iter().copied().find(|&t| !services[t].keeps());
+        let mut columns = self.columns.clone();
+        columns.retain(|(t, ..)| all.contains(t));
+        for (k, class) in self.classes.iter().enumerate() {
+            let cells = class.nodes.iter().filter_map(|&n| services[own?].cell(n));
+            let locked: f64 = cells.map(|cell| f64::from(cell.locked)).sum();
+            let here = columns.iter().filter(|column| column.1 == k);
+            let terms = here.map(|&(_, _, column)| (column, 1.0)).collect();
+            if locked > 0.0 {
+                self.model.row(terms, locked, f64::INFINITY);
+            }
+        }
+        let terms = columns.into_iter().map(|(_, _, column)| (column, 1.0)).collect();
+        self.model.at_most(terms, f64::from(self.field.wanted_with_kin(s)));
     }
 
     /// The column of the shared devices, where there is one.
@@ -212,8 +232,9 @@ impl<'f> Relaxation<'f> {
             for &other in near {
                 let most = f64::from(self.field.services[s].input.replicas);
                 let mut terms = vec![(column, 1.0)];
-                let found = users.iter().find(|&&(t, _)| t == other);
-                terms.extend(found.map(|&(_, column)| (column, -most)));
+                let kin = &self.field.services[other].kin;
+                let company = users.iter().filter(|(t, _)| *t == other || kin.contains(t));
+                terms.extend(company.map(|&(_, column)| (column, -most)));
                 self.model.at_most(terms, 0.0);
             }
         }

@@ -131,7 +131,9 @@ impl Program {
                     continue;
                 }
                 let n = cell.node;
-                let lower = f64::from(cell.locked.min(most));
+                // What is kept as it is may be there in its place.
+                let kept = field.kept_at(s, n).count() as u32;
+                let lower = f64::from(cell.locked.min(most).saturating_sub(kept));
                 let count = self.add(Meaning::Count { s, n }, lower, f64::from(most), true);
                 if cell.current > 0 && wants_keep(scope) {
                     let upper = f64::from(cell.current.min(most));
@@ -196,7 +198,8 @@ impl Program {
             let most = self.model.columns[column].upper;
             for &other in &field.services[s].near {
                 let mut terms = vec![(column, 1.0)];
-                terms.extend(self.count(other, n).map(|other| (other, -most)));
+                let company = field.kept_at(other, n).chain([other]);
+                terms.extend(company.filter_map(|it| Some((self.count(it, n)?, -most))));
                 self.model.at_most(terms, 0.0);
             }
         }
@@ -352,6 +355,11 @@ impl Program {
             let kept: Vec<usize> = others.filter_map(|s| self.count(s, n)).collect();
             let most = self.model.columns[declared].upper;
             let ran = field.services[own].ran.get(&n).copied().unwrap_or(0);
+            let locked = field.services[own].cell(n).map_or(0, |cell| cell.locked);
+            if locked > 0 && !kept.is_empty() {
+                let both = kept.iter().copied().chain([declared]).map(|it| (it, 1.0)).collect();
+                self.model.row(both, f64::from(locked), f64::INFINITY);
+            }
             for &one in &kept {
                 let mut terms: Vec<(usize, f64)> =
                     kept.iter().map(|&it| (it, if it == one { 1.0 + most } else { 1.0 })).collect();

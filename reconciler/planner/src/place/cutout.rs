@@ -196,6 +196,11 @@ impl<'a> Places<'a> {
             let others = |id: &&&InstanceId| kept(id).is_none_or(|id| id.service != *own);
             for &instance in here.into_iter().flatten().filter(others) {
                 instances.entry(instance.service.clone()).or_default().push(instance.clone());
+                // Who needs company asks for its service.
+                let service = kept(instance).map(|kept| kept.service);
+                if let Some(name) = service {
+                    instances.entry(name).or_default();
+                }
             }
         }
         let all = (0..field.services[s].input.replicas)
@@ -265,8 +270,12 @@ impl<'a> Places<'a> {
         let mut open: Vec<&ServiceName> = names.iter().copied().collect();
         // The company that they need, too.
         while let Some(name) = open.pop() {
-            let near = input_of(field, name).into_iter().flat_map(|input| &input.near);
-            open.extend(near.filter(|name| names.insert(name)));
+            let needed = number_of(field, name).into_iter().flat_map(|s| {
+                let near = field.services[s].near.iter();
+                near.flat_map(|&t| field.services[t].kin.iter().copied().chain([t]))
+            });
+            let needed = needed.map(|t| &field.services[t].input.name);
+            open.extend(needed.filter(|name| names.insert(name)));
         }
         let services = names.iter().filter_map(|name| input_of(field, name));
         let mut problem = PlacementProblem {
@@ -295,8 +304,11 @@ fn let_go(field: &Field<'_>, changes: &[Change], instance: &InstanceId) -> bool 
 }
 
 fn input_of<'f>(field: &Field<'f>, name: &ServiceName) -> Option<&'f ServiceInput> {
-    let found = field.services.binary_search_by(|service| service.input.name.cmp(name));
-    found.ok().map(|s| field.services[s].input)
+    number_of(field, name).map(|s| field.services[s].input)
+}
+
+fn number_of(field: &Field<'_>, name: &ServiceName) -> Option<usize> {
+    field.services.binary_search_by(|service| service.input.name.cmp(name)).ok()
 }
 
 /// A part knows nothing of the domains outside: what is spread stays where it is, and for what is

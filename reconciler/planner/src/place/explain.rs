@@ -161,17 +161,10 @@ fn origins(board: &Board<'_>, s: usize) -> Origins {
         bench.remove(s, node);
         let relief = bench.growth(s, node) as i64;
         bench.add(s, node);
-        nodes.push((deserted(board, s, node).is_some(), -relief, node));
+        nodes.push((board.deserted(s, node).is_some(), -relief, node));
     }
     nodes.sort_unstable();
     Origins { nodes: nodes.into_iter().map(|(_, _, node)| node).collect(), counts }
-}
-
-/// A service on the node that would be left without this one beside it, if one went.
-pub fn deserted(board: &Board<'_>, s: usize, node: usize) -> Option<usize> {
-    let supports = board.field.services[s].supports.iter().copied();
-    let mut needing = supports.filter(|&other| board.count(other, node) > 0);
-    needing.next().filter(|_| board.count(s, node) == 1)
 }
 
 fn verdict(board: &Board<'_>, s: usize, n: usize, origins: &Origins) -> Verdict {
@@ -251,6 +244,6 @@ fn hold(board: &Board<'_>, s: usize, from: usize) -> Option<Hold> {
 /// Who would be left alone where one leaves.
 fn desertion(board: &Board<'_>, s: usize, from: usize) -> Option<Violation> {
     let field = board.field;
-    let other = field.services[deserted(board, s, from)?].input;
+    let other = field.services[board.deserted(s, from)?].input;
     Some(shortfall::deserts(field.services[s].input, other, &field.nodes[from].input.name))
 }

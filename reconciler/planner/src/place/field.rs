@@ -105,7 +105,8 @@ pub struct Cell {
     pub most: u32,
     /// Instances there now that could stay.
     pub current: u32,
-    /// Of those, the ones that must stay.
+    /// Of those, the ones that must stay: as they are declared, or kept as they are where that is
+    /// open to them ([`Service::kin`]).
     pub locked: u32,
     /// Score of one instance here for wishes not met, in millionths.
     pub penalty: u64,
@@ -167,6 +168,12 @@ impl Field<'_> {
         declared == 0 || kept == 0 || declared + kept <= ran
     }
 
+    /// Of what is kept as it is of a service, those that are at home on a node.
+    pub fn kept_at(&self, s: usize, node: usize) -> impl Iterator<Item = usize> + '_ {
+        let kin = self.services[s].kin.iter().copied();
+        kin.filter(move |&t| self.services[t].keeps() && self.services[t].cell(node).is_some())
+    }
+
     /// Pairs of a service and a node that could meet.
     pub fn pairs(&self) -> usize {
         self.services.iter().map(|service| service.cells.len()).sum()
@@ -219,6 +226,14 @@ impl Service<'_> {
     /// Lets every instance go where it likes, those with data too.
     pub fn unlock(&mut self) {
         self.cells.iter_mut().for_each(|cell| cell.locked = 0);
+    }
+
+    /// Holds one more with data to a node where it runs and could be kept as it is: however few of
+    /// them have room there as they are declared.
+    fn hold_one_more(&mut self, node: usize) {
+        let ran = self.ran.get(&node).copied().unwrap_or(0);
+        let cells = self.cells.iter_mut().filter(|cell| cell.node == node && cell.locked > 0);
+        cells.for_each(|cell| cell.locked = ran.min(cell.locked + 1));
     }
 
     /// Whether it is one running instance that is kept as it is ([`super::standing`]).
@@ -356,7 +371,8 @@ fn cell(
         return None;
     }
     let current = here.min(most);
-    let held = !input.movable || node.input.state == NodeState::Away;
+    // Whether one that is kept as it is must be there, its service tells.
+    let held = !service.keeps() && (!input.movable || node.input.state == NodeState::Away);
     let missed = input.prefer.iter().filter(|p| !lines.hold(&p.condition, n));
     Some(Cell {
         node: n,
@@ -431,7 +447,12 @@ fn link(services: &mut [Service<'_>]) {
         kin.entry(name).or_default().push(s);
     }
     for (name, mut all) in kin {
-        all.extend(services.iter().position(|it| it.input.name == name));
+        let own = services.iter().position(|it| it.input.name == name);
+        let homes = all.iter().filter_map(|&s| Some(services[s].cells.first()?.node));
+        for n in homes.collect::<Vec<usize>>() {
+            own.into_iter().for_each(|s| services[s].hold_one_more(n));
+        }
+        all.extend(own);
         for &s in &all {
             services[s].kin = all.iter().copied().filter(|&other| other != s).collect();
         }

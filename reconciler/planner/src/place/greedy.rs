@@ -2,14 +2,14 @@
 //!
 //! Knows orders and rules of thumb. Refuses to claim that any of it is good.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, iter::repeat_n};
 
 use devnet_schema::quantity::GpuRequest;
 
 use super::{
     board::{Board, FULL},
     bound::Share,
-    field::Field,
+    field::{Cell, Field},
 };
 
 /// How a greedy run chooses.
@@ -96,17 +96,36 @@ pub fn guided<'f>(field: &'f Field<'f>, shares: &[Share]) -> Board<'f> {
     board
 }
 
-/// Only what must stay.
+/// Only what must stay, and of that as little as can be: as it is where that will do.
 fn locked<'f>(field: &'f Field<'f>) -> Board<'f> {
     let mut board = Board::empty(field);
-    for (s, service) in field.services.iter().enumerate() {
-        for cell in &service.cells {
-            for _ in 0..cell.locked {
-                board.add(s, cell.node);
-            }
+    for s in bound_to_stay(field) {
+        for cell in &field.services[s].cells {
+            add_locked(&mut board, s, cell);
         }
     }
     board
+}
+
+/// The services of which something must stay, in the order in which [`settle_locks`] looks at them.
+fn bound_to_stay(field: &Field<'_>) -> Vec<usize> {
+    let mut order = order(field, Order::Picky);
+    order.retain(|&s| field.services[s].cells.iter().any(|cell| cell.locked > 0));
+    order
+}
+
+/// Adds of a service what must stay on a node, as far as it fits. Returns how many.
+fn add_locked(board: &mut Board<'_>, s: usize, cell: &Cell) -> u32 {
+    let field = board.field;
+    let units = field.kept_at(s, cell.node).chain(repeat_n(s, cell.locked as usize));
+    let mut count = 0;
+    for unit in units {
+        if count < cell.locked && board.fits_alone(unit, cell.node) {
+            board.add(unit, cell.node);
+            count += 1;
+        }
+    }
+    count
 }
 
 /// The first service whose instances that must stay break a rule whatever is placed around them,
@@ -135,14 +154,9 @@ pub fn settle_locks(field: &mut Field<'_>) {
     let mut broken: Vec<(usize, usize, u32)> = Vec::new();
     {
         let mut board = Board::empty(field);
-        for s in order(field, Order::Picky) {
-            let cells = field.services[s].cells.iter().enumerate();
-            for (at, cell) in cells.filter(|(_, cell)| cell.locked > 0) {
-                let mut count = 0;
-                while count < cell.locked && board.fits_alone(s, cell.node) {
-                    board.add(s, cell.node);
-                    count += 1;
-                }
+        for s in bound_to_stay(field) {
+            for (at, cell) in field.services[s].cells.iter().enumerate() {
+                let count = add_locked(&mut board, s, cell);
                 if count < cell.locked {
                     broken.push((s, at, count));
                 }
@@ -216,11 +230,7 @@ pub fn tidy(board: &mut Board<'_>) {
 
 /// An instance of a service that breaks a rule and may be taken away.
 fn offender(board: &Board<'_>, s: usize) -> Option<usize> {
-    let free = |node: usize| {
-        let cell = board.field.services[s].cell(node);
-        board.count(s, node) > cell.map_or(0, |cell| cell.locked)
-    };
-    let nodes = || board.of_service[s].keys().copied().filter(|&node| free(node));
+    let nodes = || board.of_service[s].keys().copied().filter(|&node| board.spare(s, node));
     if let Some(node) = nodes().find(|&node| !board.has_company(s, node)) {
         return Some(node);
     }
@@ -257,7 +267,32 @@ pub fn fill(board: &mut Board<'_>, order: &[usize], style: Style) {
 /// Places what is missing of one service, as far as it fits.
 fn place_all(board: &mut Board<'_>, s: usize, style: Style) -> bool {
     let nodes: Vec<usize> = board.field.services[s].cells.iter().map(|cell| cell.node).collect();
-    place_some(board, s, &nodes, u32::MAX, style)
+    let grown = grow(board, s);
+    place_some(board, s, &nodes, u32::MAX, style) || grown
+}
+
+/// Puts what is kept of a service as it is there as it is declared, where that fits.
+fn grow(board: &mut Board<'_>, s: usize) -> bool {
+    if board.field.services[s].keeps() {
+        return false;
+    }
+    let kin = board.field.services[s].kin.iter().copied();
+    let kept = kin.filter(|&kept| board.field.services[kept].keeps());
+    let here = kept.flat_map(|kept| board.of_service[kept].keys().map(move |&node| (kept, node)));
+    let here: Vec<(usize, usize)> = here.collect();
+    let mut grown = false;
+    for (kept, node) in here {
+        let devices = board.devices(node);
+        board.remove(kept, node);
+        if board.fits(s, node) {
+            board.add(s, node);
+            grown = true;
+        } else {
+            board.add(kept, node);
+            board.set_devices(node, devices);
+        }
+    }
+    grown
 }
 
 /// The same on some nodes, and so many at most.
@@ -312,7 +347,7 @@ fn place_together(board: &mut Board<'_>, s: usize, node: usize) -> bool {
     let (mut group, mut at) = (vec![s], 0);
     while at < group.len() {
         for &other in &board.field.services[group[at]].near {
-            if board.count(other, node) == 0 && !group.contains(&other) {
+            if board.present(other, node) == 0 && !group.contains(&other) {
                 group.push(other);
             }
         }

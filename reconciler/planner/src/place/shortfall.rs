@@ -300,8 +300,8 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
         });
     }
     for name in service.input.near.iter().filter(|name| **name != service.input.name) {
-        let there = |other: &&usize| field.services[**other].input.name == *name;
-        if !board.on_node[n].keys().any(|other| there(&other)) {
+        let other = field.services.iter().position(|other| other.input.name == *name);
+        if other.is_none_or(|other| board.present(other, n) == 0) {
             let text = format!("must run near {name}, which is not there");
             found.push(say_as("near", input.near_line(std::slice::from_ref(name)), text));
         }

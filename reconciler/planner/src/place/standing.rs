@@ -44,17 +44,19 @@ pub fn solved<R>(
     let field = settled(problem);
     let first = again::solve(&field, work);
     let (mut staying, as_declared) = homeless(&first.board);
+    let pressing = presses(&first.board);
     // Of two that cannot both be, one may do with what it has.
-    let grown: BTreeSet<InstanceId> = match staying.is_empty() && as_declared.is_empty() {
-        true => BTreeSet::new(),
-        false => grown(problem).collect(),
-    };
+    let grown: BTreeSet<InstanceId> =
+        match staying.is_empty() && as_declared.is_empty() && !pressing {
+            true => BTreeSet::new(),
+            false => grown(problem).collect(),
+        };
     if staying.is_empty() && grown.is_empty() {
         return then(&field, first, work);
     }
     // A small problem is solved again for the proof of its score.
     let small = field.pairs() <= budget::SMALL;
-    if !small && (as_declared.is_empty() || grown.is_empty()) {
+    if !small && !pressing && (as_declared.is_empty() || grown.is_empty()) {
         let staged = staged(problem, &staying);
         let field = settled(&staged);
         if let Some(solved) = with_all(&field, &first, work) {
@@ -85,6 +87,30 @@ fn grown(problem: &PlacementProblem) -> impl Iterator<Item = InstanceId> {
         let less = known.filter(|(index, _)| input.has_grown(**index));
         less.map(|(&index, _)| InstanceId { service: input.name.clone(), index })
     })
+}
+
+/// Whether something that grew may be in the way of what has no place: as important, or data that is
+/// held to where it is, or company for what waits; or of other data, which is then held no more.
+fn presses(board: &Board<'_>) -> bool {
+    let services = &board.field.services;
+    let short = (0..services.len()).filter(|&s| board.missing(s) > 0).map(|s| services[s].level);
+    let (short, loose): (BTreeSet<usize>, bool) = (short.collect(), services.iter().any(loose));
+    services.iter().any(|service| {
+        let input = service.input;
+        let grew = || input.current.range(..input.replicas).any(|(&at, _)| input.has_grown(at));
+        let held = !input.movable || !service.supports.is_empty();
+        let in_the_way = match held {
+            true => loose || short.first().is_some_and(|first| *first <= service.level),
+            false => short.contains(&service.level),
+        };
+        in_the_way && grew()
+    })
+}
+
+/// Whether some data of a service is not held to where it runs, though it could be there.
+fn loose(service: &Service<'_>) -> bool {
+    let ran = |cell: &Cell| service.ran.get(&cell.node).copied().unwrap_or(0);
+    !service.input.movable && service.cells.iter().any(|cell| cell.locked < ran(cell))
 }
 
 /// What runs, is known to, and has no place. Apart from the others what would take as much as it

@@ -240,8 +240,11 @@ fn device_admitted(service: &ServiceInput, gpu: &GpuInput) -> bool {
 fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
     let mut counts: BTreeMap<&ServiceName, u32> = BTreeMap::new();
     let mut kept: BTreeSet<&ServiceName> = BTreeSet::new();
+    let mut company: BTreeSet<ServiceName> = BTreeSet::new();
     let mut ports = BTreeSet::new();
     for (instance, place, service) in placed {
+        let kept_of = service.name.lone_instance().map(|kept| kept.service);
+        company.insert(kept_of.unwrap_or_else(|| service.name.clone()));
         match place.reason {
             Reason::AsItIs => drop(kept.insert(&service.name)),
             _ => *counts.entry(&service.name).or_insert(0) += 1,
@@ -266,7 +269,7 @@ fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Bre
                 tell(breaches, "apart-from", format!("{} and {other} on {node}", service.name));
             }
         }
-        for other in service.near.iter().filter(|other| !counts.contains_key(other)) {
+        for other in service.near.iter().filter(|other| !company.contains(other)) {
             tell(breaches, "near", format!("{} on {node} without {other}", service.name));
         }
     }

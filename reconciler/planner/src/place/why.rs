@@ -13,7 +13,6 @@ use devnet_schema::{name::InstanceId, placement::Violation};
 
 use super::{
     board::Board,
-    explain,
     field::{Amounts, Cell, Field, per_node},
     problem::{Assignment, Displaced, NodeState, Objective, Reason},
     refusal, shortfall,
@@ -179,7 +178,7 @@ impl<'b, 'f> Desk<'b, 'f> {
     /// The same where others have room, too.
     fn chosen(&self, board: &Board<'_>, (s, n): (usize, usize), others: &[&Cell]) -> String {
         let field = board.field;
-        if let Some(other) = explain::deserted(self.board, s, n) {
+        if let Some(other) = self.board.deserted(s, n) {
             return format!("with {}, which must run near it", field.services[other].input.name);
         }
         let penalty = field.services[s].cell(n).map_or(0, |cell| cell.penalty);

@@ -268,3 +268,104 @@ fn an_eviction_is_not_blamed_on_what_is_less_important() {
     let [gone] = &deleted(&plan)[..] else { panic!("{}", show(&plan)) };
     assert!(gone.starts_with("web[0]: ") && !gone.contains("job"), "{gone}");
 }
+
+/// A node of 8 GiB where a database with data has 1 GiB.
+fn with_data(others: &[String]) -> World {
+    let mut world = World::of(&["alpha", "beta"]);
+    world.node("alpha").facts.total_memory_mb = 8192;
+    world.node("beta").facts.total_memory_mb = 2048;
+    let all: Vec<String> = [data(1)].iter().chain(others).cloned().collect();
+    world.reach(&cluster(&all));
+    world.options.allow_unplaced = true;
+    world
+}
+
+fn data(gib: u32) -> String {
+    service("db", 50, gib, "volume \"d\" at=\"/d\"; place { prefer node=\"alpha\" weight=100 }")
+}
+
+#[test]
+fn data_that_grew_stops_nothing_more_important_beside_which_it_can_stay_as_it_is() {
+    let api = |priority| service("api", priority, 6, "");
+    let world = with_data(&[api(90)]);
+    for (priority, stays) in [(90, true), (50, true), (40, false)] {
+        let plan = world.plan(&cluster(&[data(3), api(priority)]));
+        let stopped = if stays { vec![] } else { vec!["api[0]"] };
+        let stopped: Vec<String> = stopped
+            .into_iter()
+            .map(|id| format!("{id}: it makes room for service.db[0] (priority 50)"))
+            .collect();
+        assert_eq!(deleted(&plan), stopped, "{priority}: {}", show(&plan));
+        let told = if stays { vec!["db[0] keeps running"] } else { vec![] };
+        assert_eq!(kept(&plan), told, "{priority}: {}", show(&plan));
+    }
+}
+
+#[test]
+fn data_that_grew_lets_in_what_is_more_important() {
+    let world = with_data(&[]);
+    for (priority, starts) in [(90, true), (50, true), (40, false)] {
+        let plan = world.plan(&cluster(&[data(3), service("api", priority, 6, "")]));
+        let new = if starts { vec!["api[0]".to_owned()] } else { vec![] };
+        assert_eq!((added(&plan), deleted(&plan).len()), (new, 0), "{priority}: {}", show(&plan));
+        let told = if starts { vec!["db[0] keeps running"] } else { vec![] };
+        assert_eq!(kept(&plan), told, "{priority}: {}", show(&plan));
+    }
+}
+
+/// Before anything else: as it is it would still be in the way.
+#[test]
+fn data_stays_as_it_is_before_any_priority() {
+    let world = with_data(&[]);
+    for gib in [3, 8] {
+        let plan = world.plan(&cluster(&[data(gib), service("api", 90, 8, "")]));
+        assert_eq!((added(&plan).len(), deleted(&plan).len()), (0, 0), "{gib}: {}", show(&plan));
+    }
+}
+
+/// Its data would not follow it to the node where it has room as it is declared.
+#[test]
+fn data_that_grew_does_not_go_elsewhere_for_that() {
+    let mut world = with_data(&[]);
+    world.node("beta").facts.total_memory_mb = 4096;
+    let plan = world.plan(&cluster(&[data(3), service("api", 90, 6, "")]));
+    assert_eq!((added(&plan), kept(&plan)), (vec!["api[0]".into()], vec!["db[0] keeps running"]));
+    // Nor where other data takes what it would need.
+    let both = |pg, db| {
+        let pinned = "volume \"p\" at=\"/p\"; place { pin \"alpha\" }";
+        cluster(&[service("pg", 90, pg, pinned), data(db)])
+    };
+    let mut world = World::of(&["alpha", "beta"]);
+    world.node("alpha").facts.total_memory_mb = 8192;
+    world.reach(&both(1, 1));
+    world.node("beta").facts.total_memory_mb = 8192;
+    world.options.allow_unplaced = true;
+    let plan = world.plan(&both(6, 3));
+    assert_eq!((deleted(&plan).len(), kept(&plan)), (0, vec!["db[0] keeps running"]));
+    assert!(plan.is_applicable(), "{}", show(&plan));
+}
+
+#[test]
+fn what_is_proven_holds_of_data_that_grew_too() {
+    let world = with_data(&[service("api", 90, 6, "")]);
+    let plan = world.plan(&cluster(&[data(3), service("api", 90, 6, "")]));
+    let levels: Vec<_> =
+        plan.placement.levels.iter().map(|it| (it.priority, it.placed, it.bound)).collect();
+    assert_eq!(levels, [(90, 1, 1), (50, 0, 0)], "{:#?}", plan.placement.levels);
+}
+
+#[test]
+fn what_is_kept_is_company_for_what_must_run_near_it() {
+    let near = |priority| service("web", priority, 1, "place { near \"db\" }");
+    let db = |gib| service("db", 50, gib, "");
+    let world_with = world(&[db(1), near(40)]);
+    let plan = world_with.plan(&cluster(&[db(6), near(40)]));
+    assert!(plan.changes.is_empty(), "{}", show(&plan));
+    assert_eq!((kept(&plan), plan.placement.unplaced), (vec!["db[0] keeps running"], 1));
+    // And for what comes, whatever its priority.
+    let world = world(&[db(1)]);
+    for priority in [40, 90] {
+        let plan = world.plan(&cluster(&[db(6), near(priority)]));
+        assert_eq!((added(&plan).len(), kept(&plan).len()), (1, 1), "{}", show(&plan));
+    }
+}

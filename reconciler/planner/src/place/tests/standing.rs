@@ -19,7 +19,7 @@ fn declared(service: &ServiceInput) -> Holding {
 
 /// The problem with all that can be placed running, and known to; then some services ask for more,
 /// for other lines or priorities, and others are new.
-fn grown(seed: u64, before: &PlacementProblem) -> PlacementProblem {
+pub fn grown(seed: u64, before: &PlacementProblem) -> PlacementProblem {
     let outcome = place(before);
     let mut next = running(before, &outcome);
     let mut dice = Dice(seed ^ 0x5eed);
@@ -57,7 +57,7 @@ fn problems() -> impl Iterator<Item = (u64, PlacementProblem)> {
     some.chain((0..2000).map(|seed| (seed, grown(seed, &with_devices(seed)))))
 }
 
-fn as_it_is(place: &Assignment) -> bool {
+pub fn as_it_is(place: &Assignment) -> bool {
     place.reason == Reason::AsItIs
 }
 
@@ -143,4 +143,81 @@ fn nothing_stops_for_what_is_less_important() {
         }
     }
     assert!(stopped > 30, "{stopped}");
+}
+
+/// All that runs fits as it is: so data that may be where it is stays there, one way or the other,
+/// and as it is declared only where nothing as important waits for that room.
+#[test]
+fn data_that_grew_stays_and_is_in_nobodys_way() {
+    let (mut stayed, mut did_with_less) = (0, 0);
+    for (seed, mut problem) in problems() {
+        let mut dice = Dice(seed ^ 0xda7a);
+        problem.services.iter_mut().for_each(|it| it.movable &= !dice.chance(50));
+        let lines = |it: &ServiceInput| !it.spread.is_empty() || !it.near.is_empty();
+        let known = |it: &ServiceInput| it.current.keys().all(|at| it.holdings.contains_key(at));
+        if problem.services.iter().any(|it| lines(it) || !known(it)) {
+            continue;
+        }
+        let outcome = place(&problem);
+        for service in problem.services.iter().filter(|it| !it.movable) {
+            let data = service.current.range(..service.replicas);
+            for (index, current) in data.filter(|(index, _)| service.has_grown(**index)) {
+                let id = InstanceId { service: service.name.clone(), index: *index };
+                if !alone(&problem, service, current) {
+                    continue;
+                }
+                stayed += 1;
+                let place = outcome.assignments.get(&id).filter(|it| it.node == current.node);
+                let place = place.unwrap_or_else(|| panic!("seed {seed}: {id}\n{problem:#?}"));
+                did_with_less += usize::from(as_it_is(place));
+                if !as_it_is(place) {
+                    waits_for_nothing(&problem, &outcome, &id, &format!("seed {seed}"));
+                }
+            }
+        }
+    }
+    assert!(stayed > 300 && did_with_less > 80, "{stayed} {did_with_less}");
+}
+
+/// Whether it could be where it is, as it is declared, if nothing else were there.
+pub fn alone(problem: &PlacementProblem, service: &ServiceInput, current: &Current) -> bool {
+    let mut alone = problem.clone();
+    let single = ServiceInput {
+        replicas: 1,
+        near: Vec::new(),
+        current: BTreeMap::from([(0, current.clone())]),
+        holdings: BTreeMap::new(),
+        ..service.clone()
+    };
+    alone.services = vec![single];
+    let outcome = place(&alone);
+    outcome.assignments.values().any(|place| place.node == current.node)
+}
+
+/// Nothing as important as this instance could be beside it if it were as it is.
+fn waits_for_nothing(problem: &PlacementProblem, outcome: &Outcome, id: &InstanceId, what: &str) {
+    let input = |name: &ServiceName| problem.services.iter().find(|it| it.name == *name).unwrap();
+    let own = input(&id.service);
+    let mut all = outcome.assignments.clone();
+    let place = all.get_mut(id).unwrap();
+    let node = place.node.clone();
+    place.gpus = own.current[&id.index].gpus.clone();
+    place.reason = Reason::AsItIs;
+    let missing = outcome.unplaced.iter().map(|it| input(&it.service));
+    let waiting = missing.filter(|it| it.priority > own.priority && it.gpu == GpuRequest::None);
+    for service in waiting {
+        let open = (0..service.replicas)
+            .map(|index| InstanceId { service: service.name.clone(), index })
+            .find(|id| !all.get(id).is_some_and(|place| !as_it_is(place)));
+        let Some(open) = open else { continue };
+        let data = !service.movable && service.current.contains_key(&open.index);
+        if data && service.current[&open.index].node != node {
+            continue;
+        }
+        let mut all = all.clone();
+        let reason = Reason::New { why: String::new() };
+        all.insert(open, Assignment { node: node.clone(), gpus: Vec::new(), reason });
+        let found = super::super::verify::breaches(problem, &all);
+        assert_ne!(found, [], "{what}: {}\n{problem:#?}\n{outcome:#?}", service.name);
+    }
 }
