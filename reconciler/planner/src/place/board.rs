@@ -173,6 +173,9 @@ impl<'f> Board<'f> {
     /// The service that is declared, and how many of it, and kept of it, are on a node.
     fn with_kin(&self, service: usize, node: usize) -> (usize, u32, u32) {
         let services = &self.field.services;
+        if services[service].kin.is_empty() {
+            return (service, self.count(service, node), 0);
+        }
         let all = || services[service].kin.iter().copied().chain([service]);
         let own = all().find(|&s| !services[s].keeps()).unwrap_or(service);
         let kept = all().filter(|&s| s != own).map(|s| self.count(s, node)).sum();

@@ -400,7 +400,10 @@ fn even(
     let (left, word) = room_left(board, s, n);
     let roomier = |cell: &&&Cell| room_left(board, s, cell.node).0 > left;
     if !rivals.iter().filter(roomier).any(|cell| open(cell)) {
-        return format!("most room left: {}% of {word}", left / 10);
+        return match left / 10 {
+            0 => format!("most room left: less than 1% of {word}"),
+            percent => format!("most room left: {percent}% of {word}"),
+        };
     }
     let growth = board.growth(s, n);
     let better = |cell: &&&Cell| board.growth(s, cell.node) < growth;
