@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    field::{Amounts, Cell, Field, Spread},
+    field::{Amounts, Field, Spread},
     gpu,
     problem::Objective,
     rack::{Rack, Tenant},
@@ -315,8 +315,7 @@ impl<'f> Board<'f> {
     /// Whether more of a service, kept as they are or not, are on a node than must be.
     pub fn spare(&self, service: usize, node: usize) -> bool {
         let (own, declared, kept) = self.with_kin(service, node);
-        let locked = self.field.services[own].cell(node).map_or(0, |cell| cell.locked);
-        declared + kept > locked
+        declared + kept > self.field.services[own].locked_at(node)
     }
 
     /// Instances of a service on a node that were there before.
@@ -334,12 +333,8 @@ impl<'f> Board<'f> {
                     && self.total_with_kin(s) <= self.field.wanted_with_kin(s)
                     && self.kin_agrees(s)
                     && self.in_order(s)
-                    && service.cells.iter().all(|cell| self.keeps_locked(s, cell))
+                    && service.locked.iter().all(|(&n, &locked)| self.present(s, n) >= locked)
             })
-    }
-
-    fn keeps_locked(&self, s: usize, cell: &Cell) -> bool {
-        self.present(s, cell.node) >= cell.locked
     }
 
     fn kin_agrees(&self, s: usize) -> bool {

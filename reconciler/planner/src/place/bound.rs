@@ -163,23 +163,26 @@ impl<'f> Relaxation<'f> {
         let services = self.field.services.iter().enumerate();
         for (s, service) in services.filter(|(s, _)| part.services[*s]) {
             let mut terms = Vec::new();
-            let staying: u64 = service
-                .cells
-                .iter()
-                .map(|c| u64::from(if keep { c.current } else { c.locked }))
-                .sum();
+            let stays = |n: usize| match keep {
+                true => service.cell(n).map_or(0, |cell| cell.current),
+                false => service.locked_at(n),
+            };
+            let staying: u64 = match keep {
+                true => service.cells.iter().map(|cell| u64::from(cell.current)).sum(),
+                false => service.locked.values().copied().map(u64::from).sum(),
+            };
             for (k, class) in self.classes.iter().enumerate() {
                 let cells = || class.nodes.iter().filter_map(|&n| service.cell(n));
                 let sum = |f: fn(&Cell) -> u32| cells().map(|c| u64::from(f(c))).sum::<u64>();
                 let most = sum(|c| c.most).min(u64::from(service.input.replicas));
-                let stay = if keep { sum(|c| c.current) } else { sum(|c| c.locked) };
+                let stay: u64 = class.nodes.iter().map(|&n| u64::from(stays(n))).sum();
                 let free = u64::from(service.input.replicas).saturating_sub(staying);
                 let most = most.min(stay + free);
                 if most == 0 {
                     continue;
                 }
                 let kept = class.nodes.iter().map(|&n| self.field.kept_at(s, n).count() as u64);
-                let least = stay.min(most).saturating_sub(kept.sum());
+                let least = stay.saturating_sub(kept.sum()).min(most);
                 let column = self.model.column(least as f64, most as f64, false);
                 self.columns.push((s, k, column));
                 terms.push((column, 1.0));
@@ -202,8 +205,9 @@ impl<'f> Relaxation<'f> {
         let mut columns = self.columns.clone();
         columns.retain(|(t, ..)| all.contains(t));
         for (k, class) in self.classes.iter().enumerate() {
-            let cells = class.nodes.iter().filter_map(|&n| services[own?].cell(n));
-            let locked: f64 = cells.map(|cell| f64::from(cell.locked)).sum();
+            let own = own.map(|own| &services[own]);
+            let locked = class.nodes.iter().filter_map(|&n| Some(f64::from(own?.locked_at(n))));
+            let locked: f64 = locked.sum();
             let here = columns.iter().filter(|column| column.1 == k);
             let terms = here.map(|&(_, _, column)| (column, 1.0)).collect();
             if locked > 0.0 {

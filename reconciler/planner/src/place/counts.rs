@@ -133,7 +133,8 @@ impl Program {
                 let n = cell.node;
                 // What is kept as it is may be there in its place.
                 let kept = field.kept_at(s, n).count() as u32;
-                let lower = f64::from(cell.locked.min(most).saturating_sub(kept));
+                let lower = service.locked_at(n).saturating_sub(kept).min(most);
+                let lower = f64::from(lower);
                 let count = self.add(Meaning::Count { s, n }, lower, f64::from(most), true);
                 if cell.current > 0 && wants_keep(scope) {
                     let upper = f64::from(cell.current.min(most));
@@ -350,16 +351,16 @@ impl Program {
             return;
         };
         for &n in &scope.nodes {
-            let Some(declared) = self.count(own, n) else { continue };
             let others = all().filter(|&s| s != own);
             let kept: Vec<usize> = others.filter_map(|s| self.count(s, n)).collect();
-            let most = self.model.columns[declared].upper;
-            let ran = field.services[own].ran.get(&n).copied().unwrap_or(0);
-            let locked = field.services[own].cell(n).map_or(0, |cell| cell.locked);
+            let locked = field.services[own].locked_at(n);
             if locked > 0 && !kept.is_empty() {
-                let both = kept.iter().copied().chain([declared]).map(|it| (it, 1.0)).collect();
-                self.model.row(both, f64::from(locked), f64::INFINITY);
+                let both = kept.iter().copied().chain(self.count(own, n)).map(|it| (it, 1.0));
+                self.model.row(both.collect(), f64::from(locked), f64::INFINITY);
             }
+            let Some(declared) = self.count(own, n) else { continue };
+            let most = self.model.columns[declared].upper;
+            let ran = field.services[own].ran_at(n);
             for &one in &kept {
                 let mut terms: Vec<(usize, f64)> =
                     kept.iter().map(|&it| (it, if it == one { 1.0 + most } else { 1.0 })).collect();

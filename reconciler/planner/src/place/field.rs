@@ -84,6 +84,11 @@ pub struct Service<'a> {
     pub kin: Vec<usize>,
     /// By node, how many of it run there now.
     pub ran: BTreeMap<usize, u32>,
+    /// By node, how many must stay there: as they are declared, or kept as they are where that is
+    /// open to them ([`Service::kin`]).
+    pub locked: BTreeMap<usize, u32>,
+    /// Where some run though a line or the node's state is against it.
+    refused: BTreeSet<usize>,
     /// Where it may be, by node.
     pub cells: Vec<Cell>,
     /// Position in `cells` of every node.
@@ -105,9 +110,6 @@ pub struct Cell {
     pub most: u32,
     /// Instances there now that could stay.
     pub current: u32,
-    /// Of those, the ones that must stay: as they are declared, or kept as they are where that is
-    /// open to them ([`Service::kin`]).
-    pub locked: u32,
     /// Score of one instance here for wishes not met, in millionths.
     pub penalty: u64,
     /// Devices it may use.
@@ -164,7 +166,7 @@ impl Field<'_> {
     /// Whether so many of a service as it is declared, and so many of it that are kept, can be on
     /// one node: those that run there are one or the other.
     pub fn kin_agrees(&self, s: usize, node: usize, declared: u32, kept: u32) -> bool {
-        let ran = self.services[s].ran.get(&node).copied().unwrap_or(0);
+        let ran = self.services[s].ran_at(node);
         declared == 0 || kept == 0 || declared + kept <= ran
     }
 
@@ -182,11 +184,11 @@ impl Field<'_> {
     /// Whether something holds room on a node that could take more and may not move because of its
     /// data.
     pub fn holds_data(&self) -> bool {
-        let here = |cell: &Cell| {
-            let state = self.nodes[cell.node].input.state;
-            cell.locked > 0 && !matches!(state, NodeState::Away | NodeState::Lost)
+        let here = |(&n, &locked): (&usize, &u32)| {
+            locked > 0 && !matches!(self.nodes[n].input.state, NodeState::Away | NodeState::Lost)
         };
-        self.services.iter().any(|service| !service.input.movable && service.cells.iter().any(here))
+        let mut data = self.services.iter().filter(|service| !service.input.movable);
+        data.any(|service| service.locked.iter().any(here))
     }
 
     /// The price of the moves that no placement avoids.
@@ -225,15 +227,34 @@ impl Service<'_> {
 
     /// Lets every instance go where it likes, those with data too.
     pub fn unlock(&mut self) {
-        self.cells.iter_mut().for_each(|cell| cell.locked = 0);
+        self.locked.clear();
+    }
+
+    /// How many must stay on a node.
+    pub fn locked_at(&self, node: usize) -> u32 {
+        self.locked.get(&node).copied().unwrap_or(0)
+    }
+
+    /// How many run on a node.
+    pub fn ran_at(&self, node: usize) -> u32 {
+        self.ran.get(&node).copied().unwrap_or(0)
+    }
+
+    /// Data that runs where no line speaks against it, and is not held there.
+    pub fn loose(&self) -> bool {
+        let loose =
+            |(n, ran): (&usize, &u32)| !self.refused.contains(n) && self.locked_at(*n) < *ran;
+        !self.input.movable && self.ran.iter().any(loose)
     }
 
     /// Holds one more with data to a node where it runs and could be kept as it is: however few of
     /// them have room there as they are declared.
     fn hold_one_more(&mut self, node: usize) {
-        let ran = self.ran.get(&node).copied().unwrap_or(0);
-        let cells = self.cells.iter_mut().filter(|cell| cell.node == node && cell.locked > 0);
-        cells.for_each(|cell| cell.locked = ran.min(cell.locked + 1));
+        if !self.input.movable && !self.refused.contains(&node) {
+            let most = self.ran_at(node);
+            let locked = self.locked.entry(node).or_insert(0);
+            *locked = most.min(*locked + 1);
+        }
     }
 
     /// Whether it is one running instance that is kept as it is ([`super::standing`]).
@@ -309,6 +330,8 @@ fn number_service<'a>(
         supports: Vec::new(),
         kin: Vec::new(),
         ran: BTreeMap::new(),
+        locked: BTreeMap::new(),
+        refused: BTreeSet::new(),
         cells: Vec::new(),
         cell_of: vec![NOWHERE; nodes.len()],
         homes: BTreeMap::new(),
@@ -331,9 +354,15 @@ fn number_service<'a>(
         let hold = |line: &Require| lines.hold(line, n);
         refusal::each_where(&hold, input, node, here[n], &mut |_| refused = true);
         if refused {
+            service.refused.extend((here[n] > 0).then_some(n));
             continue;
         }
         if let Some(cell) = cell(&service, (n, node), here[n], &lines) {
+            // Whether one that is kept as it is must be there, its service tells.
+            let held = !input.movable || node.input.state == NodeState::Away;
+            if held && cell.current > 0 && !service.keeps() {
+                service.locked.insert(n, cell.current);
+            }
             if cell.current > 0 && service.wants_gpu() {
                 service.homes.extend(homes(input, node, &cell).map(|homes| (n, homes)));
             }
@@ -371,14 +400,11 @@ fn cell(
         return None;
     }
     let current = here.min(most);
-    // Whether one that is kept as it is must be there, its service tells.
-    let held = !service.keeps() && (!input.movable || node.input.state == NodeState::Away);
     let missed = input.prefer.iter().filter(|p| !lines.hold(&p.condition, n));
     Some(Cell {
         node: n,
         most,
         current,
-        locked: if held { current } else { 0 },
         penalty: missed.map(|p| u64::from(p.weight) * WISH).sum(),
         allowed,
     })

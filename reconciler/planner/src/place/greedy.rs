@@ -9,7 +9,7 @@ use devnet_schema::quantity::GpuRequest;
 use super::{
     board::{Board, FULL},
     bound::Share,
-    field::{Cell, Field},
+    field::Field,
 };
 
 /// How a greedy run chooses.
@@ -100,8 +100,8 @@ pub fn guided<'f>(field: &'f Field<'f>, shares: &[Share]) -> Board<'f> {
 fn locked<'f>(field: &'f Field<'f>) -> Board<'f> {
     let mut board = Board::empty(field);
     for s in bound_to_stay(field) {
-        for cell in &field.services[s].cells {
-            add_locked(&mut board, s, cell);
+        for (&n, &count) in &field.services[s].locked {
+            add_locked(&mut board, (s, n), count);
         }
     }
     board
@@ -110,18 +110,17 @@ fn locked<'f>(field: &'f Field<'f>) -> Board<'f> {
 /// The services of which something must stay, in the order in which [`settle_locks`] looks at them.
 fn bound_to_stay(field: &Field<'_>) -> Vec<usize> {
     let mut order = order(field, Order::Picky);
-    order.retain(|&s| field.services[s].cells.iter().any(|cell| cell.locked > 0));
+    order.retain(|&s| !field.services[s].locked.is_empty());
     order
 }
 
-/// Adds of a service what must stay on a node, as far as it fits. Returns how many.
-fn add_locked(board: &mut Board<'_>, s: usize, cell: &Cell) -> u32 {
+/// Adds of a service so many as must stay on a node, as far as they fit. Returns how many do.
+fn add_locked(board: &mut Board<'_>, (s, n): (usize, usize), locked: u32) -> u32 {
     let field = board.field;
-    let units = field.kept_at(s, cell.node).chain(repeat_n(s, cell.locked as usize));
     let mut count = 0;
-    for unit in units {
-        if count < cell.locked && board.fits_alone(unit, cell.node) {
-            board.add(unit, cell.node);
+    for unit in field.kept_at(s, n).chain(repeat_n(s, locked as usize)) {
+        if count < locked && board.fits_alone(unit, n) {
+            board.add(unit, n);
             count += 1;
         }
     }
@@ -138,7 +137,7 @@ pub fn broken_lock(field: &Field<'_>) -> Option<usize> {
     };
     let locked: Vec<usize> = (0..field.services.len())
         .filter(bound)
-        .filter(|&s| field.services[s].cells.iter().any(|cell| cell.locked > 0))
+        .filter(|&s| !field.services[s].locked.is_empty())
         .collect();
     if locked.is_empty() {
         return None;
@@ -150,21 +149,19 @@ pub fn broken_lock(field: &Field<'_>) -> Option<usize> {
 /// Lets go of every lock that does not fit beside those of more important services, so that the
 /// others can be relied on.
 pub fn settle_locks(field: &mut Field<'_>) {
-    // Service and cell of each lock that is not kept in full, and what is kept of it.
+    // Service and node of each lock that is not kept in full, and what is kept of it.
     let mut broken: Vec<(usize, usize, u32)> = Vec::new();
     {
         let mut board = Board::empty(field);
         for s in bound_to_stay(field) {
-            for (at, cell) in field.services[s].cells.iter().enumerate() {
-                let count = add_locked(&mut board, s, cell);
-                if count < cell.locked {
-                    broken.push((s, at, count));
-                }
+            for (&n, &locked) in &field.services[s].locked {
+                let count = add_locked(&mut board, (s, n), locked);
+                broken.extend((count < locked).then_some((s, n, count)));
             }
         }
     }
-    for (s, at, count) in broken {
-        field.services[s].cells[at].locked = count;
+    for (s, n, count) in broken {
+        field.services[s].locked.insert(n, count);
     }
 }
 
@@ -211,7 +208,7 @@ fn devices(need: GpuRequest, largest: u64) -> u64 {
 fn keep(board: &mut Board<'_>, order: &[usize]) {
     for &s in order {
         for cell in &board.field.services[s].cells {
-            for _ in cell.locked..cell.current {
+            for _ in board.field.services[s].locked_at(cell.node)..cell.current {
                 if board.missing(s) > 0 && board.fits_alone(s, cell.node) {
                     board.add(s, cell.node);
                 }

@@ -325,7 +325,7 @@ fn locked_here(board: &Board<'_>, s: usize, n: usize) -> Vec<Remedy> {
     let whole = field.pairs() <= field.problem.limits.whole_pairs;
     let locked = board.on_node[n].keys().copied().filter(|&t| {
         !field.services[t].input.movable
-            && field.services[t].cell(n).is_some_and(|cell| cell.locked > 0)
+            && field.services[t].locked_at(n) > 0
             && (whole || enough(t))
     });
     locked

@@ -94,7 +94,8 @@ fn grown(problem: &PlacementProblem) -> impl Iterator<Item = InstanceId> {
 fn presses(board: &Board<'_>) -> bool {
     let services = &board.field.services;
     let short = (0..services.len()).filter(|&s| board.missing(s) > 0).map(|s| services[s].level);
-    let (short, loose): (BTreeSet<usize>, bool) = (short.collect(), services.iter().any(loose));
+    let (short, loose): (BTreeSet<usize>, bool) =
+        (short.collect(), services.iter().any(Service::loose));
     services.iter().any(|service| {
         let input = service.input;
         let grew = || input.current.range(..input.replicas).any(|(&at, _)| input.has_grown(at));
@@ -105,12 +106,6 @@ fn presses(board: &Board<'_>) -> bool {
         };
         in_the_way && grew()
     })
-}
-
-/// Whether some data of a service is not held to where it runs, though it could be there.
-fn loose(service: &Service<'_>) -> bool {
-    let ran = |cell: &Cell| service.ran.get(&cell.node).copied().unwrap_or(0);
-    !service.input.movable && service.cells.iter().any(|cell| cell.locked < ran(cell))
 }
 
 /// What runs, is known to, and has no place. Apart from the others what would take as much as it

@@ -38,9 +38,10 @@ pub fn best(problem: &PlacementProblem) -> Best {
     levels.sort_unstable_by(|a, b| b.cmp(a));
     levels.dedup();
     let field = settled(problem);
-    let locks = field.services.iter().map(|service| {
-        (0..nodes.len()).map(|n| service.cell(n).map_or(0, |cell| cell.locked)).collect()
-    });
+    let locks = field
+        .services
+        .iter()
+        .map(|service| (0..nodes.len()).map(|n| service.locked_at(n)).collect());
     let mut replicas = Vec::new();
     for (s, service) in services.iter().enumerate() {
         replicas.extend((0..service.replicas).map(|_| s));

@@ -163,7 +163,7 @@ fn data_that_grew_stays_and_is_in_nobodys_way() {
             let data = service.current.range(..service.replicas);
             for (index, current) in data.filter(|(index, _)| service.has_grown(**index)) {
                 let id = InstanceId { service: service.name.clone(), index: *index };
-                if !alone(&problem, service, current) {
+                if !admitted(&problem, service, current) {
                     continue;
                 }
                 stayed += 1;
@@ -179,12 +179,16 @@ fn data_that_grew_stays_and_is_in_nobodys_way() {
     assert!(stayed > 300 && did_with_less > 80, "{stayed} {did_with_less}");
 }
 
-/// Whether it could be where it is, as it is declared, if nothing else were there.
-pub fn alone(problem: &PlacementProblem, service: &ServiceInput, current: &Current) -> bool {
+/// Whether no line is against where it is, whatever it asks for.
+pub fn admitted(problem: &PlacementProblem, service: &ServiceInput, current: &Current) -> bool {
     let mut alone = problem.clone();
     let single = ServiceInput {
         replicas: 1,
         near: Vec::new(),
+        cpu_milli: 0,
+        memory: 0,
+        disk: 0,
+        gpu: GpuRequest::None,
         current: BTreeMap::from([(0, current.clone())]),
         holdings: BTreeMap::new(),
         ..service.clone()

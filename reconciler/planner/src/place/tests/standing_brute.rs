@@ -6,7 +6,7 @@
 
 use super::{
     random::{Dice, small},
-    standing::{alone, as_it_is, grown},
+    standing::{admitted, as_it_is, grown},
     *,
 };
 use crate::place::verify::breaches;
@@ -87,7 +87,7 @@ fn choices(
     let current = service.current.get(&index);
     let as_it_is = current.filter(|_| service.holdings.contains_key(&index));
     let as_it_is = as_it_is.map(|it| at(&it.node, Reason::AsItIs));
-    let home = current.filter(|it| !service.movable && alone(problem, service, it));
+    let home = current.filter(|it| !service.movable && admitted(problem, service, it));
     if let Some(home) = home {
         return [Some(at(&home.node, new())), as_it_is].into_iter().flatten().collect();
     }
