@@ -186,7 +186,9 @@ fn kept(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
             Why::KeptAsIs(why) => (why, true),
             _ => return None,
         };
-        let at = desired.services.get(&id.service).map(|service| service.at.clone());
+        let service = desired.services.get(&id.service);
+        let at = service.map(|service| service.at.clone());
+        let data = service.is_some_and(|service| !service.volumes.is_empty());
         let against = match why.against.as_slice() {
             [] => String::new(),
             some => format!(": {}", some.join(", ")),
@@ -199,7 +201,10 @@ fn kept(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
             ),
             true => (
                 format!("{id} keeps running on {node} as it is, not as it is declared{against}"),
-                "it is updated once what is declared fits somewhere",
+                match data {
+                    true => "it is updated once what is declared fits there, where its data is",
+                    false => "it is updated once what is declared fits somewhere",
+                },
             ),
         };
         Some(Diagnostic::warning("DN-W0608", at, message).help(help))

@@ -153,6 +153,7 @@ fn changes(violations: &[Violation]) -> Vec<String> {
                     "runtime" => "let it offer that runtime".to_owned(),
                     "gpu-memory" => "put such a GPU in".to_owned(),
                     "away" | "lost" => "bring it back".to_owned(),
+                    "data" => "move its data there".to_owned(),
                     // Who holds it is said with the violation.
                     "port" => {
                         let line = violation.line.as_deref().unwrap_or("port");
@@ -168,19 +169,26 @@ fn changes(violations: &[Violation]) -> Vec<String> {
         .collect()
 }
 
-/// An amount of a resource with its unit.
+/// An amount of a resource with its unit, never rounded down to less than is needed.
 fn amount(constraint: &str, amount: f64) -> String {
     const GIB: f64 = (1u64 << 30) as f64;
     const MIB: f64 = (1u64 << 20) as f64;
     match constraint {
-        "memory" | "disk" if amount >= GIB => format!("{:.1} GiB of {constraint}", amount / GIB),
-        "memory" | "disk" => format!("{:.0} MiB of {constraint}", amount / MIB),
-        "cpu" => format!("{amount:.2} cores"),
+        "memory" | "disk" if amount >= GIB => {
+            format!("{:.1} GiB of {constraint}", up(amount / GIB, 10.0))
+        }
+        "memory" | "disk" => format!("{:.0} MiB of {constraint}", up(amount / MIB, 1.0)),
+        "cpu" => format!("{:.2} cores", up(amount, 100.0)),
         // Slices of memory are in bytes, devices and shares of them are counted.
-        "gpu" if amount >= MIB => format!("{:.1} GiB of GPU memory", amount / GIB),
-        "gpu" => format!("{amount:.1} GPUs"),
+        "gpu" if amount >= MIB => format!("{:.1} GiB of GPU memory", up(amount / GIB, 10.0)),
+        "gpu" => format!("{} GPUs", up(amount, 1000.0)),
         _ => format!("{amount} of {constraint}"),
     }
+}
+
+/// The next of so many parts of one.
+fn up(amount: f64, parts: f64) -> f64 {
+    (amount * parts - 1e-6).ceil() / parts
 }
 
 /// The same for programs.

@@ -83,6 +83,7 @@ impl Case<'_, '_> {
             for input in own {
                 let place = Current { node: to.clone(), gpus: Vec::new() };
                 input.current.insert(instance.index, place);
+                input.holdings.remove(&instance.index);
             }
         }
         problem

@@ -85,13 +85,10 @@ pub fn explain(
     outcome: &Outcome,
     service: &ServiceName,
 ) -> Option<Explanation> {
-    // What is kept of its own service gives way to it.
-    let mut kept = standing::kept_in(outcome);
-    kept.retain(|id| id.service != *service);
-    let staged = standing::staged(problem, &kept);
+    let staged = standing::staged(problem, &standing::kept_in(outcome));
     let field = Field::new(&staged);
     let s = field.services.iter().position(|it| it.input.name == *service)?;
-    let board = filled(&field, outcome, service);
+    let board = filled(&field, outcome);
     let input = field.services[s].input;
     let placed = outcome
         .assignments
@@ -122,12 +119,11 @@ pub fn explain(
     })
 }
 
-/// The board that an outcome means, without what is kept as it is of a service.
-fn filled<'f>(field: &'f Field<'f>, outcome: &Outcome, own: &ServiceName) -> Board<'f> {
+/// The board that an outcome means.
+fn filled<'f>(field: &'f Field<'f>, outcome: &Outcome) -> Board<'f> {
     let mut board = Board::empty(field);
     for (instance, place) in &outcome.assignments {
         let name = match place.reason {
-            Reason::AsItIs if instance.service == *own => continue,
             Reason::AsItIs => &instance.alone(),
             _ => &instance.service,
         };
@@ -169,7 +165,7 @@ fn origins(board: &Board<'_>, s: usize) -> Origins {
 
 fn verdict(board: &Board<'_>, s: usize, n: usize, origins: &Origins) -> Verdict {
     let from = origin(board, s, n, origins);
-    let mut without = board.clone();
+    let mut without = standing::without_one(board, s, n).into_owned();
     if let Some(from) = from {
         without.remove(s, from);
     }

@@ -240,11 +240,15 @@ impl Service<'_> {
         self.ran.get(&node).copied().unwrap_or(0)
     }
 
+    /// Nodes where some run and no line speaks against it, and how many.
+    pub fn at_home(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        let ran = self.ran.iter().map(|(&n, &ran)| (n, ran));
+        ran.filter(|(n, _)| !self.refused.contains(n))
+    }
+
     /// Data that runs where no line speaks against it, and is not held there.
     pub fn loose(&self) -> bool {
-        let loose =
-            |(n, ran): (&usize, &u32)| !self.refused.contains(n) && self.locked_at(*n) < *ran;
-        !self.input.movable && self.ran.iter().any(loose)
+        !self.input.movable && self.at_home().any(|(n, ran)| self.locked_at(n) < ran)
     }
 
     /// Holds one more with data to a node where it runs and could be kept as it is: however few of

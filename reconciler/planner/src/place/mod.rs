@@ -206,12 +206,12 @@ fn unplaceable(
     list.into_iter()
         .map(|s| {
             let input = field.services[s].input;
-            let board = &*standing::without_own(board, s);
             let nodes = field.nodes.iter().enumerate().map(|(n, node)| NodeViolations {
                 node: node.input.name.clone(),
-                violations: shortfall::violations(board, s, n),
+                violations: shortfall::violations(&standing::without_one(board, s, n), s, n),
             });
             let nodes: Vec<NodeViolations> = nodes.collect();
+            let board = &*standing::without_own(board, s);
             let case = suggest::Case { field, board, outcome, places: &places, s };
             let suggestions = case.ways_out(&nodes, (&mut budget, work));
             Unplaceable {

@@ -10,7 +10,7 @@ use devnet_schema::{instance::Protocol, placement::NodeViolations};
 use super::{
     board::{Board, FULL},
     change::{self, Change, Room},
-    problem::{Key, NodeState, Require},
+    problem::{Current, Key, NodeState, Require},
     refusal, room, several, shortfall,
 };
 
@@ -292,6 +292,9 @@ pub fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Ve
                 }));
             }
             "near" => found.push(Change::Near),
+            // Beside other changes it would be told of as if it moved by itself.
+            "data" if words == ["data"] => found.extend(let_move(board, s)),
+            "data" => return None,
             "cordon" => found.push(Change::Uncordon { node: n }),
             "drain" | "away" | "lost" | "runtime" => return None,
             key => {
@@ -311,6 +314,16 @@ pub fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Ve
     found.sort();
     found.dedup();
     Some(found)
+}
+
+/// That the first of those that wait with their data elsewhere goes away from it.
+fn let_move(board: &Board<'_>, s: usize) -> Option<Change> {
+    let homes = shortfall::data_of_waiting(board, s);
+    let input = board.field.services[s].input;
+    let at_home =
+        |current: &Current| homes.iter().any(|&n| board.field.nodes[n].input.name == current.node);
+    let mut waiting = input.current.range(..input.replicas).filter(|(_, it)| at_home(it));
+    waiting.next().map(|(&index, _)| Change::LetMove { service: s, index })
 }
 
 /// Instances with data on a node that would make room if they moved, and where they could go.

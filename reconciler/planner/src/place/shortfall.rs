@@ -13,6 +13,7 @@ use super::{
     board::Board,
     field::{Service, per_node},
     gpu,
+    phrase::listed,
     problem::{DeviceNeed, Key, NodeState, Require, ServiceInput},
     refusal::{self, Refusal},
     room,
@@ -26,13 +27,38 @@ pub fn violations(board: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
     devices(board, s, n, &mut found);
     neighbours(board, s, n, &mut found);
     spread(board, s, n, &mut found);
+    data(board, s, n, &mut found);
     found
+}
+
+/// Where all that wait have their data.
+pub fn data_of_waiting(board: &Board<'_>, s: usize) -> Vec<usize> {
+    let service = &board.field.services[s];
+    let all: u32 = service.at_home().map(|(n, ran)| ran.saturating_sub(board.count(s, n))).sum();
+    let (missing, movable) = (board.missing(s), service.input.movable);
+    if movable || missing == 0 || all < missing {
+        return Vec::new();
+    }
+    let waits = |&(n, ran): &(usize, u32)| ran > board.count(s, n);
+    service.at_home().filter(waits).map(|(n, _)| n).collect()
+}
+
+fn data(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+    let homes = data_of_waiting(board, s);
+    if homes.is_empty() || homes.contains(&n) {
+        return;
+    }
+    let names = homes.iter().map(|&home| board.field.nodes[home].input.name.to_string());
+    let text = format!("its data is on {}", listed(&names.collect::<Vec<_>>()));
+    found.push(say("data", None, text));
 }
 
 /// All that speaks against moving an instance to the node; `without` is the board `before` without
 /// it. That it is away may be what makes the others uneven.
 pub fn of_move(before: &Board<'_>, without: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
     let mut found = violations(without, s, n);
+    // What keeps one where it is is told of that one.
+    found.retain(|it| it.constraint != "data" || before.missing(s) > 0);
     if !found.iter().any(|it| it.constraint == "spread") {
         uneven(before, without, s, n, &mut found);
     }

@@ -306,6 +306,18 @@ pub fn without_own<'b, 'f>(board: &'b Board<'f>, s: usize) -> Cow<'b, Board<'f>>
     Cow::Owned(without)
 }
 
+/// The board as one instance of the service would find it on a node: the first that is kept of it
+/// there gives way to it.
+pub fn without_one<'b, 'f>(board: &'b Board<'f>, s: usize, n: usize) -> Cow<'b, Board<'f>> {
+    let mut kept = board.field.kept_at(s, n).filter(|&kept| board.count(kept, n) > 0);
+    let Some(kept) = kept.next().filter(|_| !board.field.services[s].keeps()) else {
+        return Cow::Borrowed(board);
+    };
+    let mut without = board.clone();
+    without.remove(kept, n);
+    Cow::Owned(without)
+}
+
 /// Which instance a name of the staged problem stands for.
 fn plain(id: &InstanceId) -> InstanceId {
     id.service.lone_instance().unwrap_or_else(|| id.clone())
@@ -326,16 +338,18 @@ pub fn told(board: &Board<'_>, mut outcome: Outcome) -> Outcome {
     let nodes = board.field.nodes.iter().enumerate();
     let nodes: BTreeMap<&NodeName, usize> = nodes.map(|(n, it)| (&it.input.name, n)).collect();
     let numbers = numbers(board.field);
-    let mut boards: BTreeMap<usize, Cow<'_, Board<'_>>> = BTreeMap::new();
+    let mut known: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
     for (id, mut place) in kept {
         let id = plain(&id);
-        let s = numbers[&id.service];
-        let board = boards.entry(s).or_insert_with(|| without_own(board, s));
-        let against = shortfall::violations(board, s, nodes[&place.node]);
-        let against = against.into_iter().map(|found| found.text).collect();
+        let at = (numbers[&id.service], nodes[&place.node]);
+        let against = known.entry(at).or_insert_with(|| {
+            let against = shortfall::violations(&without_one(board, at.0, at.1), at.0, at.1);
+            against.into_iter().map(|found| found.text).collect()
+        });
+        let against = against.clone();
         outcome.displaced.insert(id.clone(), Displaced { by: None, against });
         // What its node does not know of its devices it has all the same.
-        let current = board.field.services[s].input.current.get(&id.index);
+        let current = board.field.services[at.0].input.current.get(&id.index);
         place.gpus = current.map_or(place.gpus, |current| current.gpus.clone());
         place.reason = Reason::AsItIs;
         outcome.assignments.insert(id, place);

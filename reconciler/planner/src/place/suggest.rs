@@ -431,7 +431,10 @@ impl Case<'_, '_> {
 
     pub fn moves(&self, placed: &Assignments) -> Vec<Edit> {
         let moved = placed.iter().filter_map(|(instance, place)| {
-            let from = self.outcome.assignments.get(instance)?.node.clone();
+            // One that is kept as it is has a name of its own.
+            let kept = InstanceId { service: instance.alone(), index: 0 };
+            let before = &self.outcome.assignments;
+            let from = before.get(instance).or_else(|| before.get(&kept))?.node.clone();
             Some(Edit::Move { instance: instance.clone(), from, to: place.node.clone() })
         });
         moved.collect()
