@@ -46,9 +46,12 @@ pub fn faults(problem: &PlacementProblem, outcome: &Outcome) -> Vec<String> {
         nodes.entry(&row.node.name).or_default().push(row);
     }
     for rows in nodes.values() {
-        sums(rows, &mut faults);
-        devices(rows, &mut faults);
-        company(rows, &mut faults);
+        // What ran on a node that does not answer is there as it was.
+        if !matches!(rows[0].node.state, NodeState::Away | NodeState::Lost) {
+            sums(rows, &mut faults);
+            devices(rows, &mut faults);
+            company(rows, &mut faults);
+        }
     }
     spread(problem, &rows, &mut faults);
     counts(problem, outcome, &rows, &mut faults);

@@ -83,7 +83,7 @@ fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec
     let input = service.input;
     let mut left: BTreeMap<usize, Vec<u128>> = BTreeMap::new();
     for (&node, &count) in &board.of_service[s] {
-        let devices = match service.wants_gpu() {
+        let devices = match board.field.takes_devices(s, node) {
             true => board.devices_of(s, node),
             false => vec![0; count as usize],
         };
@@ -134,7 +134,11 @@ fn kept_numbers(board: &Board<'_>, s: usize) -> BTreeSet<u32> {
 /// The devices of an instance, by name.
 fn gpus(board: &Board<'_>, seat: &Seat) -> Vec<GpuUse> {
     let node = &board.field.nodes[seat.node];
-    let need = board.field.services[seat.service].input.gpu;
+    let input = board.field.services[seat.service].input;
+    let need = input.gpu;
+    if let Some(current) = input.current.get(&seat.index).filter(|_| seat.stays && node.frozen) {
+        return current.gpus.clone();
+    }
     let id = |&d: &usize| node.input.gpus[d].id.clone();
     let own = node.devices.iter().enumerate().filter(|(at, _)| seat.devices >> at & 1 == 1);
     own.map(|(_, d)| gpu_use(id(d), need)).collect()

@@ -88,7 +88,7 @@ impl<'f> Board<'f> {
             *used += need;
         }
         self.ports[node].extend(it.ports.iter().copied());
-        if it.wants_gpu() {
+        if self.field.takes_devices(service, node) {
             let tenants = |s: usize| tenant(self.field, s, node);
             self.racks[node].add(&self.field.nodes[node].memories, service, &tenants);
         }
@@ -107,7 +107,7 @@ impl<'f> Board<'f> {
         for port in &it.ports {
             self.ports[node].remove(port);
         }
-        if it.wants_gpu() {
+        if self.field.takes_devices(service, node) {
             let tenants = |s: usize| tenant(self.field, s, node);
             self.racks[node].remove(&self.field.nodes[node].memories, service, &tenants);
         }
@@ -151,9 +151,15 @@ impl<'f> Board<'f> {
         self.count(service, node) < cell.most
             && (it.kin.is_empty() || self.kin_admits(service, node))
             && (0..3).all(|r| used[r].saturating_add(it.need[r]) <= capacity[r])
-            && !it.ports.iter().any(|port| self.ports[node].contains(port))
+            && (self.field.nodes[node].frozen || self.agrees(service, node))
+            && (!self.field.takes_devices(service, node) || self.devices_fit(service, node))
+    }
+
+    /// Whether nobody there has its ports, and it need not stay apart from anybody there.
+    fn agrees(&self, service: usize, node: usize) -> bool {
+        let it = &self.field.services[service];
+        !it.ports.iter().any(|port| self.ports[node].contains(port))
             && !it.apart.iter().any(|&other| self.count(other, node) > 0)
-            && (!it.wants_gpu() || self.devices_fit(service, node))
     }
 
     /// Instances placed of a service and of its [`super::field::Service::kin`].
@@ -184,7 +190,8 @@ impl<'f> Board<'f> {
 
     /// Whether every service that this one must be near is there, as it is declared or as it is.
     pub fn has_company(&self, service: usize, node: usize) -> bool {
-        self.field.services[service].near.iter().all(|&other| self.present(other, node) > 0)
+        self.field.nodes[node].frozen
+            || self.field.services[service].near.iter().all(|&it| self.present(it, node) > 0)
     }
 
     /// Instances of a service on a node, those among them that are kept as they are.
@@ -195,6 +202,9 @@ impl<'f> Board<'f> {
 
     /// Who needs this one for company on a node, and would have none without one of it.
     pub fn deserted(&self, service: usize, node: usize) -> Option<usize> {
+        if self.field.nodes[node].frozen {
+            return None;
+        }
         let (own, declared, kept) = self.with_kin(service, node);
         let mut supports = self.field.services[own].supports.iter().copied();
         let needs = supports.find(|&other| self.count(other, node) > 0);
@@ -351,9 +361,12 @@ impl<'f> Board<'f> {
         (0..3).all(|r| self.used[node][r] <= capacity[r])
             && self.on_node[node].iter().all(|(&s, &count)| {
                 let it = &self.field.services[s];
+                let mut agrees = || {
+                    it.ports.iter().all(|port| ports.insert(*port))
+                        && !it.apart.iter().any(|&other| self.count(other, node) > 0)
+                };
                 it.cell(node).is_some_and(|cell| count <= cell.most)
-                    && it.ports.iter().all(|port| ports.insert(*port))
-                    && !it.apart.iter().any(|&other| self.count(other, node) > 0)
+                    && (self.field.nodes[node].frozen || agrees())
             })
             && self.devices_packed(node)
     }

@@ -226,6 +226,9 @@ impl<'f> Relaxation<'f> {
         for resource in 0..3 {
             self.add_resource(k, &users, resource, size);
         }
+        if self.classes[k].nodes.iter().any(|&n| self.field.nodes[n].frozen) {
+            return None;
+        }
         let mut ports: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
         for &(s, column) in &users {
             for &port in &self.field.services[s].ports {

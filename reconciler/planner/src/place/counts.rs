@@ -179,6 +179,9 @@ impl Program {
     /// Ports, `apart-from`, `near`.
     fn exclusions(&mut self, scope: &Scope<'_, '_>, n: usize) {
         let field = scope.board.field;
+        if field.nodes[n].frozen {
+            return;
+        }
         let here = self.here(field, n);
         let mut ports: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
         for &(s, column, _) in &here {
@@ -225,7 +228,7 @@ impl Program {
     fn devices(&mut self, scope: &Scope<'_, '_>, n: usize) {
         let field = scope.board.field;
         let mut here = self.here(field, n);
-        here.retain(|&(s, ..)| field.services[s].wants_gpu());
+        here.retain(|&(s, ..)| field.takes_devices(s, n));
         if here.is_empty() {
             return;
         }

@@ -62,6 +62,9 @@ pub struct Node<'a> {
     pub devices: Vec<usize>,
     /// Whether an instance that could stay has some of its devices now.
     pub lived_in: bool,
+    /// Whether it does not answer: what ran there may run on or wait for it, as it was, so nothing
+    /// of it is in anything's way there.
+    pub frozen: bool,
     pub zone: usize,
 }
 
@@ -142,6 +145,9 @@ impl Field<'_> {
         let numbered = |&input| number_service(input, &nodes, &levels, &names, &conditions);
         let mut services: Vec<Service<'_>> = inputs.iter().map(numbered).collect();
         link(&mut services);
+        for (n, node) in nodes.iter_mut().enumerate().filter(|(_, node)| node.frozen) {
+            widen(node, n, &services);
+        }
         for &n in services.iter().flat_map(|service| service.homes.keys()) {
             nodes[n].lived_in = true;
         }
@@ -174,6 +180,11 @@ impl Field<'_> {
     pub fn kept_at(&self, s: usize, node: usize) -> impl Iterator<Item = usize> + '_ {
         let kin = self.services[s].kin.iter().copied();
         kin.filter(move |&t| self.services[t].keeps() && self.services[t].cell(node).is_some())
+    }
+
+    /// Whether an instance of a service takes devices of a node.
+    pub fn takes_devices(&self, s: usize, node: usize) -> bool {
+        self.services[s].wants_gpu() && !self.nodes[node].frozen
     }
 
     /// Pairs of a service and a node that could meet.
@@ -307,7 +318,17 @@ fn number_node(input: &NodeInput, zone: usize) -> Node<'_> {
         memories: devices.iter().map(|&d| input.gpus[d].memory).collect(),
         devices,
         lived_in: false,
+        frozen: matches!(input.state, NodeState::Away | NodeState::Lost),
         zone,
+    }
+}
+
+/// All that runs on a node that does not answer has its room there, however much it asks for by
+/// now.
+fn widen(node: &mut Node<'_>, n: usize, services: &[Service<'_>]) {
+    for r in 0..3 {
+        let needs = services.iter().map(|it| it.need[r].saturating_mul(it.ran_at(n).into()));
+        node.capacity[r] = node.capacity[r].max(needs.fold(0, u64::saturating_add));
     }
 }
 
@@ -367,7 +388,7 @@ fn number_service<'a>(
             if held && cell.current > 0 && !service.keeps() {
                 service.locked.insert(n, cell.current);
             }
-            if cell.current > 0 && service.wants_gpu() {
+            if cell.current > 0 && service.wants_gpu() && !node.frozen {
                 service.homes.extend(homes(input, node, &cell).map(|homes| (n, homes)));
             }
             service.cell_of[n] = service.cells.len() as u32;
@@ -388,13 +409,15 @@ fn cell(
     let input = service.input;
     let allowed = refusal::allowed_devices(input, node);
     let mut most = u64::from(input.replicas);
-    for (need, capacity) in service.need.iter().zip(node.capacity) {
-        most = most.min(capacity.checked_div(*need).unwrap_or(u64::MAX));
-    }
-    most = most.min(gpu::most(input.gpu, &node.memories, allowed));
-    most = most.min(per_node(input).map_or(u64::MAX, u64::from));
-    if !service.ports.is_empty() {
-        most = most.min(1);
+    if !node.frozen {
+        for (need, capacity) in service.need.iter().zip(node.capacity) {
+            most = most.min(capacity.checked_div(*need).unwrap_or(u64::MAX));
+        }
+        most = most.min(gpu::most(input.gpu, &node.memories, allowed));
+        most = most.min(per_node(input).map_or(u64::MAX, u64::from));
+        if !service.ports.is_empty() {
+            most = most.min(1);
+        }
     }
     if node.input.state != NodeState::Ready || service.keeps() {
         most = most.min(u64::from(here));

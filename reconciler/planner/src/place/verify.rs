@@ -69,7 +69,9 @@ pub fn breaches(
         check_filters(&service, node, instance, place, &mut breaches);
         on_node.entry(&node.name).or_default().push((instance, place, service));
     }
-    for (name, placed) in &on_node {
+    // On a node that does not answer all is as it was, whatever is asked for by now.
+    let answers = |name: &NodeName| !matches!(nodes[name].state, NodeState::Away | NodeState::Lost);
+    for (name, placed) in on_node.iter().filter(|(name, _)| answers(name)) {
         check_capacity(nodes[name], placed, &mut breaches);
         check_devices(nodes[name], placed, &mut breaches);
         check_neighbours(name, placed, &mut breaches);

@@ -3,7 +3,7 @@
 //! Knows one database that grew beyond its node. Refuses to know how it is kept.
 
 use devnet_schema::{
-    fleet::Gpu,
+    fleet::{Gpu, NodeStatus},
     plan::{Action, Plan},
 };
 
@@ -367,5 +367,39 @@ fn what_is_kept_is_company_for_what_must_run_near_it() {
     for priority in [40, 90] {
         let plan = world.plan(&cluster(&[db(6), near(priority)]));
         assert_eq!((added(&plan).len(), kept(&plan).len()), (1, 1), "{}", show(&plan));
+    }
+}
+
+/// What is declared by now has nothing to do with where the data is.
+#[test]
+fn data_on_a_node_that_does_not_answer_waits_for_it_whoever_grew() {
+    let gpu = |share: &str| format!("resources gpu={share}");
+    let all = |db: u32, share: &str| {
+        let line = "volume \"d\" at=\"/d\"; place { forbid node=\"beta\"; near \"c\" }";
+        let c = "volume \"c\" at=\"/c\"; port 80 host=80";
+        let llm = format!(
+            "service \"llm\" {{ image \"llm:1\"; volume \"l\" at=\"/l\"; {} }}\n",
+            gpu(share)
+        );
+        cluster(&[
+            service("db", 50, db, line),
+            service("c", 50, 3, c),
+            llm.clone(),
+            llm.replace("llm", "lln"),
+        ])
+    };
+    let mut world = World::of(&["alpha"]);
+    let card = |id: &str| Gpu { id: id.into(), model: "RTX 4090".into(), mem_mb: 24 << 10 };
+    world.node("alpha").facts.total_memory_mb = 8192;
+    world.node("alpha").facts.gpus = vec![card("GPU-0")];
+    world.reach(&all(3, "0.5"));
+    world.fleet.nodes.push(super::node("beta", 2));
+    world.node("beta").facts.gpus = vec![card("GPU-1")];
+    for status in [NodeStatus::Lost, NodeStatus::Offline] {
+        world.node("alpha").status = status;
+        let plan = world.plan(&all(6, "0.75"));
+        assert!(plan.changes.is_empty(), "{status:?}: {}", show(&plan));
+        let waits = plan.placement.levels.iter().map(|it| it.waiting_for_data).sum::<u32>();
+        assert_eq!(waits, if status == NodeStatus::Lost { 4 } else { 0 }, "{}", show(&plan));
     }
 }

@@ -114,6 +114,11 @@ fn may_have(service: &ServiceInput, gpu: &GpuInput) -> bool {
     large && !models(&service.require).contains(&false) && !models(&service.forbid).contains(&true)
 }
 
+/// Whether it does not answer: what runs there is as it was, whatever is asked for by now.
+fn silent(node: &NodeInput) -> bool {
+    matches!(node.state, NodeState::Away | NodeState::Lost)
+}
+
 /// Instances that are there now and still wanted.
 fn here(service: &ServiceInput, node: &NodeName) -> u32 {
     let mut count = 0;
@@ -171,6 +176,14 @@ impl Search<'_> {
     /// Whether all that is on a node fits together. Adding more can only make it worse.
     fn node_ok(&self, s: usize, n: usize) -> bool {
         let (service, node) = (self.services[s], self.nodes[n]);
+        if silent(node) {
+            // A line that no device there meets still speaks against it.
+            let mut lines = service.require.iter().chain(&service.forbid);
+            let of_devices =
+                lines.any(|line| line.key == Key::GpuModel) || service.device.is_some();
+            let any = node.gpus.iter().any(|gpu| may_have(service, gpu));
+            return devices_wanted(service) == 0 || !of_devices || any;
+        }
         let mut used = [0u64; 3];
         let mut ports = Vec::new();
         let mut wanting = Vec::new();
@@ -250,13 +263,23 @@ impl Search<'_> {
             all.map(|(service, counts)| need(service) * u64::from(counts[n])).sum()
         };
         let node = self.nodes[n];
-        crowding(sum(|it| it.cpu_milli), node.cpu_milli)
-            + crowding(sum(|it| it.memory), node.memory)
+        // What runs on a node that does not answer has room there.
+        let room = |has: u64, need: fn(&ServiceInput) -> u64| match silent(node) {
+            true => has.max(
+                self.services.iter().map(|it| need(it) * u64::from(here(it, &node.name))).sum(),
+            ),
+            false => has,
+        };
+        crowding(sum(|it| it.cpu_milli), room(node.cpu_milli, |it| it.cpu_milli))
+            + crowding(sum(|it| it.memory), room(node.memory, |it| it.memory))
     }
 
     /// Of the instances that stay on a node, the fewest that must change their devices.
     fn restarts(&self, n: usize) -> u64 {
         let node = self.nodes[n];
+        if silent(node) {
+            return 0;
+        }
         let mut wanting = Vec::new();
         for (service, counts) in self.services.iter().zip(&self.counts) {
             let wants = devices_wanted(service) > 0;
@@ -303,7 +326,7 @@ impl Search<'_> {
                         (0..self.services.len()).filter(|&t| self.services[t].name == *name);
                     named.all(|t| self.counts[t][n] > 0)
                 };
-                counts[n] == 0 || service.near.iter().all(there)
+                counts[n] == 0 || silent(self.nodes[n]) || service.near.iter().all(there)
             });
             let locked = counts.iter().zip(&self.locks[s]).all(|(count, lock)| count >= lock);
             company && locked && service.spread.iter().all(|line| self.is_even(s, line))
