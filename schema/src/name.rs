@@ -188,6 +188,11 @@ impl ServiceName {
     pub fn lone_instance(&self) -> Option<InstanceId> {
         if self.0.ends_with(']') { self.0.parse().ok() } else { None }
     }
+
+    /// The service of that instance; itself for what was declared.
+    pub fn declared(&self) -> Self {
+        self.lone_instance().map_or_else(|| self.clone(), |kept| kept.service)
+    }
 }
 
 impl fmt::Display for InstanceId {

@@ -183,7 +183,7 @@ impl<'f> Board<'f> {
             return (service, self.count(service, node), 0);
         }
         let all = || services[service].kin.iter().copied().chain([service]);
-        let own = all().find(|&s| !services[s].keeps()).unwrap_or(service);
+        let own = self.field.declared(service);
         let kept = all().filter(|&s| s != own).map(|s| self.count(s, node)).sum();
         (own, self.count(own, node), kept)
     }

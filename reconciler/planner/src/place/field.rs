@@ -182,6 +182,12 @@ impl Field<'_> {
         kin.filter(move |&t| self.services[t].keeps() && self.services[t].cell(node).is_some())
     }
 
+    /// The service that is declared, of one that is kept as it is.
+    pub fn declared(&self, s: usize) -> usize {
+        let kin = self.services[s].kin.iter().copied().chain([s]);
+        kin.into_iter().find(|&t| !self.services[t].keeps()).unwrap_or(s)
+    }
+
     /// Whether an instance of a service takes devices of a node.
     pub fn takes_devices(&self, s: usize, node: usize) -> bool {
         self.services[s].wants_gpu() && !self.nodes[node].frozen
@@ -504,6 +510,16 @@ fn link(services: &mut [Service<'_>]) {
         let homes = all.iter().filter_map(|&s| Some(services[s].cells.first()?.node));
         for n in homes.collect::<Vec<usize>>() {
             own.into_iter().for_each(|s| services[s].hold_one_more(n));
+        }
+        // Who stays apart from its service stays apart from what is kept of it.
+        let apart = own.map_or(Vec::new(), |own| services[own].apart.clone());
+        for (&kept, &other) in all.iter().flat_map(|s| apart.iter().map(move |t| (s, t))) {
+            let declared = Some(other) != own && !services[other].keeps();
+            for (a, b) in [(kept, other), (other, kept)].into_iter().filter(|_| declared) {
+                if let Err(at) = services[a].apart.binary_search(&b) {
+                    services[a].apart.insert(at, b);
+                }
+            }
         }
         all.extend(own);
         for &s in &all {

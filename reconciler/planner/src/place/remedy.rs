@@ -284,10 +284,13 @@ pub fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Ve
             "apart-from" => {
                 let there = board.field.services[s].apart.iter().copied();
                 found.extend(there.filter(|&other| board.count(other, n) > 0).map(|other| {
-                    let name = &board.field.services[other].input.name;
-                    match input.apart_from.contains(name) {
+                    let declared = board.field.declared(other);
+                    match input
+                        .apart_from
+                        .contains(&board.field.services[other].input.name.declared())
+                    {
                         true => Change::ApartFrom,
-                        false => Change::ApartFromOf { service: other },
+                        false => Change::ApartFromOf { service: declared },
                     }
                 }));
             }

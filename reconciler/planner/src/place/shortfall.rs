@@ -313,10 +313,11 @@ fn neighbours(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>)
     }
     for &other in service.apart.iter().filter(|&&other| board.count(other, n) > 0) {
         let other = field.services[other].input;
-        found.push(match service.input.apart_from.contains(&other.name) {
+        let name = other.name.declared();
+        found.push(match service.input.apart_from.contains(&name) {
             true => {
                 let text = format!("must stay apart from {}", other.name);
-                say_as("apart-from", input.apart_from_line(std::slice::from_ref(&other.name)), text)
+                say_as("apart-from", input.apart_from_line(std::slice::from_ref(&name)), text)
             }
             // The line is the other's.
             false => {

@@ -45,25 +45,27 @@ pub fn solved<R>(
     let first = again::solve(&field, work);
     let (mut staying, as_declared) = homeless(&first.board);
     let pressing = presses(&first.board);
-    // Of two that cannot both be, one may do with what it has.
-    let grown: BTreeSet<InstanceId> =
-        match staying.is_empty() && as_declared.is_empty() && !pressing {
-            true => BTreeSet::new(),
-            false => grown(problem).collect(),
-        };
-    if staying.is_empty() && grown.is_empty() {
+    // Of two that cannot both be, one may do with what it has, or where it is.
+    let mut others = BTreeSet::new();
+    if !staying.is_empty() || !as_declared.is_empty() {
+        others.extend(movers(&first.board));
+    }
+    if pressing || !staying.is_empty() || !as_declared.is_empty() {
+        others.extend(grown(problem));
+    }
+    if staying.is_empty() && others.is_empty() {
         return then(&field, first, work);
     }
     // A small problem is solved again for the proof of its score.
     let small = field.pairs() <= budget::SMALL;
-    if !small && !pressing && (as_declared.is_empty() || grown.is_empty()) {
+    if !small && !pressing && (as_declared.is_empty() || others.is_empty()) {
         let staged = staged(problem, &staying);
         let field = settled(&staged);
         if let Some(solved) = with_all(&field, &first, work) {
             return then(&field, solved, work);
         }
     }
-    staying.extend(grown);
+    staying.extend(others);
     let mut rounds = 0;
     loop {
         let staged = staged(problem, &staying);
@@ -106,6 +108,22 @@ fn presses(board: &Board<'_>) -> bool {
         };
         in_the_way && grew()
     })
+}
+
+/// What is known to run and moves, of services of which nothing is new: none of these is to be kept
+/// for a sibling that takes its place.
+fn movers(board: &Board<'_>) -> BTreeSet<InstanceId> {
+    let placed = assign(board);
+    let all = board.field.services.iter().filter(|it| it.running() == it.input.replicas);
+    let all = all.flat_map(|service| {
+        let known = service.input.current.iter();
+        let known = known.filter(|(index, _)| service.input.holdings.contains_key(index));
+        known.map(|(&index, it)| (InstanceId { service: service.input.name.clone(), index }, it))
+    });
+    let moves = |(id, current): &(InstanceId, &Current)| {
+        placed.get(id).is_some_and(|place| place.node != current.node)
+    };
+    all.filter(moves).map(|(id, _)| id).collect()
 }
 
 /// What runs, is known to, and has no place. Apart from the others what would take as much as it
@@ -154,12 +172,6 @@ fn numbers<'f>(field: &'f Field<'_>) -> BTreeMap<&'f ServiceName, usize> {
 /// The problem with these instances kept as they are, beside those that are already.
 pub fn staged(problem: &PlacementProblem, staying: &BTreeSet<InstanceId>) -> PlacementProblem {
     let mut staged = problem.clone();
-    let mut apart: BTreeMap<&ServiceName, Vec<ServiceName>> = BTreeMap::new();
-    for service in &problem.services {
-        for other in &service.apart_from {
-            apart.entry(other).or_default().push(service.name.clone());
-        }
-    }
     let nodes: BTreeMap<&NodeName, &NodeInput> =
         problem.nodes.iter().map(|node| (&node.name, node)).collect();
     let mut added = Vec::new();
@@ -173,7 +185,6 @@ pub fn staged(problem: &PlacementProblem, staying: &BTreeSet<InstanceId>) -> Pla
             };
             let current = on_known_devices(current, nodes.get(&current.node).copied());
             let mut lone = lone(service, id, current, &holding);
-            lone.apart_from.extend(apart.get(&service.name).into_iter().flatten().cloned());
             lone.apart_from.retain(|other| *other != service.name);
             added.push(lone);
         }

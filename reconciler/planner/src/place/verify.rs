@@ -240,16 +240,16 @@ fn device_admitted(service: &ServiceInput, gpu: &GpuInput) -> bool {
 }
 
 fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
-    let mut counts: BTreeMap<&ServiceName, u32> = BTreeMap::new();
-    let mut kept: BTreeSet<&ServiceName> = BTreeSet::new();
-    let mut company: BTreeSet<ServiceName> = BTreeSet::new();
+    let mut counts: BTreeMap<ServiceName, u32> = BTreeMap::new();
+    let mut kept: BTreeSet<ServiceName> = BTreeSet::new();
     let mut ports = BTreeSet::new();
+    let is_kept = |place: &Assignment, service: &ServiceInput| {
+        place.reason == Reason::AsItIs || service.name.lone_instance().is_some()
+    };
     for (instance, place, service) in placed {
-        let kept_of = service.name.lone_instance().map(|kept| kept.service);
-        company.insert(kept_of.unwrap_or_else(|| service.name.clone()));
-        match place.reason {
-            Reason::AsItIs => drop(kept.insert(&service.name)),
-            _ => *counts.entry(&service.name).or_insert(0) += 1,
+        match is_kept(place, service) {
+            true => drop(kept.insert(service.name.declared())),
+            false => *counts.entry(service.name.clone()).or_insert(0) += 1,
         }
         for port in &service.host_ports {
             if !ports.insert(port) {
@@ -263,15 +263,16 @@ fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Bre
             tell(breaches, "max-per-node", format!("{here} of {} on {node}", service.name));
         }
         for other in &service.apart_from {
-            let own = *other == service.name;
+            let own = *other == service.name.declared();
             let count = counts.get(other).copied().unwrap_or(0);
             // Two that run there as they are do so already.
-            let beside = place.reason != Reason::AsItIs && kept.contains(other);
+            let beside = !is_kept(place, service) && kept.contains(other);
             if count > u32::from(own) || !own && beside {
                 tell(breaches, "apart-from", format!("{} and {other} on {node}", service.name));
             }
         }
-        for other in service.near.iter().filter(|other| !company.contains(other)) {
+        let there = |other: &&ServiceName| counts.contains_key(*other) || kept.contains(*other);
+        for other in service.near.iter().filter(|other| !there(other)) {
             tell(breaches, "near", format!("{} on {node} without {other}", service.name));
         }
     }

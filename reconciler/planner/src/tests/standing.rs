@@ -403,3 +403,41 @@ fn data_on_a_node_that_does_not_answer_waits_for_it_whoever_grew() {
         assert_eq!(waits, if status == NodeStatus::Lost { 4 } else { 0 }, "{}", show(&plan));
     }
 }
+
+/// The line is that of the service, whoever is kept.
+#[test]
+fn what_stays_apart_from_one_that_is_kept_says_whose_line_it_is() {
+    let apart = service("web", 50, 1, "place { apart-from \"db\" }");
+    let world = world(&[service("db", 80, 1, "")]);
+    for both in [
+        cluster(&[service("db", 80, 6, ""), apart.clone()]),
+        cluster(&[service("db", 80, 6, "place { apart-from \"web\" }"), service("web", 50, 1, "")]),
+    ] {
+        let plan = world.plan(&both);
+        let web = plan.placement.infeasible.iter().find(|it| it.service.as_str() == "web").unwrap();
+        let line = 2 + u32::from(both.contains("apart-from \"db\""));
+        let said = &web.nodes[0].violations[0];
+        let whose = format!("cluster.kdl:{line}:");
+        assert!(said.at.as_ref().is_some_and(|at| at.starts_with(&whose)), "{said:?}");
+        let drop = web.suggestions.iter().find(|it| it.text.starts_with("drop `apart-from"));
+        let drop = drop.unwrap_or_else(|| panic!("{:#?}", web.suggestions));
+        assert!(drop.text.contains(&whose) && !drop.text.contains("[0] at"), "{}", drop.text);
+    }
+}
+
+/// Nobody has to stop so that all can be where they are to be.
+#[test]
+fn one_that_could_move_stays_where_it_is_if_another_would_stop_for_it() {
+    let pin = |node: &str| format!("place {{ pin \"{node}\" }}");
+    let mut world = World::of(&["alpha", "beta"]);
+    world.node("alpha").facts.total_memory_mb = 8192;
+    world.node("beta").facts.total_memory_mb = 6144;
+    world
+        .reach(&cluster(&[service("a", 50, 2, &pin("alpha")), service("b", 50, 6, &pin("alpha"))]));
+    world.options.allow_unplaced = true;
+    let [a, b] =
+        ["a", "b"].map(|name| service(name, 50, if name == "a" { 2 } else { 6 }, &pin("beta")));
+    let plan = world.plan(&cluster(&[a, b, service("c", 50, 6, &pin("alpha"))]));
+    assert_eq!((deleted(&plan).len(), added(&plan)), (0, vec!["c[0]".into()]), "{}", show(&plan));
+    assert_eq!(kept(&plan), ["a[0] keeps running"]);
+}
