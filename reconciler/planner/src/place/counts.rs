@@ -97,8 +97,11 @@ impl Program {
         program.counts(scope);
         for &n in &scope.nodes {
             program.capacity(scope, n);
-            program.exclusions(scope, n);
-            program.devices(scope, n);
+            // Where nothing answers nobody is in anybody's way.
+            if !scope.board.field.nodes[n].frozen {
+                program.exclusions(scope, n);
+                program.devices(scope, n);
+            }
         }
         program.services(scope);
         if scope.aim == Aim::Score || scope.cost_cap.is_some() {
@@ -133,8 +136,7 @@ impl Program {
                 let n = cell.node;
                 // What is kept as it is may be there in its place.
                 let kept = field.kept_at(s, n).count() as u32;
-                let lower = service.locked_at(n).saturating_sub(kept).min(most);
-                let lower = f64::from(lower);
+                let lower = f64::from(service.locked_at(n).saturating_sub(kept).min(most));
                 let count = self.add(Meaning::Count { s, n }, lower, f64::from(most), true);
                 if cell.current > 0 && wants_keep(scope) {
                     let upper = f64::from(cell.current.min(most));
@@ -179,9 +181,6 @@ impl Program {
     /// Ports, `apart-from`, `near`.
     fn exclusions(&mut self, scope: &Scope<'_, '_>, n: usize) {
         let field = scope.board.field;
-        if field.nodes[n].frozen {
-            return;
-        }
         let here = self.here(field, n);
         let mut ports: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
         for &(s, column, _) in &here {
@@ -228,7 +227,7 @@ impl Program {
     fn devices(&mut self, scope: &Scope<'_, '_>, n: usize) {
         let field = scope.board.field;
         let mut here = self.here(field, n);
-        here.retain(|&(s, ..)| field.takes_devices(s, n));
+        here.retain(|&(s, ..)| field.services[s].wants_gpu());
         if here.is_empty() {
             return;
         }
@@ -350,12 +349,9 @@ impl Program {
         let outside: u32 = all().map(|s| outside(scope.board, s, inside)).sum();
         let left = field.wanted_with_kin(s).saturating_sub(outside);
         self.model.at_most(terms, f64::from(left));
-        let Some(own) = all().find(|&s| !field.services[s].keeps()) else {
-            return;
-        };
+        let own = field.declared(s);
         for &n in &scope.nodes {
-            let others = all().filter(|&s| s != own);
-            let kept: Vec<usize> = others.filter_map(|s| self.count(s, n)).collect();
+            let kept: Vec<usize> = field.kept_at(own, n).filter_map(|t| self.count(t, n)).collect();
             let locked = field.services[own].locked_at(n);
             if locked > 0 && !kept.is_empty() {
                 let both = kept.iter().copied().chain(self.count(own, n)).map(|it| (it, 1.0));

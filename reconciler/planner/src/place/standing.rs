@@ -91,8 +91,8 @@ fn grown(problem: &PlacementProblem) -> impl Iterator<Item = InstanceId> {
     })
 }
 
-/// Whether something that grew may be in the way of what has no place: as important, or data that is
-/// held to where it is, or company for what waits; or of other data, which is then held no more.
+/// Whether something that grew may be in the way of what has no place: as important, or data that
+/// is held to where it is, or company for what waits; or of other data, which is held no more then.
 fn presses(board: &Board<'_>) -> bool {
     let services = &board.field.services;
     let short = (0..services.len()).filter(|&s| board.missing(s) > 0).map(|s| services[s].level);

@@ -140,7 +140,10 @@ impl Case<'_, '_> {
                 break;
             }
             let trial = self.tried(&remedy, work);
-            found.extend(trial.and_then(|trial| self.confirmed(trial, (budget, kept), work)));
+            let way = trial.and_then(|trial| self.confirmed(trial, (budget, kept), work));
+            // Two that may move for it may come to the same moves.
+            let told = |way: &Way| found.iter().any(|it| it.suggestion.text == way.suggestion.text);
+            found.extend(way.filter(|way| !told(way)));
         }
         found
     }
