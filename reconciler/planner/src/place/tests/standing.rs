@@ -212,7 +212,7 @@ fn waits_for_nothing(problem: &PlacementProblem, outcome: &Outcome, id: &Instanc
     for service in waiting {
         let open = (0..service.replicas)
             .map(|index| InstanceId { service: service.name.clone(), index })
-            .find(|id| !all.get(id).is_some_and(|place| !as_it_is(place)));
+            .find(|id| all.get(id).is_none_or(as_it_is));
         let Some(open) = open else { continue };
         let data = !service.movable && service.current.contains_key(&open.index);
         if data && service.current[&open.index].node != node {
