@@ -201,17 +201,16 @@ impl<'f> Relaxation<'f> {
     fn add_kin(&mut self, s: usize) {
         let services = &self.field.services;
         let all: Vec<usize> = services[s].kin.iter().copied().chain([s]).collect();
-        let own = all.iter().copied().find(|&t| !services[t].keeps());
+        let own = self.field.declared(s);
         let mut columns = self.columns.clone();
         columns.retain(|(t, ..)| all.contains(t));
         for (k, class) in self.classes.iter().enumerate() {
-            let own = own.map(|own| &services[own]);
-            let locked = class.nodes.iter().filter_map(|&n| Some(f64::from(own?.locked_at(n))));
-            let locked: f64 = locked.sum();
+            let locked: u32 = class.nodes.iter().map(|&n| services[own].locked_at(n)).sum();
             let here = columns.iter().filter(|column| column.1 == k);
             let terms = here.map(|&(_, _, column)| (column, 1.0)).collect();
-            if locked > 0.0 {
-                self.model.row(terms, locked, f64::INFINITY);
+            // A service that is no part of this may be there and is not told of.
+            if locked > 0 && self.inside[own] {
+                self.model.row(terms, f64::from(locked), f64::INFINITY);
             }
         }
         let terms = columns.into_iter().map(|(_, _, column)| (column, 1.0)).collect();

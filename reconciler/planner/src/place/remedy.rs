@@ -284,13 +284,10 @@ pub fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Ve
             "apart-from" => {
                 let there = board.field.services[s].apart.iter().copied();
                 found.extend(there.filter(|&other| board.count(other, n) > 0).map(|other| {
-                    let declared = board.field.declared(other);
-                    match input
-                        .apart_from
-                        .contains(&board.field.services[other].input.name.declared())
-                    {
+                    let name = board.field.services[other].input.name.declared();
+                    match input.apart_from.contains(&name) {
                         true => Change::ApartFrom,
-                        false => Change::ApartFromOf { service: declared },
+                        false => Change::ApartFromOf { service: board.field.declared(other) },
                     }
                 }));
             }
