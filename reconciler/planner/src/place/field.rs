@@ -210,12 +210,26 @@ impl Field<'_> {
 
     /// The price of the moves that no placement avoids.
     pub fn forced(&self) -> (u32, u64) {
-        self.services.iter().fold((0, 0), |(moves, price), service| {
+        self.services.iter().enumerate().fold((0, 0), |(moves, price), (s, service)| {
             let all = service.running();
             let stay: u32 = service.cells.iter().map(|c| c.current).sum();
-            let gone = all - stay.min(all);
+            let gone = all - stay.min(all) + self.one_or_the_other(s);
             (moves + gone, price + u64::from(gone) * service.price)
         })
+    }
+
+    /// Of a service's instances and of those that may be kept as they are in their place, so many
+    /// are not there, however it is placed.
+    fn one_or_the_other(&self, s: usize) -> u32 {
+        let service = &self.services[s];
+        if service.keeps() || service.kin.is_empty() {
+            return 0;
+        }
+        let here = |(&n, &ran): (&usize, &u32)| {
+            let declared = service.cell(n).map_or(0, |cell| cell.current);
+            (declared + self.kept_at(s, n).count() as u32).saturating_sub(ran)
+        };
+        service.ran.iter().map(here).sum()
     }
 }
 

@@ -110,11 +110,18 @@ fn presses(board: &Board<'_>) -> bool {
     })
 }
 
-/// What is known to run and moves, of services of which nothing is new: none of these is to be kept
-/// for a sibling that takes its place.
+/// What is known to run where it may not be, and moves, of services of which nothing is new: none
+/// of these is to be kept for a sibling that takes its place.
 fn movers(board: &Board<'_>) -> BTreeSet<InstanceId> {
+    let field = board.field;
+    let refused = |it: &&Service<'_>| it.ran.keys().any(|&n| it.cell(n).is_none());
+    let all = field.services.iter().filter(|it| it.running() == it.input.replicas).filter(refused);
+    let all: Vec<&Service<'_>> = all.collect();
+    if all.is_empty() {
+        return BTreeSet::new();
+    }
     let placed = assign(board);
-    let all = board.field.services.iter().filter(|it| it.running() == it.input.replicas);
+    let all = all.into_iter();
     let all = all.flat_map(|service| {
         let known = service.input.current.iter();
         let known = known.filter(|(index, _)| service.input.holdings.contains_key(index));
