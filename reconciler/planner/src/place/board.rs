@@ -73,9 +73,10 @@ impl<'f> Board<'f> {
         self.field.services[service].input.replicas.saturating_sub(self.total[service])
     }
 
-    /// Whether everything has a node.
+    /// Whether everything has a node as it is declared.
     pub fn missing_none(&self) -> bool {
-        (0..self.total.len()).all(|service| self.missing(service) == 0)
+        let placed = |s: usize| self.missing(s) == 0 || self.field.services[s].keeps();
+        (0..self.total.len()).all(placed)
     }
 
     /// Puts one instance there, whether it fits or not.

@@ -31,6 +31,10 @@ use super::{
     work::Work,
 };
 
+/// Integer programs of a large problem that is solved again, at most: what was placed before, with
+/// what is kept beside it, is there already.
+const ILPS: u32 = 12;
+
 /// Rounds of keeping what the round before displaced.
 const ROUNDS: u32 = 4;
 
@@ -44,15 +48,14 @@ pub fn solved<R>(
     let field = settled(problem);
     let first = again::solve(&field, work);
     let (mut staying, as_declared) = homeless(&first.board);
-    let pressing = presses(&first.board);
+    let stops = !staying.is_empty() || !as_declared.is_empty();
+    let loose = field.services.iter().any(Service::loose);
+    let pressing = loose || presses(&first.board);
     // Of two that cannot both be, one may do with what it has, or where it is.
-    let mut others = BTreeSet::new();
-    if !staying.is_empty() || !as_declared.is_empty() {
-        others.extend(movers(&first.board));
-    }
-    if pressing || !staying.is_empty() || !as_declared.is_empty() {
-        others.extend(grown(problem));
-    }
+    let others = match stops || pressing {
+        true => others(&first.board, stops, loose),
+        false => BTreeSet::new(),
+    };
     if staying.is_empty() && others.is_empty() {
         return then(&field, first, work);
     }
@@ -68,7 +71,10 @@ pub fn solved<R>(
     staying.extend(others);
     let mut rounds = 0;
     loop {
-        let staged = staged(problem, &staying);
+        let mut staged = staged(problem, &staying);
+        if field.pairs() > problem.limits.whole_pairs {
+            staged.limits.ilps = staged.limits.ilps.min(ILPS);
+        }
         let field = settled(&staged);
         let mut solved = work.anew(|work| again::solve(&field, work));
         take_better(&mut solved, &first.board, work);
@@ -82,55 +88,50 @@ pub fn solved<R>(
     }
 }
 
-/// What runs with less than is declared of it by now.
-fn grown(problem: &PlacementProblem) -> impl Iterator<Item = InstanceId> {
-    problem.services.iter().flat_map(|input| {
-        let known = input.holdings.iter().filter(|(index, _)| **index < input.replicas);
-        let less = known.filter(|(index, _)| input.has_grown(**index));
-        less.map(|(&index, _)| InstanceId { service: input.name.clone(), index })
-    })
+/// What else may be kept as it is, so that nothing stops or waits for want of that. In a problem
+/// that is one program all that is known to run, but for services of which some are new: none is
+/// kept for a sibling that takes its place. In a larger one what grew; data, where some of it is not
+/// held; and what moves from where it may not be, where something stops.
+fn others(board: &Board<'_>, stops: bool, loose: bool) -> BTreeSet<InstanceId> {
+    let field = board.field;
+    let whole = field.pairs() <= field.problem.limits.whole_pairs;
+    let placed = if stops && !whole { assign(board) } else { BTreeMap::new() };
+    let all = field.services.iter().flat_map(|service| {
+        let input = service.input;
+        let known = input.holdings.keys().filter(|index| **index < input.replicas);
+        known.map(move |&index| (service, InstanceId { service: input.name.clone(), index }))
+    });
+    let may = |(service, id): &(&Service<'_>, InstanceId)| {
+        let input = service.input;
+        let Some(current) = input.current.get(&id.index) else { return false };
+        let old = service.running() == input.replicas;
+        let held = !input.movable || !service.supports.is_empty();
+        let refused = service.ran.keys().any(|&n| service.cell(n).is_none());
+        let moves = || placed.get(id).is_some_and(|place| place.node != current.node);
+        input.has_grown(id.index) && (whole || held || stops)
+            || whole && old
+            || loose && !input.movable
+            || stops && old && refused && moves()
+    };
+    all.filter(may).map(|(_, id)| id).collect()
 }
 
 /// Whether something that grew may be in the way of what has no place: as important, or data that
-/// is held to where it is, or company for what waits; or of other data, which is held no more then.
+/// is held to where it is, or company for what waits.
 fn presses(board: &Board<'_>) -> bool {
     let services = &board.field.services;
     let short = (0..services.len()).filter(|&s| board.missing(s) > 0).map(|s| services[s].level);
-    let (short, loose): (BTreeSet<usize>, bool) =
-        (short.collect(), services.iter().any(Service::loose));
+    let short: BTreeSet<usize> = short.collect();
     services.iter().any(|service| {
         let input = service.input;
         let grew = || input.current.range(..input.replicas).any(|(&at, _)| input.has_grown(at));
         let held = !input.movable || !service.supports.is_empty();
         let in_the_way = match held {
-            true => loose || short.first().is_some_and(|first| *first <= service.level),
+            true => short.first().is_some_and(|first| *first <= service.level),
             false => short.contains(&service.level),
         };
         in_the_way && grew()
     })
-}
-
-/// What is known to run where it may not be, and moves, of services of which nothing is new: none
-/// of these is to be kept for a sibling that takes its place.
-fn movers(board: &Board<'_>) -> BTreeSet<InstanceId> {
-    let field = board.field;
-    let refused = |it: &&Service<'_>| it.ran.keys().any(|&n| it.cell(n).is_none());
-    let all = field.services.iter().filter(|it| it.running() == it.input.replicas).filter(refused);
-    let all: Vec<&Service<'_>> = all.collect();
-    if all.is_empty() {
-        return BTreeSet::new();
-    }
-    let placed = assign(board);
-    let all = all.into_iter();
-    let all = all.flat_map(|service| {
-        let known = service.input.current.iter();
-        let known = known.filter(|(index, _)| service.input.holdings.contains_key(index));
-        known.map(|(&index, it)| (InstanceId { service: service.input.name.clone(), index }, it))
-    });
-    let moves = |(id, current): &(InstanceId, &Current)| {
-        placed.get(id).is_some_and(|place| place.node != current.node)
-    };
-    all.filter(moves).map(|(id, _)| id).collect()
 }
 
 /// What runs, is known to, and has no place. Apart from the others what would take as much as it
@@ -352,7 +353,9 @@ pub fn told(board: &Board<'_>, mut outcome: Outcome) -> Outcome {
     let (kept_out, out): (BTreeMap<_, _>, BTreeMap<_, _>) =
         outcome.displaced.into_iter().partition(|(id, _)| id.service.lone_instance().is_some());
     outcome.displaced = out;
-    outcome.displaced.extend(kept_out.into_iter().map(|(id, why)| (plain(&id), why)));
+    let kept_out = kept_out.into_iter().map(|(id, why)| (plain(&id), why));
+    let stops = |(id, _): &(InstanceId, Displaced)| !outcome.assignments.contains_key(id);
+    outcome.displaced.extend(kept_out.filter(stops).collect::<Vec<_>>());
     let nodes = board.field.nodes.iter().enumerate();
     let nodes: BTreeMap<&NodeName, usize> = nodes.map(|(n, it)| (&it.input.name, n)).collect();
     let numbers = numbers(board.field);
