@@ -120,6 +120,11 @@ fn meets(line: &Require, node: &NodeInput) -> bool {
 /// What one instance may ask of its node, whoever else is there.
 fn own_rules(row: &Row<'_>, faults: &mut Vec<String>) {
     let (service, node) = (row.service, row.node);
+    let ran = service.current.range(..service.replicas);
+    let ran = ran.filter(|(_, current)| current.node == node.name).count();
+    if node.state == NodeState::Away && ran > 0 {
+        return;
+    }
     let gpu = wants_gpu(service);
     for line in service.require.iter().filter(|line| !meets(line, node)) {
         faults.push(format!("{} on {}: lacks {line:?}", row.id, node.name));
@@ -131,8 +136,6 @@ fn own_rules(row: &Row<'_>, faults: &mut Vec<String>) {
     if service.pin.as_ref().is_some_and(|pin| pin.node != node.name) {
         faults.push(format!("{} on {}: pinned elsewhere", row.id, node.name));
     }
-    let ran = service.current.range(..service.replicas);
-    let ran = ran.filter(|(_, current)| current.node == node.name).count();
     let may = match node.state {
         NodeState::Ready => true,
         NodeState::Cordoned | NodeState::Away => ran > 0,

@@ -398,7 +398,8 @@ fn number_service<'a>(
         let mut refused = stranger;
         let hold = |line: &Require| lines.hold(line, n);
         refusal::each_where(&hold, input, node, here[n], &mut |_| refused = true);
-        if refused {
+        // What runs on a node that is offline stays until that answers.
+        if refused && !(node.input.state == NodeState::Away && here[n] > 0) {
             service.refused.extend((here[n] > 0).then_some(n));
             continue;
         }

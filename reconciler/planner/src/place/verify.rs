@@ -125,10 +125,12 @@ fn check_filters(
     place: &Assignment,
     breaches: &mut Vec<Breach>,
 ) {
-    if !filters_admit(service, node) {
+    let was_here = service.current.get(&instance.index).is_some_and(|c| c.node == node.name);
+    // What runs on a node that is offline stays until that answers.
+    let waits = was_here && node.state == NodeState::Away;
+    if !waits && !filters_admit(service, node) {
         tell(breaches, "filter", format!("{instance} may not be on {}", node.name));
     }
-    let was_here = service.current.get(&instance.index).is_some_and(|c| c.node == node.name);
     let kept = place.reason == Reason::AsItIs || service.name.lone_instance().is_some();
     if kept && service.current.get(&instance.index).is_none_or(|it| it.gpus != place.gpus) {
         tell(breaches, "gpu", format!("{instance} has other GPUs than it had"));

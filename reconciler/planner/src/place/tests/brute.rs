@@ -149,6 +149,9 @@ impl Search<'_> {
     fn may_be(&self, s: usize, n: usize) -> bool {
         let (service, node) = (self.services[s], self.nodes[n]);
         let count = self.counts[s][n];
+        if node.state == NodeState::Away && here(service, &node.name) > 0 {
+            return count <= here(service, &node.name);
+        }
         let gpu = devices_wanted(service) > 0;
         let required = service.require.iter().all(|line| meets(line, node));
         // For a service with a GPU, a model is forbidden as its device and not on its node.
@@ -182,7 +185,8 @@ impl Search<'_> {
             let of_devices =
                 lines.any(|line| line.key == Key::GpuModel) || service.device.is_some();
             let any = node.gpus.iter().any(|gpu| may_have(service, gpu));
-            return devices_wanted(service) == 0 || !of_devices || any;
+            let away = node.state == NodeState::Away;
+            return away || devices_wanted(service) == 0 || !of_devices || any;
         }
         let mut used = [0u64; 3];
         let mut ports = Vec::new();
