@@ -291,6 +291,8 @@ pub fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Ve
                     }
                 }));
             }
+            // The line of who would be left alone is not its own.
+            "near" if input.near.is_empty() => return None,
             "near" => found.push(Change::Near),
             // Beside other changes it would be told of as if it moved by itself.
             "data" if words == ["data"] => found.extend(let_move(board, s)),

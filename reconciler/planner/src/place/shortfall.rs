@@ -28,7 +28,25 @@ pub fn violations(board: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
     neighbours(board, s, n, &mut found);
     spread(board, s, n, &mut found);
     data(board, s, n, &mut found);
+    left_alone(board, s, n, &mut found);
     found
+}
+
+/// Whom it would leave alone where all that wait are kept as they are, and each is company there.
+fn left_alone(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+    let services = &board.field.services;
+    let kept = services[s].kin.iter().filter(|&&kept| services[kept].keeps());
+    let kept = kept.flat_map(|&kept| board.of_service[kept].keys().map(move |&at| (kept, at)));
+    let kept: Vec<(usize, usize)> = kept.collect();
+    if kept.len() < board.missing(s).max(1) as usize || kept.iter().any(|(_, at)| *at == n) {
+        return;
+    }
+    let alone = kept.iter().map(|&(kept, at)| Some((board.deserted(kept, at)?, at)));
+    let alone: Option<Vec<(usize, usize)>> = alone.collect();
+    if let Some(&(other, at)) = alone.iter().flatten().next() {
+        let node = &board.field.nodes[at].input.name;
+        found.push(deserts(services[s].input, services[other].input, node));
+    }
 }
 
 /// Where all that wait have their data.
