@@ -48,12 +48,13 @@ pub fn solved<R>(
     let field = settled(problem);
     let first = again::solve(&field, work);
     let (mut staying, as_declared) = homeless(&first.board);
-    let stops = !staying.is_empty() || !as_declared.is_empty();
+    let stopping: BTreeSet<InstanceId> = staying.union(&as_declared).cloned().collect();
+    let stops = !stopping.is_empty();
     let loose = field.services.iter().any(Service::loose);
     let pressing = loose || presses(&first.board);
     // Of two that cannot both be, one may do with what it has, or where it is.
     let others = match stops || pressing {
-        true => others(&first.board, stops, loose),
+        true => others(&first.board, &stopping, loose),
         false => BTreeSet::new(),
     };
     if staying.is_empty() && others.is_empty() {
@@ -90,11 +91,16 @@ pub fn solved<R>(
 
 /// What else may be kept as it is, so that nothing stops or waits for want of that. In a problem
 /// that is one program all that is known to run, but for services of which some are new: none is
-/// kept for a sibling that takes its place. In a larger one what grew; data, where some of it is not
-/// held; and what moves from where it may not be, where something stops.
-fn others(board: &Board<'_>, stops: bool, loose: bool) -> BTreeSet<InstanceId> {
+/// kept for a sibling that takes its place. In a larger one data and company that grew, what grew
+/// beside what stops, data where some of it is not held, and what moves from where it may not be.
+fn others(board: &Board<'_>, stopping: &BTreeSet<InstanceId>, loose: bool) -> BTreeSet<InstanceId> {
     let field = board.field;
     let whole = field.pairs() <= field.problem.limits.whole_pairs;
+    let stops = !stopping.is_empty();
+    let inputs = field.services.iter().map(|it| (&it.input.name, it.input));
+    let inputs: BTreeMap<&ServiceName, &ServiceInput> = inputs.collect();
+    let home = |id: &InstanceId| inputs[&id.service].current.get(&id.index).map(|it| &it.node);
+    let beside: BTreeSet<&NodeName> = stopping.iter().filter_map(home).collect();
     let placed = if stops && !whole { assign(board) } else { BTreeMap::new() };
     let all = field.services.iter().flat_map(|service| {
         let input = service.input;
@@ -108,7 +114,7 @@ fn others(board: &Board<'_>, stops: bool, loose: bool) -> BTreeSet<InstanceId> {
         let held = !input.movable || !service.supports.is_empty();
         let refused = service.ran.keys().any(|&n| service.cell(n).is_none());
         let moves = || placed.get(id).is_some_and(|place| place.node != current.node);
-        input.has_grown(id.index) && (whole || held || stops)
+        input.has_grown(id.index) && (whole || held || beside.contains(&current.node))
             || whole && old
             || loose && !input.movable
             || stops && old && refused && moves()

@@ -441,3 +441,60 @@ fn one_that_could_move_stays_where_it_is_if_another_would_stop_for_it() {
     assert_eq!((deleted(&plan).len(), added(&plan)), (0, vec!["c[0]".into()]), "{}", show(&plan));
     assert_eq!(kept(&plan), ["a[0] keeps running"]);
 }
+
+/// Each is held to its node, so neither need go for the other's line.
+#[test]
+fn data_side_by_side_stays_so_whatever_line_is_written_by_now() {
+    let data = |name: &str, line: &str| {
+        service(name, 50, 1, &format!("volume \"{name}\" at=\"/{name}\"; {line}"))
+    };
+    let mut world = world(&[data("a", ""), data("b", "replicas 2")]);
+    world.fleet.nodes.push(super::node("beta", 2));
+    world.node("beta").facts.total_memory_mb = 4096;
+    for line in ["apart-from \"b\"", "near \"c\""] {
+        let c = service("c", 90, 1, "place { pin \"beta\" }");
+        let all = [data("a", &format!("place {{ {line} }}")), data("b", "replicas 2"), c];
+        let plan = world.plan(&cluster(&all));
+        assert_eq!(
+            (added(&plan), deleted(&plan).len()),
+            (vec!["c[0]".into()], 0),
+            "{}",
+            show(&plan)
+        );
+        assert!(!plan.changes.iter().any(|it| it.action == Action::Move), "{}", show(&plan));
+        assert!(kept(&plan).contains(&"a[0] keeps running"), "{line}: {}", show(&plan));
+    }
+    for line in ["max-per-node 1", "spread by=\"node\" max-skew=1"] {
+        let plan = world.plan(&cluster(&[
+            data("a", ""),
+            data("b", &format!("replicas 2; place {{ {line} }}")),
+        ]));
+        assert_eq!(kept(&plan).len(), 1, "{line}: {}", show(&plan));
+        assert!(!plan.changes.iter().any(|it| it.action != Action::Update), "{}", show(&plan));
+    }
+}
+
+/// It stays there, and is in nobody's way where it is pinned to by now.
+#[test]
+fn what_runs_on_an_offline_node_takes_no_room_elsewhere() {
+    let mut world = World::of(&["alpha", "beta"]);
+    for name in ["alpha", "beta"] {
+        world.node(name).facts.total_memory_mb = 4096;
+    }
+    let pin = |node: &str| format!("place {{ pin \"{node}\" }}");
+    let both = |node: &str, web: u32| {
+        cluster(&[service("db", 90, 3, &pin(node)), service("web", 20, web, &pin("beta"))])
+    };
+    world.reach(&both("alpha", 2));
+    world.node("alpha").status = NodeStatus::Offline;
+    world.options.allow_unplaced = true;
+    let plan = world.plan(&both("beta", 2));
+    assert!(plan.changes.is_empty() && plan.placement.unplaced == 0, "{}", show(&plan));
+    let plan = world.plan(&both("beta", 6));
+    assert_eq!((deleted(&plan).len(), kept_on(&plan, "beta")), (0, 1), "{}", show(&plan));
+}
+
+fn kept_on(plan: &Plan, node: &str) -> usize {
+    let told = plan.diagnostics.iter().filter(|found| found.code == "DN-W0608");
+    told.filter(|found| found.message.contains(&format!(" on {node}"))).count()
+}

@@ -134,6 +134,8 @@ fn as_much_is_placed_and_kept_as_can_be() {
     let (mut all, mut kept, mut less) = (0, 0, 0);
     for (seed, problem) in (0..12000).filter_map(|seed| Some((seed, tried(seed)?))) {
         let outcome = checked(&problem);
+        let all_placed = outcome.status != PlacementStatus::Infeasible;
+        assert_eq!(outcome.unplaced.is_empty(), all_placed, "seed {seed}");
         let mut search = Search::new(&problem);
         search.descend(0);
         let found = ranks(&problem, &search.priorities, &outcome.assignments);
