@@ -181,6 +181,7 @@ fn amount(constraint: &str, amount: f64) -> String {
         "cpu" => format!("{:.2} cores", up(amount, 100.0)),
         // Slices of memory are in bytes, devices and shares of them are counted.
         "gpu" if amount >= MIB => format!("{:.1} GiB of GPU memory", up(amount / GIB, 10.0)),
+        "gpu" if amount == 1.0 => "1 GPU".to_owned(),
         "gpu" => format!("{} GPUs", up(amount, 1000.0)),
         _ => format!("{amount} of {constraint}"),
     }

@@ -188,8 +188,8 @@ pub fn make(field: &Field<'_>, s: usize, changes: &[Change], problem: &mut Place
         if let Change::ApartFromOf { service } = *change {
             let (own, other) = (field.services[s].input, field.services[service].input);
             // What is kept of it, too, keeps away by that line.
-            let mut services = problem.services.iter_mut();
-            let others = services.by_ref().filter(|input| input.name.declared() == other.name);
+            let services = problem.services.iter_mut();
+            let others = services.filter(|input| input.name.declared() == other.name);
             others.for_each(|input| input.apart_from.retain(|name| *name != own.name));
             continue;
         }

@@ -184,8 +184,8 @@ impl Field<'_> {
 
     /// The service that is declared, of one that is kept as it is.
     pub fn declared(&self, s: usize) -> usize {
-        let kin = self.services[s].kin.iter().copied().chain([s]);
-        kin.into_iter().find(|&t| !self.services[t].keeps()).unwrap_or(s)
+        let mut kin = self.services[s].kin.iter().copied().chain([s]);
+        kin.find(|&t| !self.services[t].keeps()).unwrap_or(s)
     }
 
     /// Whether an instance of a service takes devices of a node.
@@ -201,9 +201,7 @@ impl Field<'_> {
     /// Whether something holds room on a node that could take more and may not move because of its
     /// data.
     pub fn holds_data(&self) -> bool {
-        let here = |(&n, &locked): (&usize, &u32)| {
-            locked > 0 && !matches!(self.nodes[n].input.state, NodeState::Away | NodeState::Lost)
-        };
+        let here = |(&n, &locked): (&usize, &u32)| locked > 0 && !self.nodes[n].frozen;
         let mut data = self.services.iter().filter(|service| !service.input.movable);
         data.any(|service| service.locked.iter().any(here))
     }

@@ -97,9 +97,11 @@ fn others(board: &Board<'_>, stopping: &BTreeSet<InstanceId>, loose: bool) -> BT
     let field = board.field;
     let whole = field.pairs() <= field.problem.limits.whole_pairs;
     let stops = !stopping.is_empty();
-    let inputs = field.services.iter().map(|it| (&it.input.name, it.input));
-    let inputs: BTreeMap<&ServiceName, &ServiceInput> = inputs.collect();
-    let home = |id: &InstanceId| inputs[&id.service].current.get(&id.index).map(|it| &it.node);
+    let numbers = numbers(field);
+    let home = |id: &InstanceId| {
+        let current = &field.services[numbers[&id.service]].input.current;
+        current.get(&id.index).map(|it| &it.node)
+    };
     let beside: BTreeSet<&NodeName> = stopping.iter().filter_map(home).collect();
     let placed = if stops && !whole { assign(board) } else { BTreeMap::new() };
     let all = field.services.iter().flat_map(|service| {
