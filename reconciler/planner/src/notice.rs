@@ -14,7 +14,7 @@ use devnet_schema::{
 use crate::{
     census::Census,
     input::PlanInput,
-    place::Outcome,
+    place::{Outcome, Overfull},
     seats::{Seat, Seats, Why},
     tally,
 };
@@ -93,6 +93,7 @@ pub fn placement(
     all.extend(waiting(desired, seats, severity));
     all.extend(kept(desired, seats));
     all.extend(drained(desired, seats));
+    all.extend(outcome.overfull.iter().map(|it| overfull(desired, it)));
     all
 }
 
@@ -224,6 +225,16 @@ fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
         (!service.volumes.is_empty()).then(|| stays_with_data(id, &seat.node, at))
     });
     on_drained.collect()
+}
+
+/// A node on which what has data holds more than there is for it.
+fn overfull(desired: &DesiredState, it: &Overfull) -> Diagnostic {
+    let Overfull { node, holds, of } = it;
+    let policy = desired.nodes.get(node).map(|policy| policy.at.clone());
+    let message = format!("what has data on {node} holds {holds}, and {of} is left for services");
+    Diagnostic::warning("DN-W0610", policy, message).help(format!(
+        "it stays, since its data cannot follow it: lower the `reserve` of {node}, or ask for less"
+    ))
 }
 
 fn waits_for_data(id: &InstanceId, node: &NodeName, service: &Service) -> Diagnostic {

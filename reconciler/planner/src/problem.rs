@@ -358,7 +358,8 @@ fn current(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Current> {
 }
 
 /// What each instance that is known to run has of its node: its limits, but what is declared of it
-/// by now where that is less or where it has no limit. Of what it has no limit of, and is declared
+/// by now where that is less or where it has no limit; of what is left of a node, all at most, but
+/// for data, whose node nobody can leave. Of what it has no limit of, and is declared
 /// to use more of than the node has, nothing: nobody knows how much. None of whom it is not known
 /// which devices it has.
 fn holdings(
@@ -384,7 +385,10 @@ fn holdings(
         let has = |limit: u64, declared: u64, capacity: u64| match limit {
             0 if declared > capacity => 0,
             0 => declared,
-            limit => capacity.min(if grows { limit } else { declared }),
+            limit => {
+                let has = if grows { limit } else { declared };
+                if service.volumes.is_empty() { has.min(capacity) } else { has }
+            }
         };
         let ports = unit.spec().into_iter().flat_map(|spec| &spec.ports);
         let holding = Holding {

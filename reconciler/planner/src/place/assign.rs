@@ -13,7 +13,8 @@ use devnet_schema::{
 
 use super::{
     board::Board,
-    problem::{Assignment, Current, NodeState, Reason, ServiceInput},
+    outcome::{Assignment, Reason},
+    problem::{Current, NodeState, ServiceInput},
 };
 
 /// An instance on its node.

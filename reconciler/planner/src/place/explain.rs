@@ -12,7 +12,8 @@ use devnet_schema::{
 use super::{
     board::Board,
     field::{Field, Spread},
-    problem::{NodeState, Outcome, PlacementProblem, Reason},
+    outcome::{Outcome, Reason},
+    problem::{NodeState, PlacementProblem},
     shortfall, standing,
 };
 

@@ -142,6 +142,7 @@ impl Field<'_> {
         let levels: BTreeSet<Level> = inputs.iter().map(|input| Level::of(input)).collect();
         let levels: Vec<Level> = levels.into_iter().collect();
         let (names, conditions) = (Names::new(&nodes, &inputs), Conditions::new(&inputs, &nodes));
+        room_for_data(&mut nodes, &inputs, &names, &conditions);
         let numbered = |&input| number_service(input, &nodes, &levels, &names, &conditions);
         let mut services: Vec<Service<'_>> = inputs.iter().map(numbered).collect();
         link(&mut services);
@@ -332,7 +333,7 @@ fn number_node(input: &NodeInput, zone: usize) -> Node<'_> {
     devices.truncate(gpu::DEVICES);
     Node {
         input,
-        capacity: [input.cpu_milli, input.memory, input.disk],
+        capacity: input.amounts(),
         memories: devices.iter().map(|&d| input.gpus[d].memory).collect(),
         devices,
         lived_in: false,
@@ -348,6 +349,49 @@ fn widen(node: &mut Node<'_>, n: usize, services: &[Service<'_>]) {
         let needs = services.iter().map(|it| it.need[r].saturating_mul(it.ran_at(n).into()));
         node.capacity[r] = node.capacity[r].max(needs.fold(0, u64::saturating_add));
     }
+}
+
+/// Data that is known to run has what it has of its node, where that is less by now than all of it
+/// there together: a reserve that grew destroys nothing.
+fn room_for_data(
+    nodes: &mut [Node<'_>],
+    inputs: &[&ServiceInput],
+    names: &Names<'_>,
+    conditions: &Conditions<'_>,
+) {
+    let mut held: BTreeMap<usize, Vec<(&ServiceInput, Amounts)>> = BTreeMap::new();
+    for input in inputs.iter().filter(|input| !input.movable) {
+        for (index, current) in input.current.range(..input.replicas) {
+            let node = names.nodes.get(&current.node);
+            if let Some((&n, has)) = node.zip(input.holdings.get(index)) {
+                held.entry(n).or_default().push((input, has.amounts()));
+            }
+        }
+    }
+    let all = |held: &[(&ServiceInput, Amounts)], r: usize| {
+        held.iter().map(|(_, has)| has[r]).fold(0, u64::saturating_add)
+    };
+    for (n, mut held) in held {
+        if (0..3).all(|r| all(&held, r) <= nodes[n].capacity[r]) {
+            continue;
+        }
+        let stays = |input| !refused(input, (n, &nodes[n]), 1, &conditions.of(input));
+        held.retain(|(input, _)| stays(input));
+        nodes[n].capacity = [0, 1, 2].map(|r| nodes[n].capacity[r].max(all(&held, r)));
+    }
+}
+
+/// Whether a line of the service or the node's state is against it on a node where `here` run now.
+fn refused<'a>(
+    input: &'a ServiceInput,
+    (n, node): (usize, &Node<'_>),
+    here: u32,
+    lines: &Lines<'a, '_>,
+) -> bool {
+    let mut refused = false;
+    let hold = |line: &Require| lines.hold(line, n);
+    refusal::each_where(&hold, input, node, here, &mut |_| refused = true);
+    refused
 }
 
 fn number_service<'a>(
@@ -393,9 +437,7 @@ fn number_service<'a>(
     }
     service.ran = here.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect();
     for (n, node) in nodes.iter().enumerate() {
-        let mut refused = stranger;
-        let hold = |line: &Require| lines.hold(line, n);
-        refusal::each_where(&hold, input, node, here[n], &mut |_| refused = true);
+        let refused = stranger || refused(input, (n, node), here[n], &lines);
         // What runs on a node that is offline stays until that answers.
         if refused && !(node.input.state == NodeState::Away && here[n] > 0) {
             service.refused.extend((here[n] > 0).then_some(n));

@@ -23,6 +23,7 @@ mod gpu;
 mod greedy;
 mod neighbourhood;
 mod newcomer;
+mod outcome;
 mod pace;
 mod patterns;
 mod phrase;
@@ -55,6 +56,7 @@ use std::collections::BTreeMap;
 use devnet_schema::name::{InstanceId, ServiceName};
 
 pub use explain::{Explanation, Hold, Verdict, explain};
+pub use outcome::*;
 pub use pace::{Pace, Progress, Watch};
 pub use problem::*;
 pub use rebalance::{Gain, Rebalanced, rebalance, rebalance_paced};
@@ -133,6 +135,7 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -
         cost,
         bound: solved.cost_bound,
         status,
+        overfull: shortfall::overfull(board),
         unplaced: Vec::new(),
         solver: work.solver(),
         ilps: work.ilps,

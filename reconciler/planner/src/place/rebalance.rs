@@ -13,9 +13,10 @@ use super::{
     board::Board,
     field::Field,
     outcome,
+    outcome::{Outcome, Reason},
     pace::{Pace, Watch},
     pipeline::{self, Solved},
-    problem::{Outcome, PlacementProblem, PlacementStatus, Reason},
+    problem::{PlacementProblem, PlacementStatus},
     search, standing,
     work::Work,
 };

@@ -13,11 +13,15 @@ use super::{
     board::Board,
     field::{Service, per_node},
     gpu,
+    outcome::Overfull,
     phrase::listed,
     problem::{DeviceNeed, Key, NodeState, Require, ServiceInput},
     refusal::{self, Refusal},
     room,
 };
+
+/// What a node has so much of.
+pub const RESOURCES: [&str; 3] = ["cpu", "memory", "disk"];
 
 /// All of it, as things are on the board; empty where it would fit.
 pub fn violations(board: &Board<'_>, s: usize, n: usize) -> Vec<Violation> {
@@ -196,18 +200,14 @@ pub fn holder(board: &Board<'_>, n: usize, port: (Protocol, u16)) -> Option<usiz
 fn resources(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     let service = &board.field.services[s];
     let capacity = board.field.nodes[n].capacity;
-    for (r, word) in ["cpu", "memory", "disk"].into_iter().enumerate() {
+    for (r, word) in RESOURCES.into_iter().enumerate() {
         let (need, free) = (service.need[r], capacity[r].saturating_sub(board.used[n][r]));
         if need <= free {
             continue;
         }
-        let (text, unit) = if r == 0 {
-            let [a, b, c] = [need, free, need - free].map(|milli| Cpu { milli }.to_string());
-            (format!("needs {a} cpu, {b} free: {c} short"), 1000.0)
-        } else {
-            let [a, b, c] = [need, free, need - free].map(size);
-            (format!("needs {a} of {word}, {b} free: {c} short"), 1.0)
-        };
+        let unit = if r == 0 { 1000.0 } else { 1.0 };
+        let [left, short] = [free, need - free].map(|it| amount(r, it));
+        let text = format!("needs {}, {left} free: {short} short", amount_of(r, need));
         found.push(Violation {
             need: Some(need as f64 / unit),
             free: Some(free as f64 / unit),
@@ -216,6 +216,31 @@ fn resources(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) 
             ..say(word, service.input.at.as_ref(), text)
         });
     }
+}
+
+/// Nodes of which more is used than they have: what has data there stays even so.
+pub fn overfull(board: &Board<'_>) -> Vec<Overfull> {
+    let nodes = board.field.nodes.iter().zip(&board.used).filter(|(node, _)| !node.frozen);
+    let found = nodes.filter_map(|(node, used)| {
+        let has = node.input.amounts();
+        let over: Vec<usize> = (0..3).filter(|&r| used[r] > has[r]).collect();
+        let told = |amounts: [u64; 3]| -> String {
+            listed(&over.iter().map(|&r| amount_of(r, amounts[r])).collect::<Vec<_>>())
+        };
+        let (node, holds, of) = (node.input.name.clone(), told(*used), told(has));
+        (!over.is_empty()).then_some(Overfull { node, holds, of })
+    });
+    found.collect()
+}
+
+/// `5 cpu`, `8GiB of memory`.
+fn amount_of(r: usize, of: u64) -> String {
+    let of_it = if r == 0 { "" } else { "of " };
+    format!("{} {of_it}{}", amount(r, of), RESOURCES[r])
+}
+
+fn amount(r: usize, of: u64) -> String {
+    if r == 0 { Cpu { milli: of }.to_string() } else { size(of) }
 }
 
 /// Bytes for people: two decimals at most, cut off and never rounded up to more than there is.

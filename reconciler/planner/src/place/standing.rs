@@ -23,10 +23,9 @@ use super::{
     board::Board,
     budget,
     field::{Cell, Field, Level, Service, per_node},
+    outcome::{Displaced, Outcome, Reason},
     pipeline::{self, Solved},
-    problem::{
-        Current, Displaced, Holding, NodeInput, Outcome, PlacementProblem, Reason, ServiceInput,
-    },
+    problem::{Current, Holding, NodeInput, PlacementProblem, ServiceInput},
     settled, shortfall,
     work::Work,
 };

@@ -13,9 +13,12 @@ use devnet_schema::{
     quantity::{Bytes, GpuRequest},
 };
 
-use super::problem::{
-    Assignment, GpuInput, Key, NodeInput, NodeState, Outcome, PlacementProblem, Reason, Require,
-    ServiceInput, Spread, SpreadBy,
+use super::{
+    outcome::{Assignment, Outcome, Reason},
+    problem::{
+        GpuInput, Holding, Key, NodeInput, NodeState, PlacementProblem, Require, ServiceInput,
+        Spread, SpreadBy,
+    },
 };
 
 /// A constraint that an outcome does not keep.
@@ -171,17 +174,27 @@ fn asks_gpu(service: &ServiceInput) -> bool {
     !matches!(service.gpu, GpuRequest::None | GpuRequest::Whole(0))
 }
 
+/// What of this is more than the node has: more than its running data has of it alone, where that
+/// is already too much.
 fn check_capacity(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
+    let data = placed.iter().filter_map(|(instance, _, service)| {
+        let current = service.current.get(&instance.index)?;
+        let stays = !service.movable && current.node == node.name;
+        service.holdings.get(&instance.index).filter(|_| stays)
+    });
+    let data: Vec<&Holding> = data.collect();
+    let held =
+        |has: fn(&Holding) -> u64| -> u128 { data.iter().map(|it| u128::from(has(it))).sum() };
     let sum = |need: fn(&ServiceInput) -> u64| -> u128 {
         placed.iter().map(|(_, _, service)| u128::from(need(service))).sum()
     };
     let amounts = [
-        ("cpu", node.cpu_milli, sum(|s| s.cpu_milli)),
-        ("memory", node.memory, sum(|s| s.memory)),
-        ("disk", node.disk, sum(|s| s.disk)),
+        ("cpu", node.cpu_milli, sum(|s| s.cpu_milli), held(|it| it.cpu_milli)),
+        ("memory", node.memory, sum(|s| s.memory), held(|it| it.memory)),
+        ("disk", node.disk, sum(|s| s.disk), held(|it| it.disk)),
     ];
-    for (word, capacity, used) in amounts {
-        if used > u128::from(capacity) {
+    for (word, capacity, used, held) in amounts {
+        if used > held.max(capacity.into()) {
             tell(breaches, word, format!("{} has {capacity} of {word}, {used} used", node.name));
         }
     }

@@ -9,12 +9,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use devnet_schema::{name::InstanceId, placement::Violation};
+use devnet_schema::{name::InstanceId, placement::Violation, quantity::GpuRequest};
 
 use super::{
     board::Board,
-    field::{Amounts, Cell, Field, per_node},
-    problem::{Assignment, Displaced, NodeState, Objective, Reason},
+    field::{Amounts, Cell, Field, Service, per_node},
+    outcome::{Assignment, Displaced, Reason},
+    problem::{NodeState, Objective},
     refusal, shortfall,
 };
 
@@ -59,17 +60,15 @@ enum Obstacle {
     Devices,
 }
 
-/// Who came to a node.
-struct Arrival {
+/// Who came to a node, or stays there and takes more of it than before.
+struct Taker {
     instance: InstanceId,
     s: usize,
-}
-
-/// Who stays on a node and takes more of it than before.
-struct Grower {
-    instance: InstanceId,
-    s: usize,
+    came: bool,
+    /// What it takes that it had not.
     more: Amounts,
+    /// Whether it takes devices that it had not.
+    devices: bool,
 }
 
 struct Desk<'b, 'f> {
@@ -79,9 +78,7 @@ struct Desk<'b, 'f> {
     nodes: BTreeMap<&'f str, usize>,
     services: BTreeMap<&'f str, usize>,
     /// By node, the highest priority first.
-    arrivals: BTreeMap<usize, Vec<Arrival>>,
-    /// The same.
-    growers: BTreeMap<usize, Vec<Grower>>,
+    takers: BTreeMap<usize, Vec<Taker>>,
     looks: Counter<u32>,
 }
 
@@ -95,27 +92,17 @@ impl<'b, 'f> Desk<'b, 'f> {
             bench: board.clone(),
             nodes: nodes.collect(),
             services: services.collect(),
-            arrivals: BTreeMap::new(),
-            growers: BTreeMap::new(),
+            takers: BTreeMap::new(),
             looks: Counter::new(LOOKS),
         };
         for (instance, place) in assignments {
-            let came = matches!(place.reason, Reason::New { .. } | Reason::Moves { .. });
             let Some((s, n)) = desk.position(instance, place) else { continue };
-            let (input, instance) = (field.services[s].input, instance.clone());
-            if came {
-                desk.arrivals.entry(n).or_default().push(Arrival { instance, s });
-            } else if let Some(has) = input.holdings.get(&instance.index) {
-                let need = field.services[s].need;
-                let has = [has.cpu_milli, has.memory, has.disk];
-                let more = [0, 1, 2].map(|r| need[r].saturating_sub(has[r]));
-                desk.growers.entry(n).or_default().push(Grower { instance, s, more });
+            let came = matches!(place.reason, Reason::New { .. } | Reason::Moves { .. });
+            if let Some(taker) = taker(&field.services[s], (instance, s), came) {
+                desk.takers.entry(n).or_default().push(taker);
             }
         }
-        for here in desk.arrivals.values_mut() {
-            here.sort_by_key(|it| field.services[it.s].level);
-        }
-        for here in desk.growers.values_mut() {
+        for here in desk.takers.values_mut() {
             here.sort_by_key(|it| field.services[it.s].level);
         }
         desk
@@ -257,8 +244,12 @@ impl<'b, 'f> Desk<'b, 'f> {
     fn gone(&self, s: usize, n: usize) -> Displaced {
         let mut found = shortfall::violations(self.board, s, n);
         let taker = |it: &Violation| {
-            let came = self.displacer(self.board, s, n, it).or_else(|| self.occupant(s, n, it));
-            came.filter(|it| self.comes_first(it, s)).or_else(|| self.grower(s, n, it))
+            let first = |taker: &Taker| taker.came && self.comes_first(taker, s);
+            let grew = |taker: &Taker| !taker.came;
+            self.took((self.board, s, n), it, &first)
+                .or_else(|| self.occupant(s, n, it))
+                .or_else(|| self.took((self.board, s, n), it, &grew))
+                .or_else(|| self.took((self.board, s, n), it, &|it| first(it) || grew(it)))
         };
         let by = found.iter().find_map(taker);
         found.retain(|it| taker(it).is_none());
@@ -272,11 +263,10 @@ impl<'b, 'f> Desk<'b, 'f> {
         }
     }
 
-    /// Whether an instance may take the room of a service: the others only fill what is left.
-    fn comes_first(&self, instance: &InstanceId, s: usize) -> bool {
+    /// Whether one may take the room of a service: the others only fill what is left.
+    fn comes_first(&self, taker: &Taker, s: usize) -> bool {
         let services = &self.board.field.services;
-        let other = self.services.get(instance.service.as_str()).map(|&t| &services[t]);
-        other.is_some_and(|it| it.level <= services[s].level || !it.input.movable)
+        services[taker.s].level <= services[s].level || !services[taker.s].input.movable
     }
 
     /// Who came and is what a line or a port forbids beside the service.
@@ -287,20 +277,8 @@ impl<'b, 'f> Desk<'b, 'f> {
             "port" => services[t].ports.iter().any(|port| services[s].ports.contains(port)),
             _ => false,
         };
-        let came = self.arrivals.get(&n)?.iter().find(|it| it.s != s && forbids(it.s))?;
-        Some(&came.instance)
-    }
-
-    /// Who grew and took what is short, where there would be enough had nobody grown.
-    fn grower(&self, s: usize, n: usize, found: &Violation) -> Option<&InstanceId> {
-        let field = self.board.field;
-        let r = room(found)?;
-        let here = self.growers.get(&n)?;
-        let more = here.iter().map(|it| it.more[r]).fold(0, u64::saturating_add);
-        let before = self.board.used[n][r].saturating_sub(more);
-        let fits = before.saturating_add(field.services[s].need[r]) <= field.nodes[n].capacity[r];
-        let grew = here.iter().find(|it| it.more[r] > 0)?;
-        fits.then_some(&grew.instance)
+        let mut here = self.takers.get(&n)?.iter().filter(|it| it.came && self.comes_first(it, s));
+        here.find(|it| it.s != s && forbids(it.s)).map(|it| &it.instance)
     }
 
     /// Who came and took what is short, where there would be enough without all who came.
@@ -311,24 +289,61 @@ impl<'b, 'f> Desk<'b, 'f> {
         old: usize,
         found: &Violation,
     ) -> Option<&InstanceId> {
+        self.took((board, s, old), found, &|it| it.came)
+    }
+
+    /// Who of these took what is short of a service on a node, where there would be enough without
+    /// what all of them take.
+    fn took(
+        &self,
+        (board, s, n): (&Board<'_>, usize, usize),
+        found: &Violation,
+        who: &dyn Fn(&Taker) -> bool,
+    ) -> Option<&InstanceId> {
         let field = board.field;
-        let here = self.arrivals.get(&old)?;
+        let mut here = self.takers.get(&n)?.iter().filter(|it| who(it));
         if found.constraint == "gpu" {
-            let came = here.iter().find(|it| field.services[it.s].wants_gpu())?;
-            return found.need.zip(found.whole).filter(|(a, b)| a <= b).map(|_| &came.instance);
+            let took = here.find(|it| it.devices)?;
+            return found.need.zip(found.whole).filter(|(a, b)| a <= b).map(|_| &took.instance);
         }
         let r = room(found)?;
-        let taken = here.iter().map(|it| field.services[it.s].need[r]).sum::<u64>();
-        let before = board.used[old][r].saturating_sub(taken);
-        let fits = before.saturating_add(field.services[s].need[r]) <= field.nodes[old].capacity[r];
-        let came = here.iter().find(|it| field.services[it.s].need[r] > 0)?;
-        fits.then_some(&came.instance)
+        let first = here.find(|it| it.more[r] > 0)?;
+        // What only fills what is left is in nobody's way.
+        let takes = self.takers[&n].iter().filter(|it| who(it) || !self.comes_first(it, s));
+        let taken = takes.map(|it| it.more[r]).fold(0, u64::saturating_add);
+        let before = board.used[n][r].saturating_sub(taken);
+        let fits = before.saturating_add(field.services[s].need[r]) <= field.nodes[n].capacity[r];
+        fits.then_some(&first.instance)
+    }
+}
+
+/// What an instance takes of its node that it had not, if anything.
+fn taker(service: &Service<'_>, (instance, s): (&InstanceId, usize), came: bool) -> Option<Taker> {
+    let input = service.input;
+    let (instance, wants) = (instance.clone(), service.wants_gpu());
+    if came {
+        return Some(Taker { instance, s, came, more: service.need, devices: wants });
+    }
+    let has = input.holdings.get(&instance.index)?.amounts();
+    let more = [0, 1, 2].map(|r| service.need[r].saturating_sub(has[r]));
+    let had = input.current.get(&instance.index)?.request();
+    let devices = wants && more_devices(had, input.gpu);
+    Some(Taker { instance, s, came, more, devices })
+}
+
+/// Whether a request is for more than another was, as far as they can be compared.
+fn more_devices(had: GpuRequest, wants: GpuRequest) -> bool {
+    match (had, wants) {
+        (GpuRequest::Whole(had), GpuRequest::Whole(wants)) => had < wants,
+        (GpuRequest::Share(had), GpuRequest::Share(wants)) => had < wants,
+        (GpuRequest::Memory(had), GpuRequest::Memory(wants)) => had < wants,
+        (had, _) => !matches!(had, GpuRequest::Whole(1..)),
     }
 }
 
 /// Of what a node has too little.
 fn room(found: &Violation) -> Option<usize> {
-    ["cpu", "memory", "disk"].iter().position(|word| *word == found.constraint)
+    shortfall::RESOURCES.iter().position(|word| *word == found.constraint)
 }
 
 fn obstacle(board: &Board<'_>, s: usize, cell: &Cell) -> Option<Obstacle> {

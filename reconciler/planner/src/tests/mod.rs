@@ -9,6 +9,7 @@ mod forms;
 mod lenient;
 mod life;
 mod refusals;
+mod reserve;
 mod size;
 mod standing;
 mod told;

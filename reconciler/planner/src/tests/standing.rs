@@ -117,6 +117,28 @@ fn it_keeps_its_gpu() {
     assert_eq!(added(&above), ["job[0]"], "{}", show(&above));
 }
 
+#[test]
+fn who_took_its_gpu_is_told_also_where_that_one_did_not_come_but_grew() {
+    let service = |name: &str, priority: u32, gpu: &str| {
+        format!("service \"{name}\" {{ image \"x:1\"; priority {priority}; resources {gpu} }}\n")
+    };
+    let cases =
+        [("gpu=1", "gpu=2", "gpu=1"), ("gpu-memory=\"8GiB\"", "gpu=2", "gpu-memory=\"8GiB\"")];
+    for (before, after, other) in cases {
+        let mut world = World::of(&["alpha"]);
+        let gpu = |id: &str| Gpu { id: id.into(), model: "RTX 4090".into(), mem_mb: 24 << 10 };
+        world.node("alpha").facts.gpus = vec![gpu("GPU-0"), gpu("GPU-1")];
+        let job = service("job", 50, other);
+        world.reach(&cluster(&[service("llm", 60, before), job.clone()]));
+        world.options.allow_unplaced = true;
+        let plan = world.plan(&cluster(&[service("llm", 60, after), job]));
+        let stops = "job[0]: it makes room for service.llm[0] (priority 60)";
+        assert_eq!(deleted(&plan), [stops], "{}", show(&plan));
+        let by = plan.placement.evictions[0].by.as_ref().map(|id| id.to_string());
+        assert_eq!(by.as_deref(), Some("llm[0]"));
+    }
+}
+
 /// The plan that a way out leads to knows of it, and so does what is told of that plan.
 #[test]
 fn a_way_out_says_that_it_would_then_stop() {

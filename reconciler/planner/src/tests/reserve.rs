@@ -1,0 +1,95 @@
+//! A node of which less is left for services than what runs there has.
+//!
+//! Knows two databases on it. Refuses to know how room is made for them.
+
+use devnet_schema::plan::Plan;
+
+use super::{World, show};
+
+const DATA: &str = "volume \"data\" at=\"/data\"";
+
+fn service(name: &str, gib: u32, line: &str) -> String {
+    format!("service \"{name}\" {{ image \"{name}:1\"; resources memory=\"{gib}GiB\"; {line} }}\n")
+}
+
+/// The node alpha keeps so many of its 8 GiB to itself.
+fn cluster(reserve: u32, services: &[String]) -> String {
+    let reserve = format!("node \"alpha\" {{ reserve memory=\"{reserve}GiB\" }}\n");
+    format!("cluster \"lab\"\n{reserve}{}", services.concat())
+}
+
+fn changes(plan: &Plan) -> Vec<String> {
+    let all = plan.changes.iter();
+    all.map(|it| format!("{:?} {} {}", it.action, it.instance, it.node)).collect()
+}
+
+fn told<'p>(plan: &'p Plan, code: &str) -> Vec<&'p str> {
+    let found = plan.diagnostics.iter().filter(|it| it.code == code);
+    found.map(|it| it.message.as_str()).collect()
+}
+
+/// Two databases of 3 GiB on alpha, and something that can move.
+fn both(line: &str) -> Vec<String> {
+    vec![service("db", 3, DATA), service("store", 3, DATA), service("web", 1, line)]
+}
+
+fn running() -> World {
+    let mut world = World::of(&["alpha", "beta"]);
+    world.reach(
+        &cluster(0, &both("place { pin \"alpha\" }"))
+            .replace(DATA, &format!("{DATA}; place {{ pin \"alpha\" }}")),
+    );
+    world
+}
+
+#[test]
+fn what_has_data_stays_and_the_rest_moves() {
+    let plan = running().plan(&cluster(4, &both("")));
+    assert_eq!(changes(&plan), ["Move web[0] beta"], "{}", show(&plan));
+    let overfull =
+        "what has data on alpha holds 6GiB of memory, and 4GiB of memory is left for services";
+    assert_eq!(told(&plan, "DN-W0610"), [overfull]);
+    // As long as there is room, nobody is told of anything.
+    let plan = running().plan(&cluster(1, &both("")));
+    assert_eq!((changes(&plan), told(&plan, "DN-W0610")), (vec![], vec![]), "{}", show(&plan));
+}
+
+#[test]
+fn nothing_else_comes_there_however_important() {
+    let mut world = running();
+    world.options.allow_unplaced = true;
+    let new = service("new", 1, "priority 90; place { pin \"alpha\" }");
+    let plan = world.plan(&cluster(4, &[both(""), vec![new]].concat()));
+    assert_eq!(changes(&plan), ["Move web[0] beta"], "{}", show(&plan));
+    let missing = &plan.placement.infeasible[0];
+    let against = missing.nodes.iter().map(|it| it.violations[0].text.as_str());
+    assert_eq!(
+        against.collect::<Vec<_>>(),
+        ["needs 1GiB of memory, 0B free: 1GiB short", "is pinned to alpha"]
+    );
+}
+
+#[test]
+fn what_grew_keeps_what_it_has_beside_the_others() {
+    let mut world = running();
+    world.options.allow_unplaced = true;
+    let mut services = both("");
+    services[1] = service("store", 4, DATA);
+    let plan = world.plan(&cluster(4, &services));
+    assert_eq!(changes(&plan), ["Move web[0] beta"], "{}", show(&plan));
+    let kept = "store[0] keeps running on alpha as it is, not as it is declared: needs 4GiB of \
+                memory, 3GiB free: 1GiB short";
+    assert_eq!(told(&plan, "DN-W0608"), [kept]);
+}
+
+#[test]
+fn a_line_against_the_node_moves_data_and_the_room_is_not_for_others() {
+    let mut world = running();
+    world.options.allow_unplaced = true;
+    let mut services = both("place { pin \"alpha\" }");
+    services[1] = service("store", 3, &format!("{DATA}; place {{ pin \"beta\" }}"));
+    let plan = world.plan(&cluster(5, &services));
+    let moves = ["Move store[0] beta", "Delete web[0] alpha"];
+    assert_eq!(changes(&plan), moves, "{}", show(&plan));
+    assert_eq!(told(&plan, "DN-W0610"), [""; 0]);
+}
