@@ -227,13 +227,14 @@ fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
     on_drained.collect()
 }
 
-/// A node on which what has data holds more than there is for it.
+/// A node on which what stays holds more than there is for it.
 fn overfull(desired: &DesiredState, it: &Overfull) -> Diagnostic {
     let Overfull { node, holds, of } = it;
     let policy = desired.nodes.get(node).map(|policy| policy.at.clone());
-    let message = format!("what has data on {node} holds {holds}, and {of} is left for services");
+    let message = format!("what runs on {node} holds {holds}, and {of} is left for services");
     Diagnostic::warning("DN-W0610", policy, message).help(format!(
-        "it stays, since its data cannot follow it: lower the `reserve` of {node}, or ask for less"
+        "it stays, with its data or having nowhere else to go: lower the `reserve` of {node}, or \
+         ask for less"
     ))
 }
 

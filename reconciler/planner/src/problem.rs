@@ -58,12 +58,11 @@ pub fn build(
         census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
     let models: BTreeSet<&str> =
         nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
-    let by_name = nodes.iter().map(|node| (&node.name, node)).collect();
     let services = input.desired.services.values();
     let services = services
         .filter(|service| !waiting.contains_key(&service.name))
         .map(|service| {
-            let holdings = holdings(service, census, &by_name);
+            let holdings = holdings(service, census);
             let input = ServiceInput { holdings, ..service_input(service, census, scope, &models) };
             if scope.touches(&service.name) { input } else { as_it_runs(input) }
         })
@@ -114,10 +113,7 @@ fn node_input(
     let ports = specs().flat_map(|spec| spec.ports.iter().map(|port| (port.protocol, port.host)));
     let mut reserved: BTreeSet<(Protocol, u16)> = ports.collect();
     reserved.extend(census.ports_outside(node));
-    let mib = |mib: u64| mib.saturating_mul(1 << 20);
-    // Volumes and images live on one file system, so the largest is what there is; a sum over
-    // several would promise room that no single one has.
-    let disk = node.facts.disks.iter().map(|disk| disk.total_mb).max().unwrap_or(0);
+    let [all_cpu, all_memory, all_disk] = whole(node);
     NodeInput {
         name: node.name.clone(),
         tags: tags(node, policy),
@@ -125,17 +121,22 @@ fn node_input(
         os: node.facts.os.clone(),
         arch: node.facts.arch.clone(),
         runtimes: runtimes(node, census),
-        cpu_milli: (u64::from(node.facts.cpu_count) * 1000)
-            .saturating_sub(reserve.cpu.milli)
-            .saturating_sub(cpu),
-        memory: mib(node.facts.total_memory_mb)
-            .saturating_sub(reserve.memory.0)
-            .saturating_sub(memory),
-        disk: mib(disk).saturating_sub(reserve.disk.0),
+        cpu_milli: all_cpu.saturating_sub(reserve.cpu.milli).saturating_sub(cpu),
+        memory: all_memory.saturating_sub(reserve.memory.0).saturating_sub(memory),
+        disk: all_disk.saturating_sub(reserve.disk.0),
         gpus: gpus(node, &used),
         state: state(node, policy),
         reserved_ports: reserved.into_iter().collect(),
     }
+}
+
+/// All that a machine has: cpu in thousandths of a core, memory and disk in bytes.
+fn whole(node: &Node) -> [u64; 3] {
+    let mib = |mib: u64| mib.saturating_mul(1 << 20);
+    // Volumes and images live on one file system, so the largest is what there is; a sum over
+    // several would promise room that no single one has.
+    let disk = node.facts.disks.iter().map(|disk| disk.total_mb).max().unwrap_or(0);
+    [u64::from(node.facts.cpu_count) * 1000, mib(node.facts.total_memory_mb), mib(disk)]
 }
 
 /// Tags come from the cluster file and from an admin; never from the agent.
@@ -358,15 +359,10 @@ fn current(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Current> {
 }
 
 /// What each instance that is known to run has of its node: its limits, but what is declared of it
-/// by now where that is less or where it has no limit; of what is left of a node, all at most, but
-/// for data, whose node nobody can leave. Of what it has no limit of, and is declared
-/// to use more of than the node has, nothing: nobody knows how much. None of whom it is not known
-/// which devices it has.
-fn holdings(
-    service: &Service,
-    census: &Census<'_>,
-    nodes: &BTreeMap<&NodeName, &NodeInput>,
-) -> BTreeMap<u32, Holding> {
+/// by now where that is less or where it has no limit; never more than the machine has. Of what it
+/// has no limit of, and is declared to use more of than there is, nothing: nobody knows how much.
+/// None of whom it is not known which devices it has.
+fn holdings(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Holding> {
     let first = InstanceId { service: service.name.clone(), index: 0 };
     let own = census.sightings.range(first..).take_while(|(id, _)| id.service == service.name);
     own.filter_map(|(id, group)| {
@@ -375,26 +371,23 @@ fn holdings(
         if devices && unit.spec().is_none() {
             return None;
         }
-        let node = nodes.get(unit.node())?;
+        let whole = whole(census.nodes.get(unit.node())?);
         let limits = unit.spec().map_or(Limits::default(), |spec| spec.limits);
         let declared = &service.resources;
         // It is updated where it is to what is declared, if that is no more than it has.
         let amounts =
             [(limits.cpu.milli, declared.cpu.milli), (limits.memory.0, declared.memory.0)];
         let grows = amounts.iter().any(|&(limit, declared)| 0 < limit && limit < declared);
-        let has = |limit: u64, declared: u64, capacity: u64| match limit {
-            0 if declared > capacity => 0,
+        let has = |limit: u64, declared: u64, whole: u64| match limit {
+            0 if declared > whole => 0,
             0 => declared,
-            limit => {
-                let has = if grows { limit } else { declared };
-                if service.volumes.is_empty() { has.min(capacity) } else { has }
-            }
+            limit => whole.min(if grows { limit } else { declared }),
         };
         let ports = unit.spec().into_iter().flat_map(|spec| &spec.ports);
         let holding = Holding {
-            cpu_milli: has(limits.cpu.milli, declared.cpu.milli, node.cpu_milli),
-            memory: has(limits.memory.0, declared.memory.0, node.memory),
-            disk: has(0, declared.disk.0, node.disk),
+            cpu_milli: has(limits.cpu.milli, declared.cpu.milli, whole[0]),
+            memory: has(limits.memory.0, declared.memory.0, whole[1]),
+            disk: has(0, declared.disk.0, whole[2]),
             ports: ports.map(|port| (port.protocol, port.host)).collect(),
         };
         Some((id.index, holding))

@@ -114,6 +114,33 @@ impl<'f> Board<'f> {
         }
     }
 
+    /// What is used of a node, and all that those have who are kept as they are, counted or not
+    /// ([`super::overfull`]).
+    pub fn held(&self, node: usize) -> Amounts {
+        let mut held = self.used[node];
+        for it in self.on_node[node].keys().map(|&s| &self.field.services[s]) {
+            let has = it.input.amounts();
+            if it.keeps() {
+                held = [0, 1, 2].map(|r| held[r] + has[r].saturating_sub(it.need[r]));
+            }
+        }
+        held
+    }
+
+    /// What a node has for services; of one that does not answer, all that runs there.
+    pub fn room(&self, node: usize) -> Amounts {
+        let node = &self.field.nodes[node];
+        if node.frozen { node.capacity } else { node.input.amounts() }
+    }
+
+    /// How much of a resource a node has too little of for so much more.
+    pub fn short(&self, node: usize, r: usize, more: u64) -> u64 {
+        match more <= self.field.nodes[node].capacity[r].saturating_sub(self.used[node][r]) {
+            true => 0,
+            false => self.held(node)[r].saturating_add(more).saturating_sub(self.room(node)[r]),
+        }
+    }
+
     /// How the devices of a node are given out, to be put back with [`Board::set_devices`].
     pub fn devices(&self, node: usize) -> Rack {
         self.racks[node].clone()

@@ -11,13 +11,13 @@ use std::{
 
 use devnet_schema::{
     instance::Protocol,
-    name::{NodeName, ServiceName},
+    name::{InstanceId, NodeName, ServiceName},
     placement::GpuUse,
     quantity::GpuRequest,
 };
 
 use super::{
-    gpu,
+    gpu, overfull,
     problem::{Current, NodeInput, NodeState, PlacementProblem, Require, ServiceInput, SpreadBy},
     rack::Homes,
     refusal::{self, Conditions, Lines},
@@ -55,7 +55,10 @@ impl Level {
 /// A node by number.
 pub struct Node<'a> {
     pub input: &'a NodeInput,
+    /// What can be counted as used of it; more than it has where what runs there must stay.
     pub capacity: Amounts,
+    /// Whether it has less for services than what is known to run there has.
+    pub overfull: bool,
     /// Memory of each device, in the order of device ids.
     pub memories: Vec<u64>,
     /// Positions in `input.gpus`, by device id.
@@ -142,8 +145,11 @@ impl Field<'_> {
         let levels: BTreeSet<Level> = inputs.iter().map(|input| Level::of(input)).collect();
         let levels: Vec<Level> = levels.into_iter().collect();
         let (names, conditions) = (Names::new(&nodes, &inputs), Conditions::new(&inputs, &nodes));
-        room_for_data(&mut nodes, &inputs, &names, &conditions);
-        let numbered = |&input| number_service(input, &nodes, &levels, &names, &conditions);
+        let counted = overfull::settle(&mut nodes, &inputs, &names.nodes, &conditions);
+        let numbered = |&input: &_| {
+            let need = need(input, &counted);
+            number_service((input, need), &nodes, &levels, &names, &conditions)
+        };
         let mut services: Vec<Service<'_>> = inputs.iter().map(numbered).collect();
         link(&mut services);
         for (n, node) in nodes.iter_mut().enumerate().filter(|(_, node)| node.frozen) {
@@ -334,6 +340,7 @@ fn number_node(input: &NodeInput, zone: usize) -> Node<'_> {
     Node {
         input,
         capacity: input.amounts(),
+        overfull: false,
         memories: devices.iter().map(|&d| input.gpus[d].memory).collect(),
         devices,
         lived_in: false,
@@ -351,38 +358,8 @@ fn widen(node: &mut Node<'_>, n: usize, services: &[Service<'_>]) {
     }
 }
 
-/// Data that is known to run has what it has of its node, where that is less by now than all of it
-/// there together: a reserve that grew destroys nothing.
-fn room_for_data(
-    nodes: &mut [Node<'_>],
-    inputs: &[&ServiceInput],
-    names: &Names<'_>,
-    conditions: &Conditions<'_>,
-) {
-    let mut held: BTreeMap<usize, Vec<(&ServiceInput, Amounts)>> = BTreeMap::new();
-    for input in inputs.iter().filter(|input| !input.movable) {
-        for (index, current) in input.current.range(..input.replicas) {
-            let node = names.nodes.get(&current.node);
-            if let Some((&n, has)) = node.zip(input.holdings.get(index)) {
-                held.entry(n).or_default().push((input, has.amounts()));
-            }
-        }
-    }
-    let all = |held: &[(&ServiceInput, Amounts)], r: usize| {
-        held.iter().map(|(_, has)| has[r]).fold(0, u64::saturating_add)
-    };
-    for (n, mut held) in held {
-        if (0..3).all(|r| all(&held, r) <= nodes[n].capacity[r]) {
-            continue;
-        }
-        let stays = |input| !refused(input, (n, &nodes[n]), 1, &conditions.of(input));
-        held.retain(|(input, _)| stays(input));
-        nodes[n].capacity = [0, 1, 2].map(|r| nodes[n].capacity[r].max(all(&held, r)));
-    }
-}
-
 /// Whether a line of the service or the node's state is against it on a node where `here` run now.
-fn refused<'a>(
+pub fn refused<'a>(
     input: &'a ServiceInput,
     (n, node): (usize, &Node<'_>),
     here: u32,
@@ -394,8 +371,15 @@ fn refused<'a>(
     refused
 }
 
+/// What one instance takes of its node: of one that is kept as it is on a node that has less by now
+/// than all who run there, what is counted of it.
+fn need(input: &ServiceInput, counted: &BTreeMap<InstanceId, Amounts>) -> Amounts {
+    let kept = input.name.lone_instance();
+    kept.and_then(|id| counted.get(&id).copied()).unwrap_or_else(|| input.amounts())
+}
+
 fn number_service<'a>(
-    input: &'a ServiceInput,
+    (input, need): (&'a ServiceInput, Amounts),
     nodes: &[Node<'a>],
     levels: &[Level],
     names: &Names<'_>,
@@ -410,7 +394,7 @@ fn number_service<'a>(
     let mut service = Service {
         input,
         level: levels.binary_search(&Level::of(input)).unwrap_or(0),
-        need: [input.cpu_milli, input.memory, input.disk],
+        need,
         ports: ports.into_iter().collect(),
         apart: number(&input.apart_from),
         near: number(&input.near),

@@ -24,6 +24,7 @@ mod greedy;
 mod neighbourhood;
 mod newcomer;
 mod outcome;
+mod overfull;
 mod pace;
 mod patterns;
 mod phrase;

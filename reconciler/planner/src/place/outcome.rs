@@ -43,7 +43,7 @@ pub struct Outcome {
     pub status: PlacementStatus,
     /// What runs and has no place as it is declared, and why not where it runs.
     pub displaced: BTreeMap<InstanceId, Displaced>,
-    /// Nodes on which what has data holds more than services may have there.
+    /// Nodes on which what stays holds more than services may have there.
     pub overfull: Vec<Overfull>,
     /// What did not fit, by priority and name.
     pub unplaced: Vec<Unplaceable>,
@@ -55,7 +55,7 @@ pub struct Outcome {
     pub cut_short: bool,
 }
 
-/// A node on which what has data holds more than services may have there.
+/// A node on which what stays holds more than services may have there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overfull {
     /// Which.

@@ -284,6 +284,11 @@ impl Require {
 }
 
 impl ServiceInput {
+    /// What one instance asks for: cpu in thousandths of a core, memory and disk in bytes.
+    pub(super) fn amounts(&self) -> [u64; 3] {
+        [self.cpu_milli, self.memory, self.disk]
+    }
+
     /// Whether an instance is known to run with less than is declared of it by now, or with other
     /// devices.
     pub(super) fn has_grown(&self, index: u32) -> bool {

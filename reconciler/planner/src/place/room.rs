@@ -26,12 +26,9 @@ pub fn more(
     devices: bool,
 ) -> Option<Vec<Change>> {
     let service = &board.field.services[s];
-    let capacity = board.field.nodes[n].capacity;
     let mut changes = Vec::new();
     for (r, what) in Room::OF_NODE.into_iter().enumerate() {
-        let (used, need) = (board.used[n][r], service.need[r]);
-        let short =
-            need.checked_mul(wanted.into())?.saturating_sub(capacity[r].saturating_sub(used));
+        let short = board.short(n, r, service.need[r].checked_mul(wanted.into())?);
         changes.extend(match short {
             0 => None,
             amount if could_be_freed(board, (s, n), r, amount) => {

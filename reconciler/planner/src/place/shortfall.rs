@@ -199,35 +199,40 @@ pub fn holder(board: &Board<'_>, n: usize, port: (Protocol, u16)) -> Option<usiz
 
 fn resources(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     let service = &board.field.services[s];
-    let capacity = board.field.nodes[n].capacity;
+    let (held, room) = (board.held(n), board.room(n));
     for (r, word) in RESOURCES.into_iter().enumerate() {
-        let (need, free) = (service.need[r], capacity[r].saturating_sub(board.used[n][r]));
-        if need <= free {
+        let need = service.need[r];
+        let short = board.short(n, r, need);
+        if short == 0 {
             continue;
         }
         let unit = if r == 0 { 1000.0 } else { 1.0 };
-        let [left, short] = [free, need - free].map(|it| amount(r, it));
-        let text = format!("needs {}, {left} free: {short} short", amount_of(r, need));
+        let over = match held[r].saturating_sub(room[r]) {
+            0 => String::new(),
+            over => format!(" and {} too much in use", amount(r, over)),
+        };
+        let [free, less] = [room[r].saturating_sub(held[r]), short].map(|it| amount(r, it));
+        let text = format!("needs {}, {free} free{over}: {less} short", amount_of(r, need));
         found.push(Violation {
             need: Some(need as f64 / unit),
-            free: Some(free as f64 / unit),
-            whole: Some(capacity[r] as f64 / unit),
-            give: !room::could_be_freed(board, (s, n), r, need - free),
+            free: Some((room[r] as f64 - held[r] as f64) / unit),
+            whole: Some(room[r] as f64 / unit),
+            give: !room::could_be_freed(board, (s, n), r, short),
             ..say(word, service.input.at.as_ref(), text)
         });
     }
 }
 
-/// Nodes of which more is used than they have: what has data there stays even so.
+/// Nodes on which what runs has more than services may have there.
 pub fn overfull(board: &Board<'_>) -> Vec<Overfull> {
-    let nodes = board.field.nodes.iter().zip(&board.used).filter(|(node, _)| !node.frozen);
-    let found = nodes.filter_map(|(node, used)| {
-        let has = node.input.amounts();
-        let over: Vec<usize> = (0..3).filter(|&r| used[r] > has[r]).collect();
+    let nodes = board.field.nodes.iter().enumerate().filter(|(_, node)| node.overfull);
+    let found = nodes.filter_map(|(n, node)| {
+        let (held, has) = (board.held(n), board.room(n));
+        let over: Vec<usize> = (0..3).filter(|&r| held[r] > has[r]).collect();
         let told = |amounts: [u64; 3]| -> String {
             listed(&over.iter().map(|&r| amount_of(r, amounts[r])).collect::<Vec<_>>())
         };
-        let (node, holds, of) = (node.input.name.clone(), told(*used), told(has));
+        let (node, holds, of) = (node.input.name.clone(), told(held), told(has));
         (!over.is_empty()).then_some(Overfull { node, holds, of })
     });
     found.collect()

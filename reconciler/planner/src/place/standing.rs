@@ -164,7 +164,10 @@ fn homeless(board: &Board<'_>) -> (BTreeSet<InstanceId>, BTreeSet<InstanceId>) {
     let homeless = all.filter(|(_, id, _)| !placed.contains_key(id));
     let (alike, others): (Vec<_>, Vec<_>) = homeless.partition(|(service, id, current)| {
         let home = nodes.get(&current.node).and_then(|&n| service.cell(n));
-        home.is_some_and(|home| alike(service, home, (id.index, current)))
+        home.is_some_and(|home| {
+            // There, less is counted of one that is kept.
+            !field.nodes[home.node].overfull && alike(service, home, (id.index, current))
+        })
     });
     let ids = |list: Vec<(_, InstanceId, _)>| list.into_iter().map(|(_, id, _)| id).collect();
     (ids(others), ids(alike))

@@ -75,7 +75,7 @@ pub fn breaches(
     // On a node that does not answer all is as it was, whatever is asked for by now.
     let answers = |name: &NodeName| !matches!(nodes[name].state, NodeState::Away | NodeState::Lost);
     for (name, placed) in on_node.iter().filter(|(name, _)| answers(name)) {
-        check_capacity(nodes[name], placed, &mut breaches);
+        check_capacity(problem, nodes[name], placed, &mut breaches);
         check_devices(nodes[name], placed, &mut breaches);
         check_neighbours(name, placed, &mut breaches);
     }
@@ -174,30 +174,64 @@ fn asks_gpu(service: &ServiceInput) -> bool {
     !matches!(service.gpu, GpuRequest::None | GpuRequest::Whole(0))
 }
 
-/// What of this is more than the node has: more than its running data has of it alone, where that
-/// is already too much.
-fn check_capacity(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
-    let data = placed.iter().filter_map(|(instance, _, service)| {
-        let current = service.current.get(&instance.index)?;
-        let stays = !service.movable && current.node == node.name;
-        service.holdings.get(&instance.index).filter(|_| stays)
-    });
-    let data: Vec<&Holding> = data.collect();
-    let held =
-        |has: fn(&Holding) -> u64| -> u128 { data.iter().map(|it| u128::from(has(it))).sum() };
-    let sum = |need: fn(&ServiceInput) -> u64| -> u128 {
-        placed.iter().map(|(_, _, service)| u128::from(need(service))).sum()
-    };
-    let amounts = [
-        ("cpu", node.cpu_milli, sum(|s| s.cpu_milli), held(|it| it.cpu_milli)),
-        ("memory", node.memory, sum(|s| s.memory), held(|it| it.memory)),
-        ("disk", node.disk, sum(|s| s.disk), held(|it| it.disk)),
+/// One resource of what is asked for and of what runs.
+#[derive(Clone, Copy)]
+struct Amount {
+    need: fn(&ServiceInput) -> u64,
+    has: fn(&Holding) -> u64,
+}
+
+fn check_capacity(
+    problem: &PlacementProblem,
+    node: &NodeInput,
+    placed: &Placed<'_>,
+    breaches: &mut Vec<Breach>,
+) {
+    let amounts: [(_, _, Amount); 3] = [
+        ("cpu", node.cpu_milli, Amount { need: |it| it.cpu_milli, has: |it| it.cpu_milli }),
+        ("memory", node.memory, Amount { need: |it| it.memory, has: |it| it.memory }),
+        ("disk", node.disk, Amount { need: |it| it.disk, has: |it| it.disk }),
     ];
-    for (word, capacity, used, held) in amounts {
-        if used > held.max(capacity.into()) {
+    for (word, capacity, amount) in amounts {
+        let capacity = u128::from(capacity);
+        let used = placed.iter().map(|(_, _, it)| u128::from((amount.need)(it))).sum::<u128>();
+        if used > capacity && !as_before(problem, node, placed, (capacity, amount)) {
             tell(breaches, word, format!("{} has {capacity} of {word}, {used} used", node.name));
         }
     }
+}
+
+/// More than the node has is in order only of what ran there. What is placed as it is declared has
+/// its room beside the data that stays, unless a line is against that data; and all of it is no
+/// more than what ran there.
+fn as_before(
+    problem: &PlacementProblem,
+    node: &NodeInput,
+    placed: &Placed<'_>,
+    (capacity, Amount { need, has }): (u128, Amount),
+) -> bool {
+    let (mut ran, mut data) = (0, 0);
+    let here: BTreeSet<&InstanceId> = placed.iter().map(|(id, _, _)| *id).collect();
+    let mut held: BTreeSet<&ServiceName> = BTreeSet::new();
+    for service in &problem.services {
+        let stays = !service.movable && filters_admit(service, node);
+        held.extend(stays.then_some(&service.name));
+        for (index, current) in service.current.range(..service.replicas) {
+            let holding = service.holdings.get(index).filter(|_| current.node == node.name);
+            let has = holding.map_or(0, |it| u128::from(has(it)));
+            ran += has;
+            let id = InstanceId { service: service.name.clone(), index: *index };
+            data += if stays && here.contains(&id) { has } else { 0 };
+        }
+    }
+    let counts = |place: &Assignment, it: &ServiceInput| {
+        place.reason != Reason::AsItIs || held.contains(&it.name)
+    };
+    let sum = |counted: bool| -> u128 {
+        let all = placed.iter().filter(|(_, place, it)| !counted || counts(place, it));
+        all.map(|(_, _, it)| u128::from(need(it))).sum()
+    };
+    sum(true) <= capacity.max(data) && sum(false) <= capacity.max(ran)
 }
 
 fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {

@@ -47,7 +47,7 @@ fn what_has_data_stays_and_the_rest_moves() {
     let plan = running().plan(&cluster(4, &both("")));
     assert_eq!(changes(&plan), ["Move web[0] beta"], "{}", show(&plan));
     let overfull =
-        "what has data on alpha holds 6GiB of memory, and 4GiB of memory is left for services";
+        "what runs on alpha holds 6GiB of memory, and 4GiB of memory is left for services";
     assert_eq!(told(&plan, "DN-W0610"), [overfull]);
     // As long as there is room, nobody is told of anything.
     let plan = running().plan(&cluster(1, &both("")));
@@ -65,7 +65,10 @@ fn nothing_else_comes_there_however_important() {
     let against = missing.nodes.iter().map(|it| it.violations[0].text.as_str());
     assert_eq!(
         against.collect::<Vec<_>>(),
-        ["needs 1GiB of memory, 0B free: 1GiB short", "is pinned to alpha"]
+        [
+            "needs 1GiB of memory, 0B free and 2GiB too much in use: 3GiB short",
+            "is pinned to alpha"
+        ]
     );
 }
 
@@ -78,18 +81,35 @@ fn what_grew_keeps_what_it_has_beside_the_others() {
     let plan = world.plan(&cluster(4, &services));
     assert_eq!(changes(&plan), ["Move web[0] beta"], "{}", show(&plan));
     let kept = "store[0] keeps running on alpha as it is, not as it is declared: needs 4GiB of \
-                memory, 3GiB free: 1GiB short";
+                memory, 1GiB free: 3GiB short";
     assert_eq!(told(&plan, "DN-W0608"), [kept]);
 }
 
 #[test]
-fn a_line_against_the_node_moves_data_and_the_room_is_not_for_others() {
+fn what_can_go_nowhere_else_runs_on_and_what_a_line_is_against_goes() {
     let mut world = running();
     world.options.allow_unplaced = true;
     let mut services = both("place { pin \"alpha\" }");
     services[1] = service("store", 3, &format!("{DATA}; place {{ pin \"beta\" }}"));
-    let plan = world.plan(&cluster(5, &services));
-    let moves = ["Move store[0] beta", "Delete web[0] alpha"];
-    assert_eq!(changes(&plan), moves, "{}", show(&plan));
-    assert_eq!(told(&plan, "DN-W0610"), [""; 0]);
+    let plan = world.plan(&cluster(6, &services));
+    assert_eq!(changes(&plan), ["Move store[0] beta"], "{}", show(&plan));
+    let overfull =
+        "what runs on alpha holds 4GiB of memory, and 2GiB of memory is left for services";
+    assert_eq!(told(&plan, "DN-W0610"), [overfull]);
+}
+
+/// However much is left: with less reserve no less runs on.
+#[test]
+fn a_smaller_reserve_stops_nothing() {
+    for reserve in 0..=8 {
+        let mut world = World::of(&["alpha"]);
+        let before = [service("db", 2, DATA), service("web", 2, ""), service("api", 3, "")];
+        world.reach(&cluster(0, &before));
+        world.options.allow_unplaced = true;
+        let grown = [service("db", 2, DATA), service("web", 9, ""), service("api", 3, "")];
+        let plan = world.plan(&cluster(reserve, &grown));
+        assert_eq!(changes(&plan), [""; 0], "{reserve}: {}", show(&plan));
+        let told = told(&plan, "DN-W0610").len();
+        assert_eq!(told, usize::from(reserve > 1), "{reserve}: {}", show(&plan));
+    }
 }

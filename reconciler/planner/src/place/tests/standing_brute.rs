@@ -117,6 +117,18 @@ fn tried(seed: u64) -> Option<PlacementProblem> {
     let mut problem = grown(seed, &before);
     let mut dice = Dice(seed ^ 0xda7a);
     problem.services.iter_mut().for_each(|it| it.movable = !dice.chance(50));
+    // A reserve may have grown where all that runs has data.
+    let mut smaller = problem.nodes.clone();
+    for node in &mut smaller {
+        let held = problem.services.iter().all(|it| {
+            let here = it.current.values().find(|it| it.node == node.name);
+            here.is_none_or(|here| !it.movable && admitted(&problem, it, here))
+        });
+        if held && dice.chance(30) {
+            (node.cpu_milli, node.memory) = (node.cpu_milli / 2, node.memory / 2);
+        }
+    }
+    problem.nodes = smaller;
     let simple = problem.services.iter().all(|it| {
         let known = it.current.keys().all(|index| it.holdings.contains_key(index));
         // Data with lines that what stays breaks is let go of.

@@ -1,0 +1,68 @@
+//! Nodes that have less for services than what runs there has: a reserve was raised, or a machine
+//! has lost some of its memory.
+//!
+//! Knows how much of a node is counted for whom then, so that all of it can run on as it is and
+//! nothing else comes there for that. Refuses to know who goes away.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use devnet_schema::name::{InstanceId, NodeName};
+
+use super::{
+    field::{Amounts, Node, refused},
+    problem::ServiceInput,
+    refusal::Conditions,
+};
+
+/// One that is known to run on a node, and what it has of it.
+struct Tenant<'a> {
+    input: &'a ServiceInput,
+    index: u32,
+    has: Amounts,
+}
+
+/// Gives each of these nodes room for the data that runs there, together, unless a line is against
+/// that. Returns what is counted of the others, should they be kept as they are: what they have, as
+/// long as there is something left, by priority.
+pub fn settle<'a>(
+    nodes: &mut [Node<'_>],
+    inputs: &[&'a ServiceInput],
+    numbers: &BTreeMap<&NodeName, usize>,
+    conditions: &Conditions<'a>,
+) -> BTreeMap<InstanceId, Amounts> {
+    let mut tenants: BTreeMap<usize, Vec<Tenant<'a>>> = BTreeMap::new();
+    for input in inputs.iter().copied() {
+        for (&index, current) in input.current.range(..input.replicas) {
+            let node = numbers.get(&current.node).filter(|n| !nodes[**n].frozen);
+            if let Some((&n, has)) = node.zip(input.holdings.get(&index)) {
+                tenants.entry(n).or_default().push(Tenant { input, index, has: has.amounts() });
+            }
+        }
+    }
+    let mut counted = BTreeMap::new();
+    for (n, tenants) in tenants {
+        let all = sum(&tenants);
+        if (0..3).all(|r| all[r] <= nodes[n].capacity[r]) {
+            continue;
+        }
+        let (data, mut others): (Vec<_>, Vec<_>) = tenants.into_iter().partition(|it| {
+            let lines = conditions.of(it.input);
+            !it.input.movable && !refused(it.input, (n, &nodes[n]), 1, &lines)
+        });
+        let data = sum(&data);
+        let capacity = [0, 1, 2].map(|r| nodes[n].capacity[r].max(data[r]));
+        (nodes[n].capacity, nodes[n].overfull) = (capacity, true);
+        let mut left = [0, 1, 2].map(|r| capacity[r] - data[r]);
+        others.sort_by_key(|it| (Reverse(it.input.priority), &it.input.name, it.index));
+        for Tenant { input, index, has } in others {
+            let share = [0, 1, 2].map(|r| has[r].min(left[r]));
+            left = [0, 1, 2].map(|r| left[r] - share[r]);
+            counted.insert(InstanceId { service: input.name.clone(), index }, share);
+        }
+    }
+    counted
+}
+
+fn sum(tenants: &[Tenant<'_>]) -> Amounts {
+    [0, 1, 2].map(|r| tenants.iter().map(|it| it.has[r]).fold(0, u64::saturating_add))
+}
