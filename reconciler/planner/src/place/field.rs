@@ -560,9 +560,23 @@ fn link(services: &mut [Service<'_>]) {
                 }
             }
         }
+        all.iter().for_each(|&kept| reconcile(services, kept));
         all.extend(own);
         for &s in &all {
             services[s].kin = all.iter().copied().filter(|&other| other != s).collect();
         }
+    }
+}
+
+/// Lets what is kept as it is be beside those that it should stay apart from by now and that run
+/// there, too.
+fn reconcile(services: &mut [Service<'_>], kept: usize) {
+    let Some(home) = services[kept].cells.first().map(|cell| cell.node) else { return };
+    let beside = |t: &usize| !services[*t].keeps() && services[*t].ran_at(home) > 0;
+    let (beside, apart): (Vec<usize>, Vec<usize>) =
+        services[kept].apart.iter().copied().partition(beside);
+    services[kept].apart = apart;
+    for other in beside {
+        services[other].apart.retain(|&it| it != kept);
     }
 }

@@ -232,11 +232,14 @@ fn sets(
 ) -> Vec<(u32, Vec<Change>)> {
     // Nobody buys hardware for a node that the file keeps it off.
     let bought = |it: &Change| matches!(it, Change::Raise { .. } | Change::Equip { .. });
+    // What is moved by hand is told alone.
+    let by_hand = lines.iter().any(|line| matches!(line, Change::LetMove { .. }));
     let set = |aim: u32| {
         let room = room::more(board, (s, n), aim, devices)?;
         // Room on one node is one thing, whatever it is room of.
         let few = lines.len() + usize::from(!room.is_empty()) <= TOGETHER;
         let fair = lines.is_empty() || !room.iter().any(bought);
+        let fair = fair && (!by_hand || room.is_empty());
         // Lines alone may help on many nodes.
         let aim = if room.is_empty() { board.missing(s) } else { aim };
         (few && fair).then(|| (aim, [lines, &room].concat()))

@@ -82,6 +82,7 @@ pub fn solved<R>(
         more.retain(|id| !staying.contains(id));
         rounds += 1;
         if more.is_empty() || rounds >= ROUNDS {
+            in_order(&mut solved.board);
             return then(&field, solved, work);
         }
         staying.extend(more);
@@ -127,17 +128,20 @@ fn others(board: &Board<'_>, stopping: &BTreeSet<InstanceId>, loose: bool) -> BT
 /// is held to where it is, or company for what waits.
 fn presses(board: &Board<'_>) -> bool {
     let services = &board.field.services;
+    let whole = board.field.pairs() <= board.field.problem.limits.whole_pairs;
     let short = (0..services.len()).filter(|&s| board.missing(s) > 0).map(|s| services[s].level);
     let short: BTreeSet<usize> = short.collect();
     services.iter().any(|service| {
         let input = service.input;
         let grew = || input.current.range(..input.replicas).any(|(&at, _)| input.has_grown(at));
+        // As it is, data needs no company and is nowhere too many.
+        let bound = whole && !input.movable && !(input.near.is_empty() && input.spread.is_empty());
         let held = !input.movable || !service.supports.is_empty();
         let in_the_way = match held {
             true => short.first().is_some_and(|first| *first <= service.level),
             false => short.contains(&service.level),
         };
-        in_the_way && grew()
+        in_the_way && (bound && !input.holdings.is_empty() || grew())
     })
 }
 
@@ -293,6 +297,30 @@ fn take_better(solved: &mut Solved<'_>, first: &Board<'_>, work: &mut Work<'_>) 
         // What was known of moves and score holds for as much placed as before only.
         solved.price_bound = field.forced().1;
         solved.cost_bound = pipeline::least_cost(&solved.board, work);
+    }
+}
+
+/// Of those that may be kept and are alike, keeps the last: the first have the places, whichever of
+/// them the solver took.
+fn in_order(board: &mut Board<'_>) {
+    let field = board.field;
+    let mut alike: BTreeMap<_, Vec<(u32, usize)>> = BTreeMap::new();
+    for s in lone_services(field).filter(|&s| !field.services[s].wants_gpu()) {
+        let service = &field.services[s];
+        let home = service.cells.first().map(|cell| cell.node);
+        if let Some((id, n)) = service.input.name.lone_instance().zip(home) {
+            let has = (service.need, service.input.amounts(), &service.ports);
+            alike.entry((id.service, n, has)).or_default().push((id.index, s));
+        }
+    }
+    for ((_, n, _), mut all) in alike {
+        all.sort_unstable();
+        let kept = all.iter().filter(|(_, s)| board.total[*s] > 0).count();
+        let placed = all.len() - kept;
+        let gone = all[..placed].iter().filter(|(_, s)| board.total[*s] > 0);
+        gone.copied().collect::<Vec<_>>().iter().for_each(|&(_, s)| board.remove(s, n));
+        let missing = all[placed..].iter().filter(|(_, s)| board.total[*s] == 0);
+        missing.copied().collect::<Vec<_>>().iter().for_each(|&(_, s)| board.add(s, n));
     }
 }
 

@@ -440,7 +440,8 @@ impl Case<'_, '_> {
             let kept = InstanceId { service: instance.alone(), index: 0 };
             let before = &self.outcome.assignments;
             let from = before.get(instance).or_else(|| before.get(&kept))?.node.clone();
-            Some(Edit::Move { instance: instance.clone(), from, to: place.node.clone() })
+            let to = place.node.clone();
+            (from != to).then(|| Edit::Move { instance: instance.clone(), from, to })
         });
         moved.collect()
     }

@@ -306,6 +306,10 @@ fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Bre
             }
         }
     }
+    let ran = |name: &ServiceName| {
+        let mut own = placed.iter().filter(|(_, _, it)| it.name == *name);
+        own.any(|(_, _, it)| it.current.range(..it.replicas).any(|(_, it)| it.node == *node))
+    };
     for (_, place, service) in placed {
         let here = counts.get(&service.name).copied().unwrap_or(0);
         if service.max_per_node.is_some_and(|most| here > most) {
@@ -314,9 +318,13 @@ fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Bre
         for other in &service.apart_from {
             let own = *other == service.name.declared();
             let count = counts.get(other).copied().unwrap_or(0);
-            // Two that run there as they are do so already.
-            let beside = !is_kept(place, service) && kept.contains(other);
-            if count > u32::from(own) || !own && beside {
+            // What runs as it is may be beside those that run there, too.
+            let (wrong, whose) = match is_kept(place, service) {
+                true => (!own && count > 0, other),
+                false => (!own && kept.contains(other), &service.name),
+            };
+            let both = !is_kept(place, service) && count > u32::from(own);
+            if both || wrong && !ran(whose) {
                 tell(breaches, "apart-from", format!("{} and {other} on {node}", service.name));
             }
         }

@@ -278,17 +278,39 @@ fn what_is_kept_stops_nobody_beside_it() {
     let world = world(&[service("db", 90, 1, ""), service("web", 50, 1, "")]);
     let apart = service("web", 50, 1, "place { apart-from \"db\" }");
     let plan = world.plan(&cluster(&[service("db", 90, 6, ""), apart]));
-    assert_eq!((deleted(&plan).len(), kept(&plan).len()), (0, 2), "{}", show(&plan));
+    assert_eq!((deleted(&plan).len(), kept(&plan)), (0, vec!["db[0] keeps running"]));
+}
+
+/// As it is one may be beside the other, which has its place; whoever is new may not.
+#[test]
+fn two_that_run_side_by_side_do_so_whatever_keeps_them_apart_by_now() {
+    for priority in [10, 50, 90] {
+        let world = world(&[service("db", 50, 1, ""), service("web", 50, 1, "")]);
+        let apart = service("web", priority, 1, "place { apart-from \"db\" }");
+        let plan = world.plan(&cluster(&[service("db", 50, 1, ""), apart.clone()]));
+        assert_eq!((deleted(&plan).len(), kept(&plan).len()), (0, 1), "{}", show(&plan));
+        let new = service("job", 90, 1, "place { apart-from \"web\" }");
+        let plan = world.plan(&cluster(&[service("db", 50, 1, ""), apart, new]));
+        let stops = "web[0]: it makes room for service.job[0] (priority 90)";
+        assert_eq!(deleted(&plan), [stops], "{}", show(&plan));
+    }
 }
 
 /// What is less important only fills what is left.
 #[test]
 fn an_eviction_is_not_blamed_on_what_is_less_important() {
-    let world = world(&[service("db", 90, 1, ""), service("web", 50, 1, "")]);
-    let apart = service("web", 50, 1, "place { apart-from \"db\" }");
-    let plan = world.plan(&cluster(&[service("db", 90, 1, ""), apart, service("job", 10, 3, "")]));
-    let [gone] = &deleted(&plan)[..] else { panic!("{}", show(&plan)) };
-    assert!(gone.starts_with("web[0]: ") && !gone.contains("job"), "{gone}");
+    let web = service("web", 50, 2, "");
+    let world = world(&[service("db", 90, 1, ""), web.clone()]);
+    let plan = world.plan(&cluster(&[service("db", 90, 3, ""), web, service("job", 10, 1, "")]));
+    assert_eq!(
+        (deleted(&plan), added(&plan)),
+        (
+            vec!["web[0]: it makes room for service.db[0] (priority 90)".to_owned()],
+            vec!["job[0]".to_owned()],
+        ),
+        "{}",
+        show(&plan)
+    );
 }
 
 /// A node of 8 GiB where a database with data has 1 GiB.

@@ -103,7 +103,7 @@ fn what_runs_keeps_running_where_stopping_it_gains_nothing() {
                 spread unevenly: 2 apart, 1 allowed; gamma: needs 1 cpu, 0 free: 1 short)
           help: no one or two changes that were tried help: change all that speaks against one
                 of the nodes, or ask for less
-        cluster.kdl:2:9: warning[DN-W0608]: web[0] keeps running on alpha, where it has no
+        cluster.kdl:2:9: warning[DN-W0608]: web[1] keeps running on alpha, where it has no
                 place: would be spread unevenly: 2 apart, 1 allowed
           help: stopping it would make room for nothing; once its service fits, it gets a place
         1 to add, 0 to change, 1 to destroy, 0 to move, 3 unchanged
