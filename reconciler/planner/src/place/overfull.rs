@@ -23,7 +23,7 @@ struct Tenant<'a> {
 
 /// Gives each of these nodes room for the data that runs there, together, unless a line is against
 /// that. Returns what is counted of the others, should they be kept as they are: what they have, as
-/// long as there is something left, by priority.
+/// long as there is something left.
 pub fn settle<'a>(
     nodes: &mut [Node<'_>],
     inputs: &[&'a ServiceInput],
@@ -45,15 +45,21 @@ pub fn settle<'a>(
         if (0..3).all(|r| all[r] <= nodes[n].capacity[r]) {
             continue;
         }
-        let (data, mut others): (Vec<_>, Vec<_>) = tenants.into_iter().partition(|it| {
+        let against = |it: &Tenant<'a>| {
             let lines = conditions.of(it.input);
-            !it.input.movable && !refused(it.input, (n, &nodes[n]), 1, &lines)
+            refused(it.input, (n, &nodes[n]), 1, &lines)
+        };
+        let (data, mut others): (Vec<_>, Vec<_>) =
+            tenants.into_iter().partition(|it| !it.input.movable && !against(it));
+        // Who may have a place as it is declared is counted before whom can only be kept.
+        others.sort_by_cached_key(|it| {
+            let kept = against(it) || it.input.has_grown(it.index);
+            (kept, Reverse(it.input.priority), it.input.name.clone(), it.index)
         });
         let data = sum(&data);
         let capacity = [0, 1, 2].map(|r| nodes[n].capacity[r].max(data[r]));
         (nodes[n].capacity, nodes[n].overfull) = (capacity, true);
         let mut left = [0, 1, 2].map(|r| capacity[r] - data[r]);
-        others.sort_by_key(|it| (Reverse(it.input.priority), &it.input.name, it.index));
         for Tenant { input, index, has } in others {
             let share = [0, 1, 2].map(|r| has[r].min(left[r]));
             left = [0, 1, 2].map(|r| left[r] - share[r]);

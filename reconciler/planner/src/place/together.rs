@@ -165,6 +165,10 @@ fn of_one(
         .filter(|word| *word != "near" || alone)
         .map(|word| if word == "drain" { "cordon" } else { word })
         .collect();
+    // What is moved by hand is told alone.
+    if words.contains(&"data") {
+        return None;
+    }
     let mut lines = remedy::lines(board, t, n, &words)?;
     // Instead of asking for another model, a device of this one.
     let model = lines.iter().any(|line| remedy::is_about_model(board, t, line));
