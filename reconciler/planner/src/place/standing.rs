@@ -24,6 +24,7 @@ use super::{
     budget,
     field::{Cell, Field, Level, Service, per_node},
     outcome::{Displaced, Outcome, Reason},
+    overfull,
     pipeline::{self, Solved},
     problem::{Current, Holding, NodeInput, PlacementProblem, ServiceInput},
     settled, shortfall,
@@ -39,7 +40,66 @@ const ROUNDS: u32 = 4;
 
 /// The best placement of a problem, with what has no place in it kept as it is where that can be:
 /// `then` is shown it.
+///
+/// On a node that has less than what runs there, less is counted of some. Where that made room for
+/// others when the rest went away, it is solved again without those that did.
 pub fn solved<R>(
+    problem: &PlacementProblem,
+    work: &mut Work<'_>,
+    then: impl FnOnce(&Field<'_>, Solved<'_>, &mut Work<'_>) -> R,
+) -> R {
+    let mut problem = Cow::Borrowed(problem);
+    for _ in 0..ROUNDS {
+        if !overfull::any(&problem) {
+            break;
+        }
+        let look = |_: &Field<'_>, solved: Solved<'_>, _: &mut Work<'_>| gone(&solved.board);
+        let gone = work.aside(|work| attempt(&problem, work, look));
+        if gone.is_empty() {
+            break;
+        }
+        for input in &mut problem.to_mut().services {
+            let went = |index: u32| InstanceId { service: input.name.clone(), index };
+            input.holdings.retain(|index, _| !gone.contains(&went(*index)));
+        }
+    }
+    attempt(&problem, work, then)
+}
+
+/// Who went away from a node that has less than what is left there, and somebody came.
+fn gone(board: &Board<'_>) -> BTreeSet<InstanceId> {
+    let field = board.field;
+    let crowded = |n: &usize| {
+        let (held, room) = (board.held(*n), board.room(*n));
+        let came = |(&s, &count): (&usize, &u32)| {
+            let service = &field.services[s];
+            let takes = (0..3).any(|r| service.need[r] > 0 && held[r] > room[r]);
+            takes && count > service.ran_at(*n)
+        };
+        field.nodes[*n].overfull && board.on_node[*n].iter().any(came)
+    };
+    let crowded: Vec<usize> = (0..field.nodes.len()).filter(crowded).collect();
+    if crowded.is_empty() {
+        return BTreeSet::new();
+    }
+    let crowded: BTreeSet<&NodeName> =
+        crowded.into_iter().map(|n| &field.nodes[n].input.name).collect();
+    let placed = assign(board);
+    let known = field.services.iter().map(|it| it.input).flat_map(|input| {
+        let ran = input.current.range(..input.replicas);
+        let known = ran.filter(|(index, _)| input.holdings.contains_key(index));
+        known.map(|(&index, current)| (InstanceId { service: input.name.clone(), index }, current))
+    });
+    let went = known.filter(|(id, current)| {
+        let kept = InstanceId { service: id.alone(), index: 0 };
+        let place = placed.get(id).or_else(|| placed.get(&kept));
+        let here = place.is_some_and(|place| place.node == current.node);
+        crowded.contains(&current.node) && !here
+    });
+    went.map(|(id, _)| id).collect()
+}
+
+fn attempt<R>(
     problem: &PlacementProblem,
     work: &mut Work<'_>,
     then: impl FnOnce(&Field<'_>, Solved<'_>, &mut Work<'_>) -> R,
@@ -128,20 +188,17 @@ fn others(board: &Board<'_>, stopping: &BTreeSet<InstanceId>, loose: bool) -> BT
 /// is held to where it is, or company for what waits.
 fn presses(board: &Board<'_>) -> bool {
     let services = &board.field.services;
-    let whole = board.field.pairs() <= board.field.problem.limits.whole_pairs;
     let short = (0..services.len()).filter(|&s| board.missing(s) > 0).map(|s| services[s].level);
     let short: BTreeSet<usize> = short.collect();
     services.iter().any(|service| {
         let input = service.input;
         let grew = || input.current.range(..input.replicas).any(|(&at, _)| input.has_grown(at));
-        // As it is, data needs no company and is nowhere too many.
-        let bound = whole && !input.movable && !(input.near.is_empty() && input.spread.is_empty());
         let held = !input.movable || !service.supports.is_empty();
         let in_the_way = match held {
             true => short.first().is_some_and(|first| *first <= service.level),
             false => short.contains(&service.level),
         };
-        in_the_way && (bound && !input.holdings.is_empty() || grew())
+        in_the_way && grew()
     })
 }
 

@@ -113,3 +113,23 @@ fn a_smaller_reserve_stops_nothing() {
         assert_eq!(told, usize::from(reserve > 1), "{reserve}: {}", show(&plan));
     }
 }
+
+/// Of two that run there one goes away: what the other has is more than what is left.
+#[test]
+fn nobody_comes_for_the_room_of_what_went_away_as_long_as_the_rest_is_too_much() {
+    let mut world = World::of(&["alpha", "beta"]);
+    world.node("beta").facts.total_memory_mb = 4096;
+    let web = |line: &str| service("web", 3, &format!("replicas 2; {line}"));
+    world.reach(&cluster(0, &[web("place { pin \"alpha\" }")]));
+    world.options.allow_unplaced = true;
+    let new = service("new", 2, "priority 10; place { pin \"alpha\" }");
+    let plan = world.plan(&cluster(6, &[web("place { max-per-node 1 }"), new.clone()]));
+    let [moved] = &changes(&plan)[..] else { panic!("{}", show(&plan)) };
+    assert!(moved.starts_with("Move web"), "{}", show(&plan));
+    let overfull =
+        "what runs on alpha holds 3GiB of memory, and 2GiB of memory is left for services";
+    assert_eq!(told(&plan, "DN-W0610"), [overfull]);
+    world.apply(&plan);
+    let again = world.plan(&cluster(6, &[web("place { max-per-node 1 }"), new]));
+    assert_eq!(changes(&again), [""; 0], "{}", show(&again));
+}
