@@ -128,6 +128,15 @@ fn attempt<R>(
             return then(&field, solved, work);
         }
     }
+    if small && !pressing && stops {
+        let staged = staged(problem, &stopping);
+        let field = settled(&staged);
+        let mut solved = work.anew(|work| again::solve(&field, work));
+        if nobody_stops(&solved.board) {
+            in_order(&mut solved.board);
+            return then(&field, solved, work);
+        }
+    }
     staying.extend(others);
     let mut rounds = 0;
     loop {
@@ -242,6 +251,14 @@ fn alike(service: &Service<'_>, home: &Cell, (index, current): (u32, &Current)) 
     let lines = [input.spread.len(), input.near.len(), service.apart.len()];
     let free = lines == [0; 3] && per_node(input).is_none();
     free && home.current as usize == here.count() && !input.has_grown(index)
+}
+
+/// Whether all that is known to run has its place, or is kept as it is.
+fn nobody_stops(board: &Board<'_>) -> bool {
+    let numbers = numbers(board.field);
+    let (homeless, alike) = homeless(board);
+    let kept = |id: &InstanceId| numbers.get(&id.alone()).is_some_and(|&s| board.total[s] > 0);
+    homeless.iter().chain(&alike).all(kept)
 }
 
 fn numbers<'f>(field: &'f Field<'_>) -> BTreeMap<&'f ServiceName, usize> {
