@@ -99,6 +99,7 @@ fn gone(board: &Board<'_>) -> BTreeSet<InstanceId> {
     went.map(|(id, _)| id).collect()
 }
 
+/// The same, with what is counted of each as it stands.
 fn attempt<R>(
     problem: &PlacementProblem,
     work: &mut Work<'_>,

@@ -317,7 +317,7 @@ impl<'b, 'f> Desk<'b, 'f> {
     }
 }
 
-/// What an instance takes of its node that it had not, if anything.
+/// What an instance takes of its node that it had not; nothing where nobody knows what it had.
 fn taker(service: &Service<'_>, (instance, s): (&InstanceId, usize), came: bool) -> Option<Taker> {
     let input = service.input;
     let (instance, wants) = (instance.clone(), service.wants_gpu());
