@@ -73,6 +73,7 @@ pub fn build(
             desired::Objective::Pack => Objective::Pack,
         },
         limits: input.options.limits.clone(),
+        leaving: BTreeSet::new(),
         services,
         nodes,
     }

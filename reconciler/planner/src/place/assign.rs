@@ -3,7 +3,10 @@
 //! Knows what runs now, so that nothing moves that need not. Refuses to change a count, and to
 //! look for reasons: [`super::why`] does, once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
@@ -114,7 +117,13 @@ fn seats(board: &Board<'_>, s: usize, names: &BTreeMap<&NodeName, usize>) -> Vec
     // What runs moves before anything is new.
     let mut open: Vec<u32> = (0..input.replicas).collect();
     open.retain(|index| !seats.contains_key(index) && !kept.contains(index));
-    open.sort_by_key(|index| (!input.current.contains_key(index), *index));
+    let order = |index: &u32| {
+        let node = input.current.get(index).and_then(|it| names.get(&it.node));
+        // What runs before what ran on a node that does not answer.
+        let answers = node.map(|&n| !board.field.nodes[n].frozen);
+        (Reverse(answers.map_or(0, |answers| 1 + u8::from(answers))), *index)
+    };
+    open.sort_by_key(order);
     for index in open {
         let Some((node, devices)) = free.next() else { break };
         seats.insert(index, Seat { service: s, index, node, devices, stays: false });

@@ -72,6 +72,7 @@ impl Case<'_, '_> {
     fn problem_with(&self, changes: &[Change], by_hand: &[Edit]) -> PlacementProblem {
         let mut problem = self.field.problem.clone();
         standing::released(&mut problem, |_| true);
+        problem.leaving.clear();
         if by_hand.is_empty() {
             return self.changed(problem, changes);
         }
@@ -155,7 +156,11 @@ impl Case<'_, '_> {
         });
         running
             .filter_map(|(id, from)| {
-                let stays = self.outcome.assignments.get(&id)?.node == *from;
+                let kept = InstanceId { service: id.alone(), index: 0 };
+                let before = &self.outcome.assignments;
+                let own = id.service == self.field.services[self.s].input.name;
+                let before = before.get(&id).or_else(|| before.get(&kept).filter(|_| !own));
+                let stays = before?.node == *from;
                 let to = &effect.placed.get(&id)?.node;
                 (stays && to != from && !told.contains(&id))
                     .then(|| format!("{id} from {from} to {to}"))

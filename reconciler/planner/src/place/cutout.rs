@@ -226,7 +226,8 @@ impl<'a> Places<'a> {
         limits.search_nodes = limits.search_nodes.min(SEARCH_NODES);
         let nodes = nodes.iter().map(|&n| field.nodes[n].input.clone()).collect();
         let objective = field.problem.objective;
-        let mut problem = PlacementProblem { nodes, services, objective, limits };
+        let leaving = BTreeSet::new();
+        let mut problem = PlacementProblem { nodes, services, leaving, objective, limits };
         change::make(field, s, changes, &mut problem);
         hold_spread(field, &mut problem);
         Cutout { problem, instances }
@@ -282,6 +283,7 @@ impl<'a> Places<'a> {
         let mut problem = PlacementProblem {
             nodes: field.nodes.iter().map(|node| node.input.clone()).collect(),
             services: services.cloned().collect(),
+            leaving: BTreeSet::new(),
             objective: field.problem.objective,
             limits: field.problem.limits.clone(),
         };

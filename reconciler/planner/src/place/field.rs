@@ -145,7 +145,7 @@ impl Field<'_> {
         let levels: BTreeSet<Level> = inputs.iter().map(|input| Level::of(input)).collect();
         let levels: Vec<Level> = levels.into_iter().collect();
         let (names, conditions) = (Names::new(&nodes, &inputs), Conditions::new(&inputs, &nodes));
-        let counted = overfull::settle(&mut nodes, &inputs, &names.nodes, &conditions);
+        let counted = overfull::settle(problem, &mut nodes, &inputs, &names.nodes, &conditions);
         let numbered = |&input: &_| {
             let need = need(input, &counted);
             number_service((input, need), &nodes, &levels, &names, &conditions)

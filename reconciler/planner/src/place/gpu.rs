@@ -3,7 +3,7 @@
 //! Knows devices and what is asked of them. Refuses to know services, nodes, or which set of
 //! instances ought to be packed.
 
-use devnet_schema::quantity::GpuRequest;
+use devnet_schema::{placement::GpuUse, quantity::GpuRequest};
 
 /// What one instance asks of the devices of its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,18 @@ pub const BRIEF: u32 = 1_000;
 /// A device in units of a thousandth of a byte, so that shares and slices add up exactly.
 pub fn size(memory: u64) -> u64 {
     memory.max(1).saturating_mul(1000)
+}
+
+/// Bytes that a device must have for all of these slices beside these shares of it; 0 where there
+/// is no slice.
+pub fn needed<'u>(uses: impl Iterator<Item = &'u GpuUse>) -> u64 {
+    let (mut slices, mut left) = (0, 1000);
+    for it in uses {
+        slices += u128::from(it.memory.0);
+        left -= if it.memory.0 > 0 { 0 } else { i64::from(it.share_milli) };
+    }
+    let left = u128::try_from(left).unwrap_or(0).max(1);
+    u64::try_from((slices * 1000).div_ceil(left)).unwrap_or(u64::MAX)
 }
 
 /// What a share or a slice takes of a device with that memory, in the units of [`size`]; a whole

@@ -10,6 +10,7 @@ use devnet_schema::name::{InstanceId, NodeName};
 
 use super::{
     field::{Amounts, Node, refused},
+    gpu,
     problem::{Holding, PlacementProblem, ServiceInput},
     refusal::Conditions,
 };
@@ -26,7 +27,8 @@ pub fn any(problem: &PlacementProblem) -> bool {
     let mut held: BTreeMap<&NodeName, Amounts> = BTreeMap::new();
     for input in &problem.services {
         for (index, current) in input.current.range(..input.replicas) {
-            if let Some(has) = input.holdings.get(index).map(Holding::amounts) {
+            let holding = input.holdings.get(index).filter(|_| !leaves(problem, input, *index));
+            if let Some(has) = holding.map(Holding::amounts) {
                 let all = held.entry(&current.node).or_default();
                 *all = [0, 1, 2].map(|r| all[r].saturating_add(has[r]));
             }
@@ -42,6 +44,7 @@ pub fn any(problem: &PlacementProblem) -> bool {
 /// that. Returns what is counted of the others, should they be kept as they are: what they have, as
 /// long as there is something left.
 pub fn settle<'a>(
+    problem: &PlacementProblem,
     nodes: &mut [Node<'_>],
     inputs: &[&'a ServiceInput],
     numbers: &BTreeMap<&NodeName, usize>,
@@ -51,13 +54,15 @@ pub fn settle<'a>(
     for input in inputs.iter().copied() {
         for (&index, current) in input.current.range(..input.replicas) {
             let node = numbers.get(&current.node).filter(|n| !nodes[**n].frozen);
-            if let Some((&n, has)) = node.zip(input.holdings.get(&index)) {
+            let holding = input.holdings.get(&index).filter(|_| !leaves(problem, input, index));
+            if let Some((&n, has)) = node.zip(holding) {
                 tenants.entry(n).or_default().push(Tenant { input, index, has: has.amounts() });
             }
         }
     }
     let mut counted = BTreeMap::new();
     for (n, tenants) in tenants {
+        widen_devices(&mut nodes[n], &tenants);
         let all = sum(&tenants);
         if (0..3).all(|r| all[r] <= nodes[n].capacity[r]) {
             continue;
@@ -84,6 +89,27 @@ pub fn settle<'a>(
         }
     }
     counted
+}
+
+/// A device has room for the parts of it that those have who run there: a driver may report a little
+/// less of it than the one before.
+fn widen_devices(node: &mut Node<'_>, tenants: &[Tenant<'_>]) {
+    let uses = || {
+        let current = tenants.iter().filter_map(|it| it.input.current.get(&it.index));
+        current.flat_map(|current| &current.gpus)
+    };
+    for at in 0..node.devices.len() {
+        let gpu = &node.input.gpus[node.devices[at]];
+        let needed = gpu::needed(uses().filter(|own| own.id == gpu.id));
+        if needed > node.memories[at] {
+            (node.memories[at], node.overfull) = (needed, true);
+        }
+    }
+}
+
+fn leaves(problem: &PlacementProblem, input: &ServiceInput, index: u32) -> bool {
+    let id = || InstanceId { service: input.name.clone(), index };
+    !problem.leaving.is_empty() && problem.leaving.contains(&id())
 }
 
 fn sum(tenants: &[Tenant<'_>]) -> Amounts {

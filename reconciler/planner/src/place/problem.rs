@@ -3,11 +3,11 @@
 //! Knows what can be asked: integers in base units, lists in any order. Refuses to know files,
 //! agents, or how an answer is found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     instance::Protocol,
-    name::{NodeName, ServiceName},
+    name::{InstanceId, NodeName, ServiceName},
     quantity::GpuRequest,
 };
 
@@ -23,6 +23,9 @@ pub struct PlacementProblem {
     pub nodes: Vec<NodeInput>,
     /// What is to run; names are unique.
     pub services: Vec<ServiceInput>,
+    /// Who is not kept as it is, for others came for its room to a node that has too little: found
+    /// while placing, and empty before.
+    pub leaving: BTreeSet<InstanceId>,
     /// What makes one complete placement better than another.
     pub objective: Objective,
     /// How much work may be spent.

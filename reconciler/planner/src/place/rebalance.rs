@@ -89,7 +89,8 @@ pub fn rebalance_paced(problem: &PlacementProblem, most: u32, watch: Watch<'_>) 
 fn evened(field: &Field<'_>, mut solved: Solved<'_>, most: u32, work: &mut Work<'_>) -> Rebalanced {
     let needed = solved.board.moves().1;
     let shifts = even_out(&mut solved.board, most, work);
-    if !shifts.is_empty() {
+    if most > 0 {
+        // However many moves: what was known holds for as few as are needed.
         solved.cost_bound = pipeline::least_cost(&solved.board, work);
     }
     let mut outcome = outcome(field, &solved, work);

@@ -123,7 +123,7 @@ fn of_changes(
     crowded.map(remedy).collect()
 }
 
-/// How much of their nodes the changes free or add, in millionths.
+/// How much the changes free or add, in millionths of the largest node.
 pub fn amount(board: &Board<'_>, changes: &[Change]) -> u64 {
     let of = |change: &Change| match *change {
         Change::Free { node, what, amount } | Change::Raise { node, what, amount } => {
@@ -137,11 +137,13 @@ pub fn amount(board: &Board<'_>, changes: &[Change]) -> u64 {
 }
 
 fn part(board: &Board<'_>, node: usize, what: Room, amount: u64) -> u64 {
-    let node = &board.field.nodes[node];
+    let nodes = &board.field.nodes;
+    let largest = |r: usize| nodes.iter().map(|node| node.capacity[r]).max().unwrap_or(0);
+    let node = &nodes[node];
     let whole = match what {
-        Room::Cpu => node.capacity[0],
-        Room::Memory => node.capacity[1],
-        Room::Disk => node.capacity[2],
+        Room::Cpu => largest(0),
+        Room::Memory => largest(1),
+        Room::Disk => largest(2),
         Room::Devices => node.memories.len() as u64,
         Room::Slice => node.memories.iter().sum(),
         Room::Share => node.memories.len() as u64 * 1000,

@@ -228,12 +228,18 @@ pub fn overfull(board: &Board<'_>) -> Vec<Overfull> {
     let nodes = board.field.nodes.iter().enumerate().filter(|(_, node)| node.overfull);
     let found = nodes.filter_map(|(n, node)| {
         let (held, has) = (board.held(n), board.room(n));
-        let over: Vec<usize> = (0..3).filter(|&r| held[r] > has[r]).collect();
-        let told = |amounts: [u64; 3]| -> String {
-            listed(&over.iter().map(|&r| amount_of(r, amounts[r])).collect::<Vec<_>>())
-        };
-        let (node, holds, of) = (node.input.name.clone(), told(held), told(has));
-        (!over.is_empty()).then_some(Overfull { node, holds, of })
+        let over = (0..3).filter(|&r| held[r] > has[r]);
+        let mut over: Vec<(String, String)> =
+            over.map(|r| (amount_of(r, held[r]), amount_of(r, has[r]))).collect();
+        for (d, left) in board.device_room(n).iter().enumerate() {
+            let gpu = &node.input.gpus[node.devices[d]];
+            let used = gpu::size(node.memories[d]).saturating_sub(*left).div_ceil(1000);
+            let told = |bytes: u64| format!("{} of {}", size(bytes), gpu.id);
+            over.extend((used > gpu.memory).then(|| (told(used), told(gpu.memory))));
+        }
+        let (holds, of): (Vec<String>, Vec<String>) = over.into_iter().unzip();
+        let (node, holds, of) = (node.input.name.clone(), listed(&holds), listed(&of));
+        (!holds.is_empty()).then_some(Overfull { node, holds, of })
     });
     found.collect()
 }

@@ -58,10 +58,7 @@ pub fn solved<R>(
         if gone.is_empty() {
             break;
         }
-        for input in &mut problem.to_mut().services {
-            let went = |index: u32| InstanceId { service: input.name.clone(), index };
-            input.holdings.retain(|index, _| !gone.contains(&went(*index)));
-        }
+        problem.to_mut().leaving.extend(gone);
     }
     attempt(&problem, work, then)
 }
@@ -90,6 +87,7 @@ fn gone(board: &Board<'_>) -> BTreeSet<InstanceId> {
         let known = ran.filter(|(index, _)| input.holdings.contains_key(index));
         known.map(|(&index, current)| (InstanceId { service: input.name.clone(), index }, current))
     });
+    let known = known.filter(|(id, _)| !field.problem.leaving.contains(id));
     let went = known.filter(|(id, current)| {
         let kept = InstanceId { service: id.alone(), index: 0 };
         let place = placed.get(id).or_else(|| placed.get(&kept));
@@ -275,6 +273,7 @@ pub fn staged(problem: &PlacementProblem, staying: &BTreeSet<InstanceId>) -> Pla
     for service in &staged.services {
         let first = InstanceId { service: service.name.clone(), index: 0 };
         let own = staying.range(first..).take_while(|id| id.service == service.name);
+        let own = own.filter(|id| !problem.leaving.contains(id));
         for id in own {
             let holding = service.holdings.get(&id.index).cloned();
             let Some((current, holding)) = service.current.get(&id.index).zip(holding) else {

@@ -76,7 +76,7 @@ pub fn breaches(
     let answers = |name: &NodeName| !matches!(nodes[name].state, NodeState::Away | NodeState::Lost);
     for (name, placed) in on_node.iter().filter(|(name, _)| answers(name)) {
         check_capacity(problem, nodes[name], placed, &mut breaches);
-        check_devices(nodes[name], placed, &mut breaches);
+        check_devices(problem, nodes[name], placed, &mut breaches);
         check_neighbours(name, placed, &mut breaches);
     }
     for service in services.values() {
@@ -234,7 +234,29 @@ fn as_before(
     sum(true) <= capacity.max(data) && sum(false) <= capacity.max(ran)
 }
 
-fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
+/// What of a device all those have in thousandths of a byte who are known to run there by slices.
+fn ran_on(problem: &PlacementProblem, node: &NodeInput, gpu: &GpuInput) -> u128 {
+    let (mut slices, mut shares) = (0, 0);
+    for service in &problem.services {
+        let known = service.current.range(..service.replicas);
+        let known = known.filter(|(index, _)| service.holdings.contains_key(index));
+        let here = known.filter(|(_, current)| current.node == node.name);
+        for own in here.flat_map(|(_, it)| &it.gpus).filter(|own| own.id == gpu.id) {
+            match own.memory.0 {
+                0 => shares += u128::from(own.share_milli),
+                slice => slices += u128::from(slice) * 1000,
+            }
+        }
+    }
+    if slices == 0 { 0 } else { slices + shares * u128::from(gpu.memory) + 1000 * shares }
+}
+
+fn check_devices(
+    problem: &PlacementProblem,
+    node: &NodeInput,
+    placed: &Placed<'_>,
+    breaches: &mut Vec<Breach>,
+) {
     let gpus: BTreeMap<&str, &GpuInput> =
         node.gpus.iter().map(|gpu| (gpu.id.as_str(), gpu)).collect();
     // In thousandths of a byte, so that shares add up exactly.
@@ -270,7 +292,8 @@ fn check_devices(node: &NodeInput, placed: &Placed<'_>, breaches: &mut Vec<Breac
                 GpuRequest::Memory(bytes) => u128::from(bytes.0) * 1000,
             };
             let whole = matches!(service.gpu, GpuRequest::Whole(_));
-            if load[id] > size || owner.contains(id) {
+            let over = load[id] > size && load[id] > ran_on(problem, node, gpu);
+            if over || owner.contains(id) {
                 tell(breaches, "gpu", format!("GPU {id} of {} is overfull", node.name));
             }
             if whole {

@@ -269,7 +269,8 @@ impl<'b, 'f> Desk<'b, 'f> {
         services[taker.s].level <= services[s].level || !services[taker.s].input.movable
     }
 
-    /// Who came and is what a line or a port forbids beside the service.
+    /// Who came and is what a line or a port forbids beside the service; a port may be new of one
+    /// that stays.
     fn occupant(&self, s: usize, n: usize, found: &Violation) -> Option<&InstanceId> {
         let services = &self.board.field.services;
         let forbids = |t: usize| match found.constraint.as_str() {
@@ -277,8 +278,10 @@ impl<'b, 'f> Desk<'b, 'f> {
             "port" => services[t].ports.iter().any(|port| services[s].ports.contains(port)),
             _ => false,
         };
-        let mut here = self.takers.get(&n)?.iter().filter(|it| it.came && self.comes_first(it, s));
-        here.find(|it| it.s != s && forbids(it.s)).map(|it| &it.instance)
+        let took = |it: &&Taker| it.came || found.constraint == "port";
+        let mut here = self.takers.get(&n)?.iter().filter(took);
+        let first = |it: &&Taker| it.s != s && self.comes_first(it, s) && forbids(it.s);
+        here.find(first).map(|it| &it.instance)
     }
 
     /// Who came and took what is short, where there would be enough without all who came.

@@ -2,7 +2,10 @@
 //!
 //! Knows two databases on it. Refuses to know how room is made for them.
 
-use devnet_schema::plan::Plan;
+use devnet_schema::{
+    fleet::Gpu,
+    plan::{Action, Plan},
+};
 
 use super::{World, show};
 
@@ -132,4 +135,30 @@ fn nobody_comes_for_the_room_of_what_went_away_as_long_as_the_rest_is_too_much()
     world.apply(&plan);
     let again = world.plan(&cluster(6, &[web("place { max-per-node 1 }"), new]));
     assert_eq!(changes(&again), [""; 0], "{}", show(&again));
+}
+
+/// A driver that reports a little less than the one before.
+#[test]
+fn a_device_that_lost_a_little_keeps_whom_it_has() {
+    let mut world = World::of(&["alpha", "beta"]);
+    for name in ["alpha", "beta"] {
+        let gpu = Gpu { id: format!("GPU-{name}"), model: "RTX 4090".into(), mem_mb: 24 << 10 };
+        world.node(name).facts.gpus = vec![gpu];
+    }
+    let llm = |line: &str| {
+        format!(
+            "cluster \"lab\"\nservice \"llm\" {{ image \"llm:1\"; replicas 2; {line} \
+             resources gpu-memory=\"12GiB\" }}\n"
+        )
+    };
+    world.reach(&llm("place { pin \"alpha\" };"));
+    world.node("alpha").facts.gpus[0].mem_mb -= 12;
+    for line in [String::new(), format!("{DATA};")] {
+        let plan = world.plan(&llm(&line));
+        let moved = plan.changes.iter().any(|it| it.action == Action::Move);
+        assert!(!moved && plan.is_applicable(), "{}", show(&plan));
+        let overfull = "what runs on alpha holds 24GiB of GPU-alpha, and 23.98GiB of GPU-alpha is \
+                        left for services";
+        assert_eq!(told(&plan, "DN-W0610"), [overfull]);
+    }
 }

@@ -139,6 +139,36 @@ fn who_took_its_gpu_is_told_also_where_that_one_did_not_come_but_grew() {
     }
 }
 
+/// One of `web` ran on a node that is lost, one runs, and there is room for one.
+#[test]
+fn what_runs_moves_before_what_ran_on_a_lost_node() {
+    for lost in ["alpha", "beta"] {
+        let mut world = World::of(&["alpha", "beta", "gamma"]);
+        world.node("gamma").facts.total_memory_mb = 1024;
+        let web = |line: &str| service("web", 50, 1, &format!("replicas 2; {line}"));
+        world.reach(&cluster(&[web("place { max-per-node 1; forbid node=\"gamma\" }")]));
+        world.node(lost).status = NodeStatus::Lost;
+        world.options.allow_unplaced = true;
+        let here = if lost == "alpha" { "beta" } else { "alpha" };
+        let big = service("big", 90, 8, &format!("place {{ pin \"{here}\" }}"));
+        let plan = world.plan(&cluster(&[web(""), big]));
+        let moved = plan.changes.iter().filter(|it| it.action == Action::Move);
+        let moved: Vec<&str> = moved.filter_map(|it| Some(it.from.as_ref()?.as_str())).collect();
+        assert_eq!((moved, deleted(&plan)), (vec![here], vec![]), "{}", show(&plan));
+        assert_eq!(plan.placement.evicted, 0);
+    }
+}
+
+#[test]
+fn who_took_its_port_is_told_also_where_that_one_was_there() {
+    let port = "port 80 host=80";
+    let low = service("web", 20, 1, port);
+    let world = world(&[low.clone(), service("proxy", 80, 1, "")]);
+    let plan = world.plan(&cluster(&[low, service("proxy", 80, 1, port)]));
+    let stops = "web[0]: it makes room for service.proxy[0] (priority 80)";
+    assert_eq!(deleted(&plan), [stops], "{}", show(&plan));
+}
+
 /// The plan that a way out leads to knows of it, and so does what is told of that plan.
 #[test]
 fn a_way_out_says_that_it_would_then_stop() {

@@ -19,7 +19,7 @@ mod ways_out_many;
 mod ways_out_together;
 mod why;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
@@ -105,7 +105,13 @@ fn runs_on(service: &mut ServiceInput, index: u32, node: &str) {
 }
 
 fn problem(nodes: Vec<NodeInput>, services: Vec<ServiceInput>) -> PlacementProblem {
-    PlacementProblem { nodes, services, objective: Objective::Balance, limits: Limits::default() }
+    PlacementProblem {
+        nodes,
+        services,
+        leaving: BTreeSet::new(),
+        objective: Objective::Balance,
+        limits: Limits::default(),
+    }
 }
 
 /// Places, and holds the outcome against the verifier.

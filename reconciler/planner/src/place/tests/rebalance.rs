@@ -57,3 +57,18 @@ fn a_gain_says_what_of_it_a_wish_is_and_the_best_score_is_optimal() {
     assert_eq!(even.outcome.status, PlacementStatus::Feasible);
     assert!(even.outcome.bound < even.outcome.cost);
 }
+
+/// No single move leaves a node unused, and two do: that none is made proves nothing.
+#[test]
+fn that_no_single_move_gains_is_no_proof() {
+    let mut web = service("web", 4);
+    (0..4).for_each(|index| runs_on(&mut web, index, if index < 2 { "atlas" } else { "nas" }));
+    let mut now = problem(vec![node("atlas", 4, 8), node("nas", 4, 8)], vec![web]);
+    now.objective = Objective::Pack;
+    let some = rebalance(&now, 10);
+    assert!(some.gains.is_empty());
+    assert_eq!(some.outcome.status, PlacementStatus::Feasible);
+    assert!(some.outcome.bound < some.outcome.cost);
+    // With no move asked for, none is the best.
+    assert_eq!(rebalance(&now, 0).outcome.status, PlacementStatus::Optimal);
+}
