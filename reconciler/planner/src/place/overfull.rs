@@ -91,8 +91,8 @@ pub fn settle<'a>(
     counted
 }
 
-/// A device has room for the parts of it that those have who run there: a driver may report a little
-/// less of it than the one before.
+/// A device has room for the parts of it that those have who run there: a driver may report a
+/// little less of it than the one before.
 fn widen_devices(node: &mut Node<'_>, tenants: &[Tenant<'_>]) {
     let uses = || {
         let current = tenants.iter().filter_map(|it| it.input.current.get(&it.index));
