@@ -57,15 +57,17 @@ pub fn size(memory: u64) -> u64 {
 }
 
 /// Bytes that a device must have for all of these slices beside these shares of it; 0 where there
-/// is no slice.
+/// is no slice, or the shares leave nothing.
 pub fn needed<'u>(uses: impl Iterator<Item = &'u GpuUse>) -> u64 {
-    let (mut slices, mut left) = (0, 1000);
+    let (mut slices, mut left) = (0, 1000u32);
     for it in uses {
         slices += u128::from(it.memory.0);
-        left -= if it.memory.0 > 0 { 0 } else { i64::from(it.share_milli) };
+        left = left.saturating_sub(if it.memory.0 > 0 { 0 } else { it.share_milli });
     }
-    let left = u128::try_from(left).unwrap_or(0).max(1);
-    u64::try_from((slices * 1000).div_ceil(left)).unwrap_or(u64::MAX)
+    match left {
+        0 => 0,
+        left => u64::try_from((slices * 1000).div_ceil(left.into())).unwrap_or(u64::MAX),
+    }
 }
 
 /// What a share or a slice takes of a device with that memory, in the units of [`size`]; a whole
