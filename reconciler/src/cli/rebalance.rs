@@ -52,8 +52,8 @@ fn nothing(report: &PlacementReport) -> &'static str {
              more even or meets more `prefer` lines.\n\n"
         }
         (false, Objective::Pack) => {
-            "Nothing is gained: no single move of an instance without data leaves a node \
-             unused (placement \"pack\") or meets more `prefer` lines.\n\n"
+            "Nothing is gained: no move of an instance without data meets more `prefer` lines, \
+             and so many moves as are allowed leave no node unused (placement \"pack\").\n\n"
         }
     }
 }

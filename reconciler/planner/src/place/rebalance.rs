@@ -16,13 +16,16 @@ use super::{
     outcome::{Outcome, Reason},
     pace::{Pace, Watch},
     pipeline::{self, Solved},
-    problem::{PlacementProblem, PlacementStatus},
+    problem::{Objective, PlacementProblem, PlacementStatus},
     search, standing,
     work::Work,
 };
 
 /// A gain below this, in millionths of score, is not worth the restart of an instance.
 const WORTH: u64 = 100;
+
+/// Nodes that are tried to be emptied, at most.
+const TRIES: usize = 64;
 
 /// One move towards balance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,12 +127,64 @@ fn even_out(board: &mut Board<'_>, most: u32, work: &mut Work<'_>) -> Vec<Shift>
     while shifts.len() < most as usize && work.go_on(board) {
         let before = board.cost();
         let hop = search::best_hop(board).filter(|hop| hop.gain >= WORTH);
-        let Some(hop) = hop.filter(|hop| search::shift(board, hop.s, hop.from, hop.to)) else {
-            break;
-        };
-        shifts.push(Shift { hop, before, after: board.cost() });
+        if let Some(hop) = hop.filter(|hop| search::shift(board, hop.s, hop.from, hop.to)) {
+            shifts.push(Shift { hop, before, after: board.cost() });
+            continue;
+        }
+        let Some((emptied, hops)) = empty_one(board, most as usize - shifts.len()) else { break };
+        *board = emptied;
+        // None of them gains without the others: each has its share.
+        let (gain, all) = (before.saturating_sub(board.cost()), hops.len() as u64);
+        let score =
+            |made: u64| before - (u128::from(gain) * u128::from(made) / u128::from(all)) as u64;
+        let shares = hops.into_iter().zip(0..);
+        shifts.extend(shares.map(|(hop, at)| Shift {
+            hop,
+            before: score(at),
+            after: score(at + 1),
+        }));
     }
     shifts
+}
+
+/// Where few nodes are to be in use: the one with the fewest instances, of those that so many moves
+/// can empty into others that are in use, emptied. At most [`TRIES`] are tried.
+fn empty_one<'f>(board: &Board<'f>, most: usize) -> Option<(Board<'f>, Vec<search::Hop>)> {
+    if board.field.problem.objective != Objective::Pack {
+        return None;
+    }
+    let held = |n: usize| board.on_node[n].iter().all(|(&s, &count)| board.kept(s, n) == count);
+    let count = |n: usize| board.on_node[n].values().map(|&count| count as usize).sum::<usize>();
+    let nodes = (0..board.on_node.len()).map(|n| (count(n), n));
+    let mut nodes: Vec<(usize, usize)> =
+        nodes.filter(|&(count, n)| (1..=most).contains(&count) && held(n)).collect();
+    nodes.sort_unstable();
+    let emptied = |&(_, n): &(usize, usize)| emptied(board, n);
+    let enough = |(after, _): &(Board<'_>, _)| after.cost() + WORTH <= board.cost();
+    nodes.iter().take(TRIES).filter_map(emptied).find(enough)
+}
+
+/// All of a node moved to others that are in use, where that can be.
+fn emptied<'f>(board: &Board<'f>, n: usize) -> Option<(Board<'f>, Vec<search::Hop>)> {
+    let (mut trial, mut hops) = (board.clone(), Vec::new());
+    while let Some((s, to)) = trial.on_node[n].keys().find_map(|&s| {
+        let cells = trial.field.services[s].cells.iter();
+        // What left a node does not come back.
+        let open = cells.filter(|it| it.node != n && board.count(s, it.node) >= it.current);
+        let open = open.filter(|it| !trial.on_node[it.node].is_empty());
+        let mut open: Vec<(u64, usize)> =
+            open.map(|it| (trial.growth(s, it.node), it.node)).collect();
+        open.sort_unstable();
+        let fits =
+            |to: usize| !trial.disturbs(s, to) && search::shift(&mut trial.clone(), s, n, to);
+        open.into_iter().map(|(_, to)| to).find(|&to| fits(to)).map(|to| (s, to))
+    }) {
+        let before = trial.cost();
+        search::shift(&mut trial, s, n, to);
+        let gain = before.saturating_sub(trial.cost());
+        hops.push(search::Hop { s, from: n, to, gain });
+    }
+    trial.on_node[n].is_empty().then_some((trial, hops))
 }
 
 /// The instance that each shift moves: one that leaves the node, for the shift's own target if

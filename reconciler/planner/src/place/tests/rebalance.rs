@@ -58,17 +58,21 @@ fn a_gain_says_what_of_it_a_wish_is_and_the_best_score_is_optimal() {
     assert!(even.outcome.bound < even.outcome.cost);
 }
 
-/// No single move leaves a node unused, and two do: that none is made proves nothing.
+/// No single move leaves a node unused, and two do: they share what that gains.
 #[test]
-fn that_no_single_move_gains_is_no_proof() {
+fn moves_that_only_together_leave_a_node_unused_are_made() {
     let mut web = service("web", 4);
     (0..4).for_each(|index| runs_on(&mut web, index, if index < 2 { "atlas" } else { "nas" }));
     let mut now = problem(vec![node("atlas", 4, 8), node("nas", 4, 8)], vec![web]);
     now.objective = Objective::Pack;
     let some = rebalance(&now, 10);
-    assert!(some.gains.is_empty());
-    assert_eq!(some.outcome.status, PlacementStatus::Feasible);
-    assert!(some.outcome.bound < some.outcome.cost);
-    // With no move asked for, none is the best.
-    assert_eq!(rebalance(&now, 0).outcome.status, PlacementStatus::Optimal);
+    assert_eq!(verify(&now, &some.outcome), []);
+    let gains: Vec<u64> = some.gains.iter().map(|it| it.before - it.after).collect();
+    assert_eq!((gains, some.outcome.moves), (vec![500_000; 2], 2));
+    assert_eq!(some.outcome.cost, 1_000_000);
+    // One is not enough, which proves nothing; where none is asked for, none is the best.
+    for (most, status) in [(1, PlacementStatus::Feasible), (0, PlacementStatus::Optimal)] {
+        let none = rebalance(&now, most);
+        assert_eq!((none.gains.len(), none.outcome.status), (0, status), "{most}");
+    }
 }
