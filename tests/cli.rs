@@ -359,7 +359,7 @@ fn under_pack_a_rebalance_speaks_of_nodes_in_use() {
     let fleet = fleet::after(&dir.path().join("moves.plan"), &recorded);
     fs::write(dir.path().join("fleet.json"), fleet).expect("a file");
     let text = exits(0, dir.path(), &rebalance);
-    assert!(text.contains("leaves a node unused") && !text.contains("even"), "{text}");
+    assert!(text.contains("leave no node unused") && !text.contains("even"), "{text}");
 }
 
 #[test]
