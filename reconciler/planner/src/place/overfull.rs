@@ -11,7 +11,7 @@ use devnet_schema::name::{InstanceId, NodeName};
 use super::{
     field::{Amounts, Node, refused},
     gpu,
-    problem::{Holding, PlacementProblem, ServiceInput},
+    problem::{PlacementProblem, ServiceInput},
     refusal::Conditions,
 };
 
@@ -20,24 +20,6 @@ struct Tenant<'a> {
     input: &'a ServiceInput,
     index: u32,
     has: Amounts,
-}
-
-/// Whether there may be such nodes.
-pub fn any(problem: &PlacementProblem) -> bool {
-    let mut held: BTreeMap<&NodeName, Amounts> = BTreeMap::new();
-    for input in &problem.services {
-        for (index, current) in input.current.range(..input.replicas) {
-            let holding = input.holdings.get(index).filter(|_| !leaves(problem, input, *index));
-            if let Some(has) = holding.map(Holding::amounts) {
-                let all = held.entry(&current.node).or_default();
-                *all = [0, 1, 2].map(|r| all[r].saturating_add(has[r]));
-            }
-        }
-    }
-    problem.nodes.iter().any(|node| {
-        let held = held.get(&node.name).copied().unwrap_or_default();
-        (0..3).any(|r| held[r] > node.amounts()[r])
-    })
 }
 
 /// Gives each of these nodes room for the data that runs there, together, unless a line is against

@@ -240,8 +240,7 @@ fn sets(
         let room = room::more(board, (s, n), aim, devices)?;
         // Room on one node is one thing, whatever it is room of.
         let few = lines.len() + usize::from(!room.is_empty()) <= TOGETHER;
-        let fair = lines.is_empty() || !room.iter().any(bought);
-        let fair = fair && (!by_hand || room.is_empty());
+        let fair = room.is_empty() || !by_hand && (lines.is_empty() || !room.iter().any(bought));
         // Lines alone may help on many nodes.
         let aim = if room.is_empty() { board.missing(s) } else { aim };
         (few && fair).then(|| (aim, [lines, &room].concat()))

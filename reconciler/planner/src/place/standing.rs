@@ -24,7 +24,6 @@ use super::{
     budget,
     field::{Cell, Field, Level, Service, per_node},
     outcome::{Displaced, Outcome, Reason},
-    overfull,
     pipeline::{self, Solved},
     problem::{Current, Holding, NodeInput, PlacementProblem, ServiceInput},
     settled, shortfall,
@@ -48,19 +47,25 @@ pub fn solved<R>(
     work: &mut Work<'_>,
     then: impl FnOnce(&Field<'_>, Solved<'_>, &mut Work<'_>) -> R,
 ) -> R {
-    let mut problem = Cow::Borrowed(problem);
-    for _ in 0..ROUNDS {
-        if !overfull::any(&problem) {
-            break;
+    let (mut problem, mut then) = (Cow::Borrowed(problem), then);
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        let look = |field: &Field<'_>, solved: Solved<'_>, work: &mut Work<'_>| {
+            let gone = gone(&solved.board);
+            match gone.is_empty() || rounds > ROUNDS {
+                true => Ok(then(field, solved, work)),
+                false => Err((gone, then)),
+            }
+        };
+        match work.anew(|work| attempt(&problem, work, look)) {
+            Ok(answer) => return answer,
+            Err((gone, again)) => {
+                problem.to_mut().leaving.extend(gone);
+                then = again;
+            }
         }
-        let look = |_: &Field<'_>, solved: Solved<'_>, _: &mut Work<'_>| gone(&solved.board);
-        let gone = work.aside(|work| attempt(&problem, work, look));
-        if gone.is_empty() {
-            break;
-        }
-        problem.to_mut().leaving.extend(gone);
     }
-    attempt(&problem, work, then)
 }
 
 /// Who went away from a node that has less than what is left there, and somebody came.
