@@ -1,6 +1,6 @@
 # The two commands of this project are `make demo` and `make test`. Each does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz fmt bed-selftest
+.PHONY: help demo test soak bench fuzz fmt bed-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ demo: ## build, then watch a committed cluster file become running services on t
 
 test: ## every test, the ones on real Docker hosts included
 	@scripts/test.sh
+
+soak: ## what repeats: restarts, kills and long logs on real hosts (about an hour)
+	@scripts/soak.sh
 
 bench: ## measure
 	@scripts/setup.sh build

@@ -4,8 +4,10 @@
 
 pub mod bed;
 pub mod fleet;
+pub mod oracles;
 pub mod plane;
 pub mod process;
 pub mod repo;
+pub mod soak;
 pub mod tree;
 pub mod wait;
