@@ -1,4 +1,4 @@
-//! What is really there: containers, networks and volumes of engines, and processes of this machine.
+//! What is really there: containers, networks and volumes of engines, and this machine's processes.
 //!
 //! Knows labels, marks and `docker inspect`. Refuses to ask devnet anything.
 
