@@ -16,6 +16,7 @@ pub mod logs;
 pub mod node;
 pub mod observe;
 pub mod outbox;
+pub mod report;
 pub mod rules;
 pub mod secrets;
 pub mod session;

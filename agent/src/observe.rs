@@ -85,10 +85,6 @@ fn instance(owner: &Owner, unit: &Unit, ledger: &Ledger, verdict: Verdict) -> Ob
             matches!(&entry.content, Content::Present { digest, .. } if *digest == unit.digest)
         })
         .map_or(unit.generation, |entry| entry.generation.max(unit.generation));
-    let kept = known.and_then(|entry| match &entry.content {
-        Content::Present { digest, spec } if *digest == unit.digest => spec.clone(),
-        _ => None,
-    });
     ObservedInstance {
         id: unit.id.slug(),
         service: unit.id.service.clone(),
@@ -101,7 +97,8 @@ fn instance(owner: &Owner, unit: &Unit, ledger: &Ledger, verdict: Verdict) -> Ob
         restarts: unit.restarts,
         message: unit.message.clone().or(verdict.message),
         runtime: Some(unit.runtime),
-        spec: unit.spec.as_deref().cloned().map(Box::new).or(kept),
+        // The digest says what runs; the rest is told to who asks.
+        spec: None,
     }
 }
 
@@ -157,6 +154,6 @@ mod tests {
         ledger.put(spec.id.clone(), entry, 0).unwrap();
         let sight = gather(&owner(), &listed, &ledger, healthy);
         assert_eq!(sight.observed.instances[0].generation, 2, "generation 6 does not run");
-        assert_eq!(sight.observed.instances[0].spec.as_deref(), Some(&spec));
+        assert_eq!(sight.observed.instances[0].digest, spec.digest());
     }
 }

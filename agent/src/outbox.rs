@@ -10,12 +10,17 @@ use std::{
 use devnet_schema::step::{StepReport, StepState};
 use tokio::sync::Notify;
 
+use crate::report::cut;
+
 /// At most so many reports wait.
 const MAX_WAITING: usize = 1024;
 
 /// So many final reports are sent again on the next connection: that they were written to a
 /// connection that broke does not say that they arrived. Taking one twice is harmless.
 const MAX_REPEATED: usize = 128;
+
+/// What a report says has at most so many bytes; the rest is cut off.
+const MAX_TEXT: usize = 16 << 10;
 
 #[derive(Default)]
 struct State {
@@ -40,7 +45,11 @@ fn is_about(report: &StepReport, deployment: &str, step: &str) -> bool {
 
 impl Outbox {
     /// Puts a report in. It takes the place of a progress report of the same step.
-    pub fn put(&self, report: StepReport) {
+    pub fn put(&self, mut report: StepReport) {
+        let (StepState::Running { message: text }
+        | StepState::Succeeded { message: text }
+        | StepState::Failed { error: text }) = &mut report.state;
+        *text = cut(std::mem::take(text), MAX_TEXT);
         let mut state = self.state();
         state
             .waiting
@@ -102,6 +111,8 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use devnet_schema::wire::size;
+
     use super::*;
 
     fn running(step: &str, message: &str) -> StepReport {
@@ -138,6 +149,14 @@ mod tests {
         outbox.reconnected();
         outbox.forget("d", "a");
         assert_eq!(drain(&outbox), [done("b"), running("c", "1")]);
+    }
+
+    #[test]
+    fn what_a_report_says_is_bounded() {
+        let outbox = Outbox::default();
+        let state = StepState::Failed { error: "\0".repeat(9 << 20) };
+        outbox.put(StepReport { deployment: "d".into(), step: "a".into(), state });
+        assert!(size(&outbox.first().unwrap()) < 2 * MAX_TEXT);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use devnet_schema::{
     fleet::NodeFacts,
     observed::ObservedNode,
-    wire::{AgentMessage, ControlMessage, PROTOCOL},
+    wire::{AgentMessage, ControlMessage, MAX_FRAME, PROTOCOL},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -32,7 +32,7 @@ use crate::{
     logs,
     node::Node,
     outbox::Outbox,
-    rules, trust,
+    report, rules, trust,
 };
 
 /// How long the answer to hello may take.
@@ -49,6 +49,9 @@ const RENEW_AGAIN: Duration = Duration::from_secs(3600);
 
 /// So many answers wait for the connection.
 const ANSWER_QUEUE: usize = 8;
+
+/// The largest report, in bytes of JSON: a frame, less what stands around it.
+const REPORT: usize = MAX_FRAME - 1024;
 
 /// What a session needs of the agent.
 pub struct Agent {
@@ -251,9 +254,21 @@ impl Session<'_> {
                 // Heartbeats go on while an engine that hangs is asked.
                 let (node, answer) = (self.agent.node.clone(), self.answers.clone());
                 tokio::spawn(async move {
-                    let observed = node.look().await.observed.clone();
+                    let observed = report::fit(node.look().await.observed.clone(), REPORT);
                     // The connection may have ended first.
                     let _ = answer.send(AgentMessage::Observed { observed }).await;
+                });
+            }
+            ControlMessage::Describe { instances } => {
+                let (node, answer) = (&self.agent.node, self.answers.clone());
+                let sight = node.sight.borrow().clone();
+                let described = report::describe(&sight, &node.ledger(), &instances);
+                tokio::spawn(async move {
+                    for frame in report::frames(described) {
+                        if answer.send(frame).await.is_err() {
+                            return;
+                        }
+                    }
                 });
             }
             ControlMessage::Secrets { request, values, error } => {
@@ -286,6 +301,7 @@ impl Session<'_> {
         let observed = self.agent.node.sight.borrow().observed.clone();
         if always || self.said.observed.as_ref() != Some(&observed) {
             self.said.observed = Some(observed.clone());
+            let observed = report::fit(observed, REPORT);
             self.connection.send(&AgentMessage::Observed { observed }).await?;
         }
         Ok(())

@@ -254,6 +254,7 @@ async fn losing_the_records_adopts_everything_and_changes_nothing() {
     let revision = repository.commit(WITH_SECRET);
     plane.applied(&revision).await;
     let steps = a.machine().steps.len();
+    assert!(a.machine().described.is_empty(), "what was ordered need not be described");
     plane.stop().await;
     for entry in std::fs::read_dir(dir.path().join("data")).unwrap() {
         let path = entry.unwrap().path();
@@ -266,6 +267,7 @@ async fn losing_the_records_adopts_everything_and_changes_nothing() {
     plane.applied(&revision).await;
     assert!(plane.deployments().await.is_empty(), "nothing was applied");
     assert_eq!(a.machine().steps.len(), steps);
+    assert_eq!(a.machine().described, ["db[0]".parse().unwrap()]);
     // The agent must be able to start the unit again, so its secrets are still given.
     assert!(a.need("db[0]", "pw", 1).await.is_ok());
     assert!(a.need("db[0]", "other", 1).await.is_err());
@@ -287,6 +289,7 @@ async fn a_restart_in_the_middle_marks_the_deployment_and_converges() {
     a.connect(&plane.running).await;
     plane.applied(&revision).await;
     assert_eq!(units(&[&a]), 2);
+    assert!(a.machine().described.is_empty(), "the records tell what was ordered");
     plane.stop().await;
 }
 

@@ -10,7 +10,6 @@ pub mod fleet;
 pub mod instance;
 pub mod name;
 pub mod observed;
-pub mod overrides;
 pub mod placement;
 pub mod plan;
 pub mod quantity;
@@ -28,6 +27,8 @@ pub mod desired;
 pub mod file;
 #[cfg(feature = "language")]
 pub mod model;
+#[cfg(feature = "language")]
+pub mod overrides;
 #[cfg(feature = "language")]
 pub mod template;
 #[cfg(feature = "language")]

@@ -74,7 +74,8 @@ pub struct ObservedInstance {
     /// Which driver runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
-    /// The spec that runs, where the agent still has it. Secrets are references in it.
+    /// The spec that runs, where it is known. Secrets are references in it. Reports of agents leave
+    /// it out ([`crate::wire::ControlMessage::Describe`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<Box<InstanceSpec>>,
 }

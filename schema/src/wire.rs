@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
+    digest::Digest,
     fleet::NodeFacts,
+    instance::InstanceSpec,
     name::{ClusterName, InstanceId, NodeName},
     observed::ObservedNode,
     secret::{InTransit, SecretRef},
@@ -17,13 +19,39 @@ use crate::{
 };
 
 /// Raised whenever an older peer would misunderstand.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Path of the WebSocket on the control plane.
 pub const AGENT_PATH: &str = "/api/v1/agent";
 
 /// The largest frame either side accepts, in bytes.
 pub const MAX_FRAME: usize = 8 << 20;
+
+/// The largest spec that is sent, in bytes of its JSON: a frame, less what stands around it.
+pub const MAX_SPEC: usize = MAX_FRAME - (64 << 10);
+
+/// The most instances of one node: a report of so many fits into a frame, whatever is said of each.
+pub const MAX_INSTANCES: usize = 4096;
+
+/// The longest sentence about an instance or a step, in bytes; the rest is cut off.
+pub const MAX_MESSAGE: usize = 1024;
+
+/// How many bytes the JSON of a value has.
+pub fn size<T: Serialize + ?Sized>(value: &T) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // What cannot be written as JSON is too large for any frame.
+    serde_json::to_writer(&mut count, value).map_or(usize::MAX, |()| count.0)
+}
 
 /// What an agent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,10 +73,15 @@ pub enum AgentMessage {
     },
     /// I am here.
     Heartbeat,
-    /// What runs, whenever it changed and when asked.
+    /// What runs, whenever it changed and when asked. Specs are left out: digests say what runs.
     Observed {
         /// All of it.
         observed: ObservedNode,
+    },
+    /// Answers [`ControlMessage::Describe`], in as many frames as it takes.
+    Specs {
+        /// In the order they were asked for.
+        specs: Vec<Described>,
     },
     /// How far a step is.
     Step {
@@ -81,6 +114,25 @@ pub enum AgentMessage {
         /// PKCS#10 request, PEM.
         csr: String,
     },
+}
+
+/// What runs as an instance, in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Described {
+    /// Which.
+    pub instance: InstanceId,
+    /// As reported; it tells whether another unit has taken the place of the one asked about.
+    pub digest: Digest,
+    /// The spec, secrets as references; absent when the agent has none, or one from another version
+    /// of devnet that cannot be read here.
+    #[serde(default, deserialize_with = "readable")]
+    pub spec: Option<Box<InstanceSpec>>,
+}
+
+/// One spec that cannot be read must not hide those beside it.
+fn readable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<InstanceSpec>>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// One line of a log.
@@ -121,6 +173,11 @@ pub enum ControlMessage {
     },
     /// Say what runs, now.
     Observe,
+    /// Say in full what runs as these: their digests are none of what was ordered.
+    Describe {
+        /// Which.
+        instances: Vec<InstanceId>,
+    },
     /// The answer to a need for secrets.
     Secrets {
         /// Which need.

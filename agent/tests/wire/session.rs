@@ -13,7 +13,7 @@ use devnet_schema::{
     quantity::Period,
     secret::{InTransit, Part, SecretRef, Text},
     step::{Act, Step, StepReport, StepState},
-    wire::{AgentMessage, ControlMessage},
+    wire::{AgentMessage, ControlMessage, Described},
 };
 
 use crate::plane::{Ca, Plane, Session, welcome};
@@ -167,7 +167,16 @@ async fn an_agent_that_is_killed_is_followed_by_one_that_adopts_what_runs() {
     let mut session = plane.welcome().await;
     let seen = sees(&mut session, is_healthy).await;
     assert_eq!((seen[0].generation, &seen[0].digest), (1, &spec.digest()));
-    assert_eq!(seen[0].spec.as_deref(), Some(&spec));
+    assert_eq!(seen[0].spec, None, "reports say digests");
+    let instances = vec!["gone[0]".parse().unwrap(), spec.id.clone()];
+    session.say(&ControlMessage::Describe { instances }).await;
+    let told = session.until(|one| matches!(one, AgentMessage::Specs { .. })).await;
+    let described = Described {
+        instance: spec.id.clone(),
+        digest: spec.digest(),
+        spec: Some(Box::new(spec.clone())),
+    };
+    assert_eq!(told, AgentMessage::Specs { specs: vec![described] });
     succeeds(&mut session, run(1, ensure(&spec))).await;
     assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), pid, "no second was started");
     let stale = run(0, ensure(&spec));

@@ -27,6 +27,7 @@ mod seats;
 pub mod suppose;
 mod tally;
 pub mod unit;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -111,6 +112,7 @@ impl Draft {
         };
         let ports = ports::allocate(input, &census, &seats)?;
         self.specs = render::specs(input, &census, &seats, &ports)?;
+        stop(weight::refusals(input, &self.specs))?;
         self.plan.basis = basis::of(input, self.specs.values());
         let mut deeds = action::decide(input, &census, &scope, &seats, &self.specs);
         self.plan.diagnostics.append(&mut deeds.diagnostics);
@@ -118,6 +120,7 @@ impl Draft {
         if input.options.refresh_only {
             return Ok(());
         }
+        weight::whole(deeds.list.iter().map(|deed| &deed.change))?;
         self.plan.steps = order::steps(input.desired, &deeds.list);
         self.take(deeds);
         Ok(())

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{Frontier, Progress};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, FleetError};
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy)]
@@ -216,7 +216,10 @@ impl StepRun {
             if session.is_some() && session != told {
                 // Saying it again is harmless: the step says *ensure*, and the agent may never
                 // have got it. A send that fails is followed by the end of that session.
-                let _ = self.fleet.send_step(&self.deployment, &self.step).await;
+                let sent = self.fleet.send_step(&self.deployment, &self.step).await;
+                if let Err(error @ FleetError::TooLarge { .. }) = sent {
+                    return self.failed(error.to_string());
+                }
                 told = session;
                 quiet = Instant::now() + self.silence();
             }

@@ -8,6 +8,7 @@ use devnet_schema::{
     name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState, ObservedInstance},
     secret::{InTransit, SecretRef},
+    wire::{MAX_SPEC, size},
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -149,6 +150,13 @@ impl ControlPlane {
                 .value(name, *version)
                 .map_err(|error| format!("secret {name} version {version}: {error}"))?;
             values.insert(name.to_string(), InTransit::new(value.expose().clone()));
+        }
+        let bytes = size(&values);
+        if bytes > MAX_SPEC {
+            return Err(format!(
+                "the secrets of {instance} have {bytes} bytes together and {MAX_SPEC} can be sent: \
+                 make them fewer or smaller"
+            ));
         }
         Ok(values)
     }

@@ -8,6 +8,7 @@ mod clock;
 mod link;
 mod registry;
 mod session;
+mod specs;
 
 use std::{
     collections::BTreeMap,
@@ -20,8 +21,8 @@ use devnet_schema::{
     name::{ClusterName, InstanceId, NodeName},
     observed::ObservedInstance,
     secret::{InTransit, SecretRef},
-    step::{Step, StepId, StepReport},
-    wire::ControlMessage,
+    step::{Act, Step, StepId, StepReport},
+    wire::{ControlMessage, MAX_FRAME, size},
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -46,6 +47,17 @@ pub enum FleetError {
     /// It does not read what is sent to it.
     #[error("node {0} does not take messages")]
     Stuck(NodeName),
+    /// It does not fit into a frame. Planning refuses such a unit; one of an older plan comes here.
+    #[error(
+        "this step cannot be sent to {node}: it has {bytes} bytes and {MAX_FRAME} fit into a \
+         message; make the service's files and environment smaller and plan again"
+    )]
+    TooLarge {
+        /// Whose step.
+        node: NodeName,
+        /// How large it is, as JSON.
+        bytes: usize,
+    },
 }
 
 /// What agents tell or ask that concerns records, secrets or the CA.
@@ -310,10 +322,19 @@ impl Fleet {
     /// Tells the agent of `step.node` to run it. Telling it again is harmless.
     ///
     /// # Errors
-    /// When the agent is not connected or does not read.
+    /// When the agent is not connected or does not read, or when the step cannot travel at all.
     pub async fn send_step(&self, deployment: &str, step: &Step) -> Result<(), FleetError> {
         let message =
             ControlMessage::Run { deployment: deployment.to_owned(), step: Box::new(step.clone()) };
+        let bytes = size(&message);
+        if bytes > MAX_FRAME {
+            return Err(FleetError::TooLarge { node: step.node.clone(), bytes });
+        }
+        match &step.act {
+            Act::Ensure { spec } => self.state().registry.ordered(spec.clone()),
+            Act::Remove => self.state().registry.ordered_removal(&step.node, &step.instance),
+            Act::Prepare { .. } | Act::AwaitHealthy { .. } => {}
+        }
         self.send(&step.node, message).await
     }
 

@@ -8,9 +8,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use devnet_schema::{
     fleet::{Node, NodeFacts, NodeStatus},
+    instance::InstanceSpec,
     name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
+    wire::Described,
 };
+
+use super::specs::Specs;
 
 /// A moment: time on a clock that never goes back, and the same for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +58,8 @@ struct Entry {
     complete: bool,
     /// Why it did not.
     problem: Option<String>,
+    /// What the digests of its reports mean.
+    specs: Specs,
 }
 
 /// Who looks at the nodes.
@@ -81,6 +87,8 @@ impl Registry {
 
     /// Takes a node from the records. What ran there is unknown until it reports.
     pub fn remember(&mut self, name: NodeName, known: Remembered, ran: Vec<ObservedInstance>) {
+        let mut specs = Specs::default();
+        ran.iter().filter_map(|seen| seen.spec.clone()).for_each(|spec| specs.ordered(spec));
         let instances = ran
             .into_iter()
             .map(|seen| (seen.instance(), unknown(seen)))
@@ -93,6 +101,7 @@ impl Registry {
             instances,
             complete: true,
             problem: None,
+            specs,
         };
         self.nodes.insert(name, entry);
         self.serial += 1;
@@ -115,12 +124,14 @@ impl Registry {
             instances: BTreeMap::new(),
             complete: true,
             problem: None,
+            specs: Specs::default(),
         });
         entry.known.id = id.to_owned();
         entry.known.facts = facts;
         entry.known.last_seen.clone_from(&now.wall);
         entry.heard = now.since_start;
         entry.reported = false;
+        entry.specs.reconnected();
         self.serial += 1;
         entry.session.replace(session)
     }
@@ -160,10 +171,25 @@ impl Registry {
         true
     }
 
-    /// The node said what runs. Returns whether that is news.
-    pub fn observed(&mut self, name: &NodeName, observed: ObservedNode) -> bool {
+    /// The node is told to run this.
+    pub fn ordered(&mut self, spec: Box<InstanceSpec>) {
+        if let Some(entry) = self.nodes.get_mut(&spec.node) {
+            entry.specs.ordered(spec);
+        }
+    }
+
+    /// The node is told to run no such instance.
+    pub fn ordered_removal(&mut self, name: &NodeName, instance: &InstanceId) {
+        if let Some(entry) = self.nodes.get_mut(name) {
+            entry.specs.removed(instance);
+        }
+    }
+
+    /// The node said what runs. Returns whether that is news, and which instances it must be asked
+    /// to describe.
+    pub fn observed(&mut self, name: &NodeName, observed: ObservedNode) -> (bool, Vec<InstanceId>) {
         let Some(entry) = self.nodes.get_mut(name) else {
-            return false;
+            return (false, Vec::new());
         };
         let ObservedNode { complete, problem, instances } = observed;
         let mut now = BTreeMap::new();
@@ -172,6 +198,7 @@ impl Registry {
             seen.node = name.clone();
             now.insert(seen.instance(), seen);
         }
+        let unknown_specs = entry.specs.fill(&mut now);
         if !complete {
             for (id, seen) in &entry.instances {
                 now.entry(id.clone()).or_insert_with(|| unknown(seen.clone()));
@@ -188,6 +215,22 @@ impl Registry {
         if news {
             self.serial += 1;
         }
+        (news, unknown_specs)
+    }
+
+    /// The node said in full what runs as some instances. Returns whether that is news.
+    pub fn described(&mut self, name: &NodeName, specs: Vec<Described>) -> bool {
+        let Some(entry) = self.nodes.get_mut(name) else {
+            return false;
+        };
+        let mut news = false;
+        for one in specs {
+            news |= entry.specs.described(name, one);
+        }
+        if news {
+            entry.specs.complete(&mut entry.instances);
+            self.serial += 1;
+        }
         news
     }
 
@@ -202,11 +245,13 @@ impl Registry {
         self.nodes.values().all(|entry| entry.reported)
     }
 
-    /// Nodes that are connected and have not yet said what runs.
+    /// Nodes that are connected and have not yet said what runs, in full.
     pub fn awaited(&self) -> Vec<NodeName> {
         self.nodes
             .iter()
-            .filter(|(_, entry)| entry.session.is_some() && !entry.reported)
+            .filter(|(_, entry)| {
+                entry.session.is_some() && (!entry.reported || entry.specs.is_asking())
+            })
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -250,7 +295,8 @@ impl Registry {
         let mut instances = Vec::new();
         for (name, entry) in &self.nodes {
             let mut status = entry.status(now, lost_after);
-            if purpose == Purpose::Plan && status == NodeStatus::Online && !entry.complete {
+            let in_full = entry.complete && !entry.specs.is_asking();
+            if purpose == Purpose::Plan && status == NodeStatus::Online && !in_full {
                 status = NodeStatus::Offline;
             }
             nodes.push(entry.node(name, status));
@@ -409,8 +455,8 @@ mod tests {
     fn the_same_report_again_is_no_news() {
         let mut registry = Registry::default();
         registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(0));
-        assert!(registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")])));
-        assert!(!registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")])));
+        assert!(registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")])).0);
+        assert!(!registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")])).0);
         assert!(!registry.facts(&name("n1"), NodeFacts::default()));
     }
 }

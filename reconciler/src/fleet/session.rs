@@ -227,8 +227,19 @@ impl Speaker<'_> {
                 }
             }
             AgentMessage::Observed { observed } => {
-                if self.fleet.state().registry.observed(self.node, observed) {
+                let (news, instances) = self.fleet.state().registry.observed(self.node, observed);
+                if !instances.is_empty() {
+                    let question = ControlMessage::Describe { instances };
+                    // An agent that does not read loses its session, and is asked in the next one.
+                    let _ = self.queue.send_timeout(question, SEND_TIMEOUT).await;
+                }
+                if news {
                     self.call(Call::Observed { node: self.node.clone() }).await;
+                    self.fleet.tell();
+                }
+            }
+            AgentMessage::Specs { specs } => {
+                if self.fleet.state().registry.described(self.node, specs) {
                     self.fleet.tell();
                 }
             }

@@ -17,7 +17,7 @@ use devnet_schema::{
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepReport, StepState},
     wire::{
-        AGENT_PATH, AgentMessage, ControlMessage, LogLine, PROTOCOL, RegisterRequest,
+        AGENT_PATH, AgentMessage, ControlMessage, Described, LogLine, PROTOCOL, RegisterRequest,
         RegisterResponse,
     },
 };
@@ -45,6 +45,8 @@ pub struct Machine {
     pub refused: Option<String>,
     /// Whether reports are complete.
     pub partial: bool,
+    /// Instances that it was asked to describe, in order.
+    pub described: Vec<InstanceId>,
 }
 
 /// One node.
@@ -257,7 +259,7 @@ pub fn facts() -> NodeFacts {
 pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
     let instances = machine.units.values().map(|(spec, generation)| {
         let seen = ObservedInstance::running(Box::new(spec.clone()), *generation);
-        ObservedInstance { node: node.clone(), ..seen }
+        ObservedInstance { node: node.clone(), spec: None, ..seen }
     });
     let instances = if machine.partial { Vec::new() } else { instances.collect() };
     ObservedNode { complete: !machine.partial, problem: None, instances }
@@ -277,6 +279,15 @@ fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> V
         ControlMessage::Run { deployment, step } => run(&mut machine, node, &deployment, &step),
         ControlMessage::Observe => {
             vec![AgentMessage::Observed { observed: observed(&machine, node) }]
+        }
+        ControlMessage::Describe { instances } => {
+            machine.described.extend(instances.iter().cloned());
+            let told = instances.into_iter().filter_map(|instance| {
+                let (spec, _) = machine.units.get(&instance)?;
+                let (digest, spec) = (spec.digest(), Some(Box::new(spec.clone())));
+                Some(Described { instance, digest, spec })
+            });
+            vec![AgentMessage::Specs { specs: told.collect() }]
         }
         ControlMessage::Secrets { values, error, .. } => {
             let values = values.into_iter().map(|(name, v)| (name, v.expose().to_owned()));

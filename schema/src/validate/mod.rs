@@ -16,6 +16,7 @@ mod ports;
 mod service;
 mod settings;
 mod template;
+mod weight;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +36,8 @@ use crate::{
     overrides::{Overrides, Settled},
     template::Grammar,
 };
+
+pub use weight::too_large;
 
 use findings::Findings;
 
@@ -177,6 +180,7 @@ impl<'a> Check<'a> {
             }
         }
         self.many_instances(&services);
+        services.values().filter_map(weight::finding).for_each(|it| self.found.push(it));
         self.cycles(&services);
         self.pinned_ports(&services);
         self.neighbours(&services);

@@ -16,6 +16,8 @@ use devnet_schema::{
     name::{ClusterName, InstanceId, NodeName, ServiceName},
     quantity::Period,
     secret::Text,
+    validate::too_large,
+    wire::{MAX_SPEC, size},
 };
 
 use crate::api::DeployRequest;
@@ -68,7 +70,12 @@ pub fn specs(
             Ok(name) => {
                 let id = InstanceId { service: name, index: 0 };
                 let home = Home { cluster, node, ip, project, networks: &networks };
-                specs.push(spec(id, service, &home));
+                let (at, spec) = (service.at.clone(), spec(id, service, &home));
+                let bytes = size(&spec);
+                if bytes > MAX_SPEC {
+                    found.push(too_large("DN-E0903", at, &spec.id.to_string(), bytes, None));
+                }
+                specs.push(spec);
             }
             Err(error) => {
                 let error: devnet_schema::name::NameError = error;

@@ -1,0 +1,203 @@
+//! What this node says of what runs, cut to what a frame can hold. Pure.
+//!
+//! Knows the sizes of reports and specs. Refuses to lose a connection to them: what does not fit is
+//! left out and said to be left out, so that it counts as unknown and not as gone.
+
+use devnet_schema::{
+    name::InstanceId,
+    observed::ObservedNode,
+    wire::{AgentMessage, Described, MAX_MESSAGE, MAX_SPEC, size},
+};
+
+use crate::{
+    ledger::{Content, Ledger},
+    observe::Sight,
+};
+
+/// How large a frame of specs is, in bytes of JSON, unless one spec alone is larger: heartbeats and
+/// steps wait behind it.
+const SPECS_FRAME: usize = 512 << 10;
+
+/// What of a report fits into `most` bytes of JSON. A report that had to be cut is incomplete.
+pub fn fit(mut observed: ObservedNode, most: usize) -> ObservedNode {
+    for seen in &mut observed.instances {
+        seen.message = seen.message.take().map(|text| cut(text, MAX_MESSAGE));
+    }
+    observed.problem = observed.problem.take().map(|text| cut(text, MAX_MESSAGE));
+    let all = observed.instances.len();
+    // Each cut leaves room for the sentence that says so.
+    let room = most.saturating_sub(4 * MAX_MESSAGE);
+    let mut taken = 0;
+    let fits = observed.instances.iter().take_while(|seen| {
+        taken += size(*seen) + 1;
+        taken <= room
+    });
+    let fits = fits.count();
+    if fits < all {
+        observed.instances.truncate(fits);
+        observed.complete = false;
+        let left_out = format!(
+            "{} of the {all} instances on this node do not fit into a report: move some to other \
+             nodes",
+            all - fits
+        );
+        let problem = observed.problem.take();
+        observed.problem =
+            Some(problem.into_iter().chain([left_out]).collect::<Vec<_>>().join("; "));
+    }
+    observed
+}
+
+/// A text whose JSON has at most `most` bytes between its quotes; what is longer ends with `…`.
+pub fn cut(text: String, most: usize) -> String {
+    let length = |c: char| match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        other => other.len_utf8(),
+    };
+    if text.chars().map(length).sum::<usize>() <= most {
+        return text;
+    }
+    let mut taken = '…'.len_utf8();
+    let kept = text.chars().take_while(|c| {
+        taken += length(*c);
+        taken <= most
+    });
+    kept.chain(['…']).collect()
+}
+
+/// What runs as the instances that are asked about, in full, as far as it is known here.
+pub fn describe(sight: &Sight, ledger: &Ledger, wanted: &[InstanceId]) -> Vec<Described> {
+    // An instance may run in two drivers for a while; each is told.
+    let all = &sight.observed.instances;
+    let asked = wanted.iter().flat_map(|id| all.iter().filter(|seen| seen.instance() == *id));
+    asked
+        .map(|seen| {
+            let (instance, digest) = (seen.instance(), seen.digest.clone());
+            let same = sight.units.iter().filter(|unit| unit.id == instance);
+            let same = same.filter(|unit| unit.digest == digest);
+            let runs = same.filter_map(|unit| unit.spec.as_deref()).next();
+            let kept = ledger.get(&instance).and_then(|entry| match &entry.content {
+                Content::Present { digest: kept, spec } if *kept == digest => spec.as_deref(),
+                Content::Present { .. } | Content::Removed { .. } => None,
+            });
+            let spec = runs.or(kept).filter(|spec| size(*spec) <= MAX_SPEC);
+            Described { instance, digest, spec: spec.cloned().map(Box::new) }
+        })
+        .collect()
+}
+
+/// The same in frames of a moderate size; always at least one, so that a question has an answer.
+pub fn frames(all: Vec<Described>) -> Vec<AgentMessage> {
+    let mut frames = vec![Vec::new()];
+    let mut taken = 0;
+    for one in all {
+        let more = size(&one) + 1;
+        if taken > 0 && taken + more > SPECS_FRAME {
+            frames.push(Vec::new());
+            taken = 0;
+        }
+        taken += more;
+        if let Some(last) = frames.last_mut() {
+            last.push(one);
+        }
+    }
+    frames.into_iter().map(|specs| AgentMessage::Specs { specs }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use devnet_schema::{
+        observed::{HealthState, InstanceState, ObservedInstance},
+        secret::Text,
+        wire::{MAX_FRAME, MAX_INSTANCES},
+    };
+
+    use super::*;
+    use crate::{ledger::Entry, sample};
+
+    /// As large as what is said of one instance can be.
+    fn largest(index: u32) -> ObservedInstance {
+        let spec = sample::process(&["a"]);
+        let seen = ObservedInstance::running(Box::new(spec), u64::MAX);
+        ObservedInstance {
+            id: format!("{}-{index}", "s".repeat(63)),
+            service: "s".repeat(63).parse().unwrap(),
+            index: u32::MAX,
+            node: "n".repeat(63).parse().unwrap(),
+            state: InstanceState::Starting,
+            health: HealthState::Unhealthy,
+            restarts: u32::MAX,
+            message: Some("\u{1}\"é".repeat(500)),
+            spec: None,
+            ..seen
+        }
+    }
+
+    fn report(count: usize) -> ObservedNode {
+        let instances = (0..count as u32).map(largest).collect();
+        ObservedNode { complete: true, problem: Some("\n".repeat(10_000)), instances }
+    }
+
+    #[test]
+    fn as_many_instances_as_a_node_may_have_fit_whatever_is_said_of_them() {
+        let whole = fit(report(MAX_INSTANCES), MAX_FRAME);
+        assert_eq!((whole.complete, whole.instances.len()), (true, MAX_INSTANCES));
+        assert!(size(&AgentMessage::Observed { observed: whole }) <= MAX_FRAME);
+    }
+
+    #[test]
+    fn what_does_not_fit_makes_the_report_incomplete_and_is_counted() {
+        let cut = fit(report(100), 100_000);
+        assert!(!cut.complete);
+        assert!(size(&AgentMessage::Observed { observed: cut.clone() }) <= 100_000);
+        let left = 100 - cut.instances.len();
+        let problem = cut.problem.unwrap();
+        assert!(problem.contains(&format!("{left} of the 100 instances")), "{problem}");
+        assert!(problem.starts_with('\n'), "what was said before is still said");
+    }
+
+    #[test]
+    fn a_text_is_cut_by_the_bytes_of_its_json() {
+        for text in ["\0", "é", "\"", "a", "\u{7f}", "漢", "\u{1f600}\\"] {
+            let cut = cut(text.repeat(1000), 100);
+            assert!(size(&cut) <= 102, "{cut:?}");
+            assert!(cut.ends_with('…') && cut.len() > 10);
+        }
+        assert_eq!(cut("short".to_owned(), 5), "short");
+    }
+
+    #[test]
+    fn specs_go_in_frames_and_a_large_one_goes_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path()).unwrap();
+        let mut sight = Sight::nothing();
+        let mut wanted = Vec::new();
+        for (index, length) in [10, 300 << 10, 300 << 10, 1 << 20, 10].into_iter().enumerate() {
+            let mut spec = sample::process(&["a"]);
+            spec.id.index = index as u32;
+            spec.env.insert("LONG".into(), Text::plain("x".repeat(length)));
+            let mut unit = sample::unit(&spec, 1, InstanceState::Running);
+            // A container whose label could not hold its spec: the ledger has it.
+            unit.spec = None;
+            let seen = ObservedInstance::running(Box::new(spec.clone()), 1);
+            sight.observed.instances.push(ObservedInstance { spec: None, ..seen });
+            let content = Content::Present { digest: spec.digest(), spec: Some(Box::new(spec)) };
+            ledger.put(unit.id.clone(), Entry { generation: 1, content }, 0).unwrap();
+            wanted.push(unit.id.clone());
+            sight.units.push(unit);
+        }
+        let described = describe(&sight, &ledger, &wanted);
+        let counts: Vec<usize> = frames(described.clone())
+            .into_iter()
+            .map(|frame| {
+                assert!(size(&frame) <= MAX_FRAME);
+                let AgentMessage::Specs { specs } = frame else { unreachable!() };
+                specs.len()
+            })
+            .collect();
+        assert_eq!(counts, [2, 1, 1, 1]);
+        assert!(described.iter().all(|one| one.spec.as_ref().unwrap().digest() == one.digest));
+        assert_eq!(frames(Vec::new()).len(), 1, "no question stays without an answer");
+    }
+}
