@@ -11,13 +11,17 @@ scripts/setup.sh test
 want=${DEVNET_BED:-}
 unset DEVNET_BED
 log=$(mktemp)
-images=''
-trap 'rm -f "$log"; [ -z "$images" ] || kill "$images" 2>/dev/null || true' EXIT
+log26=$(mktemp)
+images='' docker26=''
+stop() { [ -z "$1" ] || kill "$1" 2>/dev/null || true; }
+trap 'rm -f "$log" "$log26"; stop "$images"; stop "$docker26"' EXIT
 
 if problem=$(tests/bed/bed.sh check 2>&1); then
   # Beside the compiler, since most of it is waiting for the network.
   tests/bed/images.sh >"$log" 2>&1 &
   images=$!
+  tests/bed/docker26.sh >"$log26" 2>&1 &
+  docker26=$!
 elif [ "$want" = require ]; then
   echo "error: the tests on real Docker hosts are required and cannot run here: $problem" >&2
   exit 1
@@ -38,6 +42,15 @@ if [ -n "$images" ]; then
     exit 1
   fi
   images=''
+  if ! wait "$docker26"; then
+    cat "$log26" >&2
+    if [ "$want" = require ]; then
+      echo "error: the tests on Docker 26 are required, and it cannot be fetched, see above" >&2
+      exit 1
+    fi
+    printf '\n%s\n' "SKIPPING the tests on Docker 26: it cannot be fetched, see above" >&2
+  fi
+  docker26=''
   export DEVNET_BED=1
 fi
 cargo nextest run --workspace

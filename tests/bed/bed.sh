@@ -18,6 +18,7 @@
 # BED_DIR (default /tmp/devnet-bed) is the bed's directory and its identity; BED_NET (default
 # 10.77.0) the first three numbers of its addresses. Two beds with two directories do not meet.
 # BED_ENGINE=podman: hosts run Podman, behind its Docker API, instead of dockerd.
+# BED_ENGINE=docker26: hosts run the newer Docker that docker26.sh fetches.
 # BED_LEASE=1: the bed ends by itself when the standard input of `up` does.
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/ground.sh"
 readonly SELF=$BED_SRC/bed.sh HOST=$BED_SRC/host.sh
@@ -130,6 +131,7 @@ up() {
   case $n in '' | *[!0-9]*) die "usage: bed.sh up N" ;; esac
   [ "$n" -le 200 ] || die "at most 200 hosts"
   check_directory
+  [ "${BED_ENGINE:-}" != docker26 ] || "$BED_SRC/docker26.sh" path >/dev/null
   store=$("$BED_SRC/images.sh" path)
   # A store that is in use is not old (images.sh removes old ones).
   touch "$store"
@@ -156,6 +158,7 @@ down() {
   local pid root
   if pid=$(holder); then
     root=$(pgrep -P "$pid" || true)
+    pids | thaw
     kill -9 "$pid"
     # The holder's death kills PID 1 of the bed, which is gone only after all others are.
     while [ -d "/proc/$pid" ] || [ -d "/proc/${root:-none}" ]; do sleep 0.01; done
@@ -308,7 +311,7 @@ main() {
     wait) check_index "${1:-}"; wait_for "$1" ;;
     in) in_host "$@" ;;
     fabric) in_fabric "$@" ;;
-    crash) check_index "${1:-}"; inside bash "$HOST" crash "$1" ;;
+    crash) check_index "${1:-}"; pids | thaw; inside bash "$HOST" crash "$1" ;;
     cut) check_index "${1:-}"; inside ip link set "v$1" down ;;
     heal) check_index "${1:-}"; inside ip link set "v$1" up ;;
     _try) try_fabric ;;

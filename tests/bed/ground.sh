@@ -54,6 +54,17 @@ remove_cgroups() {
   return 1
 }
 
+# thaw: lets the processes whose numbers are read go on that a paused container has frozen. In cgroup
+# v1 a frozen process does not even die, and a bed that waits for its end would wait for ever.
+thaw() {
+  local pid group
+  while read -r pid; do
+    group=$(sed -n 's/^[0-9]*:freezer://p' "/proc/$pid/cgroup" 2>/dev/null) || continue
+    group=/sys/fs/cgroup/freezer$group/freezer.state
+    [ "$(cat "$group" 2>/dev/null)" != FROZEN ] || echo THAWED >"$group"
+  done
+}
+
 # mask_file FROM TO: FROM's content at TO, in this mount namespace alone. TO may be a symbolic link
 # into /run (systemd-resolved's resolv.conf is), where a fresh tmpfs has nothing yet.
 mask_file() {

@@ -112,6 +112,8 @@ log_driver = "k8s-file"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 runtime = "limited"
+[network]
+network_config_dir = "$2/podman/networks"
 [engine.runtimes]
 limited = ["$BED_SRC/runc-as-limited"]
 TOML
@@ -138,8 +140,12 @@ init() {
   rm -f "$dir/docker.sock"
   case ${BED_ENGINE:-docker} in
     docker) SSL_CERT_FILE=$BED_DIR/ca.pem run_dockerd "$i" "$disk" >>"$dir/dockerd.log" 2>&1 & ;;
+    docker26)
+      PATH=$("$BED_SRC/docker26.sh" path):$PATH
+      SSL_CERT_FILE=$BED_DIR/ca.pem run_dockerd "$i" "$disk" >>"$dir/dockerd.log" 2>&1 &
+      ;;
     podman) SSL_CERT_FILE=$BED_DIR/ca.pem run_podman "$i" "$disk" >>"$dir/dockerd.log" 2>&1 & ;;
-    *) die "BED_ENGINE is docker or podman, not $BED_ENGINE" ;;
+    *) die "BED_ENGINE is docker, docker26 or podman, not $BED_ENGINE" ;;
   esac
   engine=$!
   trap 'kill -TERM "$engine" 2>/dev/null; wait "$engine"; exit 0' TERM

@@ -115,6 +115,12 @@ up_killed() {
   [ -n "$("$BED" pids)" ]
 }
 
+docker26_runs() { engine 1 version -f '{{.Server.Version}}' | grep -q '^26\.'; }
+paused_ends() {
+  engine 1 run -d --name held redis:7 && engine 1 pause held && note_processes && "$BED" down &&
+    nothing_left
+}
+
 lease_ends() {
   local holder
   mkfifo "$WORK/lease"
@@ -163,6 +169,10 @@ check "a bed whose up was killed is still there" up_killed
 check "is replaced by the next up" "$BED" up 1
 check "bed down" "$BED" down
 check "nothing is left" nothing_left
+check "Docker 26 is there" "$BED_SRC/docker26.sh"
+check "a bed of it" env BED_ENGINE=docker26 "$BED" up 1
+check "its host runs Docker 26" docker26_runs
+check "a paused container does not outlive its bed" paused_ends
 check "a leased bed ends with its owner" lease_ends
 
 [ "$failures" -eq 0 ] || die "$failures checks failed"
