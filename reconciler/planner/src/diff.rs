@@ -118,7 +118,7 @@ fn clause(path: &str, old: Option<&String>, new: Option<&String>) -> String {
         ("ports", Some(old), Some(new)) if path.ends_with(".host") => {
             format!("the host port of {name} changed from {old} to {new}")
         }
-        ("files" | "ports" | "volumes", _, _) => {
+        ("files" | "ports" | "volumes" | "networks", _, _) => {
             let kind = head.strip_suffix('s').unwrap_or(head);
             format!("{kind} {name} changed")
         }

@@ -34,6 +34,8 @@ pub mod label {
     pub const INDEX: &str = "devnet.index";
     /// The Compose file that a network or a volume is of.
     pub const PROJECT: &str = "devnet.project";
+    /// What was declared of a network when it was made.
+    pub const SHAPE: &str = "devnet.shape";
     /// The generation it was created as.
     pub const GENERATION: &str = "devnet.generation";
     /// The digest of the spec.

@@ -115,7 +115,11 @@ pub fn explain(act: impl Into<String>, error: &Error, values: &Values) -> Driver
     DriverError::failed(act, reason, next)
 }
 
-const ADVICE: [(&[&str], &str); 7] = [
+const ADVICE: [(&[&str], &str); 8] = [
+    (
+        &["pool overlaps", "already used on the host", "already being used by"],
+        "give the network another range, or remove the network that has this one",
+    ),
     (
         &["port is already allocated", "address already in use"],
         "stop what has the port, or give the service another host port",

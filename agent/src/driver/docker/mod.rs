@@ -2,8 +2,10 @@
 //!
 //! Knows containers that carry this cluster's and this node's labels. Refuses to touch any other.
 
+mod bridges;
 mod create;
 mod engine;
+mod locks;
 mod networks;
 mod pull;
 mod replace;
@@ -11,6 +13,7 @@ mod settings;
 mod stage;
 mod stream;
 mod view;
+mod volumes;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -23,8 +26,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc};
 
 use self::{
+    bridges::Want,
     create::container_name,
     engine::{Engine, explain},
+    locks::Shared,
+    view::Found,
 };
 use super::{Driver, DriverError, Ground, Job, Unit, ports, process::SECRET_PATIENCE};
 use crate::secrets::Values;
@@ -34,12 +40,13 @@ pub struct DockerDriver {
     ground: Ground,
     sockets: Vec<PathBuf>,
     engine: Mutex<Option<Engine>>,
+    shared: Shared,
 }
 
 impl DockerDriver {
     /// A driver that looks for an engine at these sockets, in order.
     pub fn new(ground: Ground, sockets: Vec<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { ground, sockets, engine: Mutex::default() })
+        Arc::new(Self { ground, sockets, engine: Mutex::default(), shared: Shared::default() })
     }
 
     /// Follows the engine's events for ever, across its restarts.
@@ -67,13 +74,17 @@ impl DockerDriver {
         Ok(known.insert(engine).clone())
     }
 
-    fn name(&self, id: &InstanceId) -> String {
-        container_name(&self.ground.owner.cluster, id)
-    }
-
     async fn values(&self, job: &Job) -> Result<Values, DriverError> {
         let (spec, secrets) = (&job.spec, &self.ground.secrets);
         Ok(secrets.values_within(&spec.id, &spec.secrets(), SECRET_PATIENCE).await?)
+    }
+
+    /// The container that is an instance's unit, whatever it is called.
+    async fn found(&self, engine: &Engine, id: &InstanceId) -> Result<Option<Found>, DriverError> {
+        let roles = view::roles(engine, &self.ground.owner).await;
+        let mut roles = roles
+            .map_err(|error| explain("containers cannot be listed", &error, &Values::default()))?;
+        Ok(roles.remove(id).and_then(|roles| roles.current))
     }
 
     async fn units(&self) -> Result<Vec<Unit>, DriverError> {
@@ -96,8 +107,12 @@ impl DockerDriver {
         }
         let ours = ports::held_by(&self.units().await?);
         ports::check(spec, &ours, true)?;
+        replace::check_names(&engine, &self.ground.owner, &spec.id).await?;
+        volumes::check(&engine, spec).await?;
+        bridges::check(&engine, spec).await?;
         let values = self.values(job).await?;
-        let pulled = pull::ensure_image(&engine, &container.image, &job.progress).await?;
+        let (images, image) = (&self.shared.images, &container.image);
+        let pulled = pull::ensure_image(&engine, images, image, &job.progress).await?;
         create::body(job, &values, &[], create::Abilities { json_logs: false })?;
         Ok(if pulled { format!("pulled {}", container.image) } else { String::new() })
     }
@@ -105,10 +120,11 @@ impl DockerDriver {
     async fn replace(&self, job: Job) -> Result<String, DriverError> {
         let engine = self.engine().await?;
         let image = &create::container(&job.spec)?.image;
-        pull::ensure_image(&engine, image, &job.progress).await?;
+        pull::ensure_image(&engine, &self.shared.images, image, &job.progress).await?;
         let values = self.values(&job).await?;
+        let _making = self.shared.instances.making(&job.spec.id.to_string()).await;
         let mounts = stage::write(&self.ground, &job, &values)?;
-        match replace::replace(&engine, &job, &values, &mounts).await {
+        match replace::replace(&engine, &self.shared, &job, &values, &mounts).await {
             Ok(message) => {
                 stage::keep_only(&self.ground, &job);
                 Ok(message)
@@ -121,17 +137,32 @@ impl DockerDriver {
     }
 
     /// Starts a container that should run: after a reboot its files in memory are gone, so that the
-    /// engine could not start it.
+    /// engine could not start it, and somebody may have removed its networks while it was stopped.
     async fn start_again(&self, job: Job) -> Result<(), DriverError> {
         let engine = self.engine().await?;
-        let name = self.name(&job.spec.id);
+        let _making = self.shared.instances.making(&job.spec.id.to_string()).await;
+        let found = self.found(&engine, &job.spec.id).await?;
         let unit = self.units().await?.into_iter().find(|unit| unit.id == job.spec.id);
-        let Some(unit) = unit else { return Ok(()) };
+        let (Some(found), Some(unit)) = (found, unit) else { return Ok(()) };
+        // Beside what it was made from it may by now be what another unit made of its networks.
+        if found.digest() != job.digest && unit.digest != job.digest {
+            return Ok(());
+        }
+        let spec = job.spec.clone();
+        let name = container_name(&spec.cluster, &spec.id);
+        let container = &found.container;
         // The container may be of an earlier generation with the same digest; its files are there
         // under that number.
-        let job = Job { generation: unit.generation, ..job };
+        let job = Job { generation: found.generation, digest: found.digest(), ..job };
         let runs = unit.state != InstanceState::Exited;
-        if unit.digest != job.digest || runs && stage::is_complete(&self.ground, &job) {
+        let want = Want::AsItIs;
+        let _networks = bridges::hold(&engine, &self.shared, &spec, want, &job.progress).await?;
+        let joined = bridges::join(&engine, &spec, container).await;
+        joined.map_err(|error| {
+            let act = format!("container {name} cannot be brought into its networks");
+            explain(act, &error, &Values::default())
+        })?;
+        if runs && stage::is_complete(&self.ground, &job) {
             return Ok(());
         }
         let values = self.values(&job).await?;
@@ -139,8 +170,9 @@ impl DockerDriver {
         if runs {
             return Ok(());
         }
+        volumes::check_alone(&engine, &spec).await?;
         tracing::info!(container = %name, "starting a container that should run");
-        let start = engine.client.start_container(&name, None::<StartContainerOptions>).await;
+        let start = engine.client.start_container(container, None::<StartContainerOptions>).await;
         start.map_err(|error| {
             explain(format!("container {name} cannot be started"), &error, &values)
         })
@@ -154,6 +186,7 @@ impl DockerDriver {
             .map_err(|error| explain("containers cannot be listed", &error, &none))?;
         let found: Vec<_> = found.into_iter().filter(|one| wanted(&one.id)).collect();
         let removals = found.iter().map(async |one| {
+            let _making = self.shared.instances.making(&one.id.to_string()).await;
             let removed = match replace::stop(&engine, &one.container).await {
                 Err(error) if engine::is_missing(&error) => Ok(()),
                 Err(error) => Err(error),
@@ -166,7 +199,7 @@ impl DockerDriver {
             Ok(())
         });
         let results = futures_util::future::join_all(removals).await;
-        networks::sweep(&engine, &self.ground.owner).await;
+        bridges::sweep(&engine, &self.shared, &self.ground.owner).await;
         self.ground.changed.notify_one();
         results.into_iter().collect()
     }
@@ -193,7 +226,7 @@ impl Driver for DockerDriver {
     fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>> {
         Box::pin(async {
             let engine = self.engine().await?;
-            replace::settle(&engine, &self.ground.owner, None).await
+            replace::settle_all(&engine, &self.shared, &self.ground.owner).await
         })
     }
 
@@ -235,8 +268,11 @@ impl Driver for DockerDriver {
     ) -> BoxFuture<'_, Result<(), DriverError>> {
         Box::pin(async move {
             let engine = self.engine().await?;
-            let name = self.name(&id);
-            stream::logs(&engine, &name, tail, follow, &lines).await.map_err(|error| {
+            let found = self.found(&engine, &id).await?;
+            // Without a container the engine is asked for one all the same, and says so.
+            let name = container_name(&self.ground.owner.cluster, &id);
+            let container = found.map_or(name, |found| found.container);
+            stream::logs(&engine, &container, tail, follow, &lines).await.map_err(|error| {
                 explain(format!("the log of {id} cannot be read"), &error, &Values::default())
             })
         })

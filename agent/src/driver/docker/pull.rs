@@ -12,21 +12,33 @@ use bollard::{
 };
 use futures_util::StreamExt;
 
-use super::engine::{self, Engine};
+use super::{
+    engine::{self, Engine},
+    locks::Locks,
+};
 use crate::driver::{DriverError, Progress};
 
 /// Between two progress messages.
 const SAY_EVERY: Duration = Duration::from_millis(500);
 
-/// Makes sure that the image is there; whether it was pulled.
+/// Makes sure that the image is there; whether it was pulled. What several units want at the same
+/// time is pulled once.
 ///
 /// # Errors
 /// When it cannot be pulled; the text names the image and what to do.
 pub async fn ensure_image(
     engine: &Engine,
+    images: &Locks,
     image: &str,
     progress: &Progress,
 ) -> Result<bool, DriverError> {
+    let _making = match images.making_now(image) {
+        Some(making) => making,
+        None => {
+            progress.say(format!("waiting for {image}, which is pulled already"));
+            images.making(image).await
+        }
+    };
     match engine.client.inspect_image(image).await {
         Ok(_) => return Ok(false),
         Err(error) if engine::is_missing(&error) => {}

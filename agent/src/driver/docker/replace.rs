@@ -1,27 +1,30 @@
 //! Putting a new container in the place of an old one, and going back when that fails.
 //!
 //! Knows the order: create, stop the old, rename it aside, start the new, remove the old. Refuses
-//! to remove the old one before the new one was started.
+//! to remove the old one before the new one was started, and to touch a container that has a name
+//! of ours and is not of the instance.
 
 use bollard::{
     Docker,
     errors::Error,
-    models::{ContainerStateStatusEnum as Status, VolumeCreateRequest},
     query_parameters::{
-        CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
         RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
     },
 };
+use devnet_schema::name::InstanceId;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
 use super::{
-    create::{self, Abilities, FileMount, container_name, label, volume_of},
+    bridges::{self, Want},
+    create::{self, Abilities, FileMount, container_name, label},
     engine::{self, Engine, explain, is_missing},
-    networks,
-    view::{self, Found},
+    locks::Shared,
+    view::{self, Found, Roles},
+    volumes,
 };
 use crate::{
     driver::{DriverError, Job, Owner},
@@ -42,12 +45,14 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// Ends the name of a container that was stopped for its successor.
 const OLD: &str = "-old";
 
-/// Creates the job's container, and starts it in the place of the old one.
+/// Creates the job's container, and starts it in the place of the old one. The instance is locked
+/// by the caller.
 ///
 /// # Errors
 /// When that fails; the old one runs again then, or the text says that it does not.
 pub async fn replace(
     engine: &Engine,
+    shared: &Shared,
     job: &Job,
     values: &Values,
     files: &[FileMount],
@@ -55,36 +60,29 @@ pub async fn replace(
     let spec = &job.spec;
     let owner = Owner { cluster: spec.cluster.clone(), node: spec.node.clone() };
     let name = container_name(&spec.cluster, &spec.id);
-    let next = format!("{name}{NEXT}");
-    settle(engine, &owner, Some(job)).await?;
-    volumes(engine, job).await?;
-    networks::make(engine, job).await?;
+    let old = settle(engine, &owner, &spec.id).await?;
+    check_names(engine, &owner, &spec.id).await?;
+    volumes::ensure(engine, shared, spec).await?;
+    let _networks = bridges::hold(engine, shared, spec, Want::AsDeclared, &job.progress).await?;
     let abilities = Abilities { json_logs: engine.json_logs };
     let body = create::body(job, values, files, abilities)?;
     job.progress.say("creating the container");
-    let options = CreateContainerOptionsBuilder::new().name(&next).build();
-    let mut created = engine.client.create_container(Some(options.clone()), body.clone()).await;
-    if created.as_ref().is_err_and(is_missing) {
-        // A network that nobody was in may have been swept away just now.
-        networks::make(engine, job).await?;
-        created = engine.client.create_container(Some(options), body).await;
-    }
+    let options = CreateContainerOptionsBuilder::new().name(&format!("{name}{NEXT}")).build();
+    let created = engine.client.create_container(Some(options), body).await;
     let created = created
         .map_err(|error| explain(format!("container {name} cannot be created"), &error, values))?;
-    let joined = networks::join(engine, &job.spec, &created.id).await;
+    let joined = bridges::join(engine, spec, &created.id).await;
     let swapped = match joined {
-        Ok(()) => swap(engine, job, &owner, &created.id).await,
-        Err(error) => Err(Failure { error, old: None }),
+        Ok(()) => swap(engine, job, old, &created.id, values).await,
+        Err(error) => Err((explain(cannot_start(&name), &error, values), None)),
     };
     match swapped {
         Ok(()) => Ok(format!("container {name}")),
-        Err(failure) => {
-            let act = format!("container {name} cannot be started");
-            let error = explain(act, &failure.error, values);
+        Err((error, old)) => {
             remove(&engine.client, &created.id).await.map_err(|error| {
-                explain(format!("container {next} cannot be removed"), &error, values)
+                explain(format!("container {name}{NEXT} cannot be removed"), &error, values)
             })?;
-            match failure.old {
+            match old {
                 None => Err(error),
                 Some(old) => Err(go_back(engine, &old, &name, error, values).await),
             }
@@ -92,28 +90,56 @@ pub async fn replace(
     }
 }
 
-/// What went wrong while swapping, and which old container must be brought back.
-struct Failure {
-    error: Error,
-    old: Option<String>,
+fn cannot_start(name: &str) -> String {
+    format!("container {name} cannot be started")
 }
 
-async fn swap(engine: &Engine, job: &Job, owner: &Owner, new: &str) -> Result<(), Failure> {
-    let name = container_name(&owner.cluster, &job.spec.id);
-    let before = |error| Failure { error, old: None };
-    let old = view::all(engine, owner).await.map_err(before)?;
-    let old = old.into_iter().find(|found| found.name == name).map(|found| found.container);
-    let failed = |error| Failure { error, old: old.clone() };
-    if let Some(old) = &old {
-        job.progress.say("stopping the old container");
-        stop(engine, old).await.map_err(failed)?;
-        rename(&engine.client, old, &format!("{name}{OLD}")).await.map_err(failed)?;
+/// A container that was stopped for its successor.
+struct Old {
+    container: String,
+    /// Whether it was renamed, so that the successor has its name.
+    renamed: bool,
+}
+
+/// What went wrong while swapping, and which old container must be brought back.
+type Failure = (DriverError, Option<Old>);
+
+async fn swap(
+    engine: &Engine,
+    job: &Job,
+    old: Option<Found>,
+    new: &str,
+    values: &Values,
+) -> Result<(), Failure> {
+    let name = container_name(&job.spec.cluster, &job.spec.id);
+    let mut stopped: Option<Old> = None;
+    let result: Result<(), Error> = async {
+        if let Some(old) = old {
+            job.progress.say("stopping the old container");
+            let Old { container, renamed } =
+                stopped.insert(Old { container: old.container, renamed: false });
+            stop(engine, container).await?;
+            // Somebody may have given it another name, which is then not in the way.
+            if old.name == name {
+                rename(&engine.client, container, &format!("{name}{OLD}")).await?;
+                *renamed = true;
+            }
+        }
+        rename(&engine.client, new, &name).await
     }
-    rename(&engine.client, new, &name).await.map_err(failed)?;
+    .await;
+    if let Err(error) = result {
+        return Err((explain(cannot_start(&name), &error, values), stopped));
+    }
+    if let Err(error) = volumes::check_alone(engine, &job.spec).await {
+        return Err((error, stopped));
+    }
     job.progress.say("starting the container");
-    start(engine, new).await.map_err(failed)?;
-    if let Some(old) = &old
-        && let Err(error) = remove(&engine.client, old).await
+    if let Err(error) = start(engine, new).await {
+        return Err((explain(cannot_start(&name), &error, values), stopped));
+    }
+    if let Some(old) = &stopped
+        && let Err(error) = remove(&engine.client, &old.container).await
     {
         // The new one runs; what is left aside is removed the next time.
         tracing::warn!(container = %name, error = %engine::words(&error), "removing the old one");
@@ -123,18 +149,17 @@ async fn swap(engine: &Engine, job: &Job, owner: &Owner, new: &str) -> Result<()
 
 async fn go_back(
     engine: &Engine,
-    old: &str,
+    old: &Old,
     name: &str,
     error: DriverError,
     values: &Values,
 ) -> DriverError {
-    // It still has its name when it failed to stop.
-    let renamed = match rename(&engine.client, old, name).await {
-        Err(Error::DockerResponseServerError { status_code: 400 | 409 | 500, .. }) => Ok(()),
-        other => other,
+    let renamed = match old.renamed {
+        true => rename(&engine.client, &old.container, name).await,
+        false => Ok(()),
     };
     let started = match renamed {
-        Ok(()) => start(engine, old).await,
+        Ok(()) => start(engine, &old.container).await,
         Err(error) => Err(error),
     };
     let DriverError::Failed { act, reason, next } = error else {
@@ -152,50 +177,112 @@ async fn go_back(
     }
 }
 
-/// Puts right what a replacement that was cut short left: containers that were never started are
-/// removed, and an old one is removed when its successor runs and brought back when it does not.
-/// With a job, looks at that instance only.
+/// Puts right what a replacement that was cut short left of every instance: see [`settle`]. One
+/// that is being changed now is left to whoever does.
 ///
 /// # Errors
 /// When the engine does not do it.
-pub async fn settle(engine: &Engine, owner: &Owner, job: Option<&Job>) -> Result<(), DriverError> {
-    let none = Values::default();
-    let all = view::all(engine, owner)
-        .await
-        .map_err(|error| explain("containers cannot be listed", &error, &none))?;
-    let mine = |found: &&Found| job.is_none_or(|job| job.spec.id == found.id);
-    for found in all.iter().filter(mine) {
-        let name = container_name(&owner.cluster, &found.id);
-        let result = if found.name == format!("{name}{NEXT}") {
-            remove(&engine.client, &found.container).await
-        } else if found.name == format!("{name}{OLD}") {
-            let successor = all.iter().find(|other| other.name == name);
-            settle_old(engine, &found.container, successor, &name).await
-        } else {
-            Ok(())
-        };
-        result.map_err(|error| {
-            explain(format!("container {} cannot be put right", found.name), &error, &none)
-        })?;
+pub async fn settle_all(
+    engine: &Engine,
+    shared: &Shared,
+    owner: &Owner,
+) -> Result<(), DriverError> {
+    let roles = view::roles(engine, owner).await.map_err(|error| cannot_list(&error))?;
+    for id in roles.keys() {
+        let Some(_making) = shared.instances.making_now(&id.to_string()) else { continue };
+        if let Err(error) = settle(engine, owner, id).await {
+            // The others are as well known as without it; its own next step says it again.
+            tracing::warn!(instance = %id, %error, "an instance could not be put right");
+        }
     }
     Ok(())
 }
 
-async fn settle_old(
+fn cannot_list(error: &Error) -> DriverError {
+    explain("containers cannot be listed", error, &Values::default())
+}
+
+/// Puts right what a replacement of an instance that was cut short left: a successor that was never
+/// started is removed, and so is whatever else there is beside the unit: never do two of them run.
+/// A unit that was stopped for a successor has its name again and is started. The unit.
+///
+/// # Errors
+/// When the engine does not do it.
+pub async fn settle(
     engine: &Engine,
-    old: &str,
-    successor: Option<&Found>,
-    name: &str,
-) -> Result<(), Error> {
-    if let Some(successor) = successor {
-        let state = view::inspect(engine, &successor.container).await?.state.unwrap_or_default();
-        if !matches!(state.status, Some(Status::CREATED)) {
-            return remove(&engine.client, old).await;
+    owner: &Owner,
+    id: &InstanceId,
+) -> Result<Option<Found>, DriverError> {
+    let mut all = view::roles(engine, owner).await.map_err(|error| cannot_list(&error))?;
+    let Roles { current, leftovers } = all.remove(id).unwrap_or_default();
+    let failed = |found: &Found, error: &Error| {
+        let act = format!("container {} cannot be put right", found.name);
+        explain(act, error, &Values::default())
+    };
+    for found in &leftovers {
+        if found.started {
+            let (name, instance) = (&found.name, &found.id);
+            tracing::warn!(container = %name, %instance, "removing a second container");
+            match stop(engine, &found.container).await {
+                Err(error) if !is_missing(&error) => return Err(failed(found, &error)),
+                _ => {}
+            }
         }
-        remove(&engine.client, &successor.container).await?;
+        remove(&engine.client, &found.container).await.map_err(|error| failed(found, &error))?;
     }
-    rename(&engine.client, old, name).await?;
-    start(engine, old).await
+    let Some(mut current) = current else { return Ok(None) };
+    let name = container_name(&owner.cluster, id);
+    if current.name == format!("{name}{OLD}") {
+        let back = async {
+            rename(&engine.client, &current.container, &name).await?;
+            start(engine, &current.container).await
+        };
+        back.await.map_err(|error| failed(&current, &error))?;
+        current.name = name;
+    }
+    Ok(Some(current))
+}
+
+/// Refuses to begin when a container that is not of the instance has one of the names that a
+/// replacement needs. Nothing was stopped then.
+///
+/// # Errors
+/// When one has, or the engine does not answer.
+pub async fn check_names(
+    engine: &Engine,
+    owner: &Owner,
+    id: &InstanceId,
+) -> Result<(), DriverError> {
+    let name = container_name(&owner.cluster, id);
+    let names = ["", NEXT, OLD].map(|end| format!("{name}{end}"));
+    let filters = HashMap::from([("name".to_owned(), vec![name.clone()])]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    let listed = engine.client.list_containers(Some(options)).await;
+    for one in listed.map_err(|error| cannot_list(&error))? {
+        let mut called = one.names.iter().flatten().map(|name| name.trim_start_matches('/'));
+        // The engine's filter takes part of a name, too.
+        let Some(called) = called.find(|called| names.iter().any(|name| name == called)) else {
+            continue;
+        };
+        let labels = one.labels.clone().unwrap_or_default();
+        let is = |name: &str, value: &str| labels.get(name).is_some_and(|found| found == value);
+        let reason = if !is(label::CLUSTER, owner.cluster.as_str()) {
+            format!("it lacks the label {}={}", label::CLUSTER, owner.cluster)
+        } else if !is(label::NODE, owner.node.as_str()) {
+            "it is another node's, which uses the same container engine".to_owned()
+        } else if is(label::SERVICE, id.service.as_str()) && is(label::INDEX, &id.index.to_string())
+        {
+            continue;
+        } else {
+            "it is another instance's, and was renamed".to_owned()
+        };
+        return Err(DriverError::failed(
+            format!("container {name} cannot be created"),
+            format!("a container {called} is there that is not devnet's for {id}: {reason}"),
+            "rename or remove it",
+        ));
+    }
+    Ok(())
 }
 
 /// Starts a container. Ports of one that ended can stay taken after the engine says that it is
@@ -219,36 +306,6 @@ fn is_port_taken(error: &Error) -> bool {
     words.contains("port is already allocated") || words.contains("address already in use")
 }
 
-async fn volumes(engine: &Engine, job: &Job) -> Result<(), DriverError> {
-    let spec = &job.spec;
-    for volume in &spec.volumes {
-        let name = volume_of(spec, volume);
-        let mut labels = HashMap::from([
-            (label::CLUSTER.to_owned(), spec.cluster.to_string()),
-            (label::NODE.to_owned(), spec.node.to_string()),
-        ]);
-        match &volume.project {
-            Some(project) => drop(labels.insert(label::PROJECT.to_owned(), project.to_string())),
-            None => {
-                let owner = volume.owner(&spec.id);
-                labels.insert(label::SERVICE.to_owned(), owner.service.to_string());
-                labels.insert(label::INDEX.to_owned(), owner.index.to_string());
-            }
-        }
-        let request = VolumeCreateRequest {
-            name: Some(name.clone()),
-            labels: Some(labels),
-            ..VolumeCreateRequest::default()
-        };
-        // One that is there already is left as it is.
-        let created = engine.client.create_volume(request).await;
-        created.map_err(|error| {
-            explain(format!("volume {name} cannot be created"), &error, &Values::default())
-        })?;
-    }
-    Ok(())
-}
-
 async fn rename(client: &Docker, container: &str, name: &str) -> Result<(), Error> {
     let options = RenameContainerOptionsBuilder::new().name(name).build();
     client.rename_container(container, options).await
@@ -260,6 +317,10 @@ async fn rename(client: &Docker, container: &str, name: &str) -> Result<(), Erro
 /// When the engine does not.
 pub async fn stop(engine: &Engine, container: &str) -> Result<(), Error> {
     let seen = view::inspect(engine, container).await?;
+    // One that is paused hears no signal, and Podman refuses to stop it.
+    if seen.state.as_ref().is_some_and(|state| state.paused == Some(true)) {
+        engine.client.unpause_container(container).await?;
+    }
     let grace = seen.config.and_then(|config| config.stop_timeout).unwrap_or(10).max(0);
     let client = engine.patient(grace.unsigned_abs());
     match client.stop_container(container, None::<StopContainerOptions>).await {

@@ -1,31 +1,40 @@
 //! From what the engine lists to units.
 //!
-//! Knows labels and states. Refuses to take a container for ours that lacks a label.
+//! Knows labels and states. Refuses to take a container for ours that lacks a label, and to tell
+//! one by its name: whoever may use the engine may give it another.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use bollard::{
     errors::Error,
     models::{
         ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status,
-        ContainerSummary,
+        ContainerSummary, ContainerSummaryStateEnum, Network,
     },
     query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
 };
 use devnet_schema::{
+    container::NetworkSpec,
     digest::Digest,
-    instance::{InstanceSpec, Runtime},
+    instance::{Generation, InstanceSpec, Runtime, Workload},
     name::InstanceId,
     observed::InstanceState,
 };
 
 use super::{
+    bridges,
     create::{container_name, label},
     engine::{self, Engine},
+    networks,
 };
 use crate::driver::{Owner, Unit};
 
 /// A container of the owner's, whatever it is called.
+#[derive(Debug, Clone)]
 pub struct Found {
     /// The engine's id.
     pub container: String,
@@ -33,7 +42,65 @@ pub struct Found {
     pub name: String,
     /// Which instance it is of.
     pub id: InstanceId,
+    /// As which generation it was made.
+    pub generation: Generation,
+    /// Whether it ran at some time.
+    pub started: bool,
+    /// When it was made, in seconds since 1970.
+    created: i64,
     labels: HashMap<String, String>,
+}
+
+impl Found {
+    /// The digest of the spec that it was made from.
+    pub fn digest(&self) -> Digest {
+        Digest::from(self.labels.get(label::DIGEST).cloned().unwrap_or_default())
+    }
+}
+
+/// The containers of one instance, told apart by what they did and never by what they are called.
+#[derive(Debug, Default)]
+pub struct Roles {
+    /// The one that is the unit.
+    pub current: Option<Found>,
+    /// What an unfinished replacement or somebody's hand left beside it.
+    pub leftovers: Vec<Found>,
+}
+
+impl Roles {
+    /// Of all containers of one instance. The newest of those that ran is the unit. Where none
+    /// ran, a successor that lacks only its start is, and one that has not its own name yet is not.
+    pub fn of(mut group: Vec<Found>, name: &str) -> Self {
+        group.sort_by(|a, b| {
+            let age = |it: &Found| (it.started, it.generation, it.created);
+            age(b).cmp(&age(a)).then_with(|| a.container.cmp(&b.container))
+        });
+        let first = group.first();
+        let unit =
+            first.is_some_and(|first| first.started) || group.iter().any(|it| it.name == name);
+        if !unit {
+            return Self { current: None, leftovers: group };
+        }
+        let at = group.iter().position(|it| it.started || it.name == name).unwrap_or(0);
+        let current = Some(group.remove(at));
+        Self { current, leftovers: group }
+    }
+}
+
+/// Every instance of the owner's that has a container.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn roles(engine: &Engine, owner: &Owner) -> Result<BTreeMap<InstanceId, Roles>, Error> {
+    let mut groups: BTreeMap<InstanceId, Vec<Found>> = BTreeMap::new();
+    for found in all(engine, owner).await? {
+        groups.entry(found.id.clone()).or_default().push(found);
+    }
+    let roles = groups.into_iter().map(|(id, group)| {
+        let roles = Roles::of(group, &container_name(&owner.cluster, &id));
+        (id, roles)
+    });
+    Ok(roles.collect())
 }
 
 /// Every container of the owner's, also those that a replacement left aside.
@@ -63,10 +130,14 @@ fn ours(summary: ContainerSummary, owner: &Owner) -> Option<Found> {
     let service = labels.get(label::SERVICE)?.parse().ok()?;
     let index = labels.get(label::INDEX)?.parse().ok()?;
     let name = summary.names?.into_iter().next()?;
+    let generation = labels.get(label::GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0);
     Some(Found {
         container: summary.id?,
         name: name.trim_start_matches('/').to_owned(),
         id: InstanceId { service, index },
+        generation,
+        started: summary.state != Some(ContainerSummaryStateEnum::CREATED),
+        created: summary.created.unwrap_or(0),
         labels,
     })
 }
@@ -76,11 +147,9 @@ fn ours(summary: ContainerSummary, owner: &Owner) -> Option<Found> {
 /// # Errors
 /// When the engine does not answer.
 pub async fn units(engine: &Engine, owner: &Owner) -> Result<Vec<Unit>, Error> {
-    let mut units = Vec::new();
-    for found in all(engine, owner).await? {
-        if found.name != container_name(&owner.cluster, &found.id) {
-            continue;
-        }
+    let mut units: Vec<Unit> = Vec::new();
+    let roles = roles(engine, owner).await?;
+    for found in roles.into_values().filter_map(|roles| roles.current) {
         match inspect(engine, &found.container).await {
             Ok(seen) => units.push(unit(found, seen)),
             // It went away in between.
@@ -88,8 +157,31 @@ pub async fn units(engine: &Engine, owner: &Owner) -> Result<Vec<Unit>, Error> {
             Err(error) => return Err(error),
         }
     }
-    units.sort_by(|a, b| a.id.cmp(&b.id));
+    let joins = |unit: &Unit| unit.spec.as_deref().is_some_and(|it| !networks::of(it).is_empty());
+    if units.iter().any(joins) {
+        let there = bridges::all(engine, owner).await?;
+        units.iter_mut().for_each(|unit| in_networks(unit, &there));
+    }
     Ok(units)
+}
+
+/// A unit runs in its networks as they are, whatever it was made with: a network that was changed,
+/// by hand or for another unit, makes it another one, which whoever plans has to see.
+fn in_networks(unit: &mut Unit, there: &BTreeMap<String, Network>) {
+    let Some(spec) = &mut unit.spec else { return };
+    let as_it_is = |network: &NetworkSpec| {
+        let seen = there.get(&networks::name(&spec.cluster, network));
+        seen.map_or_else(|| network.clone(), |seen| networks::as_it_is(network, seen))
+    };
+    let now: Vec<NetworkSpec> = networks::of(spec).iter().map(as_it_is).collect();
+    if now == networks::of(spec) {
+        return;
+    }
+    let spec = Arc::make_mut(spec);
+    if let Workload::Container(container) = &mut spec.workload {
+        container.networks = now;
+    }
+    unit.digest = spec.digest();
 }
 
 /// Looks at one container.
@@ -103,8 +195,8 @@ pub async fn inspect(engine: &Engine, name: &str) -> Result<ContainerInspectResp
 fn unit(found: Found, seen: ContainerInspectResponse) -> Unit {
     let label = |name: &str| found.labels.get(name);
     let spec = label(label::SPEC).and_then(|json| serde_json::from_str::<InstanceSpec>(json).ok());
-    let digest = Digest::from(label(label::DIGEST).cloned().unwrap_or_default());
-    let generation = label(label::GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let digest = found.digest();
+    let generation = found.generation;
     let address = address(&seen);
     let restarts = seen.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
     let state = seen.state.unwrap_or_default();
@@ -158,4 +250,50 @@ fn address(seen: &ContainerInspectResponse) -> Option<IpAddr> {
         .collect();
     addresses.sort();
     addresses.into_iter().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(name: &str, started: bool, generation: Generation, created: i64) -> Found {
+        Found {
+            container: format!("id-{name}"),
+            name: name.to_owned(),
+            id: "web[0]".parse().unwrap(),
+            generation,
+            started,
+            created,
+            labels: HashMap::new(),
+        }
+    }
+
+    /// The name of the unit, and the names of what is left beside it.
+    fn roles(group: &[Found]) -> (Option<String>, Vec<String>) {
+        let Roles { current, leftovers } = Roles::of(group.to_vec(), "web");
+        (current.map(|it| it.name), leftovers.into_iter().map(|it| it.name).collect())
+    }
+
+    #[test]
+    fn a_container_is_the_unit_whatever_it_is_called() {
+        let renamed = found("mine", true, 1, 10);
+        assert_eq!(roles(std::slice::from_ref(&renamed)), (Some("mine".into()), vec![]));
+        let newer = found("web", true, 2, 20);
+        assert_eq!(roles(&[renamed, newer]), (Some("web".into()), vec!["mine".into()]));
+        let same = [found("web", true, 1, 10), found("copy", true, 1, 20)];
+        assert_eq!(roles(&same), (Some("copy".into()), vec!["web".into()]));
+    }
+
+    #[test]
+    fn a_successor_is_the_unit_once_it_was_started() {
+        let old = found("web-old", true, 1, 10);
+        let ready = found("web", false, 2, 20);
+        assert_eq!(roles(&[old.clone(), ready]), (Some("web-old".into()), vec!["web".into()]));
+        let runs = found("web", true, 2, 20);
+        assert_eq!(roles(&[old, runs]), (Some("web".into()), vec!["web-old".into()]));
+        let next = found("web-next", false, 2, 20);
+        assert_eq!(roles(&[next]), (None, vec!["web-next".into()]));
+        let ready = found("web", false, 2, 20);
+        assert_eq!(roles(&[ready]), (Some("web".into()), vec![]));
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows `tests/bed`. Runs with DEVNET_BED=1 and says so when it does not run.
 
+mod shared;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -40,6 +42,12 @@ fn containers_on_a_host_of_the_bed() {
     on_a_host("containers_on_a_host_of_the_bed", "docker");
 }
 
+/// The same with a newer Docker, which `tests/bed/docker26.sh` fetches.
+#[test]
+fn containers_on_a_host_with_docker_26() {
+    on_a_host("containers_on_a_host_with_docker_26", "docker26");
+}
+
 /// The same with a real Podman behind the Docker API.
 #[test]
 fn containers_on_a_host_with_podman() {
@@ -56,6 +64,11 @@ fn on_a_host(name: &str, engine: &'static str) {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let fetched = || Command::new(root.join("tests/bed/docker26.sh")).arg("path").output();
+    if engine == "docker26" && !fetched().unwrap().status.success() {
+        eprintln!("SKIPPED: Docker 26 is not fetched: run tests/bed/docker26.sh");
+        return;
+    }
     let bed = |arguments: &[&str]| {
         let mut command = Command::new(root.join("tests/bed/bed.sh"));
         command.args(arguments).env("BED_DIR", BED_DIR).env("BED_NET", "10.78.0");
@@ -82,6 +95,7 @@ async fn inside(engine: &'static str) {
     bench.secrets_go_to_the_container_only().await;
     bench.what_a_killed_agent_left_is_put_right().await;
     bench.lost_data_is_no_loss().await;
+    bench.what_units_share().await;
     bench.foreign_containers_are_left_alone().await;
 }
 
@@ -194,7 +208,10 @@ impl Bench {
             }
         };
         let availability = timeout(Duration::from_secs(60), answers).await.expect("it answers");
-        assert_eq!(availability.engine.as_deref(), Some(self.engine));
+        let word = if self.engine == "podman" { "podman" } else { "docker" };
+        assert_eq!(availability.engine.as_deref(), Some(word));
+        let newer = availability.version.is_some_and(|version| version.starts_with("26."));
+        assert_eq!(newer, self.engine == "docker26");
         let nothing = container("web[0]", "nginx:99");
         let error = self.driver.prepare(job(&nothing, 1)).await.unwrap_err().to_string();
         assert!(error.starts_with("image nginx:99 cannot be pulled: "), "{error}");

@@ -1,0 +1,225 @@
+//! Volumes on the engine: made once, and only taken when they are what devnet makes.
+//!
+//! Knows names, labels and who else is on a volume. Refuses to make a volume anew, to remove one,
+//! and to take one for ours that lacks our labels.
+
+use std::collections::HashMap;
+
+use bollard::{
+    models::{Volume, VolumeCreateRequest, VolumeScopeEnum},
+    query_parameters::ListContainersOptionsBuilder,
+};
+use devnet_schema::instance::{InstanceSpec, VolumeSpec};
+
+use super::{
+    create::{label, volume_of},
+    engine::{self, Engine, explain},
+    locks::Shared,
+};
+use crate::{driver::DriverError, secrets::Values};
+
+/// Makes the volumes of a unit that are not there.
+///
+/// # Errors
+/// When the engine does not, or one that is there is not what devnet makes, or is in use.
+pub async fn ensure(
+    engine: &Engine,
+    shared: &Shared,
+    spec: &InstanceSpec,
+) -> Result<(), DriverError> {
+    for volume in &spec.volumes {
+        let name = volume_of(spec, volume);
+        let _making = shared.volumes.making(&name).await;
+        if check_one(engine, spec, volume, &name).await? {
+            continue;
+        }
+        let request = VolumeCreateRequest {
+            name: Some(name.clone()),
+            labels: Some(labels(spec, volume)),
+            ..VolumeCreateRequest::default()
+        };
+        let created = engine.client.create_volume(request).await;
+        created.map_err(|error| {
+            explain(format!("volume {name} cannot be created"), &error, &Values::default())
+        })?;
+    }
+    Ok(())
+}
+
+/// What stands in the way of a unit's volumes and can be known before anything is changed.
+///
+/// # Errors
+/// The first of it.
+pub async fn check(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
+    for volume in &spec.volumes {
+        check_one(engine, spec, volume, &volume_of(spec, volume)).await?;
+    }
+    Ok(())
+}
+
+/// Whether the volume is there and can be taken.
+async fn check_one(
+    engine: &Engine,
+    spec: &InstanceSpec,
+    volume: &VolumeSpec,
+    name: &str,
+) -> Result<bool, DriverError> {
+    match engine.client.inspect_volume(name).await {
+        Ok(seen) => difference(&labels(spec, volume), &seen)
+            .map_or(Ok(true), |why| Err(refusal(spec, volume, name, &why))),
+        Err(error) if engine::is_missing(&error) => Ok(false),
+        Err(error) => {
+            let act = format!("volume {name} cannot be looked at");
+            Err(explain(act, &error, &Values::default()))
+        }
+    }
+}
+
+fn labels(spec: &InstanceSpec, volume: &VolumeSpec) -> HashMap<String, String> {
+    let mut labels = HashMap::from([
+        (label::CLUSTER.to_owned(), spec.cluster.to_string()),
+        (label::NODE.to_owned(), spec.node.to_string()),
+    ]);
+    match &volume.project {
+        Some(project) => drop(labels.insert(label::PROJECT.to_owned(), project.to_string())),
+        None => {
+            let owner = volume.owner(&spec.id);
+            labels.insert(label::SERVICE.to_owned(), owner.service.to_string());
+            labels.insert(label::INDEX.to_owned(), owner.index.to_string());
+        }
+    }
+    labels
+}
+
+/// Why a volume that is there is not the one that is meant, as a clause.
+fn difference(wanted: &HashMap<String, String>, seen: &Volume) -> Option<String> {
+    // Named in full: what is forgotten here is never compared.
+    let Volume {
+        name: _,
+        driver,
+        mountpoint: _,
+        created_at: _,
+        status: _,
+        labels,
+        scope,
+        cluster_volume,
+        options,
+        usage_data: _,
+    } = seen;
+    // A node that was given another name keeps its data.
+    let mut wanted: Vec<_> = wanted.iter().filter(|(name, _)| *name != label::NODE).collect();
+    wanted.sort();
+    if let Some((name, value)) =
+        wanted.iter().find(|(name, value)| labels.get(*name) != Some(*value))
+    {
+        return Some(format!("it is not devnet's for this: it lacks the label {name}={value}"));
+    }
+    if driver != "local" {
+        return Some(format!("it is of the driver `{}`, not `local`", driver.escape_debug()));
+    }
+    let elsewhere =
+        scope.is_some_and(|it| it == VolumeScopeEnum::GLOBAL) || cluster_volume.is_some();
+    if elsewhere {
+        return Some("it is not of this node alone".to_owned());
+    }
+    (!options.is_empty()).then(|| "it has options, and devnet makes volumes without".to_owned())
+}
+
+fn refusal(spec: &InstanceSpec, volume: &VolumeSpec, name: &str, why: &str) -> DriverError {
+    let labels = labels(spec, volume);
+    let mut labels: Vec<String> =
+        labels.iter().map(|(name, value)| format!("--label {name}={value}")).collect();
+    labels.sort();
+    DriverError::failed(
+        format!("volume {name} is there and is not taken"),
+        why,
+        format!(
+            "move it out of the way; where its data is wanted, make it anew with `docker volume \
+             create {} {name}` and copy the data into it",
+            labels.join(" ")
+        ),
+    )
+}
+
+/// Refuses to start a unit beside another one that runs on a volume of its own.
+///
+/// # Errors
+/// When one does, or the engine does not answer.
+pub async fn check_alone(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
+    let none = Values::default();
+    for volume in spec.volumes.iter().filter(|volume| volume.project.is_none()) {
+        let name = volume_of(spec, volume);
+        let filters = HashMap::from([
+            ("volume".to_owned(), vec![name.clone()]),
+            ("status".to_owned(), vec!["running".to_owned(), "paused".to_owned()]),
+            ("label".to_owned(), vec![format!("{}={}", label::CLUSTER, spec.cluster)]),
+        ]);
+        let options = ListContainersOptionsBuilder::new().filters(&filters).all(true).build();
+        let listed = engine.client.list_containers(Some(options)).await;
+        let listed =
+            listed.map_err(|error| explain("containers cannot be listed", &error, &none))?;
+        if let Some(other) = listed.into_iter().next() {
+            let other = other.names.and_then(|names| names.into_iter().next()).or(other.id);
+            let other = other.unwrap_or_default();
+            return Err(DriverError::failed(
+                format!("{} cannot be started", spec.id),
+                format!("container {} runs on its volume {name}", other.trim_start_matches('/')),
+                "stop that container first",
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    fn spec() -> (InstanceSpec, VolumeSpec) {
+        let volume = VolumeSpec {
+            name: "data".into(),
+            path: "/data".into(),
+            data_of: None,
+            project: None,
+            read_only: false,
+        };
+        (sample::process(&[]), volume)
+    }
+
+    #[test]
+    fn a_volume_that_devnet_made_is_taken_and_no_other() {
+        let (spec, volume) = spec();
+        let wanted = labels(&spec, &volume);
+        let mut made =
+            Volume { driver: "local".into(), labels: wanted.clone(), ..Volume::default() };
+        assert_eq!(difference(&wanted, &made), None);
+        made.labels.insert(label::NODE.to_owned(), "renamed".to_owned());
+        assert_eq!(difference(&wanted, &made), None, "its node was given another name");
+        let bind = HashMap::from([("device".to_owned(), "/etc".to_owned())]);
+        let others = [
+            Volume { labels: HashMap::new(), ..made.clone() },
+            Volume { driver: "nfs".into(), ..made.clone() },
+            Volume { options: bind, ..made.clone() },
+            Volume { scope: Some(VolumeScopeEnum::GLOBAL), ..made.clone() },
+        ];
+        for other in &others {
+            assert!(difference(&wanted, other).is_some(), "{other:?}");
+        }
+        let shared = VolumeSpec { project: Some("shop".parse().unwrap()), ..volume };
+        assert!(difference(&labels(&spec, &shared), &made).is_some(), "of an instance");
+    }
+
+    #[test]
+    fn the_way_out_is_said_in_full() {
+        let (spec, volume) = spec();
+        let error = refusal(&spec, &volume, "v", "it is not devnet's").to_string();
+        assert!(
+            error.contains(
+                "docker volume create --label devnet.cluster=home --label devnet.index=0 --label \
+                 devnet.node=n1 --label devnet.service=web v"
+            ),
+            "{error}"
+        );
+    }
+}
