@@ -8,9 +8,10 @@ use std::{
 };
 
 use devnet_schema::{
+    digest::Digest,
     instance::{InstanceSpec, Runtime},
     name::InstanceId,
-    observed::{HealthState, ObservedInstance},
+    observed::{HealthState, InstanceState, ObservedInstance},
     quantity::Period,
     step::{Act, Step, StepReport, StepState},
 };
@@ -290,6 +291,13 @@ async fn watch_health(node: &Node, step: &Step, last: &mut Option<String>) -> Ou
             return Err(format!("generation {generation} of {id} took its place; plan again"));
         }
         let sight = sights.borrow_and_update().clone();
+        if given_up(&sight.observed.instances, id, &digest).is_some() {
+            // What was seen last may be older than the unit that is waited for.
+            let fresh = node.look().await;
+            if let Some(why) = given_up(&fresh.observed.instances, id, &digest) {
+                return Err(format!("{id} {why}; look at `devnet logs {id}`"));
+            }
+        }
         let seen = find(&sight.observed.instances, id).filter(|seen| seen.digest == digest);
         match seen {
             Some(seen) if seen.health == HealthState::Healthy => return Ok(String::new()),
@@ -309,6 +317,18 @@ async fn watch_health(node: &Node, step: &Step, last: &mut Option<String>) -> Ou
             return Err("the agent is stopping".to_owned());
         }
     }
+}
+
+/// Why nothing more is to be hoped for: its own retries are exhausted, or it has ended for good.
+fn given_up(all: &[ObservedInstance], id: &InstanceId, digest: &Digest) -> Option<String> {
+    let seen = find(all, id).filter(|seen| seen.digest == *digest)?;
+    let what = match (seen.state, seen.health) {
+        (InstanceState::Running, HealthState::Unhealthy) => "is unhealthy",
+        (InstanceState::Exited, _) => "does not run",
+        _ => return None,
+    };
+    let why = seen.message.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    Some(format!("{what}{why}"))
 }
 
 fn find<'a>(all: &'a [ObservedInstance], id: &InstanceId) -> Option<&'a ObservedInstance> {

@@ -182,9 +182,16 @@ impl Track {
         if success {
             self.succeeded = true;
             self.failures = 0;
-        } else if self.succeeded || since_start >= Duration::from(spec.start_period) {
+        } else if self.succeeded || since_start >= self.due(spec) {
             self.failures = self.failures.saturating_add(1);
         }
+    }
+
+    /// From when on the next failure counts while nothing has succeeded. A unit that is starting is
+    /// asked more often than its interval, and must not be given up any sooner for that.
+    fn due(&self, spec: &HealthSpec) -> Duration {
+        let interval = Duration::from(spec.interval);
+        Duration::from(spec.start_period) + interval.saturating_mul(self.failures.saturating_add(1))
     }
 
     /// Whether the unit serves.

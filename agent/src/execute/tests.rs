@@ -152,7 +152,7 @@ async fn a_wait_ends_when_its_unit_is_replaced_or_crashes_again_and_again() {
         probe: devnet_schema::instance::Probe::Exec { argv: vec!["false".into()] },
         interval: Period::seconds(1),
         timeout: Period::seconds(1),
-        retries: 3,
+        retries: 1000,
         start_period: Period::seconds(60),
     });
     bench.run(1, ensure(&spec)).await.unwrap();
@@ -175,6 +175,32 @@ async fn a_wait_ends_when_its_unit_is_replaced_or_crashes_again_and_again() {
 }
 
 #[tokio::test]
+async fn a_wait_ends_as_soon_as_its_unit_is_unhealthy_or_has_ended() {
+    let bench = Bench::new();
+    let mut spec = sample::process(&["a"]);
+    spec.health = Some(devnet_schema::instance::HealthSpec {
+        probe: devnet_schema::instance::Probe::Exec { argv: vec!["false".into()] },
+        interval: Period { millis: 100 },
+        timeout: Period::seconds(1),
+        retries: 2,
+        start_period: Period::seconds(0),
+    });
+    bench.run(1, ensure(&spec)).await.unwrap();
+    // A limit that no test waits for.
+    let error = bench.run(1, await_healthy(3600)).await.unwrap_err();
+    assert!(error.contains("web[0] is unhealthy: the health command exited"), "{error}");
+
+    let next = sample::process(&["b"]);
+    bench.run(2, ensure(&next)).await.unwrap();
+    let wait = bench.begin(2, await_healthy(3600));
+    let mut unit = sample::unit(&next, 2, InstanceState::Exited);
+    unit.message = Some("exited with code 3".into());
+    bench.fake.put(unit);
+    let error = bench.end(&wait).await.unwrap_err();
+    assert!(error.contains("web[0] does not run: exited with code 3"), "{error}");
+}
+
+#[tokio::test]
 async fn a_wait_that_is_too_long_says_what_the_probe_said() {
     let bench = Bench::new();
     let mut spec = sample::process(&["a"]);
@@ -182,7 +208,7 @@ async fn a_wait_that_is_too_long_says_what_the_probe_said() {
         probe: devnet_schema::instance::Probe::Exec { argv: vec!["false".into()] },
         interval: Period::seconds(1),
         timeout: Period::seconds(1),
-        retries: 3,
+        retries: 1000,
         start_period: Period::seconds(60),
     });
     bench.run(1, ensure(&spec)).await.unwrap();

@@ -132,10 +132,12 @@ fn health_follows_the_probes() {
     assert_eq!(after(false, 1), HealthState::Starting);
     assert_eq!(after(false, 29), HealthState::Starting, "the start period forgives");
     assert_eq!(after(false, 30), HealthState::Starting);
-    assert_eq!(after(false, 40), HealthState::Unhealthy);
-    assert_eq!(after(true, 50), HealthState::Healthy);
-    assert_eq!(after(false, 60), HealthState::Healthy, "once is not twice");
-    assert_eq!(after(false, 70), HealthState::Unhealthy);
+    assert_eq!(after(false, 40), HealthState::Starting);
+    assert_eq!(after(false, 49), HealthState::Starting, "asked sooner, not given up sooner");
+    assert_eq!(after(false, 50), HealthState::Unhealthy);
+    assert_eq!(after(true, 60), HealthState::Healthy);
+    assert_eq!(after(false, 70), HealthState::Healthy, "once is not twice");
+    assert_eq!(after(false, 80), HealthState::Unhealthy);
 }
 
 #[test]
