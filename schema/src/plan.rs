@@ -100,6 +100,31 @@ pub struct Change {
     pub after: Option<Box<InstanceSpec>>,
 }
 
+impl Change {
+    /// Whether it takes away or replaces an instance of a service that stays. The end of a second
+    /// copy, whose instance has a place in `placement`, takes nothing away; and where the whole
+    /// service goes, nothing of it is spared.
+    pub fn touches_what_stays(&self, placement: &PlacementReport) -> bool {
+        let placed = || placement.assignments.iter().map(|it| &it.instance);
+        match self.action {
+            Action::Update | Action::Replace | Action::Move => true,
+            Action::Delete => {
+                placed().any(|it| it.service == self.instance.service)
+                    && !placed().any(|it| *it == self.instance)
+            }
+            Action::Create | Action::Noop | Action::Forget => false,
+        }
+    }
+
+    /// Whether it makes again what should run already: the content does not change.
+    pub fn repairs(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => self.action == Action::Update && before == after,
+            _ => false,
+        }
+    }
+}
+
 /// Something that is not as it was left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
@@ -154,6 +179,10 @@ pub struct Plan {
     pub unchanged: u32,
     /// What is not as it was left.
     pub drift: Vec<Drift>,
+    /// What is declared, would be looked after by this plan, and stays as it is because its node
+    /// cannot be reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreached: Vec<Drift>,
     /// In an order that respects `after`.
     pub steps: Vec<Step>,
     /// Where everything goes.
@@ -177,11 +206,41 @@ impl Plan {
             changes: Vec::new(),
             unchanged: 0,
             drift: Vec::new(),
+            unreached: Vec::new(),
             steps: Vec::new(),
             placement: PlacementReport::nothing(),
             summary: Summary::default(),
             diagnostics: Vec::new(),
         }
+    }
+
+    /// What is declared and is not there as declared even once this plan was applied, a clause
+    /// each: out of reach, not put right, or without a place. Empty when all is.
+    pub fn missing(&self) -> Vec<String> {
+        let told =
+            |one: &Drift| format!("{} on {}: {}", one.instance.address(), one.node, one.what);
+        let mut missing: Vec<String> = self.unreached.iter().map(told).collect();
+        let left = |one: &&Drift| {
+            let same = |other: &Drift| other.instance == one.instance && other.node == one.node;
+            !self.changes.iter().any(|change| change.instance == one.instance)
+                && !self.unreached.iter().any(same)
+                && self
+                    .placement
+                    .assignments
+                    .iter()
+                    .any(|it| it.instance == one.instance && it.node == one.node)
+        };
+        missing.extend(self.drift.iter().filter(left).map(told));
+        let unplaced = self.placement.unplaced;
+        if unplaced > 0 {
+            missing.push(format!("instances that no node has room for: {unplaced}"));
+        }
+        let levels = self.placement.levels.iter();
+        let waiting: u32 = levels.map(|level| level.waiting_for_service).sum();
+        if waiting > 0 {
+            missing.push(format!("instances that wait for a service without a place: {waiting}"));
+        }
+        missing
     }
 
     /// Whether it may be applied: nothing in it is an error.

@@ -61,6 +61,8 @@ pub struct Deeds {
     pub unchanged: u32,
     /// What is not as it was left.
     pub drift: Vec<Drift>,
+    /// What is declared and stays as it is because its node cannot be reached.
+    pub unreached: Vec<Drift>,
     /// What someone should know, and what forbids the plan.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -117,6 +119,12 @@ impl Scene<'_, '_> {
         deeds: &mut Deeds,
     ) {
         deeds.drift.extend(group.iter().filter_map(|unit| drift(id, unit)));
+        let here = group.iter().find(|unit| *unit.node() == seat.node);
+        let unknown = here.filter(|unit| !unit.is_known());
+        if let Some(unit) = unknown {
+            let held = !matches!(seat.why, Why::OutOfScope);
+            deeds.unreached.extend(self.unreached(id, unit, Some(spec)).filter(|_| held));
+        }
         if matches!(seat.why, Why::Unknown | Why::OutOfScope) {
             deeds.unchanged += 1;
             return;
@@ -124,8 +132,7 @@ impl Scene<'_, '_> {
         if group.is_empty() && !self.scope.holds(id, &[&seat.node]) {
             return;
         }
-        let here = group.iter().find(|unit| *unit.node() == seat.node);
-        if here.is_some_and(|unit| !unit.is_known()) {
+        if unknown.is_some() {
             deeds.unchanged += 1;
             return;
         }
@@ -148,6 +155,27 @@ impl Scene<'_, '_> {
                 deeds.list.push(self.delete(id, unit, reason));
             }
         }
+    }
+
+    /// What cannot be asked and so stays as it is, where the plan may touch it. Without `spec` it
+    /// has no place.
+    fn unreached(
+        &self,
+        id: &InstanceId,
+        unit: &Sighting<'_>,
+        spec: Option<&InstanceSpec>,
+    ) -> Option<Drift> {
+        if self.input.options.destroy || !self.scope.holds(id, &[unit.node()]) {
+            return None;
+        }
+        let why = unit.why_unknown();
+        let what = match spec.map(|spec| differs(unit, spec)) {
+            Some(None) => format!("{why}; it ran as declared when it was last seen"),
+            Some(Some(it)) if it.reason.is_empty() => format!("{why}; it stays as it is"),
+            Some(Some(it)) => format!("{why}; it stays as it is, though {}", it.reason),
+            None => format!("{why}; nothing is decided about it"),
+        };
+        Some(Drift { instance: id.clone(), node: unit.node().clone(), what })
     }
 
     fn why(&self, id: &InstanceId) -> Option<&Why> {
@@ -262,6 +290,10 @@ impl Scene<'_, '_> {
         let waits = self.seats.waiting.contains_key(&id.service) && !self.input.options.destroy;
         if !unit.is_known() || waits {
             deeds.drift.extend(drift(id, unit));
+            let wanted = service.is_some_and(|service| id.index < service.replicas);
+            if wanted && !unit.is_known() {
+                deeds.unreached.extend(self.unreached(id, unit, None));
+            }
             deeds.unchanged += 1;
             return true;
         }

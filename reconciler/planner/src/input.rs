@@ -50,6 +50,8 @@ pub struct Options {
     pub target: Vec<String>,
     /// Not these addresses, nor what depends on them.
     pub exclude: Vec<String>,
+    /// Not these instances; what depends on them is the caller's to name.
+    pub held: Vec<InstanceId>,
     /// Destroy and create these even when nothing changed.
     pub replace: Vec<String>,
     /// What does not fit is a warning and the rest is planned.
@@ -72,6 +74,7 @@ impl Default for Options {
             destroy: false,
             target: Vec::new(),
             exclude: Vec::new(),
+            held: Vec::new(),
             replace: Vec::new(),
             allow_unplaced: false,
             refresh_only: false,

@@ -117,6 +117,7 @@ impl Draft {
         let mut deeds = action::decide(input, &census, &scope, &seats, &self.specs);
         self.plan.diagnostics.append(&mut deeds.diagnostics);
         self.plan.drift = std::mem::take(&mut deeds.drift);
+        self.plan.unreached = std::mem::take(&mut deeds.unreached);
         if input.options.refresh_only {
             return Ok(());
         }

@@ -168,19 +168,35 @@ impl Draft {
                 continue;
             };
             let gap = service.update.max_unavailable.max(1) as usize;
-            let changes = |at: &usize| {
-                matches!(deeds[*at].change.action, Action::Update | Action::Replace | Action::Move)
-            };
-            let changing: Vec<usize> = list.into_iter().filter(changes).collect();
+            let action = |at: &usize| deeds[*at].change.action;
+            let changes =
+                |at: &usize| matches!(action(at), Action::Update | Action::Replace | Action::Move);
+            let changing: Vec<usize> = list.iter().copied().filter(changes).collect();
             for pair in changing.windows(gap + 1) {
-                let (first, last) = (pair[0], pair[gap]);
-                let healthy = self.of_deed[first].healthy;
-                if let (Some(healthy), Some(step)) =
-                    (healthy, self.of_deed[last].disrupts(&deeds[last]))
-                {
-                    self.graph.wish(healthy, step);
-                }
+                self.wish_for_health(deeds, pair[0], pair[gap]);
             }
+            // Nothing is lost by what is down or new: all of it serves before more is made like it.
+            let down = |at: &usize| action(at) == Action::Create || deeds[*at].change.repairs();
+            let others = changing.iter().filter(|at| !down(at)).take(gap);
+            for &next in others {
+                let first = list.iter().filter(|at| down(at));
+                first.for_each(|&first| self.wish_for_health(deeds, first, next));
+            }
+            // What is one too many may be needed until those that stay serve.
+            let id = |at: usize| &deeds[at].change.instance;
+            let surplus = list.iter().copied().filter(|at| action(at) == Action::Delete);
+            for next in surplus.filter(|&at| !changing.iter().any(|&it| id(it) == id(at))) {
+                let last = changing.iter().rev().take(gap);
+                last.for_each(|&first| self.wish_for_health(deeds, first, next));
+            }
+        }
+    }
+
+    /// One deed touches what runs only once the other's unit serves.
+    fn wish_for_health(&mut self, deeds: &[Deed], first: usize, next: usize) {
+        let healthy = self.of_deed[first].healthy;
+        if let (Some(healthy), Some(step)) = (healthy, self.of_deed[next].disrupts(&deeds[next])) {
+            self.graph.wish(healthy, step);
         }
     }
 

@@ -59,9 +59,11 @@ impl Scope {
         let (down, up) = edges(input.desired);
         let with = if options.destroy { &up } else { &down };
         let before = if options.destroy { &down } else { &up };
+        let mut exclude = closed(exclude, before);
+        exclude.extend(options.held.iter().cloned().map(Address::Instance));
         Ok(Self {
             target: (!options.target.is_empty()).then(|| closed(target, with)),
-            exclude: closed(exclude, before),
+            exclude,
             replace,
         })
     }

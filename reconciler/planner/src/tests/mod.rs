@@ -10,6 +10,7 @@ mod lenient;
 mod life;
 mod refusals;
 mod reserve;
+mod rollout;
 mod size;
 mod standing;
 mod told;

@@ -66,6 +66,7 @@ pub(super) fn stored_plan(id: &str, expires_at: Option<&str>) -> StoredPlan {
             changes: Vec::new(),
             unchanged: 3,
             drift: Vec::new(),
+            unreached: Vec::new(),
             steps: Vec::new(),
             placement: PlacementReport::nothing(),
             summary: Summary { add: 2, ..Summary::default() },
