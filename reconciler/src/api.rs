@@ -71,12 +71,16 @@ pub const MAX_SOLVE_LIMIT_MS: u64 = 3_600_000;
 pub struct ApplyRequest {
     /// How many steps run at once.
     pub parallelism: u32,
+    /// Even though the control plane follows a source by itself and would undo it.
+    pub force: bool,
+    /// Only say whether it could be applied now; nothing begins.
+    pub check: bool,
 }
 
 impl Default for ApplyRequest {
     /// Ten at once, as Terraform does.
     fn default() -> Self {
-        Self { parallelism: 10 }
+        Self { parallelism: 10, force: false, check: false }
     }
 }
 
@@ -88,10 +92,27 @@ pub enum DeploymentState {
     Running,
     /// Everything was done and is healthy.
     Succeeded,
+    /// Every step was done, and something declared is not there all the same: its node cannot be
+    /// reached, or no node has room for it. The errors say what.
+    Incomplete,
     /// Something failed; the error says what.
     Failed,
+    /// Cut short: what was running was finished, the rest was left. The errors say what.
+    Cancelled,
     /// The control plane stopped in the middle; the next cycle goes on from what runs.
     Interrupted,
+}
+
+impl DeploymentState {
+    /// Each state and its word, as in JSON and in the records.
+    pub const WORDS: [(Self, &'static str); 6] = [
+        (Self::Running, "running"),
+        (Self::Succeeded, "succeeded"),
+        (Self::Incomplete, "incomplete"),
+        (Self::Failed, "failed"),
+        (Self::Cancelled, "cancelled"),
+        (Self::Interrupted, "interrupted"),
+    ];
 }
 
 /// One run of a plan.
@@ -307,6 +328,9 @@ impl Default for JoinTokenRequest {
         Self { ttl_seconds: 3600, node: None, replace: false }
     }
 }
+
+/// The word of the refusal to apply what the loop would undo.
+pub const FOLLOWS_SOURCE: &str = "follows-source";
 
 /// An error of the API, RFC 9457 (`application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -334,7 +334,7 @@ async fn a_failed_step_blocks_what_follows_and_is_not_retried_in_a_tight_loop() 
     }
     let problem =
         until("it says that it waits", || async { plane.status().await.source?.problem }).await;
-    assert!(problem.contains("tried before"), "{problem}");
+    assert!(problem.contains("web failed 1 of 5 times (told to fail)"), "{problem}");
     assert_eq!(plane.deployments().await.len(), 1);
     a.machine().failing.clear();
     until("it is tried again", || async { (units(&[&a]) == 2).then_some(()) }).await;

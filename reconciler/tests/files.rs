@@ -235,14 +235,15 @@ fn init_touches_nothing_that_is_there() {
     assert!(first.out.contains("Kept .gitignore"), "{}", first.out);
     assert!(first.out.contains("client.yaml") && !first.out.contains("git init"), "{}", first.out);
     assert_eq!(text(&dir, ".gitignore"), "*.devplan\n");
-    fs::write(dir.path().join("cluster.kdl"), "mine").unwrap();
+    let mine = "cluster \"lab\" { sync auto=#false }\nservice \"web\" { image \"web:1\" }\n";
+    fs::write(dir.path().join("cluster.kdl"), mine).unwrap();
     let second = run(dir.path(), &["init"]);
     assert_eq!((second.code, second.out.as_str()), (1, ""));
     assert!(second.err.contains("cluster.kdl is there already"), "{}", second.err);
     let workflow = run(dir.path(), &["init", "-ci=gitlab"]);
     assert_eq!(workflow.code, 0, "{}", workflow.err);
     assert!(workflow.out.contains("Kept cluster.kdl"), "{}", workflow.out);
-    assert_eq!(text(&dir, "cluster.kdl"), "mine");
+    assert_eq!(text(&dir, "cluster.kdl"), mine);
     let again = run(dir.path(), &["init", "-ci=gitlab"]);
     assert_eq!(again.code, 1);
     assert!(again.err.contains(".gitlab-ci.yml is there already"), "{}", again.err);

@@ -1,4 +1,5 @@
 //! End to end: the real binaries on real hosts, as a person uses them.
 
+mod bad_version;
 mod by_hand;
 mod main_job;

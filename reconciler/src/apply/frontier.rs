@@ -20,6 +20,8 @@ pub enum Progress {
     Failed(String),
     /// Never sent, because this step failed.
     Blocked(StepId),
+    /// Never sent, or no longer waited for: the run was cut short.
+    Cancelled,
 }
 
 /// The step graph of one plan and how far each step is.
@@ -98,14 +100,22 @@ impl Frontier {
         }
     }
 
-    /// A running step has failed. Returns the steps that this blocks, in plan order.
-    pub fn fail(&mut self, id: &str, error: &str) -> Vec<StepId> {
+    /// A running step has failed. Returns the steps that this blocks, in plan order: those that
+    /// come after it, and of `with` those that were not sent yet and what comes after them.
+    pub fn fail(&mut self, id: &str, error: &str, with: &[StepId]) -> Vec<StepId> {
         if self.progress.get(id) != Some(&Progress::Running) {
             return Vec::new();
         }
         self.progress.insert(id.to_owned(), Progress::Failed(error.to_owned()));
         let mut stopped: BTreeSet<StepId> = BTreeSet::from([id.to_owned()]);
         let mut blocked = Vec::new();
+        for one in with.iter().filter(|one| self.progress.get(*one) == Some(&Progress::Waiting)) {
+            stopped.insert(one.clone());
+            blocked.push(one.clone());
+        }
+        for one in &blocked {
+            self.progress.insert(one.clone(), Progress::Blocked(id.to_owned()));
+        }
         // The order of a plan respects `after`, but nothing here relies on it: go round until
         // nothing more is blocked.
         loop {
@@ -125,6 +135,26 @@ impl Frontier {
                 blocked.push(one);
             }
         }
+    }
+
+    /// Nothing more begins; what runs goes on to its end.
+    pub fn cancel(&mut self) {
+        for progress in self.progress.values_mut().filter(|it| **it == Progress::Waiting) {
+            *progress = Progress::Cancelled;
+        }
+    }
+
+    /// A running step is no longer waited for.
+    pub fn cut(&mut self, id: &str) {
+        if let Some(progress) = self.progress.get_mut(id).filter(|it| **it == Progress::Running) {
+            *progress = Progress::Cancelled;
+        }
+    }
+
+    /// The steps that were not done because the run was cut short, in plan order.
+    pub fn cancelled(&self) -> Vec<StepId> {
+        let cancelled = |id: &&StepId| self.progress[*id] == Progress::Cancelled;
+        self.order.iter().filter(cancelled).cloned().collect()
     }
 
     /// Whether nothing runs and nothing can.
@@ -200,7 +230,7 @@ mod tests {
         ];
         let mut frontier = Frontier::new(&steps).unwrap();
         frontier.take_ready(10);
-        assert_eq!(frontier.fail("a", "no such image"), ["b", "c"]);
+        assert_eq!(frontier.fail("a", "no such image", &[]), ["b", "c"]);
         assert_eq!(frontier.progress("c"), Some(&Progress::Blocked("a".into())));
         frontier.succeed("d");
         assert_eq!(frontier.take_ready(10), ["e"], "the rest goes on");
@@ -217,8 +247,36 @@ mod tests {
         frontier.succeed("nobody");
         frontier.take_ready(1);
         frontier.succeed("a");
-        assert!(frontier.fail("a", "late").is_empty());
+        assert!(frontier.fail("a", "late", &[]).is_empty());
         assert_eq!(frontier.progress("a"), Some(&Progress::Done));
+    }
+
+    #[test]
+    fn a_failure_blocks_those_named_with_it_that_were_not_sent() {
+        let steps = [step("a", &[]), step("b", &[]), step("c", &["b"]), step("d", &["c"])];
+        let mut frontier = Frontier::new(&steps).unwrap();
+        assert_eq!(frontier.take_ready(10), ["a", "b"]);
+        let with = ["b".to_owned(), "c".to_owned()];
+        assert_eq!(frontier.fail("a", "unhealthy", &with), ["c", "d"], "b runs already");
+        frontier.succeed("b");
+        assert!(frontier.is_finished());
+        assert_eq!(frontier.progress("b"), Some(&Progress::Done));
+    }
+
+    #[test]
+    fn a_run_that_is_cut_short_finishes_what_runs_and_begins_nothing() {
+        let steps = [step("a", &[]), step("b", &[]), step("c", &["a"]), step("d", &[])];
+        let mut frontier = Frontier::new(&steps).unwrap();
+        assert_eq!(frontier.take_ready(2), ["a", "b"]);
+        frontier.cancel();
+        assert!(frontier.take_ready(10).is_empty());
+        assert!(!frontier.is_finished(), "a and b run");
+        frontier.succeed("a");
+        frontier.cut("b");
+        frontier.cut("a");
+        assert!(frontier.is_finished() && !frontier.all_done());
+        assert_eq!(frontier.progress("a"), Some(&Progress::Done));
+        assert_eq!(frontier.cancelled(), ["b", "c", "d"]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Walks a step graph: sends what is ready, waits for reports, goes on.
 //!
-//! Knows agents that go away and come back, and how long to wait for them. Refuses to know
-//! records: whoever applies is told of every report before anything follows from it.
+//! Knows agents that go away and come back, how long to wait for them, what a failure keeps from
+//! being touched, and how a walk is cut short. Refuses to know records: whoever applies is told of
+//! every report before anything follows from it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,13 +11,13 @@ use std::{
 };
 
 use devnet_schema::{
-    name::InstanceId,
+    name::{InstanceId, ServiceName},
     plan::{Action, Plan, Summary},
     quantity::Period,
     step::{Act, Step, StepId, StepReport, StepState},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -56,8 +57,12 @@ pub trait Progression: Send {
     fn reported(&mut self, step: &Step, report: &StepReport);
 }
 
+/// Becomes true when a walk is to end: what runs is finished, or let go where that is harmless, and
+/// nothing more begins.
+pub type Stop = watch::Receiver<bool>;
+
 /// How a walk ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outcome {
     /// Every step is done.
     pub succeeded: bool,
@@ -65,8 +70,21 @@ pub struct Outcome {
     pub errors: Vec<String>,
     /// What was changed.
     pub done: Summary,
-    /// The instances with a step that failed; those that were only blocked are not among them.
-    pub failed: BTreeSet<InstanceId>,
+    /// The instances with a step that failed, and its error; those that were only blocked are not
+    /// among them.
+    pub failed: BTreeMap<InstanceId, String>,
+    /// The instances whose every step is done.
+    pub complete: BTreeSet<InstanceId>,
+    /// The steps that were not done because the walk was cut short.
+    pub cancelled: Vec<StepId>,
+}
+
+/// What a step's task says.
+enum Word {
+    /// What the agent said, or was said for it.
+    Report(StepReport),
+    /// The step is no longer waited for.
+    Cut(StepId),
 }
 
 /// Runs the steps of `plan` as `deployment` and returns when nothing more can run.
@@ -75,56 +93,121 @@ pub async fn walk(
     deployment: &str,
     plan: &Plan,
     limits: Limits,
+    mut stop: Stop,
     progression: &mut dyn Progression,
 ) -> Outcome {
     let mut frontier = match Frontier::new(&plan.steps) {
         Ok(frontier) => frontier,
         Err(error) => {
             let errors = vec![format!("the plan's steps form no order: {error}")];
-            let (done, failed) = Default::default();
-            return Outcome { succeeded: false, errors, done, failed };
+            return Outcome { errors, ..Outcome::default() };
         }
     };
     let steps: BTreeMap<&StepId, &Step> = plan.steps.iter().map(|s| (&s.id, s)).collect();
-    let (to, mut reports) = mpsc::channel(256);
+    let spared = spared(plan);
+    let (to, mut words) = mpsc::channel(256);
     let mut tasks = JoinSet::new();
     let mut errors = Vec::new();
+    let mut stopped = false;
     while !frontier.is_finished() {
         for id in frontier.take_ready(limits.parallelism.max(1)) {
             let step = steps[&id];
             match progression.sending(step) {
                 Ok(()) => {
                     let run = StepRun::new(fleet, deployment, step, limits, to.clone());
-                    tasks.spawn(run.run());
+                    tasks.spawn(run.run(stop.clone()));
                 }
                 Err(error) => {
                     let report = failed(deployment, step, error);
-                    let _ = to.send(report).await;
+                    let _ = to.send(Word::Report(report)).await;
                 }
             }
         }
-        let Some(report) = reports.recv().await else {
-            break;
+        let word = tokio::select! {
+            word = words.recv() => word,
+            () = asked_to_stop(&mut stop), if !stopped => {
+                stopped = true;
+                frontier.cancel();
+                continue;
+            }
         };
-        let Some(step) = steps.get(&report.step) else {
-            continue;
-        };
-        progression.reported(step, &report);
-        settle(&mut frontier, step, &report, &mut errors);
+        match word {
+            None => break,
+            Some(Word::Cut(id)) => frontier.cut(&id),
+            Some(Word::Report(report)) => {
+                let Some(step) = steps.get(&report.step) else { continue };
+                progression.reported(step, &report);
+                settle(&mut frontier, step, &report, &spared, &mut errors);
+            }
+        }
     }
     tasks.abort_all();
-    let has_failed =
-        |step: &&Step| matches!(frontier.progress(&step.id), Some(Progress::Failed(_)));
-    let failed = plan.steps.iter().filter(has_failed).map(|step| step.instance.clone()).collect();
-    Outcome { succeeded: frontier.all_done(), errors, done: done(plan, &frontier), failed }
+    outcome(plan, &frontier, errors)
 }
 
-fn settle(frontier: &mut Frontier, step: &Step, report: &StepReport, errors: &mut Vec<String>) {
+/// Completes when a walk is to end; never where nobody can say so any more.
+async fn asked_to_stop(stop: &mut Stop) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn outcome(plan: &Plan, frontier: &Frontier, errors: Vec<String>) -> Outcome {
+    let mut failed = BTreeMap::new();
+    let mut complete: BTreeSet<InstanceId> =
+        plan.steps.iter().map(|s| s.instance.clone()).collect();
+    for step in &plan.steps {
+        match frontier.progress(&step.id) {
+            Some(Progress::Done) => continue,
+            Some(Progress::Failed(error)) => {
+                failed.entry(step.instance.clone()).or_insert_with(|| error.clone());
+            }
+            _ => {}
+        }
+        complete.remove(&step.instance);
+    }
+    Outcome {
+        succeeded: frontier.all_done(),
+        errors,
+        done: done(plan, frontier),
+        failed,
+        complete,
+        cancelled: frontier.cancelled(),
+    }
+}
+
+/// The steps that stop or replace an instance that is well, by service: while another instance of
+/// the service fails they are not begun. What is broken already loses nothing by them.
+pub fn spared(plan: &Plan) -> BTreeMap<&ServiceName, Vec<StepId>> {
+    let mut spared: BTreeMap<&ServiceName, Vec<StepId>> = BTreeMap::new();
+    for change in &plan.changes {
+        let broken = plan.drift.iter().any(|one| one.instance == change.instance);
+        if broken || !change.touches_what_stays(&plan.placement) {
+            continue;
+        }
+        let old = change.before.as_ref().map(|spec| &spec.id);
+        let own = plan.steps.iter().filter(|step| {
+            let named = step.instance == change.instance || Some(&step.instance) == old;
+            named && matches!(step.act, Act::Ensure { .. } | Act::Remove)
+        });
+        spared.entry(&change.instance.service).or_default().extend(own.map(|step| step.id.clone()));
+    }
+    spared
+}
+
+fn settle(
+    frontier: &mut Frontier,
+    step: &Step,
+    report: &StepReport,
+    spared: &BTreeMap<&ServiceName, Vec<StepId>>,
+    errors: &mut Vec<String>,
+) {
     match &report.state {
         StepState::Running { .. } => {}
         StepState::Succeeded { .. } => frontier.succeed(&step.id),
         StepState::Failed { error } => {
-            let blocked = frontier.fail(&step.id, error);
+            let with = spared.get(&step.instance.service).map_or(&[][..], Vec::as_slice);
+            let blocked = frontier.fail(&step.id, error, with);
             let mut text = format!("{} on {}: {error}", step.id, step.node);
             if !blocked.is_empty() {
                 text.push_str(&format!(" (not done because of it: {})", blocked.join(", ")));
@@ -176,7 +259,7 @@ struct StepRun {
     deployment: String,
     step: Step,
     limits: Limits,
-    to: mpsc::Sender<StepReport>,
+    to: mpsc::Sender<Word>,
 }
 
 impl StepRun {
@@ -185,7 +268,7 @@ impl StepRun {
         deployment: &str,
         step: &Step,
         limits: Limits,
-        to: mpsc::Sender<StepReport>,
+        to: mpsc::Sender<Word>,
     ) -> Self {
         Self {
             fleet: Arc::clone(fleet),
@@ -196,16 +279,26 @@ impl StepRun {
         }
     }
 
-    async fn run(self) {
+    async fn run(self, mut stop: Stop) {
         let (here, mut reports) = mpsc::channel(32);
         self.fleet.subscribe(&self.deployment, &self.step.node, &self.step.id, here);
-        let last = self.until_it_ended(&mut reports).await;
+        let last = self.until_it_ended(&mut reports, &mut stop).await;
         self.fleet.unsubscribe(&self.deployment, &self.step.node, &self.step.id);
-        let _ = self.to.send(last).await;
+        let cut = || Word::Cut(self.step.id.clone());
+        let _ = self.to.send(last.map_or_else(cut, Word::Report)).await;
     }
 
-    /// Passes reports on until the last one, which it returns.
-    async fn until_it_ended(&self, reports: &mut mpsc::Receiver<StepReport>) -> StepReport {
+    /// Whether letting the step go leaves nothing half done: it touches nothing that runs.
+    fn is_harmless(&self) -> bool {
+        matches!(self.step.act, Act::Prepare { .. } | Act::AwaitHealthy { .. })
+    }
+
+    /// Passes reports on until the last one, which it returns; `None` when it was let go.
+    async fn until_it_ended(
+        &self,
+        reports: &mut mpsc::Receiver<StepReport>,
+        stop: &mut Stop,
+    ) -> Option<StepReport> {
         let mut sessions = self.fleet.sessions();
         let mut told: Option<u64> = None;
         let mut away = Instant::now() + self.limits.unreachable;
@@ -218,7 +311,7 @@ impl StepRun {
                 // have got it. A send that fails is followed by the end of that session.
                 let sent = self.fleet.send_step(&self.deployment, &self.step).await;
                 if let Err(error @ FleetError::TooLarge { .. }) = sent {
-                    return self.failed(error.to_string());
+                    return Some(self.failed(error.to_string()));
                 }
                 told = session;
                 quiet = Instant::now() + self.silence();
@@ -229,28 +322,30 @@ impl StepRun {
             tokio::select! {
                 Some(report) = reports.recv() => {
                     if !matches!(report.state, StepState::Running { .. }) {
-                        return report;
+                        return Some(report);
                     }
                     quiet = Instant::now() + self.silence();
-                    let _ = self.to.send(report).await;
+                    let _ = self.to.send(Word::Report(report)).await;
                 }
+                // What was never sent begins nothing either.
+                () = asked_to_stop(stop), if self.is_harmless() || told.is_none() => return None,
                 changed = sessions.changed() => {
                     if changed.is_err() {
-                        return self.failed("the control plane is stopping".to_owned());
+                        return Some(self.failed("the control plane is stopping".to_owned()));
                     }
                     if self.fleet.session(&self.step.node).is_none() && session.is_some() {
                         away = Instant::now() + self.limits.unreachable;
                     }
                 }
                 () = sleep_until(away), if session.is_none() => {
-                    return self.failed(self.unreachable());
+                    return Some(self.failed(self.unreachable()));
                 }
                 () = sleep_until(quiet), if session.is_some() => {
-                    return self.failed(format!(
+                    return Some(self.failed(format!(
                         "the agent of {} said nothing about it for {}: look at its log",
                         self.step.node,
                         seconds(self.silence()),
-                    ));
+                    )));
                 }
             }
         }

@@ -108,6 +108,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/deployments", VIEW),
     route("GET", "/api/v1/deployments/{id}", VIEW),
     route("GET", "/api/v1/deployments/{id}/logs", VIEW),
+    route("POST", "/api/v1/deployments/{id}/cancel", EDIT),
     route("GET", "/ws/logs", VIEW),
     route("POST", "/api/v1/sync", EDIT),
     route("GET", "/api/v1/nodes", VIEW),

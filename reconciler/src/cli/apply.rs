@@ -1,6 +1,7 @@
 //! `devnet apply` and `devnet destroy`: make a plan, ask, run it, and say how it went.
 //!
-//! Knows the order of these. Refuses to run steps: the control plane does, and this follows.
+//! Knows the order of these. Refuses to run steps: the control plane does, and this follows; and to
+//! call complete what is not.
 
 use std::{thread, time::Duration};
 
@@ -9,15 +10,16 @@ use devnet_schema::plan::Plan;
 use super::{
     arguments::{self, Cli, Format, Planning},
     checkout,
-    client::Client,
+    client::{self, Client},
     failure::CommandError,
+    interrupt::{self, Following},
     plan, show,
     terminal::Terminal,
 };
 use crate::{
-    api::{ApplyRequest, Deployment, DeploymentLine, DeploymentState},
+    api::{ApplyRequest, Deployment, DeploymentLine, DeploymentState, FOLLOWS_SOURCE},
     config::Environment,
-    view::{json_lines, plan_text, progress},
+    view::{json_lines, plan_text, progress, style::printable},
 };
 
 /// How often, and with which pause, a control plane that went away is asked again.
@@ -37,6 +39,7 @@ pub fn run(
     let client = Client::new(cli, env)?;
     if let Some(path) = &args.plan {
         let saved = show::read(path)?;
+        permitted(&saved, args.force, &client, terminal)?;
         return execute(&saved, args, &client, terminal);
     }
     let json = is_json(&args.planning);
@@ -57,6 +60,7 @@ pub fn run(
         }
         return Ok(0);
     }
+    permitted(&plan, args.force, &client, terminal)?;
     if !args.auto_approve {
         approve(&plan, &args.planning, &client, terminal)?;
     }
@@ -76,25 +80,41 @@ pub fn destroy(
         plan: args.plan.clone(),
         auto_approve: args.auto_approve,
         parallelism: args.parallelism,
+        force: args.force,
     };
     run(&args, cli, env, terminal)
 }
 
 /// Nothing to do is a success only when nothing is unknown and nothing waits.
 fn settled(plan: &Plan, planning: &Planning) -> Result<(), CommandError> {
-    let unplaced = plan.placement.unplaced;
-    if planning.refresh_only || (plan.drift.is_empty() && unplaced == 0) {
+    let missing = plan.missing();
+    if planning.refresh_only || missing.is_empty() {
         return Ok(());
     }
-    let mut failure =
-        CommandError::usage("there is nothing to apply, and not all of it is healthy");
-    for drift in &plan.drift {
-        failure = failure.hint(format!("{}: {}", drift.instance.address(), drift.what));
+    let failure =
+        CommandError::usage("there is nothing to apply, and not all that is declared is there");
+    Err(missing.into_iter().fold(failure, CommandError::hint))
+}
+
+/// Whether the plan could be applied now, asked before anybody is: a control plane that follows a
+/// source would undo it.
+fn permitted(
+    plan: &Plan,
+    force: bool,
+    client: &Client,
+    terminal: &Terminal,
+) -> Result<(), CommandError> {
+    let path = format!("/api/v1/plans/{}/apply", plan.id);
+    let request = ApplyRequest { check: true, ..ApplyRequest::default() };
+    match client.refusal(&path, &request, "asking whether the plan can be applied")? {
+        None => Ok(()),
+        Some(problem) if force && problem.kind == FOLLOWS_SOURCE => {
+            let head = terminal.note_style().bold("Warning:");
+            terminal.note(&format!("\n{head} {}\n", printable(&problem.title)));
+            Ok(())
+        }
+        Some(problem) => Err(client::told(problem)),
     }
-    if unplaced > 0 {
-        failure = failure.hint(format!("{unplaced} instances have no node; the plan says why"));
-    }
-    Err(failure)
 }
 
 fn is_json(planning: &Planning) -> bool {
@@ -148,28 +168,48 @@ fn execute(
         terminal.out(&format!("{}\n", json_lines::version(&checkout::now())));
     }
     let path = format!("/api/v1/plans/{}/apply", plan.id);
-    let request = ApplyRequest { parallelism: args.parallelism };
-    let started: Deployment = client.post(&path, &request, "starting the apply")?;
-    let deployment = follow(&started.id, json, RETRIES, client, terminal)?;
-    if deployment.state == DeploymentState::Succeeded {
-        if !json {
-            let line = plan_text::applied(&deployment.summary);
-            terminal.out(&format!("\n{}\n", terminal.style.green(&line)));
+    let request = ApplyRequest { parallelism: args.parallelism, force: args.force, check: false };
+    let deployment = interrupt::guarded(client, terminal, |following| {
+        let started: Deployment = client.post(&path, &request, "starting the apply")?;
+        following.begun(&started.id);
+        follow_with(&started.id, json, RETRIES, client, terminal, following)
+    })?;
+    match failure(&deployment) {
+        Some(failure) => Err(failure),
+        None => {
+            if !json {
+                let line = plan_text::applied(&deployment.summary);
+                terminal.out(&format!("\n{}\n", terminal.style.green(&line)));
+            }
+            Ok(0)
         }
-        return Ok(0);
     }
-    if deployment.state == DeploymentState::Interrupted {
-        return Err(CommandError::usage("the control plane was restarted during the apply")
-            .hint("It goes on from what runs. `devnet status` says how far it is."));
-    }
-    let mut failure = CommandError::usage(format!(
-        "the apply did not succeed; {} of its steps failed, what ran before keeps running",
-        deployment.errors.len()
-    ));
-    for error in &deployment.errors {
-        failure = failure.hint(error.clone());
-    }
-    Err(failure)
+}
+
+/// Why the command fails, where the deployment did not end well.
+fn failure(deployment: &Deployment) -> Option<CommandError> {
+    let text = match deployment.state {
+        DeploymentState::Succeeded => return None,
+        DeploymentState::Interrupted => {
+            let text = "the control plane was restarted during the apply";
+            return Some(
+                CommandError::usage(text)
+                    .hint("It goes on from what runs. `devnet status` says how far it is."),
+            );
+        }
+        DeploymentState::Incomplete => {
+            "what could be done was done, and not all that is declared is there".to_owned()
+        }
+        DeploymentState::Cancelled => {
+            "the apply was cut short; what was done stays, `devnet plan` shows the rest".to_owned()
+        }
+        DeploymentState::Failed | DeploymentState::Running => format!(
+            "the apply did not succeed; {} of its steps failed, what ran before keeps running",
+            deployment.errors.len()
+        ),
+    };
+    let errors = deployment.errors.iter().cloned();
+    Some(errors.fold(CommandError::usage(text), CommandError::hint))
 }
 
 /// Prints the deployment's lines as they come, and gives how it ended. A control plane that goes
@@ -181,6 +221,18 @@ pub fn follow(
     client: &Client,
     terminal: &Terminal,
 ) -> Result<Deployment, CommandError> {
+    follow_with(id, json, retries, client, terminal, &Following::default())
+}
+
+/// The same, told to `following` as well.
+fn follow_with(
+    id: &str,
+    json: bool,
+    retries: u32,
+    client: &Client,
+    terminal: &Terminal,
+    following: &Following,
+) -> Result<Deployment, CommandError> {
     let path = format!("/api/v1/deployments/{id}");
     let logs = format!("{path}/logs?follow=true");
     let (mut last, mut shown) = (None, 0);
@@ -191,6 +243,7 @@ pub fn follow(
             number += 1;
             if number > shown {
                 shown = number;
+                following.line(&line);
                 print(&line, json, terminal);
             }
             if let DeploymentLine::End { deployment } = line {
@@ -244,17 +297,40 @@ mod tests {
         let fine = Plan::empty("lab".parse().unwrap(), String::new());
         settled(&fine, &planning(&[])).unwrap();
 
-        let what = "state unknown: n2 is offline".to_owned();
+        let what = "n2 is offline; it stays as it is".to_owned();
         let (instance, node) = ("db[0]".parse().unwrap(), "n2".parse().unwrap());
-        let drifted = Plan { drift: vec![Drift { instance, node, what }], ..fine.clone() };
-        let failure = settled(&drifted, &planning(&[])).unwrap_err();
+        let away = Plan { unreached: vec![Drift { instance, node, what }], ..fine.clone() };
+        let failure = settled(&away, &planning(&[])).unwrap_err();
         assert_eq!(failure.code(), 1);
-        assert_eq!(failure.hints, ["service.db[0]: state unknown: n2 is offline"]);
-        settled(&drifted, &planning(&["--refresh-only"])).unwrap();
+        assert_eq!(failure.hints, ["service.db[0] on n2: n2 is offline; it stays as it is"]);
+        settled(&away, &planning(&["--refresh-only"])).unwrap();
 
         let mut waiting = fine;
         waiting.placement.unplaced = 2;
         let failure = settled(&waiting, &planning(&[])).unwrap_err();
-        assert_eq!(failure.hints, ["2 instances have no node; the plan says why"]);
+        assert_eq!(failure.hints, ["instances that no node has room for: 2"]);
+    }
+
+    #[test]
+    fn only_what_succeeded_is_a_success() {
+        let ended = |state| Deployment {
+            id: "d1".to_owned(),
+            plan: String::new(),
+            revision: String::new(),
+            by: "ci".to_owned(),
+            started_at: String::new(),
+            ended_at: None,
+            state,
+            summary: Default::default(),
+            errors: vec!["service.db[0] on n2: n2 is offline".to_owned()],
+        };
+        for (state, word) in DeploymentState::WORDS {
+            let failure = failure(&ended(state));
+            assert_eq!(failure.is_none(), state == DeploymentState::Succeeded, "{word}");
+            if let Some(failure) = failure.filter(|_| state != DeploymentState::Interrupted) {
+                assert_eq!(failure.code(), 1);
+                assert_eq!(failure.hints, ["service.db[0] on n2: n2 is offline"], "{word}");
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows flags. Refuses to act on them.
 
+mod applying;
 mod deferred;
 mod files;
 mod placing;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use devnet_schema::name::NodeName;
 
 pub use self::{
+    applying::{Apply, Deployment, DeploymentCommand},
     deferred::Deferred,
     files::{Ci, Convert, Fmt, Init},
     placing::{Explain, Rebalance, WhatIf},
@@ -75,6 +77,8 @@ pub enum Command {
     Status(Deferred<Output>),
     /// List one kind of thing.
     Get(Deferred<Get>),
+    /// Runs of plans: cut one short.
+    Deployment(Deferred<Deployment>),
     /// The log of a service or an instance.
     Logs(Deferred<Logs>),
     /// The fleet, recorded for planning without a control plane.
@@ -198,22 +202,6 @@ pub struct Plan {
     /// Plan against a recorded fleet, without a control plane.
     #[arg(long, value_name = "FILE", conflicts_with = "rev")]
     pub fleet: Option<PathBuf>,
-}
-
-/// Arguments of `apply` and `destroy`.
-#[derive(Debug, Args)]
-pub struct Apply {
-    /// What to plan.
-    #[command(flatten)]
-    pub planning: Planning,
-    /// A plan saved by `devnet plan -out=FILE`; applied without asking.
-    pub plan: Option<PathBuf>,
-    /// Do not ask.
-    #[arg(long, short = 'y', visible_alias = "yes")]
-    pub auto_approve: bool,
-    /// How many steps run at once.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub parallelism: u32,
 }
 
 /// Arguments of `show`.

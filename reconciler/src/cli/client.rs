@@ -22,6 +22,8 @@ use crate::{
 
 /// A plan of a large fleet may take a while; nothing should take longer.
 const TIMEOUT: Duration = Duration::from_secs(300);
+/// For what takes no time.
+const SOON: Duration = Duration::from_secs(10);
 
 /// A connection to one control plane.
 pub struct Client {
@@ -157,6 +159,34 @@ impl Client {
         read_json(self.send(request, act)?, act)
     }
 
+    /// POST of a JSON document that asks whether something may be done now: the refusal, where it
+    /// is refused.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or answers something else.
+    pub fn refusal<B: Serialize>(
+        &self,
+        path: &str,
+        body: &B,
+        act: &str,
+    ) -> Result<Option<Problem>, CommandError> {
+        let request = self.request(Method::POST, path).json(body).timeout(TIMEOUT);
+        let response = request.send().map_err(|error| self.unreachable(&error, act))?;
+        if response.status().is_success() {
+            return Ok(None);
+        }
+        problem(response, act).map(Some)
+    }
+
+    /// POST without a body that is answered soon or not at all.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn tell<T: DeserializeOwned>(&self, path: &str, act: &str) -> Result<T, CommandError> {
+        let request = self.request(Method::POST, path).timeout(SOON);
+        read_json(self.send(request, act)?, act)
+    }
+
     /// PUT of bytes, answered by a JSON document.
     ///
     /// # Errors
@@ -213,14 +243,22 @@ fn read_json<T: DeserializeOwned>(response: Response, act: &str) -> Result<T, Co
     Ok(document)
 }
 
-/// What a problem document says, as an error of the command.
-fn refused(response: Response, act: &str) -> CommandError {
+/// What a refusal says.
+fn problem(response: Response, act: &str) -> Result<Problem, CommandError> {
     let status = response.status();
-    let problem: Option<Problem> =
-        response.bytes().ok().and_then(|b| serde_json::from_slice(&b).ok());
-    let Some(problem) = problem else {
-        return CommandError::from(anyhow!("{act}: the control plane answered {status}"));
-    };
+    let found = response.bytes().ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    found.ok_or_else(|| CommandError::from(anyhow!("{act}: the control plane answered {status}")))
+}
+
+fn refused(response: Response, act: &str) -> CommandError {
+    match problem(response, act) {
+        Ok(problem) => told(problem),
+        Err(failure) => failure,
+    }
+}
+
+/// What a problem document says, as an error of the command.
+pub fn told(problem: Problem) -> CommandError {
     let mut text = problem.title;
     for diagnostic in &problem.diagnostics {
         text.push_str(&format!("\n{diagnostic}"));
@@ -230,8 +268,8 @@ fn refused(response: Response, act: &str) -> CommandError {
         Some(detail) => failure.hint(detail),
         None => failure,
     };
-    match status {
-        StatusCode::UNAUTHORIZED => failure.hint("Is the API key (DEVNET_TOKEN) the right one?"),
-        _ => failure,
+    if problem.status == StatusCode::UNAUTHORIZED.as_u16() {
+        return failure.hint("Is the API key (DEVNET_TOKEN) the right one?");
     }
+    failure
 }

@@ -11,11 +11,13 @@ use std::{
 use devnet_schema::name::ClusterName;
 
 use super::{
-    arguments::{self, Ci},
+    arguments::{self, Ci, Configuration},
+    checkout::Checkout,
     failure::CommandError,
     terminal::Terminal,
     text_file,
 };
+use crate::config::Environment;
 
 const CLUSTER: &str = include_str!("init/cluster.kdl");
 const GITIGNORE: &str = include_str!("init/gitignore");
@@ -49,7 +51,11 @@ const FALLBACK: &str = "homelab";
 const ROOTS: [&str; 3] = ["cluster.kdl", "cluster.yaml", "cluster.yml"];
 
 /// `devnet init`.
-pub fn run(args: &arguments::Init, terminal: &Terminal) -> Result<u8, CommandError> {
+pub fn run(
+    args: &arguments::Init,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, CommandError> {
     let dir = &args.dir;
     if dir.exists() && !dir.is_dir() {
         return Err(CommandError::usage(format!("{} is not a directory", dir.display())));
@@ -60,12 +66,37 @@ pub fn run(args: &arguments::Init, terminal: &Terminal) -> Result<u8, CommandErr
     };
     let wanted = files(&name, args.ci, &branch_of(dir));
     let (kept, new) = sort(dir, args.ci, wanted)?;
+    if let Some((root, _)) = kept.iter().find(|(path, _)| ROOTS.contains(path)) {
+        refuse_two_who_apply(dir, root, env)?;
+    }
     write(dir, &new).map_err(|(path, error)| {
         CommandError::usage(format!("writing {}: {error}", path.display()))
             .hint("nothing was written")
     })?;
     terminal.out(&report(dir, &kept, &new));
     Ok(0)
+}
+
+/// The workflow applies commits, so a cluster file that is there must not let the control plane do
+/// it as well: each would undo what the other made.
+fn refuse_two_who_apply(dir: &Path, root: &str, env: &Environment) -> Result<(), CommandError> {
+    let path = dir.join(root);
+    let configuration = Configuration { file: Some(path), ..Configuration::default() };
+    let desired = Checkout::open(&configuration, env)?.load().desired;
+    let shown = shown(dir, root);
+    let failure = match desired {
+        Some(desired) if !desired.settings.auto => return Ok(()),
+        Some(_) => CommandError::usage(format!(
+            "{shown} lets the control plane apply commits by itself, and the workflow would apply \
+             them as well"
+        ))
+        .hint("set `sync auto=#false` in the cluster block (`sync: {auto: false}` in YAML)"),
+        None => CommandError::usage(format!(
+            "{shown} has errors, so it is not known who applies commits"
+        ))
+        .hint("`devnet validate` says what is wrong with it"),
+    };
+    Err(failure.hint("nothing was written"))
 }
 
 /// A file of the repository: its path within, and its text.

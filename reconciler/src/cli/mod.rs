@@ -8,11 +8,13 @@ mod arguments;
 mod checkout;
 mod client;
 mod convert;
+mod deployment;
 mod dev;
 mod explain;
 mod failure;
 mod fmt;
 mod init;
+mod interrupt;
 mod look;
 mod nodes;
 mod plan;
@@ -78,7 +80,7 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         })?;
     }
     match &cli.command {
-        Command::Init(args) => init::run(args, terminal),
+        Command::Init(args) => init::run(args, env, terminal),
         Command::Validate(args) => validate::run(args, env, terminal),
         Command::Fmt(args) => fmt::run(args, env, terminal),
         Command::Convert(args) => convert::run(args, env, terminal),
@@ -93,6 +95,7 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Show(args) => show::run(args, terminal),
         Command::Status(args) => look::status(args, cli, env, terminal),
         Command::Get(args) => look::get(args, cli, env, terminal),
+        Command::Deployment(args) => deployment::run(args, cli, env, terminal),
         Command::Logs(args) => look::logs(args, cli, env, terminal),
         Command::Fleet(args) => look::fleet(args, cli, env, terminal),
         Command::Secret(args) => secret::run(args, cli, env, terminal),

@@ -10,7 +10,7 @@ use super::{apply, arguments::Cli, client::Client, failure::CommandError, termin
 use crate::{
     api::{Deployment, DeploymentState, Event},
     config::Environment,
-    view::{plan_text, style::printable},
+    view::{plan_text, status_text, style::printable},
 };
 
 /// `devnet watch`.
@@ -58,7 +58,7 @@ fn deployment(
             terminal.out(&format!("\n{}\n\n", plan_text::applied(&ended.summary)));
         }
         _ => {
-            terminal.note("\nThe apply did not succeed:\n");
+            terminal.note(&format!("\nThe apply {}:\n", status_text::ending(ended.state)));
             for error in &ended.errors {
                 terminal.note(&format!("  {}\n", printable(error)));
             }

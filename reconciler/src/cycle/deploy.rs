@@ -1,47 +1,145 @@
-//! Deployments: one run of one plan, recorded from its first step to its end.
+//! Deployments: one run of one plan, recorded from its first step to its end, which may be early.
 //!
 //! Knows that generations, assignments and reports are on disk before anything follows from them.
-//! Refuses to run two at once.
+//! Refuses to run two at once, and to call done what is not there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use devnet_schema::{
     instance::InstanceSpec,
     name::InstanceId,
-    plan::{Plan, Summary},
+    plan::Plan,
     step::{Act, Step, StepReport, StepState},
 };
 use jiff::Timestamp;
-use tokio::task::JoinError;
-use tracing::{error, info};
+use tokio::{sync::watch, task::JoinError};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{ControlPlane, gate::change_keys};
+use super::{ControlPlane, tries::MEMORY};
 use crate::{
     api::{Deployment, DeploymentLine, DeploymentState},
-    apply::{Limits, Outcome, Progression, walk},
+    apply::{Limits, Outcome, Progression, Stop, walk},
     fleet::wall,
     store::{AssignmentRecord, StepRecord, StoreError},
 };
+
+/// How many deployments are looked at after a restart, for what failed lately.
+const RECALLED: u32 = 50;
 
 /// Why a deployment did not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum BeginError {
     /// One at a time.
-    #[error("deployment {0} is running: wait for its end and apply again")]
+    #[error(
+        "deployment {0} is running: wait for its end and apply again, or cut it short with \
+         `devnet deployment cancel {0}`"
+    )]
     Busy(String),
     /// Its records could not be written.
     #[error("recording a deployment")]
     Store(#[from] StoreError),
 }
 
+/// Why a deployment was not cut short.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// There is none of that name.
+    #[error("there is no such deployment")]
+    Unknown,
+    /// It is over.
+    #[error("deployment {0} has ended already")]
+    Ended(String),
+    /// Its records could not be read.
+    #[error("reading a deployment")]
+    Store(#[from] StoreError),
+}
+
+/// The deployment that runs.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    pub id: String,
+    pub by: String,
+    pub plan: Arc<Plan>,
+    /// The newer revision that was compared with it last.
+    pub compared: Option<String>,
+    cancelled: Option<Cut>,
+    stop: watch::Sender<bool>,
+}
+
+/// Why a deployment is cut short.
+#[derive(Debug, Clone)]
+enum Cut {
+    /// Somebody asked for it.
+    By(String),
+    /// There is something newer to do.
+    For(String),
+}
+
+/// How the reason begins where somebody asked; the records are read by it.
+const CANCELLED_BY: &str = "cancelled by ";
+
+impl Cut {
+    fn why(&self) -> String {
+        match self {
+            Self::By(who) => format!("{CANCELLED_BY}{who}"),
+            Self::For(what) => what.clone(),
+        }
+    }
+}
+
+impl UnderWay {
+    /// Whether its end was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_some()
+    }
+}
+
 impl ControlPlane {
     /// The deployment that runs now.
     pub fn deploying(&self) -> Option<String> {
-        self.state().deploying.clone()
+        self.state().deploying.as_ref().map(|under_way| under_way.id.clone())
+    }
+
+    /// Cuts a deployment short in somebody's name: the steps that run are finished, waits are let
+    /// go, and nothing more begins. Returns while it still runs; asking twice changes nothing.
+    ///
+    /// # Errors
+    /// When it is not on record or has ended.
+    pub fn cancel(&self, id: &str, by: &str) -> Result<Deployment, CancelError> {
+        let deployment = self.store.deployment(id)?.ok_or(CancelError::Unknown)?;
+        if !self.cut(id, Cut::By(by.to_owned())) {
+            return Err(CancelError::Ended(deployment.id));
+        }
+        Ok(deployment)
+    }
+
+    /// The loop cuts a deployment short for something newer.
+    pub(super) fn cut_short(&self, id: &str, why: String) {
+        self.cut(id, Cut::For(why));
+    }
+
+    /// False when it does not run.
+    fn cut(&self, id: &str, cut: Cut) -> bool {
+        let why = cut.why();
+        {
+            let mut state = self.state();
+            let Some(running) = state.deploying.as_mut().filter(|running| running.id == id) else {
+                return false;
+            };
+            if running.cancelled.is_some() {
+                return true;
+            }
+            running.cancelled = Some(cut);
+            running.stop.send_replace(true);
+        }
+        let message = format!("{why}: what runs is finished, the rest is left");
+        self.journal.write("apply", id, &message);
+        true
     }
 
     /// Begins to run `plan` and returns; the deployment's lines tell how it goes on.
@@ -69,6 +167,8 @@ impl ControlPlane {
         limits: Limits,
     ) -> Result<Deployment, BeginError> {
         let now = Timestamp::now();
+        let plan = Arc::new(plan);
+        let (stop, stopped) = watch::channel(false);
         let deployment = Deployment {
             id,
             plan: plan.id.to_string(),
@@ -83,9 +183,16 @@ impl ControlPlane {
         {
             let mut state = self.state();
             if let Some(running) = &state.deploying {
-                return Err(BeginError::Busy(running.clone()));
+                return Err(BeginError::Busy(running.id.clone()));
             }
-            state.deploying = Some(deployment.id.clone());
+            state.deploying = Some(UnderWay {
+                id: deployment.id.clone(),
+                by: by.to_owned(),
+                plan: Arc::clone(&plan),
+                compared: None,
+                cancelled: None,
+                stop,
+            });
         }
         if let Err(error) =
             self.issue(&plan).and_then(|()| self.store.begin_deployment(&deployment))
@@ -102,7 +209,7 @@ impl ControlPlane {
         );
         let plane = Arc::clone(self);
         let begun = deployment.clone();
-        tokio::spawn(async move { plane.carry_out(Arc::new(plan), begun, limits).await });
+        tokio::spawn(async move { plane.carry_out(plan, begun, limits, stopped).await });
         Ok(deployment)
     }
 
@@ -121,59 +228,78 @@ impl ControlPlane {
         plan: Arc<Plan>,
         mut deployment: Deployment,
         limits: Limits,
+        stop: Stop,
     ) {
         let (plane, id) = (Arc::clone(&self), deployment.id.clone());
         let steps = Arc::clone(&plan);
         let walking = async move {
             let mut record = Record { plane: &plane, deployment: &id, plan: &steps };
-            walk(&plane.fleet, &id, &steps, limits, &mut record).await
+            walk(&plane.fleet, &id, &steps, limits, stop, &mut record).await
         };
         let outcome = guarded(walking, &plan).await;
         self.grants().end(&deployment.id);
-        let Outcome { succeeded, errors, done, failed } = outcome;
+        let cut = self.state().deploying.as_ref().and_then(|running| running.cancelled.clone());
+        let why = cut.as_ref().map(Cut::why);
+        (deployment.state, deployment.errors) = ending(&plan, &outcome, why);
         deployment.ended_at = Some(wall());
-        deployment.state =
-            if succeeded { DeploymentState::Succeeded } else { DeploymentState::Failed };
-        deployment.summary = done;
-        deployment.errors = errors;
+        deployment.summary = outcome.done;
         if let Err(error) = self.store.end_deployment(&deployment) {
             error!(error = &error as &dyn std::error::Error, "recording a deployment's end");
         }
-        self.finished(&plan, &deployment, &failed);
+        self.finished(&plan, &deployment, &outcome, cut);
     }
 
-    fn finished(&self, plan: &Plan, deployment: &Deployment, failed: &BTreeSet<InstanceId>) {
-        let succeeded = deployment.state == DeploymentState::Succeeded;
+    fn finished(&self, plan: &Plan, deployment: &Deployment, outcome: &Outcome, cut: Option<Cut>) {
         let now = self.fleet.now();
         {
             let mut state = self.state();
             state.deploying = None;
-            if deployment.by == super::WATCH {
-                for (instance, key) in change_keys(plan) {
-                    // What was only blocked was not tried.
-                    if succeeded || failed.contains(&instance) {
-                        state.attempts.ended(key, succeeded, now.since_start);
-                    }
-                }
+            state.tries.ended(plan, &outcome.failed, &outcome.complete, now.since_start);
+            if let Some(cut @ Cut::By(_)) = cut {
+                state.tries.put_off(plan, &outcome.complete, &cut.why());
             }
         }
-        let message = if succeeded {
-            let revision = short(&deployment.revision);
-            format!("applied {} at revision {revision}", counts(plan))
-        } else {
-            format!("failed: {}", deployment.errors.join("; "))
-        };
-        self.journal.write("apply", &deployment.id, &message);
+        self.journal.write("apply", &deployment.id, &sentence(plan, deployment));
+        let succeeded = deployment.state == DeploymentState::Succeeded;
         self.metrics.applied(succeeded);
-        if succeeded {
-            self.mark_applied(&deployment.revision);
-        }
         self.lines.send_modify(|count| *count += 1);
-        info!(deployment = deployment.id, succeeded, "deployment ended");
+        let state = deployment.state;
+        info!(deployment = deployment.id, ?state, "deployment ended");
         self.wake();
     }
 
-    /// A revision of a plan made by hand from files is not on record; that is no error.
+    /// What failed lately, and what somebody cut short, from the records, so that a restart does
+    /// not begin the count again. The pauses begin at the start. A record that cannot be read tells
+    /// nothing.
+    pub(super) fn recall_tries(&self, now: Timestamp) {
+        let unread = |error: StoreError| {
+            warn!(error = &error as &dyn std::error::Error, "reading what was tried lately");
+        };
+        let recent = self.store.deployments(None, RECALLED).map_err(unread);
+        for deployment in recent.map(|page| page.items).unwrap_or_default().into_iter().rev() {
+            let ended = deployment.ended_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
+            let Some(age) = ended.and_then(|at| (now - at).total(jiff::Unit::Second).ok()) else {
+                continue;
+            };
+            let plan = self.store.plan(&deployment.plan).map_err(unread);
+            let steps = self.store.steps(&deployment.id).map_err(unread);
+            let (Ok(Some(stored)), Ok(steps)) = (plan, steps) else { continue };
+            let plan = &stored.plan;
+            let (failed, complete) = walked(plan, &steps);
+            let mut state = self.state();
+            if age < MEMORY.as_secs_f64() {
+                state.tries.ended(plan, &failed, &complete, Duration::ZERO);
+            }
+            state.tries.taken_up(plan, &complete);
+            let cut = deployment.errors.first().filter(|it| it.starts_with(CANCELLED_BY));
+            if let Some(why) = cut.filter(|_| deployment.state == DeploymentState::Cancelled) {
+                let why = why.split(';').next().unwrap_or(why);
+                state.tries.put_off(plan, &complete, why);
+            }
+        }
+    }
+
+    /// Everything that a revision declares runs as declared.
     pub(super) fn mark_applied(&self, revision: &str) {
         match self.store.mark_applied(revision, &wall()) {
             Ok(()) | Err(StoreError::Missing { .. }) => {}
@@ -186,6 +312,67 @@ impl ControlPlane {
             && status.seen.as_deref() == Some(revision)
         {
             status.applied = Some(revision.to_owned());
+        }
+    }
+}
+
+/// How a deployment ended, and what there is to say about it.
+fn ending(
+    plan: &Plan,
+    outcome: &Outcome,
+    cancelled: Option<String>,
+) -> (DeploymentState, Vec<String>) {
+    let mut errors = Vec::new();
+    if let Some(why) = cancelled.filter(|_| !outcome.cancelled.is_empty()) {
+        errors.push(format!("{why}; not done: {}", outcome.cancelled.join(", ")));
+        errors.extend(outcome.errors.iter().cloned());
+        return (DeploymentState::Cancelled, errors);
+    }
+    errors.extend(outcome.errors.iter().cloned());
+    let missing = plan.missing();
+    let state = match (outcome.succeeded, missing.is_empty()) {
+        (true, true) => DeploymentState::Succeeded,
+        (true, false) => DeploymentState::Incomplete,
+        (false, _) => DeploymentState::Failed,
+    };
+    errors.extend(missing);
+    (state, errors)
+}
+
+/// Whose steps failed, and whose are all done, by the records of a run.
+fn walked(
+    plan: &Plan,
+    steps: &[StepRecord],
+) -> (BTreeMap<InstanceId, String>, BTreeSet<InstanceId>) {
+    let mut failed = BTreeMap::new();
+    let mut complete: BTreeSet<InstanceId> =
+        plan.steps.iter().map(|step| step.instance.clone()).collect();
+    for step in &plan.steps {
+        match steps.iter().find(|record| record.step == step.id).map(|record| &record.state) {
+            Some(StepState::Succeeded { .. }) => continue,
+            Some(StepState::Failed { error }) => {
+                failed.entry(step.instance.clone()).or_insert_with(|| error.clone());
+            }
+            Some(StepState::Running { .. }) | None => {}
+        }
+        complete.remove(&step.instance);
+    }
+    (failed, complete)
+}
+
+/// The end of a deployment as an event.
+fn sentence(plan: &Plan, deployment: &Deployment) -> String {
+    let revision = short(&deployment.revision);
+    let errors = deployment.errors.join("; ");
+    match deployment.state {
+        DeploymentState::Succeeded => format!("applied {} at revision {revision}", counts(plan)),
+        DeploymentState::Incomplete => format!(
+            "{} at revision {revision} are done, and not all of it is there: {errors}",
+            counts(plan)
+        ),
+        DeploymentState::Cancelled => errors,
+        DeploymentState::Failed | DeploymentState::Interrupted | DeploymentState::Running => {
+            format!("failed: {errors}")
         }
     }
 }
@@ -214,8 +401,8 @@ fn broken_off(error: JoinError, plan: &Plan) -> Outcome {
             "the deployment broke off inside devnet ({why}): this is a bug of devnet, please \
              report it; plan again to see what was done and what is left"
         )],
-        done: Summary::default(),
-        failed: plan.steps.iter().map(|step| step.instance.clone()).collect(),
+        failed: plan.steps.iter().map(|step| (step.instance.clone(), why.clone())).collect(),
+        ..Outcome::default()
     }
 }
 
@@ -359,6 +546,7 @@ mod tests {
         let outcome = guarded(async { panic!("no {}", "ground") }, &plan).await;
         assert!(!outcome.succeeded);
         assert!(outcome.errors[0].contains("(no ground)"), "{:?}", outcome.errors);
-        assert_eq!(outcome.failed, BTreeSet::from(["db[0]".parse().unwrap()]));
+        let failed: Vec<_> = outcome.failed.keys().map(ToString::to_string).collect();
+        assert_eq!(failed, ["db[0]"]);
     }
 }

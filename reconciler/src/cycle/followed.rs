@@ -49,11 +49,12 @@ type Read = (Revision, Option<(Result<Configuration, Rejected>, FilesRead)>);
 
 impl ControlPlane {
     /// Takes the last good revision from the records, so that it stays in force while the source
-    /// is away.
+    /// is away, and what failed lately.
     ///
     /// # Errors
     /// When the records cannot be read.
     pub fn recall(&self) -> anyhow::Result<()> {
+        self.recall_tries(jiff::Timestamp::now());
         let applied = self.store.last_applied_revision()?.map(|record| record.revision);
         if let Some(source) = &self.source {
             self.state().source = Some(SourceStatus {

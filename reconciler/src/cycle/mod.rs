@@ -17,8 +17,10 @@ mod look;
 mod manual;
 mod membership;
 mod metrics;
+mod newer;
 mod people;
 mod request;
+mod tries;
 mod turn;
 
 use std::{
@@ -31,7 +33,7 @@ use devnet_schema::{file::Limits, instance::InstanceSpec, name::ClusterName};
 use tokio::sync::{Notify, watch};
 
 pub use configuration::Configuration;
-pub use deploy::BeginError;
+pub use deploy::{BeginError, CancelError};
 pub use desk::{answer as answer_agents, random};
 pub use journal::Journal;
 pub use look::{instance_row, node_rows};
@@ -40,8 +42,9 @@ pub use metrics::Metrics;
 pub use request::RequestError;
 pub use turn::follow;
 
-use gate::Attempts;
+use deploy::UnderWay;
 use grants::Grants;
+use tries::Tries;
 
 use crate::{
     api::SourceStatus,
@@ -110,8 +113,8 @@ struct State {
     /// Why the source cannot be read.
     unreadable: Option<String>,
     /// The deployment that runs.
-    deploying: Option<String>,
-    attempts: Attempts,
+    deploying: Option<UnderWay>,
+    tries: Tries,
     /// Why nothing is applied although something should be.
     held: Option<String>,
     /// Agents had the time to connect after the start.

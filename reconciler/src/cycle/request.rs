@@ -65,6 +65,12 @@ pub enum RequestError {
     /// What it was made from has moved.
     #[error("Saved plan is stale: {} changed after the plan was created", .0.join(" and "))]
     Stale(Vec<String>),
+    /// The loop applies the source by itself and would undo it.
+    #[error(
+        "this control plane follows {0} and applies it by itself: what is applied from anywhere \
+         else is undone at once"
+    )]
+    Undone(String),
     /// One deployment at a time, or records.
     #[error(transparent)]
     Begin(#[from] BeginError),
@@ -116,17 +122,18 @@ impl ControlPlane {
         Ok(plan)
     }
 
-    /// Applies a saved plan.
+    /// Applies a saved plan; `None` when it was only to be checked whether it could be.
     ///
     /// # Errors
-    /// When there is no such plan, it holds errors, what it was made from has moved, or another
-    /// deployment runs.
+    /// When there is no such plan, it holds errors, what it was made from has moved, another
+    /// deployment runs, or the loop would undo it.
     pub async fn apply_request(
         self: &Arc<Self>,
         id: &str,
         request: &ApplyRequest,
         by: &str,
-    ) -> Result<Deployment, RequestError> {
+    ) -> Result<Option<Deployment>, RequestError> {
+        let ApplyRequest { parallelism, force, check } = *request;
         let stored = self.store.plan(id)?.ok_or_else(|| RequestError::NoPlan(printable(id)))?;
         let StoredPlan { plan, request: made_from, expires_at, .. } = stored;
         if !plan.is_applicable() {
@@ -138,31 +145,49 @@ impl ControlPlane {
         if let Some(running) = self.deploying() {
             return Err(BeginError::Busy(running).into());
         }
-        let moved = self.moved(&plan.basis, made_from).await?;
+        let stale = || RequestError::Stale(vec!["the configuration".to_owned()]);
+        let configuration =
+            self.configuration_of(&made_from).await.map_err(|error| match error {
+                RequestError::Invalid(_) | RequestError::NoRevision(_) => stale(),
+                other => other,
+            })?;
+        let moved = self.moved(&plan.basis, &configuration, &made_from)?;
         if !moved.is_empty() {
             return Err(RequestError::Stale(moved));
         }
+        let undone_by = self.undone_by(&configuration, made_from.options.destroy);
+        if let Some(source) = undone_by.filter(|_| !force) {
+            return Err(RequestError::Undone(source));
+        }
+        if check {
+            return Ok(None);
+        }
         self.take_name(&plan.cluster).map_err(other_than(&plan.cluster))?;
         let limits = Limits {
-            parallelism: request.parallelism.clamp(1, MOST_PARALLEL) as usize,
+            parallelism: parallelism.clamp(1, MOST_PARALLEL) as usize,
             ..Limits::default()
         };
-        Ok(self.begin(plan, by, limits)?)
+        Ok(Some(self.begin(plan, by, limits)?))
+    }
+
+    /// The source that the loop follows and applies by itself, where that would undo a plan for
+    /// this configuration: unless it declares what the newest revision does.
+    fn undone_by(&self, configuration: &Configuration, destroy: bool) -> Option<String> {
+        let state = self.state();
+        let status = state.source.as_ref()?;
+        let newest = state.candidate.as_ref().map(|it| &it.configuration);
+        let newest = newest.or(state.current.as_ref())?;
+        let same = newest.desired == configuration.desired && !destroy;
+        (newest.desired.settings.auto && !same).then(|| status.location.clone())
     }
 
     /// What of `basis` is no longer as it was, read again now.
-    async fn moved(
+    fn moved(
         &self,
         basis: &PlanBasis,
-        request: PlanRequest,
+        configuration: &Configuration,
+        request: &PlanRequest,
     ) -> Result<Vec<String>, RequestError> {
-        let configuration = match self.configuration_of(&request).await {
-            Ok(configuration) => configuration,
-            Err(RequestError::Invalid(_) | RequestError::NoRevision(_)) => {
-                return Ok(vec!["the configuration".to_owned()]);
-            }
-            Err(other) => return Err(other),
-        };
         let gathered = self.gather(configuration.desired.settings.lost_after.into())?;
         let now = devnet_planner::basis_now(
             basis,

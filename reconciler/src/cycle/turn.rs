@@ -13,7 +13,7 @@ use anyhow::Context;
 use devnet_planner::Options;
 use devnet_schema::{
     desired::{Settings, Unplaced},
-    name::InstanceId,
+    fleet::FleetSnapshot,
     plan::Plan,
 };
 use tokio::sync::watch;
@@ -22,7 +22,8 @@ use tracing::{error, info, warn};
 use super::{
     Candidate, Configuration, ControlPlane, WATCH,
     deploy::short,
-    gate::{Decision, decide, unsettled},
+    gate::{Decision, Scene, decide, unsettled},
+    newer,
 };
 use crate::{
     api::PlanRequest,
@@ -111,6 +112,7 @@ impl ControlPlane {
             return Ok(wait);
         }
         if self.deploying().is_some() {
+            self.overtake(candidate).await?;
             return Ok(IDLE);
         }
         let Some((configuration, plan)) = self.plan_newest(candidate, current).await? else {
@@ -167,6 +169,38 @@ impl ControlPlane {
         let options = unattended(&configuration.desired.settings);
         let plan = self.plan(Arc::clone(&configuration), options, None).await?;
         Ok(Some((configuration, plan)))
+    }
+
+    /// A newer revision that can be planned and wants something else than the loop's running
+    /// deployment cuts that short: the fix does not wait for what it mends.
+    async fn overtake(&self, candidate: Option<Candidate>) -> anyhow::Result<()> {
+        let Some(Candidate { configuration, .. }) = candidate else { return Ok(()) };
+        let revision = &configuration.revision;
+        let Some((id, running)) = self.overtakable(revision) else { return Ok(()) };
+        let settings = &configuration.desired.settings;
+        let plan = self.plan(Arc::clone(&configuration), unattended(settings), None).await?;
+        if !plan.is_applicable() {
+            self.bad_plan(&configuration, &plan);
+            return Ok(());
+        }
+        let fleet = self.gather(settings.lost_after.into())?.fleet;
+        if newer::wants_otherwise(&running, &plan, &fleet) {
+            self.cut_short(&id, format!("revision {} is newer", short(revision)));
+        }
+        Ok(())
+    }
+
+    /// The deployment of the loop that runs an older revision and was not compared with this one.
+    fn overtakable(&self, revision: &str) -> Option<(String, Arc<Plan>)> {
+        let mut state = self.state();
+        let running = state.deploying.as_mut()?;
+        let older = running.by == WATCH && running.plan.basis.revision != revision;
+        let known = running.is_cancelled() || running.compared.as_deref() == Some(revision);
+        if !older || known {
+            return None;
+        }
+        running.compared = Some(revision.to_owned());
+        Some((running.id.clone(), Arc::clone(&running.plan)))
     }
 
     fn announce(&self, configuration: &Configuration, noticed: Option<Instant>) {
@@ -227,25 +261,30 @@ impl ControlPlane {
         plan: Plan,
     ) -> anyhow::Result<Duration> {
         let settings = &configuration.desired.settings;
-        let now = self.fleet.now().since_start;
-        let unsettled = unsettled(&plan, &self.gather(settings.lost_after.into())?.fleet);
+        let fleet = self.gather(settings.lost_after.into())?.fleet;
         let decision = {
             let state = self.state();
-            let deploying = state.deploying.is_some();
-            decide(&plan, settings, &state.attempts, &unsettled, deploying, now)
+            let (desired, now) = (&configuration.desired, self.fleet.now().since_start);
+            let scene = Scene { plan: &plan, desired, fleet: &fleet, tries: &state.tries, now };
+            decide(scene, state.deploying.is_some())
         };
-        let plan_done = matches!(decision, Decision::Nothing);
-        self.hold(configuration, &decision);
-        if plan_done {
-            self.up_to_date(configuration);
-        }
+        let left = match decision {
+            Decision::Nothing => self.left_out(&plan, &fleet),
+            _ => None,
+        };
+        self.hold(configuration, &decision, left.as_deref());
         match decision {
-            Decision::Nothing | Decision::Hold(_) => Ok(IDLE),
+            Decision::Nothing => {
+                if left.is_none() {
+                    self.up_to_date(configuration);
+                }
+                Ok(IDLE)
+            }
+            Decision::Hold(_) => Ok(IDLE),
             Decision::Later(wait, _) => Ok(wait),
             Decision::Apply => self.apply(configuration, plan).map(|()| IDLE),
             Decision::Without(held, wait, _) => {
-                let exclude = held.iter().map(InstanceId::address).collect();
-                let options = Options { exclude, ..unattended(settings) };
+                let options = Options { held, ..unattended(settings) };
                 let rest = self.plan(Arc::clone(configuration), options, None).await?;
                 if rest.is_applicable() && !rest.steps.is_empty() {
                     self.apply(configuration, rest)?;
@@ -255,13 +294,22 @@ impl ControlPlane {
         }
     }
 
+    /// Why a revision that leaves nothing to do is not applied all the same: something that it
+    /// declares is not there, or does not serve yet.
+    fn left_out(&self, plan: &Plan, fleet: &FleetSnapshot) -> Option<String> {
+        let mut missing = plan.missing();
+        let waiting = unsettled(plan, fleet).into_values();
+        missing.extend(waiting.map(|id| format!("{} does not serve yet", id.address())));
+        (!missing.is_empty()).then(|| missing.join("; "))
+    }
+
     fn apply(self: &Arc<Self>, configuration: &Configuration, plan: Plan) -> anyhow::Result<()> {
         self.save(configuration, &plan)?;
         self.begin(plan, WATCH, Limits::default()).context("beginning a deployment")?;
         Ok(())
     }
 
-    /// A revision that changes nothing counts as applied.
+    /// A revision that leaves nothing to do and nothing out is applied.
     fn up_to_date(&self, configuration: &Configuration) {
         let applied = self.state().source.as_ref().and_then(|status| status.applied.clone());
         if applied.as_deref() != Some(configuration.revision.as_str()) {
@@ -271,29 +319,33 @@ impl ControlPlane {
         }
     }
 
-    /// Says once why nothing is applied.
-    fn hold(&self, configuration: &Configuration, decision: &Decision) {
+    /// Says once why nothing is applied, or what is `left` out although nothing is left to do.
+    fn hold(&self, configuration: &Configuration, decision: &Decision, left: Option<&str>) {
         let reason = match decision {
-            Decision::Nothing | Decision::Apply => None,
+            Decision::Nothing => left.map(str::to_owned),
+            Decision::Apply => None,
             Decision::Hold(reason)
             | Decision::Later(_, reason)
             | Decision::Without(_, _, reason) => Some(reason.clone()),
         };
         let mut state = self.state();
+        let behind = state.candidate.is_some() || state.unreadable.is_some();
+        // A newer revision that means nothing has a problem of its own.
+        if let Some(status) = &mut state.source
+            && !behind
+            && status.seen.as_ref() == Some(&configuration.revision)
+        {
+            status.problem.clone_from(&reason);
+        }
         if state.held == reason {
             return;
         }
         state.held.clone_from(&reason);
-        let behind = state.candidate.is_some() || state.unreadable.is_some();
-        if let Some(status) = &mut state.source
-            && !behind
-        {
-            status.problem.clone_from(&reason);
-        }
         drop(state);
         if let Some(reason) = reason {
             info!(reason, "nothing is applied");
-            self.journal.write("sync", &configuration.revision, &format!("waiting: {reason}"));
+            let word = if left.is_some() { "not all of it is there" } else { "waiting" };
+            self.journal.write("sync", &configuration.revision, &format!("{word}: {reason}"));
         }
     }
 

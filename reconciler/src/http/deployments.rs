@@ -7,14 +7,15 @@ use axum::{
         Path, State, WebSocketUpgrade,
         ws::{Message, WebSocket},
     },
-    response::Response,
+    http::StatusCode,
+    response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
 use serde::Deserialize;
 
 use super::{
     App,
-    extract::{Paging, Params},
+    extract::{Paging, Params, Who},
     problem::Failure,
     stream::{Records, follow, line, ndjson},
 };
@@ -41,6 +42,17 @@ pub async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<Deployment>, Failure> {
     find(&app, &id).map(Json)
+}
+
+/// `POST /api/v1/deployments/{id}/cancel`: 202 and the deployment, which ends when what runs of it
+/// has; 409 when it has ended.
+pub async fn cancel(
+    State(app): State<App>,
+    Who(who): Who,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let deployment = app.plane.cancel(&id, &who.label())?;
+    Ok((StatusCode::ACCEPTED, Json(deployment)).into_response())
 }
 
 /// The lines of one deployment; the `end` line is the last.

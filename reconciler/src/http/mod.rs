@@ -95,6 +95,7 @@ fn changing() -> Router<App> {
         .route("/api/v1/deployments", get(deployments::list))
         .route("/api/v1/deployments/{id}", get(deployments::one))
         .route("/api/v1/deployments/{id}/logs", get(deployments::logs))
+        .route("/api/v1/deployments/{id}/cancel", post(deployments::cancel))
         .route("/ws/logs", get(deployments::socket))
         .route("/api/v1/sync", post(plans::sync))
         .route("/api/v1/secrets", get(secrets::list))

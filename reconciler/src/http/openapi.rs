@@ -39,6 +39,7 @@ const SUMMARIES: &[Row] = &[
     ("GET", "/api/v1/deployments", "Runs of plans", "", "Page<Deployment>"),
     ("GET", "/api/v1/deployments/{id}", "One run of a plan", "", "Deployment"),
     ("GET", "/api/v1/deployments/{id}/logs", "Its lines", "", "DeploymentLine*"),
+    ("POST", "/api/v1/deployments/{id}/cancel", "Cut it short", "", "Deployment"),
     ("GET", "/ws/logs", "The same over a WebSocket", "", "DeploymentLine*"),
     ("POST", "/api/v1/sync", "Look at the source now", "", ""),
     ("GET", "/api/v1/nodes", "Nodes", "", "Page<NodeRow>"),

@@ -45,14 +45,18 @@ pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<
         .ok_or_else(|| Failure::not_found("there is no such plan"))
 }
 
-/// `POST /api/v1/plans/{id}/apply`: 202, the deployment that begins, and its place.
+/// `POST /api/v1/plans/{id}/apply`: 202, the deployment that begins, and its place; 204 where it
+/// was only asked whether it could.
 pub async fn apply(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
     Body(request): Body<ApplyRequest>,
 ) -> Result<Response, Failure> {
-    let deployment = app.plane.apply_request(&id, &request, &who.label()).await?;
+    let begun = app.plane.apply_request(&id, &request, &who.label()).await?;
+    let Some(deployment) = begun else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
     let place = format!("/api/v1/deployments/{}", deployment.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(deployment)).into_response())
 }

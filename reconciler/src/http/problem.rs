@@ -10,9 +10,9 @@ use axum::{
 use tracing::error;
 
 use crate::{
-    api::Problem,
+    api::{FOLLOWS_SOURCE, Problem},
     auth::Denied,
-    cycle::{BeginError, MembershipError, RegisterError, RequestError},
+    cycle::{BeginError, CancelError, MembershipError, RegisterError, RequestError},
     fleet::FleetError,
     secrets::SecretsError,
     store::{JoinRefusal, StoreError},
@@ -163,6 +163,19 @@ impl From<BeginError> for Failure {
     }
 }
 
+impl From<CancelError> for Failure {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::Unknown => Self::not_found(error.to_string()),
+            CancelError::Ended(_) => {
+                Self::new(StatusCode::CONFLICT, "deployment-ended", error.to_string())
+                    .detail("`devnet get deployments` says how")
+            }
+            CancelError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         let title = error.to_string();
@@ -191,6 +204,11 @@ impl From<RequestError> for Failure {
             RequestError::NoPlan(_) => Self::not_found(title),
             RequestError::Stale(_) => Self::new(StatusCode::CONFLICT, "stale-plan", title)
                 .detail("plan again, look at the new plan, and apply that one"),
+            RequestError::Undone(_) => Self::new(StatusCode::CONFLICT, FOLLOWS_SOURCE, title)
+                .detail(
+                    "commit the change there; or stop the control plane from applying by itself \
+                     with `sync auto=#false`; or apply with -force all the same",
+                ),
             RequestError::Begin(error) => error.into(),
             RequestError::Store(error) => error.into(),
             RequestError::Internal(error) => Self::internal("planning", error.as_ref()),

@@ -289,12 +289,8 @@ fn append(
 
 /// The word of the column, which is also its word in JSON.
 fn word(state: DeploymentState) -> &'static str {
-    match state {
-        DeploymentState::Running => "running",
-        DeploymentState::Succeeded => "succeeded",
-        DeploymentState::Failed => "failed",
-        DeploymentState::Interrupted => "interrupted",
-    }
+    let found = DeploymentState::WORDS.iter().find(|(one, _)| *one == state);
+    found.map_or("interrupted", |(_, word)| word)
 }
 
 /// A row before its texts are read.
@@ -330,12 +326,8 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
 impl Raw {
     fn read(self, act: &'static str) -> Result<(i64, Deployment), StoreError> {
         let Self { seq, deployment, state, summary, errors } = self;
-        let state = match state.as_str() {
-            "running" => DeploymentState::Running,
-            "succeeded" => DeploymentState::Succeeded,
-            "failed" => DeploymentState::Failed,
-            _ => DeploymentState::Interrupted,
-        };
+        let found = DeploymentState::WORDS.iter().find(|(_, word)| *word == state);
+        let state = found.map_or(DeploymentState::Interrupted, |(state, _)| *state);
         let summary = from_json(act, &summary)?;
         let errors = from_json(act, &errors)?;
         Ok((seq, Deployment { state, summary, errors, ..deployment }))

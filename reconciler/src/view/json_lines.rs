@@ -170,6 +170,8 @@ pub fn deployment(entry: &DeploymentLine) -> Value {
             let now = ended_at.as_deref().unwrap_or_default();
             let message = match state {
                 DeploymentState::Succeeded => plan_text::applied(summary),
+                DeploymentState::Incomplete => "Apply incomplete".to_owned(),
+                DeploymentState::Cancelled => "Apply cancelled".to_owned(),
                 _ => "Apply failed".to_owned(),
             };
             change_summary(summary, "apply", &message, now)

@@ -34,12 +34,7 @@ pub fn status(status: &Status, style: Style) -> String {
         out.push_str(&self::source(source, style));
     }
     if let Some(deployment) = &status.deployment {
-        let word = match deployment.state {
-            DeploymentState::Running => "is running",
-            DeploymentState::Succeeded => "succeeded",
-            DeploymentState::Failed => "failed",
-            DeploymentState::Interrupted => "was interrupted",
-        };
+        let word = ending(deployment.state);
         out.push_str(&format!("Deployment {} {word}\n", deployment.id));
         for error in &deployment.errors {
             out.push_str(&format!("  {}\n", style.red(&printable(error))));
@@ -50,6 +45,18 @@ pub fn status(status: &Status, style: Style) -> String {
     out.push('\n');
     out.push_str(&instances(&status.services));
     out
+}
+
+/// How far a deployment is, as a clause about it.
+pub fn ending(state: DeploymentState) -> &'static str {
+    match state {
+        DeploymentState::Running => "is running",
+        DeploymentState::Succeeded => "succeeded",
+        DeploymentState::Incomplete => "is done, and not all of it is there",
+        DeploymentState::Failed => "failed",
+        DeploymentState::Cancelled => "was cancelled",
+        DeploymentState::Interrupted => "was interrupted",
+    }
 }
 
 fn source(source: &SourceStatus, style: Style) -> String {

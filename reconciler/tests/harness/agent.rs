@@ -13,7 +13,7 @@ use devnet_schema::{
     fleet::{Availability, Disk, NodeFacts},
     instance::InstanceSpec,
     name::{ClusterName, InstanceId, NodeName},
-    observed::{ObservedInstance, ObservedNode},
+    observed::{HealthState, ObservedInstance, ObservedNode},
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepReport, StepState},
     wire::{
@@ -39,6 +39,10 @@ pub struct Machine {
     pub failing: BTreeSet<String>,
     /// Steps that are never answered, by a part of their id.
     pub hanging: BTreeSet<String>,
+    /// Units that never serve, by a part of what they run.
+    pub sick: BTreeSet<String>,
+    /// Who served and was replaced or removed, in order.
+    pub ended_well: Vec<InstanceId>,
     /// Answers to needs for secrets.
     pub secrets: Vec<Result<BTreeMap<String, String>, String>>,
     pub cluster: Option<ClusterName>,
@@ -47,6 +51,20 @@ pub struct Machine {
     pub partial: bool,
     /// Instances that it was asked to describe, in order.
     pub described: Vec<InstanceId>,
+}
+
+impl Machine {
+    fn is_sick(&self, spec: &InstanceSpec) -> bool {
+        let runs = format!("{:?}", spec.workload);
+        self.sick.iter().any(|part| runs.contains(part))
+    }
+
+    /// A unit is about to end.
+    fn ends(&mut self, id: &InstanceId) {
+        if self.units.get(id).is_some_and(|(spec, _)| !self.is_sick(spec)) {
+            self.ended_well.push(id.clone());
+        }
+    }
 }
 
 /// One node.
@@ -259,7 +277,8 @@ pub fn facts() -> NodeFacts {
 pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
     let instances = machine.units.values().map(|(spec, generation)| {
         let seen = ObservedInstance::running(Box::new(spec.clone()), *generation);
-        ObservedInstance { node: node.clone(), spec: None, ..seen }
+        let health = if machine.is_sick(spec) { HealthState::Unhealthy } else { seen.health };
+        ObservedInstance { node: node.clone(), health, spec: None, ..seen }
     });
     let instances = if machine.partial { Vec::new() } else { instances.collect() };
     ObservedNode { complete: !machine.partial, problem: None, instances }
@@ -320,10 +339,18 @@ fn run(machine: &mut Machine, node: &NodeName, deployment: &str, step: &Step) ->
     }
     match &step.act {
         Act::Ensure { spec } => {
+            machine.ends(&spec.id);
             machine.units.insert(spec.id.clone(), ((**spec).clone(), step.generation));
         }
         Act::Remove => {
+            machine.ends(&step.instance);
             machine.units.remove(&step.instance);
+        }
+        Act::AwaitHealthy { .. }
+            if machine.units.get(&step.instance).is_some_and(|it| machine.is_sick(&it.0)) =>
+        {
+            let error = format!("{} is unhealthy", step.instance);
+            return vec![report(StepState::Failed { error })];
         }
         Act::Prepare { .. } | Act::AwaitHealthy { .. } => {}
     }

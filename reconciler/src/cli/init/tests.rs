@@ -201,3 +201,24 @@ fn what_cannot_be_finished_is_not_begun() {
     assert!(path.ends_with("two/three"));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_workflow_that_applies_is_not_added_where_the_control_plane_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = Environment::of(BTreeMap::new());
+    let judged = |text: &str| {
+        let text = format!("{text}service \"web\" {{ image \"web:1\" }}\n");
+        fs::write(dir.path().join("cluster.kdl"), text).unwrap();
+        refuse_two_who_apply(dir.path(), "cluster.kdl", &env)
+    };
+    judged("cluster \"lab\" { sync auto=#false }\n").unwrap();
+    for (text, says) in [
+        ("cluster \"lab\" { sync auto=#true }\n", "lets the control plane apply commits by itself"),
+        ("cluster \"lab\" { }\n", "lets the control plane apply commits by itself"),
+        ("cluster \"lab\" { sync auto=#maybe }\n", "has errors"),
+    ] {
+        let failure = judged(text).unwrap_err();
+        assert!(failure.error.to_string().contains(says), "{text}: {}", failure.error);
+        assert_eq!(failure.hints.last().unwrap(), "nothing was written");
+    }
+}

@@ -89,3 +89,48 @@ fn a_deployment_that_a_stop_cut_off_is_marked_at_the_next_start() {
     drop(store);
     assert!(Store::open(&bed.path(), T2).unwrap().1.interrupted.is_empty());
 }
+
+/// A database of before deployments could be cancelled.
+#[test]
+fn an_older_database_keeps_its_deployments_and_takes_the_new_ends() {
+    let bed = Bed::new();
+    let raw = rusqlite::Connection::open(bed.path()).unwrap();
+    raw.execute_batch(include_str!("../migrations/0001.sql")).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
+    raw.pragma_update(None, "foreign_keys", true).unwrap();
+    raw.execute_batch(
+        "INSERT INTO deployments (seq, id, plan, revision, started_by, started_at, ended_at, \
+         state, summary, errors) VALUES (7, 'd7', 'p', 'one', 'watch', 't', NULL, 'running', \
+         '{\"add\":1,\"change\":0,\"destroy\":0,\"moved\":0,\"forget\":0}', '[]');",
+    )
+    .unwrap();
+    drop(raw);
+    let (record, line) = step(StepState::Running { message: "starting".into() });
+    let json =
+        (serde_json::to_string(&line).unwrap(), serde_json::to_string(&record.state).unwrap());
+    let raw = rusqlite::Connection::open(bed.path()).unwrap();
+    raw.execute("INSERT INTO deployment_lines VALUES ('d7', 1, ?1)", [&json.0]).unwrap();
+    raw.execute(
+        "INSERT INTO deployment_steps VALUES ('d7', 'db[0]/start', 'db[0]', 'n1', 4, ?1, 't')",
+        [&json.1],
+    )
+    .unwrap();
+    drop(raw);
+
+    let (store, opened) = Store::open(&bed.path(), T2).unwrap();
+    assert_eq!((opened.from_version, opened.interrupted), (1, vec!["d7".to_owned()]));
+    assert_eq!(store.lines("d7", 0, 10).unwrap()[0], (1, line), "its lines are kept");
+    assert_eq!(store.steps("d7").unwrap().len(), 1, "and so are its steps");
+    for (state, word) in DeploymentState::WORDS {
+        store.begin_deployment(&deployment(word)).unwrap();
+        store.end_deployment(&Deployment { state, ..deployment(word) }).unwrap();
+        assert_eq!(store.deployment(word).unwrap().unwrap().state, state);
+    }
+    // What refers to a deployment still must.
+    assert!(store.record_step("none", &record, &lines_end()).is_err());
+    assert_eq!(store.deployments(None, 10).unwrap().items[6].id, "d7");
+}
+
+fn lines_end() -> DeploymentLine {
+    DeploymentLine::End { deployment: deployment("none") }
+}

@@ -1,0 +1,46 @@
+//! The arguments of the commands that begin and end runs of plans.
+//!
+//! Knows flags. Refuses to act on them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Planning;
+
+/// Arguments of `apply` and `destroy`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// What to plan.
+    #[command(flatten)]
+    pub planning: Planning,
+    /// A plan saved by `devnet plan -out=FILE`; applied without asking.
+    pub plan: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(long, short = 'y', visible_alias = "yes")]
+    pub auto_approve: bool,
+    /// How many steps run at once.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub parallelism: u32,
+    /// Even though the control plane follows a source by itself and undoes it.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `deployment`.
+#[derive(Debug, Args)]
+pub struct Deployment {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DeploymentCommand,
+}
+
+/// What to do with a run of a plan.
+#[derive(Debug, Subcommand)]
+pub enum DeploymentCommand {
+    /// Cut one short: what runs is finished, nothing more begins. Exit 0 when it was.
+    Cancel {
+        /// Which; else the one that runs.
+        id: Option<String>,
+    },
+}
