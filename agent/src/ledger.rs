@@ -14,6 +14,7 @@ use devnet_schema::{
     digest::Digest,
     instance::{Generation, InstanceSpec},
     name::InstanceId,
+    order::MAX_GENERATION,
     secret::SecretRef,
 };
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,14 @@ pub enum Fenced {
         /// The accepted number.
         known: Generation,
     },
+    /// No control plane counts that far: taken once, it would refuse every later step for ever.
+    #[error("generation {offered} of {instance} is higher than any can be; plan again")]
+    TooHigh {
+        /// Of what.
+        instance: InstanceId,
+        /// The refused number.
+        offered: Generation,
+    },
     /// The same number came with other content.
     #[error(
         "generation {offered} of {instance} was accepted before with other content; two control \
@@ -84,7 +93,7 @@ pub enum Fenced {
 /// Whether `generation` with `digest` (none for a removal) may follow `known`.
 ///
 /// # Errors
-/// When it is older, or the same number with other content.
+/// When it is older, the same number with other content, or higher than any can be.
 pub fn fence(
     instance: &InstanceId,
     known: Option<&Entry>,
@@ -92,6 +101,9 @@ pub fn fence(
     digest: Option<&Digest>,
     now: i64,
 ) -> Result<(), Fenced> {
+    if generation > MAX_GENERATION {
+        return Err(Fenced::TooHigh { instance: instance.clone(), offered: generation });
+    }
     let Some(known) = known else { return Ok(()) };
     if let Content::Removed { at } = known.content
         && now - at > REMOVAL_MEMORY
@@ -227,6 +239,8 @@ mod tests {
     #[test]
     fn older_generations_and_changed_content_are_refused() {
         assert!(try_present(None, 1, "a"));
+        assert!(try_present(None, MAX_GENERATION, "a"));
+        assert!(!try_present(None, MAX_GENERATION + 1, "a"), "it could never be followed");
         let known = present(5, "a");
         assert!(try_present(Some(&known), 5, "a"), "a replay is harmless");
         assert!(try_present(Some(&known), 6, "b"));

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod logs;
 pub mod node;
 pub mod observe;
+mod origin;
 pub mod outbox;
 pub mod report;
 pub mod rules;

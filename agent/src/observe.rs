@@ -34,6 +34,7 @@ impl Sight {
             complete: false,
             problem: Some("the agent has just started".to_owned()),
             instances: Vec::new(),
+            accepted: BTreeMap::new(),
         };
         Self { observed, units: Vec::new(), silent: BTreeSet::new() }
     }
@@ -59,6 +60,7 @@ pub fn gather(
         complete: problems.is_empty(),
         problem: (!problems.is_empty()).then(|| problems.join("; ")),
         instances,
+        accepted: ledger.entries().map(|(id, entry)| (id.clone(), entry.generation)).collect(),
     };
     let silent = listed.iter().filter(|(_, result)| result.is_err());
     let silent = silent.map(|(runtime, _)| *runtime).collect();
@@ -155,5 +157,6 @@ mod tests {
         let sight = gather(&owner(), &listed, &ledger, healthy);
         assert_eq!(sight.observed.instances[0].generation, 2, "generation 6 does not run");
         assert_eq!(sight.observed.instances[0].digest, spec.digest());
+        assert_eq!(sight.observed.accepted[&spec.id], 6, "and nothing older is accepted");
     }
 }

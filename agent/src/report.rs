@@ -26,7 +26,7 @@ pub fn fit(mut observed: ObservedNode, most: usize) -> ObservedNode {
     observed.problem = observed.problem.take().map(|text| cut(text, MAX_MESSAGE));
     let all = observed.instances.len();
     // Each cut leaves room for the sentence that says so.
-    let room = most.saturating_sub(4 * MAX_MESSAGE);
+    let room = most.saturating_sub(4 * MAX_MESSAGE).saturating_sub(size(&observed.accepted));
     let mut taken = 0;
     let fits = observed.instances.iter().take_while(|seen| {
         taken += size(*seen) + 1;
@@ -107,6 +107,8 @@ pub fn frames(all: Vec<Described>) -> Vec<AgentMessage> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use devnet_schema::{
         observed::{HealthState, InstanceState, ObservedInstance},
         secret::Text,
@@ -136,12 +138,16 @@ mod tests {
 
     fn report(count: usize) -> ObservedNode {
         let instances = (0..count as u32).map(largest).collect();
-        ObservedNode { complete: true, problem: Some("\n".repeat(10_000)), instances }
+        let problem = Some("\n".repeat(10_000));
+        ObservedNode { complete: true, problem, instances, accepted: BTreeMap::new() }
     }
 
     #[test]
     fn as_many_instances_as_a_node_may_have_fit_whatever_is_said_of_them() {
-        let whole = fit(report(MAX_INSTANCES), MAX_FRAME);
+        let mut all = report(MAX_INSTANCES);
+        let ids = all.instances.iter().map(|it| (it.instance(), u64::MAX));
+        all.accepted = ids.collect();
+        let whole = fit(all, MAX_FRAME);
         assert_eq!((whole.complete, whole.instances.len()), (true, MAX_INSTANCES));
         assert!(size(&AgentMessage::Observed { observed: whole }) <= MAX_FRAME);
     }

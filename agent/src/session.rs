@@ -31,6 +31,7 @@ use crate::{
     inventory::Facts,
     logs,
     node::Node,
+    origin,
     outbox::Outbox,
     report, rules, trust,
 };
@@ -112,6 +113,7 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         facts: facts.clone(),
+        origin: origin::next(&agent.data_dir)?,
     };
     connection.send(&hello).await?;
     let heartbeat = timeout(WELCOME_PATIENCE, welcome(&mut connection, agent))

@@ -230,6 +230,9 @@ pub struct NodeRow {
     pub instances: u32,
     /// RFC 3339.
     pub last_seen: String,
+    /// What is wrong with it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// A service in a list.
@@ -260,6 +263,9 @@ pub struct InstanceRow {
     pub address: Option<String>,
     /// The last thing worth saying.
     pub message: Option<String>,
+    /// Nobody ordered it there: its node says that it runs, and nothing is done about it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stranger: bool,
 }
 
 /// `GET /api/v1/secrets`: names and versions, never values.

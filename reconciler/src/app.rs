@@ -33,7 +33,7 @@ use tracing::{error, info};
 
 use crate::{
     api::JoinTokenRequest,
-    auth::{ApiKey, Authority, server_config},
+    auth::{ApiKey, Authority, Revoked, server_config},
     config::ClientContext,
     cycle::{ControlPlane, CycleConfig, Parts, answer_agents, follow, random},
     fleet::{Fleet, FleetConfig, wall},
@@ -213,7 +213,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     // Whoever comes first chooses; a second choice of the same is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let opened = Opened::open(&config)?;
-    let Opened { lock, authority, store, secrets, admin, records_lost } = opened;
+    let Opened { lock, authority, revoked, store, secrets, admin, records_lost } = opened;
     let source = config.source.as_ref().map(|spec| open_source(spec, &config)).transpose()?;
     let (listener, addr) = listen(config.listen)?;
 
@@ -228,6 +228,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         fleet: Arc::clone(&fleet),
         secrets,
         authority: Arc::clone(&authority),
+        revoked,
         source: source.clone(),
         wake,
     };
@@ -304,6 +305,7 @@ async fn prepare(plane: &Arc<ControlPlane>, name: Option<&ClusterName>) -> anyho
 struct Opened {
     lock: File,
     authority: Arc<Authority>,
+    revoked: Revoked,
     store: Arc<Store>,
     secrets: Arc<Secrets>,
     admin: ApiKey,
@@ -334,6 +336,11 @@ impl Opened {
         for id in &opened.interrupted {
             info!(deployment = id, "it was running when the control plane stopped");
         }
+        let revoked = Revoked::open(&dir.join("pki"), Timestamp::now())?;
+        for (id, removed_at) in store.removed_nodes()? {
+            let now = Timestamp::now();
+            revoked.add(&id, removed_at.parse().unwrap_or(now), now)?;
+        }
         let records_lost = had_authority && opened.from_version == 0;
         if records_lost {
             info!("the records are new and the CA is not: waiting for agents to come back");
@@ -342,6 +349,7 @@ impl Opened {
         Ok(Self {
             lock,
             authority: Arc::new(authority),
+            revoked,
             store: Arc::new(store),
             secrets: Arc::new(secrets),
             admin,

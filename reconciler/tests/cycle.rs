@@ -5,7 +5,7 @@ mod harness;
 use std::collections::BTreeMap;
 
 use devnet_reconciler::api::{DeploymentLine, DeploymentState, SecretRow};
-use devnet_schema::observed::InstanceState;
+use devnet_schema::{fleet::NodeStatus, observed::InstanceState};
 use harness::{Agent, Plane, Repository, config, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -46,6 +46,15 @@ async fn bed() -> Bed {
     config.cluster = Some("lab".parse().unwrap());
     let plane = Plane::start(config).await;
     Bed { dir, repository, plane }
+}
+
+fn lose_records(dir: &tempfile::TempDir) {
+    for entry in std::fs::read_dir(dir.path().join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("state.db") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
 }
 
 fn units(agents: &[&Agent]) -> usize {
@@ -256,12 +265,7 @@ async fn losing_the_records_adopts_everything_and_changes_nothing() {
     let steps = a.machine().steps.len();
     assert!(a.machine().described.is_empty(), "what was ordered need not be described");
     plane.stop().await;
-    for entry in std::fs::read_dir(dir.path().join("data")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.file_name().unwrap().to_string_lossy().starts_with("state.db") {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
+    lose_records(&dir);
     let plane = Plane::start(config(dir.path(), Some(&repository))).await;
     a.connect(&plane.running).await;
     plane.applied(&revision).await;
@@ -360,26 +364,63 @@ async fn an_agent_that_comes_back_is_told_its_step_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_newer_connection_wins_and_a_removed_node_is_refused() {
+async fn a_second_machine_with_one_identity_is_refused_while_the_first_answers() {
     let Bed { dir: _dir, repository: _repository, plane } = bed().await;
     let mut a = Agent::join(&plane, "n1").await;
-    let old = a.machine.clone();
+    let mut copy = a.copy();
+    copy.connect(&plane.running).await;
+    copy.ended().await;
+    let refused = copy.machine().refused.clone().unwrap();
+    assert!(refused.contains("two machines use the identity of n1"), "{refused}");
+    // The first is not disturbed, and status says what is wrong.
+    let problem = until("status says so", || async {
+        let row = plane.status().await.nodes.into_iter().next()?;
+        (row.status == NodeStatus::Online).then_some(())?;
+        row.problem
+    })
+    .await;
+    assert_eq!(problem, refused);
+    let said = plane.events().await.into_iter().filter(|event| event.message == refused);
+    assert_eq!(said.count(), 1);
+    // Once it is gone, who comes next is let in; a count that went back is named.
+    a.cut();
+    a.status(&plane, "offline").await;
+    copy.sessions = 0;
+    copy.connect(&plane.running).await;
+    copy.online(&plane).await;
+    until("the older copy is named", || async {
+        let problem = plane.status().await.nodes.into_iter().next()?.problem?;
+        problem.contains("older copy of its identity (session 1 after 1)").then_some(())
+    })
+    .await;
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_node_is_refused_also_after_the_records_were_lost() {
+    let Bed { dir, repository, plane } = bed().await;
+    let _a = Agent::join(&plane, "n1").await;
     let mut twin = Agent::register(&plane, "n2").await;
     twin.connect(&plane.running).await;
     twin.online(&plane).await;
-    // The same node again, while the first connection is open.
-    let before = a.machine().steps.len();
-    a.connect(&plane.running).await;
-    a.online(&plane).await;
-    assert_eq!(old.lock().unwrap().steps.len(), before);
-
+    // One that is let in to the connection, and says hello when it was removed.
+    let mut late = twin.copy();
+    late.hold_hello(&plane.running).await;
     let response = plane.request(Method::DELETE, "/api/v1/nodes/n2").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     twin.ended().await;
     assert!(twin.machine().refused.as_ref().unwrap().contains("removed"));
     let error = twin.try_connect(&plane.running).await.unwrap_err();
     assert!(error.to_string().contains("403"), "{error}");
+    late.say_hello().await;
+    late.ended().await;
+    assert!(late.machine().refused.as_ref().unwrap().contains("removed"));
     assert_eq!(plane.status().await.nodes.len(), 1);
+    plane.stop().await;
+    lose_records(&dir);
+    let plane = Plane::start(config(dir.path(), Some(&repository))).await;
+    let error = twin.try_connect(&plane.running).await.unwrap_err();
+    assert!(error.to_string().contains("403"), "{error}");
     plane.stop().await;
 }
 

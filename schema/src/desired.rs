@@ -12,7 +12,7 @@ use crate::{
     diagnostic::Location,
     instance::{HealthSpec, Runtime, StopSpec},
     name::{ClusterName, NodeName, SecretName, ServiceName},
-    quantity::{Period, Resources},
+    quantity::{Bytes, Cpu, Period, Resources},
 };
 
 /// A value and the place it was written at.
@@ -100,6 +100,20 @@ pub enum Unplaced {
     Error,
 }
 
+/// The most that counts of what an agent reports of its machine: whoever holds a node's certificate
+/// could report any size, and would be given services and their secrets for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capacity {
+    /// Cores; `None` counts all that are reported, here and below.
+    pub cpu: Option<Cpu>,
+    /// Memory.
+    pub memory: Option<Bytes>,
+    /// Disk.
+    pub disk: Option<Bytes>,
+    /// Devices, the first by id.
+    pub gpus: Option<u32>,
+}
+
 /// What an admin says of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodePolicy {
@@ -111,6 +125,8 @@ pub struct NodePolicy {
     pub zone: Option<String>,
     /// Kept free for the host.
     pub reserve: Resources,
+    /// The most that counts of what its agent reports.
+    pub capacity: Capacity,
     /// Takes no new instances.
     pub cordon: bool,
     /// And gives up what it has.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     name::{ClusterName, NodeName},
     observed::ObservedInstance,
+    order::{Accepted, Order},
 };
 
 /// A disk of a node.
@@ -148,6 +149,13 @@ pub struct FleetSnapshot {
     /// What runs, sorted by instance and node.
     #[serde(default)]
     pub instances: Vec<ObservedInstance>,
+    /// What nodes were told to run, by instance and node. Absent in a snapshot that somebody wrote:
+    /// then all that runs in it is taken to have been ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orders: Option<Vec<Order>>,
+    /// What nodes have written down of generations, beside what runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Accepted>,
     /// Version of each secret that exists; absent means that secrets are not known here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<BTreeMap<String, u64>>,

@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod instance;
 pub mod name;
 pub mod observed;
+pub mod order;
 pub mod placement;
 pub mod plan;
 pub mod quantity;

@@ -3,12 +3,14 @@
 //! Knows states and says `unknown` where nothing was seen. Refuses to conclude anything from
 //! absence: `ObservedNode::complete` tells an empty node from one that could not be read.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
     instance::{Generation, InstanceSpec, Runtime},
-    name::{NodeName, ServiceName},
+    name::{InstanceId, NodeName, ServiceName},
 };
 
 /// Whether a unit runs.
@@ -125,4 +127,8 @@ pub struct ObservedNode {
     pub problem: Option<String>,
     /// Sorted by id.
     pub instances: Vec<ObservedInstance>,
+    /// The newest generation that the node has accepted of each instance, also of those that do not
+    /// run: it refuses every older one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accepted: BTreeMap<InstanceId, Generation>,
 }

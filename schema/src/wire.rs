@@ -53,6 +53,20 @@ pub fn size<T: Serialize + ?Sized>(value: &T) -> usize {
     serde_json::to_writer(&mut count, value).map_or(usize::MAX, |()| count.0)
 }
 
+/// Which machine speaks, and which of its sessions it is: two machines that use one identity differ
+/// in one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Origin {
+    /// The machine's own id; empty where it has none.
+    pub machine: String,
+    /// The id of its boot; empty where it has none.
+    pub boot: String,
+    /// Up by one with each session that the identity opens, and kept beside it; 0 where it is not
+    /// counted.
+    pub session: u64,
+}
+
 /// What an agent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -65,6 +79,9 @@ pub enum AgentMessage {
         version: String,
         /// What the machine has.
         facts: NodeFacts,
+        /// Which machine it is, and how often it has come.
+        #[serde(default)]
+        origin: Origin,
     },
     /// What the machine has, when it changed.
     Facts {

@@ -12,6 +12,7 @@ use devnet_schema::{
     instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName, ServiceName},
     observed::{HealthState, InstanceState},
+    order::MAX_GENERATION,
     plan::{Action, Change, Drift},
 };
 
@@ -86,21 +87,26 @@ pub fn decide(
     let scene = Scene { input, census, scope, seats };
     let mut deeds = Deeds::default();
     let everyone: BTreeSet<&InstanceId> = specs.keys().chain(census.sightings.keys()).collect();
-    let mut strangers: BTreeMap<&ServiceName, u32> = BTreeMap::new();
+    let mut undeclared: BTreeMap<&ServiceName, u32> = BTreeMap::new();
     for id in everyone {
         let group = census.sightings.get(id).map_or(&[][..], Vec::as_slice);
+        if let Some(name) = scene.spent(id, group) {
+            deeds.diagnostics.push(notice::spent(&name));
+            deeds.unchanged += 1;
+            continue;
+        }
         match (seats.by_instance.get(id), specs.get(id)) {
             (Some(seat), Some(spec)) => scene.wanted(id, seat, spec, group, &mut deeds),
             _ => {
                 for unit in group {
                     if !scene.unwanted(id, unit, &mut deeds) {
-                        *strangers.entry(&id.service).or_insert(0) += 1;
+                        *undeclared.entry(&id.service).or_insert(0) += 1;
                     }
                 }
             }
         }
     }
-    let left = strangers.into_iter().map(|(service, count)| notice::undeclared(service, count));
+    let left = undeclared.into_iter().map(|(service, count)| notice::undeclared(service, count));
     deeds.diagnostics.extend(left);
     deeds.list.sort_by(|a, b| {
         let key = |deed: &Deed| (deed.change.instance.clone(), deed.change.action);
@@ -361,9 +367,16 @@ impl Scene<'_, '_> {
     }
 
     fn next(&self, id: &InstanceId) -> Generation {
-        let recorded = self.input.generations.get(id).copied().unwrap_or(0);
-        let reported = self.census.generations.get(id).copied().unwrap_or(0);
-        recorded.max(reported) + 1
+        self.census.generations.get(id).copied().unwrap_or(0).saturating_add(1)
+    }
+
+    /// The first name of those that an instance has or had under which it can be told nothing more:
+    /// its numbers are used up.
+    fn spent(&self, id: &InstanceId, group: &[Sighting<'_>]) -> Option<InstanceId> {
+        let names = std::iter::once(id.clone()).chain(group.iter().map(Sighting::runs_as));
+        // A unit that is removed and made again needs two.
+        let mut names = names.filter(|name| self.next(name) >= MAX_GENERATION);
+        names.next()
     }
 }
 
@@ -373,6 +386,11 @@ fn differs(unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Difference> {
         return None;
     }
     Some(match unit.spec() {
+        // What it is said to be was not what it was told to be, which is as declared.
+        Some(before) if before == spec => Difference {
+            reason: "it runs something else than it was told to".to_owned(),
+            ..Difference::default()
+        },
         Some(before) => diff::between(before, spec),
         None => Difference {
             reason: "it runs something else, of which nothing more is known".to_owned(),

@@ -11,6 +11,7 @@ use devnet_schema::{
     instance::{Generation, InstanceSpec},
     name::NodeName,
     observed::{HealthState, InstanceState, ObservedInstance},
+    order::{OrderBook, Standing},
     plan::PlanBasis,
 };
 use serde::Serialize;
@@ -41,8 +42,9 @@ fn without_secrets(input: &PlanInput<'_>) -> PlanBasis {
     let mut nodes: Vec<NodeRow<'_>> =
         input.fleet.nodes.iter().map(|node| node_row(node, &declared)).collect();
     nodes.sort_by_key(|row| row.name);
-    let mut instances: Vec<InstanceRow<'_>> =
-        input.fleet.instances.iter().map(instance_row).collect();
+    let book = OrderBook::of(input.fleet);
+    let row = |seen| instance_row(seen, &book);
+    let mut instances: Vec<InstanceRow<'_>> = input.fleet.instances.iter().map(row).collect();
     instances.sort_by_key(|row| (row.id, row.node, row.digest));
     PlanBasis {
         revision: input.revision.to_owned(),
@@ -131,12 +133,14 @@ struct InstanceRow<'a> {
     node: &'a NodeName,
     generation: Generation,
     digest: &'a str,
+    /// Whether anybody ordered it there.
+    told: bool,
     exited: bool,
     unknown: bool,
     unhealthy: bool,
 }
 
-fn instance_row(seen: &ObservedInstance) -> InstanceRow<'_> {
+fn instance_row<'a>(seen: &'a ObservedInstance, book: &OrderBook<'_>) -> InstanceRow<'a> {
     let ObservedInstance {
         id,
         service: _,
@@ -156,6 +160,7 @@ fn instance_row(seen: &ObservedInstance) -> InstanceRow<'_> {
         node,
         generation: *generation,
         digest: digest.as_str(),
+        told: book.standing(&seen.instance(), node, *generation) != Standing::Stranger,
         exited: *state == InstanceState::Exited,
         unknown: *state == InstanceState::Unknown,
         unhealthy: *health == HealthState::Unhealthy,

@@ -1,11 +1,12 @@
 //! What runs where, by the name it has from now on: renames are applied, and everyone who was seen
 //! twice is seen twice here.
 //!
-//! Knows observations. Refuses to know what is wanted, renames apart.
+//! Knows observations, and which of them somebody ordered. Refuses to know what is wanted, renames
+//! apart, and to take a report for more than what was ordered of its node.
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
 };
 
 use devnet_schema::{
@@ -14,17 +15,42 @@ use devnet_schema::{
     instance::{Generation, InstanceSpec, Protocol},
     name::{InstanceId, NodeName, ServiceName},
     observed::{InstanceState, ObservedInstance},
+    order::{OrderBook, Standing, is_believed},
 };
+
+use crate::input::PlanInput;
 
 /// The fleet, sorted, with renames applied.
 #[derive(Debug)]
 pub struct Census<'a> {
     /// The nodes.
     pub nodes: BTreeMap<&'a NodeName, &'a Node>,
-    /// Who was seen, by the name it has from now on; the most trustworthy sighting first.
+    /// Who was seen where it was ordered, by the name it has from now on; the one that counts
+    /// first: the newest order of those that can be heard of.
     pub sightings: BTreeMap<InstanceId, Vec<Sighting<'a>>>,
-    /// The highest generation that anyone reports, by the name it runs under.
+    /// Who was seen where nobody is on record as having ordered it, by the name it runs under:
+    /// nothing is done to it, and it takes its room.
+    pub strangers: Vec<Sighting<'a>>,
+    /// Who is claimed by several nodes since the records were lost, by the name it has from now on,
+    /// with their claims: nothing is decided about it.
+    pub disputed: BTreeMap<InstanceId, Vec<Sighting<'a>>>,
+    /// The highest generation that is on record or believed, by the name it runs under.
     pub generations: BTreeMap<InstanceId, Generation>,
+    /// Generations that nodes report and that are not believed.
+    pub boasts: BTreeSet<Boast<'a>>,
+}
+
+/// A generation that nobody could have given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Boast<'a> {
+    /// Who says so.
+    pub node: &'a NodeName,
+    /// Of which service.
+    pub service: &'a ServiceName,
+    /// Of which of its instances.
+    pub index: u32,
+    /// What.
+    pub generation: Generation,
 }
 
 /// One unit on one node.
@@ -36,6 +62,8 @@ pub struct Sighting<'a> {
     pub status: NodeStatus,
     /// Whether it still runs under the name of before a rename.
     pub renamed: bool,
+    /// As of which generation it was ordered there; 0 where the records do not say.
+    pub ordered: Generation,
 }
 
 impl<'a> Sighting<'a> {
@@ -72,29 +100,83 @@ impl<'a> Sighting<'a> {
 
 impl<'a> Census<'a> {
     /// Counts the fleet.
-    pub fn of(desired: &DesiredState, fleet: &'a FleetSnapshot) -> Self {
+    pub fn of(input: &PlanInput<'a>) -> Self {
+        let PlanInput { desired, fleet, .. } = input;
         let nodes: BTreeMap<_, _> = fleet.nodes.iter().map(|node| (&node.name, node)).collect();
-        let mut sightings: BTreeMap<InstanceId, Vec<Sighting<'a>>> = BTreeMap::new();
-        let mut generations: BTreeMap<InstanceId, Generation> = BTreeMap::new();
+        let book = OrderBook::of(fleet);
+        let (generations, boasts) = generations(input.generations, fleet, &book);
+        let mut census = Self {
+            nodes,
+            sightings: BTreeMap::new(),
+            strangers: Vec::new(),
+            disputed: BTreeMap::new(),
+            generations,
+            boasts,
+        };
+        let mut claims: BTreeMap<InstanceId, Vec<Sighting<'a>>> = BTreeMap::new();
         for seen in &fleet.instances {
-            let status = nodes.get(&seen.node).map_or(NodeStatus::Lost, |node| node.status);
-            let id = seen.instance();
-            let highest = generations.entry(id.clone()).or_insert(0);
-            *highest = seen.generation.max(*highest);
-            let service = renamed(desired, &id.service);
-            let renamed = *service != id.service;
-            let id = InstanceId { service: service.clone(), index: id.index };
-            sightings.entry(id).or_default().push(Sighting { seen, status, renamed });
+            let status = census.nodes.get(&seen.node).map_or(NodeStatus::Lost, |node| node.status);
+            let runs_as = seen.instance();
+            let service = renamed(desired, &runs_as.service);
+            let renamed = *service != runs_as.service;
+            let id = InstanceId { service: service.clone(), index: runs_as.index };
+            let unit = Sighting { seen, status, renamed, ordered: 0 };
+            match book.standing(&runs_as, &seen.node, seen.generation) {
+                Standing::Ordered(ordered) => {
+                    let unit = Sighting { ordered, ..unit };
+                    census.sightings.entry(id).or_default().push(unit);
+                }
+                Standing::Claimed if book.ordered(&runs_as).is_none() => {
+                    claims.entry(id).or_default().push(unit);
+                }
+                Standing::Claimed | Standing::Stranger => census.strangers.push(unit),
+            }
         }
-        for group in sightings.values_mut() {
+        for (id, group) in claims {
+            census.weigh(desired, id, group);
+        }
+        for group in census.sightings.values_mut() {
             group.sort_by_key(|it| {
+                let heard_of = it.status != NodeStatus::Lost;
                 let running = it.seen.state == InstanceState::Running;
-                let known = (it.is_known(), !it.renamed, it.seen.generation, running);
-                (Reverse(known), it.node(), it.seen.digest.as_str())
+                let counts = (heard_of, !it.renamed, it.ordered, it.is_known(), running);
+                (Reverse(counts), it.node(), it.seen.digest.as_str())
             });
             group.dedup_by_key(|it| (it.node(), it.renamed));
         }
-        Self { nodes, sightings, generations }
+        census.strangers.sort_by_key(|it| (it.node(), it.runs_as(), it.seen.digest.as_str()));
+        census
+    }
+
+    /// Takes the one claim for an instance that nobody is on record as running, and none of
+    /// several. One by a node that is cordoned, the word of an operator, counts only where no other
+    /// node claims it.
+    fn weigh(&mut self, desired: &DesiredState, id: InstanceId, group: Vec<Sighting<'a>>) {
+        let cordoned = |unit: &Sighting<'_>| {
+            let of_file = desired.nodes.get(unit.node()).is_some_and(|policy| policy.cordon);
+            of_file || self.nodes.get(unit.node()).is_some_and(|node| node.cordoned)
+        };
+        let (mut weak, mut strong): (Vec<_>, Vec<_>) = group.into_iter().partition(cordoned);
+        if strong.is_empty() {
+            strong = std::mem::take(&mut weak);
+        }
+        self.strangers.append(&mut weak);
+        let nodes: BTreeSet<&NodeName> = strong.iter().map(Sighting::node).collect();
+        match self.sightings.entry(id) {
+            Entry::Occupied(_) => self.strangers.append(&mut strong),
+            Entry::Vacant(unseen) if nodes.len() > 1 => {
+                strong.sort_by_key(|it| (it.node(), it.renamed));
+                self.disputed.insert(unseen.into_key(), strong);
+            }
+            Entry::Vacant(unseen) => {
+                unseen.insert(strong);
+            }
+        }
+    }
+
+    /// What holds room on a node and is left alone, whoever declares it.
+    pub fn left_alone(&self) -> impl Iterator<Item = &Sighting<'a>> {
+        self.strangers.iter().chain(self.disputed.values().flatten())
     }
 
     /// The most trustworthy sighting.
@@ -106,18 +188,51 @@ impl<'a> Census<'a> {
     /// after a power cut reports ports before it knows which of them its own units hold, so those
     /// of everything seen on the node are left out.
     pub fn ports_outside(&self, node: &Node) -> impl Iterator<Item = (Protocol, u16)> {
-        let here = self.all().filter(|(_, it)| *it.node() == node.name);
-        let specs = here.filter_map(|(_, it)| it.spec());
+        let units = self.all().map(|(_, it)| it).chain(self.left_alone());
+        let here = units.filter(|it| *it.node() == node.name);
+        let specs = here.filter_map(|it| it.spec());
         let ours: BTreeSet<u16> =
             specs.flat_map(|spec| spec.ports.iter().map(|port| port.host)).collect();
         let held: BTreeSet<u16> = node.facts.ports_in_use.iter().copied().collect();
         held.into_iter().filter(move |port| !ours.contains(port)).map(|port| (Protocol::Tcp, port))
     }
 
-    /// Everything that was seen.
+    /// Everything that was seen where it was ordered.
     pub fn all(&self) -> impl Iterator<Item = (&InstanceId, &Sighting<'a>)> {
         self.sightings.iter().flat_map(|(id, group)| group.iter().map(move |it| (id, it)))
     }
+}
+
+/// The highest generation of each instance that is on record or believed of a node, and what is not
+/// believed. A number is believed wherever it comes from: who refuses older ones is asked by it.
+pub fn generations<'a>(
+    given_out: &BTreeMap<InstanceId, Generation>,
+    fleet: &'a FleetSnapshot,
+    book: &OrderBook<'a>,
+) -> (BTreeMap<InstanceId, Generation>, BTreeSet<Boast<'a>>) {
+    let mut known = given_out.clone();
+    let mut boasts = BTreeSet::new();
+    let running = fleet.instances.iter();
+    let running = running.map(|seen| (seen.instance(), &seen.service, &seen.node, seen.generation));
+    let accepted = fleet.accepted.iter();
+    let accepted =
+        accepted.map(|it| (it.instance.clone(), &it.instance.service, &it.node, it.generation));
+    for (id, service, node, generation) in running.chain(accepted) {
+        let recorded = given_out.get(&id).copied().unwrap_or(0);
+        let issued = match book.standing(&id, node, generation) {
+            Standing::Ordered(ordered) => recorded.max(ordered),
+            Standing::Claimed | Standing::Stranger => {
+                recorded.max(book.ordered(&id).unwrap_or_default())
+            }
+        };
+        if is_believed(issued, generation) {
+            let highest = known.entry(id).or_insert(0);
+            *highest = generation.max(*highest);
+        } else {
+            boasts.insert(Boast { node, service, index: id.index, generation });
+        }
+    }
+    (known, boasts)
 }
 
 /// What a service is called from now on. A name that is declared again is no old name, and one that

@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     diagnostic::Diagnostic,
-    instance::{Generation, Protocol},
+    instance::Protocol,
     name::{InstanceId, NodeName},
+    order::{MAX_GENERATION, OrderBook},
     plan::{Action, Change, Plan},
     step::Act,
 };
 
 use crate::{
+    census,
     input::PlanInput,
     place::{Outcome, PlacementProblem, verify},
     render::Specs,
@@ -118,15 +120,15 @@ fn check_change(input: &PlanInput<'_>, plan: &Plan, change: &Change, found: &mut
 
 /// Generations only ever go up.
 fn check_generations(input: &PlanInput<'_>, plan: &Plan, found: &mut Vec<String>) {
-    let mut known: BTreeMap<InstanceId, Generation> = input.generations.clone();
-    for seen in &input.fleet.instances {
-        let highest = known.entry(seen.instance()).or_insert(0);
-        *highest = seen.generation.max(*highest);
-    }
+    let (known, _) =
+        census::generations(input.generations, input.fleet, &OrderBook::of(input.fleet));
     for step in &plan.steps {
         let last = known.get(&step.instance).copied().unwrap_or(0);
         if step.generation <= last {
             found.push(format!("step {} has generation {}, not new", step.id, step.generation));
+        }
+        if step.generation > MAX_GENERATION {
+            found.push(format!("step {} has generation {}, too high", step.id, step.generation));
         }
     }
 }

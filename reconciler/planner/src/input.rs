@@ -21,12 +21,13 @@ pub struct PlanInput<'a> {
     pub catalog: &'a Catalog,
     /// What there is. Instances of nodes that are offline or lost stand in it as they were last
     /// seen: without them the planner would start them a second time. A node that could not be
-    /// read in full is given as offline, for the same reason.
+    /// read in full is given as offline, for the same reason. Where it tells orders, what nobody
+    /// ordered where it is seen is a stranger: nothing is done to it or because of it.
     pub fleet: &'a FleetSnapshot,
     /// The commit, or the digest of files that are no commit.
     pub revision: &'a str,
     /// The highest generation that was ever given out, by instance. What agents report counts too,
-    /// so an empty map after a loss of records is fine.
+    /// within a bound, so an empty map after a loss of records is fine.
     pub generations: &'a BTreeMap<InstanceId, Generation>,
     /// What to plan.
     pub options: Options,

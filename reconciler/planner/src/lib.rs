@@ -32,16 +32,22 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use devnet_schema::{
     diagnostic::{Diagnostic, Severity},
     digest::Digest,
+    fleet::FleetSnapshot,
+    instance::Generation,
+    name::InstanceId,
+    order::OrderBook,
     placement::PlacementStatus,
     plan::{Action, Plan},
 };
 
 pub use basis::now as basis_now;
 pub use input::{Options, PlanInput};
-pub use notice::cut_short;
+pub use notice::{DISPUTED, cut_short};
 pub use ports::RANGE as PORT_RANGE;
 
 use action::Deeds;
@@ -49,7 +55,15 @@ use census::Census;
 use place::{Gain, Outcome, Pace, PlacementProblem, Rebalanced, Watch};
 use render::Specs;
 use scope::Scope;
-use seats::Waiting;
+
+/// The highest generation of each instance that was given out, or that a node reports and is
+/// believed to have been told: whatever is told next is above it.
+pub fn known_generations(
+    given_out: &BTreeMap<InstanceId, Generation>,
+    fleet: &FleetSnapshot,
+) -> BTreeMap<InstanceId, Generation> {
+    census::generations(given_out, fleet, &OrderBook::of(fleet)).0
+}
 
 /// Makes the plan. Whatever is wrong stands in its diagnostics; with an error among them it has no
 /// steps and must not be applied ([`Plan::is_applicable`]).
@@ -80,9 +94,9 @@ pub fn plan_paced(input: &PlanInput<'_>, watch: Watch<'_>) -> Plan {
 /// # Errors
 /// Addresses in the options that name nothing.
 pub fn placement_problem(input: &PlanInput<'_>) -> Result<PlacementProblem, Vec<Diagnostic>> {
-    let census = Census::of(input.desired, input.fleet);
+    let census = Census::of(input);
     let scope = Scope::of(input, &census)?;
-    Ok(problem::build(input, &census, &scope, &Waiting::new()))
+    Ok(problem::build(input, &census, &scope, &seats::disputed(input, &census)))
 }
 
 /// A plan on its way.
@@ -102,7 +116,7 @@ impl Draft {
     fn fill(&mut self, input: &PlanInput<'_>, watch: Watch<'_>) -> Result<(), Vec<Diagnostic>> {
         self.plan.basis = basis::of(input, std::iter::empty());
         stop(notice::refusals(input))?;
-        let census = Census::of(input.desired, input.fleet);
+        let census = Census::of(input);
         let scope = Scope::of(input, &census)?;
         self.plan.diagnostics = notice::remarks(input, &census, scope.is_whole());
         let seats = if input.options.destroy {
@@ -139,7 +153,7 @@ impl Draft {
     ) -> Result<seats::Seats, Vec<Diagnostic>> {
         let lenient = input.options.allow_unplaced || input.options.refresh_only;
         let severity = if lenient { Severity::Warning } else { Severity::Error };
-        let mut waiting = Waiting::new();
+        let mut waiting = seats::disputed(input, census);
         loop {
             let problem = problem::build(input, census, scope, &waiting);
             let most = input.options.extra_moves;

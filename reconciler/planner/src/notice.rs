@@ -2,6 +2,8 @@
 //!
 //! Knows sentences, codes (DN-E06xx, DN-W06xx) and advice. Refuses to decide anything.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use devnet_schema::{
     desired::{DesiredState, Service},
     diagnostic::{Diagnostic, Location, Severity},
@@ -12,12 +14,16 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::Census,
+    census::{Boast, Census, Sighting},
     input::PlanInput,
     place::{Outcome, Overfull},
-    seats::{Seat, Seats, Why},
+    seats::{self, Seat, Seats, Why},
     tally,
 };
+
+/// The code of an instance that several nodes claim: what is wanted of it is not there, though
+/// nothing is to be done.
+pub const DISPUTED: &str = "DN-W0612";
 
 /// What is wrong before anything is planned.
 pub fn refusals(input: &PlanInput<'_>) -> Vec<Diagnostic> {
@@ -61,6 +67,9 @@ pub fn remarks(input: &PlanInput<'_>, census: &Census<'_>, whole: bool) -> Vec<D
                 .help("what is said of it has no effect until an agent of that name joins")
         })
         .collect();
+    all.extend(strangers(census));
+    all.extend(census.disputed.iter().map(|(id, claims)| disputed(id, claims)));
+    all.extend(boasts(census));
     if !whole {
         all.push(
             Diagnostic::warning("DN-W0607", None, "this plan covers a part of the cluster only")
@@ -68,6 +77,79 @@ pub fn remarks(input: &PlanInput<'_>, census: &Census<'_>, whole: bool) -> Vec<D
         );
     }
     all
+}
+
+/// Instances of one node that a finding names one by one.
+const NAMED: usize = 5;
+
+/// `db[0], web[1] and 3 more`.
+fn named(mut names: impl Iterator<Item = String>) -> String {
+    let first: Vec<String> = names.by_ref().take(NAMED).collect();
+    match names.count() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// What runs on a node where nobody ordered it: one finding a node.
+fn strangers(census: &Census<'_>) -> Vec<Diagnostic> {
+    let mut by_node: BTreeMap<&NodeName, BTreeSet<InstanceId>> = BTreeMap::new();
+    for unit in &census.strangers {
+        by_node.entry(unit.node()).or_default().insert(unit.runs_as());
+    }
+    let finding = |(node, ids): (&NodeName, BTreeSet<InstanceId>)| {
+        let ids = named(ids.iter().map(ToString::to_string));
+        let message = format!("node `{node}` runs what it was not told to run: {ids}");
+        Diagnostic::warning("DN-W0611", None, message).help(format!(
+            "nothing is done to it, and it takes its room: stop it on that machine; or, if it is \
+             yours, `devnet node adopt {node}` takes it over"
+        ))
+    };
+    by_node.into_iter().map(finding).collect()
+}
+
+/// An instance that several nodes claim since the records were lost.
+fn disputed(id: &InstanceId, claims: &[Sighting<'_>]) -> Diagnostic {
+    let nodes: BTreeSet<&NodeName> = claims.iter().map(Sighting::node).collect();
+    let nodes: Vec<&str> = nodes.iter().map(|node| node.as_str()).collect();
+    let (last, first) = (nodes.last().copied().unwrap_or_default(), nodes.first().copied());
+    let message = format!(
+        "{} each say that they were told to run {id}, and the records that could tell are lost",
+        nodes.join(" and ")
+    );
+    Diagnostic::warning(DISPUTED, None, message).help(format!(
+        "nothing of `{}` is changed until one of them counts: `devnet node cordon {last}` keeps \
+         that of {} and leaves the other alone; so does taking {last} out of the cluster",
+        id.service,
+        first.unwrap_or_default()
+    ))
+}
+
+/// Numbers that nobody gave out: one finding a node.
+fn boasts(census: &Census<'_>) -> Vec<Diagnostic> {
+    let mut by_node: BTreeMap<&NodeName, Vec<&Boast<'_>>> = BTreeMap::new();
+    for boast in &census.boasts {
+        by_node.entry(boast.node).or_default().push(boast);
+    }
+    let finding = |(node, all): (&NodeName, Vec<&Boast<'_>>)| {
+        let all = named(all.iter().map(|it| {
+            let Boast { node: _, service, index, generation } = it;
+            format!("{service}[{index}] as of generation {generation}")
+        }));
+        let message = format!("node `{node}` reports numbers that were never given out: {all}");
+        Diagnostic::warning("DN-W0613", None, message).help(format!(
+            "they are not counted; if its `ledger.json` was damaged, move that away and start its \
+             agent again, and remove {node} if you do not trust it"
+        ))
+    };
+    by_node.into_iter().map(finding).collect()
+}
+
+/// An instance whose numbers are used up.
+pub fn spent(id: &InstanceId) -> Diagnostic {
+    let message = format!("{id} cannot be told anything more: its generations are used up");
+    Diagnostic::warning("DN-W0614", None, message)
+        .help("give its service another name, without a `moved` line; please report this")
 }
 
 /// What someone should know of where everything ends up: the same things whether what does not fit
@@ -156,8 +238,15 @@ fn unplaced(
 /// Services that wait for another. Where that one has a place, it got it when they were left out:
 /// together they did not all fit, which is refused as what does not fit is.
 fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Diagnostic> {
-    let waits = seats.waiting.iter().map(|(service, missing)| {
+    let others = seats.waiting.iter().filter(|(service, missing)| service != missing);
+    let waits = others.map(|(service, missing)| {
         let at = desired.services.get(service).map(|service| service.at.clone());
+        if seats::is_held(&seats.waiting, service) {
+            let message =
+                format!("service `{service}` waits: nothing is decided about `{missing}`");
+            return Diagnostic::warning("DN-W0606", at, message)
+                .help("it is planned as soon as that is");
+        }
         if !seats.by_instance.keys().any(|id| id.service == *missing) {
             let message = format!("service `{service}` waits: `{missing}` has no node");
             return Diagnostic::warning("DN-W0606", at, message)

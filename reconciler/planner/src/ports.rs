@@ -46,7 +46,7 @@ pub fn allocate(
     declared(input, seats, &mut taken, &mut ports);
     kept(input, census, seats, &mut taken, &mut ports);
     // What runs now may still hold its port while the newcomer starts.
-    for (_, unit) in census.all() {
+    for unit in census.all().map(|(_, unit)| unit).chain(census.left_alone()) {
         let held = unit.spec().into_iter().flat_map(|spec| &spec.ports);
         taken.entry(unit.node()).or_default().extend(held.map(|port| (port.protocol, port.host)));
     }

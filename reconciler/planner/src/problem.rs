@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
-    desired::{self, Domain, Located, NodePolicy, Selector, SelectorKey, Service},
+    desired::{self, Capacity, Domain, Located, NodePolicy, Selector, SelectorKey, Service},
     diagnostic::Location,
-    fleet::{Node, NodeStatus},
+    fleet::{Gpu, Node, NodeStatus},
     instance::{Limits, Protocol, Runtime},
     name::{InstanceId, NodeName, ServiceName},
     quantity::{GpuRequest, Resources},
@@ -53,7 +53,7 @@ pub fn build(
     scope: &Scope,
     waiting: &Waiting,
 ) -> PlacementProblem {
-    let held = strangers(input, census, scope, waiting);
+    let held = stays(input, census, scope, waiting);
     let nodes: Vec<NodeInput> =
         census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
     let models: BTreeSet<&str> =
@@ -62,7 +62,7 @@ pub fn build(
     let services = services
         .filter(|service| !waiting.contains_key(&service.name))
         .map(|service| {
-            let holdings = holdings(service, census);
+            let holdings = holdings(input, service, census);
             let input = ServiceInput { holdings, ..service_input(service, census, scope, &models) };
             if scope.touches(&service.name) { input } else { as_it_runs(input) }
         })
@@ -79,8 +79,9 @@ pub fn build(
     }
 }
 
-/// What is not declared and stays all the same: it keeps its ports and its share of the node.
-fn strangers<'a>(
+/// What stays although it has no place: it is not declared, waits, or nobody ordered it there. It
+/// keeps its ports and its share of the node.
+fn stays<'a>(
     input: &PlanInput<'_>,
     census: &Census<'a>,
     scope: &Scope,
@@ -95,6 +96,9 @@ fn strangers<'a>(
             held.entry(sighting.node()).or_default().push(*sighting);
         }
     }
+    for unit in census.left_alone() {
+        held.entry(unit.node()).or_default().push(*unit);
+    }
     held
 }
 
@@ -107,14 +111,14 @@ fn node_input(
     let policy = input.desired.nodes.get(&node.name);
     let reserve = policy.map_or(Resources::default(), |policy| policy.reserve);
     let specs = || held.get(&node.name).into_iter().flatten().filter_map(Sighting::spec);
-    let cpu: u64 = specs().map(|spec| spec.limits.cpu.milli).sum();
-    let memory: u64 = specs().map(|spec| spec.limits.memory.0).sum();
+    let cpu = specs().map(|spec| spec.limits.cpu.milli).fold(0, u64::saturating_add);
+    let memory = specs().map(|spec| spec.limits.memory.0).fold(0, u64::saturating_add);
     let used: BTreeSet<&str> =
         specs().flat_map(|spec| spec.gpus.iter().map(|gpu| gpu.id.as_str())).collect();
     let ports = specs().flat_map(|spec| spec.ports.iter().map(|port| (port.protocol, port.host)));
     let mut reserved: BTreeSet<(Protocol, u16)> = ports.collect();
     reserved.extend(census.ports_outside(node));
-    let [all_cpu, all_memory, all_disk] = whole(node);
+    let [all_cpu, all_memory, all_disk] = whole(node, policy);
     NodeInput {
         name: node.name.clone(),
         tags: tags(node, policy),
@@ -125,19 +129,25 @@ fn node_input(
         cpu_milli: all_cpu.saturating_sub(reserve.cpu.milli).saturating_sub(cpu),
         memory: all_memory.saturating_sub(reserve.memory.0).saturating_sub(memory),
         disk: all_disk.saturating_sub(reserve.disk.0),
-        gpus: gpus(node, &used),
+        gpus: gpus(node, policy, &used),
         state: state(node, policy),
         reserved_ports: reserved.into_iter().collect(),
     }
 }
 
-/// All that a machine has: cpu in thousandths of a core, memory and disk in bytes.
-fn whole(node: &Node) -> [u64; 3] {
+/// All that counts of what a machine is reported to have: cpu in thousandths of a core, memory and
+/// disk in bytes.
+fn whole(node: &Node, policy: Option<&NodePolicy>) -> [u64; 3] {
     let mib = |mib: u64| mib.saturating_mul(1 << 20);
     // Volumes and images live on one file system, so the largest is what there is; a sum over
     // several would promise room that no single one has.
     let disk = node.facts.disks.iter().map(|disk| disk.total_mb).max().unwrap_or(0);
-    [u64::from(node.facts.cpu_count) * 1000, mib(node.facts.total_memory_mb), mib(disk)]
+    let reported =
+        [u64::from(node.facts.cpu_count) * 1000, mib(node.facts.total_memory_mb), mib(disk)];
+    let Some(NodePolicy { capacity, .. }) = policy else { return reported };
+    let Capacity { cpu, memory, disk, gpus: _ } = capacity;
+    let most = [cpu.map(|it| it.milli), memory.map(|it| it.0), disk.map(|it| it.0)];
+    std::array::from_fn(|at| most[at].map_or(reported[at], |most| most.min(reported[at])))
 }
 
 /// Tags come from the cluster file and from an admin; never from the agent.
@@ -147,8 +157,13 @@ fn tags(node: &Node, policy: Option<&NodePolicy>) -> Vec<String> {
     all.into_iter().cloned().collect()
 }
 
-fn gpus(node: &Node, used: &BTreeSet<&str>) -> Vec<GpuInput> {
-    let free = node.facts.gpus.iter().filter(|gpu| !used.contains(gpu.id.as_str()));
+fn gpus(node: &Node, policy: Option<&NodePolicy>, used: &BTreeSet<&str>) -> Vec<GpuInput> {
+    let mut devices: Vec<&Gpu> = node.facts.gpus.iter().collect();
+    if let Some(most) = policy.and_then(|policy| policy.capacity.gpus) {
+        devices.sort_by_key(|gpu| gpu.id.as_str());
+        devices.truncate(most as usize);
+    }
+    let free = devices.into_iter().filter(|gpu| !used.contains(gpu.id.as_str()));
     free.map(|gpu| GpuInput {
         id: gpu.id.clone(),
         model: gpu.model.clone(),
@@ -363,7 +378,11 @@ fn current(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Current> {
 /// by now where that is less or where it has no limit; never more than the machine has. Of what it
 /// has no limit of, and is declared to use more of than there is, nothing: nobody knows how much.
 /// None of whom it is not known which devices it has.
-fn holdings(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Holding> {
+fn holdings(
+    input: &PlanInput<'_>,
+    service: &Service,
+    census: &Census<'_>,
+) -> BTreeMap<u32, Holding> {
     let first = InstanceId { service: service.name.clone(), index: 0 };
     let own = census.sightings.range(first..).take_while(|(id, _)| id.service == service.name);
     own.filter_map(|(id, group)| {
@@ -372,7 +391,8 @@ fn holdings(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Holding> {
         if devices && unit.spec().is_none() {
             return None;
         }
-        let whole = whole(census.nodes.get(unit.node())?);
+        let policy = input.desired.nodes.get(unit.node());
+        let whole = whole(census.nodes.get(unit.node())?, policy);
         let limits = unit.spec().map_or(Limits::default(), |spec| spec.limits);
         let declared = &service.resources;
         // It is updated where it is to what is declared, if that is no more than it has.

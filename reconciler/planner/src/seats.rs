@@ -79,8 +79,28 @@ pub fn newcomers<'s>(
     .map(|(id, _)| id)
 }
 
-/// Services that wait, each with the one that it waits for.
+/// Services that wait, each with the one that it waits for. One that is disputed waits for itself.
 pub type Waiting = BTreeMap<ServiceName, ServiceName>;
+
+/// Declared services of which an instance is claimed by several nodes: nothing of them is touched.
+pub fn disputed(input: &PlanInput<'_>, census: &Census<'_>) -> Waiting {
+    let names = census.disputed.keys().map(|id| &id.service);
+    let declared = names.filter(|name| input.desired.services.contains_key(*name));
+    declared.map(|name| (name.clone(), name.clone())).collect()
+}
+
+/// Whether a service waits for the end of a dispute, its own or that of another.
+pub fn is_held(waiting: &Waiting, service: &ServiceName) -> bool {
+    let mut name = service;
+    for _ in 0..=waiting.len() {
+        match waiting.get(name) {
+            Some(missing) if missing == name => return true,
+            Some(missing) => name = missing,
+            None => return false,
+        }
+    }
+    false
+}
 
 /// Settles every wanted instance of a service that is not known to wait, and finds who else waits.
 pub fn settle(

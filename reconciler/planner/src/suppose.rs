@@ -4,12 +4,13 @@
 //! something about what is not there.
 
 use devnet_schema::{
-    desired::{DesiredState, NodePolicy},
+    desired::{Capacity, DesiredState, NodePolicy},
     diagnostic::Location,
     file::suggest::advice,
     fleet::{Availability, Disk, FleetSnapshot, Gpu, Node, NodeFacts, NodeStatus},
     name::{NodeName, ServiceName},
     observed::ObservedInstance,
+    order::Order,
     plan::Plan,
     quantity::{Bytes, Resources},
 };
@@ -94,6 +95,11 @@ pub fn applied(fleet: &FleetSnapshot, plan: &Plan) -> FleetSnapshot {
             it.node != *left || (id != change.instance && id != *old)
         });
         let started = change.after.clone();
+        if let (Some(spec), Some(orders)) = (&started, &mut fleet.orders) {
+            let (instance, node) = (spec.id.clone(), spec.node.clone());
+            orders.retain(|order| order.instance != instance || order.node != node);
+            orders.push(Order { instance, node, generation: 1, claimed: false });
+        }
         fleet.instances.extend(started.map(|spec| ObservedInstance::running(spec, 1)));
     }
     fleet
@@ -114,6 +120,7 @@ fn undeclared() -> NodePolicy {
         tags: Vec::new(),
         zone: None,
         reserve: Resources::default(),
+        capacity: Capacity::default(),
         cordon: false,
         drain: false,
     }

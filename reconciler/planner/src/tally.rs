@@ -15,7 +15,7 @@ use devnet_schema::{
 
 use crate::{
     census::Census,
-    seats::{Seat, Seats, Why},
+    seats::{self, Seat, Seats, Why},
 };
 
 /// Puts into the report what was decided of seats beside placement.
@@ -36,7 +36,7 @@ pub fn tell(
     report.evicted = report.evictions.len() as u32;
     levels(desired, census, seats, &mut report.levels);
     // What a service waits for may have a place only because that service has none.
-    if !seats.waiting.is_empty() {
+    if seats.waiting.keys().any(|service| !seats::is_held(&seats.waiting, service)) {
         report.status = PlacementStatus::Infeasible;
     }
 }

@@ -9,6 +9,7 @@ mod access;
 mod authority;
 mod identity;
 mod key_file;
+mod revoked;
 mod tls;
 mod token;
 
@@ -18,6 +19,7 @@ pub use authority::{
     SignedNode,
 };
 pub use identity::{IdentityError, NodeIdentity, node_identity};
+pub use revoked::{Revoked, RevokedError};
 pub use tls::{TlsError, server_config};
 pub use token::{ApiKey, JoinToken, TokenError, matches};
 

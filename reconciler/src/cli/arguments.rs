@@ -329,6 +329,21 @@ pub enum NodeCommand {
     },
     /// The nodes.
     List(Output),
+    /// Let no new instances come to a node.
+    Cordon {
+        /// Its name.
+        name: NodeName,
+    },
+    /// Let them come again.
+    Uncordon {
+        /// Its name.
+        name: NodeName,
+    },
+    /// Take over what a node runs and nobody else was told to run.
+    Adopt {
+        /// Its name.
+        name: NodeName,
+    },
     /// Remove a node; its certificate is worth nothing from then on.
     Rm {
         /// Its name.

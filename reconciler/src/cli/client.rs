@@ -187,6 +187,14 @@ impl Client {
         read_json(self.send(request, act)?, act)
     }
 
+    /// POST without a body or an answer.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn order(&self, path: &str, act: &str) -> Result<(), CommandError> {
+        self.send(self.request(Method::POST, path).timeout(TIMEOUT), act).map(drop)
+    }
+
     /// PUT of bytes, answered by a JSON document.
     ///
     /// # Errors

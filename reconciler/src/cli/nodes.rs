@@ -57,6 +57,18 @@ pub fn node(
                 terminal.out(&status_text::nodes(&rows));
             }
         }
+        NodeCommand::Cordon { name } => {
+            client.order(&format!("/api/v1/nodes/{name}/cordon"), "cordoning the node")?;
+            terminal.out(&format!("{name} takes no new instances\n"));
+        }
+        NodeCommand::Uncordon { name } => {
+            client.order(&format!("/api/v1/nodes/{name}/uncordon"), "uncordoning the node")?;
+            terminal.out(&format!("{name} takes new instances\n"));
+        }
+        NodeCommand::Adopt { name } => {
+            client.order(&format!("/api/v1/nodes/{name}/adopt"), "adopting what the node runs")?;
+            terminal.out(&format!("what {name} runs is taken over; plan to see what follows\n"));
+        }
         NodeCommand::Rm { name } => {
             client.delete(&format!("/api/v1/nodes/{name}"), "removing the node")?;
             terminal.out(&format!("{name} is removed\n"));

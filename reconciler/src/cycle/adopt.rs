@@ -2,7 +2,8 @@
 //!
 //! After a loss of records nothing is assigned, and an agent that restarts a unit must be able to
 //! get its secrets again. Knows how to tell that from the configuration. Refuses to believe the
-//! agent's own spec further than the configuration bears it out.
+//! agent's own spec further than the configuration bears it out, and an agent whose orders are on
+//! record not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,7 @@ use devnet_schema::{
     instance::InstanceSpec,
     name::InstanceId,
     observed::{InstanceState, ObservedInstance},
+    order::{OrderBook, Standing, is_believed},
     plan::Plan,
     secret::SecretRef,
 };
@@ -20,14 +22,15 @@ use tracing::warn;
 use super::{Configuration, ControlPlane};
 use crate::fleet::Purpose;
 
-/// Specs that run, that the plan leaves alone, and that refer to no other secrets than the
-/// configuration gives the instance on that node; with their generation.
+/// Specs that run by a claim of their node, that the plan leaves alone, and that refer to no other
+/// secrets than the configuration gives the instance on that node; with their generation.
 pub fn adoptable(
     configuration: &Configuration,
     plan: &Plan,
     fleet: &FleetSnapshot,
 ) -> Vec<(InstanceSpec, u64)> {
     let changed: BTreeSet<&InstanceId> = plan.changes.iter().map(|c| &c.instance).collect();
+    let book = OrderBook::of(fleet);
     let kept: Vec<(&ObservedInstance, &InstanceSpec)> =
         plan.placement
             .assignments
@@ -38,7 +41,12 @@ pub fn adoptable(
                     seen.instance() == assigned.instance && seen.node == assigned.node
                 })?;
                 let spec = seen.spec.as_deref()?;
-                let ours = spec.id == assigned.instance
+                let standing = book.standing(&assigned.instance, &seen.node, seen.generation);
+                let mut claims = fleet.orders.iter().flatten();
+                let ours = standing == Standing::Claimed
+                    && claims.all(|it| it.instance != assigned.instance || it.node == seen.node)
+                    && is_believed(0, seen.generation)
+                    && spec.id == assigned.instance
                     && spec.node == assigned.node
                     && seen.state != InstanceState::Unknown
                     && spec.digest() == seen.digest;
@@ -87,24 +95,14 @@ fn declared<'a>(
 }
 
 impl ControlPlane {
-    /// Takes over what runs as declared and is not on record.
+    /// Takes over what runs as declared, is claimed, and is not on record.
     ///
     /// # Errors
     /// When the secrets' names cannot be read.
     pub(super) fn adopt(&self, configuration: &Configuration, plan: &Plan) -> anyhow::Result<()> {
         let lost_after = configuration.desired.settings.lost_after.into();
         let fleet = self.snapshot(Purpose::Plan, lost_after)?;
-        let known: BTreeSet<_> = match self.store.assignments() {
-            Ok(all) => all.into_iter().map(|a| (a.instance, a.node, a.spec.digest())).collect(),
-            Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "reading the assignments");
-                return Ok(());
-            }
-        };
         for (spec, generation) in adoptable(configuration, plan, &fleet) {
-            if known.contains(&(spec.id.clone(), spec.node.clone(), spec.digest())) {
-                continue;
-            }
             match self.assign(&spec, generation) {
                 Ok(()) => self.journal.instance(&spec.id, &format!("adopted on {}", spec.node)),
                 Err(error) => {

@@ -25,7 +25,7 @@ use crate::{
     api::{Deployment, DeploymentLine, DeploymentState},
     apply::{Limits, Outcome, Progression, Stop, walk},
     fleet::wall,
-    store::{AssignmentRecord, StepRecord, StoreError},
+    store::{StepRecord, StoreError},
 };
 
 /// How many deployments are looked at after a restart, for what failed lately.
@@ -459,8 +459,7 @@ impl Record<'_> {
                 self.plane.assign(spec, step.generation)
             }
             (StepState::Succeeded { .. }, Act::Remove) => {
-                self.plane.grants().unassign(&step.node, &step.instance);
-                self.plane.store.drop_assignment(&step.instance, &step.node)
+                self.plane.stopped(&step.instance, &step.node)
             }
             (StepState::Failed { .. }, Act::Ensure { .. }) => self.restore(step),
             _ => Ok(()),
@@ -478,13 +477,7 @@ impl Progression for Record<'_> {
             return Ok(());
         }
         // On disk before it is sent: after a power cut the node counts as one that may run it.
-        let record = AssignmentRecord {
-            instance: spec.id.clone(),
-            node: spec.node.clone(),
-            generation: step.generation,
-            spec: spec.clone(),
-        };
-        self.plane.store.record_assignment(&record).map_err(|error| chain(&error))
+        self.plane.order(spec, step.generation).map_err(|error| chain(&error))
     }
 
     fn reported(&mut self, step: &Step, report: &StepReport) {

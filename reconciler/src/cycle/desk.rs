@@ -2,11 +2,13 @@
 //!
 //! Knows who may have which secret. Refuses to give one without a grant, and never logs a value.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use devnet_schema::{
+    fleet::NodeFacts,
     name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState, ObservedInstance},
+    order::is_believed,
     secret::{InTransit, SecretRef},
     wire::{MAX_SPEC, size},
 };
@@ -18,7 +20,7 @@ use super::{ControlPlane, deploy::chain};
 use crate::{
     auth::NodeIdentity,
     fleet::{Call, wall},
-    store::StoreError,
+    store::{ClaimRecord, StoreError},
 };
 
 type Seen = BTreeMap<(NodeName, InstanceId), (InstanceState, HealthState)>;
@@ -37,6 +39,7 @@ pub async fn answer(plane: Arc<ControlPlane>, mut calls: mpsc::Receiver<Call>) {
 fn word(call: &Call) -> &'static str {
     match call {
         Call::Connected { .. } => "recording that an agent connected",
+        Call::Double { .. } => "recording that two machines use one identity",
         Call::Disconnected { .. } => "recording that an agent disconnected",
         Call::Facts { .. } => "recording what a node has",
         Call::Observed { .. } => "recording what runs on a node",
@@ -47,9 +50,17 @@ fn word(call: &Call) -> &'static str {
 
 fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreError> {
     match call {
-        Call::Connected { node, id: _, facts } => {
+        Call::Connected { node, id, facts, origin } => {
+            plane.note_jump(&node, &facts)?;
+            plane.count_session(&node, &id, origin.session)?;
             plane.store.record_facts(&node, &facts, &wall())?;
             plane.journal.node(&node, &format!("{node} is connected"));
+        }
+        Call::Double { node, problem } => {
+            // An agent that is refused comes again within half a minute.
+            if plane.fleet.note(&node, &problem, Duration::from_secs(120)) {
+                plane.journal.node(&node, &problem);
+            }
         }
         Call::Disconnected { node } => {
             plane.store.touch_node(&node, &wall())?;
@@ -65,11 +76,16 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             }
         }
         Call::Facts { node, facts } => {
+            plane.note_jump(&node, &facts)?;
             plane.store.record_facts(&node, &facts, &wall())?;
         }
         Call::Observed { node } => observed(plane, &node, seen)?,
-        Call::Secrets { node, instance, secrets, answer } => {
-            let values = plane.values(&node, &instance, &secrets);
+        Call::Secrets { node, id, instance, secrets, answer } => {
+            // A session was let in long ago: who it speaks for is asked each time.
+            let values = match plane.is_member(&node, &id)? {
+                true => plane.values(&node, &instance, &secrets),
+                false => Err(format!("{node} is no node of this cluster any more")),
+            };
             if let Err(reason) = &values {
                 warn!(%node, %instance, reason, "secrets were not given");
                 let message = format!("secrets were not given to {node}: {reason}");
@@ -78,6 +94,10 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             let _ = answer.send(values);
         }
         Call::Renew { node, id, csr, answer } => {
+            if !plane.is_member(&node, &id)? {
+                let _ = answer.send(Err(format!("{node} is no node of this cluster any more")));
+                return Ok(());
+            }
             let signed = plane
                 .authority
                 .sign_node(&csr, &NodeIdentity { name: node, id }, Timestamp::now(), &mut random)
@@ -90,18 +110,24 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
 }
 
 fn observed(plane: &ControlPlane, node: &NodeName, seen: &mut Seen) -> Result<(), StoreError> {
-    let instances = plane.fleet.instances_of(node);
+    let (complete, instances) = plane.fleet.report_of(node);
+    if complete {
+        plane.take_claims(node, &instances)?;
+    }
     let mut now = Seen::new();
-    let mut generations = BTreeMap::new();
     for one in &instances {
         let id = one.instance();
         let state = (one.state, one.health);
         let before = seen.get(&(node.clone(), id.clone())).copied();
         if before != Some(state) {
-            plane.journal.instance(&id, &sentence(node, one));
+            let known = plane.orders().knows(&id, node);
+            match known {
+                true => plane.journal.instance(&id, &sentence(node, one)),
+                // Whatever else it says of it is nobody's business.
+                false if before.is_none() => plane.journal.instance(&id, &stranger(node)),
+                false => {}
+            }
         }
-        let highest = generations.entry(id.clone()).or_insert(0);
-        *highest = one.generation.max(*highest);
         now.insert((node.clone(), id), state);
     }
     for (_, id) in seen.keys().filter(|key| key.0 == *node && !now.contains_key(*key)) {
@@ -109,7 +135,11 @@ fn observed(plane: &ControlPlane, node: &NodeName, seen: &mut Seen) -> Result<()
     }
     seen.retain(|(on, _), _| on != node);
     seen.extend(now);
-    plane.store.observe_generations(&generations)
+    Ok(())
+}
+
+fn stranger(node: &NodeName) -> String {
+    format!("{node} says that it runs there, and was not told to: nothing is done about it")
 }
 
 fn sentence(node: &NodeName, one: &ObservedInstance) -> String {
@@ -128,7 +158,93 @@ fn sentence(node: &NodeName, one: &ObservedInstance) -> String {
     format!("{state} on {node}{health}{message}")
 }
 
+/// What of a machine grew by more than half since `before`, as `cores from 8 to 100000`. A machine
+/// may be given more; one that lies about its size is seen by this.
+fn jumps(before: &NodeFacts, now: &NodeFacts) -> Vec<String> {
+    let disk = |facts: &NodeFacts| facts.disks.iter().map(|disk| disk.total_mb).max().unwrap_or(0);
+    let devices = |facts: &NodeFacts| facts.gpus.len() as u64;
+    let rows = [
+        ("cores", u64::from(before.cpu_count), u64::from(now.cpu_count)),
+        ("MiB of memory", before.total_memory_mb, now.total_memory_mb),
+        ("MiB of disk", disk(before), disk(now)),
+        ("GPUs", devices(before), devices(now)),
+    ];
+    let grew = rows.iter().filter(|(_, was, is)| *was > 0 && *is > was.saturating_add(was / 2));
+    grew.map(|(what, was, is)| format!("{what} from {was} to {is}")).collect()
+}
+
 impl ControlPlane {
+    /// Counts a session. A count that does not go up is one of an older copy of the identity.
+    fn count_session(&self, node: &NodeName, id: &str, session: u64) -> Result<(), StoreError> {
+        let before = self.store.count_session(id, session)?;
+        if session > before {
+            return Ok(());
+        }
+        let problem = format!(
+            "{node} came with an older copy of its identity (session {session} after {before}): it \
+             was put back from a backup, or two machines use one identity; then stop the agent of \
+             the copy, delete its data directory, and join it under a name of its own"
+        );
+        if self.fleet.note(node, &problem, Duration::from_secs(3600)) {
+            self.journal.node(node, &problem);
+        }
+        Ok(())
+    }
+
+    /// Writes an event when a node says that it is much larger than it was.
+    fn note_jump(&self, node: &NodeName, facts: &NodeFacts) -> Result<(), StoreError> {
+        let Some(before) = self.store.node(node)?.map(|record| record.facts) else { return Ok(()) };
+        let jumps = jumps(&before, facts);
+        if !jumps.is_empty() {
+            let text = format!(
+                "{node} says that it has grown: {}; `node \"{node}\" {{ capacity … }}` in the \
+                 cluster file says how much of it counts",
+                jumps.join(", ")
+            );
+            self.journal.node(node, &text);
+        }
+        Ok(())
+    }
+
+    /// Takes what a node claims in its first whole report after the records were lost, and ends
+    /// claims for what it does not report any more.
+    pub(super) fn take_claims(
+        &self,
+        node: &NodeName,
+        reported: &[ObservedInstance],
+    ) -> Result<(), StoreError> {
+        if !self.orders().is_unread(node) {
+            let there = reported.iter().map(ObservedInstance::instance).collect();
+            let moot = self.orders().moot(node, &there);
+            for instance in moot {
+                self.store.drop_claim(&instance, node)?;
+                if self.orders().order(&instance, node).is_none() {
+                    self.orders().stopped(&instance, node);
+                }
+            }
+            return Ok(());
+        }
+        let own = reported.iter().filter(|seen| is_believed(0, seen.generation));
+        let claims: BTreeMap<InstanceId, ClaimRecord> = own
+            .map(|seen| {
+                let instance = seen.instance();
+                let claim = ClaimRecord {
+                    instance: instance.clone(),
+                    node: node.clone(),
+                    generation: seen.generation,
+                    spec: seen.spec.as_deref().cloned(),
+                };
+                (instance, claim)
+            })
+            .collect();
+        let claims: Vec<ClaimRecord> = claims.into_values().collect();
+        self.store.take_claims(node, &claims)?;
+        let count = claims.len();
+        self.orders().claimed(node, claims);
+        self.journal.node(node, &format!("{node} says that it was told to run {count} instances"));
+        Ok(())
+    }
+
     /// The values of `secrets` for an instance on `node`, by name.
     ///
     /// # Errors
@@ -168,4 +284,22 @@ impl ControlPlane {
 /// When the operating system has none: nothing that is made without them would be safe.
 pub fn random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives random bytes");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_grew_by_more_than_half_is_named_and_a_new_one_is_not() {
+        let of = |cpu_count, total_memory_mb| NodeFacts {
+            cpu_count,
+            total_memory_mb,
+            ..NodeFacts::default()
+        };
+        assert_eq!(jumps(&of(8, 1000), &of(100_000, 1500)), ["cores from 8 to 100000"]);
+        assert_eq!(jumps(&of(8, 1000), &of(8, 1501)), ["MiB of memory from 1000 to 1501"]);
+        assert!(jumps(&of(0, 0), &of(8, 1000)).is_empty());
+        assert!(jumps(&of(8, u64::MAX), &of(4, u64::MAX)).is_empty());
+    }
 }

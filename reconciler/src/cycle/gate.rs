@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use devnet_planner::DISPUTED;
 use devnet_schema::{
     desired::DesiredState,
     fleet::FleetSnapshot,
@@ -91,6 +92,11 @@ pub fn decide(scene: Scene<'_>, deploying: bool) -> Decision {
             "instances that wait for a node with room for them: {}",
             plan.placement.unplaced
         ));
+    }
+    if let Some(disputed) = plan.diagnostics.iter().find(|it| it.code == DISPUTED)
+        && plan.steps.is_empty()
+    {
+        return Decision::Hold(disputed.message.clone());
     }
     if plan.steps.is_empty() {
         return Decision::Nothing;

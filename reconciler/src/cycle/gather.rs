@@ -44,7 +44,12 @@ impl ControlPlane {
         purpose: Purpose,
         lost_after: Duration,
     ) -> anyhow::Result<FleetSnapshot> {
-        let (nodes, instances) = self.fleet.view(purpose, lost_after);
+        let (nodes, mut instances) = self.fleet.view(purpose, lost_after);
+        let orders = {
+            let orders = self.orders();
+            instances.iter_mut().for_each(|seen| orders.correct(seen));
+            orders.list(&instances)
+        };
         let secrets = self.secrets.versions().context("reading the secrets' versions")?;
         Ok(FleetSnapshot {
             format_version: "1.0".to_owned(),
@@ -53,6 +58,8 @@ impl ControlPlane {
             taken_at: wall(),
             nodes,
             instances,
+            orders: Some(orders),
+            accepted: self.fleet.accepted(),
             secrets: Some(secrets),
         })
     }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use devnet_schema::{
     fleet::{FleetSnapshot, Node},
-    name::ServiceName,
+    name::{NodeName, ServiceName},
     observed::{HealthState, InstanceState, ObservedInstance},
+    order::{OrderBook, Standing},
 };
 
 use super::ControlPlane;
@@ -26,7 +27,7 @@ impl ControlPlane {
         Ok(Status {
             cluster: self.fleet.cluster().map(|name| name.to_string()),
             source: self.source_status(),
-            nodes: node_rows(&fleet),
+            nodes: self.node_rows(&fleet),
             services: self.service_rows(&fleet),
             deployment: self.store.newest_deployment()?,
         })
@@ -50,6 +51,11 @@ impl ControlPlane {
         self.state().source.clone()
     }
 
+    /// Every node, by name.
+    pub fn node_rows(&self, fleet: &FleetSnapshot) -> Vec<NodeRow> {
+        node_rows(fleet, &self.fleet.problems())
+    }
+
     /// Every service, declared or running, by name.
     pub fn service_rows(&self, fleet: &FleetSnapshot) -> Vec<ServiceRow> {
         let current = self.state().current.clone();
@@ -63,19 +69,24 @@ impl ControlPlane {
         for service in current.iter().flat_map(|c| c.desired.services.values()) {
             rows.insert(service.name.clone(), empty(&service.name, service.replicas));
         }
-        for seen in &fleet.instances {
-            let row = rows.entry(seen.service.clone()).or_insert_with(|| empty(&seen.service, 0));
-            if serves(seen) {
-                row.healthy += 1;
+        for row in instance_rows(fleet) {
+            let service = &row.id.service;
+            let of_service = rows.entry(service.clone()).or_insert_with(|| empty(service, 0));
+            if serves(&row) {
+                of_service.healthy += 1;
             }
-            row.instances.push(instance_row(seen, &fleet.nodes));
+            of_service.instances.push(row);
         }
         rows.into_values().collect()
     }
 
     /// Counts nodes and instances for the metrics.
     pub(super) fn count(&self) {
-        let (nodes, instances) = self.fleet.view(Purpose::Show, self.lost_after());
+        let (nodes, mut instances) = self.fleet.view(Purpose::Show, self.lost_after());
+        {
+            let orders = self.orders();
+            instances.retain(|seen| orders.knows(&seen.instance(), &seen.node));
+        }
         let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let json = |value: Result<serde_json::Value, _>| word(value.unwrap_or_default());
         let nodes: Vec<String> =
@@ -91,12 +102,15 @@ impl ControlPlane {
     }
 }
 
-fn serves(seen: &ObservedInstance) -> bool {
-    seen.state == InstanceState::Running && seen.health == HealthState::Healthy
+fn serves(row: &InstanceRow) -> bool {
+    let healthy = row.state == InstanceState::Running && row.health == HealthState::Healthy;
+    healthy && !row.stranger
 }
 
-/// The nodes as rows.
-pub fn node_rows(fleet: &FleetSnapshot) -> Vec<NodeRow> {
+/// The nodes as rows, with what is wrong with them.
+fn node_rows(fleet: &FleetSnapshot, problems: &BTreeMap<NodeName, String>) -> Vec<NodeRow> {
+    let ordered = ordered(fleet);
+    let of = |node: &Node| ordered.iter().filter(|seen| seen.node == node.name).count();
     fleet
         .nodes
         .iter()
@@ -104,16 +118,33 @@ pub fn node_rows(fleet: &FleetSnapshot) -> Vec<NodeRow> {
             name: node.name.clone(),
             status: node.status,
             ip: node.facts.ip.clone(),
-            instances: fleet.instances.iter().filter(|seen| seen.node == node.name).count() as u32,
+            instances: of(node) as u32,
             last_seen: node.last_seen.clone(),
+            problem: problems.get(&node.name).cloned(),
         })
         .collect()
 }
 
-/// One instance as a row. Its address is where others reach its first port.
-pub fn instance_row(seen: &ObservedInstance, nodes: &[Node]) -> InstanceRow {
+/// Every instance as a row.
+pub fn instance_rows(fleet: &FleetSnapshot) -> Vec<InstanceRow> {
+    let book = OrderBook::of(fleet);
+    fleet.instances.iter().map(|seen| instance_row(seen, &fleet.nodes, &book)).collect()
+}
+
+/// What was ordered where it is seen, or is claimed.
+pub fn ordered(fleet: &FleetSnapshot) -> Vec<&ObservedInstance> {
+    let book = OrderBook::of(fleet);
+    let stranger = |it: &ObservedInstance| book.standing(&it.instance(), &it.node, it.generation);
+    fleet.instances.iter().filter(|it| stranger(it) != Standing::Stranger).collect()
+}
+
+/// One instance as a row. Its address is where others reach its first port: on the address of its
+/// node, whatever the node says of it. What nobody ordered has none.
+fn instance_row(seen: &ObservedInstance, nodes: &[Node], book: &OrderBook<'_>) -> InstanceRow {
+    let standing = book.standing(&seen.instance(), &seen.node, seen.generation);
+    let ordered = matches!(standing, Standing::Ordered(_));
     let ip = nodes.iter().find(|node| node.name == seen.node).map(|node| node.facts.ip.as_str());
-    let port = seen.spec.as_ref().and_then(|spec| spec.ports.first());
+    let port = seen.spec.as_ref().filter(|_| ordered).and_then(|spec| spec.ports.first());
     let address = port.zip(ip).map(|(port, ip)| match port.bind.as_str() {
         "0.0.0.0" | "::" => format!("{ip}:{}", port.host),
         bound => format!("{bound}:{}", port.host),
@@ -125,5 +156,6 @@ pub fn instance_row(seen: &ObservedInstance, nodes: &[Node]) -> InstanceRow {
         health: seen.health,
         address,
         message: seen.message.clone(),
+        stranger: standing == Standing::Stranger,
     }
 }

@@ -16,13 +16,9 @@ use uuid::Uuid;
 use super::{ControlPlane, desk::random};
 use crate::{
     api::JoinTokenRequest,
-    auth::{AuthorityError, JoinToken, NodeIdentity},
+    auth::{AuthorityError, JoinToken, NodeIdentity, RevokedError},
     fleet::{Remembered, wall},
-    store::{Admission, AssignmentRecord, JoinRefusal, JoinTokenRecord, NewNode, StoreError},
-};
-use devnet_schema::{
-    instance::InstanceSpec,
-    observed::{HealthState, InstanceState, ObservedInstance},
+    store::{Admission, JoinRefusal, JoinTokenRecord, NewNode, StoreError},
 };
 
 /// The longest life of a join token, in seconds: seven days.
@@ -37,6 +33,9 @@ pub enum MembershipError {
     /// Records.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The list of removed nodes.
+    #[error(transparent)]
+    Revoked(#[from] RevokedError),
 }
 
 /// Why a node could not join.
@@ -57,6 +56,9 @@ pub enum RegisterError {
     /// Records.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The list of removed nodes.
+    #[error(transparent)]
+    Revoked(#[from] RevokedError),
 }
 
 impl ControlPlane {
@@ -108,9 +110,17 @@ impl ControlPlane {
         // Signed first: a request that cannot be signed must not use up the token.
         let signed =
             self.authority.sign_node(&request.csr, &identity, Timestamp::now(), &mut random)?;
-        self.store.join(&id, &node, &wall())??;
-        if request.replace {
-            self.fleet.remove(&node.name);
+        {
+            let _members = self.fleet.membership();
+            let before = self.store.node(&node.name)?.map(|before| before.id);
+            self.store.join(&id, &node, &wall())??;
+            if let Some(before) = before {
+                let now = Timestamp::now();
+                self.revoked.add(&before, now, now)?;
+            }
+            if request.replace {
+                self.fleet.remove(&node.name);
+            }
         }
         self.journal.node(&node.name, &format!("{} joined", node.name));
         Ok(RegisterResponse {
@@ -127,20 +137,31 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read.
     pub fn admit(&self, name: &NodeName, id: &str) -> Result<Result<(), String>, StoreError> {
+        if self.revoked.holds(id) {
+            return Ok(Err(removed(name)));
+        }
         Ok(match self.store.admit_node(id, name, &wall())? {
             Admission::Known => Ok(()),
             Admission::Adopted => {
+                self.orders().lost(name);
                 let text = format!("{name} came back with a valid certificate and is adopted");
                 self.journal.node(name, &text);
                 Ok(())
             }
-            Admission::Removed => Err(format!(
-                "node {name} was removed from the cluster: join again with a new token"
-            )),
+            Admission::Removed => Err(removed(name)),
             Admission::Superseded => Err(format!(
                 "another machine joined as {name}: join again with a new token and another name"
             )),
         })
+    }
+
+    /// Whether the node of this name is the one with this id, still.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub(super) fn is_member(&self, name: &NodeName, id: &str) -> Result<bool, StoreError> {
+        let known = self.store.node(name)?.is_some_and(|node| node.id == id);
+        Ok(known && !self.revoked.holds(id))
     }
 
     /// Takes a node out of the cluster: its certificate is worth nothing from now on. What runs
@@ -149,13 +170,42 @@ impl ControlPlane {
     /// # Errors
     /// When there is no such node or the records cannot be written.
     pub fn remove_node(&self, name: &NodeName, by: &str) -> Result<(), MembershipError> {
+        // No session of it opens while it is taken out.
+        let _members = self.fleet.membership();
+        let Some(node) = self.store.node(name)? else {
+            return Err(MembershipError::NoNode(name.to_string()));
+        };
+        // Refused first: whatever fails from here on, it does not come back.
+        let now = Timestamp::now();
+        self.revoked.add(&node.id, now, now)?;
         if !self.store.remove_node(name, &wall())? {
             return Err(MembershipError::NoNode(name.to_string()));
         }
         self.store.drop_assignments_of(name)?;
+        self.store.drop_claims_of(name)?;
         self.grants().forget_node(name);
+        self.orders().forget_node(name);
         self.fleet.remove(name);
         self.journal.node(name, &format!("{name} was removed by {by}"));
+        self.wake();
+        Ok(())
+    }
+
+    /// Takes what a node says now that it runs for what it was told, where nobody else was told to:
+    /// an operator says so.
+    ///
+    /// # Errors
+    /// When there is no such node or the records cannot be written.
+    pub fn adopt_node(&self, name: &NodeName, by: &str) -> Result<(), MembershipError> {
+        if !self.store.unread_node(name)? {
+            return Err(MembershipError::NoNode(name.to_string()));
+        }
+        self.orders().lost(name);
+        self.journal.node(name, &format!("what {name} runs was adopted by {by}"));
+        let (complete, instances) = self.fleet.report_of(name);
+        if complete {
+            self.take_claims(name, &instances)?;
+        }
         self.wake();
         Ok(())
     }
@@ -200,12 +250,10 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read.
     pub fn remember_nodes(self: &Arc<Self>) -> Result<usize, StoreError> {
-        let assignments = self.store.assignments()?;
         let nodes = self.store.nodes()?;
         let known = nodes.len();
         for record in nodes {
-            let ran = assignments.iter().filter(|a| a.node == record.name).map(remembered);
-            let ran = ran.collect();
+            let ran = self.orders().remembered(&record.name);
             let remembered = Remembered {
                 id: record.id,
                 facts: record.facts,
@@ -220,21 +268,6 @@ impl ControlPlane {
     }
 }
 
-fn remembered(record: &AssignmentRecord) -> ObservedInstance {
-    let AssignmentRecord { instance, node, generation, spec } = record;
-    let spec: &InstanceSpec = spec;
-    ObservedInstance {
-        id: instance.slug(),
-        service: instance.service.clone(),
-        index: instance.index,
-        node: node.clone(),
-        generation: *generation,
-        digest: spec.digest(),
-        state: InstanceState::Unknown,
-        health: HealthState::Unknown,
-        restarts: 0,
-        message: None,
-        runtime: Some(spec.workload.runtime()),
-        spec: Some(Box::new(spec.clone())),
-    }
+fn removed(name: &NodeName) -> String {
+    format!("node {name} was removed from the cluster: join again with a new token")
 }

@@ -18,6 +18,7 @@ mod manual;
 mod membership;
 mod metrics;
 mod newer;
+mod orders;
 mod people;
 mod request;
 mod tries;
@@ -29,14 +30,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use devnet_schema::{file::Limits, instance::InstanceSpec, name::ClusterName};
+use devnet_schema::{
+    file::Limits,
+    instance::InstanceSpec,
+    name::{ClusterName, InstanceId, NodeName},
+};
 use tokio::sync::{Notify, watch};
 
 pub use configuration::Configuration;
 pub use deploy::{BeginError, CancelError};
 pub use desk::{answer as answer_agents, random};
 pub use journal::Journal;
-pub use look::{instance_row, node_rows};
+pub use look::{instance_rows, ordered};
 pub use membership::{MembershipError, RegisterError};
 pub use metrics::Metrics;
 pub use request::RequestError;
@@ -44,11 +49,12 @@ pub use turn::follow;
 
 use deploy::UnderWay;
 use grants::Grants;
+use orders::Orders;
 use tries::Tries;
 
 use crate::{
     api::SourceStatus,
-    auth::Authority,
+    auth::{Authority, Revoked},
     fleet::Fleet,
     secrets::Secrets,
     source::Source,
@@ -79,6 +85,7 @@ pub struct ControlPlane {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) authority: Arc<Authority>,
+    revoked: Revoked,
     pub(crate) source: Option<Arc<dyn Source>>,
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
@@ -91,6 +98,7 @@ pub struct ControlPlane {
     lines: watch::Sender<u64>,
     state: Mutex<State>,
     grants: Mutex<Grants>,
+    orders: Mutex<Orders>,
 }
 
 /// The newest revision before it was planned with success.
@@ -133,6 +141,8 @@ pub struct Parts {
     pub secrets: Arc<Secrets>,
     /// The certificate authority.
     pub authority: Arc<Authority>,
+    /// Nodes that were taken out.
+    pub revoked: Revoked,
     /// What is followed.
     pub source: Option<Arc<dyn Source>>,
     /// Told when something may have changed.
@@ -145,11 +155,13 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read.
     pub fn new(config: CycleConfig, parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let Parts { store, fleet, secrets, authority, source, wake } = parts;
+        let Parts { store, fleet, secrets, authority, revoked, source, wake } = parts;
         let mut grants = Grants::default();
-        for AssignmentRecord { spec, .. } in store.assignments()? {
-            grants.assign(&spec);
+        let told = store.assignments()?;
+        for AssignmentRecord { spec, .. } in &told {
+            grants.assign(spec);
         }
+        let orders = Orders::of(told, store.claims()?, store.unread_nodes()?);
         let plane = Self {
             config,
             journal: Journal::new(Arc::clone(&store)),
@@ -157,6 +169,7 @@ impl ControlPlane {
             fleet,
             secrets,
             authority,
+            revoked,
             source,
             metrics: Metrics::new(),
             wake,
@@ -164,6 +177,7 @@ impl ControlPlane {
             lines: watch::Sender::new(0),
             state: Mutex::default(),
             grants: Mutex::new(grants),
+            orders: Mutex::new(orders),
         };
         Ok(Arc::new(plane))
     }
@@ -175,6 +189,10 @@ impl ControlPlane {
 
     fn grants(&self) -> MutexGuard<'_, Grants> {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something may have changed: look again.
@@ -200,12 +218,29 @@ impl ControlPlane {
     /// Records that `spec` is what its node runs, on disk and for its secrets.
     fn assign(&self, spec: &InstanceSpec, generation: u64) -> Result<(), StoreError> {
         self.grants().assign(spec);
+        self.order(spec, generation)
+    }
+
+    /// Records that a node is told to run `spec`; call it before it is told. On disk first: what
+    /// was ordered and forgotten would be a stranger.
+    fn order(&self, spec: &InstanceSpec, generation: u64) -> Result<(), StoreError> {
         self.store.record_assignment(&AssignmentRecord {
             instance: spec.id.clone(),
             node: spec.node.clone(),
             generation,
             spec: spec.clone(),
-        })
+        })?;
+        self.orders().told(spec, generation);
+        Ok(())
+    }
+
+    /// Records that a node was told to stop an instance, and did.
+    fn stopped(&self, instance: &InstanceId, node: &NodeName) -> Result<(), StoreError> {
+        self.grants().unassign(node, instance);
+        self.store.drop_assignment(instance, node)?;
+        self.store.drop_claim(instance, node)?;
+        self.orders().stopped(instance, node);
+        Ok(())
     }
 
     /// Whether every secret of `spec` is one that its node may have for it already.

@@ -16,7 +16,7 @@ use devnet_schema::{
     secret::Sensitive,
 };
 
-use super::{ControlPlane, desk::random};
+use super::{ControlPlane, deploy::chain, desk::random};
 use crate::{
     api::{ApiKeyRequest, SecretRow},
     auth::ApiKey,
@@ -122,7 +122,12 @@ impl ControlPlane {
     /// When it cannot be recorded.
     pub fn heartbeat(&self, node: &NodeName, facts: Option<NodeFacts>) -> Result<(), StoreError> {
         match facts {
-            Some(facts) => self.store.record_facts(node, &facts, &wall())?,
+            Some(mut facts) => {
+                // Its address is the one that it came with in a session.
+                let known = self.store.node(node)?.map(|known| known.facts.ip);
+                facts.ip = known.unwrap_or_default();
+                self.store.record_facts(node, &facts, &wall())?
+            }
             None => self.store.touch_node(node, &wall())?,
         };
         Ok(())
@@ -130,7 +135,12 @@ impl ControlPlane {
 
     /// Speaks with a node's agent until either side ends it.
     pub async fn speak(self: Arc<Self>, socket: WebSocket, node: NodeName, id: String) {
-        fleet::run_session(Arc::clone(&self.fleet), socket, node, id).await;
+        let admit = || match self.admit(&node, &id) {
+            Ok(admitted) => admitted,
+            Err(error) => Err(chain(&error)),
+        };
+        let (fleet, name, own) = (Arc::clone(&self.fleet), node.clone(), id.clone());
+        fleet::run_session(fleet, socket, name, own, admit).await;
     }
 
     /// Lines of an instance's log.

@@ -6,8 +6,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use devnet_schema::wire::{ControlMessage, LogLine};
+use devnet_schema::wire::{ControlMessage, LogLine, Origin};
 use tokio::sync::{Notify, mpsc};
+
+use super::Pulse;
 
 /// Batches of log lines that may wait for a slow reader before its stream is ended.
 const LOG_QUEUE: usize = 64;
@@ -32,16 +34,21 @@ pub struct Link {
     pub session: u64,
     /// What the agent is to be told.
     pub queue: mpsc::Sender<ControlMessage>,
+    /// Which machine opened it.
+    pub origin: Origin,
+    /// Whether it still answers.
+    pub pulse: Pulse,
     over: Arc<Notify>,
     readers: Readers,
 }
 
 impl Link {
-    /// The two ends: this one, and what tells the session that it is over.
-    pub fn new(session: u64, queue: mpsc::Sender<ControlMessage>) -> (Self, Arc<Notify>) {
+    /// The two ends: this one, of a session that has no number yet, and what tells the session that
+    /// it is over.
+    pub fn new(queue: mpsc::Sender<ControlMessage>, origin: Origin) -> (Self, Arc<Notify>) {
         let over = Arc::new(Notify::new());
-        let readers = Readers::default();
-        (Self { session, queue, over: Arc::clone(&over), readers }, over)
+        let (readers, pulse) = (Readers::default(), Pulse::default());
+        (Self { session: 0, queue, origin, pulse, over: Arc::clone(&over), readers }, over)
     }
 
     /// Ends the session.

@@ -6,6 +6,7 @@
 
 mod clock;
 mod link;
+mod pulse;
 mod registry;
 mod session;
 mod specs;
@@ -20,15 +21,17 @@ use devnet_schema::{
     fleet::{Node, NodeFacts},
     name::{ClusterName, InstanceId, NodeName},
     observed::ObservedInstance,
+    order::Accepted,
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepId, StepReport},
-    wire::{ControlMessage, MAX_FRAME, size},
+    wire::{ControlMessage, MAX_FRAME, Origin, size},
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 pub use clock::{Clock, wall};
 use link::Link;
 pub use link::{LogBatch, LogStream};
+use pulse::Pulse;
 use registry::Registry;
 pub use registry::{Moment, Purpose, Remembered};
 pub use session::run as run_session;
@@ -71,6 +74,15 @@ pub enum Call {
         id: String,
         /// What the machine has.
         facts: NodeFacts,
+        /// Which machine it is.
+        origin: Origin,
+    },
+    /// A second machine came with the identity of one that is connected.
+    Double {
+        /// Whose.
+        node: NodeName,
+        /// What is wrong and what to do, for people.
+        problem: String,
     },
     /// Its session has ended.
     Disconnected {
@@ -93,6 +105,8 @@ pub enum Call {
     Secrets {
         /// Who asks.
         node: NodeName,
+        /// Its id, from its certificate.
+        id: String,
         /// For which instance.
         instance: InstanceId,
         /// Which.
@@ -135,6 +149,7 @@ pub struct Fleet {
     /// `None` until a configuration has named the cluster.
     cluster: watch::Sender<Option<ClusterName>>,
     calls: mpsc::Sender<Call>,
+    membership: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -144,6 +159,8 @@ struct State {
     /// Who waits for reports: by deployment, node and step, so that no node can report for another.
     steps: BTreeMap<(String, NodeName, StepId), mpsc::Sender<StepReport>>,
     last_number: u64,
+    /// What is wrong with nodes, for people, and until when that is shown.
+    problems: BTreeMap<NodeName, (String, Duration)>,
 }
 
 impl Fleet {
@@ -163,12 +180,19 @@ impl Fleet {
             reports: watch::Sender::new(0),
             cluster: watch::Sender::new(cluster),
             calls,
+            membership: Mutex::default(),
         })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves the registry as it was between two assignments: still true.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while a session opens, and while a node is taken in or out: so no session opens for a
+    /// node that was just removed.
+    pub fn membership(&self) -> MutexGuard<'_, ()> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Now.
@@ -232,9 +256,14 @@ impl Fleet {
         self.state().registry.next_loss(now, lost_after)
     }
 
-    /// What a node was last seen to run.
-    pub fn instances_of(&self, node: &NodeName) -> Vec<ObservedInstance> {
-        self.state().registry.instances_of(node)
+    /// What a node was last seen to run, and whether that is all of it by its own word.
+    pub fn report_of(&self, node: &NodeName) -> (bool, Vec<ObservedInstance>) {
+        self.state().registry.report_of(node)
+    }
+
+    /// What agents have written down of generations, by node and instance.
+    pub fn accepted(&self) -> Vec<Accepted> {
+        self.state().registry.accepted()
     }
 
     /// Whether every known node has said what runs since it connected.
@@ -275,6 +304,22 @@ impl Fleet {
     /// Whether a node is connected and has said what runs.
     pub fn is_online(&self, node: &NodeName) -> bool {
         self.state().registry.is_online(node)
+    }
+
+    /// Shows `problem` with a node for as long as `shown`. Whether that is news.
+    pub fn note(&self, node: &NodeName, problem: &str, shown: Duration) -> bool {
+        let now = self.clock.since_start();
+        let until = now + shown;
+        let before = self.state().problems.insert(node.clone(), (problem.to_owned(), until));
+        before.is_none_or(|(text, until)| text != problem || until <= now)
+    }
+
+    /// What is wrong with nodes now.
+    pub fn problems(&self) -> BTreeMap<NodeName, String> {
+        let now = self.clock.since_start();
+        let mut state = self.state();
+        state.problems.retain(|_, (_, until)| *until > now);
+        state.problems.iter().map(|(node, (text, _))| (node.clone(), text.clone())).collect()
     }
 
     /// An admin forbade or allowed new instances on a node.

@@ -8,9 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use devnet_schema::{
     fleet::{Node, NodeFacts, NodeStatus},
-    instance::InstanceSpec,
+    instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
+    order::Accepted,
     wire::Described,
 };
 
@@ -60,6 +61,8 @@ struct Entry {
     problem: Option<String>,
     /// What the digests of its reports mean.
     specs: Specs,
+    /// What its agent has written down of generations.
+    accepted: BTreeMap<InstanceId, Generation>,
 }
 
 /// Who looks at the nodes.
@@ -102,6 +105,7 @@ impl Registry {
             complete: true,
             problem: None,
             specs,
+            accepted: BTreeMap::new(),
         };
         self.nodes.insert(name, entry);
         self.serial += 1;
@@ -125,6 +129,7 @@ impl Registry {
             complete: true,
             problem: None,
             specs: Specs::default(),
+            accepted: BTreeMap::new(),
         });
         entry.known.id = id.to_owned();
         entry.known.facts = facts;
@@ -158,17 +163,17 @@ impl Registry {
         }
     }
 
-    /// The node said what it has. Returns whether that is news.
-    pub fn facts(&mut self, name: &NodeName, facts: NodeFacts) -> bool {
-        let Some(entry) = self.nodes.get_mut(name) else {
-            return false;
-        };
+    /// The node said what it has. Returns all of it where that is news.
+    pub fn facts(&mut self, name: &NodeName, facts: NodeFacts) -> Option<NodeFacts> {
+        let entry = self.nodes.get_mut(name)?;
+        // Its address is the one that it came with: others are told it, and a session has one.
+        let facts = NodeFacts { ip: entry.known.facts.ip.clone(), ..facts };
         if entry.known.facts == facts {
-            return false;
+            return None;
         }
-        entry.known.facts = facts;
+        entry.known.facts = facts.clone();
         self.serial += 1;
-        true
+        Some(facts)
     }
 
     /// The node is told to run this.
@@ -191,7 +196,7 @@ impl Registry {
         let Some(entry) = self.nodes.get_mut(name) else {
             return (false, Vec::new());
         };
-        let ObservedNode { complete, problem, instances } = observed;
+        let ObservedNode { complete, problem, instances, accepted } = observed;
         let mut now = BTreeMap::new();
         for mut seen in instances {
             // A node speaks for itself only, whatever the report says.
@@ -207,10 +212,12 @@ impl Registry {
         let news = entry.instances != now
             || !entry.reported
             || entry.problem != problem
-            || entry.complete != complete;
+            || entry.complete != complete
+            || entry.accepted != accepted;
         entry.instances = now;
         entry.complete = complete;
         entry.problem = problem;
+        entry.accepted = accepted;
         entry.reported = true;
         if news {
             self.serial += 1;
@@ -279,9 +286,26 @@ impl Registry {
         self.nodes.contains_key(name)
     }
 
-    /// What a node was last seen to run.
-    pub fn instances_of(&self, name: &NodeName) -> Vec<ObservedInstance> {
-        self.nodes.get(name).map(|e| e.instances.values().cloned().collect()).unwrap_or_default()
+    /// What a node was last seen to run, and whether that is all of it by its own word, in full.
+    pub fn report_of(&self, name: &NodeName) -> (bool, Vec<ObservedInstance>) {
+        let Some(entry) = self.nodes.get(name) else {
+            return (false, Vec::new());
+        };
+        let whole = entry.reported && entry.complete && !entry.specs.is_asking();
+        (whole, entry.instances.values().cloned().collect())
+    }
+
+    /// What agents have written down of generations, by node and instance.
+    pub fn accepted(&self) -> Vec<Accepted> {
+        let mut all = Vec::new();
+        for (node, entry) in &self.nodes {
+            all.extend(entry.accepted.iter().map(|(instance, generation)| Accepted {
+                node: node.clone(),
+                instance: instance.clone(),
+                generation: *generation,
+            }));
+        }
+        all
     }
 
     /// The nodes and what runs on them at `now`, both sorted.
@@ -376,7 +400,7 @@ mod tests {
     }
 
     fn report(complete: bool, instances: Vec<ObservedInstance>) -> ObservedNode {
-        ObservedNode { complete, problem: None, instances }
+        ObservedNode { complete, problem: None, instances, accepted: BTreeMap::new() }
     }
 
     fn states(registry: &Registry, now: u64) -> Vec<(String, InstanceState)> {
@@ -457,6 +481,14 @@ mod tests {
         registry.connect(&name("n1"), "id", NodeFacts::default(), 1, &at(0));
         assert!(registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")])).0);
         assert!(!registry.observed(&name("n1"), report(true, vec![runs("db[0]", "n1")])).0);
-        assert!(!registry.facts(&name("n1"), NodeFacts::default()));
+        assert!(registry.facts(&name("n1"), NodeFacts::default()).is_none());
+        let facts =
+            NodeFacts { ip: "203.0.113.9".to_owned(), cpu_count: 2, ..NodeFacts::default() };
+        let taken = registry.facts(&name("n1"), facts).unwrap();
+        assert_eq!(
+            (taken.ip.as_str(), taken.cpu_count),
+            ("", 2),
+            "it keeps the address it came with"
+        );
     }
 }

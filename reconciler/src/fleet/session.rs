@@ -3,14 +3,14 @@
 //! Knows the order of messages and their time limits. Refuses to act on a message in the name of
 //! any node but the one whose certificate opened the connection.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::extract::ws::{Message, WebSocket};
 use devnet_schema::{
     fleet::NodeFacts,
     name::{ClusterName, NodeName},
     step::{StepReport, StepState},
-    wire::{AgentMessage, ControlMessage, PROTOCOL},
+    wire::{AgentMessage, ControlMessage, Origin, PROTOCOL},
 };
 use futures_util::{
     SinkExt, StreamExt,
@@ -19,7 +19,11 @@ use futures_util::{
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
-use super::{Call, Fleet, Link, LogBatch, QUEUE, SEND_TIMEOUT};
+use super::{Call, Fleet, Link, LogBatch, Pulse, QUEUE, SEND_TIMEOUT};
+
+/// How long a session may take to show that it lives when another of its node comes: several round
+/// trips of a slow link. A machine whose network was cut waits this long when it is back.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long an agent may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,10 +31,17 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an agent may wait for the cluster to be named.
 const NAME_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Speaks with the agent of `node` until either side ends it.
-pub async fn run(fleet: Arc<Fleet>, socket: WebSocket, node: NodeName, id: String) {
+/// Speaks with the agent of `node` until either side ends it. `admit` says whether it may come in,
+/// and is asked when it does: it was let in to the connection some time before.
+pub async fn run(
+    fleet: Arc<Fleet>,
+    socket: WebSocket,
+    node: NodeName,
+    id: String,
+    admit: impl Fn() -> Result<(), String>,
+) {
     let (mut sink, mut stream) = socket.split();
-    let Some(facts) = hello(&mut stream, &mut sink, &node).await else {
+    let Some((facts, origin)) = hello(&mut stream, &mut sink, &node).await else {
         return;
     };
     let Some(cluster) = named(&fleet).await else {
@@ -38,8 +49,31 @@ pub async fn run(fleet: Arc<Fleet>, socket: WebSocket, node: NodeName, id: Strin
         return;
     };
     let (queue, outgoing) = mpsc::channel(QUEUE);
-    let (link, over) = Link::new(0, queue.clone());
-    let session = open(&fleet, &node, &id, facts.clone(), link);
+    let (link, over) = Link::new(queue.clone(), origin.clone());
+    let pulse = link.pulse.clone();
+    let mut silent = None;
+    let opened = loop {
+        let older = fleet.state().links.get(&node).map(Other::of);
+        if let Some(other) = older.filter(|other| Some(other.session) != silent) {
+            if other.pulse.answers(PATIENCE).await {
+                let problem = doubled(&node, &other.origin, &origin);
+                let call = Call::Double { node: node.clone(), problem: problem.clone() };
+                let _ = fleet.calls.send(call).await;
+                return refuse(&mut sink, &node, problem).await;
+            }
+            silent = Some(other.session);
+            continue;
+        }
+        let _members = fleet.membership();
+        let speaks = fleet.state().links.get(&node).map(|link| link.session);
+        if speaks.is_none() || speaks == silent {
+            break admit().map(|()| open(&fleet, &node, &id, facts.clone(), link));
+        }
+    };
+    let session = match opened {
+        Ok(session) => session,
+        Err(reason) => return refuse(&mut sink, &node, reason).await,
+    };
     info!(%node, session, "agent connected");
     let welcome = ControlMessage::Welcome {
         cluster,
@@ -49,16 +83,19 @@ pub async fn run(fleet: Arc<Fleet>, socket: WebSocket, node: NodeName, id: Strin
     // The queue is new and empty: there is room for both.
     let _ = queue.try_send(welcome);
     let _ = queue.try_send(ControlMessage::Observe);
-    let writer = tokio::spawn(write(sink, outgoing, Arc::clone(&over), node.clone()));
-    let call = Call::Connected { node: node.clone(), id: id.clone(), facts };
+    let writer =
+        tokio::spawn(write(sink, outgoing, (Arc::clone(&over), pulse.clone()), node.clone()));
+    let call = Call::Connected { node: node.clone(), id: id.clone(), facts, origin };
     let _ = fleet.calls.send(call).await;
     fleet.sessions_changed();
-    let speaker = Speaker { fleet: &fleet, node: &node, id: &id, session, queue };
+    let speaker =
+        Speaker { fleet: &fleet, node: &node, id: &id, session, queue, pulse: pulse.clone() };
     tokio::select! {
         () = speaker.listen(&mut stream) => {}
         () = over.notified() => debug!(%node, session, "session is over"),
     }
     drop(speaker);
+    pulse.end();
     close(&fleet, &node, session).await;
     writer.abort();
     info!(%node, session, "agent disconnected");
@@ -77,10 +114,17 @@ async fn hello(
     stream: &mut SplitStream<WebSocket>,
     sink: &mut SplitSink<WebSocket, Message>,
     node: &NodeName,
-) -> Option<NodeFacts> {
-    let first = tokio::time::timeout(HELLO_TIMEOUT, next(stream)).await.ok()??;
+) -> Option<(NodeFacts, Origin)> {
+    let unasked = Pulse::default();
+    let first = tokio::time::timeout(HELLO_TIMEOUT, next(stream, &unasked)).await.ok()??;
     let reason = match serde_json::from_str(&first) {
-        Ok(AgentMessage::Hello { protocol: PROTOCOL, facts, .. }) => return Some(facts),
+        Ok(AgentMessage::Hello { protocol: PROTOCOL, facts, origin, .. }) => {
+            if facts.ip.parse::<IpAddr>().is_ok() {
+                return Some((facts, origin));
+            }
+            let shown: String = facts.ip.chars().take(64).collect();
+            format!("`{}` is no IP address: start the agent with --ip", shown.escape_debug())
+        }
         Ok(AgentMessage::Hello { protocol, version, .. }) => format!(
             "this control plane speaks protocol {PROTOCOL}, the agent ({version}) speaks \
              {protocol}: install the same version of both"
@@ -88,15 +132,52 @@ async fn hello(
         Ok(_) => "the first message must be a hello".to_owned(),
         Err(error) => format!("the first message could not be read: {error}"),
     };
-    warn!(%node, reason, "agent refused");
-    let refusal = text(&ControlMessage::Refused { reason })?;
-    let _ = tokio::time::timeout(SEND_TIMEOUT, sink.send(refusal)).await;
-    let _ = tokio::time::timeout(SEND_TIMEOUT, sink.close()).await;
+    refuse(sink, node, reason).await;
     None
 }
 
-/// Registers the session. An older one of the same node is ended: the newer wins, because a node
-/// that lost its network comes back before the old connection is known to be dead.
+async fn refuse(sink: &mut SplitSink<WebSocket, Message>, node: &NodeName, reason: String) {
+    warn!(%node, reason, "agent refused");
+    if let Some(refusal) = text(&ControlMessage::Refused { reason }) {
+        let _ = tokio::time::timeout(SEND_TIMEOUT, sink.send(refusal)).await;
+    }
+    let _ = tokio::time::timeout(SEND_TIMEOUT, sink.close()).await;
+}
+
+/// The session that speaks for a node when another comes.
+struct Other {
+    session: u64,
+    origin: Origin,
+    pulse: Pulse,
+}
+
+impl Other {
+    fn of(link: &Link) -> Self {
+        Self { session: link.session, origin: link.origin.clone(), pulse: link.pulse.clone() }
+    }
+}
+
+/// Why a second machine is refused, for both and for `devnet status`.
+fn doubled(node: &NodeName, first: &Origin, second: &Origin) -> String {
+    let machine = |origin: &Origin| -> String {
+        let id = if origin.machine.is_empty() { &origin.boot } else { &origin.machine };
+        if id.is_empty() { "unknown".to_owned() } else { id.chars().take(12).collect() }
+    };
+    let same = match first.machine == second.machine && first.boot == second.boot {
+        true => " (or one, where two agents use copies of one data directory)",
+        false => "",
+    };
+    format!(
+        "two machines use the identity of {node}{same}: machine {} is connected, and machine {} is \
+         refused while it answers. Stop the agent of the copy, delete its data directory, and join \
+         it under a name of its own (`devnet node token`)",
+        machine(first),
+        machine(second)
+    )
+}
+
+/// Registers the session. An older one of the same node that did not answer is ended: a node that
+/// lost its network comes back before the old connection is known to be dead.
 fn open(fleet: &Fleet, node: &NodeName, id: &str, facts: NodeFacts, mut link: Link) -> u64 {
     let now = fleet.clock.now();
     let mut state = fleet.state();
@@ -126,10 +207,14 @@ async fn close(fleet: &Fleet, node: &NodeName, session: u64) {
     fleet.sessions_changed();
 }
 
-/// The next text frame. Pings are answered by the WebSocket itself and count as life.
-async fn next(stream: &mut SplitStream<WebSocket>) -> Option<String> {
+/// The next text frame. Pings are answered by the WebSocket itself; whatever comes counts as life.
+async fn next(stream: &mut SplitStream<WebSocket>, pulse: &Pulse) -> Option<String> {
     loop {
-        match stream.next().await? {
+        let frame = stream.next().await?;
+        if frame.is_ok() {
+            pulse.sign();
+        }
+        match frame {
             Ok(Message::Text(text)) => return Some(text.as_str().to_owned()),
             Ok(Message::Ping(_) | Message::Pong(_)) => {}
             Ok(Message::Close(_)) => return None,
@@ -158,10 +243,21 @@ fn text(message: &ControlMessage) -> Option<Message> {
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut outgoing: mpsc::Receiver<ControlMessage>,
-    over: Arc<Notify>,
+    (over, pulse): (Arc<Notify>, Pulse),
     node: NodeName,
 ) {
-    while let Some(message) = outgoing.recv().await {
+    loop {
+        let message = tokio::select! {
+            message = outgoing.recv() => message,
+            () = pulse.asked() => {
+                let ping = sink.send(Message::Ping(Default::default()));
+                if !matches!(tokio::time::timeout(SEND_TIMEOUT, ping).await, Ok(Ok(()))) {
+                    break;
+                }
+                continue;
+            }
+        };
+        let Some(message) = message else { break };
         let last = matches!(message, ControlMessage::Refused { .. });
         let Some(frame) = text(&message) else {
             continue;
@@ -192,6 +288,7 @@ struct Speaker<'a> {
     id: &'a str,
     session: u64,
     queue: mpsc::Sender<ControlMessage>,
+    pulse: Pulse,
 }
 
 impl Speaker<'_> {
@@ -199,7 +296,7 @@ impl Speaker<'_> {
     async fn listen(&self, stream: &mut SplitStream<WebSocket>) {
         let silence = self.fleet.config.heartbeat * 3 + self.fleet.config.heartbeat / 2;
         loop {
-            let frame = match tokio::time::timeout(silence, next(stream)).await {
+            let frame = match tokio::time::timeout(silence, next(stream, &self.pulse)).await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return,
                 Err(_) => {
@@ -208,7 +305,14 @@ impl Speaker<'_> {
                 }
             };
             let now = self.fleet.clock.now();
-            self.fleet.state().registry.heard(self.node, &now);
+            {
+                let mut state = self.fleet.state();
+                // Another session speaks for the node by now, or it was removed.
+                if state.registry.session(self.node) != Some(self.session) {
+                    return;
+                }
+                state.registry.heard(self.node, &now);
+            }
             match serde_json::from_str(&frame) {
                 Ok(message) => self.take(message).await,
                 // One frame that cannot be read says nothing about the next one.
@@ -221,7 +325,8 @@ impl Speaker<'_> {
         match message {
             AgentMessage::Heartbeat => {}
             AgentMessage::Hello { facts, .. } | AgentMessage::Facts { facts } => {
-                if self.fleet.state().registry.facts(self.node, facts.clone()) {
+                let news = self.fleet.state().registry.facts(self.node, facts);
+                if let Some(facts) = news {
                     self.call(Call::Facts { node: self.node.clone(), facts }).await;
                     self.fleet.tell();
                 }
@@ -240,14 +345,16 @@ impl Speaker<'_> {
             }
             AgentMessage::Specs { specs } => {
                 if self.fleet.state().registry.described(self.node, specs) {
+                    // What it claims may have waited for them.
+                    self.call(Call::Observed { node: self.node.clone() }).await;
                     self.fleet.tell();
                 }
             }
             AgentMessage::Step { report } => self.report(report).await,
             AgentMessage::NeedSecrets { request, instance, secrets } => {
                 let (answer, answered) = oneshot::channel();
-                let node = self.node.clone();
-                self.call(Call::Secrets { node, instance, secrets, answer }).await;
+                let (node, id) = (self.node.clone(), self.id.to_owned());
+                self.call(Call::Secrets { node, id, instance, secrets, answer }).await;
                 let queue = self.queue.clone();
                 tokio::spawn(async move {
                     let message = match settle(answered.await) {

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     api::{InstanceLine, LogEnd},
+    cycle::ordered,
     fleet::LogStream,
 };
 
@@ -67,11 +68,9 @@ async fn answer(
     wanted: impl Fn(&ObservedInstance) -> bool,
 ) -> Result<Response, Failure> {
     let LogParams { tail, follow } = params;
-    let places: BTreeSet<(InstanceId, NodeName)> = app
-        .plane
-        .shown()?
-        .instances
-        .iter()
+    // What nobody ordered speaks for no service.
+    let places: BTreeSet<(InstanceId, NodeName)> = ordered(&app.plane.shown()?)
+        .into_iter()
         .filter(|seen| wanted(seen))
         .map(|seen| (seen.instance(), seen.node.clone()))
         .collect();

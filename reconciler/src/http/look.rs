@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{Event, InstanceRow, Page, RevisionRow, ServiceRow, Status},
-    cycle::instance_row,
+    cycle::{instance_rows, ordered},
     store::{MAX_PAGE, RevisionState},
 };
 
@@ -61,8 +61,7 @@ pub async fn instances(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<InstanceRow>>, Failure> {
-    let fleet = app.plane.shown()?;
-    let rows = fleet.instances.iter().map(|seen| instance_row(seen, &fleet.nodes)).collect();
+    let rows = instance_rows(&app.plane.shown()?);
     // An instance that moves is on two nodes for a while.
     Ok(Json(paging.page(rows, |row: &InstanceRow| format!("{}@{}", row.id, row.node))))
 }
@@ -73,11 +72,10 @@ pub async fn instance(
     Path(id): Path<String>,
 ) -> Result<Json<ObservedInstance>, Failure> {
     let id: InstanceId = id.parse().map_err(|_| Failure::not_found("there is no such instance"))?;
-    app.plane
-        .shown()?
-        .instances
-        .into_iter()
-        .find(|seen| seen.instance() == id)
+    let fleet = app.plane.shown()?;
+    let seen = ordered(&fleet).into_iter().find(|seen| seen.instance() == id);
+    seen.or_else(|| fleet.instances.iter().find(|seen| seen.instance() == id))
+        .cloned()
         .map(Json)
         .ok_or_else(|| Failure::not_found(format!("{id} runs nowhere")))
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::{HeartbeatRequest, JoinTokenRequest, NewJoinToken, NodeRow, Page},
     auth::Principal,
-    cycle::{RegisterError, node_rows},
+    cycle::RegisterError,
     store::JoinRefusal,
 };
 
@@ -31,7 +31,7 @@ pub async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<NodeRow>>, Failure> {
-    let rows = node_rows(&app.plane.shown()?);
+    let rows = app.plane.node_rows(&app.plane.shown()?);
     Ok(Json(paging.page(rows, |row| row.name.to_string())))
 }
 
@@ -62,6 +62,17 @@ pub async fn cordon(
 ) -> Result<StatusCode, Failure> {
     let name = app.plane.find_node(&id)?;
     app.plane.cordon(&name, true, &who.label())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/nodes/{id}/adopt`: 204.
+pub async fn adopt(
+    State(app): State<App>,
+    Who(who): Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let name = app.plane.find_node(&id)?;
+    app.plane.adopt_node(&name, &who.label())?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -54,6 +54,7 @@ const SUMMARIES: &[Row] = &[
     ),
     ("POST", "/api/v1/nodes/{id}/cordon", "Forbid new instances", "", ""),
     ("POST", "/api/v1/nodes/{id}/uncordon", "Allow new instances", "", ""),
+    ("POST", "/api/v1/nodes/{id}/adopt", "Take over what it runs", "", ""),
     ("POST", "/api/v1/nodes/tokens", "Make a join token", "JoinTokenRequest", "NewJoinToken"),
     ("POST", "/api/v1/nodes/register", "Join", "RegisterRequest", "RegisterResponse"),
     ("POST", "/api/v1/nodes/{id}/heartbeat", "A node is there", "HeartbeatRequest", ""),

@@ -128,6 +128,9 @@ impl From<MembershipError> for Failure {
         match error {
             MembershipError::NoNode(_) => Self::not_found(error.to_string()),
             MembershipError::Store(error) => error.into(),
+            MembershipError::Revoked(error) => {
+                Self::internal("keeping the list of removed nodes", &error)
+            }
         }
     }
 }
@@ -148,6 +151,9 @@ impl From<RegisterError> for Failure {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "cluster-unnamed", error.to_string())
             }
             RegisterError::Store(error) => error.into(),
+            RegisterError::Revoked(error) => {
+                Self::internal("keeping the list of removed nodes", &error)
+            }
         }
     }
 }

@@ -156,7 +156,7 @@ impl Store {
             return Ok(Err(refusal));
         }
         nodes::retire(&tx, &node.name, now)?;
-        nodes::insert(&tx, &node.id, &node.name, now)?;
+        nodes::insert(&tx, &node.id, &node.name, now, false)?;
         tx.commit().map_err(sql(act))?;
         Ok(Ok(()))
     }

@@ -1,11 +1,12 @@
 //! Generations: the highest number each instance was ever told.
 //!
 //! Knows that a number is on disk before anyone hears it. Refuses to forget one: an instance that
-//! went away and comes back goes on counting.
+//! went away and comes back goes on counting. Refuses numbers that agents report, too: those are
+//! read anew for each plan.
 
 use std::collections::BTreeMap;
 
-use devnet_schema::name::InstanceId;
+use devnet_schema::{name::InstanceId, order::MAX_GENERATION};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Store, StoreError, number::Number, parse, sql};
@@ -35,12 +36,15 @@ impl Store {
     /// recorded, or none. The highest number again is allowed: steps of one plan share it.
     ///
     /// # Errors
-    /// [`StoreError::StaleGeneration`] when one is older than what was given out before; else when
-    /// the database fails.
+    /// [`StoreError::StaleGeneration`] when one is older than what was given out before,
+    /// [`StoreError::HighGeneration`] above [`MAX_GENERATION`]; else when the database fails.
     pub fn issue_generations(&self, wanted: &BTreeMap<InstanceId, u64>) -> Result<(), StoreError> {
         self.write("giving out generations", |tx| {
             for (instance, &wanted) in wanted {
                 let issued = highest(tx, instance)?;
+                if wanted > MAX_GENERATION {
+                    return Err(StoreError::HighGeneration { instance: instance.clone(), wanted });
+                }
                 if wanted < issued {
                     let instance = instance.clone();
                     return Err(StoreError::StaleGeneration { instance, wanted, issued });
@@ -50,24 +54,6 @@ impl Store {
                 }
             }
             Ok(())
-        })
-    }
-
-    /// Raises generations to what agents report to run, so that a database younger than the fleet
-    /// goes on counting. Lower numbers change nothing.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn observe_generations(&self, seen: &BTreeMap<InstanceId, u64>) -> Result<(), StoreError> {
-        let known = self.generations()?;
-        let higher: Vec<_> =
-            seen.iter().filter(|(id, seen)| known.get(id).is_none_or(|k| k < seen)).collect();
-        if higher.is_empty() {
-            // Reports come often and rarely hold news: no flush for those that hold none.
-            return Ok(());
-        }
-        self.write("recording generations that agents report", |tx| {
-            higher.into_iter().try_for_each(|(instance, &seen)| raise(tx, instance, seen))
         })
     }
 }

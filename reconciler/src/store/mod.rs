@@ -8,6 +8,7 @@
 //! Every call blocks for at most a disk flush. A returned `Ok` is on disk (`synchronous = FULL`).
 
 mod assignments;
+mod claims;
 mod clusters;
 mod credentials;
 mod deployments;
@@ -30,9 +31,10 @@ use std::{
 };
 
 use devnet_schema::name::InstanceId;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 pub use assignments::AssignmentRecord;
+pub use claims::ClaimRecord;
 pub use clusters::ClusterRecord;
 pub use credentials::{ApiKeyRecord, JoinRefusal, JoinTokenRecord, NewNode};
 pub use deployments::StepRecord;
@@ -123,6 +125,17 @@ pub enum StoreError {
         /// The highest that was given out.
         issued: u64,
     },
+    /// A generation that nobody can count to.
+    #[error(
+        "generation {wanted} of {instance} is higher than any can be: nothing is sent; please \
+         report this"
+    )]
+    HighGeneration {
+        /// Whose.
+        instance: InstanceId,
+        /// What was asked for.
+        wanted: u64,
+    },
     /// A record that a change is about does not exist.
     #[error("there is no {kind} {id}")]
     Missing {
@@ -157,7 +170,7 @@ impl Store {
     pub fn open(path: &Path, now: &str) -> Result<(Self, Opened), StoreError> {
         keep_private(path).map_err(unopened(path))?;
         let mut connection = Connection::open(path).map_err(unopened(path))?;
-        schema::configure(&connection).map_err(unopened(path))?;
+        schema::configure(&connection).map_err(unsettled(path))?;
         schema::check(&connection, path)?;
         let from_version = schema::migrate(&mut connection, path)?;
         let store = Self { connection: Mutex::new(connection) };
@@ -185,6 +198,16 @@ impl Store {
         let done = work(&transaction)?;
         transaction.commit().map_err(sql(act))?;
         Ok(done)
+    }
+}
+
+/// Tells a damaged file from one that cannot be opened: its settings are read from its pages.
+fn unsettled(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Damaged { path: path.to_owned(), problem: error.to_string() }
+        }
+        _ => unopened(path)(error),
     }
 }
 

@@ -5,7 +5,7 @@
 use devnet_schema::{fleet::NodeFacts, name::NodeName};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{Store, StoreError, from_json, parse, sql, to_json};
+use super::{Store, StoreError, from_json, number::Number, parse, sql, to_json};
 
 /// A node as recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Store {
                 Some(_) => Ok(Admission::Superseded),
                 None if holder(tx, name)?.is_some() => Ok(Admission::Superseded),
                 None => {
-                    insert(tx, id, name, now)?;
+                    insert(tx, id, name, now, true)?;
                     Ok(Admission::Adopted)
                 }
             }
@@ -89,6 +89,23 @@ impl Store {
         let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
         let rows = statement.query_map([], raw).map_err(sql(act))?;
         rows.map(|row| row.map_err(sql(act)).and_then(|raw| raw.record(act))).collect()
+    }
+
+    /// Ids of the nodes that were removed, each with the time (RFC 3339).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn removed_nodes(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let act = "reading which nodes were removed";
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT id, removed_at FROM nodes WHERE removed_at IS NOT NULL ORDER BY id",
+            )
+            .map_err(sql(act))?;
+        let rows =
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql(act))?;
+        rows.collect::<Result<_, _>>().map_err(sql(act))
     }
 
     /// The node of this name that is not removed.
@@ -140,6 +157,29 @@ impl Store {
     pub fn touch_node(&self, name: &NodeName, now: &str) -> Result<bool, StoreError> {
         let set = "last_seen = ?2";
         self.update_node("recording a heartbeat", set, params![name.as_str(), now])
+    }
+
+    /// Counts a session of the node with this id; returns the highest count before.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn count_session(&self, id: &str, session: u64) -> Result<u64, StoreError> {
+        let act = "counting a session";
+        self.write(act, |tx| {
+            let before = tx
+                .query_row("SELECT sessions FROM nodes WHERE id = ?1", [id], |row| row.get(0))
+                .optional()
+                .map_err(sql(act))?
+                .map_or(0, |Number(before)| before);
+            // A count that no agent reaches is a lie, and must not become an error of ours.
+            let session = session.min(i64::MAX as u64);
+            tx.execute(
+                "UPDATE nodes SET sessions = ?2 WHERE id = ?1",
+                params![id, Number(session)],
+            )
+            .map_err(sql(act))?;
+            Ok(before)
+        })
     }
 
     /// Forbids or allows new instances. False when there is no such node.
@@ -203,19 +243,21 @@ pub(super) fn holder(tx: &Transaction<'_>, name: &NodeName) -> Result<Option<Str
     .map_err(sql("looking for the node of a name"))
 }
 
-/// Records a node that nothing is known of yet but its name.
+/// Records a node that nothing is known of yet but its name; `unread` where it may have been told
+/// to run something that is not on record.
 pub(super) fn insert(
     tx: &Transaction<'_>,
     id: &str,
     name: &NodeName,
     now: &str,
+    unread: bool,
 ) -> Result<(), StoreError> {
     let act = "recording a node";
     let facts = to_json(act, &NodeFacts::default())?;
     tx.execute(
-        "INSERT INTO nodes (id, name, facts, tags, cordoned, joined_at) \
-         VALUES (?1, ?2, ?3, '[]', 0, ?4)",
-        params![id, name.as_str(), facts, now],
+        "INSERT INTO nodes (id, name, facts, tags, cordoned, joined_at, unread) \
+         VALUES (?1, ?2, ?3, '[]', 0, ?4, ?5)",
+        params![id, name.as_str(), facts, now, unread],
     )
     .map_err(sql(act))?;
     Ok(())

@@ -10,8 +10,11 @@ use super::{StoreError, sql};
 
 /// Step `n` (from 0) leads from version `n` to version `n + 1`. A step that was released is never
 /// edited; a new shape is a new step.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// The version that this program reads and writes.
 pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;

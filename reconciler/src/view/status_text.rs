@@ -82,7 +82,8 @@ fn source(source: &SourceStatus, style: Style) -> String {
 /// The nodes.
 pub fn nodes(nodes: &[NodeRow]) -> String {
     let mut rows = vec![heads(&["NODE", "STATUS", "ADDRESS", "INSTANCES", "LAST SEEN"])];
-    for NodeRow { name, status, ip, instances, last_seen } in nodes {
+    let mut problems = String::new();
+    for NodeRow { name, status, ip, instances, last_seen, problem } in nodes {
         let status = match status {
             NodeStatus::Online => "online",
             NodeStatus::Offline => "offline",
@@ -95,8 +96,11 @@ pub fn nodes(nodes: &[NodeRow]) -> String {
             instances.to_string(),
             last_seen.clone(),
         ]);
+        if let Some(problem) = problem {
+            problems.push_str(&format!("  {name}: {}\n", printable(problem)));
+        }
     }
-    table(&rows)
+    table(&rows) + &problems
 }
 
 /// The services.
@@ -112,7 +116,11 @@ pub fn services(services: &[ServiceRow]) -> String {
 pub fn instances(services: &[ServiceRow]) -> String {
     let mut rows = vec![heads(&["INSTANCE", "NODE", "STATE", "HEALTH", "ADDRESS", "NOTE"])];
     for row in services.iter().flat_map(|service| &service.instances) {
-        let InstanceRow { id, node, state, health, address, message } = row;
+        let InstanceRow { id, node, state, health, address, message, stranger } = row;
+        let note = match stranger {
+            true => "its node was not told to run it".to_owned(),
+            false => message.as_deref().map(printable).unwrap_or_default(),
+        };
         let state = match state {
             InstanceState::Running => "running",
             InstanceState::Starting => "starting",
@@ -131,7 +139,7 @@ pub fn instances(services: &[ServiceRow]) -> String {
             state.to_owned(),
             health.to_owned(),
             address.clone().unwrap_or_default(),
-            message.as_deref().map(printable).unwrap_or_default(),
+            note,
         ]);
     }
     table(&rows)

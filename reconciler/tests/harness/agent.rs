@@ -10,6 +10,7 @@ use std::{
 
 use devnet_reconciler::app::Running;
 use devnet_schema::{
+    digest::Digest,
     fleet::{Availability, Disk, NodeFacts},
     instance::InstanceSpec,
     name::{ClusterName, InstanceId, NodeName},
@@ -17,14 +18,17 @@ use devnet_schema::{
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepReport, StepState},
     wire::{
-        AGENT_PATH, AgentMessage, ControlMessage, Described, LogLine, PROTOCOL, RegisterRequest,
-        RegisterResponse,
+        AGENT_PATH, AgentMessage, ControlMessage, Described, LogLine, Origin, PROTOCOL,
+        RegisterRequest, RegisterResponse,
     },
 };
 use futures_util::{SinkExt, StreamExt};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
 use tokio_tungstenite::{Connector, connect_async_tls_with_config, tungstenite::Message};
 
 use super::{Plane, until};
@@ -49,6 +53,8 @@ pub struct Machine {
     pub refused: Option<String>,
     /// Whether reports are complete.
     pub partial: bool,
+    /// What it says that units are, in the place of what they are.
+    pub told: BTreeMap<InstanceId, (Digest, Option<InstanceSpec>)>,
     /// Instances that it was asked to describe, in order.
     pub described: Vec<InstanceId>,
 }
@@ -77,6 +83,10 @@ pub struct Agent {
     ca: String,
     outgoing: Option<mpsc::Sender<AgentMessage>>,
     session: Option<JoinHandle<()>>,
+    /// How often it came.
+    pub sessions: u64,
+    /// Told when hello may be said, where that waits.
+    hold: Option<Arc<Notify>>,
 }
 
 impl Agent {
@@ -118,6 +128,8 @@ impl Agent {
             ca: answer.ca,
             outgoing: None,
             session: None,
+            sessions: 0,
+            hold: None,
         }
     }
 
@@ -143,6 +155,33 @@ impl Agent {
             .unwrap()
     }
 
+    /// A copy of its data directory on another machine.
+    pub fn copy(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            id: self.id.clone(),
+            machine: Arc::default(),
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            ca: self.ca.clone(),
+            outgoing: None,
+            session: None,
+            sessions: self.sessions,
+            hold: None,
+        }
+    }
+
+    /// Opens a connection, and says hello only when it is told to.
+    pub async fn hold_hello(&mut self, running: &Running) {
+        self.hold = Some(Arc::default());
+        self.connect(running).await;
+    }
+
+    /// Says hello on the connection that waits.
+    pub async fn say_hello(&self) {
+        self.hold.as_ref().unwrap().notify_one();
+    }
+
     /// Opens a session; the one before goes on until the control plane ends it.
     pub async fn connect(&mut self, running: &Running) {
         self.try_connect(running).await.unwrap();
@@ -158,16 +197,29 @@ impl Agent {
         let (socket, _) = connect_async_tls_with_config(url, None, true, Some(connector)).await?;
         let (mut sink, mut stream) = socket.split();
         let (outgoing, mut queue) = mpsc::channel::<AgentMessage>(64);
+        let hold = self.hold.clone();
         let machine = Arc::clone(&self.machine);
         let (name, answers) = (self.name.clone(), outgoing.clone());
         self.outgoing = Some(outgoing);
-        let hello =
-            AgentMessage::Hello { protocol: PROTOCOL, version: "test".to_owned(), facts: facts() };
+        self.sessions += 1;
+        let hello = AgentMessage::Hello {
+            protocol: PROTOCOL,
+            version: "test".to_owned(),
+            facts: facts(),
+            origin: Origin {
+                machine: format!("machine of {}", self.name),
+                boot: "b".to_owned(),
+                session: self.sessions,
+            },
+        };
         self.session = Some(tokio::spawn(async move {
             let mut heartbeat = tokio::time::interval(std::time::Duration::from_millis(200));
             let send = |message: &AgentMessage| {
                 Message::Text(serde_json::to_string(message).unwrap().into())
             };
+            if let Some(hold) = hold {
+                hold.notified().await;
+            }
             if sink.send(send(&hello)).await.is_err() {
                 return;
             }
@@ -281,7 +333,8 @@ pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
         ObservedInstance { node: node.clone(), health, spec: None, ..seen }
     });
     let instances = if machine.partial { Vec::new() } else { instances.collect() };
-    ObservedNode { complete: !machine.partial, problem: None, instances }
+    let accepted = BTreeMap::new();
+    ObservedNode { complete: !machine.partial, problem: None, instances, accepted }
 }
 
 fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> Vec<AgentMessage> {
@@ -302,6 +355,10 @@ fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> V
         ControlMessage::Describe { instances } => {
             machine.described.extend(instances.iter().cloned());
             let told = instances.into_iter().filter_map(|instance| {
+                if let Some((digest, spec)) = machine.told.get(&instance) {
+                    let (digest, spec) = (digest.clone(), spec.clone().map(Box::new));
+                    return Some(Described { instance, digest, spec });
+                }
                 let (spec, _) = machine.units.get(&instance)?;
                 let (digest, spec) = (spec.digest(), Some(Box::new(spec.clone())));
                 Some(Described { instance, digest, spec })

@@ -143,12 +143,18 @@ fn resources(section: &ResourcesSection) -> Node {
     ])
 }
 
+fn capacity(section: &CapacitySection) -> Node {
+    let CapacitySection { at: _, cpu, memory, disk, gpus } = section;
+    map(vec![shown("cpu", cpu), shown("memory", memory), shown("disk", disk), shown("gpus", gpus)])
+}
+
 fn node_section(section: &NodeSection) -> Node {
-    let NodeSection { at: _, name: _, tags, zone, reserve, cordon, drain } = section;
+    let NodeSection { at: _, name: _, tags, zone, reserve, capacity, cordon, drain } = section;
     map(vec![
         list("tags", tags),
         text("zone", zone),
         field("reserve", reserve.as_ref().map(resources)),
+        field("capacity", capacity.as_ref().map(self::capacity)),
         shown("cordon", cordon),
         shown("drain", drain),
     ])

@@ -157,6 +157,16 @@ fn resources(view: View<'_>) -> ResourcesSection {
     }
 }
 
+fn capacity(view: View<'_>) -> CapacitySection {
+    CapacitySection {
+        at: view.at(),
+        cpu: view.parse("cpu"),
+        memory: view.parse("memory"),
+        disk: view.parse("disk"),
+        gpus: view.integer("gpus"),
+    }
+}
+
 fn node(name: Located<String>, view: View<'_>) -> NodeSection {
     NodeSection {
         at: name.at.clone(),
@@ -164,6 +174,7 @@ fn node(name: Located<String>, view: View<'_>) -> NodeSection {
         tags: view.list("tags"),
         zone: view.text("zone"),
         reserve: view.section("reserve").map(resources),
+        capacity: view.section("capacity").map(capacity),
         cordon: view.flag("cordon"),
         drain: view.flag("drain"),
     }

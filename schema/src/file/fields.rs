@@ -192,6 +192,18 @@ static RESERVE: Shape = Shape {
     ],
 };
 
+static CAPACITY: Shape = Shape {
+    name: "capacity",
+    short: None,
+    inline: true,
+    fields: &[
+        field("cpu", Type::Cpu, "cores"),
+        field("memory", Type::Size, "memory"),
+        field("disk", Type::Size, "disk"),
+        field("gpus", Type::Integer { min: 0, max: 10_000 }, "devices"),
+    ],
+};
+
 static NODE: Shape = Shape {
     name: "node",
     short: None,
@@ -200,6 +212,11 @@ static NODE: Shape = Shape {
         field("tags", Type::Names, "words that constraints look for"),
         field("zone", Type::Text, "the failure domain it belongs to"),
         field("reserve", Type::Section(&RESERVE), "kept free for the host"),
+        field(
+            "capacity",
+            Type::Section(&CAPACITY),
+            "the most that counts of what its agent reports; less counts as reported",
+        ),
         field("cordon", Type::Flag, "takes no new instances").default("false"),
         field("drain", Type::Flag, "takes none, and gives up those it has").default("false"),
     ],

@@ -107,6 +107,21 @@ pub struct GpuAmount {
     pub milli: u32,
 }
 
+/// `capacity cpu=8 memory="32GiB"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapacitySection {
+    /// Where.
+    pub at: Location,
+    /// Cores.
+    pub cpu: Maybe<Cpu>,
+    /// Memory.
+    pub memory: Maybe<Bytes>,
+    /// Disk.
+    pub disk: Maybe<Bytes>,
+    /// Devices.
+    pub gpus: Maybe<u32>,
+}
+
 /// `node "atlas" { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSection {
@@ -120,6 +135,8 @@ pub struct NodeSection {
     pub zone: Maybe<String>,
     /// Kept free for the host.
     pub reserve: Option<ResourcesSection>,
+    /// The most that counts of what its agent reports.
+    pub capacity: Option<CapacitySection>,
     /// Takes no new instances.
     pub cordon: Maybe<bool>,
     /// And gives up what it has.

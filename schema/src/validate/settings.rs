@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use super::Check;
 use crate::{
-    desired::{Located, NodePolicy, Settings},
+    desired::{Capacity, Located, NodePolicy, Settings},
     diagnostic::{Diagnostic, Location},
     file::{
         forbidden,
-        written::{Maybe, ResourcesSection},
+        written::{CapacitySection, Maybe, ResourcesSection},
     },
     name::{NodeName, ServiceName},
     quantity::{Bytes, Cpu, GpuRequest, Period, Resources},
@@ -96,6 +96,7 @@ impl Check<'_> {
                 tags,
                 zone: section.zone.as_ref().map(|zone| zone.value.clone()),
                 reserve: section.reserve.as_ref().map_or_else(Resources::default, plain),
+                capacity: section.capacity.as_ref().map_or_else(Capacity::default, most),
                 cordon: cordon || drain,
                 drain,
             };
@@ -164,6 +165,16 @@ impl Check<'_> {
             }
         }
         moves
+    }
+}
+
+fn most(section: &CapacitySection) -> Capacity {
+    let CapacitySection { at: _, cpu, memory, disk, gpus } = section;
+    Capacity {
+        cpu: cpu.as_ref().map(|it| it.value),
+        memory: memory.as_ref().map(|it| it.value),
+        disk: disk.as_ref().map(|it| it.value),
+        gpus: gpus.as_ref().map(|it| it.value),
     }
 }
 

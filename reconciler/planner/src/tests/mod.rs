@@ -4,10 +4,12 @@
 //! Knows how to play a cluster's life. Refuses to start anything.
 
 mod balance;
+mod capacity;
 mod decisions;
 mod forms;
 mod lenient;
 mod life;
+mod orders;
 mod refusals;
 mod reserve;
 mod rollout;
@@ -52,6 +54,8 @@ impl World {
             taken_at: String::new(),
             nodes: nodes.collect(),
             instances: Vec::new(),
+            orders: None,
+            accepted: Vec::new(),
             secrets: Some(BTreeMap::new()),
         };
         Self {

@@ -59,8 +59,8 @@ impl ControlPlane {
         let ip = ip.map(|one| one.facts.ip.clone()).unwrap_or_default();
         let specs = compose::specs(request, &cluster, node, &ip)
             .map_err(|diagnostics| RequestError::Invalid(rejected(diagnostics)))?;
-        let issued = self.store.generations()?;
-        let wanted = wanted(request, specs, &seen, &issued);
+        let known = devnet_planner::known_generations(&self.store.generations()?, &fleet);
+        let wanted = wanted(request, specs, &seen, &known);
         let plan = plan(&cluster, node, request, wanted);
         let id = request.deployment_id.clone();
         Ok(self.begin_as(id, plan, by, Limits::default())?)
@@ -84,13 +84,11 @@ fn wanted(
     request: &DeployRequest,
     specs: Vec<InstanceSpec>,
     seen: &[&ObservedInstance],
-    issued: &BTreeMap<InstanceId, u64>,
+    known: &BTreeMap<InstanceId, u64>,
 ) -> Vec<Wanted> {
     let find = |id: &InstanceId| seen.iter().find(|one| one.instance() == *id);
-    let next = |id: &InstanceId| {
-        let runs = find(id).map_or(0, |one| one.generation);
-        issued.get(id).copied().unwrap_or(0).max(runs) + 1
-    };
+    // One that is too high is refused where it is given out.
+    let next = |id: &InstanceId| known.get(id).copied().unwrap_or(0).saturating_add(1);
     let before = |id: &InstanceId| find(id).and_then(|one| one.spec.clone());
     let of_template = |id: &InstanceId| {
         let name = id.service.as_str();

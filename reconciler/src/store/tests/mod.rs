@@ -7,7 +7,7 @@ mod pruning;
 
 use std::{collections::BTreeMap, fs};
 
-use devnet_schema::name::NodeName;
+use devnet_schema::{name::NodeName, order::MAX_GENERATION};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -146,6 +146,17 @@ fn generations(list: &[(&str, u64)]) -> BTreeMap<InstanceId, u64> {
 }
 
 #[test]
+fn numbers_that_agents_made_up_are_dropped_from_an_older_database() {
+    let bed = Bed::new();
+    let raw = Connection::open(bed.path()).unwrap();
+    raw.execute_batch(include_str!("../migrations/0001.sql")).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
+    raw.execute("INSERT INTO generations VALUES ('a[0]', ?1), ('b[0]', 7)", [i64::MAX]).unwrap();
+    drop(raw);
+    assert_eq!(bed.open().generations().unwrap(), generations(&[("a[0]", 0), ("b[0]", 7)]));
+}
+
+#[test]
 fn generations_only_go_up_and_all_are_given_out_or_none() {
     let bed = Bed::new();
     let store = bed.open();
@@ -156,11 +167,13 @@ fn generations_only_go_up_and_all_are_given_out_or_none() {
     let error = store.issue_generations(&generations(&[("b[0]", 9), ("a[0]", 2), ("c[0]", 1)]));
     assert!(error.is_err());
     assert_eq!(store.generations().unwrap(), generations(&[("a[0]", 3), ("b[0]", 1)]));
-    store.observe_generations(&generations(&[("a[0]", 2), ("b[0]", 7), ("c[0]", 5)])).unwrap();
-    let expected = generations(&[("a[0]", 3), ("b[0]", 7), ("c[0]", 5)]);
-    assert_eq!(store.generations().unwrap(), expected);
+    let expected = store.generations().unwrap();
     drop(store);
     assert_eq!(bed.open().generations().unwrap(), expected);
-    let too_large = generations(&[("d[0]", u64::MAX)]);
-    assert!(bed.open().issue_generations(&too_large).is_err(), "no number changes on its way");
+    for too_high in [MAX_GENERATION + 1, i64::MAX as u64, u64::MAX] {
+        let error = bed.open().issue_generations(&generations(&[("d[0]", too_high)])).unwrap_err();
+        assert!(matches!(error, StoreError::HighGeneration { .. }), "{error}");
+    }
+    bed.open().issue_generations(&generations(&[("d[0]", MAX_GENERATION)])).unwrap();
+    assert_eq!(bed.open().generations().unwrap()[&instance("d[0]")], MAX_GENERATION);
 }

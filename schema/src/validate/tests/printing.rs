@@ -277,16 +277,31 @@ fn cluster() -> BoxedStrategy<ClusterSection> {
         .boxed()
 }
 
+fn capacity() -> BoxedStrategy<Option<CapacitySection>> {
+    (resources(false), maybe(0u32..64))
+        .prop_map(|(sizes, gpus)| {
+            sizes.map(|it| CapacitySection {
+                at: it.at,
+                cpu: it.cpu,
+                memory: it.memory,
+                disk: it.disk,
+                gpus,
+            })
+        })
+        .boxed()
+}
+
 fn node(name: &str) -> BoxedStrategy<NodeSection> {
     let name = at(name.to_owned());
     let flags = (maybe(any::<bool>()), maybe(any::<bool>()));
-    (list(), maybe_text(), resources(false), flags)
-        .prop_map(move |(tags, zone, reserve, (cordon, drain))| NodeSection {
+    (list(), maybe_text(), resources(false), capacity(), flags)
+        .prop_map(move |(tags, zone, reserve, capacity, (cordon, drain))| NodeSection {
             at: here(),
             name: name.clone(),
             tags,
             zone,
             reserve,
+            capacity,
             cordon,
             drain,
         })

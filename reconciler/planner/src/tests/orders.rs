@@ -1,0 +1,342 @@
+//! What was ordered counts, and what is only reported is reported.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::{
+    digest::Digest,
+    fleet::NodeStatus,
+    instance::Generation,
+    name::{InstanceId, NodeName},
+    observed::{InstanceState, ObservedInstance},
+    order::{Accepted, BELIEVED_ABOVE, MAX_GENERATION, Order},
+    plan::{Action, Plan},
+    quantity::Cpu,
+};
+use expect_test::expect;
+use proptest::prelude::*;
+
+use super::{World, show};
+
+const DB: &str = r#"
+cluster "lab"
+service "db" { image "db:1"; port 5432; env PW="{{ secret.pw }}"; resources cpu=1 memory="1GiB" }
+service "api" {
+    image "api:1"
+    depends-on "db"
+    env DB="{{ service.db.address }}"
+}
+"#;
+
+impl World {
+    /// From now on its records are what it told nodes so far.
+    fn records(&mut self) {
+        let told = self.ledger.iter().filter(|(_, (_, content))| content.is_some());
+        let order = |((node, instance), (generation, _)): (&(NodeName, InstanceId), &(u64, _))| {
+            let (instance, node) = (instance.clone(), node.clone());
+            Order { instance, node, generation: *generation, claimed: false }
+        };
+        self.fleet.orders = Some(told.map(order).collect());
+    }
+
+    /// The records are lost, and every node says what runs there.
+    fn claims(&mut self) {
+        self.generations.clear();
+        let claim = |seen: &ObservedInstance| Order {
+            instance: seen.instance(),
+            node: seen.node.clone(),
+            generation: seen.generation,
+            claimed: true,
+        };
+        self.fleet.orders = Some(self.fleet.instances.iter().map(claim).collect());
+    }
+
+    /// The node says that it runs a copy of what another runs, as of `generation`.
+    fn copy(&mut self, id: &str, node: &str, generation: Generation) -> &mut ObservedInstance {
+        let mut seen = self.seen(id).clone();
+        seen.node = node.parse().unwrap();
+        seen.generation = generation;
+        self.fleet.instances.push(seen);
+        self.fleet.instances.last_mut().unwrap()
+    }
+}
+
+fn settled() -> World {
+    let mut world = World::of(&["alpha", "beta"]);
+    world.secret("pw", 1);
+    world.reach(&DB.replace("db:1\"", "db:1\"; place { pin \"alpha\" }"));
+    world.records();
+    world
+}
+
+fn quiet(plan: &Plan) -> bool {
+    plan.is_applicable() && plan.changes.is_empty() && plan.steps.is_empty()
+}
+
+#[test]
+fn who_says_that_it_runs_another_nodes_instance_changes_nothing() {
+    let mut world = settled();
+    world.copy("db[0]", "beta", 1000).digest = Digest::of_bytes(b"anything");
+    let plan = world.plan(DB);
+    assert!(quiet(&plan), "{}", show(&plan));
+    expect![[r#"
+        warning[DN-W0611]: node `beta` runs what it was not told to run: db[0]
+          help: nothing is done to it, and it takes its room: stop it on that machine; or, if
+                it is yours, `devnet node adopt beta` takes it over
+        0 to add, 0 to change, 0 to destroy, 0 to move, 2 unchanged
+    "#]]
+    .assert_eq(&show(&plan));
+    // Nor when what it pretends to run is gone, and made again where it may be.
+    world.fleet.instances.retain(|it| it.node.as_str() != "alpha");
+    let plan = world.plan(&DB.replace("db:1\"", "db:1\"; place { pin \"alpha\" }"));
+    assert!(plan.steps.iter().all(|step| step.node.as_str() != "beta"), "{}", show(&plan));
+    world.options.destroy = true;
+    assert!(world.plan(DB).steps.iter().all(|step| step.node.as_str() != "beta"));
+}
+
+#[test]
+fn a_stranger_takes_its_room_and_no_more_than_there_is() {
+    let mut world = World::of(&["alpha"]);
+    world.secret("pw", 1);
+    world.reach(DB);
+    world.records();
+    let mut spec = world.seen("db[0]").spec.clone().unwrap();
+    (spec.id, spec.limits.cpu) = ("x[0]".parse().unwrap(), Cpu { milli: 3500 });
+    world.fleet.instances.push(ObservedInstance::running(spec.clone(), 1));
+    let more = format!("{DB}service \"new\" {{ image \"n:1\"; resources cpu=1 memory=\"1GiB\" }}");
+    let plan = world.plan(&more);
+    assert!(!plan.is_applicable(), "{}", show(&plan));
+    for index in 1..4 {
+        (spec.id.index, spec.limits.cpu) = (index, Cpu { milli: u64::MAX });
+        world.fleet.instances.push(ObservedInstance::running(spec.clone(), 1));
+    }
+    let plan = world.plan(&more);
+    assert!(!plan.is_applicable() && plan.steps.is_empty(), "{}", show(&plan));
+}
+
+#[test]
+fn of_two_that_were_ordered_the_newer_order_stays() {
+    let mut world = settled();
+    // It was moved to beta while alpha was away; alpha is back, and says the higher number.
+    world.copy("db[0]", "beta", 2);
+    let order = |node: &str, generation| Order {
+        instance: "db[0]".parse().unwrap(),
+        node: node.parse().unwrap(),
+        generation,
+        claimed: false,
+    };
+    world.fleet.orders.as_mut().unwrap().retain(|it| it.instance.service.as_str() != "db");
+    world.fleet.orders.as_mut().unwrap().extend([order("alpha", 1), order("beta", 2)]);
+    world.seen("db[0]").generation = 500;
+    let plan = world.plan(DB);
+    let deleted = plan.changes.iter().filter(|it| it.action == Action::Delete);
+    let deleted: Vec<_> = deleted.map(|it| it.node.as_str()).collect();
+    assert_eq!(deleted, ["alpha"], "{}", show(&plan));
+    // While the newer one cannot be heard of, nothing is decided for the older.
+    world.lose("beta", NodeStatus::Offline);
+    let plan = world.plan(DB);
+    assert!(!plan.steps.iter().any(|it| it.instance.service.as_str() == "db"), "{}", show(&plan));
+}
+
+#[test]
+fn after_a_loss_of_records_one_claim_counts_and_two_hold() {
+    let mut world = settled();
+    world.claims();
+    assert!(quiet(&world.plan(DB)), "{}", show(&world.plan(DB)));
+    world.copy("db[0]", "beta", 7);
+    world.claims();
+    let changed = DB.replace("db:1", "db:2").replace("api:1", "api:2");
+    let plan = world.plan(&changed);
+    assert!(quiet(&plan), "{}", show(&plan));
+    expect![[r#"
+        warning[DN-W0612]: alpha and beta each say that they were told to run db[0], and the
+                records that could tell are lost
+          help: nothing of `db` is changed until one of them counts: `devnet node cordon beta`
+                keeps that of alpha and leaves the other alone; so does taking beta out of the
+                cluster
+        cluster.kdl:4:9: warning[DN-W0606]: service `api` waits: nothing is decided about `db`
+          help: it is planned as soon as that is
+        0 to add, 0 to change, 0 to destroy, 0 to move, 1 unchanged
+    "#]]
+    .assert_eq(&show(&plan));
+    world.node("beta").cordoned = true;
+    let plan = world.plan(&changed);
+    let nodes: Vec<_> = plan.steps.iter().map(|it| it.node.as_str()).collect();
+    let db: Vec<_> =
+        plan.changes.iter().filter(|it| it.instance.service.as_str() == "db").collect();
+    assert!(plan.is_applicable() && !nodes.is_empty(), "{}", show(&plan));
+    assert_eq!(db.iter().map(|it| it.node.as_str()).collect::<Vec<_>>(), ["alpha"]);
+    // An order beats every claim.
+    world.node("beta").cordoned = false;
+    for order in world.fleet.orders.as_mut().unwrap() {
+        order.claimed = order.node.as_str() == "beta" && order.instance.service.as_str() == "db";
+    }
+    assert!(quiet(&world.plan(DB)), "{}", show(&world.plan(DB)));
+}
+
+#[test]
+fn a_number_that_nobody_gave_out_is_named_and_not_counted() {
+    for reported in [u64::MAX, u64::MAX - 1, i64::MAX as u64, MAX_GENERATION, BELIEVED_ABOVE + 2] {
+        let mut world = settled();
+        world.seen("db[0]").generation = reported;
+        let plan = world.plan(&DB.replace("db:1", "db:2"));
+        let shown = show(&plan);
+        assert!(plan.is_applicable() && shown.contains("DN-W0613"), "{shown}");
+        assert!(shown.contains("db[0]/start on alpha g2 "), "{shown}");
+    }
+    let mut world = settled();
+    world.seen("db[0]").generation = BELIEVED_ABOVE;
+    let shown = show(&world.plan(&DB.replace("db:1", "db:2")));
+    assert!(shown.contains(&format!("db[0]/start on alpha g{} ", BELIEVED_ABOVE + 1)), "{shown}");
+}
+
+#[test]
+fn what_a_node_has_accepted_is_counted_past_although_it_does_not_run() {
+    let mut world = World::of(&["alpha"]);
+    world.secret("pw", 1);
+    let accepted = |generation| Accepted {
+        node: "alpha".parse().unwrap(),
+        instance: "db[0]".parse().unwrap(),
+        generation,
+    };
+    world.fleet.orders = Some(Vec::new());
+    world.fleet.accepted = vec![accepted(41)];
+    let shown = show(&world.plan(DB));
+    assert!(shown.contains("db[0]/start on alpha g42 "), "{shown}");
+    world.fleet.accepted = vec![accepted(u64::MAX)];
+    let shown = show(&world.plan(DB));
+    assert!(shown.contains("db[0]/start on alpha g1 "), "{shown}");
+}
+
+#[test]
+fn one_whose_numbers_are_used_up_does_not_hold_up_the_rest() {
+    let mut world = settled();
+    world.generations.insert("db[0]".parse().unwrap(), MAX_GENERATION);
+    let plan = world.plan(&DB.replace("db:1", "db:2").replace("api:1", "api:2"));
+    let shown = show(&plan);
+    assert!(plan.is_applicable() && shown.contains("DN-W0614"), "{shown}");
+    let of: Vec<_> = plan.changes.iter().map(|it| it.instance.to_string()).collect();
+    assert_eq!(of, ["api[0]"], "{shown}");
+}
+
+#[test]
+fn a_unit_that_is_something_else_than_was_ordered_is_put_right_by_what_was() {
+    let mut world = settled();
+    world.seen("db[0]").digest = Digest::of_bytes(b"something else");
+    let plan = world.plan(DB);
+    let reasons: Vec<_> = plan.changes.iter().map(|it| it.reason.as_str()).collect();
+    assert_eq!(reasons, ["it runs something else than it was told to"], "{}", show(&plan));
+}
+
+/// What a node may say of one instance, its own or not.
+#[derive(Debug, Clone)]
+struct Lie {
+    of: usize,
+    from: usize,
+    generation: Generation,
+    state: InstanceState,
+    digest: u8,
+    cpu: u64,
+    memory: u64,
+    port: u16,
+    spec: bool,
+}
+
+fn lie() -> impl Strategy<Value = Lie> {
+    let number = prop_oneof![0u64..5, Just(u64::MAX), Just(i64::MAX as u64), any::<u64>()];
+    let state = prop_oneof![
+        Just(InstanceState::Running),
+        Just(InstanceState::Starting),
+        Just(InstanceState::Exited),
+        Just(InstanceState::Unknown)
+    ];
+    (0usize..5, 0usize..3, number.clone(), state, 0u8..3, number.clone(), number, any::<u16>())
+        .prop_flat_map(|(of, from, generation, state, digest, cpu, memory, port)| {
+            any::<bool>().prop_map(move |spec| Lie {
+                of,
+                from,
+                generation,
+                state,
+                digest,
+                cpu,
+                memory,
+                port,
+                spec,
+            })
+        })
+}
+
+/// Services that are pinned to honest nodes, one that the liar was told to run, and one of nobody.
+const HONEST: &str = r#"
+cluster "lab"
+service "db" { image "db:1"; port 5432 host=5432; env PW="{{ secret.pw }}"; place { pin "alpha" } }
+service "api" { image "api:1"; env DB="{{ service.db.address }}"; place { pin "beta" } }
+service "own" { image "own:1"; port 80; place { pin "evil" } }
+"#;
+
+const IDS: [&str; 5] = ["db[0]", "api[0]", "own[0]", "own[1]", "nobody[0]"];
+
+fn tell(world: &mut World, lie: &Lie) {
+    let mut seen = world.seen(IDS[lie.from % 3]).clone();
+    let id: InstanceId = IDS[lie.of].parse().unwrap();
+    (seen.id, seen.service, seen.index) = (id.slug(), id.service.clone(), id.index);
+    seen.node = "evil".parse().unwrap();
+    seen.generation = lie.generation;
+    seen.state = lie.state;
+    if lie.digest > 0 {
+        seen.digest = Digest::of_bytes(&[lie.digest]);
+    }
+    if let Some(spec) = &mut seen.spec {
+        spec.limits.cpu = Cpu { milli: lie.cpu };
+        spec.limits.memory.0 = lie.memory;
+        for port in &mut spec.ports {
+            port.host = lie.port;
+        }
+        spec.id = id.clone();
+        spec.node = seen.node.clone();
+    }
+    // Of what was ordered, the records say what it is.
+    let ordered = id.to_string() == "own[0]";
+    let told = ordered.then(|| world.seen("own[0]").spec.clone()).flatten();
+    seen.spec = if ordered { told } else { seen.spec.filter(|_| lie.spec) };
+    world.fleet.instances.retain(|it| it.instance() != id || it.node != seen.node);
+    world.fleet.instances.push(seen);
+}
+
+fn cases() -> u32 {
+    std::env::var("DEVNET_LIES").ok().and_then(|text| text.parse().ok()).unwrap_or(64)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    /// Whatever one node says, nothing is done to what others run, nothing of theirs comes to it,
+    /// and nobody is told another address.
+    #[test]
+    fn a_lying_node_moves_nothing_of_others(
+        lies in proptest::collection::vec(lie(), 1..6),
+        image in 1u8..3,
+    ) {
+        let mut world = World::of(&["alpha", "beta", "evil"]);
+        world.secret("pw", 1);
+        world.reach(HONEST);
+        world.records();
+        for lie in &lies {
+            tell(&mut world, lie);
+        }
+        let plan = world.plan(&HONEST.replace("api:1", &format!("api:{image}")));
+        let codes = plan.diagnostics.iter().filter(|it| it.is_error());
+        prop_assert_eq!(codes.count(), 0, "{}", show(&plan));
+        let mut expected = BTreeMap::from([("db", "alpha"), ("api", "beta"), ("own", "evil")]);
+        for step in &plan.steps {
+            let at = expected.get(step.instance.service.as_str()).copied();
+            prop_assert_eq!(at, Some(step.node.as_str()), "{}", show(&plan));
+            prop_assert!(step.instance.service.as_str() != "db", "{}", show(&plan));
+            prop_assert!(image > 1 || step.instance.service.as_str() == "own", "{}", show(&plan));
+            prop_assert!(step.generation <= MAX_GENERATION);
+        }
+        expected.clear();
+        let text = serde_json::to_string(&plan.changes).unwrap();
+        let before = "10.0.0.1:5432";
+        prop_assert!(image == 1 || text.contains(before), "{}", text);
+    }
+}

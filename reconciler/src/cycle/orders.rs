@@ -1,0 +1,174 @@
+//! Orders: what nodes were told to run, in memory as it is on disk.
+//!
+//! Pure. Knows orders, and what nodes claim since the records were lost. Refuses to take a report
+//! for either: what is on record of a unit is what a plan and a person read of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::{
+    digest::Digest,
+    instance::{Generation, InstanceSpec},
+    name::{InstanceId, NodeName},
+    observed::{HealthState, InstanceState, ObservedInstance},
+    order::Order,
+};
+
+use crate::store::{AssignmentRecord, ClaimRecord};
+
+type Place = (InstanceId, NodeName);
+
+/// What one node was told to run.
+#[derive(Debug)]
+struct Told {
+    generation: Generation,
+    spec: InstanceSpec,
+}
+
+/// Every order and every claim.
+#[derive(Debug, Default)]
+pub struct Orders {
+    told: BTreeMap<Place, Told>,
+    claims: BTreeMap<Place, (Generation, Option<InstanceSpec>)>,
+    /// Nodes whose claims are still to be taken: what they report now counts as such.
+    unread: BTreeSet<NodeName>,
+}
+
+impl Orders {
+    /// As they are on disk.
+    pub fn of(
+        told: Vec<AssignmentRecord>,
+        claims: Vec<ClaimRecord>,
+        unread: BTreeSet<NodeName>,
+    ) -> Self {
+        let mut orders = Self { unread, ..Self::default() };
+        for AssignmentRecord { generation, spec, .. } in told {
+            orders.told(&spec, generation);
+        }
+        for ClaimRecord { instance, node, generation, spec } in claims {
+            orders.claims.insert((instance, node), (generation, spec));
+        }
+        orders
+    }
+
+    /// The spec is what its node was told to run.
+    pub fn told(&mut self, spec: &InstanceSpec, generation: Generation) {
+        let place = (spec.id.clone(), spec.node.clone());
+        self.claims.remove(&place);
+        self.told.insert(place, Told { generation, spec: spec.clone() });
+    }
+
+    /// The node was told to stop it, and did.
+    pub fn stopped(&mut self, instance: &InstanceId, node: &NodeName) {
+        let place = (instance.clone(), node.clone());
+        self.told.remove(&place);
+        self.claims.remove(&place);
+    }
+
+    /// The node is no part of the cluster any more.
+    pub fn forget_node(&mut self, node: &NodeName) {
+        self.told.retain(|(_, on), _| on != node);
+        self.claims.retain(|(_, on), _| on != node);
+        self.unread.remove(node);
+    }
+
+    /// The records do not know what the node was told; its next whole report says it.
+    pub fn lost(&mut self, node: &NodeName) {
+        self.unread.insert(node.clone());
+    }
+
+    /// Whether the claims of a node are still to be taken.
+    pub fn is_unread(&self, node: &NodeName) -> bool {
+        self.unread.contains(node)
+    }
+
+    /// The claims of a node, taken for good.
+    pub fn claimed(&mut self, node: &NodeName, claims: Vec<ClaimRecord>) {
+        self.unread.remove(node);
+        self.claims.retain(|(_, on), _| on != node);
+        for ClaimRecord { instance, node, generation, spec } in claims {
+            self.claims.insert((instance, node), (generation, spec));
+        }
+    }
+
+    /// Claims of a node for what it no longer reports, or was told by now: they are over.
+    pub fn moot(&self, node: &NodeName, reported: &BTreeSet<InstanceId>) -> Vec<InstanceId> {
+        let of_node = self.claims.keys().filter(|(_, on)| on == node);
+        of_node.filter(|(id, _)| !reported.contains(id)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What the node was told to run as the instance, and as of which generation.
+    pub fn order(
+        &self,
+        instance: &InstanceId,
+        node: &NodeName,
+    ) -> Option<(&InstanceSpec, Generation)> {
+        let told = self.told.get(&(instance.clone(), node.clone()))?;
+        Some((&told.spec, told.generation))
+    }
+
+    /// Whether the node was told to run the instance, or claims it with right.
+    pub fn knows(&self, instance: &InstanceId, node: &NodeName) -> bool {
+        let place = (instance.clone(), node.clone());
+        self.told.contains_key(&place)
+            || self.claims.contains_key(&place)
+            || self.unread.contains(node)
+    }
+
+    /// All of them as a plan reads them. What a node reports whose claims were not taken yet counts
+    /// as claimed already, so that nothing of it is started a second time meanwhile.
+    pub fn list(&self, reported: &[ObservedInstance]) -> Vec<Order> {
+        let mut list: BTreeMap<Place, Order> = BTreeMap::new();
+        let of_unread = reported.iter().filter(|seen| self.unread.contains(&seen.node));
+        let provisional =
+            of_unread.map(|seen| (seen.instance(), seen.node.clone(), seen.generation, true));
+        let claims = self.claims.iter();
+        let claims = claims.map(|((id, node), (at, _))| (id.clone(), node.clone(), *at, true));
+        let told = self.told.iter();
+        let told = told.map(|((id, node), it)| (id.clone(), node.clone(), it.generation, false));
+        for (instance, node, generation, claimed) in provisional.chain(claims).chain(told) {
+            let place = (instance.clone(), node.clone());
+            list.insert(place, Order { instance, node, generation, claimed });
+        }
+        list.into_values().collect()
+    }
+
+    /// Puts what a node was told in the place of what it says of itself. Its digest stays as it is
+    /// reported, so that a unit which is something else is seen to be.
+    pub fn correct(&self, seen: &mut ObservedInstance) {
+        if let Some(told) = self.told.get(&(seen.instance(), seen.node.clone())) {
+            seen.spec = Some(Box::new(told.spec.clone()));
+        }
+    }
+
+    /// What the node may still run, unseen since this process started.
+    pub fn remembered(&self, node: &NodeName) -> Vec<ObservedInstance> {
+        let told = self.told.iter();
+        let told = told.map(|((id, on), it)| (id, on, it.generation, Some(&it.spec)));
+        let claims = self.claims.iter();
+        let claims = claims.map(|((id, on), (at, spec))| (id, on, *at, spec.as_ref()));
+        let here = told.chain(claims).filter(|(_, on, ..)| *on == node);
+        here.map(|(id, on, generation, spec)| unknown(id, on, generation, spec)).collect()
+    }
+}
+
+fn unknown(
+    instance: &InstanceId,
+    node: &NodeName,
+    generation: Generation,
+    spec: Option<&InstanceSpec>,
+) -> ObservedInstance {
+    ObservedInstance {
+        id: instance.slug(),
+        service: instance.service.clone(),
+        index: instance.index,
+        node: node.clone(),
+        generation,
+        digest: spec.map_or_else(|| Digest::from(String::new()), InstanceSpec::digest),
+        state: InstanceState::Unknown,
+        health: HealthState::Unknown,
+        restarts: 0,
+        message: None,
+        runtime: spec.map(|spec| spec.workload.runtime()),
+        spec: spec.cloned().map(Box::new),
+    }
+}
