@@ -104,7 +104,10 @@ impl ControlPlane {
         let fleet = self.snapshot(Purpose::Plan, lost_after)?;
         for (spec, generation) in adoptable(configuration, plan, &fleet) {
             match self.assign(&spec, generation) {
-                Ok(()) => self.journal.instance(&spec.id, &format!("adopted on {}", spec.node)),
+                Ok(()) => {
+                    let text = format!("adopted on {}", spec.node);
+                    self.journal.write("instance", &spec.id.address(), &text);
+                }
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "adopting an instance");
                 }

@@ -49,25 +49,27 @@ fn word(call: &Call) -> &'static str {
 }
 
 fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreError> {
+    let now = plane.since_start();
     match call {
         Call::Connected { node, id, facts, origin } => {
             plane.note_jump(&node, &facts)?;
             plane.count_session(&node, &id, origin.session)?;
             plane.store.record_facts(&node, &facts, &wall())?;
-            plane.journal.node(&node, &format!("{node} is connected"));
+            plane.journal.node_reports(&node, now, &format!("{node} is connected"));
         }
         Call::Double { node, problem } => {
             // An agent that is refused comes again within half a minute.
             if plane.fleet.note(&node, &problem, Duration::from_secs(120)) {
-                plane.journal.node(&node, &problem);
+                plane.journal.node_reports(&node, now, &problem);
             }
         }
         Call::Disconnected { node } => {
             plane.store.touch_node(&node, &wall())?;
             seen.retain(|(on, _), _| *on != node);
             if plane.fleet.knows(&node) {
-                plane.journal.node(
+                plane.journal.node_reports(
                     &node,
+                    now,
                     &format!(
                         "{node} is not connected; what runs there is unknown, and nothing is \
                      decided about it"
@@ -87,9 +89,11 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
                 false => Err(format!("{node} is no node of this cluster any more")),
             };
             if let Err(reason) = &values {
-                warn!(%node, %instance, reason, "secrets were not given");
                 let message = format!("secrets were not given to {node}: {reason}");
-                plane.journal.write("secret", &instance.address(), &message);
+                let (source, subject) = (format!("node.{node}"), instance.address());
+                if plane.journal.refused(&source, now, "secret", &subject, &message) {
+                    warn!(%node, %instance, reason, "secrets were not given");
+                }
             }
             let _ = answer.send(values);
         }
@@ -110,6 +114,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
 }
 
 fn observed(plane: &ControlPlane, node: &NodeName, seen: &mut Seen) -> Result<(), StoreError> {
+    let at = plane.since_start();
     let (complete, instances) = plane.fleet.report_of(node);
     if complete {
         plane.take_claims(node, &instances)?;
@@ -121,17 +126,19 @@ fn observed(plane: &ControlPlane, node: &NodeName, seen: &mut Seen) -> Result<()
         let before = seen.get(&(node.clone(), id.clone())).copied();
         if before != Some(state) {
             let known = plane.orders().knows(&id, node);
-            match known {
-                true => plane.journal.instance(&id, &sentence(node, one)),
+            let text = match known {
+                true => Some(sentence(node, one)),
                 // Whatever else it says of it is nobody's business.
-                false if before.is_none() => plane.journal.instance(&id, &stranger(node)),
-                false => {}
+                false => before.is_none().then(|| stranger(node)),
+            };
+            if let Some(text) = text {
+                plane.journal.instance_reports(node, at, &id, &text);
             }
         }
         now.insert((node.clone(), id), state);
     }
     for (_, id) in seen.keys().filter(|key| key.0 == *node && !now.contains_key(*key)) {
-        plane.journal.instance(id, &format!("no longer runs on {node}"));
+        plane.journal.instance_reports(node, at, id, &format!("no longer runs on {node}"));
     }
     seen.retain(|(on, _), _| on != node);
     seen.extend(now);
@@ -186,7 +193,7 @@ impl ControlPlane {
              the copy, delete its data directory, and join it under a name of its own"
         );
         if self.fleet.note(node, &problem, Duration::from_secs(3600)) {
-            self.journal.node(node, &problem);
+            self.journal.node_reports(node, self.since_start(), &problem);
         }
         Ok(())
     }
@@ -201,7 +208,7 @@ impl ControlPlane {
                  cluster file says how much of it counts",
                 jumps.join(", ")
             );
-            self.journal.node(node, &text);
+            self.journal.node_reports(node, self.since_start(), &text);
         }
         Ok(())
     }
@@ -241,7 +248,8 @@ impl ControlPlane {
         self.store.take_claims(node, &claims)?;
         let count = claims.len();
         self.orders().claimed(node, claims);
-        self.journal.node(node, &format!("{node} says that it was told to run {count} instances"));
+        let text = format!("{node} says that it was told to run {count} instances");
+        self.journal.node_reports(node, self.since_start(), &text);
         Ok(())
     }
 

@@ -145,7 +145,7 @@ impl ControlPlane {
             Admission::Adopted => {
                 self.orders().lost(name);
                 let text = format!("{name} came back with a valid certificate and is adopted");
-                self.journal.node(name, &text);
+                self.journal.node_reports(name, self.since_start(), &text);
                 Ok(())
             }
             Admission::Removed => Err(removed(name)),

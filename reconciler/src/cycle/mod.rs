@@ -12,6 +12,7 @@ mod followed;
 mod gate;
 mod gather;
 mod grants;
+mod hush;
 mod journal;
 mod look;
 mod manual;

@@ -36,12 +36,14 @@ use crate::{
 const REPORT_PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at everything when nothing wakes the loop.
 const IDLE: Duration = Duration::from_secs(60);
+/// Between two looks at what was left out of the journal.
+const TELLING: Duration = Duration::from_secs(60);
 /// Between two looks at what may be dropped from the records.
 const RETENTION: Duration = Duration::from_secs(3600);
 
 /// Turns until `stop` says so.
 pub async fn follow(plane: Arc<ControlPlane>, mut stop: watch::Receiver<bool>) {
-    let (mut swept, mut looked) = (Instant::now(), Instant::now());
+    let (mut swept, mut looked, mut told) = (Instant::now(), Instant::now(), Instant::now());
     loop {
         // The source wakes the loop by itself; this is for `sync interval=`.
         if looked.elapsed() >= plane.interval() {
@@ -52,6 +54,10 @@ pub async fn follow(plane: Arc<ControlPlane>, mut stop: watch::Receiver<bool>) {
         let next = plane.turn().await;
         plane.count();
         plane.metrics.turned(begun.elapsed());
+        if told.elapsed() >= TELLING {
+            told = Instant::now();
+            plane.journal.tell(plane.since_start());
+        }
         if swept.elapsed() > RETENTION {
             swept = Instant::now();
             plane.sweep();

@@ -7,6 +7,7 @@
 mod clock;
 mod link;
 mod pulse;
+mod rate;
 mod registry;
 mod session;
 mod specs;

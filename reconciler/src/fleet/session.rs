@@ -19,7 +19,7 @@ use futures_util::{
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
-use super::{Call, Fleet, Link, LogBatch, Pulse, QUEUE, SEND_TIMEOUT};
+use super::{Call, Fleet, Link, LogBatch, Pulse, QUEUE, SEND_TIMEOUT, rate::Rate};
 
 /// How long a session may take to show that it lives when another of its node comes: several round
 /// trips of a slow link. A machine whose network was cut waits this long when it is back.
@@ -294,6 +294,7 @@ struct Speaker<'a> {
 impl Speaker<'_> {
     /// Reads until the connection ends or three heartbeats are missed.
     async fn listen(&self, stream: &mut SplitStream<WebSocket>) {
+        let mut rate = Rate::new(self.fleet.clock.now().since_start);
         let silence = self.fleet.config.heartbeat * 3 + self.fleet.config.heartbeat / 2;
         loop {
             let frame = match tokio::time::timeout(silence, next(stream, &self.pulse)).await {
@@ -313,7 +314,15 @@ impl Speaker<'_> {
                 }
                 state.registry.heard(self.node, &now);
             }
-            match serde_json::from_str(&frame) {
+            let message = serde_json::from_str(&frame);
+            // Logs were asked for, and are bounded by whoever reads them.
+            if !matches!(message, Ok(AgentMessage::Logs { .. })) {
+                let wait = rate.heard(frame.len(), now.since_start);
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            match message {
                 Ok(message) => self.take(message).await,
                 // One frame that cannot be read says nothing about the next one.
                 Err(error) => warn!(node = %self.node, %error, "a message could not be read"),

@@ -47,11 +47,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn bump_serial(&self) -> Result<u64, StoreError> {
-        self.lock()
-            .query_row("UPDATE cluster SET serial = serial + 1 RETURNING serial", [], |row| {
+        let act = "counting a change of the fleet";
+        self.write(act, |tx| {
+            tx.query_row("UPDATE cluster SET serial = serial + 1 RETURNING serial", [], |row| {
                 row.get(0)
             })
             .map(|Number(serial)| serial)
-            .map_err(sql("counting a change of the fleet"))
+            .map_err(sql(act))
+        })
     }
 }

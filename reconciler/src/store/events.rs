@@ -8,6 +8,26 @@ use crate::api::{Event, Page};
 
 use super::{Store, StoreError, number::Number, page, sql};
 
+/// Who causes an event. Each has room of its own in the records, so that a flood of one cannot
+/// push out the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// People, jobs and the loop: secrets, keys, nodes, applies, commits.
+    Act,
+    /// Agents and strangers: states of instances, sessions, what was refused.
+    Report,
+}
+
+impl Cause {
+    /// The word of the column.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Act => "act",
+            Self::Report => "report",
+        }
+    }
+}
+
 impl Store {
     /// Appends an event and gives it with its number.
     ///
@@ -16,22 +36,25 @@ impl Store {
     pub fn append_event(
         &self,
         now: &str,
+        cause: Cause,
         kind: &str,
         subject: &str,
         message: &str,
     ) -> Result<Event, StoreError> {
-        let Number(seq) = self
-            .lock()
+        let connection = self.lock();
+        // Run to its end, which a statement with RETURNING is not: only then SQLite looks whether
+        // its log is to be taken into the database, and without that the log grows for ever.
+        connection
             .prepare_cached(
-                "INSERT INTO events (at, kind, subject, message) VALUES (?1, ?2, ?3, ?4) \
-                 RETURNING seq",
+                "INSERT INTO events (at, cause, kind, subject, message) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )
             .and_then(|mut statement| {
-                statement.query_row([now, kind, subject, message], |row| row.get(0))
+                statement.execute([now, cause.word(), kind, subject, message])
             })
             .map_err(sql("recording an event"))?;
         Ok(Event {
-            seq,
+            seq: connection.last_insert_rowid().unsigned_abs(),
             at: now.to_owned(),
             kind: kind.to_owned(),
             subject: subject.to_owned(),

@@ -38,6 +38,7 @@ pub use claims::ClaimRecord;
 pub use clusters::ClusterRecord;
 pub use credentials::{ApiKeyRecord, JoinRefusal, JoinTokenRecord, NewNode};
 pub use deployments::StepRecord;
+pub use events::Cause;
 pub use nodes::{Admission, NodeRecord};
 pub use page::MAX_PAGE;
 pub use plans::{PlanRow, StoredPlan};

@@ -41,6 +41,9 @@ pub struct PlanRow {
     pub summary: Summary,
 }
 
+/// The most plans that are kept, expired or not.
+const MOST_PLANS: u32 = 500;
+
 impl Store {
     /// Saves a plan. The same plan again gets the new times, asker and request.
     ///
@@ -65,6 +68,13 @@ impl Store {
                     created_at,
                     expires_at
                 ],
+            )
+            .map_err(sql(act))?;
+            // Whoever may plan may ask for any number of plans.
+            tx.execute(
+                "DELETE FROM plans WHERE seq <= \
+                 (SELECT seq FROM plans ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
+                [MOST_PLANS],
             )
             .map_err(sql(act))?;
             Ok(())

@@ -5,7 +5,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::{Store, StoreError, sql};
+use super::{Cause, Store, StoreError, sql};
 
 /// How many of each are kept, the newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +16,16 @@ pub struct Retention {
     pub plans: u32,
     /// Deployments that have ended, with their lines.
     pub deployments: u32,
-    /// Events.
-    pub events: u32,
+    /// Events that people, jobs and the loop cause.
+    pub acts: u32,
+    /// Events that agents and strangers cause.
+    pub reports: u32,
 }
 
 impl Default for Retention {
     /// Weeks of a busy cluster in some tens of MiB.
     fn default() -> Self {
-        Self { revisions: 100, plans: 200, deployments: 500, events: 20_000 }
+        Self { revisions: 100, plans: 200, deployments: 500, acts: 20_000, reports: 20_000 }
     }
 }
 
@@ -48,13 +50,14 @@ impl Store {
     /// # Errors
     /// When the database fails; nothing is dropped then.
     pub fn prune(&self, keep: &Retention, now: &str) -> Result<Pruned, StoreError> {
-        let Retention { revisions, plans, deployments, events } = *keep;
+        let Retention { revisions, plans, deployments, acts, reports } = *keep;
         self.write("dropping old records", |tx| {
             Ok(Pruned {
                 revisions: drop_revisions(tx, revisions)?,
                 plans: drop_plans(tx, plans, now)?,
                 deployments: drop_deployments(tx, deployments)?,
-                events: drop_events(tx, events)?,
+                events: drop_events(tx, Cause::Act, acts)?
+                    + drop_events(tx, Cause::Report, reports)?,
                 tokens: drop_tokens(tx, now)?,
             })
         })
@@ -93,10 +96,11 @@ fn drop_deployments(tx: &Transaction<'_>, keep: u32) -> Result<usize, StoreError
     .map_err(sql("dropping old deployments"))
 }
 
-fn drop_events(tx: &Transaction<'_>, keep: u32) -> Result<usize, StoreError> {
+fn drop_events(tx: &Transaction<'_>, cause: Cause, keep: u32) -> Result<usize, StoreError> {
     tx.execute(
-        "DELETE FROM events WHERE seq <= (SELECT coalesce(max(seq), 0) FROM events) - ?1",
-        [keep],
+        "DELETE FROM events WHERE cause = ?1 AND seq <= \
+         (SELECT seq FROM events WHERE cause = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+        params![cause.word(), keep],
     )
     .map_err(sql("dropping old events"))
 }

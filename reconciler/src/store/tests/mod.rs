@@ -90,7 +90,9 @@ fn a_file_that_is_no_database_or_a_damaged_one_is_refused() {
     fs::remove_file(bed.path()).unwrap();
     let store = bed.open();
     for number in 0..200 {
-        store.append_event(T0, "node", "node.n1", &format!("{number}").repeat(100)).unwrap();
+        store
+            .append_event(T0, Cause::Report, "node", "node.n1", &format!("{number}").repeat(100))
+            .unwrap();
     }
     drop(store);
     let mut bytes = fs::read(bed.path()).unwrap();
@@ -119,7 +121,7 @@ fn lists_page_newest_first_and_every_item_comes_once() {
     let bed = Bed::new();
     let store = bed.open();
     for number in 1..=7 {
-        store.append_event(T0, "node", "node.n1", &number.to_string()).unwrap();
+        store.append_event(T0, Cause::Report, "node", "node.n1", &number.to_string()).unwrap();
     }
     let (mut cursor, mut seen, mut pages) = (None, Vec::new(), 0);
     loop {

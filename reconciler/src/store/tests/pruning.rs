@@ -16,7 +16,7 @@ fn full(store: &Store) {
     let bad = RevisionState::Bad { problem: "no".into(), diagnostics: Vec::new() };
     for number in 0..5 {
         store.record_revision(&revision(&format!("bad{number}"), bad.clone())).unwrap();
-        store.append_event(T0, "commit", "x", "y").unwrap();
+        store.append_event(T0, Cause::Act, "commit", "x", "y").unwrap();
         store.begin_deployment(&deployment(&format!("d{number}"))).unwrap();
     }
     for number in 1..5 {
@@ -37,7 +37,7 @@ fn pruning_keeps_what_the_next_cycle_needs() {
     let bed = Bed::new();
     let store = bed.open();
     full(&store);
-    let keep = Retention { revisions: 1, plans: 0, deployments: 2, events: 2 };
+    let keep = Retention { revisions: 1, plans: 0, deployments: 2, acts: 2, reports: 2 };
     let pruned = store.prune(&keep, T1).unwrap();
     let expected = Pruned { revisions: 4, plans: 2, deployments: 2, events: 3, tokens: 1 };
     assert_eq!(pruned, expected);
@@ -48,8 +48,41 @@ fn pruning_keeps_what_the_next_cycle_needs() {
     let left: Vec<_> = left.iter().map(|deployment| deployment.id.as_str()).collect();
     assert_eq!(left, ["d4", "d3", "d0"], "a running one stays");
     assert_eq!(store.lines("d1", 0, 10).unwrap(), [], "lines go with their deployment");
-    assert_eq!(store.append_event(T1, "k", "s", "m").unwrap().seq, 6, "numbers are not reused");
+    let next = store.append_event(T1, Cause::Act, "k", "s", "m").unwrap();
+    assert_eq!(next.seq, 6, "numbers are not reused");
     assert!(store.join_token("new").unwrap().is_some());
     assert_eq!(store.generations().unwrap().len(), 1);
     assert_eq!(store.prune(&keep, T1).unwrap(), Pruned { events: 1, ..Pruned::default() });
+}
+
+#[test]
+fn a_flood_of_reports_pushes_out_no_act() {
+    let bed = Bed::new();
+    let store = bed.open();
+    let keep = Retention { acts: 3, reports: 10, ..Retention::default() };
+    for number in 0..5 {
+        store.append_event(T0, Cause::Act, "secret", "secret.pw", &format!("{number}")).unwrap();
+        for _ in 0..50 {
+            store.append_event(T0, Cause::Report, "secret", "service.db[0]", "refused").unwrap();
+        }
+    }
+    assert_eq!(store.prune(&keep, T1).unwrap().events, 2 + 240);
+    let left = store.events_after(0, 100).unwrap();
+    let acts: Vec<_> = left.iter().filter(|event| event.subject == "secret.pw").collect();
+    assert_eq!(acts.iter().map(|event| &*event.message).collect::<Vec<_>>(), ["2", "3", "4"]);
+    assert_eq!(left.len(), 13);
+    assert_eq!(store.prune(&keep, T1).unwrap(), Pruned::default());
+}
+
+#[test]
+fn the_log_of_the_database_stays_small_under_a_flood_of_events() {
+    let bed = Bed::new();
+    let store = bed.open();
+    let message = "x".repeat(1000);
+    for _ in 0..5_000 {
+        store.append_event(T0, Cause::Report, "instance", "service.db[0]", &message).unwrap();
+        store.bump_serial().unwrap();
+    }
+    let log = std::fs::metadata(bed.path().with_extension("db-wal")).unwrap().len();
+    assert!(log < 8 << 20, "{log} bytes");
 }
