@@ -55,12 +55,15 @@ pub struct PlanOptions {
     /// [`MAX_MOVES`].
     pub max_moves: u32,
     /// End the search for a placement after so many milliseconds, at most [`MAX_SOLVE_LIMIT_MS`];
-    /// the answer may then depend on the machine. Without it the search ends by itself.
+    /// the answer may then depend on the machine. [`SOLVE_LIMIT_MS`] without it.
     pub solve_limit_ms: Option<u64>,
 }
 
 /// The most moves beyond the needed ones that are looked for at once.
 pub const MAX_MOVES: u32 = 1000;
+
+/// The limit of a search for a placement that nobody set one for: a minute, in milliseconds.
+pub const SOLVE_LIMIT_MS: u64 = 60_000;
 
 /// The longest limit of a search for a placement: an hour, in milliseconds.
 pub const MAX_SOLVE_LIMIT_MS: u64 = 3_600_000;

@@ -3,29 +3,27 @@
 //!
 //! Knows every part and the order of starting and stopping. Refuses to decide anything else.
 
+mod kept;
+
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     future::Future,
-    io::Write,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
-use axum_server::{
-    Handle,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
 use devnet_schema::{
     file::Limits,
     name::{ClusterName, NodeName},
     secret::{InTransit, Sensitive},
 };
 use jiff::Timestamp;
+use rustls::ServerConfig;
 use tokio::{
+    net::{TcpListener, TcpSocket},
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
 };
@@ -37,7 +35,7 @@ use crate::{
     config::ClientContext,
     cycle::{ControlPlane, CycleConfig, Parts, answer_agents, follow, random},
     fleet::{Fleet, FleetConfig, wall},
-    http::{App, Keys, PeerAcceptor, router},
+    http::{self, App, Bounds, Listener, Patience, router},
     secrets::{KeySource, Secrets},
     source::{self, RemoteGit, RemoteSpec, Source, Watcher},
     store::Store,
@@ -47,6 +45,8 @@ use crate::{
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How long the start waits for the source.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
+/// Connections that may wait to be taken.
+const BACKLOG: u32 = 1024;
 /// How long one request to a remote repository may take.
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -91,6 +91,10 @@ pub struct ServeConfig {
     pub key_file: Option<PathBuf>,
     /// How much of a configuration is read.
     pub limits: Limits,
+    /// How long clients may take for each part of a connection.
+    pub patience: Patience,
+    /// How many connections there may be; else what the limit on open files allows.
+    pub bounds: Option<Bounds>,
 }
 
 impl ServeConfig {
@@ -107,6 +111,8 @@ impl ServeConfig {
             adoption_grace: Duration::from_secs(10),
             key_file: None,
             limits: Limits::default(),
+            patience: Patience::default(),
+            bounds: None,
         }
     }
 }
@@ -119,7 +125,6 @@ pub struct Running {
     data_dir: PathBuf,
     plane: Arc<ControlPlane>,
     fleet: Arc<Fleet>,
-    handle: Handle<SocketAddr>,
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     tasks: Vec<JoinHandle<()>>,
@@ -174,7 +179,6 @@ impl Running {
         let _ = self.stop.send(true);
         drop(self.watcher.take());
         self.fleet.close();
-        self.handle.graceful_shutdown(Some(FAREWELL));
         if !self.server.is_finished() {
             let _ = tokio::time::timeout(FAREWELL * 2, &mut self.server).await;
         }
@@ -215,7 +219,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let opened = Opened::open(&config)?;
     let Opened { lock, authority, revoked, store, secrets, admin, records_lost } = opened;
     let source = config.source.as_ref().map(|spec| open_source(spec, &config)).transpose()?;
-    let (listener, addr) = listen(config.listen)?;
+    let (tcp, addr) = listen(config.listen)?;
 
     let wake = Arc::new(Notify::new());
     let (calls, called) = mpsc::channel(256);
@@ -239,11 +243,12 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
 
     let tls = Tls::new(Arc::clone(&authority), names(&config))?;
     plane.metrics.certificate_end(tls.not_after.as_second());
+    let settings = tls.config.subscribe();
     let (stop, stopped) = watch::channel(false);
     let tasks = vec![
         tokio::spawn(answer_agents(Arc::clone(&plane), called)),
-        tokio::spawn(follow(Arc::clone(&plane), stopped)),
-        tokio::spawn(tls.keep_fresh(Arc::clone(&plane), tls.config.clone())),
+        tokio::spawn(follow(Arc::clone(&plane), stopped.clone())),
+        tokio::spawn(tls.keep_fresh(Arc::clone(&plane))),
     ];
     let watcher = source.map(|source| watch_source(&source, &plane, config.poll)).transpose()?;
     let context = ClientContext {
@@ -252,17 +257,12 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         ca: authority.ca_pem().to_owned(),
     };
     let client_file = config.data_dir.join("client.yaml");
-    write_private(&client_file, &context.to_yaml()?)?;
+    kept::write_private(&client_file, &context.to_yaml()?)?;
 
-    let app = App { plane: Arc::clone(&plane), keys: Arc::new(Keys::new(&admin)) };
-    let handle = Handle::new();
-    let acceptor = PeerAcceptor::new(RustlsAcceptor::new(tls.config));
-    let server = axum_server::from_tcp(listener)
-        .context("preparing the listener")?
-        .acceptor(acceptor)
-        .handle(handle.clone())
-        .serve(router(app).into_make_service_with_connect_info::<SocketAddr>());
-    let server = tokio::spawn(server);
+    let app = App::new(Arc::clone(&plane), &admin, config.patience);
+    let (patience, bounds) = (config.patience, bounds(&config));
+    let listener = Listener { tcp, tls: settings, router: router(app), patience, bounds };
+    let server = tokio::spawn(http::serve(listener, stopped, FAREWELL));
     info!(%addr, client = %client_file.display(), "the control plane listens");
     Ok(Running {
         addr,
@@ -270,7 +270,6 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         data_dir: config.data_dir,
         plane,
         fleet,
-        handle,
         stop,
         server,
         tasks,
@@ -279,10 +278,24 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     })
 }
 
+/// How many connections there may be.
+fn bounds(config: &ServeConfig) -> Bounds {
+    let files = kept::open_files();
+    let bounds = config.bounds.unwrap_or_else(|| Bounds::of(files));
+    info!(files, connections = bounds.most(), "so many may be open");
+    bounds
+}
+
 fn listen(wanted: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(wanted)
+    let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.context("preparing the listener")?;
+    socket.set_reuseaddr(true).context("preparing the listener")?;
+    // A peer that is gone without a word is noticed at last.
+    socket.set_keepalive(true).context("preparing the listener")?;
+    let listener = socket
+        .bind(wanted)
+        .and_then(|()| socket.listen(BACKLOG))
         .with_context(|| format!("listening on {wanted}: is it taken?"))?;
-    listener.set_nonblocking(true).context("preparing the listener")?;
     let addr = listener.local_addr().context("reading the listener's address")?;
     Ok((listener, addr))
 }
@@ -315,15 +328,8 @@ struct Opened {
 impl Opened {
     fn open(config: &ServeConfig) -> anyhow::Result<Self> {
         let dir = &config.data_dir;
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .with_context(|| format!("making the data directory {}", dir.display()))?;
-        // One that was there already may be open to others.
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("closing {} to other users", dir.display()))?;
-        let lock = lock(dir)?;
+        kept::data_dir(dir)?;
+        let lock = kept::lock(dir)?;
         let pki = dir.join("pki");
         let had_authority = pki.join("ca.pem").exists();
         let authority = Authority::open(&pki, Timestamp::now(), &mut random)?;
@@ -345,7 +351,7 @@ impl Opened {
         if records_lost {
             info!("the records are new and the CA is not: waiting for agents to come back");
         }
-        let admin = admin_key(&dir.join("admin.key"))?;
+        let admin = kept::admin_key(dir)?;
         Ok(Self {
             lock,
             authority: Arc::new(authority),
@@ -374,54 +380,6 @@ fn kept_name(store: &Store, file: &Path) -> anyhow::Result<Option<ClusterName>> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
     }
-}
-
-/// Takes the data directory for this process alone; the lock ends with the process.
-fn lock(dir: &Path) -> anyhow::Result<File> {
-    let path = dir.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| format!("opening {}", path.display()))?;
-    if file.try_lock().is_err() {
-        bail!("another control plane uses {}: stop it, or name another --data-dir", dir.display());
-    }
-    Ok(file)
-}
-
-/// The admin's key: the one in the file, or a new one.
-fn admin_key(path: &Path) -> anyhow::Result<ApiKey> {
-    match fs::read_to_string(path) {
-        Ok(text) => ApiKey::parse(&text).with_context(|| {
-            format!("reading {}: move it away to have a new one made", path.display())
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = ApiKey::make(&mut random);
-            write_private(path, &format!("{}\n", key.text().expose()))?;
-            info!(path = %path.display(), "the first admin key was made");
-            Ok(key)
-        }
-        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
-    }
-}
-
-/// Writes a file that only its owner may read, as a whole or not at all.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let beside = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().with_context(|| format!("writing {}", path.display()))
 }
 
 /// Every name and address that the server's certificate is good for.
@@ -515,7 +473,7 @@ fn watch_source(
 struct Tls {
     authority: Arc<Authority>,
     names: Vec<String>,
-    config: RustlsConfig,
+    config: watch::Sender<Arc<ServerConfig>>,
     not_after: Timestamp,
     renew_at: Timestamp,
 }
@@ -523,19 +481,14 @@ struct Tls {
 impl Tls {
     fn new(authority: Arc<Authority>, names: Vec<String>) -> anyhow::Result<Self> {
         let identity = authority.server_identity(&names, Timestamp::now(), &mut random)?;
-        let config = RustlsConfig::from_config(server_config(&authority, &identity)?);
+        let config = watch::Sender::new(server_config(&authority, &identity)?);
         let (not_after, renew_at) = (identity.not_after, identity.renew_at);
         Ok(Self { authority, names, config, not_after, renew_at })
     }
 
     /// Looks twice a day whether half of the certificate's life is over.
-    fn keep_fresh(
-        &self,
-        plane: Arc<ControlPlane>,
-        config: RustlsConfig,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        let (authority, names) = (Arc::clone(&self.authority), self.names.clone());
-        let mut renew_at = self.renew_at;
+    fn keep_fresh(self, plane: Arc<ControlPlane>) -> impl Future<Output = ()> + Send {
+        let Self { authority, names, config, not_after: _, mut renew_at } = self;
         async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(12 * 3600)).await;
@@ -549,7 +502,7 @@ impl Tls {
                     .and_then(|identity| Ok((server_config(&authority, &identity)?, identity)));
                 match renewed {
                     Ok((server, identity)) => {
-                        config.reload_from_config(server);
+                        config.send_replace(server);
                         renew_at = identity.renew_at;
                         plane.metrics.certificate_end(identity.not_after.as_second());
                         info!(until = %identity.not_after, "the server's certificate is new");

@@ -6,6 +6,9 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -203,8 +206,27 @@ pub fn client_context(flags: &ServerFlags, env: &Environment) -> anyhow::Result<
     Ok(ClientContext { addr, token, ca })
 }
 
+/// The text of a file that holds a key. A pipe is as private as whoever wrote to it.
+///
+/// # Errors
+/// When it cannot be read, or others than its owner may read it.
+pub fn read_private(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let found = file.metadata()?;
+    if found.is_file() && found.permissions().mode() & 0o077 != 0 {
+        let shown = path.display();
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("others than its owner may read {shown}: run chmod 600 {shown}"),
+        ));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
 fn read_context(path: &Path) -> anyhow::Result<ClientContext> {
-    let text = std::fs::read_to_string(path)
+    let text = read_private(path)
         .with_context(|| format!("reading the client context {}", path.display()))?;
     // The parser's own message may quote the file, and the file holds a key.
     serde_yaml::from_str(&text).map_err(|error| {
@@ -233,7 +255,7 @@ mod tests {
             token: InTransit::new("dnk_file".into()),
             ca: "PEM".into(),
         };
-        std::fs::write(&path, context.to_yaml().unwrap()).unwrap();
+        write(&path, &context.to_yaml().unwrap(), 0o600);
         let config = path.to_str().unwrap();
 
         let found =
@@ -245,11 +267,27 @@ mod tests {
         assert_eq!(client_context(&flags, &env).unwrap().addr, "https://flag:1");
     }
 
+    fn write(path: &Path, text: &str, mode: u32) {
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_context_that_others_may_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("client.yaml");
+        write(&path, "addr: https://x\ntoken: dnk_secret\nca: PEM\n", 0o644);
+        let env = environment(&[("DEVNET_CONFIG", path.to_str().unwrap())]);
+        let error = format!("{:#}", client_context(&ServerFlags::default(), &env).unwrap_err());
+        assert!(error.contains(&format!("chmod 600 {}", path.display())), "{error}");
+        assert!(!error.contains("dnk_secret"), "{error}");
+    }
+
     #[test]
     fn a_broken_context_never_shows_its_key() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("client.yaml");
-        std::fs::write(&path, "addr: https://x\ntoken: [dnk_secret\n").unwrap();
+        write(&path, "addr: https://x\ntoken: [dnk_secret\n", 0o600);
         let env = environment(&[("DEVNET_CONFIG", path.to_str().unwrap())]);
         let error = client_context(&ServerFlags::default(), &env).unwrap_err();
         assert!(!format!("{error:?}").contains("dnk_secret"), "{error:?}");

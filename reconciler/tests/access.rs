@@ -65,6 +65,16 @@ fn request(plane: &Plane, asker: &Asker, route: &Route) -> RequestBuilder {
     if route.method == "GET" { request } else { request.body("[0]") }
 }
 
+/// The status of HEAD, which is to be that of GET.
+async fn head(plane: &Plane, asker: &Asker, route: &Route) -> u16 {
+    let url = format!("https://{}{}", plane.running.addr(), path(route));
+    let mut request = asker.http.head(url);
+    if let Some(token) = &asker.token {
+        request = request.bearer_auth(token);
+    }
+    request.send().await.unwrap().status().as_u16()
+}
+
 fn may(asker: &Asker, access: Access) -> bool {
     match access {
         Access::Open | Access::JoinToken => true,
@@ -86,6 +96,13 @@ async fn every_route_lets_in_exactly_whom_the_table_names() {
             let status = response.status().as_u16();
             let kind = response.headers().get("content-type").cloned();
             let what = format!("{} {} by {}: {status}", route.method, route.pattern, asker.name);
+            let upgrade = matches!(route.pattern, "/ws/logs" | "/api/v1/agent");
+            if route.method == "GET" {
+                let head = head(&plane, &asker, route).await;
+                // A WebSocket begins with GET only; who may not begin one is told the same.
+                let same = head == status || (upgrade && head == 405 && status < 500);
+                assert!(same, "HEAD {head}, {what}");
+            }
             let guarded = match (may(&asker, route.access), asker.role, asker.node) {
                 (true, ..) => None,
                 (false, None, false) => Some(401),
@@ -100,7 +117,6 @@ async fn every_route_lets_in_exactly_whom_the_table_names() {
             if status >= 400 {
                 let kind = kind.unwrap();
                 // The WebSocket handshake refuses what is none before any handler.
-                let upgrade = matches!(route.pattern, "/ws/logs" | "/api/v1/agent");
                 assert!(kind == "application/problem+json" || upgrade, "{what} {kind:?}");
             }
         }
@@ -149,9 +165,11 @@ async fn a_node_speaks_for_itself_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_or_wrong_key_is_refused_and_guessing_is_slowed_down() {
+async fn a_revoked_or_wrong_key_is_refused_and_locks_out_nobody() {
     let dir = tempfile::tempdir().unwrap();
-    let plane = Plane::start(config(dir.path(), None)).await;
+    let mut config = config(dir.path(), None);
+    config.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(config).await;
     let (id, token) = key(&plane, "viewer").await;
     let status = |token: String| {
         let request = plane.bare(Method::GET, "/api/v1/status").bearer_auth(token);
@@ -166,9 +184,19 @@ async fn a_revoked_or_wrong_key_is_refused_and_guessing_is_slowed_down() {
         last = status("dnk_x_y".to_owned()).await;
     }
     assert_eq!(last, 429);
-    // Those without a credential are not locked out by those with a wrong one.
+    // Those without a credential are not locked out by those with a wrong one, nor are those with
+    // a right one: not the admin, nor a node that joins.
     let health = plane.bare(Method::GET, "/healthz").send().await.unwrap();
     assert_eq!(health.status().as_u16(), 200);
+    assert_eq!(plane.request(Method::GET, "/api/v1/status").send().await.unwrap().status(), 200);
+    let wrong = json!({"token": "no.token", "name": "n1", "csr": ""}).to_string();
+    let register = plane.bare(Method::POST, "/api/v1/nodes/register").body(wrong);
+    assert_eq!(register.send().await.unwrap().status().as_u16(), 429);
+    Agent::register(&plane, "n1").await;
+    let events = plane.events().await;
+    let told: Vec<_> = events.iter().filter(|e| e.message.contains("was refused")).collect();
+    assert_eq!(told.len(), 2, "one of the keys, one of the tokens: {told:?}");
+    assert!(told.iter().all(|event| event.kind == "auth" && event.subject == "127.0.0.1"));
     plane.stop().await;
 }
 

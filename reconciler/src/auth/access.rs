@@ -130,18 +130,26 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/api/v1/apikeys/{id}", ADMIN),
 ];
 
+/// The route of a method and a pattern. Axum answers HEAD with the GET handler, so it is the same
+/// route.
+///
+/// # Errors
+/// When it is not in [`ROUTES`].
+pub fn route_of(method: &str, pattern: &str) -> Result<&'static Route, Denied> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    ROUTES
+        .iter()
+        .find(|route| route.method == method && route.pattern == pattern)
+        .ok_or(Denied::Unknown)
+}
+
 /// Whether `who` may use the route. `NodeSelf` says only that an agent asks: the handler compares
 /// the node it asks about with the node that asks.
 ///
 /// # Errors
 /// When it may not, or the route is not in [`ROUTES`].
 pub fn authorise(method: &str, pattern: &str, who: &Principal) -> Result<(), Denied> {
-    // Axum answers HEAD with the GET handler, so the right is the same.
-    let method = if method == "HEAD" { "GET" } else { method };
-    let route = ROUTES
-        .iter()
-        .find(|route| route.method == method && route.pattern == pattern)
-        .ok_or(Denied::Unknown)?;
+    let route = route_of(method, pattern)?;
     match (route.access, who) {
         (Access::Open | Access::JoinToken, _) => Ok(()),
         (Access::Role(_) | Access::NodeSelf, Principal::Anonymous) => Err(Denied::Unauthenticated),

@@ -13,7 +13,7 @@ mod revoked;
 mod tls;
 mod token;
 
-pub use access::{Access, Denied, ROUTES, Route, authorise};
+pub use access::{Access, Denied, ROUTES, Route, authorise, route_of};
 pub use authority::{
     Authority, AuthorityError, CA_LIFE, Fingerprint, NODE_LIFE, SERVER_LIFE, ServerIdentity,
     SignedNode,

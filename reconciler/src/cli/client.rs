@@ -4,7 +4,8 @@
 
 use std::{
     io::{BufRead, BufReader},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow};
@@ -24,6 +25,9 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(300);
 /// For what takes no time.
 const SOON: Duration = Duration::from_secs(10);
+
+/// When to come again while other plans are being made.
+const TURN: Duration = Duration::from_secs(2);
 
 /// A connection to one control plane.
 pub struct Client {
@@ -155,8 +159,28 @@ impl Client {
         longer: Duration,
     ) -> Result<T, CommandError> {
         let timeout = TIMEOUT.saturating_add(longer);
-        let request = self.request(Method::POST, path).json(body).timeout(timeout);
-        read_json(self.send(request, act)?, act)
+        let request = || self.request(Method::POST, path).json(body).timeout(timeout);
+        read_json(self.send_in_turn(request, act)?, act)
+    }
+
+    /// Comes again as long as the control plane makes other plans.
+    fn send_in_turn(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        act: &str,
+    ) -> Result<Response, CommandError> {
+        let begun = Instant::now();
+        loop {
+            let response = request().send().map_err(|error| self.unreachable(&error, act))?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let problem = problem(response, act)?;
+            if problem.kind != "too-many-plans" || begun.elapsed() >= TIMEOUT {
+                return Err(told(problem));
+            }
+            thread::sleep(TURN);
+        }
     }
 
     /// POST of a JSON document that asks whether something may be done now: the refusal, where it

@@ -29,7 +29,6 @@ pub fn run(
     let form = if env.get("DEVNET_LOG_FORMAT") == Some("json") { Form::Json } else { Form::Text };
     telemetry::begin(env.get("DEVNET_LOG"), form);
     let config = ServeConfig {
-        data_dir,
         listen: args.listen,
         names: args.names.clone(),
         cluster: args.cluster.clone(),
@@ -46,6 +45,7 @@ pub fn run(
         adoption_grace: args.adoption_grace.into(),
         key_file: args.key_file.clone(),
         limits: env.limits(&args.limits)?,
+        ..ServeConfig::new(data_dir)
     };
     let runtime = runtime()?;
     runtime.block_on(async {

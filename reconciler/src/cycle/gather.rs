@@ -4,7 +4,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,7 +15,7 @@ use anyhow::Context;
 use devnet_planner::{Options, PlanInput, place::Pace};
 use devnet_schema::{fleet::FleetSnapshot, name::InstanceId, plan::Plan};
 
-use super::{Configuration, ControlPlane};
+use super::{Configuration, ControlPlane, Seat};
 use crate::fleet::{Purpose, wall};
 
 /// What a plan is made of beside the configuration.
@@ -22,6 +25,20 @@ pub struct Gathered {
     pub fleet: FleetSnapshot,
     /// The highest generation that was ever given out.
     pub generations: BTreeMap<InstanceId, u64>,
+}
+
+/// Says so when it is dropped: nobody waits any more.
+#[derive(Default)]
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn pace(gone: &AtomicBool, limit: Option<Duration>, elapsed: Duration) -> Pace {
+    if gone.load(Ordering::Acquire) { Pace::Stop } else { Pace::left(limit, elapsed) }
 }
 
 impl ControlPlane {
@@ -71,7 +88,8 @@ impl ControlPlane {
     }
 
     /// Plans on a thread of its own: it computes and must not hold up agents. The search for a
-    /// placement ends after `limit`, where there is one.
+    /// placement ends after `limit`, where there is one, and when nobody waits for the plan any
+    /// more. `seat` is kept until the thread is free again, which may be later than that.
     ///
     /// # Errors
     /// When the inputs cannot be read or the planner panics.
@@ -80,11 +98,15 @@ impl ControlPlane {
         configuration: Arc<Configuration>,
         options: Options,
         limit: Option<Duration>,
+        seat: Option<Seat>,
     ) -> anyhow::Result<Plan> {
         let lost_after = configuration.desired.settings.lost_after.into();
         let gathered = self.gather(lost_after)?;
         let begun = Instant::now();
+        let waiting = Waiting::default();
+        let gone = Arc::clone(&waiting.0);
         let mut plan = tokio::task::spawn_blocking(move || {
+            let _seat = seat;
             let input = PlanInput {
                 desired: &configuration.desired,
                 catalog: &configuration.catalog,
@@ -94,14 +116,31 @@ impl ControlPlane {
                 options,
                 created_at: &wall(),
             };
-            devnet_planner::plan_paced(&input, &mut |_| Pace::left(limit, begun.elapsed()))
+            devnet_planner::plan_paced(&input, &mut |_| pace(&gone, limit, begun.elapsed()))
         })
         .await
         .context("planning: the planner stopped in the middle; this is a fault of devnet")?;
+        drop(waiting);
         let took = begun.elapsed();
         plan.placement.seconds = Some(took.as_secs_f64());
         plan.placement.solve_limit = limit.map(|limit| limit.as_secs_f64());
         self.metrics.planned(took);
         Ok(plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_nobody_waits_for_is_stopped() {
+        let waiting = Waiting::default();
+        let gone = Arc::clone(&waiting.0);
+        let second = Duration::from_secs(1);
+        assert_eq!(pace(&gone, None, second), Pace::Free);
+        assert_eq!(pace(&gone, Some(second * 3), second), Pace::Within(second * 2));
+        drop(waiting);
+        assert_eq!(pace(&gone, Some(second * 3), second), Pace::Stop);
     }
 }

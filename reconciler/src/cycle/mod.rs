@@ -5,6 +5,7 @@
 //! decides, and to take silence of a source or an agent for an empty one.
 
 mod adopt;
+mod bench;
 mod configuration;
 mod deploy;
 mod desk;
@@ -48,6 +49,9 @@ pub use metrics::Metrics;
 pub use request::RequestError;
 pub use turn::follow;
 
+pub use bench::{Seat, Work};
+
+use bench::Bench;
 use deploy::UnderWay;
 use grants::Grants;
 use orders::Orders;
@@ -97,6 +101,10 @@ pub struct ControlPlane {
     source_due: Arc<AtomicBool>,
     /// Counts lines written to any deployment.
     lines: watch::Sender<u64>,
+    /// Counts keys that were revoked.
+    keys_revoked: watch::Sender<u64>,
+    /// How many requests may read configurations and plan at once.
+    bench: Bench,
     state: Mutex<State>,
     grants: Mutex<Grants>,
     orders: Mutex<Orders>,
@@ -176,6 +184,8 @@ impl ControlPlane {
             wake,
             source_due: Arc::new(AtomicBool::new(true)),
             lines: watch::Sender::new(0),
+            keys_revoked: watch::Sender::new(0),
+            bench: Bench::default(),
             state: Mutex::default(),
             grants: Mutex::new(grants),
             orders: Mutex::new(orders),
@@ -204,6 +214,11 @@ impl ControlPlane {
     /// Counts lines written to any deployment; look at the records when it moves.
     pub fn follow_lines(&self) -> watch::Receiver<u64> {
         self.lines.subscribe()
+    }
+
+    /// Counts keys that were revoked; look at the records when it moves.
+    pub fn follow_revoked(&self) -> watch::Receiver<u64> {
+        self.keys_revoked.subscribe()
     }
 
     /// The number of the newest event, as it goes up.

@@ -68,6 +68,7 @@ impl ControlPlane {
     pub fn revoke_api_key(&self, id: &str, by: &str) -> Result<bool, StoreError> {
         let revoked = self.store.revoke_api_key(id, &wall())?;
         if revoked {
+            self.keys_revoked.send_modify(|count| *count += 1);
             self.journal.write("auth", id, &format!("API key revoked by {by}"));
         }
         Ok(revoked)

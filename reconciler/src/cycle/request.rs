@@ -15,12 +15,15 @@ use devnet_schema::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    ControlPlane,
+    ControlPlane, Seat, Work,
     configuration::{self, Configuration, FilesRead, Rejected},
     deploy::{BeginError, short},
 };
 use crate::{
-    api::{ApplyRequest, Deployment, MAX_MOVES, MAX_SOLVE_LIMIT_MS, PlanOptions, PlanRequest},
+    api::{
+        ApplyRequest, Deployment, MAX_MOVES, MAX_SOLVE_LIMIT_MS, PlanOptions, PlanRequest,
+        SOLVE_LIMIT_MS,
+    },
     apply::Limits,
     store::{StoreError, StoredPlan},
 };
@@ -77,6 +80,9 @@ pub enum RequestError {
     /// Records.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// As many are being planned as may be at once.
+    #[error("other plans are being made: as many as may be at once")]
+    TooMany,
     /// Something else of ours.
     #[error("{0:#}")]
     Internal(#[from] anyhow::Error),
@@ -91,15 +97,22 @@ impl ControlPlane {
     /// returned too: its diagnostics say why.
     ///
     /// # Errors
-    /// When the configuration is invalid, of another cluster, or not known.
+    /// When the configuration is invalid, of another cluster, or not known, or as many plans are
+    /// being made as may be at once.
     pub async fn plan_request(&self, request: PlanRequest, by: &str) -> Result<Plan, RequestError> {
-        let configuration = self.configuration_of(&request).await?;
+        let seat = self.plan_seat().ok_or(RequestError::TooMany)?;
+        let configuration = self.configuration_of(&request, &seat).await?;
         let theirs = &configuration.desired.cluster;
         self.check_name(theirs).map_err(other_than(theirs))?;
         let warnings = configuration.diagnostics.clone();
         let asked = &request.options;
-        let limit = solve_limit(asked);
-        let mut plan = self.plan(Arc::clone(&configuration), options(asked), limit).await?;
+        let limit = Some(solve_limit(asked));
+        let options = options(asked);
+        let mut plan = self.plan(Arc::clone(&configuration), options, limit, Some(seat)).await?;
+        if asked.solve_limit_ms.is_none() && !plan.placement.cut_short {
+            // A limit that nobody asked for and that changed nothing.
+            plan.placement.solve_limit = None;
+        }
         plan.diagnostics = merged(warnings, plan.diagnostics);
         let now = Timestamp::now();
         let expires = now.checked_add(PLAN_LIFE).unwrap_or(now);
@@ -118,8 +131,18 @@ impl ControlPlane {
             plan.summary.change,
             plan.summary.destroy
         );
-        self.journal.write("plan", plan.id.short(), &message);
+        self.journal.asked("plan", plan.id.short(), &message);
         Ok(plan)
+    }
+
+    /// Whether a plan could be made now.
+    pub fn can_plan(&self) -> bool {
+        self.bench.has_seat(Work::Plan)
+    }
+
+    /// The room for a plan that is made for a request, when there is some.
+    pub fn plan_seat(&self) -> Option<Seat> {
+        self.bench.seat(Work::Plan)
     }
 
     /// Applies a saved plan; `None` when it was only to be checked whether it could be.
@@ -145,13 +168,14 @@ impl ControlPlane {
         if let Some(running) = self.deploying() {
             return Err(BeginError::Busy(running).into());
         }
+        let seat = self.bench.wait(Work::Apply).await;
         let stale = || RequestError::Stale(vec!["the configuration".to_owned()]);
         let configuration =
-            self.configuration_of(&made_from).await.map_err(|error| match error {
+            self.configuration_of(&made_from, &seat).await.map_err(|error| match error {
                 RequestError::Invalid(_) | RequestError::NoRevision(_) => stale(),
                 other => other,
             })?;
-        let moved = self.moved(&plan.basis, &configuration, &made_from)?;
+        let moved = self.moved(&plan.basis, &configuration, &made_from, seat).await?;
         if !moved.is_empty() {
             return Err(RequestError::Stale(moved));
         }
@@ -182,31 +206,38 @@ impl ControlPlane {
     }
 
     /// What of `basis` is no longer as it was, read again now.
-    fn moved(
+    async fn moved(
         &self,
         basis: &PlanBasis,
-        configuration: &Configuration,
+        configuration: &Arc<Configuration>,
         request: &PlanRequest,
+        seat: Seat,
     ) -> Result<Vec<String>, RequestError> {
         let gathered = self.gather(configuration.desired.settings.lost_after.into())?;
-        let now = devnet_planner::basis_now(
-            basis,
-            &PlanInput {
+        let (before, configuration) = (basis.clone(), Arc::clone(configuration));
+        let options = options(&request.options);
+        let now = tokio::task::spawn_blocking(move || {
+            let _seat = seat;
+            let input = PlanInput {
                 desired: &configuration.desired,
                 catalog: &configuration.catalog,
                 fleet: &gathered.fleet,
                 revision: &configuration.revision,
                 generations: &gathered.generations,
-                options: options(&request.options),
+                options,
                 created_at: "",
-            },
-        );
+            };
+            devnet_planner::basis_now(&before, &input)
+        })
+        .await
+        .map_err(|error| anyhow::anyhow!(error).context("comparing with what the plan is of"))?;
         Ok(basis.moved(&now).into_iter().map(str::to_owned).collect())
     }
 
     async fn configuration_of(
         &self,
         request: &PlanRequest,
+        seat: &Seat,
     ) -> Result<Arc<Configuration>, RequestError> {
         let PlanRequest { files, root, rev, vars, env_vars, options: _ } = request;
         let (revision, files, root) = if files.is_empty() {
@@ -217,7 +248,9 @@ impl ControlPlane {
         };
         let given = overrides(vars, env_vars);
         let limits = self.config.limits.clone();
+        let seat = seat.clone();
         let (result, _) = tokio::task::spawn_blocking(move || {
+            let _seat = seat;
             configuration::read(&revision, &root, &files, &given, &limits)
         })
         .await
@@ -304,10 +337,11 @@ fn options(asked: &PlanOptions) -> Options {
     }
 }
 
-/// How long the search for a placement may take: no longer than was asked for, nor than an hour.
-fn solve_limit(asked: &PlanOptions) -> Option<Duration> {
-    let millis = asked.solve_limit_ms?;
-    Some(Duration::from_millis(millis.min(MAX_SOLVE_LIMIT_MS)))
+/// How long the search for a placement may take: as long as was asked for, a minute when nothing
+/// was, and no longer than an hour.
+fn solve_limit(asked: &PlanOptions) -> Duration {
+    let millis = asked.solve_limit_ms.unwrap_or(SOLVE_LIMIT_MS);
+    Duration::from_millis(millis.min(MAX_SOLVE_LIMIT_MS))
 }
 
 #[cfg(test)]
@@ -323,10 +357,10 @@ mod tests {
         };
         let much = asked(u32::MAX, Some(u64::MAX));
         assert_eq!(options(&much).extra_moves, MAX_MOVES);
-        assert_eq!(solve_limit(&much), Some(Duration::from_secs(3600)));
+        assert_eq!(solve_limit(&much), Duration::from_secs(3600));
         let little = asked(3, Some(1500));
         assert_eq!(options(&little).extra_moves, 3);
-        assert_eq!(solve_limit(&little), Some(Duration::from_millis(1500)));
-        assert_eq!(solve_limit(&asked(0, None)), None);
+        assert_eq!(solve_limit(&little), Duration::from_millis(1500));
+        assert_eq!(solve_limit(&asked(0, None)), Duration::from_secs(60));
     }
 }

@@ -162,7 +162,7 @@ impl ControlPlane {
         if let Some(Candidate { configuration, noticed }) = candidate {
             self.announce(&configuration, noticed);
             let options = unattended(&configuration.desired.settings);
-            let plan = self.plan(Arc::clone(&configuration), options, None).await?;
+            let plan = self.plan(Arc::clone(&configuration), options, None, None).await?;
             if plan.is_applicable() {
                 self.good(&configuration);
                 return Ok(Some((configuration, plan)));
@@ -173,7 +173,7 @@ impl ControlPlane {
             return Ok(None);
         };
         let options = unattended(&configuration.desired.settings);
-        let plan = self.plan(Arc::clone(&configuration), options, None).await?;
+        let plan = self.plan(Arc::clone(&configuration), options, None, None).await?;
         Ok(Some((configuration, plan)))
     }
 
@@ -184,7 +184,7 @@ impl ControlPlane {
         let revision = &configuration.revision;
         let Some((id, running)) = self.overtakable(revision) else { return Ok(()) };
         let settings = &configuration.desired.settings;
-        let plan = self.plan(Arc::clone(&configuration), unattended(settings), None).await?;
+        let plan = self.plan(Arc::clone(&configuration), unattended(settings), None, None).await?;
         if !plan.is_applicable() {
             self.bad_plan(&configuration, &plan);
             return Ok(());
@@ -291,7 +291,7 @@ impl ControlPlane {
             Decision::Apply => self.apply(configuration, plan).map(|()| IDLE),
             Decision::Without(held, wait, _) => {
                 let options = Options { held, ..unattended(settings) };
-                let rest = self.plan(Arc::clone(configuration), options, None).await?;
+                let rest = self.plan(Arc::clone(configuration), options, None, None).await?;
                 if rest.is_applicable() && !rest.steps.is_empty() {
                     self.apply(configuration, rest)?;
                 }

@@ -5,7 +5,7 @@ use axum::{
     body::Bytes,
     extract::{
         Path, State, WebSocketUpgrade,
-        ws::{Message, WebSocket},
+        ws::{CloseFrame, Message, WebSocket, close_code},
     },
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::{
     App,
     extract::{Paging, Params, Who},
+    permit::Permit,
     problem::Failure,
     stream::{Records, follow, line, ndjson},
 };
@@ -87,12 +88,13 @@ pub struct LogParams {
 /// `follow=true` until its end.
 pub async fn logs(
     State(app): State<App>,
+    permit: Permit,
     Path(id): Path<String>,
     Params(params): Params<LogParams>,
 ) -> Result<Response, Failure> {
     let deployment = find(&app, &id)?.id;
     let moved = params.follow.then(|| app.plane.follow_lines());
-    Ok(ndjson(follow(Lines { app, deployment, after: 0 }, moved)))
+    Ok(ndjson(permit, follow(Lines { app, deployment, after: 0 }, moved)))
 }
 
 /// Parameters of `/ws/logs`.
@@ -104,21 +106,33 @@ pub struct SocketParams {
 /// `GET /ws/logs?deployment=ID` (WebSocket): the same lines, one a frame, until the end.
 pub async fn socket(
     State(app): State<App>,
+    permit: Permit,
     Params(params): Params<SocketParams>,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Failure> {
     let deployment = find(&app, &params.deployment)?.id;
-    Ok(upgrade.on_upgrade(move |socket| send_lines(app, socket, deployment)))
+    Ok(upgrade.on_upgrade(move |socket| send_lines(app, permit, socket, deployment)))
 }
 
-async fn send_lines(app: App, mut socket: WebSocket, deployment: String) {
+async fn send_lines(app: App, permit: Permit, mut socket: WebSocket, deployment: String) {
     let moved = app.plane.follow_lines();
-    let lines = follow(Lines { app, deployment, after: 0 }, Some(moved));
+    let lines = permit.lines(follow(Lines { app, deployment, after: 0 }, Some(moved)));
     let mut lines = std::pin::pin!(lines);
     loop {
         tokio::select! {
             next = lines.next() => {
-                let Some(bytes) = next else { break };
+                let bytes = match next {
+                    Some(Ok(bytes)) => bytes,
+                    Some(Err(revoked)) => {
+                        let frame = CloseFrame {
+                            code: close_code::POLICY,
+                            reason: revoked.to_string().into(),
+                        };
+                        let _ = socket.send(Message::Close(Some(frame))).await;
+                        return;
+                    }
+                    None => break,
+                };
                 let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
                 let sent = socket.send(Message::Text(text.into()));
                 let sent = tokio::time::timeout(std::time::Duration::from_secs(10), sent).await;

@@ -1,45 +1,134 @@
 //! What handlers take from a request: JSON bodies, query parameters, and who asks.
 //!
-//! Knows how to refuse what cannot be read, as a problem document. Refuses to read more than the
-//! body limit of the router.
+//! Knows how to refuse what cannot be read, as a problem document, and how large bodies may be.
+//! Refuses to read more than that, and to read it for ever.
+
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Query, Request},
-    http::{StatusCode, request::Parts},
+    body::{Body, HttpBody},
+    extract::{FromRequest, FromRequestParts, MatchedPath, Query, Request},
+    http::{Extensions, StatusCode, request::Parts},
 };
+use futures_util::StreamExt;
 use serde::{Deserialize, de::DeserializeOwned};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::problem::Failure;
+use super::{App, problem::Failure};
 use crate::{api::Page, auth::Principal};
 
-/// A body as it is.
-pub struct Raw(pub Bytes);
+/// The largest body of most routes, in bytes.
+const SMALL: usize = 64 << 10;
+/// The largest of those that take files or what a machine has.
+const LARGE: usize = 8 << 20;
+/// What all large bodies together may take while they are read, in KiB.
+const ROOM: u32 = 64 << 10;
 
-impl<S: Send + Sync> FromRequest<S> for Raw {
+/// How much is read of bodies, and for how long.
+#[derive(Clone)]
+pub struct Intake {
+    /// For a small body, from its head to its end.
+    patience: Duration,
+    room: Arc<Semaphore>,
+}
+
+impl Intake {
+    /// Small bodies within `patience`, large ones within six times that.
+    pub fn new(patience: Duration) -> Self {
+        Self { patience, room: Arc::new(Semaphore::new(ROOM as usize)) }
+    }
+
+    /// Reads `body`, of a route that takes `most` bytes.
+    async fn read(
+        &self,
+        body: Body,
+        declared: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<u8>, Failure> {
+        let large = || {
+            Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large")
+                .detail(format!("it may hold at most {} KiB", most >> 10))
+        };
+        if declared.is_some_and(|bytes| bytes > most as u64) {
+            return Err(large());
+        }
+        // Small ones are bounded by the number of connections.
+        let wanted = declared.map_or(most, |bytes| bytes as usize);
+        let _held = if wanted <= SMALL { None } else { Some(self.hold(wanted).await?) };
+        let mut whole = Vec::new();
+        let mut pieces = body.into_data_stream();
+        let limit = self.patience * if wanted <= SMALL { 1 } else { 6 };
+        let read = async {
+            while let Some(piece) = pieces.next().await {
+                let piece = piece.map_err(|_| Failure::bad_request("the body broke off"))?;
+                if whole.len() + piece.len() > most {
+                    return Err(large());
+                }
+                whole.extend_from_slice(&piece);
+            }
+            Ok(())
+        };
+        let read = tokio::time::timeout(limit, read).await;
+        read.map_err(|_| {
+            let text = format!("the body did not come within {} s", limit.as_secs_f64());
+            Failure::new(StatusCode::REQUEST_TIMEOUT, "too-slow", text)
+        })??;
+        Ok(whole)
+    }
+
+    /// Reads a body and forgets it.
+    pub async fn discard(&self, body: Body) {
+        let mut pieces = body.into_data_stream();
+        let all = async { while let Some(Ok(_)) = pieces.next().await {} };
+        let _ = tokio::time::timeout(self.patience, all).await;
+    }
+
+    /// Room for a large body.
+    async fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {
+        let wanted = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(ROOM).min(ROOM);
+        let held = Arc::clone(&self.room).acquire_many_owned(wanted);
+        match tokio::time::timeout(self.patience, held).await {
+            Ok(Ok(held)) => Ok(held),
+            _ => Err(Failure::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "too many large requests are being read: try again",
+            )),
+        }
+    }
+}
+
+/// How large a body the route of this request takes, in bytes.
+fn most(parts: &Extensions) -> usize {
+    match parts.get::<MatchedPath>().map(MatchedPath::as_str) {
+        Some("/api/v1/plans" | "/api/v1/nodes/{id}/deploy" | "/api/v1/nodes/{id}/heartbeat") => {
+            LARGE
+        }
+        _ => SMALL,
+    }
+}
+
+/// A body as it is.
+pub struct Raw(pub Vec<u8>);
+
+impl FromRequest<App> for Raw {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| {
-            let status = rejection.status();
-            let kind = match status {
-                StatusCode::PAYLOAD_TOO_LARGE => "too-large",
-                _ => "bad-request",
-            };
-            Failure::new(status, kind, "the body could not be read")
-                .detail("it may hold at most 8 MiB")
-        })
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let most = most(request.extensions());
+        let declared = request.body().size_hint().exact();
+        app.intake.read(request.into_body(), declared, most).await.map(Self)
     }
 }
 
 /// A JSON body. An empty one reads as `{}`.
-pub struct Body<T>(pub T);
+pub struct Document<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<App> for Document<T> {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let Raw(bytes) = Raw::from_request(request, state).await?;
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let Raw(bytes) = Raw::from_request(request, app).await?;
         let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
         serde_json::from_slice(bytes)
             .map(Self)

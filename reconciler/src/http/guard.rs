@@ -5,7 +5,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,41 +18,67 @@ use axum::{
 use devnet_schema::secret::Sensitive;
 use tracing::warn;
 
-use super::{App, limit::Failures, peer::Peer, problem::Failure};
+use super::{
+    extract::Intake,
+    limit::Failures,
+    paced::Patience,
+    peer::Peer,
+    permit::{Permit, Revoked},
+    problem::Failure,
+    serve::Visit,
+};
 use crate::{
-    api::Role,
-    auth::{Access, ApiKey, Denied, Principal, ROUTES, authorise},
+    api::{MAX_SOLVE_LIMIT_MS, Role},
+    auth::{Access, ApiKey, Denied, Principal, Route, authorise, route_of},
+    cycle::ControlPlane,
 };
 
 /// How long a handler may take to begin its answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Keys that are not on record but in a file: the admin's.
-pub struct Keys {
+struct Keys {
     /// The admin key's public part and its hash.
     admin: (String, String),
     failures: Mutex<Failures>,
 }
 
-impl Keys {
-    /// Keys where `admin` is the admin's.
-    pub fn new(admin: &ApiKey) -> Self {
-        Self { admin: (admin.id.clone(), admin.hash()), failures: Mutex::default() }
-    }
-
-    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What handlers share.
+#[derive(Clone)]
+pub struct App {
+    /// The loop and what it knows.
+    pub(super) plane: Arc<ControlPlane>,
+    keys: Arc<Keys>,
+    /// What bodies may take.
+    pub(super) intake: Intake,
 }
 
 impl App {
-    /// Whether an address may try a credential.
+    /// Answers for `plane`, where `admin` is the admin's key.
+    pub fn new(plane: Arc<ControlPlane>, admin: &ApiKey, patience: Patience) -> Self {
+        let admin = (admin.id.clone(), admin.hash());
+        let keys = Arc::new(Keys { admin, failures: Mutex::default() });
+        Self { plane, keys, intake: Intake::new(patience.body) }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.keys.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A credential from this address was wrong. Right ones are never asked how many were wrong
+    /// before them: they cannot be guessed, and others may share the address.
     ///
     /// # Errors
     /// 429 when too many from there were wrong.
-    pub(super) fn may_try(&self, from: Option<IpAddr>) -> Result<(), Failure> {
+    pub(super) fn failed(&self, from: Option<IpAddr>, what: &str) -> Result<(), Failure> {
+        self.plane.metrics.refused();
         let now = self.plane.since_start();
-        if from.is_none_or(|from| self.keys.failures().may_try(from, now)) {
+        let source = from.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
+        let text = format!("{what} from {source} was refused: it is none of this control plane");
+        if self.plane.journal.refused(&source, now, "auth", &source, &text) {
+            warn!(from = source, "{what} was refused");
+        }
+        if from.is_none_or(|from| self.failures().failed(from, now)) {
             return Ok(());
         }
         Err(Failure::new(
@@ -62,55 +88,74 @@ impl App {
         ))
     }
 
-    /// A credential from this address was wrong.
-    pub(super) fn failed(&self, from: Option<IpAddr>) {
-        if let Some(from) = from {
-            self.keys.failures().failed(from, self.plane.since_start());
+    /// Whoever holds the key with this public part now.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub(super) fn holder(&self, id: &str) -> Result<Option<Principal>, Failure> {
+        Ok(self.known(id)?.map(|(_, who)| who))
+    }
+
+    /// The hash and the holder of the key with this public part, while it is good.
+    fn known(&self, id: &str) -> Result<Option<(String, Principal)>, Failure> {
+        let (admin, hash) = &self.keys.admin;
+        if id == admin {
+            let name = "admin".to_owned();
+            let admin = Principal::Key { id: id.to_owned(), name, role: Role::Admin };
+            return Ok(Some((hash.clone(), admin)));
         }
-        self.plane.metrics.refused();
+        let record = self.plane.store.api_key(id)?.filter(|record| record.revoked_at.is_none());
+        Ok(record.map(|record| {
+            let who = Principal::Key { id: record.id, name: record.name, role: record.role };
+            (record.hash, who)
+        }))
     }
 }
 
-/// Lets a request through, with its [`Principal`] in its extensions, or answers it.
+/// Lets a request through, with its [`Principal`] and its [`Permit`] in its extensions, or answers
+/// it.
 pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let who = match principal(&app, &request) {
-        Ok(who) => who,
+    // Before the key is looked at, so that no revocation falls between.
+    let revoked = app.plane.follow_revoked();
+    let (who, route) = match admitted(&app, &request) {
+        Ok(admitted) => admitted,
         Err(failure) => return failure.into_response(),
     };
-    if let Err(denied) = allowed(&request, &who) {
-        return Failure::from(denied).into_response();
-    }
+    let mut permit = Permit::new(app, who.clone(), route, revoked);
+    request.extensions_mut().insert(permit.clone());
     request.extensions_mut().insert(who);
-    match tokio::time::timeout(PATIENCE, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Failure::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "timeout",
-            "the control plane did not answer in time",
-        )
-        .into_response(),
+    tokio::select! {
+        answered = tokio::time::timeout(patience(route), next.run(request)) => {
+            answered.unwrap_or_else(|_| {
+                let text = "the control plane did not answer in time";
+                Failure::new(StatusCode::GATEWAY_TIMEOUT, "timeout", text).into_response()
+            })
+        }
+        () = permit.ends() => {
+            let text = Revoked.to_string();
+            Failure::new(StatusCode::UNAUTHORIZED, "unauthenticated", text).into_response()
+        }
     }
 }
 
-fn pattern(request: &Request) -> Option<String> {
-    request.extensions().get::<MatchedPath>().map(|matched| matched.as_str().to_owned())
+/// Whoever asks for a plan may have set a limit for it.
+fn patience(route: &Route) -> Duration {
+    match (route.method, route.pattern) {
+        ("POST", "/api/v1/plans") => PATIENCE + Duration::from_millis(MAX_SOLVE_LIMIT_MS),
+        _ => PATIENCE,
+    }
 }
 
-fn allowed(request: &Request, who: &Principal) -> Result<(), Denied> {
-    let pattern = pattern(request).ok_or(Denied::Unknown)?;
-    authorise(request.method().as_str(), &pattern, who)
-}
-
-/// Whether the route wants no credential: then a wrong one is not even looked at.
-fn is_open(request: &Request) -> bool {
-    let Some(pattern) = pattern(request) else {
-        return true;
+fn admitted(app: &App, request: &Request) -> Result<(Principal, &'static Route), Failure> {
+    let pattern = request.extensions().get::<MatchedPath>().ok_or(Denied::Unknown)?;
+    let route = route_of(request.method().as_str(), pattern.as_str())?;
+    let who = match route.access {
+        // It wants no credential, so a wrong one is not even looked at.
+        Access::Open | Access::JoinToken => Principal::Anonymous,
+        Access::Role(_) | Access::NodeSelf => principal(app, request)?,
     };
-    let method = request.method().as_str();
-    ROUTES
-        .iter()
-        .find(|route| route.pattern == pattern && route.method == method)
-        .is_none_or(|route| matches!(route.access, Access::Open | Access::JoinToken))
+    authorise(route.method, route.pattern, &who)?;
+    Ok((who, route))
 }
 
 fn address(request: &Request) -> Option<IpAddr> {
@@ -119,32 +164,42 @@ fn address(request: &Request) -> Option<IpAddr> {
 
 /// Who asks. A key in the header wins over the connection's certificate.
 fn principal(app: &App, request: &Request) -> Result<Principal, Failure> {
-    if is_open(request) {
-        return Ok(Principal::Anonymous);
-    }
-    let from = address(request);
     if let Some(header) = request.headers().get(header::AUTHORIZATION) {
-        app.may_try(from)?;
         let text = header.to_str().ok().and_then(bearer);
         let who = match text {
             Some(text) => key(app, &text)?,
             None => None,
         };
-        return who.ok_or_else(|| {
-            app.failed(from);
-            Failure::new(
+        let Some(who) = who else {
+            app.failed(address(request), "an API key")?;
+            return Err(Failure::new(
                 StatusCode::UNAUTHORIZED,
                 "unauthenticated",
                 "the API key is not one of this control plane, or was revoked",
-            )
-        });
+            ));
+        };
+        if let Some(visit) = request.extensions().get::<Arc<Visit>>() {
+            visit.keyed().map_err(|full| {
+                Failure::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "too-many-connections",
+                    full.to_string(),
+                )
+                .detail("close some, or wait until others do")
+            })?;
+        }
+        return Ok(who);
     }
     match request.extensions().get::<Peer>() {
         Some(Peer::Node(node)) => match app.plane.admit(&node.name, &node.id)? {
             Ok(()) => Ok(Principal::Node { name: node.name.clone(), id: node.id.clone() }),
             Err(reason) => {
                 app.plane.metrics.refused();
-                warn!(node = %node.name, reason, "a node was refused");
+                let source = format!("node.{}", node.name);
+                let now = app.plane.since_start();
+                if app.plane.journal.refused(&source, now, "node", &source, &reason) {
+                    warn!(node = %node.name, reason, "a node was refused");
+                }
                 Err(Failure::new(StatusCode::FORBIDDEN, "node-refused", reason))
             }
         },
@@ -164,13 +219,6 @@ fn key(app: &App, text: &Sensitive<String>) -> Result<Option<Principal>, Failure
     let Ok(key) = ApiKey::parse(text.expose()) else {
         return Ok(None);
     };
-    let (id, hash) = &app.keys.admin;
-    if key.id == *id {
-        let admin = Principal::Key { id: id.clone(), name: "admin".to_owned(), role: Role::Admin };
-        return Ok(key.verify(hash).then_some(admin));
-    }
-    let record = app.plane.store.api_key(&key.id)?;
-    Ok(record
-        .filter(|record| record.revoked_at.is_none() && key.verify(&record.hash))
-        .map(|record| Principal::Key { id: record.id, name: record.name, role: record.role }))
+    let known = app.known(&key.id)?;
+    Ok(known.filter(|(hash, _)| key.verify(hash)).map(|(_, who)| who))
 }

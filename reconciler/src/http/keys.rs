@@ -9,7 +9,7 @@ use devnet_schema::secret::InTransit;
 
 use super::{
     App,
-    extract::{Body, Paging, Params, Who},
+    extract::{Document, Paging, Params, Who},
     problem::Failure,
 };
 use crate::{
@@ -38,7 +38,7 @@ pub async fn list(
 pub async fn make(
     State(app): State<App>,
     Who(who): Who,
-    Body(request): Body<ApiKeyRequest>,
+    Document(request): Document<ApiKeyRequest>,
 ) -> Result<(StatusCode, Json<NewApiKey>), Failure> {
     let length = request.name.chars().count();
     if length == 0 || length > LONGEST_NAME || request.name.chars().any(char::is_control) {

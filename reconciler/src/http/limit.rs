@@ -1,7 +1,7 @@
 //! A bound on wrong credentials: a bucket of tries for each address.
 //!
 //! Pure: the time is an argument. Knows addresses that failed lately and forgets the oldest when
-//! there are too many. Refuses to slow down anyone who has not failed.
+//! there are too many. Refuses to be asked about right credentials.
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -32,13 +32,8 @@ impl Bucket {
 }
 
 impl Failures {
-    /// Whether `from` may try a credential at `now`.
-    pub fn may_try(&self, from: IpAddr, now: Duration) -> bool {
-        self.buckets.get(&from).is_none_or(|bucket| bucket.refilled(now) >= 1.0)
-    }
-
-    /// A credential from `from` was wrong.
-    pub fn failed(&mut self, from: IpAddr, now: Duration) {
+    /// A credential from `from` was wrong: whether it had a try left.
+    pub fn failed(&mut self, from: IpAddr, now: Duration) -> bool {
         if self.buckets.len() >= MOST && !self.buckets.contains_key(&from) {
             self.buckets.retain(|_, bucket| bucket.refilled(now) < BURST);
             if self.buckets.len() >= MOST {
@@ -47,8 +42,9 @@ impl Failures {
             }
         }
         let bucket = self.buckets.entry(from).or_insert(Bucket { left: BURST, at: now });
-        let left = (bucket.refilled(now) - 1.0).max(0.0);
-        *bucket = Bucket { left, at: now };
+        let had = bucket.refilled(now);
+        *bucket = Bucket { left: if had >= 1.0 { had - 1.0 } else { had }, at: now };
+        had >= 1.0
     }
 }
 
@@ -66,13 +62,12 @@ mod tests {
         let mut failures = Failures::default();
         let now = Duration::from_secs(100);
         for _ in 0..20 {
-            assert!(failures.may_try(ip(1), now));
-            failures.failed(ip(1), now);
+            assert!(failures.failed(ip(1), now));
         }
-        assert!(!failures.may_try(ip(1), now));
-        assert!(failures.may_try(ip(2), now));
-        assert!(!failures.may_try(ip(1), now + Duration::from_secs(1)));
-        assert!(failures.may_try(ip(1), now + Duration::from_secs(2)));
+        assert!(!failures.failed(ip(1), now));
+        assert!(failures.failed(ip(2), now));
+        assert!(!failures.failed(ip(1), now + Duration::from_secs(1)));
+        assert!(failures.failed(ip(1), now + Duration::from_secs(2)));
     }
 
     #[test]

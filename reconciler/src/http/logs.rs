@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::{
     App,
     extract::Params,
+    permit::Permit,
     problem::Failure,
     stream::{line, ndjson},
 };
@@ -46,24 +47,27 @@ impl Default for LogParams {
 /// `GET /api/v1/instances/{id}/logs`: newline-delimited JSON.
 pub async fn instance(
     State(app): State<App>,
+    permit: Permit,
     Path(id): Path<String>,
     Params(params): Params<LogParams>,
 ) -> Result<Response, Failure> {
     let id: InstanceId = id.parse().map_err(|_| Failure::not_found("there is no such instance"))?;
-    answer(&app, params, |seen| seen.instance() == id).await
+    answer(&app, permit, params, |seen| seen.instance() == id).await
 }
 
 /// `GET /api/v1/services/{name}/logs`: of all its instances, as lines come.
 pub async fn service(
     State(app): State<App>,
+    permit: Permit,
     Path(name): Path<String>,
     Params(params): Params<LogParams>,
 ) -> Result<Response, Failure> {
-    answer(&app, params, |seen| seen.service.as_str() == name).await
+    answer(&app, permit, params, |seen| seen.service.as_str() == name).await
 }
 
 async fn answer(
     app: &App,
+    permit: Permit,
     params: LogParams,
     wanted: impl Fn(&ObservedInstance) -> bool,
 ) -> Result<Response, Failure> {
@@ -90,7 +94,7 @@ async fn answer(
             }
         }
     }
-    Ok(ndjson(lines))
+    Ok(ndjson(permit, lines))
 }
 
 fn of_instance(instance: InstanceId, stream: LogStream) -> impl Stream<Item = Bytes> + Send {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::{
     App,
     extract::{Paging, Params},
+    permit::Permit,
     problem::Failure,
     stream::{Records, follow, line, ndjson},
 };
@@ -119,6 +120,7 @@ impl Records for Events {
 /// what comes after event `after`, or from now on.
 pub async fn events(
     State(app): State<App>,
+    permit: Permit,
     Params(params): Params<EventParams>,
 ) -> Result<Response, Failure> {
     let EventParams { follow: following, after, paging } = params;
@@ -130,7 +132,7 @@ pub async fn events(
         };
         let after = after.map_or_else(newest, Ok)?;
         let records = Events { app: app.clone(), after };
-        return Ok(ndjson(follow(records, Some(moved))));
+        return Ok(ndjson(permit, follow(records, Some(moved))));
     }
     let limit = match paging.limit {
         None => 100,

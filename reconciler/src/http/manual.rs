@@ -9,7 +9,7 @@ use axum::{
 
 use super::{
     App,
-    extract::{Body, Who},
+    extract::{Document, Who},
     problem::Failure,
 };
 use crate::api::DeployRequest;
@@ -19,7 +19,7 @@ pub async fn deploy(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
-    Body(request): Body<DeployRequest>,
+    Document(request): Document<DeployRequest>,
 ) -> Result<Response, Failure> {
     let node = app.plane.find_node(&id)?;
     let deployment = app.plane.deploy_by_hand(&node, &request, &who.label())?;

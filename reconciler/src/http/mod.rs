@@ -5,6 +5,7 @@
 //! name.
 
 mod agent;
+mod connections;
 mod deployments;
 mod extract;
 mod guard;
@@ -16,37 +17,24 @@ mod manual;
 mod meta;
 mod nodes;
 mod openapi;
+mod paced;
 mod peer;
+mod permit;
 mod plans;
 mod problem;
 mod secrets;
+mod serve;
 mod stream;
 
-use std::sync::Arc;
-
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
+    Router, middleware,
     routing::{delete, get, post, put},
 };
 
-pub use guard::Keys;
-pub use peer::{Peer, PeerAcceptor};
-
-use crate::cycle::ControlPlane;
-
-/// The largest body that is read, in bytes.
-const MAX_BODY: usize = 8 << 20;
-
-/// What handlers share.
-#[derive(Clone)]
-pub struct App {
-    /// The loop and what it knows.
-    pub plane: Arc<ControlPlane>,
-    /// Keys of the file, and who failed lately.
-    pub keys: Arc<Keys>,
-}
+pub use connections::Bounds;
+pub use guard::App;
+pub use paced::Patience;
+pub use serve::{Listener, serve};
 
 /// Every route, behind the guard.
 pub fn router(app: App) -> Router {
@@ -58,7 +46,6 @@ pub fn router(app: App) -> Router {
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_route)
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(app)
 }
 

@@ -16,7 +16,7 @@ use devnet_schema::{
 
 use super::{
     App,
-    extract::{Body, Paging, Params, Who},
+    extract::{Document, Paging, Params, Who},
     problem::Failure,
 };
 use crate::{
@@ -91,7 +91,7 @@ pub async fn uncordon(
 pub async fn token(
     State(app): State<App>,
     Who(who): Who,
-    Body(request): Body<JoinTokenRequest>,
+    Document(request): Document<JoinTokenRequest>,
 ) -> Result<Response, Failure> {
     let (token, expires_at) = app.plane.make_join_token(&request, &who.label())?;
     let token = InTransit::new(token.expose().clone());
@@ -102,13 +102,12 @@ pub async fn token(
 pub async fn register(
     State(app): State<App>,
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
-    Body(request): Body<RegisterRequest>,
+    Document(request): Document<RegisterRequest>,
 ) -> Result<(StatusCode, Json<RegisterResponse>), Failure> {
     let from = peer.map(|info| info.0.0.ip());
-    app.may_try(from)?;
     let answer = app.plane.register(&request);
     if let Err(RegisterError::Refused(JoinRefusal::Token)) = &answer {
-        app.failed(from);
+        app.failed(from, "a join token")?;
     }
     Ok((StatusCode::CREATED, Json(answer?)))
 }
@@ -119,7 +118,7 @@ pub async fn heartbeat(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
-    Body(request): Body<HeartbeatRequest>,
+    Document(request): Document<HeartbeatRequest>,
 ) -> Result<StatusCode, Failure> {
     let Principal::Node { name, id: own } = who else {
         return Err(crate::auth::Denied::NodesOnly.into());

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{FromRequest, Path, Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -10,11 +10,12 @@ use devnet_schema::plan::Plan;
 
 use super::{
     App,
-    extract::{Body, Paging, Params, Who},
+    extract::{Document, Paging, Params, Who},
     problem::Failure,
 };
 use crate::{
     api::{ApplyRequest, Page, PlanRequest},
+    cycle::RequestError,
     store::PlanRow,
 };
 
@@ -22,8 +23,14 @@ use crate::{
 pub async fn make(
     State(app): State<App>,
     Who(who): Who,
-    Body(request): Body<PlanRequest>,
+    request: Request,
 ) -> Result<Response, Failure> {
+    if !app.plane.can_plan() {
+        // Unread, it could take the answer with it; kept, it would take room for nothing.
+        app.intake.discard(request.into_body()).await;
+        return Err(RequestError::TooMany.into());
+    }
+    let Document(request) = Document::<PlanRequest>::from_request(request, &app).await?;
     let plan = app.plane.plan_request(request, &who.label()).await?;
     let place = format!("/api/v1/plans/{}", plan.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(plan)).into_response())
@@ -51,7 +58,7 @@ pub async fn apply(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
-    Body(request): Body<ApplyRequest>,
+    Document(request): Document<ApplyRequest>,
 ) -> Result<Response, Failure> {
     let begun = app.plane.apply_request(&id, &request, &who.label()).await?;
     let Some(deployment) = begun else {

@@ -18,6 +18,9 @@ use crate::{
     store::{JoinRefusal, StoreError},
 };
 
+/// When whoever came at a bad time is to come again, in seconds.
+const RETRY_AFTER: &str = "2";
+
 /// An answer that is an error.
 #[derive(Debug)]
 pub struct Failure(pub Problem);
@@ -71,6 +74,10 @@ impl IntoResponse for Failure {
         let mut response = (status, body).into_response();
         let kind = header::HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            let seconds = header::HeaderValue::from_static(RETRY_AFTER);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
         if status == StatusCode::UNAUTHORIZED {
             let scheme = header::HeaderValue::from_static("Bearer realm=\"devnet\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
@@ -206,6 +213,10 @@ impl From<RequestError> for Failure {
             RequestError::IdTaken(_) => Self::new(StatusCode::CONFLICT, "deployment-exists", title),
             RequestError::Unnamed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "cluster-unnamed", title)
+            }
+            RequestError::TooMany => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-plans", title)
+                    .detail("ask again in a few seconds")
             }
             RequestError::NoPlan(_) => Self::not_found(title),
             RequestError::Stale(_) => Self::new(StatusCode::CONFLICT, "stale-plan", title)

@@ -37,7 +37,7 @@ pub async fn set(
     Raw(body): Raw,
 ) -> Result<Json<SecretRow>, Failure> {
     let name = name(&text)?;
-    let value = String::from_utf8(body.to_vec())
+    let value = String::from_utf8(body)
         .map_err(|_| Failure::bad_request("a secret is UTF-8 text; encode other data as base64"))?;
     Ok(Json(app.plane.set_secret(&name, &Sensitive::new(value), &who.label())?))
 }

@@ -14,6 +14,8 @@ use futures_util::stream::{self, Stream};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::permit::Permit;
+
 /// One line of a stream.
 pub fn line<T: Serialize>(value: &T) -> Bytes {
     let mut text = serde_json::to_vec(value).unwrap_or_default();
@@ -21,13 +23,12 @@ pub fn line<T: Serialize>(value: &T) -> Bytes {
     text.into()
 }
 
-/// A response of newline-delimited JSON.
-pub fn ndjson<S>(lines: S) -> Response
+/// A response of newline-delimited JSON, which ends with the permit of whoever asked for it.
+pub fn ndjson<S>(permit: Permit, lines: S) -> Response
 where
     S: Stream<Item = Bytes> + Send + 'static,
 {
-    use futures_util::StreamExt;
-    let body = Body::from_stream(lines.map(Ok::<_, std::convert::Infallible>));
+    let body = Body::from_stream(permit.lines(lines));
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 

@@ -13,7 +13,10 @@ use axum::{
     body::{Body, Bytes},
     http::{Method, Response, StatusCode, Uri, header},
 };
-use axum_server::tls_rustls::RustlsConfig;
+use hyper::server::conn::http1;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
@@ -80,17 +83,30 @@ fn serve(runtime: &tokio::runtime::Runtime, root: PathBuf) -> Served {
                 .unwrap()
         }
     };
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = format!("https://{}", listener.local_addr().unwrap());
+    let tcp = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = format!("https://{}", tcp.local_addr().unwrap());
     let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let certificate = own.cert.pem();
-    let key = own.signing_key.serialize_pem();
-    let router = Router::new().fallback(handler).into_make_service();
-    let pem = certificate.clone().into_bytes();
+    let key = PrivateKeyDer::from_pem_slice(own.signing_key.serialize_pem().as_bytes()).unwrap();
+    let tls = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let tls = TlsAcceptor::from(Arc::new(tls));
+    let service = TowerToHyperService::new(Router::new().fallback(handler));
     runtime.spawn(async move {
-        let tls = RustlsConfig::from_pem(pem, key.into_bytes()).await.unwrap();
-        axum_server::from_tcp_rustls(listener, tls).unwrap().serve(router).await.unwrap();
+        loop {
+            let (stream, _) = tcp.accept().await.unwrap();
+            let (tls, service) = (tls.clone(), service.clone());
+            tokio::spawn(async move {
+                // Whoever does not trust the certificate goes away here.
+                if let Ok(stream) = tls.accept(stream).await {
+                    let served =
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                    let _ = served.await;
+                }
+            });
+        }
     });
     Served { address, certificate, shown }
 }

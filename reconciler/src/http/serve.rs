@@ -1,0 +1,289 @@
+//! The listener: TLS, HTTP/1.1, and an end to every connection that takes too long.
+//!
+//! Knows sockets and tasks. Refuses HTTP/2, which nothing of ours needs and which gives strangers
+//! more to hold on to, and refuses to decide who may do what: it says who is at the other end.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo, http::StatusCode, response::Response};
+use hyper::{
+    Request,
+    body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::{Service, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tracing::{debug, warn};
+
+use super::{
+    connections::{Bounds, Connections, Full},
+    paced::{Beating, Paced, Patience, Pulse},
+    peer::Peer,
+};
+
+/// The largest head of a request, in bytes.
+const MAX_HEAD: usize = 32 << 10;
+/// The most that is buffered of one connection each way, in bytes.
+const MAX_BUFFER: usize = 64 << 10;
+/// How long to wait when the system has no more connections to give.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener and what it serves.
+pub struct Listener {
+    /// The socket.
+    pub tcp: TcpListener,
+    /// The settings of TLS, which may change.
+    pub tls: watch::Receiver<Arc<ServerConfig>>,
+    /// What answers requests.
+    pub router: Router,
+    /// How long clients may take.
+    pub patience: Patience,
+    /// How many connections there may be.
+    pub bounds: Bounds,
+}
+
+/// What every connection needs.
+struct Shared {
+    tls: watch::Receiver<Arc<ServerConfig>>,
+    router: TowerToHyperService<Router>,
+    patience: Patience,
+    doors: Mutex<Connections<Arc<Notify>>>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Shared {
+    fn doors(&self) -> MutexGuard<'_, Connections<Arc<Notify>>> {
+        // A panic elsewhere leaves a connection counted, which its end puts right.
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection: in every request's extensions as `Arc<Visit>`. It is counted until the last of
+/// these is gone, and with it the socket.
+pub struct Visit {
+    shared: Arc<Shared>,
+    number: u64,
+    ended: Arc<Notify>,
+    pulse: Pulse,
+}
+
+impl Visit {
+    fn enter(shared: &Arc<Shared>, from: IpAddr) -> Arc<Self> {
+        let ended = Arc::new(Notify::new());
+        let (number, oldest) = shared.doors().enter(from, Arc::clone(&ended));
+        if let Some(oldest) = oldest {
+            debug!(%from, "too many strangers: the oldest of their connections is ended");
+            oldest.notify_one();
+        }
+        Arc::new(Self { shared: Arc::clone(shared), number, ended, pulse: Pulse::default() })
+    }
+
+    /// A right key came over this connection.
+    ///
+    /// # Errors
+    /// When there is no room for one more.
+    pub fn keyed(&self) -> Result<(), Full> {
+        self.shared.doors().keyed(self.number)?;
+        self.pulse.known();
+        Ok(())
+    }
+
+    fn agent(&self, id: &str) -> Result<(), Full> {
+        self.shared.doors().agent(self.number, id)?;
+        self.pulse.known();
+        Ok(())
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.shared.doors().leave(self.number);
+    }
+}
+
+impl Beating for Arc<Visit> {
+    fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+}
+
+/// Serves until `stop` says so, then waits for open requests, no longer than `farewell`.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(
+    listener: Listener,
+    mut stop: watch::Receiver<bool>,
+    farewell: Duration,
+) -> io::Result<()> {
+    let Listener { tcp, tls, router, patience, bounds } = listener;
+    let shared = Arc::new(Shared {
+        tls,
+        router: TowerToHyperService::new(router),
+        patience,
+        doors: Mutex::new(Connections::new(bounds)),
+        stop: stop.clone(),
+    });
+    let mut visits = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = tcp.accept() => accepted,
+            () = asked(&mut stop) => break,
+        };
+        while visits.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, from)) => {
+                let visit = Visit::enter(&shared, from.ip());
+                visits.spawn(attend(Arc::clone(&shared), stream, from, visit));
+            }
+            Err(error) if is_of_one(&error) => debug!(%error, "a connection broke early"),
+            Err(error) => {
+                warn!(%error, "no connection can be taken: are too many files open?");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(tcp);
+    let _ = timeout(farewell, async { while visits.join_next().await.is_some() {} }).await;
+    Ok(())
+}
+
+/// Completes when it is asked to stop.
+async fn asked(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Whether an error of accepting is about the connection alone.
+fn is_of_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// Serves one connection until either side ends it, or room is needed.
+async fn attend(shared: Arc<Shared>, stream: TcpStream, from: SocketAddr, visit: Arc<Visit>) {
+    let ended = Arc::clone(&visit.ended);
+    tokio::select! {
+        () = converse(&shared, stream, from, visit) => {}
+        () = ended.notified() => {}
+    }
+}
+
+async fn converse(shared: &Shared, stream: TcpStream, from: SocketAddr, visit: Arc<Visit>) {
+    // Steps and reports are small and urgent.
+    let _ = stream.set_nodelay(true);
+    let tls = TlsAcceptor::from(Arc::clone(&shared.tls.borrow()));
+    let stream = match timeout(shared.patience.handshake, tls.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return debug!(%from, %error, "a TLS handshake failed"),
+        Err(_) => return debug!(%from, "a TLS handshake took too long"),
+    };
+    let peer = Peer::of(&stream);
+    if let Peer::Node(node) = &peer
+        && visit.agent(&node.id).is_err()
+    {
+        return warn!(node = %node.name, %from, "a node has too many connections open");
+    }
+    http(shared, stream, from, peer, visit).await;
+}
+
+async fn http(
+    shared: &Shared,
+    stream: TlsStream<TcpStream>,
+    from: SocketAddr,
+    peer: Peer,
+    visit: Arc<Visit>,
+) {
+    let stream = Paced::new(stream, Arc::clone(&visit), shared.patience);
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        visit.pulse.begin();
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(from));
+        extensions.insert(peer.clone());
+        extensions.insert(Arc::clone(&visit));
+        let (answer, visit) = (shared.router.call(request), Arc::clone(&visit));
+        async move {
+            let response = answer.await?;
+            Ok::<_, std::convert::Infallible>(until_sent(response, visit))
+        }
+    });
+    // The limits of time are those of `Paced`; hyper's own would count an idle connection as a
+    // head that does not come.
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(stream), answer)
+        .with_upgrades();
+    let mut served = pin!(served);
+    let mut stop = shared.stop.clone();
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        () = asked(&mut stop) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        debug!(%from, %error, "a connection ended early");
+    }
+}
+
+/// An answer that says when it was sent. After an upgrade the connection is no longer HTTP's, and
+/// stays busy.
+fn until_sent(response: Response, visit: Arc<Visit>) -> Response<Sending> {
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    response.map(|body| Sending { body, visit: (!upgraded).then_some(visit) })
+}
+
+/// A body that ends the request's part of the connection's life when it is dropped.
+struct Sending {
+    body: Body,
+    visit: Option<Arc<Visit>>,
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some(visit) = &self.visit {
+            visit.pulse.end();
+        }
+    }
+}
+
+impl HttpBody for Sending {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
