@@ -4,7 +4,6 @@
 //! Knows the order of messages. Refuses to stop anything because nobody listens.
 
 use std::{
-    collections::BTreeMap,
     net::IpAddr,
     path::PathBuf,
     sync::Arc,
@@ -19,7 +18,6 @@ use devnet_schema::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 
@@ -29,7 +27,7 @@ use crate::{
     execute::Executor,
     identity::{self, Identity},
     inventory::Facts,
-    logs,
+    logs::{Readers, Wanted},
     node::Node,
     origin,
     outbox::Outbox,
@@ -124,6 +122,7 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
     agent.outbox.reconnected();
     agent.node.clone().revive(None);
     let (answers, answered) = mpsc::channel(ANSWER_QUEUE);
+    let readers = Readers::new(agent.node.clone(), answers.clone());
     let mut session = Session {
         agent,
         executor,
@@ -131,11 +130,10 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
         ip,
         said: Said { facts, observed: None },
         answers,
-        readers: BTreeMap::new(),
+        readers,
         renewal: None,
     };
     let result = session.converse(heartbeat, answered).await;
-    session.readers.values().for_each(JoinHandle::abort);
     session.connection.close().await;
     result
 }
@@ -189,7 +187,7 @@ struct Session<'a> {
     said: Said,
     /// Where tasks put what they answer: logs, and what runs.
     answers: mpsc::Sender<AgentMessage>,
-    readers: BTreeMap<u64, JoinHandle<()>>,
+    readers: Readers,
     /// The key of a certificate that was asked for.
     renewal: Option<String>,
 }
@@ -276,20 +274,12 @@ impl Session<'_> {
             ControlMessage::Secrets { request, values, error } => {
                 self.agent.node.secrets.answer(request, values, error);
             }
-            ControlMessage::ReadLogs { request, instance, tail, follow } => {
-                self.readers.retain(|_, reader| !reader.is_finished());
-                let reading = logs::Reading { request, instance, tail, follow };
-                let (node, answers) = (self.agent.node.clone(), self.answers.clone());
-                let reader = tokio::spawn(logs::read(node, reading, answers));
-                if let Some(old) = self.readers.insert(request, reader) {
-                    old.abort();
-                }
+            ControlMessage::ReadLogs { request, instance, tail, follow, after, credit } => {
+                let wanted = Wanted { instance, tail, follow, after };
+                self.readers.begin(request, wanted, credit);
             }
-            ControlMessage::StopLogs { request } => {
-                if let Some(reader) = self.readers.remove(&request) {
-                    reader.abort();
-                }
-            }
+            ControlMessage::GrantLogs { request, credit } => self.readers.grant(request, credit),
+            ControlMessage::StopLogs { request } => self.readers.stop(request),
             ControlMessage::Certificate { pem } => self.take_certificate(&pem),
             ControlMessage::Refused { reason } => {
                 bail!("the control plane refuses this node: {reason}")

@@ -12,7 +12,7 @@ use devnet_schema::{
     plan::Summary,
     secret::InTransit,
     step::StepReport,
-    wire::LogLine,
+    wire::{LogEnd, LogLine},
 };
 use serde::{Deserialize, Serialize};
 
@@ -417,13 +417,35 @@ pub struct InstanceLine {
     pub line: LogLine,
 }
 
-/// The last line of a log stream that ended early.
+/// The last line of an instance in a log stream, and why nothing of it follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogEnd {
+pub struct InstanceEnd {
     /// Whose log.
     pub instance: InstanceId,
     /// Why.
-    pub error: String,
+    pub end: LogEnd,
+}
+
+/// Either of the two, as a client reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LogEntry {
+    /// Whose log.
+    pub instance: InstanceId,
+    /// As in [`InstanceEnd`]; the rest means nothing then.
+    #[serde(default)]
+    pub end: Option<LogEnd>,
+    /// As in [`LogLine`].
+    #[serde(default)]
+    pub at: String,
+    /// As in [`LogLine`].
+    #[serde(default)]
+    pub stream: String,
+    /// As in [`LogLine`].
+    #[serde(default)]
+    pub text: String,
+    /// As in [`LogLine`].
+    #[serde(default)]
+    pub continued: bool,
 }
 
 /// Body of `POST /api/v1/nodes/{id}/heartbeat`; may be empty.

@@ -88,7 +88,7 @@ async fn a_commit_is_planned_and_applied_and_then_nothing_changes() {
 
     let logs = "/api/v1/services/web/logs?tail=5";
     let text = plane.request(Method::GET, logs).send().await.unwrap().text().await.unwrap();
-    assert_eq!(text.lines().count(), 2, "{text}");
+    assert_eq!(text.lines().count(), 4, "a line and an end of each: {text}");
     assert!(text.contains("hello from web[0]"), "{text}");
 
     let planned = plane

@@ -118,13 +118,8 @@ pub enum AgentMessage {
     Logs {
         /// Which [`ControlMessage::ReadLogs`] this answers.
         request: u64,
-        /// Oldest first.
-        lines: Vec<LogLine>,
-        /// Nothing more will come.
-        end: bool,
-        /// Why it ended early.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
+        /// What.
+        batch: LogBatch,
     },
     /// A new certificate is wanted before the present one ends.
     Renew {
@@ -152,15 +147,98 @@ fn readable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<InstanceSpe
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
+/// The stream of lines that devnet itself puts into a log: what was lost, and why there is a pause.
+pub const REMARK: &str = "devnet";
+
 /// One line of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// RFC 3339; empty when not known.
     pub at: String,
-    /// `stdout` or `stderr`.
+    /// `stdout`, `stderr`, or [`REMARK`].
     pub stream: String,
     /// Without the line end.
     pub text: String,
+    /// The line was too long for one: it goes on in the next of its stream.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continued: bool,
+}
+
+impl LogLine {
+    /// A line of devnet's own.
+    pub fn remark(text: impl Into<String>) -> Self {
+        Self { stream: REMARK.to_owned(), text: text.into(), ..Self::default() }
+    }
+
+    /// What it costs of a reader's credit, in bytes: about as much as it takes in memory.
+    pub fn weight(&self) -> usize {
+        128 + self.text.len()
+    }
+}
+
+/// Lines of a log on their way to a reader.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogBatch {
+    /// Oldest first.
+    pub lines: Vec<LogLine>,
+    /// For [`ControlMessage::ReadLogs`]: how to go on behind these lines. Only the agent that wrote
+    /// it can read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+    /// Nothing more will come, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<LogEnd>,
+}
+
+impl LogBatch {
+    /// One that ends a log.
+    pub fn end(reason: LogEndReason, message: impl Into<String>) -> Self {
+        let end = LogEnd { reason, message: message.into() };
+        Self { end: Some(end), ..Self::default() }
+    }
+
+    /// What it costs of a reader's credit, in bytes.
+    pub fn weight(&self) -> usize {
+        256 + self.lines.iter().map(LogLine::weight).sum::<usize>()
+    }
+}
+
+/// The heaviest batch that may be sent, in bytes of [`LogBatch::weight`].
+pub const MAX_LOG_BATCH: usize = 128 << 10;
+
+/// The longest text of a line, in bytes; longer ones are split.
+pub const MAX_LOG_TEXT: usize = 16 << 10;
+
+/// Why nothing more of a log will come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnd {
+    /// For programs.
+    pub reason: LogEndReason,
+    /// For people; empty when the reason says it all.
+    pub message: String,
+}
+
+/// Why nothing more of a log will come, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogEndReason {
+    /// That was all of it, and nobody wanted to follow it.
+    Complete,
+    /// The instance is not on its node any more: removed, or moved elsewhere.
+    Gone,
+    /// The node was away for too long.
+    Disconnected,
+    /// The node was removed from the cluster.
+    NodeRemoved,
+    /// The log cannot be read.
+    Failed,
+    /// Too many logs are being read.
+    Busy,
+    /// The control plane is stopping.
+    Stopping,
+    /// A reason that a newer peer has.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What the control plane says.
@@ -211,10 +289,23 @@ pub enum ControlMessage {
         request: u64,
         /// Whose.
         instance: InstanceId,
-        /// At most so many old lines.
+        /// At most so many old lines; `u32::MAX` means all there are.
         tail: u32,
         /// Go on as new lines come.
         follow: bool,
+        /// Go on behind this position, which a batch had; `tail` does not count then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+        /// So much may be sent, in bytes of [`LogBatch::weight`]; more with
+        /// [`ControlMessage::GrantLogs`].
+        credit: u64,
+    },
+    /// More log lines may be sent: so much was read.
+    GrantLogs {
+        /// Which.
+        request: u64,
+        /// In bytes of [`LogBatch::weight`].
+        credit: u64,
     },
     /// Send no more of them.
     StopLogs {

@@ -2,4 +2,5 @@
 
 mod bad_version;
 mod by_hand;
+mod logs;
 mod main_job;

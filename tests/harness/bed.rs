@@ -97,10 +97,18 @@ impl Bed {
     /// # Panics
     /// When it fails.
     pub fn docker(&self, host: u32, args: &[&str]) -> String {
+        succeed(&mut self.docker_command(host, args)).trim().to_owned()
+    }
+
+    /// The same, not run yet.
+    ///
+    /// # Panics
+    /// When the bed is not up.
+    pub fn docker_command(&self, host: u32, args: &[&str]) -> Command {
         let socket = succeed(self.script("sock").arg(host.to_string()));
         let mut command = Command::new("docker");
         command.arg("-H").arg(format!("unix://{}", socket.trim())).args(args);
-        succeed(&mut command).trim().to_owned()
+        command
     }
 }
 

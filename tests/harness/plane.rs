@@ -146,22 +146,54 @@ impl<'a> Plane<'a> {
     /// # Panics
     /// When nobody answers.
     pub fn api(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let sent = self.dir.path().join("request.json");
+        fs::write(&sent, body).expect("a request can be written");
+        let mut command = self.curl(path);
+        command
+            .args(["--max-time", "120", "-X", method, "-w", "\n%{http_code}"])
+            .args(["-H", "content-type: application/json", "--data-binary"])
+            .arg(format!("@{}", sent.display()));
+        let answer = feed(&mut command, "");
+        let (body, code) = answer.rsplit_once('\n').expect("curl writes the status last");
+        (code.parse().expect("a status is a number"), body.to_owned())
+    }
+
+    /// `curl` for a path of the API, with the admin's key.
+    ///
+    /// # Panics
+    /// When the control plane left no key.
+    pub fn curl(&self, path: &str) -> Command {
         let client = fs::read_to_string(self.data().join("client.yaml")).expect("client.yaml");
         let token = client.lines().find_map(|line| line.strip_prefix("token:"));
         let token = token.expect("client.yaml has a token").trim().trim_matches(['"', '\'']);
-        let sent = self.dir.path().join("request.json");
-        fs::write(&sent, body).expect("a request can be written");
+        let header = self.dir.path().join("header");
+        fs::write(&header, format!("authorization: Bearer {token}\n")).expect("a header");
         let mut command = self.bed.fabric("curl");
         command
-            .args(["-sS", "--max-time", "120", "-X", method, "-w", "\n%{http_code}"])
-            .arg("--cacert")
+            .args(["-sSN", "--cacert"])
             .arg(self.data().join("pki").join("ca.pem"))
-            .args(["-H", "@-", "-H", "content-type: application/json", "--data-binary"])
-            .arg(format!("@{}", sent.display()))
+            .arg("-H")
+            .arg(format!("@{}", header.display()))
             .arg(format!("https://{}:7443{path}", self.bed.addr(0)));
-        let answer = feed(&mut command, &format!("authorization: Bearer {token}\n"));
-        let (body, code) = answer.rsplit_once('\n').expect("curl writes the status last");
-        (code.parse().expect("a status is a number"), body.to_owned())
+        command
+    }
+
+    /// How much memory the server and the agents take, in bytes.
+    pub fn memory(&self) -> u64 {
+        let ours = self.dir.path().display().to_string();
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let resident = |entry: fs::DirEntry| {
+            let program = fs::read_link(entry.path().join("exe")).ok()?;
+            let name = program.file_name()?.to_str()?.to_owned();
+            let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+            if !["devnet", "devnet-agent"].contains(&name.as_str()) || !line.contains(&ours) {
+                return None;
+            }
+            let status = fs::read_to_string(entry.path().join("status")).ok()?;
+            let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            rss.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib << 10)
+        };
+        pids.filter_map(resident).sum()
     }
 
     /// `devnet status --json`; an error when nobody answers.

@@ -8,13 +8,18 @@ use std::{
 };
 
 use devnet_schema::{
-    fleet::Availability, instance::Runtime, name::InstanceId, observed::InstanceState,
-    wire::LogLine,
+    fleet::Availability,
+    instance::Runtime,
+    name::InstanceId,
+    observed::InstanceState,
+    wire::{LogEndReason, LogLine},
 };
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
 
-use super::{Driver, DriverError, Ground, Job, Unit};
+use super::{
+    Driver, DriverError, Ground, Job, Unit,
+    logs::{Chunk, Query, Sink},
+};
 
 /// Units in memory.
 pub struct FakeDriver {
@@ -150,25 +155,23 @@ impl Driver for FakeDriver {
         })
     }
 
-    fn logs(
-        &self,
-        id: InstanceId,
-        tail: u32,
-        follow: bool,
-        lines: mpsc::Sender<LogLine>,
-    ) -> BoxFuture<'_, Result<(), DriverError>> {
+    fn logs(&self, query: Query, sink: Sink) -> BoxFuture<'_, Result<LogEndReason, DriverError>> {
         Box::pin(async move {
-            let line =
-                |text: String| LogLine { at: String::new(), stream: "stdout".to_owned(), text };
-            for number in 0..tail {
-                if lines.send(line(format!("{id} {number}"))).await.is_err() {
-                    return Ok(());
+            for number in 0..query.tail {
+                let mut chunk = Chunk { position: number.to_string(), ..Chunk::default() };
+                chunk.push(LogLine {
+                    stream: "stdout".to_owned(),
+                    text: format!("{} {number}", query.id),
+                    ..LogLine::default()
+                });
+                if sink.put(chunk).await.is_err() {
+                    return Ok(LogEndReason::Complete);
                 }
             }
-            if follow {
-                lines.closed().await;
+            if query.follow {
+                sink.closed().await;
             }
-            Ok(())
+            Ok(LogEndReason::Complete)
         })
     }
 

@@ -5,6 +5,7 @@
 pub mod docker;
 pub mod fake;
 pub mod files;
+pub mod logs;
 pub mod ports;
 pub mod process;
 
@@ -16,10 +17,10 @@ use devnet_schema::{
     instance::{Generation, InstanceSpec, Runtime},
     name::{ClusterName, InstanceId, NodeName},
     observed::InstanceState,
-    wire::LogLine,
+    wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::secrets::SecretError;
 
@@ -158,14 +159,13 @@ pub trait Driver: Send + Sync {
     /// Ends every unit, because the agent was told that they end with it.
     fn retire(&self) -> BoxFuture<'_, Result<(), DriverError>>;
 
-    /// Sends at most `tail` old lines, then, with `follow`, new ones until the receiver is gone.
+    /// Writes the log of an instance into `sink`, no faster than it takes it: old lines, then, with
+    /// `follow`, new ones, across restarts, until the instance is gone or nobody reads any more.
     fn logs(
         &self,
-        id: InstanceId,
-        tail: u32,
-        follow: bool,
-        lines: mpsc::Sender<LogLine>,
-    ) -> BoxFuture<'_, Result<(), DriverError>>;
+        query: logs::Query,
+        sink: logs::Sink,
+    ) -> BoxFuture<'_, Result<LogEndReason, DriverError>>;
 
     /// Runs a command inside the unit; its exit code and the end of what it wrote.
     fn exec<'a>(

@@ -13,7 +13,11 @@ use std::{
 };
 
 use devnet_agent::{
-    driver::{Driver, Ground, Job, Owner, Progress, Unit, docker::DockerDriver},
+    driver::{
+        Driver, Ground, Job, Owner, Progress, Unit,
+        docker::DockerDriver,
+        logs::{Query, Sink},
+    },
     node::Node,
     secrets::Secrets,
 };
@@ -22,14 +26,15 @@ use devnet_schema::{
         ContainerSpec, FileSpec, HealthSpec, InstanceSpec, PortSpec, Probe, Runtime, VolumeSpec,
         Workload,
     },
+    name::InstanceId,
     observed::{HealthState, InstanceState},
     quantity::Period,
     secret::{InTransit, Part, SecretRef, Text},
-    wire::AgentMessage,
+    wire::{AgentMessage, LogEndReason, LogLine},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::{Mutex, Notify, mpsc},
+    sync::{Mutex, Notify},
     time::timeout,
 };
 
@@ -92,6 +97,7 @@ async fn inside(engine: &'static str) {
     let bench = Bench::new(&disk, engine);
     bench.images_and_ports_fail_early().await;
     bench.a_web_server_is_started_replaced_and_gone_back_to().await;
+    bench.logs_are_whole_from_every_place().await;
     bench.secrets_go_to_the_container_only().await;
     bench.what_a_killed_agent_left_is_put_right().await;
     bench.lost_data_is_no_loss().await;
@@ -247,12 +253,8 @@ impl Bench {
         assert_eq!((unit.generation, unit.digest), (2, second.digest()));
         assert_eq!(unit.spec.as_deref(), Some(&second));
         assert_eq!(docker(&["ps", "-aq"]).lines().count(), 1, "nothing is left aside");
-        let (sender, mut lines) = mpsc::channel(1000);
-        self.driver.logs(second.id.clone(), 100, false, sender).await.unwrap();
-        let mut seen = Vec::new();
-        while let Some(line) = lines.recv().await {
-            seen.push(line);
-        }
+        let seen = self.log(&second.id, 100, None).await.into_iter().flat_map(|(lines, _)| lines);
+        let seen: Vec<_> = seen.collect();
         assert!(seen.iter().any(|line| line.text.contains("GET /page") && !line.at.is_empty()));
         let run = async |argv: &[&str]| {
             let argv: Vec<String> = argv.iter().map(|&one| one.to_owned()).collect();
@@ -261,6 +263,76 @@ impl Bench {
         };
         assert_eq!(run(&["cat", "/usr/share/nginx/html/page"]).await, (0, "second".to_owned()));
         assert_eq!(run(&["sh", "-c", "echo no; exit 4"]).await, (4, "no".to_owned()));
+    }
+
+    /// The last lines of a log, or those after a position, as they come; each chunk with its own.
+    async fn log(
+        &self,
+        id: &InstanceId,
+        tail: u32,
+        after: Option<String>,
+    ) -> Vec<(Vec<LogLine>, String)> {
+        let (sink, mut chunks) = Sink::new();
+        let here = Arc::new(|| true);
+        let query = Query { id: id.clone(), tail, follow: false, after, here };
+        let taking = async {
+            let mut seen = Vec::new();
+            while let Some(chunk) = chunks.recv().await {
+                seen.push((chunk.lines, chunk.position));
+            }
+            seen
+        };
+        let (end, seen) = tokio::join!(self.driver.logs(query, sink), taking);
+        assert_eq!(end.unwrap(), LogEndReason::Complete);
+        seen
+    }
+
+    async fn logs_are_whole_from_every_place(&self) {
+        println!("a log");
+        let script = "i=0; while [ $i -lt 1500 ]; do echo out $i; echo err $i >&2; i=$((i+1)); \
+                      done; head -c 40000 /dev/zero | tr '\\0' x; echo; printf 'bad \\377\\n'; \
+                      exec sleep 1000";
+        let mut spec = container("log[0]", "nginx:1.22");
+        let Workload::Container(workload) = &mut spec.workload else { unreachable!() };
+        workload.entrypoint = Some(["sh", "-c", script].map(Text::plain).to_vec());
+        self.driver.ensure(job(&spec, 1)).await.unwrap();
+        let whole = async {
+            loop {
+                let chunks = self.log(&spec.id, u32::MAX, None).await;
+                let last = chunks.last().and_then(|(lines, _)| lines.last());
+                if last.is_some_and(|line| line.text.starts_with("bad")) {
+                    return chunks;
+                }
+            }
+        };
+        let chunks = timeout(Duration::from_secs(60), whole).await.expect("it is written");
+        let lines = |chunks: &[(Vec<LogLine>, String)]| -> Vec<LogLine> {
+            chunks.iter().flat_map(|(lines, _)| lines.clone()).collect()
+        };
+        let all = lines(&chunks);
+        for (stream, word) in [("stdout", "out"), ("stderr", "err")] {
+            let texts = all.iter().filter(|line| line.stream == stream).map(|line| &line.text);
+            let texts: Vec<_> = texts.filter(|text| text.starts_with(word)).collect();
+            let wanted: Vec<_> = (0..1500).map(|number| format!("{word} {number}")).collect();
+            assert_eq!(texts, wanted.iter().collect::<Vec<_>>());
+        }
+        let long: Vec<_> = all.iter().filter(|line| line.text.starts_with("xxx")).collect();
+        assert_eq!(long.iter().map(|line| line.text.len()).sum::<usize>(), 40_000);
+        let (last, parts) = long.split_last().unwrap();
+        if self.engine == "docker" {
+            // Podman ends each part as it ends a line.
+            assert!(!last.continued && parts.iter().all(|line| line.continued), "it is marked");
+        }
+        // Docker itself keeps text only.
+        let bad = &all.last().unwrap().text;
+        assert!(["bad \\xff", "bad \u{fffd}"].contains(&bad.as_str()), "{bad}");
+        assert!(chunks.len() > 5, "{} chunks", chunks.len());
+        for (number, (_, position)) in chunks.iter().enumerate().skip(chunks.len() - 3) {
+            let rest = self.log(&spec.id, 0, Some(position.clone())).await;
+            assert_eq!(lines(&rest), lines(&chunks[number + 1..]), "after chunk {number}");
+        }
+        assert_eq!(lines(&self.log(&spec.id, 1, None).await), all[all.len() - 1..]);
+        self.driver.remove(&spec.id).await.unwrap();
     }
 
     async fn secrets_go_to_the_container_only(&self) {

@@ -167,7 +167,7 @@ impl Plane {
         let mut session = self.session().await;
         let hello = session.until(|message| matches!(message, AgentMessage::Hello { .. })).await;
         let AgentMessage::Hello { protocol, facts, .. } = hello else { unreachable!() };
-        assert_eq!(protocol, 2);
+        assert_eq!(protocol, devnet_schema::wire::PROTOCOL);
         assert!(facts.cpu_count > 0 && facts.ip == "127.0.0.1", "{facts:?}");
         session.say(&welcome("home")).await;
         session

@@ -13,7 +13,7 @@ use devnet_schema::{
     quantity::Period,
     secret::{InTransit, Part, SecretRef, Text},
     step::{Act, Step, StepReport, StepState},
-    wire::{AgentMessage, ControlMessage, Described},
+    wire::{AgentMessage, ControlMessage, Described, LogEnd, LogEndReason},
 };
 
 use crate::plane::{Ca, Plane, Session, welcome};
@@ -265,11 +265,19 @@ async fn a_secret_reaches_its_process_and_nothing_else() {
 /// Follows the log until its first line came.
 async fn reads_its_log(session: &mut Session) {
     let instance = "web[0]".parse().unwrap();
-    let read = ControlMessage::ReadLogs { request: 9, instance, tail: 5, follow: true };
+    let after = None;
+    let read = ControlMessage::ReadLogs {
+        request: 9,
+        instance,
+        tail: 5,
+        follow: true,
+        after,
+        credit: 9999,
+    };
     session.say(&read).await;
     let logs = session.until(|one| matches!(one, AgentMessage::Logs { .. })).await;
-    let AgentMessage::Logs { request: 9, lines, .. } = logs else { panic!("{logs:?}") };
-    assert_eq!(lines.first().map(|line| line.text.as_str()), Some("it fits"));
+    let AgentMessage::Logs { request: 9, batch } = logs else { panic!("{logs:?}") };
+    assert_eq!(batch.lines.first().map(|line| line.text.as_str()), Some("it fits"));
     session.say(&ControlMessage::StopLogs { request: 9 }).await;
 }
 
@@ -300,10 +308,14 @@ async fn a_certificate_past_half_of_its_life_is_renewed_and_then_used() {
     session.say(&ControlMessage::Certificate { pem }).await;
     // The answer to this comes after the certificate was taken.
     let instance = "none[0]".parse().unwrap();
-    session.say(&ControlMessage::ReadLogs { request: 1, instance, tail: 1, follow: false }).await;
+    let (after, credit) = (None, 9999);
+    let read =
+        ControlMessage::ReadLogs { request: 1, instance, tail: 1, follow: false, after, credit };
+    session.say(&read).await;
     let refused = session.until(|one| matches!(one, AgentMessage::Logs { .. })).await;
-    let AgentMessage::Logs { error: Some(error), end: true, .. } = refused else { panic!() };
-    assert!(error.contains("none[0] does not run on node n1"), "{error}");
+    let AgentMessage::Logs { batch, .. } = refused else { panic!() };
+    let LogEnd { reason: LogEndReason::Failed, message } = batch.end.unwrap() else { panic!() };
+    assert!(message.contains("none[0] does not run on node n1"), "{message}");
     drop(session);
     let mut session = plane.welcome().await;
     assert_ne!(session.certificate, before);

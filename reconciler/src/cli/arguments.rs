@@ -256,12 +256,19 @@ pub struct Logs {
     /// Go on as new lines come.
     #[arg(short = 'f', long)]
     pub follow: bool,
-    /// How many old lines.
-    #[arg(short = 'n', long, default_value_t = 100)]
-    pub tail: u32,
+    /// How many old lines, or `all`.
+    #[arg(short = 'n', long, default_value = "100", value_parser = tail)]
+    pub tail: String,
     /// Print the time of each line.
     #[arg(short = 't', long)]
     pub timestamps: bool,
+}
+
+fn tail(text: &str) -> Result<String, String> {
+    match text.parse::<u32>() {
+        Err(_) if text != "all" => Err("it is a number of lines, or `all`".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// Arguments of `fleet`.

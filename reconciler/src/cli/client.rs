@@ -252,19 +252,39 @@ impl Client {
         act: &str,
         mut each: impl FnMut(T) -> bool,
     ) -> Result<(), CommandError> {
+        self.stream_in_groups(path, act, |entry| entry.is_none_or(&mut each))
+    }
+
+    /// The same; `each` is given nothing after the last of the lines that arrived together.
+    ///
+    /// # Errors
+    /// As [`Client::stream`].
+    pub fn stream_in_groups<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        act: &str,
+        mut each: impl FnMut(Option<T>) -> bool,
+    ) -> Result<(), CommandError> {
         let response = self.send(self.request(Method::GET, path), act)?;
-        for line in BufReader::new(response).lines() {
-            let line = line.with_context(|| format!("{act}: the connection broke"))?;
-            if line.trim().is_empty() {
-                continue;
+        let mut reader = BufReader::with_capacity(64 << 10, response);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line);
+            if read.with_context(|| format!("{act}: the connection broke"))? == 0 {
+                return Ok(());
             }
-            let entry = serde_json::from_str(&line)
-                .with_context(|| format!("{act}: reading a line of the answer"))?;
-            if !each(entry) {
-                break;
+            if !line.trim_ascii().is_empty() {
+                let entry = serde_json::from_slice(&line)
+                    .with_context(|| format!("{act}: reading a line of the answer"))?;
+                if !each(Some(entry)) {
+                    return Ok(());
+                }
+            }
+            if !reader.buffer().contains(&b'\n') && !each(None) {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 

@@ -1,9 +1,9 @@
-//! `devnet status`, `get`, `logs` and `fleet snapshot`: looking, without changing anything.
+//! `devnet status`, `get` and `fleet snapshot`: looking, without changing anything.
 //!
-//! Knows lists and logs. Refuses to guess: what the control plane does not know is shown as
+//! Knows lists. Refuses to guess: what the control plane does not know is shown as
 //! unknown.
 
-use devnet_schema::{fleet::FleetSnapshot, name::InstanceId, wire::LogLine};
+use devnet_schema::fleet::FleetSnapshot;
 use serde_json::json;
 
 use super::{
@@ -89,65 +89,6 @@ fn events(rows: &[Event]) -> String {
             format!("{at}  {kind:8}  {}  {}\n", printable(subject), printable(message))
         })
         .collect()
-}
-
-/// `devnet logs SERVICE|INSTANCE`.
-pub fn logs(
-    args: &arguments::Logs,
-    cli: &Cli,
-    env: &Environment,
-    terminal: &Terminal,
-) -> Result<u8, CommandError> {
-    let client = Client::new(cli, env)?;
-    let instances = subjects(&args.subject, &client)?;
-    if args.follow && instances.len() > 1 {
-        return Err(CommandError::usage(format!(
-            "{} has {} instances: follow one of them",
-            args.subject,
-            instances.len()
-        ))
-        .hint(format!("For example: devnet logs -f {}", instances[0])));
-    }
-    for instance in &instances {
-        let prefix = if instances.len() > 1 { format!("{instance} | ") } else { String::new() };
-        let path = format!(
-            "/api/v1/instances/{}/logs?tail={}&follow={}",
-            instance.slug(),
-            args.tail,
-            args.follow
-        );
-        client.stream(&path, "reading the log", |line: LogLine| {
-            let at = if args.timestamps { format!("{} ", line.at) } else { String::new() };
-            terminal.out(&format!("{prefix}{at}{}\n", printable(&line.text)));
-            true
-        })?;
-    }
-    Ok(0)
-}
-
-/// The instances that a word names: one, or all of a service.
-fn subjects(subject: &str, client: &Client) -> Result<Vec<InstanceId>, CommandError> {
-    if subject.ends_with(']') {
-        let id = subject.parse().map_err(|error: devnet_schema::name::InstanceIdError| {
-            CommandError::usage(error.to_string())
-        })?;
-        return Ok(vec![id]);
-    }
-    let name = subject.strip_prefix("service.").unwrap_or(subject);
-    let services: Vec<ServiceRow> = client.list("/api/v1/services", "listing services")?;
-    let known = || {
-        let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-    };
-    let service =
-        services.iter().find(|service| service.name.as_str() == name).ok_or_else(|| {
-            CommandError::usage(format!("there is no service `{}`", printable(name)))
-                .hint(format!("Services: {}", known()))
-        })?;
-    if service.instances.is_empty() {
-        return Err(CommandError::usage(format!("service {name} has no instance")));
-    }
-    Ok(service.instances.iter().map(|row| row.id.clone()).collect())
 }
 
 /// `devnet fleet snapshot`.

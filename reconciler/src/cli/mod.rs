@@ -15,6 +15,7 @@ mod failure;
 mod fmt;
 mod init;
 mod interrupt;
+mod logs;
 mod look;
 mod nodes;
 mod plan;
@@ -96,7 +97,7 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Status(args) => look::status(args, cli, env, terminal),
         Command::Get(args) => look::get(args, cli, env, terminal),
         Command::Deployment(args) => deployment::run(args, cli, env, terminal),
-        Command::Logs(args) => look::logs(args, cli, env, terminal),
+        Command::Logs(args) => logs::logs(args, cli, env, terminal),
         Command::Fleet(args) => look::fleet(args, cli, env, terminal),
         Command::Secret(args) => secret::run(args, cli, env, terminal),
         Command::Node(args) => nodes::node(args, cli, env, terminal),

@@ -38,8 +38,16 @@ impl Terminal {
 
     /// Data. A closed pipe (`devnet plan | head`) ends the output, not the command.
     pub fn out(&self, text: &str) {
+        let _ = self.try_out(text);
+    }
+
+    /// Data of a command that only makes sense while somebody reads it.
+    ///
+    /// # Errors
+    /// When nobody does.
+    pub fn try_out(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
     }
 
     /// Progress and findings.

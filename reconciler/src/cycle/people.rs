@@ -12,7 +12,7 @@ use devnet_catalog::Catalog;
 use devnet_schema::{
     component::{ComponentSignature, Components},
     fleet::NodeFacts,
-    name::{InstanceId, NodeName, SecretName},
+    name::{NodeName, SecretName},
     secret::Sensitive,
 };
 
@@ -20,7 +20,7 @@ use super::{ControlPlane, deploy::chain, desk::random};
 use crate::{
     api::{ApiKeyRequest, SecretRow},
     auth::ApiKey,
-    fleet::{self, FleetError, LogStream, wall},
+    fleet::{self, FleetError, LogQuery, LogStream, wall},
     secrets::{SecretsError, Stored},
     store::{ApiKeyRecord, StoreError},
 };
@@ -147,15 +147,13 @@ impl ControlPlane {
     /// Lines of an instance's log.
     ///
     /// # Errors
-    /// When its agent is not connected.
+    /// When its agent is not connected, or too many logs are being read.
     pub async fn read_logs(
         &self,
         node: &NodeName,
-        instance: &InstanceId,
-        tail: u32,
-        follow: bool,
+        query: LogQuery,
     ) -> Result<LogStream, FleetError> {
-        self.fleet.read_logs(node, instance, tail, follow).await
+        self.fleet.read_logs(node, query).await
     }
 
     /// The components of the configuration in force, or the built-in ones.

@@ -6,6 +6,7 @@
 
 mod clock;
 mod link;
+mod logs;
 mod pulse;
 mod rate;
 mod registry;
@@ -14,7 +15,10 @@ mod specs;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,11 +31,12 @@ use devnet_schema::{
     step::{Act, Step, StepId, StepReport},
     wire::{ControlMessage, MAX_FRAME, Origin, size},
 };
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 pub use clock::{Clock, wall};
 use link::Link;
-pub use link::{LogBatch, LogStream};
+pub use link::LogQuery;
+pub use logs::LogStream;
 use pulse::Pulse;
 use registry::Registry;
 pub use registry::{Moment, Purpose, Remembered};
@@ -62,6 +67,12 @@ pub enum FleetError {
         /// How large it is, as JSON.
         bytes: usize,
     },
+    /// So many logs are being read.
+    #[error("{0} logs are being read, and more are not read at the same time")]
+    ManyReaders(usize),
+    /// As many logs of this node are being read as may be.
+    #[error("too many logs of node {0} are being read at the same time")]
+    ManyReadersOf(NodeName),
 }
 
 /// What agents tell or ask that concerns records, secrets or the CA.
@@ -151,6 +162,9 @@ pub struct Fleet {
     cluster: watch::Sender<Option<ClusterName>>,
     calls: mpsc::Sender<Call>,
     membership: Mutex<()>,
+    /// Room for those who read logs.
+    readers: Arc<Semaphore>,
+    closing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -182,6 +196,8 @@ impl Fleet {
             cluster: watch::Sender::new(cluster),
             calls,
             membership: Mutex::default(),
+            readers: Arc::new(Semaphore::new(logs::MOST_READERS)),
+            closing: AtomicBool::new(false),
         })
     }
 
@@ -344,9 +360,14 @@ impl Fleet {
 
     /// Ends every session: the control plane stops.
     pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
         for link in self.state().links.values() {
             link.end();
         }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Reports of `step` in `deployment` go to `to` until [`Fleet::unsubscribe`].
@@ -382,31 +403,6 @@ impl Fleet {
             Act::Prepare { .. } | Act::AwaitHealthy { .. } => {}
         }
         self.send(&step.node, message).await
-    }
-
-    /// Asks an agent for lines of a log. Dropping the stream tells it to stop.
-    ///
-    /// # Errors
-    /// When the agent is not connected or does not read.
-    pub async fn read_logs(
-        &self,
-        node: &NodeName,
-        instance: &InstanceId,
-        tail: u32,
-        follow: bool,
-    ) -> Result<LogStream, FleetError> {
-        let (request, stream) = {
-            let mut state = self.state();
-            state.last_number += 1;
-            let request = state.last_number;
-            let link =
-                state.links.get_mut(node).ok_or_else(|| FleetError::NotConnected(node.clone()))?;
-            (request, link.open_logs(request))
-        };
-        let message =
-            ControlMessage::ReadLogs { request, instance: instance.clone(), tail, follow };
-        self.send(node, message).await?;
-        Ok(stream)
     }
 
     async fn send(&self, node: &NodeName, message: ControlMessage) -> Result<(), FleetError> {

@@ -19,7 +19,7 @@ use futures_util::{
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
-use super::{Call, Fleet, Link, LogBatch, Pulse, QUEUE, SEND_TIMEOUT, rate::Rate};
+use super::{Call, Fleet, Link, Pulse, QUEUE, SEND_TIMEOUT, rate::Rate};
 
 /// How long a session may take to show that it lives when another of its node comes: several round
 /// trips of a slow link. A machine whose network was cut waits this long when it is back.
@@ -186,7 +186,6 @@ fn open(fleet: &Fleet, node: &NodeName, id: &str, facts: NodeFacts, mut link: Li
     link.session = session;
     state.registry.connect(node, id, facts, session, &now);
     if let Some(older) = state.links.insert(node.clone(), link) {
-        older.drop_readers();
         older.end();
     }
     session
@@ -196,8 +195,8 @@ async fn close(fleet: &Fleet, node: &NodeName, session: u64) {
     let ours = {
         let mut state = fleet.state();
         let ours = state.links.get(node).is_some_and(|link| link.session == session);
-        if ours && let Some(link) = state.links.remove(node) {
-            link.drop_readers();
+        if ours {
+            state.links.remove(node);
         }
         state.registry.disconnect(node, session) || ours
     };
@@ -377,11 +376,11 @@ impl Speaker<'_> {
                     let _ = queue.send_timeout(message, SEND_TIMEOUT).await;
                 });
             }
-            AgentMessage::Logs { request, lines, end, error } => {
+            AgentMessage::Logs { request, batch } => {
                 if let Some(link) = self.fleet.state().links.get(self.node)
                     && link.session == self.session
                 {
-                    link.deliver(request, LogBatch { lines, end, error });
+                    link.deliver(request, batch);
                 }
             }
             AgentMessage::Renew { csr } => self.renew(csr).await,

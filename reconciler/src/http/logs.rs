@@ -1,4 +1,7 @@
 //! Routes that read what services print.
+//!
+//! Knows batches of lines and how they end. Refuses to read ahead of whoever asked: a batch is
+//! taken when the one before was written to the client.
 
 use std::collections::BTreeSet;
 
@@ -10,30 +13,23 @@ use axum::{
 use devnet_schema::{
     name::{InstanceId, NodeName},
     observed::ObservedInstance,
+    wire::{LogBatch, LogEndReason},
 };
 use futures_util::stream::{self, SelectAll, Stream, StreamExt};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{
-    App,
-    extract::Params,
-    permit::Permit,
-    problem::Failure,
-    stream::{line, ndjson},
-};
+use super::{App, extract::Params, permit::Permit, problem::Failure, stream::ndjson};
 use crate::{
-    api::{InstanceLine, LogEnd},
+    api::{InstanceEnd, InstanceLine},
     cycle::ordered,
-    fleet::LogStream,
+    fleet::{FleetError, LogQuery, LogStream},
 };
-
-/// The most old lines of one instance.
-const MOST_LINES: u32 = 10_000;
 
 /// Parameters of both routes.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 pub struct LogParams {
+    #[serde(deserialize_with = "tail")]
     tail: u32,
     follow: bool,
 }
@@ -41,6 +37,14 @@ pub struct LogParams {
 impl Default for LogParams {
     fn default() -> Self {
         Self { tail: 100, follow: false }
+    }
+}
+
+/// A number, or `all`.
+fn tail<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    match String::deserialize(from)?.as_str() {
+        "all" => Ok(u32::MAX),
+        text => text.parse().map_err(|_| de::Error::custom("`tail` is a number, or `all`")),
     }
 }
 
@@ -84,37 +88,50 @@ async fn answer(
     let one = places.len() == 1;
     let mut lines = SelectAll::new();
     for (instance, node) in places {
-        match app.plane.read_logs(&node, &instance, tail.min(MOST_LINES), follow).await {
+        let query = LogQuery { instance: instance.clone(), tail, follow };
+        match app.plane.read_logs(&node, query).await {
             Ok(stream) => lines.push(of_instance(instance, stream).boxed()),
             Err(error) if one => return Err(error.into()),
             // The others may still be read.
             Err(error) => {
-                let end = LogEnd { instance, error: error.to_string() };
-                lines.push(stream::iter([line(&end)]).boxed());
+                let end = LogBatch::end(reason(&error), error.to_string());
+                lines.push(stream::iter([written(&instance, end)]).boxed());
             }
         }
     }
     Ok(ndjson(permit, lines))
 }
 
+fn reason(error: &FleetError) -> LogEndReason {
+    match error {
+        FleetError::NotConnected(_) | FleetError::Stuck(_) => LogEndReason::Disconnected,
+        FleetError::ManyReaders(_) | FleetError::ManyReadersOf(_) => LogEndReason::Busy,
+        FleetError::TooLarge { .. } => LogEndReason::Failed,
+    }
+}
+
 fn of_instance(instance: InstanceId, stream: LogStream) -> impl Stream<Item = Bytes> + Send {
-    let batches = stream::unfold(Some((instance, stream)), |state| async move {
-        let (instance, mut stream) = state?;
-        let Some(batch) = stream.next().await else {
-            let error = "the connection to its agent ended, or lines came faster than they were \
-                         read";
-            let end = LogEnd { instance, error: error.to_owned() };
-            return Some((vec![line(&end)], None));
-        };
-        let mut lines: Vec<Bytes> = batch
-            .lines
-            .into_iter()
-            .map(|text| line(&InstanceLine { instance: instance.clone(), line: text }))
-            .collect();
-        if let Some(error) = batch.error {
-            lines.push(line(&LogEnd { instance: instance.clone(), error }));
-        }
-        Some((lines, (!batch.end).then_some((instance, stream))))
-    });
-    batches.flat_map(stream::iter)
+    stream::unfold((instance, stream), |(instance, mut stream)| async move {
+        let batch = stream.next().await?;
+        Some((written(&instance, batch), (instance, stream)))
+    })
+}
+
+/// A batch as lines of JSON, in one piece.
+fn written(instance: &InstanceId, batch: LogBatch) -> Bytes {
+    let mut text = Vec::with_capacity(batch.weight());
+    let LogBatch { lines, position: _, end } = batch;
+    for line in lines {
+        put(&mut text, &InstanceLine { instance: instance.clone(), line });
+    }
+    if let Some(end) = end {
+        put(&mut text, &InstanceEnd { instance: instance.clone(), end });
+    }
+    text.into()
+}
+
+fn put<T: Serialize>(text: &mut Vec<u8>, value: &T) {
+    // Neither these documents nor memory can refuse.
+    let _ = serde_json::to_writer(&mut *text, value);
+    text.push(b'\n');
 }

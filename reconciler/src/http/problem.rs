@@ -125,6 +125,10 @@ impl From<SecretsError> for Failure {
 
 impl From<FleetError> for Failure {
     fn from(error: FleetError) -> Self {
+        if matches!(error, FleetError::ManyReaders(_) | FleetError::ManyReadersOf(_)) {
+            return Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", error.to_string())
+                .detail("end one of them, or try again later");
+        }
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "node-unreachable", error.to_string())
             .detail("start devnet-agent on that node and try again")
     }

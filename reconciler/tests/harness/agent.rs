@@ -18,8 +18,8 @@ use devnet_schema::{
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepReport, StepState},
     wire::{
-        AGENT_PATH, AgentMessage, ControlMessage, Described, LogLine, Origin, PROTOCOL,
-        RegisterRequest, RegisterResponse,
+        AGENT_PATH, AgentMessage, ControlMessage, Described, LogBatch, LogEndReason, LogLine,
+        Origin, PROTOCOL, RegisterRequest, RegisterResponse,
     },
 };
 use futures_util::{SinkExt, StreamExt};
@@ -31,7 +31,7 @@ use tokio::{
 };
 use tokio_tungstenite::{Connector, connect_async_tls_with_config, tungstenite::Message};
 
-use super::{Plane, until};
+use super::{Plane, logs::Log, until};
 
 /// What a machine keeps whether or not anything is connected.
 #[derive(Default)]
@@ -57,6 +57,8 @@ pub struct Machine {
     pub told: BTreeMap<InstanceId, (Digest, Option<InstanceSpec>)>,
     /// Instances that it was asked to describe, in order.
     pub described: Vec<InstanceId>,
+    /// What every instance has written; each says hello when there is nothing.
+    pub log: Log,
 }
 
 impl Machine {
@@ -370,14 +372,21 @@ fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> V
             machine.secrets.push(error.map_or_else(|| Ok(values.collect()), Err));
             Vec::new()
         }
+        ControlMessage::ReadLogs { request, follow, after, credit, .. }
+            if machine.log.lines > 0 =>
+        {
+            machine.log.begin(request, after, credit, follow)
+        }
         ControlMessage::ReadLogs { request, instance, .. } => {
             let line = LogLine {
-                at: String::new(),
                 stream: "stdout".to_owned(),
                 text: format!("hello from {instance}"),
+                ..LogLine::default()
             };
-            vec![AgentMessage::Logs { request, lines: vec![line], end: true, error: None }]
+            let batch = LogBatch { lines: vec![line], ..LogBatch::end(LogEndReason::Complete, "") };
+            vec![AgentMessage::Logs { request, batch }]
         }
+        ControlMessage::GrantLogs { request, credit } => machine.log.grant(request, credit),
         ControlMessage::StopLogs { .. } | ControlMessage::Certificate { .. } => Vec::new(),
     }
 }

@@ -206,7 +206,7 @@ fn host_config(
         log_config: abilities.json_logs.then(|| HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(HashMap::from([
-                ("max-size".to_owned(), "10m".to_owned()),
+                ("max-size".to_owned(), "32m".to_owned()),
                 ("max-file".to_owned(), "2".to_owned()),
             ])),
         }),

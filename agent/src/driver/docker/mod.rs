@@ -6,9 +6,11 @@ mod bridges;
 mod create;
 mod engine;
 mod locks;
+mod logs;
 mod networks;
 mod pull;
 mod replace;
+mod seek;
 mod settings;
 mod stage;
 mod stream;
@@ -20,10 +22,10 @@ use std::{path::PathBuf, sync::Arc};
 use bollard::query_parameters::StartContainerOptions;
 use devnet_schema::{
     fleet::Availability, instance::Runtime, name::InstanceId, observed::InstanceState,
-    wire::LogLine,
+    wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 
 use self::{
     bridges::Want,
@@ -32,7 +34,12 @@ use self::{
     locks::Shared,
     view::Found,
 };
-use super::{Driver, DriverError, Ground, Job, Unit, ports, process::SECRET_PATIENCE};
+use super::{
+    Driver, DriverError, Ground, Job, Unit,
+    logs::{Query, Sink},
+    ports,
+    process::SECRET_PATIENCE,
+};
 use crate::secrets::Values;
 
 /// Runs containers.
@@ -259,21 +266,13 @@ impl Driver for DockerDriver {
         })
     }
 
-    fn logs(
-        &self,
-        id: InstanceId,
-        tail: u32,
-        follow: bool,
-        lines: mpsc::Sender<LogLine>,
-    ) -> BoxFuture<'_, Result<(), DriverError>> {
+    fn logs(&self, query: Query, sink: Sink) -> BoxFuture<'_, Result<LogEndReason, DriverError>> {
         Box::pin(async move {
             let engine = self.engine().await?;
-            let found = self.found(&engine, &id).await?;
-            // Without a container the engine is asked for one all the same, and says so.
-            let name = container_name(&self.ground.owner.cluster, &id);
-            let container = found.map_or(name, |found| found.container);
-            stream::logs(&engine, &container, tail, follow, &lines).await.map_err(|error| {
-                explain(format!("the log of {id} cannot be read"), &error, &Values::default())
+            let owner = &self.ground.owner;
+            logs::send(&engine, owner, &query, &sink).await.map_err(|error| {
+                let act = format!("the log of {} cannot be read", query.id);
+                explain(act, &error, &Values::default())
             })
         })
     }

@@ -1,18 +1,16 @@
-//! What comes out of containers: log lines, the output of commands, and the engine's events.
+//! What comes out of an engine: the output of commands, and events.
 //!
 //! Knows the engine's streams. Refuses to keep anything.
 
 use std::{collections::HashMap, time::Duration};
 
 use bollard::{
-    container::LogOutput,
     errors::Error,
     exec::{CreateExecOptions, StartExecResults},
-    query_parameters::{EventsOptionsBuilder, LogsOptionsBuilder},
+    query_parameters::EventsOptionsBuilder,
 };
-use devnet_schema::wire::LogLine;
 use futures_util::StreamExt;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::{create::label, engine::Engine};
 use crate::driver::Owner;
@@ -27,54 +25,6 @@ const EVENTS_PAUSE: Duration = Duration::from_secs(2);
 /// the time, which say nothing new.
 const EVENTS: [&str; 9] =
     ["create", "start", "die", "stop", "destroy", "pause", "unpause", "oom", "rename"];
-
-/// Sends a container's log.
-///
-/// # Errors
-/// When the engine has none.
-pub async fn logs(
-    engine: &Engine,
-    container: &str,
-    tail: u32,
-    follow: bool,
-    lines: &mpsc::Sender<LogLine>,
-) -> Result<(), Error> {
-    let options = LogsOptionsBuilder::new()
-        .follow(follow)
-        .stdout(true)
-        .stderr(true)
-        .timestamps(true)
-        .tail(&tail.to_string())
-        .build();
-    let mut stream = std::pin::pin!(engine.client.logs(container, Some(options)));
-    loop {
-        let chunk = tokio::select! {
-            chunk = stream.next() => chunk,
-            () = lines.closed() => return Ok(()),
-        };
-        let Some(chunk) = chunk else { return Ok(()) };
-        let (stream, message) = match chunk? {
-            LogOutput::StdErr { message } => ("stderr", message),
-            LogOutput::StdOut { message } | LogOutput::Console { message } => ("stdout", message),
-            LogOutput::StdIn { .. } => continue,
-        };
-        for text in String::from_utf8_lossy(&message).lines() {
-            if lines.send(line(stream, text)).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// The engine puts the time before each line.
-fn line(stream: &str, text: &str) -> LogLine {
-    let (at, rest) = text.split_once(' ').unwrap_or((text, ""));
-    let (at, text) = match at.parse::<jiff::Timestamp>() {
-        Ok(_) => (at, rest),
-        Err(_) => ("", text),
-    };
-    LogLine { at: at.to_owned(), stream: stream.to_owned(), text: text.to_owned() }
-}
 
 /// Runs a command in a container: exit code and the beginning of its output.
 ///
@@ -130,17 +80,4 @@ pub async fn events(engine: &Engine, owner: &Owner, changed: &Notify) -> Result<
 /// Pause between two looks at the event stream.
 pub async fn rest() {
     tokio::time::sleep(EVENTS_PAUSE).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_taken_from_its_time() {
-        let LogLine { at, stream, text } = line("stderr", "2026-11-22T10:00:00.123456789Z a b");
-        assert_eq!((&*at, &*stream, &*text), ("2026-11-22T10:00:00.123456789Z", "stderr", "a b"));
-        let LogLine { at, text, .. } = line("stdout", "no time here");
-        assert_eq!((&*at, &*text), ("", "no time here"));
-    }
 }

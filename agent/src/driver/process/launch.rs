@@ -123,8 +123,8 @@ fn launch(
     let env = environment(base, spec, values)?;
     let program = program(spec, base, &home.work())?;
     let [stdout, stderr] = STREAMS.map(|(_, name)| home.logs().join(name));
-    output::rotate(&home.logs()).map_err(|error| {
-        DriverError::failed("the log cannot be rotated", error, "check that the disk has room")
+    output::begin(&home.logs(), now_millis()).map_err(|error| {
+        DriverError::failed("the log cannot be begun", error, "check that the disk has room")
     })?;
     Ok(Launch {
         program,

@@ -4,6 +4,7 @@
 //! Knows the table of supervised units. Refuses to touch a process it did not start.
 
 mod child;
+mod follow;
 mod launch;
 mod output;
 mod record;
@@ -20,10 +21,10 @@ use devnet_schema::{
     fleet::Availability,
     instance::{InstanceSpec, Runtime, Workload},
     name::InstanceId,
-    wire::LogLine,
+    wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
-use tokio::{io::AsyncReadExt, process::Command, sync::mpsc};
+use tokio::{io::AsyncReadExt, process::Command};
 
 pub use self::{
     child::wait_for_end,
@@ -33,7 +34,11 @@ use self::{
     record::{Home, Record},
     supervise::{Setting, Slot},
 };
-use super::{Driver, DriverError, Ground, Job, Unit, ports};
+use super::{
+    Driver, DriverError, Ground, Job, Unit,
+    logs::{Query, Sink},
+    ports,
+};
 
 /// How long a step waits for the control plane to hand out secrets.
 pub const SECRET_PATIENCE: Duration = Duration::from_secs(30);
@@ -286,15 +291,10 @@ impl Driver for ProcessDriver {
         })
     }
 
-    fn logs(
-        &self,
-        id: InstanceId,
-        tail: u32,
-        follow: bool,
-        lines: mpsc::Sender<LogLine>,
-    ) -> BoxFuture<'_, Result<(), DriverError>> {
+    fn logs(&self, query: Query, sink: Sink) -> BoxFuture<'_, Result<LogEndReason, DriverError>> {
         Box::pin(async move {
-            output::send(&self.home(&id).logs(), tail, follow, &lines).await.map_err(|error| {
+            let id = query.id.clone();
+            follow::send(self.home(&id).logs(), query, sink).await.map_err(|error| {
                 DriverError::failed(
                     format!("the log of {id} cannot be read"),
                     error,

@@ -1,216 +1,266 @@
-//! What a process writes: bounded files, read from the end, followed as they grow.
+//! Where the output of a process goes: files that only grow at their end, and are emptied at their
+//! beginning.
 //!
-//! Knows two log files a unit. Refuses to know times: the process writes straight to its files, so
-//! that it outlives the agent, and nobody stamps its lines.
+//! Knows two log files a unit and how much of each is kept. Refuses to move what was written: the
+//! process writes straight to its files, so that it outlives the agent, and whoever reads them must
+//! find the same bytes at the same place. The old ones are cut out as a hole.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom},
+    io,
+    os::{fd::AsRawFd, unix::fs::FileExt},
     path::{Path, PathBuf},
-    time::Duration,
+    sync::{PoisonError, RwLock},
 };
 
-use devnet_schema::wire::LogLine;
-use tokio::sync::mpsc;
+use serde::{Deserialize, Serialize};
 
-/// A log file is moved aside when it is larger than this, in bytes.
-const MAX_SIZE: u64 = 10 << 20;
+use crate::identity::write_atomic;
 
-/// At most so much of the end of a file is looked at for old lines, in bytes.
-const MAX_TAIL: u64 = 1 << 20;
+/// The beginning of a log is cut out when more than this is kept, in bytes.
+const MOST_KEPT: u64 = 64 << 20;
 
-/// Longer lines are cut, in bytes.
-const MAX_LINE: usize = 16 << 10;
+/// So much stays then, in bytes.
+const KEPT: u64 = 48 << 20;
 
-/// How often a followed file is looked at.
-const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+/// Files are looked through in blocks of this size, in bytes.
+pub const BLOCK: u64 = 64 << 10;
+
+/// Holes are made of whole blocks of the file system; this is a multiple of every usual size.
+const ALIGNED: u64 = 64 << 10;
 
 /// The two streams, with their file names.
 pub const STREAMS: [(&str, &str); 2] = [("stdout", "stdout.log"), ("stderr", "stderr.log")];
 
-/// Keeps each log file and one older part of it within bounds. The process has the file open for
-/// appending, so its content is copied away and the file cut, rather than renamed.
+/// Written while the beginning of a log goes away, so that no reader reads what is half gone.
+pub static CUTTING: RwLock<()> = RwLock::new(());
+
+/// Where a log begins, beside it on the disk. It is written before anything is cut out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// When the log was begun, in milliseconds since 1970: tells it from one that was removed.
+    pub begun: i64,
+    /// How often it was emptied as a whole, where the file system has no holes.
+    pub emptied: u32,
+    /// What is before this place was cut out, in bytes.
+    pub start: u64,
+    /// So many lines were.
+    pub lines: u64,
+}
+
+impl Mark {
+    fn path(log: &Path) -> PathBuf {
+        log.with_extension("log.start")
+    }
+
+    /// That of a log. A log without one was not cut yet.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn of(log: &Path) -> io::Result<Self> {
+        match fs::read(Self::path(log)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            bytes => serde_json::from_slice(&bytes?).map_err(io::Error::from),
+        }
+    }
+
+    fn save(&self, log: &Path) -> io::Result<()> {
+        let bytes = serde_json::to_vec(self).map_err(io::Error::from)?;
+        write_atomic(&Self::path(log), &bytes, 0o600).map_err(io::Error::other)
+    }
+}
+
+/// Begins the logs of a unit, where there are none yet, and keeps them within bounds.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn rotate(logs: &Path) -> io::Result<()> {
+pub fn begin(logs: &Path, now_millis: i64) -> io::Result<()> {
     for (_, name) in STREAMS {
-        let path = logs.join(name);
-        if fs::metadata(&path).is_ok_and(|meta| meta.len() > MAX_SIZE) {
-            fs::copy(&path, older(&path))?;
-            OpenOptions::new().write(true).open(&path)?.set_len(0)?;
+        let log = logs.join(name);
+        if !log.exists() {
+            Mark { begun: now_millis, ..Mark::default() }.save(&log)?;
         }
     }
-    Ok(())
+    bound(logs)
 }
 
-fn older(path: &Path) -> PathBuf {
-    path.with_extension("log.1")
-}
-
-/// Sends the last `tail` lines of each stream, then new ones with `follow` until nobody listens.
+/// Keeps each log within bounds.
 ///
 /// # Errors
-/// When a log file is there and cannot be read.
-pub async fn send(
-    logs: &Path,
-    tail: u32,
-    follow: bool,
-    lines: &mpsc::Sender<LogLine>,
-) -> io::Result<()> {
-    let mut readers = Vec::new();
-    for (stream, name) in STREAMS {
-        let path = logs.join(name);
-        let (old, offset) = last_lines(&path, tail as usize)?;
-        for text in old {
-            if lines.send(line(stream, &text)).await.is_err() {
-                return Ok(());
-            }
-        }
-        readers.push(Reader { stream, path, offset, rest: Vec::new() });
-    }
-    while follow && !lines.is_closed() {
-        for reader in &mut readers {
-            for text in reader.read_new()? {
-                if lines.send(line(reader.stream, &text)).await.is_err() {
-                    return Ok(());
-                }
-            }
-        }
-        tokio::select! {
-            () = lines.closed() => {}
-            () = tokio::time::sleep(FOLLOW_EVERY) => {}
-        }
+/// When the disk refuses.
+pub fn bound(logs: &Path) -> io::Result<()> {
+    for (_, name) in STREAMS {
+        cut(&logs.join(name), MOST_KEPT, KEPT, punch)?;
     }
     Ok(())
 }
 
-fn line(stream: &str, text: &[u8]) -> LogLine {
-    let text = &text[..text.len().min(MAX_LINE)];
-    let text = String::from_utf8_lossy(text).trim_end_matches('\r').to_owned();
-    LogLine { at: String::new(), stream: stream.to_owned(), text }
-}
-
-/// The last lines, and where the file ended. A file that is not there is empty.
-fn last_lines(path: &Path, count: usize) -> io::Result<(Vec<Vec<u8>>, u64)> {
-    let (mut bytes, end) = tail_bytes(path)?;
-    if newlines(&bytes) < count {
-        let (older, _) = tail_bytes(&older(path))?;
-        bytes.splice(0..0, older);
-    }
-    let complete = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-    let unfinished = (bytes.len() - complete) as u64;
-    let lines = bytes[..complete].split(|&b| b == b'\n');
-    let mut lines: Vec<_> = lines.map(<[u8]>::to_vec).collect();
-    lines.pop();
-    let skip = lines.len().saturating_sub(count);
-    // The unfinished line is read again, whole, by whoever follows.
-    Ok((lines.split_off(skip), end - unfinished.min(end)))
-}
-
-fn newlines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&b| b == b'\n').count()
-}
-
-fn tail_bytes(path: &Path) -> io::Result<(Vec<u8>, u64)> {
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+/// Cuts out the beginning of a log that has more than `most` bytes, up to the beginning of a line
+/// behind which about `kept` are left.
+fn cut(
+    log: &Path,
+    most: u64,
+    kept: u64,
+    punch: impl Fn(&File, u64) -> io::Result<()>,
+) -> io::Result<()> {
+    let file = match OpenOptions::new().read(true).write(true).open(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file?,
     };
-    let end = file.metadata()?.len();
-    let from = end.saturating_sub(MAX_TAIL);
-    file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    file.take(end - from).read_to_end(&mut bytes)?;
-    if from > 0 {
-        let cut = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |at| at + 1);
-        bytes.drain(..cut);
+    let (mark, end) = (Mark::of(log)?, file.metadata()?.len());
+    if end.saturating_sub(mark.start) <= most {
+        return Ok(());
     }
-    Ok((bytes, end))
+    let start = line_start(&file, end - kept, end)?;
+    let lines = mark.lines + newlines(&file, mark.start, start)?;
+    let _alone = CUTTING.write().unwrap_or_else(PoisonError::into_inner);
+    Mark { start, lines, ..mark.clone() }.save(log)?;
+    match punch(&file, start / ALIGNED * ALIGNED) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            // Without holes everything goes; what is written between the two lines is not counted.
+            let end = file.metadata()?.len();
+            let lines = lines + newlines(&file, start, end)?;
+            file.set_len(0)?;
+            Mark { begun: mark.begun, emptied: mark.emptied + 1, start: 0, lines }.save(log)
+        }
+        other => other,
+    }
 }
 
-/// Reads a file as it grows.
-struct Reader {
-    stream: &'static str,
-    path: PathBuf,
-    offset: u64,
-    rest: Vec<u8>,
+/// Gives the first bytes of a file back to the file system. They read as zeros then.
+fn punch(file: &File, len: u64) -> io::Result<()> {
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    let len = i64::try_from(len).map_err(io::Error::other)?;
+    // SAFETY: plain system call on a descriptor that is open for as long as it takes.
+    match unsafe { libc::fallocate(file.as_raw_fd(), mode, 0, len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
-impl Reader {
-    /// The lines that were completed since the last call.
-    fn read_new(&mut self) -> io::Result<Vec<Vec<u8>>> {
-        let mut file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            file => file?,
-        };
-        let end = file.metadata()?.len();
-        if end < self.offset {
-            // It was cut: the copy has what was there, and this file begins anew.
-            self.offset = 0;
-            self.rest.clear();
+/// The beginning of the first line that begins behind `from`; `from` itself when none does.
+fn line_start(file: &File, from: u64, end: u64) -> io::Result<u64> {
+    let mut found = None;
+    blocks(file, from, end, |at, bytes| {
+        found = memchr::memchr(b'\n', bytes).map(|newline| at + newline as u64 + 1);
+        found.is_none()
+    })?;
+    Ok(found.unwrap_or(from))
+}
+
+/// How many lines end between two places.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn newlines(file: &File, from: u64, end: u64) -> io::Result<u64> {
+    let mut count = 0;
+    blocks(file, from, end, |_, bytes| {
+        count += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        true
+    })?;
+    Ok(count)
+}
+
+/// The place behind which the last `count` complete lines of a log begin.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn last_lines(file: &File, start: u64, end: u64, count: u32) -> io::Result<u64> {
+    let mut missing = u64::from(count) + 1;
+    let mut until = end;
+    while until > start {
+        let from = until.saturating_sub(BLOCK).max(start);
+        let mut bytes = vec![0; usize::try_from(until - from).unwrap_or_default()];
+        file.read_exact_at(&mut bytes, from)?;
+        for newline in memchr::memrchr_iter(b'\n', &bytes) {
+            missing -= 1;
+            if missing == 0 {
+                return Ok(from + newline as u64 + 1);
+            }
         }
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut fresh = Vec::new();
-        file.take((end - self.offset).min(MAX_TAIL)).read_to_end(&mut fresh)?;
-        self.offset += fresh.len() as u64;
-        self.rest.extend_from_slice(&fresh);
-        let complete = self.rest.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        let done: Vec<u8> = self.rest.drain(..complete).collect();
-        if self.rest.len() > MAX_LINE {
-            return Ok(vec![std::mem::take(&mut self.rest)]);
-        }
-        let mut lines: Vec<_> = done.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
-        lines.pop();
-        Ok(lines)
+        until = from;
     }
+    Ok(start)
+}
+
+/// Looks at a part of a file block by block, for as long as `look` wants.
+fn blocks(
+    file: &File,
+    from: u64,
+    end: u64,
+    mut look: impl FnMut(u64, &[u8]) -> bool,
+) -> io::Result<()> {
+    let mut bytes = vec![0; BLOCK as usize];
+    let mut at = from;
+    while at < end {
+        let wanted = usize::try_from((end - at).min(BLOCK)).unwrap_or_default();
+        let read = file.read_at(&mut bytes[..wanted], at)?;
+        if read == 0 || !look(at, &bytes[..read]) {
+            break;
+        }
+        at += read as u64;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::{io::Write, os::unix::fs::MetadataExt};
 
     use super::*;
 
-    fn texts(lines: Vec<Vec<u8>>) -> Vec<String> {
-        lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect()
+    fn filled(log: &Path, lines: u64) -> File {
+        let mut file = OpenOptions::new().append(true).create(true).open(log).unwrap();
+        let text: String = (0..lines).map(|number| format!("{number:0>1023}\n")).collect();
+        file.write_all(text.as_bytes()).unwrap();
+        file
     }
 
     #[test]
-    fn the_last_lines_come_from_both_parts() {
+    fn the_beginning_of_a_large_log_goes_and_the_rest_stays_where_it_was() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("stdout.log");
-        assert_eq!(last_lines(&path, 5).unwrap(), (vec![], 0));
-        fs::write(older(&path), "1\n2\n").unwrap();
-        fs::write(&path, "3\n4\nunfin").unwrap();
-        let (lines, offset) = last_lines(&path, 3).unwrap();
-        assert_eq!(texts(lines), ["2", "3", "4"]);
-        assert_eq!(offset, 4);
-        assert_eq!(texts(last_lines(&path, 0).unwrap().0), Vec::<String>::new());
+        let log = dir.path().join("stdout.log");
+        let file = filled(&log, 1000);
+        let before = file.metadata().unwrap().blocks();
+        cut(&log, 1 << 20, 256 << 10, punch).unwrap();
+        assert_eq!(Mark::of(&log).unwrap(), Mark::default(), "it is not too large");
+        cut(&log, 512 << 10, 256 << 10, punch).unwrap();
+        let mark = Mark::of(&log).unwrap();
+        assert_eq!((mark.start, mark.lines), (745 << 10, 745));
+        let (after, file) = (file.metadata().unwrap(), File::open(&log).unwrap());
+        assert_eq!(after.len(), 1000 << 10);
+        assert!(after.blocks() < before / 2, "the disk has it back: {before} {}", after.blocks());
+        assert_eq!(newlines(&file, mark.start, after.len()).unwrap(), 255);
+        filled(&log, 500);
+        cut(&log, 512 << 10, 256 << 10, punch).unwrap();
+        assert_eq!(Mark::of(&log).unwrap().lines, 1245);
     }
 
     #[test]
-    fn a_large_file_is_cut_and_its_reader_goes_on() {
+    fn a_file_system_without_holes_is_emptied_and_its_lines_are_counted() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("stdout.log");
-        let mut file = append(&path);
-        let long = vec![b'x'; 1023];
-        for _ in 0..(MAX_SIZE / 1024 + 1) {
-            file.write_all(&long).unwrap();
-            file.write_all(b"\n").unwrap();
+        let log = dir.path().join("stdout.log");
+        let file = filled(&log, 1000);
+        let refuse = |_: &File, _| Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+        cut(&log, 512 << 10, 256 << 10, refuse).unwrap();
+        let wanted = Mark { begun: 0, emptied: 1, start: 0, lines: 1000 };
+        assert_eq!((Mark::of(&log).unwrap(), file.metadata().unwrap().len()), (wanted, 0));
+    }
+
+    #[test]
+    fn the_last_lines_are_found_from_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("stdout.log");
+        filled(&log, 200);
+        fs::write(dir.path().join("short"), "a\nb\nunfinished").unwrap();
+        let file = File::open(&log).unwrap();
+        let end = 200 << 10;
+        for (count, at) in [(0, end), (1, 199 << 10), (150, 50 << 10), (200, 0), (u32::MAX, 0)] {
+            assert_eq!(last_lines(&file, 0, end, count).unwrap(), at, "{count}");
         }
-        let offset = fs::metadata(&path).unwrap().len();
-        let mut reader = Reader { stream: "stdout", path: path.clone(), offset, rest: vec![] };
-        rotate(dir.path()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
-        assert_eq!(fs::metadata(older(&path)).unwrap().len(), offset);
-        file.write_all(b"after\nhal").unwrap();
-        assert_eq!(texts(reader.read_new().unwrap()), ["after"]);
-        file.write_all(b"f\n").unwrap();
-        assert_eq!(texts(reader.read_new().unwrap()), ["half"]);
-    }
-
-    fn append(path: &Path) -> File {
-        OpenOptions::new().append(true).create(true).open(path).unwrap()
+        assert_eq!(last_lines(&file, 100 << 10, end, 150).unwrap(), 100 << 10);
+        let short = File::open(dir.path().join("short")).unwrap();
+        assert_eq!(last_lines(&short, 0, 14, 1).unwrap(), 2);
+        assert_eq!(last_lines(&short, 0, 14, 0).unwrap(), 4);
     }
 }

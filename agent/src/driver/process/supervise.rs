@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How often log files are looked at for their size.
-const ROTATE_EVERY: Duration = Duration::from_secs(30);
+const BOUND_EVERY: Duration = Duration::from_secs(2);
 
 /// What a supervisor needs.
 #[derive(Clone)]
@@ -152,7 +152,7 @@ impl Supervisor {
     async fn watch(&mut self, mut running: Running) -> Option<Duration> {
         self.say(InstanceState::Running, None);
         let began = Instant::now();
-        let mut rotation = interval(ROTATE_EVERY);
+        let mut bounding = interval(BOUND_EVERY);
         let (id, stop) = {
             let status = lock(&self.status);
             (status.record.spec.id.clone(), status.record.spec.stop.clone())
@@ -166,9 +166,11 @@ impl Supervisor {
                     running.terminate(signal.unwrap_or(libc::SIGTERM), stop.grace.into()).await;
                     return None;
                 }
-                _ = rotation.tick() => {
-                    if let Err(error) = output::rotate(&logs) {
-                        tracing::warn!(instance = %id, %error, "rotating a log failed");
+                _ = bounding.tick() => {
+                    let logs = logs.clone();
+                    let bounded = tokio::task::spawn_blocking(move || output::bound(&logs)).await;
+                    if let Ok(Err(error)) = bounded {
+                        tracing::warn!(instance = %id, %error, "a log was not kept in bounds");
                     }
                 }
             }

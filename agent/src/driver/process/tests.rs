@@ -59,6 +59,10 @@ fn job(spec: &InstanceSpec, generation: u64) -> Job {
     Job { spec: Arc::new(spec.clone()), generation, digest, progress: Progress::none() }
 }
 
+fn query(spec: &InstanceSpec, tail: u32, follow: bool) -> Query {
+    Query { id: spec.id.clone(), tail, follow, after: None, here: Arc::new(|| true) }
+}
+
 fn shell(script: &str) -> InstanceSpec {
     sample::process(&["/bin/sh", "-c", script])
 }
@@ -266,11 +270,13 @@ async fn the_environment_is_clean_and_volumes_outlive_the_unit() {
     driver.ensure(job(&spec, 1)).await.unwrap();
     let kept = bench.dir.path().join("volumes/web-0/data/file");
     wait_for_file(&kept).await;
-    let (sender, mut lines) = mpsc::channel(100);
-    driver.logs(spec.id.clone(), 100, false, sender).await.unwrap();
+    let (sink, mut chunks) = Sink::new();
+    let reading = driver.logs(query(&spec, 100, false), sink);
+    let (end, chunk) = tokio::join!(reading, chunks.recv());
+    assert_eq!(end.unwrap(), LogEndReason::Complete);
     let mut names = Vec::new();
     let mut text = String::new();
-    while let Some(line) = lines.recv().await {
+    for line in chunk.unwrap().lines {
         names.extend(line.text.split_once('=').map(|(name, _)| name.to_owned()));
         text.push_str(&line.text);
     }
@@ -296,15 +302,15 @@ async fn a_log_is_followed_until_nobody_listens() {
     let driver = bench.driver();
     let spec = shell("echo one; echo two >&2; while read x; do echo $x; done < pipe");
     driver.ensure(job(&spec, 1)).await.unwrap();
-    let (sender, mut lines) = mpsc::channel(1);
-    let reader = driver.logs(spec.id.clone(), 10, true, sender);
+    let (sink, mut chunks) = Sink::new();
+    let reader = driver.logs(query(&spec, 10, true), sink);
     let listener = async {
         let mut seen = Vec::new();
         while seen.len() < 3 {
-            let line = lines.recv().await.unwrap();
-            seen.push(format!("{}: {}", line.stream, line.text));
+            let lines = chunks.recv().await.unwrap().lines;
+            seen.extend(lines.iter().map(|line| format!("{}: {}", line.stream, line.text)));
         }
-        drop(lines);
+        drop(chunks);
         seen
     };
     let both = async { tokio::join!(reader, listener) };

@@ -1,0 +1,164 @@
+//! Logs on their way from an agent to whoever reads them: as fast as they are read, across broken
+//! connections, and with a word at the end.
+
+mod harness;
+
+use devnet_reconciler::api::LogEntry;
+use devnet_schema::wire::{LogEnd, LogEndReason, REMARK};
+use harness::{Agent, Plane, Repository, config, logs::text, until};
+use reqwest::{Method, Response, StatusCode};
+
+const WEB: &str = r#"
+cluster "lab" { sync auto=#true; }
+service "web" {
+    process "serve"
+    resources cpu=0.5 memory="64MiB"
+}
+"#;
+
+/// More than all buffers of a connection hold.
+const LINES: u64 = 150_000;
+
+struct Bed {
+    _dir: tempfile::TempDir,
+    plane: Plane,
+    agent: Agent,
+}
+
+/// One instance with a log of so many lines.
+async fn bed(lines: u64) -> Bed {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = Repository::new(dir.path().join("repository"));
+    let mut config = config(dir.path(), Some(&repository));
+    config.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(config).await;
+    let agent = Agent::join(&plane, "n1").await;
+    plane.applied(&repository.commit(WEB)).await;
+    until("web runs", || async { (agent.machine().units.len() == 1).then_some(()) }).await;
+    agent.machine().log.lines = lines;
+    Bed { _dir: dir, plane, agent }
+}
+
+async fn ask(plane: &Plane, query: &str) -> Response {
+    let path = format!("/api/v1/instances/web-0/logs?{query}");
+    plane.request(Method::GET, &path).send().await.unwrap()
+}
+
+/// A log as it comes.
+struct Reader {
+    response: Response,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    async fn follow(plane: &Plane) -> Self {
+        let response = ask(plane, "tail=all&follow=true").await;
+        assert_eq!(response.status(), StatusCode::OK);
+        Self { response, buffer: Vec::new() }
+    }
+
+    async fn next(&mut self) -> Option<LogEntry> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).unwrap());
+            }
+            let chunk = tokio::time::timeout(harness::DEADLINE, self.response.chunk());
+            self.buffer.extend(chunk.await.expect("it goes on").unwrap()?);
+        }
+    }
+
+    /// The lines with these numbers, and remarks.
+    async fn lines(&mut self, from: u64, to: u64) -> Vec<String> {
+        let (mut wanted, mut remarks) = (from, Vec::new());
+        while wanted <= to {
+            let entry = self.next().await.expect("a line");
+            if entry.stream == REMARK {
+                remarks.push(entry.text);
+                continue;
+            }
+            assert_eq!((entry.text, entry.end), (text(wanted), None));
+            wanted += 1;
+        }
+        remarks
+    }
+
+    async fn end(&mut self) -> LogEnd {
+        let end = self.next().await.unwrap().end.expect("an end");
+        assert_eq!(self.next().await, None);
+        end
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_read_stops_nobody_else_and_misses_nothing() {
+    let Bed { _dir, plane, agent } = bed(LINES).await;
+    let mut slow = Reader::follow(&plane).await;
+    let mut quick = Reader::follow(&plane).await;
+    assert_eq!(quick.lines(1, LINES).await, Vec::<String>::new());
+    let sent: Vec<u64> = agent.machine().log.readers.values().map(|one| one.at).collect();
+    assert!(sent[0] < LINES && sent[1] == LINES, "the slow one holds its agent back: {sent:?}");
+    agent.online(&plane).await;
+    assert_eq!(slow.lines(1, LINES).await, Vec::<String>::new());
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_goes_on_where_it_was_when_the_agent_comes_back() {
+    let Bed { _dir, plane, mut agent } = bed(20_000).await;
+    let mut reader = Reader::follow(&plane).await;
+    reader.lines(1, 10).await;
+    agent.cut();
+    agent.status(&plane, "offline").await;
+    agent.machine().log.lines = 30_000;
+    agent.connect(&plane.running).await;
+    let remarks = reader.lines(11, 30_000).await;
+    assert_eq!(remarks, ["node n1 is not connected; waiting for it"]);
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_end_says_why() {
+    let Bed { _dir, plane, agent: _agent } = bed(10).await;
+    let text = ask(&plane, "tail=5").await.text().await.unwrap();
+    let last: LogEntry = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last.end.unwrap().reason, LogEndReason::Complete);
+    assert_eq!(text.lines().count(), 11);
+    assert_eq!(ask(&plane, "tail=some").await.status(), StatusCode::BAD_REQUEST);
+
+    let mut reader = Reader::follow(&plane).await;
+    reader.lines(1, 10).await;
+    let removal = plane.request(Method::DELETE, "/api/v1/nodes/n1").send().await.unwrap();
+    assert_eq!(removal.status(), StatusCode::NO_CONTENT);
+    let end = reader.end().await;
+    assert_eq!(end.reason, LogEndReason::NodeRemoved, "{}", end.message);
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_control_plane_that_stops_says_so() {
+    let Bed { _dir, plane, agent: _agent } = bed(10).await;
+    let mut reader = Reader::follow(&plane).await;
+    reader.lines(1, 10).await;
+    let (end, ()) = tokio::join!(reader.end(), plane.stop());
+    assert_eq!(end.reason, LogEndReason::Stopping, "{}", end.message);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_are_bounded_and_one_more_is_told_so() {
+    let Bed { _dir, plane, agent: _agent } = bed(1).await;
+    let mut readers = Vec::new();
+    for _ in 0..32 {
+        readers.push(Reader::follow(&plane).await);
+    }
+    let refused = ask(&plane, "follow=true").await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let words = refused.text().await.unwrap();
+    assert!(words.contains("too many logs of node n1"), "{words}");
+    readers.pop();
+    until("there is room again", || async {
+        (ask(&plane, "tail=1").await.status() == StatusCode::OK).then_some(())
+    })
+    .await;
+    plane.stop().await;
+}
