@@ -303,7 +303,11 @@ fn tell(world: &mut World, lie: &Lie) {
 }
 
 fn cases() -> u32 {
-    std::env::var("DEVNET_LIES").ok().and_then(|text| text.parse().ok()).unwrap_or(64)
+    match std::env::var("DEVNET_SOAK") {
+        Err(_) => 64,
+        Ok(word) if word == "full" => 5000,
+        Ok(word) => word.parse().expect("DEVNET_SOAK is `full` or a number above zero"),
+    }
 }
 
 proptest! {
@@ -312,7 +316,7 @@ proptest! {
     /// Whatever one node says, nothing is done to what others run, nothing of theirs comes to it,
     /// and nobody is told another address.
     #[test]
-    fn a_lying_node_moves_nothing_of_others(
+    fn a_lying_node_moves_nothing_of_others_soak(
         lies in proptest::collection::vec(lie(), 1..6),
         image in 1u8..3,
     ) {
