@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use devnet_schema::{
@@ -26,6 +27,9 @@ use crate::{
 
 /// A unit that ended by itself this often while somebody waits for it will not become healthy.
 const HOPELESS: u32 = 4;
+
+/// How long a step waits for a driver to say what runs after the agent has started.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Carries out steps.
 pub struct Executor {
@@ -109,13 +113,20 @@ impl Executor {
     async fn units(&self, step: &Step) -> Result<Vec<Unit>, String> {
         let wanted = spec_of(&step.act).map(|spec| spec.workload.runtime());
         let known = self.node.spec(&step.instance).map(|spec| spec.workload.runtime());
+        // Without a ledger nothing says that another driver does not run it.
+        let anywhere = known.is_none() && self.node.ledger().began_empty();
+        let matters = |runtime| wanted == Some(runtime) || known == Some(runtime);
+        for runtime in self.node.drivers.keys().copied().filter(|runtime| matters(*runtime)) {
+            let decided = self.node.recovery.decided(runtime, RECOVERY_PATIENCE).await;
+            decided.map_err(|error| error.to_string())?;
+        }
         let mut units = Vec::new();
         for (runtime, listed) in self.node.list().await {
             match listed {
                 Ok(all) => units.extend(all.into_iter().filter(|unit| unit.id == step.instance)),
-                Err(error) if wanted == Some(runtime) || known == Some(runtime) => {
-                    return Err(error.to_string());
-                }
+                Err(error) if matters(runtime) => return Err(error.to_string()),
+                Err(DriverError::Unavailable(_)) => {}
+                Err(error) if anywhere => return Err(error.to_string()),
                 Err(_) => {}
             }
         }
@@ -187,7 +198,9 @@ impl Executor {
         };
         let before = self.accept(step, content)?;
         let others: Vec<&Unit> = units.iter().filter(|unit| unit.runtime != runtime).collect();
+        let ordered = self.node.by_order(&step.instance);
         let result = self.change(driver, job, &others).await;
+        drop(ordered);
         match &result {
             Ok(_) => self.node.secrets.retain(&self.node.ledger().secrets()),
             Err(_) => {
@@ -232,6 +245,7 @@ impl Executor {
 
     async fn remove(&self, step: &Step, units: &[Unit]) -> Outcome {
         let before = self.accept(step, Content::Removed { at: now() })?;
+        let _ordered = self.node.by_order(&step.instance);
         for driver in self.node.drivers.values() {
             let there = units.iter().any(|unit| unit.runtime == driver.runtime());
             match driver.remove(&step.instance).await {

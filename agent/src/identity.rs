@@ -111,13 +111,45 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
         .with_context(|| format!("closing {} to other users", path.display()))
 }
 
+/// How far the replacement of a file is; see [`write_atomic_watched`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    /// Nothing was done yet.
+    Begin,
+    /// The new content was written beside the old file.
+    Written,
+    /// It is on the disk.
+    Synced,
+    /// It has the file's name.
+    Renamed,
+    /// The name is on the disk, too: it is done.
+    Done,
+}
+
+/// Is told how far the replacement of a file is. An error ends it there, as the disk's own would.
+pub type Watcher = dyn Fn(Point) -> io::Result<()> + Send + Sync;
+
 /// Replaces a file so that a reader, or a machine that loses power, sees the old content or the new
 /// one and never a part.
 ///
 /// # Errors
 /// When the directory cannot be written.
 pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+    write_atomic_watched(path, content, mode, &|_| Ok(()))
+}
+
+/// As [`write_atomic`], and `watcher` is told of each point, so that a test can stop at any.
+///
+/// # Errors
+/// As there, and when the watcher says so.
+pub fn write_atomic_watched(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    watcher: &Watcher,
+) -> Result<()> {
     let write = || -> io::Result<()> {
+        watcher(Point::Begin)?;
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".new");
         let temporary = path.with_file_name(name);
@@ -128,9 +160,13 @@ pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<()> {
             .mode(mode)
             .open(&temporary)?;
         file.write_all(content)?;
+        watcher(Point::Written)?;
         file.sync_all()?;
+        watcher(Point::Synced)?;
         fs::rename(&temporary, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        watcher(Point::Renamed)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        watcher(Point::Done)
     };
     write().with_context(|| format!("writing {}", path.display()))
 }

@@ -129,6 +129,7 @@ pub fn fence(
 pub struct Ledger {
     path: PathBuf,
     entries: BTreeMap<InstanceId, Entry>,
+    began_empty: bool,
 }
 
 impl Ledger {
@@ -151,7 +152,13 @@ impl Ledger {
                 return Err(error).with_context(|| format!("reading {}", path.display()));
             }
         };
-        Ok(Self { path, entries })
+        let began_empty = entries.is_empty();
+        Ok(Self { path, entries, began_empty })
+    }
+
+    /// Whether nothing was known when it was read: on a fresh node, and on one that lost its data.
+    pub fn began_empty(&self) -> bool {
+        self.began_empty
     }
 
     /// What is known of an instance.

@@ -17,6 +17,7 @@ pub mod node;
 pub mod observe;
 mod origin;
 pub mod outbox;
+pub mod recovery;
 pub mod report;
 pub mod rules;
 pub mod secrets;

@@ -12,6 +12,7 @@ use std::{
 use devnet_schema::{
     instance::{InstanceSpec, Runtime},
     name::InstanceId,
+    observed::InstanceState,
 };
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 
@@ -20,6 +21,8 @@ use crate::{
     health::Health,
     ledger::{Content, Entry, Ledger},
     observe::{self, Sight},
+    recovery::Recovery,
+    rules,
     secrets::Secrets,
 };
 
@@ -44,9 +47,25 @@ pub struct Node {
     pub changed: Arc<Notify>,
     /// What was last seen.
     pub sight: watch::Sender<Arc<Sight>>,
+    /// Whether it is known what each driver runs.
+    pub recovery: Recovery,
     health: Health,
     ledger: Mutex<Ledger>,
     busy: Mutex<BTreeMap<InstanceId, Arc<AsyncMutex<()>>>>,
+    ordered: Mutex<BTreeSet<InstanceId>>,
+}
+
+/// Held while an instance is replaced or stopped by order: what it does meanwhile is no accident.
+pub struct Ordered<'a> {
+    node: &'a Node,
+    id: InstanceId,
+}
+
+impl Drop for Ordered<'_> {
+    fn drop(&mut self) {
+        self.node.ordered().remove(&self.id);
+        self.node.changed.notify_one();
+    }
 }
 
 impl Node {
@@ -58,16 +77,31 @@ impl Node {
         secrets: Arc<Secrets>,
         changed: Arc<Notify>,
     ) -> Arc<Self> {
+        let drivers: BTreeMap<_, _> =
+            drivers.into_iter().map(|driver| (driver.runtime(), driver)).collect();
         Arc::new(Self {
             owner,
-            drivers: drivers.into_iter().map(|driver| (driver.runtime(), driver)).collect(),
+            recovery: Recovery::new(drivers.keys().copied()),
+            drivers,
             secrets,
             health: Health::new(changed.clone()),
             changed,
             sight: watch::Sender::new(Arc::new(Sight::nothing())),
             ledger: Mutex::new(ledger),
             busy: Mutex::default(),
+            ordered: Mutex::default(),
         })
+    }
+
+    fn ordered(&self) -> MutexGuard<'_, BTreeSet<InstanceId>> {
+        self.ordered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on, until the value is dropped, the instance is reported as it was seen last: it
+    /// is being replaced or stopped because somebody said so.
+    pub fn by_order(&self, id: &InstanceId) -> Ordered<'_> {
+        self.ordered().insert(id.clone());
+        Ordered { node: self, id: id.clone() }
     }
 
     /// The ledger, for a moment.
@@ -81,20 +115,34 @@ impl Node {
         busy.entry(id.clone()).or_default().clone()
     }
 
-    /// Every unit of every driver, or what went wrong with each.
+    /// Every unit of every driver, or what went wrong with each. A driver that has not been put
+    /// right yet is not asked.
     pub async fn list(&self) -> BTreeMap<Runtime, Result<Vec<Unit>, DriverError>> {
-        let lists = self.drivers.iter().map(async |(runtime, driver)| {
-            let listed = tokio::time::timeout(LIST_PATIENCE, driver.list()).await;
-            let listed = listed.unwrap_or_else(|_| {
-                Err(DriverError::failed(
-                    format!("the {} driver cannot say what runs", runtime.as_str()),
-                    format!("no answer within {} s", LIST_PATIENCE.as_secs()),
-                    "look at the container engine on the node",
-                ))
-            });
-            (*runtime, listed)
-        });
+        let lists = self
+            .drivers
+            .iter()
+            .map(async |(runtime, driver)| (*runtime, self.list_of(*runtime, &**driver).await));
         futures_util::future::join_all(lists).await.into_iter().collect()
+    }
+
+    async fn list_of(
+        &self,
+        runtime: Runtime,
+        driver: &dyn Driver,
+    ) -> Result<Vec<Unit>, DriverError> {
+        self.recovery.check(runtime)?;
+        let listed = tokio::time::timeout(LIST_PATIENCE, driver.list()).await;
+        let listed = listed.unwrap_or_else(|_| {
+            Err(DriverError::failed(
+                format!("the {} driver cannot say what runs", runtime.as_str()),
+                format!("no answer within {} s", LIST_PATIENCE.as_secs()),
+                "look at the container engine on the node",
+            ))
+        });
+        if let Err(error) = &listed {
+            self.silent(runtime, error);
+        }
+        listed
     }
 
     /// Looks now, and says what there is to whoever listens.
@@ -105,10 +153,13 @@ impl Node {
         let with_driver =
             units.iter().filter_map(|unit| Some((unit, self.drivers.get(&unit.runtime)?)));
         self.health.follow(with_driver);
+        let before = self.sight.borrow().clone();
         let ledger = self.ledger();
         let verdict = |unit: &Unit| self.health.verdict(unit);
-        let sight = Arc::new(observe::gather(&self.owner, &listed, &ledger, verdict));
+        let mut sight = observe::gather(&self.owner, &listed, &ledger, verdict);
         drop(ledger);
+        observe::keep_ordered(&mut sight.observed, &before.observed, &self.ordered());
+        let sight = Arc::new(sight);
         self.sight.send_if_modified(|known| {
             let news = **known != *sight;
             known.clone_from(&sight);
@@ -122,7 +173,7 @@ impl Node {
     fn adopt(&self, units: &[Unit]) {
         let mut ledger = self.ledger();
         for unit in units {
-            if ledger.get(&unit.id).is_some() {
+            if ledger.get(&unit.id).is_some() || unit.state == InstanceState::Unknown {
                 continue;
             }
             tracing::info!(instance = %unit.id, generation = unit.generation, "adopting a unit");
@@ -138,19 +189,51 @@ impl Node {
     }
 
     /// Puts right what a killed agent or a rebooted machine left, looks, and looks again whenever
-    /// something changed. A driver that was silent is put right again when it answers.
+    /// something changed. Each driver is put right by itself: one that hangs holds up no other.
     pub async fn watch(self: Arc<Self>) {
-        let mut unsettled: BTreeSet<Runtime> = self.drivers.keys().copied().collect();
+        let keeping = self.drivers.keys().map(|runtime| self.clone().keep_known(*runtime));
+        let keeping = futures_util::future::join_all(keeping);
+        tokio::join!(keeping, self.keep_looking());
+    }
+
+    /// The one way on which a driver is put right: asked until it has said what runs, and again
+    /// whenever it became silent. Only then is anything of it started again.
+    async fn keep_known(self: Arc<Self>, runtime: Runtime) {
+        let mut failures = 0;
         loop {
-            for runtime in std::mem::take(&mut unsettled) {
-                match self.drivers[&runtime].recover().await {
-                    Ok(()) => self.clone().revive(Some(runtime)),
-                    Err(error) => {
-                        tracing::debug!(driver = runtime.as_str(), %error, "not put right yet");
-                    }
+            match self.drivers[&runtime].recover().await {
+                Ok(()) => {
+                    failures = 0;
+                    self.recovery.known(runtime);
+                    self.revive(runtime);
+                    self.changed.notify_one();
+                    self.recovery.lost(runtime).await;
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.silent(runtime, &error);
+                    self.changed.notify_one();
+                    tokio::time::sleep(rules::recover_pause(failures)).await;
                 }
             }
-            unsettled.extend(self.look().await.silent.iter().copied());
+        }
+    }
+
+    /// Takes down, and says once, that a driver cannot say what runs.
+    fn silent(&self, runtime: Runtime, error: &DriverError) {
+        let news = self.recovery.failed(runtime, error);
+        let driver = runtime.as_str();
+        match error {
+            _ if !news => {}
+            // A node without an engine is none the worse.
+            DriverError::Unavailable(_) => tracing::debug!(driver, %error, "no driver"),
+            _ => tracing::warn!(driver, %error, "it is not known what runs; asking again"),
+        }
+    }
+
+    async fn keep_looking(&self) {
+        loop {
+            self.look().await;
             tokio::select! {
                 () = self.changed.notified() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -158,9 +241,18 @@ impl Node {
         }
     }
 
-    /// Starts again whatever the ledger says should run and does not. Each in a task of its own:
-    /// one may wait for a secret.
-    pub fn revive(self: Arc<Self>, only: Option<Runtime>) {
+    /// Starts again whatever the ledger says should run and does not, by the drivers of which it is
+    /// known what they run.
+    pub fn revive_known(self: &Arc<Self>) {
+        for runtime in self.drivers.keys() {
+            if self.recovery.check(*runtime).is_ok() {
+                self.revive(*runtime);
+            }
+        }
+    }
+
+    /// Each in a task of its own: one may wait for a secret.
+    fn revive(self: &Arc<Self>, runtime: Runtime) {
         let wanted: Vec<_> = self
             .ledger()
             .entries()
@@ -170,7 +262,7 @@ impl Node {
                 }
                 _ => None,
             })
-            .filter(|(_, _, spec)| only.is_none_or(|only| only == spec.workload.runtime()))
+            .filter(|(_, _, spec)| runtime == spec.workload.runtime())
             .collect();
         for (generation, digest, spec) in wanted {
             let job = Job { spec, generation, digest, progress: Progress::none() };
@@ -179,12 +271,17 @@ impl Node {
     }
 
     async fn revive_one(self: Arc<Self>, job: Job) {
-        let Some(driver) = self.drivers.get(&job.spec.workload.runtime()) else {
+        let runtime = job.spec.workload.runtime();
+        let Some(driver) = self.drivers.get(&runtime) else {
             return;
         };
         let id = job.spec.id.clone();
         let busy = self.busy(&id);
         let _held = busy.lock().await;
+        if self.recovery.check(runtime).is_err() {
+            // It became silent meanwhile; when it answers again, this is done again.
+            return;
+        }
         if self.ledger().get(&id).is_none_or(|entry| entry.generation != job.generation) {
             return;
         }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     instance::Runtime,
-    observed::{ObservedInstance, ObservedNode},
+    name::InstanceId,
+    observed::{InstanceState, ObservedInstance, ObservedNode},
 };
 
 use crate::{
@@ -23,8 +24,6 @@ pub struct Sight {
     pub observed: ObservedNode,
     /// As the drivers said it.
     pub units: Vec<Unit>,
-    /// The drivers that did not say.
-    pub silent: BTreeSet<Runtime>,
 }
 
 impl Sight {
@@ -36,7 +35,7 @@ impl Sight {
             instances: Vec::new(),
             accepted: BTreeMap::new(),
         };
-        Self { observed, units: Vec::new(), silent: BTreeSet::new() }
+        Self { observed, units: Vec::new() }
     }
 }
 
@@ -50,22 +49,39 @@ pub fn gather(
     let mut units: Vec<Unit> = listed.values().flatten().flatten().cloned().collect();
     units.sort_by(|a, b| (&a.id, a.runtime).cmp(&(&b.id, b.runtime)));
     let instances = units.iter().map(|unit| instance(owner, unit, ledger, verdict(unit))).collect();
-    let problems: Vec<String> = listed
+    let silent = listed
         .iter()
         .filter_map(|(runtime, result)| Some((runtime, result.as_ref().err()?)))
         .filter(|(runtime, error)| matters(**runtime, error, ledger))
-        .map(|(_, error)| error.to_string())
-        .collect();
+        .map(|(_, error)| error.to_string());
+    let unread = units.iter().filter(|unit| unit.state == InstanceState::Unknown).map(|unit| {
+        unit.message.clone().unwrap_or_else(|| format!("it is not known what {} does", unit.id))
+    });
+    let problems: Vec<String> = silent.chain(unread).collect();
     let observed = ObservedNode {
         complete: problems.is_empty(),
         problem: (!problems.is_empty()).then(|| problems.join("; ")),
         instances,
         accepted: ledger.entries().map(|(id, entry)| (id.clone(), entry.generation)).collect(),
     };
-    let silent = listed.iter().filter(|(_, result)| result.is_err());
-    let silent = silent.map(|(runtime, _)| *runtime).collect();
-    Sight { observed, units, silent }
+    Sight { observed, units }
 }
+
+/// What is being replaced or stopped because it was ordered stays as it was seen last, so that its
+/// planned end does not read as an accident. The step tells how it goes.
+pub fn keep_ordered(now: &mut ObservedNode, before: &ObservedNode, ordered: &BTreeSet<InstanceId>) {
+    for one in now.instances.iter_mut().filter(|one| ordered.contains(&one.instance())) {
+        let id = one.instance();
+        // What was not there before is what the order makes.
+        if let Some(old) = before.instances.iter().find(|old| old.instance() == id) {
+            (one.state, one.health) = (old.state, old.health);
+            one.message = Some(BY_ORDER.to_owned());
+        }
+    }
+}
+
+/// Said of what is being replaced or stopped.
+const BY_ORDER: &str = "it is being changed by order";
 
 /// A node without a container engine runs no containers, unless the ledger remembers some.
 fn matters(runtime: Runtime, error: &DriverError, ledger: &Ledger) -> bool {
@@ -80,20 +96,28 @@ fn matters(runtime: Runtime, error: &DriverError, ledger: &Ledger) -> bool {
 
 fn instance(owner: &Owner, unit: &Unit, ledger: &Ledger, verdict: Verdict) -> ObservedInstance {
     let known = ledger.get(&unit.id);
+    let unread = unit.state == InstanceState::Unknown;
     // An unchanged unit keeps the label of the generation it was created as, although a later one
     // said the same again.
     let generation = known
         .filter(|entry| {
-            matches!(&entry.content, Content::Present { digest, .. } if *digest == unit.digest)
+            matches!(&entry.content, Content::Present { digest, .. }
+                if *digest == unit.digest || unread)
         })
         .map_or(unit.generation, |entry| entry.generation.max(unit.generation));
+    // Of one that cannot be read, what was ordered is the best that is known.
+    let ordered = known.filter(|_| unread).and_then(|entry| match &entry.content {
+        Content::Present { digest, .. } => Some(digest.clone()),
+        Content::Removed { .. } => None,
+    });
+    let digest = ordered.unwrap_or_else(|| unit.digest.clone());
     ObservedInstance {
         id: unit.id.slug(),
         service: unit.id.service.clone(),
         index: unit.id.index,
         node: owner.node.clone(),
         generation,
-        digest: unit.digest.clone(),
+        digest,
         state: unit.state,
         health: verdict.state,
         restarts: unit.restarts,
@@ -158,5 +182,32 @@ mod tests {
         assert_eq!(sight.observed.instances[0].generation, 2, "generation 6 does not run");
         assert_eq!(sight.observed.instances[0].digest, spec.digest());
         assert_eq!(sight.observed.accepted[&spec.id], 6, "and nothing older is accepted");
+    }
+
+    #[test]
+    fn a_unit_that_cannot_be_read_is_unknown_and_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path()).unwrap();
+        let spec = sample::process(&["a"]);
+        let content =
+            Content::Present { digest: spec.digest(), spec: Some(Box::new(spec.clone())) };
+        ledger.put(spec.id.clone(), Entry { generation: 5, content }, 0).unwrap();
+        let mut other = sample::process(&["b"]);
+        other.id = "db[0]".parse().unwrap();
+        let unknown = Unit {
+            digest: devnet_schema::digest::Digest::from(String::new()),
+            message: Some("the record cannot be read; restore it".into()),
+            spec: None,
+            ..sample::unit(&spec, 0, InstanceState::Unknown)
+        };
+        let units = vec![unknown, sample::unit(&other, 1, InstanceState::Running)];
+        let listed = BTreeMap::from([(Runtime::Process, Ok(units))]);
+        let sight = gather(&owner(), &listed, &ledger, healthy);
+        assert!(!sight.observed.complete);
+        assert_eq!(sight.observed.problem.unwrap(), "the record cannot be read; restore it");
+        let [other, unknown] = &sight.observed.instances[..] else { panic!("two") };
+        assert_eq!((&*other.id, other.state), ("db-0", InstanceState::Running));
+        assert_eq!((unknown.generation, unknown.state), (5, InstanceState::Unknown));
+        assert_eq!(unknown.digest, spec.digest(), "what was ordered is the best that is known");
     }
 }

@@ -64,6 +64,11 @@ pub fn decide(
     if let Err(fenced) = fence(&step.instance, known, step.generation, digest.as_ref(), now) {
         return Verdict::Refuse(fenced.to_string());
     }
+    let unread = units.iter().find(|unit| unit.state == InstanceState::Unknown);
+    if let (Some(unit), true) = (unread, !matches!(step.act, Act::AwaitHealthy { .. })) {
+        let why = unit.message.as_deref().unwrap_or("its state cannot be read");
+        return Verdict::Refuse(format!("it is not known what {} runs: {why}", step.instance));
+    }
     match &step.act {
         Act::Prepare { spec } if serves(units, digest.as_ref()) => {
             let _ = spec;
@@ -140,6 +145,12 @@ pub fn dial_pause(failures: u32, random: u32) -> Duration {
 /// a row: half a second, doubling, at most half a minute.
 pub fn restart_pause(ends: u32) -> Duration {
     Duration::from_millis(500u64 << ends.saturating_sub(1).min(6)).min(Duration::from_secs(30))
+}
+
+/// How long to wait before a driver that could not say what runs is asked again for the
+/// `failures`th time in a row: a quarter of a second, doubling, at most five seconds.
+pub fn recover_pause(failures: u32) -> Duration {
+    Duration::from_millis(250u64 << failures.saturating_sub(1).min(5)).min(Duration::from_secs(5))
 }
 
 /// A run of this length ends a row of crashes.

@@ -120,7 +120,7 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
     *welcomed = true;
     tracing::info!(server = %agent.identity.profile.server, "connected");
     agent.outbox.reconnected();
-    agent.node.clone().revive(None);
+    agent.node.revive_known();
     let (answers, answered) = mpsc::channel(ANSWER_QUEUE);
     let readers = Readers::new(agent.node.clone(), answers.clone());
     let mut session = Session {

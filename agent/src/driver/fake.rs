@@ -15,6 +15,7 @@ use devnet_schema::{
     wire::{LogEndReason, LogLine},
 };
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
 use super::{
     Driver, DriverError, Ground, Job, Unit,
@@ -24,7 +25,9 @@ use super::{
 /// Units in memory.
 pub struct FakeDriver {
     ground: Ground,
+    runtime: Runtime,
     state: Mutex<State>,
+    answers: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -33,15 +36,32 @@ struct State {
     failing: BTreeSet<&'static str>,
     calls: Vec<String>,
     runs: u64,
+    /// Units that are there and were not found yet: `recover` finds them.
+    hidden: Vec<Unit>,
 }
 
 impl FakeDriver {
     /// An empty one.
     pub fn new(ground: Ground) -> Self {
-        Self { ground, state: Mutex::default() }
+        Self::of(ground, Runtime::Process)
     }
 
-    /// From now on, the named call fails: `list`, `prepare` or `ensure`.
+    /// An empty one that stands for `runtime`.
+    pub fn of(ground: Ground, runtime: Runtime) -> Self {
+        Self { ground, runtime, state: Mutex::default(), answers: watch::Sender::new(true) }
+    }
+
+    /// From now on, `recover` answers, or does not, until this is said again.
+    pub fn answer(&self, answers: bool) {
+        self.answers.send_replace(answers);
+    }
+
+    /// Puts a unit there that an earlier agent started: it is seen when `recover` has answered.
+    pub fn hide(&self, unit: Unit) {
+        self.state().hidden.push(unit);
+    }
+
+    /// From now on, the named call fails: `recover`, `list`, `prepare` or `ensure`.
     pub fn fail(&self, call: &'static str) {
         self.state().failing.insert(call);
     }
@@ -76,8 +96,12 @@ impl FakeDriver {
     }
 
     async fn run(&self, job: Job) -> Result<String, DriverError> {
+        self.call("ensure", &job.spec.id.to_string())?;
+        self.start(job).await
+    }
+
+    async fn start(&self, job: Job) -> Result<String, DriverError> {
         let spec = &job.spec;
-        self.call("ensure", &spec.id.to_string())?;
         self.ground.secrets.values(&spec.id, &spec.secrets()).await?;
         let mut state = self.state();
         state.runs += 1;
@@ -103,7 +127,7 @@ impl FakeDriver {
 
 impl Driver for FakeDriver {
     fn runtime(&self) -> Runtime {
-        Runtime::Process
+        self.runtime
     }
 
     fn probe(&self) -> BoxFuture<'_, Availability> {
@@ -111,7 +135,17 @@ impl Driver for FakeDriver {
     }
 
     fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>> {
-        Box::pin(async { Ok(()) })
+        Box::pin(async {
+            let mut answers = self.answers.subscribe();
+            let answered = answers.wait_for(|answers| *answers).await;
+            answered.map_err(|_| DriverError::Unavailable("it is gone".to_owned()))?;
+            self.call("recover", "")?;
+            let mut state = self.state();
+            for unit in std::mem::take(&mut state.hidden) {
+                state.units.insert(unit.id.clone(), unit);
+            }
+            Ok(())
+        })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>> {
@@ -136,7 +170,13 @@ impl Driver for FakeDriver {
     }
 
     fn revive(&self, job: Job) -> BoxFuture<'_, Result<(), DriverError>> {
-        Box::pin(async move { self.call("revive", &job.spec.id.to_string()) })
+        Box::pin(async move {
+            self.call("revive", &job.spec.id.to_string())?;
+            if self.state().units.contains_key(&job.spec.id) {
+                return Ok(());
+            }
+            self.start(job).await.map(drop)
+        })
     }
 
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), DriverError>> {

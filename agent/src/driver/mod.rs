@@ -101,6 +101,9 @@ pub enum DriverError {
     /// This node has nothing that could run the unit.
     #[error("{0}")]
     Unavailable(String),
+    /// What runs could not be found out, so that nothing may be started or taken for gone.
+    #[error("{0}")]
+    NotKnown(String),
     /// The engine or the operating system refused.
     #[error("{act}: {reason}; {next}")]
     Failed {
@@ -135,11 +138,13 @@ pub trait Driver: Send + Sync {
     /// Whether it can be used on this node.
     fn probe(&self) -> BoxFuture<'_, Availability>;
 
-    /// Whatever must be put right before anything else: what an agent that was killed left half
-    /// done. Called once at start, and again after the engine was away.
+    /// Whatever must be put right before anything else: finds what runs and takes it over, and
+    /// finishes what an agent that was killed left half done. Called at start until it succeeds,
+    /// and again after the engine was away; nothing else is asked of the driver before.
     fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>>;
 
-    /// Every unit of the owner, in order.
+    /// Every unit of the owner, in order. One whose record cannot be read is in the state unknown,
+    /// with a message that says what to do.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>>;
 
     /// Gets ready without touching what runs, and says what there is to say.

@@ -101,7 +101,8 @@ async fn a_unit_is_started_once_awaited_and_removed() {
     bench.run(2, Act::Remove).await.unwrap();
     assert_eq!(bench.run(2, Act::Remove).await.unwrap(), "it was not there");
     let calls = bench.fake.calls();
-    let calls: Vec<_> = calls.iter().filter(|call| !call.starts_with("revive")).collect();
+    let own = |call: &&String| !["recover", "revive"].iter().any(|it| call.starts_with(it));
+    let calls: Vec<_> = calls.iter().filter(own).collect();
     assert_eq!(calls, ["prepare web[0]", "ensure web[0]", "remove web[0]", "remove web[0]"]);
     let error = bench.run(1, ensure(&spec)).await.unwrap_err();
     assert!(error.contains("older than generation 2"), "{error}");
@@ -222,8 +223,70 @@ async fn what_runs_without_an_entry_is_adopted() {
     let bench = Bench::new();
     let spec = sample::process(&["a"]);
     bench.fake.put(sample::unit(&spec, 7, InstanceState::Running));
+    bench.node.recovery.decided(Runtime::Process, Duration::from_secs(10)).await.unwrap();
     let sight = bench.node.look().await;
     assert_eq!(sight.observed.instances[0].generation, 7);
     let error = bench.run(6, Act::Remove).await.unwrap_err();
     assert!(error.contains("older than generation 7"), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_is_started_before_it_is_known_what_runs() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.fake.fail("recover");
+    bench.fake.hide(sample::unit(&spec, 3, InstanceState::Running));
+    let error = bench.run(3, ensure(&spec)).await.unwrap_err();
+    assert!(error.contains("it is not known what the process driver runs"), "{error}");
+    assert!(error.contains("recover: it is broken; mend it"), "{error}");
+    bench.node.revive_known();
+    let sight = bench.node.look().await;
+    assert!(!sight.observed.complete);
+    bench.fake.mend("recover");
+    let known = async {
+        while bench.node.recovery.check(Runtime::Process).is_err() {
+            bench.node.changed.notified().await;
+        }
+    };
+    timeout(Duration::from_secs(10), known).await.expect("it is asked again by itself");
+    assert_eq!(bench.run(3, ensure(&spec)).await.unwrap(), "it runs already");
+    let calls = bench.fake.calls();
+    let started = calls.iter().any(|call| call.starts_with("ensure") || call.starts_with("revive"));
+    assert!(!started, "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_step_waits_for_a_driver_that_has_not_answered_yet() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.fake.answer(false);
+    bench.fake.hide(sample::unit(&spec, 3, InstanceState::Running));
+    let id = bench.begin(3, ensure(&spec));
+    let other = bench.begin(4, Act::AwaitHealthy { timeout: Period::seconds(1) });
+    bench.end(&other).await.unwrap_err();
+    assert!(!bench.fake.calls().iter().any(|call| call.starts_with("ensure")));
+    bench.fake.answer(true);
+    assert_eq!(bench.end(&id).await.unwrap(), "it runs already");
+}
+
+#[tokio::test]
+async fn what_is_stopped_by_order_is_no_accident() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.run(1, ensure(&spec)).await.unwrap();
+    bench.run(1, await_healthy(5)).await.unwrap();
+    let seen = async || bench.node.look().await.observed.instances[0].clone();
+    let healthy = (InstanceState::Running, HealthState::Healthy);
+    assert_eq!((seen().await.state, seen().await.health), healthy);
+    let ordered = bench.node.by_order(&spec.id);
+    let mut ended = sample::unit(&spec, 1, InstanceState::Exited);
+    ended.message = Some("exited with code 137".into());
+    bench.fake.put(ended);
+    let meanwhile = seen().await;
+    assert_eq!((meanwhile.state, meanwhile.health), healthy);
+    assert_eq!(meanwhile.message.unwrap(), "it is being changed by order");
+    drop(ordered);
+    let after = seen().await;
+    assert_eq!(after.state, InstanceState::Exited, "what is so after the order is said");
+    assert_eq!(after.message.unwrap(), "exited with code 137");
 }

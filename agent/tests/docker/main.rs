@@ -399,7 +399,10 @@ impl Bench {
         println!("an agent that lost its data");
         let dir = tempfile::tempdir().unwrap();
         let node = self.node(dir.path());
+        let watching = tokio::spawn(node.clone().watch());
+        node.recovery.decided(Runtime::Docker, Duration::from_secs(30)).await.unwrap();
         let sight = node.look().await;
+        watching.abort();
         let seen = &sight.observed.instances[0];
         assert_eq!((seen.id.as_str(), seen.generation), ("web-0", 2));
         assert_eq!(node.ledger().get(&seen.instance()).unwrap().generation, 2);

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     os::{
-        fd::{FromRawFd, OwnedFd},
+        fd::{AsRawFd, FromRawFd, OwnedFd},
         unix::fs::OpenOptionsExt,
     },
     path::{Path, PathBuf},
@@ -20,6 +20,8 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     process::{Child, Command},
 };
+
+use super::members::{Process, Traces};
 
 /// What tells one process from every other that this machine ran or will run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,8 @@ pub struct Mark {
 
 /// How to start a process.
 pub struct Launch {
+    /// Where it puts itself before anything of it runs.
+    pub door: Option<File>,
     /// Absolute path of the program.
     pub program: PathBuf,
     /// Everything after it.
@@ -56,6 +60,8 @@ pub struct Launch {
 pub struct Running {
     /// Which.
     pub mark: Mark,
+    /// By what everything that it starts is known.
+    pub traces: Traces,
     child: Option<Child>,
     pidfd: AsyncFd<OwnedFd>,
 }
@@ -87,8 +93,9 @@ impl End {
 /// Starts a process in a session and group of its own.
 ///
 /// # Errors
-/// When the program cannot be executed or a log file cannot be opened.
-pub fn spawn(launch: &Launch, now_millis: i64) -> io::Result<Running> {
+/// When the program cannot be executed or a log file cannot be opened. It may have been started all
+/// the same, and then carries its badge.
+pub fn spawn(launch: &Launch, traces: Traces, now_millis: i64) -> io::Result<Running> {
     let mut command = Command::new(&launch.program);
     command
         .args(&launch.args)
@@ -100,11 +107,17 @@ pub fn spawn(launch: &Launch, now_millis: i64) -> io::Result<Running> {
         .stderr(append(&launch.stderr)?)
         .kill_on_drop(false);
     let with_parent = launch.with_parent;
-    // SAFETY: both calls are async-signal-safe, and nothing is allocated between fork and exec.
+    let door = launch.door.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+    // SAFETY: the calls are async-signal-safe, and nothing is allocated between fork and exec. The
+    // door is open until the child has executed its program.
     unsafe {
         command.pre_exec(move || {
             if libc::setsid() < 0 {
                 return Err(io::Error::last_os_error());
+            }
+            if door >= 0 {
+                // Where this fails, the badge does.
+                libc::write(door, b"0".as_ptr().cast(), 1);
             }
             if with_parent && libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
                 return Err(io::Error::last_os_error());
@@ -118,14 +131,41 @@ pub fn spawn(launch: &Launch, now_millis: i64) -> io::Result<Running> {
     // The child is not reaped before it is waited for, so its entry in /proc is there.
     let start = start_time(pid)?.0;
     let mark = Mark { pid, start, boot: boot_id()?, started_at: now_millis };
-    Ok(Running { pidfd: open_pidfd(pid)?, mark, child: Some(child) })
+    let traces = Traces { leader: Some(pid), ..traces };
+    Ok(Running { pidfd: open_pidfd(pid)?, mark, traces, child: Some(child) })
+}
+
+/// Has the system kill what the command starts when this agent is gone.
+pub fn end_with_parent(command: &mut Command) {
+    // SAFETY: the call is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+            failed if failed < 0 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        });
+    }
 }
 
 /// Takes over a process that an earlier agent started; `None` when it does not run any more.
-pub fn adopt(mark: &Mark) -> Option<Running> {
+pub fn adopt(mark: &Mark, traces: Traces) -> Option<Running> {
     // The descriptor is opened first: from then on it means one process, and that one is looked at.
     let pidfd = open_pidfd(mark.pid).ok()?;
-    alive(mark).then(|| Running { mark: mark.clone(), child: None, pidfd })
+    let traces = Traces { leader: Some(mark.pid), ..traces };
+    alive(mark).then(|| Running { mark: mark.clone(), traces, child: None, pidfd })
+}
+
+/// The mark of a process that was found running and of which nothing was written down.
+///
+/// # Errors
+/// When the system does not say when it started.
+pub fn mark_of(process: &Process, now_millis: i64) -> io::Result<Mark> {
+    let uptime = fs::read_to_string("/proc/uptime")?;
+    let uptime = uptime.split([' ', '.']).next().and_then(|seconds| seconds.parse::<u64>().ok());
+    // SAFETY: plain system call.
+    let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
+    let age = uptime.unwrap_or(0).saturating_sub(process.start / ticks);
+    let started_at = now_millis - i64::try_from(age * 1000).unwrap_or(0);
+    Ok(Mark { pid: process.pid, start: process.start, boot: boot_id()?, started_at })
 }
 
 fn alive(mark: &Mark) -> bool {
@@ -148,23 +188,24 @@ impl Running {
         }
     }
 
-    /// Asks the whole group to end, and kills what is left of it after `grace`.
-    pub async fn terminate(&mut self, signal: i32, grace: Duration) {
-        self.signal_group(signal);
-        let _ = tokio::time::timeout(grace, self.ended()).await;
-        self.kill_group();
-        self.ended().await;
+    /// Asks all of the unit to end, and kills what is left of it after `grace`. Returns what did
+    /// not end even so.
+    ///
+    /// # Errors
+    /// When it cannot be seen what runs.
+    pub async fn terminate(&mut self, signal: i32, grace: Duration) -> io::Result<Vec<i32>> {
+        let left = self.traces.end(Some((signal, grace))).await;
+        // It is not left behind as a zombie; one that cannot be killed is not waited for.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.ended()).await;
+        left
     }
 
-    /// Kills what is left of the group, also after its leader ended.
-    pub fn kill_group(&self) {
-        self.signal_group(libc::SIGKILL);
-    }
-
-    fn signal_group(&self, signal: i32) {
-        // SAFETY: plain system call. The group's id cannot have been given to anybody else while a
-        // member of it lives; when none does, the call finds nothing.
-        unsafe { libc::kill(-self.mark.pid, signal) };
+    /// Kills what is left of the unit after its first process ended.
+    ///
+    /// # Errors
+    /// When it cannot be seen what runs.
+    pub async fn end_rest(&self) -> io::Result<Vec<i32>> {
+        self.traces.end(None).await
     }
 }
 

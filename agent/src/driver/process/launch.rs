@@ -13,9 +13,11 @@ use std::{
 use devnet_schema::instance::{InstanceSpec, Workload};
 
 use super::{
+    badge,
     child::{self, Launch, Running},
     output::{self, STREAMS},
     record::{self, Home, Record},
+    supervise::Setting,
 };
 use crate::{
     driver::{DriverError, Ground, files},
@@ -33,34 +35,57 @@ pub struct BaseEnv {
     pub lang: String,
 }
 
-/// Starts the unit's process and writes down which it is.
+/// Starts the unit's process. What it will carry is written down before, and which it is after, so
+/// that an agent that is killed at any point is followed by one that finds it. Whatever runs of an
+/// earlier start ends before.
 ///
 /// # Errors
-/// When a secret, a file, the program or the disk is missing; nothing runs then.
-pub async fn start(
-    ground: &Ground,
-    base: &BaseEnv,
-    record: &mut Record,
-) -> Result<Running, DriverError> {
+/// When a secret, a file, the program or the disk is missing, or what runs does not end; nothing of
+/// this start runs then.
+pub async fn start(setting: &Setting, record: &mut Record) -> Result<Running, DriverError> {
+    let Setting { ground, base, .. } = setting;
     let spec = record.spec.clone();
     let values = ground.secrets.values(&spec.id, &spec.secrets()).await?;
     let home = Home::new(&ground.data_dir, &spec.id);
     lay_out(ground, &home, &spec, &values)?;
-    let launch = launch(ground, base, &spec, &values)?;
-    let running = child::spawn(&launch, now_millis()).map_err(|error| {
+    let mut launch = launch(ground, base, &spec, &values)?;
+    setting.clear(record).await?;
+    let nonce = badge::nonce().map_err(|error| {
+        DriverError::failed(
+            format!("{} cannot be given a mark of its own", spec.id),
+            error,
+            "without one it could not be found again; look at the node's system log",
+        )
+    })?;
+    record.process = None;
+    record.cgroup = setting.cgroup(&spec.id);
+    record.nonce = Some(nonce);
+    home.save(record, &*setting.watcher)?;
+    // The last of a name counts: a unit cannot hide by naming the variable itself.
+    launch.env.extend(setting.badge_of(record));
+    launch.door = record.cgroup.as_ref().and_then(|cgroup| cgroup.door().ok());
+    let traces = setting.traces(record);
+    let spawned = child::spawn(&launch, traces.clone(), now_millis()).map_err(|error| {
         DriverError::failed(
             format!("{} cannot be started", launch.program.display()),
             error,
             "check that it is an executable for this machine",
         )
-    })?;
-    record.process = Some(running.mark.clone());
-    if let Err(error) = home.save(record) {
-        // Without its record the process would be started a second time by the next agent.
-        running.kill_group();
-        return Err(error);
+    });
+    let recorded = spawned.and_then(|running| {
+        record.process = Some(running.mark.clone());
+        home.save(record, &*setting.watcher).map(|()| running)
+    });
+    match recorded {
+        Ok(running) => Ok(running),
+        Err(error) => {
+            record.process = None;
+            // It may have been started all the same. What cannot be ended now is found again by
+            // what it carries, before anything of the unit is started.
+            let _ = traces.end(None).await;
+            Err(error)
+        }
     }
-    Ok(running)
 }
 
 /// Milliseconds since 1970.
@@ -127,6 +152,7 @@ fn launch(
         DriverError::failed("the log cannot be begun", error, "check that the disk has room")
     })?;
     Ok(Launch {
+        door: None,
         program,
         args: argv.into_iter().skip(1).collect(),
         env,

@@ -3,9 +3,13 @@
 //!
 //! Knows the table of supervised units. Refuses to touch a process it did not start.
 
+mod adopt;
+mod badge;
+mod cgroup;
 mod child;
 mod follow;
 mod launch;
+mod members;
 mod output;
 mod record;
 mod supervise;
@@ -19,26 +23,29 @@ use std::{
 
 use devnet_schema::{
     fleet::Availability,
-    instance::{InstanceSpec, Runtime, Workload},
+    instance::{InstanceSpec, Runtime, StopSpec, Workload},
     name::InstanceId,
     wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
 use tokio::{io::AsyncReadExt, process::Command};
 
+use self::{
+    adopt::Found,
+    badge::Issuer,
+    record::{Home, Record},
+    supervise::{Setting, Slot},
+};
 pub use self::{
     child::wait_for_end,
     launch::{BaseEnv, now_millis},
-};
-use self::{
-    record::{Home, Record},
-    supervise::{Setting, Slot},
 };
 use super::{
     Driver, DriverError, Ground, Job, Unit,
     logs::{Query, Sink},
     ports,
 };
+use crate::identity::Watcher;
 
 /// How long a step waits for the control plane to hand out secrets.
 pub const SECRET_PATIENCE: Duration = Duration::from_secs(30);
@@ -54,12 +61,23 @@ const PORT_PAUSE: Duration = Duration::from_millis(50);
 pub struct ProcessDriver {
     setting: Setting,
     table: Mutex<BTreeMap<InstanceId, Arc<Slot>>>,
+    /// What an earlier agent left; see `adopt`.
+    found: Found,
 }
 
 impl ProcessDriver {
-    /// A driver with an empty table; [`Driver::recover`] fills it.
+    /// A driver with an empty table. Whatever it is asked first, it looks for what runs before.
     pub fn new(ground: Ground, base: BaseEnv) -> Self {
-        Self { setting: Setting { ground, base }, table: Mutex::default() }
+        Self::watched(ground, base, Arc::new(|_| Ok(())))
+    }
+
+    /// As [`ProcessDriver::new`], and `watcher` is told of each point at which a record is written,
+    /// so that a test can end everything there.
+    pub fn watched(ground: Ground, base: BaseEnv, watcher: Arc<Watcher>) -> Self {
+        let issuer = Issuer::of(&ground.owner, &ground.data_dir);
+        let cgroups = cgroup::own();
+        let setting = Setting { ground, base, issuer, cgroups, watcher };
+        Self { setting, table: Mutex::default(), found: Found::default() }
     }
 
     fn slots(&self) -> std::sync::MutexGuard<'_, BTreeMap<InstanceId, Arc<Slot>>> {
@@ -80,25 +98,9 @@ impl ProcessDriver {
         self.slots().insert(id, Arc::new(slot));
     }
 
-    fn adopt_all(&self) -> Result<(), DriverError> {
-        let owner = &self.setting.ground.owner;
-        for record in record::load_all(&self.setting.ground.data_dir)? {
-            let spec = &record.spec;
-            if spec.cluster != owner.cluster || spec.node != owner.node {
-                continue;
-            }
-            if self.slot(&spec.id).is_none() {
-                let running = record.process.as_ref().and_then(child::adopt);
-                let found = if running.is_some() { "adopting" } else { "starting" };
-                tracing::info!(instance = %spec.id, "{found} a process that should run");
-                self.begin(record, running);
-            }
-        }
-        Ok(())
-    }
-
     async fn check(&self, job: &Job) -> Result<String, DriverError> {
         let spec = &job.spec;
+        self.readable(&spec.id).await?;
         check_spec(spec)?;
         launch::program(spec, &self.setting.base, &self.home(&spec.id).work())?;
         let units: Vec<Unit> = self.slots().values().map(|slot| slot.unit()).collect();
@@ -120,6 +122,7 @@ impl ProcessDriver {
     /// Stops the old process, starts the new one, and goes back when that fails.
     async fn replace(&self, job: Job) -> Result<String, DriverError> {
         let spec = job.spec.clone();
+        self.readable(&spec.id).await?;
         let wanted = spec.secrets();
         let secrets = &self.setting.ground.secrets;
         secrets.values_within(&spec.id, &wanted, SECRET_PATIENCE).await?;
@@ -131,9 +134,8 @@ impl ProcessDriver {
         }
         job.progress.say("starting the process");
         let mut record = Record::of(&job);
-        let ground = &self.setting.ground;
-        let started = match free_ports(&spec).await {
-            Ok(()) => launch::start(ground, &self.setting.base, &mut record).await,
+        let started = match self.make_room(&record).await {
+            Ok(()) => launch::start(&self.setting, &mut record).await,
             Err(error) => Err(error),
         };
         match (started, old) {
@@ -159,6 +161,39 @@ impl ProcessDriver {
         }
     }
 
+    /// Stops the unit and removes its directory. That it ends is written down first, so that an
+    /// agent that is killed meanwhile is followed by one that finishes it.
+    async fn take_away(&self, id: &InstanceId) -> Result<(), DriverError> {
+        self.readable(id).await?;
+        if let Some(slot) = self.slot(id) {
+            let ending = Record { ending: true, ..slot.record() };
+            if let Err(error) = self.home(id).save(&ending, &*self.setting.watcher) {
+                // A full disk keeps nobody from making room on it.
+                tracing::warn!(instance = %id, %error, "writing down that a unit ends failed");
+            }
+            slot.stop().await;
+            self.setting.clear(&ending).await?;
+        } else {
+            self.setting.clear_all(id, &StopSpec::default(), None).await?;
+        }
+        self.home(id).remove().map_err(|error| {
+            DriverError::failed(
+                format!("the directory of {id} cannot be removed"),
+                error,
+                "remove it by hand and apply again",
+            )
+        })?;
+        self.slots().remove(id);
+        self.setting.ground.changed.notify_one();
+        Ok(())
+    }
+
+    /// Ends what runs of the instance and is in no slot, and waits for its ports.
+    async fn make_room(&self, record: &Record) -> Result<(), DriverError> {
+        self.setting.clear(record).await?;
+        free_ports(&record.spec).await
+    }
+
     async fn run_inside(&self, unit: &Unit, argv: &[String]) -> Result<(i64, String), DriverError> {
         let failed = |error: &dyn std::fmt::Display| {
             let act = format!("the health command of {} cannot be run", unit.id);
@@ -171,18 +206,20 @@ impl ProcessDriver {
         let dir = self.home(&unit.id).work();
         let program = child::find_program(name, &dir, &self.setting.base.path)
             .ok_or_else(|| failed(&format!("there is no program `{}`", name.escape_debug())))?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(&argv[1..])
             .env_clear()
             .envs(launch::environment(&self.setting.base, spec, &values)?)
+            .envs(self.slot(&unit.id).and_then(|slot| self.setting.badge_of(&slot.record())))
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(&error))?;
+            .kill_on_drop(true);
+        child::end_with_parent(&mut command);
+        let mut child = command.spawn().map_err(|error| failed(&error))?;
         let mut output = Vec::new();
         if let Some(stderr) = child.stderr.take() {
             // Reading less than there is only means that less is shown.
@@ -239,11 +276,17 @@ impl Driver for ProcessDriver {
     }
 
     fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>> {
-        Box::pin(async { self.adopt_all() })
+        Box::pin(self.adopted())
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>> {
-        Box::pin(async { Ok(self.slots().values().map(|slot| slot.unit()).collect()) })
+        Box::pin(async {
+            self.adopted().await?;
+            let mut units: Vec<Unit> = self.slots().values().map(|slot| slot.unit()).collect();
+            units.extend(self.unreadable());
+            units.sort_by(|a, b| a.id.cmp(&b.id));
+            Ok(units)
+        })
     }
 
     fn prepare(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>> {
@@ -256,6 +299,7 @@ impl Driver for ProcessDriver {
 
     fn revive(&self, job: Job) -> BoxFuture<'_, Result<(), DriverError>> {
         Box::pin(async move {
+            self.readable(&job.spec.id).await?;
             // A supervisor starts its process by itself; only one without a supervisor is left.
             if self.slot(&job.spec.id).is_none() {
                 self.begin(Record::of(&job), None);
@@ -265,29 +309,17 @@ impl Driver for ProcessDriver {
     }
 
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), DriverError>> {
-        Box::pin(async move {
-            let slot = self.slot(id);
-            if let Some(slot) = slot {
-                slot.stop().await;
-            }
-            self.home(id).remove().map_err(|error| {
-                DriverError::failed(
-                    format!("the directory of {id} cannot be removed"),
-                    error,
-                    "remove it by hand and apply again",
-                )
-            })?;
-            self.slots().remove(id);
-            self.setting.ground.changed.notify_one();
-            Ok(())
-        })
+        Box::pin(self.take_away(id))
     }
 
     fn retire(&self) -> BoxFuture<'_, Result<(), DriverError>> {
         Box::pin(async {
+            // Units whose records cannot be read end, too: by what they carry.
+            let adopted = self.adopted().await;
             let slots: Vec<_> = self.slots().values().cloned().collect();
             futures_util::future::join_all(slots.iter().map(|slot| slot.stop())).await;
-            Ok(())
+            self.end_strays(|_| true).await;
+            adopted
         })
     }
 

@@ -15,10 +15,10 @@ use devnet_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::child::Mark;
+use super::{cgroup::Cgroup, child::Mark};
 use crate::{
     driver::{DriverError, Job},
-    identity::write_atomic,
+    identity::{Watcher, write_atomic_watched},
 };
 
 /// One process unit.
@@ -31,7 +31,17 @@ pub struct Record {
     /// The spec; secrets are references.
     #[serde(with = "shared")]
     pub spec: Arc<InstanceSpec>,
-    /// The process, when one was started.
+    /// What its processes carry. Written down before they are started, so that an agent that was
+    /// killed in between finds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// The cgroup they are in, where they have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<Cgroup>,
+    /// It is being removed: whoever finds it finishes that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ending: bool,
+    /// The first process, when one was started and that could be written down.
     pub process: Option<Mark>,
     /// How often it was started again.
     pub restarts: u32,
@@ -63,6 +73,9 @@ impl Record {
             generation: job.generation,
             digest: job.digest.clone(),
             spec: job.spec.clone(),
+            nonce: None,
+            cgroup: None,
+            ending: false,
             process: None,
             restarts: 0,
         }
@@ -91,22 +104,25 @@ impl Home {
         self.root.join("logs")
     }
 
-    /// Writes the record.
+    /// Writes the record; `watcher` is told of each point of that.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn save(&self, record: &Record) -> Result<(), DriverError> {
+    pub fn save(&self, record: &Record, watcher: &Watcher) -> Result<(), DriverError> {
         let bytes = serde_json::to_vec(record).map_err(io::Error::from);
-        bytes
-            .map_err(anyhow::Error::from)
-            .and_then(|bytes| write_atomic(&self.root.join("unit.json"), &bytes, 0o600))
-            .map_err(|error| {
+        bytes.map_err(anyhow::Error::from).and_then(|bytes| self.write(&bytes, watcher)).map_err(
+            |error| {
                 DriverError::failed(
                     format!("the record of {} cannot be written", record.spec.id),
                     format!("{error:#}"),
                     "check that the disk has room and is not read-only",
                 )
-            })
+            },
+        )
+    }
+
+    fn write(&self, bytes: &[u8], watcher: &Watcher) -> anyhow::Result<()> {
+        write_atomic_watched(&self.root.join(FILE), bytes, 0o600, watcher)
     }
 
     /// Removes everything but the volumes.
@@ -126,34 +142,70 @@ pub fn volume_dir(data_dir: &Path, owner: &InstanceId, name: &str) -> PathBuf {
     data_dir.join("volumes").join(owner.slug()).join(name)
 }
 
-/// Every record below the data directory; what cannot be read is named and left alone.
-pub fn load_all(data_dir: &Path) -> Result<Vec<Record>, DriverError> {
+/// What was found in one directory below `instances`.
+pub enum Found {
+    /// A record that reads.
+    Whole(Record),
+    /// One that does not: what runs of that instance is not known.
+    Damaged(Damage),
+}
+
+/// A record that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Whose, by the name of its directory.
+    pub id: InstanceId,
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Every record below the data directory, in order. One that cannot be read hides no other.
+///
+/// # Errors
+/// When it cannot be seen which there are.
+pub fn load_all(data_dir: &Path) -> Result<Vec<Found>, DriverError> {
     let root = data_dir.join("instances");
-    let explain = |path: &Path, error: &dyn std::fmt::Display| {
+    let explain = |error: io::Error| {
         DriverError::failed(
-            format!("the record {} cannot be read", path.display()),
+            format!("the records in {} cannot be listed", root.display()),
             error,
-            "restore the file, or move its directory away after ending the process by hand",
+            "check the disk, and that the agent may read the directory",
         )
     };
     let entries = match fs::read_dir(&root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(|error| explain(&root, &error))?,
+        entries => entries.map_err(explain)?,
     };
-    let mut records = Vec::new();
+    let mut paths: Vec<PathBuf> = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|error| explain(&root, &error))?.path().join("unit.json");
-        match fs::read(&path) {
-            // Made, and killed before the record was written: no process was started.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(explain(&path, &error)),
-            Ok(bytes) => {
-                let record: Record =
-                    serde_json::from_slice(&bytes).map_err(|error| explain(&path, &error))?;
-                records.push(record);
-            }
-        }
+        paths.push(entry.map_err(explain)?.path());
     }
-    records.sort_by(|a, b| a.spec.id.cmp(&b.spec.id));
-    Ok(records)
+    paths.sort();
+    Ok(paths.iter().filter_map(|path| load(path)).collect())
 }
+
+fn load(dir: &Path) -> Option<Found> {
+    let path = dir.join(FILE);
+    // What has another name was not made by an agent.
+    let id: InstanceId = dir.file_name()?.to_str()?.parse().ok()?;
+    let read = match fs::read(&path) {
+        // Made, and killed before the intent was written: no process was started.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => Err(error.to_string()),
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+    };
+    // A record may read and yet be of something else.
+    let read = read.and_then(|record: Record| match record.spec.id == id {
+        true => Ok(record),
+        false => Err(format!("it is the record of {}", record.spec.id)),
+    });
+    Some(match read {
+        Ok(record) => Found::Whole(record),
+        Err(why) => Found::Damaged(Damage { id, path, why }),
+    })
+}
+
+/// The name of a record.
+const FILE: &str = "unit.json";

@@ -3,11 +3,17 @@
 //! Knows one unit and its present process. Refuses to know why it should run.
 
 use std::{
+    io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use devnet_schema::{instance::Runtime, observed::InstanceState};
+use devnet_schema::{
+    instance::{Runtime, StopSpec},
+    name::InstanceId,
+    observed::InstanceState,
+};
 use tokio::{
     sync::{Mutex as AsyncMutex, watch},
     task::JoinHandle,
@@ -15,13 +21,17 @@ use tokio::{
 };
 
 use super::{
+    badge::{self, Badge, Issuer},
+    cgroup::Cgroup,
     child::{Running, signal_number},
     launch::{self, BaseEnv},
+    members::Traces,
     output,
     record::{Home, Record},
 };
 use crate::{
-    driver::{Ground, Unit},
+    driver::{DriverError, Ground, Unit},
+    identity::Watcher,
     rules,
 };
 
@@ -35,6 +45,89 @@ pub struct Setting {
     pub ground: Ground,
     /// What every process is given.
     pub base: BaseEnv,
+    /// Who makes the badges.
+    pub issuer: Issuer,
+    /// Where cgroups may be made, if anywhere.
+    pub cgroups: Option<PathBuf>,
+    /// Told of each point at which a record is written.
+    pub watcher: Arc<Watcher>,
+}
+
+impl Setting {
+    /// A cgroup for an instance, where one may be made.
+    pub fn cgroup(&self, id: &InstanceId) -> Option<Cgroup> {
+        let base = self.cgroups.as_deref()?;
+        Cgroup::make(base, &format!("{}.{}", self.issuer.place(), id.slug()))
+    }
+
+    /// The variable that the processes of a record's start carry.
+    pub fn badge_of(&self, record: &Record) -> Option<(String, String)> {
+        let badge = Badge { slug: record.spec.id.slug(), nonce: record.nonce.clone()? };
+        Some((badge::VARIABLE.to_owned(), self.issuer.write(&badge)))
+    }
+
+    /// By what the processes of a record's start are known; its first process is not among it.
+    pub fn traces(&self, record: &Record) -> Traces {
+        Traces {
+            issuer: self.issuer.clone(),
+            slug: record.spec.id.slug(),
+            nonce: Some(record.nonce.clone().unwrap_or_default()),
+            leader: None,
+            cgroup: record.cgroup.clone(),
+        }
+    }
+
+    /// Ends whatever runs of a record's instance, of whichever start, as its spec says.
+    ///
+    /// # Errors
+    /// When something does not end, or it cannot be seen what runs: nothing may be started then.
+    pub async fn clear(&self, record: &Record) -> Result<(), DriverError> {
+        self.clear_all(&record.spec.id, &record.spec.stop, record.cgroup.clone()).await
+    }
+
+    /// As [`Setting::clear`], where there may be no record.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn clear_all(
+        &self,
+        id: &InstanceId,
+        stop: &StopSpec,
+        cgroup: Option<Cgroup>,
+    ) -> Result<(), DriverError> {
+        let traces = Traces {
+            issuer: self.issuer.clone(),
+            slug: id.slug(),
+            nonce: None,
+            leader: None,
+            cgroup: cgroup.or_else(|| self.cgroup(id)),
+        };
+        let left = traces.end(Some(politeness(stop))).await.map_err(|error| {
+            DriverError::NotKnown(format!(
+                "it cannot be seen what runs of {id}: {error}; check that the agent may read /proc"
+            ))
+        })?;
+        match left.is_empty() {
+            true => Ok(()),
+            false => Err(still_there(id, &left)),
+        }
+    }
+}
+
+/// For people.
+pub fn still_there(id: &InstanceId, left: &[i32]) -> DriverError {
+    let pids: Vec<_> = left.iter().map(ToString::to_string).collect();
+    DriverError::failed(
+        format!("what runs of {id} cannot be ended"),
+        format!("killed processes are still there: {}", pids.join(", ")),
+        "they may wait for a disk or a network file system: look at them on the node",
+    )
+}
+
+/// How a unit is asked to end.
+fn politeness(stop: &StopSpec) -> (i32, Duration) {
+    let signal = stop.signal.as_deref().and_then(signal_number);
+    (signal.unwrap_or(libc::SIGTERM), stop.grace.into())
 }
 
 #[derive(Clone)]
@@ -124,6 +217,11 @@ impl Supervisor {
                 () = stop_wanted(&mut self.stopped) => break,
             }
         }
+        // A start that was given up on halfway may have left something.
+        let record = lock(&self.status).record.clone();
+        if let Err(error) = self.setting.clear(&record).await {
+            tracing::error!(instance = %record.spec.id, %error, "ending a unit failed");
+        }
         self.say(InstanceState::Exited, Some("stopped".to_owned()));
     }
 
@@ -131,7 +229,7 @@ impl Supervisor {
     async fn start(&mut self) -> Option<Running> {
         let mut record = lock(&self.status).record.clone();
         let result = tokio::select! {
-            result = launch::start(&self.setting.ground, &self.setting.base, &mut record) => result,
+            result = launch::start(&self.setting, &mut record) => result,
             () = stop_wanted(&mut self.stopped) => return None,
         };
         match result {
@@ -162,8 +260,8 @@ impl Supervisor {
             tokio::select! {
                 end = running.ended() => break end,
                 () = stop_wanted(&mut self.stopped) => {
-                    let signal = stop.signal.as_deref().and_then(signal_number);
-                    running.terminate(signal.unwrap_or(libc::SIGTERM), stop.grace.into()).await;
+                    let (signal, grace) = politeness(&stop);
+                    complain(&id, running.terminate(signal, grace).await);
                     return None;
                 }
                 _ = bounding.tick() => {
@@ -176,7 +274,7 @@ impl Supervisor {
             }
         };
         // What the leader left behind would hold the ports that its successor needs.
-        running.kill_group();
+        complain(&id, running.end_rest().await);
         self.ends = if began.elapsed() >= rules::STEADY { 1 } else { self.ends + 1 };
         let pause = rules::restart_pause(self.ends);
         lock(&self.status).record.restarts += 1;
@@ -198,6 +296,15 @@ impl Supervisor {
             status.message = message;
         }
         self.setting.ground.changed.notify_one();
+    }
+}
+
+/// Whatever did not end is ended before the next start, or keeps it from happening.
+fn complain(id: &InstanceId, ended: io::Result<Vec<i32>>) {
+    match ended {
+        Ok(left) if left.is_empty() => {}
+        Ok(left) => tracing::error!(instance = %id, "{}", still_there(id, &left)),
+        Err(error) => tracing::error!(instance = %id, %error, "it cannot be seen what runs"),
     }
 }
 

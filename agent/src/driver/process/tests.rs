@@ -12,6 +12,8 @@ use crate::{
     secrets::Secrets,
 };
 
+mod recovery;
+
 struct Bench {
     dir: tempfile::TempDir,
     changed: Arc<Notify>,
@@ -23,6 +25,10 @@ impl Bench {
     }
 
     fn driver(&self) -> ProcessDriver {
+        self.watched(Arc::new(|_| Ok(())))
+    }
+
+    fn watched(&self, watcher: Arc<Watcher>) -> ProcessDriver {
         let owner = Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() };
         let ground = Ground {
             owner,
@@ -32,7 +38,7 @@ impl Bench {
             changed: self.changed.clone(),
             stop_on_exit: false,
         };
-        ProcessDriver::new(ground, crate::config::base_env())
+        ProcessDriver::watched(ground, crate::config::base_env(), watcher)
     }
 
     /// Waits until a look at the driver's only unit satisfies `wanted`.
@@ -282,7 +288,7 @@ async fn the_environment_is_clean_and_volumes_outlive_the_unit() {
     }
     names.retain(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(&name.as_str()));
     names.sort();
-    assert_eq!(names, ["GREETING", "HOME", "LANG", "PATH"]);
+    assert_eq!(names, ["DEVNET_UNIT", "GREETING", "HOME", "LANG", "PATH"]);
     assert!(text.contains(&*bench.work().to_string_lossy()), "{text}");
     driver.remove(&spec.id).await.unwrap();
     driver.ensure(job(&spec, 2)).await.unwrap();

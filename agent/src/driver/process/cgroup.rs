@@ -1,0 +1,89 @@
+//! A cgroup of its own for each unit, where this agent may make one (cgroup v2, also beside v1):
+//! nothing leaves it by calling `setsid`, losing its parent or wiping its environment.
+//!
+//! Knows the cgroup file system. Refuses to set limits, and to need it: without one, badges serve.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// The directory of a unit's cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cgroup(PathBuf);
+
+/// The directory of this process's own cgroup; `None` where there is no cgroup v2.
+pub fn own() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    below(&mounts, &groups).filter(|path| path.join("cgroup.procs").exists())
+}
+
+/// From the forms of `proc_pid_mountinfo(5)` and `cgroups(7)`.
+fn below(mounts: &str, groups: &str) -> Option<PathBuf> {
+    let (root, mount) = mounts.lines().find_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        right.starts_with("cgroup2 ").then_some(())?;
+        let mut words = left.split(' ').skip(3);
+        Some((words.next()?, words.next()?))
+    })?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let inside = path.strip_prefix(root.trim_end_matches('/'))?.trim_start_matches('/');
+    Some(Path::new(mount).join(inside))
+}
+
+impl Cgroup {
+    /// Makes one below `base`, or finds it; `None` where that is not allowed.
+    pub fn make(base: &Path, name: &str) -> Option<Self> {
+        let path = base.join(format!("devnet.{name}"));
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => None,
+            _ => OpenOptions::new().write(true).open(path.join("cgroup.procs")).ok(),
+        }?;
+        Some(Self(path))
+    }
+
+    /// The file through which a process enters, open: a process that writes `0` goes in itself.
+    pub fn door(&self) -> io::Result<File> {
+        OpenOptions::new().write(true).open(self.0.join("cgroup.procs"))
+    }
+
+    /// The processes in it; none when it is gone.
+    pub fn processes(&self) -> Vec<i32> {
+        let text = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// Kills everything in it at once, also in those below it. Kernels before 5.14 cannot; then
+    /// each process is killed by itself.
+    pub fn kill(&self) {
+        let _ = fs::write(self.0.join("cgroup.kill"), "1");
+    }
+
+    /// Removes it when nothing is in it; one that stays harms nobody.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_cgroup_is_found_beside_v1_and_in_a_namespace() {
+        let both = "30 24 0:26 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
+                    31 24 0:27 / /sys/fs/cgroup/unified rw,nosuid - cgroup2 cgroup2 rw\n";
+        let found = below(both, "3:pids:/a\n0::/system.slice/devnet.service\n").unwrap();
+        assert_eq!(found, Path::new("/sys/fs/cgroup/unified/system.slice/devnet.service"));
+        assert_eq!(below(both, "0::/\n").unwrap(), Path::new("/sys/fs/cgroup/unified/"));
+        let part = "31 24 0:27 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(below(part, "0::/docker/x/y\n").unwrap(), Path::new("/sys/fs/cgroup/y"));
+        assert_eq!(below(part, "0::/other\n"), None, "it is not seen from here");
+        assert_eq!(below("", "0::/\n"), None);
+    }
+}
