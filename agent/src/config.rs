@@ -20,7 +20,8 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// What to log: error, warn, info, debug, trace, or a filter as in `info,devnet_agent=debug`.
+    /// What to log: error, warn, info, debug, trace, or a filter as in `info,devnet_agent=debug`;
+    /// libraries say nothing below info, whatever it asks for.
     #[arg(long, global = true, env = "DEVNET_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
 }

@@ -5,7 +5,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use devnet_schema::wire::{AGENT_PATH, AgentMessage, ControlMessage, MAX_FRAME};
+use devnet_schema::wire::{AGENT_PATH, ControlMessage, MAX_FRAME};
 use futures_util::{SinkExt, StreamExt};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, time::timeout};
@@ -15,7 +15,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, protocol::WebSocketConfig},
 };
 
-use crate::{address::ServerAddress, trust};
+use crate::{address::ServerAddress, redaction::Outgoing, trust};
 
 /// How long each part of dialling may take.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ impl Connection {
         Ok(match frame.map_err(explain_broken)? {
             Message::Text(text) => Some(match serde_json::from_str(&text) {
                 Ok(message) => Incoming::Message(Box::new(message)),
-                Err(error) => Incoming::Strange(error.to_string()),
+                Err(error) => Incoming::Strange(where_strange(&error)),
             }),
             Message::Close(_) => None,
             _ => Some(Incoming::Sign),
@@ -107,8 +107,8 @@ impl Connection {
     ///
     /// # Errors
     /// When the connection broke, or the other side takes nothing.
-    pub async fn send(&mut self, message: &AgentMessage) -> Result<()> {
-        let text = serde_json::to_string(message).context("writing a message as JSON")?;
+    pub async fn send(&mut self, message: &Outgoing) -> Result<()> {
+        let text = serde_json::to_string(message.message()).context("writing a message as JSON")?;
         if text.len() > MAX_FRAME {
             let bytes = text.len();
             tracing::error!(bytes, "a message is larger than a frame may be and was not sent");
@@ -136,6 +136,15 @@ impl Connection {
             .map_err(|_| anyhow!("the control plane takes nothing"))?
             .map_err(explain_broken)
     }
+}
+
+/// Where a message is not understood, and not what stands there: it may be a secret's value.
+fn where_strange(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "it is JSON of another form",
+        _ => "it is no JSON",
+    };
+    format!("{what}, from byte {} on", error.column())
 }
 
 /// TLS 1.3 tells a client that it was refused only when it reads.

@@ -18,10 +18,12 @@ pub mod observe;
 mod origin;
 pub mod outbox;
 pub mod recovery;
+pub mod redaction;
 pub mod report;
 pub mod rules;
 pub mod secrets;
 pub mod session;
+pub mod telemetry;
 pub mod token;
 pub mod trust;
 
@@ -58,19 +60,19 @@ use crate::{
 /// How often the machine is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Does what the command line says.
+/// Does what the command line says. `secrets` is where values will be; the log hides them.
 ///
 /// # Errors
 /// Whatever keeps it from that, in words for the person who typed it.
-pub async fn start(cli: Cli) -> Result<()> {
+pub async fn start(cli: Cli, secrets: Arc<Secrets>) -> Result<()> {
     match cli.command {
         Command::Join { place, join } => do_join(&place, &join).await,
-        Command::Run { place, run } => do_run(&place, &run).await,
+        Command::Run { place, run } => do_run(&place, &run, secrets).await,
         Command::Up { place, join, run } => {
             if !identity::exists(&place.data_dir()?) {
                 do_join(&place, &join).await?;
             }
-            do_run(&place, &run).await
+            do_run(&place, &run, secrets).await
         }
         Command::Facts { place, drivers } => print_facts(&place, &drivers).await,
     }
@@ -93,7 +95,7 @@ async fn do_join(place: &Place, args: &config::JoinArgs) -> Result<()> {
     Ok(())
 }
 
-async fn do_run(place: &Place, args: &RunArgs) -> Result<()> {
+async fn do_run(place: &Place, args: &RunArgs, secrets: Arc<Secrets>) -> Result<()> {
     let data_dir = place.data_dir()?;
     let identity = identity::load(&data_dir)?;
     let _lock = lock(&data_dir)?;
@@ -103,7 +105,7 @@ async fn do_run(place: &Place, args: &RunArgs) -> Result<()> {
         (None, Some(ip)) => Some(ip.parse().context("reading the stored address of this node")?),
         (None, None) => None,
     };
-    let node = build(&data_dir, &identity, args)?;
+    let node = build(&data_dir, &identity, args, secrets)?;
     let (facts, look) = (watch::Sender::new(None), Arc::new(Notify::new()));
     let agent = Agent {
         node: node.clone(),
@@ -138,10 +140,14 @@ fn lock(data_dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-fn build(data_dir: &Path, identity: &Identity, args: &RunArgs) -> Result<Arc<Node>> {
+fn build(
+    data_dir: &Path,
+    identity: &Identity,
+    args: &RunArgs,
+    secrets: Arc<Secrets>,
+) -> Result<Arc<Node>> {
     let profile = &identity.profile;
     let owner = Owner { cluster: profile.cluster.clone(), node: profile.node.clone() };
-    let secrets = Arc::new(Secrets::default());
     let changed = Arc::new(Notify::new());
     let ground = Ground {
         owner: owner.clone(),

@@ -72,8 +72,11 @@ pub fn gather(
 pub fn keep_ordered(now: &mut ObservedNode, before: &ObservedNode, ordered: &BTreeSet<InstanceId>) {
     for one in now.instances.iter_mut().filter(|one| ordered.contains(&one.instance())) {
         let id = one.instance();
-        // What was not there before is what the order makes.
-        if let Some(old) = before.instances.iter().find(|old| old.instance() == id) {
+        // What was not there before, or is of a later order, is what the order makes.
+        let ends = |old: &&ObservedInstance| {
+            old.instance() == id && old.digest == one.digest && one.generation <= old.generation
+        };
+        if let Some(old) = before.instances.iter().find(ends) {
             (one.state, one.health) = (old.state, old.health);
             one.message = Some(BY_ORDER.to_owned());
         }

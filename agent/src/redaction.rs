@@ -13,7 +13,7 @@ use base64::{
 use devnet_schema::{
     observed::{ObservedInstance, ObservedNode},
     step::{StepReport, StepState},
-    wire::AgentMessage,
+    wire::{AgentMessage, LogBatch, LogEnd},
 };
 
 use crate::secrets::Secrets;
@@ -115,10 +115,10 @@ impl Shapes {
     pub fn hide_cut(&self, text: &str) -> String {
         let lower = text.to_ascii_lowercase();
         let begun = |shape: &String| {
-            let longest = shape.len().min(lower.len());
-            (1..=longest).rev().find(|&len| {
-                shape.is_char_boundary(len) && lower.ends_with(&shape[..len])
-            })
+            let longest = (shape.len() - 1).min(lower.len());
+            (SHORTEST..=longest)
+                .rev()
+                .find(|&len| shape.is_char_boundary(len) && lower.ends_with(&shape[..len]))
         };
         let cut = self.whole.iter().chain(&self.cores).filter_map(begun).max().unwrap_or(0);
         self.hide(&text[..text.len() - cut])
@@ -265,7 +265,11 @@ impl Outgoing {
     /// Takes the values out. Each message is taken apart by name, so that a new part of one is not
     /// forgotten.
     pub fn of(message: AgentMessage, secrets: &Secrets) -> Self {
-        let hide = |text: String| secrets.hide(&text);
+        // A sentence that was cut may end with the beginning of a value.
+        let hide = |text: String| match text.strip_suffix('…') {
+            Some(begun) => format!("{}…", secrets.hide_cut(begun)),
+            None => secrets.hide(&text),
+        };
         Self(match message {
             AgentMessage::Observed { observed } => {
                 AgentMessage::Observed { observed: hide_in_node(observed, &hide) }
@@ -274,11 +278,15 @@ impl Outgoing {
                 AgentMessage::Step { report: hide_in_report(report, &hide) }
             }
             // Lines are the unit's own words: whoever may read its log may read them.
-            AgentMessage::Logs { request, lines, end, error } => {
-                AgentMessage::Logs { request, lines, end, error: error.map(hide) }
+            AgentMessage::Logs { request, batch: LogBatch { lines, position, end } } => {
+                let end =
+                    end.map(|LogEnd { reason, message }| LogEnd { reason, message: hide(message) });
+                AgentMessage::Logs { request, batch: LogBatch { lines, position, end } }
             }
-            // Nothing in these comes from a unit, or from anybody who knew its secrets.
+            // Nothing in these comes from a unit, or from anybody who knew its secrets; specs refer
+            // to secrets and have no value of one.
             kept @ (AgentMessage::Hello { .. }
+            | AgentMessage::Specs { .. }
             | AgentMessage::Facts { .. }
             | AgentMessage::Heartbeat
             | AgentMessage::NeedSecrets { .. }
@@ -293,15 +301,12 @@ impl Outgoing {
 }
 
 fn hide_in_node(observed: ObservedNode, hide: &impl Fn(String) -> String) -> ObservedNode {
-    let ObservedNode { complete, problem, instances } = observed;
+    let ObservedNode { complete, problem, instances, accepted } = observed;
     let instances = instances.into_iter().map(|one| hide_in_instance(one, hide)).collect();
-    ObservedNode { complete, problem: problem.map(hide), instances }
+    ObservedNode { complete, problem: problem.map(hide), instances, accepted }
 }
 
-fn hide_in_instance(
-    one: ObservedInstance,
-    hide: &impl Fn(String) -> String,
-) -> ObservedInstance {
+fn hide_in_instance(one: ObservedInstance, hide: &impl Fn(String) -> String) -> ObservedInstance {
     // The spec refers to secrets and has no value of one.
     let ObservedInstance {
         id,

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -16,6 +16,8 @@ use devnet_schema::{
     wire::AgentMessage,
 };
 use tokio::sync::{Notify, oneshot};
+
+use crate::redaction::{NOT_HERE, Shapes, TOO_SHORT};
 
 /// Why a value cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,9 +44,6 @@ pub enum SecretError {
 #[derive(Clone, Default)]
 pub struct Values(BTreeMap<SecretRef, Sensitive<String>>);
 
-/// The shortest value that [`Values::redact`] looks for, in bytes: shorter ones are in every text.
-const MIN_REDACTED: usize = 4;
-
 impl Values {
     /// A text with its secrets filled in.
     ///
@@ -61,23 +60,40 @@ impl Values {
         )
     }
 
-    /// The text without any of the values in it, for errors that an engine wrote.
+    /// What an engine or a library said about a unit of these values, without them. Where one is
+    /// too short to be found, the words are kept back.
     pub fn redact(&self, text: &str) -> String {
-        let mut shapes: Vec<String> = Vec::new();
-        for value in self.0.values().map(Sensitive::expose) {
-            if value.len() >= MIN_REDACTED {
-                // Engines quote what they report, and a quoted value has other bytes.
-                let quoted = serde_json::to_string(value).unwrap_or_default();
-                let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-                shapes.extend(inside.map(str::to_owned));
-                shapes.push(value.clone());
-            }
+        let shapes = self.shapes();
+        match shapes.has_short() {
+            true => TOO_SHORT.to_owned(),
+            false => shapes.hide(text),
         }
-        // A value may be part of another: the longer one goes first, or its rest would stay.
-        shapes.sort_by_key(|shape| std::cmp::Reverse(shape.len()));
-        let shapes = shapes.iter().filter(|shape| !shape.is_empty());
-        shapes.fold(text.to_owned(), |out, shape| out.replace(shape, "(sensitive value)"))
     }
+
+    /// The beginning of what a unit's command wrote, at most `limit` bytes, on one line for each of
+    /// its own. `text` was read up to some size; where that cut a value, its beginning goes, too.
+    pub fn quote(&self, text: &[u8], limit: usize) -> String {
+        let shapes = self.shapes();
+        let text = String::from_utf8_lossy(text);
+        match text.trim() {
+            "" => String::new(),
+            _ if shapes.has_short() => TOO_SHORT.to_owned(),
+            text => clip(&shapes.hide_cut(text), limit),
+        }
+    }
+
+    fn shapes(&self) -> Shapes {
+        Shapes::of(self.0.values().map(|value| value.expose().as_str()))
+    }
+}
+
+/// At most so many bytes, and no half character.
+fn clip(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.trim().to_owned();
+    }
+    let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}…", text[..end].trim())
 }
 
 impl FromIterator<(SecretRef, Sensitive<String>)> for Values {
@@ -95,6 +111,8 @@ struct Question {
 
 #[derive(Default)]
 struct State {
+    /// The forms of what is known.
+    shapes: Arc<Shapes>,
     known: BTreeMap<SecretRef, Sensitive<String>>,
     questions: BTreeMap<u64, Question>,
     next: u64,
@@ -197,6 +215,7 @@ impl Secrets {
                 state.known.insert(secret, Sensitive::new(value.expose().to_owned()));
             }
         }
+        state.look_again();
         let result = match error {
             None => Ok(()),
             Some(reason) => Err(SecretError::Refused { instance, reason }),
@@ -207,7 +226,44 @@ impl Secrets {
 
     /// Forgets every value that nothing on this node refers to any more.
     pub fn retain(&self, wanted: &BTreeSet<SecretRef>) {
-        self.lock().known.retain(|secret, _| wanted.contains(secret));
+        let mut state = self.lock();
+        state.known.retain(|secret, _| wanted.contains(secret));
+        state.look_again();
+    }
+
+    /// The text without any value that this agent has, whatever unit it is of.
+    pub fn hide(&self, text: &str) -> String {
+        let shapes = self.lock().shapes.clone();
+        shapes.hide(text)
+    }
+
+    /// As [`Secrets::hide`], for a text that was cut: its end may be the beginning of a value.
+    pub fn hide_cut(&self, text: &str) -> String {
+        let shapes = self.lock().shapes.clone();
+        shapes.hide_cut(text)
+    }
+
+    /// What somebody said about a unit that has these secrets (`None`: it is not known which),
+    /// without them. The words are kept back where a value is not here or too short to be found.
+    pub fn redact(&self, wanted: Option<&[SecretRef]>, text: &str) -> String {
+        self.here(wanted).map_or_else(|| NOT_HERE.to_owned(), |values| values.redact(text))
+    }
+
+    /// As [`Values::quote`], for a unit that has these secrets (`None`: it is not known which). The
+    /// words are kept back where a value is not here.
+    pub fn quote(&self, wanted: Option<&[SecretRef]>, text: &[u8], limit: usize) -> String {
+        match self.here(wanted) {
+            Some(values) => values.quote(text, limit),
+            None if text.trim_ascii().is_empty() => String::new(),
+            None => NOT_HERE.to_owned(),
+        }
+    }
+
+    /// The values of `wanted`, when all of them are here.
+    fn here(&self, wanted: Option<&[SecretRef]>) -> Option<Values> {
+        let state = self.lock();
+        let value = |one: &SecretRef| Some((one.clone(), state.known.get(one)?.clone()));
+        wanted?.iter().map(value).collect::<Option<Vec<_>>>().map(Values::from_iter)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -216,6 +272,12 @@ impl Secrets {
 }
 
 impl State {
+    /// The values changed.
+    fn look_again(&mut self) {
+        let values = self.known.values().map(|value| value.expose().as_str());
+        self.shapes = Arc::new(Shapes::of(values));
+    }
+
     fn missing<'a>(&'a self, wanted: &'a [SecretRef]) -> impl Iterator<Item = &'a SecretRef> {
         wanted.iter().filter(|secret| !self.known.contains_key(secret))
     }
@@ -280,7 +342,7 @@ mod tests {
 
     #[test]
     fn quoted_and_nested_values_are_redacted_too() {
-        let values = [(1, "ab\"c\\d\""), (2, "hunter"), (3, "hunter22"), (4, "abc")];
+        let values = [(1, "ab\"c\\d\""), (2, "hunter"), (3, "hunter22")];
         let values: Values = values
             .map(|(version, value)| (secret(version), Sensitive::new(value.to_owned())))
             .into_iter()
@@ -289,7 +351,32 @@ mod tests {
         assert_eq!(values.redact("hunter22 hunter"), format!("{hidden} {hidden}"));
         let quoted = serde_json::to_string("x=ab\"c\\d\"").unwrap();
         assert_eq!(values.redact(&quoted), format!("\"x={hidden}\""));
-        assert_eq!(values.redact("abc is too short to look for"), "abc is too short to look for");
+    }
+
+    #[test]
+    fn words_that_may_hold_a_value_which_cannot_be_found_are_kept_back() {
+        let secrets = Secrets::default();
+        let (wanted, none) = ([secret(1)], Some(&[][..]));
+        let wanted = Some(&wanted[..]);
+        assert_eq!(secrets.redact(None, "exec: x"), NOT_HERE, "it is not known what it has");
+        assert_eq!(secrets.redact(wanted, "exec: x"), NOT_HERE);
+        assert_eq!(secrets.quote(wanted, b"refused x\n", 512), NOT_HERE);
+        assert_eq!(secrets.quote(wanted, b" \n", 512), "", "nothing is nothing");
+        assert_eq!(secrets.quote(none, b"refused\n", 512), "refused");
+        secrets.lock().known.insert(secret(1), Sensitive::new("pin".to_owned()));
+        assert_eq!(secrets.redact(wanted, "exec: pin"), TOO_SHORT);
+        assert_eq!(secrets.quote(wanted, b"pin", 512), TOO_SHORT);
+        assert_eq!(secrets.redact(none, "another unit's words"), "another unit's words");
+    }
+
+    #[test]
+    fn a_long_output_is_cut_and_no_value_with_it() {
+        let values = Values::from_iter([(secret(1), Sensitive::new("correct horse".to_owned()))]);
+        let cut = values.quote(b"the password is: correct hor", 512);
+        assert_eq!(cut, "the password is:");
+        let long = "x".repeat(20) + " correct horse";
+        assert_eq!(values.quote(long.as_bytes(), 10), format!("{}…", "x".repeat(10)));
+        assert_eq!(values.quote("ééé".as_bytes(), 3), "é…");
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ use crate::{
     node::Node,
     origin,
     outbox::Outbox,
+    redaction::Outgoing,
     report, rules, trust,
 };
 
@@ -113,7 +114,7 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
         facts: facts.clone(),
         origin: origin::next(&agent.data_dir)?,
     };
-    connection.send(&hello).await?;
+    connection.send(&Outgoing::of(hello, &agent.node.secrets)).await?;
     let heartbeat = timeout(WELCOME_PATIENCE, welcome(&mut connection, agent))
         .await
         .map_err(|_| anyhow!("the control plane did not answer hello"))??;
@@ -222,14 +223,14 @@ impl Session<'_> {
                     bail!("the control plane was silent for {SILENT_HEARTBEATS} heartbeats");
                 }
                 _ = beats.tick() => {
-                    self.connection.send(&AgentMessage::Heartbeat).await?;
+                    self.send(AgentMessage::Heartbeat).await?;
                     self.connection.ping().await?;
                 }
                 () = outbox.filled() => self.send_reports().await?,
                 () = node.secrets.asked() => self.ask_secrets().await?,
                 Ok(()) = sights.changed() => self.tell_observed(false).await?,
                 Ok(()) = facts.changed() => self.tell_facts().await?,
-                Some(answer) = answered.recv() => self.connection.send(&answer).await?,
+                Some(answer) = answered.recv() => self.send(answer).await?,
                 () = sleep_until(renew_at) => {
                     renew_at = Instant::now() + RENEW_AGAIN;
                     self.ask_certificate().await?;
@@ -289,12 +290,17 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The one way on which anything is said.
+    async fn send(&mut self, message: AgentMessage) -> Result<()> {
+        self.connection.send(&Outgoing::of(message, &self.agent.node.secrets)).await
+    }
+
     async fn tell_observed(&mut self, always: bool) -> Result<()> {
         let observed = self.agent.node.sight.borrow().observed.clone();
         if always || self.said.observed.as_ref() != Some(&observed) {
             self.said.observed = Some(observed.clone());
             let observed = report::fit(observed, REPORT);
-            self.connection.send(&AgentMessage::Observed { observed }).await?;
+            self.send(AgentMessage::Observed { observed }).await?;
         }
         Ok(())
     }
@@ -303,7 +309,7 @@ impl Session<'_> {
         let facts = facts(self.agent, self.ip);
         if self.said.facts != facts {
             self.said.facts = facts.clone();
-            self.connection.send(&AgentMessage::Facts { facts }).await?;
+            self.send(AgentMessage::Facts { facts }).await?;
         }
         Ok(())
     }
@@ -311,7 +317,7 @@ impl Session<'_> {
     async fn send_reports(&mut self) -> Result<()> {
         while let Some(report) = self.agent.outbox.first() {
             let message = AgentMessage::Step { report: report.clone() };
-            self.connection.send(&message).await?;
+            self.send(message).await?;
             self.agent.outbox.sent(report);
         }
         Ok(())
@@ -319,7 +325,7 @@ impl Session<'_> {
 
     async fn ask_secrets(&mut self) -> Result<()> {
         for question in self.agent.node.secrets.take_questions() {
-            self.connection.send(&question).await?;
+            self.send(question).await?;
         }
         Ok(())
     }
@@ -336,7 +342,7 @@ impl Session<'_> {
     async fn ask_certificate(&mut self) -> Result<()> {
         let (key, csr) = identity::request(&self.agent.node.owner.node)?;
         self.renewal = Some(key);
-        self.connection.send(&AgentMessage::Renew { csr }).await
+        self.send(AgentMessage::Renew { csr }).await
     }
 
     /// The next connection uses it; this one was let in already.

@@ -1,8 +1,11 @@
 //! Logs of this process: lines on standard error, for people or as JSON.
 //!
-//! Knows the subscriber. Refuses to read the environment: the filter is an argument.
+//! Knows the subscriber. Refuses to read the environment: the filter is an argument; and what
+//! libraries say in detail, whatever the filter asks for: they print what passes through them, and
+//! that is frames with secrets in them.
 
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing::{Level, Metadata, Subscriber, subscriber::Interest};
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::Context, prelude::*};
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,7 +22,7 @@ pub enum Form {
 pub fn begin(filter: Option<&str>, form: Form) {
     let filter = filter.and_then(|text| text.parse::<EnvFilter>().ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(Quiet);
     let begun = match form {
         Form::Text => {
             registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
@@ -28,4 +31,71 @@ pub fn begin(filter: Option<&str>, form: Form) {
     };
     // Another subscriber is there already, in tests for instance: it does as well.
     drop(begun);
+}
+
+/// Keeps the details of libraries out.
+struct Quiet;
+
+/// Whether it is said by devnet itself, or no detail.
+fn may_be_said(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || metadata.target().starts_with("devnet")
+}
+
+impl<S: Subscriber> Layer<S> for Quiet {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // What comes through the `log` crate has one callsite for all; each line is asked about.
+        match may_be_said(metadata) || metadata.target() == "log" {
+            true => Interest::sometimes(),
+            false => Interest::never(),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        may_be_said(metadata)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex, PoisonError},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn details_of_libraries_are_kept_out_whatever_the_filter_says() {
+        let page = Page::default();
+        let writer = page.clone();
+        let lines = fmt::layer().with_writer(move || writer.clone());
+        let filter = EnvFilter::new("trace,tungstenite::protocol=trace");
+        let subscriber = tracing_subscriber::registry().with(filter).with(Quiet).with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "tungstenite::protocol", "c4n4ry");
+            tracing::debug!(target: "hyper_util::client", "c4n4ry");
+            tracing::info!(target: "rustls", "one that may be said");
+            tracing::trace!(target: "devnet_reconciler::fleet", "one of our own");
+        });
+        let written = page.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let written = String::from_utf8(written).unwrap();
+        assert!(!written.contains("c4n4ry"), "{written}");
+        for kept in ["one that may be said", "one of our own"] {
+            assert!(written.contains(kept), "{kept}: {written}");
+        }
+    }
 }

@@ -4,3 +4,4 @@ mod bad_version;
 mod by_hand;
 mod logs;
 mod main_job;
+mod restarts;

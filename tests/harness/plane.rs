@@ -24,6 +24,15 @@ use crate::{
 /// How long anything on the bed may take: the machines are shared and slow at times.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
+/// How an agent ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By SIGTERM, as a service manager does it.
+    Asked,
+    /// By `kill -9`.
+    Killed,
+}
+
 /// A control plane in the fabric of a bed, following a repository.
 pub struct Plane<'a> {
     bed: &'a Bed,
@@ -63,7 +72,9 @@ impl<'a> Plane<'a> {
             .arg(self.data())
             .arg("--source")
             .arg(&self.source)
-            .args(["--poll", "30s", "--heartbeat", "500ms", "--adoption-grace", "5s"]);
+            .args(["--poll", "30s", "--heartbeat", "500ms", "--adoption-grace", "5s"])
+            // Libraries print what passes through them at this level, if they are let.
+            .env("DEVNET_LOG", "trace");
         self.server = Some(Background::start(&mut command, &self.log_path("serve")));
         until("the control plane's start", PATIENCE, || {
             let output = self.devnet(&["status", "--json"]);
@@ -223,10 +234,30 @@ impl<'a> Plane<'a> {
         self.dir.path().join(format!("agent-{host}"))
     }
 
+    /// Ends the agent of a host, waits until it is gone, and starts it again.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn restart_agent(&mut self, host: u32, ending: Ending) {
+        if let Some(mut agent) = self.agents.remove(&host) {
+            match ending {
+                Ending::Asked => agent.terminate(),
+                Ending::Killed => agent.kill(),
+            }
+        }
+        // What was killed is the command on this side; the agent goes a moment later.
+        until("the end of the agent", PATIENCE, || {
+            let mut free = self.bed.on(host, "flock");
+            let output = run(free.arg("-n").arg(self.agent_dir(host).join("lock")).arg("true"));
+            if output.status.success() { Ok(()) } else { Err(both(&output)) }
+        });
+        self.run_agent(host);
+    }
+
     /// Starts the agent of a host that has joined.
     pub fn run_agent(&mut self, host: u32) {
         let mut command = self.bed.on(host, binary("devnet-agent"));
-        command.arg("run").arg("--data-dir").arg(self.agent_dir(host));
+        command.arg("run").arg("--data-dir").arg(self.agent_dir(host)).env("DEVNET_LOG", "trace");
         let agent = Background::start(&mut command, &self.log_path(&format!("agent-{host}")));
         self.agents.insert(host, agent);
     }

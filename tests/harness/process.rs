@@ -90,6 +90,13 @@ impl Background {
         let _ = self.child.wait();
     }
 
+    /// Asks it to end, as a service manager does, and waits until it has.
+    pub fn terminate(&mut self) {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let _ = self.child.wait();
+    }
+
     /// What it has printed so far.
     pub fn output(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

@@ -24,6 +24,9 @@ use tokio::sync::Notify;
 
 use crate::secrets::SecretError;
 
+/// How much of what a health command wrote is shown, in bytes.
+pub const EXEC_SHOWN: usize = 512;
+
 /// Whose units a driver may see and touch: those of one cluster on one node, and no others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
@@ -172,7 +175,8 @@ pub trait Driver: Send + Sync {
         sink: logs::Sink,
     ) -> BoxFuture<'_, Result<LogEndReason, DriverError>>;
 
-    /// Runs a command inside the unit; its exit code and the end of what it wrote.
+    /// Runs a command inside the unit; its exit code and the beginning of what it wrote,
+    /// without the values of the unit's secrets.
     fn exec<'a>(
         &'a self,
         unit: &'a Unit,

@@ -285,6 +285,12 @@ async fn what_is_stopped_by_order_is_no_accident() {
     let meanwhile = seen().await;
     assert_eq!((meanwhile.state, meanwhile.health), healthy);
     assert_eq!(meanwhile.message.unwrap(), "it is being changed by order");
+    let next = sample::process(&["b"]);
+    bench.fake.put(sample::unit(&next, 2, InstanceState::Starting));
+    assert_eq!(seen().await.state, InstanceState::Starting, "the new one is as it is");
+    let mut ended = sample::unit(&spec, 1, InstanceState::Exited);
+    ended.message = Some("exited with code 137".into());
+    bench.fake.put(ended);
     drop(ordered);
     let after = seen().await;
     assert_eq!(after.state, InstanceState::Exited, "what is so after the order is said");

@@ -366,6 +366,9 @@ impl Bench {
         let unit = self.healthy("cache[0]").await;
         let argv = ["redis-cli", "set", "a", "b"].map(str::to_owned);
         assert_eq!(self.driver.exec(&unit, &argv).await.unwrap(), (0, "OK".to_owned()));
+        let argv = ["sh", "-c", "echo refused: $REDISCLI_AUTH; exit 4"].map(str::to_owned);
+        let said = self.driver.exec(&unit, &argv).await.unwrap();
+        assert_eq!(said, (4, "refused: (sensitive value)".to_owned()));
         let labels = docker(&["inspect", "-f", "{{json .Config.Labels}}", "devnet-home-cache-0"]);
         assert!(labels.contains("devnet.spec") && !labels.contains("hunter2"), "{labels}");
         assert!(docker(&["volume", "ls", "-q"]).contains("devnet-home-cache-0-data"));

@@ -8,7 +8,7 @@ use std::{
 };
 
 use devnet_schema::{
-    instance::{InstanceSpec, Workload},
+    instance::{HealthSpec, InstanceSpec, Probe, Workload},
     observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
     quantity::Period,
     secret::{InTransit, Part, SecretRef, Text},
@@ -31,7 +31,7 @@ impl Agent {
             .open(dir.join("agent.log"))
             .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_devnet-agent"))
-            .args(["up", "--name", "n1", "--no-docker", "--log", "debug", "--server"])
+            .args(["up", "--name", "n1", "--no-docker", "--log", "trace", "--server"])
             .arg(plane.url())
             .arg("--data-dir")
             .arg(dir.join("data"))
@@ -260,6 +260,54 @@ async fn a_secret_reaches_its_process_and_nothing_else() {
     assert_eq!(files_with(dir.path(), b"hunter2"), Vec::<String>::new());
     assert_eq!(files_with(dir.path(), b"s3cret-of-the-token"), Vec::<String>::new());
     assert!(!files_with(dir.path(), b"it fits").is_empty(), "the search finds what is there");
+    let log = std::fs::read_to_string(dir.path().join("agent.log")).unwrap();
+    assert!(log.contains("start web[0]"), "it was kept: {log}");
+}
+
+/// The health command of a unit prints a value in many forms; a library writes frames at `trace`.
+#[tokio::test]
+async fn no_form_of_a_secret_leaves_in_a_message_or_in_the_log() {
+    let (ca, dir) = (Ca::new("ours"), tempfile::tempdir().unwrap());
+    let plane = Plane::of(&ca).await;
+    let mut agent = Agent::start(&plane, &ca, dir.path(), &["--stop-on-exit"]);
+    plane.admit(&ca, HOUR, HOUR).await;
+    let mut session = plane.welcome().await;
+    let mut spec = spec("exec sleep 1000");
+    let secret = SecretRef { name: "pw".parse().unwrap(), version: 1 };
+    spec.env.insert("PASSWORD".into(), Text(vec![Part::Secret(secret)]));
+    let script = "import base64,json,os,shlex,sys,urllib.parse as u; v=os.environ['PASSWORD']; \
+        b=v.encode(); print(v, v.upper(), base64.b64encode(b).decode(), b.hex(), u.quote(v), \
+        shlex.quote(v), json.dumps(v), base64.b64encode(b'u:'+b).decode(), file=sys.stderr); \
+        sys.exit(3)";
+    let argv = ["python3", "-c", script].map(str::to_owned).to_vec();
+    spec.health = Some(HealthSpec {
+        probe: Probe::Exec { argv },
+        interval: Period::seconds(1),
+        timeout: Period::seconds(20),
+        retries: 1,
+        start_period: Period::seconds(0),
+    });
+    session.say(&run(1, ensure(&spec))).await;
+    let asked = session.until(|one| matches!(one, AgentMessage::NeedSecrets { .. })).await;
+    let AgentMessage::NeedSecrets { request, .. } = asked else { unreachable!() };
+    let value = "c4n4ry pa$$w0rd'\"x";
+    let values = [("pw".to_owned(), InTransit::new(value.into()))].into();
+    session.say(&ControlMessage::Secrets { request, values, error: None }).await;
+    let message = |observed: &ObservedNode| observed.instances.first()?.message.clone();
+    let told = |observed: &ObservedNode| {
+        message(observed).is_some_and(|text| text.contains("exited with code 3"))
+    };
+    let seen = sees(&mut session, told).await;
+    let said = seen[0].message.clone().unwrap();
+    assert_eq!(said.matches("(sensitive value)").count(), 8, "{said}");
+    drop(session);
+    agent.terminate();
+    let log = std::fs::read_to_string(dir.path().join("agent.log")).unwrap().to_lowercase();
+    for text in [said.to_lowercase(), log] {
+        for part in ["c4n4ry", "w0rd", "yzrunhj5", "63346e347279"] {
+            assert!(!text.contains(part), "{part}: {text}");
+        }
+    }
 }
 
 /// Follows the log until its first line came.

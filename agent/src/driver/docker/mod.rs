@@ -22,7 +22,7 @@ use std::{path::PathBuf, sync::Arc};
 use bollard::query_parameters::StartContainerOptions;
 use devnet_schema::{
     fleet::Availability, instance::Runtime, name::InstanceId, observed::InstanceState,
-    wire::LogEndReason,
+    secret::SecretRef, wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -35,7 +35,7 @@ use self::{
     view::Found,
 };
 use super::{
-    Driver, DriverError, Ground, Job, Unit,
+    Driver, DriverError, EXEC_SHOWN, Ground, Job, Unit,
     logs::{Query, Sink},
     ports,
     process::SECRET_PATIENCE,
@@ -94,9 +94,25 @@ impl DockerDriver {
         Ok(roles.remove(id).and_then(|roles| roles.current))
     }
 
+    /// Has the values of a running unit asked for, so that they can be hidden in what it says: an
+    /// agent that adopted it does not have them. The unit itself does not wait for that.
+    fn learn(&self, unit: &Unit) {
+        let wanted = unit.spec.as_ref().map(|spec| spec.secrets()).unwrap_or_default();
+        if wanted.is_empty() {
+            return;
+        }
+        let (secrets, id) = (self.ground.secrets.clone(), unit.id.clone());
+        tokio::spawn(async move {
+            // Without an answer, what it says stays hidden as a whole.
+            let _ = secrets.values_within(&id, &wanted, SECRET_PATIENCE).await;
+        });
+    }
+
     async fn units(&self) -> Result<Vec<Unit>, DriverError> {
         let engine = self.engine().await?;
-        view::units(&engine, &self.ground.owner)
+        let secrets = &self.ground.secrets;
+        let redact = |wanted: Option<&[SecretRef]>, text: &str| secrets.redact(wanted, text);
+        view::units(&engine, &self.ground.owner, redact)
             .await
             .map_err(|error| explain("containers cannot be listed", &error, &Values::default()))
     }
@@ -285,11 +301,21 @@ impl Driver for DockerDriver {
         Box::pin(async move {
             let engine = self.engine().await?;
             let (container, _) = unit.run.split_once('@').unwrap_or((&unit.run, ""));
-            let result = stream::exec(&engine, container, argv).await;
-            result.map_err(|error| {
-                let act = format!("the health command of {} cannot be run", unit.id);
-                explain(act, &error, &Values::default())
-            })
+            let secrets = &self.ground.secrets;
+            let wanted = unit.spec.as_ref().map(|spec| spec.secrets());
+            match stream::exec(&engine, container, argv).await {
+                Ok((code, output)) => {
+                    if code != 0 {
+                        self.learn(unit);
+                    }
+                    Ok((code, secrets.quote(wanted.as_deref(), &output, EXEC_SHOWN)))
+                }
+                Err(error) => Err(DriverError::failed(
+                    format!("the health command of {} cannot be run", unit.id),
+                    secrets.redact(wanted.as_deref(), &engine::words(&error)),
+                    "check the command in `health exec=`, and the container engine",
+                )),
+            }
         })
     }
 }

@@ -15,8 +15,9 @@ use tokio::sync::Notify;
 use super::{create::label, engine::Engine};
 use crate::driver::Owner;
 
-/// How much of what a health command writes is kept, in bytes.
-const EXEC_OUTPUT: usize = 512;
+/// How much of what a health command writes is read, in bytes. Much less of it is shown: whatever
+/// stands in it is looked through for secrets before it is cut.
+const EXEC_OUTPUT: usize = 64 << 10;
 
 /// How long the event stream is left alone after it ended.
 const EVENTS_PAUSE: Duration = Duration::from_secs(2);
@@ -26,7 +27,7 @@ const EVENTS_PAUSE: Duration = Duration::from_secs(2);
 const EVENTS: [&str; 9] =
     ["create", "start", "die", "stop", "destroy", "pause", "unpause", "oom", "rename"];
 
-/// Runs a command in a container: exit code and the beginning of its output.
+/// Runs a command in a container: exit code and the beginning of its output, as it came.
 ///
 /// # Errors
 /// When the engine cannot run it.
@@ -34,7 +35,7 @@ pub async fn exec(
     engine: &Engine,
     container: &str,
     argv: &[String],
-) -> Result<(i64, String), Error> {
+) -> Result<(i64, Vec<u8>), Error> {
     let options = CreateExecOptions {
         cmd: Some(argv.to_vec()),
         attach_stdout: Some(true),
@@ -52,7 +53,7 @@ pub async fn exec(
         }
     }
     let code = engine.client.inspect_exec(&exec.id).await?.exit_code.unwrap_or(-1);
-    Ok((code, String::from_utf8_lossy(&kept).trim().to_owned()))
+    Ok((code, kept))
 }
 
 /// Rings `changed` whenever a container of the owner's changes, until the stream ends. It also

@@ -23,6 +23,7 @@ use devnet_schema::{
     instance::{Generation, InstanceSpec, Runtime, Workload},
     name::InstanceId,
     observed::InstanceState,
+    secret::SecretRef,
 };
 
 use super::{
@@ -142,16 +143,21 @@ fn ours(summary: ContainerSummary, owner: &Owner) -> Option<Found> {
     })
 }
 
-/// The units among them, in order. What is left aside is not listed.
+/// The units among them, in order. What is left aside is not listed. `redact` takes the values of
+/// a unit's secrets out of what the engine says about it.
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn units(engine: &Engine, owner: &Owner) -> Result<Vec<Unit>, Error> {
+pub async fn units(
+    engine: &Engine,
+    owner: &Owner,
+    redact: impl Fn(Option<&[SecretRef]>, &str) -> String,
+) -> Result<Vec<Unit>, Error> {
     let mut units: Vec<Unit> = Vec::new();
     let roles = roles(engine, owner).await?;
     for found in roles.into_values().filter_map(|roles| roles.current) {
         match inspect(engine, &found.container).await {
-            Ok(seen) => units.push(unit(found, seen)),
+            Ok(seen) => units.push(unit(found, seen, &redact)),
             // It went away in between.
             Err(error) if engine::is_missing(&error) => {}
             Err(error) => return Err(error),
@@ -192,7 +198,11 @@ pub async fn inspect(engine: &Engine, name: &str) -> Result<ContainerInspectResp
     engine.client.inspect_container(name, None::<InspectContainerOptions>).await
 }
 
-fn unit(found: Found, seen: ContainerInspectResponse) -> Unit {
+fn unit(
+    found: Found,
+    seen: ContainerInspectResponse,
+    redact: &impl Fn(Option<&[SecretRef]>, &str) -> String,
+) -> Unit {
     let label = |name: &str| found.labels.get(name);
     let spec = label(label::SPEC).and_then(|json| serde_json::from_str::<InstanceSpec>(json).ok());
     let digest = found.digest();
@@ -201,10 +211,12 @@ fn unit(found: Found, seen: ContainerInspectResponse) -> Unit {
     let restarts = seen.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
     let state = seen.state.unwrap_or_default();
     let started = state.started_at.clone().unwrap_or_default();
-    let (running, message) = running(&state);
+    // A label that was changed by hand is not what runs; the digest tells.
+    let spec = spec.filter(|spec| spec.digest() == digest).map(Arc::new);
+    let wanted = spec.as_ref().map(|spec| spec.secrets());
+    let (running, message) = running(&state, |error| redact(wanted.as_deref(), error));
     Unit {
-        // A label that was changed by hand is not what runs; the digest tells.
-        spec: spec.filter(|spec| spec.digest() == digest).map(Arc::new),
+        spec,
         id: found.id,
         generation,
         digest,
@@ -218,13 +230,16 @@ fn unit(found: Found, seen: ContainerInspectResponse) -> Unit {
     }
 }
 
-fn running(state: &ContainerState) -> (InstanceState, Option<String>) {
+fn running(
+    state: &ContainerState,
+    redact: impl Fn(&str) -> String,
+) -> (InstanceState, Option<String>) {
     let ended = || {
         let code = state.exit_code.unwrap_or_default();
         let error = state.error.as_deref().filter(|error| !error.is_empty());
         let memory = if state.oom_killed == Some(true) { " (out of memory)" } else { "" };
         match error {
-            Some(error) => format!("exited with code {code}{memory}: {error}"),
+            Some(error) => format!("exited with code {code}{memory}: {}", redact(error)),
             None => format!("exited with code {code}{memory}"),
         }
     };

@@ -61,7 +61,6 @@ pub async fn start(setting: &Setting, record: &mut Record) -> Result<Running, Dr
     record.cgroup = setting.cgroup(&spec.id);
     record.nonce = Some(nonce);
     home.save(record, &*setting.watcher)?;
-    // The last of a name counts: a unit cannot hide by naming the variable itself.
     launch.env.extend(setting.badge_of(record));
     launch.door = record.cgroup.as_ref().and_then(|cgroup| cgroup.door().ok());
     let traces = setting.traces(record);

@@ -41,7 +41,7 @@ pub use self::{
     launch::{BaseEnv, now_millis},
 };
 use super::{
-    Driver, DriverError, Ground, Job, Unit,
+    Driver, DriverError, EXEC_SHOWN, Ground, Job, Unit,
     logs::{Query, Sink},
     ports,
 };
@@ -50,8 +50,9 @@ use crate::identity::Watcher;
 /// How long a step waits for the control plane to hand out secrets.
 pub const SECRET_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How much of what a health command writes to standard error is kept, in bytes.
-const EXEC_OUTPUT: u64 = 512;
+/// How much of what a health command writes to standard error is read, in bytes. Much less of it is
+/// shown: whatever stands in it is looked through for secrets before it is cut.
+const EXEC_OUTPUT: u64 = 64 << 10;
 
 /// How often, and how long apart, the ports of a process that was stopped are tried.
 const PORT_TRIES: u32 = 20;
@@ -226,8 +227,8 @@ impl ProcessDriver {
             let _ = stderr.take(EXEC_OUTPUT).read_to_end(&mut output).await;
         }
         let status = child.wait().await.map_err(|error| failed(&error))?;
-        let text = values.redact(String::from_utf8_lossy(&output).trim());
-        Ok((i64::from(status.code().unwrap_or(-1)), text))
+        let code = i64::from(status.code().unwrap_or(-1));
+        Ok((code, values.quote(&output, EXEC_SHOWN)))
     }
 }
 
@@ -252,6 +253,13 @@ fn check_spec(spec: &InstanceSpec) -> Result<(), DriverError> {
             format!("the signal `{}` of {} cannot be sent", signal.escape_debug(), spec.id),
             "it is not known",
             "use SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH or SIGKILL",
+        ));
+    }
+    if spec.env.contains_key(badge::VARIABLE) {
+        return Err(DriverError::failed(
+            format!("{} cannot be given the variable {}", spec.id, badge::VARIABLE),
+            "the agent finds a unit's processes by it",
+            "give the variable another name",
         ));
     }
     if let Some(port) = spec.ports.iter().find(|port| port.container != port.host) {

@@ -311,6 +311,24 @@ async fn what_is_of_no_record_is_ended_and_strangers_are_left_alone() {
     copies(&other, 0, "ended by its own").await;
 }
 
+#[tokio::test]
+async fn a_unit_does_not_name_itself() {
+    let bench = Bench::new();
+    let mut spec = counted(&bench, "1");
+    spec.env.insert("DEVNET_UNIT".into(), Text::plain("home/n1/other-0/x-y"));
+    let driver = bench.driver();
+    let error = driver.prepare(job(&spec, 1)).await.unwrap_err().to_string();
+    assert!(error.contains("DEVNET_UNIT") && error.contains("another name"), "{error}");
+    driver.ensure(job(&spec, 1)).await.unwrap();
+    copies(&bench, 1, "without a preparation").await;
+    driver.slots().clear();
+    let next = bench.driver();
+    next.recover().await.unwrap();
+    assert_eq!(next.list().await.unwrap().len(), 1, "it has its own badge all the same");
+    next.remove(&spec.id).await.unwrap();
+    copies(&bench, 0, "removed").await;
+}
+
 /// A daemon as they used to be made: a session of its own, no parent, and, where `bare`, nothing in
 /// its environment.
 fn hiding(bench: &Bench, bare: bool) -> InstanceSpec {

@@ -1,0 +1,79 @@
+//! The log of this process: lines on standard error, without the values of secrets.
+//!
+//! Knows the subscriber. Refuses what libraries say in detail, whatever the filter asks for: they
+//! print what passes through them, and that is frames with secrets in them.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::Arc,
+};
+
+use tracing::{Level, Metadata, Subscriber, subscriber::Interest};
+use tracing_subscriber::{
+    EnvFilter, Layer, fmt,
+    fmt::MakeWriter,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
+};
+
+use crate::secrets::Secrets;
+
+/// Begins to write the log. `filter` is in the form of `tracing`: `info`, or
+/// `devnet_agent=debug,warn`; what cannot be read counts as `info`. A second call changes nothing.
+pub fn begin(filter: &str, secrets: Arc<Secrets>) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = fmt::layer()
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(Hiding(secrets));
+    let begun = tracing_subscriber::registry().with(filter).with(Quiet).with(lines).try_init();
+    // Another subscriber is there already, in tests for instance: it does as well.
+    drop(begun);
+}
+
+/// Keeps the details of libraries out.
+struct Quiet;
+
+/// Whether it is said by devnet itself, or no detail.
+fn may_be_said(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || metadata.target().starts_with("devnet")
+}
+
+impl<S: Subscriber> Layer<S> for Quiet {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // What comes through the `log` crate has one callsite for all; each line is asked about.
+        match may_be_said(metadata) || metadata.target() == "log" {
+            true => Interest::sometimes(),
+            false => Interest::never(),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        may_be_said(metadata)
+    }
+}
+
+/// Writes lines without the values of secrets.
+struct Hiding(Arc<Secrets>);
+
+/// One line; it is written at once.
+struct Line<'a>(&'a Secrets);
+
+impl<'a> MakeWriter<'a> for Hiding {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Line(&self.0)
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = self.0.hide(&String::from_utf8_lossy(bytes));
+        io::stderr().write_all(text.as_bytes()).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,128 @@
+//! An agent that is stopped and killed again and again beside a real container engine: whatever it
+//! ran before runs on, the same processes and the same containers, each of them once.
+//!
+//! `DEVNET_SOAK` says how often; without it, a few times. Knows processes by their command lines,
+//! as the machine lists them, and containers by what the engine lists.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use devnet_tests::{
+    bed::{self, Bed},
+    plane::{Ending, PATIENCE, Plane, all_healthy},
+    repo::Repo,
+    wait::until,
+};
+
+/// How often without `DEVNET_SOAK`.
+const ROUNDS: u32 = 20;
+
+/// Command lines that nothing else on this machine has: of three processes, and of the daemon that
+/// each of them starts in a session of its own.
+const MARKS: [&str; 2] = ["7770001", "7770002"];
+
+const CLUSTER: &str = r#"
+cluster "bed" {
+    sync auto=#true prune=#true self-heal=#true
+}
+
+service "worker" {
+    process "/bin/sh" "-c" "setsid sleep 7770002 & exec sleep 7770001"
+    replicas 3
+    volume "data" at="data"
+    resources cpu=0.01 memory="8MiB"
+}
+
+service "web" {
+    image "nginx:1.22"
+    port 80 host=8080
+    resources cpu=0.01 memory="32MiB"
+    health http="/" port=80 interval="1s" retries=10
+}
+
+service "cache" {
+    image "redis:7"
+    volume "data" at="/data"
+    resources cpu=0.01 memory="32MiB"
+}
+"#;
+
+#[test]
+fn an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
+    if !bed::is_ready("the restarts of an agent") {
+        return;
+    }
+    let rounds = std::env::var("DEVNET_SOAK").ok().and_then(|text| text.parse().ok());
+    let rounds: u32 = rounds.unwrap_or(ROUNDS);
+    let bed = Bed::up(1, "10.78.0");
+    let repo = Repo::new();
+    let commit = repo.commit("cluster.kdl", CLUSTER, "processes and containers");
+    let mut plane = Plane::start(&bed, &repo);
+    plane.join(1);
+    plane.await_applied(&commit);
+    until("everything runs", PATIENCE, || {
+        match processes().values().map(BTreeSet::len).eq([3, 3]) {
+            true => Ok(()),
+            false => Err(format!("{:?}", processes())),
+        }
+    });
+    let (before, containers) = (processes(), containers_of(&bed));
+    assert_eq!(containers.len(), 2, "{containers:?}");
+    for round in 1..=rounds {
+        let ending = if round % 2 == 0 { Ending::Killed } else { Ending::Asked };
+        plane.restart_agent(1, ending);
+        let seen = format!("everything seen again after restart {round} ({ending:?})");
+        plane.await_status(&seen, |status| {
+            // Whenever it is looked at, nothing is there twice and nothing is gone.
+            assert_eq!(processes(), before, "restart {round} ({ending:?})");
+            let online = status["nodes"][0]["status"] == "online";
+            all_healthy(status)?;
+            if online { Ok(()) } else { Err(status["nodes"].to_string()) }
+        });
+        assert_eq!(containers_of(&bed), containers, "restart {round} ({ending:?})");
+    }
+    println!("{rounds} restarts of the agent, half of them kill -9; no second copy, none lost");
+    let none = repo.commit(
+        "cluster.kdl",
+        "cluster \"bed\" {\n    sync auto=#true prune=#true\n}\n",
+        "nothing",
+    );
+    plane.await_status("nothing declared", |status| {
+        match status["source"]["applied"] == none.as_str() {
+            true => Ok(()),
+            false => Err(status["source"].to_string()),
+        }
+    });
+    until("the end of everything", PATIENCE, || {
+        match processes().values().all(BTreeSet::is_empty) && containers_of(&bed).is_empty() {
+            true => Ok(()),
+            false => Err(format!("{:?}", processes())),
+        }
+    });
+}
+
+/// The process ids with each mark.
+fn processes() -> BTreeMap<&'static str, BTreeSet<u32>> {
+    let mut found: BTreeMap<&'static str, BTreeSet<u32>> =
+        MARKS.iter().map(|mark| (*mark, BTreeSet::new())).collect();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        for mark in MARKS {
+            if line == format!("sleep\0{mark}\0").as_bytes() {
+                found.entry(mark).or_default().insert(pid);
+            }
+        }
+    }
+    found
+}
+
+/// Name and id of every container, also of those that do not run.
+fn containers_of(bed: &Bed) -> BTreeSet<String> {
+    let list = bed.docker(1, &["ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.ID}}"]);
+    list.lines().map(str::to_owned).collect()
+}
