@@ -81,7 +81,8 @@ pub fn describe(sight: &Sight, ledger: &Ledger, wanted: &[InstanceId]) -> Vec<De
                 Content::Present { digest: kept, spec } if *kept == digest => spec.as_deref(),
                 Content::Present { .. } | Content::Removed { .. } => None,
             });
-            let spec = runs.or(kept).filter(|spec| size(*spec) <= MAX_SPEC);
+            // The same but for what is no part of the digest, of which the ledger has the newest.
+            let spec = kept.or(runs).filter(|spec| size(*spec) <= MAX_SPEC);
             Described { instance, digest, spec: spec.cloned().map(Box::new) }
         })
         .collect()

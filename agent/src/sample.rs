@@ -28,6 +28,7 @@ pub fn process(argv: &[&str]) -> InstanceSpec {
         gpus: vec![],
         health: None,
         stop: Default::default(),
+        protect: false,
     };
     spec.stop.grace = Period::seconds(5);
     spec

@@ -91,6 +91,7 @@ fn spec(id: &str, workload: Workload) -> InstanceSpec {
         gpus: vec![],
         health: None,
         stop: Default::default(),
+        protect: false,
     }
 }
 

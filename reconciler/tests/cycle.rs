@@ -450,3 +450,62 @@ async fn a_partial_report_prunes_nothing() {
     assert_eq!(plane.deployments().await.len(), before);
     plane.stop().await;
 }
+
+/// A database with data, and what else is said of it.
+fn with_data(more: &str) -> String {
+    format!(
+        "cluster \"lab\" {{\n    sync auto=#true prune=#true\n}}\n\
+         service \"web\" {{ process \"web\"; resources memory=\"1MiB\" }}\n\
+         service \"db\" {{ process \"db\"; volume \"data\" at=\"data\"; \
+         resources memory=\"1MiB\"; {more} }}\n"
+    )
+}
+
+fn runs(agent: &Agent, id: &str) -> bool {
+    agent.machine().units.contains_key(&id.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_is_held_and_found_again_until_a_commit_says_that_it_may_be_left() {
+    let Bed { dir: _dir, repository, plane } = bed().await;
+    let (a, b) = (Agent::join(&plane, "n1").await, Agent::join(&plane, "n2").await);
+    plane.applied(&repository.commit(&with_data("place { pin \"n1\" }"))).await;
+    assert!(runs(&a, "db[0]"));
+    let elsewhere = with_data("place { pin \"n2\" }");
+    plane.applied(&repository.commit(&elsewhere)).await;
+    assert!(runs(&a, "db[0]") && !runs(&b, "db[0]"), "a line alone moves no data");
+    // It is deleted, with its unit; the records know where its data is.
+    let without = "cluster \"lab\" {\n    sync auto=#true prune=#true\n}\n\
+                   service \"web\" { process \"web\"; resources memory=\"1MiB\" }\n";
+    plane.applied(&repository.commit(without)).await;
+    assert!(!runs(&a, "db[0]"));
+    plane.applied(&repository.commit(&elsewhere)).await;
+    assert!(runs(&a, "db[0]") && !runs(&b, "db[0]"), "it comes back to its data");
+    let left = with_data("place { pin \"n2\" }; leave-data \"n1\"");
+    plane.applied(&repository.commit(&left)).await;
+    assert!(!runs(&a, "db[0]") && runs(&b, "db[0]"), "a word moves it");
+    plane.applied(&repository.commit(&with_data("place { pin \"n1\" }"))).await;
+    assert!(!runs(&a, "db[0]") && runs(&b, "db[0]"), "it was good for one move");
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_protected_outlives_the_commit_that_deletes_it() {
+    let Bed { dir: _dir, repository, plane } = bed().await;
+    let a = Agent::join(&plane, "n1").await;
+    // The line comes after the unit, which is told and runs on.
+    plane.applied(&repository.commit(&with_data(""))).await;
+    plane.applied(&repository.commit(&with_data("protect"))).await;
+    assert!(a.machine().units[&"db[0]".parse().unwrap()].0.protect);
+    let without = "cluster \"lab\" {\n    sync auto=#true prune=#true\n}\n\
+                   service \"web\" { process \"web\"; resources memory=\"1MiB\" }\n";
+    plane.applied(&repository.commit(without)).await;
+    assert!(runs(&a, "db[0]"));
+    let (_, plan) = plane.post("/api/v1/plans", &json!({})).await;
+    assert_eq!(plan["changes"], json!([]), "{plan:#}");
+    assert!(plan.to_string().contains("DN-W0621"), "{plan:#}");
+    plane.applied(&repository.commit(&with_data(""))).await;
+    plane.applied(&repository.commit(without)).await;
+    assert!(!runs(&a, "db[0]"));
+    plane.stop().await;
+}

@@ -174,6 +174,9 @@ pub struct Service {
     pub update: Update,
     /// No plan may destroy it.
     pub protect: Option<Location>,
+    /// Nodes that an instance may leave its data on where it cannot stay there. What left such a
+    /// node does not come back to it while the line stands, so each is good for one move.
+    pub leave_data: Vec<Located<NodeName>>,
 }
 
 /// What a service runs.

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    name::{ClusterName, NodeName},
+    instance::{Generation, Runtime, VolumeSpec},
+    name::{ClusterName, InstanceId, NodeName},
     observed::ObservedInstance,
     order::{Accepted, Order},
 };
@@ -129,6 +130,25 @@ pub struct Node {
     pub status: NodeStatus,
 }
 
+/// That a node has data of an instance: volumes that outlive the unit, whether it runs or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataPlace {
+    /// Whose data it is.
+    pub instance: InstanceId,
+    /// Where it is.
+    pub node: NodeName,
+    /// As of which generation it was last used there; 0 where only the node tells of it. Of
+    /// several places that with the highest has the newest data.
+    #[serde(default)]
+    pub generation: Generation,
+    /// Which driver keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Runtime>,
+    /// The volumes, where more is known than that there are some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeSpec>,
+}
+
 /// A recorded fleet: enough to plan without any control plane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetSnapshot {
@@ -156,6 +176,12 @@ pub struct FleetSnapshot {
     /// What nodes have written down of generations, beside what runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<Accepted>,
+    /// Where data is, sorted by instance and node: of what runs, and of what does not run any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataPlace>,
+    /// What was protected when it was last told to run, whatever is declared by now; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<InstanceId>,
     /// Version of each secret that exists; absent means that secrets are not known here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<BTreeMap<String, u64>>,

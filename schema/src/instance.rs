@@ -79,6 +79,9 @@ pub struct InstanceSpec {
     /// How it is stopped.
     #[serde(default)]
     pub stop: StopSpec,
+    /// Whether no plan may destroy it. It is no part of the digest: what runs is the same.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub protect: bool,
 }
 
 /// What runs.
@@ -289,9 +292,13 @@ impl Default for StopSpec {
 }
 
 impl InstanceSpec {
-    /// What it is, for comparing with what runs. The generation is no part of it.
+    /// What it is, for comparing with what runs. The generation is no part of it, nor whether it
+    /// is protected.
     pub fn digest(&self) -> Digest {
-        Digest::of(self)
+        match self.protect {
+            true => Digest::of(&Self { protect: false, ..self.clone() }),
+            false => Digest::of(self),
+        }
     }
 
     /// Every secret it refers to, sorted, once each.

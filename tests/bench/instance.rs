@@ -88,7 +88,8 @@ pub fn running(problem: &PlacementProblem, outcome: &Outcome) -> PlacementProble
         let own = outcome.assignments.iter().filter(|(id, _)| id.service == service.name);
         service.current = own
             .map(|(id, place)| {
-                let current = Current { node: place.node.clone(), gpus: place.gpus.clone() };
+                let gpus = place.gpus.clone();
+                let current = Current { node: place.node.clone(), gpus, held: false };
                 (id.index, current)
             })
             .collect();

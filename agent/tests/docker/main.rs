@@ -148,6 +148,7 @@ fn container(id: &str, image: &str) -> InstanceSpec {
         gpus: vec![],
         health: None,
         stop: Default::default(),
+        protect: false,
     }
 }
 

@@ -19,6 +19,7 @@ use devnet_schema::{
 use crate::{
     census::{Census, Sighting},
     diff::{self, DEVICES, Difference},
+    held,
     input::PlanInput,
     notice,
     place::Reason,
@@ -106,7 +107,13 @@ pub fn decide(
             }
         }
     }
-    let left = undeclared.into_iter().map(|(service, count)| notice::undeclared(service, count));
+    for (id, node) in &seats.stranded {
+        deeds.unreached.extend(scene.waits_for_data(id, node));
+    }
+    let left = undeclared.into_iter().map(|(service, count)| match census.protects(service) {
+        true => notice::still_protected(service, count),
+        false => notice::undeclared(service, count),
+    });
     deeds.diagnostics.extend(left);
     deeds.list.sort_by(|a, b| {
         let key = |deed: &Deed| (deed.change.instance.clone(), deed.change.action);
@@ -135,7 +142,11 @@ impl Scene<'_, '_> {
             deeds.unchanged += 1;
             return;
         }
-        if group.is_empty() && !self.scope.holds(id, &[&seat.node]) {
+        let waits = matches!(seat.why, Why::WaitsForData(_));
+        if waits && unknown.is_none() {
+            deeds.unreached.extend(self.waits_for_data(id, &seat.node));
+        }
+        if waits || group.is_empty() && !self.scope.holds(id, &[&seat.node]) {
             return;
         }
         if unknown.is_some() {
@@ -161,6 +172,13 @@ impl Scene<'_, '_> {
                 deeds.list.push(self.delete(id, unit, reason));
             }
         }
+    }
+
+    /// What does not run until its data can be had.
+    fn waits_for_data(&self, id: &InstanceId, node: &NodeName) -> Option<Drift> {
+        let what = "it waits for its data, which is there".to_owned();
+        let told = !self.input.options.destroy && self.scope.holds(id, &[node]);
+        told.then(|| Drift { instance: id.clone(), node: node.clone(), what })
     }
 
     /// What cannot be asked and so stays as it is, where the plan may touch it. Without `spec` it
@@ -208,8 +226,11 @@ impl Scene<'_, '_> {
                 (if forced { Action::Replace } else { Action::Update }, reason, difference)
             }
             (false, None, Some(reason)) => (Action::Update, reason, Difference::default()),
-            (false, None, None) if !unit.renamed => return None,
-            (false, None, None) => (Action::Update, String::new(), Difference::default()),
+            (false, None, None) => match self.mark(id, spec) {
+                Some(reason) => (Action::Update, reason.to_owned(), Difference::default()),
+                None if !unit.renamed => return None,
+                None => (Action::Update, String::new(), Difference::default()),
+            },
         };
         let reason = match (unit.renamed, reason.is_empty()) {
             (true, _) => renamed(unit, &reason),
@@ -242,6 +263,15 @@ impl Scene<'_, '_> {
         })
     }
 
+    /// What changes of it when only its protection does: it is told, and runs on.
+    fn mark(&self, id: &InstanceId, spec: &InstanceSpec) -> Option<&'static str> {
+        match (self.census.protected.contains(id), spec.protect) {
+            (false, true) => Some("it is protected from now on, and runs on as it is"),
+            (true, false) => Some("it is protected no longer, and runs on as it is"),
+            _ => None,
+        }
+    }
+
     /// Nothing is seen where it belongs: it is new there.
     fn arrives(
         &self,
@@ -257,7 +287,12 @@ impl Scene<'_, '_> {
         let reason = match (before, &seat.why) {
             (None, why) => {
                 let what = if self.next(id) > 1 { "it does not run" } else { "it is new" };
+                let service = self.input.desired.services.get(&id.service);
+                let home = service.and_then(|service| self.census.home(service, id));
                 match why {
+                    _ if home.is_some_and(|home| *home.node == seat.node) => {
+                        format!("it does not run; its data is on {}", seat.node)
+                    }
                     Why::Placed(Reason::New { why }) => format!("{what}; {why}"),
                     _ => what.to_owned(),
                 }
@@ -266,6 +301,12 @@ impl Scene<'_, '_> {
                 moved(self.input.desired.services.get(&id.service), because)
             }
             (Some(unit), _) => format!("it belongs on {}, not on {}", seat.node, unit.node()),
+        };
+        let service = self.input.desired.services.get(&id.service);
+        let home = service.and_then(|service| self.census.home(service, id));
+        let reason = match home.filter(|home| *home.node != seat.node) {
+            Some(home) => format!("{reason}; it leaves its data on {}", home.node),
+            None => reason,
         };
         let reason = match before.filter(|unit| unit.renamed) {
             Some(unit) => renamed(unit, &reason),
@@ -303,7 +344,7 @@ impl Scene<'_, '_> {
             deeds.unchanged += 1;
             return true;
         }
-        if !self.scope.removes(self.input, id, unit) {
+        if !self.scope.removes(self.input, self.census, (id, unit)) {
             deeds.unchanged += 1;
             return service.is_some() || !self.scope.holds(id, &[unit.node()]);
         }
@@ -348,15 +389,19 @@ impl Scene<'_, '_> {
     fn admit(&self, deed: Deed, deeds: &mut Deeds) {
         let change = &deed.change;
         let service = self.input.desired.services.get(&change.instance.service);
-        let data = change.after.as_ref().is_some_and(|spec| !spec.volumes.is_empty());
-        let leaves_data = change.action == Action::Move && data;
-        if let Some(at) = service.and_then(|service| service.protect.as_ref()) {
-            let destroyed = matches!(change.action, Action::Delete | Action::Replace);
-            if destroyed || leaves_data {
-                deeds.diagnostics.push(notice::protected(change, at));
-            }
-        } else if leaves_data {
-            deeds.diagnostics.push(notice::data_left(change, service));
+        let arrives = matches!(change.action, Action::Create | Action::Move);
+        let home = service.filter(|_| arrives).and_then(|service| {
+            let home = self.census.home(service, &change.instance)?;
+            (*home.node != change.node).then_some((service, home))
+        });
+        let destroyed = matches!(change.action, Action::Delete | Action::Replace);
+        let line = service.and_then(|service| service.protect.as_ref());
+        let protected = line.is_some() || self.census.protects(&change.instance.service);
+        if protected && (destroyed || home.is_some()) {
+            let declared = service.map(|service| &service.at);
+            deeds.diagnostics.push(notice::protected(change, line, declared));
+        } else if let Some((service, home)) = home {
+            deeds.diagnostics.push(held::left(change, service, home));
         }
         deeds.list.push(deed);
     }

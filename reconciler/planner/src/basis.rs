@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use devnet_schema::{
     digest::Digest,
-    fleet::{Availability, Disk, Gpu, Node, NodeFacts, NodeStatus},
-    instance::{Generation, InstanceSpec},
-    name::NodeName,
+    fleet::{Availability, DataPlace, Disk, Gpu, Node, NodeFacts, NodeStatus},
+    instance::{Generation, InstanceSpec, Runtime},
+    name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState, ObservedInstance},
     order::{OrderBook, Standing},
     plan::PlanBasis,
@@ -46,13 +46,28 @@ fn without_secrets(input: &PlanInput<'_>) -> PlanBasis {
     let row = |seen| instance_row(seen, &book);
     let mut instances: Vec<InstanceRow<'_>> = input.fleet.instances.iter().map(row).collect();
     instances.sort_by_key(|row| (row.id, row.node, row.digest));
+    let mut data: Vec<DataRow<'_>> = input.fleet.data.iter().map(data_row).collect();
+    data.sort();
+    let observed = match data.is_empty() {
+        true => Digest::of(&instances),
+        false => Digest::of(&(instances, data)),
+    };
     PlanBasis {
         revision: input.revision.to_owned(),
         catalog: input.catalog.digest().to_string(),
         inventory: Digest::of(&nodes).to_string(),
-        observed: Digest::of(&instances).to_string(),
+        observed: observed.to_string(),
         secrets: BTreeMap::new(),
     }
+}
+
+/// Whose data is where, as of when, kept by whom, in which volumes.
+type DataRow<'a> = (&'a InstanceId, &'a NodeName, Generation, Option<Runtime>, Vec<String>);
+
+fn data_row(place: &DataPlace) -> DataRow<'_> {
+    let DataPlace { instance, node, generation, runtime, volumes } = place;
+    let names = volumes.iter().map(|volume| format!("{}={:?}", volume.name, volume.data_of));
+    (instance, node, *generation, *runtime, names.collect())
 }
 
 #[derive(Serialize)]

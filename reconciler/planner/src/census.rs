@@ -10,7 +10,7 @@ use std::{
 };
 
 use devnet_schema::{
-    desired::DesiredState,
+    desired::{DesiredState, Service},
     fleet::{FleetSnapshot, Node, NodeStatus},
     instance::{Generation, InstanceSpec, Protocol},
     name::{InstanceId, NodeName, ServiceName},
@@ -18,7 +18,10 @@ use devnet_schema::{
     order::{OrderBook, Standing, is_believed},
 };
 
-use crate::input::PlanInput;
+use crate::{
+    data::{self, Home},
+    input::PlanInput,
+};
 
 /// The fleet, sorted, with renames applied.
 #[derive(Debug)]
@@ -38,6 +41,10 @@ pub struct Census<'a> {
     pub generations: BTreeMap<InstanceId, Generation>,
     /// Generations that nodes report and that are not believed.
     pub boasts: BTreeSet<Boast<'a>>,
+    /// Who was protected when it was last told to run, by the name that it has from now on.
+    pub protected: BTreeSet<InstanceId>,
+    /// Where data is, by the name that its instance has from now on.
+    pub homes: BTreeMap<InstanceId, Home<'a>>,
 }
 
 /// A generation that nobody could have given out.
@@ -112,6 +119,8 @@ impl<'a> Census<'a> {
             disputed: BTreeMap::new(),
             generations,
             boasts,
+            protected: fleet.protected.iter().map(|id| by_new_name(desired, id)).collect(),
+            homes: BTreeMap::new(),
         };
         let mut claims: BTreeMap<InstanceId, Vec<Sighting<'a>>> = BTreeMap::new();
         for seen in &fleet.instances {
@@ -145,6 +154,7 @@ impl<'a> Census<'a> {
             group.dedup_by_key(|it| (it.node(), it.renamed));
         }
         census.strangers.sort_by_key(|it| (it.node(), it.runs_as(), it.seen.digest.as_str()));
+        census.homes = data::homes(desired, fleet, &census.sightings);
         census
     }
 
@@ -179,6 +189,22 @@ impl<'a> Census<'a> {
         self.strangers.iter().chain(self.disputed.values().flatten())
     }
 
+    /// Whether anything of a service was protected when it was last told to run: that stands until
+    /// all of it was told otherwise.
+    pub fn protects(&self, service: &ServiceName) -> bool {
+        self.protected.iter().any(|id| id.service == *service)
+    }
+
+    /// Where the data of an instance is, of a service that has volumes.
+    pub fn home(&self, service: &Service, id: &InstanceId) -> Option<&Home<'a>> {
+        self.homes.get(id).filter(|_| !service.volumes.is_empty())
+    }
+
+    /// Whether a node can be reached; one that is not in the fleet counts as lost.
+    pub fn status(&self, node: &NodeName) -> NodeStatus {
+        self.nodes.get(node).map_or(NodeStatus::Lost, |node| node.status)
+    }
+
     /// The most trustworthy sighting.
     pub fn best(&self, id: &InstanceId) -> Option<&Sighting<'a>> {
         self.sightings.get(id).and_then(|group| group.first())
@@ -201,6 +227,11 @@ impl<'a> Census<'a> {
     pub fn all(&self) -> impl Iterator<Item = (&InstanceId, &Sighting<'a>)> {
         self.sightings.iter().flat_map(|(id, group)| group.iter().map(move |it| (id, it)))
     }
+}
+
+/// What an instance is called from now on.
+fn by_new_name(desired: &DesiredState, id: &InstanceId) -> InstanceId {
+    InstanceId { service: renamed(desired, &id.service).clone(), index: id.index }
 }
 
 /// The highest generation of each instance that is on record or believed of a node, and what is not
@@ -237,7 +268,7 @@ pub fn generations<'a>(
 
 /// What a service is called from now on. A name that is declared again is no old name, and one that
 /// leads to nothing declared stays.
-fn renamed<'d>(desired: &'d DesiredState, service: &'d ServiceName) -> &'d ServiceName {
+pub fn renamed<'d>(desired: &'d DesiredState, service: &'d ServiceName) -> &'d ServiceName {
     let mut name = service;
     // A chain of renames is followed once through the list at most, so a circle ends too.
     for _ in 0..=desired.moved.len() {

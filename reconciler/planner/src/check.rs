@@ -11,11 +11,11 @@ use devnet_schema::{
     name::{InstanceId, NodeName},
     order::{MAX_GENERATION, OrderBook},
     plan::{Action, Change, Plan},
-    step::Act,
+    step::{Act, Step},
 };
 
 use crate::{
-    census,
+    census::{self, renamed},
     input::PlanInput,
     place::{Outcome, PlacementProblem, verify},
     render::Specs,
@@ -92,8 +92,14 @@ fn check_change(input: &PlanInput<'_>, plan: &Plan, change: &Change, found: &mut
     });
     let waits =
         own().any(|step| matches!(step.act, Act::AwaitHealthy { .. }) && step.node == change.node);
+    // What is removed may still run under the name of before a rename.
+    let called = |step: &Step| {
+        let service = renamed(input.desired, &step.instance.service);
+        (service, step.instance.index) == (&id.service, id.index)
+    };
     let (starts, removed) = (starts.count(), |node: &NodeName| {
-        own().any(|step| matches!(step.act, Act::Remove) && step.node == *node)
+        let mut removals = plan.steps.iter().filter(|step| matches!(step.act, Act::Remove));
+        removals.any(|step| step.node == *node && called(step))
     });
     match change.action {
         Action::Create | Action::Update | Action::Replace | Action::Move => {
@@ -106,7 +112,8 @@ fn check_change(input: &PlanInput<'_>, plan: &Plan, change: &Change, found: &mut
         }
         Action::Delete | Action::Noop | Action::Forget => {}
     }
-    let protected = input.desired.services.get(&id.service).is_some_and(|it| it.protect.is_some());
+    let declared = input.desired.services.get(&id.service).is_some_and(|it| it.protect.is_some());
+    let protected = declared || input.fleet.protected.contains(id);
     let destroyed = match change.action {
         Action::Replace => true,
         // A second unit of an instance that stays is not the instance.

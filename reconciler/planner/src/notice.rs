@@ -15,10 +15,10 @@ use devnet_schema::{
 
 use crate::{
     census::{Boast, Census, Sighting},
+    held,
     input::PlanInput,
     place::{Outcome, Overfull},
-    seats::{self, Seat, Seats, Why},
-    tally,
+    seats::{self, Seats, Why},
 };
 
 /// The code of an instance that several nodes claim: what is wanted of it is not there, though
@@ -167,14 +167,9 @@ pub fn placement(
     });
     let mut all: Vec<Diagnostic> = unplaced.collect();
     all.extend(outcome.cut_short.then(cut_short));
-    let lost = tally::waiting_for_data(desired, census, seats);
-    all.extend(lost.filter_map(|(id, node)| {
-        let service = desired.services.get(&id.service)?;
-        Some(waits_for_data(id, node, service))
-    }));
+    all.extend(held::told(desired, census, seats, outcome, severity));
     all.extend(waiting(desired, seats, severity));
     all.extend(kept(desired, seats));
-    all.extend(drained(desired, seats));
     all.extend(outcome.overfull.iter().map(|it| overfull(desired, it)));
     all
 }
@@ -302,20 +297,6 @@ fn kept(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
     stays.collect()
 }
 
-/// Instances with data on nodes that are drained.
-fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
-    let kept = |seat: &Seat| matches!(seat.why, Why::Kept(_) | Why::KeptAsIs(_));
-    let placed = seats.by_instance.iter().filter(|(_, seat)| !kept(seat));
-    let on_drained = placed.filter_map(|(id, seat)| {
-        let policy = desired.nodes.get(&seat.node).filter(|policy| policy.drain)?;
-        let service = desired.services.get(&id.service)?;
-        // A drain that is only supposed stands nowhere.
-        let at = if policy.at.file.is_empty() { &service.at } else { &policy.at };
-        (!service.volumes.is_empty()).then(|| stays_with_data(id, &seat.node, at))
-    });
-    on_drained.collect()
-}
-
 /// A node on which what stays holds more than there is for it.
 fn overfull(desired: &DesiredState, it: &Overfull) -> Diagnostic {
     let Overfull { node, holds, of } = it;
@@ -327,41 +308,42 @@ fn overfull(desired: &DesiredState, it: &Overfull) -> Diagnostic {
     ))
 }
 
-fn waits_for_data(id: &InstanceId, node: &NodeName, service: &Service) -> Diagnostic {
-    let message = format!("{id} waits for {node}, which is lost: its data is nowhere else");
-    Diagnostic::warning("DN-W0603", Some(service.at.clone()), message).help(
-        "bring the node back, or pin the service to another node to start it there without its \
-         data",
-    )
-}
-
-fn stays_with_data(id: &InstanceId, node: &NodeName, at: &Location) -> Diagnostic {
-    let message = format!("{id} stays on {node}, which is drained: its data cannot follow it");
-    Diagnostic::warning("DN-W0603", Some(at.clone()), message)
-        .help("pin its service to another node to move it without its data")
-}
-
 /// A service that `protect` keeps from being destroyed.
-pub fn protected(change: &Change, at: &Location) -> Diagnostic {
+/// The line may be gone already: what was told stands until the service is told otherwise.
+pub fn protected(
+    change: &Change,
+    line: Option<&Location>,
+    declared: Option<&Location>,
+) -> Diagnostic {
     let id = &change.instance;
     let what = match change.action {
         Action::Delete => format!("{id} would be destroyed ({})", change.reason),
-        Action::Move => format!("{id} would leave its data on another node ({})", change.reason),
+        Action::Move | Action::Create => {
+            format!("{id} would leave its data on another node ({})", change.reason)
+        }
         _ => format!("{id} would be replaced ({})", change.reason),
     };
-    Diagnostic::error("DN-E0602", Some(at.clone()), format!("{what}, and it is protected"))
-        .help("undo the change, or remove the `protect` line and commit that first")
+    let help = match (line, declared) {
+        (Some(_), _) => "undo the change, or remove the `protect` line and commit that first",
+        (None, Some(_)) => {
+            "the `protect` line is gone and was not applied yet: undo the change, and commit \
+             without that line first"
+        }
+        (None, None) => "declare the service once more, without `protect`, and apply that first",
+    };
+    let message = format!("{what}, and it is protected");
+    Diagnostic::error("DN-E0602", line.or(declared).cloned(), message).help(help)
 }
 
-/// A stateful instance that moves: its data does not.
-pub fn data_left(change: &Change, service: Option<&Service>) -> Diagnostic {
-    let from = change.from.as_ref().map_or("its node", |node| node.as_str());
+/// Instances of a service that nobody declares any more, left running because they are protected.
+pub fn still_protected(service: &ServiceName, count: u32) -> Diagnostic {
+    let instances = if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") };
     let message = format!(
-        "{} moves from {from} to {} ({}) and starts there without its data",
-        change.instance, change.node, change.reason
+        "service `{service}` is not declared any more and was protected; {instances} left running"
     );
-    Diagnostic::warning("DN-W0604", service.map(|service| service.at.clone()), message)
-        .help("its volumes stay where they are; copy them, or undo the change to keep it there")
+    Diagnostic::warning("DN-W0621", None, message).help(
+        "to destroy it, declare it once more without `protect`, apply that, and remove it then",
+    )
 }
 
 /// Instances of a service that nobody declares, left running.

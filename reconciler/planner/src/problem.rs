@@ -54,8 +54,8 @@ pub fn build(
     waiting: &Waiting,
 ) -> PlacementProblem {
     let held = stays(input, census, scope, waiting);
-    let nodes: Vec<NodeInput> =
-        census.nodes.values().map(|node| node_input(input, census, node, &held)).collect();
+    let known = census.nodes.values().map(|node| node_input(input, census, node, &held));
+    let nodes: Vec<NodeInput> = known.chain(gone(input, census)).collect();
     let models: BTreeSet<&str> =
         nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
     let services = input.desired.services.values();
@@ -92,7 +92,7 @@ fn stays<'a>(
         let service = input.desired.services.get(&id.service);
         let wanted = service.is_some_and(|service| id.index < service.replicas);
         let waits = waiting.contains_key(&id.service);
-        if waits || (!wanted && !scope.removes(input, id, sighting)) {
+        if waits || (!wanted && !scope.removes(input, census, (id, sighting))) {
             held.entry(sighting.node()).or_default().push(*sighting);
         }
     }
@@ -133,6 +133,33 @@ fn node_input(
         state: state(node, policy),
         reserved_ports: reserved.into_iter().collect(),
     }
+}
+
+/// Nodes that are not in the fleet and have the data of something that is wanted: it waits there,
+/// as for one that is lost.
+fn gone(input: &PlanInput<'_>, census: &Census<'_>) -> Vec<NodeInput> {
+    let wanted = census.homes.iter().filter(|(id, home)| {
+        let service = input.desired.services.get(&id.service);
+        let service = service.filter(|it| id.index < it.replicas && !it.volumes.is_empty());
+        service.is_some_and(|service| !home.may_be_left(service))
+    });
+    let nodes: BTreeSet<&NodeName> = wanted.map(|(_, home)| home.node).collect();
+    let gone = nodes.into_iter().filter(|node| !census.nodes.contains_key(node));
+    gone.map(|name| NodeInput {
+        name: name.clone(),
+        tags: Vec::new(),
+        zone: None,
+        os: String::new(),
+        arch: String::new(),
+        runtimes: Vec::new(),
+        cpu_milli: 0,
+        memory: 0,
+        disk: 0,
+        gpus: Vec::new(),
+        state: NodeState::Lost,
+        reserved_ports: Vec::new(),
+    })
+    .collect()
 }
 
 /// All that counts of what a machine is reported to have: cpu in thousandths of a core, memory and
@@ -255,8 +282,9 @@ fn service_input(
             near: places(&place.near),
         },
         movable: !stateful && scope.touches(&service.name),
+        closed: closed(service, census),
         move_cost: move_cost(service),
-        current: current(service, census),
+        current: current(service, census, scope.touches(&service.name)),
         holdings: BTreeMap::new(),
     }
 }
@@ -275,6 +303,7 @@ fn as_it_runs(mut input: ServiceInput) -> ServiceInput {
     input.forbid.clear();
     input.near.clear();
     input.spread.clear();
+    input.closed.clear();
     (input.pin, input.max_per_node) = (None, None);
     let own = input.name.clone();
     input.apart_from.retain(|other| *other != own);
@@ -364,14 +393,60 @@ fn spread(line: &Located<desired::Spread>) -> Spread {
     Spread { by, max_skew: line.value.max_skew, at: at(&line.at) }
 }
 
-fn current(service: &Service, census: &Census<'_>) -> BTreeMap<u32, Current> {
-    let own = census.sightings.iter().filter(|(id, _)| id.service == service.name);
-    own.filter_map(|(id, group)| {
-        let best = group.first()?;
-        let gpus = best.spec().map_or(Vec::new(), |spec| spec.gpus.clone());
-        Some((id.index, Current { node: best.node().clone(), gpus }))
-    })
-    .collect()
+/// Where each instance is, or its data where that is known: it is held there unless the service may
+/// leave it. Of a service that the plan does not touch, only what was seen.
+fn current(service: &Service, census: &Census<'_>, touched: bool) -> BTreeMap<u32, Current> {
+    let at = |id: &InstanceId, node: &NodeName, held: bool| {
+        let unit = census.best(id).filter(|unit| unit.node() == node);
+        let spec = unit.and_then(|unit| unit.spec());
+        let gpus = spec.map_or(Vec::new(), |spec| spec.gpus.clone());
+        (id.index, Current { node: node.clone(), gpus, held })
+    };
+    let own = of_service(&census.sightings, service);
+    let seen = own.filter_map(|(id, group)| Some(at(id, group.first()?.node(), false)));
+    let mut current: BTreeMap<u32, Current> = seen.collect();
+    if touched && !service.volumes.is_empty() {
+        let homes =
+            of_service(&census.homes, service).filter(|(id, _)| id.index < service.replicas);
+        let homes =
+            homes.map(|(id, home)| at(id, home.node, home.doubtful || !home.may_be_left(service)));
+        current.extend(homes);
+    }
+    current
+}
+
+/// Nodes where none of the service may come to: what leaves its data there does not come back to it
+/// by the same line, and what leaves one place goes to no older data, unless it is pinned to that.
+fn closed(service: &Service, census: &Census<'_>) -> BTreeMap<NodeName, String> {
+    let mut closed = BTreeMap::new();
+    if service.leave_data.is_empty() || service.volumes.is_empty() {
+        return closed;
+    }
+    let wanted = of_service(&census.homes, service).filter(|(id, _)| id.index < service.replicas);
+    for (id, home) in wanted {
+        let pinned =
+            |node: &NodeName| service.place.pin.as_ref().is_some_and(|pin| pin.value == *node);
+        for &node in home.older.iter().filter(|node| !pinned(node)) {
+            if home.may_be_left(service) {
+                closed.insert(node.clone(), format!("{node} has older data of {id}"));
+            }
+        }
+    }
+    for line in &service.leave_data {
+        let node = line.value.clone();
+        let text = format!("leaves its data on {node} (`leave-data` at {})", line.at);
+        closed.insert(node, text);
+    }
+    closed
+}
+
+/// Of a map by instance, those of a service.
+fn of_service<'m, T>(
+    map: &'m BTreeMap<InstanceId, T>,
+    service: &'m Service,
+) -> impl Iterator<Item = (&'m InstanceId, &'m T)> {
+    let first = InstanceId { service: service.name.clone(), index: 0 };
+    map.range(first..).take_while(|(id, _)| id.service == service.name)
 }
 
 /// What each instance that is known to run has of its node: its limits, but what is declared of it
@@ -383,10 +458,12 @@ fn holdings(
     service: &Service,
     census: &Census<'_>,
 ) -> BTreeMap<u32, Holding> {
-    let first = InstanceId { service: service.name.clone(), index: 0 };
-    let own = census.sightings.range(first..).take_while(|(id, _)| id.service == service.name);
+    let own = of_service(&census.sightings, service);
     own.filter_map(|(id, group)| {
         let unit = group.first().filter(|unit| unit.is_known())?;
+        if census.home(service, id).is_some_and(|home| home.node != unit.node()) {
+            return None;
+        }
         let devices = !matches!(service.resources.gpu, GpuRequest::None | GpuRequest::Whole(0));
         if devices && unit.spec().is_none() {
             return None;

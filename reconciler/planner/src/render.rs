@@ -53,14 +53,19 @@ pub fn specs(
 }
 
 /// A renamed instance keeps the volumes of its old name, and goes on keeping them after the
-/// `moved` line is gone: what runs says whose they are.
+/// `moved` line is gone and when nothing of it runs: where its data is says whose they are.
 fn keep_data(input: &PlanInput<'_>, census: &Census<'_>, spec: &mut InstanceSpec) {
     let unit = census.best(&spec.id);
-    let before = unit.and_then(|unit| unit.spec());
-    let old_name = unit.filter(|unit| unit.renamed).map(|unit| unit.runs_as());
+    let home = census.homes.get(&spec.id);
+    let seen = unit.and_then(|unit| unit.spec()).map(|spec| &spec.volumes[..]);
+    let told = home.map(|home| home.volumes).filter(|volumes| !volumes.is_empty());
+    let before = told.or(seen);
+    let of_unit = unit.filter(|unit| unit.renamed).map(|unit| unit.runs_as());
+    let of_home = home.map(|home| home.of.clone()).filter(|of| *of != spec.id);
+    let old_name = of_home.or(of_unit);
     let declared = input.desired.moved.iter().find(|(_, to)| *to == spec.id.service);
     for volume in &mut spec.volumes {
-        let had = before.and_then(|spec| spec.volumes.iter().find(|it| it.name == volume.name));
+        let had = before.and_then(|volumes| volumes.iter().find(|it| it.name == volume.name));
         if volume.project.is_some() {
             // It belongs to a project, not to an instance; what runs says to which.
             volume.project = had.map_or(volume.project.take(), |had| had.project.clone());
@@ -78,5 +83,6 @@ fn keep_data(input: &PlanInput<'_>, census: &Census<'_>, spec: &mut InstanceSpec
             }
             (None, _) => None,
         };
+        volume.data_of = volume.data_of.take().filter(|of| *of != spec.id);
     }
 }

@@ -92,10 +92,17 @@ impl Scope {
     }
 
     /// Whether a unit that nobody declares (any more) is removed: it can be reached, the plan may
-    /// touch it, and either its service still says how many there are, or pruning is on.
-    pub fn removes(&self, input: &PlanInput<'_>, id: &InstanceId, unit: &Sighting<'_>) -> bool {
+    /// touch it, and either its service still says how many there are, or pruning is on and it was
+    /// not protected.
+    pub fn removes(
+        &self,
+        input: &PlanInput<'_>,
+        census: &Census<'_>,
+        (id, unit): (&InstanceId, &Sighting<'_>),
+    ) -> bool {
         let declared = input.desired.services.contains_key(&id.service);
-        let wished = declared || input.options.prune || input.options.destroy;
+        let pruned = input.options.prune && !census.protects(&id.service);
+        let wished = declared || pruned || input.options.destroy;
         wished && unit.is_known() && self.holds(id, &[unit.node()])
     }
 

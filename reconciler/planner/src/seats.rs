@@ -9,13 +9,16 @@ use std::{
 };
 
 use devnet_schema::{
+    desired::Service,
     fleet::NodeStatus,
+    instance::Runtime,
     name::{InstanceId, NodeName, ServiceName},
     placement::GpuUse,
 };
 
 use crate::{
     census::{Census, Sighting},
+    data::Home,
     input::PlanInput,
     kept::Rooms,
     place::{Displaced, Outcome, PlacementProblem, Reason},
@@ -47,6 +50,23 @@ pub enum Why {
     Kept(Displaced),
     /// The same, but as it is: what is declared now would have no room there either.
     KeptAsIs(Displaced),
+    /// It does not run, and may start nowhere but where its data is.
+    WaitsForData(Wait),
+}
+
+/// Why an instance does not start where its data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// The node does not answer, or is not in the fleet.
+    Away,
+    /// There is no room for it, or something else is against it.
+    Place,
+    /// The data is with another driver than the one that runs it by now.
+    Runtime(Runtime),
+    /// These nodes have data of it, too, and nobody knows which is the newest.
+    Doubt(Vec<NodeName>),
+    /// It may leave its data, and would go to a node that has older data of it.
+    Older(NodeName),
 }
 
 /// Where everything ends up.
@@ -56,6 +76,10 @@ pub struct Seats {
     pub by_instance: BTreeMap<InstanceId, Seat>,
     /// What runs, is known to, and stops because no node has room for it.
     pub evicted: BTreeMap<InstanceId, Displaced>,
+    /// Of what keeps running as it is, those that placement had a place for away from their data.
+    pub held: BTreeSet<InstanceId>,
+    /// What has no place because its data is on a node that is not in the fleet.
+    pub stranded: BTreeMap<InstanceId, NodeName>,
     /// Services that wait because one they depend on has no place at all, with its name.
     pub waiting: Waiting,
 }
@@ -127,6 +151,10 @@ pub fn settle(
     placeless.sort_by_key(|id| (Reverse(rooms.priority(id)), id.clone()));
     for id in placeless {
         let Some(unit) = census.best(&id).filter(|unit| unit.is_known()) else { continue };
+        let home = input.desired.services.get(&id.service).and_then(|it| census.home(it, &id));
+        if home.is_some_and(|home| home.node != unit.node()) {
+            continue;
+        }
         let mut why = outcome.displaced.get(&id).cloned().unwrap_or_default();
         if rooms.admit(&seats.by_instance, &id, unit) {
             seats.by_instance.insert(id, stay(unit, Vec::new(), Why::Kept(why)));
@@ -139,6 +167,7 @@ pub fn settle(
             seats.evicted.insert(id, why);
         }
     }
+    hold(input, census, &mut seats);
     seats.waiting = who_waits(input, &seats, waiting);
     seats.by_instance.retain(|id, _| !seats.waiting.contains_key(&id.service));
     seats.evicted.retain(|id, _| !seats.waiting.contains_key(&id.service));
@@ -165,6 +194,77 @@ fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) 
         return census.best(id).map(|unit| stay(unit, Vec::new(), Why::KeptAsIs(why)));
     }
     Some(Seat { node: it.node.clone(), gpus: it.gpus.clone(), why: Why::Placed(it.reason.clone()) })
+}
+
+/// Sees to it that no instance starts away from its data, whatever placement says: where it may not
+/// leave it, it goes on as it is, or waits.
+fn hold(input: &PlanInput<'_>, census: &Census<'_>, seats: &mut Seats) {
+    let placed: Vec<InstanceId> = seats.by_instance.keys().cloned().collect();
+    for id in placed {
+        let service = input.desired.services.get(&id.service);
+        let Some((service, home)) = service.and_then(|it| Some((it, census.home(it, &id)?))) else {
+            continue;
+        };
+        let seat = &seats.by_instance[&id];
+        if matches!(seat.why, Why::Unknown | Why::OutOfScope) {
+            continue;
+        }
+        let Some(wait) = wait(census, service, &id, home, seat) else { continue };
+        let runs = census.best(&id).filter(|unit| unit.is_known() && unit.node() == home.node);
+        if let Some(unit) = runs {
+            let against = match (&wait, &seat.why) {
+                (_, Why::KeptAsIs(why)) => why.clone(),
+                (Wait::Runtime(of), _) => {
+                    Displaced { by: None, against: vec![other_driver(*of, service)] }
+                }
+                _ => Displaced::default(),
+            };
+            if matches!(seat.why, Why::Placed(_)) {
+                seats.held.insert(id.clone());
+            }
+            seats.by_instance.insert(id, stay(unit, Vec::new(), Why::KeptAsIs(against)));
+        } else if census.nodes.contains_key(home.node) {
+            let (node, why) = (home.node.clone(), Why::WaitsForData(wait));
+            seats.by_instance.insert(id, Seat { node, gpus: Vec::new(), why });
+        } else {
+            seats.by_instance.remove(&id);
+            seats.stranded.insert(id, home.node.clone());
+        }
+    }
+}
+
+/// What keeps an instance from its place there, being away from its data or unable to use it.
+fn wait(
+    census: &Census<'_>,
+    service: &Service,
+    id: &InstanceId,
+    home: &Home<'_>,
+    seat: &Seat,
+) -> Option<Wait> {
+    if home.doubtful {
+        return Some(Wait::Doubt(home.older.iter().map(|node| (*node).clone()).collect()));
+    }
+    if seat.node != *home.node {
+        let pinned = service.place.pin.as_ref().is_some_and(|pin| pin.value == seat.node);
+        return match (home.may_be_left(service), home.older.contains(&seat.node) && !pinned) {
+            (true, false) => None,
+            (true, true) => Some(Wait::Older(seat.node.clone())),
+            (false, _) if census.status(home.node) == NodeStatus::Online => Some(Wait::Place),
+            (false, _) => Some(Wait::Away),
+        };
+    }
+    let seen = census.sightings.get(id).into_iter().flatten().any(|it| it.node() == home.node);
+    if census.status(home.node) != NodeStatus::Online && !seen {
+        return Some(Wait::Away);
+    }
+    let as_is = matches!(seat.why, Why::KeptAsIs(_));
+    home.runtime.filter(|of| !as_is && *of != service.runtime).map(Wait::Runtime)
+}
+
+/// What is against running a service with another driver than the one that has its data.
+pub fn other_driver(of: Runtime, service: &Service) -> String {
+    let (of, now) = (of.as_str(), service.runtime.as_str());
+    format!("its data is kept by {of}, and it is declared to run with {now}")
 }
 
 /// Where it is, with the devices it has; with `gpus` where those are not known.

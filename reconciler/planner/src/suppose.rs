@@ -100,6 +100,12 @@ pub fn applied(fleet: &FleetSnapshot, plan: &Plan) -> FleetSnapshot {
             orders.retain(|order| order.instance != instance || order.node != node);
             orders.push(Order { instance, node, generation: 1, claimed: false });
         }
+        if let Some(spec) = &started {
+            // What runs tells where its data is, and as of when.
+            fleet.data.retain(|place| place.instance != spec.id);
+            fleet.protected.retain(|id| *id != spec.id);
+            fleet.protected.extend(spec.protect.then(|| spec.id.clone()));
+        }
         fleet.instances.extend(started.map(|spec| ObservedInstance::running(spec, 1)));
     }
     fleet

@@ -28,7 +28,8 @@ pub fn tell(
     rows(census, seats, report);
     let moves = |(id, seat): &(&InstanceId, &Seat)| {
         let group = census.sightings.get(id).map_or(&[][..], Vec::as_slice);
-        !group.is_empty() && !group.iter().any(|unit| *unit.node() == seat.node)
+        let waits = matches!(seat.why, Why::WaitsForData(_));
+        !waits && !group.is_empty() && !group.iter().any(|unit| *unit.node() == seat.node)
     };
     report.moves = seats.by_instance.iter().filter(moves).count() as u32;
     report.kept = kept(seats).count() as u32;
@@ -56,6 +57,9 @@ pub fn waiting_for_data<'s>(
 ) -> impl Iterator<Item = (&'s InstanceId, &'s NodeName)> {
     seats.by_instance.iter().filter_map(|(id, seat)| {
         let service = desired.services.get(&id.service)?;
+        if matches!(seat.why, Why::WaitsForData(_)) {
+            return Some((id, &seat.node));
+        }
         let unit = census.best(id).filter(|unit| *unit.node() == seat.node)?;
         let waits = unit.status == NodeStatus::Lost && !service.volumes.is_empty();
         waits.then_some((id, &seat.node))
@@ -76,6 +80,7 @@ fn rows(census: &Census<'_>, seats: &Seats, report: &mut PlacementReport) {
             Why::OutOfScope => "stays: this plan does not touch it".to_owned(),
             Why::Kept(why) => keeps("without a place", &why.against),
             Why::KeptAsIs(why) => keeps("as it is", &why.against),
+            Why::WaitsForData(_) => "waits for its data".to_owned(),
         };
         let row = Assignment {
             instance: id.clone(),
@@ -115,7 +120,8 @@ fn levels(
     let priority = |id: &InstanceId| desired.services.get(&id.service).map(|it| it.priority);
     let mut by_priority: BTreeMap<Reverse<u8>, PriorityLevel> =
         levels.drain(..).map(|level| (Reverse(level.priority), level)).collect();
-    for (id, _) in waiting_for_data(desired, census, seats) {
+    let stranded = seats.stranded.keys();
+    for id in waiting_for_data(desired, census, seats).map(|(id, _)| id).chain(stranded) {
         let level = priority(id).and_then(|it| by_priority.get_mut(&Reverse(it)));
         if let Some(level) = level.filter(|level| level.placed > 0) {
             level.placed -= 1;
@@ -126,6 +132,10 @@ fn levels(
     for id in kept(seats) {
         if let Some(level) = priority(id).and_then(|it| by_priority.get_mut(&Reverse(it))) {
             level.kept += 1;
+            if seats.held.contains(id) {
+                level.placed = level.placed.saturating_sub(1);
+                level.bound = level.bound.saturating_sub(1);
+            }
         }
     }
     for service in seats.waiting.keys().filter_map(|name| desired.services.get(name)) {

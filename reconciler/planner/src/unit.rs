@@ -120,6 +120,8 @@ impl Unit {
             gpus,
             health,
             stop,
+            // What runs is the same.
+            protect: _,
         } = spec;
         Self {
             node: node.clone(),

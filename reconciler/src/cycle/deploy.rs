@@ -461,7 +461,11 @@ impl Record<'_> {
             (StepState::Succeeded { .. }, Act::Remove) => {
                 self.plane.stopped(&step.instance, &step.node)
             }
-            (StepState::Failed { .. }, Act::Ensure { .. }) => self.restore(step),
+            (StepState::Failed { .. }, Act::Ensure { .. }) => {
+                let Step { instance, node, generation, .. } = step;
+                self.plane.store.take_back_data(instance, node, *generation)?;
+                self.restore(step)
+            }
             _ => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 //! Knows where each part of the input is kept. Refuses to interpret any of it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +13,9 @@ use std::{
 
 use anyhow::Context;
 use devnet_planner::{Options, PlanInput, place::Pace};
-use devnet_schema::{fleet::FleetSnapshot, name::InstanceId, plan::Plan};
+use devnet_schema::{
+    fleet::FleetSnapshot, name::InstanceId, observed::ObservedInstance, plan::Plan,
+};
 
 use super::{Configuration, ControlPlane, Seat};
 use crate::fleet::{Purpose, wall};
@@ -67,6 +69,8 @@ impl ControlPlane {
             instances.iter_mut().for_each(|seen| orders.correct(seen));
             orders.list(&instances)
         };
+        let data = self.store.data_places()?;
+        let protected = protected(&self.store.protection()?, &instances);
         let secrets = self.secrets.versions().context("reading the secrets' versions")?;
         Ok(FleetSnapshot {
             format_version: "1.0".to_owned(),
@@ -77,6 +81,8 @@ impl ControlPlane {
             instances,
             orders: Some(orders),
             accepted: self.fleet.accepted(),
+            data,
+            protected,
             secrets: Some(secrets),
         })
     }
@@ -127,6 +133,18 @@ impl ControlPlane {
         self.metrics.planned(took);
         Ok(plan)
     }
+}
+
+/// What is protected as the records say; what is not on record, as its node says.
+fn protected(
+    recorded: &BTreeMap<InstanceId, bool>,
+    instances: &[ObservedInstance],
+) -> Vec<InstanceId> {
+    let told = recorded.iter().filter(|(_, protected)| **protected).map(|(id, _)| id.clone());
+    let seen = instances.iter().filter(|seen| seen.spec.as_ref().is_some_and(|it| it.protect));
+    let seen = seen.map(ObservedInstance::instance).filter(|id| !recorded.contains_key(id));
+    let all: BTreeSet<InstanceId> = told.chain(seen).collect();
+    all.into_iter().collect()
 }
 
 #[cfg(test)]

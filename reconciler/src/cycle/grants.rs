@@ -104,6 +104,7 @@ mod tests {
             gpus: Vec::new(),
             health: None,
             stop: StopSpec::default(),
+            protect: false,
         }
     }
 

@@ -160,6 +160,7 @@ mod tests {
             gpus: Vec::new(),
             health: None,
             stop: StopSpec::default(),
+            protect: false,
         })
     }
 

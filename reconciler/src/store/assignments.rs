@@ -10,7 +10,7 @@ use devnet_schema::{
 };
 use rusqlite::params;
 
-use super::{Store, StoreError, from_json, number::Number, parse, sql, to_json};
+use super::{Store, StoreError, data, from_json, number::Number, parse, sql, to_json};
 
 /// One instance that a node was told to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,8 @@ impl Store {
         let act = "recording an assignment";
         let AssignmentRecord { instance, node, generation, spec } = record;
         let spec = to_json(act, spec)?;
-        self.lock()
-            .prepare_cached(
+        self.write(act, |tx| {
+            tx.prepare_cached(
                 "INSERT INTO assignments (instance, node, generation, spec) \
                  VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT (instance, node) DO UPDATE SET generation = ?3, spec = ?4",
@@ -49,7 +49,8 @@ impl Store {
                 ])
             })
             .map_err(sql(act))?;
-        Ok(())
+            data::keep(tx, record)
+        })
     }
 
     /// Records that a node no longer runs an instance.
@@ -116,11 +117,11 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use devnet_schema::instance::{Limits, StopSpec, Workload};
 
-    fn record(node: &str, generation: u64) -> AssignmentRecord {
+    pub(in crate::store) fn record(node: &str, generation: u64) -> AssignmentRecord {
         let spec = InstanceSpec {
             cluster: "lab".parse().unwrap(),
             id: "db[0]".parse().unwrap(),
@@ -134,6 +135,7 @@ mod tests {
             gpus: Vec::new(),
             health: None,
             stop: StopSpec::default(),
+            protect: false,
         };
         AssignmentRecord { instance: spec.id.clone(), node: spec.node.clone(), generation, spec }
     }

@@ -11,6 +11,7 @@ mod assignments;
 mod claims;
 mod clusters;
 mod credentials;
+mod data;
 mod deployments;
 mod events;
 mod generations;

@@ -60,11 +60,7 @@ fn placed(level: &PriorityLevel) -> String {
         count => format!(", {count} {many}"),
     };
     says.push_str(&verb(*kept, "keeps running without a place", "keep running without a place"));
-    says.push_str(&verb(
-        *waiting_for_data,
-        "waits for its data on a lost node",
-        "wait for their data on lost nodes",
-    ));
+    says.push_str(&verb(*waiting_for_data, "waits for its data", "wait for their data"));
     says.push_str(&verb(
         *waiting_for_service,
         "waits for a service that has no place",
@@ -202,9 +198,9 @@ mod tests {
             text(&report),
             "  priority 50  3 of 8 placed (proven: no more of the others can be while \
              data stays where it is), \
-             1 keeps running without a place, 1 waits for its data on a lost node, \
+             1 keeps running without a place, 1 waits for its data, \
              2 wait for a service that has no place\n  \
-             priority 10  2 of 3 placed (proven), 1 waits for its data on a lost node\n  \
+             priority 10  2 of 3 placed (proven), 1 waits for its data\n  \
              moves        0, and 1 evicted and 1 kept running without a place and 2 restarted on \
              other GPUs (proven least)\n  \
              score        0.71, at most 0.89% from the best (not proven)\n"

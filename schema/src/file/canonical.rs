@@ -204,6 +204,7 @@ fn service_section(section: &ServiceSection) -> Node {
         stop,
         update,
         protect,
+        leave_data,
     } = section;
     map(vec![
         form(what),
@@ -231,6 +232,7 @@ fn service_section(section: &ServiceSection) -> Node {
         ),
         field("update", update.as_ref().map(update_section)),
         shown("protect", protect),
+        list("leave-data", leave_data),
     ])
 }
 

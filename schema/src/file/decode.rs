@@ -301,6 +301,7 @@ impl Decoder<'_> {
             stop: view.section("stop").map(stop),
             update: view.section("update").map(update),
             protect: view.flag("protect"),
+            leave_data: view.list("leave-data"),
             name,
         }
     }

@@ -272,6 +272,12 @@ static SERVICE: Shape = Shape {
         field("stop", Type::Section(&STOP), "how it is stopped"),
         field("update", Type::Section(&UPDATE), "how it is updated"),
         field("protect", Type::Flag, "no plan may destroy it").default("false"),
+        field(
+            "leave-data",
+            Type::Names,
+            "nodes that it may leave its data on, each good for one move",
+        )
+        .pattern(LABEL),
     ],
 };
 

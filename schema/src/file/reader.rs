@@ -15,6 +15,13 @@ use crate::diagnostic::Diagnostic;
 /// After so many findings in one file, the rest would only bury them.
 const MOST_FINDINGS: usize = 100;
 
+/// Words that will mean something one day, with what is said of them until then.
+const RESERVED: [(&str, &str, &str); 1] = [(
+    "move-data",
+    "this version of devnet cannot take data to another node: `move-data` is reserved for that",
+    "stop the service, copy its volumes yourself, and say `leave-data` (docs/operating.md)",
+)];
+
 /// Checks a tree against a shape.
 pub fn canonical(
     source: &Source,
@@ -193,6 +200,9 @@ impl Reader<'_> {
             Form::Kdl => field.kdl,
             Form::Yaml => field.name,
         });
+        if let Some((_, message, help)) = RESERVED.iter().find(|(word, ..)| *word == entry.key) {
+            return self.error("DN-E0201", &entry.key_span, (*message).to_owned(), *help);
+        }
         let key = entry.key.escape_debug().to_string();
         let message = format!("{} has no field `{key}`", article(shape.name));
         // Nobody sees the advice of what is not shown, and it costs more than the rest.

@@ -258,6 +258,8 @@ pub struct ServiceSection {
     pub update: Option<UpdateSection>,
     /// No plan may destroy it.
     pub protect: Maybe<bool>,
+    /// Nodes that it may leave its data on.
+    pub leave_data: Vec<Located<String>>,
 }
 
 /// `port 8080 host=18080 …`

@@ -27,7 +27,7 @@ use crate::{
         written::{ComposeSection, FormSection, ServiceSection},
     },
     instance::{HealthSpec, Probe, Runtime, StopSpec},
-    name::{NameError, ServiceName, is_label},
+    name::{NameError, NodeName, ServiceName, is_label},
     quantity::{Bytes, Cpu, GpuRequest, Period, Resources},
 };
 
@@ -52,6 +52,7 @@ struct Member<'m, 's> {
     /// What the cluster file says of all of them.
     place: Place,
     update: Update,
+    leave_data: Vec<Located<NodeName>>,
 }
 
 impl<'a> Check<'a> {
@@ -179,7 +180,9 @@ impl<'a> Check<'a> {
         let mut services = Vec::new();
         if let Some(project) = project {
             let (place, update) = (self.place(section), self.update(section));
-            let member = Member { section, project, expanded: &expanded, place, update };
+            let leave_data = self.leave_data(section);
+            let expanded = &expanded;
+            let member = Member { section, project, expanded, place, update, leave_data };
             for (name, read) in &expanded.loaded.project.services {
                 if let Some(own) = expanded.names.get(name) {
                     services.push(self.member(&member, own, read, &depends_on));
@@ -349,10 +352,10 @@ impl<'a> Check<'a> {
             stop,
             update,
             protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
-            form: Form::Compose {
-                project: project.clone(),
-                networks,
-                container: Box::new(container),
+            leave_data: member.leave_data.clone(),
+            form: {
+                let (project, container) = (project.clone(), Box::new(container));
+                Form::Compose { project, networks, container }
             },
             at,
         }

@@ -56,6 +56,7 @@ impl Check<'_> {
             stop: StopSpec::default(),
             update,
             protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
+            leave_data: self.leave_data(section),
             name: name?,
         })
     }

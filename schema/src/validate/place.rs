@@ -39,6 +39,33 @@ impl Check<'_> {
         place
     }
 
+    /// The nodes that a service may leave its data on: what left one does not come back to it.
+    pub(super) fn leave_data(&mut self, section: &ServiceSection) -> Vec<Located<NodeName>> {
+        let pin = section.place.as_ref().and_then(|place| place.pin.as_ref());
+        let mut nodes: Vec<Located<NodeName>> = Vec::new();
+        for node in &section.leave_data {
+            self.perhaps_node(node);
+            let Some(value) = self.name::<NodeName>(node) else { continue };
+            if nodes.iter().any(|known| known.value == value) {
+                let message = format!("`{value}` is named twice in `leave-data`");
+                self.warn("DN-W0406", &node.at, message, "remove one of the two");
+                continue;
+            }
+            if let Some(pin) = pin.filter(|pin| pin.value == node.value) {
+                let message =
+                    format!("the service is pinned to `{value}` and leaves its data there");
+                let error = Diagnostic::error("DN-E0305", Some(node.at.clone()), message)
+                    .related(pin.at.clone(), "pinned here")
+                    .help(
+                        "name in `leave-data` the node that it comes from, or remove one of them",
+                    );
+                self.found.push(error);
+            }
+            nodes.push(Located { value, at: node.at.clone() });
+        }
+        nodes
+    }
+
     fn selector(&mut self, section: &SelectorSection) -> Located<Selector> {
         let any_of = section
             .any_of

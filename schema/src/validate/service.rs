@@ -90,6 +90,7 @@ impl<'a> Check<'a> {
             stop,
             update,
             protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
+            leave_data: self.leave_data(section),
             // Last, so that a bad name does not hide what else is wrong.
             name: name?,
         })

@@ -53,12 +53,17 @@ fn more(new: &Board<'_>, old: &Board<'_>) -> bool {
 fn running(problem: &PlacementProblem, board: &Board<'_>) -> PlacementProblem {
     let mut current: BTreeMap<_, BTreeMap<u32, Current>> = BTreeMap::new();
     for (id, place) in assign::assign(board) {
-        let place = Current { node: place.node, gpus: place.gpus };
+        let place = Current { node: place.node, gpus: place.gpus, held: false };
         current.entry(id.service).or_default().insert(id.index, place);
     }
     let mut next = problem.clone();
     for service in &mut next.services {
-        service.current = current.remove(&service.name).unwrap_or_default();
+        let mut now = current.remove(&service.name).unwrap_or_default();
+        for (index, place) in &mut now {
+            let before = service.current.get(index).filter(|it| it.node == place.node);
+            place.held = before.is_some_and(|it| it.held);
+        }
+        service.current = now;
     }
     next
 }

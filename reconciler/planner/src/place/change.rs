@@ -217,7 +217,10 @@ pub fn make(field: &Field<'_>, s: usize, changes: &[Change], problem: &mut Place
 
 fn change_service(input: &mut ServiceInput, change: &Change) {
     match *change {
-        Change::LetMove { .. } => input.movable = true,
+        Change::LetMove { .. } => {
+            input.movable = true;
+            input.current.values_mut().for_each(|current| current.held = false);
+        }
         Change::DropPin => input.pin = None,
         Change::Spread => input.spread.clear(),
         Change::MaxPerNode => {

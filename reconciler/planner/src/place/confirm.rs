@@ -82,7 +82,7 @@ impl Case<'_, '_> {
             };
             let own = problem.services.iter_mut().filter(|it| it.name == instance.service);
             for input in own {
-                let place = Current { node: to.clone(), gpus: Vec::new() };
+                let place = Current { node: to.clone(), gpus: Vec::new(), held: false };
                 input.current.insert(instance.index, place);
                 input.holdings.remove(&instance.index);
             }

@@ -248,7 +248,8 @@ impl<'a> Places<'a> {
                 return was.filter(|_| !input.movable).map(|it| (index as u32, it.clone()));
             };
             let runs = was.is_some_and(|it| it.node == place.node);
-            let current = Current { node: place.node.clone(), gpus: place.gpus.clone() };
+            let held = runs && was.is_some_and(|it| it.held);
+            let current = Current { node: place.node.clone(), gpus: place.gpus.clone(), held };
             (input.movable || runs).then_some((index as u32, current))
         };
         ServiceInput {

@@ -120,6 +120,8 @@ pub struct Cell {
     pub penalty: u64,
     /// Devices it may use.
     pub allowed: u128,
+    /// Whether a line or the node's state is against it: only what is held there is there.
+    pub against: bool,
 }
 
 /// One `spread` line.
@@ -412,22 +414,25 @@ fn number_service<'a>(
     };
     let lines = conditions.of(input);
     let stranger = input.near.iter().any(|name| !names.services.contains_key(name));
-    let mut here = vec![0u32; nodes.len()];
+    let (mut here, mut held) = (vec![0u32; nodes.len()], vec![0u32; nodes.len()]);
     for (_, current) in input.current.range(..input.replicas) {
         match names.nodes.get(&current.node) {
-            Some(&node) => here[node] += 1,
+            Some(&n) => (here[n], held[n]) = (here[n] + 1, held[n] + u32::from(current.held)),
             None => service.gone += 1,
         }
     }
     service.ran = here.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect();
     for (n, node) in nodes.iter().enumerate() {
         let refused = stranger || refused(input, (n, node), here[n], &lines);
-        // What runs on a node that is offline stays until that answers.
-        if refused && !(node.input.state == NodeState::Away && here[n] > 0) {
+        // What runs on a node that is offline stays until that answers, and data is held.
+        let waits = node.input.state == NodeState::Away && here[n] > 0;
+        if refused && !waits && held[n] == 0 {
             service.refused.extend((here[n] > 0).then_some(n));
             continue;
         }
-        if let Some(cell) = cell(&service, (n, node), here[n], &lines) {
+        let against = refused && !waits;
+        let stay = if against { held[n] } else { here[n] };
+        if let Some(cell) = cell(&service, (n, node), (stay, against), &lines) {
             // Whether one that is kept as it is must be there, its service tells.
             let held = !input.movable || node.input.state == NodeState::Away;
             if held && cell.current > 0 && !service.keeps() {
@@ -444,15 +449,17 @@ fn number_service<'a>(
     service
 }
 
-/// What of a service fits on an otherwise empty node that its filters admit.
+/// What of a service fits on an otherwise empty node that its filters admit, or that is held there.
 fn cell(
     service: &Service<'_>,
     (n, node): (usize, &Node<'_>),
-    here: u32,
+    (here, against): (u32, bool),
     lines: &Lines<'_, '_>,
 ) -> Option<Cell> {
     let input = service.input;
     let allowed = refusal::allowed_devices(input, node);
+    let full = node.input.state != NodeState::Ready || service.keeps() || against;
+    let full = full || input.closed.contains_key(&node.input.name);
     let mut most = u64::from(input.replicas);
     if !node.frozen {
         for (need, capacity) in service.need.iter().zip(node.capacity) {
@@ -464,7 +471,7 @@ fn cell(
             most = most.min(1);
         }
     }
-    if node.input.state != NodeState::Ready || service.keeps() {
+    if full {
         most = most.min(u64::from(here));
     }
     let most = u32::try_from(most).unwrap_or(u32::MAX);
@@ -479,6 +486,7 @@ fn cell(
         current,
         penalty: missed.map(|p| u64::from(p.weight) * WISH).sum(),
         allowed,
+        against,
     })
 }
 
@@ -510,7 +518,8 @@ fn spreads(service: &Service<'_>, nodes: &[Node<'_>]) -> Vec<Spread> {
                 SpreadBy::Node => (0..nodes.len()).collect(),
                 SpreadBy::Zone => nodes.iter().map(|node| node.zone).collect(),
             };
-            let ready = |cell: &&Cell| nodes[cell.node].input.state == NodeState::Ready;
+            let ready =
+                |cell: &&Cell| nodes[cell.node].input.state == NodeState::Ready && !cell.against;
             let open = service.cells.iter().filter(ready).map(|cell| domain[cell.node]).collect();
             Spread { skew: line.max_skew, domain, open }
         })

@@ -122,9 +122,11 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -
     };
     let mut assignments = assign::assign(board);
     let displaced = why::tell(board, &mut assignments);
+    let held = held(field, &assignments);
     Outcome {
         assignments,
         displaced,
+        held,
         levels,
         moves: moves.saturating_sub(none.0),
         moves_bound: field.forced().0.saturating_sub(none.0),
@@ -142,6 +144,25 @@ fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -
         ilps: work.ilps,
         cut_short: work.cut_short,
     }
+}
+
+/// What is where only its data holds it, and what is against that.
+fn held(field: &Field<'_>, placed: &Assignments) -> BTreeMap<InstanceId, Vec<Violation>> {
+    let mut held = BTreeMap::new();
+    for service in &field.services {
+        for cell in service.cells.iter().filter(|cell| cell.against) {
+            let node = &field.nodes[cell.node];
+            let against = shortfall::refusals_of(service.input, node, cell.current);
+            let current = service.input.current.range(..service.input.replicas);
+            let here = current.filter(|(_, it)| it.held && it.node == node.input.name);
+            let ids =
+                here.map(|(&index, _)| InstanceId { service: service.input.name.clone(), index });
+            let stays =
+                |id: &InstanceId| placed.get(id).is_some_and(|place| place.node == node.input.name);
+            held.extend(ids.filter(stays).map(|id| (id, against.clone())));
+        }
+    }
+    held
 }
 
 fn levels(board: &Board<'_>, bounds: &[u32], work: &mut Work<'_>) -> Vec<PriorityLevel> {

@@ -9,7 +9,7 @@ use devnet_schema::{
     name::{InstanceId, NodeName},
     placement::{
         self as document, GpuUse, Objective, PlacementReport, PlacementStatus, PriorityLevel,
-        Unplaceable,
+        Unplaceable, Violation,
     },
 };
 
@@ -43,6 +43,8 @@ pub struct Outcome {
     pub status: PlacementStatus,
     /// What runs and has no place as it is declared, and why not where it runs.
     pub displaced: BTreeMap<InstanceId, Displaced>,
+    /// What its data holds where a line or the node's state is against it, and what that is.
+    pub held: BTreeMap<InstanceId, Vec<Violation>>,
     /// Nodes on which what stays holds more than services may have there.
     pub overfull: Vec<Overfull>,
     /// What did not fit, by priority and name.

@@ -51,7 +51,8 @@ pub fn settle<'a>(
         }
         let against = |it: &Tenant<'a>| {
             let lines = conditions.of(it.input);
-            refused(it.input, (n, &nodes[n]), 1, &lines)
+            let held = it.input.current.get(&it.index).is_some_and(|current| current.held);
+            !held && refused(it.input, (n, &nodes[n]), 1, &lines)
         };
         let (data, mut others): (Vec<_>, Vec<_>) =
             tenants.into_iter().partition(|it| !it.input.movable && !against(it));

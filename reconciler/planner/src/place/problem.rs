@@ -183,9 +183,12 @@ pub struct ServiceInput {
     pub near: Vec<ServiceName>,
     /// Where the lines of these three are written.
     pub places: Places,
-    /// Whether an instance may go to another node. One with data may not: it stays unless a
-    /// constraint or a node that is gone forbids it.
+    /// Whether an instance may go to another node. One with data may not: it stays unless it is not
+    /// [held](Current::held) and a constraint or a node that is gone forbids it.
     pub movable: bool,
+    /// Nodes that none of it may come to, and why, for people: what runs there may stay, and gives
+    /// way where the node gives up what can move.
+    pub closed: BTreeMap<NodeName, String>,
     /// The price of moving one instance, in restarts of one: what stays on its node and gets other
     /// devices costs 1. 0 counts as 1.
     pub move_cost: u64,
@@ -399,6 +402,8 @@ pub struct Current {
     pub node: NodeName,
     /// Its devices.
     pub gpus: Vec<GpuUse>,
+    /// Whether its data holds it there, whatever line or state of the node is against that.
+    pub held: bool,
 }
 
 impl Current {

@@ -26,6 +26,8 @@ pub enum Refusal<'a> {
     State(NodeState),
     /// Something outside the cluster holds the port.
     Port(Protocol, u16),
+    /// None of it may come there, and why.
+    Closed(&'a str),
 }
 
 /// Of which nodes each condition of a problem holds: services share most of theirs, and names are
@@ -104,7 +106,11 @@ pub fn each_where<'a>(
     if let Some(pin) = service.pin.as_ref().filter(|pin| pin.node != node.input.name) {
         tell(Refusal::Pinned(pin));
     }
-    let stays = !service.movable || service.name.lone_instance().is_some();
+    let shut = service.closed.get(&node.input.name);
+    let stays = !service.movable && shut.is_none() || service.name.lone_instance().is_some();
+    if let Some(why) = shut.filter(|_| here == 0) {
+        tell(Refusal::Closed(why));
+    }
     if closed(node.input.state, stays, here) {
         tell(Refusal::State(node.input.state));
     }
@@ -119,8 +125,8 @@ fn closed(state: NodeState, stays: bool, here: u32) -> bool {
     match state {
         NodeState::Ready => false,
         NodeState::Cordoned | NodeState::Away => here == 0,
-        // Data cannot follow, so an instance that has some stays even here; and what is kept as it
-        // is has nowhere to go.
+        // Data cannot follow, so an instance that has some stays even here, unless it may leave it;
+        // and what is kept as it is has nowhere to go.
         NodeState::Draining | NodeState::Lost => !stays || here == 0,
     }
 }

@@ -302,7 +302,7 @@ pub fn lines(board: &Board<'_>, s: usize, n: usize, words: &[&str]) -> Option<Ve
             "data" if words == ["data"] => found.extend(let_move(board, s)),
             "data" => return None,
             "cordon" => found.push(Change::Uncordon { node: n }),
-            "drain" | "away" | "lost" | "runtime" => return None,
+            "drain" | "away" | "lost" | "runtime" | "closed" => return None,
             key => {
                 let of = |list: &[Require], held: bool| -> Vec<usize> {
                     let wrong = |(_, line): &(usize, &Require)| {

@@ -11,7 +11,7 @@ use devnet_schema::{
 
 use super::{
     board::Board,
-    field::{Service, per_node},
+    field::{Node, Service, per_node},
     gpu,
     outcome::Overfull,
     phrase::listed,
@@ -124,6 +124,13 @@ fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
     let here = input.current.range(..input.replicas).filter(|(_, c)| c.node == *name).count();
     // Places of instances that ran here are open to those only.
     let here = if (board.count(s, n) as usize) < here { here as u32 } else { 0 };
+    found.append(&mut refusals_of(input, node, here));
+}
+
+/// What a node's own nature has against a service, where `here` instances of it run now.
+pub fn refusals_of(input: &ServiceInput, node: &Node<'_>, here: u32) -> Vec<Violation> {
+    let name = &node.input.name;
+    let mut found = Vec::new();
     refusal::each(input, node, here, &mut |refusal| {
         found.push(match refusal {
             Refusal::Required(line) => {
@@ -160,8 +167,10 @@ fn refusals(board: &Board<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
                 );
                 say_port(input, (protocol, port), text)
             }
+            Refusal::Closed(why) => say("closed", None, why.to_owned()),
         });
     });
+    found
 }
 
 fn state_words(state: NodeState) -> (&'static str, &'static str) {

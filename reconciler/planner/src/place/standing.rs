@@ -301,7 +301,7 @@ fn on_known_devices(current: &Current, node: Option<&NodeInput>) -> Current {
         let memory = own.memory.0.min(device(&own.id)?.memory);
         Some(GpuUse { memory: Bytes(memory), ..own.clone() })
     });
-    Current { node: current.node.clone(), gpus: known.collect() }
+    Current { node: current.node.clone(), gpus: known.collect(), held: current.held }
 }
 
 /// Undoes [`staged`] for some services: what runs of them is to have a place or none.

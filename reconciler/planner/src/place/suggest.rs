@@ -355,9 +355,11 @@ impl Case<'_, '_> {
                 let Some(place) = self.outcome.assignments.get(&instance) else {
                     continue;
                 };
-                let runs = input.current.get(&index).is_some_and(|it| it.node == place.node);
-                if input.movable || runs {
-                    let current = Current { node: place.node.clone(), gpus: place.gpus.clone() };
+                let before = input.current.get(&index).filter(|it| it.node == place.node);
+                if input.movable || before.is_some() {
+                    let held = before.is_some_and(|it| it.held);
+                    let gpus = place.gpus.clone();
+                    let current = Current { node: place.node.clone(), gpus, held };
                     input.current.insert(index, current);
                 }
             }

@@ -128,9 +128,11 @@ fn check_filters(
     place: &Assignment,
     breaches: &mut Vec<Breach>,
 ) {
-    let was_here = service.current.get(&instance.index).is_some_and(|c| c.node == node.name);
-    // What runs on a node that is offline stays until that answers.
-    let waits = was_here && node.state == NodeState::Away;
+    let current = service.current.get(&instance.index).filter(|it| it.node == node.name);
+    let was_here = current.is_some();
+    // What runs on a node that is offline stays until that answers, and data is held.
+    let held = current.is_some_and(|it| it.held);
+    let waits = held || was_here && node.state == NodeState::Away;
     if !waits && !filters_admit(service, node) {
         tell(breaches, "filter", format!("{instance} may not be on {}", node.name));
     }
@@ -141,8 +143,14 @@ fn check_filters(
     let open = match node.state {
         NodeState::Ready => true,
         NodeState::Cordoned | NodeState::Away => was_here,
-        NodeState::Draining | NodeState::Lost => was_here && (kept || !service.movable),
+        NodeState::Draining | NodeState::Lost => {
+            let data = !service.movable && !service.closed.contains_key(&node.name);
+            held || was_here && (kept || data)
+        }
     };
+    if !was_here && service.closed.contains_key(&node.name) {
+        tell(breaches, "closed", format!("{instance} may not come to {}", node.name));
+    }
     if !open {
         tell(breaches, "state", format!("{instance} is on {}, which takes none", node.name));
     }
@@ -214,11 +222,15 @@ fn as_before(
     let here: BTreeSet<&InstanceId> = placed.iter().map(|(id, _, _)| *id).collect();
     let mut held: BTreeSet<&ServiceName> = BTreeSet::new();
     for service in &problem.services {
-        let stays = !service.movable && filters_admit(service, node);
+        let keeps = || service.current.values().any(|it| it.held && it.node == node.name);
+        let stays = !service.movable && (filters_admit(service, node) || keeps());
         held.extend(stays.then_some(&service.name));
         for (index, current) in service.current.range(..service.replicas) {
             let holding = service.holdings.get(index).filter(|_| current.node == node.name);
-            let has = holding.map_or(0, |it| u128::from(has(it)));
+            // What is held and does not run comes back to where its data is, like what runs there.
+            let back = current.held && current.node == node.name;
+            let needs = if back { u128::from(need(service)) } else { 0 };
+            let has = holding.map_or(needs, |it| u128::from(has(it)));
             ran += has;
             let id = InstanceId { service: service.name.clone(), index: *index };
             data += if stays && here.contains(&id) { has } else { 0 };
@@ -404,7 +416,9 @@ fn could_run(problem: &PlacementProblem, service: &ServiceInput, node: &NodeInpu
         GpuRequest::Memory(bytes) => usable.iter().any(|gpu| gpu.memory.max(1) >= bytes.0),
     };
     let known = |name: &ServiceName| problem.services.iter().any(|s| s.name == *name);
+    let ran = || service.current.values().any(|it| it.node == node.name);
     filters_admit(service, node)
+        && (!service.closed.contains_key(&node.name) || ran())
         && gpu
         && service.near.iter().all(known)
         && service.max_per_node != Some(0)

@@ -84,15 +84,11 @@ fn a_data_bearing_instance_stops_before_it_starts_elsewhere_and_a_warning_says_w
     world.reach(&at("alpha"));
     let plan = world.reach(&at("beta"));
     expect![[r#"
-        > app[0] from alpha on beta: pinned to beta at cluster.kdl:7:17
-          app[0]/prepare on beta g2
-          app[0]/remove on alpha g2 after app[0]/prepare
-          app[0]/start on beta g2 after app[0]/remove
-          app[0]/await-healthy on beta g2 after app[0]/start
-        cluster.kdl:3:9: warning[DN-W0604]: app[0] moves from alpha to beta (pinned to beta at
-                cluster.kdl:7:17) and starts there without its data
-          help: its volumes stay where they are; copy them, or undo the change to keep it there
-        0 to add, 0 to change, 0 to destroy, 1 to move, 0 unchanged
+        cluster.kdl:7:17: warning[DN-W0603]: app[0] stays on alpha, though it is pinned to beta
+                at cluster.kdl:7:17: its data is there and cannot follow it
+          help: undo that, or start it elsewhere without its data: `leave-data "alpha"` in
+                service `app`
+        0 to add, 0 to change, 0 to destroy, 0 to move, 1 unchanged
     "#]]
     .assert_eq(&show(&plan));
 }

@@ -153,7 +153,7 @@ fn a_drained_node_gives_up_what_can_move_and_keeps_data() {
           api[1]/remove on alpha g2 after api[1]/await-healthy
         cluster.kdl:17:6: warning[DN-W0603]: db[0] stays on alpha, which is drained: its data
                 cannot follow it
-          help: pin its service to another node to move it without its data
+          help: to move it without its data, say `leave-data "alpha"` in service `db`
         0 to add, 0 to change, 0 to destroy, 2 to move, 1 unchanged
     "#]]
     .assert_eq(&show(&plan));

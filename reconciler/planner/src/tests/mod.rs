@@ -5,14 +5,18 @@
 
 mod balance;
 mod capacity;
+mod data;
 mod decisions;
+mod disk;
 mod forms;
 mod lenient;
 mod life;
 mod orders;
+mod protect;
 mod refusals;
 mod reserve;
 mod rollout;
+mod separations;
 mod size;
 mod standing;
 mod told;
@@ -24,8 +28,8 @@ use devnet_catalog::Loaded;
 use devnet_schema::{
     digest::Digest,
     file::MemoryFiles,
-    fleet::{Availability, Disk, FleetSnapshot, Node, NodeFacts, NodeStatus},
-    instance::Generation,
+    fleet::{self, Availability, DataPlace, FleetSnapshot, Node, NodeFacts, NodeStatus},
+    instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState, ObservedInstance},
     plan::{Action, Plan},
@@ -33,6 +37,7 @@ use devnet_schema::{
 };
 
 use crate::{Options, PlanInput, plan};
+use disk::Disk;
 
 /// A cluster in data: what is there, and what was ever given out.
 struct World {
@@ -40,6 +45,8 @@ struct World {
     generations: BTreeMap<InstanceId, Generation>,
     /// What each node was last told about an instance; no digest means to remove it.
     ledger: BTreeMap<(NodeName, InstanceId), (Generation, Option<Digest>)>,
+    /// What is on the nodes' disks, and who wrote it.
+    disk: Disk,
     options: Options,
 }
 
@@ -56,12 +63,15 @@ impl World {
             instances: Vec::new(),
             orders: None,
             accepted: Vec::new(),
+            data: Vec::new(),
+            protected: Vec::new(),
             secrets: Some(BTreeMap::new()),
         };
         Self {
             fleet,
             generations: BTreeMap::new(),
             ledger: BTreeMap::new(),
+            disk: Disk::default(),
             options: Options::default(),
         }
     }
@@ -97,7 +107,12 @@ impl World {
 
     /// Does what the steps say, in their order, as agents would.
     fn apply(&mut self, plan: &Plan) {
-        for step in &plan.steps {
+        self.begin(plan, plan.steps.len());
+    }
+
+    /// The same, broken off after so many steps.
+    fn begin(&mut self, plan: &Plan, steps: usize) {
+        for step in plan.steps.iter().take(steps) {
             self.fence(step);
             let node = self.fleet.nodes.iter().find(|node| node.name == step.node).unwrap();
             assert_eq!(node.status, NodeStatus::Online, "{} would never run", step.id);
@@ -107,7 +122,10 @@ impl World {
                 Act::AwaitHealthy { .. } => {
                     assert_eq!(self.fleet.instances[at.unwrap()].health, HealthState::Healthy);
                 }
-                Act::Remove => drop(self.fleet.instances.remove(at.expect("there to remove"))),
+                Act::Remove => {
+                    self.fleet.instances.remove(at.expect("there to remove"));
+                    self.fleet.protected.retain(|id| *id != step.instance);
+                }
                 Act::Ensure { spec } => {
                     if let Some(at) = at {
                         self.fleet.instances.remove(at);
@@ -115,9 +133,30 @@ impl World {
                     self.no_port_is_taken(step);
                     let seen = ObservedInstance::running(spec.clone(), step.generation);
                     self.fleet.instances.push(seen);
+                    self.disk.used(spec);
+                    self.record(step, spec);
                 }
             }
         }
+    }
+
+    /// What a control plane writes down of an order.
+    fn record(&mut self, step: &Step, spec: &InstanceSpec) {
+        self.fleet.protected.retain(|id| *id != spec.id);
+        if spec.protect {
+            self.fleet.protected.push(spec.id.clone());
+        }
+        if spec.volumes.is_empty() {
+            return;
+        }
+        self.fleet.data.retain(|it| (&it.instance, &it.node) != (&spec.id, &spec.node));
+        self.fleet.data.push(DataPlace {
+            instance: spec.id.clone(),
+            node: spec.node.clone(),
+            generation: step.generation,
+            runtime: Some(spec.workload.runtime()),
+            volumes: spec.volumes.clone(),
+        });
     }
 
     /// What an agent's ledger refuses: an older generation, and one that it knows with other
@@ -207,7 +246,7 @@ fn node(name: &str, at: usize) -> Node {
             arch: "x86_64".to_owned(),
             cpu_count: 4,
             total_memory_mb: 8192,
-            disks: vec![Disk { mount: "/".to_owned(), total_mb: 102_400, free_mb: 51_200 }],
+            disks: vec![fleet::Disk { mount: "/".to_owned(), total_mb: 102_400, free_mb: 51_200 }],
             docker: there.clone(),
             process: there,
             ..NodeFacts::default()

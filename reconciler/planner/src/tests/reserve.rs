@@ -94,6 +94,10 @@ fn what_can_go_nowhere_else_runs_on_and_what_a_line_is_against_goes() {
     world.options.allow_unplaced = true;
     let mut services = both("place { pin \"alpha\" }");
     services[1] = service("store", 3, &format!("{DATA}; place {{ pin \"beta\" }}"));
+    let held = world.plan(&cluster(6, &services));
+    assert_eq!(changes(&held), [""; 0], "{}", show(&held));
+    let left = format!("{DATA}; leave-data \"alpha\"; place {{ pin \"beta\" }}");
+    services[1] = service("store", 3, &left);
     let plan = world.plan(&cluster(6, &services));
     assert_eq!(changes(&plan), ["Move store[0] beta"], "{}", show(&plan));
     let overfull =

@@ -33,7 +33,8 @@ fn data_on_a_lost_node_is_told_whether_the_rest_fits_or_not() {
     assert!(!refused.is_applicable());
     assert_eq!(told(&refused), told(&plan));
     // Data that was started anew elsewhere waits for nobody; DN-W0604 tells of it.
-    let moved = world.plan(&DATA.replace("pin \"alpha\"", "pin \"beta\""));
+    let left = "leave-data \"alpha\"; place { pin \"beta\"";
+    let moved = world.plan(&DATA.replace("place { pin \"alpha\"", left));
     assert_eq!(told(&moved), [""; 0], "{}", show(&moved));
     assert!(moved.diagnostics.iter().any(|found| found.code == "DN-W0604"));
 }
@@ -154,7 +155,8 @@ fn levels_count_what_waits_apart_from_what_is_placed() {
 /// The only node that could take it without its data is full, and its data is lost.
 #[test]
 fn one_message_says_that_it_does_not_fit_and_where_its_data_is() {
-    let pinned = DATA.replace("pin \"alpha\"", "pin \"beta\"")
+    let left = "leave-data \"alpha\"; place { pin \"beta\"";
+    let pinned = DATA.replace("place { pin \"alpha\"", left)
         + "service \"big\" { image \"big:1\"; priority 90; resources cpu=4; \
            place { pin \"beta\" } }";
     let needy = pinned.replace("at=\"/d\"", "at=\"/d\"; resources cpu=1");

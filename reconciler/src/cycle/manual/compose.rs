@@ -143,6 +143,7 @@ fn spec(id: InstanceId, mut service: Service, home: &Home<'_>) -> InstanceSpec {
         gpus: Vec::new(),
         health: health.and_then(|it| check(it.value)),
         stop,
+        protect: false,
     }
 }
 

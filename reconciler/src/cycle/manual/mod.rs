@@ -9,7 +9,9 @@ mod compose;
 use std::{collections::BTreeMap, sync::Arc};
 
 use devnet_schema::{
+    diagnostic::Diagnostic,
     digest::Digest,
+    fleet::FleetSnapshot,
     instance::InstanceSpec,
     name::{ClusterName, InstanceId, NodeName},
     observed::ObservedInstance,
@@ -58,9 +60,14 @@ impl ControlPlane {
         let ip = fleet.nodes.iter().find(|one| one.name == *node);
         let ip = ip.map(|one| one.facts.ip.clone()).unwrap_or_default();
         let specs = compose::specs(request, &cluster, node, &ip)
-            .map_err(|diagnostics| RequestError::Invalid(rejected(diagnostics)))?;
+            .map_err(|found| rejected("the Compose file cannot be used", found))
+            .map_err(RequestError::Invalid)?;
         let known = devnet_planner::known_generations(&self.store.generations()?, &fleet);
         let wanted = wanted(request, specs, &seen, &known);
+        let harmed = wanted.iter().filter_map(|one| harm(&fleet, node, one)).collect::<Vec<_>>();
+        if !harmed.is_empty() {
+            return Err(RequestError::Invalid(rejected("this cannot be done by hand", harmed)));
+        }
         let plan = plan(&cluster, node, request, wanted);
         let id = request.deployment_id.clone();
         Ok(self.begin_as(id, plan, by, Limits::default())?)
@@ -73,10 +80,27 @@ fn check_id(id: &str) -> Result<(), RequestError> {
     if fits { Ok(()) } else { Err(RequestError::BadId) }
 }
 
-fn rejected(diagnostics: Vec<devnet_schema::diagnostic::Diagnostic>) -> Rejected {
+fn rejected(what: &str, diagnostics: Vec<Diagnostic>) -> Rejected {
     let first = diagnostics.iter().find(|f| f.is_error()).map(ToString::to_string);
-    let problem = format!("the Compose file cannot be used: {}", first.unwrap_or_default());
+    let problem = format!("{what}: {}", first.unwrap_or_default());
     Rejected { problem, diagnostics }
+}
+
+/// Why one instance may not be changed by hand: what is protected stays as it is, and nothing
+/// starts away from its data.
+fn harm(fleet: &FleetSnapshot, node: &NodeName, one: &Wanted) -> Option<Diagnostic> {
+    let Wanted { instance, after, .. } = one;
+    if fleet.protected.iter().any(|id| id.service == instance.service) {
+        let message = format!("{instance} is protected");
+        let help = format!("commit `{}` without `protect` first", instance.service);
+        return Some(Diagnostic::error("DN-E0602", None, message).help(help));
+    }
+    let own = fleet.data.iter().filter(|place| place.instance == *instance);
+    let newest = own.max_by_key(|place| place.generation).filter(|place| place.node != *node)?;
+    after.as_ref().filter(|spec| !spec.volumes.is_empty())?;
+    let message = format!("{instance} has its data on {}, not on {node}", newest.node);
+    let help = format!("put it on {}, or call it otherwise", newest.node);
+    Some(Diagnostic::error("DN-E0622", None, message).help(help))
 }
 
 /// What is done with each instance. A removal without a file takes everything of the template.

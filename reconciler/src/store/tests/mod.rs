@@ -89,7 +89,7 @@ fn a_file_that_is_no_database_or_a_damaged_one_is_refused() {
     assert!(Store::open(&bed.path(), T0).is_err());
     fs::remove_file(bed.path()).unwrap();
     let store = bed.open();
-    for number in 0..200 {
+    for number in 0..600 {
         store
             .append_event(T0, Cause::Report, "node", "node.n1", &format!("{number}").repeat(100))
             .unwrap();

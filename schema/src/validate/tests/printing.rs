@@ -472,7 +472,7 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
         Just(Runtime::Kubernetes)
     ]);
     let numbers = (maybe(0u32..=1000), maybe(0u8..=100), maybe(any::<bool>()), runtime);
-    let texts = (pairs(), pairs(), pairs(), pairs(), list(), list());
+    let texts = (pairs(), pairs(), pairs(), pairs(), list(), list(), list());
     let parts = (form(), ports(), file_sections(), resources(true), place(), health(), rest());
     (texts, numbers, parts, (models(), allow()))
         .prop_map(move |(texts, numbers, parts, (models, allow))| ServiceSection {
@@ -486,6 +486,7 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
             volumes: texts.3,
             command: texts.4,
             depends_on: texts.5,
+            leave_data: texts.6,
             replicas: numbers.0,
             priority: numbers.1,
             protect: numbers.2,

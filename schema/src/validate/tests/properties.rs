@@ -9,7 +9,7 @@ use super::*;
 use crate::file::{print, tree::Form};
 
 /// Parts of a service that go together with any others, as lines of YAML.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 15] = [
     "replicas: 2",
     "priority: 80",
     "env: {LOG: info, PEER: \"{{ service.s0.address }}\", N: 3.10}",
@@ -23,6 +23,7 @@ const PARTS: [&str; 14] = [
     "health: {http: /h, interval: 2s, retries: 5}",
     "stop: {signal: SIGINT, grace: 5s}",
     "protect: true",
+    "leave-data: [n0, n7]",
     "command: [serve, \"--n={{ instance.index }}\"]",
 ];
 

@@ -234,7 +234,7 @@ fn devices_stay_with_who_has_them() {
     let place = first.assignments.remove(&id("zz-old", 0)).unwrap();
     let mut gpus = place.gpus.clone();
     gpus[0].id = "GPU-b".to_owned();
-    old.current.insert(0, Current { node: place.node, gpus });
+    old.current.insert(0, Current { node: place.node, gpus, held: false });
     let mut new = service("a-new", 1);
     new.gpu = GpuRequest::Whole(1);
     let outcome = checked(&problem(vec![rig.clone()], vec![old.clone(), new.clone()]));

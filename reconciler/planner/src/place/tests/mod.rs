@@ -88,6 +88,7 @@ fn service(name: &str, replicas: u32) -> ServiceInput {
         near: Vec::new(),
         places: Places::default(),
         movable: true,
+        closed: BTreeMap::new(),
         move_cost: 1,
         current: BTreeMap::new(),
         holdings: BTreeMap::new(),
@@ -101,7 +102,8 @@ fn condition(key: Key, values: &[&str]) -> Require {
 }
 
 fn runs_on(service: &mut ServiceInput, index: u32, node: &str) {
-    service.current.insert(index, Current { node: node_name(node), gpus: Vec::new() });
+    let current = Current { node: node_name(node), gpus: Vec::new(), held: false };
+    service.current.insert(index, current);
 }
 
 fn problem(nodes: Vec<NodeInput>, services: Vec<ServiceInput>) -> PlacementProblem {
@@ -133,7 +135,8 @@ fn running(problem: &PlacementProblem, outcome: &Outcome) -> PlacementProblem {
         service.current.clear();
         for (instance, place) in &outcome.assignments {
             if instance.service == service.name {
-                let current = Current { node: place.node.clone(), gpus: place.gpus.clone() };
+                let gpus = place.gpus.clone();
+                let current = Current { node: place.node.clone(), gpus, held: false };
                 service.current.insert(instance.index, current);
             }
         }

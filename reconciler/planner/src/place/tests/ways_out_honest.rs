@@ -42,8 +42,8 @@ fn make(problem: &PlacementProblem, of: &Unplaceable, way: &Suggestion) -> Place
         match edit {
             Edit::Move { instance, to, .. } => {
                 let service = by_name(&mut changed, &instance.service);
-                let gpus = Vec::new();
-                service.current.insert(instance.index, Current { node: to.clone(), gpus });
+                let current = Current { node: to.clone(), gpus: Vec::new(), held: false };
+                service.current.insert(instance.index, current);
             }
             Edit::Drop { constraint, service, at } => {
                 let input = by_name(&mut changed, service);

@@ -1,0 +1,191 @@
+//! Data: on which nodes each instance was told to keep volumes, and what is protected.
+//!
+//! Knows that volumes outlive the unit and the order for it. Refuses to forget a place while its
+//! node may still have it.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::{
+    fleet::DataPlace,
+    instance::{Generation, Runtime},
+    name::{InstanceId, NodeName},
+};
+use rusqlite::{Transaction, params};
+
+use super::{AssignmentRecord, Store, StoreError, from_json, number::Number, parse, sql, to_json};
+
+impl Store {
+    /// Where data is, by instance and node.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn data_places(&self) -> Result<Vec<DataPlace>, StoreError> {
+        let act = "reading where data is";
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT instance, node, generation, runtime, volumes FROM data_places \
+                 ORDER BY instance, node",
+            )
+            .map_err(sql(act))?;
+        let rows = statement
+            .query_map([], |row| {
+                let Number(generation) = row.get(2)?;
+                let texts = [row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?];
+                Ok((texts, generation))
+            })
+            .map_err(sql(act))?;
+        rows.map(|row| {
+            let ([instance, node, runtime, volumes], generation): ([String; 4], _) =
+                row.map_err(sql(act))?;
+            Ok(DataPlace {
+                instance: parse(act, &instance)?,
+                node: parse(act, &node)?,
+                generation,
+                runtime: Some(from_json::<Runtime>(act, &format!("\"{runtime}\""))?),
+                volumes: from_json(act, &volumes)?,
+            })
+        })
+        .collect()
+    }
+
+    /// Takes back that a node has data as of this generation: it could not start what would have
+    /// written it. What it had before counts again; a node that had none has none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn take_back_data(
+        &self,
+        instance: &InstanceId,
+        node: &NodeName,
+        generation: Generation,
+    ) -> Result<(), StoreError> {
+        let place = params![instance.to_string(), node.as_str(), Number(generation)];
+        let of_it = "WHERE instance = ?1 AND node = ?2 AND generation = ?3";
+        let act = "taking back where data is";
+        self.write(act, |tx| {
+            tx.execute(&format!("DELETE FROM data_places {of_it} AND before IS NULL"), place)
+                .and_then(|_| {
+                    let back = "UPDATE data_places SET generation = before, before = NULL";
+                    tx.execute(&format!("{back} {of_it}"), place)
+                })
+                .map_err(sql(act))?;
+            Ok(())
+        })
+    }
+
+    /// Every instance that some node is told to run, and whether it was protected when it was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn protection(&self) -> Result<BTreeMap<InstanceId, bool>, StoreError> {
+        let act = "reading what is protected";
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT instance, max(coalesce(json_extract(spec, '$.protect'), 0)) \
+                 FROM assignments GROUP BY instance",
+            )
+            .map_err(sql(act))?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?)))
+            .map_err(sql(act))?;
+        rows.map(|row| {
+            let (instance, protected) = row.map_err(sql(act))?;
+            Ok((parse(act, &instance)?, protected))
+        })
+        .collect()
+    }
+}
+
+/// Records that the node of an assignment has data of its instance, where the unit has volumes.
+pub(super) fn keep(tx: &Transaction<'_>, record: &AssignmentRecord) -> Result<(), StoreError> {
+    let act = "recording where data is";
+    let AssignmentRecord { instance, node, generation, spec, .. } = record;
+    if spec.volumes.is_empty() {
+        return Ok(());
+    }
+    let volumes = to_json(act, &spec.volumes)?;
+    tx.prepare_cached(
+        "INSERT INTO data_places (instance, node, generation, runtime, volumes) \
+         VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (instance, node) DO UPDATE SET \
+         before = CASE generation WHEN ?3 THEN before ELSE generation END, \
+         generation = ?3, runtime = ?4, volumes = ?5",
+    )
+    .and_then(|mut statement| {
+        statement.execute(params![
+            instance.to_string(),
+            node.as_str(),
+            Number(*generation),
+            spec.workload.runtime().as_str(),
+            volumes
+        ])
+    })
+    .map_err(sql(act))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use devnet_schema::instance::{VolumeSpec, Workload};
+
+    use super::*;
+    use crate::store::assignments::tests::record;
+
+    fn with_data(node: &str, generation: Generation) -> AssignmentRecord {
+        let mut record = record(node, generation);
+        record.spec.workload = Workload::Process { argv: Vec::new() };
+        record.spec.volumes = vec![VolumeSpec {
+            name: "data".to_owned(),
+            path: "data".to_owned(),
+            data_of: None,
+            project: None,
+            read_only: false,
+        }];
+        record
+    }
+
+    fn places(store: &Store) -> Vec<(String, Generation)> {
+        let places = store.data_places().unwrap();
+        places.into_iter().map(|it| (it.node.to_string(), it.generation)).collect()
+    }
+
+    #[test]
+    fn a_place_of_data_outlives_the_order_and_what_could_not_start_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        store.record_assignment(&record("n0", 1)).unwrap();
+        store.record_assignment(&with_data("n1", 2)).unwrap();
+        let (id, n1, n2) = ("db[0]".parse().unwrap(), "n1".parse().unwrap(), "n2".parse().unwrap());
+        store.drop_assignment(&id, &n1).unwrap();
+        store.drop_assignments_of(&n1).unwrap();
+        assert_eq!(places(&store), [("n1".to_owned(), 2)]);
+        let place = store.data_places().unwrap().remove(0);
+        assert_eq!((place.runtime, place.volumes.len()), (Some(Runtime::Process), 1));
+        // It could not start elsewhere, nor as something else where it was.
+        store.record_assignment(&with_data("n2", 3)).unwrap();
+        store.take_back_data(&id, &n2, 3).unwrap();
+        store.record_assignment(&with_data("n1", 4)).unwrap();
+        store.record_assignment(&with_data("n1", 4)).unwrap();
+        store.take_back_data(&id, &n1, 4).unwrap();
+        assert_eq!(places(&store), [("n1".to_owned(), 2)]);
+        store.take_back_data(&id, &n1, 1).unwrap();
+        assert_eq!(places(&store), [("n1".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn what_is_protected_is_read_from_what_was_ordered() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        let mut db = record("n1", 1);
+        store.record_assignment(&db).unwrap();
+        let told = |protected| BTreeMap::from([("db[0]".parse().unwrap(), protected)]);
+        assert_eq!(store.protection().unwrap(), told(false));
+        db.spec.protect = true;
+        store.record_assignment(&db).unwrap();
+        // One of two that were told is enough.
+        store.record_assignment(&record("n2", 2)).unwrap();
+        assert_eq!(store.protection().unwrap(), told(true));
+    }
+}
