@@ -15,7 +15,12 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, protocol::WebSocketConfig},
 };
 
-use crate::{address::ServerAddress, redaction::Outgoing, trust};
+use crate::{
+    address::ServerAddress,
+    redaction::Outgoing,
+    trust,
+    validity::{self, OutOfDate, Validity},
+};
 
 /// How long each part of dialling may take.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
@@ -27,10 +32,20 @@ const SEND_PATIENCE: Duration = Duration::from_secs(20);
 const REJOIN: &str = "the control plane does not accept this node's certificate any more; join \
     again with `devnet-agent join --replace` and a token made by `devnet node token --replace`";
 
+/// When this node's certificate holds, and what its clock says, in seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub struct Dates {
+    /// Of the certificate.
+    pub own: Validity,
+    /// Now.
+    pub now: i64,
+}
+
 /// An open connection.
 pub struct Connection {
     socket: WebSocketStream<TlsStream<TcpStream>>,
     local: IpAddr,
+    dates: Dates,
 }
 
 /// What came in.
@@ -45,12 +60,16 @@ pub enum Incoming {
 }
 
 impl Connection {
-    /// Dials.
+    /// Dials. The dates are for saying what is wrong when a certificate is refused.
     ///
     /// # Errors
     /// When the control plane cannot be reached, is not the one this node joined, or does not know
     /// this node.
-    pub async fn open(server: &ServerAddress, tls: Arc<ClientConfig>) -> Result<Self> {
+    pub async fn open(
+        server: &ServerAddress,
+        tls: Arc<ClientConfig>,
+        dates: Dates,
+    ) -> Result<Self> {
         let address = (server.host.as_str(), server.port);
         let tcp = timeout(DIAL_PATIENCE, TcpStream::connect(address))
             .await
@@ -64,7 +83,7 @@ impl Connection {
         let tls = timeout(DIAL_PATIENCE, TlsConnector::from(tls).connect(name, tcp))
             .await
             .map_err(|_| anyhow!("no TLS answer from {server}"))?
-            .map_err(|error| explain_tls(server, error))?;
+            .map_err(|error| explain_tls(server, error, dates))?;
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_FRAME))
             .max_frame_size(Some(MAX_FRAME))
@@ -75,8 +94,8 @@ impl Connection {
         let (socket, _) = timeout(DIAL_PATIENCE, client_async_with_config(url, tls, Some(config)))
             .await
             .map_err(|_| anyhow!("no WebSocket answer from {server}"))?
-            .map_err(|error| explain_websocket(server, error))?;
-        Ok(Self { socket, local })
+            .map_err(|error| explain_websocket(server, error, dates))?;
+        Ok(Self { socket, local, dates })
     }
 
     /// This machine's address on the connection.
@@ -92,7 +111,7 @@ impl Connection {
         let Some(frame) = self.socket.next().await else {
             return Ok(None);
         };
-        Ok(match frame.map_err(explain_broken)? {
+        Ok(match frame.map_err(|error| explain_broken(error, self.dates))? {
             Message::Text(text) => Some(match serde_json::from_str(&text) {
                 Ok(message) => Incoming::Message(Box::new(message)),
                 Err(error) => Incoming::Strange(where_strange(&error)),
@@ -134,7 +153,7 @@ impl Connection {
         timeout(SEND_PATIENCE, self.socket.send(message))
             .await
             .map_err(|_| anyhow!("the control plane takes nothing"))?
-            .map_err(explain_broken)
+            .map_err(|error| explain_broken(error, self.dates))
     }
 }
 
@@ -148,23 +167,29 @@ fn where_strange(error: &serde_json::Error) -> String {
 }
 
 /// TLS 1.3 tells a client that it was refused only when it reads.
-fn explain_broken(error: tungstenite::Error) -> anyhow::Error {
+fn explain_broken(error: tungstenite::Error, dates: Dates) -> anyhow::Error {
     if let tungstenite::Error::Io(io) = &error
-        && refused_certificate(io)
+        && let Some(refused) = refused_certificate(io, dates)
     {
-        return anyhow!(REJOIN);
+        return refused;
     }
     anyhow::Error::new(error).context("talking to the control plane")
 }
 
-fn refused_certificate(error: &std::io::Error) -> bool {
-    error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        .is_some_and(trust::refuses_our_certificate)
+/// What a refusal of this node's certificate means, where the error is one.
+fn refused_certificate(error: &std::io::Error, dates: Dates) -> Option<anyhow::Error> {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())?;
+    let Dates { own, now } = dates;
+    if trust::says_out_of_date(tls) {
+        return Some(anyhow!(validity::refused(own, now, REJOIN)));
+    }
+    trust::refuses_our_certificate(tls).then(|| anyhow!(REJOIN))
 }
 
-fn explain_tls(server: &ServerAddress, error: std::io::Error) -> anyhow::Error {
+fn explain_tls(server: &ServerAddress, error: std::io::Error, dates: Dates) -> anyhow::Error {
+    if let Some(out_of_date) = OutOfDate::in_causes(&error) {
+        return anyhow!("securing the connection to {server}: {out_of_date}");
+    }
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(why)) = tls {
         return anyhow!(
@@ -173,13 +198,17 @@ fn explain_tls(server: &ServerAddress, error: std::io::Error) -> anyhow::Error {
              was made anew"
         );
     }
-    if refused_certificate(&error) {
-        return anyhow!(REJOIN);
+    if let Some(refused) = refused_certificate(&error, dates) {
+        return refused;
     }
     anyhow::Error::new(error).context(format!("securing the connection to {server}"))
 }
 
-fn explain_websocket(server: &ServerAddress, error: tungstenite::Error) -> anyhow::Error {
+fn explain_websocket(
+    server: &ServerAddress,
+    error: tungstenite::Error,
+    dates: Dates,
+) -> anyhow::Error {
     match error {
         tungstenite::Error::Http(answer) => {
             let status = answer.status();
@@ -192,6 +221,6 @@ fn explain_websocket(server: &ServerAddress, error: tungstenite::Error) -> anyho
             };
             anyhow!("{server} answered {status}: {what}")
         }
-        other => explain_broken(other),
+        other => explain_broken(other, dates),
     }
 }

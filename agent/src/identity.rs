@@ -14,7 +14,7 @@ use devnet_schema::name::{ClusterName, NodeName};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde::{Deserialize, Serialize};
 
-use crate::{address::ServerAddress, trust};
+use crate::{address::ServerAddress, trust, validity::Validity};
 
 /// What is known of this node, beside its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,11 +44,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// When the certificate holds, in seconds since 1970.
+    /// When the certificate holds.
     ///
     /// # Errors
     /// When the stored certificate cannot be read.
-    pub fn validity(&self) -> Result<(i64, i64)> {
+    pub fn validity(&self) -> Result<Validity> {
         let chain = trust::certificates(&self.pem).context("reading this node's certificate")?;
         trust::validity(&chain[0])
     }
@@ -68,9 +68,23 @@ pub fn exists(data_dir: &Path) -> bool {
 /// # Errors
 /// When the node has not joined, or a file cannot be read.
 pub fn load(data_dir: &Path) -> Result<Identity> {
+    let damaged = |name: &str, what: &str| {
+        anyhow!(
+            "{} is damaged: {what}. Put it back from a backup, or join again with `devnet-agent \
+             join --replace --server https://HOST:PORT --name NODE --token-file FILE` and a token \
+             made by `devnet node token --replace`; what runs here goes on and is found again",
+            data_dir.join(name).display()
+        )
+    };
     let read = |name: &str| {
         let path = data_dir.join(name);
-        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(damaged(name, "it is not there"));
+            }
+            other => other.with_context(|| format!("reading {}", path.display()))?,
+        };
+        String::from_utf8(bytes).map_err(|_| damaged(name, "it is no text"))
     };
     if !exists(data_dir) {
         return Err(anyhow!(
@@ -79,9 +93,30 @@ pub fn load(data_dir: &Path) -> Result<Identity> {
             data_dir.join(PROFILE).display()
         ));
     }
-    let profile = serde_json::from_str(&read(PROFILE)?)
-        .with_context(|| format!("reading {}", data_dir.join(PROFILE).display()))?;
-    Ok(Identity { profile, ca: read(CA)?, pem: read(PEM)? })
+    let profile = serde_json::from_str(&read(PROFILE)?).map_err(|error| {
+        tracing::debug!(%error, "the profile");
+        damaged(PROFILE, "it does not say which node of which cluster this is")
+    })?;
+    let (ca, pem) = (read(CA)?, read(PEM)?);
+    let identity = Identity { profile, ca, pem };
+    // Whatever is wrong with it is wrong at every dial: better to end now than to dial for ever.
+    let usable = |what: Result<()>| match what {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!(error = format!("{error:#}"), "the identity");
+            false
+        }
+    };
+    if !usable(trust::is_authority(&identity.ca)) {
+        return Err(damaged(CA, "it does not hold the certificate of a certificate authority"));
+    }
+    if !usable(identity.validity().map(drop)) {
+        return Err(damaged(PEM, "it does not hold this node's certificate"));
+    }
+    if !usable(trust::session_config(&identity.ca, &identity.pem).map(drop)) {
+        return Err(damaged(PEM, "it does not hold the private key of its certificate"));
+    }
+    Ok(identity)
 }
 
 /// Stores an identity. The profile is written last: it says that the others are there.
@@ -189,6 +224,71 @@ pub fn request(node: &NodeName) -> Result<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A node that has joined.
+    fn joined(dir: &Path) -> Identity {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::default();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+        let (key, csr) = request(&"n1".parse().unwrap()).unwrap();
+        let csr = rcgen::CertificateSigningRequestParams::from_pem(&csr).unwrap();
+        let certificate = csr.signed_by(&rcgen::Issuer::new(ca, &ca_key)).unwrap().pem();
+        let profile = Profile {
+            server: "https://control.lab:7443".parse().unwrap(),
+            cluster: "home".parse().unwrap(),
+            node: "n1".parse().unwrap(),
+            id: "1".to_owned(),
+            ip: None,
+        };
+        let identity = Identity { profile, ca: ca_pem, pem: format!("{key}{certificate}") };
+        save(dir, &identity).unwrap();
+        identity
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_with_the_way_out_and_without_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let identity = joined(dir.path());
+        assert_eq!(load(dir.path()).unwrap().profile, identity.profile);
+        let other = tempfile::tempdir().unwrap();
+        let foreign = joined(other.path()).pem;
+        let key = &identity.pem[..identity.pem.find("-----BEGIN CERT").unwrap()];
+        let leaf = &foreign[foreign.find("-----BEGIN CERT").unwrap()..];
+        let mixed = format!("{key}{leaf}");
+        let flipped = identity.ca.replacen('M', "~", 1);
+        for (name, content, text) in [
+            (PROFILE, &b"{\"server\": \"https://"[..], "which node of which cluster"),
+            (PROFILE, b"", "which node of which cluster"),
+            (CA, b"", "certificate authority"),
+            (CA, &identity.ca.as_bytes()[..200], "certificate authority"),
+            (CA, flipped.as_bytes(), "certificate authority"),
+            (CA, &[0xff; 300], "no text"),
+            (PEM, b"", "this node's certificate"),
+            (PEM, &identity.pem.as_bytes()[..identity.pem.len() / 2], "this node's certificate"),
+            (PEM, key.as_bytes(), "this node's certificate"),
+            (PEM, leaf.as_bytes(), "private key"),
+            (PEM, mixed.as_bytes(), "private key"),
+        ] {
+            let path = dir.path().join(name);
+            let kept = fs::read(&path).unwrap();
+            fs::write(&path, content).unwrap();
+            let error = format!("{:#}", load(dir.path()).err().unwrap());
+            assert!(error.starts_with(&format!("{} is damaged: ", path.display())), "{error}");
+            assert!(error.contains(text) && error.contains("join --replace"), "{error}");
+            assert!(!error.contains('['), "no list of bytes: {error}");
+            fs::write(&path, kept).unwrap();
+        }
+        for name in [CA, PEM] {
+            let path = dir.path().join(name);
+            let kept = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            let error = load(dir.path()).err().unwrap().to_string();
+            assert!(error.contains("it is not there"), "{error}");
+            fs::write(&path, kept).unwrap();
+        }
+    }
 
     #[test]
     fn a_data_directory_that_was_open_is_closed_to_others() {

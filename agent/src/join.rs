@@ -18,6 +18,7 @@ use crate::{
     identity::{self, Identity, Profile},
     token::JoinToken,
     trust,
+    validity::OutOfDate,
 };
 
 /// How long joining may take.
@@ -151,6 +152,9 @@ fn explain(server: &ServerAddress, error: &reqwest::Error) -> anyhow::Error {
     while let Some(cause) = next {
         causes.push(cause.to_string());
         next = cause.source();
+    }
+    if let Some(out_of_date) = OutOfDate::in_causes(error) {
+        return anyhow!("joining {server}: {out_of_date}");
     }
     let text = causes.join(": ");
     if text.contains(trust::WRONG_CA) {

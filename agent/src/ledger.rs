@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use devnet_schema::{
     digest::Digest,
     instance::{Generation, InstanceSpec},
@@ -140,10 +140,14 @@ impl Ledger {
     pub fn open(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join("ledger.json");
         let entries = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
-                format!(
-                    "reading {}; when it is damaged beyond repair, move it away: what runs is \
-                     found again by its labels",
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                tracing::debug!(%error, "the ledger");
+                anyhow!(
+                    "{} is damaged. Put it back from a backup of this moment, or move it away and \
+                     start again: what runs goes on and is taken over with the generation it was \
+                     started as. Lost is then what should run and does not at this moment, which \
+                     the next plan starts again, and which removals of the last ten minutes were \
+                     ordered",
                     path.display()
                 )
             })?,
@@ -277,7 +281,12 @@ mod tests {
         ledger.restore(db(), old).unwrap();
         assert_eq!(Ledger::open(dir.path()).unwrap().get(&db()), Some(&present(1, "a")));
         fs::write(dir.path().join("ledger.json"), b"{half").unwrap();
-        let error = Ledger::open(dir.path()).err().unwrap();
-        assert!(format!("{error:#}").contains("ledger.json"), "{error:#}");
+        for damaged in [&b"{half"[..], b"", b"[]", b"{\"db[0]\": 1}", &[0xff; 9]] {
+            fs::write(dir.path().join("ledger.json"), damaged).unwrap();
+            let error = format!("{:#}", Ledger::open(dir.path()).err().unwrap());
+            assert!(error.contains("ledger.json is damaged"), "{error}");
+            assert!(error.contains("move it away"), "{error}");
+            assert!(!error.contains("column"), "no word of a parser: {error}");
+        }
     }
 }

@@ -26,6 +26,7 @@ pub mod session;
 pub mod telemetry;
 pub mod token;
 pub mod trust;
+pub mod validity;
 
 #[cfg(test)]
 mod sample;

@@ -288,7 +288,7 @@ impl Outgoing {
             kept @ (AgentMessage::Hello { .. }
             | AgentMessage::Specs { .. }
             | AgentMessage::Facts { .. }
-            | AgentMessage::Heartbeat
+            | AgentMessage::Heartbeat { .. }
             | AgentMessage::NeedSecrets { .. }
             | AgentMessage::Renew { .. }) => kept,
         })

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    connection::{Connection, Incoming},
+    connection::{Connection, Dates, Incoming},
     driver::ports,
     execute::Executor,
     identity::{self, Identity},
@@ -33,6 +33,7 @@ use crate::{
     outbox::Outbox,
     redaction::Outgoing,
     report, rules, trust,
+    validity::Validity,
 };
 
 /// How long the answer to hello may take.
@@ -96,6 +97,17 @@ pub async fn run(mut agent: Agent, end: impl Future<Output = ()>) {
     }
 }
 
+/// What the clock of this machine says, in milliseconds since 1970.
+fn now_millis() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The same in seconds.
+fn now() -> i64 {
+    now_millis() / 1000
+}
+
 fn random() -> u32 {
     // Without randomness, every pause is the longest: slow, and never wrong.
     getrandom::u32().unwrap_or(u32::MAX)
@@ -103,7 +115,9 @@ fn random() -> u32 {
 
 async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) -> Result<()> {
     let tls = trust::session_config(&agent.identity.ca, &agent.identity.pem)?;
-    let mut connection = Connection::open(&agent.identity.profile.server, Arc::new(tls)).await?;
+    let dates = Dates { own: agent.identity.validity()?, now: now() };
+    let server = &agent.identity.profile.server;
+    let mut connection = Connection::open(server, Arc::new(tls), dates).await?;
     let looked = agent.facts.wait_for(Option::is_some).await;
     looked.map(drop).context("looking at this machine")?;
     let ip = agent.ip.unwrap_or(connection.local());
@@ -223,7 +237,8 @@ impl Session<'_> {
                     bail!("the control plane was silent for {SILENT_HEARTBEATS} heartbeats");
                 }
                 _ = beats.tick() => {
-                    self.send(AgentMessage::Heartbeat).await?;
+                    let beat = AgentMessage::Heartbeat { clock_millis: Some(now_millis()) };
+                    self.send(beat).await?;
                     self.connection.ping().await?;
                 }
                 () = outbox.filled() => self.send_reports().await?,
@@ -332,11 +347,9 @@ impl Session<'_> {
 
     /// How long until half of the certificate's life is over.
     fn renewal_in(&self) -> Result<Duration> {
-        let (from, until) = self.agent.identity.validity()?;
+        let Validity { from, until } = self.agent.identity.validity()?;
         let half = from + (until - from) / 2;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        Ok(Duration::from_secs(u64::try_from(half - now).unwrap_or(0)))
+        Ok(Duration::from_secs(u64::try_from(half - now()).unwrap_or(0)))
     }
 
     async fn ask_certificate(&mut self) -> Result<()> {

@@ -15,6 +15,8 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
+use crate::validity::{Dated, Validity};
+
 /// What is said when the server's CA is not the token's. Shown to people as it is.
 pub const WRONG_CA: &str = "the server does not have the certificate authority that the token \
     names: it is another control plane, or somebody in between; nothing was sent to it. Check \
@@ -109,7 +111,7 @@ pub fn pinned_config(ca_hash: [u8; 32]) -> Result<ClientConfig> {
         .with_safe_default_protocol_versions()
         .context("choosing TLS versions")?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(Arc::new(Dated(Arc::new(verifier))))
         .with_no_client_auth())
 }
 
@@ -126,14 +128,31 @@ pub fn session_config(ca_pem: &str, identity_pem: &str) -> Result<ClientConfig> 
     let chain = certificates(identity_pem).context("reading this node's certificate")?;
     let key = PrivateKeyDer::from_pem_slice(identity_pem.as_bytes())
         .context("reading this node's private key")?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .context("trusting the stored certificate authority")?;
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .context("choosing TLS versions")?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Dated(verifier)))
         .with_client_auth_cert(chain, key)
         .context("using this node's certificate with its key")?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Whether a PEM text holds certificates that others can be checked against.
+///
+/// # Errors
+/// When it does not.
+pub fn is_authority(ca_pem: &str) -> Result<()> {
+    let mut roots = RootCertStore::empty();
+    for ca in certificates(ca_pem)? {
+        validity(&ca)?;
+        roots.add(ca).context("taking a certificate as an authority")?;
+    }
+    Ok(())
 }
 
 /// Every certificate of a PEM text, and at least one.
@@ -150,15 +169,22 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {
     Ok(all)
 }
 
-/// From when until when a certificate holds, in seconds since 1970.
+/// From when until when a certificate holds.
 ///
 /// # Errors
 /// When it is no certificate.
-pub fn validity(certificate: &CertificateDer<'_>) -> Result<(i64, i64)> {
+pub fn validity(certificate: &CertificateDer<'_>) -> Result<Validity> {
     let (_, parsed) =
         x509_parser::parse_x509_certificate(certificate).context("reading a certificate")?;
     let validity = parsed.validity();
-    Ok((validity.not_before.timestamp(), validity.not_after.timestamp()))
+    let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    Ok(Validity { from, until })
+}
+
+/// Whether the failure of a TLS connection means that this node's own certificate does not hold by
+/// the other side's clock.
+pub fn says_out_of_date(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::AlertReceived(rustls::AlertDescription::CertificateExpired))
 }
 
 /// Whether the failure of a TLS connection means that this node's own certificate is the cause.

@@ -2,6 +2,8 @@
 //!
 //! Knows their JSON form. Refuses to know routes and connections.
 
+pub mod database;
+
 use std::collections::BTreeMap;
 
 use devnet_schema::{
@@ -201,6 +203,9 @@ pub struct Status {
     pub services: Vec<ServiceRow>,
     /// The newest deployment.
     pub deployment: Option<Deployment>,
+    /// What is wrong with the control plane itself, like records that cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// What the control plane follows, and how far it got.

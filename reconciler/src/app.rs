@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use devnet_schema::{
     file::Limits,
     name::{ClusterName, NodeName},
@@ -30,7 +30,7 @@ use tokio::{
 use tracing::{error, info};
 
 use crate::{
-    api::JoinTokenRequest,
+    api::{JoinTokenRequest, database::Trouble},
     auth::{ApiKey, Authority, Revoked, server_config},
     config::ClientContext,
     cycle::{ControlPlane, CycleConfig, Parts, answer_agents, follow, random},
@@ -38,7 +38,7 @@ use crate::{
     http::{self, App, Bounds, Listener, Patience, router},
     secrets::{KeySource, Secrets},
     source::{self, RemoteGit, RemoteSpec, Source, Watcher},
-    store::Store,
+    store::{ClusterRecord, Store, StoreError},
 };
 
 /// How long open requests may take to end when the control plane stops.
@@ -303,6 +303,7 @@ fn listen(wanted: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
 /// Takes what is on record, the cluster's name, and a first look at the source.
 async fn prepare(plane: &Arc<ControlPlane>, name: Option<&ClusterName>) -> anyhow::Result<()> {
     plane.remember_nodes()?;
+    plane.keep_versions()?;
     plane.recall()?;
     if let Some(name) = name
         && let Err(ours) = plane.take_name(name)
@@ -366,18 +367,27 @@ impl Opened {
 
 /// The cluster's name as the records, or the file that survives them, have it.
 fn kept_name(store: &Store, file: &Path) -> anyhow::Result<Option<ClusterName>> {
-    if let Some(name) = store.cluster()?.name {
-        return Ok(Some(name));
-    }
-    match fs::read_to_string(file) {
-        Ok(text) => {
-            let name = text
-                .trim()
-                .parse()
-                .with_context(|| format!("reading the cluster's name from {}", file.display()))?;
+    // The file beside it is for when the records are lost, this one too.
+    let on_record = match store.cluster() {
+        Ok(ClusterRecord { name: Some(name), .. }) => return Ok(Some(name)),
+        Ok(_) => Ok(None),
+        Err(
+            error @ (StoreError::Record { .. } | StoreError::Sql { source: Trouble::Value, .. }),
+        ) => Err(error),
+        Err(error) => return Err(error.into()),
+    };
+    match fs::read(file) {
+        Ok(bytes) => {
+            let name = String::from_utf8_lossy(&bytes).trim().parse().map_err(|_| {
+                anyhow!(
+                    "{} does not hold the cluster's name: write the name into it, which every node \
+                     has in its identity.json",
+                    file.display()
+                )
+            })?;
             Ok(Some(name))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(on_record?),
         Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
     }
 }

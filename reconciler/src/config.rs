@@ -220,9 +220,10 @@ pub fn read_private(path: &Path) -> io::Result<String> {
             format!("others than its owner may read {shown}: run chmod 600 {shown}"),
         ));
     }
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    // What is no text is no key, context or login either; whoever reads it says so.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn read_context(path: &Path) -> anyhow::Result<ClientContext> {
@@ -232,7 +233,8 @@ fn read_context(path: &Path) -> anyhow::Result<ClientContext> {
     serde_yaml::from_str(&text).map_err(|error| {
         let line = error.location().map_or(0, |at| at.line());
         anyhow::anyhow!(
-            "{} is no client context (line {line}): it needs addr, token and ca",
+            "{} is no client context (line {line}): it needs addr, token and ca; copy the \
+             client.yaml of the control plane again, which each start of it writes anew",
             path.display()
         )
     })

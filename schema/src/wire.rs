@@ -89,7 +89,11 @@ pub enum AgentMessage {
         facts: NodeFacts,
     },
     /// I am here.
-    Heartbeat,
+    Heartbeat {
+        /// What the machine's clock says, in milliseconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock_millis: Option<i64>,
+    },
     /// What runs, whenever it changed and when asked. Specs are left out: digests say what runs.
     Observed {
         /// All of it.

@@ -1,10 +1,12 @@
 //! Joining. Knows right and wrong servers, and what may be sent to each.
 
-use std::{os::unix::fs::PermissionsExt, time::Duration};
+use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use devnet_agent::{
+    connection::{Connection, Dates},
     identity,
     join::{JoinRequest, join},
+    trust,
 };
 use tokio::io::AsyncReadExt;
 
@@ -122,4 +124,53 @@ async fn an_answer_with_another_ca_is_not_stored() {
         tokio::join!(join(dir.path(), request(&plane, &ours)), plane.admit(&theirs, HOUR, HOUR));
     assert!(format!("{:#}", joined.unwrap_err()).contains("another CA"));
     assert!(!identity::exists(dir.path()));
+}
+
+/// A control plane as a machine sees it whose clock is behind.
+async fn of_tomorrow(ca: &Ca) -> Plane {
+    let server = ca.server_of_tomorrow("127.0.0.1");
+    Plane::showing(Shown { server, chain: ca.pem.clone(), clients: ca.pem.clone() }).await
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_is_named_with_both_times() {
+    let ca = Ca::new("ours");
+    let said = refused_by_us(&of_tomorrow(&ca).await, &ca).await;
+    assert!(said.contains("this machine's clock says 2"), "{said}");
+    assert!(
+        said.contains("is valid from 2") && said.contains("the clock here is behind"),
+        "{said}"
+    );
+    assert!(!said.contains("another control plane"), "{said}");
+}
+
+#[tokio::test]
+async fn a_session_that_fails_for_its_dates_names_the_clocks() {
+    let ca = Ca::new("ours");
+    let plane = Plane::of(&ca).await;
+    let dir = tempfile::tempdir().unwrap();
+    let admitted = plane.admit_with(&ca, |csr| ca.sign_ended(csr));
+    let (joined, _) = tokio::join!(join(dir.path(), request(&plane, &ca)), admitted);
+    let server = joined.unwrap().server;
+    let identity = identity::load(dir.path()).unwrap();
+    let tls = || Arc::new(trust::session_config(&identity.ca, &identity.pem).unwrap());
+    let own = identity.validity().unwrap();
+    for (now, said) in [
+        (own.from + 60, "one of the two machines' clocks is wrong"),
+        (own.until + 60, "join again with"),
+    ] {
+        let dates = Dates { own, now };
+        let open = Connection::open(&server, tls(), dates);
+        let (opened, accepted) = tokio::join!(open, plane.accept());
+        assert!(accepted.is_err(), "the control plane takes no certificate that has ended");
+        let error = opened.err().unwrap().to_string();
+        assert!(error.contains(said) && error.contains("clock says"), "{error}");
+    }
+    let plane = of_tomorrow(&ca).await;
+    let server = plane.url().parse().unwrap();
+    let dates = Dates { own, now: own.from };
+    let (opened, _) = tokio::join!(Connection::open(&server, tls(), dates), plane.accept());
+    let error = opened.err().unwrap().to_string();
+    assert!(error.contains("the clock here is behind"), "{error}");
+    assert!(!error.contains("join again"), "{error}");
 }

@@ -53,6 +53,23 @@ impl Ca {
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
+    /// The same, valid from an hour from now: as one looks to a clock that is behind.
+    pub fn server_of_tomorrow(&self, address: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![address.to_owned()]).unwrap();
+        params.not_before = (std::time::SystemTime::now() + Duration::from_secs(3600)).into();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// Signs an agent's request for the hour before the last.
+    pub fn sign_ended(&self, csr: &str) -> String {
+        let mut request = CertificateSigningRequestParams::from_pem(csr).unwrap();
+        let ago = |hours: u64| std::time::SystemTime::now() - Duration::from_secs(3600 * hours);
+        request.params.not_before = ago(2).into();
+        request.params.not_after = ago(1).into();
+        request.signed_by(&self.issuer).unwrap().pem()
+    }
+
     /// Signs an agent's request; it held since `before` ago, and holds for `after` from now.
     pub fn sign(&self, csr: &str, before: Duration, after: Duration) -> String {
         let mut request = CertificateSigningRequestParams::from_pem(csr).unwrap();
@@ -142,9 +159,14 @@ impl Plane {
 
     /// Lets an agent join: signs what it asks for.
     pub async fn admit(&self, ca: &Ca, before: Duration, after: Duration) -> String {
+        self.admit_with(ca, |csr| ca.sign(csr, before, after)).await
+    }
+
+    /// The same with a certificate of one's own.
+    pub async fn admit_with(&self, ca: &Ca, sign: impl FnOnce(&str) -> String) -> String {
         self.answer("201 Created", async |body| {
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
-            let certificate = ca.sign(body["csr"].as_str().unwrap(), before, after);
+            let certificate = sign(body["csr"].as_str().unwrap());
             serde_json::json!({
                 "id": "node-1", "cluster": "home", "certificate": certificate, "ca": ca.pem,
             })

@@ -155,7 +155,9 @@ async fn an_agent_that_is_killed_is_followed_by_one_that_adopts_what_runs() {
     plane.admit(&ca, HOUR, HOUR).await;
     let mut session = plane.welcome().await;
     sees(&mut session, |observed| observed.instances.is_empty()).await;
-    session.until(|message| *message == AgentMessage::Heartbeat).await;
+    session
+        .until(|message| matches!(message, AgentMessage::Heartbeat { clock_millis: Some(_) }))
+        .await;
     let spec = spec("echo $$ > pid; echo hello; exec sleep 1000");
     succeeds(&mut session, run(1, ensure(&spec))).await;
     let timeout = Period::seconds(10);

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use tracing::{info, warn};
 
 use crate::{auth::ApiKey, config::read_private, cycle::random};
@@ -113,8 +113,12 @@ pub(super) fn admin_key(dir: &Path) -> anyhow::Result<ApiKey> {
         _ => {}
     }
     match read_private(&path) {
-        Ok(text) => ApiKey::parse(&text).with_context(|| {
-            format!("reading {}: move it away to have a new one made", path.display())
+        Ok(text) => ApiKey::parse(&text).map_err(|_| {
+            anyhow!(
+                "{} holds no key: put it back from a backup, or move it away to have a new one \
+                 made; client.yaml is then written with the new one",
+                path.display()
+            )
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = ApiKey::make(&mut random);

@@ -7,6 +7,7 @@ use std::{
     fmt, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use devnet_schema::secret::Sensitive;
@@ -19,7 +20,7 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::{NodeIdentity, key_file};
+use super::{NodeIdentity, dates::Refusals, key_file};
 
 /// How long the CA is valid.
 pub const CA_LIFE: SignedDuration = SignedDuration::from_hours(24 * 3652);
@@ -66,6 +67,23 @@ pub enum AuthorityError {
         path: PathBuf,
         /// What it should hold.
         what: &'static str,
+    },
+    /// The CA does not hold by this machine's clock: no agent would believe it, and it no agent.
+    #[error(
+        "the certificate authority {} is valid from {from} to {until}, and this machine's clock \
+         says {now}: set the clock (NTP keeps it right); only if it is right, the authority's time \
+         is over: then move its directory away, start again, and let every node join again",
+        path.display()
+    )]
+    OutOfDate {
+        /// Its certificate.
+        path: PathBuf,
+        /// Valid from.
+        from: Timestamp,
+        /// Valid until.
+        until: Timestamp,
+        /// What the clock says.
+        now: Timestamp,
     },
     /// A name that no certificate can be made for.
     #[error("`{0}` is neither a DNS name nor an IP address, so no certificate can name it")]
@@ -170,6 +188,7 @@ pub struct Authority {
     pem: String,
     key: KeyPair,
     not_after: Timestamp,
+    refusals: Arc<Refusals>,
 }
 
 impl Authority {
@@ -209,8 +228,13 @@ impl Authority {
         if facts.spki != key.subject_public_key_info() {
             return Err(wrong());
         }
+        let Facts { not_before: from, not_after: until, .. } = facts;
+        if now < from || now > until {
+            return Err(AuthorityError::OutOfDate { path: pem_path, from, until, now });
+        }
         let directory = directory.to_owned();
-        Ok(Self { directory, certificate, pem, key, not_after: facts.not_after })
+        let refusals = Arc::default();
+        Ok(Self { directory, certificate, pem, key, not_after: until, refusals })
     }
 
     /// The CA's certificate, PEM.
@@ -221,6 +245,11 @@ impl Authority {
     /// The CA's certificate, DER.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// Nodes whose certificates did not hold by this machine's clock.
+    pub fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
     }
 
     /// What join tokens carry of it.

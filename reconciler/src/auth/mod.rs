@@ -7,6 +7,7 @@
 
 mod access;
 mod authority;
+mod dates;
 mod identity;
 mod key_file;
 mod revoked;
@@ -18,6 +19,7 @@ pub use authority::{
     Authority, AuthorityError, CA_LIFE, Fingerprint, NODE_LIFE, SERVER_LIFE, ServerIdentity,
     SignedNode,
 };
+pub use dates::{Misdated, Refusals};
 pub use identity::{IdentityError, NodeIdentity, node_identity};
 pub use revoked::{Revoked, RevokedError};
 pub use tls::{TlsError, server_config};

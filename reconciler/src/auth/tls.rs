@@ -11,7 +11,7 @@ use rustls::{
     server::{VerifierBuilderError, WebPkiClientVerifier},
 };
 
-use super::{Authority, ServerIdentity};
+use super::{Authority, ServerIdentity, dates::Dated};
 
 /// Why no listener can be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,8 @@ pub fn server_config(
             .allow_unauthenticated()
             .build()
             .map_err(TlsError::Verifier)?;
+    let refusals = Arc::clone(authority.refusals());
+    let verifier = Arc::new(Dated { verifier, refusals });
     let chain = CertificateDer::pem_slice_iter(identity.chain_pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(TlsError::Identity)?;

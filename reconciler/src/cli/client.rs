@@ -9,9 +9,14 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
+use jiff::Timestamp;
 use reqwest::{
     Certificate, Method, StatusCode,
     blocking::{Client as Http, RequestBuilder, Response},
+};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -28,6 +33,51 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// When to come again while other plans are being made.
 const TURN: Duration = Duration::from_secs(2);
+
+/// Whether a text holds certificates, and none that is cut.
+fn is_authority(pem: &str) -> bool {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    all.is_ok_and(|all| {
+        let mut roots = RootCertStore::empty();
+        !all.is_empty() && all.into_iter().all(|one| roots.add(one).is_ok())
+    })
+}
+
+/// Both times, where the server's certificate does not hold by this machine's clock.
+fn out_of_date(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    use rustls::CertificateError;
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref())
+            && let Some(found) = out_of_date(inner)
+        {
+            return Some(found);
+        }
+        if let Some(rustls::Error::InvalidCertificate(wrong)) = cause.downcast_ref() {
+            let time = |time: &rustls::pki_types::UnixTime| {
+                let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+                Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
+            };
+            return match wrong {
+                CertificateError::NotValidYetContext { time: now, not_before } => Some(format!(
+                    "this machine's clock says {}, and the control plane's certificate is valid \
+                     from {}",
+                    time(now),
+                    time(not_before)
+                )),
+                CertificateError::ExpiredContext { time: now, not_after } => Some(format!(
+                    "this machine's clock says {}, and the control plane's certificate was valid \
+                     until {}",
+                    time(now),
+                    time(not_after)
+                )),
+                _ => None,
+            };
+        }
+        next = cause.source();
+    }
+    None
+}
 
 /// A connection to one control plane.
 pub struct Client {
@@ -54,8 +104,20 @@ impl Client {
     /// # Errors
     /// When its CA certificate is none.
     pub fn of(context: ClientContext) -> Result<Self, CommandError> {
-        let ca = Certificate::from_pem(context.ca.as_bytes())
-            .context("reading the control plane's CA certificate")?;
+        let ca = Certificate::from_pem(context.ca.as_bytes());
+        let Some(ca) = ca.ok().filter(|_| is_authority(&context.ca)) else {
+            return Err(anyhow!(
+                "the CA certificate of the control plane cannot be read: copy its client.yaml \
+                 again, or its pki/ca.pem where --ca-file or DEVNET_CA_FILE names one"
+            )
+            .into());
+        };
+        if !context.token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(anyhow!(
+                "the API key is none: it holds characters that no key has; copy it again"
+            )
+            .into());
+        }
         let http = Http::builder()
             .tls_certs_only([ca])
             .no_proxy()
@@ -93,6 +155,10 @@ impl Client {
             source = cause.source();
         }
         let cause = causes.last().cloned().unwrap_or_else(|| error.to_string());
+        if let Some(clock) = out_of_date(error) {
+            let failure = anyhow!("{act}: cannot trust {}: {clock}", self.context.addr);
+            return CommandError::from(failure).hint("Set the clock; NTP keeps it right.");
+        }
         let failure =
             CommandError::from(anyhow!("{act}: cannot reach {}: {cause}", self.context.addr));
         if cause.contains("UnknownIssuer") {
@@ -324,4 +390,48 @@ pub fn told(problem: Problem) -> CommandError {
         return failure.hint("Is the API key (DEVNET_TOKEN) the right one?");
     }
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{CertificateError, pki_types::UnixTime};
+
+    use super::*;
+
+    fn wrapped(wrong: CertificateError) -> std::io::Error {
+        let inner = rustls::Error::InvalidCertificate(wrong);
+        std::io::Error::new(std::io::ErrorKind::InvalidData, inner)
+    }
+
+    #[test]
+    fn a_damaged_context_is_refused_before_anything_is_sent_and_shows_no_key() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca = params.self_signed(&key).unwrap().pem();
+        let of = |token: &str, ca: &str| {
+            let (addr, token) = ("https://x:1".to_owned(), token.to_owned());
+            let token = devnet_schema::secret::InTransit::new(token);
+            Client::of(ClientContext { addr, token, ca: ca.to_owned() })
+        };
+        assert!(of("dnk_a", &ca).is_ok());
+        for (token, ca) in [("dnk_a", ""), ("dnk_a", &ca[..ca.len() / 2]), ("dnk_\u{1}z", &ca)] {
+            let failure = of(token, ca).err().unwrap();
+            let said = format!("{:#}", failure.error);
+            assert!(said.contains("copy") && !said.contains("dnk_"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_clock_is_named_where_a_clock_is_the_cause_and_nowhere_else() {
+        let at = |hours: u64| UnixTime::since_unix_epoch(Duration::from_secs(3600 * hours));
+        let early = CertificateError::NotValidYetContext { time: at(1), not_before: at(3) };
+        let said = out_of_date(&wrapped(early)).unwrap();
+        assert!(said.contains("clock says 1970-01-01T01:00:00Z"), "{said}");
+        assert!(said.ends_with("valid from 1970-01-01T03:00:00Z"), "{said}");
+        let late = CertificateError::ExpiredContext { time: at(3), not_after: at(1) };
+        assert!(out_of_date(&wrapped(late)).unwrap().ends_with("valid until 1970-01-01T01:00:00Z"));
+        assert_eq!(out_of_date(&wrapped(CertificateError::UnknownIssuer)), None);
+        assert_eq!(out_of_date(&std::io::Error::other("else")), None);
+    }
 }

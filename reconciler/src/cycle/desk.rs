@@ -55,6 +55,8 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             plane.note_jump(&node, &facts)?;
             plane.count_session(&node, &id, origin.session)?;
             plane.store.record_facts(&node, &facts, &wall())?;
+            plane.authority.refusals().forget(&node);
+            plane.reread(&node)?;
             plane.journal.node_reports(&node, now, &format!("{node} is connected"));
         }
         Call::Double { node, problem } => {

@@ -49,6 +49,7 @@ impl ControlPlane {
     /// # Errors
     /// When records or secrets cannot be read.
     pub(super) fn gather(&self, lost_after: Duration) -> anyhow::Result<Gathered> {
+        self.orders_are_known()?;
         let fleet = self.snapshot(Purpose::Plan, lost_after)?;
         let generations = self.store.generations()?;
         Ok(Gathered { fleet, generations })

@@ -30,6 +30,7 @@ impl ControlPlane {
             nodes: self.node_rows(&fleet),
             services: self.service_rows(&fleet),
             deployment: self.store.newest_deployment()?,
+            problems: self.problems(),
         })
     }
 
@@ -53,7 +54,12 @@ impl ControlPlane {
 
     /// Every node, by name.
     pub fn node_rows(&self, fleet: &FleetSnapshot) -> Vec<NodeRow> {
-        node_rows(fleet, &self.fleet.problems())
+        let mut problems = self.fleet.problems();
+        for (node, clock) in self.clocks() {
+            let said = problems.remove(&node).into_iter().chain([clock]);
+            problems.insert(node, said.collect::<Vec<_>>().join("; "));
+        }
+        node_rows(fleet, &problems)
     }
 
     /// Every service, declared or running, by name.

@@ -244,6 +244,20 @@ impl ControlPlane {
             })
     }
 
+    /// A node whose record could not be read has said anew what it has: where that mended the
+    /// record, what an admin said of it counts again.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub(super) fn reread(&self, name: &NodeName) -> Result<(), StoreError> {
+        if self.store.unread().iter().any(|row| row.kind == "node")
+            && let Ok(Some(record)) = self.store.node(name)
+        {
+            self.fleet.set_cordoned(name, record.cordoned);
+        }
+        Ok(())
+    }
+
     /// Puts the nodes of the records into the fleet: known, not connected, and what they were told
     /// to run unknown.
     ///
@@ -264,7 +278,29 @@ impl ControlPlane {
             };
             self.fleet.remember(record.name, remembered, ran);
         }
+        self.doubt_orders()?;
         Ok(known)
+    }
+
+    /// Where an order cannot be read, its node is asked what it was told. A node that was told to
+    /// run something and has no record that can be read is known all the same: what runs there is
+    /// unknown, and not gone.
+    fn doubt_orders(&self) -> Result<(), StoreError> {
+        for assigned in self.store.assignments()? {
+            if !self.fleet.knows(&assigned.node) {
+                let ran = self.orders().remembered(&assigned.node);
+                let shut = Remembered { cordoned: true, ..Remembered::default() };
+                self.fleet.remember(assigned.node, shut, ran);
+            }
+        }
+        let doubtful = self.store.unread_assignments()?;
+        for record in self.store.nodes()? {
+            if doubtful.contains(&None) || doubtful.contains(&Some(record.name.clone())) {
+                self.store.unread_node(&record.name)?;
+                self.orders().lost(&record.name);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ mod bench;
 mod configuration;
 mod deploy;
 mod desk;
+mod doubts;
 mod followed;
 mod gate;
 mod gather;
@@ -25,6 +26,7 @@ mod people;
 mod request;
 mod tries;
 mod turn;
+mod versions;
 
 use std::{
     path::PathBuf,
@@ -42,6 +44,7 @@ use tokio::sync::{Notify, watch};
 pub use configuration::Configuration;
 pub use deploy::{BeginError, CancelError};
 pub use desk::{answer as answer_agents, random};
+pub use doubts::UnknownOrders;
 pub use journal::Journal;
 pub use look::{instance_rows, ordered};
 pub use membership::{MembershipError, RegisterError};

@@ -11,6 +11,11 @@ pub fn wall() -> String {
     format!("{:.3}", Timestamp::now())
 }
 
+/// The same in milliseconds since 1970.
+pub fn wall_millis() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
 /// Started with the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {

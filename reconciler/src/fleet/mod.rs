@@ -308,6 +308,11 @@ impl Fleet {
         self.sessions.subscribe()
     }
 
+    /// How far the clocks of connected nodes are ahead of ours, in milliseconds, as they said last.
+    pub fn skews(&self) -> BTreeMap<NodeName, i64> {
+        self.state().registry.skews()
+    }
+
     /// The session that speaks for a node, while one is open.
     pub fn session(&self, node: &NodeName) -> Option<u64> {
         self.state().registry.session(node)
@@ -316,6 +321,11 @@ impl Fleet {
     /// The nodes that are connected.
     pub fn connected(&self) -> Vec<NodeName> {
         self.state().links.keys().cloned().collect()
+    }
+
+    /// Whether a node has said everything that runs, in full, since it connected.
+    pub fn has_told(&self, node: &NodeName) -> bool {
+        self.state().registry.has_told(node)
     }
 
     /// Whether a node is connected and has said what runs.

@@ -63,6 +63,9 @@ struct Entry {
     specs: Specs,
     /// What its agent has written down of generations.
     accepted: BTreeMap<InstanceId, Generation>,
+    /// How far its machine's clock is ahead of ours, in milliseconds, while a session is open and
+    /// says so.
+    skew: Option<i64>,
 }
 
 /// Who looks at the nodes.
@@ -106,6 +109,7 @@ impl Registry {
             problem: None,
             specs,
             accepted: BTreeMap::new(),
+            skew: None,
         };
         self.nodes.insert(name, entry);
         self.serial += 1;
@@ -130,6 +134,7 @@ impl Registry {
             problem: None,
             specs: Specs::default(),
             accepted: BTreeMap::new(),
+            skew: None,
         });
         entry.known.id = id.to_owned();
         entry.known.facts = facts;
@@ -151,6 +156,7 @@ impl Registry {
         }
         entry.session = None;
         entry.reported = false;
+        entry.skew = None;
         self.serial += 1;
         true
     }
@@ -174,6 +180,18 @@ impl Registry {
         entry.known.facts = facts.clone();
         self.serial += 1;
         Some(facts)
+    }
+
+    /// The node said what its clock says: so far ahead of ours, in milliseconds.
+    pub fn clock(&mut self, name: &NodeName, skew: Option<i64>) {
+        if let Some(entry) = self.nodes.get_mut(name) {
+            entry.skew = skew;
+        }
+    }
+
+    /// How far the clocks of connected nodes are ahead of ours, in milliseconds.
+    pub fn skews(&self) -> BTreeMap<NodeName, i64> {
+        self.nodes.iter().filter_map(|(name, it)| Some((name.clone(), it.skew?))).collect()
     }
 
     /// The node is told to run this.
@@ -263,6 +281,11 @@ impl Registry {
             .collect()
     }
 
+    /// Whether a node has said everything that runs, in full, since it connected.
+    pub fn has_told(&self, name: &NodeName) -> bool {
+        self.nodes.get(name).is_some_and(Entry::has_told)
+    }
+
     /// Whether a node is connected and has said what runs.
     pub fn is_online(&self, name: &NodeName) -> bool {
         self.nodes.get(name).is_some_and(|entry| entry.session.is_some() && entry.reported)
@@ -319,8 +342,7 @@ impl Registry {
         let mut instances = Vec::new();
         for (name, entry) in &self.nodes {
             let mut status = entry.status(now, lost_after);
-            let in_full = entry.complete && !entry.specs.is_asking();
-            if purpose == Purpose::Plan && status == NodeStatus::Online && !in_full {
+            if purpose == Purpose::Plan && status == NodeStatus::Online && !entry.has_told() {
                 status = NodeStatus::Offline;
             }
             nodes.push(entry.node(name, status));
@@ -344,6 +366,10 @@ impl Registry {
 }
 
 impl Entry {
+    fn has_told(&self) -> bool {
+        self.reported && self.complete && !self.specs.is_asking()
+    }
+
     /// A node is online while a session is open that has said what runs. The session itself ends
     /// when heartbeats stay out, so no clock is read here for that.
     fn status(&self, now: Duration, lost_after: Duration) -> NodeStatus {

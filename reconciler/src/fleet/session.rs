@@ -19,7 +19,7 @@ use futures_util::{
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
-use super::{Call, Fleet, Link, Pulse, QUEUE, SEND_TIMEOUT, rate::Rate};
+use super::{Call, Fleet, Link, Pulse, QUEUE, SEND_TIMEOUT, clock::wall_millis, rate::Rate};
 
 /// How long a session may take to show that it lives when another of its node comes: several round
 /// trips of a slow link. A machine whose network was cut waits this long when it is back.
@@ -331,7 +331,11 @@ impl Speaker<'_> {
 
     async fn take(&self, message: AgentMessage) {
         match message {
-            AgentMessage::Heartbeat => {}
+            AgentMessage::Heartbeat { clock_millis } => {
+                let ours = wall_millis();
+                let skew = clock_millis.map(|theirs| theirs.saturating_sub(ours));
+                self.fleet.state().registry.clock(self.node, skew);
+            }
             AgentMessage::Hello { facts, .. } | AgentMessage::Facts { facts } => {
                 let news = self.fleet.state().registry.facts(self.node, facts);
                 if let Some(facts) = news {

@@ -12,7 +12,7 @@ use tracing::error;
 use crate::{
     api::{FOLLOWS_SOURCE, Problem},
     auth::Denied,
-    cycle::{BeginError, CancelError, MembershipError, RegisterError, RequestError},
+    cycle::{BeginError, CancelError, MembershipError, RegisterError, RequestError, UnknownOrders},
     fleet::FleetError,
     secrets::SecretsError,
     store::{JoinRefusal, StoreError},
@@ -232,6 +232,9 @@ impl From<RequestError> for Failure {
                 ),
             RequestError::Begin(error) => error.into(),
             RequestError::Store(error) => error.into(),
+            RequestError::Internal(error) if error.is::<UnknownOrders>() => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "orders-unknown", title)
+            }
             RequestError::Internal(error) => Self::internal("planning", error.as_ref()),
         }
     }

@@ -13,8 +13,9 @@ mod rows;
 mod seal;
 
 use std::{
-    collections::BTreeMap,
-    os::unix::fs::DirBuilderExt,
+    collections::{BTreeMap, BTreeSet},
+    fs::{File, OpenOptions},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -22,7 +23,7 @@ use std::{
 use devnet_schema::{name::SecretName, secret::Sensitive};
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::api::SecretRow;
+use crate::api::{SecretRow, database::Trouble};
 
 pub use key::KeySource;
 use seal::Seal;
@@ -72,6 +73,31 @@ pub enum SecretsError {
         /// Where the key was.
         key: PathBuf,
     },
+    /// There is a key and nothing that was sealed with it.
+    #[error(
+        "the secrets' database {} is gone or empty, and there was one: put it back from a backup; \
+         without one, move away `key` and `made` beside it, start again, and set every secret \
+         again with `devnet secret set NAME`",
+        .0.display()
+    )]
+    DatabaseGone(PathBuf),
+    /// Its pages are damaged.
+    #[error(
+        "the secrets' database {} is damaged: put back a backup of it; without one, move it away, \
+         and with it `key` and `made` beside it, start again, and set every secret again with \
+         `devnet secret set NAME`",
+        .0.display()
+    )]
+    Damaged(PathBuf),
+    /// The database could not be opened.
+    #[error("opening the secrets' database {}", path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Trouble,
+    },
     /// The key is not the one that the secrets were sealed with.
     #[error(
         "the key from {key} is not the one that {} was sealed with: nothing was changed; start \
@@ -94,7 +120,7 @@ pub enum SecretsError {
         act: &'static str,
         /// Why.
         #[source]
-        source: rusqlite::Error,
+        source: Trouble,
     },
     /// The value is empty, too long, or holds a NUL.
     #[error("the value of secret {name} {problem}")]
@@ -148,6 +174,8 @@ pub struct Stored {
 pub struct Secrets {
     connection: Mutex<Connection>,
     seal: Seal,
+    /// Names of rows that cannot be read, as they are shown.
+    unread: Mutex<BTreeSet<String>>,
 }
 
 impl Secrets {
@@ -167,10 +195,18 @@ impl Secrets {
             .mode(0o700)
             .create(directory)
             .map_err(file("making", directory))?;
-        let database = directory.join("secrets.db");
-        let mut connection = rows::open(&database)?;
+        let (database, kept) = (directory.join("secrets.db"), directory.join("key"));
+        let made = directory.join("made");
+        let was_made = made.exists() || (*key == KeySource::Kept && kept.exists());
+        let mut connection = rows::open(&database, || match was_made {
+            true => Err(SecretsError::DatabaseGone(database.clone())),
+            false => Ok(()),
+        })?;
         let check = rows::key_check(&connection)?;
-        let kept = directory.join("key");
+        if check.is_none() && (made.exists() || rows::has_names(&connection)?) {
+            // Not a first start that was cut off: the row that tells the right key is lost.
+            return Err(SecretsError::Damaged(database));
+        }
         let bytes = match key::read(key, &kept)? {
             Some(bytes) => bytes,
             None if check.is_some() => {
@@ -187,7 +223,16 @@ impl Secrets {
             Some(_) => {}
             None => rows::set_key_check(&mut connection, &seal.key_check(random)?)?,
         }
-        Ok(Self { connection: Mutex::new(connection), seal })
+        // From here on, an absent database is a lost one.
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&made)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| File::open(directory)?.sync_all())
+            .map_err(file("writing", &made))?;
+        Ok(Self { connection: Mutex::new(connection), seal, unread: Mutex::default() })
     }
 
     /// The connection; a thread that panicked with it left no half-done write.
@@ -251,12 +296,50 @@ impl Secrets {
             .ok_or_else(|| SecretsError::Tampered { name: name.clone(), version })
     }
 
+    /// Names of secrets whose rows cannot be read, as far as those can be shown.
+    pub fn unread(&self) -> Vec<String> {
+        let names = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        names.iter().cloned().collect()
+    }
+
     /// Names, newest versions and when they were set, by name.
     ///
     /// # Errors
     /// When the database fails.
     pub fn list(&self) -> Result<Vec<SecretRow>, SecretsError> {
-        rows::list(&self.lock())
+        let (rows, unread) = rows::list(&self.lock())?;
+        let mut known = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in unread {
+            // Whoever refers to it is told that it is not there.
+            if known.insert(name.clone()) {
+                tracing::error!(name, "the record of a secret cannot be read: set it again");
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Notes versions that something refers to already: where the database is older than that, no
+    /// later value may have their numbers. Gives the names that are newer elsewhere than here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn taken(
+        &self,
+        versions: &BTreeMap<SecretName, u64>,
+    ) -> Result<Vec<SecretName>, SecretsError> {
+        let act = "recording versions of secrets";
+        let mut connection = self.lock();
+        let tx = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(sql(act))?;
+        let mut behind = Vec::new();
+        for (name, &version) in versions {
+            if rows::raise(&tx, name, version)? {
+                behind.push(name.clone());
+            }
+        }
+        tx.commit().map_err(sql(act))?;
+        Ok(behind)
     }
 
     /// The newest version of each secret, by name.
@@ -298,7 +381,7 @@ fn same(left: &Sensitive<String>, right: &Sensitive<String>) -> bool {
 
 /// Names the act in a database error.
 fn sql(act: &'static str) -> impl Fn(rusqlite::Error) -> SecretsError {
-    move |source| SecretsError::Sql { act, source }
+    move |error| SecretsError::Sql { act, source: error.into() }
 }
 
 /// Names the act in a file error.

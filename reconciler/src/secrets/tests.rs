@@ -208,3 +208,87 @@ fn a_database_of_a_newer_devnet_is_refused() {
     bed.raw().pragma_update(None, "user_version", 2).unwrap();
     assert!(matches!(bed.open(&KeySource::Kept), Err(SecretsError::Newer(_))));
 }
+
+#[test]
+fn a_database_that_is_gone_or_empty_is_refused_like_a_missing_key() {
+    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for source in [KeySource::Kept, KeySource::Text(value(key))] {
+        for empty in [false, true] {
+            let mut bed = Bed::new();
+            let secrets = bed.open(&source).unwrap();
+            bed.set(&secrets, "pw", "a");
+            drop(secrets);
+            let database = bed.path().join("secrets.db");
+            let kept = fs::read(&database).unwrap();
+            fs::remove_file(&database).unwrap();
+            if empty {
+                fs::write(&database, "").unwrap();
+            }
+            let error = bed.open(&source).err().unwrap();
+            assert!(matches!(error, SecretsError::DatabaseGone(_)), "{error}");
+            assert_eq!(database.exists(), empty, "nothing is made in its place");
+            fs::write(&database, kept).unwrap();
+            let secrets = bed.open(&source).unwrap();
+            assert_eq!(secrets.value(&name("pw"), 1).unwrap().expose(), "a");
+            drop(secrets);
+            // The way out that the message names.
+            for file in ["secrets.db", "made", "key"] {
+                let _ = fs::remove_file(bed.path().join(file));
+            }
+            assert!(bed.open(&source).unwrap().list().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_first_start_that_was_cut_off_goes_on() {
+    let mut bed = Bed::new();
+    drop(bed.open(&KeySource::Kept).unwrap());
+    fs::remove_file(bed.path().join("made")).unwrap();
+    bed.raw().execute("DELETE FROM key_check", []).unwrap();
+    let secrets = bed.open(&KeySource::Kept).unwrap();
+    bed.set(&secrets, "pw", "a");
+    drop(secrets);
+    bed.raw().execute("DELETE FROM key_check", []).unwrap();
+    let error = bed.open(&KeySource::Kept).err().unwrap();
+    assert!(matches!(error, SecretsError::Damaged(_)), "{error}");
+}
+
+#[test]
+fn a_version_that_something_refers_to_is_never_given_to_another_value() {
+    let mut bed = Bed::new();
+    let secrets = bed.open(&KeySource::Kept).unwrap();
+    bed.set(&secrets, "pw", "old");
+    bed.set(&secrets, "other", "b");
+    // A backup from before version 4 was set has been put back.
+    let in_use = BTreeMap::from([(name("pw"), 4), (name("other"), 1), (name("new"), 2)]);
+    assert_eq!(secrets.taken(&in_use).unwrap(), [name("new"), name("pw")]);
+    assert!(secrets.taken(&in_use).unwrap().is_empty());
+    assert_eq!(secrets.versions().unwrap(), BTreeMap::from([("other".to_owned(), 1)]));
+    assert!(secrets.value(&name("pw"), 4).is_err(), "no other value in its place");
+    assert_eq!(bed.set(&secrets, "pw", "newest").version, 5);
+    assert_eq!(bed.set(&secrets, "new", "first").version, 3);
+}
+
+#[test]
+fn damaged_pages_are_named_with_the_way_out_and_a_bad_row_hides_no_other() {
+    let mut bed = Bed::new();
+    let secrets = bed.open(&KeySource::Kept).unwrap();
+    for number in 0..30 {
+        bed.set(&secrets, &format!("pw{number}"), &"a value".repeat(500));
+    }
+    let rename = "UPDATE names SET name = 'p w' WHERE name = 'pw7'";
+    bed.raw().execute(rename, []).unwrap();
+    let rename = "UPDATE secret_versions SET name = 'p w' WHERE name = 'pw7'";
+    bed.raw().execute(rename, []).unwrap();
+    assert_eq!(secrets.list().unwrap().len(), 29);
+    drop(secrets);
+    let path = bed.path().join("secrets.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half..half + 4096].fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+    let error = bed.open(&KeySource::Kept).err().unwrap();
+    assert!(matches!(error, SecretsError::Damaged(_)), "{error}");
+    assert!(error.to_string().contains("put back a backup"), "{error}");
+}

@@ -4,13 +4,19 @@
 //! secret, and so that an instance on a node that is away is not started a second time. Refuses to
 //! know whether it runs.
 
+use std::collections::BTreeSet;
+
 use devnet_schema::{
     instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName},
 };
-use rusqlite::params;
+use rusqlite::{Row, params};
 
-use super::{Store, StoreError, data, from_json, number::Number, parse, sql, to_json};
+use super::{
+    Store, StoreError, data, from_json, number::Number, parse, rows::Listed, sql, to_json,
+};
+
+const ASSIGNMENTS: Listed = Listed { kind: "assignment", keys: 2, act: "reading the assignments" };
 
 /// One instance that a node was told to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,12 +88,35 @@ impl Store {
         Ok(())
     }
 
+    /// The nodes of assignments that cannot be read, `None` for one that names none: more may have
+    /// been ordered there than is known.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn unread_assignments(&self) -> Result<BTreeSet<Option<NodeName>>, StoreError> {
+        if !self.unread().iter().any(|row| row.kind == ASSIGNMENTS.kind) {
+            return Ok(BTreeSet::new());
+        }
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("SELECT instance, node, generation, spec FROM assignments")
+            .map_err(sql(ASSIGNMENTS.act))?;
+        let mut rows = statement.query([]).map_err(sql(ASSIGNMENTS.act))?;
+        let mut nodes = BTreeSet::new();
+        while let Some(row) = rows.next().map_err(sql(ASSIGNMENTS.act))? {
+            if assignment(row).is_err() {
+                nodes.insert(row.get::<_, String>(1).ok().and_then(|name| name.parse().ok()));
+            }
+        }
+        Ok(nodes)
+    }
+
     /// Everything that is assigned, by instance and node.
     ///
     /// # Errors
     /// When the database fails.
     pub fn assignments(&self) -> Result<Vec<AssignmentRecord>, StoreError> {
-        let act = "reading the assignments";
+        let act = ASSIGNMENTS.act;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
@@ -95,25 +124,24 @@ impl Store {
                  ORDER BY instance, node",
             )
             .map_err(sql(act))?;
-        let rows = statement
-            .query_map([], |row| {
-                let Number(generation) = row.get(2)?;
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, generation, {
-                    row.get::<_, String>(3)?
-                }))
-            })
-            .map_err(sql(act))?;
-        rows.map(|row| {
-            let (instance, node, generation, spec) = row.map_err(sql(act))?;
-            Ok(AssignmentRecord {
-                instance: parse(act, &instance)?,
-                node: parse(act, &node)?,
-                generation,
-                spec: from_json(act, &spec)?,
-            })
-        })
-        .collect()
+        self.each(ASSIGNMENTS, &mut statement, [], assignment)
     }
+}
+
+/// A row; one whose spec is of another instance or node is none of ours.
+fn assignment(row: &Row<'_>) -> Result<AssignmentRecord, StoreError> {
+    let act = ASSIGNMENTS.act;
+    type Raw = (String, String, Number, String);
+    let read =
+        || -> rusqlite::Result<Raw> { Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)) };
+    let (instance, node, Number(generation), spec) = read().map_err(sql(act))?;
+    let instance = parse(act, &instance)?;
+    let node = parse(act, &node)?;
+    let spec: InstanceSpec = from_json(act, &spec)?;
+    if spec.id != instance || spec.node != node {
+        return Err(StoreError::Record { act });
+    }
+    Ok(AssignmentRecord { instance, node, generation, spec })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use devnet_schema::{
 };
 use rusqlite::params;
 
-use super::{Store, StoreError, from_json, number::Number, parse, sql, to_json};
+use super::{Store, StoreError, from_json, number::Number, parse, rows::Listed, sql, to_json};
 
 /// One instance that a node claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,13 +31,16 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn unread_nodes(&self) -> Result<BTreeSet<NodeName>, StoreError> {
-        let act = "reading which nodes the records lost";
+        let listed = Listed { kind: "node", keys: 1, act: "reading which nodes the records lost" };
+        let act = listed.act;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached("SELECT name FROM nodes WHERE unread = 1 AND removed_at IS NULL")
             .map_err(sql(act))?;
-        let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(sql(act))?;
-        rows.map(|row| parse(act, &row.map_err(sql(act))?)).collect()
+        let names = self.each(listed, &mut statement, [], |row| {
+            parse(act, &row.get::<_, String>(0).map_err(sql(act))?)
+        })?;
+        Ok(names.into_iter().collect())
     }
 
     /// The claims of a node are to be taken with its next whole report: an operator believes it.
@@ -109,22 +112,20 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn claims(&self) -> Result<Vec<ClaimRecord>, StoreError> {
-        let act = "reading what nodes claim";
+        let listed = Listed { kind: "claim", keys: 2, act: "reading what nodes claim" };
+        let act = listed.act;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
                 "SELECT instance, node, generation, spec FROM claims ORDER BY instance, node",
             )
             .map_err(sql(act))?;
-        let rows = statement
-            .query_map([], |row| {
-                let Number(generation) = row.get(2)?;
-                let spec: Option<String> = row.get(3)?;
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, generation, spec))
-            })
-            .map_err(sql(act))?;
-        rows.map(|row| {
-            let (instance, node, generation, spec) = row.map_err(sql(act))?;
+        self.each(listed, &mut statement, [], |row| {
+            type Raw = (String, String, Number, Option<String>);
+            let read = || -> rusqlite::Result<Raw> {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            };
+            let (instance, node, Number(generation), spec) = read().map_err(sql(act))?;
             Ok(ClaimRecord {
                 instance: parse(act, &instance)?,
                 node: parse(act, &node)?,
@@ -132,7 +133,6 @@ impl Store {
                 spec: spec.map(|text| from_json(act, &text)).transpose()?,
             })
         })
-        .collect()
     }
 }
 

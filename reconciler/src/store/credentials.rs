@@ -8,7 +8,10 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::api::{Page, Role};
 
-use super::{Store, StoreError, from_json, nodes, page, parse, sql, to_json};
+use super::{Store, StoreError, from_json, nodes, parse, rows::Listed, sql, to_json};
+
+const KEYS: Listed = Listed { kind: "API key", keys: 2, act: "reading the API keys" };
+const TOKENS: Listed = Listed { kind: "join token", keys: 1, act: "reading a join token" };
 
 /// A token that lets one node join.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,34 +108,33 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn join_token(&self, id: &str) -> Result<Option<JoinTokenRecord>, StoreError> {
-        let act = "reading a join token";
-        let row = self
-            .lock()
-            .query_row(
+        let act = TOKENS.act;
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
                 "SELECT id, hash, node, replace, created_at, expires_at, used_at \
                  FROM join_tokens WHERE id = ?1",
-                [id],
-                |row| {
-                    let node: Option<String> = row.get(2)?;
-                    let token = JoinTokenRecord {
-                        id: row.get(0)?,
-                        hash: row.get(1)?,
-                        node: None,
-                        replace: row.get(3)?,
-                        created_at: row.get(4)?,
-                        expires_at: row.get(5)?,
-                        used_at: row.get(6)?,
-                    };
-                    Ok((token, node))
-                },
             )
-            .optional()
             .map_err(sql(act))?;
-        row.map(|(token, node)| {
+        let read = |row: &Row<'_>| -> rusqlite::Result<(JoinTokenRecord, Option<String>)> {
+            let token = JoinTokenRecord {
+                id: row.get(0)?,
+                hash: row.get(1)?,
+                node: None,
+                replace: row.get(3)?,
+                created_at: row.get(4)?,
+                expires_at: row.get(5)?,
+                used_at: row.get(6)?,
+            };
+            Ok((token, row.get(2)?))
+        };
+        // A token whose record cannot be read lets nobody in.
+        let found = self.each(TOKENS, &mut statement, [id], |row| {
+            let (token, node) = read(row).map_err(sql(act))?;
             let node = node.map(|text| parse(act, &text)).transpose()?;
             Ok(JoinTokenRecord { node, ..token })
-        })
-        .transpose()
+        });
+        Ok(found?.pop())
     }
 
     /// Uses up the token `id`, whose secret the caller has checked, and records the node, both or
@@ -184,16 +186,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn api_key(&self, id: &str) -> Result<Option<ApiKeyRecord>, StoreError> {
-        let act = "reading an API key";
         let connection = self.lock();
-        let found = connection
+        let mut statement = connection
             .prepare_cached(
                 "SELECT seq, id, hash, name, role, created_at, revoked_at \
                  FROM api_keys WHERE id = ?1",
             )
-            .and_then(|mut statement| statement.query_row([id], raw_key).optional())
-            .map_err(sql(act))?;
-        found.map(|raw| read_key(act, raw).map(|(_, key)| key)).transpose()
+            .map_err(sql(KEYS.act))?;
+        // A key whose record cannot be read is no key.
+        Ok(self.each(KEYS, &mut statement, [id], key)?.pop())
     }
 
     /// The API keys that are not revoked, newest first.
@@ -205,20 +206,14 @@ impl Store {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<ApiKeyRecord>, StoreError> {
-        let act = "reading the API keys";
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
                 "SELECT seq, id, hash, name, role, created_at, revoked_at FROM api_keys \
                  WHERE revoked_at IS NULL AND seq < ?1 ORDER BY seq DESC LIMIT ?2",
             )
-            .map_err(sql(act))?;
-        let rows = statement
-            .query_map(params![page::below(cursor)?, page::rows(limit)], raw_key)
-            .map_err(sql(act))?
-            .map(|row| row.map_err(sql(act)).and_then(|raw| read_key(act, raw)))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(page::page(rows, limit))
+            .map_err(sql(KEYS.act))?;
+        self.page_of(KEYS, &mut statement, cursor, limit, key)
     }
 
     /// Revokes an API key. False when there is none that is not already revoked.
@@ -269,25 +264,18 @@ fn redeem(
     })
 }
 
-type RawKey = (i64, ApiKeyRecord, String);
-
-/// A row of a key, its role still as text.
-fn raw_key(row: &Row<'_>) -> rusqlite::Result<RawKey> {
-    let key = ApiKeyRecord {
-        id: row.get(1)?,
-        hash: row.get(2)?,
-        name: row.get(3)?,
-        // The least, until `read_key` has read the real one.
-        role: Role::Viewer,
-        created_at: row.get(5)?,
-        revoked_at: row.get(6)?,
+fn key(row: &Row<'_>) -> Result<ApiKeyRecord, StoreError> {
+    let role: String = row.get(4).map_err(sql(KEYS.act))?;
+    let role: Role = from_json(KEYS.act, &role)?;
+    let read = || -> rusqlite::Result<ApiKeyRecord> {
+        Ok(ApiKeyRecord {
+            id: row.get(1)?,
+            hash: row.get(2)?,
+            name: row.get(3)?,
+            role,
+            created_at: row.get(5)?,
+            revoked_at: row.get(6)?,
+        })
     };
-    Ok((row.get(0)?, key, row.get(4)?))
-}
-
-fn read_key(
-    act: &'static str,
-    (seq, key, role): RawKey,
-) -> Result<(i64, ApiKeyRecord), StoreError> {
-    Ok((seq, ApiKeyRecord { role: from_json(act, &role)?, ..key }))
+    read().map_err(sql(KEYS.act))
 }

@@ -11,7 +11,9 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::api::{Deployment, DeploymentLine, DeploymentState, Page};
 
-use super::{Store, StoreError, from_json, number::Number, page, parse, sql, to_json};
+use super::{Store, StoreError, from_json, number::Number, parse, rows::Listed, sql, to_json};
+
+const DEPLOYMENTS: Listed = Listed { kind: "deployment", keys: 2, act: "reading the deployments" };
 
 /// How far a step of a deployment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +74,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn deployment(&self, id: &str) -> Result<Option<Deployment>, StoreError> {
-        self.find_deployment("WHERE id = ?1", &[&id])
+        let query = format!("SELECT {COLUMNS} FROM deployments WHERE id = ?1");
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&query).map_err(sql(DEPLOYMENTS.act))?;
+        let found = statement.query_row([id], |row| Ok(deployment(row))).optional();
+        found.map_err(sql(DEPLOYMENTS.act))?.transpose()
     }
 
     /// The deployment that began last.
@@ -80,7 +86,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn newest_deployment(&self) -> Result<Option<Deployment>, StoreError> {
-        self.find_deployment("ORDER BY seq DESC LIMIT 1", &[])
+        let query = format!("SELECT {COLUMNS} FROM deployments ORDER BY seq DESC LIMIT 1");
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&query).map_err(sql(DEPLOYMENTS.act))?;
+        Ok(self.each(DEPLOYMENTS, &mut statement, [], deployment)?.pop())
     }
 
     /// The deployments, newest first.
@@ -92,30 +101,11 @@ impl Store {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Deployment>, StoreError> {
-        let act = "reading the deployments";
         let query =
             format!("SELECT {COLUMNS} FROM deployments WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
-        let rows = statement
-            .query_map(params![page::below(cursor)?, page::rows(limit)], raw)
-            .map_err(sql(act))?
-            .map(|row| row.map_err(sql(act)).and_then(|raw| raw.read(act)))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(page::page(rows, limit))
-    }
-
-    fn find_deployment(
-        &self,
-        rest: &str,
-        values: &[&dyn rusqlite::ToSql],
-    ) -> Result<Option<Deployment>, StoreError> {
-        let act = "reading a deployment";
-        let query = format!("SELECT {COLUMNS} FROM deployments {rest}");
-        let connection = self.lock();
-        let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
-        let found = statement.query_row(values, raw).optional().map_err(sql(act))?;
-        found.map(|raw| raw.read(act).map(|(_, deployment)| deployment)).transpose()
+        let mut statement = connection.prepare_cached(&query).map_err(sql(DEPLOYMENTS.act))?;
+        self.page_of(DEPLOYMENTS, &mut statement, cursor, limit, deployment)
     }
 
     /// Records how far a step is, and the line that says so, together; gives the line's number.
@@ -158,7 +148,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn steps(&self, deployment: &str) -> Result<Vec<StepRecord>, StoreError> {
-        let act = "reading the steps of a deployment";
+        let listed = Listed { kind: "step", keys: 1, act: "reading the steps of a deployment" };
+        let act = listed.act;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
@@ -167,14 +158,11 @@ impl Store {
             )
             .map_err(sql(act))?;
         type Raw = (String, String, String, Number, String, String);
-        let rows = statement
-            .query_map([deployment], |row| {
+        self.each(listed, &mut statement, [deployment], |row| {
+            let read = || -> rusqlite::Result<Raw> {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-            })
-            .map_err(sql(act))?;
-        rows.map(|row| {
-            let (step, instance, node, Number(generation), state, at): Raw =
-                row.map_err(sql(act))?;
+            };
+            let (step, instance, node, Number(generation), state, at) = read().map_err(sql(act))?;
             Ok(StepRecord {
                 step,
                 instance: parse(act, &instance)?,
@@ -184,7 +172,6 @@ impl Store {
                 at,
             })
         })
-        .collect()
     }
 
     /// Appends a line and gives its number, from 1.
@@ -205,7 +192,8 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<(u64, DeploymentLine)>, StoreError> {
-        let act = "reading the lines of a deployment";
+        let listed = Listed { kind: "line", keys: 1, act: "reading the lines of a deployment" };
+        let act = listed.act;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
@@ -214,16 +202,12 @@ impl Store {
             )
             .map_err(sql(act))?;
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let rows = statement
-            .query_map(params![deployment, after, limit.clamp(1, super::MAX_PAGE)], |row| {
-                Ok((row.get(0)?, row.get::<_, String>(1)?))
-            })
-            .map_err(sql(act))?;
-        rows.map(|row| {
-            let (Number(seq), line) = row.map_err(sql(act))?;
+        let values = params![deployment, after, limit.clamp(1, super::MAX_PAGE)];
+        self.each(listed, &mut statement, values, |row| {
+            let Number(seq) = row.get(0).map_err(sql(act))?;
+            let line: String = row.get(1).map_err(sql(act))?;
             Ok((seq, from_json(act, &line)?))
         })
-        .collect()
     }
 
     /// Marks every deployment that is recorded as running as interrupted, and gives their ids.
@@ -233,19 +217,18 @@ impl Store {
             let query =
                 format!("SELECT {COLUMNS} FROM deployments WHERE state = 'running' ORDER BY seq");
             let mut statement = tx.prepare(&query).map_err(sql(act))?;
-            let running = statement
-                .query_map([], raw)
-                .map_err(sql(act))?
-                .map(|row| row.map_err(sql(act)).and_then(|raw| raw.read(act)))
-                .collect::<Result<Vec<_>, _>>()?;
+            let running = self.each(DEPLOYMENTS, &mut statement, [], deployment)?;
             let mut ids = Vec::new();
-            for (_, mut deployment) in running {
+            for mut deployment in running {
                 deployment.state = DeploymentState::Interrupted;
                 deployment.ended_at = Some(now.to_owned());
                 deployment.errors.push(CUT_OFF.to_owned());
                 end(tx, &deployment)?;
                 ids.push(deployment.id);
             }
+            // One that cannot be read does not run either.
+            tx.execute("UPDATE deployments SET state = 'interrupted' WHERE state = 'running'", [])
+                .map_err(sql(act))?;
             Ok(ids)
         })
     }
@@ -293,9 +276,12 @@ fn word(state: DeploymentState) -> &'static str {
     found.map_or("interrupted", |(_, word)| word)
 }
 
+fn deployment(row: &Row<'_>) -> Result<Deployment, StoreError> {
+    raw(row).map_err(sql(DEPLOYMENTS.act))?.read(DEPLOYMENTS.act)
+}
+
 /// A row before its texts are read.
 struct Raw {
-    seq: i64,
     deployment: Deployment,
     state: String,
     summary: String,
@@ -314,22 +300,16 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         summary: Default::default(),
         errors: Vec::new(),
     };
-    Ok(Raw {
-        seq: row.get(0)?,
-        deployment,
-        state: row.get(7)?,
-        summary: row.get(8)?,
-        errors: row.get(9)?,
-    })
+    Ok(Raw { deployment, state: row.get(7)?, summary: row.get(8)?, errors: row.get(9)? })
 }
 
 impl Raw {
-    fn read(self, act: &'static str) -> Result<(i64, Deployment), StoreError> {
-        let Self { seq, deployment, state, summary, errors } = self;
+    fn read(self, act: &'static str) -> Result<Deployment, StoreError> {
+        let Self { deployment, state, summary, errors } = self;
         let found = DeploymentState::WORDS.iter().find(|(_, word)| *word == state);
         let state = found.map_or(DeploymentState::Interrupted, |(state, _)| *state);
         let summary = from_json(act, &summary)?;
         let errors = from_json(act, &errors)?;
-        Ok((seq, Deployment { state, summary, errors, ..deployment }))
+        Ok(Deployment { state, summary, errors, ..deployment })
     }
 }

@@ -6,7 +6,9 @@ use rusqlite::{Row, params};
 
 use crate::api::{Event, Page};
 
-use super::{Store, StoreError, number::Number, page, sql};
+use super::{Store, StoreError, number::Number, rows::Listed, sql};
+
+const EVENTS: Listed = Listed { kind: "event", keys: 1, act: "reading the events" };
 
 /// Who causes an event. Each has room of its own in the records, so that a flood of one cannot
 /// push out the other.
@@ -67,21 +69,14 @@ impl Store {
     /// # Errors
     /// When the cursor is none of ours or the database fails.
     pub fn events(&self, cursor: Option<&str>, limit: u32) -> Result<Page<Event>, StoreError> {
-        let act = "reading the events";
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
                 "SELECT seq, at, kind, subject, message FROM events \
                  WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
             )
-            .map_err(sql(act))?;
-        let rows = statement
-            .query_map(params![page::below(cursor)?, page::rows(limit)], |row| {
-                Ok((row.get(0)?, event(row)?))
-            })
-            .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
-            .map_err(sql(act))?;
-        Ok(page::page(rows, limit))
+            .map_err(sql(EVENTS.act))?;
+        self.page_of(EVENTS, &mut statement, cursor, limit, event)
     }
 
     /// The events numbered above `after`, oldest first, at most [`super::MAX_PAGE`]: for those who
@@ -90,28 +85,28 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn events_after(&self, after: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
-        let act = "reading the newest events";
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
                 "SELECT seq, at, kind, subject, message FROM events \
                  WHERE seq > ?1 ORDER BY seq LIMIT ?2",
             )
-            .map_err(sql(act))?;
+            .map_err(sql(EVENTS.act))?;
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        statement
-            .query_map(params![after, limit.clamp(1, super::MAX_PAGE)], event)
-            .and_then(Iterator::collect)
-            .map_err(sql(act))
+        let values = params![after, limit.clamp(1, super::MAX_PAGE)];
+        self.each(EVENTS, &mut statement, values, event)
     }
 }
 
-fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
-    Ok(Event {
-        seq: row.get::<_, Number>(0)?.0,
-        at: row.get(1)?,
-        kind: row.get(2)?,
-        subject: row.get(3)?,
-        message: row.get(4)?,
-    })
+fn event(row: &Row<'_>) -> Result<Event, StoreError> {
+    let read = || -> rusqlite::Result<Event> {
+        Ok(Event {
+            seq: row.get::<_, Number>(0)?.0,
+            at: row.get(1)?,
+            kind: row.get(2)?,
+            subject: row.get(3)?,
+            message: row.get(4)?,
+        })
+    };
+    read().map_err(sql(EVENTS.act))
 }

@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 
 use devnet_schema::{name::InstanceId, order::MAX_GENERATION};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Store, StoreError, number::Number, parse, sql};
+use super::{Store, StoreError, number::Number, parse, rows::Listed, sql};
+
+const GENERATIONS: Listed = Listed { kind: "generation", keys: 1, act: "reading the generations" };
 
 impl Store {
     /// The highest generation of each instance.
@@ -17,19 +19,21 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn generations(&self) -> Result<BTreeMap<InstanceId, u64>, StoreError> {
-        let act = "reading the generations";
+        let act = GENERATIONS.act;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached("SELECT instance, generation FROM generations")
             .map_err(sql(act))?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))
-            .map_err(sql(act))?;
-        rows.map(|row| {
-            let (instance, Number(generation)) = row.map_err(sql(act))?;
-            Ok((parse(act, &instance)?, generation))
-        })
-        .collect()
+        let read = self.each(GENERATIONS, &mut statement, [], generation)?;
+        let mut all: BTreeMap<InstanceId, u64> = read.into_iter().collect();
+        if self.unread().iter().any(|row| row.kind == GENERATIONS.kind) {
+            // Which number is lost is not known, but whatever was told stands elsewhere, too.
+            for (instance, told) in told(&connection).map_err(sql(act))? {
+                let highest = all.entry(instance).or_default();
+                *highest = told.max(*highest);
+            }
+        }
+        Ok(all)
     }
 
     /// Gives out generations; call it before the first step that carries one is sent. All are
@@ -58,12 +62,30 @@ impl Store {
     }
 }
 
+fn generation(row: &Row<'_>) -> Result<(InstanceId, u64), StoreError> {
+    let act = GENERATIONS.act;
+    let instance: String = row.get(0).map_err(sql(act))?;
+    let Number(generation) = row.get(1).map_err(sql(act))?;
+    Ok((parse(act, &instance)?, generation))
+}
+
+/// The generations of orders and steps, as far as they can be read.
+fn told(connection: &Connection) -> rusqlite::Result<Vec<(InstanceId, u64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT instance, generation FROM assignments \
+         UNION ALL SELECT instance, generation FROM deployment_steps",
+    )?;
+    let rows = statement.query_map([], |row| Ok(generation(row).ok()))?;
+    Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
 fn highest(tx: &Transaction<'_>, instance: &InstanceId) -> Result<u64, StoreError> {
     tx.prepare_cached("SELECT generation FROM generations WHERE instance = ?1")
         .and_then(|mut statement| {
-            statement.query_row([instance.to_string()], |row| row.get(0)).optional()
+            statement.query_row([instance.to_string()], |row| row.get::<_, i64>(0)).optional()
         })
-        .map(|found| found.map_or(0, |Number(generation)| generation))
+        // One that is no number that was ever given out is raised like an absent one.
+        .map(|found| found.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
         .map_err(sql("reading a generation"))
 }
 

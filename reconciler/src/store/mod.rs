@@ -21,18 +21,17 @@ mod page;
 mod plans;
 mod retention;
 mod revisions;
+mod rows;
 mod schema;
 
 use std::{
-    fs::{OpenOptions, Permissions},
-    io,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use devnet_schema::name::InstanceId;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use assignments::AssignmentRecord;
 pub use claims::ClaimRecord;
@@ -45,18 +44,21 @@ pub use page::MAX_PAGE;
 pub use plans::{PlanRow, StoredPlan};
 pub use retention::{Pruned, Retention};
 pub use revisions::{RevisionRecord, RevisionState};
+pub use rows::Unread;
+
+use crate::api::database::{self, Trouble};
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file could not be opened.
-    #[error("opening the database {}: it must be a file that this user may write", path.display())]
+    #[error("opening the database {}", path.display())]
     Open {
         /// Which.
         path: PathBuf,
         /// Why.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Trouble,
     },
     /// A newer devnet wrote it.
     #[error(
@@ -74,16 +76,12 @@ pub enum StoreError {
     },
     /// Its pages are damaged.
     #[error(
-        "the database {} is damaged ({problem}): put back a backup, or move it away and start \
-         again: what runs is then adopted, and only records are lost",
-        path.display()
+        "the database {} is damaged: put back a backup of it; without one, move it away, with its \
+         `-wal` and `-shm`, and start again: what runs is adopted from what agents report, and \
+         API keys, join tokens, cordons, plans, deployments and events are lost",
+        .0.display()
     )]
-    Damaged {
-        /// Which.
-        path: PathBuf,
-        /// What SQLite found first.
-        problem: String,
-    },
+    Damaged(PathBuf),
     /// A change of the database's shape failed; nothing of it was kept.
     #[error("bringing the database to version {version}")]
     Migrate {
@@ -91,7 +89,7 @@ pub enum StoreError {
         version: u32,
         /// Why.
         #[source]
-        source: rusqlite::Error,
+        source: Trouble,
     },
     /// A statement failed.
     #[error("{act}")]
@@ -100,16 +98,13 @@ pub enum StoreError {
         act: &'static str,
         /// Why.
         #[source]
-        source: rusqlite::Error,
+        source: Trouble,
     },
     /// A record is not of the form that was written.
-    #[error("{act}: the record is not readable")]
+    #[error("{act}: the record is not of the form that was written")]
     Record {
         /// What was being done.
         act: &'static str,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A page was asked for that no list handed out.
     #[error("`{0}` is not a cursor: pass the `next` of the page before, unchanged")]
@@ -160,6 +155,8 @@ pub struct Opened {
 /// The records. Cheap to share by reference between threads; one statement runs at a time.
 pub struct Store {
     connection: Mutex<Connection>,
+    /// Rows that cannot be read.
+    unread: Mutex<BTreeSet<Unread>>,
 }
 
 impl Store {
@@ -170,12 +167,13 @@ impl Store {
     /// # Errors
     /// When it cannot be opened, is damaged, was written by a newer devnet, or cannot be changed.
     pub fn open(path: &Path, now: &str) -> Result<(Self, Opened), StoreError> {
-        keep_private(path).map_err(unopened(path))?;
-        let mut connection = Connection::open(path).map_err(unopened(path))?;
-        schema::configure(&connection).map_err(unsettled(path))?;
-        schema::check(&connection, path)?;
+        let unopened = |trouble| unopened(path, trouble);
+        let mut connection = database::open(path).map_err(unopened)?;
+        schema::configure(&connection).map_err(|error| unopened(error.into()))?;
+        database::check(&connection).map_err(unopened)?;
         let from_version = schema::migrate(&mut connection, path)?;
-        let store = Self { connection: Mutex::new(connection) };
+        database::has_shape(&connection, schema::make).map_err(unopened)?;
+        let store = Self { connection: Mutex::new(connection), unread: Mutex::default() };
         let interrupted = store.interrupt_running(now)?;
         Ok((store, Opened { from_version, interrupted }))
     }
@@ -203,38 +201,30 @@ impl Store {
     }
 }
 
-/// Tells a damaged file from one that cannot be opened: its settings are read from its pages.
-fn unsettled(path: &Path) -> impl Fn(rusqlite::Error) -> StoreError {
-    move |error| match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            StoreError::Damaged { path: path.to_owned(), problem: error.to_string() }
-        }
-        _ => unopened(path)(error),
+/// Names the file in an error of opening it, and the way out where it is damaged.
+fn unopened(path: &Path, trouble: Trouble) -> StoreError {
+    match trouble {
+        Trouble::Damaged => StoreError::Damaged(path.to_owned()),
+        source => StoreError::Open { path: path.to_owned(), source },
     }
-}
-
-/// Names the file in an error of opening it.
-fn unopened<E>(path: &Path) -> impl Fn(E) -> StoreError
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    move |source| StoreError::Open { path: path.to_owned(), source: source.into() }
-}
-
-/// The file is its owner's only, an older one too. SQLite gives its journals the same mode.
-fn keep_private(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// Names the act in a database error.
 fn sql(act: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
-    move |source| StoreError::Sql { act, source }
+    move |error| StoreError::Sql { act, source: error.into() }
+}
+
+/// A record is not of the form that was written. What exactly is wrong is for the log.
+fn malformed<E: std::fmt::Display>(act: &'static str) -> impl Fn(E) -> StoreError {
+    move |error| {
+        tracing::debug!(act, %error, "a record");
+        StoreError::Record { act }
+    }
 }
 
 /// The JSON form of a document of ours.
 fn to_json<T: serde::Serialize>(act: &'static str, value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|source| StoreError::Record { act, source: source.into() })
+    serde_json::to_string(value).map_err(malformed(act))
 }
 
 /// A document of ours from its JSON form.
@@ -242,15 +232,15 @@ fn from_json<T: serde::de::DeserializeOwned>(
     act: &'static str,
     text: &str,
 ) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|source| StoreError::Record { act, source: source.into() })
+    serde_json::from_str(text).map_err(malformed(act))
 }
 
 /// A name of ours from its text form.
 fn parse<T: std::str::FromStr>(act: &'static str, text: &str) -> Result<T, StoreError>
 where
-    T::Err: std::error::Error + Send + Sync + 'static,
+    T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|source: T::Err| StoreError::Record { act, source: source.into() })
+    text.parse().map_err(malformed(act))
 }
 
 #[cfg(test)]

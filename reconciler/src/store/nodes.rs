@@ -5,7 +5,9 @@
 use devnet_schema::{fleet::NodeFacts, name::NodeName};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{Store, StoreError, from_json, number::Number, parse, sql, to_json};
+use super::{Store, StoreError, from_json, number::Number, parse, rows::Listed, sql, to_json};
+
+const NODES: Listed = Listed { kind: "node", keys: 2, act: "reading the nodes" };
 
 /// A node as recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,17 +80,23 @@ impl Store {
         })
     }
 
-    /// The nodes that are not removed, by name.
+    /// The nodes that are not removed, by name. One whose record cannot be read in full is shut for
+    /// new instances: what an admin said of it is not known.
     ///
     /// # Errors
     /// When the database fails.
     pub fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        let act = "reading the nodes";
         let query = format!("SELECT {COLUMNS} FROM nodes WHERE removed_at IS NULL ORDER BY name");
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
-        let rows = statement.query_map([], raw).map_err(sql(act))?;
-        rows.map(|row| row.map_err(sql(act)).and_then(|raw| raw.record(act))).collect()
+        let mut statement = connection.prepare_cached(&query).map_err(sql(NODES.act))?;
+        self.each(NODES, &mut statement, [], |row| {
+            let whole = raw(row).map_err(sql(NODES.act)).and_then(|raw| raw.record(NODES.act));
+            whole.or_else(|error| {
+                let known = known_in_part(row).ok_or(error)?;
+                self.pass_over(NODES.unread(row));
+                Ok(known)
+            })
+        })
     }
 
     /// Ids of the nodes that were removed, each with the time (RFC 3339).
@@ -96,16 +104,19 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn removed_nodes(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let act = "reading which nodes were removed";
+        let listed =
+            Listed { kind: "removed node", keys: 1, act: "reading which nodes were removed" };
+        let act = listed.act;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
                 "SELECT id, removed_at FROM nodes WHERE removed_at IS NOT NULL ORDER BY id",
             )
             .map_err(sql(act))?;
-        let rows =
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql(act))?;
-        rows.collect::<Result<_, _>>().map_err(sql(act))
+        self.each(listed, &mut statement, [], |row| {
+            let read = || -> rusqlite::Result<(String, String)> { Ok((row.get(0)?, row.get(1)?)) };
+            read().map_err(sql(act))
+        })
     }
 
     /// The node of this name that is not removed.
@@ -297,6 +308,21 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         cordoned: row.get(6)?,
         joined_at: row.get(7)?,
         removed_at: row.get(8)?,
+    })
+}
+
+/// What is left of a node when only its id and name can be read.
+fn known_in_part(row: &Row<'_>) -> Option<NodeRecord> {
+    Some(NodeRecord {
+        id: row.get(0).ok()?,
+        name: row.get::<_, String>(1).ok()?.parse().ok()?,
+        facts: NodeFacts::default(),
+        last_seen: row.get(3).unwrap_or_default(),
+        tags: Vec::new(),
+        zone: None,
+        cordoned: true,
+        joined_at: row.get(7).unwrap_or_default(),
+        removed_at: None,
     })
 }
 

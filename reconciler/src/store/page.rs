@@ -26,11 +26,12 @@ pub(super) fn rows(limit: u32) -> i64 {
     i64::from(limit.clamp(1, MAX_PAGE)) + 1
 }
 
-/// The page of rows that were read with [`rows`], newest first.
-pub(super) fn page<T>(mut rows: Vec<(i64, T)>, limit: u32) -> Page<T> {
+/// The page of rows that were read with [`rows`], newest first; those that cannot be read are left
+/// out of it and count for its length.
+pub(super) fn page<T>(mut rows: Vec<(i64, Option<T>)>, limit: u32) -> Page<T> {
     let fits = limit.clamp(1, MAX_PAGE) as usize;
     let more = rows.len() > fits;
     rows.truncate(fits);
     let next = rows.last().filter(|_| more).map(|(seq, _)| seq.to_string());
-    Page { items: rows.into_iter().map(|(_, item)| item).collect(), next }
+    Page { items: rows.into_iter().filter_map(|(_, item)| item).collect(), next }
 }

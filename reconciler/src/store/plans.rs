@@ -3,11 +3,13 @@
 //! Knows documents. Refuses to know whether one may be applied.
 
 use devnet_schema::plan::{Plan, Summary};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::api::{Page, PlanRequest};
 
-use super::{Store, StoreError, from_json, page, sql, to_json};
+use super::{Store, StoreError, from_json, rows::Listed, sql, to_json};
+
+const PLANS: Listed = Listed { kind: "plan", keys: 2, act: "reading the plans" };
 
 /// A plan and what it was made from.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,32 +116,30 @@ impl Store {
     /// # Errors
     /// When the cursor is none of ours or the database fails.
     pub fn plans(&self, cursor: Option<&str>, limit: u32) -> Result<Page<PlanRow>, StoreError> {
-        let act = "reading the plans";
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT seq, id, revision, made_by, created_at, expires_at, plan -> 'summary' \
+                "SELECT seq, id, revision, made_by, created_at, expires_at, \
+                 CASE WHEN json_valid(plan) THEN plan -> 'summary' END \
                  FROM plans WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
             )
-            .map_err(sql(act))?;
-        let rows = statement
-            .query_map(params![page::below(cursor)?, page::rows(limit)], |row| {
-                let plan = PlanRow {
-                    id: row.get(1)?,
-                    revision: row.get(2)?,
-                    by: row.get(3)?,
-                    created_at: row.get(4)?,
-                    expires_at: row.get(5)?,
-                    summary: Summary::default(),
-                };
-                Ok((row.get(0)?, plan, row.get::<_, String>(6)?))
-            })
-            .map_err(sql(act))?
-            .map(|row| {
-                let (seq, plan, summary) = row.map_err(sql(act))?;
-                Ok((seq, PlanRow { summary: from_json(act, &summary)?, ..plan }))
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(page::page(rows, limit))
+            .map_err(sql(PLANS.act))?;
+        self.page_of(PLANS, &mut statement, cursor, limit, row)
     }
+}
+
+fn row(row: &Row<'_>) -> Result<PlanRow, StoreError> {
+    let read = || -> rusqlite::Result<(PlanRow, String)> {
+        let plan = PlanRow {
+            id: row.get(1)?,
+            revision: row.get(2)?,
+            by: row.get(3)?,
+            created_at: row.get(4)?,
+            expires_at: row.get(5)?,
+            summary: Summary::default(),
+        };
+        Ok((plan, row.get(6)?))
+    };
+    let (plan, summary) = read().map_err(sql(PLANS.act))?;
+    Ok(PlanRow { summary: from_json(PLANS.act, &summary)?, ..plan })
 }

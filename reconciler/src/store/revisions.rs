@@ -10,7 +10,9 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use crate::api::Page;
 
-use super::{Store, StoreError, from_json, page, sql, to_json};
+use super::{Store, StoreError, from_json, rows::Listed, sql, to_json};
+
+const REVISIONS: Listed = Listed { kind: "revision", keys: 2, act: "reading the revisions" };
 
 /// What became of a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +152,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn revision(&self, revision: &str) -> Result<Option<RevisionRecord>, StoreError> {
-        self.find_revision("WHERE revision = ?1", &[&revision])
+        let query = format!("SELECT {COLUMNS} FROM revisions WHERE revision = ?1");
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&query).map_err(sql(REVISIONS.act))?;
+        let found = statement.query_row([revision], |row| Ok(record(row))).optional();
+        found.map_err(sql(REVISIONS.act))?.transpose()
     }
 
     /// The revision that was recorded last.
@@ -158,7 +164,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn newest_revision(&self) -> Result<Option<RevisionRecord>, StoreError> {
-        self.find_revision("ORDER BY seq DESC LIMIT 1", &[])
+        self.newest_of("ORDER BY seq DESC LIMIT 1")
     }
 
     /// The newest revision that could be planned.
@@ -166,7 +172,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn last_good_revision(&self) -> Result<Option<RevisionRecord>, StoreError> {
-        self.find_revision("WHERE state = 'good' ORDER BY seq DESC LIMIT 1", &[])
+        self.newest_of("WHERE state = 'good' ORDER BY seq DESC LIMIT 1")
     }
 
     /// The revision that was applied last.
@@ -174,10 +180,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn last_applied_revision(&self) -> Result<Option<RevisionRecord>, StoreError> {
-        self.find_revision(
-            "WHERE applied_at IS NOT NULL ORDER BY applied_at DESC, seq DESC LIMIT 1",
-            &[],
-        )
+        self.newest_of("WHERE applied_at IS NOT NULL ORDER BY applied_at DESC, seq DESC LIMIT 1")
     }
 
     /// The revisions, newest first.
@@ -189,34 +192,25 @@ impl Store {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<RevisionRecord>, StoreError> {
-        let act = "reading the revisions";
         let query =
             format!("SELECT {COLUMNS} FROM revisions WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
-        let rows = statement
-            .query_map(params![page::below(cursor)?, page::rows(limit)], raw)
-            .map_err(sql(act))?
-            .map(|row| {
-                let (seq, raw) = row.map_err(sql(act))?;
-                Ok((seq, raw.record(act)?))
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(page::page(rows, limit))
+        let mut statement = connection.prepare_cached(&query).map_err(sql(REVISIONS.act))?;
+        self.page_of(REVISIONS, &mut statement, cursor, limit, record)
     }
 
-    fn find_revision(
-        &self,
-        rest: &str,
-        values: &[&dyn rusqlite::ToSql],
-    ) -> Result<Option<RevisionRecord>, StoreError> {
-        let act = "reading a revision";
+    /// The first row. One that cannot be read is not replaced by the one before it: which revision
+    /// counts is then not known.
+    fn newest_of(&self, rest: &str) -> Result<Option<RevisionRecord>, StoreError> {
         let query = format!("SELECT {COLUMNS} FROM revisions {rest}");
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(&query).map_err(sql(act))?;
-        let found = statement.query_row(values, raw).optional().map_err(sql(act))?;
-        found.map(|(_, raw)| raw.record(act)).transpose()
+        let mut statement = connection.prepare_cached(&query).map_err(sql(REVISIONS.act))?;
+        Ok(self.each(REVISIONS, &mut statement, [], record)?.pop())
     }
+}
+
+fn record(row: &Row<'_>) -> Result<RevisionRecord, StoreError> {
+    raw(row).map_err(sql(REVISIONS.act))?.record(REVISIONS.act)
 }
 
 fn found(changed: usize, revision: &str) -> Result<(), StoreError> {
@@ -249,7 +243,7 @@ struct Raw {
     diagnostics: String,
 }
 
-fn raw(row: &Row<'_>) -> rusqlite::Result<(i64, Raw)> {
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
     let record = RevisionRecord {
         revision: row.get(1)?,
         source: row.get(2)?,
@@ -262,14 +256,13 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<(i64, Raw)> {
         state: RevisionState::Seen,
         applied_at: row.get(12)?,
     };
-    let raw = Raw {
+    Ok(Raw {
         record,
         files: row.get(7)?,
         state: row.get(9)?,
         problem: row.get(10)?,
         diagnostics: row.get(11)?,
-    };
-    Ok((row.get(0)?, raw))
+    })
 }
 
 impl Raw {

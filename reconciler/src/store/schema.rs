@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{StoreError, sql};
+use super::{StoreError, sql, unopened};
+use crate::api::database::Trouble;
 
 /// Step `n` (from 0) leads from version `n` to version `n + 1`. A step that was released is never
 /// edited; a new shape is a new step.
@@ -23,7 +24,6 @@ pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
 
 /// Sets what holds for a connection rather than for the file.
 pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
     // WAL lets readers (a backup, `sqlite3` in a person's hand) look while we write. FULL makes a
     // returned commit survive a power cut; generations depend on that.
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -31,15 +31,6 @@ pub(super) fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
-}
-
-/// Refuses a damaged file before anything is built on it.
-pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let damaged = |problem: String| StoreError::Damaged { path: path.to_owned(), problem };
-    let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(|error| damaged(error.to_string()))?;
-    if verdict == "ok" { Ok(()) } else { Err(damaged(verdict)) }
 }
 
 /// Brings the file to the newest version, each step in a transaction of its own; gives the version
@@ -54,13 +45,31 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<u32, S
     for version in found + 1..=NEWEST {
         // A table whose checks change is made anew. With foreign keys on, dropping the old one
         // would drop what refers to it; and they cannot be switched within a transaction.
-        connection
-            .pragma_update(None, "foreign_keys", false)
-            .and_then(|()| step(connection, version))
-            .and_then(|()| connection.pragma_update(None, "foreign_keys", true))
-            .map_err(|source| StoreError::Migrate { version, source })?;
+        unbound(connection, |connection| step(connection, version)).map_err(|error| {
+            match Trouble::from(error) {
+                // Steps work on what the step before made: a file where they do not is none of
+                // ours.
+                Trouble::Damaged | Trouble::Refused(_) => unopened(path, Trouble::Damaged),
+                source => StoreError::Migrate { version, source },
+            }
+        })?;
     }
     Ok(found)
+}
+
+/// All tables of the newest version, in an empty database.
+pub(super) fn make(connection: &mut Connection) -> rusqlite::Result<()> {
+    unbound(connection, |connection| (1..=NEWEST).try_for_each(|it| step(connection, it)))
+}
+
+/// Does something without foreign keys, and puts them back.
+fn unbound(
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "foreign_keys", false)?;
+    work(connection)?;
+    connection.pragma_update(None, "foreign_keys", true)
 }
 
 /// One step. Writing the version is part of it, so a step is taken once or not at all.

@@ -40,6 +40,9 @@ pub fn status(status: &Status, style: Style) -> String {
             out.push_str(&format!("  {}\n", style.red(&printable(error))));
         }
     }
+    for problem in &status.problems {
+        out.push_str(&format!("{}\n", style.red(&printable(problem))));
+    }
     out.push('\n');
     out.push_str(&nodes(&status.nodes));
     out.push('\n');

@@ -55,6 +55,8 @@ pub struct Machine {
     pub partial: bool,
     /// What it says that units are, in the place of what they are.
     pub told: BTreeMap<InstanceId, (Digest, Option<InstanceSpec>)>,
+    /// What its clock says, in milliseconds since 1970; it stands still.
+    pub clock_millis: Option<i64>,
     /// Instances that it was asked to describe, in order.
     pub described: Vec<InstanceId>,
     /// What every instance has written; each says hello when there is nothing.
@@ -228,7 +230,9 @@ impl Agent {
             loop {
                 tokio::select! {
                     _ = heartbeat.tick() => {
-                        if sink.send(send(&AgentMessage::Heartbeat)).await.is_err() { return }
+                        let clock_millis = machine.lock().unwrap().clock_millis;
+                        let beat = AgentMessage::Heartbeat { clock_millis };
+                        if sink.send(send(&beat)).await.is_err() { return }
                     }
                     Some(message) = queue.recv() => {
                         if sink.send(send(&message)).await.is_err() { return }

@@ -287,17 +287,24 @@ fn the_listener_refuses_certificates_of_others_and_of_other_kinds() {
     let foreign = other.sign_node(&request, &node("n1"), now(), &mut random()).unwrap();
     let old = later(now(), -NODE_LIFE - BACK_DATED);
     let ended = authority.sign_node(&request, &node("n1"), old, &mut random()).unwrap();
+    let both = other.sign_node(&request, &node("n2"), old, &mut random()).unwrap();
     let server = authority
         .server_identity(&names(&["localhost", "127.0.0.1"]), now(), &mut random())
         .unwrap();
     for (chain, key) in [
         (&foreign.chain_pem, &key),
+        (&both.chain_pem, &key),
         (&ended.chain_pem, &key),
         (&server.chain_pem, server.key_pem.expose()),
     ] {
         let shown = client(&authority, Some((chain, key)));
         assert!(handshake(&authority, shown, "localhost").is_err());
     }
+    let noted = authority.refusals().all();
+    let names: Vec<_> = noted.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["n1"], "only what is ours, and only for its dates");
+    let said = noted.into_values().next().unwrap().to_string();
+    assert!(said.contains("the node was away for too long"), "{said}");
     let trusts_other = handshake(&authority, client(&other, None), "localhost");
     assert!(trusts_other.is_err(), "a client refuses a control plane of another CA");
     let other_name = handshake(&authority, client(&authority, None), "example.org");
@@ -314,4 +321,38 @@ fn the_chain_shows_the_ca_whose_fingerprint_tokens_carry() {
     assert_eq!(chain.len(), 2);
     let (_, ca) = X509Certificate::from_der(&chain[1]).unwrap();
     assert_eq!(Fingerprint::of_spki(ca.public_key().raw), authority.fingerprint());
+}
+
+#[test]
+fn an_authority_that_does_not_hold_by_the_clock_serves_nobody() {
+    let dir = TempDir::new().unwrap();
+    let pki = dir.path().join("pki");
+    let start = now();
+    Authority::open(&pki, start, &mut random()).unwrap();
+    let at = |time| Authority::open(&pki, time, &mut random()).map(drop);
+    assert!(at(later(start, CA_LIFE)).is_ok());
+    assert!(at(later(start, -BACK_DATED)).is_ok());
+    for wrong in [later(start, CA_LIFE + BACK_DATED), later(start, -BACK_DATED * 3)] {
+        let error = at(wrong).unwrap_err();
+        assert!(matches!(error, AuthorityError::OutOfDate { .. }), "{error}");
+        let (text, clock) = (error.to_string(), wrong.to_string());
+        assert!(text.contains(&clock) && text.contains("set the clock"), "{text}");
+    }
+}
+
+#[test]
+fn a_node_that_comes_from_the_future_is_noted_as_a_wrong_clock() {
+    let dir = TempDir::new().unwrap();
+    let authority = open(&dir);
+    let (key, request) = greedy_request();
+    let early = later(now(), BACK_DATED * 3);
+    let signed = authority.sign_node(&request, &node("n1"), early, &mut random()).unwrap();
+    let key = key.serialize_pem();
+    let shown = client(&authority, Some((&signed.chain_pem, &key)));
+    assert!(handshake(&authority, shown, "localhost").is_err());
+    let noted = authority.refusals().all();
+    let said = noted[&"n1".parse().unwrap()].to_string();
+    assert!(said.contains("the clock of the control plane is behind"), "{said}");
+    authority.refusals().forget(&"n1".parse().unwrap());
+    assert!(authority.refusals().all().is_empty());
 }

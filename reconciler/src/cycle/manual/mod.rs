@@ -54,6 +54,7 @@ impl ControlPlane {
         if self.store.deployment(&request.deployment_id)?.is_some() {
             return Err(RequestError::IdTaken(request.deployment_id.clone()));
         }
+        self.orders_are_known()?;
         let fleet = self.snapshot(Purpose::Plan, self.lost_after())?;
         let seen: Vec<&ObservedInstance> =
             fleet.instances.iter().filter(|seen| seen.node == *node).collect();

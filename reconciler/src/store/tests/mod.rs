@@ -1,11 +1,16 @@
 //! Tests of the store on real database files.
 
+mod damage;
 mod deploying;
 mod joining;
 mod planning;
 mod pruning;
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+};
 
 use devnet_schema::{name::NodeName, order::MAX_GENERATION};
 use rusqlite::Connection;
@@ -86,7 +91,8 @@ fn a_file_that_is_no_database_or_a_damaged_one_is_refused() {
     let bed = Bed::new();
     fs::write(bed.path(), "this is not a database, but long enough to look at".repeat(100))
         .unwrap();
-    assert!(Store::open(&bed.path(), T0).is_err());
+    let error = Store::open(&bed.path(), T0).err().unwrap();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     fs::remove_file(bed.path()).unwrap();
     let store = bed.open();
     for number in 0..600 {
@@ -100,7 +106,7 @@ fn a_file_that_is_no_database_or_a_damaged_one_is_refused() {
     bytes[half..half + 4096].fill(0xa5);
     fs::write(bed.path(), bytes).unwrap();
     let error = Store::open(&bed.path(), T0).err().unwrap();
-    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
 }
 
 #[test]
