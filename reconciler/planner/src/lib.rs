@@ -16,6 +16,7 @@ pub mod diff;
 mod graph;
 mod held;
 mod input;
+mod keep;
 mod kept;
 mod notice;
 mod order;

@@ -43,6 +43,7 @@ pub use model::{
     Attachment, Condition, Dependency, File, Healthcheck, Network, Platform, Port, Project,
     Service, Shares, Volume,
 };
+pub use project::is_own_volume;
 pub use spec::{Texts, container};
 pub use template::Templates;
 pub use unit::{period, size};

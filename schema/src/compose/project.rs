@@ -159,8 +159,17 @@ fn wanted(reader: &mut Reader<'_>, entry: &Entry, profiles: &BTreeSet<String>) -
 
 /// The name of a volume that only one service has and nobody named.
 fn own_volume(service: &str, path: &str) -> String {
+    format!("{service}.{}", in_name(path))
+}
+
+fn in_name(path: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    format!("{service}.{}", path.trim_matches('/').chars().map(plain).collect::<String>())
+    path.trim_matches('/').chars().map(plain).collect()
+}
+
+/// Whether a volume at a path has the name of one that only one service has and nobody named.
+pub fn is_own_volume(name: &str, path: &str) -> bool {
+    name.strip_suffix(&in_name(path)).is_some_and(|service| service.ends_with('.'))
 }
 
 /// Every dependency is there, or need not be.

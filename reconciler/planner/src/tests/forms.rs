@@ -2,7 +2,7 @@
 
 use devnet_schema::{
     fleet::{Availability, Gpu},
-    instance::{InstanceSpec, Workload},
+    instance::{InstanceSpec, VolumeSpec, Workload},
     placement::GpuUse,
     plan::Plan,
 };
@@ -46,6 +46,75 @@ fn a_project_that_is_renamed_keeps_its_volumes() {
     assert_eq!(volume.project.as_ref().map(|name| name.as_str()), Some("old"), "{}", show(&plan));
     let later = before.replace("\"old\"", "\"new\"");
     assert!(world.plan(&later).changes.is_empty(), "what runs says whose volumes they are");
+}
+
+/// The volumes of a plan's instance, as project (or whose) and name.
+fn volumes(plan: &Plan, id: &str) -> Vec<String> {
+    let all = spec(plan, id).volumes.iter();
+    let owner = |it: &VolumeSpec| match (&it.project, &it.data_of) {
+        (Some(project), _) => project.to_string(),
+        (None, Some(id)) => id.to_string(),
+        (None, None) => "its own".to_owned(),
+    };
+    all.map(|it| format!("{} {}", owner(it), it.name)).collect()
+}
+
+/// A Compose service, `data` among its volumes.
+fn stack(name: &str, services: &str, more: &str) -> String {
+    format!(
+        "cluster \"lab\"\n{more}service \"{name}\" {{ compose \"c.yml\"; }}\n==== c.yml\n\
+         services: {{{services}}}\nvolumes: {{data: }}\n"
+    )
+}
+
+const A: &str = "a: {image: 'a:1', volumes: ['data:/data', '/own/x']}";
+
+#[test]
+fn a_project_keeps_its_volumes_when_nothing_of_it_runs() {
+    let moved = "moved from=\"st1-a\" to=\"st2-a\"\n";
+    let kept = ["st1 data", "st1 a.own-x"];
+    let mut world = World::of(&["alpha"]);
+    world.reach(&stack("st1", A, ""));
+    world.reach(&stack("st2", A, moved));
+    // Its container was removed by hand, with the line and long after it is gone.
+    for more in [moved, ""] {
+        world.fleet.instances.clear();
+        let plan = world.reach(&stack("st2", A, more));
+        assert_eq!(plan.summary.add, 1, "{}", show(&plan));
+        assert_eq!(volumes(&plan, "st2-a[0]"), kept);
+    }
+    // Who comes to share a volume comes to the same.
+    let b = format!("{A}, b: {{image: 'b:1', volumes: ['data:/more']}}");
+    let plan = world.reach(&stack("st2", &b, ""));
+    assert_eq!(volumes(&plan, "st2-b[0]"), ["st1 data"], "{}", show(&plan));
+    // Nothing is on record, and the line says where to look.
+    let world = World::of(&["alpha"]);
+    let plan = world.plan(&stack("st2", A, moved));
+    assert_eq!(volumes(&plan, "st2-a[0]"), kept);
+    let plan = world.plan(&stack("st2", A, ""));
+    assert_eq!(volumes(&plan, "st2-a[0]"), ["st2 data", "st2 a.own-x"]);
+}
+
+#[test]
+fn a_compose_service_that_is_renamed_keeps_the_volume_that_nobody_named() {
+    let mut world = World::of(&["alpha"]);
+    world.reach(&stack("st", A, ""));
+    let other = A.replace("a: {", "z: {");
+    let moved = "moved from=\"st-a\" to=\"st-z\"\n";
+    let plan = world.reach(&stack("st", &other, moved));
+    assert_eq!(volumes(&plan, "st-z[0]"), ["st data", "st a.own-x"], "{}", show(&plan));
+    let later = world.plan(&stack("st", &other, ""));
+    assert!(later.changes.is_empty(), "{}", show(&later));
+}
+
+#[test]
+fn a_service_that_leaves_its_compose_file_keeps_its_volume() {
+    let mut world = World::of(&["alpha"]);
+    world.reach(&stack("st", "a: {image: 'a:1', volumes: ['data:/data']}", ""));
+    let alone =
+        "cluster \"lab\"\nservice \"st-a\" { image \"a:1\"; volume \"data\" at=\"/data\"; }";
+    let plan = world.reach(alone);
+    assert_eq!(volumes(&plan, "st-a[0]"), ["st data"], "{}", show(&plan));
 }
 
 #[test]

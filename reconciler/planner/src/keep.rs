@@ -1,0 +1,116 @@
+//! Which volumes an instance goes on with: data keeps the name that it was put under, whatever its
+//! service, its project or its Compose service is called by now, and whether or not anything runs.
+//!
+//! Knows where data is and what runs. A name is derived anew only where nothing is known of data.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::{
+    compose::is_own_volume,
+    instance::{InstanceSpec, Runtime, VolumeSpec},
+    name::{InstanceId, ServiceName},
+};
+
+use crate::{census::Census, input::PlanInput};
+
+/// Gives the volumes of all these instances the names that their data has.
+pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpec]) {
+    let mut shared: BTreeMap<(ServiceName, String), ServiceName> = BTreeMap::new();
+    for spec in specs.iter_mut() {
+        let container = spec.workload.runtime() == Runtime::Docker;
+        let before = before(census, &spec.id);
+        let mut own = of_instance(input, census, spec);
+        for volume in &mut spec.volumes {
+            let had = before.and_then(|volumes| had(volumes, volume));
+            match (volume.project.clone(), had) {
+                (Some(_), Some(had)) if had.project.is_none() => own(volume, Some(had)),
+                (Some(declared), Some(had)) => {
+                    volume.name.clone_from(&had.name);
+                    volume.project.clone_from(&had.project);
+                    let project = had.project.clone().unwrap_or_else(|| declared.clone());
+                    shared.entry((declared, had.name.clone())).or_insert(project);
+                }
+                (Some(_), None) => {}
+                // It was of a Compose file.
+                (None, Some(had)) if had.project.is_some() && container => {
+                    volume.project.clone_from(&had.project);
+                }
+                (None, had) => own(volume, had),
+            }
+        }
+    }
+    // What one of a project has is what all of it share.
+    for spec in specs.iter_mut() {
+        let before = before(census, &spec.id);
+        for volume in &mut spec.volumes {
+            let Some(declared) = &volume.project else { continue };
+            if before.is_some_and(|volumes| had(volumes, volume).is_some()) {
+                continue;
+            }
+            let known = shared.get(&(declared.clone(), volume.name.clone())).cloned();
+            let known = known.or_else(|| renamed_project(input, &spec.id.service, declared));
+            volume.project = known.or(volume.project.take());
+        }
+    }
+}
+
+/// The volumes that an instance is known to have: where its data is says so, else what runs.
+fn before<'a>(census: &'a Census<'_>, id: &InstanceId) -> Option<&'a [VolumeSpec]> {
+    let told = census.homes.get(id).map(|home| home.volumes);
+    let seen = census.best(id).and_then(|unit| unit.spec()).map(|spec| &spec.volumes[..]);
+    told.filter(|volumes| !volumes.is_empty()).or(seen)
+}
+
+/// Which of these a volume was. One that nobody named has its name from the Compose service and the
+/// path, and is the same when the service is called otherwise.
+fn had<'a>(volumes: &'a [VolumeSpec], volume: &VolumeSpec) -> Option<&'a VolumeSpec> {
+    let own = |it: &VolumeSpec| it.project.is_some() && is_own_volume(&it.name, &it.path);
+    volumes.iter().find(|it| it.name == volume.name).or_else(|| {
+        let same = |it: &&VolumeSpec| it.path == volume.path && own(it);
+        volumes.iter().find(same).filter(|_| own(volume))
+    })
+}
+
+/// Whose project's volumes a service of a Compose file goes on with when nothing is known of them:
+/// those of the project that it was moved from.
+fn renamed_project(
+    input: &PlanInput<'_>,
+    service: &ServiceName,
+    project: &ServiceName,
+) -> Option<ServiceName> {
+    let (from, _) = input.desired.moved.iter().find(|(_, to)| to == service)?;
+    let own = format!("{project}-");
+    let rest = service.as_str().strip_prefix(&own)?;
+    if from.as_str().starts_with(&own) {
+        return None;
+    }
+    from.as_str().strip_suffix(rest)?.strip_suffix('-')?.parse().ok()
+}
+
+/// Says of the volumes of one instance whose they are.
+fn of_instance<'a>(
+    input: &'a PlanInput<'_>,
+    census: &'a Census<'_>,
+    spec: &InstanceSpec,
+) -> impl FnMut(&mut VolumeSpec, Option<&VolumeSpec>) + use<'a> {
+    let id = spec.id.clone();
+    let known = before(census, &id).is_some();
+    let of_unit = census.best(&id).filter(|unit| unit.renamed).map(|unit| unit.runs_as());
+    let of_home = census.homes.get(&id).map(|home| home.of.clone()).filter(|of| *of != id);
+    let old_name = of_home.or(of_unit);
+    let declared = input.desired.moved.iter().find(|(_, to)| *to == id.service);
+    move |volume, had| {
+        let data_of = match (had, &old_name) {
+            (Some(had), Some(old)) => Some(had.owner(old).clone()),
+            (None, Some(old)) if !known => Some(old.clone()),
+            (Some(had), None) => had.data_of.clone(),
+            // Nothing is known: the data that there may be stands under the name of before.
+            (None, None) if !known => {
+                declared.map(|(from, _)| InstanceId { service: from.clone(), index: id.index })
+            }
+            (None, _) => None,
+        };
+        volume.project = None;
+        volume.data_of = data_of.filter(|of| *of != id);
+    }
+}
