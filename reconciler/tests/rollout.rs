@@ -161,6 +161,7 @@ async fn a_cancelled_deployment_finishes_what_runs_and_begins_nothing() {
     let running: Deployment = plane.get(&path).await;
     assert_eq!(running.state, DeploymentState::Running);
     agent.machine().hanging.clear();
+    agent.cut();
     agent.connect(&plane.running).await;
     let ended = plane.deployed().await;
     assert_eq!(ended.state, DeploymentState::Cancelled, "{ended:?}");
