@@ -1,8 +1,8 @@
 //! An agent that is stopped and killed again and again beside a real container engine: whatever it
 //! ran before runs on, the same processes and the same containers, each of them once.
 //!
-//! `DEVNET_SOAK` says how often; without it, a few times. Knows processes by their command lines,
-//! as the machine lists them, and containers by what the engine lists.
+//! Knows processes by their command lines, as the machine lists them, and containers by what the
+//! engine lists. Refuses to ask devnet whether something runs twice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,13 +11,12 @@ use std::{
 
 use devnet_tests::{
     bed::{self, Bed},
+    oracles::{hold, scene::Scene, units},
     plane::{Ending, PATIENCE, Plane, all_healthy},
     repo::Repo,
+    soak,
     wait::until,
 };
-
-/// How often without `DEVNET_SOAK`.
-const ROUNDS: u32 = 20;
 
 /// Command lines that nothing else on this machine has: of three processes, and of the daemon that
 /// each of them starts in a session of its own.
@@ -50,12 +49,11 @@ service "cache" {
 "#;
 
 #[test]
-fn an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
+fn soak_an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
     if !bed::is_ready("the restarts of an agent") {
         return;
     }
-    let rounds = std::env::var("DEVNET_SOAK").ok().and_then(|text| text.parse().ok());
-    let rounds: u32 = rounds.unwrap_or(ROUNDS);
+    let rounds = soak::times(20, 200);
     let bed = Bed::up(1, "10.78.0");
     let repo = Repo::new();
     let commit = repo.commit("cluster.kdl", CLUSTER, "processes and containers");
@@ -68,7 +66,8 @@ fn an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
             false => Err(format!("{:?}", processes())),
         }
     });
-    let (before, containers) = (processes(), containers_of(&bed));
+    let scene = || Scene::of_engine("n1", |args| bed.docker(1, args));
+    let (before, containers, whole) = (processes(), containers_of(&bed), scene());
     assert_eq!(containers.len(), 2, "{containers:?}");
     for round in 1..=rounds {
         let ending = if round % 2 == 0 { Ending::Killed } else { Ending::Asked };
@@ -82,6 +81,9 @@ fn an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
             if online { Ok(()) } else { Err(status["nodes"].to_string()) }
         });
         assert_eq!(containers_of(&bed), containers, "restart {round} ({ending:?})");
+        let now = scene();
+        let once = units::at_most_one(&now);
+        hold([once, units::undisturbed(&whole, &now), units::volumes_kept(&whole, &now)]);
     }
     println!("{rounds} restarts of the agent, half of them kill -9; no second copy, none lost");
     let none = repo.commit(
