@@ -27,12 +27,21 @@ pub struct Home<'a> {
     pub of: InstanceId,
     /// Which driver keeps it, where that is known.
     pub runtime: Option<Runtime>,
-    /// The volumes, where they are known.
-    pub volumes: &'a [VolumeSpec],
+    /// The volumes, where they are known: those that it has no more, too.
+    pub volumes: Vec<Volume<'a>>,
     /// Other nodes that have data of it.
     pub older: BTreeSet<&'a NodeName>,
     /// Whether one of `older` may have the newest as well.
     pub doubtful: bool,
+}
+
+/// A volume that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume<'a> {
+    /// What is known of it.
+    pub spec: &'a VolumeSpec,
+    /// Whose name it has.
+    pub owner: InstanceId,
 }
 
 impl Home<'_> {
@@ -44,7 +53,7 @@ impl Home<'_> {
     /// The names of the volumes, for people: `volumes data and logs`.
     pub fn named(&self) -> String {
         let names: Vec<String> =
-            self.volumes.iter().map(|volume| format!("`{}`", volume.name)).collect();
+            self.volumes.iter().map(|volume| format!("`{}`", volume.spec.name)).collect();
         match names.as_slice() {
             [] => "its volumes".to_owned(),
             [one] => format!("volume {one}"),
@@ -147,14 +156,22 @@ fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home
         (false, [only]) => (*only, false),
         _ => (first.node, true),
     };
-    let mut there = signs.iter().filter(|it| it.node == node);
-    let any = there.clone().next()?;
-    let detailed = there.find(|it| !it.volumes.is_empty()).unwrap_or(any);
+    let there = || signs.iter().filter(|it| it.node == node);
+    let main = there().find(|it| !it.volumes.is_empty()).or_else(|| there().next())?;
+    let other = |it: &&Sign<'_>| it.runtime.is_some() && it.runtime != main.runtime;
+    let mut volumes: Vec<Volume<'a>> = Vec::new();
+    for sign in there().filter(|it| !other(it)) {
+        for spec in sign.volumes {
+            if !volumes.iter().any(|known| known.spec.name == spec.name) {
+                volumes.push(Volume { spec, owner: spec.owner(&sign.of).clone() });
+            }
+        }
+    }
     Some(Home {
         node,
-        of: detailed.of.clone(),
-        runtime: detailed.runtime,
-        volumes: detailed.volumes,
+        of: main.of.clone(),
+        runtime: main.runtime,
+        volumes,
         older: signs.iter().map(|it| it.node).filter(|other| *other != node).collect(),
         doubtful,
     })

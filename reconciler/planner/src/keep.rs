@@ -11,7 +11,7 @@ use devnet_schema::{
     name::{InstanceId, ServiceName},
 };
 
-use crate::{census::Census, input::PlanInput};
+use crate::{census::Census, data::Volume, input::PlanInput};
 
 /// Gives the volumes of all these instances the names that their data has.
 pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpec]) {
@@ -21,10 +21,10 @@ pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpe
         let before = before(census, &spec.id);
         let mut own = of_instance(input, census, spec);
         for volume in &mut spec.volumes {
-            let had = before.and_then(|volumes| had(volumes, volume));
+            let had = before.as_ref().and_then(|volumes| had(volumes, volume));
             match (volume.project.clone(), had) {
-                (Some(_), Some(had)) if had.project.is_none() => own(volume, Some(had)),
-                (Some(declared), Some(had)) => {
+                (Some(_), Some(had)) if had.spec.project.is_none() => own(volume, Some(had)),
+                (Some(declared), Some(Volume { spec: had, .. })) => {
                     volume.name.clone_from(&had.name);
                     volume.project.clone_from(&had.project);
                     let project = had.project.clone().unwrap_or_else(|| declared.clone());
@@ -32,8 +32,8 @@ pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpe
                 }
                 (Some(_), None) => {}
                 // It was of a Compose file.
-                (None, Some(had)) if had.project.is_some() && container => {
-                    volume.project.clone_from(&had.project);
+                (None, Some(had)) if had.spec.project.is_some() && container => {
+                    volume.project.clone_from(&had.spec.project);
                 }
                 (None, had) => own(volume, had),
             }
@@ -44,7 +44,7 @@ pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpe
         let before = before(census, &spec.id);
         for volume in &mut spec.volumes {
             let Some(declared) = &volume.project else { continue };
-            if before.is_some_and(|volumes| had(volumes, volume).is_some()) {
+            if before.as_ref().is_some_and(|volumes| had(volumes, volume).is_some()) {
                 continue;
             }
             let known = shared.get(&(declared.clone(), volume.name.clone())).cloned();
@@ -55,18 +55,22 @@ pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpe
 }
 
 /// The volumes that an instance is known to have: where its data is says so, else what runs.
-fn before<'a>(census: &'a Census<'_>, id: &InstanceId) -> Option<&'a [VolumeSpec]> {
-    let told = census.homes.get(id).map(|home| home.volumes);
-    let seen = census.best(id).and_then(|unit| unit.spec()).map(|spec| &spec.volumes[..]);
-    told.filter(|volumes| !volumes.is_empty()).or(seen)
+fn before<'a>(census: &Census<'a>, id: &InstanceId) -> Option<Vec<Volume<'a>>> {
+    let told = census.homes.get(id).map(|home| home.volumes.clone());
+    told.filter(|volumes| !volumes.is_empty()).or_else(|| {
+        let unit = census.best(id)?;
+        let runs_as = unit.runs_as();
+        let volume = |spec: &'a VolumeSpec| Volume { spec, owner: spec.owner(&runs_as).clone() };
+        Some(unit.spec()?.volumes.iter().map(volume).collect())
+    })
 }
 
 /// Which of these a volume was. One that nobody named has its name from the Compose service and the
 /// path, and is the same when the service is called otherwise.
-fn had<'a>(volumes: &'a [VolumeSpec], volume: &VolumeSpec) -> Option<&'a VolumeSpec> {
+fn had<'v, 'a>(volumes: &'v [Volume<'a>], volume: &VolumeSpec) -> Option<&'v Volume<'a>> {
     let own = |it: &VolumeSpec| it.project.is_some() && is_own_volume(&it.name, &it.path);
-    volumes.iter().find(|it| it.name == volume.name).or_else(|| {
-        let same = |it: &&VolumeSpec| it.path == volume.path && own(it);
+    volumes.iter().find(|it| it.spec.name == volume.name).or_else(|| {
+        let same = |it: &&Volume<'_>| it.spec.path == volume.path && own(it.spec);
         volumes.iter().find(same).filter(|_| own(volume))
     })
 }
@@ -92,25 +96,22 @@ fn of_instance<'a>(
     input: &'a PlanInput<'_>,
     census: &'a Census<'_>,
     spec: &InstanceSpec,
-) -> impl FnMut(&mut VolumeSpec, Option<&VolumeSpec>) + use<'a> {
+) -> impl FnMut(&mut VolumeSpec, Option<&Volume<'_>>) + use<'a> {
     let id = spec.id.clone();
     let known = before(census, &id).is_some();
     let of_unit = census.best(&id).filter(|unit| unit.renamed).map(|unit| unit.runs_as());
-    let of_home = census.homes.get(&id).map(|home| home.of.clone()).filter(|of| *of != id);
-    let old_name = of_home.or(of_unit);
+    let old_name = census.homes.get(&id).map(|home| home.of.clone()).or(of_unit);
     let declared = input.desired.moved.iter().find(|(_, to)| *to == id.service);
     move |volume, had| {
-        let data_of = match (had, &old_name) {
-            (Some(had), Some(old)) => Some(had.owner(old).clone()),
-            (None, Some(old)) if !known => Some(old.clone()),
-            (Some(had), None) => had.data_of.clone(),
-            // Nothing is known: the data that there may be stands under the name of before.
-            (None, None) if !known => {
+        let of = match had {
+            Some(had) => Some(had.owner.clone()),
+            None if known => None,
+            None => old_name.clone().or_else(|| {
+                // Nothing is known: the data that there may be stands under the name of before.
                 declared.map(|(from, _)| InstanceId { service: from.clone(), index: id.index })
-            }
-            (None, _) => None,
+            }),
         };
         volume.project = None;
-        volume.data_of = data_of.filter(|of| *of != id);
+        volume.data_of = of.filter(|of| *of != id);
     }
 }

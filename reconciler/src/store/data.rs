@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use devnet_schema::{
     fleet::DataPlace,
-    instance::{Generation, Runtime},
+    instance::{Generation, Runtime, VolumeSpec},
     name::{InstanceId, NodeName},
 };
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{AssignmentRecord, Store, StoreError, from_json, number::Number, parse, sql, to_json};
 
@@ -105,7 +105,14 @@ pub(super) fn keep(tx: &Transaction<'_>, record: &AssignmentRecord) -> Result<()
     if spec.volumes.is_empty() {
         return Ok(());
     }
-    let volumes = to_json(act, &spec.volumes)?;
+    // Those that it has no more are still there.
+    let mut volumes = spec.volumes.clone();
+    for known in volumes_at(tx, record)? {
+        if !volumes.iter().any(|volume| volume.name == known.name) {
+            volumes.push(known);
+        }
+    }
+    let volumes = to_json(act, &volumes)?;
     tx.prepare_cached(
         "INSERT INTO data_places (instance, node, generation, runtime, volumes) \
          VALUES (?1, ?2, ?3, ?4, ?5) \
@@ -126,9 +133,29 @@ pub(super) fn keep(tx: &Transaction<'_>, record: &AssignmentRecord) -> Result<()
     Ok(())
 }
 
+/// What the node of an assignment is known to have of its instance, with the same driver.
+fn volumes_at(
+    tx: &Transaction<'_>,
+    record: &AssignmentRecord,
+) -> Result<Vec<VolumeSpec>, StoreError> {
+    let act = "reading where data is";
+    let AssignmentRecord { instance, node, spec, .. } = record;
+    let runtime = spec.workload.runtime().as_str();
+    let found: Option<String> = tx
+        .prepare_cached(
+            "SELECT volumes FROM data_places WHERE instance = ?1 AND node = ?2 AND runtime = ?3",
+        )
+        .and_then(|mut statement| {
+            let place = params![instance.to_string(), node.as_str(), runtime];
+            statement.query_row(place, |row| row.get(0)).optional()
+        })
+        .map_err(sql(act))?;
+    found.map_or(Ok(Vec::new()), |text| from_json(act, &text))
+}
+
 #[cfg(test)]
 mod tests {
-    use devnet_schema::instance::{VolumeSpec, Workload};
+    use devnet_schema::instance::Workload;
 
     use super::*;
     use crate::store::assignments::tests::record;
@@ -172,6 +199,13 @@ mod tests {
         assert_eq!(places(&store), [("n1".to_owned(), 2)]);
         store.take_back_data(&id, &n1, 1).unwrap();
         assert_eq!(places(&store), [("n1".to_owned(), 2)]);
+        // A volume that is declared no more is still there.
+        let mut other = with_data("n1", 5);
+        other.spec.volumes[0].name = "logs".to_owned();
+        store.record_assignment(&other).unwrap();
+        let place = store.data_places().unwrap().remove(0);
+        let names: Vec<_> = place.volumes.iter().map(|volume| volume.name.as_str()).collect();
+        assert_eq!(names, ["logs", "data"]);
     }
 
     #[test]

@@ -254,6 +254,21 @@ fn a_rename_keeps_the_data_though_nothing_runs_when_it_is_made_again() {
 }
 
 #[test]
+fn a_volume_that_is_declared_again_after_a_rename_is_the_one_that_was_left() {
+    let mut world = at_n1();
+    let pg = |volume: &str, more: &str| {
+        let text = db("", "").replace("\"db\" {", "\"pg\" {");
+        text.replace("volume \"data\" at=\"/d\"", volume) + more
+    };
+    let moved = "moved from=\"db\" to=\"pg\"\n";
+    world.disk.rename(&"db".parse().unwrap(), &"pg".parse().unwrap());
+    world.reach(&pg("volume \"data\" at=\"/d\"", moved));
+    world.reach(&pg("volume \"logs\" at=\"/l\"", ""));
+    world.reach(&pg("volume \"data\" at=\"/d\"", ""));
+    assert!(world.disk.separations.is_empty(), "{:?}", world.disk.separations);
+}
+
+#[test]
 fn after_a_loss_of_records_nodes_tell_whose_data_they_have() {
     let place = |node: &str| DataPlace {
         instance: "db[0]".parse().unwrap(),

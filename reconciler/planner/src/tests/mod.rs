@@ -149,13 +149,19 @@ impl World {
         if spec.volumes.is_empty() {
             return;
         }
-        self.fleet.data.retain(|it| (&it.instance, &it.node) != (&spec.id, &spec.node));
+        let mut volumes = spec.volumes.clone();
+        let here = |it: &DataPlace| (&it.instance, &it.node) == (&spec.id, &spec.node);
+        for known in self.fleet.data.iter().filter(|it| here(it)).flat_map(|it| &it.volumes) {
+            let same = volumes.iter().any(|volume| volume.name == known.name);
+            volumes.extend((!same).then(|| known.clone()));
+        }
+        self.fleet.data.retain(|it| !here(it));
         self.fleet.data.push(DataPlace {
             instance: spec.id.clone(),
             node: spec.node.clone(),
             generation: step.generation,
             runtime: Some(spec.workload.runtime()),
-            volumes: spec.volumes.clone(),
+            volumes,
         });
     }
 
