@@ -405,6 +405,7 @@ mod tests {
 
     #[test]
     fn a_damaged_context_is_refused_before_anything_is_sent_and_shows_no_key() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

@@ -52,7 +52,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
     let now = plane.since_start();
     match call {
         Call::Connected { node, id, facts, origin } => {
-            plane.note_jump(&node, &facts)?;
+            plane.note_jump(&node, &facts);
             plane.count_session(&node, &id, origin.session)?;
             plane.store.record_facts(&node, &facts, &wall())?;
             plane.authority.refusals().forget(&node);
@@ -80,7 +80,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             }
         }
         Call::Facts { node, facts } => {
-            plane.note_jump(&node, &facts)?;
+            plane.note_jump(&node, &facts);
             plane.store.record_facts(&node, &facts, &wall())?;
         }
         Call::Observed { node } => observed(plane, &node, seen)?,
@@ -201,9 +201,10 @@ impl ControlPlane {
     }
 
     /// Writes an event when a node says that it is much larger than it was.
-    fn note_jump(&self, node: &NodeName, facts: &NodeFacts) -> Result<(), StoreError> {
-        let Some(before) = self.store.node(node)?.map(|record| record.facts) else { return Ok(()) };
-        let jumps = jumps(&before, facts);
+    fn note_jump(&self, node: &NodeName, facts: &NodeFacts) {
+        // A record that cannot be read tells nothing to compare with, and is about to be mended.
+        let Ok(Some(record)) = self.store.node(node) else { return };
+        let jumps = jumps(&record.facts, facts);
         if !jumps.is_empty() {
             let text = format!(
                 "{node} says that it has grown: {}; `node \"{node}\" {{ capacity … }}` in the \
@@ -212,7 +213,6 @@ impl ControlPlane {
             );
             self.journal.node_reports(node, self.since_start(), &text);
         }
-        Ok(())
     }
 
     /// Takes what a node claims in its first whole report after the records were lost, and ends

@@ -9,7 +9,7 @@ use devnet_schema::name::NodeName;
 use super::ControlPlane;
 use crate::{
     auth::Misdated,
-    store::{StoreError, Unread},
+    store::{DATA_PLACE, StoreError, Unread},
 };
 
 /// How far two clocks may be apart before it is said, in milliseconds: certificates bear an hour,
@@ -40,7 +40,7 @@ impl ControlPlane {
     /// # Errors
     /// [`UnknownOrders`] then, or when records cannot be read.
     pub(super) fn orders_are_known(&self) -> anyhow::Result<()> {
-        match self.unknown_orders()? {
+        match self.unknown_orders()?.or(self.unknown_data()?) {
             Some(why) => Err(UnknownOrders(why).into()),
             None => Ok(()),
         }
@@ -68,6 +68,19 @@ impl ControlPlane {
             }
         }
         Ok(None)
+    }
+
+    /// Data whose place cannot be read might be left behind by any plan, and no agent tells of it.
+    fn unknown_data(&self) -> Result<Option<String>, StoreError> {
+        self.store.data_places()?;
+        let unread = self.store.unread().into_iter().find(|row| row.kind == DATA_PLACE);
+        Ok(unread.map(|row| {
+            format!(
+                "{row}, and nothing is planned without knowing where data is: put back a backup of \
+                 `state.db`, or move it away, and start again; agents then tell where what runs \
+                 has its data"
+            )
+        }))
     }
 
     /// What is wrong with clocks, by node.

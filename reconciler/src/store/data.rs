@@ -12,7 +12,14 @@ use devnet_schema::{
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{AssignmentRecord, Store, StoreError, from_json, number::Number, parse, sql, to_json};
+use super::{
+    AssignmentRecord, Store, StoreError, from_json, number::Number, parse, rows::Listed, sql,
+    to_json,
+};
+
+/// What a row is of that says where data is.
+pub const DATA_PLACE: &str = "data place";
+const DATA: Listed = Listed { kind: DATA_PLACE, keys: 2, act: "reading where data is" };
 
 impl Store {
     /// Where data is, by instance and node.
@@ -20,7 +27,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn data_places(&self) -> Result<Vec<DataPlace>, StoreError> {
-        let act = "reading where data is";
+        let act = DATA.act;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
@@ -28,25 +35,17 @@ impl Store {
                  ORDER BY instance, node",
             )
             .map_err(sql(act))?;
-        let rows = statement
-            .query_map([], |row| {
-                let Number(generation) = row.get(2)?;
-                let texts = [row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?];
-                Ok((texts, generation))
-            })
-            .map_err(sql(act))?;
-        rows.map(|row| {
-            let ([instance, node, runtime, volumes], generation): ([String; 4], _) =
-                row.map_err(sql(act))?;
+        self.each(DATA, &mut statement, [], |row| {
+            let text = |column: usize| row.get::<_, String>(column).map_err(sql(act));
+            let Number(generation) = row.get(2).map_err(sql(act))?;
             Ok(DataPlace {
-                instance: parse(act, &instance)?,
-                node: parse(act, &node)?,
+                instance: parse(act, &text(0)?)?,
+                node: parse(act, &text(1)?)?,
                 generation,
-                runtime: Some(from_json::<Runtime>(act, &format!("\"{runtime}\""))?),
-                volumes: from_json(act, &volumes)?,
+                runtime: Some(from_json::<Runtime>(act, &format!("\"{}\"", text(3)?))?),
+                volumes: from_json(act, &text(4)?)?,
             })
         })
-        .collect()
     }
 
     /// Takes back that a node has data as of this generation: it could not start what would have
@@ -79,22 +78,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn protection(&self) -> Result<BTreeMap<InstanceId, bool>, StoreError> {
-        let act = "reading what is protected";
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT instance, max(coalesce(json_extract(spec, '$.protect'), 0)) \
-                 FROM assignments GROUP BY instance",
-            )
-            .map_err(sql(act))?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?)))
-            .map_err(sql(act))?;
-        rows.map(|row| {
-            let (instance, protected) = row.map_err(sql(act))?;
-            Ok((parse(act, &instance)?, protected))
-        })
-        .collect()
+        let mut protected = BTreeMap::new();
+        for AssignmentRecord { instance, spec, .. } in self.assignments()? {
+            *protected.entry(instance).or_insert(false) |= spec.protect;
+        }
+        Ok(protected)
     }
 }
 
@@ -206,6 +194,12 @@ mod tests {
         let place = store.data_places().unwrap().remove(0);
         let names: Vec<_> = place.volumes.iter().map(|volume| volume.name.as_str()).collect();
         assert_eq!(names, ["logs", "data"]);
+        // One that cannot be read is named, and hides no other.
+        let bad = "INSERT INTO data_places (instance, node, generation, runtime, volumes) \
+                   VALUES ('a b', 'n1', 1, 'docker', '[]')";
+        store.lock().execute(bad, []).unwrap();
+        assert_eq!(store.data_places().unwrap().len(), 1);
+        assert!(store.unread().iter().any(|row| row.kind == DATA_PLACE));
     }
 
     #[test]
