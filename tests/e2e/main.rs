@@ -5,3 +5,4 @@ mod by_hand;
 mod logs;
 mod main_job;
 mod restarts;
+mod stack;

@@ -16,7 +16,7 @@ use devnet_tests::{
 };
 use serde_json::Value;
 
-use crate::by_hand;
+use crate::{by_hand, stack};
 
 /// Looked for wherever it must not be.
 const CANARY: &str = "c4n4ry-pa$$w0rd-'\"-{{x}}";
@@ -90,6 +90,7 @@ fn a_commit_becomes_running_services_and_stays_them() {
     every_service_answers(&bed, "v1");
     nothing_to_do(&plane);
     values_for_other_clusters_are_a_warning(&plane, &first);
+    stack::a_stack_keeps_its_data_and_its_network(&bed, &repo, &plane, &cluster("v1", "n2"));
 
     an_edit_moves_one_service(&bed, &repo, &plane);
     losing_the_database_changes_nothing(&bed, &mut plane);
