@@ -86,23 +86,17 @@ fn soak_an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
         hold([once, units::undisturbed(&whole, &now), units::volumes_kept(&whole, &now)]);
     }
     println!("{rounds} restarts of the agent, half of them kill -9; no second copy, none lost");
-    let none = repo.commit(
-        "cluster.kdl",
-        "cluster \"bed\" {\n    sync auto=#true prune=#true\n}\n",
-        "nothing",
-    );
-    plane.await_status("nothing declared", |status| {
-        match status["source"]["applied"] == none.as_str() {
-            true => Ok(()),
-            false => Err(status["source"].to_string()),
-        }
-    });
-    until("the end of everything", PATIENCE, || {
-        match processes().values().all(BTreeSet::is_empty) && containers_of(&bed).is_empty() {
+    let less = CLUSTER.find("service \"worker\"").zip(CLUSTER.find("service \"web\""));
+    let (from, to) = less.expect("the worker stands before the web");
+    let rest = format!("{}{}", &CLUSTER[..from], &CLUSTER[to..]);
+    plane.await_applied(&repo.commit("cluster.kdl", &rest, "without the worker"));
+    until("the end of every process of it", PATIENCE, || {
+        match processes().values().all(BTreeSet::is_empty) {
             true => Ok(()),
             false => Err(format!("{:?}", processes())),
         }
     });
+    assert_eq!(containers_of(&bed), containers, "nothing else was touched");
 }
 
 /// The process ids with each mark.
