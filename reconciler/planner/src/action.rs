@@ -389,8 +389,9 @@ impl Scene<'_, '_> {
     fn admit(&self, deed: Deed, deeds: &mut Deeds) {
         let change = &deed.change;
         let service = self.input.desired.services.get(&change.instance.service);
-        let arrives = matches!(change.action, Action::Create | Action::Move);
-        let home = service.filter(|_| arrives).and_then(|service| {
+        // One that is changed where it is may get a volume there whose data is elsewhere.
+        let starts = change.after.is_some();
+        let home = service.filter(|_| starts).and_then(|service| {
             let home = self.census.home(service, &change.instance)?;
             (*home.node != change.node).then_some((service, home))
         });
