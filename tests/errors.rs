@@ -7,13 +7,14 @@
 use std::{collections::BTreeMap, collections::BTreeSet, fs, path::PathBuf};
 
 use devnet_catalog::Loaded;
-use devnet_planner::{Options, PlanInput};
+use devnet_planner::{PlanInput, Policy, place};
 use devnet_schema::{
     compose,
     diagnostic::Diagnostic,
     file::{Files, Limits, discover, tree},
     fleet::FleetSnapshot,
     overrides::Origin,
+    plan_options::PlanOptions,
     validate::unchecked_secrets,
 };
 use devnet_tests::tree as sources;
@@ -190,12 +191,12 @@ fn plan_findings(
     let texts = |name: &str| -> Vec<String> {
         blocks.iter().flat_map(|block| block.all(name)).map(str::to_owned).collect()
     };
-    let options = Options {
+    let options = PlanOptions {
         target: texts("target"),
-        prune: !blocks.iter().any(|block| block.has("keep")),
         allow_unplaced: blocks.iter().any(|block| block.has("allow-unplaced")),
-        ..Options::default()
+        ..PlanOptions::default()
     };
+    let prune = !blocks.iter().any(|block| block.has("keep"));
     let plan = devnet_planner::plan(&PlanInput {
         desired,
         catalog: &loaded.catalog,
@@ -203,6 +204,8 @@ fn plan_findings(
         revision: "example",
         generations: &BTreeMap::new(),
         options,
+        policy: Policy { prune, ..Policy::default() },
+        limits: place::Limits::default(),
         created_at: "2026-11-22T12:00:00Z",
     });
     plan.diagnostics

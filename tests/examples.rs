@@ -8,6 +8,7 @@ use devnet_schema::{
     diagnostic::Diagnostic,
     file::{MemoryFiles, discover},
     fleet::FleetSnapshot,
+    plan_options::PlanOptions,
 };
 use devnet_tests::tree;
 
@@ -106,7 +107,9 @@ fn the_homelab_fits_on_its_fleet() {
         fleet: &fleet,
         revision: "example",
         generations: &BTreeMap::new(),
-        options: devnet_planner::Options::default(),
+        options: PlanOptions::default(),
+        policy: devnet_planner::Policy::default(),
+        limits: devnet_planner::place::Limits::default(),
         created_at: "2026-11-22T12:00:00Z",
     });
     assert!(plan.is_applicable(), "{:#?}", plan.diagnostics);

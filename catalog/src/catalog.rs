@@ -10,8 +10,7 @@ use std::{
 
 use devnet_schema::{
     component::{ComponentSignature, Components},
-    desired::Located,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Located},
     digest::Digest,
     file::Files,
 };

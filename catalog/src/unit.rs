@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use devnet_schema::{
     component::{ComponentSignature, ParameterKind},
     compose::{self, Network, Texts},
-    desired::{Located, Service},
-    diagnostic::{Diagnostic, Location},
+    desired::Service,
+    diagnostic::{Diagnostic, Located, Location},
     file::tree::Span,
     instance::{ContainerSpec, FileSpec, Runtime, Workload},
     name::{SecretName, ServiceName, is_image},

@@ -12,6 +12,7 @@ use devnet_schema::{
     name::{InstanceId, NodeName, SecretName, ServiceName},
     observed::{HealthState, InstanceState},
     plan::Summary,
+    plan_options::PlanOptions,
     secret::InTransit,
     step::StepReport,
     wire::{LogEnd, LogLine},
@@ -36,39 +37,6 @@ pub struct PlanRequest {
     /// What to plan.
     pub options: PlanOptions,
 }
-
-/// The flags of `plan` and `apply` that change the plan itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PlanOptions {
-    /// Plan the destruction of everything.
-    pub destroy: bool,
-    /// Only these addresses and what they depend on (`service.db`, `service.api[2]`).
-    pub target: Vec<String>,
-    /// Not these addresses.
-    pub exclude: Vec<String>,
-    /// Destroy and create these even when nothing changed.
-    pub replace: Vec<String>,
-    /// What does not fit is a warning.
-    pub allow_unplaced: bool,
-    /// Report drift only.
-    pub refresh_only: bool,
-    /// Moves beyond the needed ones, at most, that make the cluster more even; at most
-    /// [`MAX_MOVES`].
-    pub max_moves: u32,
-    /// End the search for a placement after so many milliseconds, at most [`MAX_SOLVE_LIMIT_MS`];
-    /// the answer may then depend on the machine. [`SOLVE_LIMIT_MS`] without it.
-    pub solve_limit_ms: Option<u64>,
-}
-
-/// The most moves beyond the needed ones that are looked for at once.
-pub const MAX_MOVES: u32 = 1000;
-
-/// The limit of a search for a placement that nobody set one for: a minute, in milliseconds.
-pub const SOLVE_LIMIT_MS: u64 = 60_000;
-
-/// The longest limit of a search for a placement: an hour, in milliseconds.
-pub const MAX_SOLVE_LIMIT_MS: u64 = 3_600_000;
 
 /// Body of `POST /api/v1/plans/{id}/apply`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,20 +9,12 @@ use std::collections::BTreeMap;
 use crate::{
     component::{PortDeclaration, VolumeDeclaration},
     compose::{self, Network},
-    diagnostic::Location,
+    diagnostic::{Located, Location},
     instance::{HealthSpec, Runtime, StopSpec},
     name::{ClusterName, NodeName, SecretName, ServiceName},
+    placement::Objective,
     quantity::{Bytes, Cpu, Period, Resources},
 };
-
-/// A value and the place it was written at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Located<T> {
-    /// The value.
-    pub value: T,
-    /// Where.
-    pub at: Location,
-}
 
 /// What the cluster file means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,16 +70,6 @@ impl Default for Settings {
             unplaced: Unplaced::Wait,
         }
     }
-}
-
-/// What a good placement is, once everything is placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Objective {
-    /// Even load.
-    #[default]
-    Balance,
-    /// Few nodes.
-    Pack,
 }
 
 /// What an unattended run does with what does not fit.

@@ -36,6 +36,15 @@ pub struct Location {
     pub end: usize,
 }
 
+/// A value and the place it was written at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where.
+    pub at: Location,
+}
+
 impl Location {
     /// The place of `start..end` in `text`, the content of `file`. Offsets past the end count as
     /// the end.

@@ -13,6 +13,7 @@ pub mod observed;
 pub mod order;
 pub mod placement;
 pub mod plan;
+pub mod plan_options;
 pub mod quantity;
 pub mod secret;
 pub mod step;

@@ -6,11 +6,13 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use devnet_planner::{
-    Options, PlanInput,
-    place::{Current, Holding, Outcome, PlacementProblem},
+    PlanInput, Policy,
+    place::{Current, Holding, Limits, Outcome, PlacementProblem},
     placement_problem,
 };
-use devnet_schema::{file::MemoryFiles, fleet::FleetSnapshot, name::NodeName};
+use devnet_schema::{
+    file::MemoryFiles, fleet::FleetSnapshot, name::NodeName, plan_options::PlanOptions,
+};
 
 /// The instances as recorded.
 pub const RECORDED: [&str; 4] = ["homelab", "fleet50", "fleet200", "openb"];
@@ -48,7 +50,9 @@ fn recorded(name: &str) -> PlacementProblem {
         fleet: &fleet,
         revision: "bench",
         generations: &BTreeMap::new(),
-        options: Options::default(),
+        options: PlanOptions::default(),
+        policy: Policy::default(),
+        limits: Limits::default(),
         created_at: "2026-11-22T12:00:00Z",
     };
     placement_problem(&input).expect("the whole file is planned")

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
-    desired::{Located, Selector, Service},
-    diagnostic::Diagnostic,
+    desired::{Selector, Service},
+    diagnostic::{Diagnostic, Located},
     fleet::NodeStatus,
     instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName, ServiceName},
@@ -209,7 +209,7 @@ impl Scene<'_, '_> {
     /// Something is seen where it belongs: `None` when it runs as declared.
     fn stays(&self, id: &InstanceId, unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Deed> {
         let differs = differs(unit, spec);
-        let broken = broken(unit).filter(|_| self.input.options.self_heal);
+        let broken = broken(unit).filter(|_| self.input.policy.self_heal);
         let replaced = self.scope.replaces(id, unit.node());
         let restart = differs.is_none() && unit.seen.health == HealthState::Unhealthy;
         let (action, reason, difference) = match (replaced, differs, broken) {

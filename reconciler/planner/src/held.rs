@@ -3,8 +3,8 @@
 //! Knows sentences (DN-W0603, DN-W0604, DN-W0620) and what to type. Refuses to decide anything.
 
 use devnet_schema::{
-    desired::{DesiredState, Located, Service},
-    diagnostic::{Diagnostic, Location, Severity},
+    desired::{DesiredState, Service},
+    diagnostic::{Diagnostic, Located, Location, Severity},
     name::{InstanceId, NodeName},
     placement::Violation,
     plan::Change,

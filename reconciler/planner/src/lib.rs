@@ -49,7 +49,7 @@ use devnet_schema::{
 };
 
 pub use basis::now as basis_now;
-pub use input::{Options, PlanInput};
+pub use input::{PlanInput, Policy};
 pub use notice::{DISPUTED, cut_short};
 pub use ports::RANGE as PORT_RANGE;
 
@@ -159,7 +159,7 @@ impl Draft {
         let mut waiting = seats::disputed(input, census);
         loop {
             let problem = problem::build(input, census, scope, &waiting);
-            let most = input.options.extra_moves;
+            let most = input.options.max_moves;
             let Rebalanced { gains, outcome } = place::rebalance_paced(&problem, most, &mut *watch);
             let known = waiting.len();
             let seats = seats::settle(input, census, scope, waiting, (&problem, &outcome));

@@ -9,8 +9,8 @@ use std::{
 
 use devnet_schema::{
     component::PortDeclaration,
-    desired::{Located, Service},
-    diagnostic::Diagnostic,
+    desired::Service,
+    diagnostic::{Diagnostic, Located},
     instance::{InstanceSpec, Protocol, Runtime},
     name::{InstanceId, NodeName},
 };

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
-    desired::{self, Capacity, Domain, Located, NodePolicy, Selector, SelectorKey, Service},
-    diagnostic::Location,
+    desired::{self, Capacity, Domain, NodePolicy, Selector, SelectorKey, Service},
+    diagnostic::{Located, Location},
     fleet::{Gpu, Node, NodeStatus},
     instance::{Limits, Protocol, Runtime},
     name::{InstanceId, NodeName, ServiceName},
@@ -18,8 +18,8 @@ use crate::{
     census::{Census, Sighting},
     input::PlanInput,
     place::{
-        Current, DeviceNeed, GpuInput, Holding, Key, NodeInput, NodeState, Objective, Pin,
-        PlacementProblem, Places, PortLine, Prefer, Require, ServiceInput, Spread, SpreadBy,
+        Current, DeviceNeed, GpuInput, Holding, Key, NodeInput, NodeState, Pin, PlacementProblem,
+        Places, PortLine, Prefer, Require, ServiceInput, Spread, SpreadBy,
     },
     ports::fixed,
     scope::Scope,
@@ -68,11 +68,8 @@ pub fn build(
         })
         .collect();
     PlacementProblem {
-        objective: match input.desired.settings.objective {
-            desired::Objective::Balance => Objective::Balance,
-            desired::Objective::Pack => Objective::Pack,
-        },
-        limits: input.options.limits.clone(),
+        objective: input.desired.settings.objective,
+        limits: input.limits.clone(),
         leaving: BTreeSet::new(),
         services,
         nodes,

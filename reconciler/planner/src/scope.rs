@@ -60,7 +60,7 @@ impl Scope {
         let with = if options.destroy { &up } else { &down };
         let before = if options.destroy { &down } else { &up };
         let mut exclude = closed(exclude, before);
-        exclude.extend(options.held.iter().cloned().map(Address::Instance));
+        exclude.extend(input.policy.held.iter().cloned().map(Address::Instance));
         Ok(Self {
             target: (!options.target.is_empty()).then(|| closed(target, with)),
             exclude,
@@ -101,7 +101,7 @@ impl Scope {
         (id, unit): (&InstanceId, &Sighting<'_>),
     ) -> bool {
         let declared = input.desired.services.contains_key(&id.service);
-        let pruned = input.options.prune && !census.protects(&id.service);
+        let pruned = input.policy.prune && !census.protects(&id.service);
         let wished = declared || pruned || input.options.destroy;
         wished && unit.is_known() && self.holds(id, &[unit.node()])
     }

@@ -10,7 +10,7 @@ mod placing;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use devnet_schema::name::NodeName;
+use devnet_schema::{name::NodeName, plan_options::MAX_SOLVE_LIMIT_MS};
 
 pub use self::{
     applying::{Apply, Deployment, DeploymentCommand},
@@ -389,7 +389,7 @@ pub enum ApikeyCommand {
 /// A limit of time for placement, in seconds; milliseconds count, less does not.
 fn solve_limit(text: &str) -> Result<Duration, String> {
     const LEAST: f64 = 0.001;
-    const MOST: f64 = (api::MAX_SOLVE_LIMIT_MS / 1000) as f64;
+    const MOST: f64 = (MAX_SOLVE_LIMIT_MS / 1000) as f64;
     let seconds: Option<f64> = text.parse().ok();
     let seconds = seconds.filter(|seconds| (LEAST..=MOST).contains(seconds)).ok_or_else(|| {
         format!("write a number of seconds, like 2 or 0.5, at least {LEAST} and at most {MOST}")

@@ -5,11 +5,10 @@
 use std::time::Instant;
 
 use devnet_planner::{
-    Options,
     place::{self, Explanation, Pace, Progress},
     placement_problem,
 };
-use devnet_schema::{file::suggest::advice, name::NodeName};
+use devnet_schema::{file::suggest::advice, name::NodeName, plan_options::PlanOptions};
 
 use super::{
     arguments::{self, Cli},
@@ -30,7 +29,7 @@ pub fn run(
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
     let scene = Scene::open(&args.configuration, args.fleet.as_deref(), cli, env, terminal)?;
-    let options = Options { allow_unplaced: true, ..Options::default() };
+    let options = PlanOptions { allow_unplaced: true, ..PlanOptions::default() };
     let input = scene.input(options);
     let problem = placement_problem(&input).map_err(|found| {
         let source = |file: &str| scene.checkout.text(file);

@@ -6,8 +6,7 @@
 use std::{fs, path::Path};
 
 use anyhow::Context;
-use devnet_planner::Options;
-use devnet_schema::{diagnostic::Diagnostic, plan::Plan};
+use devnet_schema::{diagnostic::Diagnostic, plan::Plan, plan_options::PlanOptions};
 use serde_json::Value;
 
 use super::{
@@ -21,7 +20,7 @@ use super::{
     variables,
 };
 use crate::{
-    api::{PlanOptions, PlanRequest},
+    api::PlanRequest,
     config::Environment,
     view::{json_lines, markdown, plan_text},
 };
@@ -117,33 +116,9 @@ pub fn options(planning: &Planning) -> PlanOptions {
     }
 }
 
-/// The same for a plan that is made here, where the limit of time is no option of the planner's.
-pub fn planner_options(options: PlanOptions) -> Options {
-    let PlanOptions {
-        destroy,
-        target,
-        exclude,
-        replace,
-        allow_unplaced,
-        refresh_only,
-        max_moves,
-        solve_limit_ms: _,
-    } = options;
-    Options {
-        destroy,
-        target,
-        exclude,
-        replace,
-        allow_unplaced,
-        refresh_only,
-        extra_moves: max_moves,
-        ..Options::default()
-    }
-}
-
 /// A plan against a recorded fleet: no control plane, no network.
 fn offline(scene: &Scene, options: PlanOptions, planning: &Planning, terminal: &Terminal) -> Plan {
-    let plan = scene.plan(planner_options(options), planning.solve_limit);
+    let plan = scene.plan(options, planning.solve_limit);
     print_findings(&plan.diagnostics, planning, &|file| scene.checkout.text(file), terminal);
     plan
 }

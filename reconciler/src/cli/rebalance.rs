@@ -2,7 +2,10 @@
 //!
 //! Knows how to ask for them. Refuses to make them: `devnet apply` does, from the saved plan.
 
-use devnet_schema::placement::{Objective, PlacementReport};
+use devnet_schema::{
+    placement::{Objective, PlacementReport},
+    plan_options::PlanOptions,
+};
 
 use super::{
     arguments::{self, Cli, Planning},
@@ -10,7 +13,7 @@ use super::{
     plan,
     terminal::Terminal,
 };
-use crate::{api::PlanOptions, config::Environment};
+use crate::config::Environment;
 
 /// `devnet rebalance [--max-moves K]`.
 pub fn run(

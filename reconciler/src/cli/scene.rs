@@ -13,10 +13,13 @@ use std::{
 
 use anyhow::Context;
 use devnet_catalog::Catalog;
-use devnet_planner::{Options, PlanInput, place::Pace};
+use devnet_planner::{
+    PlanInput, Policy,
+    place::{self, Pace},
+};
 use devnet_schema::{
     desired::DesiredState, diagnostic::Diagnostic, fleet::FleetSnapshot, name::NodeName,
-    plan::Plan, validate::unchecked_secrets,
+    plan::Plan, plan_options::PlanOptions, validate::unchecked_secrets,
 };
 
 use super::{
@@ -87,7 +90,7 @@ impl Scene {
     }
 
     /// The input of a plan with these options.
-    pub fn input(&self, options: Options) -> PlanInput<'_> {
+    pub fn input(&self, options: PlanOptions) -> PlanInput<'_> {
         PlanInput {
             desired: &self.desired,
             catalog: &self.catalog,
@@ -95,12 +98,14 @@ impl Scene {
             revision: &self.revision,
             generations: &self.generations,
             options,
+            policy: Policy::default(),
+            limits: place::Limits::default(),
             created_at: &self.created_at,
         }
     }
 
     /// The plan with these options, the configuration's own findings before the planner's.
-    pub fn plan(&self, options: Options, limit: Option<Duration>) -> Plan {
+    pub fn plan(&self, options: PlanOptions, limit: Option<Duration>) -> Plan {
         let mut plan = timed(&self.input(options), limit);
         plan.diagnostics.splice(0..0, self.diagnostics.iter().cloned());
         plan

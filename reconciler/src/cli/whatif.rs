@@ -4,15 +4,13 @@
 
 use std::time::Duration;
 
-use devnet_planner::{
-    Options,
-    suppose::{self, Supposition},
-};
+use devnet_planner::suppose::{self, Supposition};
 use devnet_schema::{
     fleet::FleetSnapshot,
     name::{InstanceId, NodeName, ServiceName},
     placement::PlacementStatus,
     plan::Plan,
+    plan_options::PlanOptions,
 };
 use serde_json::json;
 
@@ -50,8 +48,8 @@ pub fn run(
             .hint("Pass --drain, --without, --with-node, --scale or --survive."));
     }
     // The plan that would follow is shown also where something would not fit.
-    let options = plan::planner_options(plan::options(&args.planning));
-    let plan = scene.plan(Options { allow_unplaced: true, ..options }, args.planning.solve_limit);
+    let options = PlanOptions { allow_unplaced: true, ..plan::options(&args.planning) };
+    let plan = scene.plan(options, args.planning.solve_limit);
     let source = |file: &str| scene.checkout.text(file);
     plan::print_findings(&plan.diagnostics, &args.planning, &source, terminal);
     plan::show(&plan, &args.planning, terminal)?;
@@ -106,8 +104,7 @@ fn survive(
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
     let limit = args.planning.solve_limit;
-    let options = plan::planner_options(plan::options(&args.planning));
-    let options = Options { allow_unplaced: true, ..options };
+    let options = PlanOptions { allow_unplaced: true, ..plan::options(&args.planning) };
     let today = scene.plan(options.clone(), limit);
     if !today.is_applicable() {
         let source = |file: &str| scene.checkout.text(file);
@@ -141,7 +138,7 @@ fn survive(
 /// What has a node by today's plan, once that is done, loses it with this one, and gets none.
 fn lose(
     scene: &Scene,
-    (options, limit): (&Options, Option<Duration>),
+    (options, limit): (&PlanOptions, Option<Duration>),
     (today, fleet): (&Plan, &FleetSnapshot),
     node: &NodeName,
 ) -> Result<Loss, CommandError> {

@@ -12,9 +12,13 @@ use std::{
 };
 
 use anyhow::Context;
-use devnet_planner::{Options, PlanInput, place::Pace};
+use devnet_planner::{
+    PlanInput, Policy,
+    place::{self, Pace},
+};
 use devnet_schema::{
     fleet::FleetSnapshot, name::InstanceId, observed::ObservedInstance, plan::Plan,
+    plan_options::PlanOptions,
 };
 
 use super::{Configuration, ControlPlane, Seat};
@@ -103,7 +107,7 @@ impl ControlPlane {
     pub(super) async fn plan(
         &self,
         configuration: Arc<Configuration>,
-        options: Options,
+        (options, policy): (PlanOptions, Policy),
         limit: Option<Duration>,
         seat: Option<Seat>,
     ) -> anyhow::Result<Plan> {
@@ -121,6 +125,8 @@ impl ControlPlane {
                 revision: &configuration.revision,
                 generations: &gathered.generations,
                 options,
+                policy,
+                limits: place::Limits::default(),
                 created_at: &wall(),
             };
             devnet_planner::plan_paced(&input, &mut |_| pace(&gone, limit, begun.elapsed()))

@@ -5,12 +5,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use devnet_planner::{Options, PlanInput};
+use devnet_planner::{PlanInput, Policy, place};
 use devnet_schema::{
     diagnostic::Diagnostic,
     name::ClusterName,
     overrides::{Origin, Overrides},
     plan::{Plan, PlanBasis},
+    plan_options::{MAX_MOVES, MAX_SOLVE_LIMIT_MS, PlanOptions, SOLVE_LIMIT_MS},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -20,10 +21,7 @@ use super::{
     deploy::{BeginError, short},
 };
 use crate::{
-    api::{
-        ApplyRequest, Deployment, MAX_MOVES, MAX_SOLVE_LIMIT_MS, PlanOptions, PlanRequest,
-        SOLVE_LIMIT_MS,
-    },
+    api::{ApplyRequest, Deployment, PlanRequest},
     apply::Limits,
     store::{StoreError, StoredPlan},
 };
@@ -107,8 +105,8 @@ impl ControlPlane {
         let warnings = configuration.diagnostics.clone();
         let asked = &request.options;
         let limit = Some(solve_limit(asked));
-        let options = options(asked);
-        let mut plan = self.plan(Arc::clone(&configuration), options, limit, Some(seat)).await?;
+        let by_hand = (capped(asked), Policy::default());
+        let mut plan = self.plan(Arc::clone(&configuration), by_hand, limit, Some(seat)).await?;
         if asked.solve_limit_ms.is_none() && !plan.placement.cut_short {
             // A limit that nobody asked for and that changed nothing.
             plan.placement.solve_limit = None;
@@ -215,7 +213,7 @@ impl ControlPlane {
     ) -> Result<Vec<String>, RequestError> {
         let gathered = self.gather(configuration.desired.settings.lost_after.into())?;
         let (before, configuration) = (basis.clone(), Arc::clone(configuration));
-        let options = options(&request.options);
+        let options = capped(&request.options);
         let now = tokio::task::spawn_blocking(move || {
             let _seat = seat;
             let input = PlanInput {
@@ -225,6 +223,8 @@ impl ControlPlane {
                 revision: &configuration.revision,
                 generations: &gathered.generations,
                 options,
+                policy: Policy::default(),
+                limits: place::Limits::default(),
                 created_at: "",
             };
             devnet_planner::basis_now(&before, &input)
@@ -313,28 +313,9 @@ fn merged(mut first: Vec<Diagnostic>, then: Vec<Diagnostic>) -> Vec<Diagnostic> 
     first
 }
 
-/// What a plan made by hand does, with what was asked for.
-fn options(asked: &PlanOptions) -> Options {
-    let PlanOptions {
-        destroy,
-        target,
-        exclude,
-        replace,
-        allow_unplaced,
-        refresh_only,
-        max_moves,
-        solve_limit_ms: _,
-    } = asked.clone();
-    Options {
-        destroy,
-        target,
-        exclude,
-        replace,
-        allow_unplaced,
-        refresh_only,
-        extra_moves: max_moves.min(MAX_MOVES),
-        ..Options::default()
-    }
+/// What was asked for, as far as it may be.
+fn capped(asked: &PlanOptions) -> PlanOptions {
+    PlanOptions { max_moves: asked.max_moves.min(MAX_MOVES), ..asked.clone() }
 }
 
 /// How long the search for a placement may take: as long as was asked for, a minute when nothing
@@ -356,10 +337,10 @@ mod tests {
             ..PlanOptions::default()
         };
         let much = asked(u32::MAX, Some(u64::MAX));
-        assert_eq!(options(&much).extra_moves, MAX_MOVES);
+        assert_eq!(capped(&much).max_moves, MAX_MOVES);
         assert_eq!(solve_limit(&much), Duration::from_secs(3600));
         let little = asked(3, Some(1500));
-        assert_eq!(options(&little).extra_moves, 3);
+        assert_eq!(capped(&little).max_moves, 3);
         assert_eq!(solve_limit(&little), Duration::from_millis(1500));
         assert_eq!(solve_limit(&asked(0, None)), Duration::from_secs(60));
     }

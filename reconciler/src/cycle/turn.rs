@@ -10,11 +10,12 @@ use std::{
 };
 
 use anyhow::Context;
-use devnet_planner::Options;
+use devnet_planner::Policy;
 use devnet_schema::{
     desired::{Settings, Unplaced},
     fleet::FleetSnapshot,
     plan::Plan,
+    plan_options::PlanOptions,
 };
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -290,8 +291,9 @@ impl ControlPlane {
             Decision::Later(wait, _) => Ok(wait),
             Decision::Apply => self.apply(configuration, plan).map(|()| IDLE),
             Decision::Without(held, wait, _) => {
-                let options = Options { held, ..unattended(settings) };
-                let rest = self.plan(Arc::clone(configuration), options, None, None).await?;
+                let (options, policy) = unattended(settings);
+                let asked = (options, Policy { held, ..policy });
+                let rest = self.plan(Arc::clone(configuration), asked, None, None).await?;
                 if rest.is_applicable() && !rest.steps.is_empty() {
                     self.apply(configuration, rest)?;
                 }
@@ -377,11 +379,9 @@ impl ControlPlane {
 }
 
 /// What a plan that nobody asked for does.
-fn unattended(settings: &Settings) -> Options {
-    Options {
-        prune: settings.prune,
-        self_heal: settings.self_heal,
-        allow_unplaced: settings.unplaced == Unplaced::Wait,
-        ..Options::default()
-    }
+fn unattended(settings: &Settings) -> (PlanOptions, Policy) {
+    let allow_unplaced = settings.unplaced == Unplaced::Wait;
+    let options = PlanOptions { allow_unplaced, ..PlanOptions::default() };
+    let Settings { prune, self_heal, .. } = *settings;
+    (options, Policy { prune, self_heal, held: Vec::new() })
 }

@@ -15,7 +15,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use devnet_schema::secret::Sensitive;
+use devnet_schema::{plan_options::MAX_SOLVE_LIMIT_MS, secret::Sensitive};
 use tracing::warn;
 
 use super::{
@@ -28,7 +28,7 @@ use super::{
     serve::Visit,
 };
 use crate::{
-    api::{MAX_SOLVE_LIMIT_MS, Role},
+    api::Role,
     auth::{Access, ApiKey, Denied, Principal, Route, authorise, route_of},
     cycle::ControlPlane,
 };

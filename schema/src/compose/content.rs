@@ -12,7 +12,7 @@ use super::{
     reader::{Reader, or},
 };
 use crate::{
-    desired::Located,
+    diagnostic::Located,
     file::tree::{Entry, Kind, Node},
     name::SecretName,
 };

@@ -3,13 +3,12 @@
 //! Knows conditions. Refuses those that ask for something devnet does not do.
 
 use super::{
-    model::{Condition, Dependency, Service},
+    model::{Condition, Declared, Dependency, Service},
     names::HOST,
-    project::Declared,
     reader::Reader,
 };
 use crate::{
-    desired::Located,
+    diagnostic::Located,
     file::tree::{Kind, Node},
 };
 

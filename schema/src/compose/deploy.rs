@@ -10,7 +10,7 @@ use super::{
     unit,
 };
 use crate::{
-    desired::Located,
+    diagnostic::Located,
     file::tree::{Entry, Kind, Node},
     quantity::{Bytes, Cpu},
 };

@@ -4,7 +4,7 @@
 
 use super::{model::Healthcheck, reader::Reader, unit};
 use crate::{
-    desired::Located,
+    diagnostic::Located,
     file::tree::{Kind, Node},
 };
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     container::{DeviceSpec, Namespace},
-    desired::Located,
+    diagnostic::Located,
     file::tree::{Entry, Kind, Node},
 };
 

@@ -50,8 +50,7 @@ pub use unit::{period, size};
 pub use words::{WordsError, split};
 
 use crate::{
-    desired::Located,
-    diagnostic::{Diagnostic, Location},
+    diagnostic::{Diagnostic, Located, Location},
     file::{
         Files, Limits, Unread, scan,
         tree::{Node, Read, Source, read_with_merge_keys},

@@ -3,13 +3,13 @@
 //! Knows what a Compose service is to devnet. Refuses to know how it was written, and who grants
 //! what it asks of its node.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use super::grant::Ask;
 use crate::{
     container::Settings,
-    desired::Located,
-    diagnostic::Location,
+    diagnostic::{Located, Location},
+    file::tree::Span,
     instance::Protocol,
     quantity::{Bytes, Cpu, Period},
 };
@@ -21,6 +21,35 @@ pub struct Project {
     pub services: BTreeMap<String, Service>,
     /// Its networks by name.
     pub networks: BTreeMap<String, Network>,
+}
+
+/// Where a volume is kept.
+#[derive(Debug)]
+pub(super) enum VolumeSource {
+    /// By the engine.
+    Engine,
+    /// At this path of the node: a bind in the clothes of a volume.
+    Path {
+        /// The path.
+        source: String,
+        /// Whether nobody may write there.
+        read_only: bool,
+    },
+}
+
+/// What services refer to by name.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    /// Content of configs by name.
+    pub(super) configs: BTreeMap<String, Option<String>>,
+    /// Content of secrets by name.
+    pub(super) secrets: BTreeMap<String, Option<String>>,
+    /// Volumes by name.
+    pub(super) volumes: BTreeMap<String, VolumeSource>,
+    /// Networks by name.
+    pub(super) networks: BTreeMap<String, Network>,
+    /// What services link: the other one, and a further name for it unless that is empty.
+    pub(super) links: RefCell<Vec<(String, String, Span)>>,
 }
 
 /// A service.

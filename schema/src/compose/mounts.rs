@@ -8,15 +8,13 @@ use std::collections::BTreeMap;
 
 use super::{
     grant::{Ask, clean},
-    model::{File, Service, Volume},
-    project::{Declared, Kept},
+    model::{Declared, File, Service, Volume, VolumeSource},
     reader::{NO_TEXT, Reader, or},
     unit,
 };
 use crate::{
     container::BindSpec,
-    desired::Located,
-    diagnostic::{Diagnostic, Location},
+    diagnostic::{Diagnostic, Located, Location},
     file::tree::{Entry, Kind, Node, Span},
 };
 
@@ -279,8 +277,8 @@ fn mount(
         ("tmpfs", _) => Some(Mount::Tmpfs(tmpfs.join(","))),
         ("volume", None) => Some(Mount::Volume { name: None, read_only }),
         ("volume", Some(name)) => match declared.volumes.get(&name) {
-            Some(Kept::Engine) => Some(Mount::Volume { name: Some(name), read_only }),
-            Some(Kept::Path { source, read_only: kept }) => {
+            Some(VolumeSource::Engine) => Some(Mount::Volume { name: Some(name), read_only }),
+            Some(VolumeSource::Path { source, read_only: kept }) => {
                 bind(reader, span, source, target, read_only || *kept)
             }
             None if looks(&name) => bind(reader, span, &name, target, read_only),

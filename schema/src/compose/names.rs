@@ -4,7 +4,7 @@
 
 use super::reader::Reader;
 use crate::{
-    desired::Located,
+    diagnostic::Located,
     file::{
         forbidden,
         tree::{Node, Span},

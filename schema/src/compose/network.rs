@@ -7,14 +7,13 @@ use core::net::Ipv4Addr;
 
 use super::{
     grant::Ask,
-    model::{Attachment, Network, Service},
+    model::{Attachment, Declared, Network, Service},
     names::HOST,
-    project::Declared,
     reader::{Reader, or},
 };
 use crate::{
     container::Namespace,
-    desired::Located,
+    diagnostic::Located,
     file::tree::{Entry, Kind, Node, Span},
 };
 

@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{model::Port, reader::Reader};
 use crate::{
-    desired::Located,
-    diagnostic::Location,
+    diagnostic::{Located, Location},
     file::{
         MOST_PORTS,
         tree::{Kind, Node},

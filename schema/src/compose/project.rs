@@ -3,50 +3,18 @@
 //! Knows services, volumes, networks, configs and secrets and how they name one another. Refuses to
 //! know what a service holds: [`super::service`] does.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     content,
     grant::clean,
-    model::{Network, Project},
+    model::{Declared, Project, VolumeSource},
     names::LABEL,
     network,
     reader::{Reader, or},
     service,
 };
 use crate::file::tree::{Entry, Node, Span};
-
-/// Where a volume is kept.
-#[derive(Debug)]
-pub(super) enum Kept {
-    /// By the engine.
-    Engine,
-    /// At this path of the node: a bind in the clothes of a volume.
-    Path {
-        /// The path.
-        source: String,
-        /// Whether nobody may write there.
-        read_only: bool,
-    },
-}
-
-/// What services refer to by name.
-#[derive(Debug, Default)]
-pub(super) struct Declared {
-    /// Content of configs by name.
-    pub(super) configs: BTreeMap<String, Option<String>>,
-    /// Content of secrets by name.
-    pub(super) secrets: BTreeMap<String, Option<String>>,
-    /// Volumes by name.
-    pub(super) volumes: BTreeMap<String, Kept>,
-    /// Networks by name.
-    pub(super) networks: BTreeMap<String, Network>,
-    /// What services link: the other one, and a further name for it unless that is empty.
-    pub(super) links: RefCell<Vec<(String, String, Span)>>,
-}
 
 const FIELDS: &str = "services, volumes, networks, configs, secrets, name and x-…";
 
@@ -219,10 +187,10 @@ fn built_elsewhere(services: &[Entry], name: &str) -> bool {
 
 /// Volumes by name. Where one is kept is the engine's business, unless it is a path of the node in
 /// disguise: then it is asked for like one.
-fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Kept> {
+fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, VolumeSource> {
     let mut all = BTreeMap::new();
     for entry in reader.map(node, "`volumes`") {
-        let mut kept = Kept::Engine;
+        let mut kept = VolumeSource::Engine;
         for field in reader.map(&entry.value, "a volume") {
             match field.key.as_str() {
                 "driver" if matches!(field.value.text(), Some("local" | "")) => {}
@@ -249,7 +217,7 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Kept> {
 /// `{type: none, o: bind, device: /path}` is a bind, read-only with `o: "bind,ro"`. Everything else
 /// mounts something that devnet does not know, or in a way that it does not carry to the engine:
 /// were a word left out in silence, a path would be more open than what is written.
-fn driver_options(reader: &mut Reader<'_>, field: &Entry) -> Option<Kept> {
+fn driver_options(reader: &mut Reader<'_>, field: &Entry) -> Option<VolumeSource> {
     let options = &field.value;
     if Reader::is_nothing(options) {
         return None;
@@ -289,7 +257,7 @@ fn driver_options(reader: &mut Reader<'_>, field: &Entry) -> Option<Kept> {
         Some(device) if binds && good => {
             // A relative path is one of the node here too: nothing of the repository is meant.
             let source = clean(&device.value).unwrap_or(device.value);
-            Some(Kept::Path { source, read_only })
+            Some(VolumeSource::Path { source, read_only })
         }
         _ => {
             if good {

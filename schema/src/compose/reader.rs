@@ -10,8 +10,7 @@ use super::{
     template::{self, Templates},
 };
 use crate::{
-    desired::Located,
-    diagnostic::{Diagnostic, Location},
+    diagnostic::{Diagnostic, Located, Location},
     file::{
         Files, Limits, Unread, suggest, too_many_values,
         tree::{Entry, Kind, Node, Source, Span},

@@ -7,16 +7,15 @@ use std::collections::BTreeMap;
 
 use super::{
     content, depends, deploy, dotenv, health, host, interpolate,
-    model::{Attachment, Platform, Service},
+    model::{Attachment, Declared, Platform, Service},
     mounts,
     names::{HOST, LABEL},
     network, ports,
-    project::Declared,
     reader::{NO_TEXT, Reader},
     refused, settings, unit, words,
 };
 use crate::{
-    desired::Located,
+    diagnostic::Located,
     file::tree::{Entry, Kind, Node},
 };
 

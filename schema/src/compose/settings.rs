@@ -31,7 +31,7 @@ const ULIMITS: [&str; 15] = [
 pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> bool {
     let value = &field.value;
     let settings = &mut service.settings;
-    let plain = |all: Vec<crate::desired::Located<String>>| -> Vec<String> {
+    let plain = |all: Vec<crate::diagnostic::Located<String>>| -> Vec<String> {
         all.into_iter().map(|one| one.value).collect()
     };
     match field.key.as_str() {

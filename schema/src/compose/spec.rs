@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::model::{Attachment, Network, Service};
 use crate::{
     container::{HostAccess, NetworkSpec},
-    desired::Located,
+    diagnostic::Located,
     instance::ContainerSpec,
     name::ServiceName,
     secret::Text,

@@ -6,8 +6,7 @@ use expect_test::{ExpectFile, expect_file};
 
 use super::{Inputs, Project, load, read, refusals};
 use crate::{
-    desired::Located,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Located},
     file::{
         MemoryFiles,
         tree::{Kind, Source, from_yaml},

@@ -8,7 +8,7 @@ use super::{
     tree::{Entry, Kind, Node},
     written::*,
 };
-use crate::{desired::Located, quantity::Cpu};
+use crate::{diagnostic::Located, quantity::Cpu};
 
 /// The tree of a file. Fields that nobody wrote are absent.
 pub fn tree(file: &ClusterFile) -> Node {

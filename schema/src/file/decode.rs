@@ -12,8 +12,8 @@ use super::{
     written::*,
 };
 use crate::{
-    desired::{Located, SelectorKey},
-    diagnostic::{Diagnostic, Location},
+    desired::SelectorKey,
+    diagnostic::{Diagnostic, Located, Location},
 };
 
 /// Reads a checked tree into the file it describes; reports what concerns several fields at once.

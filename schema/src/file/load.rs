@@ -15,10 +15,7 @@ use super::{
     written::ClusterFile,
     yaml,
 };
-use crate::{
-    desired::Located,
-    diagnostic::{Diagnostic, Location},
-};
+use crate::diagnostic::{Diagnostic, Located, Location};
 
 /// The files of a configuration: a commit, a directory, or memory. Paths are relative to its root
 /// and separated by `/`.

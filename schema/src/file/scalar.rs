@@ -12,8 +12,9 @@ use super::{
     written::{GpuAmount, Order},
 };
 use crate::{
-    desired::{Domain, Objective, Unplaced},
+    desired::{Domain, Unplaced},
     instance::{Protocol, Runtime, Scope},
+    placement::Objective,
     quantity::{Bytes, Cpu, Period},
 };
 

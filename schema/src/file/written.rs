@@ -6,9 +6,10 @@
 
 use super::{Limits, MemoryFiles, ReadFiles, Unread, tree::Source};
 use crate::{
-    desired::{Domain, Located, Objective, SelectorKey, Unplaced},
-    diagnostic::Location,
+    desired::{Domain, SelectorKey, Unplaced},
+    diagnostic::{Located, Location},
     instance::{Protocol, Runtime, Scope},
+    placement::Objective,
     quantity::{Bytes, Cpu, Period},
 };
 

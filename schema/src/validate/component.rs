@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use super::Check;
 use crate::{
     component::{ComponentSignature, Parameter, ParameterKind, PortDeclaration, SecretParameter},
-    desired::{Form, Located},
+    desired::Form,
+    diagnostic::Located,
     file::written::{Maybe, ServiceSection},
     instance::{Protocol, Runtime, Scope, StopSpec},
     name::SecretName,

@@ -20,8 +20,8 @@ use super::{Check, service::SIGNALS};
 use crate::{
     component::VolumeDeclaration,
     compose::{self, Healthcheck, Loaded},
-    desired::{FileContent, Form, Located, Place, Selector, SelectorKey, Service, Update},
-    diagnostic::{Diagnostic, Location},
+    desired::{FileContent, Form, Place, Selector, SelectorKey, Service, Update},
+    diagnostic::{Diagnostic, Located, Location},
     file::{
         tree::Source,
         written::{ComposeSection, FormSection, ServiceSection},

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
 use crate::{
-    desired::{Located, NodePolicy, Selector, SelectorKey, Service},
-    diagnostic::{Diagnostic, Location},
+    desired::{NodePolicy, Selector, SelectorKey, Service},
+    diagnostic::{Diagnostic, Located, Location},
     name::{NodeName, ServiceName},
 };
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Check;
 use crate::{
     component::PortDeclaration,
-    desired::{Located, SelectorKey, Service},
-    diagnostic::Diagnostic,
+    desired::{SelectorKey, Service},
+    diagnostic::{Diagnostic, Located},
     instance::Protocol,
     name::ServiceName,
 };

@@ -5,8 +5,8 @@
 
 use super::{Check, service::PRIORITY};
 use crate::{
-    desired::{Form, Located, Manifests, Service},
-    diagnostic::Diagnostic,
+    desired::{Form, Manifests, Service},
+    diagnostic::{Diagnostic, Located},
     file::{
         MemoryFiles,
         tree::{Node, Source, read_with_merge_keys},

@@ -25,8 +25,8 @@ use std::{
 
 use crate::{
     component::Components,
-    desired::{DesiredState, Located},
-    diagnostic::{Diagnostic, Location},
+    desired::DesiredState,
+    diagnostic::{Diagnostic, Located, Location},
     file::{
         ClusterFile,
         tree::Form,

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use super::Check;
 use crate::{
     component::{ComponentSignature, ParameterKind},
-    desired::{Located, Model},
+    desired::Model,
+    diagnostic::Located,
     file::written::ServiceSection,
     model::{self, Unknown},
     quantity::{Bytes, GpuRequest, Resources},

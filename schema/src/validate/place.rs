@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::Check;
 use crate::{
-    desired::{Domain, Located, Place, Selector, SelectorKey, Spread},
-    diagnostic::Diagnostic,
+    desired::{Domain, Place, Selector, SelectorKey, Spread},
+    diagnostic::{Diagnostic, Located},
     file::written::{PlaceSection, SelectorSection, ServiceSection},
     name::{NodeName, ServiceName},
 };

@@ -6,8 +6,7 @@
 use super::Check;
 use crate::{
     component::{ComponentSignature, PortDeclaration},
-    desired::Located,
-    diagnostic::{Diagnostic, Location},
+    diagnostic::{Diagnostic, Located, Location},
     file::{
         MOST_PORTS,
         written::{PortSection, ServiceSection},

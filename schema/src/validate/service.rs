@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     component::{ComponentSignature, PortDeclaration, VolumeDeclaration},
-    desired::{FileContent, Form, Located, Model, Service, Update},
-    diagnostic::{self, Diagnostic, Location},
+    desired::{FileContent, Form, Model, Service, Update},
+    diagnostic::{self, Diagnostic, Located, Location},
     file::{
         forbidden,
         written::{

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::Check;
 use crate::{
-    desired::{Capacity, Located, NodePolicy, Settings},
-    diagnostic::{Diagnostic, Location},
+    desired::{Capacity, NodePolicy, Settings},
+    diagnostic::{Diagnostic, Located, Location},
     file::{
         forbidden,
         written::{CapacitySection, Maybe, ResourcesSection},

@@ -7,8 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::Check;
 use crate::{
-    desired::Located,
-    diagnostic::Location,
+    diagnostic::{Located, Location},
     file::written::{FormSection, ServiceSection},
     template::{self, Fault, Path, RESERVED},
 };

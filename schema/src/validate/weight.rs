@@ -4,8 +4,8 @@
 //! guess what templates become; the planner measures what would really be sent.
 
 use crate::{
-    desired::{Form, Located, Service},
-    diagnostic::{Diagnostic, Location},
+    desired::{Form, Service},
+    diagnostic::{Diagnostic, Located, Location},
     quantity::Bytes,
     template::is_template,
     wire::{MAX_SPEC, size},

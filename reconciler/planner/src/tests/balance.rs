@@ -32,6 +32,8 @@ fn paced(world: &World, kdl: &str, pace: &mut dyn FnMut() -> Pace) -> Plan {
         revision: "r1",
         generations: &world.generations,
         options: world.options.clone(),
+        policy: world.policy.clone(),
+        limits: world.limits.clone(),
         created_at: "2026-11-22T12:00:00Z",
     };
     plan_paced(&input, &mut |_| pace())
@@ -41,7 +43,7 @@ fn paced(world: &World, kdl: &str, pace: &mut dyn FnMut() -> Pace) -> Plan {
 fn a_rebalanced_cluster_stays_as_it_is() {
     let mut world = crowded();
     assert!(world.plan(CROWD).changes.is_empty(), "nothing moves unasked");
-    world.options.extra_moves = 3;
+    world.options.max_moves = 3;
     let plan = world.plan(CROWD);
     expect![[r#"
         > web[3] from alpha on beta: it lowers the score from 1.5200 to 1.1400
@@ -69,13 +71,13 @@ fn a_rebalanced_cluster_stays_as_it_is() {
     }
     assert_eq!(plan.placement.cost, gains[2].after);
     world.apply(&plan);
-    world.options.extra_moves = 0;
+    world.options.max_moves = 0;
     let after = world.plan(CROWD);
     assert!(after.changes.is_empty(), "{}", show(&after));
     assert!(after.placement.gains.is_empty());
 
     // Asked for again and again it comes to an end, and what has data was never moved.
-    world.options.extra_moves = 3;
+    world.options.max_moves = 3;
     let mut left = Vec::new();
     for _ in 0..5 {
         let again = world.plan(CROWD);
@@ -89,7 +91,7 @@ fn a_rebalanced_cluster_stays_as_it_is() {
 #[test]
 fn what_does_not_fit_is_refused_whatever_could_be_gained() {
     let mut world = crowded();
-    world.options.extra_moves = 3;
+    world.options.max_moves = 3;
     let plan = world.plan(&format!(
         "{CROWD}service \"big\" {{ image \"big:1\"; resources memory=\"64GiB\" }}\n"
     ));
@@ -102,14 +104,14 @@ fn what_does_not_fit_is_refused_whatever_could_be_gained() {
 fn a_limit_that_is_not_reached_changes_nothing() {
     let mut world = crowded();
     for moves in [0, 2] {
-        world.options.extra_moves = moves;
+        world.options.max_moves = moves;
         let free = world.plan(CROWD);
         let within = paced(&world, CROWD, &mut || Pace::Within(Duration::from_secs(3600)));
         assert_eq!((&free.id, &free), (&within.id, &within));
         assert!(!within.placement.cut_short);
     }
     // Nor where the search ends by its own limits of work without a proof.
-    world.options.limits.search_nodes = 1;
+    world.limits.search_nodes = 1;
     let wide = CROWD.replace("volume", "place { spread by=\"node\" }; volume");
     let within = paced(&world, &wide, &mut || Pace::Within(Duration::from_secs(3600)));
     assert_eq!(world.plan(&wide).id, within.id);
@@ -118,7 +120,7 @@ fn a_limit_that_is_not_reached_changes_nothing() {
 #[test]
 fn a_limit_that_is_reached_ends_everything_and_is_told() {
     let mut world = crowded();
-    world.options.extra_moves = 3;
+    world.options.max_moves = 3;
     let stopped = paced(&world, CROWD, &mut || Pace::Stop);
     assert!(stopped.placement.cut_short && stopped.placement.gains.is_empty());
     expect![[r#"

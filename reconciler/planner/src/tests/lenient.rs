@@ -182,7 +182,7 @@ proptest! {
     ) {
         let mut world = World::of(&[]);
         world.fleet.nodes = NODES.iter().enumerate().map(|(at, name)| node(name, at + 1)).collect();
-        world.options.limits.suggestions = 0;
+        world.limits.suggestions = 0;
         world.options.allow_unplaced = true;
         let first = load(&file(&before, &[9; 4]));
         prop_assume!(first.desired.is_some());

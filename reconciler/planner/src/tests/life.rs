@@ -276,9 +276,9 @@ fn what_broke_by_itself_is_put_right() {
     let seen = world.seen("web[2]");
     (seen.state, seen.health) = (InstanceState::Exited, HealthState::Unknown);
     seen.message = Some("exited with code 1".to_owned());
-    world.options.self_heal = false;
+    world.policy.self_heal = false;
     let left = world.plan(&three);
-    world.options.self_heal = true;
+    world.policy.self_heal = true;
     let plan = world.reach(&three);
     expect![[r#"
         drift web[0] on alpha: is unhealthy
@@ -315,9 +315,9 @@ fn undeclared_services_stay_without_prune_and_go_with_it() {
     let mut world = World::of(&["alpha", "beta"]);
     world.secret("pw", 1);
     world.reach(&format!("{STACK}service \"old\" {{ image \"old:1\"; port 9000 host=9000 }}"));
-    world.options.prune = false;
+    world.policy.prune = false;
     let kept = world.plan(STACK);
-    world.options.prune = true;
+    world.policy.prune = true;
     let plan = world.reach(STACK);
     expect![[r#"
         warning[DN-W0602]: service `old` is not declared; 1 instance left running

@@ -33,10 +33,11 @@ use devnet_schema::{
     name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState, ObservedInstance},
     plan::{Action, Plan},
+    plan_options::PlanOptions,
     step::{Act, Step},
 };
 
-use crate::{Options, PlanInput, plan};
+use crate::{PlanInput, Policy, place::Limits, plan};
 use disk::Disk;
 
 /// A cluster in data: what is there, and what was ever given out.
@@ -47,7 +48,9 @@ struct World {
     ledger: BTreeMap<(NodeName, InstanceId), (Generation, Option<Digest>)>,
     /// What is on the nodes' disks, and who wrote it.
     disk: Disk,
-    options: Options,
+    options: PlanOptions,
+    policy: Policy,
+    limits: Limits,
 }
 
 impl World {
@@ -72,7 +75,9 @@ impl World {
             generations: BTreeMap::new(),
             ledger: BTreeMap::new(),
             disk: Disk::default(),
-            options: Options::default(),
+            options: PlanOptions::default(),
+            policy: Policy::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -90,6 +95,8 @@ impl World {
             revision: "r1",
             generations: &self.generations,
             options: self.options.clone(),
+            policy: self.policy.clone(),
+            limits: self.limits.clone(),
             created_at: "2026-11-22T12:00:00Z",
         })
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use devnet_schema::fleet::{Gpu, NodeStatus};
+use devnet_schema::{
+    fleet::{Gpu, NodeStatus},
+    plan_options::PlanOptions,
+};
 use expect_test::expect;
 
 use super::{World, show};
@@ -81,7 +84,9 @@ fn an_empty_configuration_removes_nothing() {
         fleet: &world.fleet,
         revision: "r1",
         generations: &world.generations,
-        options: crate::Options::default(),
+        options: PlanOptions::default(),
+        policy: crate::Policy::default(),
+        limits: crate::place::Limits::default(),
         created_at: "",
     });
     expect![[r#"
@@ -181,7 +186,9 @@ fn a_moved_basis_names_what_moved_and_ignores_what_moves_by_itself() {
         fleet: &world.fleet,
         revision: "r2",
         generations: &BTreeMap::new(),
-        options: crate::Options::default(),
+        options: PlanOptions::default(),
+        policy: crate::Policy::default(),
+        limits: crate::place::Limits::default(),
         created_at: "",
     };
     let now = crate::basis_now(&ran, &input);

@@ -112,7 +112,7 @@ fn what_is_not_put_right_is_missing() {
     seen.state = InstanceState::Exited;
     seen.message = Some("exited with code 1".to_owned());
     assert_eq!(world.plan(WEB).missing(), Vec::<String>::new(), "it is made again");
-    world.options.self_heal = false;
+    world.policy.self_heal = false;
     let plan = world.plan(WEB);
     assert!(plan.changes.is_empty());
     assert_eq!(plan.missing(), ["service.web[4] on alpha: exited with code 1"]);
@@ -123,7 +123,7 @@ fn what_is_held_is_left_and_the_rest_goes_on() {
     let mut world = World::of(&["alpha"]);
     let two = format!("{WEB}\nservice \"api\" {{ image \"api:1\"; depends-on \"web\" }}\n");
     world.reach(&two);
-    world.options.held = vec!["web[1]".parse().unwrap(), "web[2]".parse().unwrap()];
+    world.policy.held = vec!["web[1]".parse().unwrap(), "web[2]".parse().unwrap()];
     let plan = world.plan(&two.replace("web:1", "web:2").replace("api:1", "api:2"));
     let changed: Vec<String> = plan.changes.iter().map(|it| it.instance.to_string()).collect();
     assert_eq!(changed, ["api[0]", "web[0]", "web[3]", "web[4]"], "{}", show(&plan));

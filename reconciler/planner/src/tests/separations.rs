@@ -5,7 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use devnet_schema::{fleet::NodeStatus, observed::HealthState, observed::InstanceState};
+use devnet_schema::{
+    fleet::NodeStatus,
+    observed::{HealthState, InstanceState},
+    plan_options::PlanOptions,
+};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::{World, load, show};
@@ -274,12 +278,12 @@ impl Story {
     fn settle(&mut self, run: &Run) -> Result<usize, TestCaseError> {
         let text = self.file();
         let read = load(&text);
+        self.world.policy.prune = run.prune || !run.lenient;
+        self.world.limits.suggestions = 0;
         let options = &mut self.world.options;
-        *options = crate::Options::default();
+        *options = PlanOptions::default();
         options.allow_unplaced = run.lenient;
-        options.prune = run.prune || !run.lenient;
-        options.extra_moves = run.extra;
-        options.limits.suggestions = 0;
+        options.max_moves = run.extra;
         let name = |at: Option<usize>| at.filter(|at| self.wishes[*at].is_some());
         options.replace = name(run.replace).map(|at| self.names[at].clone()).into_iter().collect();
         options.target = name(run.target).map(|at| self.names[at].clone()).into_iter().collect();

@@ -82,7 +82,7 @@ fn what_runs_keeps_running_where_stopping_it_gains_nothing() {
     };
     let mut world = World::of(&["alpha", "beta", "gamma"]);
     world.reach(&even(""));
-    world.options.limits.suggestions = 0;
+    world.limits.suggestions = 0;
     let big = "service \"big\" { image \"big:1\"; priority 90; resources cpu=4; \
                place { pin \"gamma\" } }";
     let full = even(big);
@@ -175,7 +175,7 @@ fn moves_that_were_asked_for_leave_the_proof_of_the_others() {
     let mut world = World::of(&["alpha"]);
     world.reach(THREE);
     world.fleet.nodes.push(super::node("beta", 2));
-    world.options.extra_moves = 1;
+    world.options.max_moves = 1;
     let placement = world.plan(THREE).placement;
     assert_eq!((placement.moves, placement.gains.len(), placement.moves_bound), (1, 1, 0));
     assert!(placement.moves_proven && placement.objective == Objective::Balance);

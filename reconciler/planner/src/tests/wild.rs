@@ -209,7 +209,7 @@ proptest! {
     fn every_life_settles_after_one_plan(events in prop::collection::vec(event(), 1..8)) {
         let mut world = World::of(&NODES);
         world.options.allow_unplaced = true;
-        world.options.limits.suggestions = 0;
+        world.limits.suggestions = 0;
         world.secret("pw", 1);
         let mut story = Story { world, wishes: Vec::new(), drained: None, rotations: 0 };
         for event in events {

@@ -8,7 +8,7 @@ use clap::Args;
 use devnet_schema::name::{NodeName, ServiceName};
 
 use super::{Configuration, Planning, solve_limit};
-use crate::api::MAX_MOVES;
+use devnet_schema::plan_options::MAX_MOVES;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use devnet_catalog::Loaded;
-use devnet_planner::{Options, PlanInput};
+use devnet_planner::{PlanInput, Policy, place};
 use devnet_schema::{
     diagnostic::Diagnostic,
     file::MemoryFiles,
     instance::{InstanceSpec, Workload},
+    plan_options::PlanOptions,
     step::{Step, StepId},
 };
 
@@ -91,7 +92,9 @@ impl World {
             fleet: &self.fleet,
             revision: "r1",
             generations: &self.generations,
-            options: Options { held, allow_unplaced: true, ..Options::default() },
+            options: PlanOptions { allow_unplaced: true, ..PlanOptions::default() },
+            policy: Policy { held, ..Policy::default() },
+            limits: place::Limits::default(),
             created_at: "",
         })
     }

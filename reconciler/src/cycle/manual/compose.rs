@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     compose::{self, Healthcheck, Inputs, Port, Project, Service, Texts},
-    desired::Located,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Located},
     file::{self, MemoryFiles, tree::Source},
     instance::{
         FileSpec, HealthSpec, InstanceSpec, Limits, PortSpec, Probe, StopSpec, VolumeSpec, Workload,

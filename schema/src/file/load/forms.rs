@@ -10,8 +10,7 @@ use std::{
 use super::{Files, Loader, MemoryFiles, ReadFiles, relative, unreadable};
 use crate::{
     compose,
-    desired::Located,
-    diagnostic::{Diagnostic, Location},
+    diagnostic::{Diagnostic, Located, Location},
     file::{
         scan,
         tree::Form,

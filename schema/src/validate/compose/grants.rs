@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use super::Expanded;
 use crate::{
     compose::{self, Grant},
-    desired::Located,
-    diagnostic::{Diagnostic, Location},
+    diagnostic::{Diagnostic, Located, Location},
     file::written::ServiceSection,
     validate::Check,
 };

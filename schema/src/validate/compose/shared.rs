@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::graph::groups;
 use crate::{
     compose::{self, Network},
-    desired::{Form, Located, Service},
+    desired::{Form, Service},
+    diagnostic::Located,
     file::written::ServiceSection,
     name::ServiceName,
 };

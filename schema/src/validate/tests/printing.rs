@@ -5,9 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    desired::{Domain, Located, Objective, SelectorKey, Unplaced},
-    diagnostic::Location,
+    desired::{Domain, SelectorKey, Unplaced},
+    diagnostic::{Located, Location},
     file::{ClusterFile, Limits, Unread, convert, format_kdl, print, tree::Form, written::*},
+    placement::Objective,
     quantity::{Cpu, Period},
 };
 
