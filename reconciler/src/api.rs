@@ -311,6 +311,9 @@ impl Default for JoinTokenRequest {
     }
 }
 
+/// The word of the refusal to take out a node on which something is left.
+pub const NODE_IN_USE: &str = "node-in-use";
+
 /// The word of the refusal to apply what the loop would undo.
 pub const FOLLOWS_SOURCE: &str = "follows-source";
 

@@ -406,7 +406,8 @@ async fn a_removed_node_is_refused_also_after_the_records_were_lost() {
     // One that is let in to the connection, and says hello when it was removed.
     let mut late = twin.copy();
     late.hold_hello(&plane.running).await;
-    let response = plane.request(Method::DELETE, "/api/v1/nodes/n2").send().await.unwrap();
+    let response =
+        plane.request(Method::DELETE, "/api/v1/nodes/n2?force=true").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
     twin.ended().await;
     assert!(twin.machine().refused.as_ref().unwrap().contains("removed"));

@@ -355,6 +355,9 @@ pub enum NodeCommand {
     Rm {
         /// Its name.
         name: NodeName,
+        /// Do not ask, whatever is left on it.
+        #[arg(long, short = 'y', visible_alias = "yes")]
+        auto_approve: bool,
     },
 }
 

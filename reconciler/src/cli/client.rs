@@ -210,10 +210,12 @@ impl Client {
         body: &B,
         act: &str,
     ) -> Result<T, CommandError> {
-        self.post_patiently(path, body, act, Duration::ZERO)
+        let request = self.request(Method::POST, path).json(body).timeout(TIMEOUT);
+        read_json(self.send(request, act)?, act)
     }
 
-    /// The same, for an answer that may take so much longer.
+    /// The same, for an answer that may take so much longer, and for which others may have to be
+    /// waited: `waits` is told so, once.
     ///
     /// # Errors
     /// As [`Client::get`].
@@ -223,10 +225,11 @@ impl Client {
         body: &B,
         act: &str,
         longer: Duration,
+        waits: impl FnOnce(),
     ) -> Result<T, CommandError> {
         let timeout = TIMEOUT.saturating_add(longer);
         let request = || self.request(Method::POST, path).json(body).timeout(timeout);
-        read_json(self.send_in_turn(request, act)?, act)
+        read_json(self.send_in_turn(request, act, waits)?, act)
     }
 
     /// Comes again as long as the control plane makes other plans.
@@ -234,8 +237,10 @@ impl Client {
         &self,
         request: impl Fn() -> RequestBuilder,
         act: &str,
+        waits: impl FnOnce(),
     ) -> Result<Response, CommandError> {
         let begun = Instant::now();
+        let mut waits = Some(waits);
         loop {
             let response = request().send().map_err(|error| self.unreachable(&error, act))?;
             if response.status().is_success() {
@@ -244,6 +249,9 @@ impl Client {
             let problem = problem(response, act)?;
             if problem.kind != "too-many-plans" || begun.elapsed() >= TIMEOUT {
                 return Err(told(problem));
+            }
+            if let Some(waits) = waits.take() {
+                waits();
             }
             thread::sleep(TURN);
         }
@@ -260,12 +268,32 @@ impl Client {
         body: &B,
         act: &str,
     ) -> Result<Option<Problem>, CommandError> {
-        let request = self.request(Method::POST, path).json(body).timeout(TIMEOUT);
-        let response = request.send().map_err(|error| self.unreachable(&error, act))?;
+        self.refusal_of(self.request(Method::POST, path).json(body), act)
+    }
+
+    fn refusal_of(
+        &self,
+        request: RequestBuilder,
+        act: &str,
+    ) -> Result<Option<Problem>, CommandError> {
+        let sent = request.timeout(TIMEOUT).send();
+        let response = sent.map_err(|error| self.unreachable(&error, act))?;
         if response.status().is_success() {
             return Ok(None);
         }
         problem(response, act).map(Some)
+    }
+
+    /// DELETE: the refusal, where it is refused.
+    ///
+    /// # Errors
+    /// As [`Client::refusal`].
+    pub fn refusal_to_delete(
+        &self,
+        path: &str,
+        act: &str,
+    ) -> Result<Option<Problem>, CommandError> {
+        self.refusal_of(self.request(Method::DELETE, path), act)
     }
 
     /// POST without a body that is answered soon or not at all.

@@ -145,7 +145,9 @@ impl Printer {
                 self.text.push_str(&format!("{} | ", here.0));
             }
             if self.timestamps {
-                self.text.push_str(&format!("{at} "));
+                // It is the node's word, as the text is.
+                self.text.push_str(&printable(&at));
+                self.text.push(' ');
             }
         }
         self.text.push_str(&printable(&text));

@@ -2,18 +2,19 @@
 //!
 //! Knows the two lists. Refuses to store a token or key: it is printed once.
 
+use devnet_schema::name::NodeName;
 use serde::Deserialize;
 
 use super::{
     arguments::{self, ApikeyCommand, Cli, NodeCommand},
-    client::Client,
+    client::{self, Client},
     failure::CommandError,
     terminal::Terminal,
 };
 use crate::{
-    api::{ApiKeyRequest, ApiKeyRow, JoinTokenRequest, NodeRow},
+    api::{ApiKeyRequest, ApiKeyRow, JoinTokenRequest, NODE_IN_USE, NodeRow},
     config::Environment,
-    view::status_text,
+    view::{status_text, style::printable},
 };
 
 #[derive(Deserialize)]
@@ -69,12 +70,48 @@ pub fn node(
             client.order(&format!("/api/v1/nodes/{name}/adopt"), "adopting what the node runs")?;
             terminal.out(&format!("what {name} runs is taken over; plan to see what follows\n"));
         }
-        NodeCommand::Rm { name } => {
-            client.delete(&format!("/api/v1/nodes/{name}"), "removing the node")?;
+        NodeCommand::Rm { name, auto_approve } => {
+            remove(name, *auto_approve, &client, terminal)?;
             terminal.out(&format!("{name} is removed\n"));
         }
     }
     Ok(0)
+}
+
+/// Takes a node out. Where something is left on it, a person is told what, and asked.
+fn remove(
+    name: &NodeName,
+    approved: bool,
+    client: &Client,
+    terminal: &Terminal,
+) -> Result<(), CommandError> {
+    let (path, act) = (format!("/api/v1/nodes/{name}"), "removing the node");
+    let forced = format!("{path}?force=true");
+    if approved {
+        return client.delete(&forced, act);
+    }
+    let problem = match client.refusal_to_delete(&path, act)? {
+        None => return Ok(()),
+        Some(problem) if problem.kind == NODE_IN_USE => problem,
+        Some(problem) => return Err(client::told(problem)),
+    };
+    let left = problem.detail.as_deref().unwrap_or_default();
+    if !terminal.may_ask() {
+        let failure = CommandError::usage(format!("{name} is in use, and nobody is here to ask"));
+        let failure = left.lines().fold(failure, CommandError::hint);
+        return Err(failure.hint(
+            "Pass -auto-approve to remove it all the same; `devnet whatif --drain` shows where \
+             what runs there could go before.",
+        ));
+    }
+    terminal.note(&format!("{name} is in use:\n"));
+    left.lines().for_each(|line| terminal.note(&format!("  {}\n", printable(line))));
+    terminal.note("What is protected stays protected, and no data is removed.\n");
+    match terminal.confirm(&format!("Do you want to remove {name} from {}?", client.addr())) {
+        Ok(true) => client.delete(&forced, act),
+        Ok(false) => Err(CommandError::usage("removal cancelled")),
+        Err(error) => Err(CommandError::usage(format!("reading the answer: {error}"))),
+    }
 }
 
 /// `devnet apikey …`.

@@ -151,7 +151,8 @@ pub fn online(
         checkout = Some(here);
     }
     let longer = planning.solve_limit.unwrap_or_default();
-    let plan: Plan = client.post_patiently("/api/v1/plans", &request, "planning", longer)?;
+    let waits = || terminal.note("Other plans are being made: waiting for them.\n");
+    let plan: Plan = client.post_patiently("/api/v1/plans", &request, "planning", longer, waits)?;
     let source = |file: &str| checkout.as_ref()?.text(file);
     found.extend(plan.diagnostics.iter().cloned());
     print_findings(&found, planning, &source, terminal);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use devnet_schema::{
     name::NodeName,
+    observed::ObservedInstance,
     secret::Sensitive,
     wire::{RegisterRequest, RegisterResponse},
 };
@@ -181,6 +182,12 @@ impl ControlPlane {
         if !self.store.remove_node(name, &wall())? {
             return Err(MembershipError::NoNode(name.to_string()));
         }
+        // What it runs without a record is protected as it says itself.
+        let (_, seen) = self.fleet.report_of(name);
+        let protected = seen.iter().filter(|one| one.spec.as_ref().is_some_and(|it| it.protect));
+        let ordered = protected.map(ObservedInstance::instance);
+        let ordered = ordered.filter(|id| self.orders().knows(id, name)).collect();
+        self.store.keep_protected(&ordered)?;
         self.store.drop_assignments_of(name)?;
         self.store.drop_claims_of(name)?;
         self.grants().forget_node(name);

@@ -23,6 +23,7 @@ mod metrics;
 mod newer;
 mod orders;
 mod people;
+mod removal;
 mod request;
 mod tries;
 mod turn;

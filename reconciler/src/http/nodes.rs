@@ -13,6 +13,7 @@ use devnet_schema::{
     secret::InTransit,
     wire::{RegisterRequest, RegisterResponse},
 };
+use serde::Deserialize;
 
 use super::{
     App,
@@ -20,7 +21,7 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    api::{HeartbeatRequest, JoinTokenRequest, NewJoinToken, NodeRow, Page},
+    api::{HeartbeatRequest, JoinTokenRequest, NODE_IN_USE, NewJoinToken, NodeRow, Page},
     auth::Principal,
     cycle::RegisterError,
     store::JoinRefusal,
@@ -43,13 +44,30 @@ pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<
     node.map(Json).ok_or_else(|| Failure::not_found(format!("node {name} never connected")))
 }
 
-/// `DELETE /api/v1/nodes/{id}`: 204. Its certificate is worth nothing from now on.
+/// Parameters of a removal.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Removal {
+    /// Also where something is left on the node.
+    force: bool,
+}
+
+/// `DELETE /api/v1/nodes/{id}`: 204. Its certificate is worth nothing from now on. Where something
+/// is left on it, 409 says what, unless `force` is given.
 pub async fn remove(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
+    Params(removal): Params<Removal>,
 ) -> Result<StatusCode, Failure> {
     let name = app.plane.find_node(&id)?;
+    let left = if removal.force { None } else { Some(app.plane.left_on(&name)?) };
+    if let Some(left) = left.filter(|left| !left.is_nothing()) {
+        let title = format!("{name} is in use");
+        return Err(
+            Failure::new(StatusCode::CONFLICT, NODE_IN_USE, title).detail(left.told().join("\n"))
+        );
+    }
     app.plane.remove_node(&name, &who.label())?;
     Ok(StatusCode::NO_CONTENT)
 }

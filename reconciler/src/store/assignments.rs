@@ -55,6 +55,7 @@ impl Store {
                 ])
             })
             .map_err(sql(act))?;
+            data::decide_protection(tx, instance)?;
             data::keep(tx, record)
         })
     }
@@ -77,15 +78,19 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets everything that a node was told to run: it was removed from the cluster.
+    /// Forgets everything that a node was told to run: it was removed from the cluster. What was
+    /// protected there stays it.
     ///
     /// # Errors
     /// When the database fails.
     pub fn drop_assignments_of(&self, node: &NodeName) -> Result<(), StoreError> {
-        self.lock()
-            .execute("DELETE FROM assignments WHERE node = ?1", [node.as_str()])
-            .map_err(sql("dropping the assignments of a node"))?;
-        Ok(())
+        let act = "dropping the assignments of a node";
+        self.write(act, |tx| {
+            data::keep_protection(tx, node)?;
+            tx.execute("DELETE FROM assignments WHERE node = ?1", [node.as_str()])
+                .map_err(sql(act))?;
+            Ok(())
+        })
     }
 
     /// The nodes of assignments that cannot be read, `None` for one that names none: more may have

@@ -3,7 +3,7 @@
 //! Knows that volumes outlive the unit and the order for it. Refuses to forget a place while its
 //! node may still have it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     fleet::DataPlace,
@@ -19,6 +19,7 @@ use super::{
 
 /// What a row is of that says where data is.
 pub const DATA_PLACE: &str = "data place";
+const KEPT: Listed = Listed { kind: "protection", keys: 1, act: "reading what is protected" };
 const DATA: Listed = Listed { kind: DATA_PLACE, keys: 2, act: "reading where data is" };
 
 impl Store {
@@ -73,17 +74,70 @@ impl Store {
         })
     }
 
-    /// Every instance that some node is told to run, and whether it was protected when it was.
+    /// Every instance that some node is told to run, and whether it was protected when it was; and
+    /// those that were protected on a node that was taken out, and were not ordered since.
     ///
     /// # Errors
     /// When the database fails.
     pub fn protection(&self) -> Result<BTreeMap<InstanceId, bool>, StoreError> {
-        let mut protected = BTreeMap::new();
+        let mut protected = self.kept_protection()?;
         for AssignmentRecord { instance, spec, .. } in self.assignments()? {
             *protected.entry(instance).or_insert(false) |= spec.protect;
         }
         Ok(protected)
     }
+}
+
+impl Store {
+    /// Keeps the protection of these, whose node was told to run them by no record.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn keep_protected(&self, instances: &BTreeSet<InstanceId>) -> Result<(), StoreError> {
+        let act = "keeping what is protected";
+        self.write(act, |tx| {
+            let insert = "INSERT OR IGNORE INTO kept_protection (instance) VALUES (?1)";
+            for instance in instances {
+                tx.execute(insert, [instance.to_string()]).map_err(sql(act))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn kept_protection(&self) -> Result<BTreeMap<InstanceId, bool>, StoreError> {
+        let act = KEPT.act;
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("SELECT instance FROM kept_protection ORDER BY instance")
+            .map_err(sql(act))?;
+        let kept = self.each(KEPT, &mut statement, [], |row| {
+            let text: String = row.get(0).map_err(sql(act))?;
+            Ok((parse(act, &text)?, true))
+        })?;
+        Ok(kept.into_iter().collect())
+    }
+}
+
+/// Keeps the protection of what a node was told to run.
+pub(super) fn keep_protection(tx: &Transaction<'_>, node: &NodeName) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT OR IGNORE INTO kept_protection (instance) \
+         SELECT instance FROM assignments WHERE node = ?1 \
+         AND json_valid(spec) AND json_extract(spec, '$.protect')",
+        [node.as_str()],
+    )
+    .map_err(sql("keeping what is protected"))?;
+    Ok(())
+}
+
+/// An order says anew whether an instance is protected.
+pub(super) fn decide_protection(
+    tx: &Transaction<'_>,
+    instance: &InstanceId,
+) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM kept_protection WHERE instance = ?1", [instance.to_string()])
+        .map_err(sql("recording what is protected"))?;
+    Ok(())
 }
 
 /// Records that the node of an assignment has data of its instance, where the unit has volumes.
@@ -215,5 +269,14 @@ mod tests {
         // One of two that were told is enough.
         store.record_assignment(&record("n2", 2)).unwrap();
         assert_eq!(store.protection().unwrap(), told(true));
+        // That a node is gone takes nothing away; the next order decides.
+        for node in ["n1", "n2"] {
+            store.drop_assignments_of(&node.parse().unwrap()).unwrap();
+            assert_eq!(store.protection().unwrap(), told(true));
+        }
+        store.record_assignment(&record("n3", 3)).unwrap();
+        assert_eq!(store.protection().unwrap(), told(false));
+        store.drop_assignments_of(&"n3".parse().unwrap()).unwrap();
+        assert_eq!(store.protection().unwrap(), BTreeMap::new());
     }
 }

@@ -1,0 +1,143 @@
+//! Commands that wait or ask before they do something: the real program against a control plane in
+//! this process.
+
+mod harness;
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use devnet_schema::fleet::FleetSnapshot;
+use harness::{Agent, Plane, Repository, config, until};
+use reqwest::Method;
+
+const CLUSTER: &str = r#"
+cluster "lab" { sync auto=#true; }
+service "db" {
+    process "db"
+    volume "data" at="data"
+    protect
+    resources cpu=0.5 memory="64MiB"
+}
+"#;
+
+/// `devnet`, under way, and what it said on standard error so far.
+struct Devnet {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Devnet {
+    fn start(plane: &Plane, dir: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_devnet"))
+            .args(args)
+            .current_dir(dir)
+            .env("DEVNET_CONFIG", plane.running.client_file())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (stderr, heard) = (child.stderr.take().unwrap(), Arc::clone(&said));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                heard.lock().unwrap().push_str(&format!("{line}\n"));
+            }
+        });
+        Self { child, said }
+    }
+
+    async fn says(&self, part: &str) {
+        until(&format!("it says {part:?}"), || async {
+            self.said.lock().unwrap().contains(part).then_some(())
+        })
+        .await;
+    }
+
+    /// How it ended, and its standard output.
+    async fn ended(&mut self) -> (ExitStatus, String) {
+        let mut stdout = self.child.stdout.take().unwrap();
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).map(|_| text)
+        });
+        let text = tokio::time::timeout(harness::DEADLINE, reading).await.unwrap().unwrap();
+        let child = Mutex::new(&mut self.child);
+        let status =
+            until("the command ends", || async { child.lock().unwrap().try_wait().unwrap() });
+        (status.await, text.unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_waits_its_turn_while_others_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), None);
+    config.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(config).await;
+    let _agent = Agent::join(&plane, "n1").await;
+    std::fs::write(dir.path().join("cluster.kdl"), CLUSTER).unwrap();
+    let seats: Vec<_> = std::iter::from_fn(|| plane.running.plane().plan_seat()).collect();
+    assert!(!seats.is_empty());
+    let mut command = Devnet::start(&plane, dir.path(), &["plan", "--no-color"]);
+    // It was answered 429, and comes again.
+    command.says("Other plans are being made").await;
+    assert_eq!(command.child.try_wait().unwrap(), None);
+    drop(seats);
+    let (status, printed) = command.ended().await;
+    assert!(status.success() && printed.contains("Plan: 1 to add"), "{printed}");
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_in_use_is_removed_only_by_who_says_so_and_nothing_there_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = Repository::new(dir.path().join("repository"));
+    let mut config = config(dir.path(), Some(&repository));
+    config.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(config).await;
+    let mut agent = Agent::join(&plane, "n1").await;
+    plane.applied(&repository.commit(CLUSTER)).await;
+
+    let mut refused = Devnet::start(&plane, dir.path(), &["node", "rm", "n1"]);
+    let (status, printed) = refused.ended().await;
+    assert!(!status.success() && printed.is_empty(), "{printed}");
+    for part in [
+        "n1 is in use, and nobody is here to ask",
+        "its agent is connected",
+        "db[0] is there, is protected",
+        "the data of db[0] (data) is there, and would stay there",
+        "-auto-approve",
+    ] {
+        refused.says(part).await;
+    }
+    let answer = plane.request(Method::DELETE, "/api/v1/nodes/n1").send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 409, "a program is asked, too");
+    assert_eq!(plane.status().await.nodes.len(), 1);
+    // One that is away is in use all the same.
+    agent.cut();
+    agent.status(&plane, "offline").await;
+    let mut refused = Devnet::start(&plane, dir.path(), &["node", "rm", "n1"]);
+    assert!(!refused.ended().await.0.success());
+    refused.says("db[0] is there, is protected").await;
+
+    let mut removal = Devnet::start(&plane, dir.path(), &["node", "rm", "n1", "-auto-approve"]);
+    let (status, printed) = removal.ended().await;
+    assert!(status.success() && printed == "n1 is removed\n", "{printed}");
+    let fleet: FleetSnapshot = plane.get("/api/v1/fleet").await;
+    assert!(fleet.nodes.is_empty());
+    let db = "db[0]".parse().unwrap();
+    assert_eq!(fleet.protected, [db], "it stays protected");
+    let places: Vec<String> = fleet.data.iter().map(|it| it.node.to_string()).collect();
+    assert_eq!(places, ["n1"], "and its data stays where it is");
+
+    // What nobody would miss is removed at once.
+    Agent::register(&plane, "n2").await;
+    let mut removal = Devnet::start(&plane, dir.path(), &["node", "rm", "n2"]);
+    assert!(removal.ended().await.0.success());
+    plane.stop().await;
+}
