@@ -3,10 +3,19 @@
 
 mod harness;
 
-use devnet_reconciler::api::LogEntry;
+use std::sync::Arc;
+
+use devnet_reconciler::api::{DeploymentState, LogEntry};
 use devnet_schema::wire::{LogEnd, LogEndReason, REMARK};
+use futures_util::{Stream, StreamExt};
 use harness::{Agent, Plane, Repository, config, logs::text, until};
 use reqwest::{Method, Response, StatusCode};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use serde_json::json;
+use tokio_tungstenite::{
+    Connector, connect_async_tls_with_config,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 const WEB: &str = r#"
 cluster "lab" { sync auto=#true; }
@@ -144,7 +153,8 @@ async fn every_end_says_why() {
 
     let mut reader = Reader::follow(&plane).await;
     reader.lines(1, 10).await;
-    let removal = plane.request(Method::DELETE, "/api/v1/nodes/n1").send().await.unwrap();
+    let removal =
+        plane.request(Method::DELETE, "/api/v1/nodes/n1?force=true").send().await.unwrap();
     assert_eq!(removal.status(), StatusCode::NO_CONTENT);
     let end = reader.end().await;
     assert_eq!(end.reason, LogEndReason::NodeRemoved, "{}", end.message);
@@ -158,6 +168,90 @@ async fn a_control_plane_that_stops_says_so() {
     reader.lines(1, 10).await;
     let (end, ()) = tokio::join!(reader.end(), plane.stop());
     assert_eq!(end.reason, LogEndReason::Stopping, "{}", end.message);
+}
+
+/// Opens a stream of a deployment over a WebSocket.
+async fn socket(
+    plane: &Plane,
+    deployment: &str,
+    token: &str,
+) -> impl Stream<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin + use<> {
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = plane.running.context().ca.clone();
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+    let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let url = format!("wss://{}/ws/logs?deployment={deployment}", plane.running.addr());
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let connector = Connector::Rustls(Arc::new(tls));
+    let opened = connect_async_tls_with_config(request, None, true, Some(connector)).await;
+    opened.unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_stream_of_lines_ends_with_the_key_that_asked_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = Repository::new(dir.path().join("repository"));
+    let mut config = config(dir.path(), Some(&repository));
+    config.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(config).await;
+    let agent = Agent::join(&plane, "n1").await;
+    plane.applied(&repository.commit(WEB)).await;
+    agent.machine().log.lines = 10;
+    // A deployment that does not end.
+    agent.machine().hanging.insert("more[0]/start".to_owned());
+    let more = WEB.replace("service \"web\"", "service \"more\"");
+    repository.commit(&format!("{WEB}{}", more.split_once('}').unwrap().1));
+    let deployment = until("a deployment goes on", || async {
+        let newest = plane.deployments().await.into_iter().next()?;
+        (newest.state == DeploymentState::Running).then_some(newest.id)
+    })
+    .await;
+    let key = async || {
+        let body = json!({"name": "reads", "role": "planner"});
+        let (status, answer) = plane.post("/api/v1/apikeys", &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        let part = |name: &str| answer[name].as_str().unwrap().to_owned();
+        (part("id"), part("key"))
+    };
+    let revoke = async |id: &str| {
+        let gone = plane.request(Method::DELETE, &format!("/api/v1/apikeys/{id}"));
+        assert_eq!(gone.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    };
+    for path in [
+        "/api/v1/instances/web-0/logs?follow=true",
+        "/api/v1/services/web/logs?follow=true",
+        &format!("/api/v1/deployments/{deployment}/logs?follow=true"),
+    ] {
+        let (id, token) = key().await;
+        let mut answer = plane.bare(Method::GET, path).bearer_auth(token).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let first = tokio::time::timeout(harness::DEADLINE, answer.chunk()).await.unwrap();
+        assert!(first.unwrap().is_some(), "{path} has lines");
+        revoke(&id).await;
+        let mut end = async || loop {
+            match answer.chunk().await {
+                Ok(Some(_)) => {}
+                end => return end,
+            }
+        };
+        let ended = tokio::time::timeout(harness::DEADLINE, end()).await.unwrap();
+        assert!(ended.is_err(), "{path}: what is cut short does not look like all there is");
+    }
+    let (id, token) = key().await;
+    let mut socket = socket(&plane, &deployment, &token).await;
+    let mut next = async || tokio::time::timeout(harness::DEADLINE, socket.next()).await.unwrap();
+    assert!(matches!(next().await, Some(Ok(Message::Text(_)))));
+    revoke(&id).await;
+    let said = loop {
+        match next().await {
+            Some(Ok(Message::Close(said))) => break said.expect("a reason"),
+            Some(Ok(_)) => {}
+            other => panic!("it ended without a word: {other:?}"),
+        }
+    };
+    assert!(said.reason.contains("revoked"), "{said}");
+    plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -132,6 +132,31 @@ pub enum AgentMessage {
     },
 }
 
+/// How every frame with log lines begins.
+const LOGS: &str = r#"{"type":"logs","#;
+
+/// [`AgentMessage::Logs`] without its tag.
+#[derive(Deserialize)]
+struct LogsFrame {
+    request: u64,
+    batch: LogBatch,
+}
+
+impl AgentMessage {
+    /// Reads a frame. Log lines are read straight into their place: a tag that may stand anywhere
+    /// would have every line read twice.
+    ///
+    /// # Errors
+    /// When it is no message.
+    pub fn read(frame: &str) -> serde_json::Result<Self> {
+        if !frame.starts_with(LOGS) {
+            return serde_json::from_str(frame);
+        }
+        let LogsFrame { request, batch } = serde_json::from_str(frame)?;
+        Ok(Self::Logs { request, batch })
+    }
+}
+
 /// What runs as an instance, in full.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Described {
@@ -171,7 +196,9 @@ pub struct LogLine {
 impl LogLine {
     /// A line of devnet's own.
     pub fn remark(text: impl Into<String>) -> Self {
-        Self { stream: REMARK.to_owned(), text: text.into(), ..Self::default() }
+        let mut text = text.into();
+        text.truncate(text.floor_char_boundary(MAX_LOG_TEXT));
+        Self { stream: REMARK.to_owned(), text, ..Self::default() }
     }
 
     /// What it costs of a reader's credit, in bytes: about as much as it takes in memory.
@@ -205,6 +232,18 @@ impl LogBatch {
     pub fn weight(&self) -> usize {
         256 + self.lines.iter().map(LogLine::weight).sum::<usize>()
     }
+
+    /// Whether it takes about as much memory as it weighs, its end apart: nothing in it is longer
+    /// than an agent makes it.
+    pub fn is_fair(&self) -> bool {
+        let Self { lines, position, end: _ } = self;
+        let fair = |line: &LogLine| {
+            let LogLine { at, stream, text, continued: _ } = line;
+            at.len().max(stream.len()) <= MAX_LOG_LABEL && text.len() <= MAX_LOG_TEXT
+        };
+        position.as_ref().is_none_or(|position| position.len() <= MAX_LOG_WORDS)
+            && lines.iter().all(fair)
+    }
 }
 
 /// The heaviest batch that may be sent, in bytes of [`LogBatch::weight`].
@@ -212,6 +251,12 @@ pub const MAX_LOG_BATCH: usize = 128 << 10;
 
 /// The longest text of a line, in bytes; longer ones are split.
 pub const MAX_LOG_TEXT: usize = 16 << 10;
+
+/// The longest position, in bytes; the message of an end is cut at this.
+pub const MAX_LOG_WORDS: usize = 4 << 10;
+
+/// The longest time and the longest name of a stream, in bytes.
+pub const MAX_LOG_LABEL: usize = 64;
 
 /// Why nothing more of a log will come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -348,4 +393,42 @@ pub struct RegisterResponse {
     pub certificate: String,
     /// The CA's certificate, PEM.
     pub ca: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_read_as_they_were_written_and_others_are_refused() {
+        let lines = vec![LogLine { text: "a\"\u{1b}".to_owned(), ..LogLine::remark("") }];
+        let batch = LogBatch { lines, ..LogBatch::end(LogEndReason::Gone, "x") };
+        let logs = AgentMessage::Logs { request: 7, batch };
+        let frame = serde_json::to_string(&logs).unwrap();
+        assert!(frame.starts_with(LOGS), "the short way is the one that is taken: {frame}");
+        for message in [logs, AgentMessage::Heartbeat { clock_millis: Some(1) }] {
+            let frame = serde_json::to_string(&message).unwrap();
+            assert_eq!(AgentMessage::read(&frame).unwrap(), message);
+        }
+        for frame in [r#"{"type":"logs","request":1}"#, r#"{"type":"logs",}"#, "", "{}"] {
+            assert!(AgentMessage::read(frame).is_err(), "{frame}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_it_weighs_is_not_fair() {
+        let fair = |change: &dyn Fn(&mut LogBatch)| {
+            let mut batch = LogBatch { lines: vec![LogLine::default()], ..LogBatch::default() };
+            change(&mut batch);
+            batch.is_fair()
+        };
+        let long = |bytes: usize| "x".repeat(bytes);
+        assert!(fair(&|batch| batch.lines[0].text = long(MAX_LOG_TEXT)));
+        assert!(!fair(&|batch| batch.lines[0].text = long(MAX_LOG_TEXT + 1)));
+        assert!(!fair(&|batch| batch.lines[0].at = long(MAX_LOG_LABEL + 1)));
+        assert!(!fair(&|batch| batch.lines[0].stream = long(MAX_LOG_LABEL + 1)));
+        assert!(fair(&|batch| batch.position = Some(long(MAX_LOG_WORDS))));
+        assert!(!fair(&|batch| batch.position = Some(long(MAX_LOG_WORDS + 1))));
+        assert!(LogLine::remark(long(MAX_LOG_TEXT + 9)).text.len() == MAX_LOG_TEXT);
+    }
 }

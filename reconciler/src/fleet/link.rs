@@ -11,7 +11,7 @@ use std::{
 
 use devnet_schema::{
     name::InstanceId,
-    wire::{ControlMessage, LogBatch, LogEndReason, MAX_LOG_BATCH, Origin},
+    wire::{ControlMessage, LogBatch, LogEndReason, MAX_LOG_BATCH, MAX_LOG_WORDS, Origin},
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -102,21 +102,35 @@ impl Link {
         Some((Answers { batches, request, read: 0, queue, readers }, ask))
     }
 
-    /// Hands a batch to whoever asked for it. One that was not granted ends the reader.
-    pub fn deliver(&self, request: u64, batch: LogBatch) {
+    /// Whether somebody reads the answers to this request.
+    pub fn is_read(&self, request: u64) -> bool {
+        lock(&self.readers).contains_key(&request)
+    }
+
+    /// Hands a batch to whoever asked for it. One that was not granted, or that takes more memory
+    /// than it weighs, ends the reader.
+    pub fn deliver(&self, request: u64, mut batch: LogBatch) {
+        if let Some(end) = &mut batch.end {
+            end.message.truncate(end.message.floor_char_boundary(MAX_LOG_WORDS));
+        }
+        let fair = batch.is_fair();
         let mut readers = lock(&self.readers);
         let weight = batch.weight() as u64;
         let (mut ended, mut overrun) = (batch.end.is_some(), false);
         if let Some(reader) = readers.get_mut(&request) {
+            let refused = |words: &str| LogBatch::end(LogEndReason::Failed, words);
             let batch = match reader.credit.checked_sub(weight) {
-                Some(left) => {
+                Some(left) if fair => {
                     reader.credit = left;
                     batch
                 }
+                Some(_) => {
+                    (ended, overrun) = (true, true);
+                    refused("its agent sent lines that are longer than lines may be")
+                }
                 None => {
                     (ended, overrun) = (true, true);
-                    let words = "its agent sent more lines than were asked for";
-                    LogBatch::end(LogEndReason::Failed, words)
+                    refused("its agent sent more lines than were asked for")
                 }
             };
             // Who went away takes itself out of the table.

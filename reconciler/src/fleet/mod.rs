@@ -10,6 +10,7 @@ mod logs;
 mod pulse;
 mod rate;
 mod registry;
+mod renewals;
 mod session;
 mod specs;
 
@@ -40,6 +41,7 @@ pub use logs::LogStream;
 use pulse::Pulse;
 use registry::Registry;
 pub use registry::{Moment, Purpose, Remembered};
+use renewals::Renewals;
 pub use session::run as run_session;
 
 /// How long a message may wait for room in the queue of its agent.
@@ -174,6 +176,7 @@ struct State {
     /// Who waits for reports: by deployment, node and step, so that no node can report for another.
     steps: BTreeMap<(String, NodeName, StepId), mpsc::Sender<StepReport>>,
     last_number: u64,
+    renewals: Renewals,
     /// What is wrong with nodes, for people, and until when that is shown.
     problems: BTreeMap<NodeName, (String, Duration)>,
 }
@@ -360,6 +363,7 @@ impl Fleet {
         let link = {
             let mut state = self.state();
             state.registry.remove(node);
+            state.renewals.forget(node);
             state.links.remove(node)
         };
         if let Some(link) = link {

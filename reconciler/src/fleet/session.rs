@@ -19,7 +19,9 @@ use futures_util::{
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
-use super::{Call, Fleet, Link, Pulse, QUEUE, SEND_TIMEOUT, clock::wall_millis, rate::Rate};
+use super::{
+    Call, Fleet, Link, Pulse, QUEUE, SEND_TIMEOUT, clock::wall_millis, rate::Rate, renewals,
+};
 
 /// How long a session may take to show that it lives when another of its node comes: several round
 /// trips of a slow link. A machine whose network was cut waits this long when it is back.
@@ -313,9 +315,9 @@ impl Speaker<'_> {
                 }
                 state.registry.heard(self.node, &now);
             }
-            let message = serde_json::from_str(&frame);
-            // Logs were asked for, and are bounded by whoever reads them.
-            if !matches!(message, Ok(AgentMessage::Logs { .. })) {
+            let message = AgentMessage::read(&frame);
+            // Logs that were asked for are bounded by whoever reads them.
+            if !matches!(message, Ok(AgentMessage::Logs { request, .. }) if self.is_read(request)) {
                 let wait = rate.heard(frame.len(), now.since_start);
                 if !wait.is_zero() {
                     tokio::time::sleep(wait).await;
@@ -327,6 +329,10 @@ impl Speaker<'_> {
                 Err(error) => warn!(node = %self.node, %error, "a message could not be read"),
             }
         }
+    }
+
+    fn is_read(&self, request: u64) -> bool {
+        self.fleet.state().links.get(self.node).is_some_and(|link| link.is_read(request))
     }
 
     async fn take(&self, message: AgentMessage) {
@@ -392,6 +398,20 @@ impl Speaker<'_> {
     }
 
     async fn renew(&self, csr: String) {
+        let now = self.fleet.clock.since_start();
+        if !self.fleet.state().renewals.grant(self.node, now) {
+            let problem = format!(
+                "{} asked for a new certificate more than {} times in {} minutes and is given no \
+                 more: no agent of ours does that",
+                self.node,
+                renewals::MOST,
+                renewals::WITHIN.as_secs() / 60
+            );
+            if self.fleet.note(self.node, &problem, renewals::WITHIN) {
+                warn!(node = %self.node, "{problem}");
+            }
+            return;
+        }
         let (answer, answered) = oneshot::channel();
         let (node, id) = (self.node.clone(), self.id.to_owned());
         self.call(Call::Renew { node, id, csr, answer }).await;

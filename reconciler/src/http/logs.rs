@@ -13,7 +13,7 @@ use axum::{
 use devnet_schema::{
     name::{InstanceId, NodeName},
     observed::ObservedInstance,
-    wire::{LogBatch, LogEndReason},
+    wire::{LogBatch, LogEndReason, LogLine},
 };
 use futures_util::stream::{self, SelectAll, Stream, StreamExt};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -121,8 +121,10 @@ fn of_instance(instance: InstanceId, stream: LogStream) -> impl Stream<Item = By
 fn written(instance: &InstanceId, batch: LogBatch) -> Bytes {
     let mut text = Vec::with_capacity(batch.weight());
     let LogBatch { lines, position: _, end } = batch;
+    let mut written = InstanceLine { instance: instance.clone(), line: LogLine::default() };
     for line in lines {
-        put(&mut text, &InstanceLine { instance: instance.clone(), line });
+        written.line = line;
+        put(&mut text, &written);
     }
     if let Some(end) = end {
         put(&mut text, &InstanceEnd { instance: instance.clone(), end });

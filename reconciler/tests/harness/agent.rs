@@ -61,6 +61,12 @@ pub struct Machine {
     pub described: Vec<InstanceId>,
     /// What every instance has written; each says hello when there is nothing.
     pub log: Log,
+    /// Said in the place of hello.
+    pub says: Vec<LogLine>,
+    /// Logs that it was asked for, by request.
+    pub log_requests: Vec<(u64, InstanceId)>,
+    /// How many new certificates it was given.
+    pub certificates: usize,
 }
 
 impl Machine {
@@ -141,6 +147,13 @@ impl Agent {
         self.machine.lock().unwrap()
     }
 
+    /// A request for a new certificate.
+    pub fn csr(&self) -> String {
+        let key = KeyPair::from_pem(&self.key).unwrap();
+        let params = CertificateParams::new(Vec::new()).unwrap();
+        params.serialize_request(&key).unwrap().pem().unwrap()
+    }
+
     /// PEM of the certificate and its key, for HTTP calls in the node's name.
     pub fn identity(&self) -> String {
         format!("{}{}", self.certificate, self.key)
@@ -203,7 +216,7 @@ impl Agent {
         let (outgoing, mut queue) = mpsc::channel::<AgentMessage>(64);
         let hold = self.hold.clone();
         let machine = Arc::clone(&self.machine);
-        let (name, answers) = (self.name.clone(), outgoing.clone());
+        let name = self.name.clone();
         self.outgoing = Some(outgoing);
         self.sessions += 1;
         let hello = AgentMessage::Hello {
@@ -240,8 +253,9 @@ impl Agent {
                     frame = stream.next() => match frame {
                         Some(Ok(Message::Text(text))) => {
                             let message = serde_json::from_str(&text).unwrap();
+                            // Not into the queue: it may be full, and only this task empties it.
                             for answer in take(&machine, &name, message) {
-                                answers.send(answer).await.unwrap();
+                                if sink.send(send(&answer)).await.is_err() { return }
                             }
                         }
                         Some(Ok(_)) => {}
@@ -376,22 +390,25 @@ fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> V
             machine.secrets.push(error.map_or_else(|| Ok(values.collect()), Err));
             Vec::new()
         }
-        ControlMessage::ReadLogs { request, follow, after, credit, .. }
-            if machine.log.lines > 0 =>
-        {
-            machine.log.begin(request, after, credit, follow)
-        }
-        ControlMessage::ReadLogs { request, instance, .. } => {
-            let line = LogLine {
-                stream: "stdout".to_owned(),
-                text: format!("hello from {instance}"),
-                ..LogLine::default()
-            };
-            let batch = LogBatch { lines: vec![line], ..LogBatch::end(LogEndReason::Complete, "") };
+        ControlMessage::ReadLogs { request, instance, follow, after, credit, .. } => {
+            machine.log_requests.push((request, instance.clone()));
+            if machine.log.lines > 0 {
+                return machine.log.begin(request, after, credit, follow);
+            }
+            let mut lines = machine.says.clone();
+            if lines.is_empty() {
+                let (stream, text) = ("stdout".to_owned(), format!("hello from {instance}"));
+                lines.push(LogLine { stream, text, ..LogLine::default() });
+            }
+            let batch = LogBatch { lines, ..LogBatch::end(LogEndReason::Complete, "") };
             vec![AgentMessage::Logs { request, batch }]
         }
         ControlMessage::GrantLogs { request, credit } => machine.log.grant(request, credit),
-        ControlMessage::StopLogs { .. } | ControlMessage::Certificate { .. } => Vec::new(),
+        ControlMessage::Certificate { .. } => {
+            machine.certificates += 1;
+            Vec::new()
+        }
+        ControlMessage::StopLogs { .. } => Vec::new(),
     }
 }
 

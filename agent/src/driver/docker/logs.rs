@@ -7,7 +7,7 @@
 //! the old file for ever, or gives the new one twice. Whoever is behind is given what the engine
 //! kept, from its files, and then the stream again.
 
-use std::time::{Duration, Instant};
+use std::{task::Poll, time::Duration};
 
 use bollard::{
     container::LogOutput, errors::Error, models::ContainerStateStatusEnum as Status,
@@ -20,6 +20,7 @@ use devnet_schema::{
 use futures_util::{FutureExt, Stream, StreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     create::container_name,
@@ -36,6 +37,10 @@ use crate::{
 /// Whoever reads new lines that are older than this, or waits longer than this for room, is behind.
 /// An engine that writes 40 MB a second needs longer to fill a file of its log.
 const BEHIND: Duration = Duration::from_millis(750);
+
+/// Lines that come within this time are given away together: an engine sends each by itself, and
+/// giving away costs more than a line.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 /// When a stream gave nothing for so long, the log is asked for its last line.
 const QUIET: Duration = Duration::from_secs(2);
@@ -85,8 +90,15 @@ pub async fn send(
     let after = query.after.as_deref().and_then(|after| serde_json::from_str(after).ok());
     let position: Position = after.unwrap_or_default();
     let resumed = !position.container.is_empty();
-    let mut reader =
-        Reader { engine, sink, position, muted: false, behind: false, chunk: Chunk::default() };
+    let mut reader = Reader {
+        engine,
+        sink,
+        position,
+        muted: false,
+        behind: false,
+        chunk: Chunk::default(),
+        due: None,
+    };
     let run = find(engine, owner, &query.id).await?;
     let tail = query.tail;
     let number = if tail == u32::MAX { "all".to_owned() } else { tail.max(1).to_string() };
@@ -135,6 +147,8 @@ struct Reader<'a> {
     /// There may be more in the log than was given.
     behind: bool,
     chunk: Chunk,
+    /// When to give the chunk away at the latest, where its lines wait for more.
+    due: Option<Instant>,
 }
 
 impl Reader<'_> {
@@ -236,9 +250,9 @@ impl Reader<'_> {
         let container = self.position.container.clone();
         let mut stream = std::pin::pin!(self.engine.client.logs(&container, Some(options)));
         loop {
-            let item = match stream.next().now_or_never() {
-                Some(item) => item,
-                None => {
+            let item = match self.at_once(&mut stream).await {
+                Poll::Ready(item) => item,
+                Poll::Pending => {
                     let slow = match self.flush().await {
                         Err(Closed) => return Ok(Pass::Closed),
                         Ok(slow) => slow,
@@ -278,6 +292,21 @@ impl Reader<'_> {
             }
         }
         Ok(self.flush().await.map_or_else(Pass::from, |_| Pass::Over))
+    }
+
+    /// The next thing that a stream gives, where it comes before what was gathered has to go.
+    async fn at_once<S>(&mut self, stream: &mut S) -> Poll<Option<S::Item>>
+    where
+        S: Stream + Unpin,
+    {
+        if let Some(item) = stream.next().now_or_never() {
+            return Poll::Ready(item);
+        }
+        if self.chunk.lines.is_empty() {
+            return Poll::Pending;
+        }
+        let due = *self.due.get_or_insert_with(|| Instant::now() + TOGETHER);
+        timeout_at(due, stream.next()).await.map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Waits for the next thing that a stream gives. One that gives nothing while the log grows has
@@ -362,6 +391,7 @@ impl Reader<'_> {
     /// Gives away what was gathered; whether that took too long.
     async fn flush(&mut self) -> Result<bool, Closed> {
         let mut chunk = std::mem::take(&mut self.chunk);
+        self.due = None;
         chunk.position = serde_json::to_string(&self.position).unwrap_or_default();
         let began = Instant::now();
         self.sink.put(chunk).await?;

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// When a line is so much newer than the place, the place is not there any more.
 const FAR: Duration = Duration::from_secs(1);
 
+/// The longest time that an engine writes, in bytes.
+const TIME: usize = 40;
+
 /// So many newer lines may come before the place at most.
 const MANY: usize = 1000;
 
@@ -34,7 +37,7 @@ impl Message {
             Some(blank) => (&bytes[..blank], &bytes[blank + 1..]),
             None => (bytes.trim_ascii_end(), &bytes[bytes.len()..]),
         };
-        let is_time = at.get(10) == Some(&b'T') && at[0].is_ascii_digit();
+        let is_time = at.len() <= TIME && at.get(10) == Some(&b'T') && at[0].is_ascii_digit();
         let at = std::str::from_utf8(at).ok().filter(|_| is_time);
         let (at, text) = at.map_or(("", bytes), |at| (at, rest));
         let open = !bytes.ends_with(b"\n");
