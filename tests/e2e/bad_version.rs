@@ -5,6 +5,12 @@
 
 use devnet_tests::{
     bed::{self, Bed},
+    oracles::{
+        hold,
+        records::{self, Monotone},
+        scene::Scene,
+        units,
+    },
     plane::{PATIENCE, Plane},
     repo::Repo,
     soak,
@@ -62,6 +68,25 @@ fn all(plane: &Plane<'_>, replicas: u32) -> Vec<(String, (u64, String, String))>
     ids.map(|id| (id.clone(), seen(plane, &id))).collect()
 }
 
+/// What is really there.
+fn scene(bed: &Bed) -> Scene {
+    Scene::of_engine("n1", |args| bed.docker(1, args)).and(Scene::of_processes("bed"))
+}
+
+/// A good version runs on every replica, once, and nothing else does.
+fn serves(bed: &Bed, plane: &Plane<'_>, replicas: u32, numbers: &mut Monotone) {
+    let names = SERVICES.iter().flat_map(|name| (0..replicas).map(move |at| (name, at)));
+    let names: Vec<String> = names.map(|(name, at)| format!("bed/{name}-{at}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let now = scene(bed);
+    hold([
+        units::exactly(&now, &names),
+        units::at_most_one(&now),
+        numbers.units(&now),
+        records::nothing_to_do(&plane.ok(&["plan", "--no-color"])),
+    ]);
+}
+
 /// One bad version after a good one, and the fix. Gives how many that were well were lost beyond
 /// the first of each service.
 fn roll(
@@ -112,14 +137,16 @@ fn soak_a_bad_version_stops_at_its_first_replica_on_both_drivers() {
     // Each of the faults over 2, 3 and 5 replicas, or over 2 to 5 of all faults and every try.
     let versions = soak::times(3, 12);
     let tries = if versions > 3 { EVERY_TRY } else { "2 of 5 times" };
-    let (mut rolled, mut lost) = (0, 0);
+    let (mut rolled, mut lost, mut numbers) = (0, 0, Monotone::default());
     let quick = [(2, Fault::Exits), (3, Fault::Unhealthy), (5, Fault::Missing)];
     let faults = [Fault::Unhealthy, Fault::Exits, Fault::Missing];
     let all = (2..=5).flat_map(|replicas| faults.map(|fault| (replicas, fault)));
     let rounds: Vec<(u32, Fault)> = if versions > 3 { all.collect() } else { quick.to_vec() };
     for (at, &(replicas, fault)) in (0..versions).zip(rounds.iter().cycle()) {
         lost += roll((&plane, &repo), 3 * at, replicas, fault, tries);
+        serves(&bed, &plane, replicas, &mut numbers);
         rolled += SERVICES.len();
     }
+    hold([records::no_gaps(&plane.events())]);
     println!("bad versions rolled on both drivers: {rolled}; healthy instances lost: {lost}");
 }

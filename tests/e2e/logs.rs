@@ -13,6 +13,7 @@ use std::{
 
 use devnet_tests::{
     bed::{self, Bed},
+    oracles::{hold, records, scene::Scene, units},
     plane::{PATIENCE, Plane},
     process::Background,
     repo::Repo,
@@ -73,12 +74,23 @@ fn every_line_arrives_in_order_soak() {
     let native = |round: u32| {
         fs::write(plane.path().join(format!("go-{round}")), "").expect("a file can be made");
     };
+    let scene =
+        || Scene::of_engine("n1", |args| bed.docker(1, args)).and(Scene::of_processes("bed"));
+    let before = scene();
     for round in 1..=soak::times(1, 20) {
         let docker =
             bed.docker_command(1, &["logs", "-f", "--tail", "1", "devnet-bed-contained-0"]);
         a_round(&plane, "contained", round, &contained, Some(docker));
         a_round(&plane, "native", round, &native, None);
     }
+    // Reading stops and restarts nothing, however slow the reader is.
+    let now = scene();
+    hold([
+        units::exactly(&now, &["bed/contained-0", "bed/native-0"]),
+        units::undisturbed(&before, &now),
+        records::converged(&plane.status().expect("the status"), &commit),
+        records::no_gaps(&plane.events()),
+    ]);
 }
 
 /// A follower that writes to a file.

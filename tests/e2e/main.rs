@@ -3,6 +3,7 @@
 mod bad_version;
 mod by_hand;
 mod logs;
+mod machines;
 mod main_job;
 mod restarts;
 mod stack;

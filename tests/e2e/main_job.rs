@@ -8,7 +8,13 @@ use std::{collections::BTreeMap, fs};
 
 use devnet_tests::{
     bed::{self, Bed},
-    oracles::{hold, records, scene::Scene, secrecy::Canary, units},
+    oracles::{
+        Verdict, hold,
+        records::{self, Acknowledged, Monotone},
+        scene::Scene,
+        secrecy::Canary,
+        units,
+    },
     plane::{PATIENCE, Plane, all_healthy},
     process::{both, run},
     repo::Repo,
@@ -85,6 +91,8 @@ fn a_commit_becomes_running_services_and_stays_them() {
     what_is_not_devnets(&bed);
 
     plane.devnet_with(&["secret", "set", "app-db-password"], CANARY);
+    let mut told = Told::default();
+    told.written.wrote("secret", "app-db-password");
     let first = repo.commit("cluster.kdl", &cluster("v1", "n2"), "declare everything");
     plane.await_applied(&first);
     every_service_answers(&bed, "v1");
@@ -93,10 +101,11 @@ fn a_commit_becomes_running_services_and_stays_them() {
     stack::a_stack_keeps_its_data_and_its_network(&bed, &repo, &plane, &cluster("v1", "n2"));
 
     an_edit_moves_one_service(&bed, &repo, &plane);
-    losing_the_database_changes_nothing(&bed, &mut plane);
-    a_killed_apply_converges(&bed, &repo, &mut plane);
+    losing_the_database_changes_nothing(&bed, &mut plane, &mut told);
+    a_killed_apply_converges(&bed, &repo, &mut plane, &mut told);
     bad_input_changes_nothing(&bed, &repo, &plane);
-    a_lost_host_is_unknown_and_nothing_is_pruned(&bed, &mut plane);
+    a_lost_host_is_unknown_and_nothing_is_pruned(&bed, &mut plane, &mut told);
+    hold([records::no_gaps(&plane.events())]);
     the_secret_is_nowhere(&bed, &plane);
 }
 
@@ -171,13 +180,32 @@ fn scene(bed: &Bed) -> Scene {
     HOSTS.into_iter().fold(Scene::default(), |all, host| all.and(of(host)))
 }
 
+/// What was told so far, and must stand whatever breaks.
+#[derive(Default)]
+struct Told {
+    written: Acknowledged,
+    numbers: Monotone,
+}
+
+impl Told {
+    /// Whatever was acknowledged is still there.
+    fn durable(&self, plane: &Plane<'_>) -> [Verdict; 2] {
+        let (secrets, keys) =
+            (plane.listed("/api/v1/secrets", "name"), plane.listed("/api/v1/apikeys", "name"));
+        [self.written.durable("secret", &secrets), self.written.durable("API key", &keys)]
+    }
+}
+
 /// What a fault may never do, whatever else it does; gives what is there now.
-fn nothing_is_lost(bed: &Bed, before: &Scene) -> Scene {
+fn nothing_is_lost(bed: &Bed, plane: &Plane<'_>, before: &Scene, told: &mut Told) -> Scene {
     let after = scene(bed);
+    hold(told.durable(plane));
     hold([
         units::at_most_one(&after),
         units::foreign_untouched(before, &after),
         units::volumes_kept(before, &after),
+        told.numbers.units(before),
+        told.numbers.units(&after),
     ]);
     after
 }
@@ -223,7 +251,7 @@ fn an_edit_moves_one_service(bed: &Bed, repo: &Repo, plane: &Plane<'_>) {
     nothing_to_do(plane);
 }
 
-fn losing_the_database_changes_nothing(bed: &Bed, plane: &mut Plane<'_>) {
+fn losing_the_database_changes_nothing(bed: &Bed, plane: &mut Plane<'_>, told: &mut Told) {
     let before = scene(bed);
     plane.kill();
     for file in ["state.db", "state.db-wal", "state.db-shm"] {
@@ -239,11 +267,15 @@ fn losing_the_database_changes_nothing(bed: &Bed, plane: &mut Plane<'_>) {
         all_healthy(status)
     });
     nothing_to_do(plane);
-    hold([units::undisturbed(&before, &nothing_is_lost(bed, &before))]);
+    let after = nothing_is_lost(bed, plane, &before, told);
+    hold([units::undisturbed(&before, &after)]);
 }
 
-fn a_killed_apply_converges(bed: &Bed, repo: &Repo, plane: &mut Plane<'_>) {
+fn a_killed_apply_converges(bed: &Bed, repo: &Repo, plane: &mut Plane<'_>, told: &mut Told) {
     let before = scene(bed);
+    // What was acknowledged just before the kill is on disk.
+    plane.ok(&["apikey", "create", "ci", "--role", "viewer"]);
+    told.written.wrote("API key", "ci");
     let commit = repo.commit("cluster.kdl", &cluster("v2", "n3"), "change every web");
     plane.await_status("an apply under way", |status| {
         let deployment = &status["deployment"];
@@ -255,7 +287,7 @@ fn a_killed_apply_converges(bed: &Bed, repo: &Repo, plane: &mut Plane<'_>) {
     plane.await_applied(&commit);
     every_service_answers(bed, "v2");
     nothing_to_do(plane);
-    nothing_is_lost(bed, &before);
+    nothing_is_lost(bed, plane, &before, told);
 }
 
 /// What a bad commit looks like, and what its error must say.
@@ -349,7 +381,7 @@ fn an_image_that_cannot_be_pulled(bed: &Bed, repo: &Repo, plane: &Plane<'_>, goo
     fetch(bed, 1, &format!("http://{}:8090/", bed.addr(3))).expect("the old mover still answers");
 }
 
-fn a_lost_host_is_unknown_and_nothing_is_pruned(bed: &Bed, plane: &mut Plane<'_>) {
+fn a_lost_host_is_unknown_and_nothing_is_pruned(bed: &Bed, plane: &mut Plane<'_>, told: &mut Told) {
     let (before, whole) = (containers(bed), scene(bed));
     bed.fault("crash", 2);
     let status = plane.await_status("n2 offline", |status| {
@@ -393,7 +425,7 @@ fn a_lost_host_is_unknown_and_nothing_is_pruned(bed: &Bed, plane: &mut Plane<'_>
     });
     every_service_answers(bed, "v2");
     nothing_to_do(plane);
-    nothing_is_lost(bed, &whole);
+    nothing_is_lost(bed, plane, &whole, told);
 }
 
 /// The secret's value is in no file of the control plane or the agents, no log and no label.

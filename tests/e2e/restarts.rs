@@ -11,7 +11,12 @@ use std::{
 
 use devnet_tests::{
     bed::{self, Bed},
-    oracles::{hold, scene::Scene, units},
+    oracles::{
+        hold,
+        records::{self, Monotone},
+        scene::Scene,
+        units,
+    },
     plane::{Ending, PATIENCE, Plane, all_healthy},
     repo::Repo,
     soak,
@@ -21,6 +26,9 @@ use devnet_tests::{
 /// Command lines that nothing else on this machine has: of three processes, and of the daemon that
 /// each of them starts in a session of its own.
 const MARKS: [&str; 2] = ["7770001", "7770002"];
+
+/// Every instance; those of the worker first.
+const ALL: [&str; 5] = ["bed/worker-0", "bed/worker-1", "bed/worker-2", "bed/web-0", "bed/cache-0"];
 
 const CLUSTER: &str = r#"
 cluster "bed" {
@@ -66,7 +74,9 @@ fn soak_an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
             false => Err(format!("{:?}", processes())),
         }
     });
-    let scene = || Scene::of_engine("n1", |args| bed.docker(1, args));
+    let scene =
+        || Scene::of_engine("n1", |args| bed.docker(1, args)).and(Scene::of_processes("bed"));
+    let mut numbers = Monotone::default();
     let (before, containers, whole) = (processes(), containers_of(&bed), scene());
     assert_eq!(containers.len(), 2, "{containers:?}");
     for round in 1..=rounds {
@@ -82,9 +92,19 @@ fn soak_an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
         });
         assert_eq!(containers_of(&bed), containers, "restart {round} ({ending:?})");
         let now = scene();
-        let once = units::at_most_one(&now);
-        hold([once, units::undisturbed(&whole, &now), units::volumes_kept(&whole, &now)]);
+        hold([
+            units::exactly(&now, &ALL),
+            units::at_most_one(&now),
+            units::undisturbed(&whole, &now),
+            units::volumes_kept(&whole, &now),
+            numbers.units(&now),
+        ]);
     }
+    hold([
+        records::converged(&plane.status().expect("the status"), &commit),
+        records::nothing_to_do(&plane.ok(&["plan", "--no-color"])),
+        records::no_gaps(&plane.events()),
+    ]);
     println!("{rounds} restarts of the agent, half of them kill -9; no second copy, none lost");
     let less = CLUSTER.find("service \"worker\"").zip(CLUSTER.find("service \"web\""));
     let (from, to) = less.expect("the worker stands before the web");
@@ -97,6 +117,8 @@ fn soak_an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
         }
     });
     assert_eq!(containers_of(&bed), containers, "nothing else was touched");
+    let now = scene();
+    hold([units::exactly(&now, &ALL[3..]), units::volumes_kept(&whole, &now), numbers.units(&now)]);
 }
 
 /// The process ids with each mark.

@@ -3,7 +3,7 @@
 //! Knows how they are started and asked. Refuses to look into their data.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::{
     bed::Bed,
+    oracles::records,
     process::{Background, binary, both, run},
     repo::Repo,
     wait::until,
@@ -96,6 +97,34 @@ impl<'a> Plane<'a> {
             all.push_str(&agent.output());
         }
         all
+    }
+
+    /// What the agent of a host printed.
+    pub fn agent_log(&self, host: u32) -> String {
+        self.agents.get(&host).map(Background::output).unwrap_or_default()
+    }
+
+    /// Every event on record, oldest first.
+    ///
+    /// # Panics
+    /// When they cannot be listed.
+    pub fn events(&self) -> Vec<Value> {
+        let listed = self.ok(&["get", "events", "--json"]);
+        let mut events: Vec<Value> = serde_json::from_str(&listed).expect("events are JSON");
+        events.reverse();
+        events
+    }
+
+    /// The values of `field` in everything that a path of the API lists on its first page.
+    ///
+    /// # Panics
+    /// When it lists nothing.
+    pub fn listed(&self, path: &str, field: &str) -> BTreeSet<String> {
+        let (status, body) = self.api("GET", path, "");
+        assert_eq!(status, 200, "{path}: {body}");
+        let page: Value = serde_json::from_str(&body).expect("a page is JSON");
+        let items = page["items"].as_array().expect("a page has items");
+        items.iter().filter_map(|item| item[field].as_str().map(str::to_owned)).collect()
     }
 
     fn explain(&self, what: &str) -> String {
@@ -230,7 +259,8 @@ impl<'a> Plane<'a> {
         self.run_agent(host);
     }
 
-    fn agent_dir(&self, host: u32) -> PathBuf {
+    /// The data directory of a host's agent.
+    pub fn agent_dir(&self, host: u32) -> PathBuf {
         self.dir.path().join(format!("agent-{host}"))
     }
 
@@ -239,6 +269,19 @@ impl<'a> Plane<'a> {
     /// # Panics
     /// When it does not end.
     pub fn restart_agent(&mut self, host: u32, ending: Ending) {
+        self.stop_agent(host, ending);
+        self.run_agent(host);
+    }
+
+    /// Ends the agent of a host and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn end_agent(&mut self, host: u32) {
+        self.stop_agent(host, Ending::Asked);
+    }
+
+    fn stop_agent(&mut self, host: u32, ending: Ending) {
         if let Some(mut agent) = self.agents.remove(&host) {
             match ending {
                 Ending::Asked => agent.terminate(),
@@ -251,12 +294,17 @@ impl<'a> Plane<'a> {
             let output = run(free.arg("-n").arg(self.agent_dir(host).join("lock")).arg("true"));
             if output.status.success() { Ok(()) } else { Err(both(&output)) }
         });
-        self.run_agent(host);
     }
 
     /// Starts the agent of a host that has joined.
     pub fn run_agent(&mut self, host: u32) {
-        let mut command = self.bed.on(host, binary("devnet-agent"));
+        self.run_agent_with(host, &[]);
+    }
+
+    /// The same, with variables (`NAME=VALUE`) that only it has.
+    pub fn run_agent_with(&mut self, host: u32, environment: &[&str]) {
+        let mut command = self.bed.on(host, "env");
+        command.args(environment).arg(binary("devnet-agent"));
         command.arg("run").arg("--data-dir").arg(self.agent_dir(host)).env("DEVNET_LOG", "trace");
         let agent = Background::start(&mut command, &self.log_path(&format!("agent-{host}")));
         self.agents.insert(host, agent);
@@ -276,11 +324,8 @@ impl<'a> Plane<'a> {
     /// Waits until `commit` is applied and every instance is healthy.
     pub fn await_applied(&self, commit: &str) -> Value {
         self.await_status(&format!("the apply of {commit}"), |status| {
-            let applied = status["source"]["applied"].as_str().unwrap_or_default();
-            if applied != commit {
-                return Err(format!("applied is {applied}"));
-            }
-            all_healthy(status)
+            let verdict = records::converged(status, commit);
+            if verdict.holds() { Ok(()) } else { Err(verdict.findings.join("\n")) }
         })
     }
 
