@@ -1,6 +1,6 @@
 # The two commands of this project are `make demo` and `make test`. Each does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench fuzz fmt bed-selftest
+.PHONY: help demo test soak timings bench fuzz fmt bed-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ test: ## every test, the ones on real Docker hosts included
 
 soak: ## what repeats: restarts, kills and long logs on real hosts (about an hour)
 	@scripts/soak.sh
+
+timings: ## what a build from nothing spends, crate by crate
+	@scripts/setup.sh build
+	@scripts/timings.py
 
 bench: ## measure
 	@scripts/setup.sh build

@@ -1,5 +1,7 @@
 //! Every case of every built-in component, rendered and compared with what is written beside it.
-//! `UPDATE_EXPECT=1 cargo test -p devnet-catalog` writes what is rendered now.
+//! `UPDATE_EXPECT=1` writes what is rendered now.
+
+#![allow(unreachable_pub, reason = "modules of a test are seen by that test alone")]
 
 mod placed;
 

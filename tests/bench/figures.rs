@@ -1,7 +1,7 @@
 //! The figures that the main job is held to: how soon a commit is planned, how long an empty plan
 //! takes, and how much memory a control plane and idle agents need.
 //!
-//! `cargo build --release --bins && cargo bench -p devnet-tests --bench figures`
+//! `cargo build --release --bins && cargo bench --workspace --bench figures`
 //!
 //! Knows the programs from outside. Refuses to judge: it prints what it measured, beside what the
 //! same machine needs to start a process that does nothing.

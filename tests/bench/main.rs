@@ -1,4 +1,4 @@
-//! `cargo bench -p devnet-planner`: how well and how fast instances are placed, beside
+//! `cargo bench --workspace --bench placement`: how well and how fast instances are placed, beside
 //! kube-scheduler's scoring and best fit. Prints one JSON object a line; `tests/bench/placement`
 //! makes a table of them, with OR-Tools' answers beside.
 //!
@@ -6,6 +6,8 @@
 //!
 //! Arguments: names of instances (none: all but the largest), `--dump DIR` to write the problems
 //! as JSON for other solvers instead.
+
+#![allow(unreachable_pub, reason = "modules of a test are seen by that test alone")]
 
 mod baseline;
 mod instance;
