@@ -55,7 +55,13 @@ if [ -n "$images" ]; then
 fi
 cargo nextest run --workspace
 
-# The promise that the agent is built without the language. A build of the whole workspace gives
-# every crate all features, so it cannot show it; checking compiles no code, and is kept.
-cargo check --quiet -p devnet-schema --no-default-features
-cargo check --quiet -p devnet-agent
+# A build of the whole workspace gives every crate all features, so it cannot show what builds without
+# them: everything without HiGHS, the agent without the language, each crate of the left side by itself.
+# Checking compiles no code, and is kept.
+cargo check --quiet --workspace --no-default-features
+for alone in schema catalog planner agent; do
+  cargo check --quiet --package "devnet-$alone" --no-default-features
+done
+
+# Every link of the documentation in the code leads somewhere.
+RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps --document-private-items
