@@ -3,6 +3,8 @@
 //!
 //! Knows where the corpus is. Refuses to look for new inputs: the fuzzer does.
 
+#![allow(unreachable_pub, reason = "modules of a test are seen by that test alone")]
+
 #[path = "fuzz/bodies.rs"]
 mod bodies;
 

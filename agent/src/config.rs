@@ -31,31 +31,40 @@ pub struct Cli {
 pub enum Command {
     /// Join a cluster, once.
     Join {
+        /// Where it keeps its things.
         #[command(flatten)]
         place: Place,
+        /// Which control plane it joins, and by what right.
         #[command(flatten)]
         join: JoinArgs,
     },
     /// Run the agent of a node that has joined.
     Run {
+        /// Where it keeps its things.
         #[command(flatten)]
         place: Place,
+        /// How it runs.
         #[command(flatten)]
         run: RunArgs,
     },
     /// Join when this node has not joined yet, then run.
     Up {
+        /// Where it keeps its things.
         #[command(flatten)]
         place: Place,
+        /// Which control plane it joins, and by what right.
         #[command(flatten)]
         join: JoinArgs,
+        /// How it runs.
         #[command(flatten)]
         run: RunArgs,
     },
     /// Print what this machine has, as JSON.
     Facts {
+        /// Where it keeps its things.
         #[command(flatten)]
         place: Place,
+        /// What may run units.
         #[command(flatten)]
         drivers: DriverArgs,
     },
@@ -98,6 +107,7 @@ pub struct JoinArgs {
 /// How to run.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
+    /// What may run units.
     #[command(flatten)]
     pub drivers: DriverArgs,
     /// End everything this node runs when the agent ends, or when the process that started it does

@@ -1,5 +1,7 @@
 //! What people see when a template or a component is wrong.
 
+#![allow(unreachable_pub, reason = "modules of a test are seen by that test alone")]
+
 mod placed;
 
 use expect_test::{ExpectFile, expect_file};

@@ -1,5 +1,7 @@
 //! Components that a configuration brings along.
 
+#![allow(unreachable_pub, reason = "modules of a test are seen by that test alone")]
+
 mod placed;
 
 use expect_test::{ExpectFile, expect_file};

@@ -26,7 +26,7 @@ use proptest::{
 };
 use serde_json::Value;
 
-pub const CLUSTER: &str = r#"
+const CLUSTER: &str = r#"
 cluster "lab" {
     sync auto=#true prune=#true self-heal=#true
 }
@@ -132,7 +132,7 @@ fn observed(
     }
 }
 
-pub fn reports() -> u32 {
+fn reports() -> u32 {
     match std::env::var("DEVNET_SOAK") {
         Err(_) => 40,
         Ok(word) if word == "full" => 3000,

@@ -2,6 +2,8 @@
 //!
 //! Knows no more than [`verifier`] does. Refuses to measure: the bench does.
 
+#![allow(unreachable_pub, reason = "modules of a test are seen by that test alone")]
+
 mod instance;
 mod verifier;
 

@@ -2,6 +2,8 @@
 //!
 //! Knows `tests/bed`. Runs with DEVNET_BED=1 and says so when it does not run.
 
+#![allow(unreachable_pub, reason = "modules of a test are seen by that test alone")]
+
 mod shared;
 
 use std::{

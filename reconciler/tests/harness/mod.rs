@@ -3,7 +3,7 @@
 //!
 //! Knows how to wait for a condition with a deadline. Refuses to sleep in the place of an event.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 pub mod agent;
 pub mod logs;

@@ -11,7 +11,7 @@ use super::{
 use crate::{diagnostic::Located, quantity::Cpu};
 
 /// The tree of a file. Fields that nobody wrote are absent.
-pub fn tree(file: &ClusterFile) -> Node {
+pub(super) fn tree(file: &ClusterFile) -> Node {
     let ClusterFile {
         broken: _,
         unread: _,

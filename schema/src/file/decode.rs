@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Reads a checked tree into the file it describes; reports what concerns several fields at once.
-pub fn cluster_file(source: &Source, tree: &Node) -> (ClusterFile, Vec<Diagnostic>) {
+pub(super) fn cluster_file(source: &Source, tree: &Node) -> (ClusterFile, Vec<Diagnostic>) {
     let mut decoder = Decoder { source, found: Vec::new() };
     let view = View { source, node: tree };
     let file = ClusterFile {
@@ -251,7 +251,7 @@ fn spread(view: View<'_>) -> SpreadSection {
 }
 
 /// The keys of selectors, as they are written.
-pub const SELECTOR_KEYS: [(&str, SelectorKey); 6] = [
+pub(super) const SELECTOR_KEYS: [(&str, SelectorKey); 6] = [
     ("tag", SelectorKey::Tag),
     ("zone", SelectorKey::Zone),
     ("os", SelectorKey::Os),

@@ -18,7 +18,7 @@ pub fn from_kdl(source: &Source) -> Result<Node, Vec<Diagnostic>> {
 }
 
 /// Reads KDL 2 as far as it is that.
-pub fn read(source: &Source, limits: &Limits) -> Read {
+pub(super) fn read(source: &Source, limits: &Limits) -> Read {
     let outline::Outline { nodes, errors, whole } = outline::scan(source, limits);
     let values = nodes.count();
     let (tree, doubtful) = nodes.finish(source.text.len());

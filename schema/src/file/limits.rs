@@ -133,7 +133,7 @@ impl Limits {
 }
 
 /// The files together have more values than they may.
-pub fn too_many_values(source: &Source, at: usize) -> Diagnostic {
+pub(crate) fn too_many_values(source: &Source, at: usize) -> Diagnostic {
     let message = "here the files together exceed the values that they may have";
     Diagnostic::error("DN-E0117", Some(source.at(&(at..at))), message)
         .help("include less, or raise the limit `all-values`")

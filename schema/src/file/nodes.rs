@@ -10,7 +10,7 @@
 use super::tree::{Entry, Kind, Node, Span};
 
 /// The nodes of a text, those of open blocks on a stack.
-pub struct Nodes {
+pub(super) struct Nodes {
     blocks: Vec<Block>,
     doubtful: Vec<Span>,
     /// Names and values that were read.
@@ -45,17 +45,17 @@ struct Part {
 
 impl Nodes {
     /// No nodes yet.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { blocks: vec![Block::default()], doubtful: Vec::new(), count: 0 }
     }
 
     /// How many names and values were read.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.count
     }
 
     /// The tree of a text of that many bytes, and where it may not be what was meant.
-    pub fn finish(mut self, length: usize) -> (Node, Vec<Span>) {
+    pub(super) fn finish(mut self, length: usize) -> (Node, Vec<Span>) {
         let done = self.blocks.pop().map(|file| file.done).unwrap_or_default();
         (Node { kind: Kind::Map(done), span: 0..length }, self.doubtful)
     }
@@ -65,7 +65,7 @@ impl Nodes {
     }
 
     /// A node begins with its name.
-    pub fn name(&mut self, name: String, span: Span, commented: bool) {
+    pub(super) fn name(&mut self, name: String, span: Span, commented: bool) {
         let end = span.end;
         self.count += 1;
         if let Some(block) = self.blocks.last_mut() {
@@ -78,7 +78,7 @@ impl Nodes {
 
     /// An argument, or the value of the property that was named last. `skipped` says that it is
     /// behind `/-`.
-    pub fn value(&mut self, text: String, plain: bool, span: Span, skipped: bool) {
+    pub(super) fn value(&mut self, text: String, plain: bool, span: Span, skipped: bool) {
         self.count += 1;
         let Some(node) = self.node() else { return };
         node.end = span.end;
@@ -90,7 +90,7 @@ impl Nodes {
     }
 
     /// The argument that came last names a property.
-    pub fn key(&mut self, skipped: bool) {
+    pub(super) fn key(&mut self, skipped: bool) {
         let Some(node) = self.node().filter(|_| !skipped) else { return };
         if let Some(Entry {
             key_span, value: Node { kind: Kind::Scalar { raw, .. }, .. }, ..
@@ -101,14 +101,14 @@ impl Nodes {
     }
 
     /// What belongs to the node goes on to here.
-    pub fn reach(&mut self, end: usize) {
+    pub(super) fn reach(&mut self, end: usize) {
         if let Some(node) = self.node() {
             node.end = end;
         }
     }
 
     /// The node's block begins.
-    pub fn open(&mut self, at: usize) {
+    pub(super) fn open(&mut self, at: usize) {
         if let Some(block) = self.blocks.last_mut() {
             block.node.get_or_insert_default().block.get_or_insert(at);
         }
@@ -116,7 +116,7 @@ impl Nodes {
     }
 
     /// The innermost block ends. `commented` says that it was behind `/-`.
-    pub fn close(&mut self, end: usize, commented: bool) {
+    pub(super) fn close(&mut self, end: usize, commented: bool) {
         self.end();
         let Some(block) = self.blocks.pop() else { return };
         let Some(node) = self.node() else { return };
@@ -127,7 +127,7 @@ impl Nodes {
     }
 
     /// The node ends.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         let Some(block) = self.blocks.last_mut() else { return };
         let Some(mut part) = block.node.take().filter(|part| !part.commented) else { return };
         let head = part.name.as_ref().map(|(_, span)| span.start..part.block.unwrap_or(part.end));
@@ -151,7 +151,7 @@ impl Nodes {
     }
 
     /// Something is wrong with the node, so what it seems to say may not be what was meant.
-    pub fn doubt_node(&mut self) {
+    pub(super) fn doubt_node(&mut self) {
         if let Some(block) = self.blocks.last_mut() {
             block.node.get_or_insert_default().doubtful = true;
         }
@@ -172,7 +172,7 @@ impl Nodes {
     }
 
     /// What stands there may not be what was meant.
-    pub fn doubt(&mut self, span: Span) {
+    pub(super) fn doubt(&mut self, span: Span) {
         self.doubtful.push(span);
     }
 }

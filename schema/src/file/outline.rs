@@ -9,7 +9,7 @@
 //! After a mistake the rest of the node is taken as it comes, so that one run finds them all.
 
 mod texts;
-pub mod tokens;
+pub(super) mod tokens;
 
 use super::{
     limits::{Limits, too_many_values},
@@ -26,7 +26,7 @@ const SLASHDASH_DEPTH: usize = 2;
 const MOST_ERRORS: usize = 20;
 
 /// What was found in a text.
-pub struct Outline {
+pub(super) struct Outline {
     /// The nodes.
     pub nodes: Nodes,
     /// Everything that is no KDL, sorted by place.
@@ -36,7 +36,7 @@ pub struct Outline {
 }
 
 /// Reads a text within limits.
-pub fn scan(source: &Source, limits: &Limits) -> Outline {
+pub(super) fn scan(source: &Source, limits: &Limits) -> Outline {
     let mut scanner = Scanner::new(source, limits);
     scanner.run();
     let Scanner { nodes, mut errors, stopped, .. } = scanner;

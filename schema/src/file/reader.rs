@@ -23,7 +23,7 @@ const RESERVED: [(&str, &str, &str); 1] = [(
 )];
 
 /// Checks a tree against a shape.
-pub fn canonical(
+pub(super) fn canonical(
     source: &Source,
     form: Form,
     tree: &Node,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Why a text is not of the wanted type.
-pub struct Problem {
+pub(super) struct Problem {
     /// What is wrong.
     pub what: String,
     /// What to write.
@@ -31,7 +31,7 @@ fn problem(what: impl Into<String>, help: impl Into<String>) -> Problem {
 }
 
 /// Whether a scalar can be read as `ty`.
-pub fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), Problem> {
+pub(super) fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), Problem> {
     let shown: String = raw.chars().take(60).collect::<String>().escape_debug().to_string();
     match ty {
         Type::Flag if plain && flag(raw).is_some() => Ok(()),
@@ -86,7 +86,7 @@ fn quantity<T: FromStr<Err = crate::quantity::QuantityError>>(raw: &str) -> Resu
 }
 
 /// `true` or `false`, and nothing else.
-pub fn flag(raw: &str) -> Option<bool> {
+pub(super) fn flag(raw: &str) -> Option<bool> {
     match raw {
         "true" => Some(true),
         "false" => Some(false),
@@ -95,7 +95,7 @@ pub fn flag(raw: &str) -> Option<bool> {
 }
 
 /// A whole number: decimal, or with `0x`, `0o` or `0b`; `_` may stand between digits.
-pub fn integer(raw: &str) -> Option<u64> {
+pub(super) fn integer(raw: &str) -> Option<u64> {
     let (digits, radix) = match raw.get(..2) {
         Some("0x") => (&raw[2..], 16),
         Some("0o") => (&raw[2..], 8),
@@ -111,7 +111,7 @@ pub fn integer(raw: &str) -> Option<u64> {
 }
 
 /// Permission bits, written in octal with or without a leading `0` or `0o`.
-pub fn mode(raw: &str) -> Option<u32> {
+pub(super) fn mode(raw: &str) -> Option<u32> {
     let digits = raw.strip_prefix("0o").unwrap_or(raw);
     if digits.is_empty() || digits.len() > 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -133,7 +133,7 @@ impl FromStr for GpuAmount {
 }
 
 /// A type that is written as one of a few words.
-pub trait Word: Copy + PartialEq + 'static {
+pub(super) trait Word: Copy + PartialEq + 'static {
     /// Every word with its value.
     const WORDS: &'static [(&'static str, Self)];
 

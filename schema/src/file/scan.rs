@@ -17,7 +17,7 @@ pub fn text(file: &str, bytes: Vec<u8>, form: Form) -> Result<Source, Diagnostic
 }
 
 /// The same within other limits.
-pub fn within(
+pub(crate) fn within(
     file: &str,
     bytes: Vec<u8>,
     form: Form,
@@ -35,7 +35,7 @@ pub fn within(
 ///
 /// # Errors
 /// When there are too many bytes, or they are no text.
-pub fn legible(
+pub(crate) fn legible(
     file: &str,
     bytes: Vec<u8>,
     form: Form,
@@ -49,7 +49,7 @@ pub fn legible(
 ///
 /// # Errors
 /// When there are too many bytes, or they are no text.
-pub fn readable(
+pub(crate) fn readable(
     file: &str,
     bytes: Vec<u8>,
     form: Form,
@@ -77,7 +77,7 @@ pub fn readable(
 
 /// The characters of a source that no file may hold, with another one in the place of each; nothing
 /// when there is none.
-pub fn masked(source: &Source) -> Option<(Source, Vec<Diagnostic>)> {
+pub(crate) fn masked(source: &Source) -> Option<(Source, Vec<Diagnostic>)> {
     let all = source.text.char_indices();
     let bad: Vec<(usize, char)> =
         all.filter(|(at, c)| forbidden(*c) && (*at > 0 || *c != BOM)).collect();
@@ -106,7 +106,7 @@ const BOM: char = '\u{feff}';
 
 /// Characters that no file may hold: controls, other line ends than CR and LF, and those that
 /// change the direction of text, so that what people review is what is read.
-pub fn forbidden(c: char) -> bool {
+pub(crate) fn forbidden(c: char) -> bool {
     matches!(c, '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | BOM)
 }

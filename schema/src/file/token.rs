@@ -5,7 +5,7 @@
 
 /// Why a token is none.
 #[derive(Debug)]
-pub struct Problem {
+pub(super) struct Problem {
     /// What is wrong.
     pub what: String,
     /// What to write.
@@ -14,7 +14,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem and its remedy.
-    pub fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
         Self { what: what.into(), help: help.into() }
     }
 }
@@ -23,14 +23,14 @@ impl Problem {
 const LONGEST_NUMBER: usize = 30;
 
 /// Whether a word would be read as a number, right or wrong.
-pub fn is_number(word: &str) -> bool {
+pub(super) fn is_number(word: &str) -> bool {
     let unsigned = word.strip_prefix(['-', '+']).unwrap_or(word);
     let digits = unsigned.strip_prefix('.').unwrap_or(unsigned);
     digits.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Checks a word without quotes.
-pub fn word(word: &str) -> Result<(), Problem> {
+pub(super) fn word(word: &str) -> Result<(), Problem> {
     if matches!(word, "true" | "false" | "null" | "inf" | "-inf" | "nan") {
         let help = format!("write `#{word}`, or `\"{word}\"` for the text");
         return Err(Problem::new(format!("`{word}` needs a `#`"), help));
@@ -70,7 +70,7 @@ fn digits(text: &str, radix: u32) -> bool {
 }
 
 /// Checks `#true` and its like.
-pub fn keyword(text: &str) -> Result<(), Problem> {
+pub(super) fn keyword(text: &str) -> Result<(), Problem> {
     if matches!(text, "#true" | "#false" | "#null" | "#inf" | "#-inf" | "#nan") {
         return Ok(());
     }
@@ -82,7 +82,7 @@ pub fn keyword(text: &str) -> Result<(), Problem> {
 }
 
 /// The length of the escape that `text` begins with.
-pub fn escape(text: &str) -> Result<usize, Problem> {
+pub(super) fn escape(text: &str) -> Result<usize, Problem> {
     let rest = text.get(1..).unwrap_or("");
     match rest.chars().next() {
         Some('n' | 'r' | 't' | 'b' | 'f' | 's' | '"' | '\\') => Ok(2),
@@ -107,7 +107,7 @@ fn code_point(text: &str) -> Option<usize> {
 
 /// Checks what is between three quotes: it begins on a line of its own, its last line is blank, and
 /// every other line begins with the same blanks as the last.
-pub fn lines(body: &str, escapes: bool) -> Result<(), Problem> {
+pub(super) fn lines(body: &str, escapes: bool) -> Result<(), Problem> {
     let problem = |what: &str| {
         Problem::new(what, "write the quotes on lines of their own, no deeper than the text")
     };
@@ -142,7 +142,7 @@ fn joins_lines(body: &str) -> bool {
 }
 
 /// What a text in quotes says. Escapes that are none were reported, and are left out.
-pub fn unescape(body: &str) -> String {
+pub(super) fn unescape(body: &str) -> String {
     let mut out = String::with_capacity(body.len());
     let mut rest = body;
     while let Some(at) = rest.find('\\') {
@@ -172,7 +172,7 @@ pub fn unescape(body: &str) -> String {
 
 /// What stands between three quotes says: its lines without the blanks that its last line has, and
 /// joined by line feeds.
-pub fn dedent(body: &str) -> String {
+pub(super) fn dedent(body: &str) -> String {
     let rest = body.split_once('\n').map_or("", |(_, rest)| rest);
     let Some((inner, prefix)) = rest.rsplit_once('\n') else {
         return String::new();

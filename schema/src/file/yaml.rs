@@ -39,7 +39,7 @@ pub fn read_with_merge_keys(source: &Source, limits: &Limits) -> Read {
 }
 
 /// Reads YAML 1.2 as far as it is that.
-pub fn read(source: &Source, limits: &Limits) -> Read {
+pub(super) fn read(source: &Source, limits: &Limits) -> Read {
     read_as(source, limits, false)
 }
 
@@ -63,7 +63,7 @@ fn read_as(source: &Source, limits: &Limits, merges: bool) -> Read {
 }
 
 /// Whether a YAML text that parses has a comment.
-pub fn has_comments(text: &str) -> bool {
+pub(super) fn has_comments(text: &str) -> bool {
     let options = granit_parser::options! { emit_comments: true, disallow_directives: true };
     let mut events = Parser::new_from_str_with_options(text, options);
     events.any(|event| matches!(event, Ok((Event::Comment(..), _))))

@@ -26,12 +26,12 @@ pub(super) struct Findings<'a> {
 }
 
 impl<'a> Findings<'a> {
-    pub fn new(doubtful: &'a [Location]) -> Self {
+    pub(super) fn new(doubtful: &'a [Location]) -> Self {
         let doubtful = Cow::Borrowed(doubtful);
         Self { first: Vec::new(), doubtful, failed: false, looks: Cell::new(LOOKS) }
     }
 
-    pub fn push(&mut self, found: Diagnostic) {
+    pub(super) fn push(&mut self, found: Diagnostic) {
         if found.at.as_ref().is_some_and(|at| self.doubts(at)) {
             return;
         }
@@ -43,29 +43,29 @@ impl<'a> Findings<'a> {
     }
 
     /// More places with a mistake of syntax.
-    pub fn doubt(&mut self, places: &[Location]) {
+    pub(super) fn doubt(&mut self, places: &[Location]) {
         if !places.is_empty() {
             self.doubtful.to_mut().extend(places.iter().cloned());
         }
     }
 
-    pub fn extend(&mut self, found: impl IntoIterator<Item = Diagnostic>) {
+    pub(super) fn extend(&mut self, found: impl IntoIterator<Item = Diagnostic>) {
         found.into_iter().for_each(|found| self.push(found));
     }
 
     /// Whether an error was found.
-    pub fn failed(&self) -> bool {
+    pub(super) fn failed(&self) -> bool {
         self.failed
     }
 
     /// The first ones, sorted by place.
-    pub fn sorted(mut self) -> Vec<Diagnostic> {
+    pub(super) fn sorted(mut self) -> Vec<Diagnostic> {
         self.sort();
         self.first
     }
 
     /// The known word nearest to another, while not too many were compared.
-    pub fn nearest<'w>(
+    pub(super) fn nearest<'w>(
         &self,
         word: &str,
         known: impl Iterator<Item = &'w str> + Clone,
@@ -74,7 +74,11 @@ impl<'a> Findings<'a> {
     }
 
     /// Advice for an unknown word, while not too many were compared.
-    pub fn advice<'w>(&self, word: &str, known: impl Iterator<Item = &'w str> + Clone) -> String {
+    pub(super) fn advice<'w>(
+        &self,
+        word: &str,
+        known: impl Iterator<Item = &'w str> + Clone,
+    ) -> String {
         match self.may_look(known.clone()) {
             true => suggest::advice(word, known),
             false => String::new(),
@@ -90,12 +94,12 @@ impl<'a> Findings<'a> {
     }
 
     /// Whether something is said of exactly that place.
-    pub fn told(&self, at: &Location) -> bool {
+    pub(super) fn told(&self, at: &Location) -> bool {
         self.first.iter().any(|found| found.at.as_ref() == Some(at))
     }
 
     /// Whether what is written there may not be what was meant.
-    pub fn doubts(&self, at: &Location) -> bool {
+    pub(super) fn doubts(&self, at: &Location) -> bool {
         let covers = |it: &Location| it.file == at.file && (it.start..it.end).contains(&at.start);
         self.doubtful.iter().any(covers)
     }

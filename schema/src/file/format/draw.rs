@@ -12,7 +12,7 @@ const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// The text of a file.
-pub fn file(body: &Body<'_>) -> String {
+pub(super) fn file(body: &Body<'_>) -> String {
     lines(body, 0)
 }
 
@@ -173,7 +173,7 @@ fn name(written: &str, depth: usize) -> String {
 }
 
 /// A value: a text in quotes, a number or keyword as it was written.
-pub fn value(written: &str, depth: usize) -> String {
+pub(super) fn value(written: &str, depth: usize) -> String {
     let raw = written.starts_with('#') && written.ends_with('#') && written.len() > 1;
     let quotes = written.trim_matches('#');
     if quotes.starts_with("\"\"\"") && (raw || written.starts_with('"')) {

@@ -7,7 +7,7 @@ use kdl::{KdlDocument, KdlNode};
 
 /// Whether the crate reads both, and the same of both. The texts were scanned before: what makes
 /// the crate overflow or take forever does not come here.
-pub fn agrees(before: &str, after: &str) -> bool {
+pub(super) fn agrees(before: &str, after: &str) -> bool {
     match (said(before), said(after)) {
         (Some(before), Some(after)) => before == after,
         _ => false,

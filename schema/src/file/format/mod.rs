@@ -57,7 +57,7 @@ pub fn format_kdl(file: &str, bytes: Vec<u8>, limits: &Limits) -> Result<String,
 }
 
 /// Whether a KDL text that parses has a comment, or something behind `/-`.
-pub fn has_comments(source: &Source) -> bool {
+pub(super) fn has_comments(source: &Source) -> bool {
     let dash = tokens(source).iter().any(|(_, token)| *token == Token::Dash);
     dash || !comments(source).is_empty()
 }

@@ -6,7 +6,7 @@ use crate::file::outline::tokens::Token;
 
 /// The nodes of a file or of a block.
 #[derive(Debug)]
-pub struct Body<'a> {
+pub(super) struct Body<'a> {
     /// Comments behind the `{`, on its line.
     pub open: Vec<&'a str>,
     /// What is in it.
@@ -17,7 +17,7 @@ pub struct Body<'a> {
 
 /// What stands on lines of its own.
 #[derive(Debug)]
-pub enum Item<'a> {
+pub(super) enum Item<'a> {
     /// One or more blank lines.
     Blank,
     /// Comments on one line.
@@ -28,7 +28,7 @@ pub enum Item<'a> {
 
 /// A node.
 #[derive(Debug)]
-pub struct Node<'a> {
+pub(super) struct Node<'a> {
     /// Comments before it.
     pub lead: Vec<&'a str>,
     /// Whether it is behind `/-`.
@@ -49,7 +49,7 @@ impl Node<'_> {
 
 /// A part of a node.
 #[derive(Debug)]
-pub enum Piece<'a> {
+pub(super) enum Piece<'a> {
     /// An argument or a property.
     Entry {
         /// Whether it is behind `/-`.
@@ -73,7 +73,7 @@ pub enum Piece<'a> {
 }
 
 /// Reads the tokens of a file that the outline let through.
-pub fn body<'a>(text: &'a str, tokens: &[(usize, Token<'a>)]) -> Body<'a> {
+pub(super) fn body<'a>(text: &'a str, tokens: &[(usize, Token<'a>)]) -> Body<'a> {
     Reader { text, tokens, at: 0 }.body(false)
 }
 

@@ -9,7 +9,7 @@ use crate::file::{limits::Limits, tree::Source};
 
 /// A token, with its text where one token of its kind differs from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token<'a> {
+pub(crate) enum Token<'a> {
     /// The end of a line.
     Newline,
     /// `;`
@@ -31,7 +31,7 @@ pub enum Token<'a> {
 }
 
 /// The tokens of a text that the outline let through, each with the byte where it begins.
-pub fn tokens(source: &Source) -> Vec<(usize, Token<'_>)> {
+pub(crate) fn tokens(source: &Source) -> Vec<(usize, Token<'_>)> {
     let mut scanner = Scanner::new(source, &unlimited());
     let mut found = Vec::new();
     while scanner.at < source.text.len() {

@@ -20,7 +20,7 @@ use crate::{
 const MANY: usize = 500;
 
 /// A text with what could not be read replaced by blanks: every place in it is one of the file.
-pub struct Mended {
+pub(super) struct Mended {
     pub text: String,
     /// One for each part that was left out.
     pub errors: Vec<Diagnostic>,
@@ -33,7 +33,7 @@ pub struct Mended {
 const SHORT: usize = 128 << 10;
 
 /// Leaves out the part that `stop` is in, and others like it.
-pub fn mended(source: &Source, stop: &Diagnostic, limits: &Limits, most: usize) -> Mended {
+pub(super) fn mended(source: &Source, stop: &Diagnostic, limits: &Limits, most: usize) -> Mended {
     let lines = lines(&source.text);
     let budget = (2 * source.text.len()).max(SHORT);
     let (left_out, stop) = (Vec::new(), stop.clone());
