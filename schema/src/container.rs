@@ -197,6 +197,26 @@ pub struct BindSpec {
     /// Whether it cannot be written.
     #[serde(default, skip_serializing_if = "is_false")]
     pub read_only: bool,
+    /// Which mounts made later are seen on the other side; `None` is `rprivate`: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propagation: Option<Propagation>,
+}
+
+/// How mounts travel between a path of the node and where a container sees it (mount(2), shared
+/// subtrees); the words that begin with `r` count for mounts below it, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    /// Not at all; for this mount alone.
+    Private,
+    /// From the node into the container.
+    Slave,
+    /// Both ways.
+    Shared,
+    /// From the node into the container, below it, too.
+    Rslave,
+    /// Both ways, below it, too.
+    Rshared,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

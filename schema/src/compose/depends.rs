@@ -57,8 +57,7 @@ fn condition(reader: &mut Reader<'_>, node: &Node) -> (Condition, bool) {
             "required" => required = reader.boolean(&field.value, "`required`"),
             "restart" => {
                 if reader.boolean(&field.value, "`restart`") {
-                    let why = "devnet does not restart a service because of another";
-                    reader.refused(field, "depends_on.", why);
+                    reader.ignored(field, "devnet restarts no service because of another");
                 }
             }
             _ => reader.unknown(field, "a dependency", "condition, required and restart"),

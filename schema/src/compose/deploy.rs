@@ -34,6 +34,7 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
             Some("always" | "daily" | "weekly") => {
                 reader.ignored(field, "an image is pulled when its reference changes");
             }
+            Some("never") => reader.ignored(field, "an image that a node has not is pulled"),
             _ => reader.refused(field, "", "devnet pulls images that a node has not"),
         },
         _ => return false,
@@ -102,7 +103,7 @@ fn restart(reader: &mut Reader<'_>, field: &Entry) {
 fn logging(reader: &mut Reader<'_>, field: &Entry) {
     match field.value.get("driver").and_then(Node::text) {
         _ if Reader::is_nothing(&field.value) => {}
-        None | Some("json-file" | "local" | "journald") => {
+        None | Some("json-file" | "local" | "journald" | "none") => {
             reader.ignored(field, "the agent keeps and bounds the engine's own log");
         }
         Some(_) => {

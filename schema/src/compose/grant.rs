@@ -281,7 +281,7 @@ mod tests {
 
     fn bind(source: &str) -> Ask {
         let (source, path) = (source.to_owned(), "/x".to_owned());
-        Ask::Bind(BindSpec { source, path, read_only: false })
+        Ask::Bind(BindSpec { source, path, read_only: false, propagation: None })
     }
 
     #[test]

@@ -18,7 +18,9 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Healt
         let value = &field.value;
         let mut duration = |what: &str| {
             let expected = "a duration like `5s`";
-            reader.parsed(value, what, expected, unit::period).map(|read| read.value)
+            let read = reader.parsed(value, what, expected, unit::period);
+            // 0 means that nothing is written.
+            read.map(|read| read.value).filter(|period| period.millis > 0)
         };
         match field.key.as_str() {
             "interval" => check.interval = duration("`interval`"),
@@ -29,7 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Healt
             "retries" => {
                 let read = |text: &str| text.parse().ok();
                 let read = reader.parsed(value, "`retries`", "a whole number", read);
-                check.retries = read.map(|read| read.value);
+                check.retries = read.map(|read| read.value).filter(|retries| *retries > 0);
             }
             "disable" => disabled = reader.boolean(value, "`disable`"),
             "test" => check.argv = test(reader, value)?,
@@ -61,10 +63,15 @@ fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<String>> {
             let rest = items[1..].iter();
             Some(rest.filter_map(|item| reader.known(item, "`test`")).map(|t| t.value).collect())
         }
-        Some("CMD-SHELL") if items.len() == 2 => {
+        // What follows the line are its `$0`, `$1` and so on.
+        Some("CMD-SHELL") if items.len() > 1 => {
             let instead = "write the program and its arguments after \"CMD\"";
             reader.literal(&items[1], "`test`", instead)?;
-            reader.known(&items[1], "`test`").map(shell)
+            let mut argv = shell(reader.known(&items[1], "`test`")?);
+            for item in &items[2..] {
+                argv.push(reader.known(item, "`test`")?.value);
+            }
+            Some(argv)
         }
         Some(text) if !matches!(text, "CMD" | "CMD-SHELL") => {
             let word = reader.known(&items[0], "`test`")?;

@@ -60,6 +60,9 @@ fn names_within(text: &str, used: &mut BTreeSet<String>, depth: usize) {
             rest = after;
             continue;
         }
+        if !begins(rest) {
+            continue;
+        }
         match reference(rest) {
             Ok((Reference { name, word, .. }, after)) if depth > 0 => {
                 used.insert(name.to_owned());
@@ -149,7 +152,7 @@ pub(super) fn diagnostic(fault: Fault, at: Option<crate::diagnostic::Location>) 
 /// Fills in one text.
 ///
 /// # Errors
-/// A reference without a value, a `$` that begins none, or too much text.
+/// A reference without a value, `${` that begins none, or too much text.
 pub(super) fn fill(text: &str, values: &Values) -> Result<String, Fault> {
     filled(text, values, DEPTH).map(Cow::into_owned)
 }
@@ -169,6 +172,10 @@ fn filled<'t>(text: &'t str, values: &Values, depth: usize) -> Result<Cow<'t, st
         if let Some(after) = rest.strip_prefix('$') {
             out.push('$');
             rest = after;
+            continue;
+        }
+        if !begins(rest) {
+            out.push('$');
             continue;
         }
         let (reference, after) = reference(rest)?;
@@ -193,13 +200,16 @@ struct Reference<'t> {
 
 const OPERATORS: [&str; 6] = [":-", ":?", ":+", "-", "?", "+"];
 
+/// Whether a `$` before this text begins a reference. One that does not, as in `$(date)` or `$5`,
+/// stands for itself, as it does for Compose.
+fn begins(rest: &str) -> bool {
+    rest.starts_with('{') || name(rest) > 0
+}
+
 /// Reads the reference after a `$`, and what follows it.
 fn reference(rest: &str) -> Result<(Reference<'_>, &str), Fault> {
     let Some(inside) = rest.strip_prefix('{') else {
         let (name, after) = rest.split_at(name(rest));
-        if name.is_empty() {
-            return Err(Fault::Malformed("this `$` begins no variable"));
-        }
         return Ok((Reference { name, operator: "", word: "" }, after));
     };
     let (name, tail) = inside.split_at(name(inside));
@@ -296,6 +306,8 @@ mod tests {
             ("${NO:-a:b-c}", "a:b-c"),
             ("é${A}é", "é1é"),
             ("p${T}s", "p{{ secret.x }}s"),
+            ("$(date) $1 $? $5.00 $", "$(date) $1 $? $5.00 $"),
+            ("$é$-${NO:-$(x)}$$$", "$é$-$(x)$$"),
             ("{{.Name}} ${T}", "{{ \"{\" }}{{ \"{\" }}.Name}} {{ secret.x }}"),
         ];
         for (text, filled) in cases {
@@ -317,7 +329,8 @@ mod tests {
             ("${A:-${B}}", "A B"),
             ("${A:+x$B}${C:?${D-$E}}", "A B C D E"),
             ("$$A ${A:-$$B}", "A"),
-            ("$5 ${A}", "5 A"),
+            ("$5 $(x) ${A}", "A"),
+            ("${5 ${A}", "5 A"),
             ("${A", "A"),
         ] {
             assert_eq!(names_of(text), used, "{text}");
@@ -330,9 +343,8 @@ mod tests {
     #[test]
     fn what_is_no_reference_is_told() {
         let cases = [
-            ("$", "this `$` begins no variable"),
-            ("cost: $5", "this `$` begins no variable"),
             ("${A", "`${` is never closed"),
+            ("${1}", "`${` is not followed by a name"),
             ("${}", "`${` is not followed by a name"),
             ("${A!x}", "a name is followed by something that means nothing"),
             ("$NO", "the variable `NO` has no value"),

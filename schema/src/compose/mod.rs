@@ -58,6 +58,9 @@ use crate::{
     template::is_template,
 };
 
+/// The variable that Compose gives the name of the project.
+const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+
 /// The name of the file beside a Compose file that gives variables their values.
 const DOT_ENV: &str = ".env";
 
@@ -88,6 +91,8 @@ pub struct Inputs<'a> {
     pub vars: &'a BTreeMap<String, String>,
     /// Values for `${NAME}` that may be templates of the cluster file; they count more.
     pub set: &'a BTreeMap<String, String>,
+    /// The project's name, for `${COMPOSE_PROJECT_NAME}` where nothing else gives it a value.
+    pub project: &'a str,
     /// Profiles that are wanted.
     pub profiles: BTreeSet<String>,
     /// The repository.
@@ -112,6 +117,13 @@ pub struct Loaded {
     pub used: BTreeSet<String>,
     /// How many values it has, those that aliases and `extends` repeat included.
     pub values: usize,
+}
+
+impl Loaded {
+    /// Whether it is the same for every project that reads the file with the same values.
+    pub fn is_shared(&self) -> bool {
+        !self.used.contains(PROJECT_NAME)
+    }
 }
 
 /// Reads a Compose file: merge keys, variables, `extends`, then every field. What it asks of its
@@ -213,6 +225,7 @@ fn values(
             values.entry(name).or_insert(value);
         }
     }
+    values.entry(PROJECT_NAME.to_owned()).or_insert_with(|| inputs.project.to_owned());
     values
 }
 

@@ -13,7 +13,7 @@ use super::{
     unit,
 };
 use crate::{
-    container::BindSpec,
+    container::{BindSpec, Propagation},
     diagnostic::{Diagnostic, Located, Location},
     file::tree::{Entry, Kind, Node, Span},
 };
@@ -49,6 +49,7 @@ enum Mount {
     Bind {
         source: String,
         read_only: bool,
+        propagation: Option<Propagation>,
     },
 }
 
@@ -69,6 +70,30 @@ impl Mounted {
             .related(first.mount.at.clone(), "first here")
             .help("remove one, or mount it elsewhere");
         reader.take(vec![error]);
+    }
+
+    /// Takes in an item of `volumes`. Of two at one path the last counts, as it does for Compose.
+    fn add_last(
+        &mut self,
+        reader: &mut Reader<'_>,
+        list: &Node,
+        path: String,
+        mount: Located<Mount>,
+    ) {
+        let here = |seen: &&Seen| {
+            let field = seen.field == list.span.start;
+            field && inside(&seen.mount.at, list) && inside(&mount.at, list)
+        };
+        let Some(first) = self.0.get_mut(&path).filter(|seen| here(&&**seen)) else {
+            return self.add(reader, list, path, mount);
+        };
+        let message = format!("two mounts are at `{}`: the last counts", path.escape_debug());
+        let before = std::mem::replace(&mut first.mount, mount);
+        let at = Some(first.mount.at.clone());
+        let warning = Diagnostic::warning("DN-W0564", at, message)
+            .related(before.at, "this one does not count")
+            .help("remove the other one");
+        reader.take(vec![warning]);
     }
 
     /// Takes in a config or secret.
@@ -97,8 +122,8 @@ impl Mounted {
                         service.files.insert(path, Located { value, at: at.clone() });
                     }
                 }
-                Mount::Bind { source, read_only } => {
-                    let value = Ask::Bind(BindSpec { source, path, read_only });
+                Mount::Bind { source, read_only, propagation } => {
+                    let value = Ask::Bind(BindSpec { source, path, read_only, propagation });
                     service.asks.push(Located { value, at });
                 }
             }
@@ -113,7 +138,21 @@ struct Written {
     source: Option<String>,
     target: Option<String>,
     read_only: bool,
+    propagation: Option<Propagation>,
     tmpfs: Vec<String>,
+}
+
+/// The words of `propagation`. The usual one says nothing.
+fn propagation(text: &str) -> Option<Option<Propagation>> {
+    Some(match text {
+        "rprivate" => None,
+        "private" => Some(Propagation::Private),
+        "slave" => Some(Propagation::Slave),
+        "shared" => Some(Propagation::Shared),
+        "rslave" => Some(Propagation::Rslave),
+        "rshared" => Some(Propagation::Rshared),
+        _ => return None,
+    })
 }
 
 /// `volumes` of a service.
@@ -136,7 +175,7 @@ pub(super) fn read(
         };
         if let Some(value) = mount(reader, span, written, &target, declared) {
             let at = reader.at(span);
-            mounted.add(reader, node, target, Located { value, at });
+            mounted.add_last(reader, node, target, Located { value, at });
         }
     }
 }
@@ -190,9 +229,13 @@ fn short(reader: &mut Reader<'_>, node: &Node) -> Option<Written> {
                 let message = format!("`{option}` is ignored: devnet does not relabel files");
                 reader.warning("DN-W0560", &node.span, message, "leave it out");
             }
+            word if propagation(word).is_some() => {
+                written.propagation = propagation(word).flatten();
+            }
             other => {
                 let message = format!("the option `{}` is refused", other.escape_debug());
-                let help = "`ro` and `rw` are carried to the engine, and no other";
+                let help = "`ro`, `rw` and words like `rslave` are carried to the engine, and no \
+                            other";
                 reader.error("DN-E0554", &node.span, message, help);
             }
         }
@@ -210,7 +253,7 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Written> {
             "target" => written.target = Some(reader.known(value, "`target`")?.value),
             "read_only" => written.read_only = reader.boolean(value, "`read_only`"),
             "tmpfs" => memory(reader, value, &mut written),
-            "volume" | "bind" => within(reader, field),
+            "volume" | "bind" => within(reader, field, &mut written),
             "consistency" if matches!(value.text(), Some("consistent" | "default")) => {}
             "consistency" if matches!(value.text(), Some("cached" | "delegated")) => {
                 reader.ignored(field, HINT);
@@ -225,7 +268,7 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Written> {
 }
 
 /// Options of one kind of mount, of which only those that say what is usual are taken.
-fn within(reader: &mut Reader<'_>, field: &Entry) {
+fn within(reader: &mut Reader<'_>, field: &Entry, written: &mut Written) {
     for option in reader.map(&field.value, "options") {
         let usual = match option.key.as_str() {
             "create_host_path" if option.value.text() == Some("true") => {
@@ -234,7 +277,16 @@ fn within(reader: &mut Reader<'_>, field: &Entry) {
             }
             "create_host_path" => option.value.text() == Some("false"),
             "nocopy" => option.value.text() == Some("false"),
-            "propagation" => option.value.text() == Some("rprivate"),
+            "propagation" => {
+                let read = reader.parsed(
+                    &option.value,
+                    "`propagation`",
+                    "`rprivate`, `private`, `rslave`, `slave`, `rshared` or `shared`",
+                    propagation,
+                );
+                written.propagation = read.and_then(|read| read.value);
+                continue;
+            }
             _ => false,
         };
         if !usual {
@@ -267,8 +319,10 @@ fn mount(
     target: &str,
     declared: &Declared,
 ) -> Option<Mount> {
-    let Written { kind, source, target: _, read_only, tmpfs } = written;
-    let looks = |source: &str| source.starts_with(['/', '.', '~', '\\']) || source.contains('/');
+    let Written { kind, source, target: _, read_only, propagation, tmpfs } = written;
+    let access = (read_only, propagation);
+    // As Compose tells a path from a name: `data/sub` is a name, and none that can be declared.
+    let looks = |source: &str| source.starts_with(['/', '.', '~', '\\']);
     let kind = kind.unwrap_or_else(|| match &source {
         Some(source) if looks(source) => "bind".to_owned(),
         _ => "volume".to_owned(),
@@ -279,19 +333,24 @@ fn mount(
         ("volume", Some(name)) => match declared.volumes.get(&name) {
             Some(VolumeSource::Engine) => Some(Mount::Volume { name: Some(name), read_only }),
             Some(VolumeSource::Path { source, read_only: kept }) => {
-                bind(reader, span, source, target, read_only || *kept)
+                bind(reader, span, source, target, (read_only || *kept, propagation))
             }
-            None if looks(&name) => bind(reader, span, &name, target, read_only),
+            None if looks(&name) => bind(reader, span, &name, target, access),
             None if reader.unread.may_declare(&name) => None,
             None => {
                 let message = format!("the volume `{}` is not declared", name.escape_debug());
                 let meant = reader.meant(&name, declared.volumes.keys().map(String::as_str));
-                let help = or(&meant, "declare it at the top: `volumes: {NAME: {}}`");
+                let help = match name.contains('/') {
+                    true => {
+                        format!("for a path beside this file write `./{}`", name.escape_debug())
+                    }
+                    false => or(&meant, "declare it at the top: `volumes: {NAME: {}}`"),
+                };
                 reader.error("DN-E0559", span, message, &help);
                 None
             }
         },
-        ("bind", Some(source)) => bind(reader, span, &source, target, read_only),
+        ("bind", Some(source)) => bind(reader, span, &source, target, access),
         ("bind", None) => {
             let message = "a bind does not say what is bound".to_owned();
             reader.error("DN-E0555", span, message, "write its `source`");
@@ -311,10 +370,10 @@ fn bind(
     span: &Span,
     source: &str,
     target: &str,
-    read_only: bool,
+    (read_only, propagation): (bool, Option<Propagation>),
 ) -> Option<Mount> {
     if let Some(source) = clean(source).or_else(|| on_node(reader, source)) {
-        return Some(Mount::Bind { source, read_only });
+        return Some(Mount::Bind { source, read_only, propagation });
     }
     let shown = source.escape_debug().to_string();
     let Some(path) = reader.inside(source) else {

@@ -60,7 +60,7 @@ fn number(text: &str) -> Option<u16> {
 }
 
 fn protocol(text: &str) -> Option<Protocol> {
-    match text {
+    match text.to_ascii_lowercase().as_str() {
         "tcp" => Some(Protocol::Tcp),
         "udp" => Some(Protocol::Udp),
         _ => None,
@@ -86,7 +86,12 @@ fn short_ports(reader: &mut Reader<'_>, item: &Node) -> Vec<Port> {
     let Some(text) = reader.literal(item, "a port", LONG_PORT) else {
         return Vec::new();
     };
-    short(text.trim()).unwrap_or_else(|| {
+    let text = text.trim();
+    if is_choice(text) {
+        a_choice(reader, item, text);
+        return Vec::new();
+    }
+    short(text).unwrap_or_else(|| {
         let expected = "a port like 8080, \"80:8080\", \"127.0.0.1:80:8080/udp\" or \
                         \"8000-8010:8000-8010\" (at most 100, as many here as there)";
         reader.wrong(item, "a port", expected);
@@ -147,6 +152,23 @@ fn short(text: &str) -> Option<Vec<Port>> {
     Some((0..=container.1 - container.0).map(port).collect())
 }
 
+/// Whether it is one port of the container at any of several of the node.
+fn is_choice(text: &str) -> bool {
+    let Some((rest, container)) = text.split('/').next().and_then(|text| text.rsplit_once(':'))
+    else {
+        return false;
+    };
+    let host = rest.rsplit_once(':').map_or(rest, |(_, host)| host);
+    any_range(host).is_some_and(|(first, last)| first != last) && number(container).is_some()
+}
+
+fn a_choice(reader: &mut Reader<'_>, node: &Node, shown: &str) {
+    let message = format!("`{}` is a choice of ports", shown.escape_debug());
+    let help = "write one port of the node; or leave it out, and the planner chooses one of its \
+                own range";
+    reader.error("DN-E0554", &node.span, message, help);
+}
+
 /// First and last of `8000-8010`, or of one port.
 fn range(text: &str) -> Option<(u16, u16)> {
     any_range(text).filter(|(first, last)| last - first < MOST_OF_RANGE)
@@ -175,10 +197,7 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
             "published" => {
                 let (first, last) = reader.parsed(value, "`published`", PORT, any_range)?.value;
                 if first != last {
-                    let message = format!("`published: {first}-{last}` is a choice of ports");
-                    let help = "write one port of the node; or leave `published` out, and the \
-                                planner chooses one of its own range";
-                    reader.error("DN-E0554", &value.span, message, help);
+                    a_choice(reader, value, &format!("published: {first}-{last}"));
                     return None;
                 }
                 port.host = Some(first);

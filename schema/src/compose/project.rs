@@ -200,6 +200,7 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, VolumeSourc
                     }
                 }
                 "external" if field.value.text() == Some("false") => {}
+                "name" => reader.ignored(field, "devnet names volumes after cluster and service"),
                 _ => {
                     let message = format!("`{}` of a volume is refused", field.key.escape_debug());
                     let help = "a volume is a name and nothing more: `data: {}`; where it is kept \

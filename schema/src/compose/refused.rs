@@ -18,8 +18,8 @@ pub(super) fn reason(key: &str) -> Option<&'static str> {
         "label_file" | "annotations" => "devnet does not carry it; write `labels`",
         "runtime" => "what runs containers is the engine's business; for a GPU write `gpus: 1`",
         "oom_kill_disable" | "oom_score_adj" | "memswap_limit" | "mem_swappiness"
-        | "blkio_config" | "cpu_shares" | "cpu_quota" | "cpu_period" | "cpu_rt_period"
-        | "cpu_rt_runtime" | "cpuset" | "cpu_count" | "cpu_percent" => {
+        | "blkio_config" | "cpu_quota" | "cpu_period" | "cpu_rt_period" | "cpu_rt_runtime"
+        | "cpuset" | "cpu_count" | "cpu_percent" => {
             "devnet does not carry it; limits are `deploy.resources.limits`"
         }
         "post_start" | "pre_stop" => "devnet runs nothing beside the service; use its image",
@@ -32,6 +32,7 @@ pub(super) fn reason(key: &str) -> Option<&'static str> {
 pub(super) fn without_effect(key: &str) -> Option<&'static str> {
     Some(match key {
         "develop" => "nothing is rebuilt here",
+        "cpu_shares" => "cores are given out by `cpus` and `deploy.resources`",
         "attach" => "`devnet logs` shows every service",
         _ => return None,
     })

@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod files;
+mod kept;
 mod mistakes;
 
 fn project(text: &str, templated: &BTreeSet<usize>) -> (Project, String) {

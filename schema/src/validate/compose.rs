@@ -100,6 +100,7 @@ impl<'a> Check<'a> {
         let inputs = compose::Inputs {
             vars: &self.vars,
             set: &one.1,
+            project: &section.name.value,
             profiles: one.2.clone(),
             files: sources,
             limits: &self.file.limits,
@@ -108,7 +109,9 @@ impl<'a> Check<'a> {
         let why = "this service uses the file";
         self.found.extend(found.into_iter().map(|one| one.related(written.file.at.clone(), why)));
         let loaded = Rc::new(loaded);
-        uses.insert(one, Rc::clone(&loaded));
+        if loaded.is_shared() {
+            uses.insert(one, Rc::clone(&loaded));
+        }
         Some(loaded)
     }
 
@@ -376,10 +379,11 @@ impl<'a> Check<'a> {
     fn env_names(&mut self, env: &BTreeMap<String, Located<String>>) {
         for (name, value) in env {
             self.no_nul([value], "an environment variable");
-            if !super::service::is_variable(name) {
+            // An engine passes on any name, like `A:B`.
+            if name.is_empty() || name.contains(['=', '\0']) {
                 let shown = name.escape_debug();
                 let message = format!("`{shown}` is not the name of an environment variable");
-                let help = "use letters, digits and `_`, not beginning with a digit";
+                let help = "write a name without `=`";
                 self.error("DN-E0301", &value.at, message, help);
             }
         }

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, DeviceRequest, HealthConfig, HostConfig, HostConfigLogConfig, Mount,
-    MountType, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    MountBindOptions, MountBindOptionsPropagationEnum, MountType, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use devnet_schema::{
-    container::Namespace,
+    container::{Namespace, Propagation},
     instance::{ContainerSpec, InstanceSpec, Protocol, VolumeSpec, Workload},
     name::{ClusterName, InstanceId},
     secret::Text,
@@ -233,6 +234,10 @@ fn mounts(spec: &InstanceSpec, container: &ContainerSpec, files: &[FileMount]) -
         source: Some(bind.source.clone()),
         target: Some(bind.path.clone()),
         read_only: bind.read_only.then_some(true),
+        bind_options: bind.propagation.map(|propagation| MountBindOptions {
+            propagation: Some(travels(propagation)),
+            ..MountBindOptions::default()
+        }),
         ..Mount::default()
     });
     // Mounts, not binds: a bind whose source is missing becomes an empty directory.
@@ -244,6 +249,17 @@ fn mounts(spec: &InstanceSpec, container: &ContainerSpec, files: &[FileMount]) -
         ..Mount::default()
     });
     volumes.chain(binds).chain(files).collect()
+}
+
+/// The engine's word.
+fn travels(propagation: Propagation) -> MountBindOptionsPropagationEnum {
+    match propagation {
+        Propagation::Private => MountBindOptionsPropagationEnum::PRIVATE,
+        Propagation::Slave => MountBindOptionsPropagationEnum::SLAVE,
+        Propagation::Shared => MountBindOptionsPropagationEnum::SHARED,
+        Propagation::Rslave => MountBindOptionsPropagationEnum::RSLAVE,
+        Propagation::Rshared => MountBindOptionsPropagationEnum::RSHARED,
+    }
 }
 
 fn devices(spec: &InstanceSpec) -> Option<Vec<DeviceRequest>> {

@@ -127,7 +127,12 @@ mod tests {
                 }],
                 security_opt: vec!["apparmor=unconfined".into()],
                 sysctls: [("net.core.somaxconn".to_owned(), "1024".to_owned())].into(),
-                binds: vec![BindSpec { source: "/a".into(), path: "/b".into(), read_only: true }],
+                binds: vec![BindSpec {
+                    source: "/a".into(),
+                    path: "/b".into(),
+                    read_only: true,
+                    propagation: None,
+                }],
                 ..HostAccess::default()
             },
             ..ContainerSpec::default()

@@ -41,6 +41,7 @@ pub fn specs(
     let inputs = Inputs {
         vars: &request.env,
         set: &BTreeMap::new(),
+        project: &request.template_id,
         profiles: BTreeSet::new(),
         files: &MemoryFiles::new(),
         limits: &file::Limits::default(),

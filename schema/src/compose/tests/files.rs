@@ -32,6 +32,7 @@ fn loaded(text: &str, profiles: &[&str], grants: &[&str]) -> (String, String) {
     let vars = pairs(&[("PORT", "8080"), ("PASSED", "on"), ("MEDIA", "/srv/../srv/media/")]);
     let set = pairs(&[("PASSWORD", "{{ secret.db-password }}"), ("PLAIN", "p")]);
     let inputs = Inputs {
+        project: "shop",
         vars: &vars,
         set: &set,
         profiles: profiles.iter().map(|profile| (*profile).to_owned()).collect(),
@@ -147,6 +148,7 @@ fn placed(volumes: &str, set: &[(&str, &str)]) -> (Vec<String>, String) {
     let set = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let files = files(&text);
     let inputs = Inputs {
+        project: "shop",
         vars: &Default::default(),
         set: &set,
         profiles: BTreeSet::new(),
@@ -234,6 +236,7 @@ fn what_cannot_be_taken_from_the_repository_is_told_once() {
                 ./link:/b:ro\n      - ..:/c:ro\n      - ./site/index.html:/d:ro\n";
     let (vars, set) = Default::default();
     let inputs = Inputs {
+        project: "shop",
         vars: &vars,
         set: &set,
         profiles: BTreeSet::new(),
@@ -253,6 +256,7 @@ fn what_has_to_be_built_is_told_once_and_alone() {
     let set = [("PWD".to_owned(), "/srv/app".to_owned())].into();
     let (vars, files) = (Default::default(), files(text));
     let inputs = Inputs {
+        project: "shop",
         vars: &vars,
         set: &set,
         profiles: BTreeSet::new(),
@@ -431,6 +435,7 @@ proptest! {
             "services: {a: {image: a, environment: {A: \"<${V}>\"}, command: [x, \"${V}\"]}}";
         let vars = [("V".to_owned(), value.clone())].into();
         let inputs = Inputs {
+            project: "shop",
             vars: &vars,
             set: &Default::default(),
             profiles: BTreeSet::new(),

@@ -28,6 +28,10 @@ struct Size {
 /// What one way to use a Compose file takes: its path, the values that are set, and the profiles.
 type Uses = BTreeMap<(String, BTreeMap<String, String>, BTreeSet<String>), (ReadFiles, Size)>;
 
+/// What a Compose file is read with: the project's name, variables, values that are set, profiles.
+type Reading<'a> =
+    (&'a str, &'a BTreeMap<String, String>, &'a BTreeMap<String, String>, &'a BTreeSet<String>);
+
 impl Loader<'_> {
     /// Takes in what Compose files and Kubernetes manifests are made of, until there is too much
     /// of it: which is told once, where it is.
@@ -43,7 +47,8 @@ impl Loader<'_> {
             let set = values(&service.set);
             match &mut service.form {
                 Some(FormSection::Compose(compose)) => {
-                    compose.sources = self.compose(compose, &vars, set, &mut uses);
+                    let project = service.name.value.as_str();
+                    compose.sources = self.compose(compose, project, (&vars, set), &mut uses);
                 }
                 Some(FormSection::Kubernetes(manifests)) => {
                     manifests.sources = self.manifests(manifests);
@@ -58,8 +63,8 @@ impl Loader<'_> {
     fn compose(
         &mut self,
         section: &ComposeSection,
-        vars: &BTreeMap<String, String>,
-        set: BTreeMap<String, String>,
+        project: &str,
+        (vars, set): (&BTreeMap<String, String>, BTreeMap<String, String>),
         uses: &mut Uses,
     ) -> Option<ReadFiles> {
         let at = &section.file.at;
@@ -71,21 +76,24 @@ impl Loader<'_> {
             return self.counted(*size, at).then(|| sources.clone());
         }
         let (path, set, profiles) = &one;
-        let (sources, size) = self.read_compose(path, at, (vars, set), profiles)?;
+        let inputs = (project, vars, set, profiles);
+        let (sources, size, shared) = self.read_compose(path, at, inputs)?;
         let counted = self.counted(size, at);
-        uses.insert(one, (sources.clone(), size));
+        if shared {
+            uses.insert(one, (sources.clone(), size));
+        }
         counted.then_some(sources)
     }
 
     /// Reads a Compose file. Which files it names shows only when it is read, so it is read here
-    /// and again by whoever checks what it says. How much it is comes with it.
+    /// and again by whoever checks what it says. How much it is comes with it, and whether it is the
+    /// same for every project.
     fn read_compose(
         &mut self,
         path: &str,
         at: &Location,
-        (vars, set): (&BTreeMap<String, String>, &BTreeMap<String, String>),
-        profiles: &BTreeSet<String>,
-    ) -> Option<(ReadFiles, Size)> {
+        (project, vars, set, profiles): Reading<'_>,
+    ) -> Option<(ReadFiles, Size, bool)> {
         let bytes = self.bytes(path, Some(at))?;
         // What is wrong with its characters is told with everything else that is wrong with it.
         let source = scan::readable(path, bytes, Form::Yaml, self.limits)
@@ -94,13 +102,14 @@ impl Loader<'_> {
         let recorder = Recorder { files: self.files, seen: RefCell::default() };
         let limits = self.left();
         let profiles = profiles.clone();
-        let inputs = compose::Inputs { vars, set, profiles, files: &recorder, limits: &limits };
+        let inputs =
+            compose::Inputs { vars, set, project, profiles, files: &recorder, limits: &limits };
         let (loaded, _) = compose::load(&source, &inputs);
         let mut sources = recorder.seen.into_inner();
         self.spend(sources.texts.values().map(String::len).sum(), at);
         sources.texts.insert(path.to_owned(), source.text);
         let services = loaded.project.services.len();
-        Some((sources, Size { values: loaded.values, services }))
+        Some((sources, Size { values: loaded.values, services }, loaded.is_shared()))
     }
 
     /// Counts what a Compose file has for a service that uses it; whether there may be so much.
