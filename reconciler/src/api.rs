@@ -317,6 +317,9 @@ pub const NODE_IN_USE: &str = "node-in-use";
 /// The word of the refusal to apply what the loop would undo.
 pub const FOLLOWS_SOURCE: &str = "follows-source";
 
+/// The word of the refusal while agents are waited for after a start.
+pub const NOT_READY: &str = "not-ready";
+
 /// An error of the API, RFC 9457 (`application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Problem {

@@ -31,11 +31,12 @@ use tracing::{error, info};
 
 use crate::{
     api::{JoinTokenRequest, database::Trouble},
+    apply,
     auth::{ApiKey, Authority, Revoked, server_config},
     config::ClientContext,
     cycle::{ControlPlane, CycleConfig, Parts, answer_agents, follow, random},
     fleet::{Fleet, FleetConfig, wall},
-    http::{self, App, Bounds, Listener, Patience, router},
+    http::{self, App, Bounds, Listener, Patience},
     secrets::{KeySource, Secrets},
     source::{self, RemoteGit, RemoteSpec, Source, Watcher},
     store::{ClusterRecord, Store, StoreError},
@@ -95,6 +96,8 @@ pub struct ServeConfig {
     pub patience: Patience,
     /// How many connections there may be; else what the limit on open files allows.
     pub bounds: Option<Bounds>,
+    /// How long to wait for agents when a plan is applied.
+    pub apply: apply::Limits,
 }
 
 impl ServeConfig {
@@ -113,6 +116,7 @@ impl ServeConfig {
             limits: Limits::default(),
             patience: Patience::default(),
             bounds: None,
+            apply: apply::Limits::default(),
         }
     }
 }
@@ -237,7 +241,8 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         wake,
     };
     let (grace, limits) = (config.adoption_grace, config.limits.clone());
-    let cycle_config = CycleConfig { grace, records_lost, name_file, limits };
+    let apply = config.apply;
+    let cycle_config = CycleConfig { grace, records_lost, name_file, limits, apply };
     let plane = ControlPlane::new(cycle_config, parts)?;
     prepare(&plane, config.cluster.as_ref()).await?;
 
@@ -261,7 +266,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
 
     let app = App::new(Arc::clone(&plane), &admin, config.patience);
     let (patience, bounds) = (config.patience, bounds(&config));
-    let listener = Listener { tcp, tls: settings, router: router(app), patience, bounds };
+    let listener = Listener { tcp, tls: settings, app, patience, bounds };
     let server = tokio::spawn(http::serve(listener, stopped, FAREWELL));
     info!(%addr, client = %client_file.display(), "the control plane listens");
     Ok(Running {

@@ -161,6 +161,19 @@ async fn a_node_speaks_for_itself_only() {
         let status = asker.http.post(url).send().await.unwrap().status();
         assert_eq!(status.as_u16(), expected, "{id}");
     }
+    // Nor does it take the room of those who send files.
+    let url = format!("https://{}/api/v1/nodes/n1/heartbeat", plane.running.addr());
+    let large = asker.http.post(&url).body(" ".repeat(65 << 10)).send().await.unwrap();
+    assert_eq!(large.status().as_u16(), 413);
+    // What it says of its size is seen, whichever way it says it.
+    for cores in [8, 100_000] {
+        let mut facts = harness::agent::facts();
+        facts.cpu_count = cores;
+        let body = json!({ "facts": facts }).to_string();
+        assert_eq!(asker.http.post(&url).body(body).send().await.unwrap().status().as_u16(), 204);
+    }
+    let grew = |text: &str| text.contains("cores from 8 to 100000");
+    assert!(plane.events().await.iter().any(|event| grew(&event.message)));
     plane.stop().await;
 }
 

@@ -118,6 +118,70 @@ async fn an_order_that_cannot_be_read_is_unknown_and_nothing_is_planned_before_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_planned_by_hand_before_agents_had_time_to_come_back_to_lost_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = Repository::new(dir.path().join("repository"));
+    let by_hand = WITH_SECRET.replace("auto=#true", "auto=#false").replace(SECRET_LINES[0], "");
+    let plane = Plane::start(named(dir.path(), &repository)).await;
+    let mut a = Agent::join(&plane, "n1").await;
+    repository.commit(&by_hand);
+    let starts = async |plane: &Plane| {
+        let (status, plan) = plane.post("/api/v1/plans", &serde_json::json!({})).await;
+        (status, plan["type"].clone(), plan["changes"].as_array().map(Vec::len))
+    };
+    until("it is planned", || async { (starts(&plane).await.2 == Some(1)).then_some(()) }).await;
+    let (_, plan) = plane.post("/api/v1/plans", &serde_json::json!({})).await;
+    let apply = format!("/api/v1/plans/{}/apply", plan["id"].as_str().unwrap());
+    assert_eq!(plane.post(&apply, &serde_json::json!({})).await.0, StatusCode::ACCEPTED);
+    plane.deployed().await;
+    plane.stop().await;
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(dir.path().join("data").join(file));
+    }
+    let plane = Plane::start(config(dir.path(), Some(&repository))).await;
+    let (status, kind, _) = starts(&plane).await;
+    assert_eq!((status, kind.as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("not-ready")));
+    a.connect(&plane.running).await;
+    until("it is planned again", || async {
+        let (status, _, changes) = starts(&plane).await;
+        (status == StatusCode::CREATED).then(|| assert_eq!(changes, Some(0), "it runs already"))
+    })
+    .await;
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_record_is_damaged_can_be_removed_and_is_mended_when_it_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = Repository::new(dir.path().join("repository"));
+    let plane = Plane::start(named(dir.path(), &repository)).await;
+    let mut a = Agent::join(&plane, "n1").await;
+    let b = Agent::join(&plane, "n2").await;
+    plane.set_secret("pw", "hunter2").await;
+    plane.applied(&repository.commit(WITH_SECRET)).await;
+    plane.stop().await;
+    sql(dir.path(), "UPDATE nodes SET tags = '['");
+    let plane = Plane::start(config(dir.path(), Some(&repository))).await;
+    let remove = format!("/api/v1/nodes/{}?force=true", b.name);
+    let gone = plane.request(Method::DELETE, &remove).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    a.connect(&plane.running).await;
+    a.online(&plane).await;
+    assert!(a.need("db[0]", "pw", 1).await.is_ok(), "it is served");
+    let fleet: serde_json::Value = plane.get("/api/v1/fleet").await;
+    let node = &fleet["nodes"][0];
+    assert_eq!((&node["name"], &node["cordoned"]), (&"n1".into(), &true.into()), "and shut");
+    let open = plane.post("/api/v1/nodes/n1/uncordon", &serde_json::json!({})).await.0;
+    assert_eq!(open, StatusCode::NO_CONTENT);
+    plane.stop().await;
+    let plane = Plane::start(config(dir.path(), Some(&repository))).await;
+    let fleet: serde_json::Value = plane.get("/api/v1/fleet").await;
+    assert_eq!(fleet["nodes"][0]["cordoned"], false);
+    assert!(!plane.status().await.problems.iter().any(|it| it.contains("node")));
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_or_lost_database_is_refused_with_the_way_out() {
     let dir = tempfile::tempdir().unwrap();
     Plane::start(config(dir.path(), None)).await.stop().await;

@@ -115,6 +115,9 @@ fn observed(
         let id: InstanceId = IDS[it.of].parse().unwrap();
         let mut spec = like[it.of % like.len()].clone();
         (spec.id, spec.node) = (id.clone(), agent.name.clone());
+        // Nor is anything protected, or has data there, by its word.
+        spec.protect = true;
+        spec.volumes = serde_json::from_str(r#"[{"name": "data", "path": "/d"}]"#).unwrap();
         for port in &mut spec.ports {
             (port.host, port.bind) = (it.port, it.bind.to_owned());
         }
@@ -148,6 +151,9 @@ async fn check(plane: &Plane, honest: &Agent, steps: usize, after: &str) {
     let env = serde_json::to_string(&api.env).unwrap();
     assert!(env.contains("127.0.0.1:5432") && env.contains("127.0.0.1:7000"), "{after}: {env}");
     assert_eq!(honest.machine().steps.len(), steps, "the honest node was told more after {after}");
+    let fleet: Value = plane.get("/api/v1/fleet").await;
+    let none = |part: &Value| part.as_array().is_none_or(Vec::is_empty);
+    assert!(none(&fleet["protected"]) && none(&fleet["data"]), "{after}: {fleet}");
     let page: Value = plane.get("/api/v1/instances").await;
     let rows: Vec<InstanceRow> = serde_json::from_value(page["items"].clone()).unwrap();
     for row in rows {

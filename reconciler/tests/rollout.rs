@@ -3,6 +3,8 @@
 
 mod harness;
 
+use std::time::Duration;
+
 use devnet_reconciler::api::{Deployment, DeploymentState};
 use harness::{Agent, Plane, Repository, config, until};
 use reqwest::{Method, StatusCode};
@@ -30,10 +32,18 @@ struct Bed {
 }
 
 async fn bed() -> Bed {
+    hasty(60, 600).await
+}
+
+/// One whose loop waits so many seconds for an agent that is away, and for a step that was sent
+/// when its deployment is to end.
+async fn hasty(unreachable: u64, farewell: u64) -> Bed {
     let dir = tempfile::tempdir().unwrap();
     let repository = Repository::new(dir.path().join("repository"));
     let mut config = config(dir.path(), Some(&repository));
     config.cluster = Some("lab".parse().unwrap());
+    config.apply.unreachable = Duration::from_secs(unreachable);
+    config.apply.farewell = Duration::from_secs(farewell);
     let plane = Plane::start(config).await;
     Bed { dir, repository, plane }
 }
@@ -255,5 +265,203 @@ async fn what_the_loop_would_undo_is_refused_unless_it_is_forced() {
         (status == StatusCode::NO_CONTENT).then_some(())
     })
     .await;
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revision_that_was_good_is_not_rolled_back_by_a_second_start() {
+    let Bed { dir, repository, plane } = bed().await;
+    let mut agent = Agent::join(&plane, "n1").await;
+    plane.applied(&repository.commit(&web("v1", 1, ""))).await;
+    plane.set_secret("pw", "hunter2").await;
+    let secret = "    env PW=\"{{ secret.pw }}\"\n    replicas";
+    let second = repository.commit(&web("v2", 1, "").replace("    replicas", secret));
+    plane.applied(&second).await;
+    let gone = plane.request(Method::DELETE, "/api/v1/secrets/pw").send().await.unwrap();
+    assert!(gone.status().is_success());
+    plane.stop().await;
+    let steps = agent.machine().steps.len();
+    for start in 1..=3 {
+        let plane = Plane::start(config(dir.path(), Some(&repository))).await;
+        agent.connect(&plane.running).await;
+        problem(&plane, "cannot be planned").await;
+        agent.online(&plane).await;
+        let held = problem(&plane, "pw").await;
+        assert_eq!(versions(&agent), ["v2"], "start {start}: {held}");
+        assert_eq!(agent.machine().steps.len(), steps, "start {start}: nothing was told");
+        plane.stop().await;
+    }
+}
+
+/// A database with data, and what else is said of it.
+fn with_data(replicas: u32, more: &str) -> String {
+    format!(
+        "cluster \"lab\" {{\n    sync auto=#true prune=#true\n}}\n\
+         service \"db\" {{ process \"db\"; volume \"data\" at=\"data\"; replicas {replicas}; \
+         resources memory=\"1MiB\"; {more} }}\n"
+    )
+}
+
+/// Where the instance is started by a plan that somebody asks for now.
+async fn starts(plane: &Plane, id: &str) -> Vec<String> {
+    let (status, plan) = plane.post("/api/v1/plans", &json!({})).await;
+    assert_eq!(status, StatusCode::CREATED, "{plan}");
+    let steps = plan["steps"].as_array().unwrap().iter();
+    let starts = steps.filter(|step| step["id"] == format!("{id}/start"));
+    starts.map(|step| step["node"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Where data of the cluster is, by the records.
+async fn places(plane: &Plane) -> Vec<String> {
+    let fleet: Value = plane.get("/api/v1/fleet").await;
+    let places = fleet["data"].as_array().cloned().unwrap_or_default();
+    places.iter().map(|place| place["node"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Waits until the deployment that nobody answered has failed.
+async fn unanswered(plane: &Plane) {
+    until("the step is given up", || async {
+        let newest = plane.deployments().await.into_iter().next()?;
+        let ended = newest.state == DeploymentState::Failed;
+        (ended && newest.errors[0].contains("unreachable")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_is_lost_in_the_middle_of_a_start_makes_no_second_copy() {
+    let Bed { dir: _dir, repository, plane } = hasty(1, 600).await;
+    let mut a = Agent::join(&plane, "n1").await;
+    a.machine().mute.insert("db[0]/start".to_owned());
+    let first = repository.commit(&with_data(1, ""));
+    told(&a, "db[0]/start").await;
+    let b = Agent::join(&plane, "n2").await;
+    a.cut();
+    unanswered(&plane).await;
+    // It runs on n1, which nobody has said.
+    assert_eq!(starts(&plane, "db[0]").await, [""; 0]);
+    assert_eq!(places(&plane).await, ["n1"]);
+    a.machine().mute.clear();
+    a.connect(&plane.running).await;
+    plane.applied(&first).await;
+    assert!(b.machine().units.is_empty() && a.machine().units.len() == 1);
+
+    // Scaled to nothing and back, while the link is lost again.
+    plane.applied(&repository.commit(&with_data(0, ""))).await;
+    a.machine().mute.insert("db[0]/start".to_owned());
+    a.machine().steps.clear();
+    let back = repository.commit(&with_data(1, ""));
+    told(&a, "db[0]/start").await;
+    a.cut();
+    unanswered(&plane).await;
+    assert_eq!(starts(&plane, "db[0]").await, [""; 0]);
+    assert_eq!(places(&plane).await, ["n1"]);
+    a.machine().mute.clear();
+    a.connect(&plane.running).await;
+    plane.applied(&back).await;
+    assert!(b.machine().units.is_empty());
+
+    // And on the way to another node, which is where its newest data is from then on.
+    b.machine().mute.insert("db[0]/start".to_owned());
+    let moved = repository.commit(&with_data(1, "place { pin \"n2\" }; leave-data \"n1\""));
+    told(&b, "db[0]/start").await;
+    let mut b = b;
+    b.cut();
+    unanswered(&plane).await;
+    assert_eq!(starts(&plane, "db[0]").await, [""; 0], "nor again with the older data");
+    assert_eq!(places(&plane).await, ["n1", "n2"]);
+    b.machine().mute.clear();
+    b.connect(&plane.running).await;
+    plane.applied(&moved).await;
+    assert!(a.machine().units.is_empty() && b.machine().units.len() == 1);
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_removed_in_the_middle_of_a_start_leaves_no_order_behind() {
+    let Bed { dir, repository, plane } = hasty(1, 600).await;
+    let agent = Agent::join(&plane, "n1").await;
+    let _other = Agent::join(&plane, "n2").await;
+    let pinned = |version: &str| {
+        web(version, 1, "").replace("replicas 1", "replicas 1\n    place { pin \"n1\" }")
+    };
+    plane.applied(&repository.commit(&pinned("v1"))).await;
+    agent.machine().hanging.insert("web[0]/start".to_owned());
+    agent.machine().steps.clear();
+    repository.commit(&pinned("v2"));
+    told(&agent, "web[0]/start").await;
+    let path = "/api/v1/nodes/n1?force=true";
+    let gone = plane.request(Method::DELETE, path).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    unanswered(&plane).await;
+    plane.stop().await;
+    let raw = rusqlite::Connection::open(dir.path().join("data/state.db")).unwrap();
+    let count = |table: &str| -> i64 {
+        let query = format!("SELECT count(*) FROM {table} WHERE node = 'n1'");
+        raw.query_row(&query, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count("assignments"), 0);
+    // One that an earlier version left behind can be removed.
+    let spec = agent.machine().units.values().next().unwrap().0.clone();
+    let spec = serde_json::to_string(&spec).unwrap();
+    let insert = "INSERT INTO assignments VALUES ('web[0]', 'n1', 1, ?1)";
+    raw.execute(insert, [spec]).unwrap();
+    let plane = Plane::start(config(dir.path(), Some(&repository))).await;
+    let nodes = |status: devnet_reconciler::api::Status| -> Vec<String> {
+        status.nodes.iter().map(|row| row.name.to_string()).collect()
+    };
+    assert_eq!(nodes(plane.status().await), ["n1", "n2"]);
+    let gone = plane.request(Method::DELETE, path).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    assert_eq!(nodes(plane.status().await), ["n2"]);
+    assert_eq!(count("assignments"), 0);
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_deployment_ends_although_its_agent_never_does_and_stays_cancelled() {
+    let Bed { dir, repository, plane } = hasty(60, 1).await;
+    let mut agent = Agent::join(&plane, "n1").await;
+    plane.applied(&repository.commit(&web("v1", 1, ""))).await;
+    agent.machine().hanging.insert("web[0]/start".to_owned());
+    agent.machine().steps.clear();
+    repository.commit(&web("v2", 1, ""));
+    told(&agent, "web[0]/start").await;
+    let id = plane.deployments().await[0].id.clone();
+    assert_eq!(cancel(&plane, &id).await.0, StatusCode::ACCEPTED);
+    // Whatever it says meanwhile.
+    let ended = until("it has ended", || async {
+        agent
+            .say(devnet_schema::wire::AgentMessage::Step {
+                report: devnet_schema::step::StepReport {
+                    deployment: id.clone(),
+                    step: "web[0]/start".to_owned(),
+                    state: devnet_schema::step::StepState::Running { message: "x".repeat(1 << 16) },
+                },
+            })
+            .await;
+        let newest = plane.deployments().await.into_iter().next()?;
+        (newest.state != DeploymentState::Running).then_some(newest)
+    })
+    .await;
+    assert_eq!(ended.state, DeploymentState::Cancelled, "{ended:?}");
+    let path = format!("/api/v1/deployments/{id}/logs");
+    let lines = plane.request(Method::GET, &path).send().await.unwrap().text().await.unwrap();
+    let running = lines.lines().filter(|line| line.contains("xxx"));
+    assert!((1..=5).contains(&running.clone().count()), "{}", running.count());
+    assert!(lines.len() < 1 << 18, "{} bytes", lines.len());
+    agent.machine().hanging.clear();
+    problem(&plane, "cancelled by").await;
+    plane.stop().await;
+    // Deployments come and go; what was cancelled stays so.
+    let raw = rusqlite::Connection::open(dir.path().join("data/state.db")).unwrap();
+    raw.execute("DELETE FROM deployments", []).unwrap();
+    let plane = Plane::start(config(dir.path(), Some(&repository))).await;
+    agent.connect(&plane.running).await;
+    problem(&plane, "cancelled by").await;
+    assert_eq!(versions(&agent), ["v1"]);
+    let third = repository.commit(&web("v3", 1, ""));
+    plane.applied(&third).await;
+    assert_eq!(versions(&agent), ["v3"]);
     plane.stop().await;
 }

@@ -380,3 +380,45 @@ async fn plans_of_requests_are_few_and_the_loop_plans_beside_them() {
     assert_eq!(status.as_u16(), 201, "{answer}");
     plane.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_ends_with_its_key_and_after_its_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), None);
+    config.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(config).await;
+    let connector = connector(&plane);
+    let (id, token) = key(&plane, "admin").await;
+    let other = key(&plane, "viewer").await.1;
+    let ask = async |stream: &mut TlsStream<TcpStream>, token: &str| {
+        let head = format!(
+            "GET /api/v1/whoami HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The answer is one JSON object without another in it.
+        let mut answer = Vec::new();
+        while answer.last() != Some(&b'}') {
+            let mut piece = [0; 4096];
+            let read = timeout(DEADLINE, stream.read(&mut piece)).await.unwrap().unwrap();
+            assert!(read > 0, "it was ended");
+            answer.extend_from_slice(&piece[..read]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+    };
+    let (mut idle, mut stays) = (tls(&plane, &connector).await, tls(&plane, &connector).await);
+    ask(&mut idle, &token).await;
+    ask(&mut stays, &other).await;
+    // It revokes itself, and is told so.
+    let mut own = tls(&plane, &connector).await;
+    let head = format!(
+        "DELETE /api/v1/apikeys/{id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    own.write_all(head.as_bytes()).await.unwrap();
+    let asked = Instant::now();
+    let answer = rest(&mut own).await;
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    rest(&mut idle).await;
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    ask(&mut stays, &other).await;
+    plane.stop().await;
+}

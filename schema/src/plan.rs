@@ -35,6 +35,9 @@ pub struct PlanBasis {
     pub secrets: BTreeMap<String, u64>,
 }
 
+/// What [`PlanBasis::moved`] calls the instances that were seen.
+pub const WHAT_RUNS: &str = "what runs";
+
 impl PlanBasis {
     /// The parts of `self` that differ in `now`, by the names people know them by.
     pub fn moved(&self, now: &Self) -> Vec<&'static str> {
@@ -43,7 +46,7 @@ impl PlanBasis {
             (*revision != now.revision, "the configuration"),
             (*catalog != now.catalog, "the catalog"),
             (*inventory != now.inventory, "the nodes"),
-            (*observed != now.observed, "what runs"),
+            (*observed != now.observed, WHAT_RUNS),
             (*secrets != now.secrets, "the secrets"),
         ]
         .into_iter()

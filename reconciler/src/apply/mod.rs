@@ -7,4 +7,4 @@ mod frontier;
 mod walk;
 
 pub use frontier::{Frontier, Progress};
-pub use walk::{Limits, Outcome, Progression, Stop, spared, walk};
+pub use walk::{Evidence, Limits, Outcome, Progression, Stop, spared, walk};

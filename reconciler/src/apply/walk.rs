@@ -26,7 +26,7 @@ use super::{Frontier, Progress};
 use crate::fleet::{Fleet, FleetError};
 
 /// How long to wait for what.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Steps that run at once; at least 1.
     pub parallelism: usize,
@@ -34,18 +34,39 @@ pub struct Limits {
     pub unreachable: Duration,
     /// For the next word about a step that was sent.
     pub silence: Duration,
+    /// For the end of a step that was sent, once the walk is to end, whatever its agent says.
+    pub farewell: Duration,
 }
 
 impl Default for Limits {
     /// Ten at once; a minute for an agent to come back; a quarter of an hour without a word, since
-    /// some registries are slow.
+    /// some registries are slow; ten minutes for a step to end that is being done when the walk is
+    /// to end.
     fn default() -> Self {
         Self {
             parallelism: 10,
             unreachable: Duration::from_secs(60),
             silence: Duration::from_secs(900),
+            farewell: Duration::from_secs(600),
         }
     }
+}
+
+/// Between two reports of a step that is being done: more of them are left out but for the last.
+const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
+
+/// How much longer than its own timeout a health gate is waited for.
+const GATE_GRACE: Duration = Duration::from_secs(60);
+
+/// What a report about a step rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// Its agent said so.
+    Agent,
+    /// It was never sent: nothing of it is done.
+    NeverSent,
+    /// It was sent, and its agent did not say how it ended: it may be done, now or later.
+    Silence,
 }
 
 /// What whoever applies must do along the way.
@@ -53,8 +74,11 @@ pub trait Progression: Send {
     /// Makes durable that this step is about to be sent. The step fails when that fails.
     fn sending(&mut self, step: &Step) -> Result<(), String>;
 
-    /// Takes note of a report. Called before anything follows from it.
-    fn reported(&mut self, step: &Step, report: &StepReport);
+    /// Takes note of a report, and of what it rests on. Called before anything follows from it.
+    fn reported(&mut self, step: &Step, report: &StepReport, evidence: Evidence);
+
+    /// A step that was about to be sent was let go before it was: nothing of it is done.
+    fn let_go(&mut self, step: &Step);
 }
 
 /// Becomes true when a walk is to end: what runs is finished, or let go where that is harmless, and
@@ -82,9 +106,20 @@ pub struct Outcome {
 /// What a step's task says.
 enum Word {
     /// What the agent said, or was said for it.
-    Report(StepReport),
+    Report(StepReport, Evidence),
     /// The step is no longer waited for.
     Cut(StepId),
+    /// The same, and it was never sent.
+    NeverSent(StepId),
+}
+
+/// How the wait for a step ended.
+enum Last {
+    Report(StepReport, Evidence),
+    /// It was let go: it touches nothing that runs.
+    LetGo,
+    /// It was let go before it was sent.
+    NeverSent,
 }
 
 /// Runs the steps of `plan` as `deployment` and returns when nothing more can run.
@@ -119,7 +154,7 @@ pub async fn walk(
                 }
                 Err(error) => {
                     let report = failed(deployment, step, error);
-                    let _ = to.send(Word::Report(report)).await;
+                    let _ = to.send(Word::Report(report, Evidence::NeverSent)).await;
                 }
             }
         }
@@ -134,9 +169,13 @@ pub async fn walk(
         match word {
             None => break,
             Some(Word::Cut(id)) => frontier.cut(&id),
-            Some(Word::Report(report)) => {
+            Some(Word::NeverSent(id)) => {
+                progression.let_go(steps[&id]);
+                frontier.cut(&id);
+            }
+            Some(Word::Report(report, evidence)) => {
                 let Some(step) = steps.get(&report.step) else { continue };
-                progression.reported(step, &report);
+                progression.reported(step, &report, evidence);
                 settle(&mut frontier, step, &report, &spared, &mut errors);
             }
         }
@@ -284,8 +323,12 @@ impl StepRun {
         self.fleet.subscribe(&self.deployment, &self.step.node, &self.step.id, here);
         let last = self.until_it_ended(&mut reports, &mut stop).await;
         self.fleet.unsubscribe(&self.deployment, &self.step.node, &self.step.id);
-        let cut = || Word::Cut(self.step.id.clone());
-        let _ = self.to.send(last.map_or_else(cut, Word::Report)).await;
+        let word = match last {
+            Last::Report(report, evidence) => Word::Report(report, evidence),
+            Last::LetGo => Word::Cut(self.step.id),
+            Last::NeverSent => Word::NeverSent(self.step.id),
+        };
+        let _ = self.to.send(word).await;
     }
 
     /// Whether letting the step go leaves nothing half done: it touches nothing that runs.
@@ -293,70 +336,98 @@ impl StepRun {
         matches!(self.step.act, Act::Prepare { .. } | Act::AwaitHealthy { .. })
     }
 
-    /// Passes reports on until the last one, which it returns; `None` when it was let go.
+    /// Passes reports on until the last one, which it returns.
     async fn until_it_ended(
         &self,
         reports: &mut mpsc::Receiver<StepReport>,
         stop: &mut Stop,
-    ) -> Option<StepReport> {
+    ) -> Last {
         let mut sessions = self.fleet.sessions();
-        let mut told: Option<u64> = None;
-        let mut away = Instant::now() + self.limits.unreachable;
-        let mut quiet = Instant::now() + self.silence();
+        let (mut told, mut sent, mut stopping) = (None, false, false);
+        let mut wait = Wait::begin(&self.step, self.limits, Instant::now());
+        let mut running: Option<StepReport> = None;
         loop {
             sessions.mark_unchanged();
             let session = self.fleet.session(&self.step.node);
             if session.is_some() && session != told {
                 // Saying it again is harmless: the step says *ensure*, and the agent may never
                 // have got it. A send that fails is followed by the end of that session.
-                let sent = self.fleet.send_step(&self.deployment, &self.step).await;
-                if let Err(error @ FleetError::TooLarge { .. }) = sent {
-                    return Some(self.failed(error.to_string()));
+                let sending = self.fleet.send_step(&self.deployment, &self.step).await;
+                if let Err(error @ FleetError::TooLarge { .. }) = sending {
+                    return self.failed(error.to_string(), sent);
                 }
+                sent |= sending.is_ok();
                 told = session;
-                quiet = Instant::now() + self.silence();
+                wait.was_told(Instant::now());
             }
             if session.is_some() {
-                away = Instant::now() + self.limits.unreachable;
+                wait.is_here(Instant::now());
             }
             tokio::select! {
                 Some(report) = reports.recv() => {
                     if !matches!(report.state, StepState::Running { .. }) {
-                        return Some(report);
+                        return Last::Report(report, Evidence::Agent);
                     }
-                    quiet = Instant::now() + self.silence();
-                    let _ = self.to.send(Word::Report(report)).await;
+                    wait.goes_on(Instant::now());
+                    running = Some(report);
+                }
+                () = sleep_until(wait.line), if running.is_some() => {
+                    wait.line = Instant::now() + BETWEEN_REPORTS;
+                    if let Some(report) = running.take() {
+                        let _ = self.to.send(Word::Report(report, Evidence::Agent)).await;
+                    }
                 }
                 // What was never sent begins nothing either.
-                () = asked_to_stop(stop), if self.is_harmless() || told.is_none() => return None,
+                () = asked_to_stop(stop), if !stopping => match (sent, self.is_harmless()) {
+                    (false, _) => return Last::NeverSent,
+                    (true, true) => return Last::LetGo,
+                    (true, false) => {
+                        stopping = true;
+                        wait.end = Instant::now() + self.limits.farewell;
+                    }
+                },
                 changed = sessions.changed() => {
                     if changed.is_err() {
-                        return Some(self.failed("the control plane is stopping".to_owned()));
+                        return self.failed("the control plane is stopping".to_owned(), sent);
                     }
                     if self.fleet.session(&self.step.node).is_none() && session.is_some() {
-                        away = Instant::now() + self.limits.unreachable;
+                        wait.is_here(Instant::now());
                     }
                 }
-                () = sleep_until(away), if session.is_none() => {
-                    return Some(self.failed(self.unreachable()));
+                () = sleep_until(wait.away), if session.is_none() => {
+                    return self.failed(self.unreachable(), sent);
                 }
-                () = sleep_until(quiet), if session.is_some() => {
-                    return Some(self.failed(format!(
-                        "the agent of {} said nothing about it for {}: look at its log",
-                        self.step.node,
-                        seconds(self.silence()),
-                    )));
+                () = sleep_until(wait.quiet), if session.is_some() => {
+                    return self.failed(self.silent(), sent);
+                }
+                () = sleep_until(wait.end), if stopping => {
+                    return self.failed(self.unending(), sent);
                 }
             }
         }
     }
 
-    /// A health gate says nothing while it waits, so it has its own time.
-    fn silence(&self) -> Duration {
+    fn silent(&self) -> String {
+        let node = &self.step.node;
+        let silence = seconds(silence(&self.step, self.limits));
         match &self.step.act {
-            Act::AwaitHealthy { timeout } => Duration::from(*timeout) + Duration::from_secs(60),
-            Act::Prepare { .. } | Act::Ensure { .. } | Act::Remove => self.limits.silence,
+            Act::AwaitHealthy { .. } => format!(
+                "the agent of {node} did not say within {silence} whether it is healthy: look at \
+                 its log"
+            ),
+            Act::Prepare { .. } | Act::Ensure { .. } | Act::Remove => {
+                format!("the agent of {node} said nothing about it for {silence}: look at its log")
+            }
         }
+    }
+
+    fn unending(&self) -> String {
+        format!(
+            "the agent of {} still works at it {} after the deployment was to end: it may be done \
+             yet; look at its log",
+            self.step.node,
+            seconds(self.limits.farewell),
+        )
     }
 
     fn unreachable(&self) -> String {
@@ -368,11 +439,105 @@ impl StepRun {
         )
     }
 
-    fn failed(&self, error: String) -> StepReport {
-        failed(&self.deployment, &self.step, error)
+    /// Said for the agent, which did not.
+    fn failed(&self, error: String, sent: bool) -> Last {
+        let evidence = if sent { Evidence::Silence } else { Evidence::NeverSent };
+        Last::Report(failed(&self.deployment, &self.step, error), evidence)
+    }
+}
+
+/// Until when a step is waited for.
+struct Wait {
+    limits: Limits,
+    silence: Duration,
+    /// Whether a word of its agent is a reason to wait on.
+    patient: bool,
+    told: bool,
+    /// For an agent that is not connected.
+    away: Instant,
+    /// For the next word of one that is.
+    quiet: Instant,
+    /// For its end, where the walk is to end.
+    end: Instant,
+    /// When the next report of what is being done may be passed on.
+    line: Instant,
+}
+
+impl Wait {
+    fn begin(step: &Step, limits: Limits, now: Instant) -> Self {
+        let silence = silence(step, limits);
+        Self {
+            limits,
+            silence,
+            // A gate ends by its own timeout, or its agent does not keep to it.
+            patient: !matches!(step.act, Act::AwaitHealthy { .. }),
+            told: false,
+            away: now + limits.unreachable,
+            quiet: now + silence,
+            end: now,
+            line: now,
+        }
+    }
+
+    /// The agent is told the step, the first time or again.
+    fn was_told(&mut self, now: Instant) {
+        if self.patient || !self.told {
+            self.quiet = now + self.silence;
+        }
+        self.told = true;
+    }
+
+    /// The agent is still at it.
+    fn goes_on(&mut self, now: Instant) {
+        if self.patient {
+            self.quiet = now + self.silence;
+        }
+    }
+
+    /// The agent is connected.
+    fn is_here(&mut self, now: Instant) {
+        self.away = now + self.limits.unreachable;
+    }
+}
+
+/// A health gate says nothing while it waits, so it has its own time.
+fn silence(step: &Step, limits: Limits) -> Duration {
+    match &step.act {
+        Act::AwaitHealthy { timeout } => Duration::from(*timeout) + GATE_GRACE,
+        Act::Prepare { .. } | Act::Ensure { .. } | Act::Remove => limits.silence,
     }
 }
 
 fn seconds(duration: Duration) -> Period {
     Period { millis: duration.as_millis() as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_its_agent_keeps_a_step_going_and_a_health_gate_never() {
+        let step = |act| Step {
+            id: "db[0]/x".to_owned(),
+            instance: "db[0]".parse().unwrap(),
+            node: "n1".parse().unwrap(),
+            generation: 1,
+            act,
+            after: Vec::new(),
+        };
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let gate = Act::AwaitHealthy { timeout: Period::seconds(40) };
+        for (act, silence, kept) in [(gate, 100, true), (Act::Remove, 900, false)] {
+            let mut wait = Wait::begin(&step(act), Limits::default(), begun);
+            wait.was_told(at(1));
+            let until = wait.quiet;
+            assert_eq!(until, at(1 + silence), "from when it was told");
+            wait.goes_on(at(50));
+            assert_eq!(wait.quiet == until, kept);
+            wait.was_told(at(60));
+            assert_eq!(wait.quiet == until, kept, "nor does another session");
+        }
+    }
 }

@@ -84,21 +84,26 @@ impl Revoked {
     /// afterwards.
     ///
     /// # Errors
-    /// When the file cannot be written; the id is refused all the same while this process runs.
+    /// When the file cannot be written; nothing is refused then that was not before, and it can be
+    /// tried again.
     pub fn add(&self, id: &str, removed: Timestamp, now: Timestamp) -> Result<(), RevokedError> {
         let mut ids = self.lock();
         let until = removed.checked_add(KEPT).unwrap_or(Timestamp::MAX);
         if until <= now || ids.contains_key(id) {
             return Ok(());
         }
-        ids.insert(id.to_owned(), until);
-        ids.retain(|_, until| *until > now);
-        let text: String = ids.iter().map(|(id, until)| format!("{id} {until}\n")).collect();
+        let mut next = ids.clone();
+        next.insert(id.to_owned(), until);
+        next.retain(|_, until| *until > now);
+        let text: String = next.iter().map(|(id, until)| format!("{id} {until}\n")).collect();
         key_file::replace(&self.path, &text, 0o600).map_err(|source| RevokedError::File {
             act: "writing",
             path: self.path.clone(),
             source,
-        })
+        })?;
+        // Only now: what is in memory and not on disk would be taken for written the next time.
+        *ids = next;
+        Ok(())
     }
 
     /// Whether the node of this id was taken out.
@@ -130,6 +135,19 @@ mod tests {
         assert!(list.holds("a") && list.holds("b") && !list.holds("c"));
         let later = Revoked::open(dir.path(), after(32)).unwrap();
         assert!(!later.holds("a") && later.holds("b"));
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_when_it_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let pki = dir.path().join("pki");
+        let list = Revoked::open(&pki, now).unwrap();
+        assert!(list.add("a", now, now).is_err(), "there is no such directory");
+        assert!(!list.holds("a"));
+        fs::create_dir(&pki).unwrap();
+        list.add("a", now, now).unwrap();
+        assert!(Revoked::open(&pki, now).unwrap().holds("a"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Knows HTTP, TLS and problem documents. Refuses to know what the documents mean.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     thread,
     time::{Duration, Instant},
 };
@@ -22,8 +22,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{arguments::Cli, failure::CommandError};
 use crate::{
-    api::{Page, Problem},
+    api::{NOT_READY, Page, Problem},
     config::{self, ClientContext, Environment, ServerFlags},
+    view::style::printable,
 };
 
 /// A plan of a large fleet may take a while; nothing should take longer.
@@ -33,6 +34,10 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// When to come again while other plans are being made.
 const TURN: Duration = Duration::from_secs(2);
+
+/// What passes by itself: other plans and large requests end, and agents come.
+const PASSING: [&str; 3] = [TOO_MANY_PLANS, "busy", NOT_READY];
+const TOO_MANY_PLANS: &str = "too-many-plans";
 
 /// Whether a text holds certificates, and none that is cut.
 fn is_authority(pem: &str) -> bool {
@@ -210,8 +215,8 @@ impl Client {
         body: &B,
         act: &str,
     ) -> Result<T, CommandError> {
-        let request = self.request(Method::POST, path).json(body).timeout(TIMEOUT);
-        read_json(self.send(request, act)?, act)
+        let request = || self.request(Method::POST, path).json(body).timeout(TIMEOUT);
+        read_json(self.send_in_turn(request, act, || ())?, act)
     }
 
     /// The same, for an answer that may take so much longer, and for which others may have to be
@@ -232,14 +237,28 @@ impl Client {
         read_json(self.send_in_turn(request, act, waits)?, act)
     }
 
-    /// Comes again as long as the control plane makes other plans.
+    /// Whether a refusal passes by itself; returns when it is time to come again. What is waited
+    /// for is told once, where it is not a matter of a moment.
+    fn passes(problem: &Problem, begun: Instant, told: &mut bool) -> bool {
+        if !PASSING.contains(&problem.kind.as_str()) || begun.elapsed() >= TIMEOUT {
+            return false;
+        }
+        if problem.kind == NOT_READY && !std::mem::replace(told, true) {
+            let note = format!("{}; waiting for that.\n", printable(&problem.title));
+            let _ = std::io::stderr().write_all(note.as_bytes());
+        }
+        thread::sleep(TURN);
+        true
+    }
+
+    /// Comes again as long as the control plane has to wait, or makes other plans.
     fn send_in_turn(
         &self,
         request: impl Fn() -> RequestBuilder,
         act: &str,
         waits: impl FnOnce(),
     ) -> Result<Response, CommandError> {
-        let begun = Instant::now();
+        let (begun, mut noted) = (Instant::now(), false);
         let mut waits = Some(waits);
         loop {
             let response = request().send().map_err(|error| self.unreachable(&error, act))?;
@@ -247,13 +266,14 @@ impl Client {
                 return Ok(response);
             }
             let problem = problem(response, act)?;
-            if problem.kind != "too-many-plans" || begun.elapsed() >= TIMEOUT {
-                return Err(told(problem));
-            }
-            if let Some(waits) = waits.take() {
+            if problem.kind == TOO_MANY_PLANS
+                && let Some(waits) = waits.take()
+            {
                 waits();
             }
-            thread::sleep(TURN);
+            if !Self::passes(&problem, begun, &mut noted) {
+                return Err(told(problem));
+            }
         }
     }
 
@@ -268,20 +288,27 @@ impl Client {
         body: &B,
         act: &str,
     ) -> Result<Option<Problem>, CommandError> {
-        self.refusal_of(self.request(Method::POST, path).json(body), act)
+        let request = || self.request(Method::POST, path).json(body);
+        self.refusal_of(request, act)
     }
 
     fn refusal_of(
         &self,
-        request: RequestBuilder,
+        request: impl Fn() -> RequestBuilder,
         act: &str,
     ) -> Result<Option<Problem>, CommandError> {
-        let sent = request.timeout(TIMEOUT).send();
-        let response = sent.map_err(|error| self.unreachable(&error, act))?;
-        if response.status().is_success() {
-            return Ok(None);
+        let (begun, mut noted) = (Instant::now(), false);
+        loop {
+            let sent = request().timeout(TIMEOUT).send();
+            let response = sent.map_err(|error| self.unreachable(&error, act))?;
+            if response.status().is_success() {
+                return Ok(None);
+            }
+            let problem = problem(response, act)?;
+            if !Self::passes(&problem, begun, &mut noted) {
+                return Ok(Some(problem));
+            }
         }
-        problem(response, act).map(Some)
     }
 
     /// DELETE: the refusal, where it is refused.
@@ -293,7 +320,7 @@ impl Client {
         path: &str,
         act: &str,
     ) -> Result<Option<Problem>, CommandError> {
-        self.refusal_of(self.request(Method::DELETE, path), act)
+        self.refusal_of(|| self.request(Method::DELETE, path), act)
     }
 
     /// POST without a body that is answered soon or not at all.

@@ -93,10 +93,12 @@ fn subject(word: &str, client: &Client) -> Result<Subject, CommandError> {
             CommandError::usage(format!("there is no service `{}`", printable(name)))
                 .hint(format!("Services: {}", known()))
         })?;
-    if service.instances.is_empty() {
+    // What nobody ordered speaks for no service, and its log is not read.
+    let ordered = service.instances.iter().filter(|row| !row.stranger);
+    let instances: BTreeSet<InstanceId> = ordered.map(|row| row.id.clone()).collect();
+    if instances.is_empty() {
         return Err(CommandError::usage(format!("service {name} has no instance")));
     }
-    let instances = service.instances.iter().map(|row| row.id.clone()).collect();
     Ok(Subject { service: Some(service.name.to_string()), instances })
 }
 

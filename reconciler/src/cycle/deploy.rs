@@ -6,24 +6,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
-use devnet_schema::{
-    instance::InstanceSpec,
-    name::InstanceId,
-    plan::Plan,
-    step::{Act, Step, StepReport, StepState},
-};
+use devnet_schema::{name::InstanceId, plan::Plan, step::StepState};
 use jiff::Timestamp;
 use tokio::{sync::watch, task::JoinError};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{ControlPlane, tries::MEMORY};
+use super::{ControlPlane, record::Record, tries::MEMORY};
 use crate::{
-    api::{Deployment, DeploymentLine, DeploymentState},
-    apply::{Limits, Outcome, Progression, Stop, walk},
+    api::{Deployment, DeploymentState},
+    apply::{Limits, Outcome, Stop, walk},
     fleet::wall,
     store::{StepRecord, StoreError},
 };
@@ -80,13 +74,10 @@ enum Cut {
     For(String),
 }
 
-/// How the reason begins where somebody asked; the records are read by it.
-const CANCELLED_BY: &str = "cancelled by ";
-
 impl Cut {
     fn why(&self) -> String {
         match self {
-            Self::By(who) => format!("{CANCELLED_BY}{who}"),
+            Self::By(who) => format!("cancelled by {who}"),
             Self::For(what) => what.clone(),
         }
     }
@@ -233,7 +224,7 @@ impl ControlPlane {
         let (plane, id) = (Arc::clone(&self), deployment.id.clone());
         let steps = Arc::clone(&plan);
         let walking = async move {
-            let mut record = Record { plane: &plane, deployment: &id, plan: &steps };
+            let mut record = Record::new(&plane, &id, &steps);
             walk(&plane.fleet, &id, &steps, limits, stop, &mut record).await
         };
         let outcome = guarded(walking, &plan).await;
@@ -259,6 +250,7 @@ impl ControlPlane {
                 state.tries.put_off(plan, &outcome.complete, &cut.why());
             }
         }
+        self.keep_put_off();
         self.journal.write("apply", &deployment.id, &sentence(plan, deployment));
         let succeeded = deployment.state == DeploymentState::Succeeded;
         self.metrics.applied(succeeded);
@@ -268,6 +260,22 @@ impl ControlPlane {
         self.wake();
     }
 
+    /// What is put off is on disk as it is in memory, whenever that changed.
+    pub(super) fn keep_put_off(&self) {
+        let mut state = self.state();
+        let now = state.tries.kept();
+        if now == state.kept_put_off {
+            return;
+        }
+        // Under the lock: of two that write, the one who knows more must be the last.
+        match self.store.keep_put_off(&now) {
+            Ok(()) => state.kept_put_off = now,
+            Err(error) => {
+                error!(error = &error as &dyn std::error::Error, "recording what was cut short");
+            }
+        }
+    }
+
     /// What failed lately, and what somebody cut short, from the records, so that a restart does
     /// not begin the count again. The pauses begin at the start. A record that cannot be read tells
     /// nothing.
@@ -275,6 +283,11 @@ impl ControlPlane {
         let unread = |error: StoreError| {
             warn!(error = &error as &dyn std::error::Error, "reading what was tried lately");
         };
+        if let Ok(kept) = self.store.put_off().map_err(unread) {
+            let mut state = self.state();
+            state.tries.recall(kept.clone());
+            state.kept_put_off = kept;
+        }
         let recent = self.store.deployments(None, RECALLED).map_err(unread);
         for deployment in recent.map(|page| page.items).unwrap_or_default().into_iter().rev() {
             let ended = deployment.ended_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
@@ -286,15 +299,8 @@ impl ControlPlane {
             let (Ok(Some(stored)), Ok(steps)) = (plan, steps) else { continue };
             let plan = &stored.plan;
             let (failed, complete) = walked(plan, &steps);
-            let mut state = self.state();
             if age < MEMORY.as_secs_f64() {
-                state.tries.ended(plan, &failed, &complete, Duration::ZERO);
-            }
-            state.tries.taken_up(plan, &complete);
-            let cut = deployment.errors.first().filter(|it| it.starts_with(CANCELLED_BY));
-            if let Some(why) = cut.filter(|_| deployment.state == DeploymentState::Cancelled) {
-                let why = why.split(';').next().unwrap_or(why);
-                state.tries.put_off(plan, &complete, why);
+                self.state().tries.recount(plan, &failed, &complete);
             }
         }
     }
@@ -422,97 +428,6 @@ pub(super) fn short(revision: &str) -> &str {
     hex.get(..12).unwrap_or(hex)
 }
 
-/// Keeps the records of one walk.
-struct Record<'a> {
-    plane: &'a Arc<ControlPlane>,
-    deployment: &'a str,
-    plan: &'a Plan,
-}
-
-impl Record<'_> {
-    fn spec<'s>(&self, step: &'s Step) -> Option<&'s InstanceSpec> {
-        match &step.act {
-            Act::Prepare { spec } | Act::Ensure { spec } => Some(spec),
-            Act::AwaitHealthy { .. } | Act::Remove => None,
-        }
-    }
-
-    /// What the agent put back when the new unit did not start is what is assigned again.
-    fn restore(&self, step: &Step) -> Result<(), StoreError> {
-        let before = self
-            .plan
-            .changes
-            .iter()
-            .find(|change| change.instance == step.instance)
-            .and_then(|change| change.before.as_deref())
-            .filter(|before| before.node == step.node);
-        // Only a spec that this control plane had assigned itself is assigned again.
-        match before.filter(|before| self.plane.was_assigned(before)) {
-            Some(before) => self.plane.assign(before, step.generation),
-            None => Ok(()),
-        }
-    }
-
-    fn settle(&self, step: &Step, state: &StepState) -> Result<(), StoreError> {
-        match (state, &step.act) {
-            (StepState::Succeeded { .. }, Act::Ensure { spec }) => {
-                self.plane.assign(spec, step.generation)
-            }
-            (StepState::Succeeded { .. }, Act::Remove) => {
-                self.plane.stopped(&step.instance, &step.node)
-            }
-            (StepState::Failed { .. }, Act::Ensure { .. }) => {
-                let Step { instance, node, generation, .. } = step;
-                self.plane.store.take_back_data(instance, node, *generation)?;
-                self.restore(step)
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Progression for Record<'_> {
-    fn sending(&mut self, step: &Step) -> Result<(), String> {
-        let Some(spec) = self.spec(step) else {
-            return Ok(());
-        };
-        self.plane.grants().begin(self.deployment, &step.id, spec);
-        if !matches!(step.act, Act::Ensure { .. }) {
-            return Ok(());
-        }
-        // On disk before it is sent: after a power cut the node counts as one that may run it.
-        self.plane.order(spec, step.generation).map_err(|error| chain(&error))
-    }
-
-    fn reported(&mut self, step: &Step, report: &StepReport) {
-        let at = wall();
-        let line = DeploymentLine::Step {
-            at: at.clone(),
-            instance: step.instance.clone(),
-            node: step.node.clone(),
-            report: report.clone(),
-        };
-        let record = StepRecord {
-            step: step.id.clone(),
-            instance: step.instance.clone(),
-            node: step.node.clone(),
-            generation: step.generation,
-            state: report.state.clone(),
-            at,
-        };
-        let kept = self
-            .plane
-            .store
-            .record_step(self.deployment, &record, &line)
-            .map(|_| ())
-            .and_then(|()| self.settle(step, &report.state));
-        if let Err(error) = kept {
-            error!(error = &error as &dyn std::error::Error, step = step.id, "recording a step");
-        }
-        self.plane.lines.send_modify(|count| *count += 1);
-    }
-}
-
 /// An error and its causes on one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -527,6 +442,8 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use devnet_schema::step::{Act, Step};
+
     use super::*;
 
     #[tokio::test]

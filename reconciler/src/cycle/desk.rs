@@ -201,7 +201,7 @@ impl ControlPlane {
     }
 
     /// Writes an event when a node says that it is much larger than it was.
-    fn note_jump(&self, node: &NodeName, facts: &NodeFacts) {
+    pub(super) fn note_jump(&self, node: &NodeName, facts: &NodeFacts) {
         // A record that cannot be read tells nothing to compare with, and is about to be mended.
         let Ok(Some(record)) = self.store.node(node) else { return };
         let jumps = jumps(&record.facts, facts);

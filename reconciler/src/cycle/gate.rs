@@ -151,7 +151,8 @@ impl Scene<'_> {
         }
         for (service, changes) in of_service {
             for change in &changes {
-                if let Some(why) = self.tries.why_put_off(self.plan, change) {
+                if let Some(why) = self.tries.why_put_off(self.plan, change, self.is_there(change))
+                {
                     let reason = format!(
                         "{service} was {why}; it goes on when its declaration changes, or with \
                          `devnet apply`"
@@ -174,6 +175,15 @@ impl Scene<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the unit that a change makes is seen where it makes it.
+    fn is_there(&self, change: &Change) -> bool {
+        let Some(after) = &change.after else { return false };
+        let here = |seen: &&ObservedInstance| {
+            seen.node == change.node && seen.instance() == change.instance
+        };
+        self.fleet.instances.iter().find(here).is_some_and(|seen| seen.digest == after.digest())
     }
 
     /// Whether the time of a service that failed has not come; then all of it is held.

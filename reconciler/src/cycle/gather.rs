@@ -17,11 +17,14 @@ use devnet_planner::{
     place::{self, Pace},
 };
 use devnet_schema::{
-    fleet::FleetSnapshot, name::InstanceId, observed::ObservedInstance, plan::Plan,
+    fleet::{FleetSnapshot, Node, NodeStatus},
+    name::{InstanceId, NodeName},
+    observed::ObservedInstance,
+    plan::Plan,
     plan_options::PlanOptions,
 };
 
-use super::{Configuration, ControlPlane, Seat};
+use super::{Configuration, ControlPlane, Seat, orders::Orders};
 use crate::fleet::{Purpose, wall};
 
 /// What a plan is made of beside the configuration.
@@ -69,13 +72,17 @@ impl ControlPlane {
         lost_after: Duration,
     ) -> anyhow::Result<FleetSnapshot> {
         let (nodes, mut instances) = self.fleet.view(purpose, lost_after);
-        let orders = {
+        let recorded = self.store.protection()?;
+        let (orders, protected) = {
             let orders = self.orders();
             instances.iter_mut().for_each(|seen| orders.correct(seen));
-            orders.list(&instances)
+            add_unseen(&nodes, &orders, &mut instances);
+            // What nobody ordered is protected by nobody's word.
+            let ours = instances.iter().filter(|it| orders.knows(&it.instance(), &it.node));
+            let protected = protected(&recorded, ours);
+            (orders.list(&instances), protected)
         };
         let data = self.store.data_places()?;
-        let protected = protected(&self.store.protection()?, &instances);
         let secrets = self.secrets.versions().context("reading the secrets' versions")?;
         Ok(FleetSnapshot {
             format_version: "1.0".to_owned(),
@@ -142,13 +149,25 @@ impl ControlPlane {
     }
 }
 
+/// Adds what a node was told to run, does not show, and may run all the same: nothing is known of a
+/// node that is not connected, and its last word may be older than the order.
+fn add_unseen(nodes: &[Node], orders: &Orders, instances: &mut Vec<ObservedInstance>) {
+    let shown: BTreeSet<(InstanceId, NodeName)> =
+        instances.iter().map(|seen| (seen.instance(), seen.node.clone())).collect();
+    for node in nodes.iter().filter(|node| node.status != NodeStatus::Online) {
+        let told = orders.remembered(&node.name).into_iter();
+        instances.extend(told.filter(|it| !shown.contains(&(it.instance(), it.node.clone()))));
+    }
+    instances.sort_by_key(|seen| (seen.instance(), seen.node.clone()));
+}
+
 /// What is protected as the records say; what is not on record, as its node says.
-fn protected(
+fn protected<'a>(
     recorded: &BTreeMap<InstanceId, bool>,
-    instances: &[ObservedInstance],
+    instances: impl Iterator<Item = &'a ObservedInstance>,
 ) -> Vec<InstanceId> {
     let told = recorded.iter().filter(|(_, protected)| **protected).map(|(id, _)| id.clone());
-    let seen = instances.iter().filter(|seen| seen.spec.as_ref().is_some_and(|it| it.protect));
+    let seen = instances.filter(|seen| seen.spec.as_ref().is_some_and(|it| it.protect));
     let seen = seen.map(ObservedInstance::instance).filter(|id| !recorded.contains_key(id));
     let all: BTreeSet<InstanceId> = told.chain(seen).collect();
     all.into_iter().collect()
@@ -156,7 +175,31 @@ fn protected(
 
 #[cfg(test)]
 mod tests {
+    use devnet_schema::observed::InstanceState;
+
     use super::*;
+
+    #[test]
+    fn what_a_node_that_is_away_was_told_is_unknown_and_not_absent() {
+        let spec = serde_json::json!({
+            "cluster": "lab", "id": "db[0]", "node": "n1", "workload": {"process": {"argv": []}},
+        });
+        let mut orders = Orders::default();
+        orders.told(&serde_json::from_value(spec).unwrap(), 7);
+        for (status, unknown) in
+            [(NodeStatus::Online, 0), (NodeStatus::Offline, 1), (NodeStatus::Lost, 1)]
+        {
+            let node = serde_json::json!({
+                "name": "n1", "status": status, "cpu_count": 1, "total_memory_mb": 1,
+            });
+            let (nodes, mut seen) = (vec![serde_json::from_value(node).unwrap()], Vec::new());
+            add_unseen(&nodes, &orders, &mut seen);
+            assert_eq!(seen.len(), unknown, "{status:?}");
+            add_unseen(&nodes, &orders, &mut seen);
+            assert_eq!(seen.len(), unknown, "once");
+            assert!(seen.iter().all(|one| one.state == InstanceState::Unknown));
+        }
+    }
 
     #[test]
     fn a_plan_that_nobody_waits_for_is_stopped() {

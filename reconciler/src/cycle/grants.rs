@@ -36,6 +36,11 @@ impl Grants {
         self.assigned.insert(place(spec), references(spec));
     }
 
+    /// The node may run the spec by now, or still what was assigned before.
+    pub fn allow(&mut self, spec: &InstanceSpec) {
+        self.assigned.entry(place(spec)).or_default().extend(references(spec));
+    }
+
     /// The node no longer runs the instance.
     pub fn unassign(&mut self, node: &NodeName, instance: &InstanceId) {
         self.assigned.remove(&(node.clone(), instance.clone()));

@@ -113,12 +113,12 @@ impl ControlPlane {
             self.authority.sign_node(&request.csr, &identity, Timestamp::now(), &mut random)?;
         {
             let _members = self.fleet.membership();
-            let before = self.store.node(&node.name)?.map(|before| before.id);
-            self.store.join(&id, &node, &wall())??;
-            if let Some(before) = before {
+            // Refused before it is replaced; where that fails, the token is not used up.
+            let refuse = |before: &str| -> Result<(), RegisterError> {
                 let now = Timestamp::now();
-                self.revoked.add(&before, now, now)?;
-            }
+                Ok(self.revoked.add(before, now, now)?)
+            };
+            self.store.join(&id, &node, &wall(), refuse)??;
             if request.replace {
                 self.fleet.remove(&node.name);
             }
@@ -161,26 +161,27 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read.
     pub(super) fn is_member(&self, name: &NodeName, id: &str) -> Result<bool, StoreError> {
-        let known = self.store.node(name)?.is_some_and(|node| node.id == id);
+        let known = self.store.member(name)?.is_some_and(|member| member == id);
         Ok(known && !self.revoked.holds(id))
     }
 
     /// Takes a node out of the cluster: its certificate is worth nothing from now on. What runs
-    /// there goes on running, unseen.
+    /// there goes on running, unseen. A name that has no record but orders is forgotten.
     ///
     /// # Errors
     /// When there is no such node or the records cannot be written.
     pub fn remove_node(&self, name: &NodeName, by: &str) -> Result<(), MembershipError> {
         // No session of it opens while it is taken out.
         let _members = self.fleet.membership();
-        let Some(node) = self.store.node(name)? else {
-            return Err(MembershipError::NoNode(name.to_string()));
-        };
-        // Refused first: whatever fails from here on, it does not come back.
-        let now = Timestamp::now();
-        self.revoked.add(&node.id, now, now)?;
-        if !self.store.remove_node(name, &wall())? {
-            return Err(MembershipError::NoNode(name.to_string()));
+        match self.store.member(name)? {
+            Some(id) => {
+                // Refused first: whatever fails from here on, it does not come back.
+                let now = Timestamp::now();
+                self.revoked.add(&id, now, now)?;
+                self.store.remove_node(name, &wall())?;
+            }
+            None if self.fleet.knows(name) => {}
+            None => return Err(MembershipError::NoNode(name.to_string())),
         }
         // What it runs without a record is protected as it says itself.
         let (_, seen) = self.fleet.report_of(name);
@@ -237,29 +238,35 @@ impl ControlPlane {
     /// When there is none.
     pub fn find_node(&self, text: &str) -> Result<NodeName, MembershipError> {
         if let Ok(name) = text.parse::<NodeName>()
-            && self.store.node(&name)?.is_some()
+            && (self.store.member(&name)?.is_some() || self.fleet.knows(&name))
         {
             return Ok(name);
         }
-        self.store
-            .node_with_id(text)?
-            .filter(|record| record.removed_at.is_none())
-            .map(|record| record.name)
-            .ok_or_else(|| {
-                let shown: String = text.chars().take(64).collect();
-                MembershipError::NoNode(shown.escape_debug().to_string())
-            })
+        self.store.member_with_id(text)?.ok_or_else(|| {
+            let shown: String = text.chars().take(64).collect();
+            MembershipError::NoNode(shown.escape_debug().to_string())
+        })
     }
 
     /// A node whose record could not be read has said anew what it has: where that mended the
-    /// record, what an admin said of it counts again.
+    /// record, what an admin said of it counts again. What an admin said and cannot be read is
+    /// reset, and the node stays shut.
     ///
     /// # Errors
-    /// When the records cannot be read.
+    /// When the records cannot be read or written.
     pub(super) fn reread(&self, name: &NodeName) -> Result<(), StoreError> {
-        if self.store.unread().iter().any(|row| row.kind == "node")
-            && let Ok(Some(record)) = self.store.node(name)
-        {
+        if !self.store.unread().iter().any(|row| row.kind == "node") {
+            return Ok(());
+        }
+        if self.store.mend_node(name, &wall())? {
+            let text = format!(
+                "what was on record of {name} could not be read and is reset: it has no tags and \
+                 no zone where those were damaged, and takes nothing new until `devnet node \
+                 uncordon {name}`"
+            );
+            self.journal.node(name, &text);
+        }
+        if let Ok(Some(record)) = self.store.node(name) {
             self.fleet.set_cordoned(name, record.cordoned);
         }
         Ok(())

@@ -23,6 +23,7 @@ mod metrics;
 mod newer;
 mod orders;
 mod people;
+mod record;
 mod removal;
 mod request;
 mod tries;
@@ -58,16 +59,17 @@ pub use bench::{Seat, Work};
 use bench::Bench;
 use deploy::UnderWay;
 use grants::Grants;
-use orders::Orders;
+use orders::{Entry, Orders};
 use tries::Tries;
 
 use crate::{
     api::SourceStatus,
+    apply,
     auth::{Authority, Revoked},
     fleet::Fleet,
     secrets::Secrets,
     source::Source,
-    store::{AssignmentRecord, Store, StoreError},
+    store::{AssignmentRecord, PutOffRecord, Store, StoreError},
 };
 
 /// Who a deployment of the loop itself is by.
@@ -85,6 +87,8 @@ pub struct CycleConfig {
     pub name_file: PathBuf,
     /// How much of a configuration is read.
     pub limits: Limits,
+    /// How long to wait for what when a plan is applied.
+    pub apply: apply::Limits,
 }
 
 /// What the adapters know, and what the loop makes of it.
@@ -136,10 +140,17 @@ struct State {
     /// The deployment that runs.
     deploying: Option<UnderWay>,
     tries: Tries,
+    /// What is put off, as it is on disk.
+    kept_put_off: Vec<PutOffRecord>,
     /// Why nothing is applied although something should be.
     held: Option<String>,
     /// Agents had the time to connect after the start.
     settled: bool,
+    /// They had the time to say what runs, too, or there are none to wait for: until then, nothing
+    /// is planned by hand either.
+    heard_of: bool,
+    /// How often in a row a plan was made anew since what runs had moved meanwhile.
+    moved: u32,
     /// Since when connected agents are waited for to say what runs.
     awaiting: Option<Duration>,
 }
@@ -237,13 +248,19 @@ impl ControlPlane {
 
     /// Records that `spec` is what its node runs, on disk and for its secrets.
     fn assign(&self, spec: &InstanceSpec, generation: u64) -> Result<(), StoreError> {
+        self.order(spec, generation)?;
         self.grants().assign(spec);
-        self.order(spec, generation)
+        Ok(())
     }
 
     /// Records that a node is told to run `spec`; call it before it is told. On disk first: what
-    /// was ordered and forgotten would be a stranger.
+    /// was ordered and forgotten would be a stranger. Refused for a node that is not on record: one
+    /// that was taken out would be left with an order that nobody can take back.
     fn order(&self, spec: &InstanceSpec, generation: u64) -> Result<(), StoreError> {
+        let _members = self.fleet.membership();
+        if self.store.member(&spec.node)?.is_none() {
+            return Err(StoreError::Missing { kind: "node", id: spec.node.to_string() });
+        }
         self.store.record_assignment(&AssignmentRecord {
             instance: spec.id.clone(),
             node: spec.node.clone(),
@@ -251,6 +268,21 @@ impl ControlPlane {
             spec: spec.clone(),
         })?;
         self.orders().told(spec, generation);
+        Ok(())
+    }
+
+    /// Records that an order was never given: what stood before it stands.
+    fn put_back(
+        &self,
+        instance: &InstanceId,
+        node: &NodeName,
+        before: Entry,
+    ) -> Result<(), StoreError> {
+        match before.order() {
+            Some((spec, generation)) => self.order(spec, generation)?,
+            None => self.store.drop_assignment(instance, node)?,
+        }
+        self.orders().put_back(instance, node, before);
         Ok(())
     }
 

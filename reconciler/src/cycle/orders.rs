@@ -18,10 +18,25 @@ use crate::store::{AssignmentRecord, ClaimRecord};
 type Place = (InstanceId, NodeName);
 
 /// What one node was told to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Told {
     generation: Generation,
     spec: InstanceSpec,
+}
+
+/// What stands of one instance on one node, to be put back when an order is taken back that was
+/// never given.
+#[derive(Debug)]
+pub struct Entry {
+    told: Option<Told>,
+    claim: Option<(Generation, Option<InstanceSpec>)>,
+}
+
+impl Entry {
+    /// What the node was told to run, and as of which generation.
+    pub fn order(&self) -> Option<(&InstanceSpec, Generation)> {
+        self.told.as_ref().map(|told| (&told.spec, told.generation))
+    }
 }
 
 /// Every order and every claim.
@@ -55,6 +70,21 @@ impl Orders {
         let place = (spec.id.clone(), spec.node.clone());
         self.claims.remove(&place);
         self.told.insert(place, Told { generation, spec: spec.clone() });
+    }
+
+    /// What stands of an instance on a node.
+    pub fn entry(&self, instance: &InstanceId, node: &NodeName) -> Entry {
+        let place = (instance.clone(), node.clone());
+        Entry { told: self.told.get(&place).cloned(), claim: self.claims.get(&place).cloned() }
+    }
+
+    /// An order was never given: what stood before it stands.
+    pub fn put_back(&mut self, instance: &InstanceId, node: &NodeName, before: Entry) {
+        self.stopped(instance, node);
+        let place = || (instance.clone(), node.clone());
+        let Entry { told, claim } = before;
+        self.told.extend(told.map(|told| (place(), told)));
+        self.claims.extend(claim.map(|claim| (place(), claim)));
     }
 
     /// The node was told to stop it, and did.
@@ -170,5 +200,39 @@ fn unknown(
         message: None,
         runtime: spec.map(|spec| spec.workload.runtime()),
         spec: spec.cloned().map(Box::new),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(word: &str) -> InstanceSpec {
+        serde_json::from_value(serde_json::json!({
+            "cluster": "lab", "id": "db[0]", "node": "n1",
+            "workload": {"process": {"argv": []}}, "env": {"V": [{"plain": word}]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_order_that_was_never_given_leaves_what_stood_before_it() {
+        let (id, n1) = ("db[0]".parse().unwrap(), "n1".parse().unwrap());
+        let mut orders = Orders::default();
+        let none = orders.entry(&id, &n1);
+        orders.told(&spec("1"), 1);
+        orders.put_back(&id, &n1, none);
+        assert!(!orders.knows(&id, &n1));
+        let claim =
+            ClaimRecord { instance: id.clone(), node: n1.clone(), generation: 4, spec: None };
+        orders.claimed(&n1, vec![claim]);
+        let claimed = orders.entry(&id, &n1);
+        orders.told(&spec("1"), 5);
+        let told = orders.entry(&id, &n1);
+        orders.told(&spec("2"), 6);
+        orders.put_back(&id, &n1, told);
+        assert_eq!(orders.order(&id, &n1), Some((&spec("1"), 5)));
+        orders.put_back(&id, &n1, claimed);
+        assert!(orders.order(&id, &n1).is_none() && orders.knows(&id, &n1));
     }
 }

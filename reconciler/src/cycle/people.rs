@@ -124,8 +124,10 @@ impl ControlPlane {
     pub fn heartbeat(&self, node: &NodeName, facts: Option<NodeFacts>) -> Result<(), StoreError> {
         match facts {
             Some(mut facts) => {
-                // Its address is the one that it came with in a session.
-                let known = self.store.node(node)?.map(|known| known.facts.ip);
+                self.note_jump(node, &facts);
+                // Its address is the one that it came with in a session. Of a record that cannot be
+                // read, the session knows it still.
+                let known = self.store.node(node).ok().flatten().map(|known| known.facts.ip);
                 facts.ip = known.unwrap_or_default();
                 self.store.record_facts(node, &facts, &wall())?
             }

@@ -78,6 +78,9 @@ pub enum RequestError {
     /// Records.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Agents are waited for after a start.
+    #[error("{0}")]
+    NotReady(String),
     /// As many are being planned as may be at once.
     #[error("other plans are being made: as many as may be at once")]
     TooMany,
@@ -98,6 +101,7 @@ impl ControlPlane {
     /// When the configuration is invalid, of another cluster, or not known, or as many plans are
     /// being made as may be at once.
     pub async fn plan_request(&self, request: PlanRequest, by: &str) -> Result<Plan, RequestError> {
+        self.is_settled()?;
         let seat = self.plan_seat().ok_or(RequestError::TooMany)?;
         let configuration = self.configuration_of(&request, &seat).await?;
         let theirs = &configuration.desired.cluster;
@@ -133,6 +137,12 @@ impl ControlPlane {
         Ok(plan)
     }
 
+    /// # Errors
+    /// [`RequestError::NotReady`] while agents are waited for after a start.
+    pub(super) fn is_settled(&self) -> Result<(), RequestError> {
+        self.not_ready().map_or(Ok(()), |why| Err(RequestError::NotReady(why)))
+    }
+
     /// Whether a plan could be made now.
     pub fn can_plan(&self) -> bool {
         self.bench.has_seat(Work::Plan)
@@ -154,6 +164,7 @@ impl ControlPlane {
         request: &ApplyRequest,
         by: &str,
     ) -> Result<Option<Deployment>, RequestError> {
+        self.is_settled()?;
         let ApplyRequest { parallelism, force, check } = *request;
         let stored = self.store.plan(id)?.ok_or_else(|| RequestError::NoPlan(printable(id)))?;
         let StoredPlan { plan, request: made_from, expires_at, .. } = stored;
@@ -173,9 +184,9 @@ impl ControlPlane {
                 RequestError::Invalid(_) | RequestError::NoRevision(_) => stale(),
                 other => other,
             })?;
-        let moved = self.moved(&plan.basis, &configuration, &made_from, seat).await?;
+        let moved = self.moved(&plan.basis, &configuration, Some(seat)).await?;
         if !moved.is_empty() {
-            return Err(RequestError::Stale(moved));
+            return Err(RequestError::Stale(moved.into_iter().map(str::to_owned).collect()));
         }
         let undone_by = self.undone_by(&configuration, made_from.options.destroy);
         if let Some(source) = undone_by.filter(|_| !force) {
@@ -187,7 +198,7 @@ impl ControlPlane {
         self.take_name(&plan.cluster).map_err(other_than(&plan.cluster))?;
         let limits = Limits {
             parallelism: parallelism.clamp(1, MOST_PARALLEL) as usize,
-            ..Limits::default()
+            ..self.config.apply
         };
         Ok(Some(self.begin(plan, by, limits)?))
     }
@@ -203,17 +214,18 @@ impl ControlPlane {
         (newest.desired.settings.auto && !same).then(|| status.location.clone())
     }
 
-    /// What of `basis` is no longer as it was, read again now.
-    async fn moved(
+    /// What of `basis` is no longer as it was, read again now. `seat` is kept meanwhile.
+    ///
+    /// # Errors
+    /// When the inputs cannot be read.
+    pub(super) async fn moved(
         &self,
         basis: &PlanBasis,
         configuration: &Arc<Configuration>,
-        request: &PlanRequest,
-        seat: Seat,
-    ) -> Result<Vec<String>, RequestError> {
+        seat: Option<Seat>,
+    ) -> anyhow::Result<Vec<&'static str>> {
         let gathered = self.gather(configuration.desired.settings.lost_after.into())?;
         let (before, configuration) = (basis.clone(), Arc::clone(configuration));
-        let options = capped(&request.options);
         let now = tokio::task::spawn_blocking(move || {
             let _seat = seat;
             let input = PlanInput {
@@ -222,7 +234,8 @@ impl ControlPlane {
                 fleet: &gathered.fleet,
                 revision: &configuration.revision,
                 generations: &gathered.generations,
-                options,
+                // No basis depends on what is asked for.
+                options: PlanOptions::default(),
                 policy: Policy::default(),
                 limits: place::Limits::default(),
                 created_at: "",
@@ -231,7 +244,7 @@ impl ControlPlane {
         })
         .await
         .map_err(|error| anyhow::anyhow!(error).context("comparing with what the plan is of"))?;
-        Ok(basis.moved(&now).into_iter().map(str::to_owned).collect())
+        Ok(basis.moved(&now))
     }
 
     async fn configuration_of(

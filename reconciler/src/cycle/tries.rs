@@ -14,6 +14,8 @@ use devnet_schema::{
     plan::{Change, Plan},
 };
 
+use crate::store::PutOffRecord;
+
 /// After the first failure.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 /// The longest time between two tries.
@@ -87,6 +89,28 @@ impl Tries {
         complete: &BTreeSet<InstanceId>,
         now: Duration,
     ) {
+        self.count(plan, failed, complete, now);
+        self.taken_up(plan, complete);
+    }
+
+    /// Counts a run of before this start, as if it had ended with it. What is put off is on record
+    /// by itself: an older run takes up nothing of it.
+    pub fn recount(
+        &mut self,
+        plan: &Plan,
+        failed: &BTreeMap<InstanceId, String>,
+        complete: &BTreeSet<InstanceId>,
+    ) {
+        self.count(plan, failed, complete, Duration::ZERO);
+    }
+
+    fn count(
+        &mut self,
+        plan: &Plan,
+        failed: &BTreeMap<InstanceId, String>,
+        complete: &BTreeSet<InstanceId>,
+        now: Duration,
+    ) {
         self.made.retain(|_, made| now.saturating_sub(made.ended) < MEMORY);
         self.failing.retain(|_, failing| now.saturating_sub(failing.ended) < MEMORY);
         for change in plan.changes.iter().filter(|it| complete.contains(&it.instance)) {
@@ -116,11 +140,10 @@ impl Tries {
                 self.failing.remove(service);
             }
         }
-        self.taken_up(plan, complete);
     }
 
     /// What was put off is put off no longer once a part of it was done.
-    pub fn taken_up(&mut self, plan: &Plan, complete: &BTreeSet<InstanceId>) {
+    fn taken_up(&mut self, plan: &Plan, complete: &BTreeSet<InstanceId>) {
         let done = plan.changes.iter().filter(|it| complete.contains(&it.instance));
         for change in done.filter(|change| !change.repairs()) {
             let place = (change.instance.clone(), change.node.clone());
@@ -144,13 +167,42 @@ impl Tries {
         }
     }
 
+    /// Something else is wanted of a service than what was put off: that is over, and does not come
+    /// back with the declaration.
+    pub fn declared(&mut self, plan: &Plan) {
+        self.put_off.retain(|service, put_off| is_same(&put_off.wanted, plan, service));
+    }
+
+    /// What is put off, as it is kept on disk.
+    pub fn kept(&self) -> Vec<PutOffRecord> {
+        let record = |(service, PutOff { why, wanted }): (&ServiceName, &PutOff)| {
+            let wanted = wanted.iter();
+            let wanted =
+                wanted.map(|((id, node), digest)| (id.clone(), node.clone(), digest.clone()));
+            PutOffRecord { service: service.clone(), why: why.clone(), wanted: wanted.collect() }
+        };
+        self.put_off.iter().map(record).collect()
+    }
+
+    /// Takes what is put off from the disk.
+    pub fn recall(&mut self, kept: Vec<PutOffRecord>) {
+        for PutOffRecord { service, why, wanted } in kept {
+            let wanted = wanted.into_iter();
+            let wanted = wanted.map(|(id, node, digest)| ((id, node), digest)).collect();
+            self.put_off.insert(service, PutOff { why, wanted });
+        }
+    }
+
     /// Why a change of `plan` is put off, where it is: somebody cut it short, and nothing else is
     /// wanted of its service by now.
-    pub fn why_put_off(&self, plan: &Plan, change: &Change) -> Option<&str> {
+    ///
+    /// What ran so already and has stopped, or does not serve, is made again all the same:
+    /// `is_there` says that the unit that the change makes is seen.
+    pub fn why_put_off(&self, plan: &Plan, change: &Change, is_there: bool) -> Option<&str> {
         let put_off = self.put_off.get(&change.instance.service)?;
         let known = put_off.wanted.contains_key(&(change.instance.clone(), change.node.clone()));
         let same = is_same(&put_off.wanted, plan, &change.instance.service);
-        (known && same && !change.repairs()).then_some(put_off.why.as_str())
+        (known && same && !(is_there && change.repairs())).then_some(put_off.why.as_str())
     }
 
     /// The failures of a service that still speak against what `plan` wants of it.

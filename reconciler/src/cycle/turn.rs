@@ -14,7 +14,7 @@ use devnet_planner::Policy;
 use devnet_schema::{
     desired::{Settings, Unplaced},
     fleet::FleetSnapshot,
-    plan::Plan,
+    plan::{Plan, WHAT_RUNS},
     plan_options::PlanOptions,
 };
 use tokio::sync::watch;
@@ -28,13 +28,14 @@ use super::{
 };
 use crate::{
     api::PlanRequest,
-    apply::Limits,
     fleet::wall,
     store::{Retention, RevisionState, StoredPlan},
 };
 
 /// How long connected agents may take to say what runs.
 const REPORT_PATIENCE: Duration = Duration::from_secs(30);
+/// How often in a row a plan is made anew where only what runs has moved since.
+const MOST_ANEW: u32 = 3;
 /// Between two looks at everything when nothing wakes the loop.
 const IDLE: Duration = Duration::from_secs(60);
 /// Between two looks at what was left out of the journal.
@@ -133,11 +134,25 @@ impl ControlPlane {
         Ok(next.min(loss).min(interval).max(Duration::from_millis(50)))
     }
 
+    /// Why nothing is planned by hand yet: agents have not had their chance since the start, and
+    /// what nobody has said to run would be started a second time.
+    pub(super) fn not_ready(&self) -> Option<String> {
+        if self.state().heard_of {
+            return None;
+        }
+        let wait = self.unsettled()?;
+        Some(format!(
+            "this control plane has just started and waits for agents to say what runs, for {} s \
+             at most: nothing is planned or applied before",
+            wait.as_secs() + 1
+        ))
+    }
+
     /// How long to wait until agents had their chance to connect and to say what runs.
     fn unsettled(&self) -> Option<Duration> {
         let now = self.fleet.now().since_start;
         let mut state = self.state();
-        if !state.settled {
+        if !state.heard_of {
             let all_here = self.fleet.all_reported() && !self.config.records_lost;
             if !all_here && now < self.config.grace {
                 return Some(self.config.grace - now);
@@ -146,11 +161,16 @@ impl ControlPlane {
         }
         if self.fleet.awaited().is_empty() {
             state.awaiting = None;
+            state.heard_of = true;
             return None;
         }
         let since = *state.awaiting.get_or_insert(now);
         let waited = now.saturating_sub(since);
-        (waited < REPORT_PATIENCE).then(|| REPORT_PATIENCE - waited)
+        if waited < REPORT_PATIENCE {
+            return Some(REPORT_PATIENCE - waited);
+        }
+        state.heard_of = true;
+        None
     }
 
     /// Plans the newest revision; when that is not possible, the last good one, so that what runs
@@ -268,6 +288,13 @@ impl ControlPlane {
         plan: Plan,
     ) -> anyhow::Result<Duration> {
         let settings = &configuration.desired.settings;
+        if self.moved_meanwhile(configuration, &plan).await? {
+            return Ok(Duration::ZERO);
+        }
+        if plan.is_applicable() {
+            self.state().tries.declared(&plan);
+            self.keep_put_off();
+        }
         let fleet = self.gather(settings.lost_after.into())?.fleet;
         let decision = {
             let state = self.state();
@@ -294,12 +321,39 @@ impl ControlPlane {
                 let (options, policy) = unattended(settings);
                 let asked = (options, Policy { held, ..policy });
                 let rest = self.plan(Arc::clone(configuration), asked, None, None).await?;
+                if self.moved_meanwhile(configuration, &rest).await? {
+                    return Ok(Duration::ZERO);
+                }
                 if rest.is_applicable() && !rest.steps.is_empty() {
                     self.apply(configuration, rest)?;
                 }
                 Ok(wait)
             }
         }
+    }
+
+    /// Whether a plan was overtaken while it was made, and is to be made anew. Where only what runs
+    /// moves, and does so again and again, the plan is good all the same: agents refuse what is
+    /// older than what they were told, and so do the records.
+    async fn moved_meanwhile(
+        &self,
+        configuration: &Arc<Configuration>,
+        plan: &Plan,
+    ) -> anyhow::Result<bool> {
+        if plan.steps.is_empty() {
+            return Ok(false);
+        }
+        let moved = self.moved(&plan.basis, configuration, None).await?;
+        let mut state = self.state();
+        let only_runs = moved.iter().all(|part| *part == WHAT_RUNS);
+        if moved.is_empty() || (only_runs && state.moved >= MOST_ANEW) {
+            state.moved = 0;
+            return Ok(false);
+        }
+        state.moved += 1;
+        drop(state);
+        info!(moved = moved.join(", "), "what was planned from has moved: planning anew");
+        Ok(true)
     }
 
     /// Why a revision that leaves nothing to do is not applied all the same: something that it
@@ -313,7 +367,7 @@ impl ControlPlane {
 
     fn apply(self: &Arc<Self>, configuration: &Configuration, plan: Plan) -> anyhow::Result<()> {
         self.save(configuration, &plan)?;
-        self.begin(plan, WATCH, Limits::default()).context("beginning a deployment")?;
+        self.begin(plan, WATCH, self.config.apply).context("beginning a deployment")?;
         Ok(())
     }
 

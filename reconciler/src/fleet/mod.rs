@@ -4,6 +4,7 @@
 //! agent needs from those is passed on as a [`Call`] and answered by the loop. Everything is
 //! bounded: queues, frames, and the time a send may take.
 
+mod bounds;
 mod clock;
 mod link;
 mod logs;

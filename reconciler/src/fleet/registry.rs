@@ -15,7 +15,7 @@ use devnet_schema::{
     wire::Described,
 };
 
-use super::specs::Specs;
+use super::{bounds, specs::Specs};
 
 /// A moment: time on a clock that never goes back, and the same for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,10 +210,18 @@ impl Registry {
 
     /// The node said what runs. Returns whether that is news, and which instances it must be asked
     /// to describe.
-    pub fn observed(&mut self, name: &NodeName, observed: ObservedNode) -> (bool, Vec<InstanceId>) {
+    ///
+    /// Of more instances than a node may have, those that nobody ordered are left out, and the
+    /// report is not whole.
+    pub fn observed(
+        &mut self,
+        name: &NodeName,
+        mut observed: ObservedNode,
+    ) -> (bool, Vec<InstanceId>) {
         let Some(entry) = self.nodes.get_mut(name) else {
             return (false, Vec::new());
         };
+        bounds::report(&mut observed);
         let ObservedNode { complete, problem, instances, accepted } = observed;
         let mut now = BTreeMap::new();
         for mut seen in instances {
@@ -221,12 +229,18 @@ impl Registry {
             seen.node = name.clone();
             now.insert(seen.instance(), seen);
         }
+        let left_out = bounds::instances(&mut now, |id| entry.specs.is_ordered(id));
         let unknown_specs = entry.specs.fill(&mut now);
         if !complete {
             for (id, seen) in &entry.instances {
                 now.entry(id.clone()).or_insert_with(|| unknown(seen.clone()));
             }
         }
+        let left_out = left_out + bounds::instances(&mut now, |id| entry.specs.is_ordered(id));
+        let (complete, problem) = match left_out {
+            0 => (complete, problem),
+            more => (false, Some(bounds::too_many(more))),
+        };
         let news = entry.instances != now
             || !entry.reported
             || entry.problem != problem

@@ -10,7 +10,7 @@ use devnet_schema::{
     fleet::NodeFacts,
     name::{ClusterName, NodeName},
     step::{StepReport, StepState},
-    wire::{AgentMessage, ControlMessage, Origin, PROTOCOL},
+    wire::{AgentMessage, ControlMessage, MAX_MESSAGE, Origin, PROTOCOL},
 };
 use futures_util::{
     SinkExt, StreamExt,
@@ -20,7 +20,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
 use super::{
-    Call, Fleet, Link, Pulse, QUEUE, SEND_TIMEOUT, clock::wall_millis, rate::Rate, renewals,
+    Call, Fleet, Link, Pulse, QUEUE, SEND_TIMEOUT, bounds, clock::wall_millis, rate::Rate, renewals,
 };
 
 /// How long a session may take to show that it lives when another of its node comes: several round
@@ -120,7 +120,13 @@ async fn hello(
     let unasked = Pulse::default();
     let first = tokio::time::timeout(HELLO_TIMEOUT, next(stream, &unasked)).await.ok()??;
     let reason = match serde_json::from_str(&first) {
-        Ok(AgentMessage::Hello { protocol: PROTOCOL, facts, origin, .. }) => {
+        Ok(AgentMessage::Hello { protocol: PROTOCOL, facts, .. })
+            if bounds::facts(&facts).is_err() =>
+        {
+            bounds::facts(&facts).err().unwrap_or_default()
+        }
+        Ok(AgentMessage::Hello { protocol: PROTOCOL, facts, mut origin, .. }) => {
+            bounds::origin(&mut origin);
             if facts.ip.parse::<IpAddr>().is_ok() {
                 return Some((facts, origin));
             }
@@ -138,7 +144,9 @@ async fn hello(
     None
 }
 
-async fn refuse(sink: &mut SplitSink<WebSocket, Message>, node: &NodeName, reason: String) {
+async fn refuse(sink: &mut SplitSink<WebSocket, Message>, node: &NodeName, mut reason: String) {
+    // It may quote what the agent sent.
+    bounds::cut(&mut reason, MAX_MESSAGE);
     warn!(%node, reason, "agent refused");
     if let Some(refusal) = text(&ControlMessage::Refused { reason }) {
         let _ = tokio::time::timeout(SEND_TIMEOUT, sink.send(refusal)).await;
@@ -343,6 +351,9 @@ impl Speaker<'_> {
                 self.fleet.state().registry.clock(self.node, skew);
             }
             AgentMessage::Hello { facts, .. } | AgentMessage::Facts { facts } => {
+                if let Err(problem) = bounds::facts(&facts) {
+                    return warn!(node = %self.node, problem, "facts are not taken");
+                }
                 let news = self.fleet.state().registry.facts(self.node, facts);
                 if let Some(facts) = news {
                     self.call(Call::Facts { node: self.node.clone(), facts }).await;
@@ -428,7 +439,8 @@ impl Speaker<'_> {
     }
 
     /// Passes a report on. What is being done now may be dropped; how it ended may not.
-    async fn report(&self, report: StepReport) {
+    async fn report(&self, mut report: StepReport) {
+        bounds::step(&mut report);
         let key = (report.deployment.clone(), self.node.clone(), report.step.clone());
         let to = self.fleet.state().steps.get(&key).cloned();
         let Some(to) = to else {

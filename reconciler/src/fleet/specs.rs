@@ -10,12 +10,16 @@ use devnet_schema::{
     instance::InstanceSpec,
     name::{InstanceId, NodeName},
     observed::ObservedInstance,
-    wire::Described,
+    wire::{Described, MAX_SPEC, size},
 };
 
 /// So many specs of an instance are kept: what runs, what is to run, and what may be put back when
 /// that cannot be started.
 const KEPT: usize = 3;
+
+/// What all specs of one node together may take that its agent told, in bytes of JSON: the largest
+/// few dozen, or thousands of usual ones.
+const TOLD: usize = 32 * MAX_SPEC;
 
 /// One spec.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ struct Meaning {
     spec: Box<InstanceSpec>,
     /// Ordered from here, and no removal since.
     ordered: bool,
+    /// Its size where its agent told it, in bytes of JSON.
+    told: usize,
 }
 
 /// What is known of one instance.
@@ -48,13 +54,18 @@ impl Specs {
     /// The node is told to run this, or was told before.
     pub(super) fn ordered(&mut self, spec: Box<InstanceSpec>) {
         let known = self.known.entry(spec.id.clone()).or_default();
-        known.learn(Meaning { digest: spec.digest(), spec, ordered: true });
+        known.learn(Meaning { digest: spec.digest(), spec, ordered: true, told: 0 });
     }
 
     /// The node is told to run no such instance.
     pub(super) fn removed(&mut self, instance: &InstanceId) {
         let known = self.known.get_mut(instance);
         known.into_iter().flat_map(|known| &mut known.specs).for_each(|one| one.ordered = false);
+    }
+
+    /// Whether it was ordered, and its removal not since.
+    pub(super) fn is_ordered(&self, instance: &InstanceId) -> bool {
+        self.known.get(instance).is_some_and(|known| known.specs.iter().any(|one| one.ordered))
     }
 
     /// A new connection: whatever was asked on the old one is asked again.
@@ -98,6 +109,7 @@ impl Specs {
     /// Takes what the agent of `node` told of one instance. Returns whether it was asked for.
     pub(super) fn described(&mut self, node: &NodeName, described: Described) -> bool {
         let Described { instance, digest, spec } = described;
+        let held: usize = self.known.values().flat_map(|it| &it.specs).map(|one| one.told).sum();
         let Some(known) = self.known.get_mut(&instance) else {
             return false;
         };
@@ -105,8 +117,11 @@ impl Specs {
             return false;
         }
         known.asked = None;
-        match spec.filter(|spec| spec.id == instance && spec.node == *node) {
-            Some(spec) => known.learn(Meaning { digest, spec, ordered: false }),
+        let ours = spec.filter(|spec| spec.id == instance && spec.node == *node);
+        let sized = ours.map(|spec| (size(&spec), spec));
+        // One that there is no room for is not known, like one that its agent does not have.
+        match sized.filter(|(told, _)| held + told <= TOLD) {
+            Some((told, spec)) => known.learn(Meaning { digest, spec, ordered: false, told }),
             None => known.untold = Some(digest),
         }
         true

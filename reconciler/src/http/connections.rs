@@ -63,7 +63,8 @@ pub struct Full;
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Stranger,
-    Keyed,
+    /// A key's public part: the first that came.
+    Keyed(String),
     /// A node's id.
     Agent(String),
 }
@@ -132,17 +133,17 @@ impl<T> Connections<T> {
                     }
                 }
             }
-            Kind::Keyed => drop_one(&mut self.keyed, &from),
+            Kind::Keyed(_) => drop_one(&mut self.keyed, &from),
             Kind::Agent(id) => drop_one(&mut self.agents, &id),
         }
         Some(handle)
     }
 
-    /// A right key came over this connection.
+    /// The right key with this public part came over this connection.
     ///
     /// # Errors
     /// When there is no room for one more holder of a key, in all or from this address.
-    pub fn keyed(&mut self, number: u64) -> Result<(), Full> {
+    pub fn keyed(&mut self, number: u64, key: &str) -> Result<(), Full> {
         let Some((from, Kind::Stranger)) = self.held.get(&number).map(|h| (h.from, h.kind.clone()))
         else {
             return Ok(());
@@ -152,9 +153,24 @@ impl<T> Connections<T> {
         if here >= self.bounds.keyed_per_address || all >= self.bounds.keyed {
             return Err(Full);
         }
-        self.become_known(number, Kind::Keyed);
+        self.become_known(number, Kind::Keyed(key.to_owned()));
         *self.keyed.entry(from).or_default() += 1;
         Ok(())
+    }
+
+    /// The keys that hold connections.
+    pub fn keys(&self) -> BTreeSet<String> {
+        let keys = self.held.values().filter_map(|held| match &held.kind {
+            Kind::Keyed(key) => Some(key.clone()),
+            Kind::Stranger | Kind::Agent(_) => None,
+        });
+        keys.collect()
+    }
+
+    /// The connections that the key with this public part holds.
+    pub fn of_key(&self, key: &str) -> impl Iterator<Item = &T> {
+        let of_key = move |held: &&Held<T>| matches!(&held.kind, Kind::Keyed(own) if own == key);
+        self.held.values().filter(of_key).map(|held| &held.handle)
     }
 
     /// The handshake showed the certificate of the node with this id.
@@ -202,7 +218,7 @@ fn drop_one<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
 }
 
 /// What counts as one address. Whoever has an IPv6 address has at least 2^64 of them.
-fn network(from: IpAddr) -> IpAddr {
+pub(super) fn network(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
         ip @ IpAddr::V4(_) => ip,
@@ -251,8 +267,9 @@ mod tests {
     fn those_who_are_known_are_never_ended_for_strangers() {
         let mut all = Connections::new(SMALL);
         let (key, _) = all.enter(ip(1), "key");
-        all.keyed(key).unwrap();
-        all.keyed(key).unwrap();
+        all.keyed(key, "k").unwrap();
+        all.keyed(key, "k").unwrap();
+        assert_eq!((all.of_key("k").count(), all.of_key("other").count()), (1, 0));
         let (agent, _) = all.enter(ip(1), "agent");
         all.agent(agent, "n1").unwrap();
         for _ in 0..100 {
@@ -269,7 +286,7 @@ mod tests {
         let mut all = Connections::new(SMALL);
         let keyed = |all: &mut Connections<()>, from| {
             let (number, _) = all.enter(ip(from), ());
-            all.keyed(number).map(|()| number)
+            all.keyed(number, "k").map(|()| number)
         };
         let first = keyed(&mut all, 1).unwrap();
         keyed(&mut all, 1).unwrap();

@@ -19,7 +19,7 @@ use crate::{api::Page, auth::Principal};
 
 /// The largest body of most routes, in bytes.
 const SMALL: usize = 64 << 10;
-/// The largest of those that take files or what a machine has.
+/// The largest of those that take files. Those of nodes are small: each could take all of the room.
 const LARGE: usize = 8 << 20;
 /// What all large bodies together may take while they are read, in KiB.
 const ROOM: u32 = 64 << 10;
@@ -101,9 +101,7 @@ impl Intake {
 /// How large a body the route of this request takes, in bytes.
 fn most(parts: &Extensions) -> usize {
     match parts.get::<MatchedPath>().map(MatchedPath::as_str) {
-        Some("/api/v1/plans" | "/api/v1/nodes/{id}/deploy" | "/api/v1/nodes/{id}/heartbeat") => {
-            LARGE
-        }
+        Some("/api/v1/plans" | "/api/v1/nodes/{id}/deploy") => LARGE,
         _ => SMALL,
     }
 }

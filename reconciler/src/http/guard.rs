@@ -19,6 +19,7 @@ use devnet_schema::{plan_options::MAX_SOLVE_LIMIT_MS, secret::Sensitive};
 use tracing::warn;
 
 use super::{
+    connections::network,
     extract::Intake,
     limit::Failures,
     paced::Patience,
@@ -73,7 +74,9 @@ impl App {
     pub(super) fn failed(&self, from: Option<IpAddr>, what: &str) -> Result<(), Failure> {
         self.plane.metrics.refused();
         let now = self.plane.since_start();
-        let source = from.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
+        // Whoever has one address of IPv6 has as many as they like.
+        let from = from.map(network);
+        let source = from.map_or_else(|| "an unknown address".to_owned(), shown);
         let text = format!("{what} from {source} was refused: it is none of this control plane");
         if self.plane.journal.refused(&source, now, "auth", &source, &text) {
             warn!(from = source, "{what} was refused");
@@ -117,6 +120,7 @@ impl App {
 pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     // Before the key is looked at, so that no revocation falls between.
     let revoked = app.plane.follow_revoked();
+    let visit = request.extensions().get::<Arc<Visit>>().cloned();
     let (who, route) = match admitted(&app, &request) {
         Ok(admitted) => admitted,
         Err(failure) => return failure.into_response(),
@@ -132,6 +136,10 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
             })
         }
         () = permit.ends() => {
+            // Its room goes with its rights.
+            if let Some(visit) = visit {
+                visit.retire();
+            }
             let text = Revoked.to_string();
             Failure::new(StatusCode::UNAUTHORIZED, "unauthenticated", text).into_response()
         }
@@ -158,6 +166,14 @@ fn admitted(app: &App, request: &Request) -> Result<(Principal, &'static Route),
     Ok((who, route))
 }
 
+/// A network as people write it.
+fn shown(network: IpAddr) -> String {
+    match network {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("{ip}/64"),
+    }
+}
+
 fn address(request: &Request) -> Option<IpAddr> {
     request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
 }
@@ -179,7 +195,11 @@ fn principal(app: &App, request: &Request) -> Result<Principal, Failure> {
             ));
         };
         if let Some(visit) = request.extensions().get::<Arc<Visit>>() {
-            visit.keyed().map_err(|full| {
+            let key = match &who {
+                Principal::Key { id, .. } => id,
+                Principal::Node { .. } | Principal::Anonymous => "",
+            };
+            visit.keyed(key).map_err(|full| {
                 Failure::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "too-many-connections",
@@ -197,6 +217,9 @@ fn principal(app: &App, request: &Request) -> Result<Principal, Failure> {
                 app.plane.metrics.refused();
                 let source = format!("node.{}", node.name);
                 let now = app.plane.since_start();
+                if let Some(visit) = request.extensions().get::<Arc<Visit>>() {
+                    visit.retire();
+                }
                 if app.plane.journal.refused(&source, now, "node", &source, &reason) {
                     warn!(node = %node.name, reason, "a node was refused");
                 }

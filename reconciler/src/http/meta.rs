@@ -8,7 +8,7 @@ use axum::{
 
 use super::{App, extract::Who, openapi::document, problem::Failure};
 use crate::{
-    api::{Role, Whoami},
+    api::{NOT_READY, Role, Whoami},
     auth::Principal,
 };
 
@@ -23,7 +23,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
         return "ok\n".into_response();
     }
     let title = "the control plane waits for agents to connect";
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", title).into_response()
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, NOT_READY, title).into_response()
 }
 
 /// `GET /metrics`: OpenMetrics text.

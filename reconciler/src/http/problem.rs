@@ -10,7 +10,7 @@ use axum::{
 use tracing::error;
 
 use crate::{
-    api::{FOLLOWS_SOURCE, Problem},
+    api::{FOLLOWS_SOURCE, NOT_READY, Problem},
     auth::Denied,
     cycle::{BeginError, CancelError, MembershipError, RegisterError, RequestError, UnknownOrders},
     fleet::FleetError,
@@ -217,6 +217,10 @@ impl From<RequestError> for Failure {
             RequestError::IdTaken(_) => Self::new(StatusCode::CONFLICT, "deployment-exists", title),
             RequestError::Unnamed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "cluster-unnamed", title)
+            }
+            RequestError::NotReady(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, NOT_READY, title)
+                    .detail("ask again in a few seconds")
             }
             RequestError::TooMany => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-plans", title)

@@ -34,9 +34,11 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::{debug, warn};
 
 use super::{
+    App,
     connections::{Bounds, Connections, Full},
     paced::{Beating, Paced, Patience, Pulse},
     peer::Peer,
+    router,
 };
 
 /// The largest head of a request, in bytes.
@@ -53,7 +55,7 @@ pub struct Listener {
     /// The settings of TLS, which may change.
     pub tls: watch::Receiver<Arc<ServerConfig>>,
     /// What answers requests.
-    pub router: Router,
+    pub app: App,
     /// How long clients may take.
     pub patience: Patience,
     /// How many connections there may be.
@@ -65,15 +67,34 @@ struct Shared {
     tls: watch::Receiver<Arc<ServerConfig>>,
     router: TowerToHyperService<Router>,
     patience: Patience,
-    doors: Mutex<Connections<Arc<Notify>>>,
+    doors: Mutex<Connections<Arc<Ends>>>,
     stop: watch::Receiver<bool>,
 }
 
 impl Shared {
-    fn doors(&self) -> MutexGuard<'_, Connections<Arc<Notify>>> {
+    fn doors(&self) -> MutexGuard<'_, Connections<Arc<Ends>>> {
         // A panic elsewhere leaves a connection counted, which its end puts right.
         self.doors.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Ends what is held by keys that no longer stand: with their rights goes their room.
+    fn revoke(&self, app: &App) {
+        let keys = self.doors().keys();
+        // One that cannot be looked up is looked at again with its next request.
+        let gone = keys.into_iter().filter(|key| matches!(app.holder(key), Ok(None)));
+        for key in gone {
+            self.doors().of_key(&key).for_each(|ends| ends.soon.notify_one());
+        }
+    }
+}
+
+/// How a connection is ended.
+#[derive(Default)]
+struct Ends {
+    /// In the middle of whatever it does.
+    now: Notify,
+    /// When the answer that is on its way is sent.
+    soon: Notify,
 }
 
 /// One connection: in every request's extensions as `Arc<Visit>`. It is counted until the last of
@@ -81,27 +102,32 @@ impl Shared {
 pub struct Visit {
     shared: Arc<Shared>,
     number: u64,
-    ended: Arc<Notify>,
+    ends: Arc<Ends>,
     pulse: Pulse,
 }
 
 impl Visit {
     fn enter(shared: &Arc<Shared>, from: IpAddr) -> Arc<Self> {
-        let ended = Arc::new(Notify::new());
-        let (number, oldest) = shared.doors().enter(from, Arc::clone(&ended));
+        let ends = Arc::new(Ends::default());
+        let (number, oldest) = shared.doors().enter(from, Arc::clone(&ends));
         if let Some(oldest) = oldest {
             debug!(%from, "too many strangers: the oldest of their connections is ended");
-            oldest.notify_one();
+            oldest.now.notify_one();
         }
-        Arc::new(Self { shared: Arc::clone(shared), number, ended, pulse: Pulse::default() })
+        Arc::new(Self { shared: Arc::clone(shared), number, ends, pulse: Pulse::default() })
     }
 
-    /// A right key came over this connection.
+    /// Ends the connection when the answer that is on its way is sent: whoever holds it is refused.
+    pub fn retire(&self) {
+        self.ends.soon.notify_one();
+    }
+
+    /// The right key with this public part came over this connection.
     ///
     /// # Errors
     /// When there is no room for one more.
-    pub fn keyed(&self) -> Result<(), Full> {
-        self.shared.doors().keyed(self.number)?;
+    pub fn keyed(&self, key: &str) -> Result<(), Full> {
+        self.shared.doors().keyed(self.number, key)?;
         self.pulse.known();
         Ok(())
     }
@@ -134,10 +160,11 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
     farewell: Duration,
 ) -> io::Result<()> {
-    let Listener { tcp, tls, router, patience, bounds } = listener;
+    let Listener { tcp, tls, app, patience, bounds } = listener;
+    let mut revoked = app.plane.follow_revoked();
     let shared = Arc::new(Shared {
         tls,
-        router: TowerToHyperService::new(router),
+        router: TowerToHyperService::new(router(app.clone())),
         patience,
         doors: Mutex::new(Connections::new(bounds)),
         stop: stop.clone(),
@@ -146,6 +173,11 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             accepted = tcp.accept() => accepted,
+            // The sender lives as long as the control plane.
+            Ok(()) = revoked.changed() => {
+                shared.revoke(&app);
+                continue;
+            }
             () = asked(&mut stop) => break,
         };
         while visits.try_join_next().is_some() {}
@@ -179,10 +211,10 @@ fn is_of_one(error: &io::Error) -> bool {
 
 /// Serves one connection until either side ends it, or room is needed.
 async fn attend(shared: Arc<Shared>, stream: TcpStream, from: SocketAddr, visit: Arc<Visit>) {
-    let ended = Arc::clone(&visit.ended);
+    let ends = Arc::clone(&visit.ends);
     tokio::select! {
         () = converse(&shared, stream, from, visit) => {}
-        () = ended.notified() => {}
+        () = ends.now.notified() => {}
     }
 }
 
@@ -212,6 +244,7 @@ async fn http(
     visit: Arc<Visit>,
 ) {
     let stream = Paced::new(stream, Arc::clone(&visit), shared.patience);
+    let ends = Arc::clone(&visit.ends);
     let answer = service_fn(move |mut request: Request<Incoming>| {
         visit.pulse.begin();
         let extensions = request.extensions_mut();
@@ -238,6 +271,10 @@ async fn http(
     let result = tokio::select! {
         result = served.as_mut() => result,
         () = asked(&mut stop) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+        () = ends.soon.notified() => {
             served.as_mut().graceful_shutdown();
             served.await
         }

@@ -138,16 +138,18 @@ impl Store {
     }
 
     /// Uses up the token `id`, whose secret the caller has checked, and records the node, both or
-    /// neither: of many callers with one token exactly one succeeds.
+    /// neither: of many callers with one token exactly one succeeds. `replacing` is told the id of
+    /// the node whose name it takes over, before anything of it holds.
     ///
     /// # Errors
-    /// When the database fails. A refusal is an answer, not an error.
-    pub fn join(
+    /// When the database fails, or `replacing` does. A refusal is an answer, not an error.
+    pub fn join<E: From<StoreError>>(
         &self,
         token: &str,
         node: &NewNode,
         now: &str,
-    ) -> Result<Result<(), JoinRefusal>, StoreError> {
+        replacing: impl FnOnce(&str) -> Result<(), E>,
+    ) -> Result<Result<(), JoinRefusal>, E> {
         let act = "letting a node join";
         let mut connection = self.lock();
         let tx = connection
@@ -156,6 +158,9 @@ impl Store {
         if let Err(refusal) = redeem(&tx, token, node, now)? {
             // Dropping the transaction takes back the use of the token.
             return Ok(Err(refusal));
+        }
+        if let Some(before) = nodes::holder(&tx, &node.name)? {
+            replacing(&before)?;
         }
         nodes::retire(&tx, &node.name, now)?;
         nodes::insert(&tx, &node.id, &node.name, now, false)?;

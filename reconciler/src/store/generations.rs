@@ -36,11 +36,12 @@ impl Store {
         Ok(all)
     }
 
-    /// Gives out generations; call it before the first step that carries one is sent. All are
-    /// recorded, or none. The highest number again is allowed: steps of one plan share it.
+    /// Gives out generations, once for all steps of a plan; call it before the first step that
+    /// carries one is sent. All are recorded, or none. The highest number again is refused: two
+    /// plans that were made at the same time would tell two nodes the same.
     ///
     /// # Errors
-    /// [`StoreError::StaleGeneration`] when one is older than what was given out before,
+    /// [`StoreError::StaleGeneration`] when one is not above what was given out before,
     /// [`StoreError::HighGeneration`] above [`MAX_GENERATION`]; else when the database fails.
     pub fn issue_generations(&self, wanted: &BTreeMap<InstanceId, u64>) -> Result<(), StoreError> {
         self.write("giving out generations", |tx| {
@@ -49,13 +50,11 @@ impl Store {
                 if wanted > MAX_GENERATION {
                     return Err(StoreError::HighGeneration { instance: instance.clone(), wanted });
                 }
-                if wanted < issued {
+                if wanted <= issued {
                     let instance = instance.clone();
                     return Err(StoreError::StaleGeneration { instance, wanted, issued });
                 }
-                if wanted > issued {
-                    raise(tx, instance, wanted)?;
-                }
+                raise(tx, instance, wanted)?;
             }
             Ok(())
         })

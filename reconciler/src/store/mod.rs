@@ -19,6 +19,7 @@ mod nodes;
 mod number;
 mod page;
 mod plans;
+mod put_off;
 mod retention;
 mod revisions;
 mod rows;
@@ -43,6 +44,7 @@ pub use events::Cause;
 pub use nodes::{Admission, NodeRecord};
 pub use page::MAX_PAGE;
 pub use plans::{PlanRow, StoredPlan};
+pub use put_off::PutOffRecord;
 pub use retention::{Pruned, Retention};
 pub use revisions::{RevisionRecord, RevisionState};
 pub use rows::Unread;
@@ -110,10 +112,10 @@ pub enum StoreError {
     /// A page was asked for that no list handed out.
     #[error("`{0}` is not a cursor: pass the `next` of the page before, unchanged")]
     Cursor(String),
-    /// A generation older than one that was given out.
+    /// A generation that is not above one that was given out.
     #[error(
-        "generation {wanted} of {instance} is older than {issued}, which was already given out: \
-         plan again"
+        "generation {wanted} of {instance} is not above {issued}, which was already given out: \
+         something else was told to the nodes since this was planned; plan again"
     )]
     StaleGeneration {
         /// Whose.

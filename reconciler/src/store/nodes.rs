@@ -127,6 +127,71 @@ impl Store {
         self.find_node("name = ?1 AND removed_at IS NULL", name.as_str())
     }
 
+    /// The id of the node of this name that is not removed. Asks for nothing else of its record, of
+    /// which the rest may be damaged.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn member(&self, name: &NodeName) -> Result<Option<String>, StoreError> {
+        let act = "looking for the node of a name";
+        let query = "SELECT id FROM nodes WHERE name = ?1 AND removed_at IS NULL";
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(query).map_err(sql(act))?;
+        statement.query_row([name.as_str()], |row| row.get(0)).optional().map_err(sql(act))
+    }
+
+    /// The name of the node of this id that is not removed; as [`Store::member`].
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn member_with_id(&self, id: &str) -> Result<Option<NodeName>, StoreError> {
+        let act = "looking for the node of an id";
+        let query = "SELECT name FROM nodes WHERE id = ?1 AND removed_at IS NULL";
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(query).map_err(sql(act))?;
+        let name: Option<String> =
+            statement.query_row([id], |row| row.get(0)).optional().map_err(sql(act))?;
+        name.map(|name| parse(act, &name)).transpose()
+    }
+
+    /// Makes the record of a node readable again that has just said anew what it has: what an admin
+    /// said of it and cannot be read is reset, and the node is shut for new instances, since what
+    /// they said may have been that. Whether anything had to be.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn mend_node(&self, name: &NodeName, now: &str) -> Result<bool, StoreError> {
+        let act = "mending the record of a node";
+        self.write(act, |tx| {
+            let query =
+                format!("SELECT {COLUMNS} FROM nodes WHERE name = ?1 AND removed_at IS NULL");
+            let text = |row: &Row<'_>, column: usize| row.get::<_, Option<String>>(column);
+            let tags = |row: &Row<'_>| {
+                row.get::<_, String>(4).is_ok_and(|it| from_json::<Vec<String>>(act, &it).is_ok())
+            };
+            let read = |row: &Row<'_>| {
+                let rest = [(3, "last_seen = NULL"), (5, "zone = NULL"), (7, "joined_at = ?2")];
+                let bad = rest.into_iter().filter(|(column, _)| text(row, *column).is_err());
+                let mut resets: Vec<&str> = bad.map(|(_, reset)| reset).collect();
+                resets.extend((!tags(row)).then_some("tags = '[]'"));
+                Ok::<_, rusqlite::Error>(resets)
+            };
+            let found = tx.query_row(&query, [name.as_str()], read).optional();
+            let resets = found.map_err(sql(act))?.unwrap_or_default();
+            if resets.is_empty() {
+                return Ok(false);
+            }
+            let set = resets.join(", ");
+            // The time is a parameter of every form, whether it is used or not.
+            let query = format!(
+                "UPDATE nodes SET cordoned = 1, {set} \
+                 WHERE name = ?1 AND removed_at IS NULL AND ?2 IS NOT NULL"
+            );
+            tx.execute(&query, params![name.as_str(), now]).map_err(sql(act))?;
+            Ok(true)
+        })
+    }
+
     /// The node of this id, removed or not.
     ///
     /// # Errors
@@ -178,10 +243,13 @@ impl Store {
         let act = "counting a session";
         self.write(act, |tx| {
             let before = tx
-                .query_row("SELECT sessions FROM nodes WHERE id = ?1", [id], |row| row.get(0))
+                .query_row("SELECT sessions FROM nodes WHERE id = ?1", [id], |row| {
+                    row.get::<_, i64>(0)
+                })
                 .optional()
                 .map_err(sql(act))?
-                .map_or(0, |Number(before)| before);
+                // One that is no count was never one of ours.
+                .map_or(0, |before| u64::try_from(before).unwrap_or(0));
             // A count that no agent reaches is a lie, and must not become an error of ours.
             let session = session.min(i64::MAX as u64);
             tx.execute(

@@ -62,13 +62,24 @@ impl Store {
             })
         })
     }
+
+    /// Drops events that are more than `keep` allows, of each cause.
+    ///
+    /// # Errors
+    /// When the database fails; nothing is dropped then.
+    pub fn bound_events(&self, keep: &Retention) -> Result<usize, StoreError> {
+        let Retention { acts, reports, .. } = *keep;
+        self.write("dropping old events", |tx| {
+            Ok(drop_events(tx, Cause::Act, acts)? + drop_events(tx, Cause::Report, reports)?)
+        })
+    }
 }
 
 fn drop_revisions(tx: &Transaction<'_>, keep: u32) -> Result<usize, StoreError> {
     tx.execute(
         "DELETE FROM revisions WHERE \
          seq NOT IN (SELECT seq FROM revisions ORDER BY seq DESC LIMIT max(?1, 1)) \
-         AND seq NOT IN (SELECT seq FROM revisions WHERE state = 'good' \
+         AND seq NOT IN (SELECT seq FROM revisions WHERE was_good \
                          ORDER BY seq DESC LIMIT 1) \
          AND seq NOT IN (SELECT seq FROM revisions WHERE applied_at IS NOT NULL \
                          ORDER BY applied_at DESC, seq DESC LIMIT 1)",

@@ -1,7 +1,8 @@
 //! Revisions of the configuration: what was seen, what could be planned, what was applied.
 //!
 //! Knows the files of each revision, so that the last good one can be planned again when its
-//! source is away. Refuses to know what is in them.
+//! source is away. Refuses to know what is in them, and to forget that one could be planned: a
+//! revision that cannot be planned any more, since a secret of it is gone, makes no older one good.
 
 use std::collections::BTreeMap;
 
@@ -59,8 +60,9 @@ const COLUMNS: &str = "seq, revision, source, summary, author, committed_at, roo
      seen_at, state, problem, diagnostics, applied_at";
 
 impl Store {
-    /// Records a revision as the newest. One that was recorded before (a branch was set back)
-    /// becomes the newest again and keeps `applied_at` unless the new record has one.
+    /// Records a revision as the newest. One that was recorded before (a branch was set back, or
+    /// this is another start) becomes the newest again. It stays one that was good, and keeps
+    /// `applied_at` unless the new record has one.
     ///
     /// # Errors
     /// When the database fails.
@@ -79,21 +81,23 @@ impl Store {
             applied_at,
         } = record;
         let files = to_json(act, files)?;
+        let good = *state == RevisionState::Good;
         let (state, problem, diagnostics) = columns_of(act, state)?;
         self.write(act, |tx| {
-            let before: Option<Option<String>> = tx
+            let before: Option<(Option<String>, bool)> = tx
                 .query_row(
-                    "DELETE FROM revisions WHERE revision = ?1 RETURNING applied_at",
+                    "DELETE FROM revisions WHERE revision = ?1 RETURNING applied_at, was_good",
                     [revision],
-                    |row| row.get(0),
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .optional()
                 .map_err(sql(act))?;
-            let applied_at = applied_at.clone().or(before.flatten());
+            let (applied_before, was_good) = before.unwrap_or_default();
+            let applied_at = applied_at.clone().or(applied_before);
             tx.execute(
                 "INSERT INTO revisions (revision, source, summary, author, committed_at, root, \
-                 files, seen_at, state, problem, diagnostics, applied_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 files, seen_at, state, problem, diagnostics, applied_at, was_good) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                 params![
                     revision,
                     source,
@@ -106,7 +110,8 @@ impl Store {
                     state,
                     problem,
                     diagnostics,
-                    applied_at
+                    applied_at,
+                    good || was_good
                 ],
             )
             .map_err(sql(act))?;
@@ -114,19 +119,20 @@ impl Store {
         })
     }
 
-    /// Records what became of a revision.
+    /// Records what became of a revision. One that was good stays one that was.
     ///
     /// # Errors
     /// When it is not on record or the database fails.
     pub fn mark_revision(&self, revision: &str, state: &RevisionState) -> Result<(), StoreError> {
         let act = "recording what became of a revision";
+        let good = *state == RevisionState::Good;
         let (state, problem, diagnostics) = columns_of(act, state)?;
         let changed = self
             .lock()
             .execute(
-                "UPDATE revisions SET state = ?2, problem = ?3, diagnostics = ?4 \
-                 WHERE revision = ?1",
-                params![revision, state, problem, diagnostics],
+                "UPDATE revisions SET state = ?2, problem = ?3, diagnostics = ?4, \
+                 was_good = was_good OR ?5 WHERE revision = ?1",
+                params![revision, state, problem, diagnostics, good],
             )
             .map_err(sql(act))?;
         found(changed, revision)
@@ -167,12 +173,12 @@ impl Store {
         self.newest_of("ORDER BY seq DESC LIMIT 1")
     }
 
-    /// The newest revision that could be planned.
+    /// The newest revision that could be planned once, whatever became of it since.
     ///
     /// # Errors
     /// When the database fails.
     pub fn last_good_revision(&self) -> Result<Option<RevisionRecord>, StoreError> {
-        self.newest_of("WHERE state = 'good' ORDER BY seq DESC LIMIT 1")
+        self.newest_of("WHERE was_good ORDER BY seq DESC LIMIT 1")
     }
 
     /// The revision that was applied last.

@@ -425,6 +425,17 @@ fn what_somebody_cut_short_is_not_begun_again_until_something_else_is_wanted() {
     let before = world.runs;
     world.pass(&kdl("web:2", 2), 10);
     assert_eq!(world.runs, before + 1);
+    // Another start knows it as well.
+    let kept = world.tries.kept();
+    assert_eq!(kept.len(), 1);
+    let mut again = Tries::default();
+    again.recall(kept);
+    again.declared(&plan);
+    assert!(again.why_put_off(&plan, &plan.changes[0], false).is_some());
+    // What is wanted otherwise once is put off no more, also when it is wanted so again.
+    let three = world.plan(&load(&kdl("web:3", 2)), Vec::new());
+    again.declared(&three);
+    assert!(again.kept().is_empty() && again.why_put_off(&plan, &plan.changes[0], false).is_none());
     world.reach(&kdl("web:3", 2));
     assert_eq!(world.healthy("web"), 3);
 }

@@ -12,7 +12,7 @@ use devnet_schema::{
     diagnostic::Diagnostic,
     digest::Digest,
     fleet::FleetSnapshot,
-    instance::InstanceSpec,
+    instance::{InstanceSpec, Workload},
     name::{ClusterName, InstanceId, NodeName},
     observed::ObservedInstance,
     plan::{Action, Change, Plan, PlanBasis, Summary},
@@ -23,7 +23,6 @@ use devnet_schema::{
 use super::{ControlPlane, RequestError, configuration::Rejected};
 use crate::{
     api::{DeployAction, DeployRequest, Deployment},
-    apply::Limits,
     fleet::{Purpose, wall},
 };
 
@@ -50,14 +49,19 @@ impl ControlPlane {
         by: &str,
     ) -> Result<Deployment, RequestError> {
         check_id(&request.deployment_id)?;
+        self.is_settled()?;
         let cluster = self.fleet.cluster().ok_or(RequestError::Unnamed)?;
         if self.store.deployment(&request.deployment_id)?.is_some() {
             return Err(RequestError::IdTaken(request.deployment_id.clone()));
         }
         self.orders_are_known()?;
         let fleet = self.snapshot(Purpose::Plan, self.lost_after())?;
-        let seen: Vec<&ObservedInstance> =
-            fleet.instances.iter().filter(|seen| seen.node == *node).collect();
+        let seen: Vec<&ObservedInstance> = {
+            let orders = self.orders();
+            let here = fleet.instances.iter().filter(|seen| seen.node == *node);
+            // What nobody ordered there is nothing that can be taken away.
+            here.filter(|seen| orders.knows(&seen.instance(), node)).collect()
+        };
         let ip = fleet.nodes.iter().find(|one| one.name == *node);
         let ip = ip.map(|one| one.facts.ip.clone()).unwrap_or_default();
         let specs = compose::specs(request, &cluster, node, &ip)
@@ -71,7 +75,7 @@ impl ControlPlane {
         }
         let plan = plan(&cluster, node, request, wanted);
         let id = request.deployment_id.clone();
-        Ok(self.begin_as(id, plan, by, Limits::default())?)
+        Ok(self.begin_as(id, plan, by, self.config.apply)?)
     }
 }
 
@@ -104,6 +108,20 @@ fn harm(fleet: &FleetSnapshot, node: &NodeName, one: &Wanted) -> Option<Diagnost
     Some(Diagnostic::error("DN-E0622", None, message).help(help))
 }
 
+/// Whether a unit was made from a template: it has its name, or that of one of its services and its
+/// project. A service that is only called alike belongs to somebody else.
+fn is_of_template(spec: &InstanceSpec, template: &str) -> bool {
+    let name = spec.id.service.as_str();
+    let Some(rest) = name.strip_prefix(template) else { return false };
+    let volumes = spec.volumes.iter().filter_map(|volume| volume.project.as_ref());
+    let networks = match &spec.workload {
+        Workload::Container(container) => container.networks.as_slice(),
+        Workload::Process { .. } => &[],
+    };
+    let mut projects = networks.iter().map(|network| &network.project).chain(volumes);
+    rest.is_empty() || (rest.starts_with('-') && projects.any(|it| it.as_str() == template))
+}
+
 /// What is done with each instance. A removal without a file takes everything of the template.
 fn wanted(
     request: &DeployRequest,
@@ -115,10 +133,8 @@ fn wanted(
     // One that is too high is refused where it is given out.
     let next = |id: &InstanceId| known.get(id).copied().unwrap_or(0).saturating_add(1);
     let before = |id: &InstanceId| find(id).and_then(|one| one.spec.clone());
-    let of_template = |id: &InstanceId| {
-        let name = id.service.as_str();
-        let rest = name.strip_prefix(&request.template_id);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    let of_template = |seen: &ObservedInstance| {
+        seen.spec.as_ref().is_some_and(|spec| is_of_template(spec, &request.template_id))
     };
     match request.action {
         DeployAction::Apply => specs
@@ -132,9 +148,12 @@ fn wanted(
             .collect(),
         DeployAction::Remove => {
             let named: Vec<InstanceId> = specs.into_iter().map(|spec| spec.id).collect();
+            let whole = named.is_empty();
             seen.iter()
+                .filter(
+                    |one| if whole { of_template(one) } else { named.contains(&one.instance()) },
+                )
                 .map(|one| one.instance())
-                .filter(|id| if named.is_empty() { of_template(id) } else { named.contains(id) })
                 .map(|id| Wanted {
                     generation: next(&id),
                     before: before(&id),
@@ -207,4 +226,32 @@ fn steps_of(node: &NodeName, one: &Wanted) -> Vec<Step> {
     let wait = Act::AwaitHealthy { timeout: HEALTHY };
     let healthy = step("await-healthy", wait, vec![start.id.clone()]);
     vec![prepare, start, healthy]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(id: &str, networks: &[&str]) -> InstanceSpec {
+        let networks: Vec<_> = networks
+            .iter()
+            .map(|project| serde_json::json!({"project": project, "name": "default"}))
+            .collect();
+        serde_json::from_value(serde_json::json!({
+            "cluster": "lab", "id": id, "node": "n1",
+            "workload": {"container": {"image": "a:1", "networks": networks}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_template_is_not_every_service_that_begins_with_its_name() {
+        assert!(is_of_template(&spec("web[0]", &[]), "web"));
+        assert!(is_of_template(&spec("web-db[0]", &["web"]), "web"));
+        for (id, networks) in
+            [("web-api[0]", &[][..]), ("web-api[0]", &["shop"]), ("webshop[0]", &["web"])]
+        {
+            assert!(!is_of_template(&spec(id, networks), "web"), "{id} of {networks:?}");
+        }
+    }
 }

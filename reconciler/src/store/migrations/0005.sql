@@ -12,10 +12,16 @@ CREATE TABLE data_places (
     PRIMARY KEY (instance, node)
 ) STRICT, WITHOUT ROWID;
 
+-- A spec that cannot be read may have had volumes: its place is on record as one that cannot be read
+-- either, so that nothing is planned unseen.
 INSERT INTO data_places (instance, node, generation, runtime, volumes)
 SELECT
     instance, node, generation,
-    CASE WHEN json_extract(spec, '$.workload.process') IS NULL THEN 'docker' ELSE 'process' END,
-    json_extract(spec, '$.volumes')
+    CASE
+        WHEN NOT json_valid(spec) THEN 'unreadable'
+        WHEN json_extract(spec, '$.workload.process') IS NULL THEN 'docker'
+        ELSE 'process'
+    END,
+    CASE WHEN json_valid(spec) THEN json_extract(spec, '$.volumes') ELSE 'unreadable' END
 FROM assignments
-WHERE json_array_length(spec, '$.volumes') > 0;
+WHERE CASE WHEN json_valid(spec) THEN json_array_length(spec, '$.volumes') > 0 ELSE 1 END;

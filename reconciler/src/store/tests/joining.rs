@@ -23,6 +23,10 @@ fn newcomer(id: &str, name: &str, replace: bool) -> NewNode {
     NewNode { id: id.into(), name: node_name(name), replace }
 }
 
+fn join(store: &Store, token: &str, node: &NewNode, now: &str) -> Result<(), JoinRefusal> {
+    store.join::<StoreError>(token, node, now, |_| Ok(())).unwrap()
+}
+
 #[test]
 fn a_join_token_is_used_up_by_exactly_one_of_many() {
     let bed = Bed::new();
@@ -32,7 +36,7 @@ fn a_join_token_is_used_up_by_exactly_one_of_many() {
         .map(|number| {
             let store = Arc::clone(&store);
             let node = newcomer(&format!("id{number}"), &format!("n{number}"), false);
-            std::thread::spawn(move || store.join("t", &node, T1).unwrap())
+            std::thread::spawn(move || join(&store, "t", &node, T1))
         })
         .collect();
     let answers: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
@@ -51,7 +55,7 @@ fn a_refused_join_uses_no_token_and_says_why() {
     store.add_join_token(&token("free")).unwrap();
     store.add_join_token(&JoinTokenRecord { replace: true, ..token("replacing") }).unwrap();
     let join = |token: &str, id: &str, name: &str, replace: bool, now: &str| {
-        store.join(token, &newcomer(id, name, replace), now).unwrap()
+        self::join(&store, token, &newcomer(id, name, replace), now)
     };
     assert_eq!(join("none", "a", "n1", false, T1), Err(JoinRefusal::Token));
     assert_eq!(join("free", "a", "n1", false, T2), Err(JoinRefusal::Token), "it has ended");
@@ -66,6 +70,23 @@ fn a_refused_join_uses_no_token_and_says_why() {
     let old = store.node_with_id("a").unwrap().unwrap();
     assert_eq!(old.removed_at.as_deref(), Some(T1), "whom it replaced is refused from now on");
     assert_eq!(store.admit_node("a", &node_name("n1"), T2).unwrap(), Admission::Removed);
+}
+
+#[test]
+fn a_node_whose_place_could_not_be_taken_keeps_it_and_the_token_is_not_used_up() {
+    let bed = Bed::new();
+    let store = bed.open();
+    store.admit_node("a", &node_name("n1"), T0).unwrap();
+    store.add_join_token(&JoinTokenRecord { replace: true, ..token("t") }).unwrap();
+    let node = newcomer("b", "n1", true);
+    let failing = store.join("t", &node, T1, |before| {
+        assert_eq!(before, "a");
+        Err(StoreError::Record { act: "writing the list" })
+    });
+    assert!(failing.is_err());
+    assert_eq!(store.member(&node_name("n1")).unwrap().as_deref(), Some("a"));
+    assert_eq!(join(&store, "t", &node, T1), Ok(()));
+    assert_eq!(store.member(&node_name("n1")).unwrap().as_deref(), Some("b"));
 }
 
 #[test]
@@ -109,6 +130,29 @@ fn what_is_known_of_a_node_is_kept() {
         removed_at: None,
     };
     assert_eq!(store.nodes().unwrap(), [expected]);
+}
+
+#[test]
+fn a_damaged_record_of_a_node_is_mended_and_its_node_shut_and_known_meanwhile() {
+    let bed = Bed::new();
+    let store = bed.open();
+    let n1 = node_name("n1");
+    for damage in ["tags = '['", "zone = CAST(x'ff' AS TEXT)", "joined_at = CAST(x'ff' AS TEXT)"] {
+        store.admit_node("a", &n1, T0).unwrap();
+        store.set_labels(&n1, &["ssd".into()], Some("west")).unwrap();
+        assert!(!store.mend_node(&n1, T1).unwrap());
+        store.lock().execute(&format!("UPDATE nodes SET {damage}, sessions = -1"), []).unwrap();
+        assert!(store.node(&n1).is_err(), "{damage}");
+        assert_eq!(store.member(&n1).unwrap().as_deref(), Some("a"));
+        assert_eq!(store.member_with_id("a").unwrap(), Some(n1.clone()));
+        assert_eq!(store.count_session("a", 7).unwrap(), 0);
+        assert!(store.mend_node(&n1, T1).unwrap());
+        let mended = store.node(&n1).unwrap().unwrap();
+        assert!(mended.cordoned, "{damage}");
+        let kept = (mended.tags.len(), mended.zone.is_some());
+        assert_eq!(kept, (usize::from(!damage.starts_with("tags")), !damage.starts_with("zone")));
+        store.lock().execute("DELETE FROM nodes", []).unwrap();
+    }
 }
 
 #[test]

@@ -165,11 +165,47 @@ fn numbers_that_agents_made_up_are_dropped_from_an_older_database() {
 }
 
 #[test]
+fn a_spec_that_cannot_be_read_keeps_no_older_database_from_opening_and_nothing_is_planned_unseen() {
+    let bed = Bed::new();
+    let raw = Connection::open(bed.path()).unwrap();
+    for step in [
+        include_str!("../migrations/0001.sql"),
+        include_str!("../migrations/0002.sql"),
+        include_str!("../migrations/0003.sql"),
+        include_str!("../migrations/0004.sql"),
+    ] {
+        raw.execute_batch(step).unwrap();
+    }
+    raw.pragma_update(None, "user_version", 4).unwrap();
+    let mut with_data = assignments::tests::record("n1", 3).spec;
+    with_data.volumes =
+        serde_json::from_value(serde_json::json!([{"name": "data", "path": "d"}])).unwrap();
+    let specs = [
+        ("db[0]", serde_json::to_string(&with_data).unwrap()),
+        ("db[1]", serde_json::to_string(&assignments::tests::record("n1", 3).spec).unwrap()),
+        ("db[2]", "{\"volumes\": [".to_owned()),
+    ];
+    for (id, spec) in &specs {
+        raw.execute("INSERT INTO assignments VALUES (?1, 'n1', 3, ?2)", [id, &spec.as_str()])
+            .unwrap();
+    }
+    drop(raw);
+    let store = bed.open();
+    let places = store.data_places().unwrap();
+    let places: Vec<_> = places.iter().map(|it| it.instance.to_string()).collect();
+    assert_eq!(places, ["db[0]"]);
+    let unread: Vec<_> = store.unread().iter().map(ToString::to_string).collect();
+    assert_eq!(unread, ["the record of data place `db[2]` on `n1` cannot be read"]);
+}
+
+#[test]
 fn generations_only_go_up_and_all_are_given_out_or_none() {
     let bed = Bed::new();
     let store = bed.open();
     store.issue_generations(&generations(&[("a[0]", 3), ("b[0]", 1)])).unwrap();
-    store.issue_generations(&generations(&[("a[0]", 3)])).unwrap();
+    // Nor the same again: it was told to another node, or as something else.
+    let error = store.issue_generations(&generations(&[("a[0]", 3)])).unwrap_err();
+    assert!(matches!(error, StoreError::StaleGeneration { wanted: 3, issued: 3, .. }));
     let error = store.issue_generations(&generations(&[("a[0]", 2), ("b[0]", 9)])).unwrap_err();
     assert!(matches!(error, StoreError::StaleGeneration { wanted: 2, issued: 3, .. }));
     let error = store.issue_generations(&generations(&[("b[0]", 9), ("a[0]", 2), ("c[0]", 1)]));

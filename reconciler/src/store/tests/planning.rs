@@ -55,6 +55,52 @@ fn the_last_good_revision_is_found_behind_bad_ones() {
     assert!(matches!(error, StoreError::Missing { kind: "revision", .. }));
 }
 
+#[test]
+fn what_was_good_once_stays_the_last_good_revision_whatever_becomes_of_it() {
+    let bed = Bed::new();
+    let store = bed.open();
+    let bad = RevisionState::Bad { problem: "a secret is gone".into(), diagnostics: Vec::new() };
+    for id in ["one", "two"] {
+        store.record_revision(&revision(id, RevisionState::Seen)).unwrap();
+        store.mark_revision(id, &RevisionState::Good).unwrap();
+    }
+    // A secret of the newest goes, and the control plane starts twice.
+    for state in [RevisionState::Seen, bad.clone(), RevisionState::Seen] {
+        store.record_revision(&revision("two", state)).unwrap();
+        let found = store.last_good_revision().unwrap().map(|record| record.revision);
+        assert_eq!(found.as_deref(), Some("two"));
+        store.mark_revision("two", &bad).unwrap();
+        let found = store.last_good_revision().unwrap().map(|record| record.revision);
+        assert_eq!(found.as_deref(), Some("two"));
+    }
+    // One that never was is none.
+    store.record_revision(&revision("three", RevisionState::Seen)).unwrap();
+    store.mark_revision("three", &bad).unwrap();
+    assert_eq!(store.last_good_revision().unwrap().unwrap().revision, "two");
+    for number in 0..3 {
+        store.record_revision(&revision(&format!("later{number}"), bad.clone())).unwrap();
+    }
+    store.prune(&Retention { revisions: 1, ..Retention::default() }, T1).unwrap();
+    assert_eq!(store.last_good_revision().unwrap().unwrap().revision, "two", "it is kept");
+}
+
+#[test]
+fn what_is_put_off_is_kept_until_it_is_over() {
+    let bed = Bed::new();
+    let store = bed.open();
+    let one = |service: &str| PutOffRecord {
+        service: service.parse().unwrap(),
+        why: "cancelled by ada".into(),
+        wanted: vec![(instance("web[0]"), node_name("n1"), "d".to_owned().into())],
+    };
+    store.keep_put_off(&[one("db"), one("web")]).unwrap();
+    drop(store);
+    let store = bed.open();
+    assert_eq!(store.put_off().unwrap(), [one("db"), one("web")]);
+    store.keep_put_off(&[one("web")]).unwrap();
+    assert_eq!(store.put_off().unwrap(), [one("web")]);
+}
+
 pub(super) fn stored_plan(id: &str, expires_at: Option<&str>) -> StoredPlan {
     StoredPlan {
         plan: Plan {

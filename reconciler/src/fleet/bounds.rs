@@ -1,0 +1,182 @@
+//! How much of what an agent says is kept.
+//!
+//! Pure. Knows the limits that agents of ours keep by themselves, and cuts what one sends that does
+//! not. Refuses to judge what is said.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::{
+    digest::Digest,
+    fleet::NodeFacts,
+    name::InstanceId,
+    observed::{ObservedInstance, ObservedNode},
+    step::{StepReport, StepState},
+    wire::{MAX_INSTANCES, MAX_MESSAGE, Origin, size},
+};
+
+/// The longest digest of ours, and more.
+const MAX_DIGEST: usize = 128;
+/// What a machine has, in bytes of its JSON: some hundred GPUs and disks.
+const MAX_FACTS: usize = 256 << 10;
+/// The id of a machine or a boot, in bytes.
+const MAX_ORIGIN: usize = 256;
+
+/// What a step says, and why a report is not whole, in bytes: as much as agents of ours say.
+const MAX_TEXT: usize = 16 << 10;
+
+/// The beginning of a text, in whole characters.
+pub(super) fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.shrink_to_fit();
+    }
+}
+
+/// A report, its texts cut.
+pub(super) fn report(observed: &mut ObservedNode) {
+    if let Some(problem) = &mut observed.problem {
+        cut(problem, MAX_TEXT);
+    }
+    observed.instances.iter_mut().for_each(instance);
+}
+
+fn instance(seen: &mut ObservedInstance) {
+    seen.id = seen.instance().slug();
+    if let Some(message) = &mut seen.message {
+        cut(message, MAX_MESSAGE);
+    }
+    // One that is too long is none that was ever ordered.
+    if seen.digest.as_str().len() > MAX_DIGEST {
+        seen.digest = Digest::from(String::new());
+    }
+    // A report says no specs, whatever it holds.
+    seen.spec = None;
+}
+
+/// How far a step is, its text cut.
+pub(super) fn step(report: &mut StepReport) {
+    match &mut report.state {
+        StepState::Running { message } | StepState::Succeeded { message } => {
+            cut(message, MAX_TEXT);
+        }
+        StepState::Failed { error } => cut(error, MAX_TEXT),
+    }
+}
+
+/// Which machine it is, its texts cut.
+pub(super) fn origin(origin: &mut Origin) {
+    let Origin { machine, boot, session: _ } = origin;
+    cut(machine, MAX_ORIGIN);
+    cut(boot, MAX_ORIGIN);
+}
+
+/// Why facts are not taken.
+pub(super) fn facts(facts: &NodeFacts) -> Result<(), String> {
+    let bytes = size(facts);
+    if bytes <= MAX_FACTS {
+        return Ok(());
+    }
+    Err(format!("what it says that the machine has takes {bytes} bytes, and {MAX_FACTS} are taken"))
+}
+
+/// Of the instances that a node says it has, as many as a node may have: first those that were
+/// ordered there. Returns how many were left out.
+pub(super) fn instances(
+    all: &mut BTreeMap<InstanceId, ObservedInstance>,
+    ordered: impl Fn(&InstanceId) -> bool,
+) -> usize {
+    let Some(more) = all.len().checked_sub(MAX_INSTANCES).filter(|more| *more > 0) else {
+        return 0;
+    };
+    let others = all.keys().rev().filter(|id| !ordered(id));
+    let mut out: Vec<InstanceId> = others.take(more).cloned().collect();
+    let missing = more - out.len();
+    let rest: Vec<InstanceId> =
+        all.keys().rev().filter(|id| ordered(id)).take(missing).cloned().collect();
+    out.extend(rest);
+    out.iter().for_each(|id| {
+        all.remove(id);
+    });
+    more
+}
+
+/// Why a report of which so many were left out is not whole.
+pub(super) fn too_many(left_out: usize) -> String {
+    format!(
+        "its agent reports more than {MAX_INSTANCES} instances, which none may have; {left_out} of \
+         them were left out"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use devnet_schema::{instance::InstanceSpec, name::NodeName};
+
+    use super::{
+        super::registry::{Moment, Purpose, Registry},
+        *,
+    };
+
+    fn spec(id: &str) -> Box<InstanceSpec> {
+        let spec = serde_json::json!({
+            "cluster": "lab", "id": id, "node": "n1", "workload": {"process": {"argv": []}},
+        });
+        Box::new(serde_json::from_value(spec).unwrap())
+    }
+
+    fn said(complete: bool, ids: impl Iterator<Item = String>) -> ObservedNode {
+        let seen = |id: String| ObservedInstance::running(spec(&id), 1);
+        let said = serde_json::json!({"complete": complete, "instances": []});
+        let said: ObservedNode = serde_json::from_value(said).unwrap();
+        ObservedNode { instances: ids.map(seen).collect(), ..said }
+    }
+
+    #[test]
+    fn reports_that_are_never_whole_fill_no_memory_and_hide_nothing_that_was_ordered() {
+        let n1: NodeName = "n1".parse().unwrap();
+        let mut registry = Registry::default();
+        let now = Moment { since_start: Duration::ZERO, wall: String::new() };
+        registry.connect(&n1, "id", NodeFacts::default(), 1, &now);
+        registry.ordered(spec("zz[0]"));
+        registry.observed(&n1, said(true, ["db[0]", "zz[0]"].map(str::to_owned).into_iter()));
+        for turn in 0..4 {
+            let mut made_up = said(false, (0..900).map(|it| format!("x{turn}[{it}]")));
+            made_up
+                .instances
+                .extend(said(false, (0..900).map(|it| format!("y{turn}[{it}]"))).instances);
+            made_up.instances[0].message = Some("x".repeat(1 << 20));
+            made_up.instances[1].id = "x".repeat(1 << 20);
+            registry.observed(&n1, made_up);
+        }
+        let (_, seen) = registry.view(Purpose::Show, Duration::ZERO, Duration::MAX);
+        assert_eq!(seen.len(), MAX_INSTANCES);
+        assert!(seen.iter().any(|one| one.id == "zz-0"), "what was ordered is kept");
+        let texts =
+            seen.iter().map(|one| one.id.len() + one.message.as_ref().map_or(0, String::len));
+        assert!(texts.max() < Some(2 * MAX_MESSAGE));
+        let many = (0..5).flat_map(|service| (0..900).map(move |it| format!("z{service}[{it}]")));
+        registry.observed(&n1, said(true, many));
+        assert!(!registry.has_told(&n1), "it is not all of it");
+    }
+
+    #[test]
+    fn texts_are_cut_in_whole_characters() {
+        let mut text = "é".repeat(MAX_MESSAGE);
+        cut(&mut text, MAX_MESSAGE - 1);
+        assert_eq!(text.len(), MAX_MESSAGE - 2);
+        let failed = StepState::Failed { error: "x".repeat(8 << 20) };
+        let mut said = StepReport { deployment: "d".into(), step: "s".into(), state: failed };
+        step(&mut said);
+        let StepState::Failed { error } = said.state else { panic!("it failed") };
+        assert_eq!(error.len(), MAX_TEXT);
+    }
+
+    #[test]
+    fn facts_that_no_machine_has_are_refused() {
+        assert!(facts(&NodeFacts::default()).is_ok());
+        let huge = NodeFacts { os: "x".repeat(MAX_FACTS), ..NodeFacts::default() };
+        assert!(facts(&huge).is_err());
+    }
+}
