@@ -200,6 +200,7 @@ impl Executor {
         let others: Vec<&Unit> = units.iter().filter(|unit| unit.runtime != runtime).collect();
         let ordered = self.node.by_order(&step.instance);
         let result = self.change(driver, job, &others).await;
+        self.node.volumes_changed(runtime);
         drop(ordered);
         match &result {
             Ok(_) => self.node.secrets.retain(&self.node.ledger().secrets()),

@@ -6,13 +6,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use devnet_schema::{
     instance::{InstanceSpec, Runtime},
     name::InstanceId,
-    observed::InstanceState,
+    observed::{HeldVolume, InstanceState},
 };
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 
@@ -31,6 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Changes come in groups; so long after the first, the group is looked at.
 const GATHER: Duration = Duration::from_millis(30);
+
+/// How often volumes are listed that nothing is known to have changed.
+const VOLUMES_EVERY: Duration = Duration::from_secs(300);
 
 /// How long a driver may take to say what runs.
 const LIST_PATIENCE: Duration = Duration::from_secs(20);
@@ -53,6 +56,27 @@ pub struct Node {
     ledger: Mutex<Ledger>,
     busy: Mutex<BTreeMap<InstanceId, Arc<AsyncMutex<()>>>>,
     ordered: Mutex<BTreeSet<InstanceId>>,
+    shelf: Mutex<Shelf>,
+}
+
+/// The volumes of each driver, as they were listed last. They change with what is started, and
+/// otherwise by somebody's hand only.
+#[derive(Default)]
+struct Shelf(BTreeMap<Runtime, (Vec<HeldVolume>, Instant)>);
+
+impl Shelf {
+    fn fresh(&self, runtime: Runtime, now: Instant) -> Option<Vec<HeldVolume>> {
+        let (volumes, at) = self.0.get(&runtime)?;
+        (now.duration_since(*at) < VOLUMES_EVERY).then(|| volumes.clone())
+    }
+
+    fn listed(&mut self, runtime: Runtime, volumes: Vec<HeldVolume>, now: Instant) {
+        self.0.insert(runtime, (volumes, now));
+    }
+
+    fn forget(&mut self, runtime: Runtime) {
+        self.0.remove(&runtime);
+    }
 }
 
 /// Held while an instance is replaced or stopped by order: what it does meanwhile is no accident.
@@ -90,6 +114,7 @@ impl Node {
             ledger: Mutex::new(ledger),
             busy: Mutex::default(),
             ordered: Mutex::default(),
+            shelf: Mutex::default(),
         })
     }
 
@@ -145,6 +170,39 @@ impl Node {
         listed
     }
 
+    /// The volumes of the drivers of which it is known what they run; listed anew where that is
+    /// due.
+    async fn volumes(&self) -> BTreeMap<Runtime, Result<Vec<HeldVolume>, DriverError>> {
+        let known = self.drivers.iter().filter(|(of, _)| self.recovery.check(**of).is_ok());
+        let lists = known.map(async |(runtime, driver)| {
+            if let Some(volumes) = self.shelf().fresh(*runtime, Instant::now()) {
+                return (*runtime, Ok(volumes));
+            }
+            let listed = tokio::time::timeout(LIST_PATIENCE, driver.volumes()).await;
+            let listed = listed.unwrap_or_else(|_| {
+                Err(DriverError::failed(
+                    format!("the {} driver cannot say which volumes there are", runtime.as_str()),
+                    format!("no answer within {} s", LIST_PATIENCE.as_secs()),
+                    "look at the container engine on the node",
+                ))
+            });
+            if let Ok(volumes) = &listed {
+                self.shelf().listed(*runtime, volumes.clone(), Instant::now());
+            }
+            (*runtime, listed)
+        });
+        futures_util::future::join_all(lists).await.into_iter().collect()
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The volumes of a driver may be others now: they are listed with the next look.
+    pub fn volumes_changed(&self, runtime: Runtime) {
+        self.shelf().forget(runtime);
+    }
+
     /// Looks now, and says what there is to whoever listens.
     pub async fn look(&self) -> Arc<Sight> {
         let listed = self.list().await;
@@ -153,11 +211,13 @@ impl Node {
         let with_driver =
             units.iter().filter_map(|unit| Some((unit, self.drivers.get(&unit.runtime)?)));
         self.health.follow(with_driver);
+        let volumes = self.volumes().await;
         let before = self.sight.borrow().clone();
         let ledger = self.ledger();
         let verdict = |unit: &Unit| self.health.verdict(unit);
         let mut sight = observe::gather(&self.owner, &listed, &ledger, verdict);
         drop(ledger);
+        observe::with_volumes(&mut sight.observed, volumes);
         observe::keep_ordered(&mut sight.observed, &before.observed, &self.ordered());
         let sight = Arc::new(sight);
         self.sight.send_if_modified(|known| {
@@ -204,6 +264,7 @@ impl Node {
             match self.drivers[&runtime].recover().await {
                 Ok(()) => {
                     failures = 0;
+                    self.volumes_changed(runtime);
                     self.recovery.known(runtime);
                     self.revive(runtime);
                     self.changed.notify_one();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use devnet_schema::{
     instance::Runtime,
     name::InstanceId,
-    observed::{InstanceState, ObservedInstance, ObservedNode},
+    observed::{HeldVolume, InstanceState, ObservedInstance, ObservedNode},
 };
 
 use crate::{
@@ -34,6 +34,7 @@ impl Sight {
             problem: Some("the agent has just started".to_owned()),
             instances: Vec::new(),
             accepted: BTreeMap::new(),
+            volumes: Vec::new(),
         };
         Self { observed, units: Vec::new() }
     }
@@ -63,8 +64,28 @@ pub fn gather(
         problem: (!problems.is_empty()).then(|| problems.join("; ")),
         instances,
         accepted: ledger.entries().map(|(id, entry)| (id.clone(), entry.generation)).collect(),
+        volumes: Vec::new(),
     };
     Sight { observed, units }
+}
+
+/// Adds the volumes that are kept here. Where they cannot be listed, the report is incomplete: data
+/// might be there of which nobody knows.
+pub fn with_volumes(
+    observed: &mut ObservedNode,
+    listed: BTreeMap<Runtime, Result<Vec<HeldVolume>, DriverError>>,
+) {
+    for result in listed.into_values() {
+        match result {
+            Ok(volumes) => observed.volumes.extend(volumes),
+            Err(error) => {
+                observed.complete = false;
+                let said = observed.problem.take().into_iter().chain([error.to_string()]);
+                observed.problem = Some(said.collect::<Vec<_>>().join("; "));
+            }
+        }
+    }
+    observed.volumes.sort();
 }
 
 /// What is being replaced or stopped because it was ordered stays as it was seen last, so that its

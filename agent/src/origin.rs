@@ -1,12 +1,13 @@
-//! Which machine this is, and how often this identity opened a session.
+//! Which machine this is, how often this identity opened a session, and the mark of the newest
+//! order that came to it.
 //!
-//! Knows the count and the file that keeps it. Refuses to decide what a second machine means: the
-//! control plane sees both.
+//! Knows the file that keeps them. Refuses to read a mark, which the control plane made for itself,
+//! and to decide what a second machine means: the control plane sees both.
 
 use std::{fs, io, path::Path};
 
 use anyhow::{Context, Result};
-use devnet_schema::wire::Origin;
+use devnet_schema::wire::{OrderMark, Origin};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::write_atomic;
@@ -19,6 +20,9 @@ struct Kept {
     session: u64,
     /// The machine that opened it.
     machine: String,
+    /// The mark of the newest order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mark: Option<OrderMark>,
 }
 
 /// The origin of the next session; the count is on disk before anyone hears it.
@@ -29,16 +33,37 @@ pub fn next(data_dir: &Path) -> Result<Origin> {
     counted(data_dir, machine_id(), boot_id())
 }
 
-fn counted(data_dir: &Path, machine: String, boot: String) -> Result<Origin> {
+/// Keeps the mark of an order; it is on disk before the order is followed.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep(data_dir: &Path, mark: &OrderMark) -> Result<()> {
+    let kept = read(data_dir)?;
+    if kept.mark.as_ref() == Some(mark) {
+        return Ok(());
+    }
+    write(data_dir, &Kept { mark: Some(mark.clone()), ..kept })
+}
+
+fn read(data_dir: &Path) -> Result<Kept> {
     let path = data_dir.join(FILE);
-    let kept = match fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+    match fs::read(&path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
             tracing::warn!("{} is damaged ({error}): counting begins anew", path.display());
             Kept::default()
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::default(),
-        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-    };
+        })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+}
+
+fn write(data_dir: &Path, kept: &Kept) -> Result<()> {
+    let text = serde_json::to_vec(kept).context("writing the count of sessions as JSON")?;
+    write_atomic(&data_dir.join(FILE), &text, 0o600)
+}
+
+fn counted(data_dir: &Path, machine: String, boot: String) -> Result<Origin> {
+    let kept = read(data_dir)?;
     if !kept.machine.is_empty() && kept.machine != machine {
         tracing::warn!(
             "{} was last used on another machine; if that one still runs, two machines use one \
@@ -46,10 +71,10 @@ fn counted(data_dir: &Path, machine: String, boot: String) -> Result<Origin> {
             data_dir.display()
         );
     }
-    let next = Kept { session: kept.session.saturating_add(1), machine: machine.clone() };
-    let text = serde_json::to_vec(&next).context("writing the count of sessions as JSON")?;
-    write_atomic(&path, &text, 0o600)?;
-    Ok(Origin { machine, boot, session: next.session })
+    let session = kept.session.saturating_add(1);
+    let next = Kept { session, machine, mark: kept.mark };
+    write(data_dir, &next)?;
+    Ok(Origin { machine: next.machine, boot, session, mark: next.mark })
 }
 
 fn machine_id() -> String {
@@ -72,7 +97,11 @@ mod tests {
         let next = |machine: &str| counted(dir.path(), machine.to_owned(), String::new()).unwrap();
         assert_eq!(next("a").session, 1);
         assert_eq!(next("a").session, 2);
-        assert_eq!(next("b"), Origin { machine: "b".into(), boot: String::new(), session: 3 });
+        let mark = OrderMark { number: 7, proof: "p".to_owned() };
+        keep(dir.path(), &mark).unwrap();
+        let third =
+            Origin { machine: "b".into(), session: 3, mark: Some(mark), ..Origin::default() };
+        assert_eq!(next("b"), third);
         fs::write(dir.path().join(FILE), "{half").unwrap();
         assert_eq!(next("b").session, 1);
     }

@@ -301,9 +301,9 @@ impl Outgoing {
 }
 
 fn hide_in_node(observed: ObservedNode, hide: &impl Fn(String) -> String) -> ObservedNode {
-    let ObservedNode { complete, problem, instances, accepted } = observed;
+    let ObservedNode { complete, problem, instances, accepted, volumes } = observed;
     let instances = instances.into_iter().map(|one| hide_in_instance(one, hide)).collect();
-    ObservedNode { complete, problem: problem.map(hide), instances, accepted }
+    ObservedNode { complete, problem: problem.map(hide), instances, accepted, volumes }
 }
 
 fn hide_in_instance(one: ObservedInstance, hide: &impl Fn(String) -> String) -> ObservedInstance {

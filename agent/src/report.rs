@@ -5,7 +5,7 @@
 
 use devnet_schema::{
     name::InstanceId,
-    observed::ObservedNode,
+    observed::{MAX_VOLUME_NAME, MAX_VOLUMES, ObservedNode},
     wire::{AgentMessage, Described, MAX_MESSAGE, MAX_SPEC, size},
 };
 
@@ -26,7 +26,7 @@ pub fn fit(mut observed: ObservedNode, most: usize) -> ObservedNode {
     observed.problem = observed.problem.take().map(|text| cut(text, MAX_MESSAGE));
     let all = observed.instances.len();
     // Each cut leaves room for the sentence that says so.
-    let room = most.saturating_sub(4 * MAX_MESSAGE).saturating_sub(size(&observed.accepted));
+    let room = most.saturating_sub(5 * MAX_MESSAGE).saturating_sub(size(&observed.accepted));
     let mut taken = 0;
     let fits = observed.instances.iter().take_while(|seen| {
         taken += size(*seen) + 1;
@@ -45,7 +45,29 @@ pub fn fit(mut observed: ObservedNode, most: usize) -> ObservedNode {
         observed.problem =
             Some(problem.into_iter().chain([left_out]).collect::<Vec<_>>().join("; "));
     }
+    fit_volumes(&mut observed, room.saturating_sub(taken));
     observed
+}
+
+/// The volumes that fit beside the rest. What is left out of them is no less there, and the report
+/// says so; of what runs it is complete all the same.
+fn fit_volumes(observed: &mut ObservedNode, room: usize) {
+    let all = observed.volumes.len();
+    observed.volumes.retain(|volume| volume.name.len() <= MAX_VOLUME_NAME);
+    let mut taken = 0;
+    let fits = observed.volumes.iter().take(MAX_VOLUMES).take_while(|volume| {
+        taken += size(*volume) + 1;
+        taken <= room
+    });
+    let fits = fits.count();
+    observed.volumes.truncate(fits);
+    if fits < all {
+        let left_out =
+            format!("{} of the {all} volumes on this node do not fit into a report", all - fits);
+        let problem = observed.problem.take();
+        observed.problem =
+            Some(problem.into_iter().chain([left_out]).collect::<Vec<_>>().join("; "));
+    }
 }
 
 /// A text whose JSON has at most `most` bytes between its quotes; what is longer ends with `…`.
@@ -111,7 +133,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use devnet_schema::{
-        observed::{HealthState, InstanceState, ObservedInstance},
+        observed::{HealthState, HeldVolume, InstanceState, ObservedInstance},
         secret::Text,
         wire::{MAX_FRAME, MAX_INSTANCES},
     };
@@ -140,7 +162,13 @@ mod tests {
     fn report(count: usize) -> ObservedNode {
         let instances = (0..count as u32).map(largest).collect();
         let problem = Some("\n".repeat(10_000));
-        ObservedNode { complete: true, problem, instances, accepted: BTreeMap::new() }
+        ObservedNode {
+            complete: true,
+            problem,
+            instances,
+            accepted: BTreeMap::new(),
+            volumes: Vec::new(),
+        }
     }
 
     #[test]
@@ -162,6 +190,32 @@ mod tests {
         let problem = cut.problem.unwrap();
         assert!(problem.contains(&format!("{left} of the 100 instances")), "{problem}");
         assert!(problem.starts_with('\n'), "what was said before is still said");
+    }
+
+    #[test]
+    fn volumes_go_beside_what_runs_as_far_as_they_fit() {
+        let volume = |number: usize| HeldVolume {
+            instance: "db[0]".parse().unwrap(),
+            name: format!("data{number:05}"),
+            runtime: devnet_schema::instance::Runtime::Docker,
+        };
+        let mut few = report(1);
+        few.problem = None;
+        few.instances.clear();
+        few.volumes = (0..9).map(volume).collect();
+        assert_eq!(fit(few.clone(), MAX_FRAME), few);
+        let mut many = report(MAX_INSTANCES);
+        many.volumes = (0..2 * MAX_VOLUMES).map(volume).collect();
+        let whole = fit(many, MAX_FRAME);
+        assert!(size(&AgentMessage::Observed { observed: whole.clone() }) <= MAX_FRAME);
+        assert_eq!((whole.complete, whole.instances.len()), (true, MAX_INSTANCES));
+        let left = 2 * MAX_VOLUMES - whole.volumes.len();
+        assert!(left >= MAX_VOLUMES);
+        let problem = whole.problem.unwrap();
+        assert!(problem.contains(&format!("{left} of the 16384 volumes")), "{problem}");
+        // A name that no engine allows is no reason to lose the rest.
+        few.volumes[0].name = "x".repeat(MAX_VOLUME_NAME + 1);
+        assert_eq!(fit(few, MAX_FRAME).volumes.len(), 8);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use devnet_schema::{
     fleet::NodeFacts,
     observed::ObservedNode,
-    wire::{AgentMessage, ControlMessage, MAX_FRAME, PROTOCOL},
+    wire::{AgentMessage, ControlMessage, MAX_FRAME, OrderMark, PROTOCOL},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -143,7 +143,7 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
         executor,
         connection,
         ip,
-        said: Said { facts, observed: None },
+        said: Said { facts, observed: None, mark: None },
         answers,
         readers,
         renewal: None,
@@ -192,6 +192,8 @@ async fn welcome(connection: &mut Connection, agent: &Agent) -> Result<Duration>
 struct Said {
     facts: NodeFacts,
     observed: Option<ObservedNode>,
+    /// The mark that was kept last.
+    mark: Option<OrderMark>,
 }
 
 struct Session<'a> {
@@ -264,7 +266,10 @@ impl Session<'_> {
             }
         };
         match message {
-            ControlMessage::Run { deployment, step } => self.executor.begin(deployment, *step),
+            ControlMessage::Run { deployment, step, mark } => {
+                self.keep(mark);
+                self.executor.begin(deployment, *step);
+            }
             ControlMessage::Observe => {
                 self.agent.look.notify_one();
                 // Heartbeats go on while an engine that hangs is asked.
@@ -303,6 +308,16 @@ impl Session<'_> {
             ControlMessage::Welcome { .. } => {}
         }
         Ok(())
+    }
+
+    /// Keeps the mark of an order. Without it the order is followed all the same: only that the
+    /// records of the control plane are older than this node could then go unnoticed.
+    fn keep(&mut self, mark: Option<OrderMark>) {
+        let Some(mark) = mark.filter(|mark| self.said.mark.as_ref() != Some(mark)) else { return };
+        match origin::keep(&self.agent.data_dir, &mark) {
+            Ok(()) => self.said.mark = Some(mark),
+            Err(error) => tracing::error!("keeping the mark of an order failed: {error:#}"),
+        }
     }
 
     /// The one way on which anything is said.

@@ -12,11 +12,11 @@ use devnet_reconciler::api::InstanceRow;
 use devnet_schema::{
     digest::Digest,
     fleet::NodeFacts,
-    instance::InstanceSpec,
+    instance::{InstanceSpec, Runtime},
     name::InstanceId,
-    observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
+    observed::{HealthState, HeldVolume, InstanceState, ObservedInstance, ObservedNode},
     step::{StepReport, StepState},
-    wire::AgentMessage,
+    wire::{AgentMessage, OrderMark},
 };
 use harness::{Agent, Plane, Repository, config, until};
 use proptest::{
@@ -32,6 +32,7 @@ cluster "lab" {
 }
 service "db" {
     process "db"
+    volume "data" at="data"
     port 5432
     env PASSWORD="{{ secret.pw }}"
     resources cpu=0.5 memory="64MiB"
@@ -99,18 +100,20 @@ fn said() -> impl Strategy<Value = Said> {
     )
 }
 
-/// A whole report, complete or not, with numbers that it pretends to have accepted.
-fn report() -> impl Strategy<Value = (bool, Vec<Said>, Option<u64>)> {
+/// A report, complete or not, with the numbers that it pretends to have accepted and the volumes
+/// that it pretends to keep, each of one of the instances.
+type Report = (bool, Vec<Said>, Vec<(usize, u64)>, Vec<usize>);
+
+fn report() -> impl Strategy<Value = Report> {
     let said = proptest::collection::vec(said(), 0..6);
-    (prop_oneof![4 => Just(true), 1 => Just(false)], said, proptest::option::of(any::<u64>()))
+    let number = prop_oneof![1u64..99, any::<u64>()];
+    let accepted = proptest::collection::vec((0..IDS.len(), number), 0..6);
+    let volumes = proptest::collection::vec(0..IDS.len(), 0..6);
+    (prop_oneof![4 => Just(true), 1 => Just(false)], said, accepted, volumes)
 }
 
-fn observed(
-    agent: &Agent,
-    like: &[InstanceSpec],
-    said: (bool, Vec<Said>, Option<u64>),
-) -> ObservedNode {
-    let (complete, said, accepted) = said;
+fn observed(agent: &Agent, like: &[InstanceSpec], said: Report) -> ObservedNode {
+    let (complete, said, accepted, volumes) = said;
     let instance = |it: Said| {
         let id: InstanceId = IDS[it.of].parse().unwrap();
         let mut spec = like[it.of % like.len()].clone();
@@ -126,12 +129,20 @@ fn observed(
         let seen = ObservedInstance::running(Box::new(spec), it.generation);
         ObservedInstance { digest, state: it.state, health: it.health, message: it.message, ..seen }
     };
-    let accepted = accepted.map(|number| (IDS[0].parse().unwrap(), number));
+    let id = |of: usize| IDS[of].parse::<InstanceId>().unwrap();
+    let accepted = accepted.into_iter().map(|(of, number)| (id(of), number)).collect();
+    let volume = |of: usize| HeldVolume {
+        instance: id(of),
+        name: "data".to_owned(),
+        runtime: Runtime::Process,
+    };
+    let volumes = volumes.into_iter().map(volume).collect();
     ObservedNode {
         complete,
         problem: (!complete).then(|| "so it says".to_owned()),
         instances: said.into_iter().map(instance).collect(),
-        accepted: accepted.into_iter().collect(),
+        accepted,
+        volumes,
     }
 }
 
@@ -227,7 +238,7 @@ async fn a_node_that_lies_gets_nothing_and_moves_nothing_of_others_soak() {
     repository.commit("cluster \"lab\"\nservice \"x\" { process \"x\"; replicas 0 }\n");
     until("the cluster has a name", || async { plane.status().await.cluster }).await;
     let honest = Agent::join(&plane, "n1").await;
-    let evil = Agent::join(&plane, "evil").await;
+    let mut evil = Agent::join(&plane, "evil").await;
     let revision = repository.commit(&pinned);
     plane.applied(&revision).await;
     // From here on nothing but the records speaks for n1.
@@ -250,6 +261,13 @@ async fn a_node_that_lies_gets_nothing_and_moves_nothing_of_others_soak() {
             step: "db[0]/start".to_owned(),
             state: StepState::Succeeded { message: String::new() },
         };
+        if number % 10 == 9 {
+            // It comes anew, with a mark that it made up.
+            let forged = OrderMark { number: u64::from(number) << 20, proof: "0".repeat(64) };
+            evil.machine().mark = Some(forged);
+            evil.cut();
+            evil.connect(&plane.running).await;
+        }
         evil.say(AgentMessage::Observed { observed: observed(&evil, &like, lie) }).await;
         evil.say(AgentMessage::Step { report: step }).await;
         let facts = NodeFacts { ip: "203.0.113.9".to_owned(), ..harness::agent::facts() };

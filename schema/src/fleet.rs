@@ -138,7 +138,8 @@ pub struct DataPlace {
     /// Where it is.
     pub node: NodeName,
     /// As of which generation it was last used there; 0 where only the node tells of it. Of
-    /// several places that with the highest has the newest data.
+    /// several places that with the highest has the newest data; of two with the same, one only
+    /// says that it has some, and it may be newer.
     #[serde(default)]
     pub generation: Generation,
     /// Which driver keeps it.

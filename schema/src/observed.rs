@@ -131,4 +131,24 @@ pub struct ObservedNode {
     /// run: it refuses every older one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub accepted: BTreeMap<InstanceId, Generation>,
+    /// The volumes that are kept on the node, whether anything uses them or not; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<HeldVolume>,
+}
+
+/// The most volumes of one node that a report holds.
+pub const MAX_VOLUMES: usize = 8192;
+
+/// The longest name of a volume that is told, in bytes.
+pub const MAX_VOLUME_NAME: usize = 255;
+
+/// A volume that a node keeps.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HeldVolume {
+    /// The instance that it was made for.
+    pub instance: InstanceId,
+    /// Its name within that.
+    pub name: String,
+    /// Which driver keeps it.
+    pub runtime: Runtime,
 }

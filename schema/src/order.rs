@@ -100,6 +100,20 @@ impl<'a> OrderBook<'a> {
         }
     }
 
+    /// As of which generation a node claims the instance, since the records were lost or put back.
+    pub fn claimed(&self, instance: &InstanceId, node: &NodeName) -> Option<Generation> {
+        let order = self.orders.as_ref()?.get(&(instance, node))?;
+        order.claimed.then_some(order.generation)
+    }
+
+    /// Where the instance was ordered as of the highest generation on record.
+    pub fn ordered_on(&self, instance: &InstanceId) -> Option<&'a NodeName> {
+        let highest = self.ordered(instance)?;
+        let all = self.orders.iter().flatten();
+        let mut here = all.filter(|((id, _), it)| *id == instance && !it.claimed);
+        here.find(|(_, it)| it.generation == highest).map(|((_, node), _)| *node)
+    }
+
     /// The highest generation that any node is on record as told to run the instance; `None` where
     /// none is.
     pub fn ordered(&self, instance: &InstanceId) -> Option<Generation> {

@@ -65,6 +65,20 @@ pub struct Origin {
     /// Up by one with each session that the identity opens, and kept beside it; 0 where it is not
     /// counted.
     pub session: u64,
+    /// The mark of the newest order that came to this identity, as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<OrderMark>,
+}
+
+/// What the control plane sends along with orders and reads again when their node comes back. One
+/// above what its records know shows that those are older than the node. Only the control plane can
+/// make one, so that no node can pretend that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderMark {
+    /// Up by one whenever a deployment has orders for the node.
+    pub number: u64,
+    /// That the number was given out, and to whom.
+    pub proof: String,
 }
 
 /// What an agent says.
@@ -314,6 +328,9 @@ pub enum ControlMessage {
         deployment: String,
         /// What to do.
         step: Box<Step>,
+        /// Kept before it is done, and told in the next hello ([`Origin::mark`]).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<OrderMark>,
     },
     /// Say what runs, now.
     Observe,

@@ -11,7 +11,7 @@ use devnet_schema::{
     fleet::Availability,
     instance::Runtime,
     name::InstanceId,
-    observed::InstanceState,
+    observed::{HeldVolume, InstanceState},
     wire::{LogEndReason, LogLine},
 };
 use futures_util::future::BoxFuture;
@@ -36,6 +36,9 @@ struct State {
     failing: BTreeSet<&'static str>,
     calls: Vec<String>,
     runs: u64,
+    /// Those of every unit that was started: they outlive it.
+    volumes: BTreeSet<HeldVolume>,
+    listings: u32,
     /// Units that are there and were not found yet: `recover` finds them.
     hidden: Vec<Unit>,
 }
@@ -61,7 +64,7 @@ impl FakeDriver {
         self.state().hidden.push(unit);
     }
 
-    /// From now on, the named call fails: `recover`, `list`, `prepare` or `ensure`.
+    /// From now on, the named call fails: `recover`, `list`, `volumes`, `prepare` or `ensure`.
     pub fn fail(&self, call: &'static str) {
         self.state().failing.insert(call);
     }
@@ -80,6 +83,11 @@ impl FakeDriver {
     pub fn put(&self, unit: Unit) {
         self.state().units.insert(unit.id.clone(), unit);
         self.ground.changed.notify_one();
+    }
+
+    /// How often it was asked for volumes.
+    pub fn listings(&self) -> u32 {
+        self.state().listings
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -119,6 +127,11 @@ impl FakeDriver {
             started_at: 0,
         };
         state.units.insert(spec.id.clone(), unit);
+        state.volumes.extend(spec.volumes.iter().map(|volume| HeldVolume {
+            instance: volume.owner(&spec.id).clone(),
+            name: volume.name.clone(),
+            runtime: spec.workload.runtime(),
+        }));
         drop(state);
         self.ground.changed.notify_one();
         Ok(String::new())
@@ -154,6 +167,17 @@ impl Driver for FakeDriver {
             match state.failing.contains("list") {
                 true => Err(DriverError::failed("list", "it is broken", "mend it")),
                 false => Ok(state.units.values().cloned().collect()),
+            }
+        })
+    }
+
+    fn volumes(&self) -> BoxFuture<'_, Result<Vec<HeldVolume>, DriverError>> {
+        Box::pin(async {
+            let mut state = self.state();
+            state.listings += 1;
+            match state.failing.contains("volumes") {
+                true => Err(DriverError::failed("volumes", "it is broken", "mend it")),
+                false => Ok(state.volumes.iter().cloned().collect()),
             }
         })
     }

@@ -16,7 +16,7 @@ use devnet_schema::{
     fleet::Availability,
     instance::{Generation, InstanceSpec, Runtime},
     name::{ClusterName, InstanceId, NodeName},
-    observed::InstanceState,
+    observed::{HeldVolume, InstanceState},
     wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
@@ -149,6 +149,9 @@ pub trait Driver: Send + Sync {
     /// Every unit of the owner, in order. One whose record cannot be read is in the state unknown,
     /// with a message that says what to do.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>>;
+
+    /// Every volume of the owner's instances that is kept here, whether anything uses it or not.
+    fn volumes(&self) -> BoxFuture<'_, Result<Vec<HeldVolume>, DriverError>>;
 
     /// Gets ready without touching what runs, and says what there is to say.
     fn prepare(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>>;

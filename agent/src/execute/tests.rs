@@ -91,6 +91,38 @@ fn await_healthy(seconds: u64) -> Act {
 }
 
 #[tokio::test]
+async fn volumes_are_told_also_of_what_was_removed_and_asked_for_when_something_starts() {
+    let bench = Bench::new();
+    let mut spec = sample::process(&["a"]);
+    spec.volumes = vec![devnet_schema::instance::VolumeSpec {
+        name: "data".into(),
+        path: "/data".into(),
+        data_of: None,
+        project: None,
+        read_only: false,
+    }];
+    bench.run(1, ensure(&spec)).await.unwrap();
+    bench.run(2, Act::Remove).await.unwrap();
+    let sight = bench.node.look().await;
+    let told: Vec<_> = sight.observed.volumes.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!((told, sight.observed.instances.len()), (vec!["data"], 0));
+    let asked = bench.fake.listings();
+    for _ in 0..5 {
+        bench.node.look().await;
+    }
+    assert_eq!(bench.fake.listings(), asked, "nothing was started since");
+    // Where they cannot be listed, the report does not look like one of a node without any.
+    bench.fake.fail("volumes");
+    bench.node.volumes_changed(devnet_schema::instance::Runtime::Process);
+    let sight = bench.node.look().await;
+    assert!(
+        !sight.observed.complete && sight.observed.problem.as_ref().unwrap().contains("broken")
+    );
+    bench.fake.mend("volumes");
+    assert!(bench.node.look().await.observed.complete);
+}
+
+#[tokio::test]
 async fn a_unit_is_started_once_awaited_and_removed() {
     let bench = Bench::new();
     let spec = sample::process(&["a"]);

@@ -102,6 +102,7 @@ async fn inside(engine: &'static str) {
     bench.logs_are_whole_from_every_place().await;
     bench.secrets_go_to_the_container_only().await;
     bench.what_a_killed_agent_left_is_put_right().await;
+    bench.volumes_are_told_whether_anything_uses_them_or_not().await;
     bench.lost_data_is_no_loss().await;
     bench.what_units_share().await;
     bench.foreign_containers_are_left_alone().await;
@@ -399,6 +400,43 @@ impl Bench {
         self.driver.recover().await.unwrap();
         self.healthy("web[0]").await;
         assert!(get(8080).await.ends_with("second"));
+    }
+
+    async fn volumes_are_told_whether_anything_uses_them_or_not(&self) {
+        println!("volumes");
+        let mut spec = container("store[0]", "redis:7");
+        spec.volumes = vec![VolumeSpec {
+            name: "data".to_owned(),
+            path: "/data".to_owned(),
+            data_of: None,
+            project: None,
+            read_only: false,
+        }];
+        self.driver.ensure(job(&spec, 1)).await.unwrap();
+        // Of somebody else, of another node, and by hand with our labels.
+        let of = ["--label=devnet.cluster=home", "--label=devnet.service=store"];
+        let mine = ["--label=devnet.node=n1", "--label=devnet.index=0"];
+        docker(&["volume", "create", "foreign"]);
+        docker(&["volume", "create", of[0], of[1], "--label=devnet.node=n2", mine[1], "other"]);
+        docker(&["volume", "create", of[0], of[1], mine[0], mine[1], "copy"]);
+        let told = async || {
+            let held = self.driver.volumes().await.unwrap();
+            let held = held.into_iter().filter(|it| it.instance == spec.id);
+            held.map(|it| (it.name, it.runtime)).collect::<Vec<_>>()
+        };
+        let data = [("data".to_owned(), Runtime::Docker)];
+        assert_eq!(told().await, data);
+        self.driver.remove(&spec.id).await.unwrap();
+        assert_eq!(told().await, data);
+        let dir = tempfile::tempdir().unwrap();
+        let node = self.node(dir.path());
+        let watching = tokio::spawn(node.clone().watch());
+        node.recovery.decided(Runtime::Docker, Duration::from_secs(30)).await.unwrap();
+        let sight = node.look().await;
+        watching.abort();
+        assert!(sight.observed.volumes.iter().any(|it| it.instance == spec.id));
+        docker(&["volume", "rm", "devnet-home-store-0-data", "foreign", "other", "copy"]);
+        assert_eq!(told().await, []);
     }
 
     async fn lost_data_is_no_loss(&self) {

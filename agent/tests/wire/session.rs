@@ -93,7 +93,7 @@ fn run(generation: u64, act: Act) -> ControlMessage {
         act,
         after: vec![],
     };
-    ControlMessage::Run { deployment: format!("d{generation}"), step: Box::new(step) }
+    ControlMessage::Run { deployment: format!("d{generation}"), step: Box::new(step), mark: None }
 }
 
 fn ensure(spec: &InstanceSpec) -> Act {

@@ -34,8 +34,9 @@ pub struct Census<'a> {
     /// Who was seen where nobody is on record as having ordered it, by the name it runs under:
     /// nothing is done to it, and it takes its room.
     pub strangers: Vec<Sighting<'a>>,
-    /// Who is claimed by several nodes since the records were lost, by the name it has from now on,
-    /// with their claims: nothing is decided about it.
+    /// Who is claimed by several nodes since the records were lost, or by one that was told later
+    /// than the node which they name and which does not run it; by the name it has from now on,
+    /// with the claims: nothing is decided about it.
     pub disputed: BTreeMap<InstanceId, Vec<Sighting<'a>>>,
     /// The highest generation that is on record or believed, by the name it runs under.
     pub generations: BTreeMap<InstanceId, Generation>,
@@ -123,6 +124,7 @@ impl<'a> Census<'a> {
             homes: BTreeMap::new(),
         };
         let mut claims: BTreeMap<InstanceId, Vec<Sighting<'a>>> = BTreeMap::new();
+        let mut later: BTreeMap<InstanceId, Vec<Sighting<'a>>> = BTreeMap::new();
         for seen in &fleet.instances {
             let status = census.nodes.get(&seen.node).map_or(NodeStatus::Lost, |node| node.status);
             let runs_as = seen.instance();
@@ -138,8 +140,16 @@ impl<'a> Census<'a> {
                 Standing::Claimed if book.ordered(&runs_as).is_none() => {
                     claims.entry(id).or_default().push(unit);
                 }
+                Standing::Claimed
+                    if book.claimed(&runs_as, &seen.node) > book.ordered(&runs_as) =>
+                {
+                    later.entry(id).or_default().push(unit);
+                }
                 Standing::Claimed | Standing::Stranger => census.strangers.push(unit),
             }
+        }
+        for (id, group) in later {
+            census.contest(desired, id, group);
         }
         for (id, group) in claims {
             census.weigh(desired, id, group);
@@ -162,11 +172,8 @@ impl<'a> Census<'a> {
     /// several. One by a node that is cordoned, the word of an operator, counts only where no other
     /// node claims it.
     fn weigh(&mut self, desired: &DesiredState, id: InstanceId, group: Vec<Sighting<'a>>) {
-        let cordoned = |unit: &Sighting<'_>| {
-            let of_file = desired.nodes.get(unit.node()).is_some_and(|policy| policy.cordon);
-            of_file || self.nodes.get(unit.node()).is_some_and(|node| node.cordoned)
-        };
-        let (mut weak, mut strong): (Vec<_>, Vec<_>) = group.into_iter().partition(cordoned);
+        let (mut weak, mut strong): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|unit| self.is_cordoned(desired, unit));
         if strong.is_empty() {
             strong = std::mem::take(&mut weak);
         }
@@ -182,6 +189,26 @@ impl<'a> Census<'a> {
                 unseen.insert(strong);
             }
         }
+    }
+
+    /// Weighs claims of what the records know of another node, as of an earlier generation. Where
+    /// that one runs it, they are right. Where it does not, they may be older than the nodes: then
+    /// nothing of it is started anywhere, unless an operator cordoned the node that claims it.
+    fn contest(&mut self, desired: &DesiredState, id: InstanceId, group: Vec<Sighting<'a>>) {
+        let runs =
+            self.sightings.get(&id).is_some_and(|known| known.iter().any(Sighting::is_known));
+        let (mut weak, mut strong): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|unit| runs || self.is_cordoned(desired, unit));
+        self.strangers.append(&mut weak);
+        if !strong.is_empty() {
+            strong.sort_by_key(|it| (it.node(), it.renamed));
+            self.disputed.insert(id, strong);
+        }
+    }
+
+    fn is_cordoned(&self, desired: &DesiredState, unit: &Sighting<'_>) -> bool {
+        let of_file = desired.nodes.get(unit.node()).is_some_and(|policy| policy.cordon);
+        of_file || self.nodes.get(unit.node()).is_some_and(|node| node.cordoned)
     }
 
     /// What holds room on a node and is left alone, whoever declares it.

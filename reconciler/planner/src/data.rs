@@ -1,5 +1,5 @@
 //! Where the data of each instance is, by the name that it has from now on: where it was ordered
-//! to be, where it is seen, and what nodes tell of volumes that nobody uses.
+//! to be, where it is seen, and what nodes say of volumes since the records were lost or put back.
 //!
 //! Knows which place has the newest data, and says so where that is in doubt. Refuses to decide
 //! what follows: whoever is wanted, and where, is told elsewhere.
@@ -33,6 +33,8 @@ pub struct Home<'a> {
     pub older: BTreeSet<&'a NodeName>,
     /// Whether one of `older` may have the newest as well.
     pub doubtful: bool,
+    /// Whether nothing but the word of that node tells of it.
+    pub claimed: bool,
 }
 
 /// A volume that is there.
@@ -136,15 +138,20 @@ fn seen<'a>(unit: &Sighting<'a>) -> Sign<'a> {
 
 /// The newest of these places: under its own name before an old one, then by generation.
 fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home<'a>> {
+    let running = signs.iter().filter(|it| it.seen && it.known);
+    let running: BTreeSet<&NodeName> = running.map(|it| it.node).collect();
     signs.sort_by_key(|it| {
         let own = !it.renamed && it.generation > 0;
-        (Reverse((own, it.generation, it.recorded, it.known)), it.node)
+        let runs = running.contains(it.node);
+        (Reverse((own, it.generation, runs, it.recorded, it.known)), it.node)
     });
     let first = signs.first()?.clone();
+    let claimed = first.generation == 0 && !first.seen;
     let rivals = signs.iter().filter(|it| {
         // It runs under its old name, and was used under the new one before, elsewhere.
         let both = it.renamed && it.seen && !first.renamed && !first.seen;
-        let untold = first.generation == 0 && it.generation == 0;
+        // No two nodes are told the same number: one of them only says so.
+        let untold = first.generation == it.generation && !it.seen && !running.contains(first.node);
         it.node != first.node && (both || untold)
     });
     let rivals: BTreeSet<&NodeName> = rivals.map(|it| it.node).collect();
@@ -174,5 +181,6 @@ fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home
         volumes,
         older: signs.iter().map(|it| it.node).filter(|other| *other != node).collect(),
         doubtful,
+        claimed,
     })
 }

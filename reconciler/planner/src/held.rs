@@ -88,6 +88,16 @@ fn waits(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> Di
                 format!("name those whose data it does not need, as {word}"),
             )
         }
+        Wait::Told(against) => (
+            format!(
+                "{id} waits: only {node} itself says that it has its data, and it {}",
+                list(against)
+            ),
+            format!(
+                "if that is so, `devnet node adopt {node}` confirms it; else start it elsewhere: \
+                 {word}"
+            ),
+        ),
         Wait::Older(other) => (
             format!("{id} waits: it may leave {node}, and {other} has older data of it"),
             format!(

@@ -9,6 +9,7 @@ use devnet_schema::{
     diagnostic::{Diagnostic, Location, Severity},
     fleet::NodeStatus,
     name::{ClusterName, InstanceId, NodeName, ServiceName},
+    order::OrderBook,
     placement::Unplaceable,
     plan::{Action, Change},
 };
@@ -68,7 +69,8 @@ pub fn remarks(input: &PlanInput<'_>, census: &Census<'_>, whole: bool) -> Vec<D
         })
         .collect();
     all.extend(strangers(census));
-    all.extend(census.disputed.iter().map(|(id, claims)| disputed(id, claims)));
+    let book = OrderBook::of(input.fleet);
+    all.extend(census.disputed.iter().map(|(id, claims)| disputed(id, claims, &book)));
     all.extend(boasts(census));
     if !whole {
         all.push(
@@ -108,10 +110,15 @@ fn strangers(census: &Census<'_>) -> Vec<Diagnostic> {
     by_node.into_iter().map(finding).collect()
 }
 
-/// An instance that several nodes claim since the records were lost.
-fn disputed(id: &InstanceId, claims: &[Sighting<'_>]) -> Diagnostic {
+/// An instance that several nodes claim since the records were lost, or one node that was told
+/// later than the records say.
+fn disputed(id: &InstanceId, claims: &[Sighting<'_>], book: &OrderBook<'_>) -> Diagnostic {
     let nodes: BTreeSet<&NodeName> = claims.iter().map(Sighting::node).collect();
     let nodes: Vec<&str> = nodes.iter().map(|node| node.as_str()).collect();
+    let recorded = claims.iter().find_map(|it| book.ordered_on(&it.runs_as()));
+    if let Some(recorded) = recorded {
+        return told_later(id, &nodes, recorded);
+    }
     let (last, first) = (nodes.last().copied().unwrap_or_default(), nodes.first().copied());
     let message = format!(
         "{} each say that they were told to run {id}, and the records that could tell are lost",
@@ -122,6 +129,23 @@ fn disputed(id: &InstanceId, claims: &[Sighting<'_>]) -> Diagnostic {
          that of {} and leaves the other alone; so does taking {last} out of the cluster",
         id.service,
         first.unwrap_or_default()
+    ))
+}
+
+/// An instance that is claimed by nodes which were told later than the one on record, which does
+/// not run it.
+fn told_later(id: &InstanceId, nodes: &[&str], recorded: &NodeName) -> Diagnostic {
+    let (who, first) = (nodes.join(" and "), nodes.first().copied().unwrap_or_default());
+    let (says, was) = if nodes.len() > 1 { ("say", "were") } else { ("says", "was") };
+    let message = format!(
+        "{who} {says} that it {was} told to run {id} later than the records know, and {recorded}, \
+         which they name, does not run it"
+    );
+    Diagnostic::warning(DISPUTED, None, message).help(format!(
+        "nothing of `{}` is changed until one of them counts: `devnet node adopt {first}` takes \
+         over what {first} runs; `devnet node cordon {first}` leaves it alone and goes on with \
+         the records",
+        id.service
     ))
 }
 

@@ -67,6 +67,9 @@ pub enum Wait {
     Doubt(Vec<NodeName>),
     /// It may leave its data, and would go to a node that has older data of it.
     Older(NodeName),
+    /// Only that node says that it has its data, and the service is not to run there, for these
+    /// reasons.
+    Told(Vec<String>),
 }
 
 /// Where everything ends up.
@@ -167,7 +170,7 @@ pub fn settle(
             seats.evicted.insert(id, why);
         }
     }
-    hold(input, census, &mut seats);
+    hold(input, census, outcome, &mut seats);
     seats.waiting = who_waits(input, &seats, waiting);
     seats.by_instance.retain(|id, _| !seats.waiting.contains_key(&id.service));
     seats.evicted.retain(|id, _| !seats.waiting.contains_key(&id.service));
@@ -198,7 +201,7 @@ fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) 
 
 /// Sees to it that no instance starts away from its data, whatever placement says: where it may not
 /// leave it, it goes on as it is, or waits.
-fn hold(input: &PlanInput<'_>, census: &Census<'_>, seats: &mut Seats) {
+fn hold(input: &PlanInput<'_>, census: &Census<'_>, outcome: &Outcome, seats: &mut Seats) {
     let placed: Vec<InstanceId> = seats.by_instance.keys().cloned().collect();
     for id in placed {
         let service = input.desired.services.get(&id.service);
@@ -209,7 +212,8 @@ fn hold(input: &PlanInput<'_>, census: &Census<'_>, seats: &mut Seats) {
         if matches!(seat.why, Why::Unknown | Why::OutOfScope) {
             continue;
         }
-        let Some(wait) = wait(census, service, &id, home, seat) else { continue };
+        let wait = wait(census, service, &id, home, seat);
+        let Some(wait) = wait.or_else(|| told(outcome, &id, home)) else { continue };
         let runs = census.best(&id).filter(|unit| unit.is_known() && unit.node() == home.node);
         if let Some(unit) = runs {
             let against = match (&wait, &seat.why) {
@@ -231,6 +235,12 @@ fn hold(input: &PlanInput<'_>, census: &Census<'_>, seats: &mut Seats) {
             seats.stranded.insert(id, home.node.clone());
         }
     }
+}
+
+/// A node may not draw an instance to itself by its word alone, against what is declared.
+fn told(outcome: &Outcome, id: &InstanceId, home: &Home<'_>) -> Option<Wait> {
+    let against = outcome.held.get(id).filter(|against| home.claimed && !against.is_empty())?;
+    Some(Wait::Told(against.iter().map(|violation| violation.text.clone()).collect()))
 }
 
 /// What keeps an instance from its place there, being away from its data or unable to use it.

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use devnet_schema::secret::Sensitive;
+use devnet_schema::{secret::Sensitive, wire::OrderMark};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
@@ -369,6 +369,26 @@ impl Authority {
         let signed =
             request.signed_by(&self.issuer()?).map_err(crypto("signing a node's certificate"))?;
         Ok(SignedNode { chain_pem: format!("{}{}", signed.pem(), self.pem), not_after })
+    }
+
+    /// The mark that goes with orders for the node of this id.
+    pub fn mark(&self, id: &str, number: u64) -> OrderMark {
+        OrderMark { number, proof: self.proof(id, number).to_hex().to_string() }
+    }
+
+    /// Whether this authority made the mark, for the node of this id.
+    pub fn made_mark(&self, id: &str, mark: &OrderMark) -> bool {
+        let proof = blake3::Hash::from_hex(&mark.proof);
+        proof.is_ok_and(|proof| proof == self.proof(id, mark.number))
+    }
+
+    /// Only who has the CA's key can make it. It is compared in constant time.
+    fn proof(&self, id: &str, number: u64) -> blake3::Hash {
+        let key =
+            blake3::derive_key("devnet 2026-11-30 marks of orders", &self.key.serialize_der());
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        hasher.update(&number.to_le_bytes()).update(id.as_bytes());
+        hasher.finalize()
     }
 
     fn issuer(&self) -> Result<Issuer<'static, &KeyPair>, AuthorityError> {

@@ -191,6 +191,7 @@ impl ControlPlane {
             self.state().deploying = None;
             return Err(error.into());
         }
+        self.keep_count();
         let subject = deployment.id.clone();
         let revision = short(&plan.basis.revision).to_owned();
         self.journal.write(
@@ -206,12 +207,17 @@ impl ControlPlane {
 
     /// Generations are on disk before a step that carries one can leave.
     fn issue(&self, plan: &Plan) -> Result<(), StoreError> {
-        let mut wanted = BTreeMap::new();
+        let (mut wanted, mut nodes) = (BTreeMap::new(), BTreeSet::new());
         for step in &plan.steps {
+            nodes.insert(step.node.clone());
             let highest = wanted.entry(step.instance.clone()).or_insert(0);
             *highest = step.generation.max(*highest);
         }
-        self.store.issue_generations(&wanted)
+        let counts = self.store.issue_orders(&wanted, &nodes)?;
+        let mark =
+            |(node, (id, count)): (_, (String, u64))| (node, self.authority.mark(&id, count));
+        self.fleet.mark(counts.into_iter().map(mark).collect());
+        Ok(())
     }
 
     async fn carry_out(

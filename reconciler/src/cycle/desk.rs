@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
-use super::{ControlPlane, deploy::chain};
+use super::{ControlPlane, deploy::chain, volumes::Word};
 use crate::{
     auth::NodeIdentity,
     fleet::{Call, wall},
@@ -119,7 +119,7 @@ fn observed(plane: &ControlPlane, node: &NodeName, seen: &mut Seen) -> Result<()
     let at = plane.since_start();
     let (complete, instances) = plane.fleet.report_of(node);
     if complete {
-        plane.take_claims(node, &instances)?;
+        plane.take_claims(node, &instances, Word::Node)?;
     }
     let mut now = Seen::new();
     for one in &instances {
@@ -221,6 +221,7 @@ impl ControlPlane {
         &self,
         node: &NodeName,
         reported: &[ObservedInstance],
+        word: Word,
     ) -> Result<(), StoreError> {
         if !self.orders().is_unread(node) {
             let there = reported.iter().map(ObservedInstance::instance).collect();
@@ -234,7 +235,7 @@ impl ControlPlane {
             return Ok(());
         }
         let own = reported.iter().filter(|seen| is_believed(0, seen.generation));
-        let claims: BTreeMap<InstanceId, ClaimRecord> = own
+        let mut claims: BTreeMap<InstanceId, ClaimRecord> = own
             .map(|seen| {
                 let instance = seen.instance();
                 let claim = ClaimRecord {
@@ -246,12 +247,18 @@ impl ControlPlane {
                 (instance, claim)
             })
             .collect();
+        if self.orders().is_doubted(node) {
+            self.since_then(node, reported, &mut claims)?;
+        }
+        self.claim_volumes(node, word)?;
         let claims: Vec<ClaimRecord> = claims.into_values().collect();
         self.store.take_claims(node, &claims)?;
         let count = claims.len();
         self.orders().claimed(node, claims);
         let text = format!("{node} says that it was told to run {count} instances");
         self.journal.node_reports(node, self.since_start(), &text);
+        // A plan may wait for it.
+        self.wake();
         Ok(())
     }
 

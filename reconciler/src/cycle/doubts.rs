@@ -31,7 +31,11 @@ impl ControlPlane {
         let secrets = secrets.iter().map(|name| {
             format!("the record of secret `{name}` cannot be read: set the secret again")
         });
-        records(&self.store.unread()).into_iter().chain(secrets).collect()
+        records(&self.store.unread())
+            .into_iter()
+            .chain(secrets)
+            .chain(self.awaits_nodes())
+            .collect()
     }
 
     /// Nothing can be planned while it is not known of some node what it was told to run, and it
@@ -40,7 +44,7 @@ impl ControlPlane {
     /// # Errors
     /// [`UnknownOrders`] then, or when records cannot be read.
     pub(super) fn orders_are_known(&self) -> anyhow::Result<()> {
-        match self.unknown_orders()?.or(self.unknown_data()?) {
+        match self.unknown_orders()?.or(self.unknown_data()?).or_else(|| self.awaits_nodes()) {
             Some(why) => Err(UnknownOrders(why).into()),
             None => Ok(()),
         }

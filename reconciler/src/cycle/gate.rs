@@ -15,6 +15,7 @@ use devnet_schema::{
     fleet::FleetSnapshot,
     name::{InstanceId, NodeName, ServiceName},
     observed::{HealthState, InstanceState, ObservedInstance},
+    order::OrderBook,
     plan::{Action, Change, Plan},
     step::Act,
 };
@@ -108,6 +109,7 @@ pub fn decide(scene: Scene<'_>, deploying: bool) -> Decision {
         return Decision::Hold("another deployment is running".to_owned());
     }
     let mut held = Held::default();
+    scene.hold_claimed(&mut held);
     scene.hold_services(&mut held);
     scene.hold_dependents(&mut held);
     let Held { who, wait, reasons } = held;
@@ -142,6 +144,25 @@ impl Held {
 }
 
 impl Scene<'_> {
+    /// Holds the end of what a node only claims: the records were lost or are older, and so may be
+    /// what is declared. A person may end it.
+    fn hold_claimed(&self, held: &mut Held) {
+        let book = OrderBook::of(self.fleet);
+        let ends = self.plan.changes.iter().filter(|change| change.action == Action::Delete);
+        let claimed = ends.filter(|change| {
+            let id = change.before.as_ref().map_or(&change.instance, |spec| &spec.id);
+            book.claimed(id, &change.node).is_some()
+        });
+        for change in claimed {
+            let Change { instance, node, .. } = change;
+            let reason = format!(
+                "{instance} runs on {node}, which the records do not know: it is ended with \
+                 `devnet apply`, or stays where it is declared"
+            );
+            held.add(&[instance], None, reason);
+        }
+    }
+
     /// Holds what was tried too often or too lately, and of a service that fails whoever is well.
     fn hold_services(&self, held: &mut Held) {
         let unsettled = unsettled(self.plan, self.fleet);

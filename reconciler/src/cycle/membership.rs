@@ -14,7 +14,7 @@ use devnet_schema::{
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{ControlPlane, desk::random};
+use super::{ControlPlane, desk::random, volumes::Word};
 use crate::{
     api::JoinTokenRequest,
     auth::{AuthorityError, JoinToken, NodeIdentity, RevokedError},
@@ -144,7 +144,8 @@ impl ControlPlane {
         Ok(match self.store.admit_node(id, name, &wall())? {
             Admission::Known => Ok(()),
             Admission::Adopted => {
-                self.orders().lost(name);
+                self.orders().adopted(name);
+                self.records_are_older(&format!("{name} joined and is not on record"))?;
                 let text = format!("{name} came back with a valid certificate and is adopted");
                 self.journal.node_reports(name, self.since_start(), &text);
                 Ok(())
@@ -189,18 +190,24 @@ impl ControlPlane {
         let ordered = protected.map(ObservedInstance::instance);
         let ordered = ordered.filter(|id| self.orders().knows(id, name)).collect();
         self.store.keep_protected(&ordered)?;
-        self.store.drop_assignments_of(name)?;
-        self.store.drop_claims_of(name)?;
-        self.grants().forget_node(name);
-        self.orders().forget_node(name);
+        self.forget(name)?;
         self.fleet.remove(name);
         self.journal.node(name, &format!("{name} was removed by {by}"));
         self.wake();
         Ok(())
     }
 
-    /// Takes what a node says now that it runs for what it was told, where nobody else was told to:
-    /// an operator says so.
+    /// Forgets what a node was told, that is no part of the cluster any more.
+    pub(super) fn forget(&self, name: &NodeName) -> Result<(), StoreError> {
+        self.store.drop_assignments_of(name)?;
+        self.store.drop_claims_of(name)?;
+        self.grants().forget_node(name);
+        self.orders().forget_node(name);
+        Ok(())
+    }
+
+    /// Takes what a node says now that it runs for what it was told, where nobody else was told to
+    /// later, and runs it: an operator says so.
     ///
     /// # Errors
     /// When there is no such node or the records cannot be written.
@@ -212,7 +219,8 @@ impl ControlPlane {
         self.journal.node(name, &format!("what {name} runs was adopted by {by}"));
         let (complete, instances) = self.fleet.report_of(name);
         if complete {
-            self.take_claims(name, &instances)?;
+            self.take_claims(name, &instances, Word::Operator)?;
+            self.prefer(name)?;
         }
         self.wake();
         Ok(())
@@ -278,6 +286,8 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read.
     pub fn remember_nodes(self: &Arc<Self>) -> Result<usize, StoreError> {
+        self.finish_removals()?;
+        self.compare_count()?;
         let nodes = self.store.nodes()?;
         let known = nodes.len();
         for record in nodes {

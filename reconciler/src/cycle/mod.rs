@@ -21,6 +21,7 @@ mod manual;
 mod membership;
 mod metrics;
 mod newer;
+mod older;
 mod orders;
 mod people;
 mod record;
@@ -29,6 +30,7 @@ mod request;
 mod tries;
 mod turn;
 mod versions;
+mod volumes;
 
 use std::{
     path::PathBuf,
@@ -185,7 +187,8 @@ impl ControlPlane {
         for AssignmentRecord { spec, .. } in &told {
             grants.assign(spec);
         }
-        let orders = Orders::of(told, store.claims()?, store.unread_nodes()?);
+        let unread = store.unread_nodes()?;
+        let orders = Orders::of(told, store.claims()?, unread, store.doubted_nodes()?);
         let plane = Self {
             config,
             journal: Journal::new(Arc::clone(&store)),

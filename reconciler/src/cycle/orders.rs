@@ -46,6 +46,14 @@ pub struct Orders {
     claims: BTreeMap<Place, (Generation, Option<InstanceSpec>)>,
     /// Nodes whose claims are still to be taken: what they report now counts as such.
     unread: BTreeSet<NodeName>,
+    /// Of those, the ones that the records know too little of: an older copy was put back.
+    doubted: BTreeSet<NodeName>,
+    /// Whether the records were found to be older than the nodes since this process began, or had
+    /// been before and not all nodes were asked.
+    older: bool,
+    /// Whose claims were taken, or are to be, since this process began: the records cannot have
+    /// become older since.
+    asked: BTreeSet<NodeName>,
 }
 
 impl Orders {
@@ -54,8 +62,10 @@ impl Orders {
         told: Vec<AssignmentRecord>,
         claims: Vec<ClaimRecord>,
         unread: BTreeSet<NodeName>,
+        doubted: BTreeSet<NodeName>,
     ) -> Self {
-        let mut orders = Self { unread, ..Self::default() };
+        let older = !doubted.is_empty();
+        let mut orders = Self { unread, doubted, older, ..Self::default() };
         for AssignmentRecord { generation, spec, .. } in told {
             orders.told(&spec, generation);
         }
@@ -99,6 +109,63 @@ impl Orders {
         self.told.retain(|(_, on), _| on != node);
         self.claims.retain(|(_, on), _| on != node);
         self.unread.remove(node);
+        self.doubted.remove(node);
+        self.asked.remove(node);
+    }
+
+    /// A node came that is not on record: it says itself what it was told.
+    pub fn adopted(&mut self, node: &NodeName) {
+        self.lost(node);
+        self.asked.insert(node.clone());
+    }
+
+    /// Who needs not be asked again because the records are older than the nodes.
+    pub fn asked(&self) -> BTreeSet<NodeName> {
+        self.asked.clone()
+    }
+
+    /// Whether records that are older than the nodes are why a node is asked.
+    pub fn is_since(&self, node: &NodeName) -> bool {
+        self.doubted.contains(node) || (self.asked.contains(node) && self.unread.contains(node))
+    }
+
+    /// The records know too little of these nodes. Whether that is news.
+    pub fn doubt(&mut self, nodes: BTreeSet<NodeName>) -> bool {
+        let before = self.doubted.len();
+        self.older |= !nodes.is_empty();
+        self.unread.extend(nodes.iter().cloned());
+        self.doubted.extend(nodes);
+        self.doubted.len() > before
+    }
+
+    /// Whether nodes may exist that joined after the records were copied.
+    pub fn are_older(&self) -> bool {
+        self.older
+    }
+
+    /// The nodes that the records know too little of.
+    pub fn doubted(&self) -> Vec<NodeName> {
+        self.doubted.iter().cloned().collect()
+    }
+
+    /// Whether the records know too little of a node.
+    pub fn is_doubted(&self, node: &NodeName) -> bool {
+        self.doubted.contains(node)
+    }
+
+    /// What a node was told to run, and as of which generation.
+    pub fn told_to(&self, node: &NodeName) -> BTreeMap<InstanceId, Generation> {
+        let here = self.told.iter().filter(|((_, on), _)| on == node);
+        here.map(|((id, _), told)| (id.clone(), told.generation)).collect()
+    }
+
+    /// Orders of other nodes that are older than what a node claims of the same instance.
+    pub fn beaten_by(&self, node: &NodeName) -> Vec<Place> {
+        let newer = |id: &InstanceId| self.claims.get(&(id.clone(), node.clone()));
+        let others = self.told.iter().filter(|((_, on), _)| on != node);
+        let beaten =
+            others.filter(|((id, _), it)| newer(id).is_some_and(|(at, _)| *at > it.generation));
+        beaten.map(|(place, _)| place.clone()).collect()
     }
 
     /// The records do not know what the node was told; its next whole report says it.
@@ -114,6 +181,8 @@ impl Orders {
     /// The claims of a node, taken for good.
     pub fn claimed(&mut self, node: &NodeName, claims: Vec<ClaimRecord>) {
         self.unread.remove(node);
+        self.doubted.remove(node);
+        self.asked.insert(node.clone());
         self.claims.retain(|(_, on), _| on != node);
         for ClaimRecord { instance, node, generation, spec } in claims {
             self.claims.insert((instance, node), (generation, spec));

@@ -14,6 +14,7 @@ use devnet_schema::{
     fleet::NodeFacts,
     name::{NodeName, SecretName},
     secret::Sensitive,
+    wire::Origin,
 };
 
 use super::{ControlPlane, deploy::chain, desk::random};
@@ -138,7 +139,7 @@ impl ControlPlane {
 
     /// Speaks with a node's agent until either side ends it.
     pub async fn speak(self: Arc<Self>, socket: WebSocket, node: NodeName, id: String) {
-        let admit = || match self.admit(&node, &id) {
+        let admit = |origin: &Origin| match self.admit_session(&node, &id, origin) {
             Ok(admitted) => admitted,
             Err(error) => Err(chain(&error)),
         };

@@ -151,9 +151,11 @@ impl ControlPlane {
     /// How long to wait until agents had their chance to connect and to say what runs.
     fn unsettled(&self) -> Option<Duration> {
         let now = self.fleet.now().since_start;
+        // Nodes may exist that the records do not know.
+        let unknown = self.config.records_lost || self.orders().are_older();
         let mut state = self.state();
         if !state.heard_of {
-            let all_here = self.fleet.all_reported() && !self.config.records_lost;
+            let all_here = self.fleet.all_reported() && !unknown;
             if !all_here && now < self.config.grace {
                 return Some(self.config.grace - now);
             }

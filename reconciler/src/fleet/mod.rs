@@ -26,12 +26,13 @@ use std::{
 
 use devnet_schema::{
     fleet::{Node, NodeFacts},
+    instance::Generation,
     name::{ClusterName, InstanceId, NodeName},
-    observed::ObservedInstance,
+    observed::{HeldVolume, ObservedInstance},
     order::Accepted,
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepId, StepReport},
-    wire::{ControlMessage, MAX_FRAME, Origin, size},
+    wire::{ControlMessage, MAX_FRAME, OrderMark, Origin, size},
 };
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
@@ -178,6 +179,8 @@ struct State {
     steps: BTreeMap<(String, NodeName, StepId), mpsc::Sender<StepReport>>,
     last_number: u64,
     renewals: Renewals,
+    /// What is sent along with the orders of each node.
+    marks: BTreeMap<NodeName, OrderMark>,
     /// What is wrong with nodes, for people, and until when that is shown.
     problems: BTreeMap<NodeName, (String, Duration)>,
 }
@@ -285,6 +288,21 @@ impl Fleet {
     /// What agents have written down of generations, by node and instance.
     pub fn accepted(&self) -> Vec<Accepted> {
         self.state().registry.accepted()
+    }
+
+    /// What the agent of one node has written down of generations.
+    pub fn accepted_of(&self, node: &NodeName) -> BTreeMap<InstanceId, Generation> {
+        self.state().registry.accepted_of(node)
+    }
+
+    /// The volumes that a node says it keeps.
+    pub fn volumes_of(&self, node: &NodeName) -> Vec<HeldVolume> {
+        self.state().registry.volumes_of(node)
+    }
+
+    /// Whether a node was silent for longer than `lost_after`, or is not known.
+    pub fn is_lost(&self, node: &NodeName, lost_after: Duration) -> bool {
+        self.state().registry.is_lost(node, self.clock.since_start(), lost_after)
     }
 
     /// Whether every known node has said what runs since it connected.
@@ -401,13 +419,22 @@ impl Fleet {
         self.state().steps.remove(&(deployment.to_owned(), node.clone(), step.to_owned()));
     }
 
+    /// Sends these along with the orders of their nodes from now on.
+    pub fn mark(&self, marks: BTreeMap<NodeName, OrderMark>) {
+        self.state().marks.extend(marks);
+    }
+
     /// Tells the agent of `step.node` to run it. Telling it again is harmless.
     ///
     /// # Errors
     /// When the agent is not connected or does not read, or when the step cannot travel at all.
     pub async fn send_step(&self, deployment: &str, step: &Step) -> Result<(), FleetError> {
-        let message =
-            ControlMessage::Run { deployment: deployment.to_owned(), step: Box::new(step.clone()) };
+        let mark = self.state().marks.get(&step.node).cloned();
+        let message = ControlMessage::Run {
+            deployment: deployment.to_owned(),
+            step: Box::new(step.clone()),
+            mark,
+        };
         let bytes = size(&message);
         if bytes > MAX_FRAME {
             return Err(FleetError::TooLarge { node: step.node.clone(), bytes });

@@ -10,7 +10,10 @@ use devnet_schema::{
     fleet::{Node, NodeFacts, NodeStatus},
     instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName},
-    observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
+    observed::{
+        HealthState, HeldVolume, InstanceState, MAX_VOLUME_NAME, MAX_VOLUMES, ObservedInstance,
+        ObservedNode,
+    },
     order::Accepted,
     wire::Described,
 };
@@ -63,6 +66,8 @@ struct Entry {
     specs: Specs,
     /// What its agent has written down of generations.
     accepted: BTreeMap<InstanceId, Generation>,
+    /// The volumes that it says it keeps.
+    volumes: Vec<HeldVolume>,
     /// How far its machine's clock is ahead of ours, in milliseconds, while a session is open and
     /// says so.
     skew: Option<i64>,
@@ -109,6 +114,7 @@ impl Registry {
             problem: None,
             specs,
             accepted: BTreeMap::new(),
+            volumes: Vec::new(),
             skew: None,
         };
         self.nodes.insert(name, entry);
@@ -134,6 +140,7 @@ impl Registry {
             problem: None,
             specs: Specs::default(),
             accepted: BTreeMap::new(),
+            volumes: Vec::new(),
             skew: None,
         });
         entry.known.id = id.to_owned();
@@ -222,7 +229,8 @@ impl Registry {
             return (false, Vec::new());
         };
         bounds::report(&mut observed);
-        let ObservedNode { complete, problem, instances, accepted } = observed;
+        let ObservedNode { complete, problem, instances, accepted, volumes } = observed;
+        let volumes = bounded(volumes);
         let mut now = BTreeMap::new();
         for mut seen in instances {
             // A node speaks for itself only, whatever the report says.
@@ -245,11 +253,13 @@ impl Registry {
             || !entry.reported
             || entry.problem != problem
             || entry.complete != complete
-            || entry.accepted != accepted;
+            || entry.accepted != accepted
+            || entry.volumes != volumes;
         entry.instances = now;
         entry.complete = complete;
         entry.problem = problem;
         entry.accepted = accepted;
+        entry.volumes = volumes;
         entry.reported = true;
         if news {
             self.serial += 1;
@@ -332,6 +342,21 @@ impl Registry {
         (whole, entry.instances.values().cloned().collect())
     }
 
+    /// What the agent of one node has written down of generations.
+    pub fn accepted_of(&self, name: &NodeName) -> BTreeMap<InstanceId, Generation> {
+        self.nodes.get(name).map(|entry| entry.accepted.clone()).unwrap_or_default()
+    }
+
+    /// The volumes that a node says it keeps.
+    pub fn volumes_of(&self, name: &NodeName) -> Vec<HeldVolume> {
+        self.nodes.get(name).map(|entry| entry.volumes.clone()).unwrap_or_default()
+    }
+
+    /// Whether a node was silent for longer than `lost_after`, or is not known.
+    pub fn is_lost(&self, name: &NodeName, now: Duration, lost_after: Duration) -> bool {
+        self.nodes.get(name).is_none_or(|it| it.status(now, lost_after) == NodeStatus::Lost)
+    }
+
     /// What agents have written down of generations, by node and instance.
     pub fn accepted(&self) -> Vec<Accepted> {
         let mut all = Vec::new();
@@ -402,6 +427,15 @@ impl Entry {
     }
 }
 
+/// Whatever an agent says, no more than one may say.
+fn bounded(mut volumes: Vec<HeldVolume>) -> Vec<HeldVolume> {
+    volumes.retain(|volume| volume.name.len() <= MAX_VOLUME_NAME);
+    volumes.sort();
+    volumes.dedup();
+    volumes.truncate(MAX_VOLUMES);
+    volumes
+}
+
 fn unknown(seen: ObservedInstance) -> ObservedInstance {
     ObservedInstance { state: InstanceState::Unknown, health: HealthState::Unknown, ..seen }
 }
@@ -440,7 +474,22 @@ mod tests {
     }
 
     fn report(complete: bool, instances: Vec<ObservedInstance>) -> ObservedNode {
-        ObservedNode { complete, problem: None, instances, accepted: BTreeMap::new() }
+        let (accepted, volumes) = (BTreeMap::new(), Vec::new());
+        ObservedNode { complete, problem: None, instances, accepted, volumes }
+    }
+
+    #[test]
+    fn no_more_volumes_are_kept_of_a_node_than_one_may_say() {
+        let volume = |name: String| HeldVolume {
+            instance: "db[0]".parse().unwrap(),
+            name,
+            runtime: devnet_schema::instance::Runtime::Docker,
+        };
+        let many = (0..=MAX_VOLUMES).map(|number| volume(format!("v{number}")));
+        assert_eq!(bounded(many.collect()).len(), MAX_VOLUMES);
+        let long = volume("x".repeat(MAX_VOLUME_NAME + 1));
+        let data = volume("data".to_owned());
+        assert_eq!(bounded(vec![long, data.clone(), data.clone()]), [data]);
     }
 
     fn states(registry: &Registry, now: u64) -> Vec<(String, InstanceState)> {

@@ -40,7 +40,7 @@ pub async fn run(
     socket: WebSocket,
     node: NodeName,
     id: String,
-    admit: impl Fn() -> Result<(), String>,
+    admit: impl Fn(&Origin) -> Result<(), String>,
 ) {
     let (mut sink, mut stream) = socket.split();
     let Some((facts, origin)) = hello(&mut stream, &mut sink, &node).await else {
@@ -69,7 +69,7 @@ pub async fn run(
         let _members = fleet.membership();
         let speaks = fleet.state().links.get(&node).map(|link| link.session);
         if speaks.is_none() || speaks == silent {
-            break admit().map(|()| open(&fleet, &node, &id, facts.clone(), link));
+            break admit(&origin).map(|()| open(&fleet, &node, &id, facts.clone(), link));
         }
     };
     let session = match opened {

@@ -31,16 +31,47 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn unread_nodes(&self) -> Result<BTreeSet<NodeName>, StoreError> {
+        self.nodes_unread(1)
+    }
+
+    /// Of these, the nodes that were told something since the records were copied.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn doubted_nodes(&self) -> Result<BTreeSet<NodeName>, StoreError> {
+        self.nodes_unread(2)
+    }
+
+    fn nodes_unread(&self, least: u64) -> Result<BTreeSet<NodeName>, StoreError> {
         let listed = Listed { kind: "node", keys: 1, act: "reading which nodes the records lost" };
         let act = listed.act;
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached("SELECT name FROM nodes WHERE unread = 1 AND removed_at IS NULL")
+            .prepare_cached("SELECT name FROM nodes WHERE unread >= ?1 AND removed_at IS NULL")
             .map_err(sql(act))?;
-        let names = self.each(listed, &mut statement, [], |row| {
+        let names = self.each(listed, &mut statement, [Number(least)], |row| {
             parse(act, &row.get::<_, String>(0).map_err(sql(act))?)
         })?;
         Ok(names.into_iter().collect())
+    }
+
+    /// The records are older than the nodes: the claims of all are to be taken, but of `asked`.
+    /// Returns which.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn doubt_nodes(&self, asked: BTreeSet<NodeName>) -> Result<BTreeSet<NodeName>, StoreError> {
+        let act = "doubting what nodes were told";
+        let names = self.nodes()?.into_iter().map(|node| node.name);
+        let names: BTreeSet<NodeName> = names.filter(|name| !asked.contains(name)).collect();
+        self.write(act, |tx| {
+            for name in &names {
+                let doubt = "UPDATE nodes SET unread = 2 WHERE name = ?1 AND removed_at IS NULL";
+                tx.execute(doubt, [name.as_str()]).map_err(sql(act))?;
+            }
+            Ok(())
+        })?;
+        Ok(names)
     }
 
     /// The claims of a node are to be taken with its next whole report: an operator believes it.
@@ -52,7 +83,8 @@ impl Store {
         let changed = self
             .lock()
             .execute(
-                "UPDATE nodes SET unread = 1 WHERE name = ?1 AND removed_at IS NULL",
+                "UPDATE nodes SET unread = max(unread, 1) \
+                 WHERE name = ?1 AND removed_at IS NULL",
                 [node.as_str()],
             )
             .map_err(sql("asking for the claims of a node"))?;
@@ -162,5 +194,15 @@ mod tests {
         store.take_claims(&node, &[]).unwrap();
         assert!(store.claims().unwrap().is_empty());
         assert!(!store.unread_node(&"n2".parse().unwrap()).unwrap());
+        // Records that are older than the nodes doubt all of them but those that were asked.
+        let other: NodeName = "n2".parse().unwrap();
+        store.admit_node("other", &other, "t").unwrap();
+        store.take_claims(&other, &[]).unwrap();
+        let doubted = BTreeSet::from([node.clone()]);
+        assert_eq!(store.doubt_nodes(BTreeSet::from([other.clone()])).unwrap(), doubted);
+        assert_eq!(store.doubted_nodes().unwrap(), doubted);
+        assert_eq!(store.unread_nodes().unwrap(), doubted);
+        store.take_claims(&node, &[]).unwrap();
+        assert!(store.doubted_nodes().unwrap().is_empty());
     }
 }

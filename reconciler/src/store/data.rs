@@ -49,6 +49,33 @@ impl Store {
         })
     }
 
+    /// Records that nodes have data by their own word, where nothing is on record of it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn claim_data(&self, places: &[DataPlace]) -> Result<(), StoreError> {
+        let act = "recording what data nodes claim";
+        self.write(act, |tx| {
+            for DataPlace { instance, node, generation, runtime, volumes } in places {
+                let runtime = runtime.unwrap_or(Runtime::Docker).as_str();
+                tx.execute(
+                    "INSERT INTO data_places (instance, node, generation, runtime, volumes) \
+                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (instance, node) DO UPDATE SET \
+                     generation = ?3, runtime = ?4, volumes = ?5 WHERE generation = 0",
+                    params![
+                        instance.to_string(),
+                        node.as_str(),
+                        Number(*generation),
+                        runtime,
+                        to_json(act, volumes)?
+                    ],
+                )
+                .map_err(sql(act))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Takes back that a node has data as of this generation: it could not start what would have
     /// written it. What it had before counts again; a node that had none has none.
     ///
@@ -248,6 +275,23 @@ mod tests {
         let place = store.data_places().unwrap().remove(0);
         let names: Vec<_> = place.volumes.iter().map(|volume| volume.name.as_str()).collect();
         assert_eq!(names, ["logs", "data"]);
+        // A claim changes no record, and is one until an order is given there.
+        let claim = |node: &str, generation| DataPlace {
+            instance: id.clone(),
+            node: node.parse().unwrap(),
+            generation,
+            runtime: Some(Runtime::Process),
+            volumes: Vec::new(),
+        };
+        store.claim_data(&[claim("n1", 9), claim("n3", 0)]).unwrap();
+        let (first, third) = (("n1".to_owned(), 5), ("n3".to_owned(), 0));
+        assert_eq!(places(&store), [first.clone(), third.clone()]);
+        store.record_assignment(&with_data("n3", 6)).unwrap();
+        store.take_back_data(&id, &claim("n3", 0).node, 6).unwrap();
+        assert_eq!(places(&store), [first.clone(), third]);
+        store.claim_data(&[claim("n3", 1)]).unwrap();
+        assert_eq!(places(&store), [first, ("n3".to_owned(), 1)]);
+        store.lock().execute("DELETE FROM data_places WHERE node = 'n3'", []).unwrap();
         // One that cannot be read is named, and hides no other.
         let bad = "INSERT INTO data_places (instance, node, generation, runtime, volumes) \
                    VALUES ('a b', 'n1', 1, 'docker', '[]')";

@@ -40,6 +40,16 @@ const CUT_OFF: &str =
     "the control plane stopped in the middle: the next cycle goes on from what runs";
 
 impl Store {
+    /// How many deployments there ever were, also those that were dropped since.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn deployment_count(&self) -> Result<u64, StoreError> {
+        let query = "SELECT seq FROM sqlite_sequence WHERE name = 'deployments'";
+        let count = self.lock().query_row(query, [], |row| row.get(0)).optional();
+        Ok(count.map_err(sql("counting the deployments"))?.map_or(0, |Number(count)| count))
+    }
+
     /// Records a deployment that begins.
     ///
     /// # Errors

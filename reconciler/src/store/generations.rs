@@ -4,9 +4,12 @@
 //! went away and comes back goes on counting. Refuses numbers that agents report, too: those are
 //! read anew for each plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use devnet_schema::{name::InstanceId, order::MAX_GENERATION};
+use devnet_schema::{
+    name::{InstanceId, NodeName},
+    order::MAX_GENERATION,
+};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{Store, StoreError, number::Number, parse, rows::Listed, sql};
@@ -44,21 +47,68 @@ impl Store {
     /// [`StoreError::StaleGeneration`] when one is not above what was given out before,
     /// [`StoreError::HighGeneration`] above [`MAX_GENERATION`]; else when the database fails.
     pub fn issue_generations(&self, wanted: &BTreeMap<InstanceId, u64>) -> Result<(), StoreError> {
-        self.write("giving out generations", |tx| {
-            for (instance, &wanted) in wanted {
-                let issued = highest(tx, instance)?;
-                if wanted > MAX_GENERATION {
-                    return Err(StoreError::HighGeneration { instance: instance.clone(), wanted });
-                }
-                if wanted <= issued {
-                    let instance = instance.clone();
-                    return Err(StoreError::StaleGeneration { instance, wanted, issued });
-                }
-                raise(tx, instance, wanted)?;
+        self.write("giving out generations", |tx| issue(tx, wanted))
+    }
+
+    /// The same, and counts a deployment for each of these nodes. Returns the id and the count of
+    /// each that is on record.
+    ///
+    /// # Errors
+    /// As [`Store::issue_generations`].
+    pub fn issue_orders(
+        &self,
+        wanted: &BTreeMap<InstanceId, u64>,
+        nodes: &BTreeSet<NodeName>,
+    ) -> Result<BTreeMap<NodeName, (String, u64)>, StoreError> {
+        let act = "giving out generations";
+        self.write(act, |tx| {
+            issue(tx, wanted)?;
+            let mut counts = BTreeMap::new();
+            for node in nodes {
+                let counted = tx
+                    .prepare_cached(
+                        "UPDATE nodes SET orders = orders + 1 \
+                         WHERE name = ?1 AND removed_at IS NULL RETURNING id, orders",
+                    )
+                    .and_then(|mut statement| {
+                        let count = |row: &Row<'_>| {
+                            row.get(1).and_then(|Number(count)| Ok((row.get(0)?, count)))
+                        };
+                        statement.query_row([node.as_str()], count).optional()
+                    })
+                    .map_err(sql(act))?;
+                counts.extend(counted.map(|counted| (node.clone(), counted)));
             }
-            Ok(())
+            Ok(counts)
         })
     }
+
+    /// The node with this id shows that so many deployments had orders for it. Whether that is more
+    /// than was on record; it is now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn raise_orders(&self, id: &str, count: u64) -> Result<bool, StoreError> {
+        let raise = "UPDATE nodes SET orders = ?2 WHERE id = ?1 AND orders < ?2";
+        let act = "counting the orders of a node";
+        let raised = self.lock().execute(raise, params![id, Number(count)]).map_err(sql(act))?;
+        Ok(raised > 0)
+    }
+}
+
+fn issue(tx: &Transaction<'_>, wanted: &BTreeMap<InstanceId, u64>) -> Result<(), StoreError> {
+    for (instance, &wanted) in wanted {
+        let issued = highest(tx, instance)?;
+        if wanted > MAX_GENERATION {
+            return Err(StoreError::HighGeneration { instance: instance.clone(), wanted });
+        }
+        if wanted <= issued {
+            let instance = instance.clone();
+            return Err(StoreError::StaleGeneration { instance, wanted, issued });
+        }
+        raise(tx, instance, wanted)?;
+    }
+    Ok(())
 }
 
 fn generation(row: &Row<'_>) -> Result<(InstanceId, u64), StoreError> {

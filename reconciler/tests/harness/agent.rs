@@ -14,12 +14,12 @@ use devnet_schema::{
     fleet::{Availability, Disk, NodeFacts},
     instance::InstanceSpec,
     name::{ClusterName, InstanceId, NodeName},
-    observed::{HealthState, ObservedInstance, ObservedNode},
+    observed::{HealthState, HeldVolume, ObservedInstance, ObservedNode},
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepReport, StepState},
     wire::{
         AGENT_PATH, AgentMessage, ControlMessage, Described, LogBatch, LogEndReason, LogLine,
-        Origin, PROTOCOL, RegisterRequest, RegisterResponse,
+        OrderMark, Origin, PROTOCOL, RegisterRequest, RegisterResponse,
     },
 };
 use futures_util::{SinkExt, StreamExt};
@@ -61,6 +61,11 @@ pub struct Machine {
     pub clock_millis: Option<i64>,
     /// Instances that it was asked to describe, in order.
     pub described: Vec<InstanceId>,
+    /// What it was told last of each instance, and the mark that came with it.
+    pub accepted: BTreeMap<InstanceId, u64>,
+    pub mark: Option<OrderMark>,
+    /// The volumes that it keeps.
+    pub volumes: BTreeSet<HeldVolume>,
     /// What every instance has written; each says hello when there is nothing.
     pub log: Log,
     /// Said in the place of hello.
@@ -229,6 +234,7 @@ impl Agent {
                 machine: format!("machine of {}", self.name),
                 boot: "b".to_owned(),
                 session: self.sessions,
+                mark: self.machine().mark.clone(),
             },
         };
         self.session = Some(tokio::spawn(async move {
@@ -355,8 +361,13 @@ pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
         ObservedInstance { node: node.clone(), health, spec: None, ..seen }
     });
     let instances = if machine.partial { Vec::new() } else { instances.collect() };
-    let accepted = BTreeMap::new();
-    ObservedNode { complete: !machine.partial, problem: None, instances, accepted }
+    ObservedNode {
+        complete: !machine.partial,
+        problem: None,
+        instances,
+        accepted: machine.accepted.clone(),
+        volumes: machine.volumes.iter().cloned().collect(),
+    }
 }
 
 fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> Vec<AgentMessage> {
@@ -370,7 +381,10 @@ fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> V
             machine.refused = Some(reason);
             Vec::new()
         }
-        ControlMessage::Run { deployment, step } => run(&mut machine, node, &deployment, &step),
+        ControlMessage::Run { deployment, step, mark } => {
+            machine.mark = mark;
+            run(&mut machine, node, &deployment, &step)
+        }
         ControlMessage::Observe => {
             vec![AgentMessage::Observed { observed: observed(&machine, node) }]
         }
@@ -430,10 +444,19 @@ fn run(machine: &mut Machine, node: &NodeName, deployment: &str, step: &Step) ->
     match &step.act {
         Act::Ensure { spec } => {
             machine.ends(&spec.id);
+            machine.accepted.insert(spec.id.clone(), step.generation);
+            let runtime = spec.workload.runtime();
+            machine.volumes.extend(spec.volumes.iter().filter(|it| it.project.is_none()).map(
+                |it| {
+                    let instance = it.owner(&spec.id).clone();
+                    HeldVolume { instance, name: it.name.clone(), runtime }
+                },
+            ));
             machine.units.insert(spec.id.clone(), ((**spec).clone(), step.generation));
         }
         Act::Remove => {
             machine.ends(&step.instance);
+            machine.accepted.insert(step.instance.clone(), step.generation);
             machine.units.remove(&step.instance);
         }
         Act::AwaitHealthy { .. }

@@ -21,8 +21,12 @@ use std::{path::PathBuf, sync::Arc};
 
 use bollard::query_parameters::StartContainerOptions;
 use devnet_schema::{
-    fleet::Availability, instance::Runtime, name::InstanceId, observed::InstanceState,
-    secret::SecretRef, wire::LogEndReason,
+    fleet::Availability,
+    instance::Runtime,
+    name::InstanceId,
+    observed::{HeldVolume, InstanceState},
+    secret::SecretRef,
+    wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -255,6 +259,13 @@ impl Driver for DockerDriver {
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>> {
         Box::pin(self.units())
+    }
+
+    fn volumes(&self) -> BoxFuture<'_, Result<Vec<HeldVolume>, DriverError>> {
+        Box::pin(async {
+            let engine = self.engine().await?;
+            volumes::held(&engine, &self.ground.owner).await
+        })
     }
 
     fn prepare(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>> {

@@ -7,16 +7,23 @@ use std::collections::HashMap;
 
 use bollard::{
     models::{Volume, VolumeCreateRequest, VolumeScopeEnum},
-    query_parameters::ListContainersOptionsBuilder,
+    query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder},
 };
-use devnet_schema::instance::{InstanceSpec, VolumeSpec};
+use devnet_schema::{
+    instance::{InstanceSpec, Runtime, VolumeSpec},
+    name::InstanceId,
+    observed::HeldVolume,
+};
 
 use super::{
-    create::{label, volume_of},
+    create::{label, volume_name, volume_of},
     engine::{self, Engine, explain},
     locks::Shared,
 };
-use crate::{driver::DriverError, secrets::Values};
+use crate::{
+    driver::{DriverError, Owner},
+    secrets::Values,
+};
 
 /// Makes the volumes of a unit that are not there.
 ///
@@ -73,6 +80,41 @@ async fn check_one(
             Err(explain(act, &error, &Values::default()))
         }
     }
+}
+
+/// The volumes of the owner's instances, whether anything uses them or not, in order. One that
+/// instances of a project share is of none of them.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn held(engine: &Engine, owner: &Owner) -> Result<Vec<HeldVolume>, DriverError> {
+    let labels = vec![
+        format!("{}={}", label::CLUSTER, owner.cluster),
+        format!("{}={}", label::NODE, owner.node),
+    ];
+    let filters = HashMap::from([("label".to_owned(), labels)]);
+    let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+    let listed = engine.client.list_volumes(Some(options)).await.map_err(|error| {
+        explain("volumes cannot be listed".to_owned(), &error, &Values::default())
+    })?;
+    let all = listed.volumes.unwrap_or_default();
+    let mut held: Vec<_> = all.iter().filter_map(|volume| of_instance(volume, owner)).collect();
+    held.sort();
+    Ok(held)
+}
+
+/// Checked again here, as for containers; and its name has to be the one that devnet gives it.
+fn of_instance(volume: &Volume, owner: &Owner) -> Option<HeldVolume> {
+    let labels = &volume.labels;
+    let is = |name: &str, value: &str| labels.get(name).is_some_and(|found| found == value);
+    if !is(label::CLUSTER, owner.cluster.as_str()) || !is(label::NODE, owner.node.as_str()) {
+        return None;
+    }
+    let service = labels.get(label::SERVICE)?.parse().ok()?;
+    let index = labels.get(label::INDEX)?.parse().ok()?;
+    let instance = InstanceId { service, index };
+    let name = volume.name.strip_prefix(&volume_name(&owner.cluster, &instance, ""))?.to_owned();
+    Some(HeldVolume { instance, name, runtime: Runtime::Docker })
 }
 
 fn labels(spec: &InstanceSpec, volume: &VolumeSpec) -> HashMap<String, String> {
@@ -208,6 +250,26 @@ mod tests {
         }
         let shared = VolumeSpec { project: Some("shop".parse().unwrap()), ..volume };
         assert!(difference(&labels(&spec, &shared), &made).is_some(), "of an instance");
+    }
+
+    #[test]
+    fn a_volume_tells_its_instance_and_its_name_where_both_are_of_devnet() {
+        let (spec, volume) = spec();
+        let owner = Owner { cluster: spec.cluster.clone(), node: spec.node.clone() };
+        let made = Volume {
+            name: volume_of(&spec, &volume),
+            labels: labels(&spec, &volume),
+            ..Volume::default()
+        };
+        let held = of_instance(&made, &owner).unwrap();
+        assert_eq!((held.instance, &*held.name), (spec.id.clone(), "data"));
+        let copy = Volume { name: "data-copy".to_owned(), ..made.clone() };
+        assert_eq!(of_instance(&copy, &owner), None, "it would not be found under that name");
+        let other = Owner { node: "n2".parse().unwrap(), ..owner.clone() };
+        assert_eq!(of_instance(&made, &other), None);
+        let project = VolumeSpec { project: Some("shop".parse().unwrap()), ..volume };
+        let shared = Volume { labels: labels(&spec, &project), ..made };
+        assert_eq!(of_instance(&shared, &owner), None);
     }
 
     #[test]

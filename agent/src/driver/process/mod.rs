@@ -25,6 +25,7 @@ use devnet_schema::{
     fleet::Availability,
     instance::{InstanceSpec, Runtime, StopSpec, Workload},
     name::InstanceId,
+    observed::HeldVolume,
     wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
@@ -295,6 +296,10 @@ impl Driver for ProcessDriver {
             units.sort_by(|a, b| a.id.cmp(&b.id));
             Ok(units)
         })
+    }
+
+    fn volumes(&self) -> BoxFuture<'_, Result<Vec<HeldVolume>, DriverError>> {
+        Box::pin(async { record::volumes(&self.setting.ground.data_dir) })
     }
 
     fn prepare(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>> {

@@ -10,8 +10,9 @@ use std::{
 
 use devnet_schema::{
     digest::Digest,
-    instance::{Generation, InstanceSpec},
+    instance::{Generation, InstanceSpec, Runtime},
     name::InstanceId,
+    observed::HeldVolume,
 };
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +141,49 @@ impl Home {
 /// Where the data of one of an instance's volumes lies. It outlives the instance.
 pub fn volume_dir(data_dir: &Path, owner: &InstanceId, name: &str) -> PathBuf {
     data_dir.join("volumes").join(owner.slug()).join(name)
+}
+
+/// Every volume below the data directory, in order. What has another name was not made by an agent.
+///
+/// # Errors
+/// When it cannot be seen which there are.
+pub fn volumes(data_dir: &Path) -> Result<Vec<HeldVolume>, DriverError> {
+    let root = data_dir.join("volumes");
+    let explain = |error: io::Error| {
+        DriverError::failed(
+            format!("the volumes in {} cannot be listed", root.display()),
+            error,
+            "check the disk, and that the agent may read the directory",
+        )
+    };
+    let mut found = Vec::new();
+    for (owner, dir) in directories(&root).map_err(explain)? {
+        let Ok(instance) = owner.parse::<InstanceId>() else { continue };
+        for (name, _) in directories(&dir).map_err(explain)? {
+            let (instance, runtime) = (instance.clone(), Runtime::Process);
+            found.push(HeldVolume { instance, name, runtime });
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The directories in one, by name; none where that is not there. A link is none.
+fn directories(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string()
+            && entry.file_type()?.is_dir()
+        {
+            found.push((name, entry.path()));
+        }
+    }
+    Ok(found)
 }
 
 /// What was found in one directory below `instances`.

@@ -291,6 +291,12 @@ async fn the_environment_is_clean_and_volumes_outlive_the_unit() {
     assert_eq!(names, ["DEVNET_UNIT", "GREETING", "HOME", "LANG", "PATH"]);
     assert!(text.contains(&*bench.work().to_string_lossy()), "{text}");
     driver.remove(&spec.id).await.unwrap();
+    // What somebody else put there is no volume.
+    std::fs::write(bench.dir.path().join("volumes/notes.txt"), "x").unwrap();
+    std::fs::create_dir(bench.dir.path().join("volumes/Other")).unwrap();
+    let held = driver.volumes().await.unwrap();
+    let held: Vec<_> = held.iter().map(|it| (it.instance.to_string(), &*it.name)).collect();
+    assert_eq!(held, [("web[0]".to_owned(), "data")]);
     driver.ensure(job(&spec, 2)).await.unwrap();
     timeout(Duration::from_secs(20), async {
         while std::fs::read_to_string(&kept).unwrap() != "kept\nkept\n" {

@@ -277,10 +277,32 @@ fn after_a_loss_of_records_nodes_tell_whose_data_they_have() {
         runtime: None,
         volumes: Vec::new(),
     };
+    let file = db("", "");
+    for node in ["n1", "n2"] {
+        let mut world = World::of(&["n1", "n2"]);
+        world.fleet.data = vec![place(node)];
+        world.reach(&file);
+        assert_eq!(node_of(&world, "db[0]").as_deref(), Some(node));
+    }
+    // No node draws by its word what is not to run there.
     let mut world = World::of(&["n1", "n2"]);
     world.fleet.data = vec![place("n1")];
-    let file = db("place { require tag=\"b\" }", "");
-    world.reach(&file);
+    let plan = world.reach(&db("place { require tag=\"b\" }", ""));
+    expect![[r#"
+        cluster.kdl:4:9: warning[DN-W0603]: db[0] waits: only n1 itself says that it has its
+                data, and it requires tag `b`
+          help: if that is so, `devnet node adopt n1` confirms it; else start it elsewhere:
+                `leave-data "n1"` in service `db`
+        0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
+    "#]]
+    .assert_eq(&show(&plan));
+    world.reach(&db("place { require tag=\"b\" }", "leave-data \"n1\""));
+    assert_eq!(node_of(&world, "db[0]").as_deref(), Some("n2"));
+    // An operator confirms it: then it is held there, whatever is against that.
+    let mut world = World::of(&["n1", "n2"]);
+    world.fleet.data = vec![place("n1")];
+    world.fleet.data[0].generation = 1;
+    world.reach(&db("place { require tag=\"b\" }", ""));
     assert_eq!(node_of(&world, "db[0]").as_deref(), Some("n1"));
     let mut world = World::of(&["n1", "n2"]);
     world.fleet.data = vec![place("n1"), place("n2")];
@@ -292,6 +314,32 @@ fn after_a_loss_of_records_nodes_tell_whose_data_they_have() {
         0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
     "#]]
     .assert_eq(&show(&plan));
+    world.reach(&db("", "leave-data \"n1\""));
+    assert_eq!(node_of(&world, "db[0]").as_deref(), Some("n2"));
+}
+
+#[test]
+fn data_that_may_be_newer_than_the_records_is_left_out_by_nobody() {
+    // What runs is where its data is, whatever another node says.
+    for (home, says) in [("n1", "n2"), ("n2", "n1")] {
+        let mut world = World::of(&["n1", "n2"]);
+        world.reach(&db(&format!("place {{ pin \"{home}\" }}"), ""));
+        let mut other = world.fleet.data[0].clone();
+        other.node = says.parse().unwrap();
+        world.fleet.data.push(other);
+        let plan = world.reach(&db("", "").replace("db:1", "db:2"));
+        assert_eq!(plan.summary.change, 1, "{}", show(&plan));
+        assert_eq!(node_of(&world, "db[0]").as_deref(), Some(home));
+    }
+    // What does not run may be on either.
+    let mut world = at_n1();
+    let mut other = world.fleet.data[0].clone();
+    other.node = "n2".parse().unwrap();
+    world.fleet.data.push(other);
+    world.fleet.instances.clear();
+    let plan = world.reach(&db("", ""));
+    assert!(show(&plan).contains("nobody"), "{}", show(&plan));
+    assert_eq!(node_of(&world, "db[0]"), None);
     world.reach(&db("", "leave-data \"n1\""));
     assert_eq!(node_of(&world, "db[0]").as_deref(), Some("n2"));
 }

@@ -173,6 +173,98 @@ fn after_a_loss_of_records_one_claim_counts_and_two_hold() {
     assert!(quiet(&world.plan(DB)), "{}", show(&world.plan(DB)));
 }
 
+/// The records say that alpha was told to run db[0] as of generation 1, and beta claims it as of 5.
+fn told_later() -> World {
+    let mut world = settled();
+    world.copy("db[0]", "beta", 5);
+    world.fleet.orders.as_mut().unwrap().push(Order {
+        instance: "db[0]".parse().unwrap(),
+        node: "beta".parse().unwrap(),
+        generation: 5,
+        claimed: true,
+    });
+    world
+}
+
+fn of_db(plan: &Plan) -> Vec<String> {
+    let db = plan.changes.iter().filter(|it| it.instance.service.as_str() == "db");
+    db.map(|it| format!("{:?} on {}", it.action, it.node)).collect()
+}
+
+#[test]
+fn one_that_moved_after_the_records_were_copied_is_started_nowhere_until_someone_says() {
+    // It runs where the records say: they are right.
+    let mut world = told_later();
+    let plan = world.plan(DB);
+    assert!(quiet(&plan) && show(&plan).contains("DN-W0611"), "{}", show(&plan));
+    // It does not, or its node cannot be asked.
+    let runs = |it: &ObservedInstance| it.node.as_str() == "alpha" && it.service.as_str() == "db";
+    for status in [NodeStatus::Offline, NodeStatus::Lost] {
+        let mut world = told_later();
+        world.lose("alpha", status);
+        let plan = world.plan(&DB.replace("db:1", "db:2"));
+        assert_eq!(of_db(&plan), [""; 0], "{}", show(&plan));
+    }
+    world.fleet.instances.retain(|it| !runs(it));
+    let changed = DB.replace("db:1", "db:2");
+    let plan = world.plan(&changed);
+    assert!(quiet(&plan), "{}", show(&plan));
+    expect![[r#"
+        warning[DN-W0612]: beta says that it was told to run db[0] later than the records know,
+                and alpha, which they name, does not run it
+          help: nothing of `db` is changed until one of them counts: `devnet node adopt beta`
+                takes over what beta runs; `devnet node cordon beta` leaves it alone and goes
+                on with the records
+        cluster.kdl:4:9: warning[DN-W0606]: service `api` waits: nothing is decided about `db`
+          help: it is planned as soon as that is
+        0 to add, 0 to change, 0 to destroy, 0 to move, 1 unchanged
+    "#]]
+    .assert_eq(&show(&plan));
+    // An operator leaves beta alone, or takes over what it runs.
+    world.node("beta").cordoned = true;
+    assert_eq!(of_db(&world.plan(&changed)), ["Create on alpha"]);
+    world.node("beta").cordoned = false;
+    let orders = world.fleet.orders.as_mut().unwrap();
+    orders.retain(|it| it.claimed || it.instance.service.as_str() != "db");
+    let plan = world.plan(&changed);
+    assert_eq!(of_db(&plan), ["Update on beta"], "{}", show(&plan));
+    assert!(show(&plan).contains("db[0]/start on beta g6 "), "{}", show(&plan));
+}
+
+#[test]
+fn one_that_is_not_on_record_counts_where_one_node_claims_it() {
+    let mut world = settled();
+    let more = format!("{DB}service \"web\" {{ image \"w:1\"; replicas 2 }}\n");
+    world.fleet.orders = None;
+    world.reach(&more);
+    // Scaled from one to two, and deployed anew, after the records were copied.
+    world.claims();
+    let orders = world.fleet.orders.as_mut().unwrap();
+    orders.iter_mut().for_each(|it| it.claimed = it.instance.service.as_str() == "web");
+    let plan = world.plan(&more);
+    assert!(quiet(&plan), "{}", show(&plan));
+    // Without the claims they would be started a second time.
+    world.fleet.orders.as_mut().unwrap().retain(|it| !it.claimed);
+    let plan = world.plan(&more);
+    assert_eq!(plan.summary.add, 2, "{}", show(&plan));
+}
+
+#[test]
+fn data_that_left_a_node_after_the_records_were_copied_is_where_it_runs() {
+    let file = "cluster \"lab\"\nservice \"db\" { image \"db:1\"; volume \"data\" at=\"/d\" }\n";
+    let mut world = World::of(&["alpha", "beta"]);
+    world.reach(file);
+    world.seen("db[0]").node = "beta".parse().unwrap();
+    let seen = world.seen("db[0]");
+    seen.generation = 5;
+    seen.spec.as_mut().unwrap().node = "beta".parse().unwrap();
+    seen.digest = seen.spec.as_ref().unwrap().digest();
+    world.claims();
+    assert_eq!(world.fleet.data[0].node.as_str(), "alpha");
+    let plan = world.plan(file);
+    assert!(quiet(&plan), "{}", show(&plan));
+}
+
 #[test]
 fn a_number_that_nobody_gave_out_is_named_and_not_counted() {
     for reported in [u64::MAX, u64::MAX - 1, i64::MAX as u64, MAX_GENERATION, BELIEVED_ABOVE + 2] {
@@ -239,6 +331,8 @@ struct Lie {
     memory: u64,
     port: u16,
     spec: bool,
+    /// What it says that it has accepted of the same.
+    accepted: Option<Generation>,
 }
 
 fn lie() -> impl Strategy<Value = Lie> {
@@ -251,7 +345,8 @@ fn lie() -> impl Strategy<Value = Lie> {
     ];
     (0usize..5, 0usize..3, number.clone(), state, 0u8..3, number.clone(), number, any::<u16>())
         .prop_flat_map(|(of, from, generation, state, digest, cpu, memory, port)| {
-            any::<bool>().prop_map(move |spec| Lie {
+            let accepted = proptest::option::of(prop_oneof![2u64..9, any::<u64>()]);
+            (any::<bool>(), accepted).prop_map(move |(spec, accepted)| Lie {
                 of,
                 from,
                 generation,
@@ -261,6 +356,7 @@ fn lie() -> impl Strategy<Value = Lie> {
                 memory,
                 port,
                 spec,
+                accepted,
             })
         })
 }
@@ -278,6 +374,11 @@ const IDS: [&str; 5] = ["db[0]", "api[0]", "own[0]", "own[1]", "nobody[0]"];
 fn tell(world: &mut World, lie: &Lie) {
     let mut seen = world.seen(IDS[lie.from % 3]).clone();
     let id: InstanceId = IDS[lie.of].parse().unwrap();
+    world.fleet.accepted.extend(lie.accepted.map(|generation| Accepted {
+        node: "evil".parse().unwrap(),
+        instance: id.clone(),
+        generation,
+    }));
     (seen.id, seen.service, seen.index) = (id.slug(), id.service.clone(), id.index);
     seen.node = "evil".parse().unwrap();
     seen.generation = lie.generation;

@@ -54,6 +54,23 @@ fn leaf(pem: &str) -> CertificateDer<'static> {
 }
 
 #[test]
+fn nobody_but_this_authority_makes_a_mark_and_it_is_of_one_node_and_number() {
+    let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mark = open(&dir).mark("01-ab", 7);
+    let again = open(&dir);
+    assert!(again.made_mark("01-ab", &mark), "after a restart, too");
+    let higher = OrderMark { number: 8, ..mark.clone() };
+    assert!(!again.made_mark("01-ab", &higher));
+    assert!(!again.made_mark("01-ac", &mark));
+    for proof in ["", "0", "é", &"0".repeat(64), &mark.proof.to_uppercase()[..63]] {
+        let forged = OrderMark { number: 7, proof: proof.to_owned() };
+        assert!(!again.made_mark("01-ab", &forged), "{proof}");
+    }
+    let stranger = Authority::open(other.path(), now(), &mut |bytes| bytes.fill(9)).unwrap();
+    assert!(!again.made_mark("01-ab", &stranger.mark("01-ab", 7)));
+}
+
+#[test]
 fn the_authority_is_made_once_and_kept_private() {
     let dir = TempDir::new().unwrap();
     let first = open(&dir);

@@ -31,6 +31,32 @@ enum Fault {
 
 const FAULTS: [Fault; 4] = [Fault::Unhealthy, Fault::Exits, Fault::NoStart, Fault::NoImage];
 
+#[test]
+fn what_a_node_only_claims_is_ended_by_nobody_but_a_person() {
+    let mut world = World::new(Fault::Exits);
+    let web = "service \"web\" { image \"web:1\"; }\n";
+    let both = format!("cluster \"lab\" {{ sync auto=#true prune=#true }}\n{web}");
+    let file = load(&format!("{both}service \"old\" {{ image \"old:1\" }}\n"));
+    world.look(&file);
+    let order = |seen: &ObservedInstance| devnet_schema::order::Order {
+        instance: seen.instance(),
+        node: seen.node.clone(),
+        generation: seen.generation,
+        claimed: true,
+    };
+    let all: Vec<_> = world.fleet.instances.iter().map(order).collect();
+    world.fleet.orders = Some(all);
+    // The records are older than this service, and so is what they declare.
+    let file = load(&both);
+    let plan = world.plan(&file, Vec::new());
+    assert_eq!(plan.summary.destroy, 1, "a person may");
+    let Decision::Hold(why) = world.decide(&file, &plan) else { panic!("it is held") };
+    assert!(why.contains("old[0]") && why.contains("devnet apply"), "{why}");
+    let orders = world.fleet.orders.as_mut().unwrap();
+    orders.iter_mut().for_each(|order| order.claimed = false);
+    assert_eq!(world.decide(&file, &plan), Decision::Apply, "what was ordered is ended");
+}
+
 struct World {
     fleet: FleetSnapshot,
     generations: BTreeMap<InstanceId, u64>,
