@@ -165,11 +165,14 @@ impl Executor {
 
     /// Writes down that this generation was accepted; the entry it replaces.
     fn accept(&self, step: &Step, content: Content) -> Result<Option<Entry>, String> {
-        let entry = Entry { generation: step.generation, content };
-        let written = self.node.ledger().put(step.instance.clone(), entry, now());
-        written.map_err(|error| {
+        self.put(step, content).map_err(|error| {
             format!("{error:#}; nothing was changed; check that the node's disk has room")
         })
+    }
+
+    fn put(&self, step: &Step, content: Content) -> anyhow::Result<Option<Entry>> {
+        let entry = Entry { generation: step.generation, content };
+        self.node.ledger().put(step.instance.clone(), entry, now())
     }
 
     /// The right thing runs already, maybe as an older generation.
@@ -245,21 +248,41 @@ impl Executor {
     }
 
     async fn remove(&self, step: &Step, units: &[Unit]) -> Outcome {
-        let before = self.accept(step, Content::Removed { at: now() })?;
+        let id = &step.instance;
+        let removed = Content::Removed { at: now() };
+        let written = self.put(step, removed.clone());
+        let unwritten = written.is_err();
+        let before = written.unwrap_or_else(|error| {
+            // A full disk keeps nobody from making room on it.
+            let error = format!("{error:#}");
+            tracing::warn!(instance = %id, error, "writing down that a unit is removed failed");
+            let entry = Entry { generation: step.generation, content: removed.clone() };
+            self.node.ledger().hold(id.clone(), Some(entry))
+        });
         let _ordered = self.node.by_order(&step.instance);
         for driver in self.node.drivers.values() {
             let there = units.iter().any(|unit| unit.runtime == driver.runtime());
-            match driver.remove(&step.instance).await {
+            match driver.remove(id).await {
                 Ok(()) => {}
                 Err(DriverError::Unavailable(_)) if !there => {}
                 Err(error) => {
-                    let restored = self.node.ledger().restore(step.instance.clone(), before);
-                    if let Err(error) = restored {
+                    let mut ledger = self.node.ledger();
+                    if let Err(error) = ledger.restore(id.clone(), before.clone()) {
                         tracing::error!(error = format!("{error:#}"), "writing the ledger failed");
+                        if unwritten {
+                            ledger.hold(id.clone(), before);
+                        }
                     }
                     return Err(error.to_string());
                 }
             }
+        }
+        if unwritten && let Err(error) = self.put(step, removed) {
+            self.node.changed.notify_one();
+            return Err(format!(
+                "{id} was removed, and that could not be written down: {error:#}; free some disk \
+                 space on the node and plan again: else it is started once more with the agent"
+            ));
         }
         self.node.secrets.retain(&self.node.ledger().secrets());
         self.node.changed.notify_one();

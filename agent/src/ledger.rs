@@ -104,6 +104,8 @@ pub fn fence(
     if generation > MAX_GENERATION {
         return Err(Fenced::TooHigh { instance: instance.clone(), offered: generation });
     }
+    // What an earlier agent took from a label that was written by hand is no fence.
+    let known = known.filter(|known| known.generation <= MAX_GENERATION);
     let Some(known) = known else { return Ok(()) };
     if let Content::Removed { at } = known.content
         && now - at > REMOVAL_MEMORY
@@ -202,6 +204,15 @@ impl Ledger {
         self.write(before)
     }
 
+    /// Takes an entry (none: forgets it) although it cannot be written, and returns what it
+    /// replaces. It counts for as long as this agent runs, and is written with the next that can be.
+    pub fn hold(&mut self, instance: InstanceId, entry: Option<Entry>) -> Option<Entry> {
+        match entry {
+            Some(entry) => self.entries.insert(instance, entry),
+            None => self.entries.remove(&instance),
+        }
+    }
+
     /// Every secret that what runs here refers to.
     pub fn secrets(&self) -> BTreeSet<SecretRef> {
         self.entries
@@ -251,6 +262,7 @@ mod tests {
     fn older_generations_and_changed_content_are_refused() {
         assert!(try_present(None, 1, "a"));
         assert!(try_present(None, MAX_GENERATION, "a"));
+        assert!(try_present(Some(&present(MAX_GENERATION + 1, "a")), 1, "b"), "it is no fence");
         assert!(!try_present(None, MAX_GENERATION + 1, "a"), "it could never be followed");
         let known = present(5, "a");
         assert!(try_present(Some(&known), 5, "a"), "a replay is harmless");

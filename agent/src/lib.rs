@@ -135,7 +135,9 @@ async fn do_run(place: &Place, args: &RunArgs, secrets: Arc<Secrets>) -> Result<
 /// One agent a data directory. The lock goes with the process, however that ends.
 fn lock(data_dir: &Path) -> Result<File> {
     let path = data_dir.join("lock");
-    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+    // On a disk that is read-only by now, the one of an earlier agent does.
+    let file = File::create(&path).or_else(|error| File::open(&path).map_err(|_| error));
+    let file = file.with_context(|| format!("opening {}", path.display()))?;
     // SAFETY: plain system call on a descriptor that is open.
     if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
         bail!("another agent uses {}; give each its own --data-dir", data_dir.display());

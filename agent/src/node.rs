@@ -6,15 +6,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use devnet_schema::{
     instance::{InstanceSpec, Runtime},
     name::InstanceId,
     observed::{HeldVolume, InstanceState},
+    order::MAX_GENERATION,
 };
-use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::{
+    sync::{Mutex as AsyncMutex, Notify, watch},
+    time::Instant,
+};
 
 use crate::{
     driver::{Driver, DriverError, Job, Owner, Progress, Unit, process::now_millis},
@@ -57,6 +61,8 @@ pub struct Node {
     busy: Mutex<BTreeMap<InstanceId, Arc<AsyncMutex<()>>>>,
     ordered: Mutex<BTreeSet<InstanceId>>,
     shelf: Mutex<Shelf>,
+    /// Instances that wait for their turn to be started again.
+    reviving: Mutex<BTreeSet<(Runtime, InstanceId)>>,
 }
 
 /// The volumes of each driver, as they were listed last. They change with what is started, and
@@ -115,6 +121,7 @@ impl Node {
             busy: Mutex::default(),
             ordered: Mutex::default(),
             shelf: Mutex::default(),
+            reviving: Mutex::default(),
         })
     }
 
@@ -229,11 +236,14 @@ impl Node {
     }
 
     /// A unit with our labels that the ledger does not know: the data directory was lost. It is
-    /// ours all the same.
+    /// ours all the same. A generation that no control plane counts to was written by hand: taken
+    /// once, it would refuse every later step. The report says so.
     fn adopt(&self, units: &[Unit]) {
         let mut ledger = self.ledger();
         for unit in units {
-            if ledger.get(&unit.id).is_some() || unit.state == InstanceState::Unknown {
+            let counts = unit.generation <= MAX_GENERATION;
+            let known = unit.state != InstanceState::Unknown;
+            if ledger.get(&unit.id).is_some() || !known || unit.ending || !counts {
                 continue;
             }
             tracing::info!(instance = %unit.id, generation = unit.generation, "adopting a unit");
@@ -259,7 +269,7 @@ impl Node {
     /// The one way on which a driver is put right: asked until it has said what runs, and again
     /// whenever it became silent. Only then is anything of it started again.
     async fn keep_known(self: Arc<Self>, runtime: Runtime) {
-        let mut failures = 0;
+        let (mut failures, mut losses) = (0, 0);
         loop {
             match self.drivers[&runtime].recover().await {
                 Ok(()) => {
@@ -268,7 +278,12 @@ impl Node {
                     self.recovery.known(runtime);
                     self.revive(runtime);
                     self.changed.notify_one();
+                    let since = Instant::now();
                     self.recovery.lost(runtime).await;
+                    // One that answers only now and then is asked ever more seldom: what it is
+                    // asked, and what is started again then, is a load for it.
+                    losses = if since.elapsed() >= rules::STEADY { 1 } else { losses + 1 };
+                    tokio::time::sleep(rules::recover_pause(losses)).await;
                 }
                 Err(error) => {
                     failures += 1;
@@ -314,38 +329,50 @@ impl Node {
 
     /// Each in a task of its own: one may wait for a secret.
     fn revive(self: &Arc<Self>, runtime: Runtime) {
-        let wanted: Vec<_> = self
-            .ledger()
-            .entries()
-            .filter_map(|(_, entry)| match &entry.content {
-                Content::Present { digest, spec: Some(spec) } => {
-                    Some((entry.generation, digest.clone(), Arc::new((**spec).clone())))
-                }
-                _ => None,
-            })
-            .filter(|(_, _, spec)| runtime == spec.workload.runtime())
-            .collect();
-        for (generation, digest, spec) in wanted {
-            let job = Job { spec, generation, digest, progress: Progress::none() };
-            tokio::spawn(self.clone().revive_one(job));
+        let ids: Vec<InstanceId> = self.ledger().entries().map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            let wanted = self.job(&id).is_some_and(|job| job.spec.workload.runtime() == runtime);
+            // One that waits for its turn does it for all who ask meanwhile.
+            if wanted && self.reviving().insert((runtime, id.clone())) {
+                tokio::spawn(self.clone().revive_one(id, runtime));
+            }
         }
     }
 
-    async fn revive_one(self: Arc<Self>, job: Job) {
-        let runtime = job.spec.workload.runtime();
-        let Some(driver) = self.drivers.get(&runtime) else {
-            return;
-        };
-        let id = job.spec.id.clone();
+    fn reviving(&self) -> MutexGuard<'_, BTreeSet<(Runtime, InstanceId)>> {
+        self.reviving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What should run as an instance. What the ledger has of another node is not started: the
+    /// machine joined under another name since, and the unit may run as the old one.
+    fn job(&self, id: &InstanceId) -> Option<Job> {
+        let ledger = self.ledger();
+        let Entry { generation, content } = ledger.get(id)?;
+        let Content::Present { digest, spec: Some(spec) } = content else { return None };
+        if spec.cluster != self.owner.cluster || spec.node != self.owner.node {
+            tracing::warn!(
+                instance = %id, cluster = %spec.cluster, node = %spec.node,
+                "a unit of another node is in the ledger; it is not started here"
+            );
+            return None;
+        }
+        let spec = Arc::new((**spec).clone());
+        let (generation, digest) = (*generation, digest.clone());
+        Some(Job { spec, generation, digest, progress: Progress::none() })
+    }
+
+    async fn revive_one(self: Arc<Self>, id: InstanceId, runtime: Runtime) {
         let busy = self.busy(&id);
         let _held = busy.lock().await;
+        self.reviving().remove(&(runtime, id.clone()));
+        let Some(driver) = self.drivers.get(&runtime) else { return };
         if self.recovery.check(runtime).is_err() {
             // It became silent meanwhile; when it answers again, this is done again.
             return;
         }
-        if self.ledger().get(&id).is_none_or(|entry| entry.generation != job.generation) {
-            return;
-        }
+        // As the ledger has it now: it may have been replaced or removed meanwhile.
+        let job = self.job(&id).filter(|job| job.spec.workload.runtime() == runtime);
+        let Some(job) = job else { return };
         if let Err(error) = driver.revive(job).await {
             tracing::warn!(instance = %id, %error, "starting a unit again failed");
         }

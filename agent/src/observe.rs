@@ -9,6 +9,7 @@ use devnet_schema::{
     instance::Runtime,
     name::InstanceId,
     observed::{HeldVolume, InstanceState, ObservedInstance, ObservedNode},
+    order::MAX_GENERATION,
 };
 
 use crate::{
@@ -145,11 +146,22 @@ fn instance(owner: &Owner, unit: &Unit, ledger: &Ledger, verdict: Verdict) -> Ob
         state: unit.state,
         health: verdict.state,
         restarts: unit.restarts,
-        message: unit.message.clone().or(verdict.message),
+        message: too_high(unit).or_else(|| unit.message.clone()).or(verdict.message),
         runtime: Some(unit.runtime),
         // The digest says what runs; the rest is told to who asks.
         spec: None,
     }
+}
+
+/// What is to be said of a generation that no control plane counts to.
+fn too_high(unit: &Unit) -> Option<String> {
+    (unit.generation > MAX_GENERATION).then(|| {
+        format!(
+            "its label says generation {}, which is higher than any can be; it does not count, and \
+             the next step for {} replaces the unit",
+            unit.generation, unit.id
+        )
+    })
 }
 
 #[cfg(test)]

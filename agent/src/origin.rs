@@ -25,12 +25,21 @@ struct Kept {
     mark: Option<OrderMark>,
 }
 
-/// The origin of the next session; the count is on disk before anyone hears it.
-///
-/// # Errors
-/// When the count cannot be written.
-pub fn next(data_dir: &Path) -> Result<Origin> {
-    counted(data_dir, machine_id(), boot_id())
+/// The origin of the next session; the count is on disk before anyone hears it. Where it cannot be
+/// written, the session is not counted: a node with a full disk is there all the same.
+pub fn next(data_dir: &Path) -> Origin {
+    counted_or_not(data_dir, machine_id(), boot_id())
+}
+
+fn counted_or_not(data_dir: &Path, machine: String, boot: String) -> Origin {
+    counted(data_dir, machine.clone(), boot.clone()).unwrap_or_else(|error| {
+        let error = format!("{error:#}");
+        tracing::warn!(
+            error,
+            "this session is not counted; check that the disk has room and is not read-only"
+        );
+        Origin { machine, boot, session: 0 }
+    })
 }
 
 /// Keeps the mark of an order; it is on disk before the order is followed.
@@ -104,5 +113,18 @@ mod tests {
         assert_eq!(next("b"), third);
         fs::write(dir.path().join(FILE), "{half").unwrap();
         assert_eq!(next("b").session, 1);
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_counted_is_opened_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let next = || counted_or_not(dir.path(), "a".to_owned(), String::new());
+        assert_eq!(next().session, 1);
+        let obstacle = dir.path().join("sessions.json.new");
+        fs::create_dir(&obstacle).unwrap();
+        let uncounted = Origin { machine: "a".into(), boot: String::new(), session: 0 };
+        assert_eq!(next(), uncounted);
+        fs::remove_dir(&obstacle).unwrap();
+        assert_eq!(next().session, 2, "counting goes on where it was");
     }
 }

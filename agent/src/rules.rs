@@ -112,6 +112,7 @@ fn misdirected(spec: &InstanceSpec, step: &Step, me: &Owner) -> Option<String> {
 fn serves(units: &[&Unit], digest: Option<&Digest>) -> bool {
     let [unit] = units else { return false };
     Some(&unit.digest) == digest
+        && !unit.ending
         && matches!(unit.state, InstanceState::Running | InstanceState::Starting)
 }
 

@@ -49,6 +49,7 @@ pub fn unit(spec: &InstanceSpec, generation: u64, state: InstanceState) -> Unit 
         spec: Some(Arc::new(spec.clone())),
         runtime: spec.workload.runtime(),
         state,
+        ending: false,
         restarts: 0,
         message: None,
         address: None,

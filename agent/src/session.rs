@@ -126,7 +126,7 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         facts: facts.clone(),
-        origin: origin::next(&agent.data_dir)?,
+        origin: origin::next(&agent.data_dir),
     };
     connection.send(&Outgoing::of(hello, &agent.node.secrets)).await?;
     let heartbeat = timeout(WELCOME_PATIENCE, welcome(&mut connection, agent))

@@ -382,9 +382,16 @@ async fn a_second_machine_with_one_identity_is_refused_while_the_first_answers()
     assert_eq!(problem, refused);
     let said = plane.events().await.into_iter().filter(|event| event.message == refused);
     assert_eq!(said.count(), 1);
-    // Once it is gone, who comes next is let in; a count that went back is named.
+    // Once it is gone, who comes next is let in; one whose disk takes no count is no copy, and a
+    // count that went back is named.
     a.cut();
     a.status(&plane, "offline").await;
+    copy.counts = false;
+    copy.connect(&plane.running).await;
+    copy.online(&plane).await;
+    copy.cut();
+    copy.status(&plane, "offline").await;
+    copy.counts = true;
     copy.sessions = 0;
     copy.connect(&plane.running).await;
     copy.online(&plane).await;
@@ -393,6 +400,8 @@ async fn a_second_machine_with_one_identity_is_refused_while_the_first_answers()
         problem.contains("older copy of its identity (session 1 after 1)").then_some(())
     })
     .await;
+    let older = plane.events().await.into_iter().filter(|one| one.message.contains("older copy"));
+    assert_eq!(older.count(), 1);
     plane.stop().await;
 }
 

@@ -120,6 +120,7 @@ impl FakeDriver {
             spec: Some(spec.clone()),
             runtime: spec.workload.runtime(),
             state: InstanceState::Running,
+            ending: false,
             restarts: 0,
             message: None,
             address: None,

@@ -51,6 +51,8 @@ pub struct Unit {
     pub runtime: Runtime,
     /// Whether it runs.
     pub state: InstanceState,
+    /// Its removal was begun and goes on: it serves nobody, and whoever orders it waits for that.
+    pub ending: bool,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
     /// The last thing worth saying.
@@ -130,6 +132,19 @@ impl DriverError {
         next: impl Into<String>,
     ) -> Self {
         Self::Failed { act: act.into(), reason: reason.to_string(), next: next.into() }
+    }
+
+    /// The same, with what else is to be known.
+    #[must_use]
+    pub fn and(self, more: &str) -> Self {
+        match self {
+            Self::Failed { act, reason, next } => {
+                Self::Failed { act, reason, next: format!("{next}; {more}") }
+            }
+            Self::Unavailable(why) => Self::Unavailable(format!("{why}; {more}")),
+            Self::NotKnown(why) => Self::NotKnown(format!("{why}; {more}")),
+            Self::Secret(error) => Self::failed("its secrets cannot be had", error, more),
+        }
     }
 }
 

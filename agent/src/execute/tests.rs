@@ -156,6 +156,109 @@ async fn a_failed_start_leaves_the_ledger_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_full_disk_keeps_nobody_from_removing_a_unit() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.run(1, ensure(&spec)).await.unwrap();
+    // The ledger cannot be written: where it would be, something else is.
+    let obstacle = bench.dir.path().join("ledger.json.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let error = bench.run(2, ensure(&sample::process(&["b"]))).await.unwrap_err();
+    assert!(error.contains("nothing was changed"), "{error}");
+    let error = bench.run(2, Act::Remove).await.unwrap_err();
+    assert!(error.contains("web[0] was removed, and that could not be written down"), "{error}");
+    assert!(bench.fake.calls().contains(&"remove web[0]".to_owned()));
+    assert!(bench.node.spec(&spec.id).is_none(), "this agent does not start it again");
+    std::fs::remove_dir(&obstacle).unwrap();
+    assert_eq!(bench.run(2, Act::Remove).await.unwrap(), "it was not there");
+    let entry = Ledger::open(bench.dir.path()).unwrap().get(&spec.id).cloned().unwrap();
+    assert!(matches!(entry, Entry { generation: 2, content: Content::Removed { .. } }));
+
+    bench.run(3, ensure(&spec)).await.unwrap();
+    std::fs::create_dir(&obstacle).unwrap();
+    bench.fake.fail("remove");
+    let error = bench.run(4, Act::Remove).await.unwrap_err();
+    assert!(error.contains("it is broken; mend it"), "{error}");
+    assert_eq!(bench.node.ledger().get(&spec.id).unwrap().generation, 3, "it should run still");
+}
+
+#[tokio::test]
+async fn a_unit_of_another_node_is_not_started_again() {
+    let bench = Bench::new();
+    let mut other = sample::process(&["a"]);
+    other.node = "n0".parse().unwrap();
+    let own = InstanceSpec { id: "db[0]".parse().unwrap(), ..sample::process(&["a"]) };
+    for spec in [&other, &own] {
+        let content =
+            Content::Present { digest: spec.digest(), spec: Some(Box::new(spec.clone())) };
+        let entry = Entry { generation: 1, content };
+        bench.node.ledger().put(spec.id.clone(), entry, 0).unwrap();
+    }
+    bench.node.recovery.decided(Runtime::Process, Duration::from_secs(10)).await.unwrap();
+    bench.node.revive_known();
+    let mut sights = bench.node.sight.subscribe();
+    let revived = sights.wait_for(|sight| sight.units.iter().any(|unit| unit.id == own.id));
+    timeout(Duration::from_secs(10), revived).await.expect("its own is started").unwrap();
+    let sight = bench.node.look().await;
+    assert_eq!(sight.units.len(), 1, "{sight:?}");
+}
+
+#[tokio::test]
+async fn whoever_asks_again_waits_for_the_one_that_is_waiting() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.run(1, ensure(&spec)).await.unwrap();
+    let before = bench.fake.calls().iter().filter(|call| *call == "revive web[0]").count();
+    let busy = bench.node.busy(&spec.id);
+    let held = busy.lock().await;
+    for _ in 0..100 {
+        bench.node.revive_known();
+    }
+    for _ in 0..10 {
+        // All who wait are in the queue.
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    // Whoever waits for the lock is given it in turn.
+    while Arc::strong_count(&busy) > 2 {
+        tokio::task::yield_now().await;
+    }
+    let calls = bench.fake.calls();
+    let revived = calls.iter().filter(|call| *call == "revive web[0]").count() - before;
+    assert_eq!(revived, 1, "{calls:?}");
+}
+
+#[tokio::test]
+async fn a_driver_that_answers_only_now_and_then_is_left_alone_for_a_while() {
+    let bench = Bench::new();
+    bench.node.recovery.decided(Runtime::Process, Duration::from_secs(10)).await.unwrap();
+    bench.fake.fail("list");
+    for _ in 0..1000 {
+        bench.node.look().await;
+        tokio::task::yield_now().await;
+    }
+    let asked = bench.fake.calls().iter().filter(|call| *call == "recover").count();
+    assert!(asked <= 10, "it was asked {asked} times");
+    bench.fake.mend("list");
+    let mut sights = bench.node.sight.subscribe();
+    let known = sights.wait_for(|sight| sight.observed.complete);
+    timeout(Duration::from_secs(20), known).await.expect("it is asked again").unwrap();
+}
+
+#[tokio::test]
+async fn a_generation_that_was_written_by_hand_is_not_taken() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.fake.put(sample::unit(&spec, u64::MAX, InstanceState::Running));
+    bench.node.recovery.decided(Runtime::Process, Duration::from_secs(10)).await.unwrap();
+    let sight = bench.node.look().await;
+    assert_eq!(bench.node.ledger().get(&spec.id), None);
+    let said = sight.observed.instances[0].message.clone().unwrap();
+    assert!(said.contains("higher than any can be"), "{said}");
+    bench.run(1, ensure(&sample::process(&["b"]))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_step_fails_when_what_runs_cannot_be_seen() {
     let bench = Bench::new();
     bench.fake.fail("list");

@@ -67,6 +67,7 @@ impl Bench {
     pub async fn what_units_share(&self) {
         self.one_network_is_made_for_all_who_share_it().await;
         self.a_network_that_is_declared_otherwise_is_made_anew().await;
+        self.who_cannot_be_carried_over_is_named_and_seen().await;
         self.a_network_that_cannot_be_had_leaves_the_old_one().await;
         self.a_network_that_was_removed_comes_back().await;
         for id in ["one[0]", "two[0]"] {
@@ -131,6 +132,31 @@ impl Bench {
         assert_eq!(of_network("{{range .IPAM.Config}}{{.Subnet}}{{end}}"), "172.28.0.0/16");
     }
 
+    async fn who_cannot_be_carried_over_is_named_and_seen(&self) {
+        println!("a network without room for all");
+        let in_range = |id: &str, subnet: &str| {
+            let subnet = Some(subnet.to_owned());
+            member(id, "redis:7", &NetworkSpec { name: "tight".into(), subnet, ..back() })
+        };
+        let ids = ["three[0]", "four[0]"];
+        for id in ids {
+            self.ensure(&in_range(id, "172.30.0.0/24"), 1).await.unwrap();
+        }
+        // It has one address beside its gateway's.
+        let error = self.ensure(&in_range("three[0]", "172.30.0.0/30"), 2).await.unwrap_err();
+        assert!(error.contains("without it are now: devnet-home-"), "{error}");
+        let mut without = 0;
+        for id in ids {
+            let spec = self.unit(id).await.unwrap().spec.unwrap();
+            let Workload::Container(container) = &spec.workload else { unreachable!() };
+            without += usize::from(container.networks.is_empty());
+        }
+        assert_eq!(without, 1, "whoever plans sees who lost it");
+        for id in ids {
+            self.driver.remove(&id.parse().unwrap()).await.unwrap();
+        }
+    }
+
     async fn a_network_that_cannot_be_had_leaves_the_old_one(&self) {
         println!("a network that cannot be had");
         docker(&["network", "create", "--subnet", "172.29.0.0/16", "foreign"]);
@@ -193,10 +219,36 @@ impl Bench {
         docker(&twin);
         assert_eq!(self.unit("db[0]").await.unwrap().run, before.run, "the newest generation");
         self.driver.recover().await.unwrap();
-        assert_eq!(on_volume("devnet-home-db-0-data"), ["mine"], "never two");
+        assert_eq!(on_volume("devnet-home-db-0-data"), ["mine", "twin"], "it is somebody's");
         spec.env.insert("NEW".into(), Text::plain("1"));
+        for refused in [
+            self.driver.prepare(job(&spec, 2)).await.map(drop),
+            self.driver.ensure(job(&spec, 2)).await.map(drop),
+            self.driver.remove(&spec.id).await,
+        ] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("container twin is in the way"), "{error}");
+        }
+        assert_eq!(on_volume("devnet-home-db-0-data"), ["mine", "twin"], "nothing was changed");
+        docker(&["rm", "-f", "twin"]);
         self.ensure(&spec, 2).await.unwrap();
         assert_eq!(on_volume("devnet-home-db-0-data"), ["devnet-home-db-0"]);
+        self.a_copy_does_not_take_the_units_place().await;
+    }
+
+    async fn a_copy_does_not_take_the_units_place(&self) {
+        println!("a copy of a container");
+        let before = self.unit("db[0]").await.unwrap();
+        docker(&["commit", "devnet-home-db-0", "copy:1"]);
+        docker(&["run", "-d", "--name", "copy", "copy:1"]);
+        assert_eq!(self.unit("db[0]").await.unwrap().run, before.run);
+        self.driver.recover().await.unwrap();
+        let running = docker(&["ps", "--format", "{{.Names}}"]);
+        for name in ["copy", "devnet-home-db-0"] {
+            assert!(running.lines().any(|one| one == name), "{name}: {running}");
+        }
+        docker(&["rm", "-f", "copy"]);
+        docker(&["rmi", "copy:1"]);
     }
 
     async fn a_paused_unit_is_replaced(&self) {

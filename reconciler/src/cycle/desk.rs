@@ -183,8 +183,12 @@ fn jumps(before: &NodeFacts, now: &NodeFacts) -> Vec<String> {
 }
 
 impl ControlPlane {
-    /// Counts a session. A count that does not go up is one of an older copy of the identity.
+    /// Counts a session. A count that does not go up is one of an older copy of the identity. An
+    /// agent that cannot write its count says 0, which tells nothing.
     fn count_session(&self, node: &NodeName, id: &str, session: u64) -> Result<(), StoreError> {
+        if session == 0 {
+            return Ok(());
+        }
         let before = self.store.count_session(id, session)?;
         if session > before {
             return Ok(());

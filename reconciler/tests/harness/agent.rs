@@ -102,6 +102,8 @@ pub struct Agent {
     session: Option<JoinHandle<()>>,
     /// How often it came.
     pub sessions: u64,
+    /// Whether its disk takes the count.
+    pub counts: bool,
     /// Told when hello may be said, where that waits.
     hold: Option<Arc<Notify>>,
 }
@@ -146,6 +148,7 @@ impl Agent {
             outgoing: None,
             session: None,
             sessions: 0,
+            counts: true,
             hold: None,
         }
     }
@@ -191,6 +194,7 @@ impl Agent {
             outgoing: None,
             session: None,
             sessions: self.sessions,
+            counts: self.counts,
             hold: None,
         }
     }
@@ -233,7 +237,7 @@ impl Agent {
             origin: Origin {
                 machine: format!("machine of {}", self.name),
                 boot: "b".to_owned(),
-                session: self.sessions,
+                session: if self.counts { self.sessions } else { 0 },
                 mark: self.machine().mark.clone(),
             },
         };

@@ -36,8 +36,9 @@ const LOOKS: u32 = 3;
 /// A container in a network.
 struct Member {
     container: String,
-    /// Its name, when it is not of this cluster.
-    foreign: Option<String>,
+    name: String,
+    /// It is not of this cluster.
+    foreign: bool,
     endpoint: EndpointSettings,
 }
 
@@ -205,7 +206,7 @@ fn check_members(
     old: &Network,
     members: &[Member],
 ) -> Result<(), DriverError> {
-    let Some(foreign) = members.iter().find_map(|member| member.foreign.as_ref()) else {
+    let Some(Member { name: foreign, .. }) = members.iter().find(|member| member.foreign) else {
         return Ok(());
     };
     let why = networks::difference(network, old).unwrap_or_else(|| "it is there twice".to_owned());
@@ -250,7 +251,8 @@ async fn members(
         let ours = has(one.labels.as_ref(), spec);
         members.push(Member {
             container,
-            foreign: (!ours).then(|| called.trim_start_matches('/').to_owned()),
+            name: called.trim_start_matches('/').to_owned(),
+            foreign: !ours,
             endpoint: EndpointSettings { aliases, ipam_config, ..EndpointSettings::default() },
         });
     }
@@ -290,20 +292,49 @@ async fn replace(
         Err(error) => {
             let error = explain(format!("network {name} cannot be made"), &error, &none);
             // By name: it is still there when it could not be removed.
-            let left = named(engine, spec, name).await?;
-            let there = match (left.first(), away.first()) {
-                (Some(left), _) => Some(id(left).to_owned()),
-                (None, Some(old)) => create(engine, networks::again(old)).await.ok(),
-                (None, None) => None,
+            let there = match (named(engine, spec, name).await, away.first()) {
+                // It is not known which is there; the engine knows it by its name.
+                (Err(_), _) => Some(name.to_owned()),
+                (Ok(left), old) => match (left.first(), old) {
+                    (Some(left), _) => Some(id(left).to_owned()),
+                    (None, Some(old)) => create(engine, networks::again(old)).await.ok(),
+                    (None, None) => None,
+                },
             };
             (there, Err(error))
         }
     };
+    let mut lost = Vec::new();
     for member in carried.iter().flatten() {
-        let Some(there) = &there else { break };
-        carry(engine, there, member).await;
+        let carried = match &there {
+            Some(there) => carry(engine, there, member).await.map_err(|error| words(&error)),
+            None => Err("the network is not there any more".to_owned()),
+        };
+        if let Err(why) = carried {
+            tracing::warn!(container = %member.name, %why, "a container lost a network");
+            lost.push(format!("{} ({why})", member.name));
+        }
     }
-    result
+    told(name, result, &lost)
+}
+
+/// What making a network anew came to, with who could not be carried over to it.
+fn told(name: &str, made: Result<(), DriverError>, lost: &[String]) -> Result<(), DriverError> {
+    if lost.is_empty() {
+        return made;
+    }
+    let without = format!("without it are now: {}", lost.join(", "));
+    Err(match made {
+        Ok(()) => DriverError::failed(
+            format!("network {name} was made anew, and not all could be carried over to it"),
+            without,
+            format!(
+                "give it room for all, and plan again, or join them to it with `docker network \
+                 connect {name} CONTAINER`"
+            ),
+        ),
+        Err(error) => error.and(&without),
+    })
 }
 
 async fn create(engine: &Engine, request: NetworkCreateRequest) -> Result<String, Error> {
@@ -320,17 +351,29 @@ async fn leave(engine: &Engine, network: &str, container: &str) -> Result<(), Er
 
 /// Lets a container into a network. One whose fixed address is not of the new range gets another:
 /// its own step, which follows, says which.
-async fn carry(engine: &Engine, network: &str, member: &Member) {
-    let Member { container, foreign: _, endpoint } = member;
+async fn carry(engine: &Engine, network: &str, member: &Member) -> Result<(), Error> {
+    let Member { container, name: _, foreign: _, endpoint } = member;
     let mut result = connect(engine, network, container, endpoint.clone()).await;
     if result.is_err() && endpoint.ipam_config.is_some() {
         let endpoint = EndpointSettings { ipam_config: None, ..endpoint.clone() };
         result = connect(engine, network, container, endpoint).await;
     }
-    if let Err(error) = result {
-        let error = words(&error);
-        tracing::warn!(%container, %error, "a container could not be carried over to a network");
+    match result {
+        // Some were not taken out before the removal failed.
+        Err(error) if is_in(&error) => Ok(()),
+        Err(error) => match view::inspect(engine, container).await {
+            // It went away in between.
+            Err(gone) if is_missing(&gone) => Ok(()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
     }
+}
+
+/// Whether the engine says that a container is in the network, in the words of Docker and Podman.
+fn is_in(error: &Error) -> bool {
+    let words = words(error);
+    words.contains("already exists in network") || words.contains("already connected")
 }
 
 async fn connect(
@@ -402,5 +445,75 @@ pub async fn sweep(engine: &Engine, shared: &Shared, owner: &Owner) {
             // Most often a container is in it still.
             tracing::debug!(network = %name, error = %words(&error), "a network stays");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::small::SmallEngine, *};
+
+    #[test]
+    fn whoever_lost_a_network_is_named() {
+        told("n", Ok(()), &[]).unwrap();
+        let lost = ["db (no room)".to_owned()];
+        let said = told("n", Ok(()), &lost).unwrap_err().to_string();
+        assert!(said.contains("without it are now: db (no room)"), "{said}");
+        let failed = DriverError::failed("network n cannot be made", "overlap", "do so");
+        let said = told("n", Err(failed), &lost).unwrap_err().to_string();
+        assert!(said.starts_with("network n cannot be made: overlap; do so; "), "{said}");
+        assert!(said.contains("without it are now: db (no room)"), "{said}");
+    }
+
+    /// One network with one container, and what became of carrying it over.
+    async fn carried(
+        answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static,
+    ) -> (DriverError, Vec<String>) {
+        let small = SmallEngine::new(answer);
+        let spec = crate::sample::process(&[]);
+        let network = NetworkSpec {
+            project: "shop".parse().unwrap(),
+            name: "back".into(),
+            aliases: vec![],
+            internal: false,
+            subnet: None,
+            gateway: None,
+            address: None,
+        };
+        let old = Network { id: Some("old".into()), ..Network::default() };
+        let endpoint = EndpointSettings::default();
+        let (container, name) = ("c1".to_owned(), "db".to_owned());
+        let member = Member { container, name, foreign: false, endpoint };
+        let what = (&spec, &network, "net");
+        let made = replace(&small.engine, what, None, &[old], &[vec![member]]).await;
+        (made.unwrap_err(), small.asked())
+    }
+
+    fn refused(why: &str) -> (u16, String) {
+        (500, format!(r#"{{"message":"{why}"}}"#))
+    }
+
+    #[tokio::test]
+    async fn a_step_fails_when_a_container_is_left_without_its_network() {
+        let (error, asked) = carried(|asked| match asked {
+            "POST /networks/create" => (201, r#"{"Id":"new","Warning":""}"#.to_owned()),
+            "POST /networks/new/connect" => refused("no available IPv4 addresses"),
+            _ => (200, "{}".to_owned()),
+        })
+        .await;
+        let said = error.to_string();
+        assert!(said.contains("db (no available IPv4 addresses)"), "{said}");
+        assert!(asked.contains(&"DELETE /networks/old".to_owned()), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn whoever_was_taken_out_is_let_in_again_whatever_fails_then() {
+        let (error, asked) = carried(|asked| match asked {
+            "DELETE /networks/old" => refused("it has active endpoints"),
+            "GET /networks" => refused("the daemon is busy"),
+            _ => (200, "{}".to_owned()),
+        })
+        .await;
+        assert!(error.to_string().contains("it has active endpoints"), "{error}");
+        assert_eq!(asked.last().unwrap(), "POST /networks/net/connect", "{asked:?}");
     }
 }

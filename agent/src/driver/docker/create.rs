@@ -69,6 +69,12 @@ pub fn container_name(cluster: &ClusterName, id: &InstanceId) -> String {
     format!("devnet-{cluster}-{}", id.slug())
 }
 
+/// Ends the name of a container that is not started yet.
+pub const NEXT: &str = "-next";
+
+/// Ends the name of a container that was stopped for its successor.
+pub const OLD: &str = "-old";
+
 /// The name of one of its volumes.
 pub fn volume_name(cluster: &ClusterName, id: &InstanceId, volume: &str) -> String {
     format!("{}-{volume}", container_name(cluster, id))

@@ -110,12 +110,23 @@ pub fn words(error: &Error) -> String {
 
 /// An engine's error, with what was being done and what to do. Secret values are taken out of it.
 pub fn explain(act: impl Into<String>, error: &Error, values: &Values) -> DriverError {
-    let reason = values.redact(&words(error));
-    let next = advice(&reason);
-    DriverError::failed(act, reason, next)
+    explain_as(act, error, |words| values.redact(words))
 }
 
-const ADVICE: [(&[&str], &str); 8] = [
+/// The same, where somebody else knows which values may be in it.
+pub fn explain_as(
+    act: impl Into<String>,
+    error: &Error,
+    redact: impl FnOnce(&str) -> String,
+) -> DriverError {
+    let words = words(error);
+    // The advice is one of a few texts, and holds nothing of the words.
+    let next = advice(&words);
+    DriverError::failed(act, redact(&words), next)
+}
+
+const ADVICE: [(&[&str], &str); 9] = [
+    (&["there is no container of"], "`devnet get` says what runs where"),
     (
         &["pool overlaps", "already used on the host", "already being used by"],
         "give the network another range, or remove the network that has this one",

@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    create::container_name,
     engine::{self, Engine},
     seek::{Given, Look, Message, Seek},
     view,
@@ -127,15 +126,23 @@ struct Run {
 
 async fn find(engine: &Engine, owner: &Owner, id: &InstanceId) -> Result<Run, Error> {
     let current = view::roles(engine, owner).await?.remove(id).and_then(|roles| roles.current);
-    // Without a container the engine is asked for one all the same, and says so.
-    let name = current.map_or_else(|| container_name(&owner.cluster, id), |found| found.container);
-    let seen = view::inspect(engine, &name).await?;
+    // Nothing is asked for by its name: what has that name may be somebody else's.
+    let Some(found) = current else { return Err(no_container(id)) };
+    let seen = view::inspect(engine, &found.container).await?;
     let state = seen.state.unwrap_or_default();
     Ok(Run {
         container: seen.id.unwrap_or_default(),
         started_at: state.started_at.unwrap_or_default(),
         live: matches!(state.status, Some(Status::RUNNING | Status::PAUSED)),
     })
+}
+
+/// As the engine says it of a container that is not there.
+fn no_container(id: &InstanceId) -> Error {
+    Error::DockerResponseServerError {
+        status_code: 404,
+        message: format!("there is no container of {id} on this node"),
+    }
 }
 
 struct Reader<'a> {

@@ -12,6 +12,8 @@ mod pull;
 mod replace;
 mod seek;
 mod settings;
+#[cfg(test)]
+mod small;
 mod stage;
 mod stream;
 mod view;
@@ -19,7 +21,7 @@ mod volumes;
 
 use std::{path::PathBuf, sync::Arc};
 
-use bollard::query_parameters::StartContainerOptions;
+use bollard::{errors::Error, query_parameters::StartContainerOptions};
 use devnet_schema::{
     fleet::Availability,
     instance::Runtime,
@@ -34,9 +36,9 @@ use tokio::sync::Mutex;
 use self::{
     bridges::Want,
     create::container_name,
-    engine::{Engine, explain},
+    engine::{Engine, explain, explain_as},
     locks::Shared,
-    view::Found,
+    view::{Found, Roles},
 };
 use super::{
     Driver, DriverError, EXEC_SHOWN, Ground, Job, Unit,
@@ -90,12 +92,21 @@ impl DockerDriver {
         Ok(secrets.values_within(&spec.id, &spec.secrets(), SECRET_PATIENCE).await?)
     }
 
-    /// The container that is an instance's unit, whatever it is called.
-    async fn found(&self, engine: &Engine, id: &InstanceId) -> Result<Option<Found>, DriverError> {
-        let roles = view::roles(engine, &self.ground.owner).await;
-        let mut roles = roles
-            .map_err(|error| explain("containers cannot be listed", &error, &Values::default()))?;
-        Ok(roles.remove(id).and_then(|roles| roles.current))
+    /// The containers of one instance, whatever they are called.
+    async fn roles(&self, engine: &Engine, id: &InstanceId) -> Result<Roles, DriverError> {
+        let roles = view::roles_of(engine, &self.ground.owner, id).await;
+        roles.map_err(|error| cannot_list(&error))
+    }
+
+    /// The unit that one container is.
+    async fn look_at(&self, engine: &Engine, found: &Found) -> Result<Option<Unit>, DriverError> {
+        let (owner, secrets) = (&self.ground.owner, &self.ground.secrets);
+        let redact = |wanted: Option<&[SecretRef]>, text: &str| secrets.redact(wanted, text);
+        let unit = view::unit_of(engine, owner, found.clone(), redact).await;
+        unit.map_err(|error| {
+            let act = format!("container {} cannot be looked at", found.name);
+            explain_as(act, &error, |words| found.redact(secrets, words))
+        })
     }
 
     /// Has the values of a running unit asked for, so that they can be hidden in what it says: an
@@ -116,9 +127,8 @@ impl DockerDriver {
         let engine = self.engine().await?;
         let secrets = &self.ground.secrets;
         let redact = |wanted: Option<&[SecretRef]>, text: &str| secrets.redact(wanted, text);
-        view::units(&engine, &self.ground.owner, redact)
-            .await
-            .map_err(|error| explain("containers cannot be listed", &error, &Values::default()))
+        let units = view::units(&engine, &self.ground.owner, redact).await;
+        units.map_err(|error| cannot_list(&error))
     }
 
     async fn check(&self, job: &Job) -> Result<String, DriverError> {
@@ -151,7 +161,8 @@ impl DockerDriver {
         let values = self.values(&job).await?;
         let _making = self.shared.instances.making(&job.spec.id.to_string()).await;
         let mounts = stage::write(&self.ground, &job, &values)?;
-        match replace::replace(&engine, &self.shared, &job, &values, &mounts).await {
+        let (shared, secrets) = (&self.shared, &self.ground.secrets);
+        match replace::replace(&engine, shared, secrets, &job, &values, &mounts).await {
             Ok(message) => {
                 stage::keep_only(&self.ground, &job);
                 Ok(message)
@@ -168,9 +179,8 @@ impl DockerDriver {
     async fn start_again(&self, job: Job) -> Result<(), DriverError> {
         let engine = self.engine().await?;
         let _making = self.shared.instances.making(&job.spec.id.to_string()).await;
-        let found = self.found(&engine, &job.spec.id).await?;
-        let unit = self.units().await?.into_iter().find(|unit| unit.id == job.spec.id);
-        let (Some(found), Some(unit)) = (found, unit) else { return Ok(()) };
+        let Some(found) = self.roles(&engine, &job.spec.id).await?.current else { return Ok(()) };
+        let Some(unit) = self.look_at(&engine, &found).await? else { return Ok(()) };
         // Beside what it was made from it may by now be what another unit made of its networks.
         if found.digest() != job.digest && unit.digest != job.digest {
             return Ok(());
@@ -187,7 +197,7 @@ impl DockerDriver {
         let joined = bridges::join(&engine, &spec, container).await;
         joined.map_err(|error| {
             let act = format!("container {name} cannot be brought into its networks");
-            explain(act, &error, &Values::default())
+            explain_as(act, &error, |words| found.redact(&self.ground.secrets, words))
         })?;
         if runs && stage::is_complete(&self.ground, &job) {
             return Ok(());
@@ -205,31 +215,56 @@ impl DockerDriver {
         })
     }
 
-    async fn remove_where(&self, wanted: impl Fn(&InstanceId) -> bool) -> Result<(), DriverError> {
+    /// Removes what there is of an instance: all of it, or nothing where a copy runs beside it,
+    /// which would be taken for the unit once that is gone.
+    async fn remove_one(&self, id: &InstanceId) -> Result<(), DriverError> {
         let engine = self.engine().await?;
-        let none = Values::default();
-        let found = view::all(&engine, &self.ground.owner)
-            .await
-            .map_err(|error| explain("containers cannot be listed", &error, &none))?;
-        let found: Vec<_> = found.into_iter().filter(|one| wanted(&one.id)).collect();
-        let removals = found.iter().map(async |one| {
-            let _making = self.shared.instances.making(&one.id.to_string()).await;
-            let removed = match replace::stop(&engine, &one.container).await {
-                Err(error) if engine::is_missing(&error) => Ok(()),
-                Err(error) => Err(error),
-                Ok(()) => replace::remove(&engine.client, &one.container).await,
-            };
-            removed.map_err(|error| {
-                explain(format!("container {} cannot be removed", one.name), &error, &none)
-            })?;
-            stage::remove(&self.ground, &one.id);
-            Ok(())
-        });
+        let making = self.shared.instances.making(&id.to_string()).await;
+        let roles = self.roles(&engine, id).await?;
+        roles.check_alone()?;
+        let removals = roles.removable().map(|one| self.remove_container(&engine, one));
         let results = futures_util::future::join_all(removals).await;
-        bridges::sweep(&engine, &self.shared, &self.ground.owner).await;
-        self.ground.changed.notify_one();
+        drop(making);
+        self.after_removal(&engine).await;
         results.into_iter().collect()
     }
+
+    async fn remove_all(&self) -> Result<(), DriverError> {
+        let engine = self.engine().await?;
+        let all = view::roles(&engine, &self.ground.owner).await;
+        let all = all.map_err(|error| cannot_list(&error))?.into_values();
+        let removals = all.flat_map(Roles::removable).map(async |one| {
+            let _making = self.shared.instances.making(&one.id.to_string()).await;
+            self.remove_container(&engine, one).await
+        });
+        let results = futures_util::future::join_all(removals).await;
+        self.after_removal(&engine).await;
+        results.into_iter().collect()
+    }
+
+    async fn remove_container(&self, engine: &Engine, one: Found) -> Result<(), DriverError> {
+        let removed = match replace::stop(engine, &one.container).await {
+            Err(error) if engine::is_missing(&error) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => replace::remove(&engine.client, &one.container).await,
+        };
+        removed.map_err(|error| {
+            let act = format!("container {} cannot be removed", one.name);
+            explain_as(act, &error, |words| one.redact(&self.ground.secrets, words))
+        })?;
+        stage::remove(&self.ground, &one.id);
+        Ok(())
+    }
+
+    async fn after_removal(&self, engine: &Engine) {
+        bridges::sweep(engine, &self.shared, &self.ground.owner).await;
+        self.ground.changed.notify_one();
+    }
+}
+
+fn cannot_list(error: &Error) -> DriverError {
+    // It is said of no unit.
+    explain("containers cannot be listed", error, &Values::default())
 }
 
 impl Driver for DockerDriver {
@@ -253,7 +288,8 @@ impl Driver for DockerDriver {
     fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>> {
         Box::pin(async {
             let engine = self.engine().await?;
-            replace::settle_all(&engine, &self.shared, &self.ground.owner).await
+            let Ground { owner, secrets, .. } = &self.ground;
+            replace::settle_all(&engine, &self.shared, secrets, owner).await
         })
     }
 
@@ -281,14 +317,14 @@ impl Driver for DockerDriver {
     }
 
     fn remove<'a>(&'a self, id: &'a InstanceId) -> BoxFuture<'a, Result<(), DriverError>> {
-        Box::pin(self.remove_where(move |found| found == id))
+        Box::pin(self.remove_one(id))
     }
 
     fn retire(&self) -> BoxFuture<'_, Result<(), DriverError>> {
         Box::pin(async {
             match self.engine().await {
                 Err(DriverError::Unavailable(_)) => Ok(()),
-                _ => self.remove_where(|_| true).await,
+                _ => self.remove_all().await,
             }
         })
     }
@@ -297,10 +333,16 @@ impl Driver for DockerDriver {
         Box::pin(async move {
             let engine = self.engine().await?;
             let owner = &self.ground.owner;
-            logs::send(&engine, owner, &query, &sink).await.map_err(|error| {
-                let act = format!("the log of {} cannot be read", query.id);
-                explain(act, &error, &Values::default())
-            })
+            let error = match logs::send(&engine, owner, &query, &sink).await {
+                Ok(end) => return Ok(end),
+                Err(error) => error,
+            };
+            let act = format!("the log of {} cannot be read", query.id);
+            let found = self.roles(&engine, &query.id).await?.current;
+            Err(explain_as(act, &error, |words| match found {
+                Some(found) => found.redact(&self.ground.secrets, words),
+                None => words.to_owned(),
+            }))
         })
     }
 
@@ -328,5 +370,135 @@ impl Driver for DockerDriver {
                 )),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use devnet_schema::instance::{ContainerSpec, InstanceSpec, Workload};
+    use tokio::sync::Notify;
+
+    use super::{small::SmallEngine, *};
+    use crate::{
+        driver::{Owner, Progress},
+        sample,
+        secrets::Secrets,
+    };
+
+    fn ground(dir: &std::path::Path) -> Ground {
+        Ground {
+            owner: Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() },
+            data_dir: dir.join("data"),
+            volatile_dir: dir.join("volatile"),
+            secrets: Arc::new(Secrets::default()),
+            changed: Arc::new(Notify::new()),
+            stop_on_exit: false,
+        }
+    }
+
+    fn spec(id: &str) -> InstanceSpec {
+        let mut spec = sample::process(&[]);
+        spec.id = id.parse().unwrap();
+        let container = ContainerSpec { image: "redis:7".into(), ..ContainerSpec::default() };
+        spec.workload = Workload::Container(container);
+        spec
+    }
+
+    /// A container as the engine lists it.
+    fn listed(container: &str, name: &str, spec: &InstanceSpec, state: &str) -> serde_json::Value {
+        serde_json::json!({
+            "Id": container, "Names": [format!("/{name}")], "State": state, "Created": 1,
+            "Labels": {
+                create::label::CLUSTER: "home", create::label::NODE: "n1",
+                create::label::SERVICE: spec.id.service.to_string(),
+                create::label::INDEX: spec.id.index.to_string(),
+                create::label::GENERATION: "1",
+                create::label::DIGEST: spec.digest().to_string(),
+                create::label::SPEC: serde_json::to_string(spec).unwrap(),
+            },
+        })
+    }
+
+    fn job(spec: &InstanceSpec, generation: u64) -> Job {
+        let digest = spec.digest();
+        Job { spec: Arc::new(spec.clone()), generation, digest, progress: Progress::none() }
+    }
+
+    #[tokio::test]
+    async fn one_container_is_looked_at_to_start_one_again_however_many_there_are() {
+        let specs = ["a[0]", "b[0]", "c[0]"].map(spec);
+        let all: Vec<_> = specs
+            .iter()
+            .map(|spec| {
+                let slug = spec.id.slug();
+                listed(&slug, &format!("devnet-home-{slug}"), spec, "exited")
+            })
+            .collect();
+        let all = serde_json::to_string(&all).unwrap();
+        let small = SmallEngine::new(move |asked| match asked {
+            "GET /version" => (200, r#"{"Version":"20.10.24","Components":[]}"#.to_owned()),
+            "GET /containers/json" => (200, all.clone()),
+            asked if asked.starts_with("GET ") => {
+                (200, r#"{"State":{"Status":"exited"}}"#.to_owned())
+            }
+            _ => (204, String::new()),
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let driver = DockerDriver::new(ground(dir.path()), vec![small.socket.clone()]);
+        driver.recover().await.unwrap();
+        let before = small.asked().len();
+        driver.revive(job(&specs[1], 1)).await.unwrap();
+        let asked = small.asked().split_off(before);
+        let looks = ["GET /containers/json", "GET /containers/b-0/json"];
+        assert_eq!(asked, [looks[0], looks[1], "POST /containers/b-0/start"]);
+        let lists = small.asked()[..before].iter().filter(|asked| *asked == looks[0]).count();
+        assert_eq!(lists, 1, "to see that nothing has to be put right");
+    }
+
+    #[tokio::test]
+    async fn the_old_container_runs_again_also_when_the_new_one_cannot_be_removed() {
+        let old = spec("web[0]");
+        let all = [listed("old", "devnet-home-web-0", &old, "running")];
+        let all = serde_json::to_string(&all).unwrap();
+        let refused = |why: &str| (500, format!(r#"{{"message":"{why}"}}"#));
+        let small = SmallEngine::new(move |asked| match asked {
+            "GET /version" => (200, r#"{"Version":"20.10.24","Components":[]}"#.to_owned()),
+            "GET /containers/json" => (200, all.clone()),
+            "POST /containers/create" => (201, r#"{"Id":"new","Warnings":[]}"#.to_owned()),
+            "POST /containers/new/start" => refused("no such file or directory"),
+            "DELETE /containers/new" => refused("device or resource busy"),
+            asked if asked.starts_with("GET ") => (200, "{}".to_owned()),
+            _ => (204, String::new()),
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let driver = DockerDriver::new(ground(dir.path()), vec![small.socket.clone()]);
+        let mut new = spec("web[0]");
+        new.env.insert("NEW".into(), devnet_schema::secret::Text::plain("1"));
+        let error = driver.ensure(job(&new, 2)).await.unwrap_err().to_string();
+        for said in ["no such file", "the old version runs", "removed: device or resource busy"] {
+            assert!(error.contains(said), "{said}: {error}");
+        }
+        let asked = small.asked();
+        assert_eq!(asked.last().unwrap(), "POST /containers/old/start", "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_log_is_never_that_of_a_foreign_container_of_the_name() {
+        let small = SmallEngine::new(|asked| match asked {
+            "GET /version" => (200, r#"{"Version":"20.10.24","Components":[]}"#.to_owned()),
+            "GET /containers/json" => (200, "[]".to_owned()),
+            _ => (200, r#"{"Id":"foreign"}"#.to_owned()),
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let driver = DockerDriver::new(ground(dir.path()), vec![small.socket.clone()]);
+        let (id, here) = ("web[0]".parse().unwrap(), Arc::new(|| true));
+        let query = Query { id, tail: 10, follow: false, after: None, here };
+        let (sink, _chunks) = Sink::new();
+        let error = driver.logs(query, sink).await.unwrap_err().to_string();
+        assert!(error.contains("there is no container of web[0] on this node"), "{error}");
+        let logs = small.asked().into_iter().filter(|asked| asked.contains("/logs"));
+        assert_eq!(logs.count(), 0);
     }
 }

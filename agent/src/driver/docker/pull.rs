@@ -32,17 +32,19 @@ pub async fn ensure_image(
     image: &str,
     progress: &Progress,
 ) -> Result<bool, DriverError> {
+    // Whoever has it already waits for nobody.
+    if is_there(engine, image).await? {
+        return Ok(false);
+    }
     let _making = match images.making_now(image) {
         Some(making) => making,
         None => {
-            progress.say(format!("waiting for {image}, which is pulled already"));
+            progress.say(format!("waiting for {image}, which is being pulled for another unit"));
             images.making(image).await
         }
     };
-    match engine.client.inspect_image(image).await {
-        Ok(_) => return Ok(false),
-        Err(error) if engine::is_missing(&error) => {}
-        Err(error) => return Err(cannot_pull(image, &error)),
+    if is_there(engine, image).await? {
+        return Ok(false);
     }
     progress.say(format!("pulling {image}"));
     let options = CreateImageOptionsBuilder::new().from_image(&with_tag(image)).build();
@@ -59,6 +61,14 @@ pub async fn ensure_image(
     // Podman ends some failed pulls without saying so.
     match engine.client.inspect_image(image).await {
         Ok(_) => Ok(true),
+        Err(error) => Err(cannot_pull(image, &error)),
+    }
+}
+
+async fn is_there(engine: &Engine, image: &str) -> Result<bool, DriverError> {
+    match engine.client.inspect_image(image).await {
+        Ok(_) => Ok(true),
+        Err(error) if engine::is_missing(&error) => Ok(false),
         Err(error) => Err(cannot_pull(image, &error)),
     }
 }
@@ -109,7 +119,18 @@ impl Layers {
 mod tests {
     use bollard::models::ProgressDetail;
 
-    use super::*;
+    use super::{super::small::SmallEngine, *};
+
+    #[tokio::test]
+    async fn whoever_has_the_image_waits_for_nobody() {
+        let small = SmallEngine::new(|_| (200, "{}".to_owned()));
+        let images = Locks::default();
+        let _pulling = images.making("x:1").await;
+        let progress = Progress::new(|message| panic!("nothing is to be said: {message}"));
+        let there = ensure_image(&small.engine, &images, "x:1", &progress);
+        let there = tokio::time::timeout(Duration::from_secs(10), there).await;
+        assert!(!there.expect("it does not wait").unwrap(), "nothing was pulled");
+    }
 
     #[test]
     fn a_name_without_a_tag_means_latest() {

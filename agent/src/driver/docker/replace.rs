@@ -20,19 +20,16 @@ use std::{
 
 use super::{
     bridges::{self, Want},
-    create::{self, Abilities, FileMount, container_name, label},
-    engine::{self, Engine, explain, is_missing},
+    create::{self, Abilities, FileMount, NEXT, OLD, container_name, label},
+    engine::{self, Engine, explain, explain_as, is_missing},
     locks::Shared,
     view::{self, Found, Roles},
     volumes,
 };
 use crate::{
     driver::{DriverError, Job, Owner},
-    secrets::Values,
+    secrets::{Secrets, Values},
 };
-
-/// Ends the name of a container that is not started yet.
-const NEXT: &str = "-next";
 
 /// How long ports of a container that has ended may stay taken, and how often they are asked for.
 ///
@@ -42,9 +39,6 @@ const PORTS_FREE: Duration = Duration::from_secs(5);
 const PORTS_FREE_PODMAN: Duration = Duration::from_secs(150);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Ends the name of a container that was stopped for its successor.
-const OLD: &str = "-old";
-
 /// Creates the job's container, and starts it in the place of the old one. The instance is locked
 /// by the caller.
 ///
@@ -53,6 +47,7 @@ const OLD: &str = "-old";
 pub async fn replace(
     engine: &Engine,
     shared: &Shared,
+    secrets: &Secrets,
     job: &Job,
     values: &Values,
     files: &[FileMount],
@@ -60,7 +55,7 @@ pub async fn replace(
     let spec = &job.spec;
     let owner = Owner { cluster: spec.cluster.clone(), node: spec.node.clone() };
     let name = container_name(&spec.cluster, &spec.id);
-    let old = settle(engine, &owner, &spec.id).await?;
+    let old = settle(engine, secrets, &owner, &spec.id).await?;
     check_names(engine, &owner, &spec.id).await?;
     volumes::ensure(engine, shared, spec).await?;
     let _networks = bridges::hold(engine, shared, spec, Want::AsDeclared, &job.progress).await?;
@@ -79,13 +74,19 @@ pub async fn replace(
     match swapped {
         Ok(()) => Ok(format!("container {name}")),
         Err((error, old)) => {
-            remove(&engine.client, &created.id).await.map_err(|error| {
-                explain(format!("container {name}{NEXT} cannot be removed"), &error, values)
-            })?;
-            match old {
-                None => Err(error),
-                Some(old) => Err(go_back(engine, &old, &name, error, values).await),
-            }
+            // Whatever becomes of the new one, the old one runs again.
+            let removed = remove(&engine.client, &created.id).await;
+            let error = match old {
+                None => error,
+                Some(old) => go_back(engine, secrets, &old, &name, error).await,
+            };
+            Err(match removed {
+                Ok(()) => error,
+                Err(left) => {
+                    let words = values.redact(&engine::words(&left));
+                    error.and(&format!("and what was made for it cannot be removed: {words}"))
+                }
+            })
         }
     }
 }
@@ -96,7 +97,7 @@ fn cannot_start(name: &str) -> String {
 
 /// A container that was stopped for its successor.
 struct Old {
-    container: String,
+    found: Found,
     /// Whether it was renamed, so that the successor has its name.
     renamed: bool,
 }
@@ -116,12 +117,11 @@ async fn swap(
     let result: Result<(), Error> = async {
         if let Some(old) = old {
             job.progress.say("stopping the old container");
-            let Old { container, renamed } =
-                stopped.insert(Old { container: old.container, renamed: false });
-            stop(engine, container).await?;
+            let Old { found, renamed } = stopped.insert(Old { found: old, renamed: false });
+            stop(engine, &found.container).await?;
             // Somebody may have given it another name, which is then not in the way.
-            if old.name == name {
-                rename(&engine.client, container, &format!("{name}{OLD}")).await?;
+            if found.name == name {
+                rename(&engine.client, &found.container, &format!("{name}{OLD}")).await?;
                 *renamed = true;
             }
         }
@@ -139,40 +139,36 @@ async fn swap(
         return Err((explain(cannot_start(&name), &error, values), stopped));
     }
     if let Some(old) = &stopped
-        && let Err(error) = remove(&engine.client, &old.container).await
+        && let Err(error) = remove(&engine.client, &old.found.container).await
     {
         // The new one runs; what is left aside is removed the next time.
-        tracing::warn!(container = %name, error = %engine::words(&error), "removing the old one");
+        let error = values.redact(&engine::words(&error));
+        tracing::warn!(container = %name, error, "removing the old one");
     }
     Ok(())
 }
 
 async fn go_back(
     engine: &Engine,
+    secrets: &Secrets,
     old: &Old,
     name: &str,
     error: DriverError,
-    values: &Values,
 ) -> DriverError {
-    let renamed = match old.renamed {
-        true => rename(&engine.client, &old.container, name).await,
-        false => Ok(()),
-    };
-    let started = match renamed {
-        Ok(()) => start(engine, &old.container).await,
-        Err(error) => Err(error),
-    };
-    let DriverError::Failed { act, reason, next } = error else {
-        return error;
-    };
-    match started {
-        Ok(()) => {
-            DriverError::Failed { act, reason, next: format!("{next}; the old version runs") }
-        }
-        Err(error) => {
-            let words = values.redact(&engine::words(&error));
-            let next = format!("{next}; and the old version could not be started again: {words}");
-            DriverError::Failed { act, reason, next }
+    let container = &old.found.container;
+    if old.renamed
+        && let Err(error) = rename(&engine.client, container, name).await
+    {
+        // It is the unit whatever it is called, and has its name again when it is next put right.
+        let error = old.found.redact(secrets, &engine::words(&error));
+        tracing::warn!(container = %name, error, "giving the old one its name back");
+    }
+    match start(engine, container).await {
+        Ok(()) => error.and("the old version runs"),
+        Err(failed) => {
+            // It may be of other secrets than its successor.
+            let words = old.found.redact(secrets, &engine::words(&failed));
+            error.and(&format!("and the old version could not be started again: {words}"))
         }
     }
 }
@@ -185,12 +181,21 @@ async fn go_back(
 pub async fn settle_all(
     engine: &Engine,
     shared: &Shared,
+    secrets: &Secrets,
     owner: &Owner,
 ) -> Result<(), DriverError> {
     let roles = view::roles(engine, owner).await.map_err(|error| cannot_list(&error))?;
-    for id in roles.keys() {
+    // Most have nothing to be put right: a slow engine is not asked about each of them.
+    let unsettled = roles.into_iter().filter(|(id, roles)| {
+        roles.copies.iter().for_each(|copy| {
+            let name = &copy.name;
+            tracing::warn!(container = %name, instance = %id, "a copy of a unit is left alone");
+        });
+        !roles.is_settled(&container_name(&owner.cluster, id))
+    });
+    for (id, _) in unsettled {
         let Some(_making) = shared.instances.making_now(&id.to_string()) else { continue };
-        if let Err(error) = settle(engine, owner, id).await {
+        if let Err(error) = settle(engine, secrets, owner, &id).await {
             // The others are as well known as without it; its own next step says it again.
             tracing::warn!(instance = %id, %error, "an instance could not be put right");
         }
@@ -203,21 +208,23 @@ fn cannot_list(error: &Error) -> DriverError {
 }
 
 /// Puts right what a replacement of an instance that was cut short left: a successor that was never
-/// started is removed, and so is whatever else there is beside the unit: never do two of them run.
-/// A unit that was stopped for a successor has its name again and is started. The unit.
+/// started is removed, and so is what else has a name of a replacement beside the unit: never do two
+/// of them run. A unit that was stopped for a successor has its name again and is started. What
+/// somebody made with another name is left alone. The unit.
 ///
 /// # Errors
 /// When the engine does not do it.
 pub async fn settle(
     engine: &Engine,
+    secrets: &Secrets,
     owner: &Owner,
     id: &InstanceId,
 ) -> Result<Option<Found>, DriverError> {
-    let mut all = view::roles(engine, owner).await.map_err(|error| cannot_list(&error))?;
-    let Roles { current, leftovers } = all.remove(id).unwrap_or_default();
+    let roles = view::roles_of(engine, owner, id).await.map_err(|error| cannot_list(&error))?;
+    let Roles { current, leftovers, copies: _ } = roles;
     let failed = |found: &Found, error: &Error| {
         let act = format!("container {} cannot be put right", found.name);
-        explain(act, error, &Values::default())
+        explain_as(act, error, |words| found.redact(secrets, words))
     };
     for found in &leftovers {
         if found.started {
@@ -244,7 +251,7 @@ pub async fn settle(
 }
 
 /// Refuses to begin when a container that is not of the instance has one of the names that a
-/// replacement needs. Nothing was stopped then.
+/// replacement needs, or a copy of the instance's runs. Nothing was stopped then.
 ///
 /// # Errors
 /// When one has, or the engine does not answer.
@@ -253,6 +260,8 @@ pub async fn check_names(
     owner: &Owner,
     id: &InstanceId,
 ) -> Result<(), DriverError> {
+    let roles = view::roles_of(engine, owner, id).await.map_err(|error| cannot_list(&error))?;
+    roles.check_alone()?;
     let name = container_name(&owner.cluster, id);
     let names = ["", NEXT, OLD].map(|end| format!("{name}{end}"));
     let filters = HashMap::from([("name".to_owned(), vec![name.clone()])]);
@@ -295,6 +304,8 @@ async fn start(engine: &Engine, container: &str) -> Result<(), Error> {
             Err(error) if is_port_taken(&error) && begun.elapsed() < patience => {
                 tokio::time::sleep(ASK_AGAIN).await;
             }
+            // It runs already.
+            Err(Error::DockerResponseServerError { status_code: 304, .. }) => return Ok(()),
             other => return other,
         }
     }

@@ -14,8 +14,10 @@ const FAR: Duration = Duration::from_secs(1);
 /// The longest time that an engine writes, in bytes.
 const TIME: usize = 40;
 
-/// So many newer lines may come before the place at most.
+/// So many newer lines may come before the place at most, and so many bytes of them: a line of an
+/// engine may be as long as it likes.
 const MANY: usize = 1000;
+const HELD: usize = 300 << 10;
 
 /// What a container wrote at once: a line, or a part of one that is too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,12 +131,14 @@ pub struct Seek {
     seen: u32,
     /// Newer messages that came before it.
     held: Vec<Message>,
+    /// How many bytes they hold.
+    weight: usize,
 }
 
 impl Seek {
     /// For the place behind `last`; without one it is the beginning.
     pub fn behind(last: Option<Last>) -> Self {
-        Self { place: last, seen: 0, held: Vec::new() }
+        Self { place: last, seen: 0, held: Vec::new(), weight: 0 }
     }
 
     /// What the engine may leave out: all before this second since 1970. 0 means nothing.
@@ -160,8 +164,9 @@ impl Seek {
             time(&message.at).zip(time(&place.at)).map(|(at, than)| at.duration_since(than));
         if newer.is_some_and(|newer| newer.is_positive()) {
             let far = newer.is_some_and(|newer| newer.unsigned_abs() > FAR);
+            self.weight += message.text.len();
             self.held.push(message);
-            if far || self.held.len() > MANY {
+            if far || self.held.len() > MANY || self.weight > HELD {
                 return Look::Lost;
             }
         }
@@ -255,6 +260,18 @@ mod tests {
         let mut later = message("stdout", 0, "c");
         later.at = "2026-11-30T10:00:05Z".to_owned();
         assert_eq!(given(&mut seek, &[later, message("stdout", 30, "d")]), ["c", "d"]);
+    }
+
+    #[test]
+    fn little_is_held_back_however_long_the_lines_are() {
+        let mut seek = Seek::behind(after("a", 10));
+        let long = "x".repeat(16 << 10);
+        let mut lines = 0;
+        while seek.look(message("stdout", 20, &long)) == Look::Skip {
+            lines += 1;
+            assert!(lines * long.len() <= HELD, "{lines} lines are held");
+        }
+        assert_eq!(seek.give_up().len(), lines + 1, "and nothing of it is lost");
     }
 
     #[test]

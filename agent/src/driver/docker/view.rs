@@ -4,7 +4,7 @@
 //! one by its name: whoever may use the engine may give it another.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
 };
@@ -28,11 +28,14 @@ use devnet_schema::{
 
 use super::{
     bridges,
-    create::{container_name, label},
+    create::{NEXT, OLD, container_name, label},
     engine::{self, Engine},
     networks,
 };
-use crate::driver::{Owner, Unit};
+use crate::{
+    driver::{DriverError, Owner, Unit},
+    secrets::Secrets,
+};
 
 /// A container of the owner's, whatever it is called.
 #[derive(Debug, Clone)]
@@ -47,6 +50,8 @@ pub struct Found {
     pub generation: Generation,
     /// Whether it ran at some time.
     pub started: bool,
+    /// Whether it runs now, or the engine starts it again.
+    pub live: bool,
     /// When it was made, in seconds since 1970.
     created: i64,
     labels: HashMap<String, String>,
@@ -57,34 +62,86 @@ impl Found {
     pub fn digest(&self) -> Digest {
         Digest::from(self.labels.get(label::DIGEST).cloned().unwrap_or_default())
     }
+
+    /// The spec that it was made from. A label that was changed by hand is not what runs; the
+    /// digest tells.
+    pub fn spec(&self) -> Option<InstanceSpec> {
+        let json = self.labels.get(label::SPEC)?;
+        let spec = serde_json::from_str::<InstanceSpec>(json).ok()?;
+        (spec.digest() == self.digest()).then_some(spec)
+    }
+
+    /// What the engine said of it, without the values of its secrets; kept back as a whole where
+    /// they are not here.
+    pub fn redact(&self, secrets: &Secrets, words: &str) -> String {
+        let wanted = self.spec().map(|spec| spec.secrets());
+        secrets.redact(wanted.as_deref(), words)
+    }
 }
 
-/// The containers of one instance, told apart by what they did and never by what they are called.
+/// The containers of one instance.
 #[derive(Debug, Default)]
 pub struct Roles {
     /// The one that is the unit.
     pub current: Option<Found>,
-    /// What an unfinished replacement or somebody's hand left beside it.
+    /// What an unfinished replacement left beside it, by its names.
     pub leftovers: Vec<Found>,
+    /// Others with the labels of the instance: what somebody made of its container, as with
+    /// `docker commit`, which copies labels. They are somebody's, and nobody but him removes them.
+    pub copies: Vec<Found>,
 }
 
 impl Roles {
-    /// Of all containers of one instance. The newest of those that ran is the unit. Where none
-    /// ran, a successor that lacks only its start is, and one that has not its own name yet is not.
+    /// Of all containers of one instance. The newest of those that ran is the unit, by generation,
+    /// then by its name, then by when it was made. Where none ran, a successor that lacks only its
+    /// start is, and one that has not its own name yet is not.
     pub fn of(mut group: Vec<Found>, name: &str) -> Self {
         group.sort_by(|a, b| {
-            let age = |it: &Found| (it.started, it.generation, it.created);
+            let age = |it: &Found| (it.started, it.generation, it.name == name, it.created);
             age(b).cmp(&age(a)).then_with(|| a.container.cmp(&b.container))
         });
         let first = group.first();
         let unit =
             first.is_some_and(|first| first.started) || group.iter().any(|it| it.name == name);
-        if !unit {
-            return Self { current: None, leftovers: group };
-        }
-        let at = group.iter().position(|it| it.started || it.name == name).unwrap_or(0);
-        let current = Some(group.remove(at));
-        Self { current, leftovers: group }
+        let current = unit.then(|| {
+            let at = group.iter().position(|it| it.started || it.name == name).unwrap_or(0);
+            group.remove(at)
+        });
+        let names = ["", NEXT, OLD].map(|end| format!("{name}{end}"));
+        let (leftovers, copies) = group.into_iter().partition(|it| names.contains(&it.name));
+        Self { current, leftovers, copies }
+    }
+
+    /// Whether nothing of an unfinished replacement is there.
+    pub fn is_settled(&self, name: &str) -> bool {
+        let old = format!("{name}{OLD}");
+        self.leftovers.is_empty() && self.current.as_ref().is_none_or(|it| it.name != old)
+    }
+
+    /// What an instance leaves when it is removed: all but a copy that runs.
+    pub fn removable(self) -> impl Iterator<Item = Found> {
+        let ended = self.copies.into_iter().filter(|copy| !copy.live);
+        self.current.into_iter().chain(self.leftovers).chain(ended)
+    }
+
+    /// Refuses to go on beside a copy that runs: it may be on the unit's volumes and ports.
+    ///
+    /// # Errors
+    /// When there is one; the text names it.
+    pub fn check_alone(&self) -> Result<(), DriverError> {
+        let Some(copy) = self.copies.iter().find(|copy| copy.live) else { return Ok(()) };
+        Err(DriverError::failed(
+            format!("{} cannot be changed", copy.id),
+            format!(
+                "container {} is in the way: it has the labels of {} and another name, as a copy \
+                 that `docker commit` makes has",
+                copy.name, copy.id
+            ),
+            format!(
+                "end it with `docker rm -f {}`, or start it without the labels `devnet.*`",
+                copy.name
+            ),
+        ))
     }
 }
 
@@ -104,15 +161,32 @@ pub async fn roles(engine: &Engine, owner: &Owner) -> Result<BTreeMap<InstanceId
     Ok(roles.collect())
 }
 
+/// The containers of one instance.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn roles_of(engine: &Engine, owner: &Owner, id: &InstanceId) -> Result<Roles, Error> {
+    let only =
+        [format!("{}={}", label::SERVICE, id.service), format!("{}={}", label::INDEX, id.index)];
+    let mut found = listed(engine, owner, &only).await?;
+    found.retain(|one| one.id == *id);
+    Ok(Roles::of(found, &container_name(&owner.cluster, id)))
+}
+
 /// Every container of the owner's, also those that a replacement left aside.
 ///
 /// # Errors
 /// When the engine does not answer.
 pub async fn all(engine: &Engine, owner: &Owner) -> Result<Vec<Found>, Error> {
-    let labels = vec![
+    listed(engine, owner, &[]).await
+}
+
+async fn listed(engine: &Engine, owner: &Owner, only: &[String]) -> Result<Vec<Found>, Error> {
+    let mut labels = vec![
         format!("{}={}", label::CLUSTER, owner.cluster),
         format!("{}={}", label::NODE, owner.node),
     ];
+    labels.extend_from_slice(only);
     let filters = HashMap::from([("label".to_owned(), labels)]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let listed = engine.client.list_containers(Some(options)).await?;
@@ -138,9 +212,16 @@ fn ours(summary: ContainerSummary, owner: &Owner) -> Option<Found> {
         id: InstanceId { service, index },
         generation,
         started: summary.state != Some(ContainerSummaryStateEnum::CREATED),
+        live: is_live(summary.state),
         created: summary.created.unwrap_or(0),
         labels,
     })
+}
+
+/// Whether a container in this state runs, or is about to by itself.
+pub fn is_live(state: Option<ContainerSummaryStateEnum>) -> bool {
+    use ContainerSummaryStateEnum::{PAUSED, RESTARTING, RUNNING};
+    matches!(state, Some(RUNNING | PAUSED | RESTARTING))
 }
 
 /// The units among them, in order. What is left aside is not listed. `redact` takes the values of
@@ -153,33 +234,71 @@ pub async fn units(
     owner: &Owner,
     redact: impl Fn(Option<&[SecretRef]>, &str) -> String,
 ) -> Result<Vec<Unit>, Error> {
-    let mut units: Vec<Unit> = Vec::new();
     let roles = roles(engine, owner).await?;
-    for found in roles.into_values().filter_map(|roles| roles.current) {
+    let found = roles.into_values().filter_map(|roles| roles.current).collect();
+    look_at(engine, owner, found, redact).await
+}
+
+/// The unit that one container is; nothing when it went away.
+///
+/// # Errors
+/// When the engine does not answer.
+pub async fn unit_of(
+    engine: &Engine,
+    owner: &Owner,
+    found: Found,
+    redact: impl Fn(Option<&[SecretRef]>, &str) -> String,
+) -> Result<Option<Unit>, Error> {
+    Ok(look_at(engine, owner, vec![found], redact).await?.pop())
+}
+
+async fn look_at(
+    engine: &Engine,
+    owner: &Owner,
+    all: Vec<Found>,
+    redact: impl Fn(Option<&[SecretRef]>, &str) -> String,
+) -> Result<Vec<Unit>, Error> {
+    let mut units: Vec<(Unit, BTreeSet<String>)> = Vec::new();
+    for found in all {
         match inspect(engine, &found.container).await {
-            Ok(seen) => units.push(unit(found, seen, &redact)),
+            Ok(seen) => {
+                let joined = joined(&seen);
+                units.push((unit(found, seen, &redact), joined));
+            }
             // It went away in between.
             Err(error) if engine::is_missing(&error) => {}
             Err(error) => return Err(error),
         }
     }
     let joins = |unit: &Unit| unit.spec.as_deref().is_some_and(|it| !networks::of(it).is_empty());
-    if units.iter().any(joins) {
+    if units.iter().any(|(unit, _)| joins(unit)) {
         let there = bridges::all(engine, owner).await?;
-        units.iter_mut().for_each(|unit| in_networks(unit, &there));
+        units.iter_mut().for_each(|(unit, joined)| in_networks(unit, joined, &there));
     }
-    Ok(units)
+    Ok(units.into_iter().map(|(unit, _)| unit).collect())
+}
+
+/// The names of the networks that a container is in.
+fn joined(seen: &ContainerInspectResponse) -> BTreeSet<String> {
+    let networks = seen.network_settings.as_ref().and_then(|all| all.networks.as_ref());
+    networks.into_iter().flat_map(|all| all.keys().cloned()).collect()
 }
 
 /// A unit runs in its networks as they are, whatever it was made with: a network that was changed,
-/// by hand or for another unit, makes it another one, which whoever plans has to see.
-fn in_networks(unit: &mut Unit, there: &BTreeMap<String, Network>) {
+/// by hand or for another unit, or that it was taken out of, makes it another one, which whoever
+/// plans has to see. One that does not run comes back into its networks with its start.
+fn in_networks(unit: &mut Unit, joined: &BTreeSet<String>, there: &BTreeMap<String, Network>) {
+    let runs = unit.state != InstanceState::Exited;
     let Some(spec) = &mut unit.spec else { return };
     let as_it_is = |network: &NetworkSpec| {
-        let seen = there.get(&networks::name(&spec.cluster, network));
-        seen.map_or_else(|| network.clone(), |seen| networks::as_it_is(network, seen))
+        let name = networks::name(&spec.cluster, network);
+        if runs && !joined.contains(&name) {
+            return None;
+        }
+        let seen = there.get(&name);
+        Some(seen.map_or_else(|| network.clone(), |seen| networks::as_it_is(network, seen)))
     };
-    let now: Vec<NetworkSpec> = networks::of(spec).iter().map(as_it_is).collect();
+    let now: Vec<NetworkSpec> = networks::of(spec).iter().filter_map(as_it_is).collect();
     if now == networks::of(spec) {
         return;
     }
@@ -203,16 +322,13 @@ fn unit(
     seen: ContainerInspectResponse,
     redact: &impl Fn(Option<&[SecretRef]>, &str) -> String,
 ) -> Unit {
-    let label = |name: &str| found.labels.get(name);
-    let spec = label(label::SPEC).and_then(|json| serde_json::from_str::<InstanceSpec>(json).ok());
+    let spec = found.spec().map(Arc::new);
     let digest = found.digest();
     let generation = found.generation;
     let address = address(&seen);
     let restarts = seen.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
     let state = seen.state.unwrap_or_default();
     let started = state.started_at.clone().unwrap_or_default();
-    // A label that was changed by hand is not what runs; the digest tells.
-    let spec = spec.filter(|spec| spec.digest() == digest).map(Arc::new);
     let wanted = spec.as_ref().map(|spec| spec.secrets());
     let (running, message) = running(&state, |error| redact(wanted.as_deref(), error));
     Unit {
@@ -222,6 +338,7 @@ fn unit(
         digest,
         runtime: Runtime::Docker,
         state: running,
+        ending: false,
         restarts,
         message,
         address,
@@ -269,6 +386,8 @@ fn address(seen: &ContainerInspectResponse) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use devnet_schema::instance::ContainerSpec;
+
     use super::*;
 
     fn found(name: &str, started: bool, generation: Generation, created: i64) -> Found {
@@ -278,6 +397,7 @@ mod tests {
             id: "web[0]".parse().unwrap(),
             generation,
             started,
+            live: started,
             created,
             labels: HashMap::new(),
         }
@@ -285,7 +405,7 @@ mod tests {
 
     /// The name of the unit, and the names of what is left beside it.
     fn roles(group: &[Found]) -> (Option<String>, Vec<String>) {
-        let Roles { current, leftovers } = Roles::of(group.to_vec(), "web");
+        let Roles { current, leftovers, copies: _ } = Roles::of(group.to_vec(), "web");
         (current.map(|it| it.name), leftovers.into_iter().map(|it| it.name).collect())
     }
 
@@ -294,9 +414,77 @@ mod tests {
         let renamed = found("mine", true, 1, 10);
         assert_eq!(roles(std::slice::from_ref(&renamed)), (Some("mine".into()), vec![]));
         let newer = found("web", true, 2, 20);
-        assert_eq!(roles(&[renamed, newer]), (Some("web".into()), vec!["mine".into()]));
-        let same = [found("web", true, 1, 10), found("copy", true, 1, 20)];
-        assert_eq!(roles(&same), (Some("copy".into()), vec!["web".into()]));
+        assert_eq!(roles(&[renamed, newer]), (Some("web".into()), vec![]));
+    }
+
+    #[test]
+    fn a_copy_of_the_unit_is_not_the_unit_and_is_named_when_it_runs() {
+        let unit = found("web", true, 1, 10);
+        let copy = found("copy", true, 1, 20);
+        let both = Roles::of(vec![unit.clone(), copy.clone()], "web");
+        assert_eq!(both.current.as_ref().unwrap().name, "web");
+        assert_eq!((both.leftovers.len(), both.copies.len()), (0, 1));
+        let said = both.check_alone().unwrap_err().to_string();
+        assert!(said.contains("container copy is in the way"), "{said}");
+        let ended = Found { live: false, ..copy };
+        Roles::of(vec![unit.clone(), ended], "web").check_alone().unwrap();
+        // The newest generation is the unit, whatever it is called.
+        let renamed = found("mine", true, 2, 20);
+        let roles = Roles::of(vec![unit, renamed], "web");
+        assert_eq!(roles.current.unwrap().name, "mine");
+        assert_eq!(roles.leftovers[0].name, "web");
+    }
+
+    #[test]
+    fn a_container_that_the_engine_starts_again_and_again_counts_as_running() {
+        use ContainerSummaryStateEnum::{CREATED, EXITED, PAUSED, RESTARTING, RUNNING};
+        assert!([RUNNING, PAUSED, RESTARTING].map(Some).into_iter().all(is_live));
+        assert!(![Some(CREATED), Some(EXITED), None].into_iter().any(is_live));
+    }
+
+    #[test]
+    fn a_unit_that_was_taken_out_of_a_network_is_another_one() {
+        let network = NetworkSpec {
+            project: "shop".parse().unwrap(),
+            name: "back".into(),
+            aliases: vec![],
+            internal: false,
+            subnet: None,
+            gateway: None,
+            address: None,
+        };
+        let mut spec = crate::sample::process(&[]);
+        let networks = vec![network];
+        spec.workload = Workload::Container(ContainerSpec { networks, ..ContainerSpec::default() });
+        let look = |state, joined: &[&str]| {
+            let mut unit = crate::sample::unit(&spec, 1, state);
+            let joined = joined.iter().map(|&name| name.to_owned()).collect();
+            in_networks(&mut unit, &joined, &BTreeMap::new());
+            (unit.digest == spec.digest(), networks::of(unit.spec.as_deref().unwrap()).len())
+        };
+        let name = "devnet-home-shop.back";
+        assert_eq!(look(InstanceState::Running, &["bridge", name]), (true, 1));
+        assert_eq!(look(InstanceState::Running, &["bridge"]), (false, 0));
+        assert_eq!(look(InstanceState::Exited, &[]), (true, 1), "its start brings it back");
+    }
+
+    #[test]
+    fn words_about_a_container_whose_values_are_not_here_are_kept_back() {
+        use devnet_schema::secret::{Part, SecretRef, Text};
+        let secret = SecretRef { name: "pw".parse().unwrap(), version: 1 };
+        let mut spec = crate::sample::process(&[]);
+        spec.env.insert("PASSWORD".into(), Text(vec![Part::Secret(secret)]));
+        let mut one = found("web", true, 1, 10);
+        one.labels.insert(label::DIGEST.into(), spec.digest().to_string());
+        one.labels.insert(label::SPEC.into(), serde_json::to_string(&spec).unwrap());
+        let secrets = Secrets::default();
+        assert!(one.redact(&secrets, "exec: hunter2").contains("not shown"));
+        one.labels.insert(label::SPEC.into(), "changed by hand".into());
+        assert!(one.redact(&secrets, "exec: hunter2").contains("not shown"), "nor where unknown");
+        let plain = crate::sample::process(&[]);
+        one.labels.insert(label::DIGEST.into(), plain.digest().to_string());
+        one.labels.insert(label::SPEC.into(), serde_json::to_string(&plain).unwrap());
+        assert_eq!(one.redact(&secrets, "exec: no such file"), "exec: no such file");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::{
     create::{label, volume_name, volume_of},
     engine::{self, Engine, explain},
     locks::Shared,
+    view,
 };
 use crate::{
     driver::{DriverError, Owner},
@@ -193,14 +194,14 @@ pub async fn check_alone(engine: &Engine, spec: &InstanceSpec) -> Result<(), Dri
         let name = volume_of(spec, volume);
         let filters = HashMap::from([
             ("volume".to_owned(), vec![name.clone()]),
-            ("status".to_owned(), vec!["running".to_owned(), "paused".to_owned()]),
             ("label".to_owned(), vec![format!("{}={}", label::CLUSTER, spec.cluster)]),
         ]);
         let options = ListContainersOptionsBuilder::new().filters(&filters).all(true).build();
         let listed = engine.client.list_containers(Some(options)).await;
         let listed =
             listed.map_err(|error| explain("containers cannot be listed", &error, &none))?;
-        if let Some(other) = listed.into_iter().next() {
+        // Not asked for by state: Podman refuses the names of states that only Docker has.
+        if let Some(other) = listed.into_iter().find(|one| view::is_live(one.state)) {
             let other = other.names.and_then(|names| names.into_iter().next()).or(other.id);
             let other = other.unwrap_or_default();
             return Err(DriverError::failed(

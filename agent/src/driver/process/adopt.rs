@@ -13,13 +13,13 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::{
     ProcessDriver,
-    badge::Badge,
+    badge::{Badge, Issuer},
     child::{self, Running},
     launch::now_millis,
     members::{self, Process, Traces},
     record::{self, Damage, Record},
 };
-use crate::driver::{DriverError, Unit};
+use crate::driver::{DriverError, Owner, Unit};
 
 /// What was found so far.
 #[derive(Default)]
@@ -59,10 +59,13 @@ impl ProcessDriver {
                 record::Found::Damaged(damage) => {
                     damaged.insert(damage.id.clone(), words(&damage, &running));
                 }
-                record::Found::Whole(record) => {
-                    starts.extend(badge(&record));
-                    self.take(record, &running);
-                }
+                record::Found::Whole(record) => match self.foreign(&record) {
+                    Some(why) => drop(damaged.insert(record.spec.id.clone(), why)),
+                    None => {
+                        starts.extend(badge(&record));
+                        self.take(record, &running);
+                    }
+                },
             }
         }
         *whole = damaged.is_empty();
@@ -74,24 +77,23 @@ impl ProcessDriver {
 
     /// Takes over the unit of a record: its process where it runs, else its being started.
     fn take(&self, record: Record, running: &[Process]) {
-        let (spec, owner) = (record.spec.clone(), &self.setting.ground.owner);
-        if spec.cluster != owner.cluster || spec.node != owner.node {
-            tracing::warn!(
-                instance = %spec.id, cluster = %spec.cluster, node = %spec.node,
-                "a unit of another node lies in this data directory; it is left alone"
-            );
-            return;
-        }
+        let spec = record.spec.clone();
         if self.slot(&spec.id).is_some() {
             return;
         }
         if record.ending {
-            tracing::info!(instance = %spec.id, "finishing the removal of a unit");
-            self.finish(record);
+            self.endings.begin(self.setting.clone(), record);
             return;
         }
         let (record, process) = self.find(record, running);
         let found = if process.is_some() { "adopting" } else { "starting" };
+        if let (None, Some(pids)) = (&process, closed(running)) {
+            tracing::warn!(
+                instance = %spec.id, pids,
+                "these processes of this user may not be looked into; whether one of them is of \
+                 the unit is not known"
+            );
+        }
         tracing::info!(instance = %spec.id, "{found} a process that should run");
         self.begin(record, process);
     }
@@ -118,20 +120,40 @@ impl ProcessDriver {
         (record, process)
     }
 
-    fn finish(&self, record: Record) {
-        let (setting, home) = (self.setting.clone(), self.home(&record.spec.id));
-        tokio::spawn(async move {
-            let id = &record.spec.id;
-            match setting.clear(&record).await {
-                Err(error) => tracing::error!(instance = %id, %error, "ending a unit failed"),
-                Ok(()) => {
-                    if let Err(error) = home.remove() {
-                        tracing::error!(instance = %id, %error, "removing its directory failed");
-                    }
-                }
+    /// What is to be said of a record of another node: this machine joined under another name and
+    /// kept the data directory. Its processes may run, on the data that a second copy would use.
+    fn foreign(&self, record: &Record) -> Option<String> {
+        let (spec, ground) = (&record.spec, &self.setting.ground);
+        let other = Owner { cluster: spec.cluster.clone(), node: spec.node.clone() };
+        if other == ground.owner {
+            return None;
+        }
+        let running = members::all(&Issuer::of(&other, &ground.data_dir)).unwrap_or_default();
+        let Owner { cluster, node } = &ground.owner;
+        Some(format!(
+            "it is not known what runs of {id}: {home} has it as a unit of node {} of cluster {}, \
+             and this is {node} of {cluster}; {runs}; nothing of it is started or ended here: join \
+             under the old name again, or end what runs of it and remove {home}",
+            other.node,
+            other.cluster,
+            id = spec.id,
+            home = self.home(&spec.id).path().display(),
+            runs = runs(&spec.id, &running),
+        ))
+    }
+
+    /// The record that was found, if it is one of this node's.
+    pub(super) fn own(&self, found: record::Found) -> Result<Record, DriverError> {
+        let why = match found {
+            record::Found::Damaged(damage) => {
+                words(&damage, &members::all(&self.setting.issuer).unwrap_or_default())
             }
-            setting.ground.changed.notify_one();
-        });
+            record::Found::Whole(record) => match self.foreign(&record) {
+                Some(why) => why,
+                None => return Ok(record),
+            },
+        };
+        Err(DriverError::NotKnown(why))
     }
 
     fn note_damage(&self, damaged: BTreeMap<InstanceId, String>) {
@@ -152,6 +174,7 @@ impl ProcessDriver {
             spec: None,
             runtime: Runtime::Process,
             state: InstanceState::Unknown,
+            ending: false,
             restarts: 0,
             message: Some(why.clone()),
             address: None,
@@ -236,18 +259,36 @@ fn leader<'a>(record: &Record, running: &'a [Process]) -> Option<&'a Process> {
 
 fn words(damage: &Damage, running: &[Process]) -> String {
     let Damage { id, path, why } = damage;
+    format!(
+        "it is not known what runs of {id}: the record {} cannot be read ({why}), and {}; \
+         restore the file, or end what runs of it and remove the file",
+        path.display(),
+        runs(id, running)
+    )
+}
+
+/// What is to be seen of an instance, as a clause.
+fn runs(id: &InstanceId, running: &[Process]) -> String {
     let slug = id.slug();
     let ours = |one: &&Process| one.badge.as_ref().is_some_and(|badge| badge.slug == slug);
-    let pids: Vec<String> = running.iter().filter(ours).map(|one| one.pid.to_string()).collect();
-    let runs = match pids.is_empty() {
-        true => "no process is marked as its own".to_owned(),
-        false => format!("these processes are marked as its own: {}", pids.join(", ")),
+    let marked = match pids(running.iter().filter(ours)) {
+        None => "no process is marked as its own".to_owned(),
+        Some(pids) => format!("these processes are marked as its own: {pids}"),
     };
-    format!(
-        "it is not known what runs of {id}: the record {} cannot be read ({why}), and {runs}; \
-         restore the file, or end what runs of it and remove the file",
-        path.display()
-    )
+    match closed(running) {
+        None => marked,
+        Some(pids) => format!("{marked}, and these of this user may not be looked into: {pids}"),
+    }
+}
+
+/// The processes of this user of which it cannot be seen what they carry.
+fn closed(running: &[Process]) -> Option<String> {
+    pids(running.iter().filter(|one| one.closed))
+}
+
+fn pids<'a>(processes: impl Iterator<Item = &'a Process>) -> Option<String> {
+    let pids: Vec<String> = processes.map(|one| one.pid.to_string()).collect();
+    (!pids.is_empty()).then(|| pids.join(", "))
 }
 
 #[cfg(test)]
@@ -257,7 +298,20 @@ mod tests {
 
     fn process(pid: i32, parent: i32, session: i32, nonce: &str) -> Process {
         let badge = Badge { slug: "web-0".into(), nonce: nonce.into() };
-        Process { pid, start: 1, parent, group: session, session, badge: Some(badge) }
+        let badge = Some(badge);
+        Process { pid, start: 1, parent, group: session, session, badge, closed: false }
+    }
+
+    #[test]
+    fn a_process_that_may_not_be_looked_into_is_named_and_not_taken_for_nobodys() {
+        let id = "web[0]".parse().unwrap();
+        let own = process(10, 1, 10, "n");
+        let closed = Process { badge: None, closed: true, ..process(11, 1, 11, "n") };
+        assert_eq!(runs(&id, &[]), "no process is marked as its own");
+        let said = runs(&id, &[own, closed.clone()]);
+        assert!(said.contains("marked as its own: 10, and these"), "{said}");
+        assert!(said.ends_with("of this user may not be looked into: 11"), "{said}");
+        assert_eq!(super::closed(&[closed]).unwrap(), "11");
     }
 
     #[test]

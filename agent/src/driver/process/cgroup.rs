@@ -52,10 +52,39 @@ impl Cgroup {
         OpenOptions::new().write(true).open(self.0.join("cgroup.procs"))
     }
 
-    /// The processes in it; none when it is gone.
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The processes in it and in those that they made below it; none when it is gone.
     pub fn processes(&self) -> Vec<i32> {
-        let text = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
+        let mut found = Vec::new();
+        for group in self.with_all_below() {
+            let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+        }
+        found
+    }
+
+    /// Whether the kernel counts anything that runs in it or below it, seen from here or not.
+    pub fn is_populated(&self) -> bool {
+        let events = fs::read_to_string(self.0.join("cgroup.events")).unwrap_or_default();
+        events.lines().any(|line| line == "populated 1")
+    }
+
+    /// Each before those below it.
+    fn with_all_below(&self) -> Vec<PathBuf> {
+        let mut all = vec![self.0.clone()];
+        let mut at = 0;
+        while let Some(group) = all.get(at) {
+            let entries = fs::read_dir(group).into_iter().flatten().flatten();
+            let below = entries.filter(|it| it.file_type().is_ok_and(|kind| kind.is_dir()));
+            let below: Vec<PathBuf> = below.map(|entry| entry.path()).collect();
+            all.extend(below);
+            at += 1;
+        }
+        all
     }
 
     /// Kills everything in it at once, also in those below it. Kernels before 5.14 cannot; then
@@ -64,9 +93,11 @@ impl Cgroup {
         let _ = fs::write(self.0.join("cgroup.kill"), "1");
     }
 
-    /// Removes it when nothing is in it; one that stays harms nobody.
+    /// Removes it with those below it when nothing is in them; one that stays harms nobody.
     pub fn remove(&self) {
-        let _ = fs::remove_dir(&self.0);
+        for group in self.with_all_below().iter().rev() {
+            let _ = fs::remove_dir(group);
+        }
     }
 }
 

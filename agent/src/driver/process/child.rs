@@ -125,14 +125,36 @@ pub fn spawn(launch: &Launch, traces: Traces, now_millis: i64) -> io::Result<Run
             Ok(())
         });
     }
-    let child = command.spawn()?;
+    let mut child = command.spawn()?;
+    match mark(&child, now_millis).and_then(|mark| Ok((open_pidfd(mark.pid)?, mark))) {
+        Ok((pidfd, mark)) => {
+            let traces = Traces { leader: Some((mark.pid, mark.start)), ..traces };
+            Ok(Running { pidfd, mark, traces, child: Some(child) })
+        }
+        Err(error) => {
+            kill(&mut child);
+            Err(error)
+        }
+    }
+}
+
+fn mark(child: &Child, now_millis: i64) -> io::Result<Mark> {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
     let pid = pid.ok_or_else(|| io::Error::other("it ended before it was seen"))?;
     // The child is not reaped before it is waited for, so its entry in /proc is there.
     let start = start_time(pid)?.0;
-    let mark = Mark { pid, start, boot: boot_id()?, started_at: now_millis };
-    let traces = Traces { leader: Some(pid), ..traces };
-    Ok(Running { pidfd: open_pidfd(pid)?, mark, traces, child: Some(child) })
+    Ok(Mark { pid, start, boot: boot_id()?, started_at: now_millis })
+}
+
+/// Kills a child with all of its group; who cannot be watched is not left to run.
+fn kill(child: &mut Child) {
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        // SAFETY: plain system call. The child was not waited for, so that its number is its own,
+        // and it leads a group of that number.
+        unsafe { libc::kill(-pid, libc::SIGKILL) };
+    }
+    // An error says that it ended by itself.
+    let _ = child.start_kill();
 }
 
 /// Has the system kill what the command starts when this agent is gone.
@@ -150,7 +172,7 @@ pub fn end_with_parent(command: &mut Command) {
 pub fn adopt(mark: &Mark, traces: Traces) -> Option<Running> {
     // The descriptor is opened first: from then on it means one process, and that one is looked at.
     let pidfd = open_pidfd(mark.pid).ok()?;
-    let traces = Traces { leader: Some(mark.pid), ..traces };
+    let traces = Traces { leader: Some((mark.pid, mark.start)), ..traces };
     alive(mark).then(|| Running { mark: mark.clone(), traces, child: None, pidfd })
 }
 
@@ -235,8 +257,10 @@ pub async fn wait_for_end(pid: i32) -> io::Result<()> {
 /// # Errors
 /// When there is no such process, or the file has another form.
 pub(super) fn start_time(pid: i32) -> io::Result<(u64, char)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name is in parentheses and may hold anything, parentheses too; what follows does not.
+    let stat = fs::read(format!("/proc/{pid}/stat"))?;
+    // The name is in parentheses and may hold anything, parentheses too, and is cut after 15 bytes,
+    // which may be in the middle of a character; what follows it is plain.
+    let stat = String::from_utf8_lossy(&stat);
     let fields = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
     let mut fields = fields.split(' ');
     let state = fields.next().and_then(|state| state.chars().next());

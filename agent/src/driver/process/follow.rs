@@ -194,6 +194,7 @@ impl Reader {
     }
 
     fn open(&mut self, after: Option<&Place>, tail: u32) -> io::Result<()> {
+        self.note_truncation();
         let _still = CUTTING.read().unwrap_or_else(PoisonError::into_inner);
         let Some((file, mark)) = self.found()? else { return Ok(()) };
         self.old_end = file.metadata()?.len();
@@ -213,7 +214,18 @@ impl Reader {
     fn found(&self) -> io::Result<Option<(File, Mark)>> {
         match File::open(&self.log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            file => Ok(Some((file?, Mark::of(&self.log)?))),
+            file => {
+                let file = file?;
+                let mark = Mark::of(&self.log)?.fitting(file.metadata()?.len());
+                Ok(Some((file, mark)))
+            }
+        }
+    }
+
+    fn note_truncation(&self) {
+        if let Err(error) = output::begin_anew(&self.log) {
+            // It is read from its new beginning all the same, until it has grown past the old one.
+            tracing::warn!(log = %self.log.display(), %error, "a log that was truncated by hand");
         }
     }
 
@@ -224,6 +236,7 @@ impl Reader {
 
     /// What follows the present place.
     fn next_block(&mut self) -> io::Result<Block> {
+        self.note_truncation();
         let _still = CUTTING.read().unwrap_or_else(PoisonError::into_inner);
         self.looked = true;
         let found = self.found()?;
@@ -273,9 +286,10 @@ impl Place {
     /// Moves on when what would be next was cut out, and says how much that was.
     fn catch_up(&mut self, mark: &Mark, end: u64) -> Option<LogLine> {
         if self.emptied != mark.emptied || self.at < mark.start {
-            let gone = mark.lines.saturating_sub(self.line);
+            let (gone, beyond) = (mark.lines.saturating_sub(self.line), self.line > mark.lines);
             *self = Self::beginning(mark);
-            return (gone > 0).then(|| lost(Some(gone)));
+            // Beyond what was counted is only who read a log that was then truncated by hand.
+            return (gone > 0 || beyond).then(|| lost((!beyond).then_some(gone)));
         }
         if end < self.at {
             // It was emptied by hand.
@@ -374,6 +388,29 @@ mod tests {
         fs::write(dir.path().join("stdout.log.start"), marked).unwrap();
         let (seen, ..) = read(dir.path(), query(0, false, Some(at)), |_| false).await;
         assert_eq!(seen, ["4 lines were rotated away before they could be read", "x"]);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_cut_and_then_truncated_by_hand_is_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        output::begin(dir.path(), 1).unwrap();
+        append(dir.path(), b"1\n2\n3\n4\n5\n");
+        let mark = Mark { begun: 1, emptied: 0, start: 6, lines: 3 };
+        let start = dir.path().join("stdout.log.start");
+        fs::write(&start, serde_json::to_vec(&mark).unwrap()).unwrap();
+        let (seen, at, _) = read(dir.path(), query(9, false, None), |_| false).await;
+        assert_eq!(seen, ["4", "5"]);
+        fs::write(dir.path().join("stdout.log"), "a\n").unwrap();
+        let gone = "lines were rotated away before they could be read; how many is not known";
+        let (seen, at, _) =
+            read(dir.path(), query(0, true, Some(at)), |seen| seen.len() >= 2).await;
+        assert_eq!(seen, [gone, "a"]);
+        let anew = Mark { emptied: 1, start: 0, ..mark };
+        assert_eq!(Mark::of(&dir.path().join("stdout.log")).unwrap(), anew);
+        // Longer than its old beginning again: nothing of it is taken for what was cut out.
+        append(dir.path(), b"b\nc\nd\n");
+        let (seen, ..) = read(dir.path(), query(0, true, Some(at)), |seen| seen.len() >= 3).await;
+        assert_eq!(seen, ["b", "c", "d"]);
     }
 
     #[tokio::test]

@@ -64,27 +64,27 @@ pub async fn start(setting: &Setting, record: &mut Record) -> Result<Running, Dr
     launch.env.extend(setting.badge_of(record));
     launch.door = record.cgroup.as_ref().and_then(|cgroup| cgroup.door().ok());
     let traces = setting.traces(record);
-    let spawned = child::spawn(&launch, traces.clone(), now_millis()).map_err(|error| {
-        DriverError::failed(
-            format!("{} cannot be started", launch.program.display()),
-            error,
-            "check that it is an executable for this machine",
-        )
-    });
-    let recorded = spawned.and_then(|running| {
-        record.process = Some(running.mark.clone());
-        home.save(record, &*setting.watcher).map(|()| running)
-    });
-    match recorded {
-        Ok(running) => Ok(running),
+    let running = match child::spawn(&launch, traces.clone(), now_millis()) {
+        Ok(running) => running,
         Err(error) => {
-            record.process = None;
             // It may have been started all the same. What cannot be ended now is found again by
             // what it carries, before anything of the unit is started.
             let _ = traces.end(None).await;
-            Err(error)
+            return Err(DriverError::failed(
+                format!("{} cannot be started", launch.program.display()),
+                error,
+                "check that it is an executable for this machine",
+            ));
         }
+    };
+    record.process = Some(running.mark.clone());
+    if let Err(error) = home.save(record, &*setting.watcher) {
+        record.process = None;
+        // By its session, too: it may carry nothing that can be looked at.
+        let _ = running.end_rest().await;
+        return Err(error);
     }
+    Ok(running)
 }
 
 /// Milliseconds since 1970.

@@ -40,6 +40,8 @@ pub struct Process {
     pub session: i32,
     /// What it carries, when it is of this agent's.
     pub badge: Option<Badge>,
+    /// It is of this agent's user, and what it carries may not be looked at.
+    pub closed: bool,
 }
 
 impl Process {
@@ -68,10 +70,23 @@ pub fn all(issuer: &Issuer) -> io::Result<Vec<Process>> {
 }
 
 fn look(pid: i32, issuer: &Issuer) -> Option<Process> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let badge = fs::read(format!("/proc/{pid}/environ")).ok();
-    let badge = badge.and_then(|environ| issuer.read(&environ));
-    parse(pid, &stat, badge)
+    // The name in it is cut after 15 bytes, which may be in the middle of a character.
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    let (badge, closed) = match fs::read(format!("/proc/{pid}/environ")) {
+        Ok(environ) => (issuer.read(&environ), false),
+        Err(error) => (None, error.kind() == io::ErrorKind::PermissionDenied && is_of_user(pid)),
+    };
+    Some(Process { closed, ..parse(pid, &stat, badge)? })
+}
+
+/// Whether a process is of this agent's own user.
+fn is_of_user(pid: i32) -> bool {
+    let status = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let user = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next());
+    // SAFETY: plain system call.
+    user.and_then(|user| user.parse().ok()) == Some(unsafe { libc::getuid() })
 }
 
 fn parse(pid: i32, stat: &str, badge: Option<Badge>) -> Option<Process> {
@@ -83,7 +98,8 @@ fn parse(pid: i32, stat: &str, badge: Option<Badge>) -> Option<Process> {
         return None;
     }
     let start = fields.get(19)?.parse().ok()?;
-    Some(Process { pid, start, parent: id(1)?, group: id(2)?, session: id(3)?, badge })
+    let (parent, group, session) = (id(1)?, id(2)?, id(3)?);
+    Some(Process { pid, start, parent, group, session, badge, closed: false })
 }
 
 /// By what the processes of one unit are known.
@@ -95,25 +111,55 @@ pub struct Traces {
     pub slug: String,
     /// The start; without it, every start of the unit.
     pub nonce: Option<String>,
-    /// The first process, while it runs or just after it ended: its session and group are the
-    /// unit's. Long after, the number may be somebody else's.
-    pub leader: Option<i32>,
+    /// The first process, by id and start, while it runs or just after it ended: its session and
+    /// group are the unit's. Once nobody of the unit is in them, the number may be somebody else's.
+    pub leader: Option<(i32, u64)>,
     /// The unit's cgroup, where it has one.
     pub cgroup: Option<Cgroup>,
 }
 
+/// What was seen of a unit's members so far.
+#[derive(Debug, Default)]
+struct Known {
+    /// By id and start.
+    members: BTreeSet<(i32, u64)>,
+    /// Whether anybody looked.
+    looked: bool,
+}
+
+impl Known {
+    fn has(&self, one: &Process) -> bool {
+        self.members.contains(&(one.pid, one.start))
+    }
+}
+
 impl Traces {
-    /// The unit's among `all`. `known` are members that were seen before, by id and start: their
-    /// children are members although nothing else tells so.
-    fn members(&self, all: &[Process], known: &BTreeSet<(i32, u64)>) -> Vec<Process> {
+    /// The session and group that are the unit's. A number that somebody is in is given to no new
+    /// process, so that it stays the unit's as long as a member is in it, and no longer.
+    fn session(&self, all: &[Process], known: &Known) -> Option<i32> {
+        let (pid, start) = self.leader?;
+        let ours = match all.iter().find(|one| one.pid == pid) {
+            Some(there) => there.start == start,
+            None if !known.looked => true,
+            None => {
+                all.iter().any(|one| (one.session == pid || one.group == pid) && known.has(one))
+            }
+        };
+        ours.then_some(pid)
+    }
+
+    /// The unit's among `all`. Children of members that were seen before are members although
+    /// nothing else tells so.
+    fn members(&self, all: &[Process], known: &Known) -> Vec<Process> {
+        let session = self.session(all, known);
         let inside: BTreeSet<i32> = self.cgroup.iter().flat_map(Cgroup::processes).collect();
         let is_member = |one: &Process| {
             let badge = one.badge.as_ref().is_some_and(|badge| {
                 badge.slug == self.slug
                     && self.nonce.as_ref().is_none_or(|nonce| *nonce == badge.nonce)
             });
-            let near = self.leader.is_some_and(|id| one.session == id || one.group == id);
-            badge || near || inside.contains(&one.pid) || known.contains(&(one.pid, one.start))
+            let near = session.is_some_and(|id| one.session == id || one.group == id);
+            badge || near || inside.contains(&one.pid) || known.has(one)
         };
         let mut members: BTreeMap<i32, &Process> =
             all.iter().filter(|one| is_member(one)).map(|one| (one.pid, one)).collect();
@@ -140,15 +186,18 @@ impl Traces {
     /// # Errors
     /// When `/proc` cannot be read.
     pub async fn end(&self, polite: Option<(i32, Duration)>) -> io::Result<Vec<i32>> {
-        let mut known = BTreeSet::new();
+        let mut known = Known::default();
         if let Some((signal, grace)) = polite {
             let asked = self.find(&mut known)?;
-            let apart = |one: &&Process| self.leader.is_none_or(|id| one.group != id);
+            // The group is the unit's where a member is in it.
+            let group = self.leader.map(|(id, _)| id);
+            let group = group.filter(|id| asked.iter().any(|one| one.group == *id));
+            let apart = |one: &&Process| group.is_none_or(|id| one.group != id);
             asked.iter().filter(apart).for_each(|one| send(one, signal));
-            if let Some(leader) = self.leader {
+            if let Some(group) = group {
                 // At once, so that nobody in the group is asked twice or missed while it forks.
                 // SAFETY: plain system call; when no member of the group lives, it finds nothing.
-                unsafe { libc::kill(-leader, signal) };
+                unsafe { libc::kill(-group, signal) };
             }
             self.wait(&mut known, grace).await?;
         }
@@ -157,11 +206,23 @@ impl Traces {
         loop {
             // Whoever forks while it is killed is found in the next round.
             let left = self.find(&mut known)?;
-            if left.is_empty() || Instant::now() > deadline {
-                if let (Some(cgroup), true) = (&self.cgroup, left.is_empty()) {
-                    cgroup.remove();
+            // Whoever is not seen from here, as in another process namespace, is counted there.
+            let unseen = self.cgroup.as_ref().filter(|cgroup| cgroup.is_populated());
+            match unseen {
+                None if left.is_empty() => {
+                    self.cgroup.iter().for_each(Cgroup::remove);
+                    return Ok(Vec::new());
                 }
-                return Ok(left.iter().map(|one| one.pid).collect());
+                Some(cgroup) if left.is_empty() && Instant::now() > deadline => {
+                    return Err(io::Error::other(format!(
+                        "its cgroup {} is not empty",
+                        cgroup.path().display()
+                    )));
+                }
+                _ if Instant::now() > deadline => {
+                    return Ok(left.iter().map(|one| one.pid).collect());
+                }
+                _ => {}
             }
             if let Some(cgroup) = &self.cgroup {
                 cgroup.kill();
@@ -172,7 +233,7 @@ impl Traces {
         }
     }
 
-    async fn wait(&self, known: &mut BTreeSet<(i32, u64)>, grace: Duration) -> io::Result<()> {
+    async fn wait(&self, known: &mut Known, grace: Duration) -> io::Result<()> {
         let deadline = Instant::now() + grace;
         let mut pause = FIRST_PAUSE;
         while !self.find(known)?.is_empty() && Instant::now() < deadline {
@@ -183,9 +244,10 @@ impl Traces {
     }
 
     /// Whoever runs of the unit now.
-    fn find(&self, known: &mut BTreeSet<(i32, u64)>) -> io::Result<Vec<Process>> {
+    fn find(&self, known: &mut Known) -> io::Result<Vec<Process>> {
         let members = self.members(&all(&self.issuer)?, known);
-        known.extend(members.iter().map(|one| (one.pid, one.start)));
+        known.members.extend(members.iter().map(|one| (one.pid, one.start)));
+        known.looked = true;
         Ok(members)
     }
 }
@@ -219,10 +281,11 @@ mod tests {
 
     fn process(pid: i32, parent: i32, session: i32, badge: Option<(&str, &str)>) -> Process {
         let badge = badge.map(|(slug, nonce)| Badge { slug: slug.into(), nonce: nonce.into() });
-        Process { pid, start: 1, parent, group: session, session, badge }
+        Process { pid, start: 1, parent, group: session, session, badge, closed: false }
     }
 
     fn traces(nonce: Option<&str>, leader: Option<i32>) -> Traces {
+        let leader = leader.map(|pid| (pid, 1));
         let owner = Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() };
         let issuer = Issuer::of(&owner, std::path::Path::new("/"));
         let nonce = nonce.map(str::to_owned);
@@ -246,7 +309,7 @@ mod tests {
             process(23, 1, 23, None),
         ];
         let pids = |traces: &Traces, known: &[(i32, u64)]| -> Vec<i32> {
-            let known = known.iter().copied().collect();
+            let known = Known { members: known.iter().copied().collect(), looked: false };
             traces.members(&all, &known).iter().map(|one| one.pid).collect()
         };
         assert_eq!(pids(&traces(Some("a"), Some(10)), &[]), [10, 11, 12, 13, 14]);
@@ -255,6 +318,26 @@ mod tests {
         assert_eq!(pids(&traces(None, None), &[]), [10, 11, 12, 13, 14, 20], "every start");
         assert_eq!(pids(&traces(Some("none"), None), &[(13, 1)]), [13, 14], "seen before");
         assert_eq!(pids(&traces(Some("none"), None), &[(13, 2)]), [0; 0], "another by that id");
+    }
+
+    #[test]
+    fn a_session_whose_number_was_given_to_somebody_else_is_not_the_units() {
+        let traces = traces(Some("none"), Some(10));
+        let pids = |all: &[Process], known: &Known| -> Vec<i32> {
+            traces.members(all, known).iter().map(|one| one.pid).collect()
+        };
+        let member = process(11, 1, 10, None);
+        let fresh = Known::default();
+        assert_eq!(pids(std::slice::from_ref(&member), &fresh), [11], "its leader just ended");
+        let seen = Known { members: BTreeSet::from([(11, 1)]), looked: true };
+        let forked = process(12, 1, 10, None);
+        assert_eq!(pids(&[member.clone(), forked.clone()], &seen), [11, 12], "one is still in it");
+        let gone = Known { members: BTreeSet::from([(10, 1), (13, 1)]), looked: true };
+        assert_eq!(pids(&[forked], &gone), [0; 0], "nobody of the unit is in it");
+        // Started later under the leader's number, with a child in its session.
+        let foreign = [Process { start: 2, ..process(10, 1, 10, None) }, member];
+        assert_eq!(pids(&foreign, &fresh), [0; 0]);
+        assert_eq!(pids(&foreign, &gone), [0; 0]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod adopt;
 mod badge;
 mod cgroup;
 mod child;
+mod ending;
 mod follow;
 mod launch;
 mod members;
@@ -34,6 +35,7 @@ use tokio::{io::AsyncReadExt, process::Command};
 use self::{
     adopt::Found,
     badge::Issuer,
+    ending::Endings,
     record::{Home, Record},
     supervise::{Setting, Slot},
 };
@@ -65,6 +67,8 @@ pub struct ProcessDriver {
     table: Mutex<BTreeMap<InstanceId, Arc<Slot>>>,
     /// What an earlier agent left; see `adopt`.
     found: Found,
+    /// Removals that an earlier agent began.
+    endings: Endings,
 }
 
 impl ProcessDriver {
@@ -79,7 +83,12 @@ impl ProcessDriver {
         let issuer = Issuer::of(&ground.owner, &ground.data_dir);
         let cgroups = cgroup::own();
         let setting = Setting { ground, base, issuer, cgroups, watcher };
-        Self { setting, table: Mutex::default(), found: Found::default() }
+        Self {
+            setting,
+            table: Mutex::default(),
+            found: Found::default(),
+            endings: Endings::default(),
+        }
     }
 
     fn slots(&self) -> std::sync::MutexGuard<'_, BTreeMap<InstanceId, Arc<Slot>>> {
@@ -103,6 +112,8 @@ impl ProcessDriver {
     async fn check(&self, job: &Job) -> Result<String, DriverError> {
         let spec = &job.spec;
         self.readable(&spec.id).await?;
+        // What is being removed may have the ports.
+        self.endings.over(&spec.id).await?;
         check_spec(spec)?;
         launch::program(spec, &self.setting.base, &self.home(&spec.id).work())?;
         let units: Vec<Unit> = self.slots().values().map(|slot| slot.unit()).collect();
@@ -125,6 +136,7 @@ impl ProcessDriver {
     async fn replace(&self, job: Job) -> Result<String, DriverError> {
         let spec = job.spec.clone();
         self.readable(&spec.id).await?;
+        self.endings.over(&spec.id).await?;
         let wanted = spec.secrets();
         let secrets = &self.setting.ground.secrets;
         secrets.values_within(&spec.id, &wanted, SECRET_PATIENCE).await?;
@@ -147,9 +159,7 @@ impl ProcessDriver {
                 Ok(message)
             }
             (Err(error), Some(old)) => {
-                let mut back = old.record();
-                back.process = None;
-                self.begin(back, None);
+                self.go_back(old.record());
                 Err(DriverError::failed(
                     format!("{} cannot be replaced", spec.id),
                     error,
@@ -157,7 +167,10 @@ impl ProcessDriver {
                 ))
             }
             (Err(error), None) => {
-                let _ = self.home(&spec.id).remove();
+                let removed = self.home(&spec.id).remove(&*self.setting.watcher);
+                if let Err(error) = removed {
+                    tracing::warn!(instance = %spec.id, %error, "what a start left");
+                }
                 Err(error)
             }
         }
@@ -167,27 +180,46 @@ impl ProcessDriver {
     /// agent that is killed meanwhile is followed by one that finishes it.
     async fn take_away(&self, id: &InstanceId) -> Result<(), DriverError> {
         self.readable(id).await?;
-        if let Some(slot) = self.slot(id) {
-            let ending = Record { ending: true, ..slot.record() };
-            if let Err(error) = self.home(id).save(&ending, &*self.setting.watcher) {
-                // A full disk keeps nobody from making room on it.
-                tracing::warn!(instance = %id, %error, "writing down that a unit ends failed");
-            }
-            slot.stop().await;
-            self.setting.clear(&ending).await?;
-        } else {
-            self.setting.clear_all(id, &StopSpec::default(), None).await?;
+        if self.endings.over(id).await? {
+            return Ok(());
         }
-        self.home(id).remove().map_err(|error| {
-            DriverError::failed(
-                format!("the directory of {id} cannot be removed"),
-                error,
-                "remove it by hand and apply again",
-            )
-        })?;
+        let (home, watcher) = (self.home(id), &*self.setting.watcher);
+        let Some(slot) = self.slot(id) else {
+            self.clear_unsupervised(id).await?;
+            return home.remove(watcher);
+        };
+        let record = slot.record();
+        let ending = Record { ending: true, ..record.clone() };
+        if let Err(error) = home.save(&ending, watcher) {
+            // A full disk keeps nobody from making room on it.
+            tracing::warn!(instance = %id, %error, "writing down that a unit ends failed");
+        }
+        slot.stop().await;
+        let cleared = self.setting.clear(&ending).await;
+        if let Err(error) = cleared.and_then(|()| home.remove(watcher)) {
+            self.go_back(record);
+            return Err(error);
+        }
         self.slots().remove(id);
         self.setting.ground.changed.notify_one();
         Ok(())
+    }
+
+    /// A step failed, and the unit should run as before it: for this agent and for the next.
+    fn go_back(&self, before: Record) {
+        let back = Record { process: None, ..before };
+        if let Err(error) = self.home(&back.spec.id).save(&back, &*self.setting.watcher) {
+            tracing::warn!(instance = %back.spec.id, %error, "writing a record failed");
+        }
+        self.begin(back, None);
+    }
+
+    /// Ends what runs of an instance that is in no slot, as its record says where there is one.
+    async fn clear_unsupervised(&self, id: &InstanceId) -> Result<(), DriverError> {
+        match self.home(id).found() {
+            None => self.setting.clear_all(id, &StopSpec::default(), None).await,
+            Some(found) => self.setting.clear(&self.own(found)?).await,
+        }
     }
 
     /// Ends what runs of the instance and is in no slot, and waits for its ports.
@@ -223,9 +255,11 @@ impl ProcessDriver {
         child::end_with_parent(&mut command);
         let mut child = command.spawn().map_err(|error| failed(&error))?;
         let mut output = Vec::new();
-        if let Some(stderr) = child.stderr.take() {
-            // Reading less than there is only means that less is shown.
-            let _ = stderr.take(EXEC_OUTPUT).read_to_end(&mut output).await;
+        if let Some(mut stderr) = child.stderr.take() {
+            // Reading less than there is only means that less is shown. The rest is read, too: who
+            // writes to a pipe that nobody reads is killed, and would seem unhealthy.
+            let _ = (&mut stderr).take(EXEC_OUTPUT).read_to_end(&mut output).await;
+            let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
         }
         let status = child.wait().await.map_err(|error| failed(&error))?;
         let code = i64::from(status.code().unwrap_or(-1));
@@ -292,6 +326,7 @@ impl Driver for ProcessDriver {
         Box::pin(async {
             self.adopted().await?;
             let mut units: Vec<Unit> = self.slots().values().map(|slot| slot.unit()).collect();
+            units.extend(self.endings.units());
             units.extend(self.unreadable());
             units.sort_by(|a, b| a.id.cmp(&b.id));
             Ok(units)
@@ -313,6 +348,7 @@ impl Driver for ProcessDriver {
     fn revive(&self, job: Job) -> BoxFuture<'_, Result<(), DriverError>> {
         Box::pin(async move {
             self.readable(&job.spec.id).await?;
+            self.endings.over(&job.spec.id).await?;
             // A supervisor starts its process by itself; only one without a supervisor is left.
             if self.slot(&job.spec.id).is_none() {
                 self.begin(Record::of(&job), None);
@@ -330,7 +366,8 @@ impl Driver for ProcessDriver {
             // Units whose records cannot be read end, too: by what they carry.
             let adopted = self.adopted().await;
             let slots: Vec<_> = self.slots().values().cloned().collect();
-            futures_util::future::join_all(slots.iter().map(|slot| slot.stop())).await;
+            let stopped = futures_util::future::join_all(slots.iter().map(|slot| slot.stop()));
+            tokio::join!(stopped, self.endings.all_over());
             self.end_strays(|_| true).await;
             adopted
         })

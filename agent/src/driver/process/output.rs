@@ -64,6 +64,15 @@ impl Mark {
         }
     }
 
+    /// That of a log that ends at `end`. One that ends before its beginning was truncated by hand:
+    /// it begins anew.
+    pub fn fitting(self, end: u64) -> Self {
+        match end < self.start {
+            true => Self { emptied: self.emptied.saturating_add(1), start: 0, ..self },
+            false => self,
+        }
+    }
+
     fn save(&self, log: &Path) -> io::Result<()> {
         let bytes = serde_json::to_vec(self).map_err(io::Error::from)?;
         write_atomic(&Self::path(log), &bytes, 0o600).map_err(io::Error::other)
@@ -107,6 +116,7 @@ fn cut(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file?,
     };
+    begin_anew(log)?;
     let (mark, end) = (Mark::of(log)?, file.metadata()?.len());
     if end.saturating_sub(mark.start) <= most {
         return Ok(());
@@ -114,6 +124,10 @@ fn cut(
     let start = line_start(&file, end - kept, end)?;
     let lines = mark.lines + newlines(&file, mark.start, start)?;
     let _alone = CUTTING.write().unwrap_or_else(PoisonError::into_inner);
+    if Mark::of(log)? != mark || file.metadata()?.len() < end {
+        // Somebody truncated it meanwhile; the next look sees what it is now.
+        return Ok(());
+    }
     Mark { start, lines, ..mark.clone() }.save(log)?;
     match punch(&file, start / ALIGNED * ALIGNED) {
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
@@ -125,6 +139,27 @@ fn cut(
         }
         other => other,
     }
+}
+
+/// Writes down that a log begins anew, where it was truncated by hand: once it had grown to its old
+/// beginning again, what was written since would be taken for what was cut out.
+///
+/// # Errors
+/// When the log or its mark cannot be read, or the disk refuses.
+pub fn begin_anew(log: &Path) -> io::Result<()> {
+    let stale = || -> io::Result<Option<Mark>> {
+        let end = match fs::metadata(log) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            metadata => metadata?.len(),
+        };
+        let mark = Mark::of(log)?;
+        Ok((end < mark.start).then(|| mark.fitting(end)))
+    };
+    if stale()?.is_none() {
+        return Ok(());
+    }
+    let _alone = CUTTING.write().unwrap_or_else(PoisonError::into_inner);
+    stale()?.map_or(Ok(()), |mark| mark.save(log))
 }
 
 /// Gives the first bytes of a file back to the file system. They read as zeros then.
@@ -245,6 +280,20 @@ mod tests {
         cut(&log, 512 << 10, 256 << 10, refuse).unwrap();
         let wanted = Mark { begun: 0, emptied: 1, start: 0, lines: 1000 };
         assert_eq!((Mark::of(&log).unwrap(), file.metadata().unwrap().len()), (wanted, 0));
+    }
+
+    #[test]
+    fn a_log_that_was_truncated_by_hand_is_bounded_from_its_new_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("stdout.log");
+        filled(&log, 1000);
+        cut(&log, 512 << 10, 256 << 10, punch).unwrap();
+        assert_eq!(Mark::of(&log).unwrap().start, 745 << 10);
+        OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
+        filled(&log, 600);
+        cut(&log, 512 << 10, 256 << 10, punch).unwrap();
+        let wanted = Mark { begun: 0, emptied: 1, start: 345 << 10, lines: 745 + 345 };
+        assert_eq!(Mark::of(&log).unwrap(), wanted);
     }
 
     #[test]

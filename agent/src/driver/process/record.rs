@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{cgroup::Cgroup, child::Mark};
 use crate::{
     driver::{DriverError, Job},
-    identity::{Watcher, write_atomic_watched},
+    identity::{Point, Watcher, write_atomic_watched},
 };
 
 /// One process unit.
@@ -95,6 +95,11 @@ impl Home {
         Self { root: data_dir.join("instances").join(id.slug()) }
     }
 
+    /// All of them are in this one.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
     /// The unit's working directory.
     pub fn work(&self) -> PathBuf {
         self.root.join("work")
@@ -126,15 +131,43 @@ impl Home {
         write_atomic_watched(&self.root.join(FILE), bytes, 0o600, watcher)
     }
 
-    /// Removes everything but the volumes.
+    /// Removes everything but the volumes; `watcher` is told of the moment before.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
+    pub fn remove(&self, watcher: &Watcher) -> Result<(), DriverError> {
+        let removed = watcher(Point::Begin).and_then(|()| fs::remove_dir_all(&self.root));
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DriverError::failed(
+                format!("the directory {} cannot be removed", self.root.display()),
+                error,
+                "remove it by hand and apply again",
+            )),
+            _ => Ok(()),
         }
+    }
+
+    /// As [`Home::remove`], where the record is still the one of this start that ends. Whatever
+    /// else was written there meanwhile stays.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_ending(&self, ending: &Record, watcher: &Watcher) -> Result<(), DriverError> {
+        match load(&self.root) {
+            Some(Found::Whole(record)) if record.ending && record.nonce == ending.nonce => {
+                self.remove(watcher)
+            }
+            Some(_) => {
+                tracing::warn!(instance = %ending.spec.id, "a record was written anew; it stays");
+                Ok(())
+            }
+            None => self.remove(watcher),
+        }
+    }
+
+    /// What stands there now.
+    pub fn found(&self) -> Option<Found> {
+        load(&self.root)
     }
 }
 

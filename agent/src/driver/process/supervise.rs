@@ -102,7 +102,15 @@ impl Setting {
             leader: None,
             cgroup: cgroup.or_else(|| self.cgroup(id)),
         };
-        let left = traces.end(Some(politeness(stop))).await.map_err(|error| {
+        Self::nothing_left(id, traces.end(Some(politeness(stop))).await)
+    }
+
+    /// What ending all of a unit came to.
+    ///
+    /// # Errors
+    /// When something is left of it, or that cannot be seen.
+    pub fn nothing_left(id: &InstanceId, ended: io::Result<Vec<i32>>) -> Result<(), DriverError> {
+        let left = ended.map_err(|error| {
             DriverError::NotKnown(format!(
                 "it cannot be seen what runs of {id}: {error}; check that the agent may read /proc"
             ))
@@ -125,7 +133,7 @@ pub fn still_there(id: &InstanceId, left: &[i32]) -> DriverError {
 }
 
 /// How a unit is asked to end.
-fn politeness(stop: &StopSpec) -> (i32, Duration) {
+pub fn politeness(stop: &StopSpec) -> (i32, Duration) {
     let signal = stop.signal.as_deref().and_then(signal_number);
     (signal.unwrap_or(libc::SIGTERM), stop.grace.into())
 }
@@ -179,6 +187,7 @@ impl Slot {
             digest: record.digest,
             runtime: Runtime::Process,
             state,
+            ending: false,
             restarts: record.restarts,
             message,
             address: None,

@@ -29,7 +29,16 @@ impl Bench {
     }
 
     fn watched(&self, watcher: Arc<Watcher>) -> ProcessDriver {
-        let owner = Owner { cluster: "home".parse().unwrap(), node: "n1".parse().unwrap() };
+        self.of("n1", watcher)
+    }
+
+    /// That of a node of another name.
+    fn named(&self, node: &str) -> ProcessDriver {
+        self.of(node, Arc::new(|_| Ok(())))
+    }
+
+    fn of(&self, node: &str, watcher: Arc<Watcher>) -> ProcessDriver {
+        let owner = Owner { cluster: "home".parse().unwrap(), node: node.parse().unwrap() };
         let ground = Ground {
             owner,
             data_dir: self.dir.path().to_owned(),
@@ -348,6 +357,8 @@ async fn a_health_command_runs_where_the_unit_does() {
     assert_eq!(run(&["test", "-e", "up"]).await.unwrap().0, 0);
     let (code, output) = run(&["/bin/sh", "-c", "echo sorry >&2; exit 3"]).await.unwrap();
     assert_eq!((code, output.as_str()), (3, "sorry"));
+    let much = "head -c 1000000 /dev/zero | tr '\\0' x >&2";
+    assert_eq!(run(&["/bin/sh", "-ec", much]).await.unwrap().0, 0, "however much it writes");
     assert!(run(&["no-such-program-anywhere"]).await.is_err());
     driver.remove(&spec.id).await.unwrap();
 }

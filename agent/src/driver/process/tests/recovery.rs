@@ -20,6 +20,15 @@ fn counted(bench: &Bench, version: &str) -> InstanceSpec {
     spec
 }
 
+/// The same, and it ends only when it is killed: whoever removes it is at that for a while.
+fn stubborn(bench: &Bench, version: &str) -> InstanceSpec {
+    let loops = "trap '' TERM; while true; do sleep 0.05; done";
+    let mut spec = shell(&format!("echo $$ >> {}; {loops}", pids(bench).display()));
+    spec.env.insert("VERSION".into(), Text::plain(version));
+    spec.stop.grace = Period { millis: 300 };
+    spec
+}
+
 fn pids(bench: &Bench) -> PathBuf {
     bench.dir.path().join("pids")
 }
@@ -136,7 +145,8 @@ enum Deed {
 fn survives(deed: Deed, fault: Fault, point: usize) -> bool {
     let about = format!("{deed:?}, {fault:?} at point {point}");
     let bench = Bench::new();
-    let (old, new) = (counted(&bench, "1"), counted(&bench, "2"));
+    let kind = if deed == Deed::Remove { stubborn } else { counted };
+    let (old, new) = (kind(&bench, "1"), kind(&bench, "2"));
     if deed != Deed::Start {
         agent(&bench, None, async |driver| {
             driver.ensure(job(&old, 1)).await.unwrap();
@@ -166,7 +176,14 @@ fn survives(deed: Deed, fault: Fault, point: usize) -> bool {
             _ => job(&old, 1),
         };
         if deed == Deed::Remove {
-            driver.recover().await.unwrap();
+            // It is wanted again while its removal goes on.
+            driver.ensure(job(&new, 3)).await.unwrap();
+            driver.endings.all_over().await;
+            copies(&bench, 1, &about).await;
+            let unit = bench.until(driver, |unit| unit.state == InstanceState::Running).await;
+            assert_eq!((unit.generation, unit.restarts), (3, 0), "{about}: it was left alone");
+            let record = fs::read_to_string(bench.dir.path().join("instances/web-0/unit.json"));
+            assert!(record.unwrap().contains("\"generation\":3"), "{about}: and what it has");
         } else {
             // The ledger says that it should run, and a session may say so before anything else.
             driver.revive(wanted).await.unwrap();
@@ -207,9 +224,164 @@ fn a_fault_at_any_point_of_a_record_leaves_one_copy_and_no_orphan() {
     // Intent and record of a start are two writes of five points; the others are one.
     assert_eq!(points["Start Killed"], 10);
     assert_eq!(points["Replace Killed"], 10);
-    assert_eq!(points["Remove Killed"], 5);
+    // The removal of the directory is a point, too.
+    assert_eq!(points["Remove Killed"], 6);
     assert_eq!(points["Adopt Killed"], 5);
     assert!(points["Start DiskRefuses"] >= 10 && points["Remove DiskRefuses"] >= 5, "{points:?}");
+}
+
+/// As after a kill in the middle of a removal.
+fn mark_ending(bench: &Bench) {
+    let path = bench.dir.path().join("instances/web-0/unit.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    record["ending"] = true.into();
+    fs::write(&path, record.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn a_removal_that_is_ordered_again_joins_the_one_that_goes_on_with_the_units_own_signal() {
+    let bench = Bench::new();
+    let work = bench.work();
+    let signals = bench.dir.path().join("signals");
+    let (go, log) = (work.join("go"), signals.display());
+    let note = |name: &str| format!("trap 'echo {name} >> {log}' {name};");
+    let script = format!(
+        "{} {} echo $$ >> {}; echo up > up; while ! test -e go; do sleep 0.02; done; echo end >> \
+         {log}",
+        note("USR1"),
+        note("TERM"),
+        pids(&bench).display()
+    );
+    let mut spec = shell(&script);
+    spec.stop.signal = Some("SIGUSR1".into());
+    spec.stop.grace = Period::seconds(60);
+    let first = bench.driver();
+    first.ensure(job(&spec, 4)).await.unwrap();
+    wait_for_file(&work.join("up")).await;
+    first.slots().clear();
+    mark_ending(&bench);
+
+    let second = bench.driver();
+    second.recover().await.unwrap();
+    let units = second.list().await.unwrap();
+    let [unit] = &units[..] else { panic!("the unit is named: {units:?}") };
+    assert_eq!((unit.generation, unit.ending), (4, true));
+    assert!(unit.message.as_ref().unwrap().contains("its removal"), "{unit:?}");
+    wait_for_file(&signals).await;
+    let (removed, ()) = tokio::join!(second.remove(&spec.id), async {
+        fs::write(&go, "").unwrap();
+    });
+    removed.unwrap();
+    assert_eq!(fs::read_to_string(&signals).unwrap(), "USR1\nend\n", "asked once, and not killed");
+    assert!(second.list().await.unwrap().is_empty());
+    assert!(!work.exists());
+}
+
+#[tokio::test]
+async fn one_removal_goes_on_however_often_somebody_looks() {
+    let bench = Bench::new();
+    let asked = bench.dir.path().join("asked");
+    let script = format!(
+        "trap 'echo asked >> {}' TERM; echo $$ >> {}; echo up > up; while true; do sleep 0.02; done",
+        asked.display(),
+        pids(&bench).display()
+    );
+    let mut spec = shell(&script);
+    spec.stop.grace = Period::seconds(1);
+    let first = bench.driver();
+    first.ensure(job(&spec, 1)).await.unwrap();
+    wait_for_file(&bench.work().join("up")).await;
+    first.slots().clear();
+    mark_ending(&bench);
+    // Another record is damaged, so that each look reads them all.
+    let damaged = bench.dir.path().join("instances/db-0");
+    fs::create_dir_all(&damaged).unwrap();
+    fs::write(damaged.join("unit.json"), "{half").unwrap();
+    let second = bench.driver();
+    for _ in 0..5 {
+        assert_eq!(second.list().await.unwrap().len(), 2);
+    }
+    second.endings.all_over().await;
+    assert_eq!(fs::read_to_string(&asked).unwrap(), "asked\n");
+    copies(&bench, 0, "removed").await;
+    assert_eq!(second.list().await.unwrap().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_removed_runs_as_before_for_this_agent_and_the_next() {
+    let bench = Bench::new();
+    let spec = counted(&bench, "1");
+    // Intent and record of its start, and the record that it ends: then its directory.
+    let trap = Trap::at(16, Fault::DiskRefuses);
+    agent(&bench, Some(&trap), async |driver| {
+        driver.ensure(job(&spec, 1)).await.unwrap();
+        copies(&bench, 1, "begun").await;
+        let error = driver.remove(&spec.id).await.unwrap_err().to_string();
+        assert!(error.contains("cannot be removed: the disk refuses"), "{error}");
+        let runs = |unit: &Unit| unit.state == InstanceState::Running && !unit.ending;
+        bench.until(driver, runs).await;
+        copies(&bench, 1, "it runs again").await;
+    });
+    agent(&bench, None, async |driver| {
+        driver.revive(job(&spec, 1)).await.unwrap();
+        copies(&bench, 1, "adopted").await;
+        assert_eq!(started(&bench).len(), 2, "and not started once more");
+        driver.remove(&spec.id).await.unwrap();
+        copies(&bench, 0, "removed").await;
+    });
+}
+
+#[tokio::test]
+async fn a_record_of_another_node_is_unknown_and_left_alone() {
+    let bench = Bench::new();
+    let spec = counted(&bench, "1");
+    let first = bench.driver();
+    first.ensure(job(&spec, 1)).await.unwrap();
+    copies(&bench, 1, "begun").await;
+    let pid = living(&bench).remove(0);
+    first.slots().clear();
+    // The machine joined under another name, and kept its data directory.
+    let second = bench.named("n2");
+    let renamed = InstanceSpec { node: "n2".parse().unwrap(), ..spec.clone() };
+    let units = second.list().await.unwrap();
+    assert_eq!((units.len(), units[0].state), (1, InstanceState::Unknown));
+    let said = units[0].message.clone().unwrap();
+    for word in ["node n1 of cluster home", "this is n2", &pid, "join under the old name"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    for refused in [
+        second.ensure(job(&renamed, 2)).await.map(drop),
+        second.revive(job(&renamed, 2)).await,
+        second.prepare(job(&renamed, 2)).await.map(drop),
+        second.remove(&spec.id).await,
+    ] {
+        assert!(refused.unwrap_err().to_string().contains("node n1"));
+    }
+    second.retire().await.unwrap();
+    assert_eq!((living(&bench), started(&bench).len()), (vec![pid], 1));
+    let third = bench.driver();
+    third.remove(&spec.id).await.unwrap();
+    copies(&bench, 0, "removed by its own").await;
+}
+
+#[tokio::test]
+async fn a_program_whose_name_is_cut_within_a_character_is_seen_and_ended() {
+    let bench = Bench::new();
+    // The kernel keeps 15 bytes of 16.
+    let name = "éééééééé";
+    let mut spec = sample::process(&[&format!("./{name}")]);
+    let script = format!("#!/bin/sh\necho $$ >> {}\nsleep 1000 &\nwait\n", pids(&bench).display());
+    spec.files.insert(name.into(), FileSpec { content: Text::plain(&script), mode: 0o755 });
+    let driver = bench.driver();
+    driver.ensure(job(&spec, 1)).await.unwrap();
+    copies(&bench, 1, "begun").await;
+    driver.slots().clear();
+    let next = bench.driver();
+    next.recover().await.unwrap();
+    bench.until(&next, |unit| unit.state == InstanceState::Running).await;
+    assert_eq!(started(&bench).len(), 1, "it was adopted");
+    next.remove(&spec.id).await.unwrap();
+    copies(&bench, 0, "removed").await;
 }
 
 #[tokio::test]
@@ -365,13 +537,16 @@ async fn a_child_that_left_its_group_ends_with_its_unit() {
 
 #[tokio::test]
 async fn a_daemon_without_parent_session_and_environment_ends_where_cgroups_may_be_made() {
+    let skipped = |why: &str| {
+        // Not by `eprintln!`, which is kept from whoever runs a test that passes.
+        let text = format!("\n*** SKIPPED: daemons that hide need cgroups, and {why}.\n\n");
+        let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
+    };
     let Some(base) = cgroup::own() else {
-        eprintln!("SKIPPED: this machine has no cgroup v2");
-        return;
+        return skipped("this machine has no cgroup v2");
     };
     let Some(trial) = cgroup::Cgroup::make(&base, "trial") else {
-        eprintln!("SKIPPED: no cgroup may be made below {}", base.display());
-        return;
+        return skipped(&format!("none may be made below {}", base.display()));
     };
     trial.remove();
     let bench = Bench::new();
@@ -381,6 +556,10 @@ async fn a_daemon_without_parent_session_and_environment_ends_where_cgroups_may_
     let first = bench.driver();
     first.ensure(job(&spec, 1)).await.unwrap();
     copies(&bench, 1, "hidden").await;
+    // As systemd and container engines do, it makes a cgroup of its own below.
+    let below = first.slot(&spec.id).unwrap().record().cgroup.unwrap().path().join("below");
+    fs::create_dir(&below).unwrap();
+    fs::write(below.join("cgroup.procs"), living(&bench).remove(0)).unwrap();
     first.slots().clear();
     let second = bench.driver();
     second.recover().await.unwrap();
