@@ -205,7 +205,8 @@ impl Ledger {
     }
 
     /// Takes an entry (none: forgets it) although it cannot be written, and returns what it
-    /// replaces. It counts for as long as this agent runs, and is written with the next that can be.
+    /// replaces. It counts for as long as this agent runs, and is written with the next one that
+    /// can be.
     pub fn hold(&mut self, instance: InstanceId, entry: Option<Entry>) -> Option<Entry> {
         match entry {
             Some(entry) => self.entries.insert(instance, entry),

@@ -12,7 +12,6 @@ mod pull;
 mod replace;
 mod seek;
 mod settings;
-#[cfg(test)]
 mod small;
 mod stage;
 mod stream;

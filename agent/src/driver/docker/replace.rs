@@ -208,8 +208,8 @@ fn cannot_list(error: &Error) -> DriverError {
 }
 
 /// Puts right what a replacement of an instance that was cut short left: a successor that was never
-/// started is removed, and so is what else has a name of a replacement beside the unit: never do two
-/// of them run. A unit that was stopped for a successor has its name again and is started. What
+/// started is removed, and so is what else has a name of a replacement beside the unit: never do
+/// two of them run. A unit that was stopped for a successor has its name again and is started. What
 /// somebody made with another name is left alone. The unit.
 ///
 /// # Errors

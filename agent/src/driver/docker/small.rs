@@ -1,6 +1,7 @@
 //! A container engine of a few lines, for faults that a real one does not show when asked.
 //!
 //! Knows requests by method and path. Refuses to keep anything but what it was asked.
+#![cfg(test)]
 
 use std::sync::{Arc, Mutex, PoisonError};
 

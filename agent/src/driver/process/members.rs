@@ -236,11 +236,15 @@ impl Traces {
     async fn wait(&self, known: &mut Known, grace: Duration) -> io::Result<()> {
         let deadline = Instant::now() + grace;
         let mut pause = FIRST_PAUSE;
-        while !self.find(known)?.is_empty() && Instant::now() < deadline {
+        while self.is_there(known)? && Instant::now() < deadline {
             sleep(pause.min(grace)).await;
             pause = longer(pause);
         }
         Ok(())
+    }
+
+    fn is_there(&self, known: &mut Known) -> io::Result<bool> {
+        Ok(!self.find(known)?.is_empty() || self.cgroup.as_ref().is_some_and(Cgroup::is_populated))
     }
 
     /// Whoever runs of the unit now.

@@ -117,7 +117,8 @@ async fn answers(ip: &str, port: u16, text: &str) {
 
 fn lives(run: &str) -> bool {
     let pid = run.split('@').next().unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 

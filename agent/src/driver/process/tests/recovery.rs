@@ -282,7 +282,8 @@ async fn one_removal_goes_on_however_often_somebody_looks() {
     let bench = Bench::new();
     let asked = bench.dir.path().join("asked");
     let script = format!(
-        "trap 'echo asked >> {}' TERM; echo $$ >> {}; echo up > up; while true; do sleep 0.02; done",
+        "trap 'echo asked >> {}' TERM; echo $$ >> {}; echo up > up; \
+         while true; do sleep 0.02; done",
         asked.display(),
         pids(&bench).display()
     );
