@@ -172,7 +172,16 @@ fn build(
         drivers.push(Arc::new(ProcessDriver::new(ground, config::base_env())));
     }
     let ledger = Ledger::open(data_dir)?;
-    Ok(Node::new(owner, drivers, ledger, secrets, changed))
+    let node = Node::new(owner, drivers, ledger, secrets, changed);
+    if origin::is_elsewhere(data_dir) {
+        tracing::warn!(
+            "{} was used on another machine before: nothing is started here until the control \
+             plane lets this one in",
+            data_dir.display()
+        );
+        node.hold_back();
+    }
+    Ok(node)
 }
 
 /// For files that hold secrets: in memory, where the system has a place for root.

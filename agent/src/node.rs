@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -63,6 +66,7 @@ pub struct Node {
     shelf: Mutex<Shelf>,
     /// Instances that wait for their turn to be started again.
     reviving: Mutex<BTreeSet<(Runtime, InstanceId)>>,
+    held_back: AtomicBool,
 }
 
 /// The volumes of each driver, as they were listed last. They change with what is started, and
@@ -122,7 +126,13 @@ impl Node {
             ordered: Mutex::default(),
             shelf: Mutex::default(),
             reviving: Mutex::default(),
+            held_back: AtomicBool::new(false),
         })
+    }
+
+    /// Starts nothing again by itself until [`Node::revive_known`]: another machine may run it.
+    pub fn hold_back(&self) {
+        self.held_back.store(true, Ordering::Release);
     }
 
     fn ordered(&self) -> MutexGuard<'_, BTreeSet<InstanceId>> {
@@ -320,6 +330,7 @@ impl Node {
     /// Starts again whatever the ledger says should run and does not, by the drivers of which it is
     /// known what they run.
     pub fn revive_known(self: &Arc<Self>) {
+        self.held_back.store(false, Ordering::Release);
         for runtime in self.drivers.keys() {
             if self.recovery.check(*runtime).is_ok() {
                 self.revive(*runtime);
@@ -329,6 +340,9 @@ impl Node {
 
     /// Each in a task of its own: one may wait for a secret.
     fn revive(self: &Arc<Self>, runtime: Runtime) {
+        if self.held_back.load(Ordering::Acquire) {
+            return;
+        }
         let ids: Vec<InstanceId> = self.ledger().entries().map(|(id, _)| id.clone()).collect();
         for id in ids {
             let wanted = self.job(&id).is_some_and(|job| job.spec.workload.runtime() == runtime);

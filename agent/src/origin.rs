@@ -23,6 +23,36 @@ struct Kept {
     /// The mark of the newest order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mark: Option<OrderMark>,
+    /// The machine that was let in last.
+    #[serde(default)]
+    welcome: String,
+}
+
+/// Whether another machine was let in with this identity before this one: then this data directory
+/// was copied, or moved, and only the control plane knows whether the other still runs.
+pub fn is_elsewhere(data_dir: &Path) -> bool {
+    read(data_dir).is_ok_and(|kept| is_anothers(&kept, &machine_id()))
+}
+
+fn is_anothers(kept: &Kept, machine: &str) -> bool {
+    let last = if kept.welcome.is_empty() { &kept.machine } else { &kept.welcome };
+    !last.is_empty() && last != machine
+}
+
+/// The control plane let this machine in.
+///
+/// # Errors
+/// When that cannot be written down.
+pub fn welcomed(data_dir: &Path) -> Result<()> {
+    let_in(data_dir, machine_id())
+}
+
+fn let_in(data_dir: &Path, machine: String) -> Result<()> {
+    let before = read(data_dir)?;
+    if before.welcome == machine {
+        return Ok(());
+    }
+    write(data_dir, &Kept { welcome: machine, ..before })
 }
 
 /// The origin of the next session; the count is on disk before anyone hears it. Where it cannot be
@@ -38,7 +68,8 @@ fn counted_or_not(data_dir: &Path, machine: String, boot: String) -> Origin {
             error,
             "this session is not counted; check that the disk has room and is not read-only"
         );
-        Origin { machine, boot, session: 0 }
+        let mark = read(data_dir).ok().and_then(|kept| kept.mark);
+        Origin { machine, boot, session: 0, mark }
     })
 }
 
@@ -81,7 +112,9 @@ fn counted(data_dir: &Path, machine: String, boot: String) -> Result<Origin> {
         );
     }
     let session = kept.session.saturating_add(1);
-    let next = Kept { session, machine, mark: kept.mark };
+    // Whoever is refused has opened a session, too.
+    let welcome = if kept.welcome.is_empty() { kept.machine } else { kept.welcome };
+    let next = Kept { session, machine, welcome, mark: kept.mark };
     write(data_dir, &next)?;
     Ok(Origin { machine: next.machine, boot, session, mark: next.mark })
 }
@@ -122,9 +155,25 @@ mod tests {
         assert_eq!(next().session, 1);
         let obstacle = dir.path().join("sessions.json.new");
         fs::create_dir(&obstacle).unwrap();
-        let uncounted = Origin { machine: "a".into(), boot: String::new(), session: 0 };
+        let uncounted = Origin { machine: "a".into(), ..Origin::default() };
         assert_eq!(next(), uncounted);
         fs::remove_dir(&obstacle).unwrap();
         assert_eq!(next().session, 2, "counting goes on where it was");
+    }
+
+    #[test]
+    fn a_copy_is_another_machines_until_it_was_let_in_however_often_it_was_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let next = |machine: &str| counted(dir.path(), machine.to_owned(), String::new()).unwrap();
+        let elsewhere = |machine: &str| is_anothers(&read(dir.path()).unwrap(), machine);
+        assert!(!elsewhere("a"), "a new one is nobody's");
+        next("a");
+        let_in(dir.path(), "a".to_owned()).unwrap();
+        assert!(!elsewhere("a") && elsewhere("b"));
+        next("b");
+        next("b");
+        assert!(elsewhere("b") && !elsewhere("a"));
+        let_in(dir.path(), "b".to_owned()).unwrap();
+        assert!(!elsewhere("b") && elsewhere("a"));
     }
 }

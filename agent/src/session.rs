@@ -135,6 +135,9 @@ async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) 
     *welcomed = true;
     tracing::info!(server = %agent.identity.profile.server, "connected");
     agent.outbox.reconnected();
+    if let Err(error) = origin::welcomed(&agent.data_dir) {
+        tracing::warn!("{error:#}");
+    }
     agent.node.revive_known();
     let (answers, answered) = mpsc::channel(ANSWER_QUEUE);
     let readers = Readers::new(agent.node.clone(), answers.clone());

@@ -65,9 +65,12 @@ pub(super) fn step(report: &mut StepReport) {
 
 /// Which machine it is, its texts cut.
 pub(super) fn origin(origin: &mut Origin) {
-    let Origin { machine, boot, session: _ } = origin;
+    let Origin { machine, boot, session: _, mark } = origin;
     cut(machine, MAX_ORIGIN);
     cut(boot, MAX_ORIGIN);
+    if let Some(mark) = mark {
+        cut(&mut mark.proof, MAX_ORIGIN);
+    }
 }
 
 /// Why facts are not taken.
