@@ -10,6 +10,7 @@
 #![allow(unreachable_pub, reason = "modules of a test are seen by that test alone")]
 
 mod baseline;
+mod facts;
 mod instance;
 mod verifier;
 
@@ -19,8 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use devnet_planner::place::{Outcome, Pace, PlacementProblem, place_paced};
-use devnet_schema::quantity::GpuRequest;
+use devnet_planner::place::{self, Outcome, Pace, PlacementProblem, place_paced};
+use devnet_schema::{digest::Digest, quantity::GpuRequest};
 use serde_json::{Value, json};
 
 use baseline::{Scheduler, schedule};
@@ -60,15 +61,15 @@ fn measure(name: &str) {
             "levels": levels, "gpu_percent": percent});
         println!("{line}");
     }
-    let first = place(name, "devnet", &problem, None);
+    let first = placed(name, "devnet", &problem, None);
     let (dead, ran) = instance::without_one(&problem, &first);
-    place(name, "devnet, a node dies", &dead, Some(ran));
+    placed(name, "devnet, a node dies", &dead, Some(ran));
     let same = instance::running(&problem, &first);
-    place(name, "devnet, nothing changed", &same, Some(0));
+    placed(name, "devnet, nothing changed", &same, Some(0));
 }
 
 /// Places, prints, and hands the outcome back.
-fn place(name: &str, method: &str, problem: &PlacementProblem, ran: Option<u32>) -> Outcome {
+fn placed(name: &str, method: &str, problem: &PlacementProblem, ran: Option<u32>) -> Outcome {
     let (begin, begin_cpu) = (Instant::now(), cpu());
     let mut first: Option<Duration> = None;
     let mut told = Vec::new();
@@ -93,7 +94,7 @@ fn place(name: &str, method: &str, problem: &PlacementProblem, ran: Option<u32>)
         "moves_proven": outcome.move_cost == outcome.move_cost_bound, "ran_there": ran,
         "ilps": outcome.ilps, "solver": outcome.solver, "faults": faults.len(),
         "gpu_percent": gpu_percent(problem, gpu_milli(problem, &outcome)),
-        "peak_mib": peak_mib()});
+        "peak_mib": peak_mib(), "digest": Digest::of(&facts::of(&outcome))});
     println!("{line}");
     outcome
 }

@@ -4,6 +4,7 @@
 mod brute;
 mod cases;
 mod columns;
+mod digest;
 mod fleets;
 mod large;
 mod pitfalls;
