@@ -57,7 +57,7 @@ fn assignment(place: &Assignment) -> Value {
     let (kind, from) = match &place.reason {
         Reason::Stays => ("stays", None),
         Reason::Held { .. } => ("held", None),
-        Reason::AsItIs => ("as it is", None),
+        Reason::Retained => ("as it is", None),
         Reason::ChangesDevices { .. } => ("changes devices", None),
         Reason::New { .. } => ("new", None),
         Reason::Moves { from, .. } => ("moves", Some(from)),

@@ -47,7 +47,7 @@ pub fn faults(problem: &PlacementProblem, outcome: &Outcome) -> Vec<String> {
     }
     for rows in nodes.values() {
         // What ran on a node that does not answer is there as it was.
-        if !matches!(rows[0].node.state, NodeState::Away | NodeState::Lost) {
+        if !matches!(rows[0].node.state, NodeState::Offline | NodeState::Lost) {
             sums(rows, &mut faults);
             devices(rows, &mut faults);
             company(rows, &mut faults);
@@ -70,7 +70,7 @@ fn kept(
         let Some(service) = problem.services.iter().find(|it| it.name == id.service) else {
             continue;
         };
-        if place.reason != Reason::AsItIs {
+        if place.reason != Reason::Retained {
             continue;
         }
         let now = service.current.get(&id.index);
@@ -122,7 +122,7 @@ fn own_rules(row: &Row<'_>, faults: &mut Vec<String>) {
     let (service, node) = (row.service, row.node);
     let ran = service.current.range(..service.replicas);
     let ran = ran.filter(|(_, current)| current.node == node.name).count();
-    if node.state == NodeState::Away && ran > 0 {
+    if node.state == NodeState::Offline && ran > 0 {
         return;
     }
     let gpu = wants_gpu(service);
@@ -138,7 +138,7 @@ fn own_rules(row: &Row<'_>, faults: &mut Vec<String>) {
     }
     let may = match node.state {
         NodeState::Ready => true,
-        NodeState::Cordoned | NodeState::Away => ran > 0,
+        NodeState::Cordoned | NodeState::Offline => ran > 0,
         NodeState::Draining | NodeState::Lost => ran > 0 && (row.kept || !service.movable),
     };
     if !may {

@@ -199,7 +199,7 @@ fn gpus(node: &Node, policy: Option<&NodePolicy>, used: &BTreeSet<&str>) -> Vec<
 fn state(node: &Node, policy: Option<&NodePolicy>) -> NodeState {
     match node.status {
         NodeStatus::Lost => NodeState::Lost,
-        NodeStatus::Offline => NodeState::Away,
+        NodeStatus::Offline => NodeState::Offline,
         NodeStatus::Online if policy.is_some_and(|policy| policy.drain) => NodeState::Draining,
         NodeStatus::Online if node.cordoned || policy.is_some_and(|policy| policy.cordon) => {
             NodeState::Cordoned

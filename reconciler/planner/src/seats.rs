@@ -192,7 +192,7 @@ fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) 
         }
     }
     let it = assigned?;
-    if it.reason == Reason::AsItIs {
+    if it.reason == Reason::Retained {
         let why = outcome.displaced.get(id).cloned().unwrap_or_default();
         return census.best(id).map(|unit| stay(unit, Vec::new(), Why::KeptAsIs(why)));
     }

@@ -114,7 +114,7 @@ fn difference(millionths: i64, verdict: &Verdict, whose: &str) -> String {
         (Some(Hold::Data), _) => {
             format!("possible without its data, {by}{whose}: data never moves")
         }
-        (Some(Hold::Away), Some(from)) => {
+        (Some(Hold::Offline), Some(from)) => {
             format!("possible, {by}{whose}: it may still run on {from}, which is offline")
         }
         (Some(Hold::Runs), _) if better => format!(
@@ -285,7 +285,7 @@ mod tests {
                 "  n3  possible without its data, 0.020 better for the score: data never moves",
             ),
             (
-                verdict(20_000, Some("n1"), Some(Hold::Away)),
+                verdict(20_000, Some("n1"), Some(Hold::Offline)),
                 "  n3  possible, 0.020 worse: it may still run on n1, which is offline",
             ),
         ] {

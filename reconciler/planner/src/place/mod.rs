@@ -6,48 +6,15 @@
 //! The objective is lexicographic and never one weighted sum: place the most instances of the
 //! highest priority, then of the next, …; then move as little as possible; then the best score.
 
-mod again;
-mod assign;
-mod board;
-mod bound;
-mod budget;
-mod chain;
-mod change;
-mod columns;
-mod confirm;
-mod counts;
-mod cutout;
+mod effort;
 mod explain;
-mod field;
-mod gpu;
-mod greedy;
-mod neighbourhood;
-mod newcomer;
+mod model;
 mod outcome;
-mod overfull;
-mod pace;
-mod patterns;
-mod phrase;
-mod pipeline;
-mod points;
 mod problem;
-mod rack;
-mod rebalance;
-mod refusal;
-mod remedy;
-mod room;
-mod rows;
+mod program;
+mod repair;
 mod search;
-mod several;
-mod shortfall;
-mod shrink;
-mod solve;
-mod standing;
-mod suggest;
-mod together;
 mod verify;
-mod why;
-mod work;
 
 #[cfg(test)]
 mod tests;
@@ -56,19 +23,29 @@ use std::collections::BTreeMap;
 
 use devnet_schema::name::{InstanceId, ServiceName};
 
-pub use explain::{Explanation, Hold, Verdict, explain};
+pub use effort::interrupt::{Pace, Progress, Watch};
+pub use explain::verdict::{Explanation, Hold, Verdict, explain};
 pub use outcome::*;
-pub use pace::{Pace, Progress, Watch};
 pub use problem::*;
-pub use rebalance::{Gain, Rebalanced, rebalance, rebalance_paced};
+pub use search::rebalance::{Gain, Rebalanced, rebalance, rebalance_paced};
 pub use verify::{Breach, verify};
 
-use board::Board;
-use field::Field;
-use pipeline::Solved;
-use work::Work;
+use effort::spent::Spent;
+use explain::{reason, violation};
+use model::{
+    index::{self, IndexedProblem},
+    indices,
+    partial::PartialPlacement,
+};
+use program::relaxation;
+use repair::{budget, subproblem, suggest};
+use search::{
+    construct, retention,
+    strategy::{self, Solved},
+};
 
-/// Places every instance, or as many as possible, and says what is known about better answers.
+/// PlacedByNode every instance, or as many as possible, and says what is known about better
+/// answers.
 ///
 /// Pure: the order of nodes and services has no effect, and the same problem always has the same
 /// outcome. An unchanged problem keeps an unchanged placement.
@@ -82,77 +59,84 @@ pub fn place_paced(problem: &PlacementProblem, watch: Watch<'_>) -> Outcome {
     rebalance_paced(problem, 0, watch).outcome
 }
 
-/// The field, with locks only on instances that can really stay.
-fn settled(problem: &PlacementProblem) -> Field<'_> {
-    let mut field = Field::new(problem);
-    greedy::settle_locks(&mut field);
+/// The indexed problem, with locks only on instances that can really stay.
+fn settled(problem: &PlacementProblem) -> IndexedProblem<'_> {
+    let mut indexed = IndexedProblem::new(problem);
+    construct::settle_locks(&mut indexed);
     loop {
-        let broken = greedy::broken_lock(&field);
+        let broken = construct::broken_lock(&indexed);
         match broken {
-            Some(service) => field.services[service].unlock(),
-            None => return field,
+            Some(service) => indexed.services[service].unlock(),
+            None => return indexed,
         }
     }
 }
 
-/// The outcome, with every node's reasons and the ways out where something did not fit.
-fn outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -> Outcome {
-    let mut outcome = placed_outcome(field, solved, work);
+/// The outcome, with every node's reasons and the remedies where something did not fit.
+fn outcome(indexed: &IndexedProblem<'_>, solved: &Solved<'_>, spent: &mut Spent<'_>) -> Outcome {
+    let mut outcome = placed_outcome(indexed, solved, spent);
     if outcome.status == PlacementStatus::Infeasible {
-        outcome.unplaced = unplaceable(field, &solved.board, &outcome, work);
-        outcome.cut_short = work.cut_short;
+        outcome.unplaced = unplaceable(indexed, &solved.partial, &outcome, spent);
+        outcome.cut_short = spent.cut_short;
     }
     outcome
 }
 
 /// The outcome without what did not fit.
-fn placed_outcome(field: &Field<'_>, solved: &Solved<'_>, work: &mut Work<'_>) -> Outcome {
-    let board = &solved.board;
-    let levels = levels(board, &solved.bounds, work);
-    let (moves, move_cost) = board.moves();
-    let cost = board.cost();
-    let none = standing::no_moves(field);
+fn placed_outcome(
+    indexed: &IndexedProblem<'_>,
+    solved: &Solved<'_>,
+    spent: &mut Spent<'_>,
+) -> Outcome {
+    let partial = &solved.partial;
+    let levels = levels(partial, &solved.bounds, spent);
+    let (moves, move_cost) = partial.moves();
+    let cost = partial.score();
+    let none = retention::no_moves(indexed);
     let proven = levels.iter().all(|level| level.proven)
-        && move_cost == solved.price_bound
-        && cost == solved.cost_bound;
-    let status = match (board.missing_none(), proven) {
+        && move_cost == solved.migration_bound
+        && cost == solved.score_bound;
+    let status = match (partial.missing_none(), proven) {
         (false, _) => PlacementStatus::Infeasible,
         (true, true) => PlacementStatus::Optimal,
         (true, false) => PlacementStatus::Feasible,
     };
-    let mut assignments = assign::assign(board);
-    let displaced = why::tell(board, &mut assignments);
-    let held = held(field, &assignments);
+    let mut assignments = indices::assign(partial);
+    let displaced = reason::tell(partial, &mut assignments);
+    let held = held(indexed, &assignments);
     Outcome {
         assignments,
         displaced,
         held,
         levels,
         moves: moves.saturating_sub(none.0),
-        moves_bound: field.forced().0.saturating_sub(none.0),
-        restarts: board.restarts(),
+        moves_bound: indexed.forced().0.saturating_sub(none.0),
+        restarts: partial.restarts(),
         move_cost: move_cost.saturating_sub(none.1),
-        move_cost_bound: solved.price_bound.saturating_sub(none.1),
-        moves_proven: move_cost == solved.price_bound,
-        objective: field.problem.objective,
+        move_cost_bound: solved.migration_bound.saturating_sub(none.1),
+        moves_proven: move_cost == solved.migration_bound,
+        objective: indexed.problem.objective,
         cost,
-        bound: solved.cost_bound,
+        bound: solved.score_bound,
         status,
-        overfull: shortfall::overfull(board),
+        overfull: violation::overfull(partial),
         unplaced: Vec::new(),
-        solver: work.solver(),
-        ilps: work.ilps,
-        cut_short: work.cut_short,
+        solver: spent.solver(),
+        ilps: spent.ilps,
+        cut_short: spent.cut_short,
     }
 }
 
 /// What is where only its data holds it, and what is against that.
-fn held(field: &Field<'_>, placed: &Assignments) -> BTreeMap<InstanceId, Vec<Violation>> {
+fn held(
+    indexed: &IndexedProblem<'_>,
+    placed: &Assignments,
+) -> BTreeMap<InstanceId, Vec<Violation>> {
     let mut held = BTreeMap::new();
-    for service in &field.services {
-        for cell in service.cells.iter().filter(|cell| cell.against) {
-            let node = &field.nodes[cell.node];
-            let against = shortfall::refusals_of(service.input, node, cell.current);
+    for service in &indexed.services {
+        for candidate in service.candidates.iter().filter(|candidate| candidate.against) {
+            let node = &indexed.nodes[candidate.node];
+            let against = violation::refusals_of(service.input, node, candidate.current);
             let current = service.input.current.range(..service.input.replicas);
             let here = current.filter(|(_, it)| it.held && it.node == node.input.name);
             let ids =
@@ -165,10 +149,14 @@ fn held(field: &Field<'_>, placed: &Assignments) -> BTreeMap<InstanceId, Vec<Vio
     held
 }
 
-fn levels(board: &Board<'_>, bounds: &[u32], work: &mut Work<'_>) -> Vec<PriorityLevel> {
-    let (wanted, placed) = (board.field.wanted(), board.placed());
+fn levels(
+    partial: &PartialPlacement<'_>,
+    bounds: &[u32],
+    spent: &mut Spent<'_>,
+) -> Vec<PriorityLevel> {
+    let (wanted, placed) = (partial.indexed.wanted(), partial.placed());
     let counts = wanted.into_iter().zip(placed).zip(bounds);
-    let levels = board.field.levels.iter().zip(counts).filter(|(level, _)| !level.kept);
+    let levels = partial.indexed.levels.iter().zip(counts).filter(|(level, _)| !level.kept);
     let told = levels.map(|(level, ((wanted, placed), &bound))| PriorityLevel {
         priority: level.priority.0,
         wanted,
@@ -178,7 +166,7 @@ fn levels(board: &Board<'_>, bounds: &[u32], work: &mut Work<'_>) -> Vec<Priorit
         ..PriorityLevel::default()
     });
     let mut levels: Vec<PriorityLevel> = told.collect();
-    assume(board.field, &mut levels, work);
+    assume(partial.indexed, &mut levels, spent);
     levels
 }
 
@@ -186,10 +174,10 @@ fn levels(board: &Board<'_>, bounds: &[u32], work: &mut Work<'_>) -> Vec<Priorit
 /// could be placed if someone moved it. What does not fit either way is kept out all the same: a
 /// small problem is solved without the locks to know, in a larger one that is seen of what no node
 /// could hold.
-fn assume(field: &Field<'_>, levels: &mut [PriorityLevel], work: &mut Work<'_>) {
+fn assume(indexed: &IndexedProblem<'_>, levels: &mut [PriorityLevel], spent: &mut Spent<'_>) {
     let short = levels.iter().any(|level| level.bound < level.wanted);
-    let keeps = standing::lone_services(field).next().is_some();
-    let what = match (field.holds_data(), keeps) {
+    let is_retained = retention::retained_services(indexed).next().is_some();
+    let what = match (indexed.holds_data(), is_retained) {
         (false, false) => return,
         (true, false) => "data stays where it is",
         (false, true) => "what runs as it is keeps what it has",
@@ -198,13 +186,13 @@ fn assume(field: &Field<'_>, levels: &mut [PriorityLevel], work: &mut Work<'_>) 
     if !short {
         return;
     }
-    let mut open = field.problem.clone();
-    standing::released(&mut open, |_| true);
-    let mut free = Field::new(&open);
-    free.services.iter_mut().for_each(field::Service::unlock);
+    let mut open = indexed.problem.clone();
+    retention::released(&mut open, |_| true);
+    let mut free = IndexedProblem::new(&open);
+    free.services.iter_mut().for_each(index::Service::unlock);
     let most = match free.pairs() <= budget::SMALL {
-        true => work.aside(|work| pipeline::solve(&free, None, work).bounds),
-        false => bound::alone(&free),
+        true => spent.aside(|spent| strategy::solve(&free, None, spent).bounds),
+        false => relaxation::alone(&free),
     };
     for (level, most) in levels.iter_mut().zip(most) {
         if level.bound < level.wanted.min(most) {
@@ -216,33 +204,33 @@ fn assume(field: &Field<'_>, levels: &mut [PriorityLevel], work: &mut Work<'_>) 
 /// Every placed instance.
 type Assignments = BTreeMap<InstanceId, Assignment>;
 
-/// What did not fit, with every node's reasons and the ways out.
+/// What did not fit, with every node's reasons and the remedies.
 fn unplaceable(
-    field: &Field<'_>,
-    board: &Board<'_>,
+    indexed: &IndexedProblem<'_>,
+    partial: &PartialPlacement<'_>,
     outcome: &Outcome,
-    work: &mut Work<'_>,
+    spent: &mut Spent<'_>,
 ) -> Vec<Unplaceable> {
-    let places = cutout::Places::of(outcome);
-    let short = |s: &usize| board.missing(*s) > 0 && !field.services[*s].keeps();
-    let mut list: Vec<usize> = (0..field.services.len()).filter(short).collect();
-    list.sort_by_key(|&s| (field.services[s].level, s));
-    let mut budget = budget::Budget::of(field, list.len());
+    let places = subproblem::PlacedByNode::of(outcome);
+    let short = |s: &usize| partial.missing(*s) > 0 && !indexed.services[*s].is_retained();
+    let mut list: Vec<usize> = (0..indexed.services.len()).filter(short).collect();
+    list.sort_by_key(|&s| (indexed.services[s].level, s));
+    let mut budget = budget::Budget::of(indexed, list.len());
     list.into_iter()
         .map(|s| {
-            let input = field.services[s].input;
-            let nodes = field.nodes.iter().enumerate().map(|(n, node)| NodeViolations {
+            let input = indexed.services[s].input;
+            let nodes = indexed.nodes.iter().enumerate().map(|(n, node)| NodeViolations {
                 node: node.input.name.clone(),
-                violations: shortfall::violations(&standing::without_one(board, s, n), s, n),
+                violations: violation::violations(&retention::without_one(partial, s, n), s, n),
             });
             let nodes: Vec<NodeViolations> = nodes.collect();
-            let board = &*standing::without_own(board, s);
-            let case = suggest::Case { field, board, outcome, places: &places, s };
-            let suggestions = case.ways_out(&nodes, (&mut budget, work));
+            let partial = &*retention::without_own(partial, s);
+            let case = suggest::Case { indexed, partial, outcome, places: &places, s };
+            let suggestions = case.remedies(&nodes, (&mut budget, spent));
             Unplaceable {
                 service: input.name.clone(),
                 at: input.at.clone(),
-                unplaced: board.missing(s),
+                unplaced: partial.missing(s),
                 nodes,
                 suggestions,
             }
@@ -254,24 +242,25 @@ fn unplaceable(
 /// changes of a small problem with.
 fn tried(
     problem: &PlacementProblem,
-    work: &mut Work<'_>,
+    spent: &mut Spent<'_>,
 ) -> (Assignments, BTreeMap<ServiceName, u32>) {
-    let field = settled(problem);
-    of_board(&pipeline::placed(&field, work))
+    let indexed = settled(problem);
+    of_board(&strategy::placed(&indexed, spent))
 }
 
 /// What the plan of a problem places, and how many instances of each service it does not: with the
 /// limits of the problem, as [`place`] does, and in the names of [`standing`].
 fn planned(
     problem: &PlacementProblem,
-    work: &mut Work<'_>,
+    spent: &mut Spent<'_>,
 ) -> (Assignments, BTreeMap<ServiceName, u32>) {
-    standing::solved(problem, work, |_, solved, _| of_board(&solved.board))
+    retention::solved(problem, spent, |_, solved, _| of_board(&solved.partial))
 }
 
-fn of_board(board: &Board<'_>) -> (Assignments, BTreeMap<ServiceName, u32>) {
-    let missing =
-        |(s, service): (usize, &field::Service<'_>)| (service.input.name.clone(), board.missing(s));
-    let missing = board.field.services.iter().enumerate().map(missing).collect();
-    (assign::assign(board), missing)
+fn of_board(partial: &PartialPlacement<'_>) -> (Assignments, BTreeMap<ServiceName, u32>) {
+    let missing = |(s, service): (usize, &index::Service<'_>)| {
+        (service.input.name.clone(), partial.missing(s))
+    };
+    let missing = partial.indexed.services.iter().enumerate().map(missing).collect();
+    (indices::assign(partial), missing)
 }

@@ -16,7 +16,7 @@ use devnet_schema::{
 /// The answer: always the best placement found, complete or not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Every placed instance, and what keeps running as it is ([`Reason::AsItIs`]).
+    /// Every placed instance, and what keeps running as it is ([`Reason::Retained`]).
     pub assignments: BTreeMap<InstanceId, Assignment>,
     /// Highest priority first.
     pub levels: Vec<PriorityLevel>,
@@ -114,7 +114,7 @@ pub enum Reason {
         why: String,
     },
     /// It runs there, has no place anywhere as it is declared, and keeps what it has.
-    AsItIs,
+    Retained,
     /// It runs there and restarts, on other devices.
     ChangesDevices {
         /// Why not on its own: `GPU-a is for llm[0]`.
@@ -140,7 +140,7 @@ impl Reason {
         match self {
             Self::Stays => "stays where it runs".to_owned(),
             Self::Held { why } => format!("stays: {why}"),
-            Self::AsItIs => "keeps running without a place".to_owned(),
+            Self::Retained => "keeps running without a place".to_owned(),
             Self::ChangesDevices { why } => format!("restarts on other GPUs of its node: {why}"),
             Self::New { why } if why.is_empty() => "new".to_owned(),
             Self::New { why } => format!("new; {why}"),

@@ -46,7 +46,7 @@ pub struct Limits {
     pub search_nodes: u32,
     /// Problems with at most this many pairs of service and node are solved whole, with a proof.
     pub whole_pairs: usize,
-    /// How many ways out are tried for each service that does not fit; 0 to look for none.
+    /// How many remedies are tried for each service that does not fit; 0 to look for none.
     pub suggestions: u32,
     /// Which solver answers.
     pub solver: SolverChoice,
@@ -88,7 +88,7 @@ pub enum NodeState {
     /// Gives up what can move, takes none. What has data there stays.
     Draining,
     /// Not heard of: keeps what it has, since that may still run; takes none.
-    Away,
+    Offline,
     /// Not heard of for so long that what can move is placed elsewhere. What has data there stays.
     Lost,
 }

@@ -56,7 +56,7 @@ pub fn breaches(
             continue;
         };
         let mut service = Cow::Borrowed(*service);
-        if place.reason == Reason::AsItIs {
+        if place.reason == Reason::Retained {
             match as_it_is(&service, instance.index, nodes.get(&place.node).copied()) {
                 Some(input) => service = Cow::Owned(input),
                 None => tell(&mut breaches, "home", format!("{instance} does not run there")),
@@ -73,7 +73,8 @@ pub fn breaches(
         on_node.entry(&node.name).or_default().push((instance, place, service));
     }
     // On a node that does not answer all is as it was, whatever is asked for by now.
-    let answers = |name: &NodeName| !matches!(nodes[name].state, NodeState::Away | NodeState::Lost);
+    let answers =
+        |name: &NodeName| !matches!(nodes[name].state, NodeState::Offline | NodeState::Lost);
     for (name, placed) in on_node.iter().filter(|(name, _)| answers(name)) {
         check_capacity(problem, nodes[name], placed, &mut breaches);
         check_devices(problem, nodes[name], placed, &mut breaches);
@@ -132,17 +133,17 @@ fn check_filters(
     let was_here = current.is_some();
     // What runs on a node that is offline stays until that answers, and data is held.
     let held = current.is_some_and(|it| it.held);
-    let waits = held || was_here && node.state == NodeState::Away;
+    let waits = held || was_here && node.state == NodeState::Offline;
     if !waits && !filters_admit(service, node) {
         tell(breaches, "filter", format!("{instance} may not be on {}", node.name));
     }
-    let kept = place.reason == Reason::AsItIs || service.name.lone_instance().is_some();
+    let kept = place.reason == Reason::Retained || service.name.lone_instance().is_some();
     if kept && service.current.get(&instance.index).is_none_or(|it| it.gpus != place.gpus) {
         tell(breaches, "gpu", format!("{instance} has other GPUs than it had"));
     }
     let open = match node.state {
         NodeState::Ready => true,
-        NodeState::Cordoned | NodeState::Away => was_here,
+        NodeState::Cordoned | NodeState::Offline => was_here,
         NodeState::Draining | NodeState::Lost => {
             let data = !service.movable && !service.closed.contains_key(&node.name);
             held || was_here && (kept || data)
@@ -237,7 +238,7 @@ fn as_before(
         }
     }
     let counts = |place: &Assignment, it: &ServiceInput| {
-        place.reason != Reason::AsItIs || held.contains(&it.name)
+        place.reason != Reason::Retained || held.contains(&it.name)
     };
     let sum = |counted: bool| -> u128 {
         let all = placed.iter().filter(|(_, place, it)| !counted || counts(place, it));
@@ -276,7 +277,7 @@ fn check_devices(
     let mut owner: BTreeSet<&str> = BTreeSet::new();
     for (instance, place, service) in placed {
         // A device that its node reports no more is nobody else's.
-        let kept = place.reason == Reason::AsItIs;
+        let kept = place.reason == Reason::Retained;
         let known = place.gpus.iter().map(|gpu| gpu.id.as_str());
         let list: Vec<&str> = known.filter(|id| !kept || gpus.contains_key(id)).collect();
         let ids: BTreeSet<&str> = list.iter().copied().collect();
@@ -328,7 +329,7 @@ fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Bre
     let mut kept: BTreeSet<ServiceName> = BTreeSet::new();
     let mut ports = BTreeSet::new();
     let is_kept = |place: &Assignment, service: &ServiceInput| {
-        place.reason == Reason::AsItIs || service.name.lone_instance().is_some()
+        place.reason == Reason::Retained || service.name.lone_instance().is_some()
     };
     for (instance, place, service) in placed {
         match is_kept(place, service) {
@@ -382,7 +383,7 @@ fn check_spread(
         for node in &problem.nodes {
             let placed = on_node.get(&node.name).into_iter().flatten();
             let own = placed
-                .filter(|(_, place, s)| s.name == service.name && place.reason != Reason::AsItIs);
+                .filter(|(_, place, s)| s.name == service.name && place.reason != Reason::Retained);
             let here = own.count() as u32;
             let domain = domain(line, node);
             if node.state == NodeState::Ready && could_run(problem, service, node) {
@@ -430,7 +431,7 @@ fn could_run(problem: &PlacementProblem, service: &ServiceInput, node: &NodeInpu
 /// What the outcome says of itself must be so.
 fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mut Vec<Breach>) {
     let mut placed: BTreeMap<&ServiceName, u32> = BTreeMap::new();
-    let placed_at = |(_, place): &(&InstanceId, &Assignment)| place.reason != Reason::AsItIs;
+    let placed_at = |(_, place): &(&InstanceId, &Assignment)| place.reason != Reason::Retained;
     for (instance, _) in outcome.assignments.iter().filter(placed_at) {
         *placed.entry(&instance.service).or_insert(0) += 1;
     }

@@ -37,8 +37,8 @@ pub fn best(problem: &PlacementProblem) -> Best {
     let mut levels: Vec<u8> = services.iter().map(|service| service.priority).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
     levels.dedup();
-    let field = settled(problem);
-    let locks = field
+    let indexed = settled(problem);
+    let locks = indexed
         .services
         .iter()
         .map(|service| (0..nodes.len()).map(|n| service.locked_at(n)).collect());
@@ -116,7 +116,7 @@ fn may_have(service: &ServiceInput, gpu: &GpuInput) -> bool {
 
 /// Whether it does not answer: what runs there is as it was, whatever is asked for by now.
 fn silent(node: &NodeInput) -> bool {
-    matches!(node.state, NodeState::Away | NodeState::Lost)
+    matches!(node.state, NodeState::Offline | NodeState::Lost)
 }
 
 /// Instances that are there now and still wanted.
@@ -149,7 +149,7 @@ impl Search<'_> {
     fn may_be(&self, s: usize, n: usize) -> bool {
         let (service, node) = (self.services[s], self.nodes[n]);
         let count = self.counts[s][n];
-        if node.state == NodeState::Away && here(service, &node.name) > 0 {
+        if node.state == NodeState::Offline && here(service, &node.name) > 0 {
             return count <= here(service, &node.name);
         }
         let gpu = devices_wanted(service) > 0;
@@ -166,7 +166,7 @@ impl Search<'_> {
         let held = service.host_ports.iter().any(|port| node.reserved_ports.contains(port));
         let open = match node.state {
             NodeState::Ready => true,
-            NodeState::Cordoned | NodeState::Away => count <= here(service, &node.name),
+            NodeState::Cordoned | NodeState::Offline => count <= here(service, &node.name),
             NodeState::Draining | NodeState::Lost => {
                 !service.movable && count <= here(service, &node.name)
             }
@@ -185,7 +185,7 @@ impl Search<'_> {
             let of_devices =
                 lines.any(|line| line.key == Key::GpuModel) || service.device.is_some();
             let any = node.gpus.iter().any(|gpu| may_have(service, gpu));
-            let away = node.state == NodeState::Away;
+            let away = node.state == NodeState::Offline;
             return away || devices_wanted(service) == 0 || !of_devices || any;
         }
         let mut used = [0u64; 3];

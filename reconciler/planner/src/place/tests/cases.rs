@@ -323,7 +323,7 @@ fn states_of_nodes() {
         assert_eq!(held, here && state != NodeState::Cordoned, "{state:?}: {:?}", place.reason);
         here
     };
-    for state in [NodeState::Cordoned, NodeState::Away] {
+    for state in [NodeState::Cordoned, NodeState::Offline] {
         assert!(kept(state, true) && kept(state, false), "{state:?}");
     }
     for state in [NodeState::Draining, NodeState::Lost] {

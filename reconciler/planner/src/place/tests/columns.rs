@@ -5,8 +5,12 @@ use super::{
     *,
 };
 #[cfg(feature = "highs")]
-use crate::place::greedy;
-use crate::place::{columns::Columns, field::Field, pace::Pace, work::Work};
+use crate::place::search::construct;
+use crate::place::{
+    effort::{interrupt::Pace, spent::Spent},
+    model::index::IndexedProblem,
+    program::column_generation::Columns,
+};
 
 /// A small problem where nothing runs, in three of four cases with a second node like the first
 /// one, in some of those with its devices the other way round; and in a third with sizes that have
@@ -42,16 +46,16 @@ fn no_placement_exceeds_a_ceiling() {
     for seed in 5000..5400 {
         let problem = odd_and_alike(seed);
         let placed = brute::best(&problem).placed;
-        let field = Field::new(&problem);
+        let indexed = IndexedProblem::new(&problem);
         // The floors are what the best placement has, so that a mix that keeps them exists only if
         // the fillings known hold it.
         let mut go_on = |_: &Progress<'_>| Pace::Free;
-        let mut work = Work::new(&mut go_on);
-        let mut columns = Columns::of(&field);
-        columns.learn(&pipeline::placed(&field, &mut work));
+        let mut spent = Spent::new(&mut go_on);
+        let mut columns = Columns::of(&indexed);
+        columns.learn(&strategy::placed(&indexed, &mut spent));
         for level in 0..placed.len() {
             // Nothing is known where sizes had to be rounded.
-            let most = columns.generate(level, &placed, &mut work).unwrap_or(u32::MAX);
+            let most = columns.generate(level, &placed, &mut spent).unwrap_or(u32::MAX);
             assert!(most >= placed[level], "seed {seed}, level {level}: {most} {placed:?}");
             tight += u32::from(most == placed[level]);
         }
@@ -81,27 +85,31 @@ fn exact() -> PlacementProblem {
 #[test]
 fn fillings_are_found_that_rules_of_thumb_miss() {
     let problem = exact();
-    let field = Field::new(&problem);
+    let indexed = IndexedProblem::new(&problem);
     let mut go_on = |_: &Progress<'_>| Pace::Free;
-    let mut work = Work::new(&mut go_on);
-    let first = greedy::STYLES.map(|style| greedy::run(&field, style));
-    assert!(first.iter().all(|board| board.placed()[0] < 40));
-    let mut columns = Columns::of(&field);
+    let mut spent = Spent::new(&mut go_on);
+    let first = construct::STYLES.map(|style| construct::run(&indexed, style));
+    assert!(first.iter().all(|partial| partial.placed()[0] < 40));
+    let mut columns = Columns::of(&indexed);
     columns.learn(&first[0]);
-    assert_eq!(columns.generate(0, &[], &mut work), Some(40));
-    let board = columns.board(0, &first[0], &mut work).expect("a mix of whole fillings");
-    assert!(board.sound() && board.placed()[0] > first[0].placed()[0], "{:?}", board.placed());
+    assert_eq!(columns.generate(0, &[], &mut spent), Some(40));
+    let partial = columns.partial(0, &first[0], &mut spent).expect("a mix of whole fillings");
+    assert!(
+        partial.sound() && partial.placed()[0] > first[0].placed()[0],
+        "{:?}",
+        partial.placed()
+    );
 }
 
 #[test]
 fn without_prices_nothing_is_generated() {
     let mut problem = exact();
     problem.limits.solver = SolverChoice::Microlp;
-    let field = Field::new(&problem);
+    let indexed = IndexedProblem::new(&problem);
     let mut go_on = |_: &Progress<'_>| Pace::Free;
-    let mut columns = Columns::of(&field);
-    assert_eq!(columns.generate(0, &[], &mut Work::new(&mut go_on)), None);
-    assert!(Columns::new(&field).is_none(), "ten nodes are no large fleet");
+    let mut columns = Columns::of(&indexed);
+    assert_eq!(columns.generate(0, &[], &mut Spent::new(&mut go_on)), None);
+    assert!(Columns::new(&indexed).is_none(), "ten nodes are no large fleet");
 }
 
 /// Odd sizes fill a node exactly, and rounded up they would not.
@@ -116,10 +124,10 @@ fn what_had_to_be_rounded_proves_nothing() {
         service
     });
     let problem = problem(nodes, services.collect());
-    let field = Field::new(&problem);
+    let indexed = IndexedProblem::new(&problem);
     let mut go_on = |_: &Progress<'_>| Pace::Free;
-    let mut columns = Columns::of(&field);
-    let most = columns.generate(0, &[], &mut Work::new(&mut go_on));
+    let mut columns = Columns::of(&indexed);
+    let most = columns.generate(0, &[], &mut Spent::new(&mut go_on));
     assert!(most.is_none_or(|most| most >= 6), "{most:?}, and three times the first two fit");
 }
 
@@ -130,7 +138,7 @@ fn a_search_for_fillings_can_be_stopped() {
     let mut problem = exact();
     problem.services.iter_mut().for_each(|service| service.replicas *= 40);
     problem.nodes = (0..400).map(|n| node(&format!("n{n:03}"), 10, 640)).collect();
-    assert!(Columns::new(&Field::new(&problem)).is_some());
+    assert!(Columns::new(&IndexedProblem::new(&problem)).is_some());
     let mut least = 0;
     for stop in [1, 6, 20, 60] {
         let mut calls = 0;

@@ -9,14 +9,16 @@ use super::{
     *,
 };
 use crate::place::{
-    bound::Relaxation,
-    counts::{Aim, Program, Scope},
-    greedy::{REPAIRS, run},
-    solve::{self, Answer, Effort, Model},
+    program::{
+        formulation::{Formulation, Goal, Subproblem},
+        relaxation::Relaxation,
+        solver::{self, Answer, Effort, Model},
+    },
+    search::construct::{REPAIRS, run},
 };
 
 fn effort(solver: SolverChoice, nodes: u32) -> Effort {
-    Effort { solver, nodes, gap: solve::EXACT, seconds: None }
+    Effort { solver, nodes, gap: solver::EXACT, seconds: None }
 }
 
 const BOTH: [SolverChoice; 2] = [SolverChoice::Microlp, SolverChoice::Highs];
@@ -48,7 +50,7 @@ fn a_proof_is_not_within_a_relative_gap() {
         }
         let terms = vec![(0, 1.0), (1, 1.0)];
         model.at_most(terms, 2.0);
-        let Answer::Found(found) = solve::solve(&model, effort(solver, 100), None) else {
+        let Answer::Found(found) = solver::solve(&model, effort(solver, 100), None) else {
             panic!("{solver:?} found nothing")
         };
         assert_eq!(found.values, [1.0, 1.0], "{solver:?}");
@@ -60,27 +62,27 @@ fn a_proof_is_not_within_a_relative_gap() {
 fn a_starting_point_is_complete_and_keeps_every_row() {
     for seed in 0..400 {
         let problem = if seed % 2 == 0 { small(seed) } else { with_devices(seed) };
-        let field = settled(&problem);
-        let board = run(&field, REPAIRS[0]);
-        let nodes: Vec<usize> = (0..field.nodes.len()).collect();
+        let indexed = settled(&problem);
+        let partial = run(&indexed, REPAIRS[0]);
+        let nodes: Vec<usize> = (0..indexed.nodes.len()).collect();
         let detailed = if seed % 4 < 2 { BTreeSet::new() } else { nodes.iter().copied().collect() };
-        if !board.sound() {
+        if !partial.sound() {
             continue;
         }
-        for aim in [Aim::Moves, Aim::Score, Aim::Place { weights: vec![1; 3], keep: true }] {
-            let scope = Scope {
-                board: &board,
+        for goal in [Goal::Moves, Goal::Score, Goal::Place { weights: vec![1; 3], keep: true }] {
+            let subproblem = Subproblem {
+                partial: &partial,
                 nodes: nodes.clone(),
-                floors: board.placed().into_iter().enumerate().collect(),
-                price_cap: Some(board.moves().1),
-                cost_cap: Some(board.cost()),
+                floors: partial.placed().into_iter().enumerate().collect(),
+                migration_cap: Some(partial.moves().1),
+                score_cap: Some(partial.score()),
                 detailed: detailed.clone(),
-                aim,
+                goal,
             };
-            let program = Program::new(&scope);
-            let Some(start) = program.write(&scope, &board) else { continue };
-            assert!(program.model.admits(&start), "seed {seed}, {:?}", scope.aim);
-            assert_eq!(program.read(&scope, &start).on_node, board.on_node, "seed {seed}");
+            let program = Formulation::new(&subproblem);
+            let Some(start) = program.mip_start(&subproblem, &partial) else { continue };
+            assert!(program.model.admits(&start), "seed {seed}, {:?}", subproblem.goal);
+            assert_eq!(program.decode(&subproblem, &start).on_node, partial.on_node, "seed {seed}");
         }
     }
 }
@@ -99,7 +101,7 @@ fn a_hard_program_ends_after_so_many_nodes() {
         .collect();
     model.row(terms, 39.0, 39.0);
     for solver in BOTH {
-        let answer = solve::solve(&model, effort(solver, 200), None);
+        let answer = solver::solve(&model, effort(solver, 200), None);
         assert!(!matches!(answer, Answer::Found(_)), "{solver:?}: {answer:?}");
     }
 }
@@ -110,18 +112,18 @@ fn the_size_of_a_program_does_not_grow_with_replicas() {
     let columns = |replicas: u32| {
         let problem =
             problem(vec![node("a", 99, 99), node("b", 99, 99)], vec![service("s", replicas)]);
-        let field = settled(&problem);
-        let board = run(&field, REPAIRS[0]);
-        let scope = Scope {
-            board: &board,
+        let indexed = settled(&problem);
+        let partial = run(&indexed, REPAIRS[0]);
+        let subproblem = Subproblem {
+            partial: &partial,
             nodes: vec![0, 1],
             floors: Vec::new(),
-            price_cap: None,
-            cost_cap: None,
+            migration_cap: None,
+            score_cap: None,
             detailed: BTreeSet::new(),
-            aim: Aim::Score,
+            goal: Goal::Score,
         };
-        Program::new(&scope).model.columns.len()
+        Formulation::new(&subproblem).model.columns.len()
     };
     assert_eq!(columns(2), columns(100));
 }
@@ -135,16 +137,16 @@ fn the_relaxation_knows_which_shares_fit_together() {
     services[0].gpu = GpuRequest::Share(650);
     services[1].gpu = GpuRequest::Share(470);
     let problem = problem(vec![node], services);
-    let field = settled(&problem);
+    let indexed = settled(&problem);
     let mut free = |_: &Progress<'_>| Pace::Free;
-    let mut work = Work::new(&mut free);
+    let mut spent = Spent::new(&mut free);
     // 2 × 65 % + 4 × 47 % is 318 % of 400 %, and 47 % fits beside neither 65 % nor more than one of
     // its own: two devices for the big ones, two for the others.
-    assert_eq!(Relaxation::new(&field, false).most_placed(0, &mut work), Some(6));
+    assert_eq!(Relaxation::new(&indexed, false).most_placed(0, &mut spent), Some(6));
     let mut fifth = problem.clone();
     fifth.services[1].replicas = 5;
-    let field = settled(&fifth);
-    assert_eq!(Relaxation::new(&field, false).most_placed(0, &mut work), Some(6));
+    let indexed = settled(&fifth);
+    assert_eq!(Relaxation::new(&indexed, false).most_placed(0, &mut spent), Some(6));
 }
 
 /// The same answer again, and under a clock that never strikes.

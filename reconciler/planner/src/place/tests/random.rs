@@ -68,7 +68,7 @@ fn random_node(dice: &mut Dice, n: u64, roomy: u64) -> NodeInput {
     node.state = match dice.roll(20) {
         0 => NodeState::Cordoned,
         1 => NodeState::Draining,
-        2 => NodeState::Away,
+        2 => NodeState::Offline,
         3 => NodeState::Lost,
         _ => NodeState::Ready,
     };

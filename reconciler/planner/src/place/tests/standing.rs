@@ -49,7 +49,7 @@ pub fn grown(seed: u64, before: &PlacementProblem) -> PlacementProblem {
 }
 
 fn online(node: &NodeInput) -> bool {
-    !matches!(node.state, NodeState::Away | NodeState::Lost)
+    !matches!(node.state, NodeState::Offline | NodeState::Lost)
 }
 
 fn problems() -> impl Iterator<Item = (u64, PlacementProblem)> {
@@ -58,7 +58,7 @@ fn problems() -> impl Iterator<Item = (u64, PlacementProblem)> {
 }
 
 pub fn as_it_is(place: &Assignment) -> bool {
-    place.reason == Reason::AsItIs
+    place.reason == Reason::Retained
 }
 
 /// The same, once the outcome runs: what is kept as it is has what it had.
@@ -145,7 +145,7 @@ fn nothing_stops_for_what_is_less_important() {
                 let place = Assignment {
                     node: home.node.clone(),
                     gpus: home.gpus.clone(),
-                    reason: Reason::AsItIs,
+                    reason: Reason::Retained,
                 };
                 all.insert(id.clone(), place);
                 let found = super::super::verify::breaches(&problem, &all);
@@ -221,7 +221,7 @@ fn waits_for_nothing(problem: &PlacementProblem, outcome: &Outcome, id: &Instanc
     let place = all.get_mut(id).unwrap();
     let node = place.node.clone();
     place.gpus = own.current[&id.index].gpus.clone();
-    place.reason = Reason::AsItIs;
+    place.reason = Reason::Retained;
     let missing = outcome.unplaced.iter().map(|it| input(&it.service));
     let waiting = missing.filter(|it| it.priority > own.priority && it.gpu == GpuRequest::None);
     for service in waiting {

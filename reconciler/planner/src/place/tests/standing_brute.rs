@@ -86,7 +86,7 @@ fn choices(
     let new = || Reason::New { why: String::new() };
     let current = service.current.get(&index);
     let as_it_is = current.filter(|_| service.holdings.contains_key(&index));
-    let as_it_is = as_it_is.map(|it| at(&it.node, Reason::AsItIs));
+    let as_it_is = as_it_is.map(|it| at(&it.node, Reason::Retained));
     let home = current.filter(|it| !service.movable && admitted(problem, service, it));
     if let Some(home) = home {
         return [Some(at(&home.node, new())), as_it_is].into_iter().flatten().collect();

@@ -127,7 +127,7 @@ fn give(
             node.gpus.extend(gpus.iter().enumerate().map(|(i, it)| new(i, it.0, &named)));
         }
         _ => {
-            let fits = |gpu: &&GpuInput| refusal::accepts(asking, gpu);
+            let fits = |gpu: &&GpuInput| crate::place::model::filter::accepts(asking, gpu);
             let like = node.gpus.iter().filter(fits).max_by_key(|gpu| gpu.memory).cloned();
             let like = like.expect("what is freed is there");
             let count = if resource == "gpu" { amount } else { 1 };

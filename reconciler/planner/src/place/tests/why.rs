@@ -288,8 +288,8 @@ fn data_holds_where_the_score_does_not() {
     let there = verdict(&problem, "db", "nas");
     assert!(there.difference.unwrap() < 0, "{there:?}");
     assert_eq!(there.held, Some(Hold::Data));
-    problem.nodes[0].state = NodeState::Away;
-    assert_eq!(verdict(&problem, "db", "nas").held, Some(Hold::Away));
+    problem.nodes[0].state = NodeState::Offline;
+    assert_eq!(verdict(&problem, "db", "nas").held, Some(Hold::Offline));
     problem.nodes[0].state = NodeState::Ready;
     problem.services[0].current.clear();
     assert_eq!(verdict(&problem, "db", "atlas").held, None);

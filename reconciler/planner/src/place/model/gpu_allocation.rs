@@ -1,0 +1,359 @@
+//! Which GPU of its node each instance would have, kept up to date while a placement changes.
+//!
+//! Knows one arrangement of the instances that are there, and finds another where it is in the way.
+//! Refuses to know services beyond their number and what they ask.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::quantity::GpuRequest;
+
+use super::gpu_packing::{self, Group, Item};
+
+/// Who of a service has which devices of a node now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousDevices {
+    /// The devices of each instance that could stay on them, as bits; not empty.
+    pub devices: Vec<u128>,
+    /// Instances that could stay on the node.
+    pub current: u32,
+    /// Of all that are there, those without such devices: any are as good for them.
+    pub strangers: u32,
+}
+
+impl PreviousDevices {
+    /// The devices where somebody is at home, and how many are.
+    pub fn per_set(&self) -> BTreeMap<u128, u32> {
+        let mut many = BTreeMap::new();
+        for &home in &self.devices {
+            *many.entry(home).or_insert(0) += 1;
+        }
+        many
+    }
+
+    /// Of so many, those that restart unless they are at home.
+    fn stay(&self, count: u32) -> u32 {
+        self.current.min(count).saturating_sub(self.strangers)
+    }
+}
+
+/// What a service asks of a node's devices, and what its instances have of them now.
+#[derive(Debug, Clone, Copy)]
+pub struct GpuClaim<'t> {
+    /// What each instance asks.
+    pub item: Item,
+    /// Nothing where nobody has devices that are worth keeping.
+    pub homes: Option<&'t PreviousDevices>,
+}
+
+impl GpuClaim<'_> {
+    /// So many of them together.
+    fn group(&self, count: u32) -> Group {
+        let homes = self.homes.map_or(Vec::new(), |homes| homes.devices.clone());
+        let stay = self.homes.map_or(0, |homes| homes.stay(count));
+        Group { item: self.item, count, homes, stay }
+    }
+
+    fn devices(&self) -> &[u128] {
+        self.homes.map_or(&[], |homes| &homes.devices)
+    }
+}
+
+/// What each service asks, by its number.
+type GpuClaims<'t> = dyn Fn(usize) -> GpuClaim<'t> + 't;
+
+/// The devices of one node.
+#[derive(Debug, Clone, Default)]
+pub struct GpuAllocation {
+    /// What is left of each device, in the units of [`gpu_packing::size`].
+    left: Vec<u64>,
+    /// Instances on each device.
+    users: Vec<u32>,
+    /// Service and devices of every instance, as bits.
+    seats: Vec<(usize, u128)>,
+    /// Instances that could not be arranged with the others.
+    stranded: Vec<usize>,
+    /// Instances that are there now and stay, on other devices.
+    restarts: u32,
+}
+
+impl GpuAllocation {
+    pub fn empty(memories: &[u64]) -> Self {
+        let left = memories.iter().map(|&m| gpu_packing::size(m)).collect();
+        let users = vec![0; memories.len()];
+        Self { left, users, seats: Vec::new(), stranded: Vec::new(), restarts: 0 }
+    }
+
+    /// Whether every instance has its devices.
+    pub fn arranged(&self) -> bool {
+        self.stranded.is_empty()
+    }
+
+    /// Instances that are there now and stay, on other devices than they have.
+    pub fn restarts(&self) -> u32 {
+        self.restarts
+    }
+
+    /// What is left of each device, in the units of [`gpu_packing::size`].
+    pub fn left(&self) -> &[u64] {
+        &self.left
+    }
+
+    /// The devices of every instance of a service, as bits.
+    pub fn of(&self, service: usize) -> impl Iterator<Item = u128> {
+        self.seats.iter().filter(move |seat| seat.0 == service).map(|seat| seat.1)
+    }
+
+    /// Whether it is plain that one more does not fit, however the others are arranged.
+    fn refuses(&self, memories: &[u64], item: Item) -> bool {
+        let allowed = |d: &usize| item.allowed >> d & 1 == 1;
+        let left: u64 = (0..memories.len()).filter(allowed).map(|d| self.left[d]).sum();
+        match item.need {
+            GpuRequest::None | GpuRequest::Whole(0) => false,
+            GpuRequest::Whole(count) => {
+                let smallest =
+                    (0..memories.len()).filter(allowed).map(|d| gpu_packing::size(memories[d]));
+                left < smallest.min().unwrap_or(0).saturating_mul(u64::from(count))
+            }
+            need => {
+                let least = (0..memories.len())
+                    .filter(allowed)
+                    .map(|d| gpu_packing::load(need, memories[d]));
+                least.min().is_none_or(|least| left < least)
+            }
+        }
+    }
+
+    /// Devices for one more that leave the others alone: its own from before, untouched ones, or
+    /// the fullest that has room.
+    fn seat(&self, memories: &[u64], service: usize, claim: &GpuClaim<'_>) -> Option<u128> {
+        let item = claim.item;
+        let allowed = |d: &usize| item.allowed >> d & 1 == 1;
+        if let Some(home) = self.empty_home(memories, service, claim) {
+            return Some(home);
+        }
+        match item.need {
+            GpuRequest::None | GpuRequest::Whole(0) => Some(0),
+            GpuRequest::Whole(count) => {
+                let free = (0..memories.len()).filter(allowed).filter(|&d| self.users[d] == 0);
+                let list: Vec<usize> = free.take(count as usize).collect();
+                let all = list.len() == count as usize;
+                all.then(|| list.into_iter().fold(0, |set, d| set | 1 << d))
+            }
+            need => {
+                let fits = |d: &usize| gpu_packing::load(need, memories[*d]) <= self.left[*d];
+                let open = (0..memories.len()).filter(allowed).filter(fits);
+                open.min_by_key(|&d| (self.left[d], d)).map(|d| 1 << d)
+            }
+        }
+    }
+
+    /// The devices of an instance from before, where none of its service has them and they are
+    /// free.
+    fn empty_home(&self, memories: &[u64], service: usize, claim: &GpuClaim<'_>) -> Option<u128> {
+        let free = |home: &u128| {
+            (0..memories.len()).filter(|d| home >> d & 1 == 1).all(|d| match claim.item.need {
+                GpuRequest::None | GpuRequest::Whole(_) => self.users[d] == 0,
+                need => gpu_packing::load(need, memories[d]) <= self.left[d],
+            })
+        };
+        let homes = claim.devices();
+        let taken = |home: &u128| self.of(service).filter(|seat| seat == home).count();
+        let same = |home: &u128| homes.iter().filter(|other| *other == home).count();
+        homes.iter().copied().find(|home| taken(home) < same(home) && free(home))
+    }
+
+    /// What one more would leave unused beside itself, in thousandths of a device. A single whole
+    /// device is as good as any other.
+    pub fn waste(&self, memories: &[u64], service: usize, claim: &GpuClaim<'_>) -> u64 {
+        let Some(devices) = self.seat(memories, service, claim) else {
+            return 1000 * memories.len() as u64;
+        };
+        let need = claim.item.need;
+        if need == GpuRequest::Whole(1) {
+            return 0;
+        }
+        if matches!(need, GpuRequest::Whole(_)) {
+            let taken = u64::from(devices.count_ones());
+            let free = self.users.iter().filter(|&&users| users == 0).count() as u64;
+            return 1000 * (free - taken);
+        }
+        let d = devices.trailing_zeros() as usize;
+        let left = self.left[d] - gpu_packing::load(need, memories[d]);
+        (u128::from(left) * 1000 / u128::from(gpu_packing::size(memories[d]))) as u64
+    }
+
+    fn sit(&mut self, memories: &[u64], service: usize, need: GpuRequest, devices: u128) {
+        for d in (0..memories.len()).filter(|d| devices >> d & 1 == 1) {
+            self.left[d] = self.left[d].saturating_sub(gpu_packing::load(need, memories[d]));
+            self.users[d] += 1;
+        }
+        self.seats.push((service, devices));
+    }
+
+    /// Takes one more in, arranging all of them anew where need be.
+    pub fn add(&mut self, memories: &[u64], service: usize, claims: &GpuClaims<'_>) {
+        let own = claims(service);
+        match self.seat(memories, service, &own).filter(|_| self.arranged()) {
+            Some(devices) => {
+                self.restarts -= self.restarts_of(service, &own);
+                self.sit(memories, service, own.item.need, devices);
+                self.restarts += self.restarts_of(service, &own);
+            }
+            None => {
+                self.stranded.push(service);
+                self.rearrange(memories, claims, gpu_packing::THOROUGH);
+            }
+        }
+        self.keep_devices(memories, claims, gpu_packing::BRIEF);
+    }
+
+    /// Lets one instance of a service go; there must be one.
+    pub fn remove(&mut self, memories: &[u64], service: usize, claims: &GpuClaims<'_>) {
+        let own = claims(service);
+        if let Some(at) = self.stranded.iter().position(|&s| s == service) {
+            self.stranded.remove(at);
+        } else if let Some(at) = self.leaver(service, &own) {
+            self.restarts -= self.restarts_of(service, &own);
+            let (_, devices) = self.seats.remove(at);
+            for d in (0..memories.len()).filter(|d| devices >> d & 1 == 1) {
+                self.left[d] += gpu_packing::load(own.item.need, memories[d]);
+                self.users[d] -= 1;
+            }
+            self.restarts += self.restarts_of(service, &own);
+        }
+        if !self.arranged() {
+            self.rearrange(memories, claims, gpu_packing::THOROUGH);
+        }
+        self.keep_devices(memories, claims, gpu_packing::BRIEF);
+    }
+
+    /// The seat of a service to give up: the last that is nobody's home, else the last.
+    fn leaver(&self, service: usize, claim: &GpuClaim<'_>) -> Option<usize> {
+        let own = |seat: &(usize, u128)| seat.0 == service;
+        let new = |seat: &(usize, u128)| own(seat) && !claim.devices().contains(&seat.1);
+        self.seats.iter().rposition(new).or_else(|| self.seats.iter().rposition(own))
+    }
+
+    /// Arranges all of them anew where fewer may restart then, in so many steps.
+    pub fn keep_devices(&mut self, memories: &[u64], claims: &GpuClaims<'_>, steps: u32) {
+        if self.restarts > 0 && self.arranged() {
+            self.rearrange(memories, claims, steps);
+        }
+    }
+
+    /// Of a service, the instances that stay on other devices.
+    fn restarts_of(&self, service: usize, claim: &GpuClaim<'_>) -> u32 {
+        let Some(homes) = claim.homes else {
+            return 0;
+        };
+        let count = self.of(service).count() as u32;
+        let at_home = homes.devices.iter().enumerate().filter(|(at, home)| {
+            let earlier = homes.devices[..*at].iter().filter(|other| other == home).count();
+            earlier < self.of(service).filter(|seat| seat == *home).count()
+        });
+        homes.stay(count).saturating_sub(at_home.count() as u32)
+    }
+
+    /// How many there are of each service, ascending.
+    fn counts(&self, extra: Option<usize>) -> Vec<(usize, u32)> {
+        let mut all: Vec<usize> = self.seats.iter().map(|seat| seat.0).collect();
+        all.extend(&self.stranded);
+        all.extend(extra);
+        all.sort_unstable();
+        let runs = all.chunk_by(|a, b| a == b);
+        runs.map(|run| (run[0], run.len() as u32)).collect()
+    }
+
+    /// Takes the best arrangement found in so many steps, if it is better than this one.
+    fn rearrange(&mut self, memories: &[u64], claims: &GpuClaims<'_>, steps: u32) {
+        let counts = self.counts(None);
+        let groups: Vec<Group> = counts.iter().map(|&(s, count)| claims(s).group(count)).collect();
+        let Some(chosen) = gpu_packing::pack(memories, &groups, steps) else {
+            return;
+        };
+        let mut new = Self::empty(memories);
+        for ((&(service, _), group), devices) in counts.iter().zip(&groups).zip(&chosen) {
+            for set in devices {
+                new.sit(memories, service, group.item.need, *set);
+            }
+            new.restarts += group.restarts(devices.iter().copied());
+        }
+        if !self.arranged() || new.restarts < self.restarts {
+            *self = new;
+        }
+    }
+
+    /// Whether one more fits, the others being arranged anew where need be.
+    pub fn admits(&self, memories: &[u64], extra: usize, claims: &GpuClaims<'_>) -> bool {
+        let own = claims(extra);
+        if self.arranged() && self.seat(memories, extra, &own).is_some() {
+            return true;
+        }
+        if self.arranged() && self.refuses(memories, own.item) {
+            return false;
+        }
+        let group = |(s, count)| Group { item: claims(s).item, count, homes: Vec::new(), stay: 0 };
+        let groups: Vec<Group> = self.counts(Some(extra)).into_iter().map(group).collect();
+        gpu_packing::fits(memories, &groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn share(milli: u32, homes: Option<&PreviousDevices>) -> GpuClaim<'_> {
+        let item = Item { need: GpuRequest::Share(milli), allowed: u128::MAX };
+        GpuClaim { item, homes }
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_arranged_anew() {
+        let sizes = [400, 300, 300, 600, 400];
+        let claims = |s: usize| share(sizes[s], None);
+        let memories = [GIB, GIB];
+        let mut allocation = GpuAllocation::empty(&memories);
+        for s in 0..3 {
+            allocation.add(&memories, s, &claims);
+        }
+        // 400 + 300 + 300 fill one device; then 600 + 400 the other.
+        assert!(allocation.admits(&memories, 3, &claims));
+        allocation.add(&memories, 3, &claims);
+        assert!(allocation.admits(&memories, 4, &claims) && allocation.arranged());
+        allocation.add(&memories, 4, &claims);
+        assert!(allocation.arranged() && !allocation.admits(&memories, 1, &claims));
+        allocation.add(&memories, 1, &claims);
+        assert!(!allocation.arranged(), "too much is kept and told");
+        allocation.remove(&memories, 1, &claims);
+        assert!(allocation.arranged());
+        assert_eq!(allocation.counts(Some(4)), [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2)]);
+    }
+
+    #[test]
+    fn whoever_comes_first_the_devices_are_those_from_before() {
+        let homes = |devices: &[u128]| {
+            Some(PreviousDevices {
+                devices: devices.to_vec(),
+                current: devices.len() as u32,
+                strangers: 0,
+            })
+        };
+        let homes = [None, homes(&[1, 2]), homes(&[1])];
+        let claims = |s: usize| share([700, 300, 600][s], homes[s].as_ref());
+        let memories = [GIB, GIB];
+        let mut allocation = GpuAllocation::empty(&memories);
+        for s in [0, 2, 1] {
+            allocation.add(&memories, s, &claims);
+            assert_eq!(allocation.restarts(), 0);
+        }
+        assert_eq!(allocation.of(2).collect::<Vec<_>>(), [1]);
+        allocation.remove(&memories, 2, &claims);
+        allocation.add(&memories, 1, &claims);
+        assert_eq!((allocation.arranged(), allocation.restarts()), (true, 0));
+        allocation.remove(&memories, 0, &claims);
+        allocation.add(&memories, 2, &claims);
+        assert_eq!((allocation.arranged(), allocation.restarts()), (true, 0));
+    }
+}

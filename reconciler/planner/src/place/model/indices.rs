@@ -1,0 +1,220 @@
+//! From counts to instances: which index goes where, on which devices, and who stays.
+//!
+//! Knows what runs now, so that nothing moves that need not. Refuses to change a count, and to
+//! look for reasons: [`crate::place::explain::reason`] does, once.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use devnet_schema::{
+    name::{InstanceId, NodeName, ServiceName},
+    placement::GpuUse,
+    quantity::{Bytes, GpuRequest},
+};
+
+use super::partial::PartialPlacement;
+use crate::place::{
+    outcome::{Assignment, Reason},
+    problem::{Current, NodeState, ServiceInput},
+};
+
+/// An instance on its node.
+struct Seat {
+    service: usize,
+    index: u32,
+    node: usize,
+    /// Its devices, as bits.
+    devices: u128,
+    stays: bool,
+}
+
+/// Every placed instance of a sound placement.
+pub fn assign(partial: &PartialPlacement<'_>) -> BTreeMap<InstanceId, Assignment> {
+    let indexed = partial.indexed;
+    let names: BTreeMap<&NodeName, usize> =
+        indexed.nodes.iter().enumerate().map(|(n, node)| (&node.input.name, n)).collect();
+    let seats = (0..indexed.services.len()).flat_map(|s| seats(partial, s, &names));
+    let placed = seats.map(|seat| {
+        let service = indexed.services[seat.service].input;
+        let instance = InstanceId { service: service.name.clone(), index: seat.index };
+        let gpus = gpus(partial, &seat);
+        let reason = reason(partial, &seat, &gpus, &names);
+        let node = indexed.nodes[seat.node].input.name.clone();
+        (instance, Assignment { node, gpus, reason })
+    });
+    let mut placed: BTreeMap<InstanceId, Assignment> = placed.collect();
+    explain_device_changes(partial, &mut placed);
+    placed
+}
+
+/// Says of those that stay on other devices what keeps them from their own.
+fn explain_device_changes(
+    partial: &PartialPlacement<'_>,
+    placed: &mut BTreeMap<InstanceId, Assignment>,
+) {
+    let changed = placed.iter().filter(|(_, p)| matches!(p.reason, Reason::ChangesDevices { .. }));
+    let changed: Vec<InstanceId> = changed.map(|(instance, _)| instance.clone()).collect();
+    if changed.is_empty() {
+        return;
+    }
+    let services =
+        partial.indexed.services.iter().map(|service| (&service.input.name, service.input));
+    let services: BTreeMap<&ServiceName, &ServiceInput> = services.collect();
+    let had = |instance: &InstanceId| services[&instance.service].current.get(&instance.index);
+    let uses = |list: &[GpuUse], id: &str| list.iter().any(|gpu| gpu.id == id);
+    for instance in changed {
+        let Some(own) = had(&instance) else { continue };
+        // Who has a device of it now; before all, who had it not.
+        let others = placed.iter().flat_map(|(other, place)| {
+            let here = place.node == own.node && *other != instance;
+            let before = had(other).filter(|had| had.node == place.node);
+            let had_it = move |id: &str| before.is_some_and(|had| uses(&had.gpus, id));
+            let ids = own.gpus.iter().map(|gpu| gpu.id.as_str()).filter(move |_| here);
+            ids.filter(|id| uses(&place.gpus, id)).map(move |id| (had_it(id), other, id))
+        });
+        let why = match others.min() {
+            Some((_, other, id)) => format!("{id} is for {other}"),
+            None => "its own do not suit it any more".to_owned(),
+        };
+        if let Some(place) = placed.get_mut(&instance) {
+            place.reason = Reason::ChangesDevices { why };
+        }
+    }
+}
+
+/// Indices to nodes and devices: who can stay on its devices does, then who can stay on its node,
+/// the lower index first; the others fill what is left.
+fn seats(
+    partial: &PartialPlacement<'_>,
+    s: usize,
+    names: &BTreeMap<&NodeName, usize>,
+) -> Vec<Seat> {
+    let service = &partial.indexed.services[s];
+    let input = service.input;
+    let mut left: BTreeMap<usize, Vec<u128>> = BTreeMap::new();
+    for (&node, &count) in &partial.of_service[s] {
+        let devices = match partial.indexed.takes_devices(s, node) {
+            true => partial.devices_of(s, node),
+            false => vec![0; count as usize],
+        };
+        left.insert(node, devices);
+    }
+    let kept: BTreeSet<u32> = retained_indices(partial, s);
+    let mut seats: BTreeMap<u32, Seat> = BTreeMap::new();
+    // Who would have to grow is the first to go.
+    let mut current: Vec<(&u32, &Current)> = input.current.range(..input.replicas).collect();
+    current.sort_by_key(|(index, _)| (input.has_grown(**index), **index));
+    for at_home in [true, false] {
+        for &(&index, current) in &current {
+            let taken = kept.contains(&index) || seats.contains_key(&index);
+            let Some(&node) = names.get(&current.node).filter(|_| !taken) else {
+                continue;
+            };
+            let Some(devices) = left.get_mut(&node) else { continue };
+            let home = partial.indexed.nodes[node].positions(current);
+            let own = devices.iter().position(|set| !at_home || home == Some(*set));
+            if let Some(devices) = own.map(|at| devices.remove(at)) {
+                seats.insert(index, Seat { service: s, index, node, devices, stays: true });
+            }
+        }
+    }
+    let mut free =
+        left.into_iter().flat_map(|(node, sets)| sets.into_iter().map(move |set| (node, set)));
+    // What runs moves before anything is new.
+    let mut open: Vec<u32> = (0..input.replicas).collect();
+    open.retain(|index| !seats.contains_key(index) && !kept.contains(index));
+    let order = |index: &u32| {
+        let node = input.current.get(index).and_then(|it| names.get(&it.node));
+        // What runs before what ran on a node that does not answer.
+        let answers = node.map(|&n| !partial.indexed.nodes[n].unreachable);
+        (Reverse(answers.map_or(0, |answers| 1 + u8::from(answers))), *index)
+    };
+    open.sort_by_key(order);
+    for index in open {
+        let Some((node, devices)) = free.next() else { break };
+        seats.insert(index, Seat { service: s, index, node, devices, stays: false });
+    }
+    seats.into_values().collect()
+}
+
+/// The numbers of those of a service that are kept as they are, and have no place beside.
+fn retained_indices(partial: &PartialPlacement<'_>, s: usize) -> BTreeSet<u32> {
+    let services = &partial.indexed.services;
+    if services[s].is_retained() {
+        return BTreeSet::new();
+    }
+    let counterparts = services[s].counterparts.iter().filter(|&&other| partial.total[other] > 0);
+    counterparts
+        .filter_map(|&other| Some(services[other].input.name.lone_instance()?.index))
+        .collect()
+}
+
+/// The devices of an instance, by name.
+fn gpus(partial: &PartialPlacement<'_>, seat: &Seat) -> Vec<GpuUse> {
+    let node = &partial.indexed.nodes[seat.node];
+    let input = partial.indexed.services[seat.service].input;
+    let need = input.gpu;
+    if let Some(current) = input.current.get(&seat.index).filter(|_| seat.stays && node.unreachable)
+    {
+        return current.gpus.clone();
+    }
+    let id = |&d: &usize| node.input.gpus[d].id.clone();
+    let own = node.devices.iter().enumerate().filter(|(at, _)| seat.devices >> at & 1 == 1);
+    own.map(|(_, d)| gpu_use(id(d), need)).collect()
+}
+
+fn gpu_use(id: String, need: GpuRequest) -> GpuUse {
+    let (share_milli, memory) = match need {
+        GpuRequest::None => (0, Bytes::ZERO),
+        GpuRequest::Whole(_) => (1000, Bytes::ZERO),
+        GpuRequest::Share(milli) => (milli, Bytes::ZERO),
+        GpuRequest::Memory(bytes) => (0, bytes),
+    };
+    GpuUse { id, share_milli, memory }
+}
+
+fn reason(
+    partial: &PartialPlacement<'_>,
+    seat: &Seat,
+    gpus: &[GpuUse],
+    names: &BTreeMap<&NodeName, usize>,
+) -> Reason {
+    let input = partial.indexed.services[seat.service].input;
+    let Some(current) = input.current.get(&seat.index) else {
+        return Reason::New { why: String::new() };
+    };
+    if seat.stays {
+        let ids = |list: &[GpuUse]| {
+            let mut ids: Vec<String> = list.iter().map(|gpu| gpu.id.clone()).collect();
+            ids.sort();
+            ids
+        };
+        let same = current.gpus.is_empty() || ids(&current.gpus) == ids(gpus);
+        return if same {
+            stays(partial, seat)
+        } else {
+            Reason::ChangesDevices { why: String::new() }
+        };
+    }
+    let from = current.node.clone();
+    if !names.contains_key(&from) {
+        return Reason::Moves { because: format!("{from} is not in the fleet any more"), from };
+    }
+    // What else drove it away is found out for the last placement only.
+    Reason::Moves { from, because: String::new() }
+}
+
+/// Why it stays, which a person who drains the node will ask.
+fn stays(partial: &PartialPlacement<'_>, seat: &Seat) -> Reason {
+    let name = &partial.indexed.nodes[seat.node].input.name;
+    let data = "its data is here and cannot be moved";
+    let why = match partial.indexed.nodes[seat.node].input.state {
+        NodeState::Ready | NodeState::Cordoned => return Reason::Stays,
+        NodeState::Draining => format!("{data}, though {name} is being drained"),
+        NodeState::Lost => format!("{data}, though {name} has been offline for too long"),
+        NodeState::Offline => format!("{name} is offline, and it may still run there"),
+    };
+    Reason::Held { why }
+}

@@ -1,0 +1,100 @@
+//! Nodes that have less for services than what runs there has: a reserve was raised, or a machine
+//! has lost some of its memory.
+//!
+//! Knows how much of a node is counted for whom then, so that all of it can run on as it is and
+//! nothing else comes there for that. Refuses to know who goes away.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use devnet_schema::name::{InstanceId, NodeName};
+
+use super::{
+    filter::Conditions,
+    gpu_packing,
+    index::{Amounts, Node, refused},
+};
+use crate::place::problem::{PlacementProblem, ServiceInput};
+
+/// One that is known to run on a node, and what it has of it.
+struct Occupant<'a> {
+    input: &'a ServiceInput,
+    index: u32,
+    has: Amounts,
+}
+
+/// Gives each of these nodes room for the data that runs there, together, unless a line is against
+/// that. Returns what is counted of the others, should they be kept as they are: what they have, as
+/// long as there is something left.
+pub fn settle<'a>(
+    problem: &PlacementProblem,
+    nodes: &mut [Node<'_>],
+    inputs: &[&'a ServiceInput],
+    numbers: &BTreeMap<&NodeName, usize>,
+    conditions: &Conditions<'a>,
+) -> BTreeMap<InstanceId, Amounts> {
+    let mut occupants: BTreeMap<usize, Vec<Occupant<'a>>> = BTreeMap::new();
+    for input in inputs.iter().copied() {
+        for (&index, current) in input.current.range(..input.replicas) {
+            let node = numbers.get(&current.node).filter(|n| !nodes[**n].unreachable);
+            let holding = input.holdings.get(&index).filter(|_| !leaves(problem, input, index));
+            if let Some((&n, has)) = node.zip(holding) {
+                occupants.entry(n).or_default().push(Occupant { input, index, has: has.amounts() });
+            }
+        }
+    }
+    let mut counted = BTreeMap::new();
+    for (n, occupants) in occupants {
+        widen_devices(&mut nodes[n], &occupants);
+        let all = sum(&occupants);
+        if (0..3).all(|r| all[r] <= nodes[n].capacity[r]) {
+            continue;
+        }
+        let against = |it: &Occupant<'a>| {
+            let lines = conditions.of(it.input);
+            let held = it.input.current.get(&it.index).is_some_and(|current| current.held);
+            !held && refused(it.input, (n, &nodes[n]), 1, &lines)
+        };
+        let (data, mut others): (Vec<_>, Vec<_>) =
+            occupants.into_iter().partition(|it| !it.input.movable && !against(it));
+        // Who may have a place as it is declared is counted before whom can only be kept.
+        others.sort_by_cached_key(|it| {
+            let kept = against(it) || it.input.has_grown(it.index);
+            (kept, Reverse(it.input.priority), it.input.name.clone(), it.index)
+        });
+        let data = sum(&data);
+        let capacity = [0, 1, 2].map(|r| nodes[n].capacity[r].max(data[r]));
+        (nodes[n].capacity, nodes[n].overfull) = (capacity, true);
+        let mut left = [0, 1, 2].map(|r| capacity[r] - data[r]);
+        for Occupant { input, index, has } in others {
+            let share = [0, 1, 2].map(|r| has[r].min(left[r]));
+            left = [0, 1, 2].map(|r| left[r] - share[r]);
+            counted.insert(InstanceId { service: input.name.clone(), index }, share);
+        }
+    }
+    counted
+}
+
+/// A device has room for the parts of it that those have who run there: a driver may report a
+/// little less of it than the one before.
+fn widen_devices(node: &mut Node<'_>, occupants: &[Occupant<'_>]) {
+    let uses = || {
+        let current = occupants.iter().filter_map(|it| it.input.current.get(&it.index));
+        current.flat_map(|current| &current.gpus)
+    };
+    for at in 0..node.devices.len() {
+        let gpu = &node.input.gpus[node.devices[at]];
+        let needed = gpu_packing::needed(uses().filter(|own| own.id == gpu.id));
+        if needed > node.memories[at] {
+            (node.memories[at], node.overfull) = (needed, true);
+        }
+    }
+}
+
+fn leaves(problem: &PlacementProblem, input: &ServiceInput, index: u32) -> bool {
+    let id = || InstanceId { service: input.name.clone(), index };
+    !problem.leaving.is_empty() && problem.leaving.contains(&id())
+}
+
+fn sum(occupants: &[Occupant<'_>]) -> Amounts {
+    [0, 1, 2].map(|r| occupants.iter().map(|it| it.has[r]).fold(0, u64::saturating_add))
+}

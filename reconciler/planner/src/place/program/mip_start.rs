@@ -1,0 +1,114 @@
+//! Between placements and points of an integer program, both ways.
+//!
+//! Knows the value of every column for a placement: a starting point must be complete, since
+//! solvers take a missing value for 0. Refuses to judge either.
+
+use std::collections::BTreeMap;
+
+use super::{
+    formulation::{Formulation, Subproblem, Variable, kinds},
+    scaling,
+};
+use crate::place::model::{
+    gpu_packing,
+    partial::{FULL, PartialPlacement, crowding},
+};
+
+impl Formulation {
+    /// The placement that a solution means.
+    pub fn decode<'f>(
+        &self,
+        subproblem: &Subproblem<'_, 'f>,
+        values: &[f64],
+    ) -> PartialPlacement<'f> {
+        let mut partial = subproblem.partial.clone();
+        for &n in &subproblem.nodes {
+            partial.clear(n);
+        }
+        for (variable, value) in self.variables.iter().zip(values) {
+            if let Variable::Count { s, n } = *variable {
+                for _ in 0..value.round() as u32 {
+                    partial.add(s, n);
+                }
+            }
+        }
+        partial
+    }
+
+    /// The value of every column for a placement that keeps all constraints: a complete starting
+    /// point, since solvers take a missing value for 0. Nothing where its devices cannot be told.
+    pub fn mip_start(
+        &self,
+        subproblem: &Subproblem<'_, '_>,
+        partial: &PartialPlacement<'_>,
+    ) -> Option<Vec<f64>> {
+        let mut devices = BTreeMap::new();
+        for &n in &subproblem.nodes {
+            devices.extend(self.write_devices(subproblem, partial, n)?);
+        }
+        let indexed = partial.indexed;
+        let value = |variable: &Variable| match *variable {
+            Variable::Count { s, n } => f64::from(partial.count(s, n)),
+            Variable::Staying { s, n } => f64::from(partial.staying(s, n)),
+            Variable::Present { s, n } => f64::from(partial.count(s, n).min(1)),
+            Variable::OnKind { .. }
+            | Variable::Shared { .. }
+            | Variable::AtHome { .. }
+            | Variable::Restarts { .. } => devices.get(variable).copied().unwrap_or(0.0),
+            Variable::InUse { n } => f64::from(u8::from(!partial.on_node[n].is_empty())),
+            Variable::Crowding { n, resource } => {
+                let capacity = indexed.nodes[n].capacity[resource];
+                // The integer score is rounded down; the row must not be missed by that.
+                (crowding(partial.used[n][resource], capacity) as f64 + 2.0) / FULL as f64
+            }
+            Variable::Emptiest { s, line } => {
+                let line = &indexed.services[s].spread[line];
+                let counts = partial.domains(s, line);
+                let low = line.open.iter().map(|d| counts.get(d).copied().unwrap_or(0)).min();
+                f64::from(low.unwrap_or(0))
+            }
+        };
+        Some(self.variables.iter().map(value).collect())
+    }
+
+    fn write_devices(
+        &self,
+        subproblem: &Subproblem<'_, '_>,
+        partial: &PartialPlacement<'_>,
+        n: usize,
+    ) -> Option<Vec<(Variable, f64)>> {
+        let here = self.here(partial.indexed, n);
+        let wanting = here.iter().filter(|(s, ..)| partial.indexed.services[*s].wants_gpu());
+        let kinds = kinds(subproblem, n, wanting.map(|(_, _, candidate)| candidate.allowed));
+        if !partial.devices_packed(n) {
+            return None;
+        }
+        let mut values: BTreeMap<Variable, f64> = BTreeMap::new();
+        let mut shared = 0u128;
+        for &s in partial.on_node[n].keys().filter(|s| partial.indexed.services[**s].wants_gpu()) {
+            let whole = scaling::devices_each(partial.indexed.services[s].input.gpu).is_some();
+            let sets = partial.devices_of(s, n);
+            for d in sets
+                .iter()
+                .flat_map(|set| (0..gpu_packing::DEVICES).filter(move |d| set >> d & 1 == 1))
+            {
+                let kind = kinds.iter().position(|kind| kind.mask >> d & 1 == 1)?;
+                *values.entry(Variable::OnKind { s, n, kind }).or_insert(0.0) += 1.0;
+                if !whole && shared >> d & 1 == 0 {
+                    shared |= 1 << d;
+                    *values.entry(Variable::Shared { n, kind }).or_insert(0.0) += 1.0;
+                }
+            }
+            let Some(homes) = partial.indexed.services[s].homes.get(&n) else { continue };
+            let mut at_home = 0;
+            for (home, (set, many)) in homes.per_set().into_iter().enumerate() {
+                let here = many.min(sets.iter().filter(|own| **own == set).count() as u32);
+                values.insert(Variable::AtHome { s, n, home }, f64::from(here));
+                at_home += here;
+            }
+            let restarts = partial.staying(s, n).saturating_sub(homes.strangers + at_home);
+            values.insert(Variable::Restarts { s, n }, f64::from(restarts));
+        }
+        Some(values.into_iter().collect())
+    }
+}

@@ -1,0 +1,241 @@
+//! Remedies that take several changes at once, for when nothing smaller helps: all that speaks
+//! against one node, and a node made for a service and those that it must be near, one or all of
+//! them that wait.
+//!
+//! Knows what has to change for all of them. Refuses to know what it does to others, and to say
+//! that it would help: [`super::suggest`] tries.
+
+use std::collections::BTreeMap;
+
+use super::{
+    candidates::{self, CandidateRemedy},
+    edit::{self, Change, Resource},
+    headroom, new_node,
+};
+use crate::place::{
+    explain::violation,
+    model::{filter, partial::PartialPlacement},
+    problem::Key,
+};
+
+/// Lines of the file, ports and cordons of one remedy at most, beside room on one node.
+const TOGETHER: usize = 3;
+
+/// Remedies that are handed on at most.
+const MOST: usize = 8;
+
+/// All that could let the service have a node, cheapest first: with what it must be near, or
+/// `alone` and without that line.
+pub fn remedies(partial: &PartialPlacement<'_>, s: usize, alone: bool) -> Vec<CandidateRemedy> {
+    let missing = partial.missing(s);
+    let near = group(partial, s);
+    let groups = match (alone, near.len()) {
+        (false, 1) => vec![Group::of(&near, &|_| 1)],
+        // One of each that it must be near, or all that wait of them.
+        (false, _) => {
+            vec![Group::of(&near, &|_| 1), Group::of(&near, &|t| partial.missing(t).max(1))]
+        }
+        (true, 1) => Vec::new(),
+        (true, _) => vec![Group { company: Vec::new(), s }],
+    };
+    let mut all: Vec<(Vec<Change>, Vec<usize>, u32)> = Vec::new();
+    let mut aims = vec![missing, 1];
+    aims.dedup();
+    for aim in aims {
+        for group in &groups {
+            for n in 0..partial.indexed.nodes.len() {
+                all.extend(on_node(partial, group, n, aim).map(|changes| (changes, vec![n], aim)));
+            }
+            let nodes = on_new_node(partial, group, aim);
+            all.extend(nodes.into_iter().map(|changes| (changes, Vec::new(), aim)));
+        }
+    }
+    all.retain(|(changes, ..)| !changes.is_empty());
+    all.sort_by_cached_key(|(changes, _, aim)| {
+        let cost = edit::cost(changes) + edit::cost_of_waiting(missing - aim);
+        ((cost * 100.0) as u64, candidates::amount(partial, changes), changes.clone())
+    });
+    all.dedup_by(|a, b| a.0 == b.0);
+    all.truncate(MOST);
+    let remedy = |(changes, nodes, aim)| CandidateRemedy { changes, nodes, crowded: None, aim };
+    all.into_iter().map(remedy).collect()
+}
+
+/// Who is placed together.
+struct Group {
+    /// Those that the service must be near and how many of each, each behind those that it needs
+    /// itself; none where the service is to go without.
+    company: Vec<(usize, u32)>,
+    /// The service in question.
+    s: usize,
+}
+
+impl Group {
+    fn of(services: &[usize], count: &dyn Fn(usize) -> u32) -> Self {
+        let (company, s) = match services.split_last() {
+            Some((&s, company)) => (company.iter().map(|&t| (t, count(t))).collect(), s),
+            None => (Vec::new(), 0),
+        };
+        Self { company, s }
+    }
+
+    /// Whether a service goes where it is put whatever it should be near.
+    fn is_alone(&self, partial: &PartialPlacement<'_>, t: usize) -> bool {
+        t == self.s && self.company.is_empty() && !partial.indexed.services[t].near.is_empty()
+    }
+}
+
+/// The service and all that must be where it is, each behind those that it needs.
+fn group(partial: &PartialPlacement<'_>, s: usize) -> Vec<usize> {
+    let mut group = Vec::new();
+    let mut open = vec![(s, false)];
+    while let Some((t, ready)) = open.pop() {
+        if group.contains(&t) {
+            continue;
+        }
+        if ready {
+            group.push(t);
+            continue;
+        }
+        let waits = open.contains(&(t, true));
+        if waits {
+            continue;
+        }
+        open.push((t, true));
+        open.extend(partial.indexed.services[t].near.iter().map(|&near| (near, false)));
+    }
+    group
+}
+
+/// A change for one of the group.
+fn of(group: &Group, t: usize, change: Change) -> Change {
+    match change {
+        Change::Uncordon { .. } => change,
+        _ if group.s == t => change,
+        _ => Change::Of { service: t, change: Box::new(change) },
+    }
+}
+
+/// What lets so many of the service, and one of each of its group, have the node.
+fn on_node(
+    partial: &PartialPlacement<'_>,
+    group: &Group,
+    n: usize,
+    aim: u32,
+) -> Option<Vec<Change>> {
+    let s = group.s;
+    let mut trial = partial.clone();
+    let (mut lines, mut devices) = (Vec::new(), Vec::new());
+    let mut rooms: BTreeMap<Resource, u64> = BTreeMap::new();
+    let company = group.company.iter().copied().filter(|(t, _)| partial.count(*t, n) == 0);
+    for (t, wanted) in company.chain([(s, aim)]) {
+        let (own, room) = of_one(&trial, (t, n), wanted, group.is_alone(partial, t))?;
+        lines.extend(own.into_iter().map(|change| of(group, t, change)));
+        for change in room {
+            match change {
+                Change::Free { what, amount, .. } | Change::Raise { what, amount, .. }
+                    if Resource::OF_NODE.contains(&what) =>
+                {
+                    *rooms.entry(what).or_insert(0) += amount;
+                }
+                other => devices.push(of(group, t, other)),
+            }
+        }
+        (0..wanted).for_each(|_| trial.add(t, n));
+    }
+    lines.sort();
+    lines.dedup();
+    let few = lines.len() <= TOGETHER;
+    let room = rooms.into_iter().map(|(what, amount)| match what as usize {
+        r if headroom::could_be_freed(partial, (s, n), r, amount) => {
+            Change::Free { node: n, what, amount }
+        }
+        _ => Change::Raise { node: n, what, amount },
+    });
+    let mut changes: Vec<Change> = lines.into_iter().chain(room).chain(devices).collect();
+    changes.sort();
+    few.then_some(changes)
+}
+
+/// What lets so many of one service have the node as the others are: lines, and room.
+fn of_one(
+    partial: &PartialPlacement<'_>,
+    (t, n): (usize, usize),
+    wanted: u32,
+    alone: bool,
+) -> Option<(Vec<Change>, Vec<Change>)> {
+    let told = violation::violations(partial, t, n);
+    let words = told.iter().map(|it| it.constraint.as_str());
+    // Those that it must be near come with it. Who drains a node can stop that.
+    let words: Vec<&str> = words
+        .filter(|word| *word != "near" || alone)
+        .map(|word| if word == "drain" { "cordon" } else { word })
+        .collect();
+    // What is moved by hand is told alone.
+    if words.contains(&"data") {
+        return None;
+    }
+    let mut lines = candidates::lines(partial, t, n, &words)?;
+    // Instead of asking for another model, a device of this one.
+    let model = lines.iter().any(|line| candidates::is_about_model(partial, t, line));
+    lines.retain(|line| !candidates::is_about_model(partial, t, line));
+    if words.contains(&"port") {
+        lines.extend(candidates::ports(partial, t, n));
+    }
+    let mut room = headroom::more(partial, (t, n), wanted, true)?;
+    if model && !partial.indexed.services[t].wants_gpu() {
+        room.push(headroom::equip(partial, (t, n), wanted)?);
+    }
+    Some((lines, room))
+}
+
+/// One new node for so many of the service and one of each of its group, without the lines that
+/// keep them off it; as they are spread, and as if they were not.
+fn on_new_node(partial: &PartialPlacement<'_>, group: &Group, aim: u32) -> Vec<Vec<Change>> {
+    let (indexed, s) = (partial.indexed, group.s);
+    let crew = group.company.iter().copied().chain([(s, aim)]);
+    if crew.clone().any(|(t, count)| count > new_node::most_on_one(indexed, t)) {
+        return Vec::new();
+    }
+    let company = group.company.iter();
+    let with: Vec<usize> =
+        company.flat_map(|&(t, count)| std::iter::repeat_n(t, count as usize)).collect();
+    let zones = [new_node::zones(partial, s, aim, 1)];
+    let zones = zones.into_iter().chain(new_node::other_zones(partial, s, 1));
+    let mut found = Vec::new();
+    for zones in zones {
+        let crew = edit::crew(s, aim, &with);
+        let [node] = &new_node::nodes(indexed, &crew, &zones)[..] else {
+            continue;
+        };
+        let mut changes = vec![Change::AddNodes { each: aim, with: with.clone(), zones }];
+        changes.extend(group.is_alone(partial, s).then_some(Change::Near));
+        let mut spread = Vec::new();
+        for (t, _) in crew {
+            let input = indexed.services[t].input;
+            let held = |line: &crate::place::Require| filter::holds(line, node);
+            let about = |line: &crate::place::Require| line.key != Key::GpuModel;
+            let lines = input.require.iter().enumerate().filter(|(_, line)| about(line));
+            let required = lines.filter(|(_, line)| !held(line)).map(|(line, _)| line);
+            let lines = input.forbid.iter().enumerate().filter(|(_, line)| about(line));
+            let forbidden = lines.filter(|(_, line)| held(line)).map(|(line, _)| line);
+            let pin = input.pin.iter().map(|_| Change::DropPin);
+            let all = pin
+                .chain(required.map(|line| Change::DropRequire { line }))
+                .chain(forbidden.map(|line| Change::DropForbid { line }));
+            changes.extend(all.map(|change| of(group, t, change)));
+            spread.extend(input.spread.first().map(|_| of(group, t, Change::Spread)));
+        }
+        changes.sort();
+        if changes.len() > TOGETHER {
+            continue;
+        }
+        if !spread.is_empty() {
+            let mut without = changes.iter().cloned().chain(spread).collect::<Vec<_>>();
+            without.sort();
+            found.push(without);
+        }
+        found.push(changes);
+    }
+    found
+}

@@ -1,0 +1,219 @@
+//! How much more room a node needs for so many instances of a service, and of what.
+//!
+//! Knows sizes and devices. Refuses to know what keeps a service off a node for other reasons, and
+//! to say that the room would help.
+
+use devnet_schema::quantity::GpuRequest;
+
+use super::{
+    edit::{Change, Resource},
+    new_node,
+};
+use crate::place::{
+    model::{
+        filter, gpu_packing,
+        index::{IndexedProblem, Service},
+        partial::PartialPlacement,
+    },
+    problem::Key,
+};
+
+/// What must change so that `wanted` instances of service `s` more have room on node `n`; nothing
+/// where no such change would do. `devices` says whether devices are looked at.
+///
+/// What other services use can be freed, unless they must be there, too; what is short beyond that,
+/// the node has to be given.
+pub fn more(
+    partial: &PartialPlacement<'_>,
+    (s, n): (usize, usize),
+    wanted: u32,
+    devices: bool,
+) -> Option<Vec<Change>> {
+    let service = &partial.indexed.services[s];
+    let mut changes = Vec::new();
+    for (r, what) in Resource::OF_NODE.into_iter().enumerate() {
+        let short = partial.short(n, r, service.need[r].checked_mul(wanted.into())?);
+        changes.extend(match short {
+            0 => None,
+            amount if could_be_freed(partial, (s, n), r, amount) => {
+                Some(Change::Free { node: n, what, amount })
+            }
+            amount => Some(Change::Raise { node: n, what, amount }),
+        });
+    }
+    if devices && service.wants_gpu() {
+        let more = more_devices(partial, (s, n), wanted)?;
+        let known = more.is_some() || partial.devices_fit(s, n);
+        changes.extend(known.then_some(more)?);
+    }
+    Some(changes)
+}
+
+/// Whether others on the node could give up so much of cpu, memory or disk.
+pub fn could_be_freed(
+    partial: &PartialPlacement<'_>,
+    at: (usize, usize),
+    r: usize,
+    amount: u64,
+) -> bool {
+    let there = in_the_way(partial, at).map(|(other, count)| other.need[r].saturating_mul(count));
+    amount <= there.fold(0, u64::saturating_add)
+}
+
+/// Services whose instances on the node could make room by being smaller or elsewhere: neither the
+/// service itself nor one that it must be near.
+fn in_the_way<'f>(
+    partial: &PartialPlacement<'f>,
+    (s, n): (usize, usize),
+) -> impl Iterator<Item = (&'f Service<'f>, u64)> {
+    let services = &partial.indexed.services;
+    let others = partial.on_node[n].iter();
+    let others = others.filter(move |(t, _)| **t != s && !services[s].near.contains(t));
+    others.map(|(&t, &count)| (&services[t], u64::from(count)))
+}
+
+/// Whether a device of the node could be had by asking others to make room.
+pub fn has_devices_in_the_way(partial: &PartialPlacement<'_>, at: (usize, usize)) -> bool {
+    in_the_way(partial, at).any(|(other, _)| other.wants_gpu())
+}
+
+/// Devices for a node that has none that the service accepts.
+pub fn equip(
+    partial: &PartialPlacement<'_>,
+    (s, n): (usize, usize),
+    wanted: u32,
+) -> Option<Change> {
+    let count = new_node::devices_for(partial.indexed, s, wanted)?;
+    let all = count + partial.indexed.nodes[n].memories.len();
+    let count = u32::try_from(count).ok()?;
+    (count > 0 && all <= gpu_packing::DEVICES).then_some(Change::Equip { node: n, count })
+}
+
+/// The change inside, or nothing inside where there are devices enough.
+#[expect(clippy::option_option, reason = "no change needed is not the same as no change possible")]
+fn more_devices(
+    partial: &PartialPlacement<'_>,
+    (s, n): (usize, usize),
+    wanted: u32,
+) -> Option<Option<Change>> {
+    let input = partial.indexed.services[s].input;
+    let node = &partial.indexed.nodes[n];
+    let memories = &node.memories;
+    let allowed = filter::allowed_devices(input, node);
+    let usable: Vec<usize> = (0..memories.len())
+        .filter(|d| allowed >> d & 1 == 1)
+        .filter(|&d| gpu_packing::load(input.gpu, memories[d]) <= gpu_packing::size(memories[d]))
+        .collect();
+    if usable.is_empty() {
+        return equip(partial, (s, n), wanted).map(Some);
+    }
+    let left = partial.device_room(n);
+    let GpuRequest::Whole(each) = input.gpu else {
+        return slices(partial, (s, n), wanted, (&usable, left));
+    };
+    let untouched =
+        usable.iter().filter(|&&d| left[d] == gpu_packing::size(memories[d])).count() as u64;
+    let Some(amount @ 1..) = (u64::from(each) * u64::from(wanted)).checked_sub(untouched) else {
+        return Some(None);
+    };
+    let all = u64::from(each) * (u64::from(wanted) + u64::from(partial.count(s, n)));
+    if all <= usable.len() as u64 && has_devices_in_the_way(partial, (s, n)) {
+        return Some(Some(Change::Free { node: n, what: Resource::Devices, amount }));
+    }
+    raise(partial, (s, n), amount).map(Some)
+}
+
+/// So many devices more: of any model like those that are there, else of one that it accepts.
+fn raise(partial: &PartialPlacement<'_>, (s, n): (usize, usize), amount: u64) -> Option<Change> {
+    let input = partial.indexed.services[s].input;
+    let has = partial.indexed.nodes[n].memories.len() as u64;
+    let choosy = input.require.iter().chain(&input.forbid).any(|line| line.key == Key::GpuModel);
+    if has + amount > gpu_packing::DEVICES as u64 {
+        return None;
+    }
+    Some(match u32::try_from(amount) {
+        Ok(count) if choosy => Change::Equip { node: n, count },
+        _ => Change::Raise { node: n, what: Resource::Devices, amount },
+    })
+}
+
+/// The same for parts of devices: one more is freed, several get devices more.
+#[expect(clippy::option_option, reason = "as above")]
+fn slices(
+    partial: &PartialPlacement<'_>,
+    (s, n): (usize, usize),
+    wanted: u32,
+    (usable, left): (&[usize], &[u64]),
+) -> Option<Option<Change>> {
+    let need = partial.indexed.services[s].input.gpu;
+    let memories = &partial.indexed.nodes[n].memories;
+    let load = |d: usize| gpu_packing::load(need, memories[d]).max(1);
+    let fits: u64 = usable.iter().map(|&d| left[d] / load(d)).sum();
+    let missing = u64::from(wanted).saturating_sub(fits);
+    if missing == 0 {
+        return Some(None);
+    }
+    if missing > 1 || !has_devices_in_the_way(partial, (s, n)) {
+        let large = usable.iter().max_by_key(|&&d| memories[d])?;
+        let devices = missing.div_ceil(gpu_packing::size(memories[*large]) / load(*large));
+        return raise(partial, (s, n), devices).map(Some);
+    }
+    let of = |d: usize| (left[d] % load(d), gpu_packing::size(memories[d]));
+    let (rest, size) = usable.iter().map(|&d| of(d)).max()?;
+    let (what, amount) = match need {
+        // What is left is in thousandths of a byte.
+        GpuRequest::Memory(bytes) => (Resource::Slice, bytes.0.checked_sub(rest / 1000)?),
+        GpuRequest::Share(milli) => {
+            let has = u128::from(rest) * 1000 / u128::from(size.max(1));
+            (Resource::Share, u64::from(milli).checked_sub(has as u64)?)
+        }
+        GpuRequest::None | GpuRequest::Whole(_) => return None,
+    };
+    Some((amount > 0).then_some(Change::Free { node: n, what, amount }))
+}
+
+/// The changes as they must be called where these are then on each node, with how many of each:
+/// what others there do not use by then cannot be freed, and is given. Nothing where that is no
+/// change.
+pub fn named_for(
+    indexed: &IndexedProblem<'_>,
+    s: usize,
+    changes: &[Change],
+    there: &dyn Fn(usize) -> Vec<(usize, u32)>,
+) -> Option<Vec<Change>> {
+    let of = |change: &Change| match change {
+        Change::Free { node, what, amount } => {
+            let (node, what, amount) = (*node, *what, *amount);
+            let near = &indexed.services[s].near;
+            // Even empty, the node would have too little.
+            let small = Resource::OF_NODE.contains(&what)
+                && indexed.services[s].need[what as usize]
+                    > indexed.nodes[node].capacity[what as usize];
+            let others = there(node).into_iter().filter(|(t, _)| *t != s && !near.contains(t));
+            let others = others.map(|(t, count)| (&indexed.services[t], u64::from(count)));
+            let used = others.map(|(it, count)| uses(it, what).saturating_mul(count));
+            if !small && amount <= used.fold(0, u64::saturating_add) {
+                return Some(change.clone());
+            }
+            let part = matches!(what, Resource::Slice | Resource::Share);
+            (!part).then_some(Change::Raise { node, what, amount })
+        }
+        Change::Of { service, change } => {
+            let own = named_for(indexed, *service, std::slice::from_ref(change), there)?.pop()?;
+            Some(Change::Of { service: *service, change: Box::new(own) })
+        }
+        _ => Some(change.clone()),
+    };
+    changes.iter().map(of).collect()
+}
+
+/// What an instance of a service has of it: of a part of a device, all that could be asked for.
+fn uses(service: &Service<'_>, what: Resource) -> u64 {
+    match (what, service.input.gpu) {
+        (Resource::Cpu | Resource::Memory | Resource::Disk, _) => service.need[what as usize],
+        (_, GpuRequest::None | GpuRequest::Whole(0)) => 0,
+        (Resource::Devices, GpuRequest::Whole(count)) => count.into(),
+        (Resource::Devices, _) => 1,
+        (Resource::Slice | Resource::Share, _) => u64::MAX,
+    }
+}

@@ -1,0 +1,77 @@
+//! The least of a remedy: room to be freed or given, made smaller as long as that helps as many.
+//!
+//! Knows which amounts could make a difference. Refuses to look for more than a few of them.
+
+use std::collections::BTreeSet;
+
+use super::{
+    budget::Budget,
+    edit::{Change, Resource},
+    headroom,
+    suggest::{Case, Kind, Trial},
+};
+use crate::place::{effort::spent::Spent, model::partial::PartialPlacement};
+
+/// Smaller amounts that are tried of one room.
+const TRIES: usize = 3;
+
+impl Case<'_, '_> {
+    /// The same with less, as far as that is seen to place as many; where all was planned.
+    pub fn shrunk(&self, mut trial: Trial, budget: &mut Budget, spent: &mut Spent<'_>) -> Trial {
+        for at in 0..trial.changes.len() {
+            let Kind::Whole(_) = trial.kind else {
+                return trial;
+            };
+            let (node, what, amount) = match trial.changes[at] {
+                Change::Free { node, what, amount } | Change::Raise { node, what, amount }
+                    if Resource::OF_NODE.contains(&what) =>
+                {
+                    (node, what, amount)
+                }
+                _ => continue,
+            };
+            let less = smaller(self.partial, (self.s, node), what as usize, amount);
+            let (mut low, mut high) = (0, less.len());
+            for _ in 0..TRIES {
+                if low == high || !budget.may_shrink() || !spent.go_on(self.partial) {
+                    break;
+                }
+                let middle = usize::midpoint(low, high);
+                let mut changes = trial.changes.clone();
+                changes[at] = self.room((node, what), less[middle]);
+                let tried = self.try_whole(&changes, spent);
+                match tried.filter(|tried| tried.gained >= trial.gained) {
+                    Some(tried) => (trial, high) = (tried, middle),
+                    None => low = middle + 1,
+                }
+            }
+        }
+        trial
+    }
+
+    fn room(&self, (node, what): (usize, Resource), amount: u64) -> Change {
+        match headroom::could_be_freed(self.partial, (self.s, node), what as usize, amount) {
+            true => Change::Free { node, what, amount },
+            false => Change::Raise { node, what, amount },
+        }
+    }
+}
+
+/// Smaller amounts that could do, least first: for fewer instances of the service there, and with
+/// one of another one less.
+fn smaller(
+    partial: &PartialPlacement<'_>,
+    (s, n): (usize, usize),
+    r: usize,
+    amount: u64,
+) -> Vec<u64> {
+    let services = &partial.indexed.services;
+    let free = partial.indexed.nodes[n].capacity[r].saturating_sub(partial.used[n][r]);
+    let need = services[s].need[r];
+    let fewer = (1..u64::from(partial.missing(s))).map(|k| need.saturating_mul(k));
+    let fewer = fewer.map(|need| need.saturating_sub(free));
+    let leaving = partial.on_node[n].keys().map(|&t| amount.saturating_sub(services[t].need[r]));
+    let all: BTreeSet<u64> =
+        fewer.chain(leaving).filter(|less| (1..amount).contains(less)).collect();
+    all.into_iter().collect()
+}

@@ -1,0 +1,97 @@
+//! Resource on several nodes at once, for instances of a service that wait together.
+//!
+//! Knows which nodes would have to give how much. Refuses to know lines of the file, and to say
+//! that the room would help: [`super::suggest`] tries.
+
+use std::collections::BTreeMap;
+
+use super::{
+    candidates::{self, CandidateRemedy},
+    edit::{self, Change},
+    headroom,
+};
+use crate::place::model::{index::per_node, partial::PartialPlacement};
+
+/// Nodes of one remedy at most.
+const NODES: usize = 4;
+
+/// Nodes that are looked at: those where one instance is cheapest.
+const CANDIDATES: usize = 16;
+
+/// Instances that are given a node one by one; of more, some would still wait.
+const INSTANCES: u32 = 32;
+
+/// Resource on several of the `open` nodes, where nothing but room is short: wherever the next
+/// instance is cheapest, and evenly.
+pub fn rooms(partial: &PartialPlacement<'_>, s: usize, open: &[usize]) -> Vec<CandidateRemedy> {
+    if partial.missing(s) < 2 || open.len() < 2 {
+        return Vec::new();
+    }
+    let mut ranked: Vec<(u64, u64, usize)> = open
+        .iter()
+        .filter_map(|&n| {
+            let (cost, amount) = price(partial, &headroom::more(partial, (s, n), 1, true)?);
+            Some((cost, amount, n))
+        })
+        .collect();
+    ranked.sort_unstable();
+    let nodes: Vec<usize> = ranked.into_iter().map(|(_, _, n)| n).take(CANDIDATES).collect();
+    let mut all: Vec<CandidateRemedy> =
+        [false, true].into_iter().filter_map(|apart| group(partial, s, &nodes, apart)).collect();
+    all.dedup_by(|a, b| a.changes == b.changes);
+    all
+}
+
+fn price(partial: &PartialPlacement<'_>, changes: &[Change]) -> (u64, u64) {
+    (edit::cost(changes) as u64, candidates::amount(partial, changes))
+}
+
+/// Gives one instance after another the node where it is cheapest; `apart`, of those that were
+/// given the fewest.
+fn group(
+    partial: &PartialPlacement<'_>,
+    s: usize,
+    nodes: &[usize],
+    apart: bool,
+) -> Option<CandidateRemedy> {
+    let mut trial = partial.clone();
+    let mut taken: BTreeMap<usize, (u32, Vec<Change>)> = BTreeMap::new();
+    let mut aim = 0;
+    while aim < partial.missing(s).min(INSTANCES) {
+        let next = nodes.iter().filter_map(|&n| {
+            let (count, before) = taken.get(&n).map_or((0, &[][..]), |it| (it.0, &it.1));
+            if (count == 0 && taken.len() >= NODES)
+                || count >= most_more(partial, s, n)
+                || !trial.spread_admits(s, n)
+            {
+                return None;
+            }
+            let changes = headroom::more(partial, (s, n), count + 1, true)?;
+            let (new, old) = (price(partial, &changes), price(partial, before));
+            let more = (new.0.saturating_sub(old.0), new.1.saturating_sub(old.1));
+            let evenly = if apart { count } else { 0 };
+            Some((evenly, more, n, count + 1, changes))
+        });
+        let Some((_, _, n, count, changes)) = next.min() else {
+            break;
+        };
+        trial.add(s, n);
+        taken.insert(n, (count, changes));
+        aim += 1;
+    }
+    let changed = taken.values().filter(|(_, changes)| !changes.is_empty()).count();
+    let nodes = taken.keys().copied().collect();
+    let mut changes: Vec<Change> = taken.into_values().flat_map(|(_, changes)| changes).collect();
+    changes.sort();
+    let possible = changed > 1 && !edit::is_for_one(&changes);
+    possible.then_some(CandidateRemedy { changes, nodes, crowded: None, aim })
+}
+
+/// How many instances more the lines of the service allow on a node.
+pub fn most_more(partial: &PartialPlacement<'_>, s: usize, n: usize) -> u32 {
+    let input = partial.indexed.services[s].input;
+    let count = partial.count(s, n);
+    let port = if input.host_ports.is_empty() { u32::MAX } else { 1 };
+    let most = per_node(input).unwrap_or(u32::MAX).min(port);
+    most.saturating_sub(count)
+}

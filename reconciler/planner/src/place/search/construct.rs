@@ -1,0 +1,409 @@
+//! First placements, in milliseconds: what runs now, repaired, and some from nothing.
+//!
+//! Knows orders and rules of thumb. Refuses to claim that any of it is good.
+
+use std::{collections::BTreeSet, iter::repeat_n};
+
+use devnet_schema::quantity::GpuRequest;
+
+use crate::place::{
+    model::{
+        index::IndexedProblem,
+        partial::{FULL, PartialPlacement},
+    },
+    program::relaxation::Share,
+};
+
+/// How a greedy run chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Start from what runs now.
+    pub repair: bool,
+    pub order: Order,
+    pub choice: Choice,
+}
+
+/// Which service of a level comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The one with the fewest nodes to choose from.
+    FewestCandidates,
+    /// The one that takes most of a node.
+    LargestFirst,
+    /// The same, whatever the level: what takes many devices finds them together only as long as
+    /// nothing small stands on them.
+    LargestOfAll,
+}
+
+/// Which of the nodes that fit is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Where the score grows least.
+    Score,
+    /// Where least is left over.
+    BestFit,
+}
+
+/// Greedy runs from what runs now, the gentlest first.
+pub const REPAIRS: [Style; 2] = [
+    Style { repair: true, order: Order::FewestCandidates, choice: Choice::Score },
+    Style { repair: true, order: Order::LargestFirst, choice: Choice::BestFit },
+];
+
+/// Greedy runs from nothing.
+pub const STYLES: [Style; 4] = [
+    Style { repair: false, order: Order::LargestOfAll, choice: Choice::BestFit },
+    Style { repair: false, order: Order::FewestCandidates, choice: Choice::Score },
+    Style { repair: false, order: Order::LargestFirst, choice: Choice::Score },
+    Style { repair: false, order: Order::LargestFirst, choice: Choice::BestFit },
+];
+
+/// One greedy run. Every placement it returns keeps every constraint, except that a service with
+/// instances that must stay may be out of order; [`broken_lock`] tells.
+pub fn run<'f>(indexed: &'f IndexedProblem<'f>, style: Style) -> PartialPlacement<'f> {
+    let mut partial = locked(indexed);
+    let order = order(indexed, style.order);
+    if style.repair {
+        keep(&mut partial, &order);
+        tidy(&mut partial);
+    }
+    fill(&mut partial, &order, style);
+    tidy(&mut partial);
+    partial
+}
+
+/// A greedy run that first puts what a relaxation puts where, rounded down, and then what is left
+/// wherever it fits.
+pub fn guided<'f>(indexed: &'f IndexedProblem<'f>, shares: &[Share]) -> PartialPlacement<'f> {
+    let mut partial = locked(indexed);
+    keep(&mut partial, &order(indexed, Order::LargestFirst));
+    tidy(&mut partial);
+    let order = order(indexed, Order::LargestOfAll);
+    let mut of_service: Vec<Vec<&Share>> = vec![Vec::new(); indexed.services.len()];
+    shares.iter().for_each(|share| of_service[share.s].push(share));
+    let style = Style { repair: true, order: Order::LargestOfAll, choice: Choice::BestFit };
+    for s in order {
+        for share in &of_service[s] {
+            let here: u32 = share.nodes.iter().map(|&n| partial.count(s, n)).sum();
+            let most = (share.count + 1e-6) as u32;
+            place_some(&mut partial, s, &share.nodes, most.saturating_sub(here), style);
+        }
+        // What rounding left out would find no devices together later.
+        if matches!(indexed.services[s].input.gpu, GpuRequest::Whole(2..)) {
+            place_all(&mut partial, s, style);
+        }
+    }
+    fill(&mut partial, &self::order(indexed, Order::LargestFirst), style);
+    tidy(&mut partial);
+    partial
+}
+
+/// Only what must stay, and of that as little as can be: as it is where that will do.
+fn locked<'f>(indexed: &'f IndexedProblem<'f>) -> PartialPlacement<'f> {
+    let mut partial = PartialPlacement::empty(indexed);
+    for s in bound_to_stay(indexed) {
+        for (&n, &count) in &indexed.services[s].locked {
+            add_locked(&mut partial, (s, n), count);
+        }
+    }
+    partial
+}
+
+/// The services of which something must stay, in the order in which [`settle_locks`] looks at them.
+fn bound_to_stay(indexed: &IndexedProblem<'_>) -> Vec<usize> {
+    let mut order = order(indexed, Order::FewestCandidates);
+    order.retain(|&s| !indexed.services[s].locked.is_empty());
+    order
+}
+
+/// Adds of a service so many as must stay on a node, as far as they fit. Returns how many do.
+fn add_locked(partial: &mut PartialPlacement<'_>, (s, n): (usize, usize), locked: u32) -> u32 {
+    let indexed = partial.indexed;
+    let mut count = 0;
+    for unit in indexed.retained_at(s, n).chain(repeat_n(s, locked as usize)) {
+        if count < locked && partial.fits_alone(unit, n) {
+            partial.add(unit, n);
+            count += 1;
+        }
+    }
+    count
+}
+
+/// The first service whose instances that must stay break a rule whatever is placed around them,
+/// if any does.
+pub fn broken_lock(indexed: &IndexedProblem<'_>) -> Option<usize> {
+    // Without `spread` and `near` nothing is ever out of order.
+    let bound = |s: &usize| {
+        let service = &indexed.services[*s];
+        !service.spread.is_empty() || !service.near.is_empty()
+    };
+    let locked: Vec<usize> = (0..indexed.services.len())
+        .filter(bound)
+        .filter(|&s| !indexed.services[s].locked.is_empty())
+        .collect();
+    if locked.is_empty() {
+        return None;
+    }
+    let partial = run(indexed, REPAIRS[0]);
+    locked.into_iter().find(|&s| !partial.in_order(s))
+}
+
+/// Lets go of every lock that does not fit beside those of more important services, so that the
+/// others can be relied on.
+pub fn settle_locks(indexed: &mut IndexedProblem<'_>) {
+    // Service and node of each lock that is not kept in full, and what is kept of it.
+    let mut broken: Vec<(usize, usize, u32)> = Vec::new();
+    {
+        let mut partial = PartialPlacement::empty(indexed);
+        for s in bound_to_stay(indexed) {
+            for (&n, &locked) in &indexed.services[s].locked {
+                let count = add_locked(&mut partial, (s, n), locked);
+                broken.extend((count < locked).then_some((s, n, count)));
+            }
+        }
+    }
+    for (s, n, count) in broken {
+        indexed.services[s].locked.insert(n, count);
+    }
+}
+
+/// Services by level, then by the given order, then by number.
+pub fn order(indexed: &IndexedProblem<'_>, order: Order) -> Vec<usize> {
+    let mut total = [1u128; 3];
+    for node in &indexed.nodes {
+        for (sum, capacity) in total.iter_mut().zip(node.capacity) {
+            *sum += u128::from(capacity);
+        }
+    }
+    let size = |s: usize| -> u128 {
+        let need = indexed.services[s].need;
+        (0..3).map(|r| u128::from(need[r]) * 1_000_000_000 / total[r]).sum()
+    };
+    let mut list: Vec<usize> = (0..indexed.services.len()).collect();
+    let largest = indexed.nodes.iter().flat_map(|node| &node.memories).max().copied().unwrap_or(1);
+    list.sort_by_key(|&s| {
+        let service = &indexed.services[s];
+        let choices = match order {
+            Order::FewestCandidates => service.candidates.len() as u64,
+            Order::LargestFirst | Order::LargestOfAll => {
+                u64::MAX - devices(service.input.gpu, largest)
+            }
+        };
+        let level = if order == Order::LargestOfAll { 0 } else { service.level };
+        // Few nodes have many devices together.
+        let few = matches!(service.input.gpu, GpuRequest::Whole(2..));
+        let nodes = if few { service.candidates.len() } else { usize::MAX };
+        (level, choices, nodes, std::cmp::Reverse(size(s)), s)
+    });
+    list
+}
+
+/// Thousandths of a device, roughly.
+fn devices(need: GpuRequest, largest: u64) -> u64 {
+    match need {
+        GpuRequest::None => 0,
+        GpuRequest::Whole(count) => 1000 * u64::from(count),
+        GpuRequest::Share(milli) => u64::from(milli),
+        GpuRequest::Memory(bytes) => bytes.0.saturating_mul(1000) / largest.max(1),
+    }
+}
+
+/// Leaves what runs where it is, as far as it fits.
+fn keep(partial: &mut PartialPlacement<'_>, order: &[usize]) {
+    for &s in order {
+        for candidate in &partial.indexed.services[s].candidates {
+            for _ in partial.indexed.services[s].locked_at(candidate.node)..candidate.current {
+                if partial.missing(s) > 0 && partial.fits_alone(s, candidate.node) {
+                    partial.add(s, candidate.node);
+                }
+            }
+        }
+    }
+}
+
+/// Takes away instances until `near` and `spread` hold everywhere, the less important first.
+pub fn tidy(partial: &mut PartialPlacement<'_>) {
+    let order: Vec<usize> =
+        order(partial.indexed, Order::FewestCandidates).into_iter().rev().collect();
+    while let Some((s, node)) = order.iter().find_map(|&s| Some((s, offender(partial, s)?))) {
+        partial.remove(s, node);
+    }
+}
+
+/// An instance of a service that breaks a rule and may be taken away.
+fn offender(partial: &PartialPlacement<'_>, s: usize) -> Option<usize> {
+    let nodes = || partial.of_service[s].keys().copied().filter(|&node| partial.spare(s, node));
+    if let Some(node) = nodes().find(|&node| !partial.has_company(s, node)) {
+        return Some(node);
+    }
+    for line in &partial.indexed.services[s].spread {
+        if partial.skew_excess(s, line) == 0 {
+            continue;
+        }
+        let counts = partial.domains(s, line);
+        let fullest = counts.values().copied().max()?;
+        let full = |node: &usize| counts.get(&line.domain[*node]) == Some(&fullest);
+        // A newcomer leaves before one that already ran there.
+        let rank = |node: &usize| (partial.staying(s, *node) == partial.count(s, *node), *node);
+        if let Some(node) = nodes().filter(full).min_by_key(rank) {
+            return Some(node);
+        }
+    }
+    None
+}
+
+/// Places what is missing, as far as it fits, without moving anything.
+pub fn fill(partial: &mut PartialPlacement<'_>, order: &[usize], style: Style) {
+    // A service may wait for another's company: go round until nothing changes.
+    loop {
+        let mut changed = false;
+        for &s in order {
+            changed |= place_all(partial, s, style);
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+/// Places what is missing of one service, as far as it fits.
+fn place_all(partial: &mut PartialPlacement<'_>, s: usize, style: Style) -> bool {
+    let nodes: Vec<usize> =
+        partial.indexed.services[s].candidates.iter().map(|candidate| candidate.node).collect();
+    let grown = grow(partial, s);
+    place_some(partial, s, &nodes, u32::MAX, style) || grown
+}
+
+/// Puts what is kept of a service as it is there as it is declared, where that fits.
+fn grow(partial: &mut PartialPlacement<'_>, s: usize) -> bool {
+    if partial.indexed.services[s].is_retained() {
+        return false;
+    }
+    let counterparts = partial.indexed.services[s].counterparts.iter().copied();
+    let kept = counterparts.filter(|&kept| partial.indexed.services[kept].is_retained());
+    let here = kept.flat_map(|kept| partial.of_service[kept].keys().map(move |&node| (kept, node)));
+    let here: Vec<(usize, usize)> = here.collect();
+    let mut grown = false;
+    for (kept, node) in here {
+        let devices = partial.devices(node);
+        partial.remove(kept, node);
+        if partial.fits(s, node) {
+            partial.add(s, node);
+            grown = true;
+        } else {
+            partial.add(kept, node);
+            partial.set_devices(node, devices);
+        }
+    }
+    grown
+}
+
+/// The same on some nodes, and so many at most.
+fn place_some(
+    partial: &mut PartialPlacement<'_>,
+    s: usize,
+    nodes: &[usize],
+    most: u32,
+    style: Style,
+) -> bool {
+    let before = partial.total[s];
+    let service = &partial.indexed.services[s];
+    let even = service.spread.is_empty() && service.counterparts.is_empty();
+    let mut ranked = BTreeSet::new();
+    while partial.missing(s) > 0 && partial.total[s] - before < most {
+        if ranked.is_empty() || !even {
+            let fitting = nodes.iter().filter_map(|&node| ranked_node(partial, s, node, style));
+            ranked = fitting.collect();
+        }
+        let Some((_, node)) = ranked.pop_first() else {
+            if !place_with_company(partial, s) {
+                break;
+            }
+            continue;
+        };
+        partial.add(s, node);
+        // Without these an instance changes what its own node offers and nothing else.
+        ranked.extend(ranked_node(partial, s, node, style));
+        if ranked.is_empty() && partial.indexed.services[s].near.is_empty() {
+            break;
+        }
+    }
+    partial.total[s] > before
+}
+
+type RankedNode = ((bool, u64), usize);
+
+fn ranked_node(
+    partial: &PartialPlacement<'_>,
+    s: usize,
+    node: usize,
+    style: Style,
+) -> Option<RankedNode> {
+    let current = partial.indexed.services[s].candidate(node)?.current;
+    if !partial.fits(s, node) {
+        return None;
+    }
+    let home = style.repair && partial.count(s, node) < current;
+    Some(((!home, worth(partial, s, node, style.choice)), node))
+}
+
+fn place_with_company(partial: &mut PartialPlacement<'_>, s: usize) -> bool {
+    if partial.indexed.services[s].near.is_empty() {
+        return false;
+    }
+    let nodes: Vec<usize> =
+        partial.indexed.services[s].candidates.iter().map(|candidate| candidate.node).collect();
+    nodes.into_iter().any(|node| place_together(partial, s, node))
+}
+
+/// Places a service on a node along with everything it must be near, circles included, or leaves
+/// the placement as it was.
+fn place_together(partial: &mut PartialPlacement<'_>, s: usize, node: usize) -> bool {
+    let (mut group, mut at) = (vec![s], 0);
+    while at < group.len() {
+        for &other in &partial.indexed.services[group[at]].near {
+            if partial.present(other, node) == 0 && !group.contains(&other) {
+                group.push(other);
+            }
+        }
+        at += 1;
+    }
+    let mut added = Vec::new();
+    for &member in group.iter().rev() {
+        let fits = partial.missing(member) > 0
+            && partial.fits_alone(member, node)
+            && partial.spread_admits(member, node);
+        if !fits {
+            break;
+        }
+        partial.add(member, node);
+        added.push(member);
+    }
+    let complete = added.len() == group.len();
+    if !complete {
+        added.into_iter().for_each(|member| partial.remove(member, node));
+    }
+    complete
+}
+
+/// Lower is better.
+fn worth(partial: &PartialPlacement<'_>, s: usize, node: usize, choice: Choice) -> u64 {
+    let service = &partial.indexed.services[s];
+    match choice {
+        Choice::Score => partial.growth(s, node),
+        Choice::BestFit => {
+            if service.wants_gpu() {
+                // Devices are filled up, and cpu and memory last as long as they do.
+                return partial.waste(s, node) * 4 * FULL + partial.growth(s, node);
+            }
+            let capacity = partial.indexed.nodes[node].capacity;
+            let left = |r: usize| {
+                let left = capacity[r].saturating_sub(partial.used[node][r]);
+                let left = left.saturating_sub(service.need[r]);
+                (u128::from(left) * u128::from(FULL) / u128::from(capacity[r].max(1))) as u64
+            };
+            let spared = 1000 * partial.indexed.nodes[node].memories.len() as u64;
+            spared * 4 * FULL + left(0) + left(1)
+        }
+    }
+}
