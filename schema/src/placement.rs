@@ -174,6 +174,48 @@ pub struct PlacementReport {
     /// Moves beyond the needed ones that were asked for, in the order in which they were chosen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gains: Vec<Gain>,
+    /// What each stage of the search did, in order; empty unless it was asked for. It is no part of
+    /// what a plan's id is made from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub search: Vec<SearchStage>,
+}
+
+/// What one stage of the search for a placement did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchStage {
+    /// The search that it belongs to, from 1: a problem is searched again where running instances
+    /// keep what they have, or where more could be placed from the answer before.
+    pub round: u32,
+    /// Its name: `ejection chains`, `one program of everything`.
+    pub stage: String,
+    /// What it may spend, for people: `5,000 nodes of branch and bound`.
+    pub effort: String,
+    /// The priority that it was about; absent where it is about all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    /// Whether it was about what keeps running without a place at that priority.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retained: bool,
+    /// Integer programs that it solved.
+    pub programs: u32,
+    /// Before it.
+    pub before: SearchStanding,
+    /// After it.
+    pub after: SearchStanding,
+}
+
+/// How good the best placement is at one moment of the search. What is retained is counted as
+/// placed, and has a migration cost until it is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SearchStanding {
+    /// Instances placed.
+    pub placed: u32,
+    /// No placement places more, as far as is known.
+    pub bound: u32,
+    /// The price of the moves.
+    pub move_cost: u64,
+    /// The score; lower is better.
+    pub score: f64,
 }
 
 /// A move that nothing forces: it makes the score better.
@@ -226,6 +268,7 @@ impl PlacementReport {
             evictions: Vec::new(),
             infeasible: Vec::new(),
             gains: Vec::new(),
+            search: Vec::new(),
         }
     }
 }

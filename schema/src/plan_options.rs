@@ -25,6 +25,8 @@ pub struct PlanOptions {
     /// Moves beyond the needed ones, at most, that make the cluster more even; at most
     /// [`MAX_MOVES`].
     pub max_moves: u32,
+    /// Report what each stage of the search for a placement did.
+    pub explain_search: bool,
     /// End the search for a placement after so many milliseconds, at most [`MAX_SOLVE_LIMIT_MS`];
     /// the answer may then depend on the machine. [`SOLVE_LIMIT_MS`] without it.
     pub solve_limit_ms: Option<u64>,

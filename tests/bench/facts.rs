@@ -30,6 +30,7 @@ pub fn of(outcome: &Outcome) -> Value {
         solver,
         ilps,
         cut_short,
+        search: _,
     } = outcome;
     let placed: Vec<Value> =
         assignments.iter().map(|(id, place)| json!([id, assignment(place)])).collect();

@@ -57,7 +57,7 @@ pub use ports::RANGE as PORT_RANGE;
 
 use action::Deeds;
 use census::Census;
-use place::{Gain, Outcome, Pace, PlacementProblem, Rebalanced, Watch};
+use place::{Gain, Outcome, Pace, PlacementProblem, Rebalanced, StageReport, Watch};
 use render::Specs;
 use scope::Scope;
 
@@ -173,6 +173,9 @@ impl Draft {
             tally::tell(input.desired, census, &seats, &mut report);
             let made = gains.iter().filter(|gain| seats.puts(&gain.instance, &gain.to));
             report.gains = made.map(Gain::document).collect();
+            if input.options.explain_search {
+                report.search = outcome.search.iter().map(StageReport::document).collect();
+            }
             let mut notices = notice::placement(input.desired, census, &seats, &outcome, severity);
             // What does not fit is refused only here, so that it is placed and told in the same
             // way whether it is refused or not.
@@ -217,7 +220,8 @@ fn stop(errors: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
 }
 
 /// Sorts the diagnostics by severity and place, and gives the plan its id: the digest of all of it
-/// but the id, the time it was made at, and how long the solver took.
+/// but the id, the time it was made at, how long the solver took, and what its search is said to
+/// have done: who asks for that gets the same plan.
 fn seal(mut plan: Plan) -> Plan {
     plan.diagnostics.sort_by(|a, b| {
         (a.severity, &a.at, &a.code, &a.message).cmp(&(b.severity, &b.at, &b.code, &b.message))
@@ -225,9 +229,11 @@ fn seal(mut plan: Plan) -> Plan {
     plan.diagnostics.dedup();
     let created_at = std::mem::take(&mut plan.created_at);
     let seconds = plan.placement.seconds.take();
+    let search = std::mem::take(&mut plan.placement.search);
     plan.id = Digest::from(String::new());
     plan.id = Digest::of(&plan);
     plan.placement.seconds = seconds;
+    plan.placement.search = search;
     plan.created_at = created_at;
     plan
 }

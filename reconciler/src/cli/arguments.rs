@@ -199,6 +199,9 @@ pub struct Plan {
     /// Exit 2 when there are changes.
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Say what each stage of the search for a placement improved.
+    #[arg(long)]
+    pub explain_search: bool,
     /// Plan against a recorded fleet, without a control plane.
     #[arg(long, value_name = "FILE", conflicts_with = "rev")]
     pub fleet: Option<PathBuf>,

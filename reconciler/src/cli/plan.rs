@@ -33,7 +33,8 @@ pub fn run(
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
     let (planning, fleet) = (&args.planning, args.fleet.as_deref());
-    let plan = make(fleet, options(planning), planning, cli, env, terminal)?;
+    let options = PlanOptions { explain_search: args.explain_search, ..options(planning) };
+    let plan = make(fleet, options, planning, cli, env, terminal)?;
     show(&plan, planning, terminal)?;
     if !plan.is_applicable() {
         return Ok(1);
@@ -57,7 +58,8 @@ pub fn diff(
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
     let (planning, fleet) = (&args.planning, args.fleet.as_deref());
-    let plan = make(fleet, options(planning), planning, cli, env, terminal)
+    let options = PlanOptions { explain_search: args.explain_search, ..options(planning) };
+    let plan = make(fleet, options, planning, cli, env, terminal)
         .map_err(|failure| failure.with_code(2))?;
     show(&plan, &args.planning, terminal).map_err(|failure| failure.with_code(2))?;
     Ok(match (plan.is_applicable(), plan.summary.is_empty()) {
@@ -112,6 +114,7 @@ pub fn options(planning: &Planning) -> PlanOptions {
         allow_unplaced: planning.allow_unplaced,
         refresh_only: planning.refresh_only,
         max_moves: 0,
+        explain_search: false,
         solve_limit_ms: planning.solve_limit.map(|limit| limit.as_millis() as u64),
     }
 }

@@ -128,6 +128,9 @@ fn placement(report: &PlacementReport, now: &str) -> Value {
         body["solve_limit"] = json!(limit);
         body["cut_short"] = json!(report.cut_short);
     }
+    if !report.search.is_empty() {
+        body["search"] = json!(report.search);
+    }
     let level = if report.status == PlacementStatus::Infeasible { "error" } else { "info" };
     let message = format!("Placement: {} to move, {} unplaced", report.moves, report.unplaced);
     line(level, &message, now, "placement", json!({"placement": body}))

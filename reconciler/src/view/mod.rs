@@ -10,5 +10,6 @@ pub mod markdown;
 pub mod plan_document;
 pub mod plan_text;
 pub mod progress;
+pub mod search;
 pub mod status_text;
 pub mod style;

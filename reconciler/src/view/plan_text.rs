@@ -12,7 +12,7 @@ use devnet_schema::{
 };
 
 use super::{
-    levels,
+    levels, search,
     style::{Style, printable},
 };
 
@@ -54,6 +54,7 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     if let Some(line) = solve_limit(plan.placement.solve_limit, plan.placement.cut_short) {
         out.push_str(&format!("{line}\n"));
     }
+    out.push_str(&search::text(&plan.placement.search));
     out
 }
 

@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 
 use devnet_schema::{
     name::{InstanceId, NodeName},
+    placement as document,
     placement::{
-        self as document, GpuUse, Objective, PlacementReport, PlacementStatus, PriorityLevel,
-        Unplaceable, Violation,
+        GpuUse, Objective, PlacementReport, PlacementStatus, PriorityLevel, Unplaceable, Violation,
     },
 };
+
+use super::effort::trace::StageReport;
 
 /// The answer: always the best placement found, complete or not.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +57,8 @@ pub struct Outcome {
     pub ilps: u32,
     /// A clock ended the search ([`super::place_paced`]): another run may answer otherwise.
     pub cut_short: bool,
+    /// What each stage of the search did, in order.
+    pub search: Vec<StageReport>,
 }
 
 /// A node on which what stays holds more than services may have there.
@@ -197,6 +201,7 @@ impl Outcome {
             evictions: Vec::new(),
             infeasible: self.unplaced.clone(),
             gains: Vec::new(),
+            search: Vec::new(),
         }
     }
 }

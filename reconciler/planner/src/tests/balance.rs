@@ -151,3 +151,23 @@ fn a_limit_that_is_reached_ends_everything_and_is_told() {
         assert!(plan.placement.cut_short && !plan.is_applicable());
     }
 }
+
+/// What the search did is told on request, the same every time, and makes no other plan.
+#[test]
+fn the_search_is_explained_and_the_plan_stays_the_same() {
+    let mut world = World::of(&["alpha", "beta"]);
+    let plain = world.plan(CROWD);
+    assert!(plain.placement.search.is_empty());
+    world.options.explain_search = true;
+    let told = world.plan(CROWD);
+    assert_eq!(told.id, plain.id);
+    assert_eq!(told.placement.search, world.plan(CROWD).placement.search);
+    let stages: Vec<&str> = told.placement.search.iter().map(|it| it.stage.as_str()).collect();
+    assert!(stages.contains(&"devices from before"), "{stages:?}");
+    assert!(stages.contains(&"shifts and swaps"), "{stages:?}");
+    for pair in told.placement.search.windows(2) {
+        assert_eq!(pair[0].after, pair[1].before, "no stage undoes another: {pair:#?}");
+    }
+    let last = told.placement.search.last().expect("a stage").after;
+    assert_eq!((last.placed, last.score), (7, told.placement.cost));
+}

@@ -1,6 +1,10 @@
 //! How solving is watched and stopped from outside.
 //!
-//! Knows what is told and what may be answered. Refuses to know a clock: who asks has one.
+//! Knows what the watch is told and what it may answer. Refuses to know a clock: who asks has one.
+//!
+//! The planner itself must not read a clock, and a person still wants `-solve-limit=10s`. The
+//! command line passes a closure that holds the clock and answers `Pace::Within`, `Pace::Free` or
+//! `Pace::Stop`.
 
 use std::time::Duration;
 

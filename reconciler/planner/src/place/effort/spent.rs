@@ -1,11 +1,17 @@
 //! What was spent on a solution, and whether more may be.
 //!
 //! Knows counts, and whom to ask. Refuses to know what the work is for.
+//!
+//! One `Spent` goes through the whole of one placement, from the first greedy run to the last
+//! remedy. A quick try of a remedy is made `aside`: the watch hears nothing of it, and its programs
+//! are not counted.
 
 use std::collections::BTreeSet;
 
-use super::interrupt::{Pace, Progress, Watch};
-use crate::place::model::partial::PartialPlacement;
+use super::{
+    interrupt::{Pace, Progress, Watch},
+    trace::StageReport,
+};
 
 /// What was spent so far.
 pub struct Spent<'w> {
@@ -15,6 +21,12 @@ pub struct Spent<'w> {
     pub detailed: BTreeSet<usize>,
     /// A clock ended something: another run may answer otherwise.
     pub cut_short: bool,
+    /// What each stage of the searches did, where that is recorded.
+    pub trace: Vec<StageReport>,
+    /// Searches so far.
+    pub round: u32,
+    /// Whether stages are recorded: not those of a try for the sake of something else.
+    pub traces: bool,
     watch: Watch<'w>,
     stopped: bool,
     seconds: Option<f64>,
@@ -32,6 +44,9 @@ impl<'w> Spent<'w> {
             solvers: BTreeSet::new(),
             detailed: BTreeSet::new(),
             cut_short: false,
+            trace: Vec::new(),
+            round: 0,
+            traces: true,
             watch,
             stopped: false,
             seconds: None,
@@ -42,9 +57,13 @@ impl<'w> Spent<'w> {
     /// Does something with limits of its own, under the same watch, and counts it here.
     pub fn nested<R>(&mut self, act: impl FnOnce(&mut Spent<'_>) -> R) -> R {
         let (stopped, seconds, placed) = (self.stopped, self.seconds, self.placed.clone());
-        let mut inner = Spent { stopped, seconds, placed, ..Spent::new(&mut *self.watch) };
+        let (round, traces) = (self.round, self.traces);
+        let mut inner =
+            Spent { stopped, seconds, placed, round, traces, ..Spent::new(&mut *self.watch) };
         let result = act(&mut inner);
-        let Spent { ilps, solvers, cut_short, stopped, .. } = inner;
+        let Spent { ilps, solvers, cut_short, stopped, trace, round, .. } = inner;
+        self.trace.extend(trace);
+        self.round = round;
         self.ilps += ilps;
         self.solvers.extend(solvers);
         self.cut_short |= cut_short;
@@ -52,10 +71,10 @@ impl<'w> Spent<'w> {
         result
     }
 
-    /// Tells the best placement so far and asks whether to go on. Once stopped, always stopped.
-    pub fn go_on(&mut self, best: &PartialPlacement<'_>) -> bool {
+    /// Tells what the best placement so far has at each level, and asks whether to go on. Once stopped, always stopped.
+    pub fn go_on(&mut self, best: Vec<u32>) -> bool {
         if !self.stopped {
-            self.placed = best.placed();
+            self.placed = best;
         }
         self.still_on()
     }
@@ -80,7 +99,7 @@ impl<'w> Spent<'w> {
     pub fn aside<T>(&mut self, run: impl FnOnce(&mut Spent<'_>) -> T) -> T {
         let (placed, ilps) = (&self.placed, self.ilps);
         let mut watch = |_: &Progress<'_>| (self.watch)(&Progress { placed, ilps });
-        let mut spent = Spent { stopped: self.stopped, ..Spent::new(&mut watch) };
+        let mut spent = Spent { stopped: self.stopped, traces: false, ..Spent::new(&mut watch) };
         let answer = run(&mut spent);
         let (stopped, cut_short) = (spent.stopped, spent.cut_short);
         self.stopped |= stopped;

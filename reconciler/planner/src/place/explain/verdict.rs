@@ -1,6 +1,9 @@
 //! Why a service is where it is, and what speaks against every other node.
 //!
 //! Knows one outcome. Refuses to change it.
+//!
+//! `devnet explain web` prints this. Where nothing speaks against a node, it says by how much the
+//! score would change and what holds the instance where it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,15 +12,11 @@ use devnet_schema::{
     placement::Violation,
 };
 
-use super::violation;
+use super::violation::{self, neighbours};
 use crate::place::{
-    model::{
-        index::{IndexedProblem, Spread},
-        partial::PartialPlacement,
-    },
+    model::{index::IndexedProblem, partial::PartialPlacement, retained, service::Spread},
     outcome::{Outcome, Reason},
     problem::{NodeState, PlacementProblem},
-    search::retention,
 };
 
 /// All there is to say about the placement of one service.
@@ -89,7 +88,7 @@ pub fn explain(
     outcome: &Outcome,
     service: &ServiceName,
 ) -> Option<Explanation> {
-    let staged = retention::staged(problem, &retention::retained_in(outcome));
+    let staged = retained::staged(problem, &retained::retained_in(outcome));
     let indexed = IndexedProblem::new(&staged);
     let s = indexed.services.iter().position(|it| it.input.name == *service)?;
     let partial = filled(&indexed, outcome);
@@ -169,7 +168,7 @@ fn origins(partial: &PartialPlacement<'_>, s: usize) -> Origins {
 
 fn verdict(partial: &PartialPlacement<'_>, s: usize, n: usize, origins: &Origins) -> Verdict {
     let from = origin(partial, s, n, origins);
-    let mut without = retention::without_one(partial, s, n).into_owned();
+    let mut without = retained::without_one(partial, s, n).into_owned();
     if let Some(from) = from {
         without.remove(s, from);
     }
@@ -245,5 +244,5 @@ fn hold(partial: &PartialPlacement<'_>, s: usize, from: usize) -> Option<Hold> {
 fn desertion(partial: &PartialPlacement<'_>, s: usize, from: usize) -> Option<Violation> {
     let indexed = partial.indexed;
     let other = indexed.services[partial.deserted(s, from)?].input;
-    Some(violation::deserts(indexed.services[s].input, other, &indexed.nodes[from].input.name))
+    Some(neighbours::deserts(indexed.services[s].input, other, &indexed.nodes[from].input.name))
 }

@@ -1,12 +1,15 @@
-//! What a node's own nature has against a service: filters, pins, states, reserved ports.
+//! What the nature of a node has against a service: conditions, pins, states, reserved ports.
 //!
 //! Knows one node and one service. Refuses to know what else runs there, or sizes.
+//!
+//! The index asks it once for each pair, and explanations ask it again for the words. `require
+//! tag=ssd` rejects a node without that tag, however empty it is.
 
 use std::collections::BTreeMap;
 
 use devnet_schema::{instance::Protocol, quantity::GpuRequest};
 
-use super::index::Node;
+use super::node::Node;
 use crate::place::problem::{
     DeviceNeed, GpuInput, Key, NodeInput, NodeState, Pin, Require, ServiceInput,
 };
@@ -168,4 +171,17 @@ pub fn accepts(service: &ServiceInput, gpu: &GpuInput) -> bool {
     service.device.as_ref().is_none_or(|need| gpu.memory >= need.memory)
         && service.require.iter().filter(about).all(named)
         && !service.forbid.iter().filter(about).any(named)
+}
+
+/// Whether a line of the service or the node's state is against it on a node where `here` run now.
+pub fn refused<'a>(
+    input: &'a ServiceInput,
+    (n, node): (usize, &Node<'_>),
+    here: u32,
+    lines: &Lines<'a, '_>,
+) -> bool {
+    let mut refused = false;
+    let hold = |line: &Require| lines.hold(line, n);
+    each_where(&hold, input, node, here, &mut |_| refused = true);
+    refused
 }

@@ -1,65 +1,18 @@
-//! Which GPU of its node each instance would have, kept up to date while a placement changes.
+//! Which device of its node each instance would have, kept up to date while a placement changes.
 //!
 //! Knows one arrangement of the instances that are there, and finds another where it is in the way.
-//! Refuses to know services beyond their number and what they ask.
-
-use std::collections::BTreeMap;
+//! Refuses to know services beyond their number and what they claim.
+//!
+//! Packing anew at every step of a search would take most of its time; most instances can be added
+//! beside the others. Only where one does not fit beside them are all of them arranged again.
 
 use devnet_schema::quantity::GpuRequest;
 
-use super::gpu_packing::{self, Group, Item};
-
-/// Who of a service has which devices of a node now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreviousDevices {
-    /// The devices of each instance that could stay on them, as bits; not empty.
-    pub devices: Vec<u128>,
-    /// Instances that could stay on the node.
-    pub current: u32,
-    /// Of all that are there, those without such devices: any are as good for them.
-    pub strangers: u32,
-}
-
-impl PreviousDevices {
-    /// The devices where somebody is at home, and how many are.
-    pub fn per_set(&self) -> BTreeMap<u128, u32> {
-        let mut many = BTreeMap::new();
-        for &home in &self.devices {
-            *many.entry(home).or_insert(0) += 1;
-        }
-        many
-    }
-
-    /// Of so many, those that restart unless they are at home.
-    fn stay(&self, count: u32) -> u32 {
-        self.current.min(count).saturating_sub(self.strangers)
-    }
-}
-
-/// What a service asks of a node's devices, and what its instances have of them now.
-#[derive(Debug, Clone, Copy)]
-pub struct GpuClaim<'t> {
-    /// What each instance asks.
-    pub item: Item,
-    /// Nothing where nobody has devices that are worth keeping.
-    pub homes: Option<&'t PreviousDevices>,
-}
-
-impl GpuClaim<'_> {
-    /// So many of them together.
-    fn group(&self, count: u32) -> Group {
-        let homes = self.homes.map_or(Vec::new(), |homes| homes.devices.clone());
-        let stay = self.homes.map_or(0, |homes| homes.stay(count));
-        Group { item: self.item, count, homes, stay }
-    }
-
-    fn devices(&self) -> &[u128] {
-        self.homes.map_or(&[], |homes| &homes.devices)
-    }
-}
-
-/// What each service asks, by its number.
-type GpuClaims<'t> = dyn Fn(usize) -> GpuClaim<'t> + 't;
+use super::{
+    gpu_claim::{GpuClaim, GpuClaims},
+    gpu_packing,
+    gpu_request::{self, Group, Item},
+};
 
 /// The devices of one node.
 #[derive(Debug, Clone, Default)]
@@ -78,7 +31,7 @@ pub struct GpuAllocation {
 
 impl GpuAllocation {
     pub fn empty(memories: &[u64]) -> Self {
-        let left = memories.iter().map(|&m| gpu_packing::size(m)).collect();
+        let left = memories.iter().map(|&m| gpu_request::size(m)).collect();
         let users = vec![0; memories.len()];
         Self { left, users, seats: Vec::new(), stranded: Vec::new(), restarts: 0 }
     }
@@ -111,13 +64,13 @@ impl GpuAllocation {
             GpuRequest::None | GpuRequest::Whole(0) => false,
             GpuRequest::Whole(count) => {
                 let smallest =
-                    (0..memories.len()).filter(allowed).map(|d| gpu_packing::size(memories[d]));
+                    (0..memories.len()).filter(allowed).map(|d| gpu_request::size(memories[d]));
                 left < smallest.min().unwrap_or(0).saturating_mul(u64::from(count))
             }
             need => {
                 let least = (0..memories.len())
                     .filter(allowed)
-                    .map(|d| gpu_packing::load(need, memories[d]));
+                    .map(|d| gpu_request::load(need, memories[d]));
                 least.min().is_none_or(|least| left < least)
             }
         }
@@ -140,7 +93,7 @@ impl GpuAllocation {
                 all.then(|| list.into_iter().fold(0, |set, d| set | 1 << d))
             }
             need => {
-                let fits = |d: &usize| gpu_packing::load(need, memories[*d]) <= self.left[*d];
+                let fits = |d: &usize| gpu_request::load(need, memories[*d]) <= self.left[*d];
                 let open = (0..memories.len()).filter(allowed).filter(fits);
                 open.min_by_key(|&d| (self.left[d], d)).map(|d| 1 << d)
             }
@@ -153,7 +106,7 @@ impl GpuAllocation {
         let free = |home: &u128| {
             (0..memories.len()).filter(|d| home >> d & 1 == 1).all(|d| match claim.item.need {
                 GpuRequest::None | GpuRequest::Whole(_) => self.users[d] == 0,
-                need => gpu_packing::load(need, memories[d]) <= self.left[d],
+                need => gpu_request::load(need, memories[d]) <= self.left[d],
             })
         };
         let homes = claim.devices();
@@ -178,13 +131,19 @@ impl GpuAllocation {
             return 1000 * (free - taken);
         }
         let d = devices.trailing_zeros() as usize;
-        let left = self.left[d] - gpu_packing::load(need, memories[d]);
-        (u128::from(left) * 1000 / u128::from(gpu_packing::size(memories[d]))) as u64
+        let left = self.left[d] - gpu_request::load(need, memories[d]);
+        (u128::from(left) * 1000 / u128::from(gpu_request::size(memories[d]))) as u64
     }
 
-    fn sit(&mut self, memories: &[u64], service: usize, need: GpuRequest, devices: u128) {
+    pub(super) fn sit(
+        &mut self,
+        memories: &[u64],
+        service: usize,
+        need: GpuRequest,
+        devices: u128,
+    ) {
         for d in (0..memories.len()).filter(|d| devices >> d & 1 == 1) {
-            self.left[d] = self.left[d].saturating_sub(gpu_packing::load(need, memories[d]));
+            self.left[d] = self.left[d].saturating_sub(gpu_request::load(need, memories[d]));
             self.users[d] += 1;
         }
         self.seats.push((service, devices));
@@ -216,7 +175,7 @@ impl GpuAllocation {
             self.restarts -= self.restarts_of(service, &own);
             let (_, devices) = self.seats.remove(at);
             for d in (0..memories.len()).filter(|d| devices >> d & 1 == 1) {
-                self.left[d] += gpu_packing::load(own.item.need, memories[d]);
+                self.left[d] += gpu_request::load(own.item.need, memories[d]);
                 self.users[d] -= 1;
             }
             self.restarts += self.restarts_of(service, &own);
@@ -255,7 +214,7 @@ impl GpuAllocation {
     }
 
     /// How many there are of each service, ascending.
-    fn counts(&self, extra: Option<usize>) -> Vec<(usize, u32)> {
+    pub(super) fn counts(&self, extra: Option<usize>) -> Vec<(usize, u32)> {
         let mut all: Vec<usize> = self.seats.iter().map(|seat| seat.0).collect();
         all.extend(&self.stranded);
         all.extend(extra);
@@ -301,6 +260,7 @@ impl GpuAllocation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::model::gpu_claim::PreviousDevices;
 
     const GIB: u64 = 1 << 30;
 

@@ -1,6 +1,10 @@
 //! The ways to fill one device with shares.
 //!
 //! Knows sizes and how many of each there are. Refuses to know which services they belong to.
+//!
+//! The relaxation needs them: sums of shares say that 1,078 shares of 81 % fit with as many of 20
+//! %, and no device holds two of each. Where there are too many patterns, sizes are rounded down,
+//! which still bounds the truth.
 
 /// Patterns at most; with more the sizes are told apart less finely.
 const MANY: usize = 3_000;
@@ -61,7 +65,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// The largest first. Whether the limits were kept.
-    fn descend(&mut self, at: usize, left: u64) -> bool {
+    pub(super) fn descend(&mut self, at: usize, left: u64) -> bool {
         if self.steps == 0 || self.found.len() > MANY {
             return false;
         }

@@ -1,17 +1,19 @@
-//! Nodes that have less for services than what runs there has: a reserve was raised, or a machine
-//! has lost some of its memory.
+//! Nodes that have less for services than what runs there has.
 //!
-//! Knows how much of a node is counted for whom then, so that all of it can run on as it is and
-//! nothing else comes there for that. Refuses to know who goes away.
+//! Knows how much of such a node is counted for whom. Refuses to know who goes away.
+//!
+//! A reserve was raised, or a machine has lost some of its memory; stopping services over that
+//! would help nobody. Data keeps what it has, and of the others no more is counted than is left, so
+//! that all can run on and nothing comes for room that is not there.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use devnet_schema::name::{InstanceId, NodeName};
 
 use super::{
-    filter::Conditions,
-    gpu_packing,
-    index::{Amounts, Node, refused},
+    filter::{Conditions, refused},
+    gpu_request,
+    node::{Amounts, Node},
 };
 use crate::place::problem::{PlacementProblem, ServiceInput};
 
@@ -83,7 +85,7 @@ fn widen_devices(node: &mut Node<'_>, occupants: &[Occupant<'_>]) {
     };
     for at in 0..node.devices.len() {
         let gpu = &node.input.gpus[node.devices[at]];
-        let needed = gpu_packing::needed(uses().filter(|own| own.id == gpu.id));
+        let needed = gpu_request::needed(uses().filter(|own| own.id == gpu.id));
         if needed > node.memories[at] {
             (node.memories[at], node.overfull) = (needed, true);
         }

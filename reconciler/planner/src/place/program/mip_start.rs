@@ -1,17 +1,19 @@
 //! Between placements and points of an integer program, both ways.
 //!
-//! Knows the value of every column for a placement: a starting point must be complete, since
-//! solvers take a missing value for 0. Refuses to judge either.
+//! Knows the value of every column for a placement. Refuses to judge either.
+//!
+//! A starting point must be complete, since solvers take a missing value for 0. A solver that
+//! starts from the placement at hand never answers with a worse one.
 
 use std::collections::BTreeMap;
 
 use super::{
-    formulation::{Formulation, Subproblem, Variable, kinds},
+    formulation::{Formulation, Subproblem, Variable, gpu::kinds},
     scaling,
 };
-use crate::place::model::{
-    gpu_packing,
-    partial::{FULL, PartialPlacement, crowding},
+use crate::place::model::partial::{
+    PartialPlacement,
+    rank::{FULL, crowding},
 };
 
 impl Formulation {
@@ -88,10 +90,9 @@ impl Formulation {
         for &s in partial.on_node[n].keys().filter(|s| partial.indexed.services[**s].wants_gpu()) {
             let whole = scaling::devices_each(partial.indexed.services[s].input.gpu).is_some();
             let sets = partial.devices_of(s, n);
-            for d in sets
-                .iter()
-                .flat_map(|set| (0..gpu_packing::DEVICES).filter(move |d| set >> d & 1 == 1))
-            {
+            for d in sets.iter().flat_map(|set| {
+                (0..crate::place::model::gpu_request::DEVICES).filter(move |d| set >> d & 1 == 1)
+            }) {
                 let kind = kinds.iter().position(|kind| kind.mask >> d & 1 == 1)?;
                 *values.entry(Variable::OnKind { s, n, kind }).or_insert(0.0) += 1.0;
                 if !whole && shared >> d & 1 == 0 {

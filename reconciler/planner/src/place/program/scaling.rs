@@ -1,10 +1,14 @@
-//! Rows of whole numbers: sizes in units small enough for a solver's tolerances.
+//! Rows of whole numbers: sizes in units small enough for the tolerances of a solver.
 //!
 //! Knows arithmetic. Refuses to know which constraint a row serves.
+//!
+//! Solvers compare with a tolerance of a millionth, and memory is counted in bytes. Sizes are
+//! divided by their common divisor; only where they stay too large are they rounded, to the safe
+//! side, and then nothing is called proven.
 
 use devnet_schema::quantity::GpuRequest;
 
-use crate::place::model::{gpu_packing, index::IndexedProblem};
+use crate::place::model::{gpu_request, index::IndexedProblem};
 
 /// `terms <= upper`.
 pub struct Row {
@@ -69,14 +73,14 @@ pub fn devices(
         let need = indexed.services[s].input.gpu;
         match devices_each(need) {
             Some(each) => there.push((column, if instances { f64::from(each) } else { 1.0 })),
-            None => loads.push((column, gpu_packing::load(need, memory))),
+            None => loads.push((column, gpu_request::load(need, memory))),
         }
     }
     let mut rows = vec![Row { terms: there, upper: devices, exact: true }];
     if loads.is_empty() {
         return rows;
     }
-    let size = gpu_packing::size(memory);
+    let size = gpu_request::size(memory);
     let (unit, exact) = coarse(loads.iter().map(|&(_, load)| load));
     let mut terms: Vec<(usize, f64)> =
         loads.iter().map(|&(c, load)| (c, load.div_ceil(unit) as f64)).collect();

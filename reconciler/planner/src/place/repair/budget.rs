@@ -2,8 +2,11 @@
 //!
 //! Knows counts, shared fairly among the services that wait. Refuses to know a clock, and what is
 //! tried.
+//!
+//! Hundreds of services may wait at once, and a plan must still end. Eight services get twelve
+//! tries each, and what one leaves is for the others.
 
-use crate::place::model::index::IndexedProblem;
+use crate::place::model::index::{IndexedProblem, SMALL};
 
 /// Services for which as much is tried as is allowed for one.
 const SERVICES: u32 = 8;
@@ -14,10 +17,6 @@ const PAIRS: usize = 700;
 
 /// Plans that are made to confirm, at least and at most.
 const PLANS: (usize, usize) = (6, 200);
-
-/// Pairs of a problem that is planned again as a whole for each try, and of which more is tried
-/// than is needed to find something.
-pub const SMALL: usize = 60;
 
 /// What may still be tried.
 pub struct Budget {
@@ -117,3 +116,9 @@ mod tests {
         assert_eq!((tried, planned), (8, 4));
     }
 }
+
+/// Integer programs of one plan at most, and their nodes of branch and bound: what is only found
+/// with more is not told.
+pub const ILPS: u32 = 2;
+
+pub const SEARCH_NODES: u32 = 200;

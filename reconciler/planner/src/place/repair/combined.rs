@@ -1,19 +1,20 @@
-//! Remedies that take several changes at once, for when nothing smaller helps: all that speaks
-//! against one node, and a node made for a service and those that it must be near, one or all of
-//! them that wait.
+//! Remedies that take several changes at once, for when nothing smaller helps.
 //!
-//! Knows what has to change for all of them. Refuses to know what it does to others, and to say
-//! that it would help: [`super::suggest`] tries.
+//! Knows what has to change for a service and all that it must be near. Refuses to know what it
+//! does to others.
+//!
+//! A service near another that waits too can only be placed with it. At most three lines, and room
+//! on one node.
 
 use std::collections::BTreeMap;
 
 use super::{
-    candidates::{self, CandidateRemedy},
-    edit::{self, Change, Resource},
-    headroom, new_node,
+    change::{self, Change, Resource},
+    headroom, lifting, new_node, new_zones,
+    remedy::{self, CandidateRemedy},
 };
 use crate::place::{
-    explain::violation,
+    explain::{reclaimable, violation},
     model::{filter, partial::PartialPlacement},
     problem::Key,
 };
@@ -52,8 +53,8 @@ pub fn remedies(partial: &PartialPlacement<'_>, s: usize, alone: bool) -> Vec<Ca
     }
     all.retain(|(changes, ..)| !changes.is_empty());
     all.sort_by_cached_key(|(changes, _, aim)| {
-        let cost = edit::cost(changes) + edit::cost_of_waiting(missing - aim);
-        ((cost * 100.0) as u64, candidates::amount(partial, changes), changes.clone())
+        let cost = change::cost(changes) + change::cost_of_waiting(missing - aim);
+        ((cost * 100.0) as u64, remedy::amount(partial, changes), changes.clone())
     });
     all.dedup_by(|a, b| a.0 == b.0);
     all.truncate(MOST);
@@ -71,7 +72,7 @@ struct Group {
 }
 
 impl Group {
-    fn of(services: &[usize], count: &dyn Fn(usize) -> u32) -> Self {
+    pub(super) fn of(services: &[usize], count: &dyn Fn(usize) -> u32) -> Self {
         let (company, s) = match services.split_last() {
             Some((&s, company)) => (company.iter().map(|&t| (t, count(t))).collect(), s),
             None => (Vec::new(), 0),
@@ -147,7 +148,7 @@ fn on_node(
     lines.dedup();
     let few = lines.len() <= TOGETHER;
     let room = rooms.into_iter().map(|(what, amount)| match what as usize {
-        r if headroom::could_be_freed(partial, (s, n), r, amount) => {
+        r if reclaimable::could_be_freed(partial, (s, n), r, amount) => {
             Change::Free { node: n, what, amount }
         }
         _ => Change::Raise { node: n, what, amount },
@@ -175,12 +176,12 @@ fn of_one(
     if words.contains(&"data") {
         return None;
     }
-    let mut lines = candidates::lines(partial, t, n, &words)?;
+    let mut lines = lifting::lines(partial, t, n, &words)?;
     // Instead of asking for another model, a device of this one.
-    let model = lines.iter().any(|line| candidates::is_about_model(partial, t, line));
-    lines.retain(|line| !candidates::is_about_model(partial, t, line));
+    let model = lines.iter().any(|line| lifting::is_about_model(partial, t, line));
+    lines.retain(|line| !lifting::is_about_model(partial, t, line));
     if words.contains(&"port") {
-        lines.extend(candidates::ports(partial, t, n));
+        lines.extend(lifting::ports(partial, t, n));
     }
     let mut room = headroom::more(partial, (t, n), wanted, true)?;
     if model && !partial.indexed.services[t].wants_gpu() {
@@ -200,11 +201,11 @@ fn on_new_node(partial: &PartialPlacement<'_>, group: &Group, aim: u32) -> Vec<V
     let company = group.company.iter();
     let with: Vec<usize> =
         company.flat_map(|&(t, count)| std::iter::repeat_n(t, count as usize)).collect();
-    let zones = [new_node::zones(partial, s, aim, 1)];
-    let zones = zones.into_iter().chain(new_node::other_zones(partial, s, 1));
+    let zones = [new_zones::zones(partial, s, aim, 1)];
+    let zones = zones.into_iter().chain(new_zones::other_zones(partial, s, 1));
     let mut found = Vec::new();
     for zones in zones {
-        let crew = edit::crew(s, aim, &with);
+        let crew = change::crew(s, aim, &with);
         let [node] = &new_node::nodes(indexed, &crew, &zones)[..] else {
             continue;
         };

@@ -1,43 +1,29 @@
 //! What the plan makes of a remedy: the problem with its changes, planned as `plan` would.
 //!
-//! Knows what is told of that plan: how many of the service it places, and who else would then wait
-//! or move. Refuses to tell of a remedy by which nothing more is placed.
+//! Knows what that plan places, and who else would wait or stop. Refuses to tell of a remedy by
+//! which nothing more is placed.
+//!
+//! A trial looks at one service; a plan goes by priority and may give the room to another. Then the
+//! remedy says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use devnet_schema::{
     name::{InstanceId, ServiceName},
-    placement::{Edit, Suggestion},
+    placement::Edit,
 };
 
 use super::{
-    edit::{self, Change},
-    suggest::{Case, Remedy},
-    wording::listed,
+    case::{Case, Remedy},
+    change::Change,
+    effect::Effect,
 };
 use crate::place::{
-    Assignments,
     effort::spent::Spent,
-    planned,
+    model::{indices::Assignments, retained},
     problem::{Current, PlacementProblem},
-    search::retention,
+    search::trial::planned,
 };
-
-/// Instances of others that are named; of more only their number is told.
-const NAMED: usize = 3;
-
-/// What the plan with a remedy does.
-struct Effect {
-    placed: Assignments,
-    /// Waiting instances of the service that get a node.
-    gained: u32,
-    /// The same of the other services.
-    others: BTreeMap<ServiceName, u32>,
-    /// Instances of others that wait then.
-    displaced: Vec<InstanceId>,
-    /// Instances that run as they are now and stop then.
-    stopped: Vec<InstanceId>,
-}
 
 impl Case<'_, '_> {
     /// What is told of changes by which a try gives so many instances more a node, by the moves
@@ -73,7 +59,7 @@ impl Case<'_, '_> {
     /// The problem with the changes made; what is moved by hand runs there then.
     fn problem_with(&self, changes: &[Change], by_hand: &[Edit]) -> PlacementProblem {
         let mut problem = self.indexed.problem.clone();
-        retention::released(&mut problem, |_| true);
+        retained::released(&mut problem, |_| true);
         problem.leaving.clear();
         if by_hand.is_empty() {
             return self.changed(problem, changes);
@@ -137,80 +123,5 @@ impl Case<'_, '_> {
     fn waiting(&self, name: &ServiceName, placed: &Assignments, count: u64) -> Vec<InstanceId> {
         let before = self.outcome.assignments.keys().filter(|it| it.service == *name);
         before.filter(|it| !placed.contains_key(it)).take(count as usize).cloned().collect()
-    }
-
-    /// Running instances that would be elsewhere, which no edit says and the plan as it is leaves
-    /// where they are. That data would be left behind is told in other words.
-    fn moved(&self, found: &Suggestion, effect: &Effect) -> Vec<String> {
-        let told: BTreeSet<&InstanceId> = found
-            .edits
-            .iter()
-            .filter_map(|edit| match edit {
-                Edit::Move { instance, .. } => Some(instance),
-                _ => None,
-            })
-            .collect();
-        let inputs = self.indexed.services.iter().map(|it| it.input).filter(|it| it.movable);
-        let running = inputs.flat_map(|input| {
-            input.current.range(..input.replicas).map(|(&index, current)| {
-                (InstanceId { service: input.name.clone(), index }, &current.node)
-            })
-        });
-        running
-            .filter_map(|(id, from)| {
-                let kept = InstanceId { service: id.alone(), index: 0 };
-                let before = &self.outcome.assignments;
-                let own = id.service == self.indexed.services[self.s].input.name;
-                let before = before.get(&id).or_else(|| before.get(&kept).filter(|_| !own));
-                let stays = before?.node == *from;
-                let to = &effect.placed.get(&id)?.node;
-                (stays && to != from && !told.contains(&id))
-                    .then(|| format!("{id} from {from} to {to}"))
-            })
-            .collect()
-    }
-
-    /// Says what the plan does beside what the remedy says.
-    fn with_effect(&self, found: Suggestion, effect: &Effect) -> Suggestion {
-        let moved = self.moved(&found, effect);
-        let mut found = self.with_data(found, &effect.placed);
-        let who = |count: u32| if count == 1 { "waits" } else { "wait" };
-        let others: Vec<String> =
-            effect.others.iter().map(|(name, count)| format!("{count} of {name}")).collect();
-        let all = effect.others.values().sum();
-        let missing = self.missing();
-        match (effect.gained, others.is_empty()) {
-            (0, _) => {
-                let (whom, who) = (listed(&others), who(all));
-                found.text.push_str(&format!("; the plan gives it to {whom}, which {who}, too"));
-                found.cost += edit::cost_of_waiting(missing);
-            }
-            (gained, false) if gained < missing => {
-                found.text.push_str(&format!(" and {} that {}", listed(&others), who(all)));
-            }
-            _ => {}
-        }
-        if !effect.displaced.is_empty() {
-            let names: Vec<String> = effect.displaced.iter().map(ToString::to_string).collect();
-            found.text.push_str(&format!("; {} would then wait", some_of(&names)));
-            found.cost += edit::cost_of_waiting(names.len() as u32);
-        }
-        if !effect.stopped.is_empty() {
-            let names: Vec<String> = effect.stopped.iter().map(ToString::to_string).collect();
-            found.text.push_str(&format!("; {} would then stop", some_of(&names)));
-            found.cost += edit::cost_of_waiting(names.len() as u32);
-        }
-        if !moved.is_empty() {
-            found.text.push_str(&format!("; moves {}", some_of(&moved)));
-        }
-        found
-    }
-}
-
-/// The first of them and how many more.
-fn some_of(names: &[String]) -> String {
-    match names.len().saturating_sub(NAMED) {
-        0 => listed(names),
-        more => format!("{} and {more} more", names[..NAMED].join(", ")),
     }
 }

@@ -1,19 +1,20 @@
-//! How much more room a node needs for so many instances of a service, and of what.
+//! How much more room a node needs for so many instances, and of what.
 //!
-//! Knows sizes and devices. Refuses to know what keeps a service off a node for other reasons, and
-//! to say that the room would help.
+//! Knows sizes and devices. Refuses to know what else keeps a service off a node.
+//!
+//! What others use can be freed; what is short beyond that the node has to be given. `2 cpu and a
+//! GPU`.
 
 use devnet_schema::quantity::GpuRequest;
 
 use super::{
-    edit::{Change, Resource},
-    new_node,
+    change::{Change, Resource},
+    new_gpus,
 };
 use crate::place::{
+    explain::reclaimable::{could_be_freed, has_devices_in_the_way},
     model::{
-        filter, gpu_packing,
-        index::{IndexedProblem, Service},
-        partial::PartialPlacement,
+        filter, gpu_request, index::IndexedProblem, partial::PartialPlacement, service::Service,
     },
     problem::Key,
 };
@@ -49,44 +50,16 @@ pub fn more(
     Some(changes)
 }
 
-/// Whether others on the node could give up so much of cpu, memory or disk.
-pub fn could_be_freed(
-    partial: &PartialPlacement<'_>,
-    at: (usize, usize),
-    r: usize,
-    amount: u64,
-) -> bool {
-    let there = in_the_way(partial, at).map(|(other, count)| other.need[r].saturating_mul(count));
-    amount <= there.fold(0, u64::saturating_add)
-}
-
-/// Services whose instances on the node could make room by being smaller or elsewhere: neither the
-/// service itself nor one that it must be near.
-fn in_the_way<'f>(
-    partial: &PartialPlacement<'f>,
-    (s, n): (usize, usize),
-) -> impl Iterator<Item = (&'f Service<'f>, u64)> {
-    let services = &partial.indexed.services;
-    let others = partial.on_node[n].iter();
-    let others = others.filter(move |(t, _)| **t != s && !services[s].near.contains(t));
-    others.map(|(&t, &count)| (&services[t], u64::from(count)))
-}
-
-/// Whether a device of the node could be had by asking others to make room.
-pub fn has_devices_in_the_way(partial: &PartialPlacement<'_>, at: (usize, usize)) -> bool {
-    in_the_way(partial, at).any(|(other, _)| other.wants_gpu())
-}
-
 /// Devices for a node that has none that the service accepts.
 pub fn equip(
     partial: &PartialPlacement<'_>,
     (s, n): (usize, usize),
     wanted: u32,
 ) -> Option<Change> {
-    let count = new_node::devices_for(partial.indexed, s, wanted)?;
+    let count = new_gpus::devices_for(partial.indexed, s, wanted)?;
     let all = count + partial.indexed.nodes[n].memories.len();
     let count = u32::try_from(count).ok()?;
-    (count > 0 && all <= gpu_packing::DEVICES).then_some(Change::Equip { node: n, count })
+    (count > 0 && all <= gpu_request::DEVICES).then_some(Change::Equip { node: n, count })
 }
 
 /// The change inside, or nothing inside where there are devices enough.
@@ -102,7 +75,7 @@ fn more_devices(
     let allowed = filter::allowed_devices(input, node);
     let usable: Vec<usize> = (0..memories.len())
         .filter(|d| allowed >> d & 1 == 1)
-        .filter(|&d| gpu_packing::load(input.gpu, memories[d]) <= gpu_packing::size(memories[d]))
+        .filter(|&d| gpu_request::load(input.gpu, memories[d]) <= gpu_request::size(memories[d]))
         .collect();
     if usable.is_empty() {
         return equip(partial, (s, n), wanted).map(Some);
@@ -112,7 +85,7 @@ fn more_devices(
         return slices(partial, (s, n), wanted, (&usable, left));
     };
     let untouched =
-        usable.iter().filter(|&&d| left[d] == gpu_packing::size(memories[d])).count() as u64;
+        usable.iter().filter(|&&d| left[d] == gpu_request::size(memories[d])).count() as u64;
     let Some(amount @ 1..) = (u64::from(each) * u64::from(wanted)).checked_sub(untouched) else {
         return Some(None);
     };
@@ -128,7 +101,7 @@ fn raise(partial: &PartialPlacement<'_>, (s, n): (usize, usize), amount: u64) ->
     let input = partial.indexed.services[s].input;
     let has = partial.indexed.nodes[n].memories.len() as u64;
     let choosy = input.require.iter().chain(&input.forbid).any(|line| line.key == Key::GpuModel);
-    if has + amount > gpu_packing::DEVICES as u64 {
+    if has + amount > gpu_request::DEVICES as u64 {
         return None;
     }
     Some(match u32::try_from(amount) {
@@ -147,7 +120,7 @@ fn slices(
 ) -> Option<Option<Change>> {
     let need = partial.indexed.services[s].input.gpu;
     let memories = &partial.indexed.nodes[n].memories;
-    let load = |d: usize| gpu_packing::load(need, memories[d]).max(1);
+    let load = |d: usize| gpu_request::load(need, memories[d]).max(1);
     let fits: u64 = usable.iter().map(|&d| left[d] / load(d)).sum();
     let missing = u64::from(wanted).saturating_sub(fits);
     if missing == 0 {
@@ -155,10 +128,10 @@ fn slices(
     }
     if missing > 1 || !has_devices_in_the_way(partial, (s, n)) {
         let large = usable.iter().max_by_key(|&&d| memories[d])?;
-        let devices = missing.div_ceil(gpu_packing::size(memories[*large]) / load(*large));
+        let devices = missing.div_ceil(gpu_request::size(memories[*large]) / load(*large));
         return raise(partial, (s, n), devices).map(Some);
     }
-    let of = |d: usize| (left[d] % load(d), gpu_packing::size(memories[d]));
+    let of = |d: usize| (left[d] % load(d), gpu_request::size(memories[d]));
     let (rest, size) = usable.iter().map(|&d| of(d)).max()?;
     let (what, amount) = match need {
         // What is left is in thousandths of a byte.

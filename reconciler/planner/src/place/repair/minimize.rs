@@ -1,16 +1,18 @@
 //! The least of a remedy: room to be freed or given, made smaller as long as that helps as many.
 //!
 //! Knows which amounts could make a difference. Refuses to look for more than a few of them.
+//!
+//! A candidate asks for all that is short on a node, and other instances may move by themselves.
+//! The smaller amounts are tried by halves.
 
 use std::collections::BTreeSet;
 
 use super::{
     budget::Budget,
-    edit::{Change, Resource},
-    headroom,
-    suggest::{Case, Kind, Trial},
+    case::{Case, Kind, Trial},
+    change::{Change, Resource},
 };
-use crate::place::{effort::spent::Spent, model::partial::PartialPlacement};
+use crate::place::{effort::spent::Spent, explain::reclaimable, model::partial::PartialPlacement};
 
 /// Smaller amounts that are tried of one room.
 const TRIES: usize = 3;
@@ -33,7 +35,7 @@ impl Case<'_, '_> {
             let less = smaller(self.partial, (self.s, node), what as usize, amount);
             let (mut low, mut high) = (0, less.len());
             for _ in 0..TRIES {
-                if low == high || !budget.may_shrink() || !spent.go_on(self.partial) {
+                if low == high || !budget.may_shrink() || !spent.go_on(self.partial.placed()) {
                     break;
                 }
                 let middle = usize::midpoint(low, high);
@@ -49,8 +51,8 @@ impl Case<'_, '_> {
         trial
     }
 
-    fn room(&self, (node, what): (usize, Resource), amount: u64) -> Change {
-        match headroom::could_be_freed(self.partial, (self.s, node), what as usize, amount) {
+    pub(super) fn room(&self, (node, what): (usize, Resource), amount: u64) -> Change {
+        match reclaimable::could_be_freed(self.partial, (self.s, node), what as usize, amount) {
             true => Change::Free { node, what, amount },
             false => Change::Raise { node, what, amount },
         }

@@ -1,16 +1,202 @@
-//! Remedies for what does not fit.
+//! Remedies for what does not fit: a few changes each, tried by placing again.
 //!
-//! Knows which changes a person could make. Refuses to suggest what was not seen to work.
+//! Knows in which order changes are tried, and when enough is known. Refuses to suggest what it has
+//! not seen work.
+//!
+//! An error that only says "does not fit" leaves the work to the reader. For each service that
+//! waits, candidates are read off from what speaks against each node, tried, confirmed by a plan,
+//! and worded: `free 2GiB of memory on n1`.
 
+pub mod apply;
 pub mod budget;
 pub mod candidates;
+pub mod case;
+pub mod change;
 pub mod combined;
 pub mod confirm;
-pub mod edit;
+pub mod crew;
+pub mod cut;
+pub mod effect;
 pub mod headroom;
+pub mod helpers;
+pub mod lifting;
 pub mod minimize;
 pub mod multi_node;
+pub mod new_gpus;
 pub mod new_node;
+pub mod new_node_wording;
+pub mod new_nodes;
+pub mod new_zones;
+pub mod remedy;
+pub mod room_wording;
+pub mod seen;
 pub mod subproblem;
-pub mod suggest;
+pub mod trial;
 pub mod wording;
+
+use devnet_schema::placement::{NodeViolations, Suggestion, Unplaceable};
+
+use crate::place::{
+    effort::spent::Spent,
+    explain::violation,
+    model::{partial::PartialPlacement, retained},
+    outcome::Outcome,
+};
+use budget::Budget;
+use case::Case;
+use case::Kind;
+use case::Remedy;
+use case::Trial;
+use remedy::CandidateRemedy;
+
+/// What did not fit, with every node's reasons and the remedies.
+pub fn remedies(
+    partial: &PartialPlacement<'_>,
+    outcome: &Outcome,
+    spent: &mut Spent<'_>,
+) -> Vec<Unplaceable> {
+    let indexed = partial.indexed;
+    let places = cut::PlacedByNode::of(outcome);
+    let short = |s: &usize| partial.missing(*s) > 0 && !indexed.services[*s].is_retained();
+    let mut list: Vec<usize> = (0..indexed.services.len()).filter(short).collect();
+    list.sort_by_key(|&s| (indexed.services[s].level, s));
+    let mut budget = budget::Budget::of(indexed, list.len());
+    list.into_iter()
+        .map(|s| {
+            let input = indexed.services[s].input;
+            let nodes = indexed.nodes.iter().enumerate().map(|(n, node)| NodeViolations {
+                node: node.input.name.clone(),
+                violations: violation::violations(&retained::without_one(partial, s, n), s, n),
+            });
+            let nodes: Vec<NodeViolations> = nodes.collect();
+            let partial = &*retained::without_own(partial, s);
+            let case = case::Case { indexed, partial, outcome, places: &places, s };
+            let suggestions = case.remedies(&nodes, (&mut budget, spent));
+            Unplaceable {
+                service: input.name.clone(),
+                at: input.at.clone(),
+                unplaced: partial.missing(s),
+                nodes,
+                suggestions,
+            }
+        })
+        .collect()
+}
+
+/// Tries that are kept for new nodes where several instances wait.
+const NEW_NODES: u32 = 5;
+
+/// Remedies that are told of one service at most, those with new nodes not counted.
+const TOLD: usize = 6;
+
+impl Case<'_, '_> {
+    /// The remedies out, cheapest first, each seen to place more; whom of others that costs a node,
+    /// or gives one first, it says as far as the plan with it was made. `nodes` says what speaks
+    /// against each node. The last tries are kept for new nodes.
+    pub fn remedies(
+        &self,
+        nodes: &[NodeViolations],
+        (budget, spent): (&mut Budget, &mut Spent<'_>),
+    ) -> Vec<Suggestion> {
+        if budget.each == 0 {
+            return Vec::new();
+        }
+        budget.next_service();
+        let mut list = candidates::remedies(self.partial, self.s, nodes);
+        // What can be had by moves alone, a small problem has already.
+        list.retain(|remedy| !self.solved_whole() || !remedy.changes.is_empty());
+        if self.whole() {
+            list.dedup_by(|a, b| a.changes == b.changes);
+        }
+        let kept = if self.missing() > 1 { NEW_NODES } else { 1 };
+        list.truncate(budget.each.saturating_sub(kept).max(budget.each / 2) as usize);
+        let mut found = self.first_of((list, 1), budget, spent);
+        found.extend(self.new_nodes(budget, spent));
+        for alone in [false, true] {
+            if found.is_empty() {
+                budget.once_more();
+                let list = combined::remedies(self.partial, self.s, alone);
+                found = self.first_of((list, 0), budget, spent);
+            }
+        }
+        let size = |way: &Remedy| {
+            let new = new_node_wording::size_of(self.indexed, self.s, &way.changes);
+            new.saturating_add(remedy::amount(self.partial, &way.changes))
+        };
+        found.sort_by(|a, b| {
+            a.suggestion.cost.total_cmp(&b.suggestion.cost).then_with(|| size(a).cmp(&size(b)))
+        });
+        found.into_iter().map(|way| way.suggestion).collect()
+    }
+
+    /// The first of the remedies that are seen to help; so many plans are kept for others.
+    fn first_of(
+        &self,
+        (list, kept): (Vec<CandidateRemedy>, u32),
+        budget: &mut Budget,
+        spent: &mut Spent<'_>,
+    ) -> Vec<Remedy> {
+        let mut found: Vec<Remedy> = Vec::new();
+        for remedy in list {
+            if found.iter().any(|way| self.spares(way, &remedy)) {
+                continue;
+            }
+            if found.len() >= TOLD || !budget.may_try() || !spent.go_on(self.partial.placed()) {
+                break;
+            }
+            let trial = self.tried(&remedy, spent);
+            let way = trial.and_then(|trial| self.confirmed(trial, (budget, kept), spent));
+            // Two that may move for it may come to the same moves.
+            let told =
+                |way: &Remedy| found.iter().any(|it| it.suggestion.text == way.suggestion.text);
+            found.extend(way.filter(|way| !told(way)));
+        }
+        found
+    }
+
+    /// Whether a remedy that is known makes it needless to try this one.
+    fn spares(&self, way: &Remedy, remedy: &CandidateRemedy) -> bool {
+        let part = || way.changes.iter().all(|change| remedy.changes.contains(change));
+        let enough = way.harmless && way.gained >= self.missing();
+        let all = enough && !way.changes.is_empty() && part();
+        // Less of the same, for fewer of them.
+        let fewer = remedy.aim < self.missing() && remedy.aim <= way.gained;
+        all || (fewer && remedy::kinds(&way.changes) == remedy::kinds(&remedy.changes))
+    }
+
+    /// What is told of a trial: what the plan makes of it, while plans are left of which `kept` are
+    /// for others, and else what was seen.
+    pub(super) fn confirmed(
+        &self,
+        trial: Trial,
+        (budget, kept): (&mut Budget, u32),
+        spent: &mut Spent<'_>,
+    ) -> Option<Remedy> {
+        let less = self.shrunk(trial.clone(), budget, spent);
+        let less = (less.changes != trial.changes).then_some(less);
+        let mut last = None;
+        for Trial { changes, gained, kind, harmless } in less.into_iter().chain([trial]) {
+            let moved = || match &kind {
+                Kind::Part(found) => found.edits.clone(),
+                Kind::Whole(placed) => self.moves(placed),
+            };
+            let way = if self.solved_whole() && budget.may_plan(kept) {
+                let moved = moved();
+                self.confirm((changes, gained), moved, spent)
+            } else {
+                let suggestion = match kind {
+                    Kind::Part(suggestion) => Some(suggestion),
+                    Kind::Whole(placed) => self
+                        .named(changes.clone(), &placed, true)
+                        .and_then(|changes| self.seen((&changes, gained), &placed)),
+                };
+                suggestion.map(|suggestion| Remedy { changes, gained, harmless, suggestion })
+            };
+            if way.as_ref().is_some_and(|way| way.harmless) {
+                return way;
+            }
+            last = last.or(way);
+        }
+        last
+    }
+}

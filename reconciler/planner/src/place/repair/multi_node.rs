@@ -1,16 +1,18 @@
-//! Resource on several nodes at once, for instances of a service that wait together.
+//! Room on several nodes at once, for instances that wait together.
 //!
-//! Knows which nodes would have to give how much. Refuses to know lines of the file, and to say
-//! that the room would help: [`super::suggest`] tries.
+//! Knows which nodes would have to give how much. Refuses to know lines of the file.
+//!
+//! Three instances rarely fit on one node. Each goes where the next is cheapest, or evenly.
 
 use std::collections::BTreeMap;
 
 use super::{
-    candidates::{self, CandidateRemedy},
-    edit::{self, Change},
+    change::{self, Change},
     headroom,
+    new_node::most_more,
+    remedy::{self, CandidateRemedy},
 };
-use crate::place::model::{index::per_node, partial::PartialPlacement};
+use crate::place::model::partial::PartialPlacement;
 
 /// Nodes of one remedy at most.
 const NODES: usize = 4;
@@ -43,7 +45,7 @@ pub fn rooms(partial: &PartialPlacement<'_>, s: usize, open: &[usize]) -> Vec<Ca
 }
 
 fn price(partial: &PartialPlacement<'_>, changes: &[Change]) -> (u64, u64) {
-    (edit::cost(changes) as u64, candidates::amount(partial, changes))
+    (change::cost(changes) as u64, remedy::amount(partial, changes))
 }
 
 /// Gives one instance after another the node where it is cheapest; `apart`, of those that were
@@ -83,15 +85,6 @@ fn group(
     let nodes = taken.keys().copied().collect();
     let mut changes: Vec<Change> = taken.into_values().flat_map(|(_, changes)| changes).collect();
     changes.sort();
-    let possible = changed > 1 && !edit::is_for_one(&changes);
+    let possible = changed > 1 && !change::is_for_one(&changes);
     possible.then_some(CandidateRemedy { changes, nodes, crowded: None, aim })
-}
-
-/// How many instances more the lines of the service allow on a node.
-pub fn most_more(partial: &PartialPlacement<'_>, s: usize, n: usize) -> u32 {
-    let input = partial.indexed.services[s].input;
-    let count = partial.count(s, n);
-    let port = if input.host_ports.is_empty() { u32::MAX } else { 1 };
-    let most = per_node(input).unwrap_or(u32::MAX).min(port);
-    most.saturating_sub(count)
 }

@@ -1,38 +1,26 @@
 //! Changes in words, and the same for programs.
 //!
-//! Knows how a change is said, and how several are said at once: the verb, the node and an amount
-//! that two share stand only once. Refuses to know what a change does.
+//! Knows how a change is said, and how several are said at once. Refuses to know what a change
+//! does.
+//!
+//! ``drop `require tag=ssd` of service web at cluster.kdl:7:5``. What is freed or given is in
+//! `room_wording`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use devnet_schema::{
-    instance::Protocol,
-    placement::Edit,
-    quantity::{Cpu, GpuRequest},
-};
+use devnet_schema::{instance::Protocol, placement::Edit};
 
 use super::{
-    edit::{self, Change, Resource},
-    new_node,
+    change::{self, Change},
+    new_node_wording,
+    room_wording::{For, room_edit, room_words, verb},
 };
 use crate::place::{
-    explain::violation,
+    explain::{amount, violation::neighbours},
     model::partial::PartialPlacement,
     problem::{NodeState, ServiceInput},
 };
 
 /// Those who hold a port that are named; of more only their number is told.
 const HOLDERS: usize = 2;
-
-/// What is done with a node's room.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Verb {
-    Free,
-    Give,
-}
-
-/// A change, and the service that it is made for.
-type For<'c> = (usize, &'c Change);
 
 /// All changes in words, and the same for programs.
 pub fn words(partial: &PartialPlacement<'_>, s: usize, changes: &[Change]) -> (String, Vec<Edit>) {
@@ -92,7 +80,7 @@ fn words_of(partial: &PartialPlacement<'_>, s: usize, change: &Change) -> (Strin
             (format!("uncordon node {node}{drained}"), vec![Edit::Uncordon { node }])
         }
         Change::AddNodes { each, with, zones } => {
-            new_node::words(indexed, &edit::crew(s, *each, with), zones)
+            new_node_wording::words(indexed, &change::crew(s, *each, with), zones)
         }
         Change::Of { .. }
         | Change::LetMove { .. }
@@ -124,7 +112,7 @@ fn other_port(
     let line = input.port_lines.get(&port);
     let at = line.and_then(|line| line.at.as_ref()).or(input.at.as_ref());
     let place = at.map_or(String::new(), |at| format!(" at {at}"));
-    let said = violation::port_words(port);
+    let said = amount::port_words(port);
     let written = line.map_or_else(|| said.clone(), |line| line.written.clone());
     let holders = holders(partial, s, port);
     let more = match holders.len().saturating_sub(HOLDERS) {
@@ -149,7 +137,7 @@ fn holders(partial: &PartialPlacement<'_>, s: usize, port: (Protocol, u16)) -> V
     nodes
         .filter_map(|(n, node)| {
             let name = &node.input.name;
-            if let Some(t) = violation::holder(partial, n, port) {
+            if let Some(t) = neighbours::holder(partial, n, port) {
                 let own = if t == s { " itself" } else { "" };
                 return Some(format!("{}{own} on {name}", indexed.services[t].input.name));
             }
@@ -157,116 +145,4 @@ fn holders(partial: &PartialPlacement<'_>, s: usize, port: (Protocol, u16)) -> V
             outside.then(|| format!("something outside the cluster on {name}"))
         })
         .collect()
-}
-
-fn verb(change: &Change) -> Option<(Verb, usize)> {
-    match *change {
-        Change::Free { node, .. } => Some((Verb::Free, node)),
-        Change::Raise { node, .. } | Change::Equip { node, .. } => Some((Verb::Give, node)),
-        _ => None,
-    }
-}
-
-/// `free 2 cpu and a GPU on n1`, `give n1 1GiB of memory more`, `give each of a and b a GPU`.
-fn room_words(partial: &PartialPlacement<'_>, room: &[For<'_>]) -> Vec<String> {
-    let mut by_verb: BTreeMap<Verb, BTreeMap<usize, Vec<For<'_>>>> = BTreeMap::new();
-    for &(s, change) in room {
-        if let Some((verb, node)) = verb(change) {
-            by_verb.entry(verb).or_default().entry(node).or_default().push((s, change));
-        }
-    }
-    let name = |node: &usize| partial.indexed.nodes[*node].input.name.to_string();
-    let texts = by_verb.into_iter().map(|(verb, nodes)| {
-        let objects: Vec<(String, String)> =
-            nodes.iter().map(|(node, of)| (name(node), object(partial, of))).collect();
-        let names: Vec<String> = objects.iter().map(|(name, _)| name.clone()).collect();
-        let what: BTreeSet<&String> = objects.iter().map(|(_, what)| what).collect();
-        let one = what.first().filter(|_| what.len() == 1 && names.len() > 1);
-        let parts = objects.iter().map(|(name, what)| match verb {
-            Verb::Free => format!("{what} on {name}"),
-            Verb::Give => format!("{name} {what}"),
-        });
-        match (verb, one) {
-            (Verb::Free, Some(what)) => format!("free {what} on each of {}", listed(&names)),
-            (Verb::Give, Some(what)) => format!("give each of {} {what}", listed(&names)),
-            (Verb::Free, None) => format!("free {}", listed(&parts.collect::<Vec<_>>())),
-            (Verb::Give, None) => format!("give {}", listed(&parts.collect::<Vec<_>>())),
-        }
-    });
-    texts.collect()
-}
-
-/// What is freed on one node, or what it is given.
-fn object(partial: &PartialPlacement<'_>, changes: &[For<'_>]) -> String {
-    let (mut more, mut new, mut freed) = (Vec::new(), Vec::new(), Vec::new());
-    for &(s, change) in changes {
-        match *change {
-            Change::Free { what, amount, .. } => {
-                freed.push(amount_words(partial, s, what, amount).0)
-            }
-            Change::Raise { what, amount, .. } => {
-                more.push(amount_words(partial, s, what, amount).0)
-            }
-            Change::Equip { count, .. } => new.push((s, count)),
-            _ => {}
-        }
-    }
-    let more = (!more.is_empty()).then(|| format!("{} more", listed(&more)));
-    let new = new_node::equipment_words(partial.indexed, &new);
-    listed(&freed.into_iter().chain(more).chain(new).collect::<Vec<_>>())
-}
-
-fn room_edit(partial: &PartialPlacement<'_>, s: usize, change: &Change) -> Option<Edit> {
-    let name = |node: usize| partial.indexed.nodes[node].input.name.clone();
-    Some(match *change {
-        Change::Free { node, what, amount } => {
-            let (_, resource, amount) = amount_words(partial, s, what, amount);
-            Edit::Free { node: name(node), resource, amount }
-        }
-        Change::Raise { node, what, amount } => {
-            let (_, resource, amount) = amount_words(partial, s, what, amount);
-            let (gpus, gpu_model) = (Vec::new(), None);
-            Edit::Raise { node: name(node), resource, amount, gpus, gpu_model }
-        }
-        Change::Equip { node, count } => {
-            let (gpus, gpu_model) = new_node::equipment(partial.indexed, s, count);
-            let (resource, amount) = ("gpu".to_owned(), count.into());
-            Edit::Raise { node: name(node), resource, amount, gpus, gpu_model }
-        }
-        _ => return None,
-    })
-}
-
-/// An amount in words, the resource and the amount in its unit.
-fn amount_words(
-    partial: &PartialPlacement<'_>,
-    s: usize,
-    what: Resource,
-    amount: u64,
-) -> (String, String, u64) {
-    let mib = amount.div_ceil(1 << 20);
-    let size = violation::size_up(mib << 20);
-    let (text, resource, amount) = match what {
-        Resource::Cpu => (format!("{} cpu", Cpu { milli: amount }), "cpu", amount),
-        Resource::Memory => (format!("{size} of memory"), "memory", mib),
-        Resource::Disk => (format!("{size} of disk"), "disk", mib),
-        Resource::Devices if amount == 1 => ("a GPU".to_owned(), "gpu", 1),
-        Resource::Devices => (format!("{amount} GPUs"), "gpu", amount),
-        Resource::Slice => (format!("{size} of GPU memory"), "gpu-memory", mib),
-        Resource::Share => {
-            let input = partial.indexed.services[s].input;
-            let whole = if input.gpu == GpuRequest::Share(1000) { "whole " } else { "" };
-            (format!("{}% of a {whole}GPU", violation::tenths(amount)), "gpu-share", amount)
-        }
-    };
-    (text, resource.to_owned(), amount)
-}
-
-/// `a, b and c`.
-pub fn listed(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
-    }
 }

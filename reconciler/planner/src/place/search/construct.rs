@@ -1,62 +1,22 @@
 //! First placements, in milliseconds: what runs now, repaired, and some from nothing.
 //!
-//! Knows orders and rules of thumb. Refuses to claim that any of it is good.
+//! Knows how a style is carried out. Refuses to claim that any of it is good.
+//!
+//! Everything later starts from one of these. A service that must be near another is placed
+//! together with it, circles included, or not at all.
 
 use std::{collections::BTreeSet, iter::repeat_n};
 
 use devnet_schema::quantity::GpuRequest;
 
+use super::style::{Choice, Order, Style, order};
 use crate::place::{
     model::{
         index::IndexedProblem,
-        partial::{FULL, PartialPlacement},
+        partial::{PartialPlacement, rank::FULL},
     },
     program::relaxation::Share,
 };
-
-/// How a greedy run chooses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    /// Start from what runs now.
-    pub repair: bool,
-    pub order: Order,
-    pub choice: Choice,
-}
-
-/// Which service of a level comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// The one with the fewest nodes to choose from.
-    FewestCandidates,
-    /// The one that takes most of a node.
-    LargestFirst,
-    /// The same, whatever the level: what takes many devices finds them together only as long as
-    /// nothing small stands on them.
-    LargestOfAll,
-}
-
-/// Which of the nodes that fit is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
-    /// Where the score grows least.
-    Score,
-    /// Where least is left over.
-    BestFit,
-}
-
-/// Greedy runs from what runs now, the gentlest first.
-pub const REPAIRS: [Style; 2] = [
-    Style { repair: true, order: Order::FewestCandidates, choice: Choice::Score },
-    Style { repair: true, order: Order::LargestFirst, choice: Choice::BestFit },
-];
-
-/// Greedy runs from nothing.
-pub const STYLES: [Style; 4] = [
-    Style { repair: false, order: Order::LargestOfAll, choice: Choice::BestFit },
-    Style { repair: false, order: Order::FewestCandidates, choice: Choice::Score },
-    Style { repair: false, order: Order::LargestFirst, choice: Choice::Score },
-    Style { repair: false, order: Order::LargestFirst, choice: Choice::BestFit },
-];
 
 /// One greedy run. Every placement it returns keeps every constraint, except that a service with
 /// instances that must stay may be out of order; [`broken_lock`] tells.
@@ -76,7 +36,7 @@ pub fn run<'f>(indexed: &'f IndexedProblem<'f>, style: Style) -> PartialPlacemen
 /// wherever it fits.
 pub fn guided<'f>(indexed: &'f IndexedProblem<'f>, shares: &[Share]) -> PartialPlacement<'f> {
     let mut partial = locked(indexed);
-    keep(&mut partial, &order(indexed, Order::LargestFirst));
+    keep(&mut partial, &super::style::order(indexed, Order::LargestFirst));
     tidy(&mut partial);
     let order = order(indexed, Order::LargestOfAll);
     let mut of_service: Vec<Vec<&Share>> = vec![Vec::new(); indexed.services.len()];
@@ -93,13 +53,13 @@ pub fn guided<'f>(indexed: &'f IndexedProblem<'f>, shares: &[Share]) -> PartialP
             place_all(&mut partial, s, style);
         }
     }
-    fill(&mut partial, &self::order(indexed, Order::LargestFirst), style);
+    fill(&mut partial, &super::style::order(indexed, Order::LargestFirst), style);
     tidy(&mut partial);
     partial
 }
 
 /// Only what must stay, and of that as little as can be: as it is where that will do.
-fn locked<'f>(indexed: &'f IndexedProblem<'f>) -> PartialPlacement<'f> {
+pub fn locked<'f>(indexed: &'f IndexedProblem<'f>) -> PartialPlacement<'f> {
     let mut partial = PartialPlacement::empty(indexed);
     for s in bound_to_stay(indexed) {
         for (&n, &count) in &indexed.services[s].locked {
@@ -110,14 +70,14 @@ fn locked<'f>(indexed: &'f IndexedProblem<'f>) -> PartialPlacement<'f> {
 }
 
 /// The services of which something must stay, in the order in which [`settle_locks`] looks at them.
-fn bound_to_stay(indexed: &IndexedProblem<'_>) -> Vec<usize> {
+pub fn bound_to_stay(indexed: &IndexedProblem<'_>) -> Vec<usize> {
     let mut order = order(indexed, Order::FewestCandidates);
     order.retain(|&s| !indexed.services[s].locked.is_empty());
     order
 }
 
 /// Adds of a service so many as must stay on a node, as far as they fit. Returns how many do.
-fn add_locked(partial: &mut PartialPlacement<'_>, (s, n): (usize, usize), locked: u32) -> u32 {
+pub fn add_locked(partial: &mut PartialPlacement<'_>, (s, n): (usize, usize), locked: u32) -> u32 {
     let indexed = partial.indexed;
     let mut count = 0;
     for unit in indexed.retained_at(s, n).chain(repeat_n(s, locked as usize)) {
@@ -127,85 +87,6 @@ fn add_locked(partial: &mut PartialPlacement<'_>, (s, n): (usize, usize), locked
         }
     }
     count
-}
-
-/// The first service whose instances that must stay break a rule whatever is placed around them,
-/// if any does.
-pub fn broken_lock(indexed: &IndexedProblem<'_>) -> Option<usize> {
-    // Without `spread` and `near` nothing is ever out of order.
-    let bound = |s: &usize| {
-        let service = &indexed.services[*s];
-        !service.spread.is_empty() || !service.near.is_empty()
-    };
-    let locked: Vec<usize> = (0..indexed.services.len())
-        .filter(bound)
-        .filter(|&s| !indexed.services[s].locked.is_empty())
-        .collect();
-    if locked.is_empty() {
-        return None;
-    }
-    let partial = run(indexed, REPAIRS[0]);
-    locked.into_iter().find(|&s| !partial.in_order(s))
-}
-
-/// Lets go of every lock that does not fit beside those of more important services, so that the
-/// others can be relied on.
-pub fn settle_locks(indexed: &mut IndexedProblem<'_>) {
-    // Service and node of each lock that is not kept in full, and what is kept of it.
-    let mut broken: Vec<(usize, usize, u32)> = Vec::new();
-    {
-        let mut partial = PartialPlacement::empty(indexed);
-        for s in bound_to_stay(indexed) {
-            for (&n, &locked) in &indexed.services[s].locked {
-                let count = add_locked(&mut partial, (s, n), locked);
-                broken.extend((count < locked).then_some((s, n, count)));
-            }
-        }
-    }
-    for (s, n, count) in broken {
-        indexed.services[s].locked.insert(n, count);
-    }
-}
-
-/// Services by level, then by the given order, then by number.
-pub fn order(indexed: &IndexedProblem<'_>, order: Order) -> Vec<usize> {
-    let mut total = [1u128; 3];
-    for node in &indexed.nodes {
-        for (sum, capacity) in total.iter_mut().zip(node.capacity) {
-            *sum += u128::from(capacity);
-        }
-    }
-    let size = |s: usize| -> u128 {
-        let need = indexed.services[s].need;
-        (0..3).map(|r| u128::from(need[r]) * 1_000_000_000 / total[r]).sum()
-    };
-    let mut list: Vec<usize> = (0..indexed.services.len()).collect();
-    let largest = indexed.nodes.iter().flat_map(|node| &node.memories).max().copied().unwrap_or(1);
-    list.sort_by_key(|&s| {
-        let service = &indexed.services[s];
-        let choices = match order {
-            Order::FewestCandidates => service.candidates.len() as u64,
-            Order::LargestFirst | Order::LargestOfAll => {
-                u64::MAX - devices(service.input.gpu, largest)
-            }
-        };
-        let level = if order == Order::LargestOfAll { 0 } else { service.level };
-        // Few nodes have many devices together.
-        let few = matches!(service.input.gpu, GpuRequest::Whole(2..));
-        let nodes = if few { service.candidates.len() } else { usize::MAX };
-        (level, choices, nodes, std::cmp::Reverse(size(s)), s)
-    });
-    list
-}
-
-/// Thousandths of a device, roughly.
-fn devices(need: GpuRequest, largest: u64) -> u64 {
-    match need {
-        GpuRequest::None => 0,
-        GpuRequest::Whole(count) => 1000 * u64::from(count),
-        GpuRequest::Share(milli) => u64::from(milli),
-        GpuRequest::Memory(bytes) => bytes.0.saturating_mul(1000) / largest.max(1),
-    }
 }
 
 /// Leaves what runs where it is, as far as it fits.

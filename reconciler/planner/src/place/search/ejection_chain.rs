@@ -1,13 +1,15 @@
 //! Room for what is missing by moving others along: one instance goes in, those in its way go
-//! elsewhere, and those in their way too. In large fleets this finds in microseconds most of what
-//! an integer program would.
+//! elsewhere, and those in their way too.
 //!
 //! Knows chains of a few moves that keep every constraint. Refuses to give up anything placed,
 //! except what has a lower priority than what it makes room for.
+//!
+//! In large fleets this finds in microseconds most of what an integer program would. `db` goes to
+//! `n1`, `web` from there to `n2`, and `job` from there to `n3`.
 
 use crate::place::model::{
-    index::Candidate,
-    partial::{FULL, PartialPlacement},
+    partial::{PartialPlacement, rank::FULL},
+    service::Candidate,
 };
 
 /// How far a chain may go.
@@ -118,7 +120,7 @@ struct Chain<'b, 'f> {
 }
 
 impl<'b, 'f> Chain<'b, 'f> {
-    fn new(
+    pub(super) fn new(
         partial: &'b mut PartialPlacement<'f>,
         closed: &'b mut [bool],
         level: usize,
@@ -132,7 +134,7 @@ impl<'b, 'f> Chain<'b, 'f> {
         self.trail.push((s, n, true));
     }
 
-    fn take(&mut self, s: usize, n: usize) {
+    pub(super) fn take(&mut self, s: usize, n: usize) {
         self.partial.remove(s, n);
         self.trail.push((s, n, false));
     }
@@ -148,7 +150,7 @@ impl<'b, 'f> Chain<'b, 'f> {
     }
 
     /// Whether every service that was touched keeps `near` and `spread`.
-    fn in_order(&self) -> bool {
+    pub(super) fn in_order(&self) -> bool {
         let mut touched: Vec<usize> = self.trail.iter().map(|link| link.0).collect();
         touched.sort_unstable();
         touched.dedup();
@@ -156,7 +158,7 @@ impl<'b, 'f> Chain<'b, 'f> {
     }
 
     /// Puts one instance somewhere, others making room over so many links.
-    fn insert(&mut self, s: usize, links: u32) -> bool {
+    pub(super) fn insert(&mut self, s: usize, links: u32) -> bool {
         if !self.closed[s] {
             if let Some(n) = self.open(s) {
                 self.put(s, n);
@@ -302,7 +304,7 @@ impl<'b, 'f> Chain<'b, 'f> {
     }
 
     /// Finds a node for those who had to leave one, or lets those of lower priority wait.
-    fn settle(&mut self, gone: &[usize], n: usize, links: u32) -> bool {
+    pub(super) fn settle(&mut self, gone: &[usize], n: usize, links: u32) -> bool {
         self.banned.push(n);
         let indexed = self.partial.indexed;
         let done = gone.iter().all(|&t| {
@@ -314,7 +316,7 @@ impl<'b, 'f> Chain<'b, 'f> {
     }
 
     /// Moves everything off a node.
-    fn empty(&mut self, n: usize) -> bool {
+    pub(super) fn empty(&mut self, n: usize) -> bool {
         let here: Vec<usize> = self.partial.on_node[n].keys().copied().collect();
         here.into_iter().all(|t| {
             while self.partial.count(t, n) > 0 {

@@ -1,17 +1,19 @@
-//! No churn: an answer is given only when the same problem, once that answer runs, is answered
-//! with it again.
+//! No churn: an answer is given only when the same problem, once that answer runs, is answered with
+//! it again.
 //!
-//! Knows how to make the next problem from an answer. Refuses to accept a next answer that does
-//! not place more: nothing else is worth a move.
+//! Knows how to make the next problem from an answer. Refuses to accept a next answer that does not
+//! place more: nothing else is worth a move.
+//!
+//! A search that begins from its own answer may find a place for what it left out, and then the
+//! next plan would move things. So that search is made at once, until nothing more is placed.
 
 use std::collections::BTreeMap;
 
-use super::strategy::{self, Solved};
+use super::{locks::settled, score, solved::Solved, strategy};
 use crate::place::{
     effort::spent::Spent,
     model::{index::IndexedProblem, indices, partial::PartialPlacement},
     problem::{Current, PlacementProblem},
-    settled,
 };
 
 /// The best placement of an indexed problem whose locks are settled.
@@ -22,7 +24,7 @@ use crate::place::{
 /// than the one before, so there is a last one.
 pub fn solve<'f>(indexed: &'f IndexedProblem<'f>, spent: &mut Spent<'_>) -> Solved<'f> {
     let mut solved = strategy::solve(indexed, None, spent);
-    while open(&solved) && spent.go_on(&solved.partial) {
+    while open(&solved) && spent.go_on(solved.partial.placed()) {
         let next = running(indexed.problem, &solved.partial);
         let next_field = settled(&next);
         let known = Some(solved.bounds.clone());
@@ -36,7 +38,7 @@ pub fn solve<'f>(indexed: &'f IndexedProblem<'f>, spent: &mut Spent<'_>) -> Solv
         // before only.
         solved.partial = partial;
         solved.migration_bound = indexed.forced().1;
-        solved.score_bound = strategy::least_score(&solved.partial, spent);
+        solved.score_bound = score::least_score(&solved.partial, spent);
     }
     solved
 }

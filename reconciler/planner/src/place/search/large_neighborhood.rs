@@ -1,18 +1,23 @@
-//! LargestFirst neighbourhoods: a few nodes that an unplaced service could use are emptied and
-//! filled again by a small integer formulation.
+//! Large neighborhoods: a few nodes are emptied and filled again by a small integer program.
 //!
 //! Knows which nodes to try. Refuses to accept anything worse than what it started from.
+//!
+//! A fleet of fifty nodes is too much for one program, and four nodes with room are not. The nodes
+//! are drawn with a fixed seed, the roomiest likelier.
 
 use std::collections::BTreeSet;
 
 use super::{
-    construct::{self, REPAIRS},
-    strategy,
+    construct,
+    style::{self, REPAIRS},
 };
 use crate::place::{
     effort::spent::Spent,
     model::partial::PartialPlacement,
-    program::formulation::{Goal, Subproblem},
+    program::{
+        formulation::{Goal, Subproblem},
+        refine,
+    },
 };
 
 /// Nodes emptied at a time; four beat six on fleets of 50 and 200 nodes.
@@ -93,7 +98,7 @@ pub fn move_less(best: &mut PartialPlacement<'_>, bound: u64, spent: &mut Spent<
             detailed: BTreeSet::new(),
             goal: Goal::Moves,
         };
-        let step = strategy::run(subproblem, EFFORT, spent);
+        let step = refine::run(subproblem, EFFORT, spent);
         idle += 1;
         if let Some(step) = step.filter(|step| step.partial.rank().beats(&best.rank())) {
             idle = 0;
@@ -146,11 +151,11 @@ fn try_once(
         detailed: BTreeSet::new(),
         goal: Goal::Place { weights, keep: true },
     };
-    let Some(step) = strategy::run(subproblem, EFFORT, spent) else {
+    let Some(step) = refine::run(subproblem, EFFORT, spent) else {
         return;
     };
     let mut partial = step.partial;
-    let order = construct::order(indexed, construct::Order::FewestCandidates);
+    let order = style::order(indexed, style::Order::FewestCandidates);
     construct::fill(&mut partial, &order, REPAIRS[0]);
     let (new, old) = (partial.rank(), best.rank());
     let level_pegging = new.placed == old.placed && new.migration_cost <= old.migration_cost;
@@ -189,7 +194,10 @@ fn choose(partial: &PartialPlacement<'_>, s: usize, dice: &mut Dice) -> Vec<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::{construct::run, settled, tests::random::small};
+    use crate::place::{
+        search::{construct::run, locks::settled},
+        tests::random::small,
+    };
 
     /// Nodes taken at random are nearly always of no use in a large fleet.
     #[test]

@@ -17,7 +17,7 @@ use crate::place::{
         Current, GpuInput, Key, NodeInput, NodeState, Objective, PlacementProblem, Require,
         ServiceInput, Spread, SpreadBy,
     },
-    settled,
+    search::locks::settled,
 };
 
 /// The best there is: placed at each level, price of moves, score.

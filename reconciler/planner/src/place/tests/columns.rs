@@ -5,11 +5,9 @@ use super::{
     *,
 };
 #[cfg(feature = "highs")]
-use crate::place::search::construct;
+use crate::place::search::{construct, strategy, style};
 use crate::place::{
-    effort::{interrupt::Pace, spent::Spent},
-    model::index::IndexedProblem,
-    program::column_generation::Columns,
+    effort::spent::Spent, model::index::IndexedProblem, program::column_generation::Columns,
 };
 
 /// A small problem where nothing runs, in three of four cases with a second node like the first
@@ -48,7 +46,7 @@ fn no_placement_exceeds_a_ceiling() {
         let placed = brute::best(&problem).placed;
         let indexed = IndexedProblem::new(&problem);
         // The floors are what the best placement has, so that a mix that keeps them exists only if
-        // the fillings known hold it.
+        // the patterns known hold it.
         let mut go_on = |_: &Progress<'_>| Pace::Free;
         let mut spent = Spent::new(&mut go_on);
         let mut columns = Columns::of(&indexed);
@@ -88,12 +86,12 @@ fn fillings_are_found_that_rules_of_thumb_miss() {
     let indexed = IndexedProblem::new(&problem);
     let mut go_on = |_: &Progress<'_>| Pace::Free;
     let mut spent = Spent::new(&mut go_on);
-    let first = construct::STYLES.map(|style| construct::run(&indexed, style));
+    let first = style::STYLES.map(|style| construct::run(&indexed, style));
     assert!(first.iter().all(|partial| partial.placed()[0] < 40));
     let mut columns = Columns::of(&indexed);
     columns.learn(&first[0]);
     assert_eq!(columns.generate(0, &[], &mut spent), Some(40));
-    let partial = columns.partial(0, &first[0], &mut spent).expect("a mix of whole fillings");
+    let partial = columns.partial(0, &first[0], &mut spent).expect("a mix of whole patterns");
     assert!(
         partial.sound() && partial.placed()[0] > first[0].placed()[0],
         "{:?}",
@@ -131,7 +129,7 @@ fn what_had_to_be_rounded_proves_nothing() {
     assert!(most.is_none_or(|most| most >= 6), "{most:?}, and three times the first two fit");
 }
 
-/// A large fleet that only whole fillings fill, stopped at many moments.
+/// A large fleet that only whole patterns fill, stopped at many moments.
 #[cfg(feature = "highs")]
 #[test]
 fn a_search_for_fillings_can_be_stopped() {

@@ -10,15 +10,17 @@ use super::{
 };
 use crate::place::{
     program::{
+        answer::{Answer, EXACT, Effort},
         formulation::{Formulation, Goal, Subproblem},
+        linear_model::Model,
         relaxation::Relaxation,
-        solver::{self, Answer, Effort, Model},
+        solver,
     },
-    search::construct::{REPAIRS, run},
+    search::{construct::run, locks::settled, style::REPAIRS},
 };
 
 fn effort(solver: SolverChoice, nodes: u32) -> Effort {
-    Effort { solver, nodes, gap: solver::EXACT, seconds: None }
+    Effort { solver, nodes, gap: EXACT, seconds: None }
 }
 
 const BOTH: [SolverChoice; 2] = [SolverChoice::Microlp, SolverChoice::Highs];
@@ -79,10 +81,14 @@ fn a_starting_point_is_complete_and_keeps_every_row() {
                 detailed: detailed.clone(),
                 goal,
             };
-            let program = Formulation::new(&subproblem);
-            let Some(start) = program.mip_start(&subproblem, &partial) else { continue };
-            assert!(program.model.admits(&start), "seed {seed}, {:?}", subproblem.goal);
-            assert_eq!(program.decode(&subproblem, &start).on_node, partial.on_node, "seed {seed}");
+            let formulation = Formulation::new(&subproblem);
+            let Some(start) = formulation.mip_start(&subproblem, &partial) else { continue };
+            assert!(formulation.model.admits(&start), "seed {seed}, {:?}", subproblem.goal);
+            assert_eq!(
+                formulation.decode(&subproblem, &start).on_node,
+                partial.on_node,
+                "seed {seed}"
+            );
         }
     }
 }
@@ -106,7 +112,7 @@ fn a_hard_program_ends_after_so_many_nodes() {
     }
 }
 
-/// Replicas are counted, not told apart: a hundred of them make no larger program than two.
+/// Replicas are counted, not told apart: a hundred of them make no larger formulation than two.
 #[test]
 fn the_size_of_a_program_does_not_grow_with_replicas() {
     let columns = |replicas: u32| {

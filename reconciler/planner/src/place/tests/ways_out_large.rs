@@ -17,7 +17,7 @@ fn full(nodes: Vec<NodeInput>, services: Vec<ServiceInput>) -> PlacementProblem 
         filler.require.push(condition(Key::Tag, &["old"]));
         all.services.push(filler);
     }
-    assert!(IndexedProblem::new(&all).pairs() > all.limits.whole_pairs);
+    assert!(crate::place::model::index::IndexedProblem::new(&all).pairs() > all.limits.whole_pairs);
     all
 }
 

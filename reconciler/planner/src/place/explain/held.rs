@@ -1,0 +1,35 @@
+//! Instances that only their data holds where they are.
+//!
+//! Knows what is against each. Refuses to move any.
+//!
+//! A line or the state of the node is against them, and data comes first. The plan names them,
+//! since the file says something else.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::{name::InstanceId, placement::Violation};
+
+use super::violation::filters;
+use crate::place::model::{index::IndexedProblem, indices::Assignments};
+
+/// What is where only its data holds it, and what is against that.
+pub fn held(
+    indexed: &IndexedProblem<'_>,
+    placed: &Assignments,
+) -> BTreeMap<InstanceId, Vec<Violation>> {
+    let mut held = BTreeMap::new();
+    for service in &indexed.services {
+        for candidate in service.candidates.iter().filter(|candidate| candidate.against) {
+            let node = &indexed.nodes[candidate.node];
+            let against = filters::refusals_of(service.input, node, candidate.current);
+            let current = service.input.current.range(..service.input.replicas);
+            let here = current.filter(|(_, it)| it.held && it.node == node.input.name);
+            let ids =
+                here.map(|(&index, _)| InstanceId { service: service.input.name.clone(), index });
+            let stays =
+                |id: &InstanceId| placed.get(id).is_some_and(|place| place.node == node.input.name);
+            held.extend(ids.filter(stays).map(|id| (id, against.clone())));
+        }
+    }
+    held
+}

@@ -1,0 +1,130 @@
+//! Why a new instance is where it is, and what drove a moved one away, in a few words.
+//!
+//! Knows the finished placement, and what would fit on it if one instance were not there. Refuses
+//! to solve anything, and to look at more than so many nodes in all: beyond that it says no more
+//! than what is always so.
+//!
+//! People ask of every new instance why there. `the only node with room for it`, `pinned to n1`,
+//! `most room left: 40% of memory`.
+
+pub mod away;
+pub mod here;
+pub mod obstacle;
+pub mod taker;
+pub mod takers;
+
+use std::{cell::Cell as Counter, collections::BTreeMap};
+
+use devnet_schema::name::InstanceId;
+
+use crate::place::{
+    model::partial::PartialPlacement,
+    outcome::{Assignment, Displaced, Reason},
+};
+use taker::{Taker, taker};
+
+/// Looks at one service on one node, a spread line counted as one for each node of the service.
+const LOOKS: u32 = 1_000_000;
+
+/// Where no single thing decides.
+pub const WHOLE: &str = "part of the best placement found";
+
+pub type Assignments = BTreeMap<InstanceId, Assignment>;
+
+/// Gives every new and every moved instance its reason. Returns what runs and has no place, with
+/// who took it.
+pub fn tell(
+    partial: &PartialPlacement<'_>,
+    assignments: &mut Assignments,
+) -> BTreeMap<InstanceId, Displaced> {
+    let mut explainer = Explainer::new(partial, assignments);
+    let mut known: BTreeMap<(usize, usize, Option<usize>), Reason> = BTreeMap::new();
+    for (instance, place) in assignments.iter_mut() {
+        let Some((s, n)) = explainer.position(instance, place) else { continue };
+        let from = match &place.reason {
+            Reason::New { .. } => None,
+            Reason::Moves { from, .. } => match explainer.nodes.get(from.as_str()) {
+                Some(&old) => Some(old),
+                None => continue,
+            },
+            _ => continue,
+        };
+        let reason = known.entry((s, n, from)).or_insert_with(|| explainer.reason(s, n, from));
+        place.reason = reason.clone();
+    }
+    explainer.displaced(assignments)
+}
+
+pub struct Explainer<'b, 'f> {
+    partial: &'b PartialPlacement<'f>,
+    /// A copy to take instances from and put them back.
+    bench: PartialPlacement<'f>,
+    nodes: BTreeMap<&'f str, usize>,
+    services: BTreeMap<&'f str, usize>,
+    /// By node, the highest priority first.
+    takers: BTreeMap<usize, Vec<Taker>>,
+    looks: Counter<u32>,
+}
+
+impl<'b, 'f> Explainer<'b, 'f> {
+    pub(super) fn new(partial: &'b PartialPlacement<'f>, assignments: &Assignments) -> Self {
+        let indexed = partial.indexed;
+        let nodes = indexed.nodes.iter().enumerate().map(|(n, it)| (it.input.name.as_str(), n));
+        let services =
+            indexed.services.iter().enumerate().map(|(s, it)| (it.input.name.as_str(), s));
+        let mut explainer = Self {
+            partial,
+            bench: partial.clone(),
+            nodes: nodes.collect(),
+            services: services.collect(),
+            takers: BTreeMap::new(),
+            looks: Counter::new(LOOKS),
+        };
+        for (instance, place) in assignments {
+            let Some((s, n)) = explainer.position(instance, place) else { continue };
+            let came = matches!(place.reason, Reason::New { .. } | Reason::Moves { .. });
+            if let Some(taker) = taker(&indexed.services[s], (instance, s), came) {
+                explainer.takers.entry(n).or_default().push(taker);
+            }
+        }
+        for here in explainer.takers.values_mut() {
+            here.sort_by_key(|it| indexed.services[it.s].level);
+        }
+        explainer
+    }
+
+    pub(super) fn position(
+        &self,
+        instance: &InstanceId,
+        place: &Assignment,
+    ) -> Option<(usize, usize)> {
+        let s = self.services.get(instance.service.as_str())?;
+        Some((*s, *self.nodes.get(place.node.as_str())?))
+    }
+
+    pub(super) fn reason(&mut self, s: usize, n: usize, from: Option<usize>) -> Reason {
+        match from {
+            None => Reason::New { why: self.here(s, n) },
+            Some(old) => {
+                let from = self.partial.indexed.nodes[old].input.name.clone();
+                Reason::Moves { from, because: self.away(s, n, old) }
+            }
+        }
+    }
+
+    /// What `look` sees on the placement without one instance of the service on the node.
+    pub(super) fn without<T>(
+        &mut self,
+        s: usize,
+        n: usize,
+        look: impl FnOnce(&Self, &PartialPlacement<'f>) -> T,
+    ) -> T {
+        let devices = self.bench.devices(n);
+        self.bench.remove(s, n);
+        let seen = look(self, &self.bench);
+        self.bench.add(s, n);
+        // Given back, they would be arranged anew.
+        self.bench.set_devices(n, devices);
+        seen
+    }
+}

@@ -1,0 +1,49 @@
+//! One instance that came to a node, or takes more of it than before.
+//!
+//! Knows what it takes that it had not. Refuses to blame it.
+//!
+//! What is short on a node was taken by somebody, and only these can have done it. Of an instance
+//! that stays, only what it has grown by counts.
+
+use devnet_schema::{name::InstanceId, quantity::GpuRequest};
+
+use crate::place::model::{node::Amounts, service::Service};
+
+/// Who came to a node, or stays there and takes more of it than before.
+pub struct Taker {
+    pub(super) instance: InstanceId,
+    pub(super) s: usize,
+    pub(super) came: bool,
+    /// What it takes that it had not.
+    pub(super) more: Amounts,
+    /// Whether it takes devices that it had not.
+    pub(super) devices: bool,
+}
+
+/// What an instance takes of its node that it had not; nothing where nobody knows what it had.
+pub fn taker(
+    service: &Service<'_>,
+    (instance, s): (&InstanceId, usize),
+    came: bool,
+) -> Option<Taker> {
+    let input = service.input;
+    let (instance, wants) = (instance.clone(), service.wants_gpu());
+    if came {
+        return Some(Taker { instance, s, came, more: service.need, devices: wants });
+    }
+    let has = input.holdings.get(&instance.index)?.amounts();
+    let more = [0, 1, 2].map(|r| service.need[r].saturating_sub(has[r]));
+    let had = input.current.get(&instance.index)?.request();
+    let devices = wants && more_devices(had, input.gpu);
+    Some(Taker { instance, s, came, more, devices })
+}
+
+/// Whether a request is for more than another was, as far as they can be compared.
+fn more_devices(had: GpuRequest, wants: GpuRequest) -> bool {
+    match (had, wants) {
+        (GpuRequest::Whole(had), GpuRequest::Whole(wants)) => had < wants,
+        (GpuRequest::Share(had), GpuRequest::Share(wants)) => had < wants,
+        (GpuRequest::Memory(had), GpuRequest::Memory(wants)) => had < wants,
+        (had, _) => !matches!(had, GpuRequest::Whole(1..)),
+    }
+}

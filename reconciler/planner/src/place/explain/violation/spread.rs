@@ -1,0 +1,30 @@
+//! Violations of spread lines.
+//!
+//! Knows how uneven one more would make it. Refuses to know domains by name.
+//!
+//! A move is held against the placement before it: leaving a domain may be what makes the others
+//! uneven.
+
+use devnet_schema::placement::Violation;
+
+use super::make::say_line;
+use crate::place::model::{partial::PartialPlacement, service::Service};
+
+/// Lines of `spread` that one more on the node breaks further than `before` does.
+pub fn uneven(
+    before: &PartialPlacement<'_>,
+    partial: &PartialPlacement<'_>,
+    s: usize,
+    n: usize,
+    found: &mut Vec<Violation>,
+) {
+    let service: &Service<'_> = &partial.indexed.services[s];
+    for (line, input) in service.spread.iter().zip(&service.input.spread) {
+        let excess = partial.skew_with(s, line, Some(n));
+        if excess > before.skew_excess(s, line) {
+            let skew = line.skew + excess;
+            let text = format!("would be spread unevenly: {skew} apart, {} allowed", line.skew);
+            found.push(say_line("spread", input.at.as_ref(), text));
+        }
+    }
+}

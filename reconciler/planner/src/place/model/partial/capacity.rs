@@ -1,0 +1,39 @@
+//! How much of a node is in use, and how much too little it has.
+//!
+//! Knows cpu, memory and disk. Refuses to know devices.
+//!
+//! Explanations and remedies ask for the shortage in numbers where a search only asks whether it
+//! fits. What is retained may hold more than is counted of it, and that is too much in use, not
+//! free.
+
+use super::PartialPlacement;
+use crate::place::model::node::Amounts;
+
+impl<'f> PartialPlacement<'f> {
+    /// What is used of a node, and all that those have who are kept as they are, counted or not
+    /// ([`super::overcommit`]).
+    pub fn held(&self, node: usize) -> Amounts {
+        let mut held = self.used[node];
+        for it in self.on_node[node].keys().map(|&s| &self.indexed.services[s]) {
+            let has = it.input.amounts();
+            if it.is_retained() {
+                held = [0, 1, 2].map(|r| held[r] + has[r].saturating_sub(it.need[r]));
+            }
+        }
+        held
+    }
+
+    /// What a node has for services; of one that does not answer, all that runs there.
+    pub fn room(&self, node: usize) -> Amounts {
+        let node = &self.indexed.nodes[node];
+        if node.unreachable { node.capacity } else { node.input.amounts() }
+    }
+
+    /// How much of a resource a node has too little of for so much more.
+    pub fn short(&self, node: usize, r: usize, more: u64) -> u64 {
+        match more <= self.indexed.nodes[node].capacity[r].saturating_sub(self.used[node][r]) {
+            true => 0,
+            false => self.held(node)[r].saturating_add(more).saturating_sub(self.room(node)[r]),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! One instance on its node, before it has its words.
+//!
+//! Knows positions and devices as bits. Refuses to know names.
+//!
+//! Naming instances fills these from the counts, service by service. `web[1]` on the second node,
+//! with no devices, where it ran before.
+
+/// An instance on its node.
+pub struct Seat {
+    pub(super) service: usize,
+    pub(super) index: u32,
+    pub(super) node: usize,
+    /// Its devices, as bits.
+    pub(super) devices: u128,
+    pub(super) stays: bool,
+}

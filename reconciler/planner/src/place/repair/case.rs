@@ -1,0 +1,164 @@
+//! A service that waits, and what was tried for it.
+//!
+//! Knows the problem with changes made. Refuses to judge a trial.
+//!
+//! Every step of a repair is about one such case. The problem is the one that runs: what is placed
+//! counts as running, so that a trial repairs it and does not start anew.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::{
+    name::InstanceId,
+    placement::{Edit, Suggestion},
+};
+
+use super::{
+    apply,
+    change::{self, Change},
+    cut::PlacedByNode,
+    headroom,
+};
+use crate::place::{
+    model::{
+        index::{self, IndexedProblem},
+        indices::Assignments,
+        partial::PartialPlacement,
+        retained,
+    },
+    outcome::Outcome,
+    problem::{Current, PlacementProblem},
+};
+
+/// A service without a node, and what is known of it.
+pub struct Case<'a, 'f> {
+    pub indexed: &'f IndexedProblem<'f>,
+    pub partial: &'a PartialPlacement<'f>,
+    pub outcome: &'a Outcome,
+    pub places: &'a PlacedByNode<'a>,
+    pub s: usize,
+}
+
+/// A set of changes that a quick plan was seen to be helped by.
+#[derive(Clone)]
+pub struct Trial {
+    pub changes: Vec<Change>,
+    /// Waiting instances that get a node, those of others left out.
+    pub gained: u32,
+    /// Nobody else loses its node.
+    pub(super) harmless: bool,
+    pub kind: Kind,
+}
+
+/// How it was tried.
+#[derive(Clone)]
+pub enum Kind {
+    /// On all of a small problem: what is placed. The plan that follows says the rest.
+    Whole(Assignments),
+    /// On a part of a large one: what is told of it.
+    Part(Suggestion),
+}
+
+/// A set of changes that is told.
+pub struct Remedy {
+    pub changes: Vec<Change>,
+    /// Waiting instances that get a node, or that would, were it not for others that wait.
+    pub gained: u32,
+    /// Nobody else would wait.
+    pub harmless: bool,
+    pub suggestion: Suggestion,
+}
+
+impl Case<'_, '_> {
+    pub fn missing(&self) -> u32 {
+        self.partial.missing(self.s)
+    }
+
+    /// Whether the plan is an integer program of everything.
+    pub(super) fn solved_whole(&self) -> bool {
+        self.indexed.pairs() <= self.indexed.problem.limits.whole_pairs
+    }
+
+    /// Whether a try is a plan of everything.
+    pub(super) fn whole(&self) -> bool {
+        self.solved_whole() && self.indexed.pairs() <= index::SMALL
+    }
+
+    /// The problem with the changes made.
+    pub fn changed(&self, mut problem: PlacementProblem, changes: &[Change]) -> PlacementProblem {
+        let Self { indexed, partial, s, .. } = *self;
+        let mut whom = change::company(changes);
+        whom.insert(s);
+        // What is kept of them as it is gives way to them.
+        retained::released(&mut problem, |name| {
+            whom.iter().any(|&t| indexed.services[t].input.name == *name)
+        });
+        apply::make(indexed, s, changes, &mut problem);
+        if change::is_for_one(changes) {
+            let name = &indexed.services[s].input.name;
+            let services = problem.services.iter_mut().filter(|input| input.name == *name);
+            services.for_each(|input| input.replicas = partial.total[s] + 1);
+        }
+        problem
+    }
+
+    /// The whole problem with what is placed running, but for data that is not there yet: planned
+    /// again, it is repaired.
+    pub(super) fn under_way(&self) -> PlacementProblem {
+        let mut problem = self.indexed.problem.clone();
+        for input in &mut problem.services {
+            for index in 0..input.replicas {
+                let instance = InstanceId { service: input.name.clone(), index };
+                let Some(place) = self.outcome.assignments.get(&instance) else {
+                    continue;
+                };
+                let before = input.current.get(&index).filter(|it| it.node == place.node);
+                if input.movable || before.is_some() {
+                    let held = before.is_some_and(|it| it.held);
+                    let gpus = place.gpus.clone();
+                    let current = Current { node: place.node.clone(), gpus, held };
+                    input.current.insert(index, current);
+                }
+            }
+        }
+        problem
+    }
+
+    /// The changes as they must be called where these are placed so: all that are, or those that
+    /// are elsewhere than they were.
+    pub fn named(
+        &self,
+        changes: Vec<Change>,
+        placed: &Assignments,
+        all: bool,
+    ) -> Option<Vec<Change>> {
+        let Self { indexed, s, outcome, .. } = *self;
+        if !changes.iter().any(change::frees) {
+            return Some(changes);
+        }
+        let there = |n: usize| {
+            let node = &indexed.nodes[n].input.name;
+            let before =
+                outcome.assignments.iter().filter(|(id, _)| !all && !placed.contains_key(id));
+            let here = placed.iter().chain(before).filter(|(_, place)| place.node == *node);
+            let mut counts: BTreeMap<usize, u32> = BTreeMap::new();
+            for (id, _) in here {
+                let t = indexed.services.iter().position(|it| it.input.name == id.service);
+                t.into_iter().for_each(|t| *counts.entry(t).or_insert(0) += 1);
+            }
+            counts.into_iter().collect()
+        };
+        headroom::named_for(indexed, s, &changes, &there)
+    }
+
+    pub fn moves(&self, placed: &Assignments) -> Vec<Edit> {
+        let moved = placed.iter().filter_map(|(instance, place)| {
+            // One that is kept as it is has a name of its own.
+            let kept = InstanceId { service: instance.alone(), index: 0 };
+            let before = &self.outcome.assignments;
+            let from = before.get(instance).or_else(|| before.get(&kept))?.node.clone();
+            let to = place.node.clone();
+            (from != to).then(|| Edit::Move { instance: instance.clone(), from, to })
+        });
+        moved.collect()
+    }
+}

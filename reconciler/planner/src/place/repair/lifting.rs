@@ -1,0 +1,103 @@
+//! What lifts each thing that can speak against a node.
+//!
+//! Knows one change for each kind of violation. Refuses to know amounts.
+//!
+//! `spread` is lifted by dropping the line, `cordon` by uncordoning. What nothing lifts, as a
+//! drained node, rules the node out.
+
+use devnet_schema::instance::Protocol;
+
+use super::change::Change;
+use crate::place::{
+    explain::violation::{data, neighbours},
+    model::{filter, partial::PartialPlacement},
+    problem::{Current, Key, Require},
+};
+
+pub fn is_room(word: &str) -> bool {
+    ["cpu", "memory", "disk", "gpu", "port", "gpu-memory"].contains(&word)
+}
+
+pub fn is_about_model(partial: &PartialPlacement<'_>, s: usize, change: &Change) -> bool {
+    let input = partial.indexed.services[s].input;
+    match *change {
+        Change::DropRequire { line } => input.require[line].key == Key::GpuModel,
+        Change::DropForbid { line } => input.forbid[line].key == Key::GpuModel,
+        _ => false,
+    }
+}
+
+/// Another port for each that is taken on the node.
+pub fn ports(partial: &PartialPlacement<'_>, s: usize, n: usize) -> Vec<Change> {
+    let node = partial.indexed.nodes[n].input;
+    let taken = |port: &&(Protocol, u16)| {
+        node.reserved_ports.contains(port) || neighbours::holder(partial, n, **port).is_some()
+    };
+    let ports = partial.indexed.services[s].input.host_ports.iter().filter(taken);
+    let mut all: Vec<Change> = ports.map(|&port| Change::OtherPort { port }).collect();
+    all.sort();
+    all
+}
+
+/// What lifts everything but lack of room, sorted; nothing where something cannot be lifted.
+pub fn lines(
+    partial: &PartialPlacement<'_>,
+    s: usize,
+    n: usize,
+    words: &[&str],
+) -> Option<Vec<Change>> {
+    let input = partial.indexed.services[s].input;
+    let node = partial.indexed.nodes[n].input;
+    let mut found = Vec::new();
+    for &word in words.iter().filter(|word| !is_room(word)) {
+        match word {
+            "pin" => found.push(Change::DropPin),
+            "spread" => found.push(Change::Spread),
+            "max-per-node" => found.push(Change::MaxPerNode),
+            "apart-from" => {
+                let there = partial.indexed.services[s].apart.iter().copied();
+                found.extend(there.filter(|&other| partial.count(other, n) > 0).map(|other| {
+                    let name = partial.indexed.services[other].input.name.declared();
+                    match input.apart_from.contains(&name) {
+                        true => Change::ApartFrom,
+                        false => Change::ApartFromOf { service: partial.indexed.declared(other) },
+                    }
+                }));
+            }
+            // The line of who would be left alone is not its own.
+            "near" if input.near.is_empty() => return None,
+            "near" => found.push(Change::Near),
+            // Beside other changes it would be told of as if it moved by itself.
+            "data" if words == ["data"] => found.extend(let_move(partial, s)),
+            "data" => return None,
+            "cordon" => found.push(Change::Uncordon { node: n }),
+            "drain" | "away" | "lost" | "runtime" | "closed" => return None,
+            key => {
+                let of = |list: &[Require], held: bool| -> Vec<usize> {
+                    let wrong = |(_, line): &(usize, &Require)| {
+                        line.key.word() == key && filter::holds(line, node) == held
+                    };
+                    list.iter().enumerate().filter(wrong).map(|(at, _)| at).collect()
+                };
+                let required = of(&input.require, false).into_iter();
+                found.extend(required.map(|line| Change::DropRequire { line }));
+                let forbidden = of(&input.forbid, true).into_iter();
+                found.extend(forbidden.map(|line| Change::DropForbid { line }));
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    Some(found)
+}
+
+/// That the first of those that wait with their data elsewhere goes away from it.
+fn let_move(partial: &PartialPlacement<'_>, s: usize) -> Option<Change> {
+    let homes = data::data_of_waiting(partial, s);
+    let input = partial.indexed.services[s].input;
+    let at_home = |current: &Current| {
+        homes.iter().any(|&n| partial.indexed.nodes[n].input.name == current.node)
+    };
+    let mut waiting = input.current.range(..input.replicas).filter(|(_, it)| at_home(it));
+    waiting.next().map(|(&index, _)| Change::LetMove { service: s, index })
+}

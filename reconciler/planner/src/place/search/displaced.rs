@@ -1,0 +1,166 @@
+//! Which running instances have no place, and which may have to do with what they have.
+//!
+//! Knows a placement and what runs. Refuses to place anything.
+//!
+//! The first answer says who stops; those are retained when the problem is solved again. Of two
+//! that cannot both grow, one may stay as it is, so instances that grew beside them are named too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devnet_schema::name::{InstanceId, NodeName, ServiceName};
+
+use crate::place::{
+    model::{
+        index::IndexedProblem,
+        indices::assign,
+        partial::PartialPlacement,
+        service::{Candidate, Service, per_node},
+    },
+    problem::Current,
+};
+
+/// Who went away from a node that has less than what is left there, and somebody came.
+pub fn gone(partial: &PartialPlacement<'_>) -> BTreeSet<InstanceId> {
+    let indexed = partial.indexed;
+    let crowded = |n: &usize| {
+        let (held, room) = (partial.held(*n), partial.room(*n));
+        let came = |(&s, &count): (&usize, &u32)| {
+            let service = &indexed.services[s];
+            let takes = (0..3).any(|r| service.need[r] > 0 && held[r] > room[r]);
+            takes && count > service.ran_at(*n)
+        };
+        indexed.nodes[*n].overfull && partial.on_node[*n].iter().any(came)
+    };
+    let crowded: Vec<usize> = (0..indexed.nodes.len()).filter(crowded).collect();
+    if crowded.is_empty() {
+        return BTreeSet::new();
+    }
+    let crowded: BTreeSet<&NodeName> =
+        crowded.into_iter().map(|n| &indexed.nodes[n].input.name).collect();
+    let placed = assign(partial);
+    let known = indexed.services.iter().map(|it| it.input).flat_map(|input| {
+        let ran = input.current.range(..input.replicas);
+        let known = ran.filter(|(index, _)| input.holdings.contains_key(index));
+        known.map(|(&index, current)| (InstanceId { service: input.name.clone(), index }, current))
+    });
+    let known = known.filter(|(id, _)| !indexed.problem.leaving.contains(id));
+    let went = known.filter(|(id, current)| {
+        let kept = InstanceId { service: id.alone(), index: 0 };
+        let place = placed.get(id).or_else(|| placed.get(&kept));
+        let here = place.is_some_and(|place| place.node == current.node);
+        crowded.contains(&current.node) && !here
+    });
+    went.map(|(id, _)| id).collect()
+}
+
+/// What else may be kept as it is, so that nothing stops or waits for want of that. In a problem
+/// that is one program all that is known to run, but for services of which some are new: none is
+/// kept for a sibling that takes its place. In a larger one data and company that grew, what grew
+/// beside what stops, data where some of it is not held, and what moves from where it may not be.
+pub fn others(
+    partial: &PartialPlacement<'_>,
+    stopping: &BTreeSet<InstanceId>,
+    loose: bool,
+) -> BTreeSet<InstanceId> {
+    let indexed = partial.indexed;
+    let whole = indexed.pairs() <= indexed.problem.limits.whole_pairs;
+    let stops = !stopping.is_empty();
+    let numbers = numbers(indexed);
+    let home = |id: &InstanceId| {
+        let current = &indexed.services[numbers[&id.service]].input.current;
+        current.get(&id.index).map(|it| &it.node)
+    };
+    let beside: BTreeSet<&NodeName> = stopping.iter().filter_map(home).collect();
+    let placed = if stops && !whole { assign(partial) } else { BTreeMap::new() };
+    let all = indexed.services.iter().flat_map(|service| {
+        let input = service.input;
+        let known = input.holdings.keys().filter(|index| **index < input.replicas);
+        known.map(move |&index| (service, InstanceId { service: input.name.clone(), index }))
+    });
+    let may = |(service, id): &(&Service<'_>, InstanceId)| {
+        let input = service.input;
+        let Some(current) = input.current.get(&id.index) else { return false };
+        let old = service.running() == input.replicas;
+        let held = !input.movable || !service.supports.is_empty();
+        let refused = service.ran.keys().any(|&n| service.candidate(n).is_none());
+        let moves = || placed.get(id).is_some_and(|place| place.node != current.node);
+        input.has_grown(id.index) && (whole || held || beside.contains(&current.node))
+            || whole && old
+            || loose && !input.movable
+            || stops && old && refused && moves()
+    };
+    all.filter(may).map(|(_, id)| id).collect()
+}
+
+/// Whether something that grew may be in the way of what has no place: as important, or data that
+/// is held to where it is, or company for what waits.
+pub fn presses(partial: &PartialPlacement<'_>) -> bool {
+    let services = &partial.indexed.services;
+    let short = (0..services.len()).filter(|&s| partial.missing(s) > 0).map(|s| services[s].level);
+    let short: BTreeSet<usize> = short.collect();
+    services.iter().any(|service| {
+        let input = service.input;
+        let grew = || input.current.range(..input.replicas).any(|(&at, _)| input.has_grown(at));
+        let held = !input.movable || !service.supports.is_empty();
+        let in_the_way = match held {
+            true => short.first().is_some_and(|first| *first <= service.level),
+            false => short.contains(&service.level),
+        };
+        in_the_way && grew()
+    })
+}
+
+/// What runs, is known to, and has no place. Apart from the others what would take as much as it
+/// is, in the same place, as it does declared: that there is no room for it is known.
+pub fn homeless(partial: &PartialPlacement<'_>) -> (BTreeSet<InstanceId>, BTreeSet<InstanceId>) {
+    let indexed = partial.indexed;
+    let short =
+        |s: &usize| partial.missing(*s) > 0 && !indexed.services[*s].input.holdings.is_empty();
+    let short: Vec<usize> = (0..indexed.services.len()).filter(short).collect();
+    if short.is_empty() {
+        return Default::default();
+    }
+    let placed = assign(partial);
+    let nodes = indexed.nodes.iter().enumerate().map(|(n, node)| (&node.input.name, n));
+    let nodes: BTreeMap<&NodeName, usize> = nodes.collect();
+    let all = short.into_iter().map(|s| &indexed.services[s]).flat_map(|service| {
+        let known = service.input.current.range(..service.input.replicas);
+        let known = known.filter(|(index, _)| service.input.holdings.contains_key(index));
+        known.map(move |(&index, current)| {
+            let id = InstanceId { service: service.input.name.clone(), index };
+            (service, id, current)
+        })
+    });
+    let homeless = all.filter(|(_, id, _)| !placed.contains_key(id));
+    let (alike, others): (Vec<_>, Vec<_>) = homeless.partition(|(service, id, current)| {
+        let home = nodes.get(&current.node).and_then(|&n| service.candidate(n));
+        home.is_some_and(|home| {
+            // There, less is counted of one that is kept.
+            !indexed.nodes[home.node].overfull && alike(service, home, (id.index, current))
+        })
+    });
+    let ids = |list: Vec<(_, InstanceId, _)>| list.into_iter().map(|(_, id, _)| id).collect();
+    (ids(others), ids(alike))
+}
+
+/// Whether a running instance needs as much as it is as it does declared, and nothing but room
+/// keeps it from staying so.
+fn alike(service: &Service<'_>, home: &Candidate, (index, current): (u32, &Current)) -> bool {
+    let input = service.input;
+    let here = input.current.range(..input.replicas).filter(|(_, it)| it.node == current.node);
+    let lines = [input.spread.len(), input.near.len(), service.apart.len()];
+    let free = lines == [0; 3] && per_node(input).is_none();
+    free && home.current as usize == here.count() && !input.has_grown(index)
+}
+
+/// Whether all that is known to run has its place, or is kept as it is.
+pub fn nobody_stops(partial: &PartialPlacement<'_>) -> bool {
+    let numbers = numbers(partial.indexed);
+    let (homeless, alike) = homeless(partial);
+    let kept = |id: &InstanceId| numbers.get(&id.alone()).is_some_and(|&s| partial.total[s] > 0);
+    homeless.iter().chain(&alike).all(kept)
+}
+
+pub fn numbers<'f>(indexed: &'f IndexedProblem<'_>) -> BTreeMap<&'f ServiceName, usize> {
+    indexed.services.iter().enumerate().map(|(s, service)| (&service.input.name, s)).collect()
+}

@@ -1,0 +1,66 @@
+//! Which instances must stay, as far as they can all stay.
+//!
+//! Knows what locks contradict one another. Refuses to know why an instance is locked.
+//!
+//! Two instances with data on a node that shrank may not both fit any more; the less important lock
+//! is let go before any search. All bounds and programs may then rely on the locks.
+
+use super::{
+    construct::{add_locked, bound_to_stay, run},
+    style::REPAIRS,
+};
+use crate::place::{
+    model::{index::IndexedProblem, partial::PartialPlacement},
+    problem::PlacementProblem,
+};
+
+/// The indexed problem, with locks only on instances that can really stay.
+pub fn settled(problem: &PlacementProblem) -> IndexedProblem<'_> {
+    let mut indexed = IndexedProblem::new(problem);
+    settle_locks(&mut indexed);
+    loop {
+        let broken = broken_lock(&indexed);
+        match broken {
+            Some(service) => indexed.services[service].unlock(),
+            None => return indexed,
+        }
+    }
+}
+
+/// The first service whose instances that must stay break a rule whatever is placed around them,
+/// if any does.
+pub fn broken_lock(indexed: &IndexedProblem<'_>) -> Option<usize> {
+    // Without `spread` and `near` nothing is ever out of order.
+    let bound = |s: &usize| {
+        let service = &indexed.services[*s];
+        !service.spread.is_empty() || !service.near.is_empty()
+    };
+    let locked: Vec<usize> = (0..indexed.services.len())
+        .filter(bound)
+        .filter(|&s| !indexed.services[s].locked.is_empty())
+        .collect();
+    if locked.is_empty() {
+        return None;
+    }
+    let partial = run(indexed, REPAIRS[0]);
+    locked.into_iter().find(|&s| !partial.in_order(s))
+}
+
+/// Lets go of every lock that does not fit beside those of more important services, so that the
+/// others can be relied on.
+pub fn settle_locks(indexed: &mut IndexedProblem<'_>) {
+    // Service and node of each lock that is not kept in full, and what is kept of it.
+    let mut broken: Vec<(usize, usize, u32)> = Vec::new();
+    {
+        let mut partial = PartialPlacement::empty(indexed);
+        for s in bound_to_stay(indexed) {
+            for (&n, &locked) in &indexed.services[s].locked {
+                let count = add_locked(&mut partial, (s, n), locked);
+                broken.extend((count < locked).then_some((s, n, count)));
+            }
+        }
+    }
+    for (s, n, count) in broken {
+        indexed.services[s].locked.insert(n, count);
+    }
+}

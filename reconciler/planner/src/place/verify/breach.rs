@@ -1,0 +1,26 @@
+//! A constraint that an outcome does not keep.
+//!
+//! Knows which, whom it concerns, and words. Refuses to know how it was found.
+//!
+//! A breach is a fault of the planner, never of the file.
+
+use std::borrow::Cow;
+
+use devnet_schema::name::InstanceId;
+
+use crate::place::{outcome::Assignment, problem::ServiceInput};
+
+/// A constraint that an outcome does not keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// Which, in the words of [`super::Violation`].
+    pub constraint: &'static str,
+    /// Whom it concerns and how, for people.
+    pub text: String,
+}
+
+pub type Placed<'a> = Vec<(&'a InstanceId, &'a Assignment, Cow<'a, ServiceInput>)>;
+
+pub fn tell(breaches: &mut Vec<Breach>, constraint: &'static str, text: String) {
+    breaches.push(Breach { constraint, text });
+}
