@@ -20,7 +20,9 @@ use crate::{
     census::{Census, Sighting},
     diff::{self, DEVICES, Difference},
     held,
+    hold::Hold,
     input::PlanInput,
+    keep::{drops_data, goes_on},
     notice,
     place::Reason,
     render::Specs,
@@ -132,7 +134,7 @@ impl Scene<'_, '_> {
         deeds: &mut Deeds,
     ) {
         deeds.drift.extend(group.iter().filter_map(|unit| drift(id, unit)));
-        let here = group.iter().find(|unit| *unit.node() == seat.node);
+        let here = self.seats.unit(self.census, id);
         let unknown = here.filter(|unit| !unit.is_known());
         if let Some(unit) = unknown {
             let held = !matches!(seat.why, Why::OutOfScope);
@@ -153,8 +155,13 @@ impl Scene<'_, '_> {
             deeds.unchanged += 1;
             return;
         }
+        if self.seats.holds.get(id).is_some_and(Hold::decides_nothing) {
+            deeds.unreached.extend(self.undecided(id, seat));
+            deeds.unchanged += 1;
+            return;
+        }
         let main = match here {
-            Some(_) if matches!(seat.why, Why::KeptAsIs(_)) => None,
+            Some(unit) if matches!(seat.why, Why::KeptAsIs(_)) => self.kept(id, unit, spec),
             Some(unit) => self.stays(id, unit, spec),
             None => Some(self.arrives(id, seat, spec, group)),
         };
@@ -168,10 +175,40 @@ impl Scene<'_, '_> {
                 from.as_ref().is_some_and(|it| it.node == *unit.node() && it.id == unit.runs_as());
             let kept = here.is_some_and(|here| std::ptr::eq(here, unit));
             if !gone && !kept && unit.is_known() {
-                let reason = format!("it runs on {} too, where it belongs", seat.node);
-                deeds.list.push(self.delete(id, unit, reason));
+                self.second(id, unit, (seat, spec), deeds);
             }
         }
+    }
+
+    /// Another copy of what has its place. One that ran under the old name of a service whose new
+    /// one ran already is no copy, and protected as what it was.
+    fn second(
+        &self,
+        id: &InstanceId,
+        unit: &Sighting<'_>,
+        (seat, spec): (&Seat, &InstanceSpec),
+        deeds: &mut Deeds,
+    ) {
+        let old = unit.runs_as();
+        let other = old != *id && !goes_on(spec, unit);
+        if other && was_protected(self.input, unit) {
+            deeds.diagnostics.push(notice::still_protected(&old.service, 1));
+            deeds.unchanged += 1;
+            return;
+        }
+        let reason = match old == *id {
+            true => format!("it runs on {} too, where it belongs", seat.node),
+            false => format!("it ran as {old} here, and runs on {} by its new name", seat.node),
+        };
+        deeds.list.push(self.delete(id, unit, reason));
+    }
+
+    /// What runs and is left alone, because it is not known which data it is to go on with or that
+    /// data cannot be had.
+    fn undecided(&self, id: &InstanceId, seat: &Seat) -> Option<Drift> {
+        let what = "it is left as it is: its newest data is in doubt, or out of reach".to_owned();
+        let told = self.scope.holds(id, &[&seat.node]);
+        told.then(|| Drift { instance: id.clone(), node: seat.node.clone(), what })
     }
 
     /// What does not run until its data can be had.
@@ -226,7 +263,7 @@ impl Scene<'_, '_> {
                 (if forced { Action::Replace } else { Action::Update }, reason, difference)
             }
             (false, None, Some(reason)) => (Action::Update, reason, Difference::default()),
-            (false, None, None) => match self.mark(id, spec) {
+            (false, None, None) => match self.mark(id, unit, spec) {
                 Some(reason) => (Action::Update, reason.to_owned(), Difference::default()),
                 None if !unit.renamed => return None,
                 None => (Action::Update, String::new(), Difference::default()),
@@ -239,12 +276,35 @@ impl Scene<'_, '_> {
         };
         // Ensure leaves a unit with the right digest alone while it runs, healthy or not.
         let remove = unit.renamed || action == Action::Replace || restart;
+        Some(self.again(id, unit, spec, (action, reason, difference), remove))
+    }
+
+    /// What is kept as it is: it is started again where it ended, and told what it is protected
+    /// from, both by the name that it runs under. Nothing else of it changes.
+    fn kept(&self, id: &InstanceId, unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Deed> {
+        unit.spec()?;
+        let broken = broken(unit).filter(|_| self.input.policy.self_heal);
+        let restart = broken.is_some() && unit.seen.health == HealthState::Unhealthy;
+        let told = || self.mark(id, unit, spec).map(str::to_owned);
+        let what = (Action::Update, broken.or_else(told)?, Difference::default());
+        Some(self.again(&unit.runs_as(), unit, spec, what, restart))
+    }
+
+    /// A unit that is told again where it is, and removed before that if need be.
+    fn again(
+        &self,
+        id: &InstanceId,
+        unit: &Sighting<'_>,
+        spec: &InstanceSpec,
+        (action, reason, difference): (Action, String, Difference),
+        remove: bool,
+    ) -> Deed {
         let generation = self.next(id);
         let leaves = remove.then(|| self.leaving(unit));
         // The ledger takes one content a generation, so a unit that is removed and made again under
         // the same name on the same node needs two.
         let second = leaves.as_ref().is_some_and(|leaving| leaving.id == *id);
-        Some(Deed {
+        Deed {
             change: Change {
                 instance: id.clone(),
                 action,
@@ -257,15 +317,22 @@ impl Scene<'_, '_> {
                 after: Some(Box::new(spec.clone())),
             },
             stop_first: leaves.is_some(),
-            broken: crate::action::broken(unit).is_some(),
+            broken: broken(unit).is_some(),
             leaves,
             generation: generation + u64::from(second),
-        })
+        }
     }
 
-    /// What changes of it when only its protection does: it is told, and runs on.
-    fn mark(&self, id: &InstanceId, spec: &InstanceSpec) -> Option<&'static str> {
-        match (self.census.protected.contains(id), spec.protect) {
+    /// What changes of it when only its protection does: it is told, and runs on. Its own order
+    /// counts, not that of a copy elsewhere.
+    fn mark(
+        &self,
+        id: &InstanceId,
+        unit: &Sighting<'_>,
+        spec: &InstanceSpec,
+    ) -> Option<&'static str> {
+        let told = unit.spec().map(|told| told.protect);
+        match (told.unwrap_or_else(|| self.census.protected.contains(id)), spec.protect) {
             (false, true) => Some("it is protected from now on, and runs on as it is"),
             (true, false) => Some("it is protected no longer, and runs on as it is"),
             _ => None,
@@ -393,16 +460,21 @@ impl Scene<'_, '_> {
         let starts = change.after.is_some();
         let home = service.filter(|_| starts).and_then(|service| {
             let home = self.census.home(service, &change.instance)?;
-            (*home.node != change.node).then_some((service, home))
+            let starts = matches!(change.action, Action::Create | Action::Move);
+            let chosen = starts && !home.settled_by.is_empty();
+            (*home.node != change.node || chosen).then_some((service, home))
         });
+        let dropped = drops_data(change);
         let destroyed = matches!(change.action, Action::Delete | Action::Replace);
         let line = service.and_then(|service| service.protect.as_ref());
         let protected = line.is_some() || self.census.protects(&change.instance.service);
-        if protected && (destroyed || home.is_some()) {
+        if protected && (destroyed || dropped || home.is_some()) {
             let declared = service.map(|service| &service.at);
             deeds.diagnostics.push(notice::protected(change, line, declared));
         } else if let Some((service, home)) = home {
             deeds.diagnostics.push(held::left(change, service, home));
+        } else if let Some(service) = service.filter(|_| dropped) {
+            deeds.diagnostics.push(held::dropped(change, service));
         }
         deeds.list.push(deed);
     }
@@ -443,6 +515,12 @@ fn differs(unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Difference> {
             ..Difference::default()
         },
     })
+}
+
+/// Whether a unit was protected by the name it runs under.
+fn was_protected(input: &PlanInput<'_>, unit: &Sighting<'_>) -> bool {
+    unit.spec().is_some_and(|spec| spec.protect)
+        || input.fleet.protected.iter().any(|id| id.service == unit.seen.service)
 }
 
 /// Why it has to be put right though its content is right.

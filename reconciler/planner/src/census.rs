@@ -80,6 +80,11 @@ impl<'a> Sighting<'a> {
         self.status == NodeStatus::Online && self.seen.state != InstanceState::Unknown
     }
 
+    /// Whether it is known not to run.
+    pub fn has_ended(&self) -> bool {
+        self.is_known() && self.seen.state == InstanceState::Exited
+    }
+
     /// Where.
     pub fn node(&self) -> &'a NodeName {
         &self.seen.node

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     diagnostic::Diagnostic,
-    instance::Protocol,
+    instance::{InstanceSpec, Protocol},
     name::{InstanceId, NodeName},
     order::{MAX_GENERATION, OrderBook},
     plan::{Action, Change, Plan},
@@ -17,6 +17,7 @@ use devnet_schema::{
 use crate::{
     census::{self, renamed},
     input::PlanInput,
+    keep::{drops_data, shares_data},
     place::{Outcome, PlacementProblem, verify},
     render::Specs,
 };
@@ -39,6 +40,7 @@ pub fn breaches(
     check_steps(plan, &mut found);
     for change in &plan.changes {
         check_change(input, plan, change, &mut found);
+        check_protection(input, specs, (plan, change), &mut found);
     }
     check_generations(input, plan, &mut found);
     check_ports(plan, specs, &mut found);
@@ -112,16 +114,33 @@ fn check_change(input: &PlanInput<'_>, plan: &Plan, change: &Change, found: &mut
         }
         Action::Delete | Action::Noop | Action::Forget => {}
     }
+}
+
+/// Nothing that is protected, or was when it was last told to run, is destroyed or loses its data.
+fn check_protection(
+    input: &PlanInput<'_>,
+    specs: &Specs,
+    (plan, change): (&Plan, &Change),
+    found: &mut Vec<String>,
+) {
+    let id = &change.instance;
     let declared = input.desired.services.get(&id.service).is_some_and(|it| it.protect.is_some());
-    let protected = declared || input.fleet.protected.contains(id);
-    let destroyed = match change.action {
-        Action::Replace => true,
-        // A second unit of an instance that stays is not the instance.
-        Action::Delete => !plan.placement.assignments.iter().any(|row| row.instance == *id),
+    let was = change.before.as_ref().map_or(id, |before| &before.id);
+    let told = |of: &InstanceId| input.fleet.protected.contains(of);
+    let stays = || plan.placement.assignments.iter().any(|row| row.instance == *id);
+    // A second unit of an instance that stays is not the instance, unless it was another one.
+    let copy = |before: &InstanceSpec| {
+        before.id == *id || specs.get(id).is_some_and(|spec| shares_data(spec, before))
+    };
+    let harmed = match change.action {
+        Action::Replace => declared || told(id),
+        Action::Move => drops_data(change) && (declared || told(id) || told(was)),
+        Action::Delete if !stays() => declared || told(id) || told(was),
+        Action::Delete => told(was) && change.before.as_ref().is_some_and(|it| !copy(it)),
         _ => false,
     };
-    if protected && destroyed && plan.is_applicable() {
-        found.push(format!("{id} is protected and would be destroyed"));
+    if harmed && plan.is_applicable() {
+        found.push(format!("{id} is protected and would be destroyed, or lose its data"));
     }
 }
 

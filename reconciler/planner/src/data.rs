@@ -31,10 +31,14 @@ pub struct Home<'a> {
     pub volumes: Vec<Volume<'a>>,
     /// Other nodes that have data of it.
     pub older: BTreeSet<&'a NodeName>,
-    /// Whether one of `older` may have the newest as well.
+    /// Whether one of `older`, or data of another name, may be the newest as well.
     pub doubtful: bool,
     /// Whether nothing but the word of that node tells of it.
     pub claimed: bool,
+    /// Where that is in doubt, what else there is: where, and under which name.
+    pub rivals: BTreeSet<(&'a NodeName, InstanceId)>,
+    /// Nodes that a line leaves, without which it would be in doubt.
+    pub settled_by: BTreeSet<&'a NodeName>,
 }
 
 /// A volume that is there.
@@ -148,22 +152,28 @@ fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home
     let first = signs.first()?.clone();
     let claimed = first.generation == 0 && !first.seen;
     let rivals = signs.iter().filter(|it| {
-        // It runs under its old name, and was used under the new one before, elsewhere.
-        let both = it.renamed && it.seen && !first.renamed && !first.seen;
         // No two nodes are told the same number: one of them only says so.
-        let untold = first.generation == it.generation && !it.seen && !running.contains(first.node);
-        it.node != first.node && (both || untold)
+        let same = it.of == first.of && first.generation == it.generation;
+        let untold = same && !it.seen && !running.contains(first.node);
+        (it.node != first.node && untold) || is_strange(&signs, &first, it)
     });
-    let rivals: BTreeSet<&NodeName> = rivals.map(|it| it.node).collect();
-    // Of those in doubt, the one that the file does not leave.
-    let candidates = rivals.iter().copied().chain([first.node]);
-    let open: Vec<&NodeName> = candidates.filter(|node| !left.contains(node)).collect();
-    let (node, doubtful) = match (rivals.is_empty(), open.as_slice()) {
-        (true, _) => (first.node, false),
-        (false, [only]) => (*only, false),
-        _ => (first.node, true),
-    };
-    let there = || signs.iter().filter(|it| it.node == node);
+    let rivals: BTreeSet<(&NodeName, InstanceId)> =
+        rivals.map(|it| (it.node, it.of.clone())).collect();
+    // Of those in doubt, what the file does not leave.
+    let in_doubt = rivals.iter().map(|(node, _)| *node).chain([first.node]);
+    let in_doubt: BTreeSet<&NodeName> =
+        in_doubt.filter(|node| !rivals.is_empty() && left.contains(node)).collect();
+    let open = signs.iter().filter(|it| !in_doubt.contains(it.node)).cloned();
+    if !in_doubt.is_empty()
+        && let Some(mut home) = home(open.collect(), left)
+    {
+        home.older.extend(in_doubt.iter().copied());
+        home.settled_by.extend(in_doubt);
+        return Some(home);
+    }
+    let (node, doubtful) = (first.node, !rivals.is_empty());
+    // What has another name and nothing to do with it is not its own.
+    let there = || signs.iter().filter(|it| it.node == node && !is_unlike(&signs, &first, it));
     let main = there().find(|it| !it.volumes.is_empty()).or_else(|| there().next())?;
     let other = |it: &&Sign<'_>| it.runtime.is_some() && it.runtime != main.runtime;
     let mut volumes: Vec<Volume<'a>> = Vec::new();
@@ -182,5 +192,41 @@ fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home
         older: signs.iter().map(|it| it.node).filter(|other| *other != node).collect(),
         doubtful,
         claimed,
+        rivals,
+        settled_by: BTreeSet::new(),
     })
+}
+
+/// Whether a place may have the newest data under another name: of two services that a `moved` line
+/// makes one. Where the first runs, what does not run is nothing that it ever had.
+fn is_strange(signs: &[Sign<'_>], first: &Sign<'_>, it: &Sign<'_>) -> bool {
+    let runs = signs.iter().any(|sign| sign.of == first.of && sign.seen);
+    is_unlike(signs, first, it) && (it.seen || !runs)
+}
+
+/// Whether a place has another name than the first, and data that the first does not descend from.
+fn is_unlike(signs: &[Sign<'_>], first: &Sign<'_>, it: &Sign<'_>) -> bool {
+    if it.of == first.of {
+        return false;
+    }
+    let same = |(a, of_a): (&VolumeSpec, &InstanceId), (b, of_b): (&VolumeSpec, &InstanceId)| {
+        a.name == b.name
+            && match (&a.project, &b.project) {
+                (None, None) => a.owner(of_a) == b.owner(of_b),
+                (a, b) => a == b,
+            }
+    };
+    let has = |volume: &VolumeSpec, of: &InstanceId| {
+        it.volumes.iter().any(|other| same((volume, of), (other, &it.of)))
+    };
+    let shared = it.node == first.node && first.volumes.iter().any(|own| has(own, &first.of));
+    let mut own = signs.iter().filter(|sign| sign.of == first.of);
+    let descends = own.any(|sign| {
+        sign.volumes.iter().any(|volume| match (&volume.project, &volume.data_of) {
+            (Some(_), _) => has(volume, &sign.of),
+            (None, Some(of)) => *of == it.of || has(volume, &sign.of),
+            (None, None) => false,
+        })
+    });
+    !shared && !descends
 }

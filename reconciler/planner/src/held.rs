@@ -2,9 +2,12 @@
 //!
 //! Knows sentences (DN-W0603, DN-W0604, DN-W0620) and what to type. Refuses to decide anything.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use devnet_schema::{
-    desired::{DesiredState, Service},
+    desired::{DesiredState, Form, Service},
     diagnostic::{Diagnostic, Located, Location, Severity},
+    fleet::NodeStatus,
     name::{InstanceId, NodeName},
     placement::Violation,
     plan::Change,
@@ -14,6 +17,7 @@ use crate::{
     census::Census,
     data::Home,
     diff::list,
+    hold::Held,
     place::Outcome,
     seats::{Seat, Seats, Wait, Why, other_driver},
     tally,
@@ -47,6 +51,7 @@ pub fn told(
         let service = desired.services.get(&id.service);
         all.extend(service.zip(placed).map(|(service, seat)| held(id, seat, service, against)));
     }
+    all.extend(goes_on_as_it_is(desired, census, seats));
     all.extend(drained(desired, seats));
     all.extend(words(desired, census));
     all
@@ -78,15 +83,9 @@ fn waits(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> Di
             format!("{id} waits: {}", other_driver(*of, service)),
             format!("run it with {} again, or declare it under another name", of.as_str()),
         ),
-        Wait::Doubt(others) => {
-            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
-            (
-                format!(
-                    "{id} waits: {node} and {} have data of it, and nobody knows which is newest",
-                    list(&others)
-                ),
-                format!("name those whose data it does not need, as {word}"),
-            )
+        Wait::Doubt(all) => {
+            let (between, help) = doubt(id, all, service);
+            (format!("{id} waits: {between}"), help)
         }
         Wait::Told(against) => (
             format!(
@@ -106,6 +105,65 @@ fn waits(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> Di
         ),
     };
     Diagnostic::warning("DN-W0603", Some(service.at.clone()), message).help(help)
+}
+
+/// Between what nobody knows which is the newest, and the ways out.
+fn doubt(id: &InstanceId, all: &[(NodeName, InstanceId)], service: &Service) -> (String, String) {
+    let nodes: BTreeSet<&NodeName> = all.iter().map(|(node, _)| node).collect();
+    let names: BTreeSet<&InstanceId> = all.iter().map(|(_, name)| name).collect();
+    let word = all.first().map_or(String::new(), |(node, _)| leave(node, service));
+    if names.len() < 2 {
+        let nodes: Vec<String> = nodes.into_iter().map(ToString::to_string).collect();
+        let between = format!("{} have data of it, and nobody knows which is newest", list(&nodes));
+        return (between, format!("name those whose data it does not need, as {word}"));
+    }
+    let told: BTreeSet<String> =
+        all.iter().map(|(node, name)| format!("that of {name} on {node}")).collect();
+    let told: Vec<String> = told.into_iter().collect();
+    let between = format!(
+        "`moved` lines make it go on with data of two names, {}, and nobody knows which",
+        list(&told)
+    );
+    let fresh = format!(
+        "give `{}` a name that had no data before, and change the `moved` line to that",
+        id.service
+    );
+    match nodes.len() {
+        1 => (between, format!("{fresh}, or take that line back")),
+        _ => (between, format!("{fresh}; or name the node whose data it does not need, as {word}")),
+    }
+}
+
+/// What runs and is left alone, with data in doubt or newer data that it cannot have.
+fn goes_on_as_it_is(desired: &DesiredState, census: &Census<'_>, seats: &Seats) -> Vec<Diagnostic> {
+    let seated = seats.holds.iter().filter(|(id, _)| seats.by_instance.contains_key(id));
+    let told = seated.filter_map(|(id, hold)| {
+        let service = desired.services.get(&id.service)?;
+        let ended = seats.unit(census, id)?.has_ended();
+        let runs = if ended { "has ended" } else { "runs on as it is" };
+        let node = &hold.node;
+        let (why, help) = match &hold.why {
+            Held::Doubt(all) => doubt(id, all, service),
+            Held::Away(home) => {
+                let cannot = match census.nodes.get(home).map(|home| home.status) {
+                    None => "which is not in the fleet",
+                    Some(NodeStatus::Online) => "where it has no place",
+                    Some(_) => "which does not answer",
+                };
+                let word = leave(home, service);
+                (
+                    format!("its newest data is on {home}, {cannot}"),
+                    format!(
+                        "see to it that it can run on {home}; or pin it to {node} and say {word},                          to go on with what is on {node}"
+                    ),
+                )
+            }
+            Held::Runtime(_) | Held::Place => return None,
+        };
+        let message = format!("{id} {runs} on {node}, and nothing is decided about it: {why}");
+        Some(Diagnostic::warning("DN-W0603", Some(service.at.clone()), message).help(help))
+    });
+    told.collect()
 }
 
 fn stranded(id: &InstanceId, node: &NodeName, service: &Service, of: Severity) -> Diagnostic {
@@ -164,26 +222,37 @@ fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
     on_drained.collect()
 }
 
-/// Lines that allow to leave data and have done their work, or wait for the next time.
+/// Lines that allow to leave data and have done their work, or wait for the next time: each that is
+/// written once, though it counts for every service of a Compose file.
 fn words(desired: &DesiredState, census: &Census<'_>) -> Vec<Diagnostic> {
-    let mut all = Vec::new();
+    let mut lines: BTreeMap<(&str, u32, u32), (&Service, &Located<NodeName>, bool)> =
+        BTreeMap::new();
     for service in desired.services.values() {
         for line in &service.leave_data {
-            let ids = (0..service.replicas)
-                .map(|index| InstanceId { service: service.name.clone(), index });
-            let at_home = |id: &InstanceId| {
-                census.home(service, id).is_some_and(|home| *home.node == line.value)
-            };
-            if !ids.into_iter().any(|id| at_home(&id)) {
-                all.push(spent(service, line));
-            }
+            let at = (&*line.at.file, line.at.line, line.at.column);
+            let used = needed(census, service, &line.value);
+            lines.entry(at).or_insert((service, line, false)).2 |= used;
         }
     }
-    all
+    let spent_ones = lines.into_values().filter(|(_, _, used)| !used);
+    spent_ones.map(|(service, line, _)| spent(service, line)).collect()
+}
+
+/// Whether the data of any instance that is wanted is on that node, or would be in doubt if it were
+/// not left there. Of a service without replicas, that of any it ever had.
+fn needed(census: &Census<'_>, service: &Service, node: &NodeName) -> bool {
+    let own = census.homes.iter().filter(|(id, _)| id.service == service.name);
+    let wanted = own.filter(|(id, _)| service.replicas == 0 || id.index < service.replicas);
+    let mut homes = wanted.filter_map(|(id, _)| census.home(service, id));
+    homes.any(|home| *home.node == *node || home.settled_by.contains(node))
 }
 
 fn spent(service: &Service, line: &Located<NodeName>) -> Diagnostic {
-    let (node, name) = (&line.value, &service.name);
+    let node = &line.value;
+    let name = match &service.form {
+        Form::Compose { project, .. } => project,
+        _ => &service.name,
+    };
     let message =
         format!("`leave-data \"{node}\"` has no effect: no data of `{name}` is in use on {node}");
     Diagnostic::warning("DN-W0620", Some(line.at.clone()), message)
@@ -193,15 +262,35 @@ fn spent(service: &Service, line: &Located<NodeName>) -> Diagnostic {
 /// An instance that starts away from its data, as a line allows.
 pub fn left(change: &Change, service: &Service, home: &Home<'_>) -> Diagnostic {
     let Change { instance, node, .. } = change;
-    let (from, volumes) = (home.node, home.named());
-    let then = match home.older.contains(node) {
-        true => "goes on with the older data that is there".to_owned(),
-        false => "starts without its data".to_owned(),
+    // Of data in doubt a line chooses by naming the other.
+    let chosen = home.settled_by.iter().copied().filter(|_| home.node == node);
+    let chosen: Vec<&NodeName> = chosen.collect();
+    let from = chosen.first().copied().unwrap_or(home.node);
+    let (volumes, then) = match (chosen.is_empty(), home.older.contains(node)) {
+        (false, _) => ("data".to_owned(), "goes on with the data that is there".to_owned()),
+        (true, true) => (home.named(), "goes on with the older data that is there".to_owned()),
+        (true, false) => (home.named(), "starts without its data".to_owned()),
     };
     let message = format!("{instance} leaves {volumes} on {from} for {node}, where it {then}");
     let line = service.leave_data.iter().find(|line| line.value == *from);
     let at = line.map_or(&service.at, |line| &line.at);
     Diagnostic::warning("DN-W0604", Some(at.clone()), message).help(format!(
         "what it has written stays on {from}; copy it, or remove the `leave-data` line to stay"
+    ))
+}
+
+/// An instance that goes to another node while it is declared without its volumes.
+pub fn dropped(change: &Change, service: &Service) -> Diagnostic {
+    let Change { instance, node, from, before, .. } = change;
+    let from = from.as_ref().unwrap_or(node);
+    let names = before.iter().flat_map(|before| &before.volumes);
+    let names: Vec<String> = names.map(|volume| format!("`{}`", volume.name)).collect();
+    let volumes = if names.len() == 1 { "volume" } else { "volumes" };
+    let message = format!(
+        "{instance} leaves {volumes} {} on {from} for {node}: it is declared without",
+        list(&names)
+    );
+    Diagnostic::warning("DN-W0604", Some(service.at.clone()), message).help(format!(
+        "what it has written stays on {from}; declare the volume again to stay there with it"
     ))
 }

@@ -3,15 +3,20 @@
 //!
 //! Knows where data is and what runs. A name is derived anew only where nothing is known of data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     compose::is_own_volume,
     instance::{InstanceSpec, Runtime, VolumeSpec},
     name::{InstanceId, ServiceName},
+    plan::{Action, Change},
 };
 
-use crate::{census::Census, data::Volume, input::PlanInput};
+use crate::{
+    census::{Census, Sighting},
+    data::Volume,
+    input::PlanInput,
+};
 
 /// Gives the volumes of all these instances the names that their data has.
 pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpec]) {
@@ -105,7 +110,8 @@ fn of_instance<'a>(
     move |volume, had| {
         let of = match had {
             Some(had) => Some(had.owner.clone()),
-            None if known => None,
+            // What it gets with its new name is marked, too, as going on with what it was.
+            None if known => old_name.clone(),
             None => old_name.clone().or_else(|| {
                 // Nothing is known: the data that there may be stands under the name of before.
                 declared.map(|(from, _)| InstanceId { service: from.clone(), index: id.index })
@@ -114,4 +120,30 @@ fn of_instance<'a>(
         volume.project = None;
         volume.data_of = of.filter(|of| *of != id);
     }
+}
+
+/// Whether an instance goes to another node and has volumes no more: the lines went with the move.
+pub fn drops_data(change: &Change) -> bool {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return false };
+    change.action == Action::Move && !before.volumes.is_empty() && after.volumes.is_empty()
+}
+
+/// Whether what is wanted goes on with data of a unit that ran by another name.
+pub fn goes_on(spec: &InstanceSpec, unit: &Sighting<'_>) -> bool {
+    let old = unit.runs_as();
+    spec.volumes.iter().any(|volume| volume.data_of.as_ref() == Some(&old))
+        || unit.spec().is_some_and(|before| shares_data(spec, before))
+}
+
+/// Whether two units have a volume of the same name and owner.
+pub fn shares_data(a: &InstanceSpec, b: &InstanceSpec) -> bool {
+    let whose = |spec: &InstanceSpec| -> BTreeSet<(String, String)> {
+        let volumes = spec.volumes.iter().map(|volume| {
+            let owner = volume.owner(&spec.id).to_string();
+            let project = volume.project.as_ref().map(ToString::to_string);
+            (volume.name.clone(), project.unwrap_or(owner))
+        });
+        volumes.collect()
+    };
+    !whose(a).is_disjoint(&whose(b))
 }

@@ -10,6 +10,7 @@
 #![allow(unreachable_pub, reason = "2026-11-30: place/ is being rebuilt; then `pub(crate)`")]
 
 mod action;
+mod asis;
 mod basis;
 mod census;
 mod check;
@@ -17,6 +18,7 @@ mod data;
 pub mod diff;
 mod graph;
 mod held;
+mod hold;
 mod input;
 mod keep;
 mod kept;
@@ -101,7 +103,9 @@ pub fn plan_paced(input: &PlanInput<'_>, watch: Watch<'_>) -> Plan {
 pub fn placement_problem(input: &PlanInput<'_>) -> Result<PlacementProblem, Vec<Diagnostic>> {
     let census = Census::of(input);
     let scope = Scope::of(input, &census)?;
-    Ok(problem::build(input, &census, &scope, &seats::disputed(input, &census)))
+    let waiting = seats::disputed(input, &census);
+    let holds = hold::known(input, &census, &scope, &waiting);
+    Ok(problem::build(input, &census, &scope, (&waiting, &holds)))
 }
 
 /// A plan on its way.
@@ -148,7 +152,8 @@ impl Draft {
 
     /// Places everything and settles who is held where it is. Where that leaves services waiting,
     /// the others are placed again without them: they get the room, and what runs of those that
-    /// wait keeps its own.
+    /// wait keeps its own. So it is where it leaves something held as it is by its data, that was
+    /// counted otherwise.
     fn place(
         &mut self,
         input: &PlanInput<'_>,
@@ -159,14 +164,15 @@ impl Draft {
         let lenient = input.options.allow_unplaced || input.options.refresh_only;
         let severity = if lenient { Severity::Warning } else { Severity::Error };
         let mut waiting = seats::disputed(input, census);
+        let mut holds = hold::known(input, census, scope, &waiting);
         loop {
-            let problem = problem::build(input, census, scope, &waiting);
+            let problem = problem::build(input, census, scope, (&waiting, &holds));
             let most = input.options.max_moves;
             let Rebalanced { gains, outcome } = place::rebalance_paced(&problem, most, &mut *watch);
-            let known = waiting.len();
-            let seats = seats::settle(input, census, scope, waiting, (&problem, &outcome));
-            if seats.waiting.len() > known {
-                waiting = seats.waiting;
+            let known = (waiting.len(), holds.len());
+            let seats = seats::settle(input, census, scope, (waiting, holds), (&problem, &outcome));
+            if (seats.waiting.len(), seats.holds.len()) != known {
+                (waiting, holds) = (seats.waiting, seats.holds);
                 continue;
             }
             let mut report = outcome.report();

@@ -17,7 +17,9 @@ use devnet_schema::{
 use crate::{
     census::{Boast, Census, Sighting},
     held,
+    hold::Hold,
     input::PlanInput,
+    keep::drops_data,
     place::{Outcome, Overfull},
     seats::{self, Seats, Why},
 };
@@ -193,7 +195,7 @@ pub fn placement(
     all.extend(outcome.cut_short.then(cut_short));
     all.extend(held::told(desired, census, seats, outcome, severity));
     all.extend(waiting(desired, seats, severity));
-    all.extend(kept(desired, seats));
+    all.extend(kept(desired, census, seats));
     all.extend(outcome.overfull.iter().map(|it| overfull(desired, it)));
     all
 }
@@ -287,14 +289,17 @@ fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Dia
     waits.collect()
 }
 
-/// What keeps running without a place.
-fn kept(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
+/// What keeps running without a place. Of what nothing is decided about, more is told elsewhere.
+fn kept(desired: &DesiredState, census: &Census<'_>, seats: &Seats) -> Vec<Diagnostic> {
     let stays = seats.by_instance.iter().filter_map(|(id, seat)| {
         let (why, as_is) = match &seat.why {
             Why::Kept(why) => (why, false),
             Why::KeptAsIs(why) => (why, true),
             _ => return None,
         };
+        if seats.holds.get(id).is_some_and(Hold::decides_nothing) {
+            return None;
+        }
         let service = desired.services.get(&id.service);
         let at = service.map(|service| service.at.clone());
         let data = service.is_some_and(|service| !service.volumes.is_empty());
@@ -302,14 +307,16 @@ fn kept(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
             [] => String::new(),
             some => format!(": {}", some.join(", ")),
         };
+        let ended = seats.unit(census, id).is_some_and(|unit| unit.has_ended());
+        let runs = if ended { "has ended and stays" } else { "keeps running" };
         let node = &seat.node;
         let (message, help) = match as_is {
             false => (
-                format!("{id} keeps running on {node}, where it has no place{against}"),
+                format!("{id} {runs} on {node}, where it has no place{against}"),
                 "stopping it would make room for nothing; once its service fits, it gets a place",
             ),
             true => (
-                format!("{id} keeps running on {node} as it is, not as it is declared{against}"),
+                format!("{id} {runs} on {node} as it is, not as it is declared{against}"),
                 match data {
                     true => "it is updated once what is declared fits there, where its data is",
                     false => "it is updated once what is declared fits somewhere",
@@ -342,6 +349,9 @@ pub fn protected(
     let id = &change.instance;
     let what = match change.action {
         Action::Delete => format!("{id} would be destroyed ({})", change.reason),
+        Action::Move if drops_data(change) => {
+            format!("{id} would leave its data behind ({})", change.reason)
+        }
         Action::Move | Action::Create => {
             format!("{id} would leave its data on another node ({})", change.reason)
         }

@@ -22,6 +22,9 @@ use crate::{
     graph::Graph,
 };
 
+/// So many deeds are waited for one by one.
+const MANY: usize = 16;
+
 /// The steps of one deed, by number.
 #[derive(Debug, Clone, Copy, Default)]
 struct Steps {
@@ -185,9 +188,17 @@ impl Draft {
             // What is one too many may be needed until those that stay serve.
             let id = |at: usize| &deeds[at].change.instance;
             let surplus = list.iter().copied().filter(|at| action(at) == Action::Delete);
-            for next in surplus.filter(|&at| !changing.iter().any(|&it| id(it) == id(at))) {
-                let last = changing.iter().rev().take(gap);
-                last.for_each(|&first| self.wish_for_health(deeds, first, next));
+            let surplus = surplus.filter(|&at| !changing.iter().any(|&it| id(it) == id(at)));
+            let surplus: Vec<usize> = surplus.collect();
+            let made = list.iter().filter(|at| action(at) == Action::Create);
+            let last = changing.iter().rev().take(gap);
+            let awaited: Vec<usize> = made.chain(last).copied().collect();
+            for (rank, &next) in surplus.iter().enumerate() {
+                // Of many the first waits for all, and the others for it.
+                match surplus[..rank].first().filter(|_| awaited.len() > MANY) {
+                    Some(&first) => self.wish_for_removal(first, next),
+                    None => awaited.iter().for_each(|&it| self.wish_for_health(deeds, it, next)),
+                }
             }
         }
     }
@@ -197,6 +208,13 @@ impl Draft {
         let healthy = self.of_deed[first].healthy;
         if let (Some(healthy), Some(step)) = (healthy, self.of_deed[next].disrupts(&deeds[next])) {
             self.graph.wish(healthy, step);
+        }
+    }
+
+    /// One is removed only once the other is.
+    fn wish_for_removal(&mut self, first: usize, next: usize) {
+        if let (Some(first), Some(next)) = (self.of_deed[first].remove, self.of_deed[next].remove) {
+            self.graph.wish(first, next);
         }
     }
 

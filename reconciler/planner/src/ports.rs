@@ -103,7 +103,7 @@ fn held<'a>(census: &Census<'_>, seats: &'a Seats, taken: &mut Taken<'a>, ports:
         if !matches!(seat.why, Why::Unknown | Why::OutOfScope | Why::KeptAsIs(_)) {
             continue;
         }
-        let spec = census.best(id).and_then(|unit| unit.spec());
+        let spec = seats.unit(census, id).and_then(|unit| unit.spec());
         for port in spec.into_iter().flat_map(|spec| &spec.ports) {
             taken.entry(&seat.node).or_default().insert((port.protocol, port.host));
             ports.entry(id.clone()).or_default().insert(port.name.clone(), port.host);

@@ -15,7 +15,9 @@ use devnet_schema::{
 };
 
 use crate::{
+    asis::{self, Beside, Besides},
     census::{Census, Sighting},
+    hold::Holds,
     input::PlanInput,
     place::{
         Current, DeviceNeed, GpuInput, Holding, Key, NodeInput, NodeState, Pin, PlacementProblem,
@@ -46,27 +48,40 @@ pub(crate) fn move_cost(service: &Service) -> u64 {
 }
 
 /// The placement problem of a plan. Services that wait are no part of it: their units stay where
-/// they run and keep what they hold.
+/// they run and keep what they hold. What its data holds as it is counts as it is.
 pub fn build(
     input: &PlanInput<'_>,
     census: &Census<'_>,
     scope: &Scope,
-    waiting: &Waiting,
+    (waiting, holds): (&Waiting, &Holds),
 ) -> PlacementProblem {
-    let held = stays(input, census, scope, waiting);
+    let held = stays(input, census, scope, (waiting, holds));
     let known = census.nodes.values().map(|node| node_input(input, census, node, &held));
-    let nodes: Vec<NodeInput> = known.chain(gone(input, census)).collect();
+    let mut nodes: Vec<NodeInput> = known.chain(gone(input, census, holds)).collect();
     let models: BTreeSet<&str> =
         nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
+    let mut besides = Besides::new();
     let services = input.desired.services.values();
     let services = services
         .filter(|service| !waiting.contains_key(&service.name))
         .map(|service| {
             let holdings = holdings(input, service, census);
-            let input = ServiceInput { holdings, ..service_input(service, census, scope, &models) };
-            if scope.touches(&service.name) { input } else { as_it_runs(input) }
+            let own = ServiceInput { holdings, ..service_input(service, census, scope, &models) };
+            if !scope.touches(&service.name) {
+                return as_it_runs(own);
+            }
+            let mut own = own;
+            let held = asis::of_service(holds, census, service);
+            let held = held.filter_map(|(id, unit)| {
+                Some((id, unit, holding(input, service, census, unit, true)?))
+            });
+            asis::enter(&mut own, &held.collect::<Vec<_>>(), &mut besides);
+            own
         })
         .collect();
+    for node in &mut nodes {
+        besides.get(&node.name).into_iter().for_each(|beside| leave_room(node, beside));
+    }
     PlacementProblem {
         objective: input.desired.settings.objective,
         limits: input.limits.clone(),
@@ -76,20 +91,31 @@ pub fn build(
     }
 }
 
-/// What stays although it has no place: it is not declared, waits, or nobody ordered it there. It
-/// keeps its ports and its share of the node.
+fn leave_room(node: &mut NodeInput, beside: &Beside) {
+    node.cpu_milli = node.cpu_milli.saturating_sub(beside.cpu_milli);
+    node.memory = node.memory.saturating_sub(beside.memory);
+    let mut ports: BTreeSet<(Protocol, u16)> = node.reserved_ports.drain(..).collect();
+    ports.extend(&beside.ports);
+    node.reserved_ports = ports.into_iter().collect();
+}
+
+/// What stays although it has no place: it is not declared, waits, is another copy of something
+/// that nothing is decided about, or nobody ordered it there. It keeps its ports and its share of
+/// the node.
 fn stays<'a>(
     input: &PlanInput<'_>,
     census: &Census<'a>,
     scope: &Scope,
-    waiting: &Waiting,
+    (waiting, holds): (&Waiting, &Holds),
 ) -> BTreeMap<&'a NodeName, Vec<Sighting<'a>>> {
     let mut held: BTreeMap<&NodeName, Vec<Sighting<'a>>> = BTreeMap::new();
     for (id, sighting) in census.all() {
         let service = input.desired.services.get(&id.service);
         let wanted = service.is_some_and(|service| id.index < service.replicas);
         let waits = waiting.contains_key(&id.service);
-        if waits || (!wanted && !scope.removes(input, census, (id, sighting))) {
+        let hold = holds.get(id).filter(|hold| hold.decides_nothing());
+        let copy = hold.is_some_and(|hold| !hold.is(sighting));
+        if waits || copy || (!wanted && !scope.removes(input, census, (id, sighting))) {
             held.entry(sighting.node()).or_default().push(*sighting);
         }
     }
@@ -134,8 +160,9 @@ fn node_input(
 
 /// Nodes that are not in the fleet and have the data of something that is wanted: it waits there,
 /// as for one that is lost.
-fn gone(input: &PlanInput<'_>, census: &Census<'_>) -> Vec<NodeInput> {
-    let wanted = census.homes.iter().filter(|(id, home)| {
+fn gone(input: &PlanInput<'_>, census: &Census<'_>, holds: &Holds) -> Vec<NodeInput> {
+    let homes = census.homes.iter().filter(|(id, _)| !holds.contains_key(id));
+    let wanted = homes.filter(|(id, home)| {
         let service = input.desired.services.get(&id.service);
         let service = service.filter(|it| id.index < it.replicas && !it.volumes.is_empty());
         service.is_some_and(|service| !home.may_be_left(service))
@@ -461,31 +488,40 @@ fn holdings(
         if census.home(service, id).is_some_and(|home| home.node != unit.node()) {
             return None;
         }
-        let devices = !matches!(service.resources.gpu, GpuRequest::None | GpuRequest::Whole(0));
-        if devices && unit.spec().is_none() {
-            return None;
-        }
-        let policy = input.desired.nodes.get(unit.node());
-        let whole = whole(census.nodes.get(unit.node())?, policy);
-        let limits = unit.spec().map_or(Limits::default(), |spec| spec.limits);
-        let declared = &service.resources;
-        // It is updated where it is to what is declared, if that is no more than it has.
-        let amounts =
-            [(limits.cpu.milli, declared.cpu.milli), (limits.memory.0, declared.memory.0)];
-        let grows = amounts.iter().any(|&(limit, declared)| 0 < limit && limit < declared);
-        let has = |limit: u64, declared: u64, whole: u64| match limit {
-            0 if declared > whole => 0,
-            0 => declared,
-            limit => whole.min(if grows { limit } else { declared }),
-        };
-        let ports = unit.spec().into_iter().flat_map(|spec| &spec.ports);
-        let holding = Holding {
-            cpu_milli: has(limits.cpu.milli, declared.cpu.milli, whole[0]),
-            memory: has(limits.memory.0, declared.memory.0, whole[1]),
-            disk: has(0, declared.disk.0, whole[2]),
-            ports: ports.map(|port| (port.protocol, port.host)).collect(),
-        };
-        Some((id.index, holding))
+        Some((id.index, holding(input, service, census, unit, false)?))
     })
     .collect()
+}
+
+/// What one of them has; all of it where it is not updated for now.
+fn holding(
+    input: &PlanInput<'_>,
+    service: &Service,
+    census: &Census<'_>,
+    unit: &Sighting<'_>,
+    as_it_is: bool,
+) -> Option<Holding> {
+    let devices = !matches!(service.resources.gpu, GpuRequest::None | GpuRequest::Whole(0));
+    if devices && unit.spec().is_none() && !as_it_is {
+        return None;
+    }
+    let policy = input.desired.nodes.get(unit.node());
+    let whole = whole(census.nodes.get(unit.node())?, policy);
+    let limits = unit.spec().map_or(Limits::default(), |spec| spec.limits);
+    let declared = &service.resources;
+    // It is updated where it is to what is declared, if that is no more than it has.
+    let amounts = [(limits.cpu.milli, declared.cpu.milli), (limits.memory.0, declared.memory.0)];
+    let grows = amounts.iter().any(|&(limit, declared)| 0 < limit && limit < declared);
+    let has = |limit: u64, declared: u64, whole: u64| match limit {
+        0 if declared > whole => 0,
+        0 => declared,
+        limit => whole.min(if grows || as_it_is { limit } else { declared }),
+    };
+    let ports = unit.spec().into_iter().flat_map(|spec| &spec.ports);
+    Some(Holding {
+        cpu_milli: has(limits.cpu.milli, declared.cpu.milli, whole[0]),
+        memory: has(limits.memory.0, declared.memory.0, whole[1]),
+        disk: has(0, declared.disk.0, whole[2]),
+        ports: ports.map(|port| (port.protocol, port.host)).collect(),
+    })
 }

@@ -45,10 +45,16 @@ pub fn specs(
     keep::data(input, census, &mut rendered);
     let specs = rendered.into_iter().map(|spec| {
         let id = spec.id.clone();
-        // What is kept as it is goes on with what it has.
-        let seat = seats.by_instance.get(&id).filter(|seat| matches!(seat.why, Why::KeptAsIs(_)));
-        let now = seat.and_then(|_| census.best(&id)?.spec());
-        (id, now.cloned().unwrap_or(spec))
+        // What is kept as it is goes on with what it has, protected as it is declared to be. Where
+        // that is not known, it gets none of the ports that are declared by now.
+        let kept = seats.by_instance.get(&id).filter(|seat| matches!(seat.why, Why::KeptAsIs(_)));
+        let now = kept.map(|_| seats.unit(census, &id).and_then(|unit| unit.spec()));
+        let spec = match now {
+            None => spec,
+            Some(None) => InstanceSpec { ports: Vec::new(), ..spec },
+            Some(Some(now)) => InstanceSpec { protect: spec.protect, ..now.clone() },
+        };
+        (id, spec)
     });
     Ok(specs.collect())
 }

@@ -19,6 +19,7 @@ use devnet_schema::{
 use crate::{
     census::{Census, Sighting},
     data::Home,
+    hold::{Held, Hold, Holds, first_known, in_doubt, known_at},
     input::PlanInput,
     kept::Rooms,
     place::{Displaced, Outcome, PlacementProblem, Reason},
@@ -63,8 +64,8 @@ pub enum Wait {
     Place,
     /// The data is with another driver than the one that runs it by now.
     Runtime(Runtime),
-    /// These nodes have data of it, too, and nobody knows which is the newest.
-    Doubt(Vec<NodeName>),
+    /// There is data of it here and there, by node and name, and nobody knows which is the newest.
+    Doubt(Vec<(NodeName, InstanceId)>),
     /// It may leave its data, and would go to a node that has older data of it.
     Older(NodeName),
     /// Only that node says that it has its data, and the service is not to run there, for these
@@ -79,8 +80,10 @@ pub struct Seats {
     pub by_instance: BTreeMap<InstanceId, Seat>,
     /// What runs, is known to, and stops because no node has room for it.
     pub evicted: BTreeMap<InstanceId, Displaced>,
-    /// Of what keeps running as it is, those that placement had a place for away from their data.
+    /// Of what keeps running as it is, those that placement counted as placed.
     pub held: BTreeSet<InstanceId>,
+    /// What goes on as it is because of its data, and why.
+    pub holds: Holds,
     /// What has no place because its data is on a node that is not in the fleet.
     pub stranded: BTreeMap<InstanceId, NodeName>,
     /// Services that wait because one they depend on has no place at all, with its name.
@@ -88,6 +91,20 @@ pub struct Seats {
 }
 
 impl Seats {
+    /// The unit that an instance goes on with where it ends up.
+    pub fn unit<'c, 'a>(
+        &self,
+        census: &'c Census<'a>,
+        id: &InstanceId,
+    ) -> Option<&'c Sighting<'a>> {
+        let (seat, hold) = (self.by_instance.get(id)?, self.holds.get(id));
+        let mut group = census.sightings.get(id)?.iter();
+        group.find(|unit| match hold {
+            Some(hold) => hold.is(unit),
+            None => *unit.node() == seat.node,
+        })
+    }
+
     /// Whether the instance ends up on that node.
     pub fn puts(&self, instance: &InstanceId, node: &NodeName) -> bool {
         self.by_instance.get(instance).is_some_and(|seat| seat.node == *node)
@@ -129,20 +146,25 @@ pub fn is_held(waiting: &Waiting, service: &ServiceName) -> bool {
     false
 }
 
-/// Settles every wanted instance of a service that is not known to wait, and finds who else waits.
+/// Settles every wanted instance of a service that is not known to wait, and finds who else waits
+/// or is held as it is.
 pub fn settle(
     input: &PlanInput<'_>,
     census: &Census<'_>,
     scope: &Scope,
-    waiting: Waiting,
+    (waiting, holds): (Waiting, Holds),
     (problem, outcome): (&PlacementProblem, &Outcome),
 ) -> Seats {
-    let mut seats = Seats::default();
+    let mut seats = Seats { holds, ..Seats::default() };
     let mut placeless = Vec::new();
     let services = input.desired.services.values();
     for service in services.filter(|service| !waiting.contains_key(&service.name)) {
         for index in 0..service.replicas {
             let id = InstanceId { service: service.name.clone(), index };
+            if seats.holds.contains_key(&id) {
+                seats.keep(census, service, &id, outcome);
+                continue;
+            }
             let seat = seat(census, scope, &id, outcome);
             if seat.as_ref().is_none_or(|seat| matches!(seat.why, Why::KeptAsIs(_))) {
                 placeless.push(id.clone());
@@ -155,7 +177,10 @@ pub fn settle(
     for id in placeless {
         let Some(unit) = census.best(&id).filter(|unit| unit.is_known()) else { continue };
         let home = input.desired.services.get(&id.service).and_then(|it| census.home(it, &id));
-        if home.is_some_and(|home| home.node != unit.node()) {
+        if let Some(home) = home.filter(|home| home.node != unit.node()) {
+            // It would start where its data is, and cannot: it is not stopped for nothing.
+            let hold = Hold::of(unit, Held::Away(home.node.clone()));
+            seats.holds.insert(id, hold);
             continue;
         }
         let mut why = outcome.displaced.get(&id).cloned().unwrap_or_default();
@@ -199,6 +224,27 @@ fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) 
     Some(Seat { node: it.node.clone(), gpus: it.gpus.clone(), why: Why::Placed(it.reason.clone()) })
 }
 
+impl Seats {
+    /// Seats what is held as it is.
+    fn keep(&mut self, census: &Census<'_>, service: &Service, id: &InstanceId, outcome: &Outcome) {
+        let Some(hold) = self.holds.get(id) else { return };
+        let Some(unit) = census.sightings.get(id).into_iter().flatten().find(|it| hold.is(it))
+        else {
+            return;
+        };
+        let against = match &hold.why {
+            Held::Runtime(of) => vec![other_driver(*of, service)],
+            _ => Vec::new(),
+        };
+        let why = Why::KeptAsIs(Displaced { by: None, against });
+        let assigned = outcome.assignments.get(id);
+        if assigned.is_some_and(|it| it.reason != Reason::AsItIs) {
+            self.held.insert(id.clone());
+        }
+        self.by_instance.insert(id.clone(), stay(unit, Vec::new(), why));
+    }
+}
+
 /// Sees to it that no instance starts away from its data, whatever placement says: where it may not
 /// leave it, it goes on as it is, or waits.
 fn hold(input: &PlanInput<'_>, census: &Census<'_>, outcome: &Outcome, seats: &mut Seats) {
@@ -209,24 +255,27 @@ fn hold(input: &PlanInput<'_>, census: &Census<'_>, outcome: &Outcome, seats: &m
             continue;
         };
         let seat = &seats.by_instance[&id];
-        if matches!(seat.why, Why::Unknown | Why::OutOfScope) {
+        let settled = matches!(seat.why, Why::Unknown | Why::OutOfScope);
+        if settled || seats.holds.contains_key(&id) {
             continue;
         }
         let wait = wait(census, service, &id, home, seat);
         let Some(wait) = wait.or_else(|| told(outcome, &id, home)) else { continue };
-        let runs = census.best(&id).filter(|unit| unit.is_known() && unit.node() == home.node);
-        if let Some(unit) = runs {
-            let against = match (&wait, &seat.why) {
-                (_, Why::KeptAsIs(why)) => why.clone(),
-                (Wait::Runtime(of), _) => {
-                    Displaced { by: None, against: vec![other_driver(*of, service)] }
-                }
-                _ => Displaced::default(),
-            };
-            if matches!(seat.why, Why::Placed(_)) {
-                seats.held.insert(id.clone());
+        if let Some(unit) = known_at(census, &id, home.node) {
+            if !matches!(seat.why, Why::KeptAsIs(_)) {
+                let why = match wait {
+                    Wait::Runtime(of) => Held::Runtime(of),
+                    Wait::Doubt(all) => Held::Doubt(all),
+                    _ => Held::Place,
+                };
+                seats.holds.insert(id, Hold::of(unit, why));
             }
-            seats.by_instance.insert(id, stay(unit, Vec::new(), Why::KeptAsIs(against)));
+        } else if let Some(unit) = first_known(census, &id) {
+            let why = match wait {
+                Wait::Doubt(all) => Held::Doubt(all),
+                _ => Held::Away(home.node.clone()),
+            };
+            seats.holds.insert(id, Hold::of(unit, why));
         } else if census.nodes.contains_key(home.node) {
             let (node, why) = (home.node.clone(), Why::WaitsForData(wait));
             seats.by_instance.insert(id, Seat { node, gpus: Vec::new(), why });
@@ -252,7 +301,7 @@ fn wait(
     seat: &Seat,
 ) -> Option<Wait> {
     if home.doubtful {
-        return Some(Wait::Doubt(home.older.iter().map(|node| (*node).clone()).collect()));
+        return Some(Wait::Doubt(in_doubt(home)));
     }
     if seat.node != *home.node {
         let pinned = service.place.pin.as_ref().is_some_and(|pin| pin.value == seat.node);

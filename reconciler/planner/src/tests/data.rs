@@ -358,3 +358,28 @@ fn replicas_keep_one_home_each_and_new_ones_go_where_they_may() {
     assert_eq!(node_of(&world, "db[2]").as_deref(), Some("n3"));
     assert!(world.disk.separations.is_empty());
 }
+
+#[test]
+fn a_line_that_is_needed_is_not_called_useless() {
+    // One of a Compose file counts for each of its services, and is told of once.
+    let shop = |leave: &str| {
+        format!(
+            "cluster \"lab\"\nservice \"shop\" {{ compose \"c.yml\"; leave-data \"{leave}\" }}\n\
+             ==== c.yml\nservices:\n  db: {{image: 'db:1', volumes: ['data:/d']}}\n  \
+             web: {{image: 'w:1'}}\n  more: {{image: 'm:1'}}\nvolumes: {{data: }}\n"
+        )
+    };
+    let mut world = World::of(&["n1"]);
+    world.reach(&shop("n2"));
+    assert_eq!(codes(&world.plan(&shop("n1"))), [""; 0], "{}", show(&world.plan(&shop("n1"))));
+    let plan = world.plan(&shop("n2"));
+    assert_eq!(codes(&plan), ["DN-W0620"], "{}", show(&plan));
+    let told = &plan.diagnostics[0].message;
+    assert!(told.ends_with("no data of `shop` is in use on n2"), "{told}");
+    // What is scaled to nothing has its data where it had it.
+    let mut world = at_n1();
+    let plan = world.reach(&db("", "replicas 0; leave-data \"n1\""));
+    assert_eq!(codes(&plan), [""; 0], "{}", show(&plan));
+    let plan = world.plan(&db("", "replicas 0; leave-data \"n2\""));
+    assert_eq!(codes(&plan), ["DN-W0620"], "{}", show(&plan));
+}

@@ -79,9 +79,22 @@ impl Disk {
         }
     }
 
-    /// Whatever a service wrote is that of another name from now on.
+    /// Whether a unit has anything of what an instance wrote last.
+    pub fn is_newest(&self, id: &InstanceId, spec: &InstanceSpec) -> bool {
+        let Some(wrote) = self.wrote.get(id) else { return false };
+        let has = |volume: &VolumeSpec| {
+            let runtime = spec.workload.runtime();
+            let place = Place { node: spec.node.clone(), runtime, name: name(spec, volume) };
+            self.volumes.get(&place).is_some_and(|held| wrote.values().any(|it| it == held))
+        };
+        spec.volumes.iter().any(has)
+    }
+
+    /// Whatever a service wrote is that of another name from now on; what one wrote that had this
+    /// name before is nobody's.
     pub fn rename(&mut self, from: &ServiceName, to: &ServiceName) {
-        let all = std::mem::take(&mut self.wrote);
+        let mut all = std::mem::take(&mut self.wrote);
+        all.retain(|id, _| id.service != *to);
         self.wrote = all
             .into_iter()
             .map(|(id, wrote)| match id.service == *from {

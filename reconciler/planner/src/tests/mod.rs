@@ -9,6 +9,7 @@ mod data;
 mod decisions;
 mod disk;
 mod forms;
+mod left_alone;
 mod lenient;
 mod life;
 mod orders;
@@ -22,7 +23,7 @@ mod standing;
 mod told;
 mod wild;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_catalog::Loaded;
 use devnet_schema::{
@@ -46,6 +47,8 @@ struct World {
     generations: BTreeMap<InstanceId, Generation>,
     /// What each node was last told about an instance; no digest means to remove it.
     ledger: BTreeMap<(NodeName, InstanceId), (Generation, Option<Digest>)>,
+    /// Whether what each node was last told to run was protected.
+    told: BTreeMap<(NodeName, InstanceId), bool>,
     /// What is on the nodes' disks, and who wrote it.
     disk: Disk,
     options: PlanOptions,
@@ -74,6 +77,7 @@ impl World {
             fleet,
             generations: BTreeMap::new(),
             ledger: BTreeMap::new(),
+            told: BTreeMap::new(),
             disk: Disk::default(),
             options: PlanOptions::default(),
             policy: Policy::default(),
@@ -131,16 +135,21 @@ impl World {
                 }
                 Act::Remove => {
                     self.fleet.instances.remove(at.expect("there to remove"));
-                    self.fleet.protected.retain(|id| *id != step.instance);
+                    self.told.remove(&(step.node.clone(), step.instance.clone()));
+                    self.protect();
                 }
                 Act::Ensure { spec } => {
-                    if let Some(at) = at {
-                        self.fleet.instances.remove(at);
-                    }
+                    let before = at.map(|at| self.fleet.instances.remove(at));
                     self.no_port_is_taken(step);
                     let seen = ObservedInstance::running(spec.clone(), step.generation);
+                    // What runs as it is told to goes on.
+                    let goes_on = before.is_some_and(|it| {
+                        it.state == InstanceState::Running && it.digest == seen.digest
+                    });
                     self.fleet.instances.push(seen);
-                    self.disk.used(spec);
+                    if !goes_on {
+                        self.disk.used(spec);
+                    }
                     self.record(step, spec);
                 }
             }
@@ -149,10 +158,8 @@ impl World {
 
     /// What a control plane writes down of an order.
     fn record(&mut self, step: &Step, spec: &InstanceSpec) {
-        self.fleet.protected.retain(|id| *id != spec.id);
-        if spec.protect {
-            self.fleet.protected.push(spec.id.clone());
-        }
+        self.told.insert((step.node.clone(), spec.id.clone()), spec.protect);
+        self.protect();
         if spec.volumes.is_empty() {
             return;
         }
@@ -170,6 +177,20 @@ impl World {
             runtime: Some(spec.workload.runtime()),
             volumes,
         });
+    }
+
+    /// Protected is what any node was told to protect.
+    fn protect(&mut self) {
+        let told = self.told.iter().filter(|(_, protect)| **protect).map(|((_, id), _)| id.clone());
+        let told: BTreeSet<InstanceId> = told.collect();
+        self.fleet.protected = told.into_iter().collect();
+    }
+
+    /// The node is no longer of the cluster: its orders are forgotten.
+    fn forget(&mut self, node: &str) {
+        self.ledger.retain(|(own, _), _| own.as_str() != node);
+        self.told.retain(|(own, _), _| own.as_str() != node);
+        self.protect();
     }
 
     /// What an agent's ledger refuses: an older generation, and one that it knows with other

@@ -29,7 +29,7 @@ service "api" {
 
 impl World {
     /// From now on its records are what it told nodes so far.
-    fn records(&mut self) {
+    pub(super) fn records(&mut self) {
         let told = self.ledger.iter().filter(|(_, (_, content))| content.is_some());
         let order = |((node, instance), (generation, _)): (&(NodeName, InstanceId), &(u64, _))| {
             let (instance, node) = (instance.clone(), node.clone());
@@ -364,9 +364,16 @@ fn lie() -> impl Strategy<Value = Lie> {
 /// Services that are pinned to honest nodes, one that the liar was told to run, and one of nobody.
 const HONEST: &str = r#"
 cluster "lab"
-service "db" { image "db:1"; port 5432 host=5432; env PW="{{ secret.pw }}"; place { pin "alpha" } }
+service "db" {
+    image "db:1"
+    port 5432 host=5432
+    env PW="{{ secret.pw }}"
+    volume "data" at="/d"
+    protect
+    place { pin "alpha" }
+}
 service "api" { image "api:1"; env DB="{{ service.db.address }}"; place { pin "beta" } }
-service "own" { image "own:1"; port 80; place { pin "evil" } }
+service "own" { image "own:1"; port 80; volume "data" at="/d"; place { pin "evil" } }
 "#;
 
 const IDS: [&str; 5] = ["db[0]", "api[0]", "own[0]", "own[1]", "nobody[0]"];

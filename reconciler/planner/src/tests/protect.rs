@@ -112,3 +112,48 @@ fn an_instance_that_was_told_protects_its_siblings() {
     let plan = world.plan(BARE);
     assert!(plan.is_applicable() && plan.changes.is_empty(), "{}", show(&plan));
 }
+
+#[test]
+fn a_copy_that_was_told_otherwise_changes_nothing_of_what_runs() {
+    let mut world = World::of(&["alpha"]);
+    let bare = KEPT.replace("; protect", "");
+    world.reach(&bare);
+    // A node that is lost was told to protect its copy.
+    world.fleet.protected = vec!["db[0]".parse().unwrap()];
+    let plan = world.plan(&bare);
+    assert!(plan.is_applicable() && plan.changes.is_empty(), "{}", show(&plan));
+}
+
+#[test]
+fn a_volume_that_goes_with_a_move_is_data_that_is_left() {
+    let stays = KEPT.replace("protect", "place { pin \"alpha\" }; protect");
+    let goes = "cluster \"lab\"\nservice \"web\" { image \"web:1\" }\n\
+                service \"db\" { image \"db:1\"; place { pin \"beta\" }";
+    let mut world = World::of(&["alpha", "beta"]);
+    world.reach(&stays);
+    let refused = world.plan(&format!("{goes}; protect }}\n"));
+    assert!(!refused.is_applicable());
+    // Nor where the line goes in the same commit.
+    let both = world.plan(&format!("{goes} }}\n"));
+    assert!(!both.is_applicable());
+    world.reach(&stays.replace("; protect", ""));
+    let left = world.reach(&format!("{goes} }}\n"));
+    expect![[r#"
+        > db[0] from alpha on beta: pinned to beta at cluster.kdl:3:42
+        cluster.kdl:3:52: error[DN-E0602]: db[0] would leave its data behind (pinned to beta at
+                cluster.kdl:3:42), and it is protected
+          help: undo the change, or remove the `protect` line and commit that first
+        0 to add, 0 to change, 0 to destroy, 1 to move, 1 unchanged
+        > db[0] from alpha on beta: pinned to beta at cluster.kdl:3:42
+          db[0]/prepare on beta g3
+          db[0]/start on beta g3 after db[0]/prepare
+          db[0]/await-healthy on beta g3 after db[0]/start
+          db[0]/remove on alpha g3 after db[0]/await-healthy
+        cluster.kdl:3:9: warning[DN-W0604]: db[0] leaves volume `data` on alpha for beta: it is
+                declared without
+          help: what it has written stays on alpha; declare the volume again to stay there
+                with it
+        0 to add, 0 to change, 0 to destroy, 1 to move, 1 unchanged
+    "#]]
+    .assert_eq(&(show(&refused) + &show(&left)));
+}

@@ -128,3 +128,21 @@ fn what_is_held_is_left_and_the_rest_goes_on() {
     let changed: Vec<String> = plan.changes.iter().map(|it| it.instance.to_string()).collect();
     assert_eq!(changed, ["api[0]", "web[0]", "web[3]", "web[4]"], "{}", show(&plan));
 }
+
+#[test]
+fn what_is_one_too_many_serves_until_what_is_new_does() {
+    let mut world = World::of(&["alpha"]);
+    let two = WEB.replace("replicas 5", "replicas 2");
+    world.reach(&two);
+    world.fleet.instances.retain(|seen| seen.index == 1);
+    let plan = world.reach(&two.replace("web:1", "web:2").replace("replicas 2", "replicas 1"));
+    assert!(after(&plan, "web[1]/remove").contains(&"web[0]/await-healthy"), "{}", show(&plan));
+    // Of many each goes after all that are new, too.
+    world.reach(&WEB.replace("replicas 5", "replicas 60").replace("=2", "=1"));
+    world.fleet.instances.retain(|seen| seen.index >= 30);
+    let plan = world.reach(&WEB.replace("replicas 5", "replicas 30"));
+    let place = |id: &str| plan.steps.iter().position(|step| step.id == id).unwrap();
+    let last = (0..30).map(|index| place(&format!("web[{index}]/await-healthy"))).max();
+    let first = (30..60).map(|index| place(&format!("web[{index}]/remove"))).min();
+    assert!(last < first, "{}", show(&plan));
+}

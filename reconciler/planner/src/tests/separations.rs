@@ -6,13 +6,17 @@
 use std::collections::BTreeSet;
 
 use devnet_schema::{
+    desired::DesiredState,
     fleet::NodeStatus,
-    observed::{HealthState, InstanceState},
+    name::InstanceId,
+    observed::{HealthState, InstanceState, ObservedInstance},
+    plan::{Action, Plan},
     plan_options::PlanOptions,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::{World, load, show};
+use crate::{census::renamed, keep::shares_data};
 
 const NODES: [&str; 4] = ["n0", "n1", "n2", "n3"];
 const SERVICES: [&str; 3] = ["db", "kv", "pg"];
@@ -43,8 +47,9 @@ enum Event {
     Leave(usize, Option<usize>),
     Replicas(usize, u8),
     Protect(usize, bool),
-    /// The service is called otherwise from now on.
-    Rename(usize),
+    /// The service is called otherwise from now on: as nothing was, or as one that is not declared
+    /// any more, whether that runs or not.
+    Rename(usize, bool),
     Tag(usize, u8),
     Drain(Option<usize>),
     Cordon(usize, bool),
@@ -101,7 +106,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (s.clone(), prop::option::of(n.clone())).prop_map(|(s, l)| Event::Leave(s, l)),
         3 => (s.clone(), 0..4u8).prop_map(|(s, count)| Event::Replicas(s, count)),
         1 => (s.clone(), any::<bool>()).prop_map(|(s, on)| Event::Protect(s, on)),
-        1 => s.prop_map(Event::Rename),
+        2 => (s, any::<bool>()).prop_map(|(s, onto)| Event::Rename(s, onto)),
         3 => (n.clone(), 0..3u8).prop_map(|(n, tag)| Event::Tag(n, tag)),
         1 => prop::option::of(n.clone()).prop_map(Event::Drain),
         1 => (n.clone(), any::<bool>()).prop_map(|(n, on)| Event::Cordon(n, on)),
@@ -141,12 +146,14 @@ struct Story {
     /// Nodes out of the cluster, with what runs there.
     out: Vec<devnet_schema::fleet::Node>,
     /// Units on nodes that are out of the cluster.
-    unseen: Vec<devnet_schema::observed::ObservedInstance>,
+    unseen: Vec<ObservedInstance>,
     renames: usize,
+    /// Whether the fleet tells what was ordered.
+    orders: bool,
 }
 
 impl Story {
-    fn new() -> Self {
+    fn new(orders: bool) -> Self {
         Self {
             world: World::of(&NODES),
             wishes: vec![None; 3],
@@ -157,6 +164,7 @@ impl Story {
             out: Vec::new(),
             unseen: Vec::new(),
             renames: 0,
+            orders,
         }
     }
 
@@ -186,7 +194,7 @@ impl Story {
             Event::Leave(s, node) => self.edit(s, |wish| wish.leave = node),
             Event::Replicas(s, count) => self.edit(s, |wish| wish.replicas = count),
             Event::Protect(s, on) => self.edit(s, |wish| wish.protect = on),
-            Event::Rename(s) => self.rename(s),
+            Event::Rename(s, onto) => self.rename(s, onto),
             Event::Tag(node, tag) => self.tags[node] = tag,
             Event::Drain(node) => self.drained = node,
             Event::Cordon(node, on) => {
@@ -224,14 +232,21 @@ impl Story {
         }
     }
 
-    fn rename(&mut self, s: usize) {
+    fn rename(&mut self, s: usize, onto: bool) {
         if self.wishes[s].is_none() {
             return;
         }
         self.renames += 1;
-        let to = format!("{}{}", SERVICES[s], self.renames);
+        let fresh = format!("{}{}", SERVICES[s], self.renames);
+        let gone = (0..self.names.len()).find(|&other| self.wishes[other].is_none());
+        let to = match gone.filter(|_| onto) {
+            Some(other) => std::mem::replace(&mut self.names[other], fresh),
+            None => fresh,
+        };
         let from = std::mem::replace(&mut self.names[s], to.clone());
         self.world.disk.rename(&from.parse().unwrap(), &to.parse().unwrap());
+        // A name that is declared was not moved away, and one service becomes one.
+        self.moved.retain(|(was, is)| *was != to && *is != to && *was != from);
         self.moved.push((from, to));
     }
 
@@ -269,6 +284,9 @@ impl Story {
                 let (gone, rest) = all.into_iter().partition(|it| it.node.as_str() == name);
                 fleet.instances = rest;
                 self.unseen.extend::<Vec<_>>(gone);
+                if self.orders {
+                    self.world.forget(name);
+                }
             }
         }
     }
@@ -297,8 +315,13 @@ impl Story {
         if !plan.is_applicable() {
             return Ok(0);
         }
+        let desired = read.desired.as_ref().unwrap();
+        self.stops_nothing_for_nothing(&text, desired, &plan)?;
         let marked: BTreeSet<_> = self.world.fleet.protected.iter().cloned().collect();
         self.world.begin(&plan, run.steps.unwrap_or(plan.steps.len()));
+        if self.orders {
+            self.world.records();
+        }
         let found = std::mem::take(&mut self.world.disk.separations);
         for it in &found {
             let told = plan.diagnostics.iter().any(|told| {
@@ -311,15 +334,65 @@ impl Story {
             let said = line.is_some_and(|node| NODES[node] == it.left.as_str());
             prop_assert!(told && said, "{it:?}\n{text}\n{}", show(&plan));
         }
-        let gone = marked.iter().find(|id| {
-            let destroyed = plan.changes.iter().any(|change| {
-                change.instance == **id && change.action == devnet_schema::plan::Action::Delete
-            });
-            let stays = plan.placement.assignments.iter().any(|row| row.instance == **id);
-            destroyed && !stays
-        });
-        prop_assert!(gone.is_none(), "{gone:?} was protected\n{text}\n{}", show(&plan));
+        for change in plan.changes.iter().filter(|it| it.action == Action::Delete) {
+            let was = change.before.as_ref().map_or(&change.instance, |before| &before.id);
+            let stays =
+                plan.placement.assignments.iter().any(|row| row.instance == change.instance);
+            let copy = *was == change.instance || {
+                let own = |it: &&ObservedInstance| it.instance() == change.instance;
+                let own = self.world.fleet.instances.iter().filter(own);
+                let mut own = own.filter_map(|it| it.spec.as_ref());
+                own.any(|own| change.before.as_ref().is_some_and(|it| shares_data(own, it)))
+            };
+            prop_assert!(
+                !marked.contains(was) || stays && copy || run.steps.is_some(),
+                "{was} was protected\n{text}\n{}",
+                show(&plan)
+            );
+        }
         Ok(found.len())
+    }
+
+    /// Nothing with data that is wanted, runs and can be asked stops without another in its place;
+    /// and never the one with its newest data.
+    fn stops_nothing_for_nothing(
+        &self,
+        text: &str,
+        desired: &DesiredState,
+        plan: &Plan,
+    ) -> Result<(), TestCaseError> {
+        let deleted = |it: &ObservedInstance| {
+            plan.changes.iter().any(|change| {
+                let was = change.before.as_ref().map_or(&change.instance, |before| &before.id);
+                change.action == Action::Delete && (was, &change.node) == (&it.instance(), &it.node)
+            })
+        };
+        let called = |it: &ObservedInstance| InstanceId {
+            service: renamed(desired, &it.service).clone(),
+            index: it.index,
+        };
+        let all = || self.world.fleet.instances.iter();
+        let running = all().filter(|it| it.state == InstanceState::Running && deleted(it));
+        for unit in running {
+            let id = called(unit);
+            let wanted = desired.services.get(&id.service).filter(|service| {
+                let stateful = !service.volumes.is_empty();
+                stateful && id.index < service.replicas && service.leave_data.is_empty()
+            });
+            let spec = unit.spec.as_ref().filter(|spec| !spec.volumes.is_empty());
+            let Some((_, spec)) = wanted.zip(spec) else { continue };
+            let others = all().any(|it| called(it) == id && !deleted(it));
+            let started = plan.changes.iter().any(|it| it.instance == id && it.after.is_some());
+            let newest = self.world.disk.is_newest(&id, spec);
+            prop_assert!(
+                !newest && (others || started),
+                "{} on {} stops as {id} (newest: {newest})\n{text}\n{}",
+                unit.instance(),
+                unit.node,
+                show(plan)
+            );
+        }
+        Ok(())
     }
 }
 
@@ -376,8 +449,8 @@ fn nothing_is_separated_from_its_data_unless_a_line_says_so_soak() {
     let lives = prop::collection::vec((prop::collection::vec(event(), 1..3), run()), 4..20);
     let counts = std::cell::RefCell::new((&mut edits, &mut left));
     runner
-        .run(&lives, |life| {
-            let mut story = Story::new();
+        .run(&(lives, any::<bool>()), |(life, orders)| {
+            let mut story = Story::new(orders);
             for (at, wish) in first().into_iter().enumerate() {
                 story.wishes[at] = Some(wish);
             }

@@ -1,0 +1,136 @@
+//! Who runs and is held as it is by its data, whatever placement would say of it: with data in doubt
+//! or with another driver, or away from data that cannot be had.
+//!
+//! Knows which unit goes on, and why nothing else is done about it. What that has of its node counts
+//! in the placement problem ([`crate::problem`]), so it is found before anything is placed where it
+//! can be. Refuses to hold what does not run: that waits.
+
+use std::collections::BTreeMap;
+
+use devnet_schema::{
+    desired::Service,
+    fleet::NodeStatus,
+    instance::Runtime,
+    name::{InstanceId, NodeName},
+};
+
+use crate::{
+    census::{Census, Sighting},
+    data::Home,
+    input::PlanInput,
+    scope::Scope,
+    seats::Waiting,
+};
+
+/// Everything that is held as it is.
+pub type Holds = BTreeMap<InstanceId, Hold>;
+
+/// A unit that goes on as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Where it is.
+    pub node: NodeName,
+    /// The name it runs under.
+    pub runs_as: InstanceId,
+    /// Why.
+    pub why: Held,
+}
+
+/// Why a unit is held as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// There is other data that may be the newest.
+    Doubt(Vec<(NodeName, InstanceId)>),
+    /// Its data is with another driver than the one that is declared by now.
+    Runtime(Runtime),
+    /// Its newest data is on that node, and cannot be had there.
+    Away(NodeName),
+    /// What is declared has no place where its data is.
+    Place,
+}
+
+impl Hold {
+    /// Of a unit.
+    pub fn of(unit: &Sighting<'_>, why: Held) -> Self {
+        Self { node: unit.node().clone(), runs_as: unit.runs_as(), why }
+    }
+
+    /// Whether nothing at all is done: every copy is left alone, and nothing is told to any.
+    pub fn decides_nothing(&self) -> bool {
+        matches!(self.why, Held::Doubt(_) | Held::Away(_))
+    }
+
+    /// Whether it is this one.
+    pub fn is(&self, unit: &Sighting<'_>) -> bool {
+        *unit.node() == self.node && unit.runs_as() == self.runs_as
+    }
+}
+
+/// What is known to be held before anything is placed.
+pub fn known(
+    input: &PlanInput<'_>,
+    census: &Census<'_>,
+    scope: &Scope,
+    waiting: &Waiting,
+) -> Holds {
+    let mut holds = Holds::new();
+    if input.options.destroy {
+        return holds;
+    }
+    for (id, home) in &census.homes {
+        let service = input.desired.services.get(&id.service);
+        let service = service.filter(|it| id.index < it.replicas && !it.volumes.is_empty());
+        let Some(service) = service.filter(|it| !waiting.contains_key(&it.name)) else { continue };
+        let hold = early(census, service, (id, home));
+        holds.extend(hold.filter(|it| scope.holds(id, &[&it.node])).map(|it| (id.clone(), it)));
+    }
+    holds
+}
+
+fn early(
+    census: &Census<'_>,
+    service: &Service,
+    (id, home): (&InstanceId, &Home<'_>),
+) -> Option<Hold> {
+    // Of what cannot be asked nothing is decided anyway.
+    census.best(id).filter(|it| it.is_known() || it.status == NodeStatus::Lost)?;
+    let at_home = known_at(census, id, home.node);
+    if home.doubtful {
+        let unit = at_home.or_else(|| first_known(census, id))?;
+        return Some(Hold::of(unit, Held::Doubt(in_doubt(home))));
+    }
+    if home.may_be_left(service) {
+        return None;
+    }
+    match at_home {
+        Some(unit) => {
+            let other = home.runtime.filter(|of| *of != service.runtime)?;
+            Some(Hold::of(unit, Held::Runtime(other)))
+        }
+        None if census.status(home.node) != NodeStatus::Online => {
+            Some(Hold::of(first_known(census, id)?, Held::Away(home.node.clone())))
+        }
+        None => None,
+    }
+}
+
+/// The unit of an instance that is known to be on a node.
+pub fn known_at<'c, 'a>(
+    census: &'c Census<'a>,
+    id: &InstanceId,
+    node: &NodeName,
+) -> Option<&'c Sighting<'a>> {
+    let group = census.sightings.get(id)?;
+    group.iter().find(|it| it.is_known() && it.node() == node)
+}
+
+/// The unit of an instance that is known and counts first.
+pub fn first_known<'c, 'a>(census: &'c Census<'a>, id: &InstanceId) -> Option<&'c Sighting<'a>> {
+    census.sightings.get(id)?.iter().find(|it| it.is_known())
+}
+
+/// All that may be the newest, what counts first before the others.
+pub fn in_doubt(home: &Home<'_>) -> Vec<(NodeName, InstanceId)> {
+    let rivals = home.rivals.iter().map(|(node, of)| ((*node).clone(), of.clone()));
+    std::iter::once((home.node.clone(), home.of.clone())).chain(rivals).collect()
+}
