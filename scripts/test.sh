@@ -62,6 +62,3 @@ cargo check --quiet --workspace --no-default-features
 for alone in schema catalog planner agent; do
   cargo check --quiet --package "devnet-$alone" --no-default-features
 done
-
-# Every link of the documentation in the code leads somewhere.
-RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps --document-private-items
