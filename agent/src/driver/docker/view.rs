@@ -13,7 +13,7 @@ use bollard::{
     errors::Error,
     models::{
         ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status,
-        ContainerSummary, ContainerSummaryStateEnum, Network,
+        ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, Network,
     },
     query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
 };
@@ -278,10 +278,17 @@ async fn look_at(
     Ok(units.into_iter().map(|(unit, _)| unit).collect())
 }
 
-/// The names of the networks that a container is in.
+/// The names of the networks that a container which runs is in. Docker goes on naming one that it
+/// could not let the container into, without an endpoint; Podman names no endpoints, only addresses.
 fn joined(seen: &ContainerInspectResponse) -> BTreeSet<String> {
     let networks = seen.network_settings.as_ref().and_then(|all| all.networks.as_ref());
-    networks.into_iter().flat_map(|all| all.keys().cloned()).collect()
+    let is_in = |endpoint: &EndpointSettings| {
+        let EndpointSettings { endpoint_id, ip_address, global_ipv6_address, .. } = endpoint;
+        let mut signs = [endpoint_id, ip_address, global_ipv6_address].into_iter().flatten();
+        signs.any(|sign| !sign.is_empty())
+    };
+    let joined = networks.into_iter().flatten().filter(|(_, endpoint)| is_in(endpoint));
+    joined.map(|(name, _)| name.clone()).collect()
 }
 
 /// A unit runs in its networks as they are, whatever it was made with: a network that was changed,
@@ -466,6 +473,17 @@ mod tests {
         assert_eq!(look(InstanceState::Running, &["bridge", name]), (true, 1));
         assert_eq!(look(InstanceState::Running, &["bridge"]), (false, 0));
         assert_eq!(look(InstanceState::Exited, &[]), (true, 1), "its start brings it back");
+    }
+
+    #[test]
+    fn a_network_that_is_named_without_an_endpoint_was_not_joined() {
+        let seen = serde_json::json!({"NetworkSettings": {"Networks": {
+            "docker": {"NetworkID": "n", "EndpointID": "e", "IPAddress": "10.0.0.2"},
+            "podman": {"NetworkID": "podman", "EndpointID": "", "IPAddress": "10.0.0.2"},
+            "refused": {"NetworkID": "n", "EndpointID": "", "IPAddress": ""},
+        }}});
+        let joined = joined(&serde_json::from_value(seen).unwrap());
+        assert_eq!(joined.into_iter().collect::<Vec<_>>(), ["docker", "podman"]);
     }
 
     #[test]
