@@ -34,6 +34,8 @@ pub struct DesiredState {
     pub services: BTreeMap<ServiceName, Service>,
     /// Renames without destroy: from, to.
     pub moved: Vec<(ServiceName, ServiceName)>,
+    /// Where the old name of each stands.
+    pub moved_at: BTreeMap<ServiceName, Location>,
     /// Keeps others from building one.
     pub(crate) checked: (),
 }

@@ -28,6 +28,7 @@ pub mod place;
 mod ports;
 mod problem;
 mod reference;
+mod renames;
 mod render;
 mod scope;
 mod seats;
@@ -139,6 +140,9 @@ impl Draft {
         self.plan.basis = basis::of(input, self.specs.values());
         let mut deeds = action::decide(input, &census, &scope, &seats, &self.specs);
         self.plan.diagnostics.append(&mut deeds.diagnostics);
+        self.plan.diagnostics.extend(renames::idle(input));
+        let changes = deeds.list.iter().map(|deed| &deed.change);
+        self.plan.diagnostics.extend(renames::unwritten(input, changes));
         self.plan.drift = std::mem::take(&mut deeds.drift);
         self.plan.unreached = std::mem::take(&mut deeds.unreached);
         if input.options.refresh_only {

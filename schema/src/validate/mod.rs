@@ -186,6 +186,7 @@ impl<'a> Check<'a> {
         self.neighbours(&services);
         self.eligible(&services, &nodes);
         let moved = self.moved();
+        let moved_at = self.moved_at();
         if self.file.services.is_empty() && !self.file.broken {
             let at = self.file.cluster.as_ref().map(|cluster| cluster.at.clone());
             let error = Diagnostic::error("DN-E0300", at, "this configuration declares no service");
@@ -202,6 +203,7 @@ impl<'a> Check<'a> {
             nodes,
             services,
             moved,
+            moved_at,
             checked: (),
         })
     }

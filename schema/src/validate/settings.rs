@@ -119,6 +119,13 @@ impl Check<'_> {
         }
     }
 
+    /// Where the old names of renames stand.
+    pub(super) fn moved_at(&self) -> BTreeMap<ServiceName, Location> {
+        let lines = self.file.moved.iter().filter_map(|section| section.from.as_ref());
+        let lines = lines.filter_map(|from| Some((from.value.parse().ok()?, from.at.clone())));
+        lines.collect()
+    }
+
     pub(super) fn moved(&mut self) -> Vec<(ServiceName, ServiceName)> {
         let (mut moves, mut sources, mut targets) =
             (Vec::new(), BTreeMap::<_, &Location>::new(), BTreeMap::<_, &Location>::new());

@@ -15,6 +15,7 @@ mod life;
 mod orders;
 mod protect;
 mod refusals;
+mod renames;
 mod reserve;
 mod rollout;
 mod separations;
