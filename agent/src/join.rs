@@ -124,12 +124,19 @@ struct Problem {
 }
 
 fn refusal(server: &ServerAddress, status: u16, body: &[u8]) -> anyhow::Error {
-    let what = match serde_json::from_slice::<Problem>(body) {
-        Ok(Problem { title, detail: Some(detail) }) => format!("{title}; {detail}"),
-        Ok(Problem { title, detail: None }) => title,
-        Err(_) => format!("HTTP status {status}"),
+    let (what, advice) = match serde_json::from_slice::<Problem>(body) {
+        Ok(Problem { title, detail }) => (title, detail),
+        Err(_) => (format!("HTTP status {status}"), None),
     };
-    let next = match status {
+    // Who refuses knows best what helps.
+    let known = advice.as_deref();
+    let next = known.unwrap_or_else(|| advice_for(status));
+    anyhow!("the control plane at {server} refused this node: {what}. What to do: {next}")
+}
+
+/// What to do where the answer does not say it.
+fn advice_for(status: u16) -> &'static str {
+    match status {
         401 | 403 | 410 => {
             "a token is good for one node and a limited time: make a new one with \
              `devnet node token`"
@@ -141,8 +148,7 @@ fn refusal(server: &ServerAddress, status: u16, body: &[u8]) -> anyhow::Error {
         404 => "check that this is the address of a devnet control plane",
         429 => "wait a minute and try again",
         _ => "look at the control plane's log, and try again",
-    };
-    anyhow!("the control plane at {server} refused this node: {what}. What to do: {next}")
+    }
 }
 
 /// The one cause a person can act on, out of a chain of causes that repeat each other.
@@ -165,4 +171,24 @@ fn explain(server: &ServerAddress, error: &reqwest::Error) -> anyhow::Error {
         "connecting to {server}: {last}. Check that the control plane runs and that this machine \
          reaches that address"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_one_thing_to_do_and_that_is_what_was_answered() {
+        let server: ServerAddress = "https://c:7443".parse().unwrap();
+        let body = br#"{"title": "this join token may not replace the known node n1",
+            "detail": "make a token for it: `devnet node token --node n1 --replace`"}"#;
+        let told = refusal(&server, 403, body).to_string();
+        assert!(
+            told.ends_with(
+                "What to do: make a token for it: `devnet node token --node n1 --replace`"
+            )
+        );
+        let told = refusal(&server, 403, br#"{"title": "no"}"#).to_string();
+        assert!(told.contains("refused this node: no. What to do: a token is good for"), "{told}");
+    }
 }

@@ -69,7 +69,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Whatever keeps it from that, in words for the person who typed it.
 pub async fn start(cli: Cli, secrets: Arc<Secrets>) -> Result<()> {
     match cli.command {
-        Command::Join { place, join } => do_join(&place, &join).await,
+        Command::Join { place, join } => {
+            do_join(&place, &join).await?;
+            tracing::info!("now run `{}`: nothing runs here before", run_line(&place));
+            Ok(())
+        }
         Command::Run { place, run } => do_run(&place, &run, secrets).await,
         Command::Up { place, join, run } => {
             if !identity::exists(&place.data_dir()?) {
@@ -78,6 +82,14 @@ pub async fn start(cli: Cli, secrets: Arc<Secrets>) -> Result<()> {
             do_run(&place, &run, secrets).await
         }
         Command::Facts { place, drivers } => print_facts(&place, &drivers).await,
+    }
+}
+
+/// What to type after joining, so that the agent finds what it joined with.
+fn run_line(place: &Place) -> String {
+    match &place.data_dir {
+        Some(dir) => format!("devnet-agent run --data-dir {}", dir.display()),
+        None => "devnet-agent run".to_owned(),
     }
 }
 
@@ -254,4 +266,16 @@ async fn print_facts(place: &Place, args: &DriverArgs) -> Result<()> {
     let facts = facts.seen_at(ip, &driver::ports::Held::new());
     println!("{}", serde_json::to_string_pretty(&facts).context("writing facts as JSON")?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_run_after_joining_finds_what_was_joined_with() {
+        let place = |data_dir: Option<&str>| Place { data_dir: data_dir.map(Into::into), ip: None };
+        assert_eq!(run_line(&place(None)), "devnet-agent run");
+        assert_eq!(run_line(&place(Some("/data/n1"))), "devnet-agent run --data-dir /data/n1");
+    }
 }

@@ -10,6 +10,8 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, layer::Context, prelude::*};
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
+    /// For people at a terminal: with colours.
+    Coloured,
     /// For people.
     #[default]
     Text,
@@ -24,8 +26,9 @@ pub fn begin(filter: Option<&str>, form: Form) {
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter).with(Quiet);
     let begun = match form {
-        Form::Text => {
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+        Form::Text | Form::Coloured => {
+            let lines = fmt::layer().with_ansi(form == Form::Coloured).with_target(false);
+            registry.with(lines.with_writer(std::io::stderr)).try_init()
         }
         Form::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
     };

@@ -26,7 +26,12 @@ pub fn run(
     let data_dir = args.data_dir.clone().or_else(|| env.data_dir(is_root)).ok_or_else(|| {
         CommandError::usage("no place for data: pass --data-dir DIR or set DEVNET_DATA_DIR")
     })?;
-    let form = if env.get("DEVNET_LOG_FORMAT") == Some("json") { Form::Json } else { Form::Text };
+    let form = match env.get("DEVNET_LOG_FORMAT") {
+        Some("json") => Form::Json,
+        // What is written into a file has no colours.
+        _ if terminal.note_style().colour => Form::Coloured,
+        _ => Form::Text,
+    };
     telemetry::begin(env.get("DEVNET_LOG"), form);
     let config = ServeConfig {
         listen: args.listen,

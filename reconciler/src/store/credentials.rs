@@ -47,17 +47,41 @@ pub struct NewNode {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JoinRefusal {
     /// Unknown, used or expired: told apart for nobody, or a guess would learn something.
-    #[error("the join token is unknown, used or expired: make a new one")]
+    #[error("the join token is unknown, used or expired")]
     Token,
     /// It is bound to another name.
     #[error("the join token is for another node than {0}")]
     Name(NodeName),
     /// The name is taken and was not asked to be taken over.
-    #[error("a node called {0} is already known: choose another name, or join with --replace")]
+    #[error("a node called {0} is already known")]
     Taken(NodeName),
     /// The name is taken and this token must not take it over.
-    #[error("this join token may not replace the known node {0}: make one with --replace")]
+    #[error("this join token may not replace the known node {0}")]
     Replace(NodeName),
+}
+
+impl JoinRefusal {
+    /// What to do about it.
+    pub fn advice(&self) -> String {
+        match self {
+            Self::Token => "a token is good for one node and a limited time: make a new one with \
+                            `devnet node token`"
+                .to_owned(),
+            Self::Name(name) => format!(
+                "join with `--name` and the name that the token was made for, or make one for this \
+                 name: `devnet node token --node {name}`"
+            ),
+            Self::Taken(name) => format!(
+                "choose another name with `--name`; or, when this machine takes the place of that \
+                 node, join with `--replace` and a token made by `devnet node token --node {name} \
+                 --replace`"
+            ),
+            Self::Replace(name) => format!(
+                "keep `--replace`, and make a token for it: `devnet node token --node {name} \
+                 --replace`"
+            ),
+        }
+    }
 }
 
 /// A key of a person or a job.
