@@ -5,7 +5,7 @@
 
 use std::{thread, time::Duration};
 
-use devnet_schema::plan::Plan;
+use devnet_schema::{fleet::FleetSnapshot, plan::Plan};
 
 use super::{
     arguments::{self, Cli, Format, Planning},
@@ -13,7 +13,7 @@ use super::{
     client::{self, Client},
     failure::CommandError,
     interrupt::{self, Following},
-    plan, show,
+    plan, served, show,
     terminal::Terminal,
 };
 use crate::{
@@ -55,6 +55,10 @@ pub fn run(
     }
     if plan.steps.is_empty() {
         settled(&plan, &args.planning)?;
+        if !args.planning.refresh_only {
+            served::undisturbed(&client)?;
+            served::all(&plan, &client, terminal)?;
+        }
         if !json {
             terminal.out(&format!("\n{}\n", plan_text::applied(&plan.summary)));
         }
@@ -175,8 +179,9 @@ fn execute(
         follow_with(&started.id, json, RETRIES, client, terminal, following)
     })?;
     match failure(&deployment) {
-        Some(failure) => Err(failure),
+        Some(failure) => Err(told_of_before(failure, &deployment, plan, client)),
         None => {
+            served::all(plan, client, terminal)?;
             if !json {
                 let line = plan_text::applied(&deployment.summary);
                 terminal.out(&format!("\n{}\n", terminal.style.green(&line)));
@@ -203,13 +208,34 @@ fn failure(deployment: &Deployment) -> Option<CommandError> {
         DeploymentState::Cancelled => {
             "the apply was cut short; what was done stays, `devnet plan` shows the rest".to_owned()
         }
-        DeploymentState::Failed | DeploymentState::Running => format!(
-            "the apply did not succeed; {} of its steps failed, what ran before keeps running",
-            deployment.errors.len()
-        ),
+        DeploymentState::Failed | DeploymentState::Running => {
+            format!("the apply did not succeed; {} of its steps failed", deployment.errors.len())
+        }
     };
     let errors = deployment.errors.iter().cloned();
     Some(errors.fold(CommandError::usage(text), CommandError::hint))
+}
+
+/// The failure of a deployment, with what became of what ran before it.
+fn told_of_before(
+    failure: CommandError,
+    deployment: &Deployment,
+    plan: &Plan,
+    client: &Client,
+) -> CommandError {
+    if deployment.state != DeploymentState::Failed {
+        return failure;
+    }
+    // Where it cannot be asked, nothing is claimed.
+    let fleet = client.get::<FleetSnapshot>("/api/v1/fleet", "asking what still runs");
+    let Ok(fleet) = fleet else { return failure };
+    let (sentence, gone) = served::before(plan, &fleet);
+    let failure = match (sentence, gone.is_empty()) {
+        (None, _) => failure,
+        (Some(sentence), true) => failure.hint(format!("{sentence}.")),
+        (Some(sentence), false) => failure.hint(format!("{sentence}:")),
+    };
+    gone.into_iter().fold(failure, |failure, one| failure.hint(format!("  {one}")))
 }
 
 /// Prints the deployment's lines as they come, and gives how it ended. A control plane that goes

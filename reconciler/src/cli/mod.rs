@@ -24,6 +24,7 @@ mod scene;
 mod schema;
 mod secret;
 mod serve;
+mod served;
 mod show;
 mod terminal;
 mod text_file;
