@@ -209,6 +209,9 @@ pub struct NodeRow {
     /// What is wrong with it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// An admin let no new instances come to it, by command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cordoned: bool,
 }
 
 /// A service in a list.
@@ -291,6 +294,9 @@ pub struct ApiKeyRow {
     /// RFC 3339.
     pub created_at: String,
 }
+
+/// The longest life of a join token, in seconds: seven days.
+pub const LONGEST_TTL: u64 = 7 * 24 * 3600;
 
 /// Body of `POST /api/v1/nodes/tokens`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

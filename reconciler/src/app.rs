@@ -32,7 +32,7 @@ use tracing::{error, info};
 use crate::{
     api::{JoinTokenRequest, database::Trouble},
     apply,
-    auth::{ApiKey, Authority, Revoked, server_config},
+    auth::{ApiKey, Authority, Joined, Revoked, server_config},
     config::ClientContext,
     cycle::{ControlPlane, CycleConfig, Parts, answer_agents, follow, random},
     fleet::{Fleet, FleetConfig, wall},
@@ -221,7 +221,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     // Whoever comes first chooses; a second choice of the same is no error.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let opened = Opened::open(&config)?;
-    let Opened { lock, authority, revoked, store, secrets, admin, records_lost } = opened;
+    let Opened { lock, authority, revoked, joined, store, secrets, admin, records_lost } = opened;
     let source = config.source.as_ref().map(|spec| open_source(spec, &config)).transpose()?;
     let (tcp, addr) = listen(config.listen)?;
 
@@ -237,6 +237,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         secrets,
         authority: Arc::clone(&authority),
         revoked,
+        joined,
         source: source.clone(),
         wake,
     };
@@ -325,6 +326,7 @@ struct Opened {
     lock: File,
     authority: Arc<Authority>,
     revoked: Revoked,
+    joined: Joined,
     store: Arc<Store>,
     secrets: Arc<Secrets>,
     admin: ApiKey,
@@ -353,6 +355,7 @@ impl Opened {
             let now = Timestamp::now();
             revoked.add(&id, removed_at.parse().unwrap_or(now), now)?;
         }
+        let joined = Joined::open(&pki)?;
         let records_lost = had_authority && opened.from_version == 0;
         if records_lost {
             info!("the records are new and the CA is not: waiting for agents to come back");
@@ -362,6 +365,7 @@ impl Opened {
             lock,
             authority: Arc::new(authority),
             revoked,
+            joined,
             store: Arc::new(store),
             secrets: Arc::new(secrets),
             admin,

@@ -141,3 +141,120 @@ async fn a_node_in_use_is_removed_only_by_who_says_so_and_nothing_there_is_forgo
     assert!(removal.ended().await.0.success());
     plane.stop().await;
 }
+
+const BY_HAND: &str = r#"
+cluster "lab" { sync auto=#false; }
+service "web" { process "web"; resources cpu=0.5 memory="64MiB"; }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apply_with_nothing_to_change_waits_for_health_and_for_no_deployment() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), None);
+    config.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(config).await;
+    let agent = Agent::join(&plane, "n1").await;
+    std::fs::write(dir.path().join("cluster.kdl"), BY_HAND).unwrap();
+    let apply = ["apply", "-auto-approve", "--no-color"];
+    // The wait for its health is never answered: the deployment goes on, and nothing is to be done.
+    agent.machine().hanging.insert("web[0]/await-healthy".to_owned());
+    let mut first = Devnet::start(&plane, dir.path(), &apply);
+    until("it was started", || async { (!agent.machine().units.is_empty()).then_some(()) }).await;
+    agent.report().await;
+    until("it is seen", || async {
+        (plane.status().await.services.first()?.healthy == 1).then_some(())
+    })
+    .await;
+    let mut second = Devnet::start(&plane, dir.path(), &apply);
+    let (status, _) = second.ended().await;
+    assert!(!status.success());
+    second.says("is running: wait for its end and apply again").await;
+    let running = plane.status().await.deployment.unwrap().id;
+    let cancel = format!("/api/v1/deployments/{running}/cancel");
+    plane.request(Method::POST, &cancel).send().await.unwrap();
+    assert!(!first.ended().await.0.success());
+
+    agent.machine().warming_up = true;
+    agent.report().await;
+    until("it has no health yet", || async {
+        (plane.status().await.services.first()?.healthy == 0).then_some(())
+    })
+    .await;
+    let mut waiting = Devnet::start(&plane, dir.path(), &apply);
+    waiting.says("Waiting until it is healthy: service.web[0] on n1: it is not healthy yet").await;
+    assert_eq!(waiting.child.try_wait().unwrap(), None);
+    agent.machine().warming_up = false;
+    agent.report().await;
+    let (status, printed) = waiting.ended().await;
+    assert!(status.success() && printed.contains("Apply complete!"), "{printed}");
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_keys_and_cordons_say_what_they_are_good_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), None);
+    config.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(config).await;
+    let _agent = Agent::join(&plane, "n1").await;
+    let devnet = |args: &[&str]| Devnet::start(&plane, dir.path(), args);
+    let mut long = devnet(&["node", "token", "--ttl", "30d"]);
+    assert!(!long.ended().await.0.success());
+    long.says("good for seven days at most").await;
+    let mut bound = devnet(&["node", "token", "--ttl", "7d", "--node", "n2", "--replace"]);
+    assert!(bound.ended().await.0.success());
+    bound.says(" --name n2 --replace --token-file -").await;
+
+    assert!(devnet(&["apikey", "create", "ci", "--role", "viewer"]).ended().await.0.success());
+    let mut by_name = devnet(&["apikey", "rm", "ci"]);
+    assert!(!by_name.ended().await.0.success());
+    by_name.says("`ci` is the name of a key, and no id").await;
+    by_name.says("devnet apikey rm ").await;
+
+    assert!(devnet(&["node", "cordon", "n1"]).ended().await.0.success());
+    let (_, shown) = devnet(&["get", "nodes"]).ended().await;
+    assert!(shown.contains("online, cordoned"), "{shown}");
+    let (_, shown) = devnet(&["get", "nodes", "-json"]).ended().await;
+    assert!(shown.contains("\"cordoned\":true"), "{shown}");
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_serve_writes_into_a_file_has_no_colours() {
+    let dir = tempfile::tempdir().unwrap();
+    let plane = Plane::start(config(&dir.path().join("other"), None)).await;
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    let args = ["serve", "--cluster", "lab", "--listen", "127.0.0.1:0", "--data-dir", data];
+    let mut serving = Devnet::start(&plane, dir.path(), &args);
+    serving.says("devnet serves https://").await;
+    serving.child.kill().unwrap();
+    serving.child.wait().unwrap();
+    let said = serving.said.lock().unwrap().clone();
+    assert!(said.contains("the control plane listens") && !said.contains('\u{1b}'), "{said:?}");
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apply_of_what_the_source_declares_removes_the_rest_and_a_destroy_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = Repository::new(dir.path().join("repository"));
+    let mut config = config(dir.path(), Some(&repository));
+    config.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(config).await;
+    let agent = Agent::join(&plane, "n1").await;
+    let one = "cluster \"lab\" { sync auto=#true; }\nservice \"a\" { process \"a\"; }\n";
+    plane.applied(&repository.commit(&format!("{one}service \"b\" {{ process \"b\"; }}\n"))).await;
+    plane.applied(&repository.commit(one)).await;
+    let there = |id: &str| agent.machine().units.contains_key(&id.parse().unwrap());
+    assert!(there("a[0]") && there("b[0]"), "the loop prunes nothing here");
+    std::fs::write(dir.path().join("cluster.kdl"), one).unwrap();
+    let mut destroy = Devnet::start(&plane, dir.path(), &["destroy", "-auto-approve"]);
+    assert!(!destroy.ended().await.0.success());
+    destroy.says("applies it by itself").await;
+    let mut apply = Devnet::start(&plane, dir.path(), &["apply", "-auto-approve"]);
+    let (status, printed) = apply.ended().await;
+    assert!(status.success(), "{printed}");
+    assert!(there("a[0]") && !there("b[0]"), "what nobody declares is removed by hand");
+    plane.stop().await;
+}

@@ -102,11 +102,21 @@ fn strangers(census: &Census<'_>) -> Vec<Diagnostic> {
         by_node.entry(unit.node()).or_default().insert(unit.runs_as());
     }
     let finding = |(node, ids): (&NodeName, BTreeSet<InstanceId>)| {
+        // What another node was told to run cannot be this one's as well.
+        let elsewhere = ids.iter().filter_map(|id| Some((id, census.best(id)?.node())));
+        let mut elsewhere = elsewhere.filter(|(_, other)| *other != node);
+        let way = match elsewhere.next() {
+            None => format!("`devnet node adopt {node}` takes it over"),
+            Some((id, other)) => format!(
+                "`devnet node adopt {node} --instead` takes it over, and what {other} has of {id} \
+                 is removed, but for its volumes"
+            ),
+        };
         let ids = named(ids.iter().map(ToString::to_string));
         let message = format!("node `{node}` runs what it was not told to run: {ids}");
         Diagnostic::warning("DN-W0611", None, message).help(format!(
             "nothing is done to it, and it takes its room: stop it on that machine; or, if it is \
-             yours, `devnet node adopt {node}` takes it over"
+             yours, {way}"
         ))
     };
     by_node.into_iter().map(finding).collect()

@@ -9,6 +9,7 @@ mod access;
 mod authority;
 mod dates;
 mod identity;
+mod joined;
 mod key_file;
 mod revoked;
 mod tls;
@@ -21,6 +22,7 @@ pub use authority::{
 };
 pub use dates::{Misdated, Refusals};
 pub use identity::{IdentityError, NodeIdentity, node_identity};
+pub use joined::{Joined, JoinedError};
 pub use revoked::{Revoked, RevokedError};
 pub use tls::{TlsError, server_config};
 pub use token::{ApiKey, JoinToken, TokenError, matches};

@@ -353,6 +353,9 @@ pub enum NodeCommand {
     Adopt {
         /// Its name.
         name: NodeName,
+        /// Also what others were told to run: their copies go, and volumes stay.
+        #[arg(long)]
+        instead: bool,
     },
     /// Remove a node; its certificate is worth nothing from then on.
     Rm {

@@ -45,10 +45,7 @@ pub fn node(
             let answer: Token =
                 client.post("/api/v1/nodes/tokens", &request, "making a join token")?;
             terminal.out(&format!("{}\n", answer.token));
-            terminal.note(&format!(
-                "On the node: devnet-agent join --server {} --token-file - (and paste the token)\n",
-                client.addr()
-            ));
+            terminal.note(&join_line(client.addr(), node.as_ref(), *replace));
         }
         NodeCommand::List(output) => {
             let rows: Vec<NodeRow> = client.list("/api/v1/nodes", "listing nodes")?;
@@ -66,8 +63,10 @@ pub fn node(
             client.order(&format!("/api/v1/nodes/{name}/uncordon"), "uncordoning the node")?;
             terminal.out(&format!("{name} takes new instances\n"));
         }
-        NodeCommand::Adopt { name } => {
-            client.order(&format!("/api/v1/nodes/{name}/adopt"), "adopting what the node runs")?;
+        NodeCommand::Adopt { name, instead } => {
+            let how = if *instead { "?instead=true" } else { "" };
+            let path = format!("/api/v1/nodes/{name}/adopt{how}");
+            client.order(&path, "adopting what the node runs")?;
             terminal.out(&format!("what {name} runs is taken over; plan to see what follows\n"));
         }
         NodeCommand::Rm { name, auto_approve } => {
@@ -76,6 +75,42 @@ pub fn node(
         }
     }
     Ok(0)
+}
+
+/// What to type on the node: the name and the permission that the token is bound to are said there,
+/// too.
+fn join_line(server: &str, node: Option<&NodeName>, replace: bool) -> String {
+    let name = node.map(|node| format!(" --name {node}")).unwrap_or_default();
+    let replace = if replace { " --replace" } else { "" };
+    format!(
+        "On the node: devnet-agent join --server {server}{name}{replace} --token-file - (and paste \
+         the token)\n"
+    )
+}
+
+/// Revokes a key. Where there is none of that id, a name is told which ids it has.
+fn revoke(id: &str, client: &Client, terminal: &Terminal) -> Result<(), CommandError> {
+    let rows: Vec<ApiKeyRow> = client.list("/api/v1/apikeys", "listing API keys")?;
+    if let Some(failure) = named(id, &rows) {
+        return Err(failure);
+    }
+    client.delete(&format!("/api/v1/apikeys/{id}"), "revoking the API key")?;
+    terminal.out(&format!("{id} is revoked\n"));
+    Ok(())
+}
+
+/// Why a word names no key but is the name of some.
+fn named(word: &str, rows: &[ApiKeyRow]) -> Option<CommandError> {
+    if rows.iter().any(|row| row.id == word) {
+        return None;
+    }
+    let called = rows.iter().filter(|row| row.name == word);
+    let ids: Vec<&str> = called.map(|row| row.id.as_str()).collect();
+    (!ids.is_empty()).then(|| {
+        let keys = if ids.len() == 1 { "a key" } else { "keys" };
+        CommandError::usage(format!("`{}` is the name of {keys}, and no id", printable(word)))
+            .hint(format!("Revoke by the id: devnet apikey rm {}", ids.join(", or ")))
+    })
 }
 
 /// Takes a node out. Where something is left on it, a person is told what, and asked.
@@ -144,9 +179,37 @@ pub fn apikey(
             }
         }
         ApikeyCommand::Rm { id } => {
-            client.delete(&format!("/api/v1/apikeys/{id}"), "revoking the API key")?;
-            terminal.out(&format!("{id} is revoked\n"));
+            revoke(id, &client, terminal)?;
         }
     }
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Role;
+
+    #[test]
+    fn the_line_to_join_with_says_what_the_token_is_bound_to() {
+        let plain = join_line("https://c:7443", None, false);
+        assert!(plain.contains("join --server https://c:7443 --token-file -"), "{plain}");
+        let bound = join_line("https://c:7443", Some(&"n1".parse().unwrap()), true);
+        assert!(bound.contains("https://c:7443 --name n1 --replace --token-file -"), "{bound}");
+    }
+
+    #[test]
+    fn a_name_is_told_the_ids_of_the_keys_that_have_it() {
+        let row = |id: &str, name: &str| ApiKeyRow {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            role: Role::Editor,
+            created_at: String::new(),
+        };
+        let rows = [row("k1", "ci"), row("k2", "ci"), row("k3", "k1")];
+        let failure = named("ci", &rows).unwrap();
+        assert_eq!(failure.hints, ["Revoke by the id: devnet apikey rm k1, or k2"]);
+        assert!(named("k1", &rows).is_none(), "an id comes first");
+        assert!(named("none", &rows).is_none(), "the control plane answers that");
+    }
 }

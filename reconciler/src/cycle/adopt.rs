@@ -64,7 +64,7 @@ pub fn adoptable(
 }
 
 /// The secrets that the configuration gives each of these instances where it runs.
-fn declared<'a>(
+pub(super) fn declared<'a>(
     configuration: &Configuration,
     fleet: &FleetSnapshot,
     specs: impl Iterator<Item = &'a InstanceSpec>,

@@ -60,8 +60,8 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             plane.journal.node_reports(&node, now, &format!("{node} is connected"));
         }
         Call::Double { node, problem } => {
-            // An agent that is refused comes again within half a minute.
-            if plane.fleet.note(&node, &problem, Duration::from_secs(120)) {
+            // An agent that is refused comes again within half a minute; one that does not is gone.
+            if plane.fleet.note(&node, &problem, Duration::from_secs(45)) {
                 plane.journal.node_reports(&node, now, &problem);
             }
         }
@@ -198,7 +198,8 @@ impl ControlPlane {
              was put back from a backup, or two machines use one identity; then stop the agent of \
              the copy, delete its data directory, and join it under a name of its own"
         );
-        if self.fleet.note(node, &problem, Duration::from_secs(3600)) {
+        // Two machines come by turns within that; a backup was put back once.
+        if self.fleet.note(node, &problem, Duration::from_secs(300)) {
             self.journal.node_reports(node, self.since_start(), &problem);
         }
         Ok(())

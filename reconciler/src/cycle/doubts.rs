@@ -31,11 +31,8 @@ impl ControlPlane {
         let secrets = secrets.iter().map(|name| {
             format!("the record of secret `{name}` cannot be read: set the secret again")
         });
-        records(&self.store.unread())
-            .into_iter()
-            .chain(secrets)
-            .chain(self.awaits_nodes())
-            .collect()
+        let awaited = self.awaits_nodes().into_iter().chain(self.awaits_unheard());
+        records(&self.store.unread()).into_iter().chain(secrets).chain(awaited).collect()
     }
 
     /// Nothing can be planned while it is not known of some node what it was told to run, and it
@@ -44,7 +41,8 @@ impl ControlPlane {
     /// # Errors
     /// [`UnknownOrders`] then, or when records cannot be read.
     pub(super) fn orders_are_known(&self) -> anyhow::Result<()> {
-        match self.unknown_orders()?.or(self.unknown_data()?).or_else(|| self.awaits_nodes()) {
+        let awaited = || self.awaits_nodes().or_else(|| self.awaits_unheard());
+        match self.unknown_orders()?.or(self.unknown_data()?).or_else(awaited) {
             Some(why) => Err(UnknownOrders(why).into()),
             None => Ok(()),
         }

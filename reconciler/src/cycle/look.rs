@@ -127,6 +127,7 @@ fn node_rows(fleet: &FleetSnapshot, problems: &BTreeMap<NodeName, String>) -> Ve
             instances: of(node) as u32,
             last_seen: node.last_seen.clone(),
             problem: problems.get(&node.name).cloned(),
+            cordoned: node.cordoned,
         })
         .collect()
 }
@@ -149,6 +150,8 @@ pub fn ordered(fleet: &FleetSnapshot) -> Vec<&ObservedInstance> {
 fn instance_row(seen: &ObservedInstance, nodes: &[Node], book: &OrderBook<'_>) -> InstanceRow {
     let standing = book.standing(&seen.instance(), &seen.node, seen.generation);
     let ordered = matches!(standing, Standing::Ordered(_));
+    // A claim of what another node was told to run counts for nothing.
+    let elsewhere = standing == Standing::Claimed && book.ordered(&seen.instance()).is_some();
     let ip = nodes.iter().find(|node| node.name == seen.node).map(|node| node.facts.ip.as_str());
     let port = seen.spec.as_ref().filter(|_| ordered).and_then(|spec| spec.ports.first());
     let address = port.zip(ip).map(|(port, ip)| match port.bind.as_str() {
@@ -162,6 +165,6 @@ fn instance_row(seen: &ObservedInstance, nodes: &[Node], book: &OrderBook<'_>) -
         health: seen.health,
         address,
         message: seen.message.clone(),
-        stranger: standing == Standing::Stranger,
+        stranger: standing == Standing::Stranger || elsewhere,
     }
 }

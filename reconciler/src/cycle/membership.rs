@@ -14,16 +14,13 @@ use devnet_schema::{
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{ControlPlane, desk::random, volumes::Word};
+use super::{ControlPlane, desk::random, unheard::kept};
 use crate::{
-    api::JoinTokenRequest,
-    auth::{AuthorityError, JoinToken, NodeIdentity, RevokedError},
+    api::{JoinTokenRequest, LONGEST_TTL},
+    auth::{AuthorityError, JoinToken, JoinedError, NodeIdentity, RevokedError},
     fleet::{Remembered, wall},
     store::{Admission, JoinRefusal, JoinTokenRecord, NewNode, StoreError},
 };
-
-/// The longest life of a join token, in seconds: seven days.
-const LONGEST_TTL: u64 = 7 * 24 * 3600;
 
 /// Why membership could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -31,12 +28,24 @@ pub enum MembershipError {
     /// There is no such node.
     #[error("there is no node {0}")]
     NoNode(String),
+    /// What it runs is not known, so nothing of it can be taken over.
+    #[error("what {0} runs is not known: its agent has not said it in full")]
+    Silent(NodeName),
+    /// What it runs is ordered on other nodes.
+    #[error("{}", .0.join("; "))]
+    Ordered(Vec<String>),
+    /// Which secrets an instance may have cannot be told.
+    #[error("{0}")]
+    Secrets(String),
     /// Records.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The list of removed nodes.
     #[error(transparent)]
     Revoked(#[from] RevokedError),
+    /// Something else of ours.
+    #[error("{0:#}")]
+    Internal(#[from] anyhow::Error),
 }
 
 /// Why a node could not join.
@@ -60,6 +69,9 @@ pub enum RegisterError {
     /// The list of removed nodes.
     #[error(transparent)]
     Revoked(#[from] RevokedError),
+    /// The list of nodes that joined.
+    #[error(transparent)]
+    Joined(#[from] JoinedError),
 }
 
 impl ControlPlane {
@@ -119,6 +131,7 @@ impl ControlPlane {
                 Ok(self.revoked.add(before, now, now)?)
             };
             self.store.join(&id, &node, &wall(), refuse)??;
+            self.joined.add(&node.name, &node.id)?;
             if request.replace {
                 self.fleet.remove(&node.name);
             }
@@ -148,6 +161,7 @@ impl ControlPlane {
                 self.records_are_older(&format!("{name} joined and is not on record"))?;
                 let text = format!("{name} came back with a valid certificate and is adopted");
                 self.journal.node_reports(name, self.since_start(), &text);
+                kept(self.joined.add(name, id));
                 Ok(())
             }
             Admission::Removed => Err(removed(name)),
@@ -190,6 +204,7 @@ impl ControlPlane {
         let ordered = protected.map(ObservedInstance::instance);
         let ordered = ordered.filter(|id| self.orders().knows(id, name)).collect();
         self.store.keep_protected(&ordered)?;
+        kept(self.joined.remove(name, &node.id));
         self.forget(name)?;
         self.fleet.remove(name);
         self.journal.node(name, &format!("{name} was removed by {by}"));
@@ -203,26 +218,6 @@ impl ControlPlane {
         self.store.drop_claims_of(name)?;
         self.grants().forget_node(name);
         self.orders().forget_node(name);
-        Ok(())
-    }
-
-    /// Takes what a node says now that it runs for what it was told, where nobody else was told to
-    /// later, and runs it: an operator says so.
-    ///
-    /// # Errors
-    /// When there is no such node or the records cannot be written.
-    pub fn adopt_node(&self, name: &NodeName, by: &str) -> Result<(), MembershipError> {
-        if !self.store.unread_node(name)? {
-            return Err(MembershipError::NoNode(name.to_string()));
-        }
-        self.orders().lost(name);
-        self.journal.node(name, &format!("what {name} runs was adopted by {by}"));
-        let (complete, instances) = self.fleet.report_of(name);
-        if complete {
-            self.take_claims(name, &instances, Word::Operator)?;
-            self.prefer(name)?;
-        }
-        self.wake();
         Ok(())
     }
 
@@ -287,6 +282,7 @@ impl ControlPlane {
     /// When the records cannot be read.
     pub fn remember_nodes(self: &Arc<Self>) -> Result<usize, StoreError> {
         self.finish_removals()?;
+        self.take_back_nodes()?;
         self.compare_count()?;
         let nodes = self.store.nodes()?;
         let known = nodes.len();

@@ -27,8 +27,10 @@ mod people;
 mod record;
 mod removal;
 mod request;
+mod takeover;
 mod tries;
 mod turn;
+mod unheard;
 mod versions;
 mod volumes;
 
@@ -67,7 +69,7 @@ use tries::Tries;
 use crate::{
     api::SourceStatus,
     apply,
-    auth::{Authority, Revoked},
+    auth::{Authority, Joined, Revoked},
     fleet::Fleet,
     secrets::Secrets,
     source::Source,
@@ -101,6 +103,7 @@ pub struct ControlPlane {
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) authority: Arc<Authority>,
     revoked: Revoked,
+    joined: Joined,
     pub(crate) source: Option<Arc<dyn Source>>,
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
@@ -169,6 +172,8 @@ pub struct Parts {
     pub authority: Arc<Authority>,
     /// Nodes that were taken out.
     pub revoked: Revoked,
+    /// Nodes that joined.
+    pub joined: Joined,
     /// What is followed.
     pub source: Option<Arc<dyn Source>>,
     /// Told when something may have changed.
@@ -181,7 +186,7 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read.
     pub fn new(config: CycleConfig, parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let Parts { store, fleet, secrets, authority, revoked, source, wake } = parts;
+        let Parts { store, fleet, secrets, authority, revoked, joined, source, wake } = parts;
         let mut grants = Grants::default();
         let told = store.assignments()?;
         for AssignmentRecord { spec, .. } in &told {
@@ -197,6 +202,7 @@ impl ControlPlane {
             secrets,
             authority,
             revoked,
+            joined,
             source,
             metrics: Metrics::new(),
             wake,
@@ -295,6 +301,8 @@ impl ControlPlane {
         self.store.drop_assignment(instance, node)?;
         self.store.drop_claim(instance, node)?;
         self.orders().stopped(instance, node);
+        // Its next report comes after that of the step; until then it is no stranger.
+        self.fleet.ended(instance, node);
         Ok(())
     }
 

@@ -173,6 +173,11 @@ impl Orders {
         self.unread.insert(node.clone());
     }
 
+    /// The nodes whose claims are still to be taken.
+    pub fn unread(&self) -> BTreeSet<NodeName> {
+        self.unread.clone()
+    }
+
     /// Whether the claims of a node are still to be taken.
     pub fn is_unread(&self, node: &NodeName) -> bool {
         self.unread.contains(node)
@@ -203,6 +208,13 @@ impl Orders {
     ) -> Option<(&InstanceSpec, Generation)> {
         let told = self.told.get(&(instance.clone(), node.clone()))?;
         Some((&told.spec, told.generation))
+    }
+
+    /// The node that was told last to run the instance.
+    pub fn ordered_on(&self, instance: &InstanceId) -> Option<NodeName> {
+        let all = self.told.iter().filter(|((id, _), _)| id == instance);
+        let newest = all.max_by_key(|(_, told)| told.generation)?;
+        Some(newest.0.1.clone())
     }
 
     /// Whether the node was told to run the instance, or claims it with right.

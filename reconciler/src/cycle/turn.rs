@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use super::{
-    Candidate, Configuration, ControlPlane, WATCH,
+    Candidate, Configuration, ControlPlane, UnknownOrders, WATCH,
     deploy::short,
     gate::{Decision, Scene, decide, unsettled},
     newer,
@@ -38,6 +38,8 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(30);
 const MOST_ANEW: u32 = 3;
 /// Between two looks at everything when nothing wakes the loop.
 const IDLE: Duration = Duration::from_secs(60);
+/// Between two looks while it is not known what nodes run; a report wakes the loop before.
+const AWAITED: Duration = Duration::from_secs(5);
 /// Between two looks at what was left out of the journal.
 const TELLING: Duration = Duration::from_secs(60);
 /// Between two looks at what may be dropped from the records.
@@ -88,12 +90,29 @@ impl ControlPlane {
         }
         match self.reconcile().await {
             Ok(next) => next,
+            Err(error) if error.is::<UnknownOrders>() => {
+                self.awaits(format!("{error:#}"));
+                AWAITED
+            }
             Err(error) => {
                 error!(error = format!("{error:#}"), "a turn of the loop failed");
                 self.problem(&format!("{error:#}"), Vec::new());
                 Duration::from_secs(5)
             }
         }
+    }
+
+    /// Says once that nothing is planned before it is known what runs.
+    fn awaits(&self, reason: String) {
+        self.problem(&reason, Vec::new());
+        let mut state = self.state();
+        if state.held.as_ref() == Some(&reason) {
+            return;
+        }
+        state.held = Some(reason.clone());
+        drop(state);
+        warn!(reason, "nothing is planned");
+        self.journal.write("sync", "records", &format!("waiting: {reason}"));
     }
 
     /// Plans, asks the gate, applies.

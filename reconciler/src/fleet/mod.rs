@@ -371,6 +371,11 @@ impl Fleet {
         state.problems.iter().map(|(node, (text, _))| (node.clone(), text.clone())).collect()
     }
 
+    /// A node was told to stop an instance, and said that it did.
+    pub fn ended(&self, instance: &InstanceId, node: &NodeName) {
+        self.state().registry.ended(instance, node);
+    }
+
     /// An admin forbade or allowed new instances on a node.
     pub fn set_cordoned(&self, node: &NodeName, cordoned: bool) {
         self.state().registry.set_cordoned(node, cordoned);

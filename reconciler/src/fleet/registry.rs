@@ -215,6 +215,15 @@ impl Registry {
         }
     }
 
+    /// The node said that it stopped an instance: it runs there no longer, until a report says
+    /// otherwise.
+    pub fn ended(&mut self, instance: &InstanceId, name: &NodeName) {
+        let entry = self.nodes.get_mut(name);
+        if entry.is_some_and(|entry| entry.instances.remove(instance).is_some()) {
+            self.serial += 1;
+        }
+    }
+
     /// The node said what runs. Returns whether that is news, and which instances it must be asked
     /// to describe.
     ///
@@ -535,6 +544,20 @@ mod tests {
         assert_eq!(status(&registry, 1), NodeStatus::Online);
         registry.observed(&name("n1"), report(true, vec![]));
         assert!(states(&registry, 1).is_empty(), "a complete report is believed");
+    }
+
+    #[test]
+    fn what_a_node_said_to_have_stopped_is_not_there_until_a_report_has_it_again() {
+        let mut registry = Registry::default();
+        let (node, all) = (name("n1"), vec![runs("db[0]", "n1"), runs("web[0]", "n1")]);
+        registry.connect(&node, "id", NodeFacts::default(), 1, &at(0));
+        registry.observed(&node, report(true, all.clone()));
+        let before = registry.serial();
+        registry.ended(&"db[0]".parse().unwrap(), &node);
+        assert_eq!(states(&registry, 1), [("web-0".into(), InstanceState::Running)]);
+        assert!(registry.serial() > before, "a plan made before is stale");
+        registry.observed(&node, report(true, all));
+        assert_eq!(states(&registry, 1).len(), 2);
     }
 
     #[test]

@@ -21,7 +21,9 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    api::{HeartbeatRequest, JoinTokenRequest, NODE_IN_USE, NewJoinToken, NodeRow, Page},
+    api::{
+        HeartbeatRequest, JoinTokenRequest, LONGEST_TTL, NODE_IN_USE, NewJoinToken, NodeRow, Page,
+    },
     auth::Principal,
     cycle::RegisterError,
     store::JoinRefusal,
@@ -83,14 +85,24 @@ pub async fn cordon(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /api/v1/nodes/{id}/adopt`: 204.
+/// Parameters of a takeover.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Takeover {
+    /// Also in the place of other nodes.
+    instead: bool,
+}
+
+/// `POST /api/v1/nodes/{id}/adopt`: 204; 409 says what is ordered on other nodes, unless `instead`
+/// is given.
 pub async fn adopt(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
+    Params(takeover): Params<Takeover>,
 ) -> Result<StatusCode, Failure> {
     let name = app.plane.find_node(&id)?;
-    app.plane.adopt_node(&name, &who.label())?;
+    app.plane.adopt_node(&name, takeover.instead, &who.label())?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -111,6 +123,10 @@ pub async fn token(
     Who(who): Who,
     Document(request): Document<JoinTokenRequest>,
 ) -> Result<Response, Failure> {
+    if request.ttl_seconds > LONGEST_TTL {
+        return Err(Failure::bad_request("a join token is good for seven days at most")
+            .detail("ask for `--ttl 7d` or less, and make a new one when it is over"));
+    }
     let (token, expires_at) = app.plane.make_join_token(&request, &who.label())?;
     let token = InTransit::new(token.expose().clone());
     Ok((StatusCode::CREATED, Json(NewJoinToken { token, expires_at })).into_response())

@@ -138,6 +138,22 @@ impl From<MembershipError> for Failure {
     fn from(error: MembershipError) -> Self {
         match error {
             MembershipError::NoNode(_) => Self::not_found(error.to_string()),
+            MembershipError::Silent(_) => {
+                Self::new(StatusCode::CONFLICT, "node-silent", error.to_string())
+                    .detail("start devnet-agent there, and say it again once it is online")
+            }
+            MembershipError::Ordered(_) => {
+                Self::new(StatusCode::CONFLICT, "ordered-elsewhere", error.to_string()).detail(
+                    "to keep the copy on that other node, stop this one on its machine; to keep \
+                     this one with its data, say `devnet node adopt NODE --instead`: the next \
+                     plan removes the other, and its volumes stay where they are",
+                )
+            }
+            MembershipError::Secrets(_) => {
+                Self::new(StatusCode::CONFLICT, "not-adopted", error.to_string())
+                    .detail("make the configuration as it was, and say it again")
+            }
+            MembershipError::Internal(error) => error.into(),
             MembershipError::Store(error) => error.into(),
             MembershipError::Revoked(error) => {
                 Self::internal("keeping the list of removed nodes", &error)
@@ -155,7 +171,7 @@ impl From<RegisterError> for Failure {
                     JoinRefusal::Name(_) | JoinRefusal::Replace(_) => StatusCode::FORBIDDEN,
                     JoinRefusal::Taken(_) => StatusCode::CONFLICT,
                 };
-                Self::new(status, "join-refused", refusal.to_string())
+                Self::new(status, "join-refused", refusal.to_string()).detail(refusal.advice())
             }
             RegisterError::Certificate(error) => Self::bad_request(error.to_string()),
             RegisterError::Unnamed => {
@@ -164,6 +180,9 @@ impl From<RegisterError> for Failure {
             RegisterError::Store(error) => error.into(),
             RegisterError::Revoked(error) => {
                 Self::internal("keeping the list of removed nodes", &error)
+            }
+            RegisterError::Joined(error) => {
+                Self::internal("keeping the list of nodes that joined", &error)
             }
         }
     }

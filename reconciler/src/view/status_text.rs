@@ -86,15 +86,16 @@ fn source(source: &SourceStatus, style: Style) -> String {
 pub fn nodes(nodes: &[NodeRow]) -> String {
     let mut rows = vec![heads(&["NODE", "STATUS", "ADDRESS", "INSTANCES", "LAST SEEN"])];
     let mut problems = String::new();
-    for NodeRow { name, status, ip, instances, last_seen, problem } in nodes {
+    for NodeRow { name, status, ip, instances, last_seen, problem, cordoned } in nodes {
         let status = match status {
             NodeStatus::Online => "online",
             NodeStatus::Offline => "offline",
             NodeStatus::Lost => "lost",
         };
+        let cordoned = if *cordoned { ", cordoned" } else { "" };
         rows.push(vec![
             name.to_string(),
-            status.to_owned(),
+            format!("{status}{cordoned}"),
             printable(ip),
             instances.to_string(),
             last_seen.clone(),
@@ -121,7 +122,7 @@ pub fn instances(services: &[ServiceRow]) -> String {
     for row in services.iter().flat_map(|service| &service.instances) {
         let InstanceRow { id, node, state, health, address, message, stranger } = row;
         let note = match stranger {
-            true => "its node was not told to run it".to_owned(),
+            true => format!("nobody ordered it here: `devnet node adopt {node}`"),
             false => message.as_deref().map(printable).unwrap_or_default(),
         };
         let state = match state {
@@ -155,6 +156,35 @@ fn heads(heads: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cordon_and_what_nobody_ordered_are_shown() {
+        let node = NodeRow {
+            name: "n1".parse().unwrap(),
+            status: NodeStatus::Online,
+            ip: "10.0.0.1".to_owned(),
+            instances: 1,
+            last_seen: "now".to_owned(),
+            problem: None,
+            cordoned: true,
+        };
+        let text = nodes(&[NodeRow { cordoned: false, ..node.clone() }, node]);
+        let status: Vec<&str> = text.lines().map(|line| line[6..22].trim()).collect();
+        assert_eq!(status, ["STATUS", "online", "online, cordoned"], "{text}");
+        let row = InstanceRow {
+            id: "store[0]".parse().unwrap(),
+            node: "b".parse().unwrap(),
+            state: InstanceState::Running,
+            health: HealthState::Healthy,
+            address: None,
+            message: Some("what its node says".to_owned()),
+            stranger: true,
+        };
+        let name = "store".parse().unwrap();
+        let service = ServiceRow { name, desired: 1, healthy: 0, instances: vec![row] };
+        let text = instances(&[service]);
+        assert!(text.ends_with("nobody ordered it here: `devnet node adopt b`\n"), "{text}");
+    }
 
     #[test]
     fn columns_line_up() {

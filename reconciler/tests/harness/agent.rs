@@ -45,6 +45,8 @@ pub struct Machine {
     pub hanging: BTreeSet<String>,
     /// Steps that run and are never answered, nor reported, by a part of their id.
     pub mute: BTreeSet<String>,
+    /// Whether nothing that runs has a health yet.
+    pub warming_up: bool,
     /// Units that never serve, by a part of what they run.
     pub sick: BTreeSet<String>,
     /// Who served and was replaced or removed, in order.
@@ -361,7 +363,11 @@ pub fn facts() -> NodeFacts {
 pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
     let instances = machine.units.values().map(|(spec, generation)| {
         let seen = ObservedInstance::running(Box::new(spec.clone()), *generation);
-        let health = if machine.is_sick(spec) { HealthState::Unhealthy } else { seen.health };
+        let health = match (machine.is_sick(spec), machine.warming_up) {
+            (true, _) => HealthState::Unhealthy,
+            (false, true) => HealthState::Starting,
+            (false, false) => seen.health,
+        };
         ObservedInstance { node: node.clone(), health, spec: None, ..seen }
     });
     let instances = if machine.partial { Vec::new() } else { instances.collect() };

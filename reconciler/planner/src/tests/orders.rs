@@ -81,7 +81,8 @@ fn who_says_that_it_runs_another_nodes_instance_changes_nothing() {
     expect![[r#"
         warning[DN-W0611]: node `beta` runs what it was not told to run: db[0]
           help: nothing is done to it, and it takes its room: stop it on that machine; or, if
-                it is yours, `devnet node adopt beta` takes it over
+                it is yours, `devnet node adopt beta --instead` takes it over, and what alpha
+                has of db[0] is removed, but for its volumes
         0 to add, 0 to change, 0 to destroy, 0 to move, 2 unchanged
     "#]]
     .assert_eq(&show(&plan));
