@@ -214,7 +214,7 @@ fn heads_of(list: &str) -> Vec<String> {
 
 const PLACE: &str = "reconciler/planner/src/place/";
 
-/// Which rooms of placement a room may name. `problem` and `outcome` are what is asked and answered.
+/// Which rooms of placement a room may name. `problem` is what is asked, `outcome` the answer.
 fn may_see_in_placement(room: &str) -> Option<&'static [&'static str]> {
     Some(match room {
         "problem" | "effort" => &[],
@@ -567,8 +567,8 @@ fn the_rules_see_what_they_should() {
     let names: Vec<String> = crate_paths(text).into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["api", "store", "fleet", "auth"]);
     assert!(dependencies("agent").contains(&"tokio".to_owned()));
-    let text = "mod b;\n\nuse std::fmt;\nuse crate::place::{\n    model::{self, node::Node as N},\n    \
-                problem::Limits,\n};\nuse super::c;\npub use b::B;\n\nfn f() {}\n";
+    let text = "mod b;\n\nuse std::fmt;\nuse crate::place::{\n    model::{self, node::Node as \
+                N},\n    problem::Limits,\n};\nuse super::c;\npub use b::B;\n\nfn f() {}\n";
     let source = Source { path: format!("{PLACE}search/a/mod.rs"), text: text.to_owned() };
     let module = module_in_placement(&source.path);
     assert_eq!(module, ["search", "a"]);

@@ -119,7 +119,8 @@ async fn what_was_ordered_since_is_taken_over(whole: bool) {
         agent.online(&plane).await;
     }
     let mut c = Agent::join(&plane, "n3").await;
-    let taken_out = plane.request(Method::DELETE, "/api/v1/nodes/n4").send().await.unwrap();
+    let taken_out = plane.request(Method::DELETE, "/api/v1/nodes/n4?force=true").send().await;
+    let taken_out = taken_out.unwrap();
     assert_eq!(taken_out.status(), StatusCode::NO_CONTENT);
     let left = format!("leave-data \"n1\"; {}", on("n2"));
     let second = [web(&on("n2")), db(&left), new(&on("n3"))].concat();

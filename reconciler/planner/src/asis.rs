@@ -50,7 +50,8 @@ fn unit<'c, 'a>(census: &'c Census<'a>, id: &InstanceId, hold: &Hold) -> Option<
 }
 
 /// Enters those that are held into their service: each is where it is, with what it has. Where all
-/// of the service are, nothing else is counted of it; of one among others, at least what is declared.
+/// of the service are, nothing else is counted of it; of one among others, at least what is
+/// declared.
 pub fn enter<'a>(
     input: &mut ServiceInput,
     held: &[(&InstanceId, &Sighting<'a>, Holding)],

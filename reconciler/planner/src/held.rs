@@ -154,7 +154,8 @@ fn goes_on_as_it_is(desired: &DesiredState, census: &Census<'_>, seats: &Seats) 
                 (
                     format!("its newest data is on {home}, {cannot}"),
                     format!(
-                        "see to it that it can run on {home}; or pin it to {node} and say {word},                          to go on with what is on {node}"
+                        "see to it that it can run on {home}; or pin it to {node} and say {word}, \
+                         to go on with what is on {node}"
                     ),
                 )
             }
@@ -222,11 +223,13 @@ fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
     on_drained.collect()
 }
 
+/// Where a line is written: file, line, column.
+type Place<'d> = (&'d str, u32, u32);
+
 /// Lines that allow to leave data and have done their work, or wait for the next time: each that is
 /// written once, though it counts for every service of a Compose file.
 fn words(desired: &DesiredState, census: &Census<'_>) -> Vec<Diagnostic> {
-    let mut lines: BTreeMap<(&str, u32, u32), (&Service, &Located<NodeName>, bool)> =
-        BTreeMap::new();
+    let mut lines: BTreeMap<Place<'_>, (&Service, &Located<NodeName>, bool)> = BTreeMap::new();
     for service in desired.services.values() {
         for line in &service.leave_data {
             let at = (&*line.at.file, line.at.line, line.at.column);

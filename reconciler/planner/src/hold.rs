@@ -1,9 +1,9 @@
-//! Who runs and is held as it is by its data, whatever placement would say of it: with data in doubt
-//! or with another driver, or away from data that cannot be had.
+//! Who runs and is held as it is by its data, whatever placement would say of it: with data in
+//! doubt or with another driver, or away from data that cannot be had.
 //!
-//! Knows which unit goes on, and why nothing else is done about it. What that has of its node counts
-//! in the placement problem ([`crate::problem`]), so it is found before anything is placed where it
-//! can be. Refuses to hold what does not run: that waits.
+//! Knows which unit goes on, and why nothing else is done about it. What that has of its node
+//! counts in the placement problem ([`crate::problem`]), so it is found before anything is placed
+//! where it can be. Refuses to hold what does not run: that waits.
 
 use std::collections::BTreeMap;
 

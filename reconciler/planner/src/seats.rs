@@ -238,7 +238,7 @@ impl Seats {
         };
         let why = Why::KeptAsIs(Displaced { by: None, against });
         let assigned = outcome.assignments.get(id);
-        if assigned.is_some_and(|it| it.reason != Reason::AsItIs) {
+        if assigned.is_some_and(|it| it.reason != Reason::Retained) {
             self.held.insert(id.clone());
         }
         self.by_instance.insert(id.clone(), stay(unit, Vec::new(), why));

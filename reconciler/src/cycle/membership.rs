@@ -194,6 +194,7 @@ impl ControlPlane {
                 let now = Timestamp::now();
                 self.revoked.add(&id, now, now)?;
                 self.store.remove_node(name, &wall())?;
+                kept(self.joined.remove(name, &id));
             }
             None if self.fleet.knows(name) => {}
             None => return Err(MembershipError::NoNode(name.to_string())),
@@ -204,7 +205,6 @@ impl ControlPlane {
         let ordered = protected.map(ObservedInstance::instance);
         let ordered = ordered.filter(|id| self.orders().knows(id, name)).collect();
         self.store.keep_protected(&ordered)?;
-        kept(self.joined.remove(name, &node.id));
         self.forget(name)?;
         self.fleet.remove(name);
         self.journal.node(name, &format!("{name} was removed by {by}"));

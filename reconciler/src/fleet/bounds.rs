@@ -9,7 +9,7 @@ use devnet_schema::{
     digest::Digest,
     fleet::NodeFacts,
     name::InstanceId,
-    observed::{ObservedInstance, ObservedNode},
+    observed::{MAX_VOLUME_NAME, MAX_VOLUMES, ObservedInstance, ObservedNode},
     step::{StepReport, StepState},
     wire::{MAX_INSTANCES, MAX_MESSAGE, Origin, size},
 };
@@ -32,8 +32,13 @@ pub(super) fn cut(text: &mut String, most: usize) {
     }
 }
 
-/// A report, its texts cut.
+/// A report, its texts cut and its volumes as many as there may be.
 pub(super) fn report(observed: &mut ObservedNode) {
+    let volumes = &mut observed.volumes;
+    volumes.retain(|volume| volume.name.len() <= MAX_VOLUME_NAME);
+    volumes.sort();
+    volumes.dedup();
+    volumes.truncate(MAX_VOLUMES);
     if let Some(problem) = &mut observed.problem {
         cut(problem, MAX_TEXT);
     }
@@ -115,7 +120,7 @@ pub(super) fn too_many(left_out: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use devnet_schema::{instance::InstanceSpec, name::NodeName};
+    use devnet_schema::{instance::InstanceSpec, name::NodeName, observed::HeldVolume};
 
     use super::{
         super::registry::{Moment, Purpose, Registry},
@@ -181,5 +186,30 @@ mod tests {
         assert!(facts(&NodeFacts::default()).is_ok());
         let huge = NodeFacts { os: "x".repeat(MAX_FACTS), ..NodeFacts::default() };
         assert!(facts(&huge).is_err());
+    }
+
+    #[test]
+    fn no_more_volumes_are_kept_of_a_node_than_one_may_say() {
+        let volume = |name: String| HeldVolume {
+            instance: "db[0]".parse().unwrap(),
+            name,
+            runtime: devnet_schema::instance::Runtime::Docker,
+        };
+        let many = (0..=MAX_VOLUMES).map(|number| volume(format!("v{number}")));
+        let kept = |volumes: Vec<HeldVolume>| {
+            let mut observed = ObservedNode {
+                complete: true,
+                problem: None,
+                instances: Vec::new(),
+                accepted: BTreeMap::new(),
+                volumes,
+            };
+            report(&mut observed);
+            observed.volumes
+        };
+        assert_eq!(kept(many.collect()).len(), MAX_VOLUMES);
+        let long = volume("x".repeat(MAX_VOLUME_NAME + 1));
+        let data = volume("data".to_owned());
+        assert_eq!(kept(vec![long, data.clone(), data.clone()]), [data]);
     }
 }

@@ -10,10 +10,7 @@ use devnet_schema::{
     fleet::{Node, NodeFacts, NodeStatus},
     instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName},
-    observed::{
-        HealthState, HeldVolume, InstanceState, MAX_VOLUME_NAME, MAX_VOLUMES, ObservedInstance,
-        ObservedNode,
-    },
+    observed::{HealthState, HeldVolume, InstanceState, ObservedInstance, ObservedNode},
     order::Accepted,
     wire::Described,
 };
@@ -239,7 +236,6 @@ impl Registry {
         };
         bounds::report(&mut observed);
         let ObservedNode { complete, problem, instances, accepted, volumes } = observed;
-        let volumes = bounded(volumes);
         let mut now = BTreeMap::new();
         for mut seen in instances {
             // A node speaks for itself only, whatever the report says.
@@ -436,15 +432,6 @@ impl Entry {
     }
 }
 
-/// Whatever an agent says, no more than one may say.
-fn bounded(mut volumes: Vec<HeldVolume>) -> Vec<HeldVolume> {
-    volumes.retain(|volume| volume.name.len() <= MAX_VOLUME_NAME);
-    volumes.sort();
-    volumes.dedup();
-    volumes.truncate(MAX_VOLUMES);
-    volumes
-}
-
 fn unknown(seen: ObservedInstance) -> ObservedInstance {
     ObservedInstance { state: InstanceState::Unknown, health: HealthState::Unknown, ..seen }
 }
@@ -485,20 +472,6 @@ mod tests {
     fn report(complete: bool, instances: Vec<ObservedInstance>) -> ObservedNode {
         let (accepted, volumes) = (BTreeMap::new(), Vec::new());
         ObservedNode { complete, problem: None, instances, accepted, volumes }
-    }
-
-    #[test]
-    fn no_more_volumes_are_kept_of_a_node_than_one_may_say() {
-        let volume = |name: String| HeldVolume {
-            instance: "db[0]".parse().unwrap(),
-            name,
-            runtime: devnet_schema::instance::Runtime::Docker,
-        };
-        let many = (0..=MAX_VOLUMES).map(|number| volume(format!("v{number}")));
-        assert_eq!(bounded(many.collect()).len(), MAX_VOLUMES);
-        let long = volume("x".repeat(MAX_VOLUME_NAME + 1));
-        let data = volume("data".to_owned());
-        assert_eq!(bounded(vec![long, data.clone(), data.clone()]), [data]);
     }
 
     fn states(registry: &Registry, now: u64) -> Vec<(String, InstanceState)> {

@@ -90,7 +90,7 @@ impl Mounted {
         let message = format!("two mounts are at `{}`: the last counts", path.escape_debug());
         let before = std::mem::replace(&mut first.mount, mount);
         let at = Some(first.mount.at.clone());
-        let warning = Diagnostic::warning("DN-W0564", at, message)
+        let warning = Diagnostic::warning("DN-W0565", at, message)
             .related(before.at, "this one does not count")
             .help("remove the other one");
         reader.take(vec![warning]);

@@ -30,8 +30,8 @@ pub fn size(text: &str) -> Option<Bytes> {
 }
 
 /// Reads a duration: one or more numbers, each with ns, us (or µs), ms, s, m, h, d or w, in any
-/// order, as in `1m30s` and `1.5h`; or `0`. Less than a millisecond is lost. `None` when it is none,
-/// negative, or overflows.
+/// order, as in `1m30s` and `1.5h`; or `0`. Less than a millisecond is lost. `None` when it is
+/// none, negative, or overflows.
 pub fn period(text: &str) -> Option<Period> {
     let mut rest = text.trim();
     if rest == "0" {

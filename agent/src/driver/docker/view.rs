@@ -279,7 +279,7 @@ async fn look_at(
 }
 
 /// The names of the networks that a container which runs is in. Docker goes on naming one that it
-/// could not let the container into, without an endpoint; Podman names no endpoints, only addresses.
+/// could not let the container into, without an endpoint; Podman names addresses and no endpoints.
 fn joined(seen: &ContainerInspectResponse) -> BTreeSet<String> {
     let networks = seen.network_settings.as_ref().and_then(|all| all.networks.as_ref());
     let is_in = |endpoint: &EndpointSettings| {

@@ -57,10 +57,8 @@ fn the_only_copy_runs_on_though_the_newest_data_is_on_a_node_that_was_removed() 
         assert!(is_quiet(&plan), "{}", show(&plan));
         assert_eq!(
             warned(&plan, "DN-W0603"),
-            [
-                "db[0] runs on as it is on n1, and nothing is decided about it: its newest data is on \
-              n2, which is not in the fleet"
-            ]
+            ["db[0] runs on as it is on n1, and nothing is decided about it: its newest data is \
+                 on n2, which is not in the fleet"]
         );
         assert_eq!(plan.missing().len(), 1, "{:?}", plan.missing());
         // Its room is its own, too.

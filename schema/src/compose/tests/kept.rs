@@ -129,5 +129,5 @@ fn of_two_volumes_at_one_path_the_last_counts() {
     let (project, found) = read(text);
     let volumes: Vec<_> = project.services["a"].volumes.iter().map(|it| &it.value.name).collect();
     assert_eq!(volumes, ["two"]);
-    assert_eq!(found.iter().map(|one| &*one.code).collect::<Vec<_>>(), ["DN-W0564"]);
+    assert_eq!(found.iter().map(|one| &*one.code).collect::<Vec<_>>(), ["DN-W0565"]);
 }

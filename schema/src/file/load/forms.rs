@@ -86,8 +86,8 @@ impl Loader<'_> {
     }
 
     /// Reads a Compose file. Which files it names shows only when it is read, so it is read here
-    /// and again by whoever checks what it says. How much it is comes with it, and whether it is the
-    /// same for every project.
+    /// and again by whoever checks what it says. How much it is comes with it, and whether it is
+    /// the same for every project.
     fn read_compose(
         &mut self,
         path: &str,

@@ -71,7 +71,8 @@ impl<'w> Spent<'w> {
         result
     }
 
-    /// Tells what the best placement so far has at each level, and asks whether to go on. Once stopped, always stopped.
+    /// Tells what the best placement so far has at each level, and asks whether to go on. Once
+    /// stopped, always stopped.
     pub fn go_on(&mut self, best: Vec<u32>) -> bool {
         if !self.stopped {
             self.placed = best;

@@ -89,6 +89,13 @@ fn take(all: &mut u32, here: &mut u32) -> bool {
     left
 }
 
+/// Integer programs of one plan at most, and their nodes of branch and bound: what is only found
+/// with more is not told.
+pub const ILPS: u32 = 2;
+
+/// Nodes of branch and bound of one plan at most.
+pub const SEARCH_NODES: u32 = 200;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,9 +123,3 @@ mod tests {
         assert_eq!((tried, planned), (8, 4));
     }
 }
-
-/// Integer programs of one plan at most, and their nodes of branch and bound: what is only found
-/// with more is not told.
-pub const ILPS: u32 = 2;
-
-pub const SEARCH_NODES: u32 = 200;

@@ -63,7 +63,7 @@ const FAMILIES: [Family; 5] = [
 ];
 
 fn either(seed: u64) -> PlacementProblem {
-    if seed % 3 == 0 { with_devices(seed) } else { small(seed) }
+    if seed.is_multiple_of(3) { with_devices(seed) } else { small(seed) }
 }
 
 /// A small problem of which every change that would help is looked for.
