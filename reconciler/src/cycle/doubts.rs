@@ -31,8 +31,8 @@ impl ControlPlane {
         let secrets = secrets.iter().map(|name| {
             format!("the record of secret `{name}` cannot be read: set the secret again")
         });
-        let awaited = self.awaits_nodes().into_iter().chain(self.awaits_unheard());
-        records(&self.store.unread()).into_iter().chain(secrets).chain(awaited).collect()
+        let records = records(&self.store.unread()).into_iter().chain(secrets);
+        records.chain(self.awaits_unheard()).chain(self.awaits_nodes()).collect()
     }
 
     /// Nothing can be planned while it is not known of some node what it was told to run, and it
@@ -41,8 +41,8 @@ impl ControlPlane {
     /// # Errors
     /// [`UnknownOrders`] then, or when records cannot be read.
     pub(super) fn orders_are_known(&self) -> anyhow::Result<()> {
-        let awaited = || self.awaits_nodes().or_else(|| self.awaits_unheard());
-        match self.unknown_orders()?.or(self.unknown_data()?).or_else(awaited) {
+        let damaged = self.unknown_orders()?.or(self.unknown_data()?);
+        match damaged.or_else(|| self.awaits_unheard()).or_else(|| self.awaits_nodes()) {
             Some(why) => Err(UnknownOrders(why).into()),
             None => Ok(()),
         }

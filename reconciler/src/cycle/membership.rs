@@ -29,7 +29,7 @@ pub enum MembershipError {
     #[error("there is no node {0}")]
     NoNode(String),
     /// What it runs is not known, so nothing of it can be taken over.
-    #[error("what {0} runs is not known: its agent has not said it in full")]
+    #[error("what {0} runs is not known: its agent is not connected")]
     Silent(NodeName),
     /// What it runs is ordered on other nodes.
     #[error("{}", .0.join("; "))]
@@ -282,8 +282,8 @@ impl ControlPlane {
     /// When the records cannot be read.
     pub fn remember_nodes(self: &Arc<Self>) -> Result<usize, StoreError> {
         self.finish_removals()?;
-        self.take_back_nodes()?;
         self.compare_count()?;
+        self.take_back_nodes()?;
         let nodes = self.store.nodes()?;
         let known = nodes.len();
         for record in nodes {

@@ -79,7 +79,9 @@ impl ControlPlane {
     pub(super) fn awaits_nodes(&self) -> Option<String> {
         let lost_after = self.lost_after();
         let doubted = self.orders().doubted();
-        let awaited = doubted.into_iter().filter(|node| !self.fleet.is_lost(node, lost_after));
+        let unheard = self.unheard();
+        let doubted = doubted.into_iter().filter(|node| !unheard.contains(node));
+        let awaited = doubted.filter(|node| !self.fleet.is_lost(node, lost_after));
         let awaited: Vec<NodeName> = awaited.collect();
         (!awaited.is_empty()).then(|| {
             format!(

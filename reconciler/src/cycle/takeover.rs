@@ -29,13 +29,18 @@ impl ControlPlane {
         if self.store.node(name)?.is_none() {
             return Err(MembershipError::NoNode(name.to_string()));
         }
-        let (complete, instances) = self.fleet.report_of(name);
-        if !complete {
+        if !self.fleet.is_online(name) {
             return Err(MembershipError::Silent(name.clone()));
         }
         self.store.unread_node(name)?;
         self.orders().lost(name);
         self.journal.node(name, &format!("what {name} runs was adopted by {by}"));
+        let (complete, instances) = self.fleet.report_of(name);
+        if !complete {
+            // The next whole report, which it is asked for, is taken.
+            self.wake();
+            return Ok(());
+        }
         self.take_claims(name, &instances, Word::Operator)?;
         self.prefer(name)?;
         let elsewhere = self.ordered_elsewhere(name, &instances);

@@ -24,7 +24,6 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read or written.
     pub(super) fn take_back_nodes(&self) -> Result<(), StoreError> {
-        let mut older = false;
         for (name, id) in self.joined.list() {
             if self.revoked.holds(&id) {
                 kept(self.joined.remove(&name, &id));
@@ -35,9 +34,7 @@ impl ControlPlane {
                 Ok(Admission::Known | Admission::Superseded) => {}
                 Ok(Admission::Removed) => kept(self.joined.remove(&name, &id)),
                 Ok(Admission::Adopted) => {
-                    // It is asked by itself; that it is missing makes the other records older.
-                    self.orders().adopted(&name);
-                    older = true;
+                    self.orders().lost(&name);
                     let text = format!(
                         "{name} joined and is not on record: what it runs is not known until its \
                          agent connects"
@@ -50,9 +47,6 @@ impl ControlPlane {
                 }
             }
         }
-        if older && !self.config.records_lost {
-            self.records_are_older("nodes joined that are not on record")?;
-        }
         let recorded = self.store.nodes()?.into_iter();
         for record in recorded.filter(|record| !self.revoked.holds(&record.id)) {
             kept(self.joined.add(&record.name, &record.id));
@@ -60,19 +54,27 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Why nothing can be planned yet: the records of some nodes are lost, and these have not said
-    /// what they were told to run.
-    pub(super) fn awaits_unheard(&self) -> Option<String> {
+    /// Nodes that the records lost, and that have not said what they were told to run.
+    pub(super) fn unheard(&self) -> Vec<NodeName> {
         let unread = self.orders().unread();
         // A record that cannot be read has a sentence of its own.
         let damaged = self.store.unread_assignments().unwrap_or_default();
         let damaged =
             |node: &NodeName| damaged.contains(&None) || damaged.contains(&Some(node.clone()));
-        // Those of whom the records are older only are waited for apart.
-        let doubted = self.orders().doubted();
-        let silent = unread.into_iter().filter(|node| !doubted.contains(node));
-        let silent = silent.filter(|node| !self.fleet.has_told(node));
-        let silent: Vec<NodeName> = silent.filter(|node| !damaged(node)).collect();
+        let silent = unread.into_iter().filter(|node| !self.fleet.has_told(node));
+        // One of which the records know too little, and not nothing, has one as well.
+        let seen = |node: &NodeName| {
+            let record = self.store.node(node).ok().flatten();
+            record.is_some_and(|record| record.last_seen.is_some())
+        };
+        let known = |node: &NodeName| self.orders().is_doubted(node) && seen(node);
+        silent.filter(|node| !damaged(node) && !known(node)).collect()
+    }
+
+    /// Why nothing can be planned yet: the records of some nodes are lost, and these have not said
+    /// what they were told to run.
+    pub(super) fn awaits_unheard(&self) -> Option<String> {
+        let silent = self.unheard();
         let first = silent.first()?;
         let names: Vec<&str> = silent.iter().take(NAMED).map(NodeName::as_str).collect();
         let more = match silent.len().saturating_sub(NAMED) {
