@@ -56,8 +56,13 @@ fn cluster(version: u32, replicas: u32, fault: Option<Fault>) -> String {
 
 /// Generation, digest and health of an instance.
 fn seen(plane: &Plane<'_>, id: &str) -> (u64, String, String) {
-    let (status, body) = plane.api("GET", &format!("/api/v1/instances/{id}"), "");
-    assert_eq!(status, 200, "{id}: {body}");
+    // One that is being made again is nowhere until its node has said that it is there.
+    let body = until("the instance is there", PATIENCE, || {
+        match plane.api("GET", &format!("/api/v1/instances/{id}"), "") {
+            (200, body) => Ok(body),
+            (status, body) => Err(format!("{id}: {status} {body}")),
+        }
+    });
     let seen: Value = serde_json::from_str(&body).unwrap();
     let text = |field: &str| seen[field].as_str().unwrap_or_default().to_owned();
     (seen["generation"].as_u64().unwrap(), text("digest"), text("health"))

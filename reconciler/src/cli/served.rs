@@ -17,7 +17,6 @@ use devnet_schema::{
 use super::{client::Client, failure::CommandError, terminal::Terminal};
 use crate::{
     api::{DeploymentState, InstanceRow, ServiceRow, Status},
-    cycle::BeginError,
     view::style::printable,
 };
 
@@ -35,7 +34,11 @@ const PARTIAL: &str = "DN-W0607";
 pub fn undisturbed(client: &Client) -> Result<(), CommandError> {
     let status: Status = client.get("/api/v1/status", "asking whether a deployment runs")?;
     match status.deployment.filter(|it| it.state == DeploymentState::Running) {
-        Some(running) => Err(CommandError::usage(BeginError::Busy(running.id).to_string())),
+        Some(running) => Err(CommandError::usage(format!(
+            "deployment {0} is running: wait for its end and apply again, or cut it short with \
+             `devnet deployment cancel {0}`",
+            running.id
+        ))),
         None => Ok(()),
     }
 }

@@ -19,7 +19,7 @@ use devnet_schema::{
 };
 use tracing::error;
 
-use super::ControlPlane;
+use super::{ControlPlane, volumes::Word};
 use crate::store::{ClaimRecord, StoreError};
 
 /// So many nodes or instances are named one by one.
@@ -63,8 +63,15 @@ impl ControlPlane {
     pub(super) fn records_are_older(&self, sign: &str) -> Result<(), StoreError> {
         let asked = self.orders().asked();
         let doubted = self.store.doubt_nodes(asked)?;
-        if !self.orders().doubt(doubted) {
+        if !self.orders().doubt(doubted.clone()) {
             return Ok(());
+        }
+        // Who has said what it runs by now need not say it again.
+        for node in doubted.iter().filter(|node| self.fleet.is_online(node)) {
+            let (complete, instances) = self.fleet.report_of(node);
+            if complete {
+                self.take_claims(node, &instances, Word::Node)?;
+            }
         }
         let text = format!(
             "an older copy of `state.db` was put back, or it was lost: {sign}; nothing is planned \

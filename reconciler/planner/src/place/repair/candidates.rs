@@ -11,8 +11,8 @@ use devnet_schema::placement::NodeViolations;
 
 use super::{
     change::{self, Change},
+    destinations::{NODES, locked_here, with_destinations},
     headroom,
-    helpers::{NODES, locked_here, with_helpers},
     lifting::{is_about_model, is_room, lines, ports},
     multi_node, new_node,
     remedy::{CandidateRemedy, amount, kinds},
@@ -108,7 +108,7 @@ fn of_changes(
     found.crowded.sort_unstable();
     let crowded = found.crowded.into_iter().take(CROWDED);
     let remedy = |(_, n): (u64, usize)| {
-        let nodes = with_helpers(partial, n);
+        let nodes = with_destinations(partial, n);
         CandidateRemedy { changes: changes.clone(), nodes, crowded: Some(n), aim }
     };
     crowded.map(remedy).collect()

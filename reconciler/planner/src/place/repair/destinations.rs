@@ -12,7 +12,7 @@ use crate::place::{model::partial::PartialPlacement, problem::NodeState};
 pub const NODES: usize = 3;
 
 /// Nodes that those in the way could go to.
-const HELPERS: usize = 4;
+const DESTINATIONS: usize = 4;
 
 /// Instances with data on a node that would make room if they moved, and where they could go.
 pub fn locked_here(partial: &PartialPlacement<'_>, s: usize, n: usize) -> Vec<CandidateRemedy> {
@@ -56,7 +56,7 @@ pub fn locked_here(partial: &PartialPlacement<'_>, s: usize, n: usize) -> Vec<Ca
 
 /// A node with some that what is in the way there could go to: where it would fit as it is, and
 /// the roomiest, all together no larger than what is solved whole.
-pub fn with_helpers(partial: &PartialPlacement<'_>, n: usize) -> Vec<usize> {
+pub fn with_destinations(partial: &PartialPlacement<'_>, n: usize) -> Vec<usize> {
     let indexed = partial.indexed;
     let mut nodes = vec![n];
     let leaving = partial.on_node[n].keys().copied().filter(|&t| partial.may_leave(t, n));
@@ -64,7 +64,7 @@ pub fn with_helpers(partial: &PartialPlacement<'_>, n: usize) -> Vec<usize> {
         let open = indexed.services[t].candidates.iter().map(|candidate| candidate.node);
         let open = open.filter(|to| !nodes.contains(to) && partial.fits(t, *to));
         nodes.extend(open.min_by_key(|&to| (partial.growth(t, to), to)));
-        if nodes.len() > HELPERS / 2 {
+        if nodes.len() > DESTINATIONS / 2 {
             break;
         }
     }
@@ -79,7 +79,7 @@ pub fn with_helpers(partial: &PartialPlacement<'_>, n: usize) -> Vec<usize> {
     let mut others: Vec<usize> = (0..indexed.nodes.len()).filter(ready).collect();
     others.sort_by_cached_key(|&to| room(to));
     others.retain(|to| !nodes.contains(to));
-    nodes.extend(others.into_iter().take(HELPERS + 1 - nodes.len()));
+    nodes.extend(others.into_iter().take(DESTINATIONS + 1 - nodes.len()));
     let pairs = |nodes: &[usize]| {
         let here: usize = nodes.iter().map(|&n| partial.on_node[n].len()).sum();
         (here + 1) * nodes.len()
