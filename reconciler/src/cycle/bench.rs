@@ -22,7 +22,9 @@ pub enum Work {
 
 /// Kept as long as a thread computes for a request; the last of its clones gives it back.
 #[derive(Debug, Clone)]
-pub struct Seat(#[allow(dead_code, reason = "it is held, not read")] Arc<OwnedSemaphorePermit>);
+pub struct Seat {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
 
 /// All seats.
 #[derive(Debug)]
@@ -52,13 +54,16 @@ impl Bench {
 
     /// A seat, when one is free.
     pub(super) fn seat(&self, work: Work) -> Option<Seat> {
-        Arc::clone(self.of(work)).try_acquire_owned().ok().map(|permit| Seat(Arc::new(permit)))
+        Arc::clone(self.of(work))
+            .try_acquire_owned()
+            .ok()
+            .map(|permit| Seat { _permit: Arc::new(permit) })
     }
 
     /// A seat, as soon as one is free.
     pub(super) async fn wait(&self, work: Work) -> Seat {
         let permit = Arc::clone(self.of(work)).acquire_owned().await;
-        Seat(Arc::new(permit.expect("seats are never taken away")))
+        Seat { _permit: Arc::new(permit.expect("seats are never taken away")) }
     }
 }
 
