@@ -62,3 +62,15 @@ cargo check --quiet --workspace --no-default-features
 for alone in schema catalog planner agent; do
   cargo check --quiet --package "devnet-$alone" --no-default-features
 done
+
+# Every link of the documentation in the code leads somewhere.
+RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps --document-private-items
+
+# Licences, sources and versions of what is built in are tests (tests/dependencies.rs). Known weaknesses
+# are in a database on the network, which few machines that build have.
+if cargo deny --version >/dev/null 2>&1 && cargo deny fetch db >/dev/null 2>&1; then
+  cargo deny check advisories
+else
+  printf '\n%s\n' "SKIPPING the known weaknesses of dependencies: no cargo-deny, or no way to its database" >&2
+  printf '%s\n' "  cargo install --locked cargo-deny, and a network that lets it fetch, run this check" >&2
+fi

@@ -4,9 +4,13 @@
 //! Knows a clock and how to make up a large file, the same every time. Refuses to judge: the limits
 //! are in docs/cluster-file.md, and a person compares.
 
-use std::{collections::BTreeMap, fmt::Write as _, hint::black_box, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
-use criterion::{BenchmarkId, Criterion, Throughput};
 use devnet_schema::{
     file::{Limits, MemoryFiles, load_within, print, tree::Form},
     validate::validate,
@@ -90,36 +94,50 @@ fn forms(services: usize) -> [(&'static str, MemoryFiles); 2] {
     [("c.yaml", yaml), ("c.kdl", files("c.kdl", &print(&file, Form::Kdl)))]
 }
 
-fn language(c: &mut Criterion) {
-    let mut group = c.benchmark_group("parse and validate");
-    group.sample_size(10).measurement_time(Duration::from_secs(3));
+/// The median of at least ten runs, and of as many as three seconds hold.
+fn median(mut run: impl FnMut() -> usize) -> Duration {
+    const AT_LEAST: usize = 10;
+    let begun = Instant::now();
+    let mut taken = Vec::new();
+    while taken.len() < AT_LEAST || begun.elapsed() < Duration::from_secs(3) {
+        let before = Instant::now();
+        black_box(run());
+        taken.push(before.elapsed());
+    }
+    taken.sort_unstable();
+    taken[taken.len() / 2]
+}
+
+fn tell(what: &str, bytes: usize, taken: Duration) {
+    let speed = bytes as f64 / f64::from(1 << 20) / taken.as_secs_f64();
+    println!("{what}: {:.3} ms, {speed:.1} MiB/s", taken.as_secs_f64() * 1000.0);
+}
+
+fn language() {
     for services in SIZES {
         for (name, files) in forms(services) {
-            group.throughput(Throughput::Bytes(files[name].len() as u64));
-            group.bench_with_input(BenchmarkId::new(name, services), &files, |b, files| {
-                b.iter(|| black_box(check(name, files)));
-            });
+            let taken = median(|| check(name, &files));
+            tell(
+                &format!("{name} {services} services, read and checked"),
+                files[name].len(),
+                taken,
+            );
         }
     }
-    group.finish();
 }
 
 /// What others take to read the same text and check nothing.
-fn others(c: &mut Criterion) {
-    let mut group = c.benchmark_group("others, parse only");
-    group.sample_size(10).measurement_time(Duration::from_secs(3));
+fn others() {
     let [(_, yaml), (_, kdl)] = forms(700);
     let (yaml, kdl) = (&yaml["c.yaml"], &kdl["c.kdl"]);
-    group.bench_function("serde_norway/700", |b| {
-        b.iter(|| black_box(serde_yaml::from_str::<serde_yaml::Value>(yaml).expect("YAML")));
+    let taken = median(|| {
+        usize::from(serde_yaml::from_str::<serde_yaml::Value>(yaml).expect("YAML").is_mapping())
     });
-    group.bench_function("granit-parser/700", |b| {
-        b.iter(|| black_box(granit_parser::Parser::new_from_str(yaml).count()));
-    });
-    group.bench_function("kdl/700", |b| {
-        b.iter(|| black_box(kdl::KdlDocument::parse_v2(kdl).expect("KDL")));
-    });
-    group.finish();
+    tell("serde_norway 700 services, read only", yaml.len(), taken);
+    let taken = median(|| granit_parser::Parser::new_from_str(yaml).count());
+    tell("granit-parser 700 services, read only", yaml.len(), taken);
+    let taken = median(|| kdl::KdlDocument::parse_v2(kdl).expect("KDL").nodes().len());
+    tell("kdl 700 services, read only", kdl.len(), taken);
 }
 
 /// The most memory that is held at once, above what was held before.
@@ -138,8 +156,6 @@ fn memory() {
 
 fn main() {
     memory();
-    let mut criterion = Criterion::default().configure_from_args();
-    language(&mut criterion);
-    others(&mut criterion);
-    criterion.final_summary();
+    language();
+    others();
 }
