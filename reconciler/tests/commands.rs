@@ -81,13 +81,13 @@ async fn a_plan_waits_its_turn_while_others_are_made() {
     let plane = Plane::start(config).await;
     let _agent = Agent::join(&plane, "n1").await;
     std::fs::write(dir.path().join("cluster.kdl"), CLUSTER).unwrap();
-    let seats: Vec<_> = std::iter::from_fn(|| plane.running.plane().plan_seat()).collect();
-    assert!(!seats.is_empty());
+    let permits: Vec<_> = std::iter::from_fn(|| plane.running.plane().plan_permit()).collect();
+    assert!(!permits.is_empty());
     let mut command = Devnet::start(&plane, dir.path(), &["plan", "--no-color"]);
     // It was answered 429, and comes again.
     command.says("Other plans are being made").await;
     assert_eq!(command.child.try_wait().unwrap(), None);
-    drop(seats);
+    drop(permits);
     let (status, printed) = command.ended().await;
     assert!(status.success() && printed.contains("Plan: 1 to add"), "{printed}");
     plane.stop().await;

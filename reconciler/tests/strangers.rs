@@ -366,8 +366,8 @@ async fn plans_of_requests_are_few_and_the_loop_plans_beside_them() {
     let _agent = Agent::join(&plane, "n1").await;
     let commit = repository.commit(&text(1));
     plane.applied(&commit).await;
-    let seats: Vec<_> = std::iter::from_fn(|| plane.running.plane().plan_seat()).collect();
-    assert_eq!(seats.len(), 2);
+    let permits: Vec<_> = std::iter::from_fn(|| plane.running.plane().plan_permit()).collect();
+    assert_eq!(permits.len(), 2);
     let request = plane.request(Method::POST, "/api/v1/plans").body("{}");
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 429);
@@ -375,7 +375,7 @@ async fn plans_of_requests_are_few_and_the_loop_plans_beside_them() {
     assert!(answer.text().await.unwrap().contains("too-many-plans"));
     let commit = repository.commit(&text(2));
     plane.applied(&commit).await;
-    drop(seats);
+    drop(permits);
     let (status, answer) = plane.post("/api/v1/plans", &json!({})).await;
     assert_eq!(status.as_u16(), 201, "{answer}");
     plane.stop().await;

@@ -17,22 +17,22 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::{Census, Sighting},
+    assignments::{Assignment, Assignments, Why},
     diff::{self, DEVICES, Difference},
     held,
     hold::Hold,
     input::PlanInput,
     keep::{drops_data, goes_on},
     notice,
+    observations::{Observations, Observed},
     place::Reason,
     render::Specs,
     scope::Scope,
-    seats::{Seat, Seats, Why},
 };
 
 /// A change, and what the order of steps needs to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deed {
+pub struct PlannedAction {
     /// The change.
     pub change: Change,
     /// The unit that has to be removed by a step of its own.
@@ -58,9 +58,9 @@ pub struct Leaving {
 
 /// What happens to everything.
 #[derive(Debug, Clone, Default)]
-pub struct Deeds {
+pub struct PlannedActions {
     /// What changes, sorted by instance, action and node.
-    pub list: Vec<Deed>,
+    pub list: Vec<PlannedAction>,
     /// How many instances stay as they are.
     pub unchanged: u32,
     /// What is not as it was left.
@@ -74,108 +74,112 @@ pub struct Deeds {
 /// What the deciding functions look at.
 struct Scene<'a, 'b> {
     input: &'b PlanInput<'a>,
-    census: &'b Census<'a>,
+    observations: &'b Observations<'a>,
     scope: &'b Scope,
-    seats: &'b Seats,
+    assignments: &'b Assignments,
 }
 
 /// Decides what happens to every instance that is wanted or was seen.
 pub fn decide(
     input: &PlanInput<'_>,
-    census: &Census<'_>,
+    observations: &Observations<'_>,
     scope: &Scope,
-    seats: &Seats,
+    assignments: &Assignments,
     specs: &Specs,
-) -> Deeds {
-    let scene = Scene { input, census, scope, seats };
-    let mut deeds = Deeds::default();
-    let everyone: BTreeSet<&InstanceId> = specs.keys().chain(census.sightings.keys()).collect();
+) -> PlannedActions {
+    let scene = Scene { input, observations, scope, assignments };
+    let mut planned = PlannedActions::default();
+    let everyone: BTreeSet<&InstanceId> =
+        specs.keys().chain(observations.observed.keys()).collect();
     let mut undeclared: BTreeMap<&ServiceName, u32> = BTreeMap::new();
     for id in everyone {
-        let group = census.sightings.get(id).map_or(&[][..], Vec::as_slice);
+        let group = observations.observed.get(id).map_or(&[][..], Vec::as_slice);
         if let Some(name) = scene.spent(id, group) {
-            deeds.diagnostics.push(notice::spent(&name));
-            deeds.unchanged += 1;
+            planned.diagnostics.push(notice::spent(&name));
+            planned.unchanged += 1;
             continue;
         }
-        match (seats.by_instance.get(id), specs.get(id)) {
-            (Some(seat), Some(spec)) => scene.wanted(id, seat, spec, group, &mut deeds),
+        match (assignments.by_instance.get(id), specs.get(id)) {
+            (Some(assignment), Some(spec)) => {
+                scene.wanted(id, assignment, spec, group, &mut planned)
+            }
             _ => {
                 for unit in group {
-                    if !scene.unwanted(id, unit, &mut deeds) {
+                    if !scene.unwanted(id, unit, &mut planned) {
                         *undeclared.entry(&id.service).or_insert(0) += 1;
                     }
                 }
             }
         }
     }
-    for (id, node) in &seats.stranded {
-        deeds.unreached.extend(scene.waits_for_data(id, node));
+    for (id, node) in &assignments.stranded {
+        planned.unreached.extend(scene.waits_for_data(id, node));
     }
-    let left = undeclared.into_iter().map(|(service, count)| match census.protects(service) {
-        true => notice::still_protected(service, count),
-        false => notice::undeclared(service, count),
-    });
-    deeds.diagnostics.extend(left);
-    deeds.list.sort_by(|a, b| {
-        let key = |deed: &Deed| (deed.change.instance.clone(), deed.change.action);
+    let left =
+        undeclared.into_iter().map(|(service, count)| match observations.protects(service) {
+            true => notice::still_protected(service, count),
+            false => notice::undeclared(service, count),
+        });
+    planned.diagnostics.extend(left);
+    planned.list.sort_by(|a, b| {
+        let key = |action: &PlannedAction| (action.change.instance.clone(), action.change.action);
         key(a).cmp(&key(b)).then_with(|| a.change.node.cmp(&b.change.node))
     });
-    deeds
+    planned
 }
 
 impl Scene<'_, '_> {
     fn wanted(
         &self,
         id: &InstanceId,
-        seat: &Seat,
+        assignment: &Assignment,
         spec: &InstanceSpec,
-        group: &[Sighting<'_>],
-        deeds: &mut Deeds,
+        group: &[Observed<'_>],
+        planned: &mut PlannedActions,
     ) {
-        deeds.drift.extend(group.iter().filter_map(|unit| drift(id, unit)));
-        let here = self.seats.unit(self.census, id);
+        planned.drift.extend(group.iter().filter_map(|unit| drift(id, unit)));
+        let here = self.assignments.unit(self.observations, id);
         let unknown = here.filter(|unit| !unit.is_known());
         if let Some(unit) = unknown {
-            let held = !matches!(seat.why, Why::OutOfScope);
-            deeds.unreached.extend(self.unreached(id, unit, Some(spec)).filter(|_| held));
+            let held = !matches!(assignment.why, Why::OutOfScope);
+            planned.unreached.extend(self.unreached(id, unit, Some(spec)).filter(|_| held));
         }
-        if matches!(seat.why, Why::Unknown | Why::OutOfScope) {
-            deeds.unchanged += 1;
+        if matches!(assignment.why, Why::Unknown | Why::OutOfScope) {
+            planned.unchanged += 1;
             return;
         }
-        let waits = matches!(seat.why, Why::WaitsForData(_));
+        let waits = matches!(assignment.why, Why::WaitsForData(_));
         if waits && unknown.is_none() {
-            deeds.unreached.extend(self.waits_for_data(id, &seat.node));
+            planned.unreached.extend(self.waits_for_data(id, &assignment.node));
         }
-        if waits || group.is_empty() && !self.scope.holds(id, &[&seat.node]) {
+        if waits || group.is_empty() && !self.scope.holds(id, &[&assignment.node]) {
             return;
         }
         if unknown.is_some() {
-            deeds.unchanged += 1;
+            planned.unchanged += 1;
             return;
         }
-        if self.seats.holds.get(id).is_some_and(Hold::decides_nothing) {
-            deeds.unreached.extend(self.undecided(id, seat));
-            deeds.unchanged += 1;
+        if self.assignments.holds.get(id).is_some_and(Hold::decides_nothing) {
+            planned.unreached.extend(self.undecided(id, assignment));
+            planned.unchanged += 1;
             return;
         }
         let main = match here {
-            Some(unit) if matches!(seat.why, Why::KeptAsIs(_)) => self.kept(id, unit, spec),
+            Some(unit) if matches!(assignment.why, Why::KeptAsIs(_)) => self.kept(id, unit, spec),
             Some(unit) => self.stays(id, unit, spec),
-            None => Some(self.arrives(id, seat, spec, group)),
+            None => Some(self.arrives(id, assignment, spec, group)),
         };
-        let from = main.as_ref().and_then(|deed| deed.leaves.clone());
+        let from = main.as_ref().and_then(|action| action.leaves.clone());
         match main {
-            Some(deed) => self.admit(deed, deeds),
-            None => deeds.unchanged += 1,
+            Some(action) => self.admit(action, planned),
+            None => planned.unchanged += 1,
         }
         for unit in group {
             let gone =
                 from.as_ref().is_some_and(|it| it.node == *unit.node() && it.id == unit.runs_as());
             let kept = here.is_some_and(|here| std::ptr::eq(here, unit));
             if !gone && !kept && unit.is_known() {
-                self.second(id, unit, (seat, spec), deeds);
+                self.second(id, unit, (assignment, spec), planned);
             }
         }
     }
@@ -185,30 +189,32 @@ impl Scene<'_, '_> {
     fn second(
         &self,
         id: &InstanceId,
-        unit: &Sighting<'_>,
-        (seat, spec): (&Seat, &InstanceSpec),
-        deeds: &mut Deeds,
+        unit: &Observed<'_>,
+        (assignment, spec): (&Assignment, &InstanceSpec),
+        planned: &mut PlannedActions,
     ) {
         let old = unit.runs_as();
         let other = old != *id && !goes_on(spec, unit);
         if other && was_protected(self.input, unit) {
-            deeds.diagnostics.push(notice::still_protected(&old.service, 1));
-            deeds.unchanged += 1;
+            planned.diagnostics.push(notice::still_protected(&old.service, 1));
+            planned.unchanged += 1;
             return;
         }
         let reason = match old == *id {
-            true => format!("it runs on {} too, where it belongs", seat.node),
-            false => format!("it ran as {old} here, and runs on {} by its new name", seat.node),
+            true => format!("it runs on {} too, where it belongs", assignment.node),
+            false => {
+                format!("it ran as {old} here, and runs on {} by its new name", assignment.node)
+            }
         };
-        deeds.list.push(self.delete(id, unit, reason));
+        planned.list.push(self.delete(id, unit, reason));
     }
 
     /// What runs and is left alone, because it is not known which data it is to go on with or that
     /// data cannot be had.
-    fn undecided(&self, id: &InstanceId, seat: &Seat) -> Option<Drift> {
+    fn undecided(&self, id: &InstanceId, assignment: &Assignment) -> Option<Drift> {
         let what = "it is left as it is: its newest data is in doubt, or out of reach".to_owned();
-        let told = self.scope.holds(id, &[&seat.node]);
-        told.then(|| Drift { instance: id.clone(), node: seat.node.clone(), what })
+        let told = self.scope.holds(id, &[&assignment.node]);
+        told.then(|| Drift { instance: id.clone(), node: assignment.node.clone(), what })
     }
 
     /// What does not run until its data can be had.
@@ -223,7 +229,7 @@ impl Scene<'_, '_> {
     fn unreached(
         &self,
         id: &InstanceId,
-        unit: &Sighting<'_>,
+        unit: &Observed<'_>,
         spec: Option<&InstanceSpec>,
     ) -> Option<Drift> {
         if self.input.options.destroy || !self.scope.holds(id, &[unit.node()]) {
@@ -240,11 +246,16 @@ impl Scene<'_, '_> {
     }
 
     fn why(&self, id: &InstanceId) -> Option<&Why> {
-        self.seats.by_instance.get(id).map(|seat| &seat.why)
+        self.assignments.by_instance.get(id).map(|assignment| &assignment.why)
     }
 
     /// Something is seen where it belongs: `None` when it runs as declared.
-    fn stays(&self, id: &InstanceId, unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Deed> {
+    fn stays(
+        &self,
+        id: &InstanceId,
+        unit: &Observed<'_>,
+        spec: &InstanceSpec,
+    ) -> Option<PlannedAction> {
         let differs = differs(unit, spec);
         let broken = broken(unit).filter(|_| self.input.policy.self_heal);
         let replaced = self.scope.replaces(id, unit.node());
@@ -281,7 +292,12 @@ impl Scene<'_, '_> {
 
     /// What is kept as it is: it is started again where it ended, and told what it is protected
     /// from, both by the name that it runs under. Nothing else of it changes.
-    fn kept(&self, id: &InstanceId, unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Deed> {
+    fn kept(
+        &self,
+        id: &InstanceId,
+        unit: &Observed<'_>,
+        spec: &InstanceSpec,
+    ) -> Option<PlannedAction> {
         unit.spec()?;
         let broken = broken(unit).filter(|_| self.input.policy.self_heal);
         let restart = broken.is_some() && unit.seen.health == HealthState::Unhealthy;
@@ -294,17 +310,17 @@ impl Scene<'_, '_> {
     fn again(
         &self,
         id: &InstanceId,
-        unit: &Sighting<'_>,
+        unit: &Observed<'_>,
         spec: &InstanceSpec,
         (action, reason, difference): (Action, String, Difference),
         remove: bool,
-    ) -> Deed {
+    ) -> PlannedAction {
         let generation = self.next(id);
         let leaves = remove.then(|| self.leaving(unit));
         // The ledger takes one content a generation, so a unit that is removed and made again under
         // the same name on the same node needs two.
         let second = leaves.as_ref().is_some_and(|leaving| leaving.id == *id);
-        Deed {
+        PlannedAction {
             change: Change {
                 instance: id.clone(),
                 action,
@@ -328,11 +344,11 @@ impl Scene<'_, '_> {
     fn mark(
         &self,
         id: &InstanceId,
-        unit: &Sighting<'_>,
+        unit: &Observed<'_>,
         spec: &InstanceSpec,
     ) -> Option<&'static str> {
         let told = unit.spec().map(|told| told.protect);
-        match (told.unwrap_or_else(|| self.census.protected.contains(id)), spec.protect) {
+        match (told.unwrap_or_else(|| self.observations.protected.contains(id)), spec.protect) {
             (false, true) => Some("it is protected from now on, and runs on as it is"),
             (true, false) => Some("it is protected no longer, and runs on as it is"),
             _ => None,
@@ -343,22 +359,22 @@ impl Scene<'_, '_> {
     fn arrives(
         &self,
         id: &InstanceId,
-        seat: &Seat,
+        assignment: &Assignment,
         spec: &InstanceSpec,
-        group: &[Sighting<'_>],
-    ) -> Deed {
+        group: &[Observed<'_>],
+    ) -> PlannedAction {
         let known = group.iter().find(|unit| unit.is_known());
         let before = known.or_else(|| group.iter().find(|unit| unit.status == NodeStatus::Lost));
-        let difference = before.and_then(Sighting::spec).map(|old| diff::between(old, spec));
+        let difference = before.and_then(Observed::spec).map(|old| diff::between(old, spec));
         let action = if before.is_some() { Action::Move } else { Action::Create };
-        let reason = match (before, &seat.why) {
+        let reason = match (before, &assignment.why) {
             (None, why) => {
                 let what = if self.next(id) > 1 { "it does not run" } else { "it is new" };
                 let service = self.input.desired.services.get(&id.service);
-                let home = service.and_then(|service| self.census.home(service, id));
+                let home = service.and_then(|service| self.observations.home(service, id));
                 match why {
-                    _ if home.is_some_and(|home| *home.node == seat.node) => {
-                        format!("it does not run; its data is on {}", seat.node)
+                    _ if home.is_some_and(|home| *home.node == assignment.node) => {
+                        format!("it does not run; its data is on {}", assignment.node)
                     }
                     Why::Placed(Reason::New { why }) => format!("{what}; {why}"),
                     _ => what.to_owned(),
@@ -367,11 +383,11 @@ impl Scene<'_, '_> {
             (Some(_), Why::Placed(Reason::Moves { because, .. })) => {
                 moved(self.input.desired.services.get(&id.service), because)
             }
-            (Some(unit), _) => format!("it belongs on {}, not on {}", seat.node, unit.node()),
+            (Some(unit), _) => format!("it belongs on {}, not on {}", assignment.node, unit.node()),
         };
         let service = self.input.desired.services.get(&id.service);
-        let home = service.and_then(|service| self.census.home(service, id));
-        let reason = match home.filter(|home| *home.node != seat.node) {
+        let home = service.and_then(|service| self.observations.home(service, id));
+        let reason = match home.filter(|home| *home.node != assignment.node) {
             Some(home) => format!("{reason}; it leaves its data on {}", home.node),
             None => reason,
         };
@@ -379,11 +395,11 @@ impl Scene<'_, '_> {
             Some(unit) => renamed(unit, &reason),
             None => reason,
         };
-        Deed {
+        PlannedAction {
             change: Change {
                 instance: id.clone(),
                 action,
-                node: seat.node.clone(),
+                node: assignment.node.clone(),
                 from: before.map(|unit| unit.node().clone()),
                 reason,
                 forces_replacement: Vec::new(),
@@ -399,20 +415,21 @@ impl Scene<'_, '_> {
     }
 
     /// Not wanted here. False when nobody declares it and it stays all the same.
-    fn unwanted(&self, id: &InstanceId, unit: &Sighting<'_>, deeds: &mut Deeds) -> bool {
+    fn unwanted(&self, id: &InstanceId, unit: &Observed<'_>, planned: &mut PlannedActions) -> bool {
         let service = self.input.desired.services.get(&id.service);
-        let waits = self.seats.waiting.contains_key(&id.service) && !self.input.options.destroy;
+        let waits =
+            self.assignments.blocked.contains_key(&id.service) && !self.input.options.destroy;
         if !unit.is_known() || waits {
-            deeds.drift.extend(drift(id, unit));
+            planned.drift.extend(drift(id, unit));
             let wanted = service.is_some_and(|service| id.index < service.replicas);
             if wanted && !unit.is_known() {
-                deeds.unreached.extend(self.unreached(id, unit, None));
+                planned.unreached.extend(self.unreached(id, unit, None));
             }
-            deeds.unchanged += 1;
+            planned.unchanged += 1;
             return true;
         }
-        if !self.scope.removes(self.input, self.census, (id, unit)) {
-            deeds.unchanged += 1;
+        if !self.scope.removes(self.input, self.observations, (id, unit)) {
+            planned.unchanged += 1;
             return service.is_some() || !self.scope.holds(id, &[unit.node()]);
         }
         let reason = match service {
@@ -421,19 +438,19 @@ impl Scene<'_, '_> {
             Some(service) if id.index >= service.replicas => {
                 format!("replicas is {} now", service.replicas)
             }
-            Some(_) => match self.seats.evicted.get(id) {
+            Some(_) => match self.assignments.evicted.get(id) {
                 Some(why) => format!("it {}", why.text()),
                 None => "no node has room for it".to_owned(),
             },
         };
-        let deed = self.delete(id, unit, reason);
-        self.admit(deed, deeds);
+        let action = self.delete(id, unit, reason);
+        self.admit(action, planned);
         true
     }
 
-    fn delete(&self, id: &InstanceId, unit: &Sighting<'_>, reason: String) -> Deed {
+    fn delete(&self, id: &InstanceId, unit: &Observed<'_>, reason: String) -> PlannedAction {
         let leaving = self.leaving(unit);
-        Deed {
+        PlannedAction {
             change: Change {
                 instance: id.clone(),
                 action: Action::Delete,
@@ -452,14 +469,14 @@ impl Scene<'_, '_> {
         }
     }
 
-    /// Takes a deed up, unless `protect` forbids it.
-    fn admit(&self, deed: Deed, deeds: &mut Deeds) {
-        let change = &deed.change;
+    /// Takes a action up, unless `protect` forbids it.
+    fn admit(&self, action: PlannedAction, planned: &mut PlannedActions) {
+        let change = &action.change;
         let service = self.input.desired.services.get(&change.instance.service);
         // One that is changed where it is may get a volume there whose data is elsewhere.
         let starts = change.after.is_some();
         let home = service.filter(|_| starts).and_then(|service| {
-            let home = self.census.home(service, &change.instance)?;
+            let home = self.observations.home(service, &change.instance)?;
             let starts = matches!(change.action, Action::Create | Action::Move);
             let chosen = starts && !home.settled_by.is_empty();
             (*home.node != change.node || chosen).then_some((service, home))
@@ -467,31 +484,31 @@ impl Scene<'_, '_> {
         let dropped = drops_data(change);
         let destroyed = matches!(change.action, Action::Delete | Action::Replace);
         let line = service.and_then(|service| service.protect.as_ref());
-        let protected = line.is_some() || self.census.protects(&change.instance.service);
+        let protected = line.is_some() || self.observations.protects(&change.instance.service);
         if protected && (destroyed || dropped || home.is_some()) {
             let declared = service.map(|service| &service.at);
-            deeds.diagnostics.push(notice::protected(change, line, declared));
+            planned.diagnostics.push(notice::protected(change, line, declared));
         } else if let Some((service, home)) = home {
-            deeds.diagnostics.push(held::left(change, service, home));
+            planned.diagnostics.push(held::left(change, service, home));
         } else if let Some(service) = service.filter(|_| dropped) {
-            deeds.diagnostics.push(held::dropped(change, service));
+            planned.diagnostics.push(held::dropped(change, service));
         }
-        deeds.list.push(deed);
+        planned.list.push(action);
     }
 
-    fn leaving(&self, unit: &Sighting<'_>) -> Leaving {
+    fn leaving(&self, unit: &Observed<'_>) -> Leaving {
         let id = unit.runs_as();
         Leaving { generation: self.next(&id), id, node: unit.node().clone() }
     }
 
     fn next(&self, id: &InstanceId) -> Generation {
-        self.census.generations.get(id).copied().unwrap_or(0).saturating_add(1)
+        self.observations.generations.get(id).copied().unwrap_or(0).saturating_add(1)
     }
 
     /// The first name of those that an instance has or had under which it can be told nothing more:
     /// its numbers are used up.
-    fn spent(&self, id: &InstanceId, group: &[Sighting<'_>]) -> Option<InstanceId> {
-        let names = std::iter::once(id.clone()).chain(group.iter().map(Sighting::runs_as));
+    fn spent(&self, id: &InstanceId, group: &[Observed<'_>]) -> Option<InstanceId> {
+        let names = std::iter::once(id.clone()).chain(group.iter().map(Observed::runs_as));
         // A unit that is removed and made again needs two.
         let mut names = names.filter(|name| self.next(name) >= MAX_GENERATION);
         names.next()
@@ -499,7 +516,7 @@ impl Scene<'_, '_> {
 }
 
 /// What of the running unit is not as declared; `None` when all is.
-fn differs(unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Difference> {
+fn differs(unit: &Observed<'_>, spec: &InstanceSpec) -> Option<Difference> {
     if unit.seen.digest == spec.digest() {
         return None;
     }
@@ -518,13 +535,13 @@ fn differs(unit: &Sighting<'_>, spec: &InstanceSpec) -> Option<Difference> {
 }
 
 /// Whether a unit was protected by the name it runs under.
-fn was_protected(input: &PlanInput<'_>, unit: &Sighting<'_>) -> bool {
+fn was_protected(input: &PlanInput<'_>, unit: &Observed<'_>) -> bool {
     unit.spec().is_some_and(|spec| spec.protect)
         || input.fleet.protected.iter().any(|id| id.service == unit.seen.service)
 }
 
 /// Why it has to be put right though its content is right.
-fn broken(unit: &Sighting<'_>) -> Option<String> {
+fn broken(unit: &Observed<'_>) -> Option<String> {
     match (unit.seen.state, unit.seen.health) {
         (InstanceState::Exited, _) => Some(match unit.seen.message.as_deref() {
             Some(message) if message.starts_with("exited") => format!("it {message}"),
@@ -559,7 +576,7 @@ fn moved(service: Option<&Service>, because: &str) -> String {
     }
 }
 
-fn drift(id: &InstanceId, unit: &Sighting<'_>) -> Option<Drift> {
+fn drift(id: &InstanceId, unit: &Observed<'_>) -> Option<Drift> {
     let what = if unit.is_known() {
         broken(unit)?
     } else {
@@ -569,7 +586,7 @@ fn drift(id: &InstanceId, unit: &Sighting<'_>) -> Option<Drift> {
     Some(Drift { instance: id.clone(), node: unit.node().clone(), what })
 }
 
-fn renamed(unit: &Sighting<'_>, more: &str) -> String {
+fn renamed(unit: &Observed<'_>, more: &str) -> String {
     let old = unit.runs_as();
     if more.is_empty() {
         format!("renamed from {old}")

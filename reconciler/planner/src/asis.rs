@@ -15,8 +15,8 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::{Census, Sighting},
     hold::{Hold, Holds},
+    observations::{Observations, Observed},
     place::{Holding, ServiceInput},
 };
 
@@ -37,16 +37,20 @@ pub type Besides<'a> = BTreeMap<&'a NodeName, Beside>;
 /// The unit of each instance of a service that is held.
 pub fn of_service<'m, 'a>(
     holds: &'m Holds,
-    census: &'m Census<'a>,
+    observations: &'m Observations<'a>,
     service: &'m Service,
-) -> impl Iterator<Item = (&'m InstanceId, &'m Sighting<'a>)> {
+) -> impl Iterator<Item = (&'m InstanceId, &'m Observed<'a>)> {
     let first = InstanceId { service: service.name.clone(), index: 0 };
     let own = holds.range(first..).take_while(|(id, _)| id.service == service.name);
-    own.filter_map(move |(id, hold)| Some((id, unit(census, id, hold)?)))
+    own.filter_map(move |(id, hold)| Some((id, unit(observations, id, hold)?)))
 }
 
-fn unit<'c, 'a>(census: &'c Census<'a>, id: &InstanceId, hold: &Hold) -> Option<&'c Sighting<'a>> {
-    census.sightings.get(id)?.iter().find(|it| hold.is(it))
+fn unit<'c, 'a>(
+    observations: &'c Observations<'a>,
+    id: &InstanceId,
+    hold: &Hold,
+) -> Option<&'c Observed<'a>> {
+    observations.observed.get(id)?.iter().find(|it| hold.is(it))
 }
 
 /// Enters those that are held into their service: each is where it is, with what it has. Where all
@@ -54,7 +58,7 @@ fn unit<'c, 'a>(census: &'c Census<'a>, id: &InstanceId, hold: &Hold) -> Option<
 /// declared.
 pub fn enter<'a>(
     input: &mut ServiceInput,
-    held: &[(&InstanceId, &Sighting<'a>, Holding)],
+    held: &[(&InstanceId, &Observed<'a>, Holding)],
     besides: &mut Besides<'a>,
 ) {
     if held.is_empty() {

@@ -15,9 +15,9 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::{self, renamed},
     input::PlanInput,
     keep::{drops_data, shares_data},
+    observations::{self, renamed},
     place::{Outcome, PlacementProblem, verify},
     render::Specs,
 };
@@ -147,7 +147,7 @@ fn check_protection(
 /// Generations only ever go up.
 fn check_generations(input: &PlanInput<'_>, plan: &Plan, found: &mut Vec<String>) {
     let (known, _) =
-        census::generations(input.generations, input.fleet, &OrderBook::of(input.fleet));
+        observations::generations(input.generations, input.fleet, &OrderBook::of(input.fleet));
     for step in &plan.steps {
         let last = known.get(&step.instance).copied().unwrap_or(0);
         if step.generation <= last {

@@ -16,7 +16,7 @@ use devnet_schema::{
     name::{InstanceId, NodeName},
 };
 
-use crate::census::{Sighting, renamed};
+use crate::observations::{Observed, renamed};
 
 /// Where the data of one instance is.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ struct Sign<'a> {
 pub fn homes<'a>(
     desired: &DesiredState,
     fleet: &'a FleetSnapshot,
-    sightings: &BTreeMap<InstanceId, Vec<Sighting<'a>>>,
+    observed: &BTreeMap<InstanceId, Vec<Observed<'a>>>,
 ) -> BTreeMap<InstanceId, Home<'a>> {
     let mut signs: BTreeMap<InstanceId, Vec<Sign<'a>>> = BTreeMap::new();
     for place in &fleet.data {
@@ -96,7 +96,7 @@ pub fn homes<'a>(
         let id = InstanceId { service: service.clone(), index: place.instance.index };
         signs.entry(id).or_default().push(recorded(place, *service != place.instance.service));
     }
-    for (id, group) in sightings {
+    for (id, group) in observed {
         let with_data =
             group.iter().filter(|unit| !unit.spec().is_some_and(|it| it.volumes.is_empty()));
         signs.entry(id.clone()).or_default().extend(with_data.map(seen));
@@ -124,7 +124,7 @@ fn recorded<'a>(place: &'a DataPlace, renamed: bool) -> Sign<'a> {
     }
 }
 
-fn seen<'a>(unit: &Sighting<'a>) -> Sign<'a> {
+fn seen<'a>(unit: &Observed<'a>) -> Sign<'a> {
     let spec = unit.spec();
     Sign {
         node: unit.node(),

@@ -14,46 +14,51 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::Census,
+    assignments::{Assignment, Assignments, Wait, Why, other_driver},
     data::Home,
     diff::list,
     hold::Held,
+    observations::Observations,
     place::Outcome,
-    seats::{Seat, Seats, Wait, Why, other_driver},
-    tally,
+    report,
 };
 
 /// What someone should know of data, of each instance one thing; an error is of `severity` only.
 pub fn told(
     desired: &DesiredState,
-    census: &Census<'_>,
-    seats: &Seats,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
     outcome: &Outcome,
     severity: Severity,
 ) -> Vec<Diagnostic> {
     let mut all = Vec::new();
-    for (id, node) in tally::waiting_for_data(desired, census, seats) {
+    for (id, node) in report::waiting_for_data(desired, observations, assignments) {
         let Some(service) = desired.services.get(&id.service) else { continue };
-        let why = seats.by_instance.get(id).map(|seat| &seat.why);
+        let why = assignments.by_instance.get(id).map(|assignment| &assignment.why);
         all.push(match why {
             Some(Why::WaitsForData(wait)) => waits(id, node, service, wait),
             _ => waits_for_lost(id, node, service),
         });
     }
-    for (id, node) in &seats.stranded {
+    for (id, node) in &assignments.stranded {
         let Some(service) = desired.services.get(&id.service) else { continue };
         // Who waits for it in turn would be planned without it, unasked.
-        let missed = seats.waiting.values().any(|missing| *missing == id.service);
+        let missed = assignments.blocked.values().any(|missing| *missing == id.service);
         all.push(stranded(id, node, service, if missed { severity } else { Severity::Warning }));
     }
     for (id, against) in &outcome.held {
-        let placed = seats.by_instance.get(id).filter(|seat| matches!(seat.why, Why::Placed(_)));
+        let placed = assignments
+            .by_instance
+            .get(id)
+            .filter(|assignment| matches!(assignment.why, Why::Placed(_)));
         let service = desired.services.get(&id.service);
-        all.extend(service.zip(placed).map(|(service, seat)| held(id, seat, service, against)));
+        all.extend(
+            service.zip(placed).map(|(service, assignment)| held(id, assignment, service, against)),
+        );
     }
-    all.extend(goes_on_as_it_is(desired, census, seats));
-    all.extend(drained(desired, seats));
-    all.extend(words(desired, census));
+    all.extend(goes_on_as_it_is(desired, observations, assignments));
+    all.extend(drained(desired, assignments));
+    all.extend(words(desired, observations));
     all
 }
 
@@ -135,17 +140,22 @@ fn doubt(id: &InstanceId, all: &[(NodeName, InstanceId)], service: &Service) -> 
 }
 
 /// What runs and is left alone, with data in doubt or newer data that it cannot have.
-fn goes_on_as_it_is(desired: &DesiredState, census: &Census<'_>, seats: &Seats) -> Vec<Diagnostic> {
-    let seated = seats.holds.iter().filter(|(id, _)| seats.by_instance.contains_key(id));
+fn goes_on_as_it_is(
+    desired: &DesiredState,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
+) -> Vec<Diagnostic> {
+    let seated =
+        assignments.holds.iter().filter(|(id, _)| assignments.by_instance.contains_key(id));
     let told = seated.filter_map(|(id, hold)| {
         let service = desired.services.get(&id.service)?;
-        let ended = seats.unit(census, id)?.has_ended();
+        let ended = assignments.unit(observations, id)?.has_ended();
         let runs = if ended { "has ended" } else { "runs on as it is" };
         let node = &hold.node;
         let (why, help) = match &hold.why {
             Held::Doubt(all) => doubt(id, all, service),
             Held::Away(home) => {
-                let cannot = match census.nodes.get(home).map(|home| home.status) {
+                let cannot = match observations.nodes.get(home).map(|home| home.status) {
                     None => "which is not in the fleet",
                     Some(NodeStatus::Online) => "where it has no place",
                     Some(_) => "which does not answer",
@@ -181,8 +191,13 @@ fn stranded(id: &InstanceId, node: &NodeName, service: &Service, of: Severity) -
 }
 
 /// An instance that stays where its data is, whatever is against that.
-fn held(id: &InstanceId, seat: &Seat, service: &Service, against: &[Violation]) -> Diagnostic {
-    let node = &seat.node;
+fn held(
+    id: &InstanceId,
+    assignment: &Assignment,
+    service: &Service,
+    against: &[Violation],
+) -> Diagnostic {
+    let node = &assignment.node;
     let told = |it: &Violation| match &it.at {
         Some(at) => format!("{} at {at}", it.text),
         None => it.text.clone(),
@@ -205,15 +220,17 @@ fn line<'s>(service: &'s Service, at: &str) -> Option<&'s Location> {
 }
 
 /// Instances with data on nodes that are drained.
-fn drained(desired: &DesiredState, seats: &Seats) -> Vec<Diagnostic> {
-    let placed = |seat: &Seat| matches!(seat.why, Why::Placed(_) | Why::Unknown | Why::OutOfScope);
-    let placed = seats.by_instance.iter().filter(|(_, seat)| placed(seat));
-    let on_drained = placed.filter_map(|(id, seat)| {
-        let policy = desired.nodes.get(&seat.node).filter(|policy| policy.drain)?;
+fn drained(desired: &DesiredState, assignments: &Assignments) -> Vec<Diagnostic> {
+    let placed = |assignment: &Assignment| {
+        matches!(assignment.why, Why::Placed(_) | Why::Unknown | Why::OutOfScope)
+    };
+    let placed = assignments.by_instance.iter().filter(|(_, assignment)| placed(assignment));
+    let on_drained = placed.filter_map(|(id, assignment)| {
+        let policy = desired.nodes.get(&assignment.node).filter(|policy| policy.drain)?;
         let service = desired.services.get(&id.service)?;
         // A drain that is only supposed stands nowhere.
         let at = if policy.at.file.is_empty() { &service.at } else { &policy.at };
-        let (node, word) = (&seat.node, leave(&seat.node, service));
+        let (node, word) = (&assignment.node, leave(&assignment.node, service));
         let message = format!("{id} stays on {node}, which is drained: its data cannot follow it");
         (!service.volumes.is_empty()).then(|| {
             Diagnostic::warning("DN-W0603", Some(at.clone()), message)
@@ -228,12 +245,12 @@ type Place<'d> = (&'d str, u32, u32);
 
 /// Lines that allow to leave data and have done their work, or wait for the next time: each that is
 /// written once, though it counts for every service of a Compose file.
-fn words(desired: &DesiredState, census: &Census<'_>) -> Vec<Diagnostic> {
+fn words(desired: &DesiredState, observations: &Observations<'_>) -> Vec<Diagnostic> {
     let mut lines: BTreeMap<Place<'_>, (&Service, &Located<NodeName>, bool)> = BTreeMap::new();
     for service in desired.services.values() {
         for line in &service.leave_data {
             let at = (&*line.at.file, line.at.line, line.at.column);
-            let used = needed(census, service, &line.value);
+            let used = needed(observations, service, &line.value);
             lines.entry(at).or_insert((service, line, false)).2 |= used;
         }
     }
@@ -243,10 +260,10 @@ fn words(desired: &DesiredState, census: &Census<'_>) -> Vec<Diagnostic> {
 
 /// Whether the data of any instance that is wanted is on that node, or would be in doubt if it were
 /// not left there. Of a service without replicas, that of any it ever had.
-fn needed(census: &Census<'_>, service: &Service, node: &NodeName) -> bool {
-    let own = census.homes.iter().filter(|(id, _)| id.service == service.name);
+fn needed(observations: &Observations<'_>, service: &Service, node: &NodeName) -> bool {
+    let own = observations.homes.iter().filter(|(id, _)| id.service == service.name);
     let wanted = own.filter(|(id, _)| service.replicas == 0 || id.index < service.replicas);
-    let mut homes = wanted.filter_map(|(id, _)| census.home(service, id));
+    let mut homes = wanted.filter_map(|(id, _)| observations.home(service, id));
     homes.any(|home| *home.node == *node || home.settled_by.contains(node))
 }
 

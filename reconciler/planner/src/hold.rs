@@ -15,11 +15,11 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::{Census, Sighting},
+    assignments::Blocked,
     data::Home,
     input::PlanInput,
+    observations::{Observations, Observed},
     scope::Scope,
-    seats::Waiting,
 };
 
 /// Everything that is held as it is.
@@ -51,7 +51,7 @@ pub enum Held {
 
 impl Hold {
     /// Of a unit.
-    pub fn of(unit: &Sighting<'_>, why: Held) -> Self {
+    pub fn of(unit: &Observed<'_>, why: Held) -> Self {
         Self { node: unit.node().clone(), runs_as: unit.runs_as(), why }
     }
 
@@ -61,7 +61,7 @@ impl Hold {
     }
 
     /// Whether it is this one.
-    pub fn is(&self, unit: &Sighting<'_>) -> bool {
+    pub fn is(&self, unit: &Observed<'_>) -> bool {
         *unit.node() == self.node && unit.runs_as() == self.runs_as
     }
 }
@@ -69,34 +69,34 @@ impl Hold {
 /// What is known to be held before anything is placed.
 pub fn known(
     input: &PlanInput<'_>,
-    census: &Census<'_>,
+    observations: &Observations<'_>,
     scope: &Scope,
-    waiting: &Waiting,
+    blocked: &Blocked,
 ) -> Holds {
     let mut holds = Holds::new();
     if input.options.destroy {
         return holds;
     }
-    for (id, home) in &census.homes {
+    for (id, home) in &observations.homes {
         let service = input.desired.services.get(&id.service);
         let service = service.filter(|it| id.index < it.replicas && !it.volumes.is_empty());
-        let Some(service) = service.filter(|it| !waiting.contains_key(&it.name)) else { continue };
-        let hold = early(census, service, (id, home));
+        let Some(service) = service.filter(|it| !blocked.contains_key(&it.name)) else { continue };
+        let hold = early(observations, service, (id, home));
         holds.extend(hold.filter(|it| scope.holds(id, &[&it.node])).map(|it| (id.clone(), it)));
     }
     holds
 }
 
 fn early(
-    census: &Census<'_>,
+    observations: &Observations<'_>,
     service: &Service,
     (id, home): (&InstanceId, &Home<'_>),
 ) -> Option<Hold> {
     // Of what cannot be asked nothing is decided anyway.
-    census.best(id).filter(|it| it.is_known() || it.status == NodeStatus::Lost)?;
-    let at_home = known_at(census, id, home.node);
+    observations.best(id).filter(|it| it.is_known() || it.status == NodeStatus::Lost)?;
+    let at_home = known_at(observations, id, home.node);
     if home.doubtful {
-        let unit = at_home.or_else(|| first_known(census, id))?;
+        let unit = at_home.or_else(|| first_known(observations, id))?;
         return Some(Hold::of(unit, Held::Doubt(in_doubt(home))));
     }
     if home.may_be_left(service) {
@@ -107,8 +107,8 @@ fn early(
             let other = home.runtime.filter(|of| *of != service.runtime)?;
             Some(Hold::of(unit, Held::Runtime(other)))
         }
-        None if census.status(home.node) != NodeStatus::Online => {
-            Some(Hold::of(first_known(census, id)?, Held::Away(home.node.clone())))
+        None if observations.status(home.node) != NodeStatus::Online => {
+            Some(Hold::of(first_known(observations, id)?, Held::Away(home.node.clone())))
         }
         None => None,
     }
@@ -116,17 +116,20 @@ fn early(
 
 /// The unit of an instance that is known to be on a node.
 pub fn known_at<'c, 'a>(
-    census: &'c Census<'a>,
+    observations: &'c Observations<'a>,
     id: &InstanceId,
     node: &NodeName,
-) -> Option<&'c Sighting<'a>> {
-    let group = census.sightings.get(id)?;
+) -> Option<&'c Observed<'a>> {
+    let group = observations.observed.get(id)?;
     group.iter().find(|it| it.is_known() && it.node() == node)
 }
 
 /// The unit of an instance that is known and counts first.
-pub fn first_known<'c, 'a>(census: &'c Census<'a>, id: &InstanceId) -> Option<&'c Sighting<'a>> {
-    census.sightings.get(id)?.iter().find(|it| it.is_known())
+pub fn first_known<'c, 'a>(
+    observations: &'c Observations<'a>,
+    id: &InstanceId,
+) -> Option<&'c Observed<'a>> {
+    observations.observed.get(id)?.iter().find(|it| it.is_known())
 }
 
 /// All that may be the newest, what counts first before the others.

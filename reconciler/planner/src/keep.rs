@@ -13,18 +13,18 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::{Census, Sighting},
     data::Volume,
     input::PlanInput,
+    observations::{Observations, Observed},
 };
 
 /// Gives the volumes of all these instances the names that their data has.
-pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpec]) {
+pub fn data(input: &PlanInput<'_>, observations: &Observations<'_>, specs: &mut [InstanceSpec]) {
     let mut shared: BTreeMap<(ServiceName, String), ServiceName> = BTreeMap::new();
     for spec in specs.iter_mut() {
         let container = spec.workload.runtime() == Runtime::Docker;
-        let before = before(census, &spec.id);
-        let mut own = of_instance(input, census, spec);
+        let before = before(observations, &spec.id);
+        let mut own = of_instance(input, observations, spec);
         for volume in &mut spec.volumes {
             let had = before.as_ref().and_then(|volumes| had(volumes, volume));
             match (volume.project.clone(), had) {
@@ -46,7 +46,7 @@ pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpe
     }
     // What one of a project has is what all of it share.
     for spec in specs.iter_mut() {
-        let before = before(census, &spec.id);
+        let before = before(observations, &spec.id);
         for volume in &mut spec.volumes {
             let Some(declared) = &volume.project else { continue };
             if before.as_ref().is_some_and(|volumes| had(volumes, volume).is_some()) {
@@ -60,10 +60,10 @@ pub fn data(input: &PlanInput<'_>, census: &Census<'_>, specs: &mut [InstanceSpe
 }
 
 /// The volumes that an instance is known to have: where its data is says so, else what runs.
-fn before<'a>(census: &Census<'a>, id: &InstanceId) -> Option<Vec<Volume<'a>>> {
-    let told = census.homes.get(id).map(|home| home.volumes.clone());
+fn before<'a>(observations: &Observations<'a>, id: &InstanceId) -> Option<Vec<Volume<'a>>> {
+    let told = observations.homes.get(id).map(|home| home.volumes.clone());
     told.filter(|volumes| !volumes.is_empty()).or_else(|| {
-        let unit = census.best(id)?;
+        let unit = observations.best(id)?;
         let runs_as = unit.runs_as();
         let volume = |spec: &'a VolumeSpec| Volume { spec, owner: spec.owner(&runs_as).clone() };
         Some(unit.spec()?.volumes.iter().map(volume).collect())
@@ -99,13 +99,13 @@ fn renamed_project(
 /// Says of the volumes of one instance whose they are.
 fn of_instance<'a>(
     input: &'a PlanInput<'_>,
-    census: &'a Census<'_>,
+    observations: &'a Observations<'_>,
     spec: &InstanceSpec,
 ) -> impl FnMut(&mut VolumeSpec, Option<&Volume<'_>>) + use<'a> {
     let id = spec.id.clone();
-    let known = before(census, &id).is_some();
-    let of_unit = census.best(&id).filter(|unit| unit.renamed).map(|unit| unit.runs_as());
-    let old_name = census.homes.get(&id).map(|home| home.of.clone()).or(of_unit);
+    let known = before(observations, &id).is_some();
+    let of_unit = observations.best(&id).filter(|unit| unit.renamed).map(|unit| unit.runs_as());
+    let old_name = observations.homes.get(&id).map(|home| home.of.clone()).or(of_unit);
     let declared = input.desired.moved.iter().find(|(_, to)| *to == id.service);
     move |volume, had| {
         let of = match had {
@@ -129,7 +129,7 @@ pub fn drops_data(change: &Change) -> bool {
 }
 
 /// Whether what is wanted goes on with data of a unit that ran by another name.
-pub fn goes_on(spec: &InstanceSpec, unit: &Sighting<'_>) -> bool {
+pub fn goes_on(spec: &InstanceSpec, unit: &Observed<'_>) -> bool {
     let old = unit.runs_as();
     spec.volumes.iter().any(|volume| volume.data_of.as_ref() == Some(&old))
         || unit.spec().is_some_and(|before| shares_data(spec, before))

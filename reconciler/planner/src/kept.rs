@@ -15,9 +15,9 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::Sighting,
+    assignments::{Assignment, Why},
+    observations::Observed,
     place::{Key, NodeInput, PlacementProblem, ServiceInput},
-    seats::{Seat, Why},
 };
 
 /// The problem by name.
@@ -43,25 +43,29 @@ impl<'p> Rooms<'p> {
     /// taking anything from those that are seated.
     pub fn admit(
         &self,
-        seats: &BTreeMap<InstanceId, Seat>,
+        assignments: &BTreeMap<InstanceId, Assignment>,
         id: &InstanceId,
-        unit: &Sighting<'_>,
+        unit: &Observed<'_>,
     ) -> bool {
         let own = self.services.get(&id.service);
         let (Some(own), Some(node)) = (own, self.nodes.get(unit.node().as_str())) else {
             return false;
         };
-        let here = || seats.iter().filter(|(other, seat)| seat.node == node.name && *other != id);
+        let here = || {
+            assignments
+                .iter()
+                .filter(|(other, assignment)| assignment.node == node.name && *other != id)
+        };
         let others: Vec<Neighbour<'_>> =
-            here().filter_map(|(id, seat)| self.neighbour(id, seat)).collect();
-        let uses: Vec<&GpuUse> = here().flat_map(|(_, seat)| &seat.gpus).collect();
+            here().filter_map(|(id, assignment)| self.neighbour(id, assignment)).collect();
+        let uses: Vec<&GpuUse> = here().flat_map(|(_, assignment)| &assignment.gpus).collect();
         let has = unit.spec().map_or(&[][..], |spec| &spec.gpus);
         can_run(own, node) && fits(own, node, &others) && devices_do(own, node, has, &uses)
     }
 
-    fn neighbour(&self, id: &InstanceId, seat: &Seat) -> Option<Neighbour<'p>> {
+    fn neighbour(&self, id: &InstanceId, assignment: &Assignment) -> Option<Neighbour<'p>> {
         let service = self.services.get(&id.service)?;
-        let as_is = matches!(seat.why, Why::KeptAsIs(_));
+        let as_is = matches!(assignment.why, Why::KeptAsIs(_));
         let (amounts, ports) = match service.holdings.get(&id.index).filter(|_| as_is) {
             Some(it) => ([it.cpu_milli, it.memory, it.disk], &it.ports),
             None => (amounts(service), &service.host_ports),

@@ -3,16 +3,16 @@
 //! Knows the whole pipeline, on this page. Refuses to wait: no clock, file, network, thread or
 //! randomness, so the same input gives the same plan, byte for byte.
 //!
-//! census (what runs, renames applied) → scope (what may be touched) → problem → [`place`] →
-//! seats (who is held where it is) → ports → render → action (what happens, and why) → order (the
-//! step graph) → check (what must hold of any plan).
+//! observations (what runs, renames applied) → scope (what may be touched) → problem → [`place`] →
+//! assignments (who is held where it is) → ports → render → action (what happens, and why) → order
+//! (the step graph) → check (what must hold of any plan).
 
 #![allow(unreachable_pub, reason = "2026-11-30: place/ is being rebuilt; then `pub(crate)`")]
 
 mod action;
 mod asis;
+mod assignments;
 mod basis;
-mod census;
 mod check;
 mod data;
 pub mod diff;
@@ -23,6 +23,7 @@ mod input;
 mod keep;
 mod kept;
 mod notice;
+mod observations;
 mod order;
 pub mod place;
 mod ports;
@@ -30,10 +31,9 @@ mod problem;
 mod reference;
 mod renames;
 mod render;
+mod report;
 mod scope;
-mod seats;
 pub mod suppose;
-mod tally;
 pub mod unit;
 mod weight;
 
@@ -58,8 +58,8 @@ pub use input::{PlanInput, Policy};
 pub use notice::{DISPUTED, cut_short};
 pub use ports::RANGE as PORT_RANGE;
 
-use action::Deeds;
-use census::Census;
+use action::PlannedActions;
+use observations::Observations;
 use place::{Gain, Outcome, Pace, PlacementProblem, Rebalanced, StageReport, Watch};
 use render::Specs;
 use scope::Scope;
@@ -70,7 +70,7 @@ pub fn known_generations(
     given_out: &BTreeMap<InstanceId, Generation>,
     fleet: &FleetSnapshot,
 ) -> BTreeMap<InstanceId, Generation> {
-    census::generations(given_out, fleet, &OrderBook::of(fleet)).0
+    observations::generations(given_out, fleet, &OrderBook::of(fleet)).0
 }
 
 /// Makes the plan. Whatever is wrong stands in its diagnostics; with an error among them it has no
@@ -102,11 +102,11 @@ pub fn plan_paced(input: &PlanInput<'_>, watch: Watch<'_>) -> Plan {
 /// # Errors
 /// Addresses in the options that name nothing.
 pub fn placement_problem(input: &PlanInput<'_>) -> Result<PlacementProblem, Vec<Diagnostic>> {
-    let census = Census::of(input);
-    let scope = Scope::of(input, &census)?;
-    let waiting = seats::disputed(input, &census);
-    let holds = hold::known(input, &census, &scope, &waiting);
-    Ok(problem::build(input, &census, &scope, (&waiting, &holds)))
+    let observations = Observations::of(input);
+    let scope = Scope::of(input, &observations)?;
+    let blocked = assignments::disputed(input, &observations);
+    let holds = hold::known(input, &observations, &scope, &blocked);
+    Ok(problem::build(input, &observations, &scope, (&blocked, &holds)))
 }
 
 /// A plan on its way.
@@ -126,67 +126,74 @@ impl Draft {
     fn fill(&mut self, input: &PlanInput<'_>, watch: Watch<'_>) -> Result<(), Vec<Diagnostic>> {
         self.plan.basis = basis::of(input, std::iter::empty());
         stop(notice::refusals(input))?;
-        let census = Census::of(input);
-        let scope = Scope::of(input, &census)?;
-        self.plan.diagnostics = notice::remarks(input, &census, scope.is_whole());
-        let seats = if input.options.destroy {
-            seats::Seats::default()
+        let observations = Observations::of(input);
+        let scope = Scope::of(input, &observations)?;
+        self.plan.diagnostics = notice::remarks(input, &observations, scope.is_whole());
+        let assignments = if input.options.destroy {
+            assignments::Assignments::default()
         } else {
-            self.place(input, &census, &scope, watch)?
+            self.place(input, &observations, &scope, watch)?
         };
-        let ports = ports::allocate(input, &census, &seats)?;
-        self.specs = render::specs(input, &census, &seats, &ports)?;
+        let ports = ports::allocate(input, &observations, &assignments)?;
+        self.specs = render::specs(input, &observations, &assignments, &ports)?;
         stop(weight::refusals(input, &self.specs))?;
         self.plan.basis = basis::of(input, self.specs.values());
-        let mut deeds = action::decide(input, &census, &scope, &seats, &self.specs);
-        self.plan.diagnostics.append(&mut deeds.diagnostics);
+        let mut planned = action::decide(input, &observations, &scope, &assignments, &self.specs);
+        self.plan.diagnostics.append(&mut planned.diagnostics);
         self.plan.diagnostics.extend(renames::idle(input));
-        let changes = deeds.list.iter().map(|deed| &deed.change);
+        let changes = planned.list.iter().map(|action| &action.change);
         self.plan.diagnostics.extend(renames::unwritten(input, changes));
-        self.plan.drift = std::mem::take(&mut deeds.drift);
-        self.plan.unreached = std::mem::take(&mut deeds.unreached);
+        self.plan.drift = std::mem::take(&mut planned.drift);
+        self.plan.unreached = std::mem::take(&mut planned.unreached);
         if input.options.refresh_only {
             return Ok(());
         }
-        weight::whole(deeds.list.iter().map(|deed| &deed.change))?;
-        self.plan.steps = order::steps(input.desired, &deeds.list);
-        self.take(deeds);
+        weight::whole(planned.list.iter().map(|action| &action.change))?;
+        self.plan.steps = order::steps(input.desired, &planned.list);
+        self.take(planned);
         Ok(())
     }
 
-    /// Places everything and settles who is held where it is. Where that leaves services waiting,
+    /// Places everything and settles who is held where it is. Where that leaves services blocked,
     /// the others are placed again without them: they get the room, and what runs of those that
     /// wait keeps its own. So it is where it leaves something held as it is by its data, that was
     /// counted otherwise.
     fn place(
         &mut self,
         input: &PlanInput<'_>,
-        census: &Census<'_>,
+        observations: &Observations<'_>,
         scope: &Scope,
         watch: Watch<'_>,
-    ) -> Result<seats::Seats, Vec<Diagnostic>> {
+    ) -> Result<assignments::Assignments, Vec<Diagnostic>> {
         let lenient = input.options.allow_unplaced || input.options.refresh_only;
         let severity = if lenient { Severity::Warning } else { Severity::Error };
-        let mut waiting = seats::disputed(input, census);
-        let mut holds = hold::known(input, census, scope, &waiting);
+        let mut blocked = assignments::disputed(input, observations);
+        let mut holds = hold::known(input, observations, scope, &blocked);
         loop {
-            let problem = problem::build(input, census, scope, (&waiting, &holds));
+            let problem = problem::build(input, observations, scope, (&blocked, &holds));
             let most = input.options.max_moves;
             let Rebalanced { gains, outcome } = place::rebalance_paced(&problem, most, &mut *watch);
-            let known = (waiting.len(), holds.len());
-            let seats = seats::settle(input, census, scope, (waiting, holds), (&problem, &outcome));
-            if (seats.waiting.len(), seats.holds.len()) != known {
-                (waiting, holds) = (seats.waiting, seats.holds);
+            let known = (blocked.len(), holds.len());
+            let assignments = assignments::settle(
+                input,
+                observations,
+                scope,
+                (blocked, holds),
+                (&problem, &outcome),
+            );
+            if (assignments.blocked.len(), assignments.holds.len()) != known {
+                (blocked, holds) = (assignments.blocked, assignments.holds);
                 continue;
             }
             let mut report = outcome.report();
-            tally::tell(input.desired, census, &seats, &mut report);
-            let made = gains.iter().filter(|gain| seats.puts(&gain.instance, &gain.to));
+            report::tell(input.desired, observations, &assignments, &mut report);
+            let made = gains.iter().filter(|gain| assignments.puts(&gain.instance, &gain.to));
             report.gains = made.map(Gain::document).collect();
             if input.options.explain_search {
                 report.search = outcome.search.iter().map(StageReport::document).collect();
             }
-            let mut notices = notice::placement(input.desired, census, &seats, &outcome, severity);
+            let mut notices =
+                notice::placement(input.desired, observations, &assignments, &outcome, severity);
             // What does not fit is refused only here, so that it is placed and told in the same
             // way whether it is refused or not.
             let refused = !lenient && report.status == PlacementStatus::Infeasible;
@@ -196,13 +203,13 @@ impl Draft {
             }
             self.plan.diagnostics.append(&mut notices);
             self.placed = Some((problem, outcome));
-            return Ok(seats);
+            return Ok(assignments);
         }
     }
 
-    fn take(&mut self, deeds: Deeds) {
-        self.plan.unchanged = deeds.unchanged;
-        self.plan.changes = deeds.list.into_iter().map(|deed| deed.change).collect();
+    fn take(&mut self, planned: PlannedActions) {
+        self.plan.unchanged = planned.unchanged;
+        self.plan.changes = planned.list.into_iter().map(|action| action.change).collect();
         for change in &self.plan.changes {
             let summary = &mut self.plan.summary;
             match change.action {

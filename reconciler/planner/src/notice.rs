@@ -15,13 +15,13 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::{Boast, Census, Sighting},
+    assignments::{self, Assignments, Why},
     held,
     hold::Hold,
     input::PlanInput,
     keep::drops_data,
+    observations::{Boast, Observations, Observed},
     place::{Outcome, Overfull},
-    seats::{self, Seats, Why},
 };
 
 /// The code of an instance that several nodes claim: what is wanted of it is not there, though
@@ -60,9 +60,13 @@ pub fn cut_short() -> Diagnostic {
 }
 
 /// What someone should know of nodes and of a plan that is only a part.
-pub fn remarks(input: &PlanInput<'_>, census: &Census<'_>, whole: bool) -> Vec<Diagnostic> {
+pub fn remarks(
+    input: &PlanInput<'_>,
+    observations: &Observations<'_>,
+    whole: bool,
+) -> Vec<Diagnostic> {
     let declared = input.desired.nodes.iter();
-    let unknown = declared.filter(|(name, _)| !census.nodes.contains_key(name));
+    let unknown = declared.filter(|(name, _)| !observations.nodes.contains_key(name));
     let mut all: Vec<Diagnostic> = unknown
         .map(|(name, policy)| {
             let message = format!("node `{name}` is declared and has not joined");
@@ -70,10 +74,10 @@ pub fn remarks(input: &PlanInput<'_>, census: &Census<'_>, whole: bool) -> Vec<D
                 .help("what is said of it has no effect until an agent of that name joins")
         })
         .collect();
-    all.extend(strangers(census));
+    all.extend(strangers(observations));
     let book = OrderBook::of(input.fleet);
-    all.extend(census.disputed.iter().map(|(id, claims)| disputed(id, claims, &book)));
-    all.extend(boasts(census));
+    all.extend(observations.disputed.iter().map(|(id, claims)| disputed(id, claims, &book)));
+    all.extend(boasts(observations));
     if !whole {
         all.push(
             Diagnostic::warning("DN-W0607", None, "this plan covers a part of the cluster only")
@@ -96,14 +100,14 @@ fn named(mut names: impl Iterator<Item = String>) -> String {
 }
 
 /// What runs on a node where nobody ordered it: one finding a node.
-fn strangers(census: &Census<'_>) -> Vec<Diagnostic> {
+fn strangers(observations: &Observations<'_>) -> Vec<Diagnostic> {
     let mut by_node: BTreeMap<&NodeName, BTreeSet<InstanceId>> = BTreeMap::new();
-    for unit in &census.strangers {
+    for unit in &observations.strangers {
         by_node.entry(unit.node()).or_default().insert(unit.runs_as());
     }
     let finding = |(node, ids): (&NodeName, BTreeSet<InstanceId>)| {
         // What another node was told to run cannot be this one's as well.
-        let elsewhere = ids.iter().filter_map(|id| Some((id, census.best(id)?.node())));
+        let elsewhere = ids.iter().filter_map(|id| Some((id, observations.best(id)?.node())));
         let mut elsewhere = elsewhere.filter(|(_, other)| *other != node);
         let way = match elsewhere.next() {
             None => format!("`devnet node adopt {node}` takes it over"),
@@ -124,8 +128,8 @@ fn strangers(census: &Census<'_>) -> Vec<Diagnostic> {
 
 /// An instance that several nodes claim since the records were lost, or one node that was told
 /// later than the records say.
-fn disputed(id: &InstanceId, claims: &[Sighting<'_>], book: &OrderBook<'_>) -> Diagnostic {
-    let nodes: BTreeSet<&NodeName> = claims.iter().map(Sighting::node).collect();
+fn disputed(id: &InstanceId, claims: &[Observed<'_>], book: &OrderBook<'_>) -> Diagnostic {
+    let nodes: BTreeSet<&NodeName> = claims.iter().map(Observed::node).collect();
     let nodes: Vec<&str> = nodes.iter().map(|node| node.as_str()).collect();
     let recorded = claims.iter().find_map(|it| book.ordered_on(&it.runs_as()));
     if let Some(recorded) = recorded {
@@ -162,9 +166,9 @@ fn told_later(id: &InstanceId, nodes: &[&str], recorded: &NodeName) -> Diagnosti
 }
 
 /// Numbers that nobody gave out: one finding a node.
-fn boasts(census: &Census<'_>) -> Vec<Diagnostic> {
+fn boasts(observations: &Observations<'_>) -> Vec<Diagnostic> {
     let mut by_node: BTreeMap<&NodeName, Vec<&Boast<'_>>> = BTreeMap::new();
-    for boast in &census.boasts {
+    for boast in &observations.boasts {
         by_node.entry(boast.node).or_default().push(boast);
     }
     let finding = |(node, all): (&NodeName, Vec<&Boast<'_>>)| {
@@ -192,20 +196,20 @@ pub fn spent(id: &InstanceId) -> Diagnostic {
 /// is an error or a warning, and of each instance one.
 pub fn placement(
     desired: &DesiredState,
-    census: &Census<'_>,
-    seats: &Seats,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
     outcome: &Outcome,
     severity: Severity,
 ) -> Vec<Diagnostic> {
     let unplaced = outcome.unplaced.iter().map(|missing| {
-        let left = left_data(desired, census, seats, missing);
+        let left = left_data(desired, observations, assignments, missing);
         unplaced(desired.services.get(&missing.service), missing, &left, severity)
     });
     let mut all: Vec<Diagnostic> = unplaced.collect();
     all.extend(outcome.cut_short.then(cut_short));
-    all.extend(held::told(desired, census, seats, outcome, severity));
-    all.extend(waiting(desired, seats, severity));
-    all.extend(kept(desired, census, seats));
+    all.extend(held::told(desired, observations, assignments, outcome, severity));
+    all.extend(blocked(desired, assignments, severity));
+    all.extend(kept(desired, observations, assignments));
     all.extend(outcome.overfull.iter().map(|it| overfull(desired, it)));
     all
 }
@@ -213,8 +217,8 @@ pub fn placement(
 /// Of a service that does not fit, whose data is on a node that is lost, as a clause.
 fn left_data(
     desired: &DesiredState,
-    census: &Census<'_>,
-    seats: &Seats,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
     missing: &Unplaceable,
 ) -> String {
     let stateful = |service: &&Service| !service.volumes.is_empty();
@@ -223,8 +227,8 @@ fn left_data(
     };
     let left = (0..service.replicas).filter_map(|index| {
         let id = InstanceId { service: service.name.clone(), index };
-        let unit = census.best(&id).filter(|unit| unit.status == NodeStatus::Lost)?;
-        let placed = seats.by_instance.contains_key(&id);
+        let unit = observations.best(&id).filter(|unit| unit.status == NodeStatus::Lost)?;
+        let placed = assignments.by_instance.contains_key(&id);
         (!placed).then(|| format!("; data of {id} is on {}, which is lost", unit.node()))
     });
     left.collect()
@@ -268,17 +272,21 @@ fn unplaced(
 
 /// Services that wait for another. Where that one has a place, it got it when they were left out:
 /// together they did not all fit, which is refused as what does not fit is.
-fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Diagnostic> {
-    let others = seats.waiting.iter().filter(|(service, missing)| service != missing);
+fn blocked(
+    desired: &DesiredState,
+    assignments: &Assignments,
+    severity: Severity,
+) -> Vec<Diagnostic> {
+    let others = assignments.blocked.iter().filter(|(service, missing)| service != missing);
     let waits = others.map(|(service, missing)| {
         let at = desired.services.get(service).map(|service| service.at.clone());
-        if seats::is_held(&seats.waiting, service) {
+        if assignments::is_held(&assignments.blocked, service) {
             let message =
                 format!("service `{service}` waits: nothing is decided about `{missing}`");
             return Diagnostic::warning("DN-W0606", at, message)
                 .help("it is planned as soon as that is");
         }
-        if !seats.by_instance.keys().any(|id| id.service == *missing) {
+        if !assignments.by_instance.keys().any(|id| id.service == *missing) {
             let message = format!("service `{service}` waits: `{missing}` has no node");
             return Diagnostic::warning("DN-W0606", at, message)
                 .help("it is planned as soon as what it depends on has a place");
@@ -300,14 +308,18 @@ fn waiting(desired: &DesiredState, seats: &Seats, severity: Severity) -> Vec<Dia
 }
 
 /// What keeps running without a place. Of what nothing is decided about, more is told elsewhere.
-fn kept(desired: &DesiredState, census: &Census<'_>, seats: &Seats) -> Vec<Diagnostic> {
-    let stays = seats.by_instance.iter().filter_map(|(id, seat)| {
-        let (why, as_is) = match &seat.why {
+fn kept(
+    desired: &DesiredState,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
+) -> Vec<Diagnostic> {
+    let stays = assignments.by_instance.iter().filter_map(|(id, assignment)| {
+        let (why, as_is) = match &assignment.why {
             Why::Kept(why) => (why, false),
             Why::KeptAsIs(why) => (why, true),
             _ => return None,
         };
-        if seats.holds.get(id).is_some_and(Hold::decides_nothing) {
+        if assignments.holds.get(id).is_some_and(Hold::decides_nothing) {
             return None;
         }
         let service = desired.services.get(&id.service);
@@ -317,9 +329,9 @@ fn kept(desired: &DesiredState, census: &Census<'_>, seats: &Seats) -> Vec<Diagn
             [] => String::new(),
             some => format!(": {}", some.join(", ")),
         };
-        let ended = seats.unit(census, id).is_some_and(|unit| unit.has_ended());
+        let ended = assignments.unit(observations, id).is_some_and(|unit| unit.has_ended());
         let runs = if ended { "has ended and stays" } else { "keeps running" };
-        let node = &seat.node;
+        let node = &assignment.node;
         let (message, help) = match as_is {
             false => (
                 format!("{id} {runs} on {node}, where it has no place{against}"),

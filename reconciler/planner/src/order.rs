@@ -18,14 +18,14 @@ use devnet_schema::{
 };
 
 use crate::{
-    action::{Deed, Leaving},
+    action::{Leaving, PlannedAction},
     graph::Graph,
 };
 
-/// So many deeds are waited for one by one.
+/// So many planned are waited for one by one.
 const MANY: usize = 16;
 
-/// The steps of one deed, by number.
+/// The steps of one action, by number.
 #[derive(Debug, Clone, Copy, Default)]
 struct Steps {
     prepare: Option<usize>,
@@ -36,20 +36,20 @@ struct Steps {
 
 impl Steps {
     /// The first that touches what runs.
-    fn disrupts(&self, deed: &Deed) -> Option<usize> {
-        if deed.stop_first { self.remove.or(self.start) } else { self.start }
+    fn disrupts(&self, action: &PlannedAction) -> Option<usize> {
+        if action.stop_first { self.remove.or(self.start) } else { self.start }
     }
 }
 
-/// The steps of all deeds, in an order that respects `after`.
-pub fn steps(desired: &DesiredState, deeds: &[Deed]) -> Vec<Step> {
-    let mut deeds = deeds.to_vec();
-    let mut draft = Draft::of(desired, &deeds);
-    while draft.graph.has_circle() && draft.yield_claims(&mut deeds) {
-        draft = Draft::of(desired, &deeds);
+/// The steps of all planned, in an order that respects `after`.
+pub fn steps(desired: &DesiredState, planned: &[PlannedAction]) -> Vec<Step> {
+    let mut planned = planned.to_vec();
+    let mut draft = Draft::of(desired, &planned);
+    while draft.graph.has_circle() && draft.yield_claims(&mut planned) {
+        draft = Draft::of(desired, &planned);
     }
-    draft.wish_for_gradual_change(desired, &deeds);
-    draft.wish_for_late_removals(desired, &deeds);
+    draft.wish_for_gradual_change(desired, &planned);
+    draft.wish_for_late_removals(desired, &planned);
     draft.finish()
 }
 
@@ -61,43 +61,43 @@ struct Draft {
 
 impl Draft {
     /// Every step and the edges that must hold.
-    fn of(desired: &DesiredState, deeds: &[Deed]) -> Self {
+    fn of(desired: &DesiredState, planned: &[PlannedAction]) -> Self {
         let mut steps = Vec::new();
         let of_deed: Vec<Steps> =
-            deeds.iter().map(|deed| draft(desired, deed, &mut steps)).collect();
+            planned.iter().map(|action| draft(desired, action, &mut steps)).collect();
         let mut graph = Graph::new(steps.len());
-        for (deed, own) in deeds.iter().zip(&of_deed) {
-            let first = if deed.stop_first { own.remove } else { None };
+        for (action, own) in planned.iter().zip(&of_deed) {
+            let first = if action.stop_first { own.remove } else { None };
             let chain = [own.prepare, first, own.start, own.healthy];
             let chain: Vec<usize> = chain.into_iter().flatten().collect();
             for pair in chain.windows(2) {
                 graph.add(pair[0], pair[1]);
             }
-            if !deed.stop_first
+            if !action.stop_first
                 && let (Some(healthy), Some(remove)) = (own.healthy, own.remove)
             {
                 graph.add(healthy, remove);
             }
         }
         let mut draft = Self { steps, of_deed, graph };
-        draft.order_by_dependency(desired, deeds);
-        draft.order_by_claim(deeds);
+        draft.order_by_dependency(desired, planned);
+        draft.order_by_claim(planned);
         draft
     }
 
     /// Starts wait until what they depend on is healthy; destructions go the other way round.
-    fn order_by_dependency(&mut self, desired: &DesiredState, deeds: &[Deed]) {
-        let of_service = by_service(deeds);
-        for (deed, own) in deeds.iter().zip(self.of_deed.clone()) {
-            let service = desired.services.get(&deed.change.instance.service);
+    fn order_by_dependency(&mut self, desired: &DesiredState, planned: &[PlannedAction]) {
+        let of_service = by_service(planned);
+        for (action, own) in planned.iter().zip(self.of_deed.clone()) {
+            let service = desired.services.get(&action.change.instance.service);
             for dependency in service.iter().flat_map(|service| &service.depends_on) {
                 for &other in of_service.get(&dependency.value).into_iter().flatten() {
                     let theirs = self.of_deed[other];
-                    let destroyed = deeds[other].change.action == Action::Delete;
+                    let destroyed = planned[other].change.action == Action::Delete;
                     if let (Some(healthy), Some(start)) = (theirs.healthy, own.start) {
                         self.graph.add(healthy, start);
                     }
-                    let own_end = deed.change.action == Action::Delete;
+                    let own_end = action.change.action == Action::Delete;
                     if let (Some(theirs), Some(mine)) = (theirs.remove, own.remove)
                         && destroyed
                         && own_end
@@ -110,22 +110,23 @@ impl Draft {
     }
 
     /// Who takes a port or device of a node starts after whoever had it let go.
-    fn order_by_claim(&mut self, deeds: &[Deed]) {
+    fn order_by_claim(&mut self, planned: &[PlannedAction]) {
         let mut released: BTreeMap<Claim<'_>, Vec<(usize, usize)>> = BTreeMap::new();
-        for (at, (deed, own)) in deeds.iter().zip(&self.of_deed).enumerate() {
-            let Some(before) = deed.change.before.as_deref() else {
+        for (at, (action, own)) in planned.iter().zip(&self.of_deed).enumerate() {
+            let Some(before) = action.change.before.as_deref() else {
                 continue;
             };
             let Some(step) = own.remove.or(own.start) else {
                 continue;
             };
-            let node = deed.change.from.as_ref().unwrap_or(&deed.change.node);
+            let node = action.change.from.as_ref().unwrap_or(&action.change.node);
             for claim in claims(node, before) {
                 released.entry(claim).or_default().push((at, step));
             }
         }
-        for (at, deed) in deeds.iter().enumerate() {
-            let (Some(after), Some(start)) = (deed.change.after.as_deref(), self.of_deed[at].start)
+        for (at, action) in planned.iter().enumerate() {
+            let (Some(after), Some(start)) =
+                (action.change.after.as_deref(), self.of_deed[at].start)
             else {
                 continue;
             };
@@ -140,24 +141,24 @@ impl Draft {
 
     /// Where two units swap ports or devices, neither can wait until the other has left and serve
     /// meanwhile: those on the circle leave first. False when there is nobody left to ask.
-    fn yield_claims(&self, deeds: &mut [Deed]) -> bool {
+    fn yield_claims(&self, planned: &mut [PlannedAction]) -> bool {
         let done: BTreeSet<usize> = self.graph.order().into_iter().collect();
         let mut asked = false;
-        for (deed, own) in deeds.iter_mut().zip(&self.of_deed) {
+        for (action, own) in planned.iter_mut().zip(&self.of_deed) {
             let stuck = own.start.is_some_and(|start| !done.contains(&start));
-            let here = deed.change.action == Action::Update;
-            if !stuck || deed.stop_first || (deed.leaves.is_none() && !here) {
+            let here = action.change.action == Action::Update;
+            if !stuck || action.stop_first || (action.leaves.is_none() && !here) {
                 continue;
             }
-            if deed.leaves.is_none() {
-                deed.leaves = Some(Leaving {
-                    id: deed.change.instance.clone(),
-                    node: deed.change.node.clone(),
-                    generation: deed.generation,
+            if action.leaves.is_none() {
+                action.leaves = Some(Leaving {
+                    id: action.change.instance.clone(),
+                    node: action.change.node.clone(),
+                    generation: action.generation,
                 });
-                deed.generation += 1;
+                action.generation += 1;
             }
-            deed.stop_first = true;
+            action.stop_first = true;
             asked = true;
         }
         asked
@@ -165,28 +166,28 @@ impl Draft {
 
     /// At most `max-unavailable` instances of a service are changed at once; those that are broken
     /// go first, since they are down already.
-    fn wish_for_gradual_change(&mut self, desired: &DesiredState, deeds: &[Deed]) {
-        for (service, list) in by_service(deeds) {
+    fn wish_for_gradual_change(&mut self, desired: &DesiredState, planned: &[PlannedAction]) {
+        for (service, list) in by_service(planned) {
             let Some(service) = desired.services.get(service) else {
                 continue;
             };
             let gap = service.update.max_unavailable.max(1) as usize;
-            let action = |at: &usize| deeds[*at].change.action;
+            let action = |at: &usize| planned[*at].change.action;
             let changes =
                 |at: &usize| matches!(action(at), Action::Update | Action::Replace | Action::Move);
             let changing: Vec<usize> = list.iter().copied().filter(changes).collect();
             for pair in changing.windows(gap + 1) {
-                self.wish_for_health(deeds, pair[0], pair[gap]);
+                self.wish_for_health(planned, pair[0], pair[gap]);
             }
             // Nothing is lost by what is down or new: all of it serves before more is made like it.
-            let down = |at: &usize| action(at) == Action::Create || deeds[*at].change.repairs();
+            let down = |at: &usize| action(at) == Action::Create || planned[*at].change.repairs();
             let others = changing.iter().filter(|at| !down(at)).take(gap);
             for &next in others {
                 let first = list.iter().filter(|at| down(at));
-                first.for_each(|&first| self.wish_for_health(deeds, first, next));
+                first.for_each(|&first| self.wish_for_health(planned, first, next));
             }
             // What is one too many may be needed until those that stay serve.
-            let id = |at: usize| &deeds[at].change.instance;
+            let id = |at: usize| &planned[at].change.instance;
             let surplus = list.iter().copied().filter(|at| action(at) == Action::Delete);
             let surplus = surplus.filter(|&at| !changing.iter().any(|&it| id(it) == id(at)));
             let surplus: Vec<usize> = surplus.collect();
@@ -197,16 +198,17 @@ impl Draft {
                 // Of many the first waits for all, and the others for it.
                 match surplus[..rank].first().filter(|_| awaited.len() > MANY) {
                     Some(&first) => self.wish_for_removal(first, next),
-                    None => awaited.iter().for_each(|&it| self.wish_for_health(deeds, it, next)),
+                    None => awaited.iter().for_each(|&it| self.wish_for_health(planned, it, next)),
                 }
             }
         }
     }
 
-    /// One deed touches what runs only once the other's unit serves.
-    fn wish_for_health(&mut self, deeds: &[Deed], first: usize, next: usize) {
+    /// One action touches what runs only once the other's unit serves.
+    fn wish_for_health(&mut self, planned: &[PlannedAction], first: usize, next: usize) {
         let healthy = self.of_deed[first].healthy;
-        if let (Some(healthy), Some(step)) = (healthy, self.of_deed[next].disrupts(&deeds[next])) {
+        if let (Some(healthy), Some(step)) = (healthy, self.of_deed[next].disrupts(&planned[next]))
+        {
             self.graph.wish(healthy, step);
         }
     }
@@ -221,23 +223,23 @@ impl Draft {
     /// Nothing goes before what takes its place is ready: the old unit of a move waits for those
     /// that have to learn its new address, and what is destroyed for good waits until everything
     /// else on its node is prepared.
-    fn wish_for_late_removals(&mut self, desired: &DesiredState, deeds: &[Deed]) {
-        for (at, deed) in deeds.iter().enumerate() {
+    fn wish_for_late_removals(&mut self, desired: &DesiredState, planned: &[PlannedAction]) {
+        for (at, action) in planned.iter().enumerate() {
             let Some(remove) = self.of_deed[at].remove else {
                 continue;
             };
-            for (other, theirs) in deeds.iter().enumerate().filter(|(other, _)| *other != at) {
+            for (other, theirs) in planned.iter().enumerate().filter(|(other, _)| *other != at) {
                 let steps = self.of_deed[other];
                 let id = &theirs.change.instance;
-                let same = *id == deed.change.instance;
+                let same = *id == action.change.instance;
                 let depends = desired.services.get(&id.service).is_some_and(|service| {
-                    let own = &deed.change.instance.service;
+                    let own = &action.change.instance.service;
                     service.depends_on.iter().any(|it| it.value == *own)
                 });
-                let after = match deed.change.action {
+                let after = match action.change.action {
                     Action::Delete if same => steps.healthy,
-                    Action::Delete if theirs.change.node == deed.change.node => steps.prepare,
-                    Action::Move if depends && !deed.stop_first => steps.healthy,
+                    Action::Delete if theirs.change.node == action.change.node => steps.prepare,
+                    Action::Move if depends && !action.stop_first => steps.healthy,
                     _ => None,
                 };
                 if let Some(after) = after {
@@ -259,30 +261,30 @@ impl Draft {
     }
 }
 
-/// Adds the steps of one deed to `steps`.
-fn draft(desired: &DesiredState, deed: &Deed, steps: &mut Vec<Step>) -> Steps {
-    let id = &deed.change.instance;
+/// Adds the steps of one action to `steps`.
+fn draft(desired: &DesiredState, action: &PlannedAction, steps: &mut Vec<Step>) -> Steps {
+    let id = &action.change.instance;
     let mut own = Steps::default();
-    if let Some(spec) = &deed.change.after {
+    if let Some(spec) = &action.change.after {
         let act = Act::Prepare { spec: spec.clone() };
         // It comes before the removal of the same instance on the same node, so it is no newer.
         let same = |old: &&Leaving| old.id == *id && old.node == spec.node;
-        let earlier = deed.leaves.as_ref().filter(same);
-        let generation = earlier.map_or(deed.generation, |old| old.generation);
+        let earlier = action.leaves.as_ref().filter(same);
+        let generation = earlier.map_or(action.generation, |old| old.generation);
         own.prepare = add(steps, "prepare", (id, &spec.node), generation, act);
     }
-    if let Some(old) = &deed.leaves {
+    if let Some(old) = &action.leaves {
         let at = (&old.id, &old.node);
         own.remove = add(steps, "remove", at, old.generation, Act::Remove);
     }
-    if let Some(spec) = &deed.change.after {
+    if let Some(spec) = &action.change.after {
         let service = desired.services.get(&id.service);
         let timeout = service.map_or(Update::default().timeout, |it| it.update.timeout);
         let at = (id, &spec.node);
         let act = Act::Ensure { spec: spec.clone() };
-        own.start = add(steps, "start", at, deed.generation, act);
+        own.start = add(steps, "start", at, action.generation, act);
         let act = Act::AwaitHealthy { timeout };
-        own.healthy = add(steps, "await-healthy", at, deed.generation, act);
+        own.healthy = add(steps, "await-healthy", at, action.generation, act);
     }
     own
 }
@@ -308,14 +310,14 @@ fn add(
     Some(steps.len() - 1)
 }
 
-/// Deeds of each service, the broken instances first.
-fn by_service(deeds: &[Deed]) -> BTreeMap<&ServiceName, Vec<usize>> {
+/// PlannedActions of each service, the broken instances first.
+fn by_service(planned: &[PlannedAction]) -> BTreeMap<&ServiceName, Vec<usize>> {
     let mut map: BTreeMap<&ServiceName, Vec<usize>> = BTreeMap::new();
-    for (at, deed) in deeds.iter().enumerate() {
-        map.entry(&deed.change.instance.service).or_default().push(at);
+    for (at, action) in planned.iter().enumerate() {
+        map.entry(&action.change.instance.service).or_default().push(at);
     }
     for list in map.values_mut() {
-        list.sort_by_key(|&at| (!deeds[at].broken, at));
+        list.sort_by_key(|&at| (!planned[at].broken, at));
     }
     map
 }

@@ -16,9 +16,9 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::Census,
+    assignments::{Assignments, Why},
     input::PlanInput,
-    seats::{Seats, Why},
+    observations::Observations,
 };
 
 /// Where ports without `host=` are taken from: below the range that Linux gives to outgoing
@@ -37,33 +37,33 @@ type Taken<'a> = BTreeMap<&'a NodeName, BTreeSet<(Protocol, u16)>>;
 /// When a node has no port left.
 pub fn allocate(
     input: &PlanInput<'_>,
-    census: &Census<'_>,
-    seats: &Seats,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
 ) -> Result<HostPorts, Vec<Diagnostic>> {
     let mut ports = HostPorts::new();
-    let mut taken = outside(input, census);
-    held(census, seats, &mut taken, &mut ports);
-    declared(input, seats, &mut taken, &mut ports);
-    kept(input, census, seats, &mut taken, &mut ports);
+    let mut taken = outside(input, observations);
+    held(observations, assignments, &mut taken, &mut ports);
+    declared(input, assignments, &mut taken, &mut ports);
+    kept(input, observations, assignments, &mut taken, &mut ports);
     // What runs now may still hold its port while the newcomer starts.
-    for unit in census.all().map(|(_, unit)| unit).chain(census.left_alone()) {
+    for unit in observations.all().map(|(_, unit)| unit).chain(observations.left_alone()) {
         let held = unit.spec().into_iter().flat_map(|spec| &spec.ports);
         taken.entry(unit.node()).or_default().extend(held.map(|port| (port.protocol, port.host)));
     }
     let mut errors = Vec::new();
-    for (id, seat) in &seats.by_instance {
+    for (id, assignment) in &assignments.by_instance {
         let Some(service) = input.desired.services.get(&id.service) else {
             continue;
         };
         let own = ports.entry(id.clone()).or_default();
-        let used = taken.entry(&seat.node).or_default();
+        let used = taken.entry(&assignment.node).or_default();
         for port in &service.ports {
             if own.contains_key(&port.value.name) {
                 continue;
             }
             let free = RANGE.into_iter().find(|&host| !used.contains(&(port.value.protocol, host)));
             let Some(host) = free else {
-                errors.push(exhausted(id, &seat.node, port));
+                errors.push(exhausted(id, &assignment.node, port));
                 break;
             };
             used.insert((port.value.protocol, host));
@@ -84,9 +84,9 @@ fn exhausted(id: &InstanceId, node: &NodeName, port: &Located<PortDeclaration>) 
 }
 
 /// Ports that something outside the cluster holds.
-fn outside<'a>(input: &PlanInput<'a>, census: &Census<'a>) -> Taken<'a> {
+fn outside<'a>(input: &PlanInput<'a>, observations: &Observations<'a>) -> Taken<'a> {
     let nodes = input.fleet.nodes.iter();
-    nodes.map(|node| (&node.name, census.ports_outside(node).collect())).collect()
+    nodes.map(|node| (&node.name, observations.ports_outside(node).collect())).collect()
 }
 
 /// The host port that the declaration itself settles. A process listens where it listens, so its
@@ -98,14 +98,19 @@ pub fn fixed(service: &Service, port: &PortDeclaration) -> Option<u16> {
 
 /// Who is held where it is keeps every port it has, whatever is declared by now: that is where
 /// others reach it.
-fn held<'a>(census: &Census<'_>, seats: &'a Seats, taken: &mut Taken<'a>, ports: &mut HostPorts) {
-    for (id, seat) in &seats.by_instance {
-        if !matches!(seat.why, Why::Unknown | Why::OutOfScope | Why::KeptAsIs(_)) {
+fn held<'a>(
+    observations: &Observations<'_>,
+    assignments: &'a Assignments,
+    taken: &mut Taken<'a>,
+    ports: &mut HostPorts,
+) {
+    for (id, assignment) in &assignments.by_instance {
+        if !matches!(assignment.why, Why::Unknown | Why::OutOfScope | Why::KeptAsIs(_)) {
             continue;
         }
-        let spec = seats.unit(census, id).and_then(|unit| unit.spec());
+        let spec = assignments.unit(observations, id).and_then(|unit| unit.spec());
         for port in spec.into_iter().flat_map(|spec| &spec.ports) {
-            taken.entry(&seat.node).or_default().insert((port.protocol, port.host));
+            taken.entry(&assignment.node).or_default().insert((port.protocol, port.host));
             ports.entry(id.clone()).or_default().insert(port.name.clone(), port.host);
         }
     }
@@ -113,11 +118,11 @@ fn held<'a>(census: &Census<'_>, seats: &'a Seats, taken: &mut Taken<'a>, ports:
 
 fn declared<'a>(
     input: &PlanInput<'a>,
-    seats: &'a Seats,
+    assignments: &'a Assignments,
     taken: &mut Taken<'a>,
     ports: &mut HostPorts,
 ) {
-    for (id, seat) in &seats.by_instance {
+    for (id, assignment) in &assignments.by_instance {
         let Some(service) = input.desired.services.get(&id.service) else {
             continue;
         };
@@ -127,7 +132,7 @@ fn declared<'a>(
                 continue;
             }
             if let Some(host) = fixed(service, port) {
-                taken.entry(&seat.node).or_default().insert((port.protocol, host));
+                taken.entry(&assignment.node).or_default().insert((port.protocol, host));
                 own.insert(port.name.clone(), host);
             }
         }
@@ -137,20 +142,21 @@ fn declared<'a>(
 /// Who runs on the node already keeps the port it has there, unless someone declares it.
 fn kept<'a>(
     input: &PlanInput<'a>,
-    census: &Census<'_>,
-    seats: &'a Seats,
+    observations: &Observations<'_>,
+    assignments: &'a Assignments,
     taken: &mut Taken<'a>,
     ports: &mut HostPorts,
 ) {
-    for (id, seat) in &seats.by_instance {
+    for (id, assignment) in &assignments.by_instance {
         let Some(service) = input.desired.services.get(&id.service) else {
             continue;
         };
-        let group = census.sightings.get(id).into_iter().flatten();
-        let before = group.filter(|unit| *unit.node() == seat.node).find_map(|unit| unit.spec());
+        let group = observations.observed.get(id).into_iter().flatten();
+        let before =
+            group.filter(|unit| *unit.node() == assignment.node).find_map(|unit| unit.spec());
         let Some(before) = before else { continue };
         let own = ports.entry(id.clone()).or_default();
-        let used = taken.entry(&seat.node).or_default();
+        let used = taken.entry(&assignment.node).or_default();
         for port in service.ports.iter().map(|port| &port.value) {
             if own.contains_key(&port.name) {
                 continue;

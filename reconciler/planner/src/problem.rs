@@ -16,16 +16,16 @@ use devnet_schema::{
 
 use crate::{
     asis::{self, Beside, Besides},
-    census::{Census, Sighting},
+    assignments::Blocked,
     hold::Holds,
     input::PlanInput,
+    observations::{Observations, Observed},
     place::{
         Current, DeviceNeed, GpuInput, Holding, Key, NodeInput, NodeState, Pin, PlacementProblem,
         Places, PortLine, Prefer, Require, ServiceInput, Spread, SpreadBy,
     },
     ports::fixed,
     scope::Scope,
-    seats::Waiting,
 };
 
 /// What moving an instance with data costs at least, in restarts. Only a constraint or a lost node
@@ -51,29 +51,31 @@ pub(crate) fn move_cost(service: &Service) -> u64 {
 /// they run and keep what they hold. What its data holds as it is counts as it is.
 pub fn build(
     input: &PlanInput<'_>,
-    census: &Census<'_>,
+    observations: &Observations<'_>,
     scope: &Scope,
-    (waiting, holds): (&Waiting, &Holds),
+    (blocked, holds): (&Blocked, &Holds),
 ) -> PlacementProblem {
-    let held = stays(input, census, scope, (waiting, holds));
-    let known = census.nodes.values().map(|node| node_input(input, census, node, &held));
-    let mut nodes: Vec<NodeInput> = known.chain(gone(input, census, holds)).collect();
+    let held = stays(input, observations, scope, (blocked, holds));
+    let known =
+        observations.nodes.values().map(|node| node_input(input, observations, node, &held));
+    let mut nodes: Vec<NodeInput> = known.chain(gone(input, observations, holds)).collect();
     let models: BTreeSet<&str> =
         nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
     let mut besides = Besides::new();
     let services = input.desired.services.values();
     let services = services
-        .filter(|service| !waiting.contains_key(&service.name))
+        .filter(|service| !blocked.contains_key(&service.name))
         .map(|service| {
-            let holdings = holdings(input, service, census);
-            let own = ServiceInput { holdings, ..service_input(service, census, scope, &models) };
+            let holdings = holdings(input, service, observations);
+            let own =
+                ServiceInput { holdings, ..service_input(service, observations, scope, &models) };
             if !scope.touches(&service.name) {
                 return as_it_runs(own);
             }
             let mut own = own;
-            let held = asis::of_service(holds, census, service);
+            let held = asis::of_service(holds, observations, service);
             let held = held.filter_map(|(id, unit)| {
-                Some((id, unit, holding(input, service, census, unit, true)?))
+                Some((id, unit, holding(input, service, observations, unit, true)?))
             });
             asis::enter(&mut own, &held.collect::<Vec<_>>(), &mut besides);
             own
@@ -104,22 +106,22 @@ fn leave_room(node: &mut NodeInput, beside: &Beside) {
 /// the node.
 fn stays<'a>(
     input: &PlanInput<'_>,
-    census: &Census<'a>,
+    observations: &Observations<'a>,
     scope: &Scope,
-    (waiting, holds): (&Waiting, &Holds),
-) -> BTreeMap<&'a NodeName, Vec<Sighting<'a>>> {
-    let mut held: BTreeMap<&NodeName, Vec<Sighting<'a>>> = BTreeMap::new();
-    for (id, sighting) in census.all() {
+    (blocked, holds): (&Blocked, &Holds),
+) -> BTreeMap<&'a NodeName, Vec<Observed<'a>>> {
+    let mut held: BTreeMap<&NodeName, Vec<Observed<'a>>> = BTreeMap::new();
+    for (id, observed) in observations.all() {
         let service = input.desired.services.get(&id.service);
         let wanted = service.is_some_and(|service| id.index < service.replicas);
-        let waits = waiting.contains_key(&id.service);
+        let waits = blocked.contains_key(&id.service);
         let hold = holds.get(id).filter(|hold| hold.decides_nothing());
-        let copy = hold.is_some_and(|hold| !hold.is(sighting));
-        if waits || copy || (!wanted && !scope.removes(input, census, (id, sighting))) {
-            held.entry(sighting.node()).or_default().push(*sighting);
+        let copy = hold.is_some_and(|hold| !hold.is(observed));
+        if waits || copy || (!wanted && !scope.removes(input, observations, (id, observed))) {
+            held.entry(observed.node()).or_default().push(*observed);
         }
     }
-    for unit in census.left_alone() {
+    for unit in observations.left_alone() {
         held.entry(unit.node()).or_default().push(*unit);
     }
     held
@@ -127,20 +129,20 @@ fn stays<'a>(
 
 fn node_input(
     input: &PlanInput<'_>,
-    census: &Census<'_>,
+    observations: &Observations<'_>,
     node: &Node,
-    held: &BTreeMap<&NodeName, Vec<Sighting<'_>>>,
+    held: &BTreeMap<&NodeName, Vec<Observed<'_>>>,
 ) -> NodeInput {
     let policy = input.desired.nodes.get(&node.name);
     let reserve = policy.map_or(Resources::default(), |policy| policy.reserve);
-    let specs = || held.get(&node.name).into_iter().flatten().filter_map(Sighting::spec);
+    let specs = || held.get(&node.name).into_iter().flatten().filter_map(Observed::spec);
     let cpu = specs().map(|spec| spec.limits.cpu.milli).fold(0, u64::saturating_add);
     let memory = specs().map(|spec| spec.limits.memory.0).fold(0, u64::saturating_add);
     let used: BTreeSet<&str> =
         specs().flat_map(|spec| spec.gpus.iter().map(|gpu| gpu.id.as_str())).collect();
     let ports = specs().flat_map(|spec| spec.ports.iter().map(|port| (port.protocol, port.host)));
     let mut reserved: BTreeSet<(Protocol, u16)> = ports.collect();
-    reserved.extend(census.ports_outside(node));
+    reserved.extend(observations.ports_outside(node));
     let [all_cpu, all_memory, all_disk] = whole(node, policy);
     NodeInput {
         name: node.name.clone(),
@@ -148,7 +150,7 @@ fn node_input(
         zone: policy.and_then(|policy| policy.zone.clone()).or_else(|| node.zone.clone()),
         os: node.facts.os.clone(),
         arch: node.facts.arch.clone(),
-        runtimes: runtimes(node, census),
+        runtimes: runtimes(node, observations),
         cpu_milli: all_cpu.saturating_sub(reserve.cpu.milli).saturating_sub(cpu),
         memory: all_memory.saturating_sub(reserve.memory.0).saturating_sub(memory),
         disk: all_disk.saturating_sub(reserve.disk.0),
@@ -160,15 +162,15 @@ fn node_input(
 
 /// Nodes that are not in the fleet and have the data of something that is wanted: it waits there,
 /// as for one that is lost.
-fn gone(input: &PlanInput<'_>, census: &Census<'_>, holds: &Holds) -> Vec<NodeInput> {
-    let homes = census.homes.iter().filter(|(id, _)| !holds.contains_key(id));
+fn gone(input: &PlanInput<'_>, observations: &Observations<'_>, holds: &Holds) -> Vec<NodeInput> {
+    let homes = observations.homes.iter().filter(|(id, _)| !holds.contains_key(id));
     let wanted = homes.filter(|(id, home)| {
         let service = input.desired.services.get(&id.service);
         let service = service.filter(|it| id.index < it.replicas && !it.volumes.is_empty());
         service.is_some_and(|service| !home.may_be_left(service))
     });
     let nodes: BTreeSet<&NodeName> = wanted.map(|(_, home)| home.node).collect();
-    let gone = nodes.into_iter().filter(|node| !census.nodes.contains_key(node));
+    let gone = nodes.into_iter().filter(|node| !observations.nodes.contains_key(node));
     gone.map(|name| NodeInput {
         name: name.clone(),
         tags: Vec::new(),
@@ -237,7 +239,7 @@ fn state(node: &Node, policy: Option<&NodePolicy>) -> NodeState {
 
 /// What the node can run. A driver that does not answer right now is still there for the instances
 /// it holds: their state is unknown, and an engine that restarts must not scatter them.
-fn runtimes(node: &Node, census: &Census<'_>) -> Vec<String> {
+fn runtimes(node: &Node, observations: &Observations<'_>) -> Vec<String> {
     let facts = &node.facts;
     let mut words: BTreeSet<String> = BTreeSet::new();
     if facts.docker.available {
@@ -250,7 +252,7 @@ fn runtimes(node: &Node, census: &Census<'_>) -> Vec<String> {
     if facts.k8s.available {
         words.insert(Runtime::Kubernetes.as_str().to_owned());
     }
-    let here = census.all().filter(|(_, it)| *it.node() == node.name && !it.is_known());
+    let here = observations.all().filter(|(_, it)| *it.node() == node.name && !it.is_known());
     words.extend(here.filter_map(|(_, it)| {
         let of_spec = it.spec().map(|spec| spec.workload.runtime());
         of_spec.or(it.seen.runtime).map(|runtime| runtime.as_str().to_owned())
@@ -260,7 +262,7 @@ fn runtimes(node: &Node, census: &Census<'_>) -> Vec<String> {
 
 fn service_input(
     service: &Service,
-    census: &Census<'_>,
+    observations: &Observations<'_>,
     scope: &Scope,
     models: &BTreeSet<&str>,
 ) -> ServiceInput {
@@ -306,9 +308,9 @@ fn service_input(
             near: places(&place.near),
         },
         movable: !stateful && scope.touches(&service.name),
-        closed: closed(service, census),
+        closed: closed(service, observations),
         move_cost: move_cost(service),
-        current: current(service, census, scope.touches(&service.name)),
+        current: current(service, observations, scope.touches(&service.name)),
         holdings: BTreeMap::new(),
     }
 }
@@ -419,19 +421,23 @@ fn spread(line: &Located<desired::Spread>) -> Spread {
 
 /// Where each instance is, or its data where that is known: it is held there unless the service may
 /// leave it. Of a service that the plan does not touch, only what was seen.
-fn current(service: &Service, census: &Census<'_>, touched: bool) -> BTreeMap<u32, Current> {
+fn current(
+    service: &Service,
+    observations: &Observations<'_>,
+    touched: bool,
+) -> BTreeMap<u32, Current> {
     let at = |id: &InstanceId, node: &NodeName, held: bool| {
-        let unit = census.best(id).filter(|unit| unit.node() == node);
+        let unit = observations.best(id).filter(|unit| unit.node() == node);
         let spec = unit.and_then(|unit| unit.spec());
         let gpus = spec.map_or(Vec::new(), |spec| spec.gpus.clone());
         (id.index, Current { node: node.clone(), gpus, held })
     };
-    let own = of_service(&census.sightings, service);
+    let own = of_service(&observations.observed, service);
     let seen = own.filter_map(|(id, group)| Some(at(id, group.first()?.node(), false)));
     let mut current: BTreeMap<u32, Current> = seen.collect();
     if touched && !service.volumes.is_empty() {
         let homes =
-            of_service(&census.homes, service).filter(|(id, _)| id.index < service.replicas);
+            of_service(&observations.homes, service).filter(|(id, _)| id.index < service.replicas);
         let homes =
             homes.map(|(id, home)| at(id, home.node, home.doubtful || !home.may_be_left(service)));
         current.extend(homes);
@@ -441,12 +447,13 @@ fn current(service: &Service, census: &Census<'_>, touched: bool) -> BTreeMap<u3
 
 /// Nodes where none of the service may come to: what leaves its data there does not come back to it
 /// by the same line, and what leaves one place goes to no older data, unless it is pinned to that.
-fn closed(service: &Service, census: &Census<'_>) -> BTreeMap<NodeName, String> {
+fn closed(service: &Service, observations: &Observations<'_>) -> BTreeMap<NodeName, String> {
     let mut closed = BTreeMap::new();
     if service.leave_data.is_empty() || service.volumes.is_empty() {
         return closed;
     }
-    let wanted = of_service(&census.homes, service).filter(|(id, _)| id.index < service.replicas);
+    let wanted =
+        of_service(&observations.homes, service).filter(|(id, _)| id.index < service.replicas);
     for (id, home) in wanted {
         let pinned =
             |node: &NodeName| service.place.pin.as_ref().is_some_and(|pin| pin.value == *node);
@@ -480,15 +487,15 @@ fn of_service<'m, T>(
 fn holdings(
     input: &PlanInput<'_>,
     service: &Service,
-    census: &Census<'_>,
+    observations: &Observations<'_>,
 ) -> BTreeMap<u32, Holding> {
-    let own = of_service(&census.sightings, service);
+    let own = of_service(&observations.observed, service);
     own.filter_map(|(id, group)| {
         let unit = group.first().filter(|unit| unit.is_known())?;
-        if census.home(service, id).is_some_and(|home| home.node != unit.node()) {
+        if observations.home(service, id).is_some_and(|home| home.node != unit.node()) {
             return None;
         }
-        Some((id.index, holding(input, service, census, unit, false)?))
+        Some((id.index, holding(input, service, observations, unit, false)?))
     })
     .collect()
 }
@@ -497,8 +504,8 @@ fn holdings(
 fn holding(
     input: &PlanInput<'_>,
     service: &Service,
-    census: &Census<'_>,
-    unit: &Sighting<'_>,
+    observations: &Observations<'_>,
+    unit: &Observed<'_>,
     as_it_is: bool,
 ) -> Option<Holding> {
     let devices = !matches!(service.resources.gpu, GpuRequest::None | GpuRequest::Whole(0));
@@ -506,7 +513,7 @@ fn holding(
         return None;
     }
     let policy = input.desired.nodes.get(unit.node());
-    let whole = whole(census.nodes.get(unit.node())?, policy);
+    let whole = whole(observations.nodes.get(unit.node())?, policy);
     let limits = unit.spec().map_or(Limits::default(), |spec| spec.limits);
     let declared = &service.resources;
     // It is updated where it is to what is declared, if that is no more than it has.

@@ -1,4 +1,4 @@
-//! From seats and ports to rendered instances.
+//! From assignments and ports to rendered instances.
 //!
 //! Knows what rendering is told. Refuses to know templates, which the catalog renders, and volumes,
 //! which `keep` names.
@@ -9,11 +9,11 @@ use devnet_catalog::{Bindings, Placed};
 use devnet_schema::{diagnostic::Diagnostic, instance::InstanceSpec, name::InstanceId};
 
 use crate::{
-    census::Census,
+    assignments::{Assignments, Why},
     input::PlanInput,
     keep,
+    observations::Observations,
     ports::HostPorts,
-    seats::{Seats, Why},
 };
 
 /// Every seated instance, rendered.
@@ -25,16 +25,19 @@ pub type Specs = BTreeMap<InstanceId, InstanceSpec>;
 /// What the catalog finds: templates that cannot be rendered, secrets that are not there.
 pub fn specs(
     input: &PlanInput<'_>,
-    census: &Census<'_>,
-    seats: &Seats,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
     ports: &HostPorts,
 ) -> Result<Specs, Vec<Diagnostic>> {
-    let instances = seats.by_instance.iter().map(|(id, seat)| {
-        let ip = census.nodes.get(&seat.node).map_or(String::new(), |node| node.facts.ip.clone());
+    let instances = assignments.by_instance.iter().map(|(id, assignment)| {
+        let ip = observations
+            .nodes
+            .get(&assignment.node)
+            .map_or(String::new(), |node| node.facts.ip.clone());
         let placed = Placed {
-            node: seat.node.clone(),
+            node: assignment.node.clone(),
             node_ip: ip,
-            gpus: seat.gpus.clone(),
+            gpus: assignment.gpus.clone(),
             ports: ports.get(id).cloned().unwrap_or_default(),
         };
         (id.clone(), placed)
@@ -42,13 +45,16 @@ pub fn specs(
     let bindings =
         Bindings { instances: instances.collect(), secrets: input.fleet.secrets.clone() };
     let mut rendered = devnet_catalog::render(input.catalog, input.desired, &bindings)?;
-    keep::data(input, census, &mut rendered);
+    keep::data(input, observations, &mut rendered);
     let specs = rendered.into_iter().map(|spec| {
         let id = spec.id.clone();
         // What is kept as it is goes on with what it has, protected as it is declared to be. Where
         // that is not known, it gets none of the ports that are declared by now.
-        let kept = seats.by_instance.get(&id).filter(|seat| matches!(seat.why, Why::KeptAsIs(_)));
-        let now = kept.map(|_| seats.unit(census, &id).and_then(|unit| unit.spec()));
+        let kept = assignments
+            .by_instance
+            .get(&id)
+            .filter(|assignment| matches!(assignment.why, Why::KeptAsIs(_)));
+        let now = kept.map(|_| assignments.unit(observations, &id).and_then(|unit| unit.spec()));
         let spec = match now {
             None => spec,
             Some(None) => InstanceSpec { ports: Vec::new(), ..spec },

@@ -11,8 +11,8 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::{Census, Sighting},
     input::PlanInput,
+    observations::{Observations, Observed},
 };
 
 /// What people type to name a part of the cluster.
@@ -37,11 +37,14 @@ impl Scope {
     ///
     /// # Errors
     /// Addresses that are no addresses, or of nothing that is declared or runs.
-    pub fn of(input: &PlanInput<'_>, census: &Census<'_>) -> Result<Self, Vec<Diagnostic>> {
+    pub fn of(
+        input: &PlanInput<'_>,
+        observations: &Observations<'_>,
+    ) -> Result<Self, Vec<Diagnostic>> {
         let options = &input.options;
         let mut errors = Vec::new();
         let mut read = |flag: &str, texts: &[String]| -> BTreeSet<Address> {
-            let known = |text: &String| match address(text, input.desired, census) {
+            let known = |text: &String| match address(text, input.desired, observations) {
                 Ok(address) => Some(address),
                 Err(problem) => {
                     errors.push(bad(flag, &problem));
@@ -97,11 +100,11 @@ impl Scope {
     pub fn removes(
         &self,
         input: &PlanInput<'_>,
-        census: &Census<'_>,
-        (id, unit): (&InstanceId, &Sighting<'_>),
+        observations: &Observations<'_>,
+        (id, unit): (&InstanceId, &Observed<'_>),
     ) -> bool {
         let declared = input.desired.services.contains_key(&id.service);
-        let pruned = input.policy.prune && !census.protects(&id.service);
+        let pruned = input.policy.prune && !observations.protects(&id.service);
         let wished = declared || pruned || input.options.destroy;
         wished && unit.is_known() && self.holds(id, &[unit.node()])
     }
@@ -123,7 +126,11 @@ fn bad(flag: &str, problem: &str) -> Diagnostic {
         .help("write an address like service.db, service.api[2] or node.atlas")
 }
 
-fn address(text: &str, desired: &DesiredState, census: &Census<'_>) -> Result<Address, String> {
+fn address(
+    text: &str,
+    desired: &DesiredState,
+    observations: &Observations<'_>,
+) -> Result<Address, String> {
     let shown = text.escape_debug();
     let address = if let Some(node) = text.strip_prefix("node.") {
         Address::Node(node.parse().map_err(|error| format!("{error}"))?)
@@ -133,14 +140,15 @@ fn address(text: &str, desired: &DesiredState, census: &Census<'_>) -> Result<Ad
         let name = text.strip_prefix("service.").unwrap_or(text);
         Address::Service(name.parse().map_err(|error| format!("{error}"))?)
     };
-    let runs = |service: &ServiceName| census.sightings.keys().any(|id| id.service == *service);
+    let runs =
+        |service: &ServiceName| observations.observed.keys().any(|id| id.service == *service);
     let known = match &address {
         Address::Service(name) => desired.services.contains_key(name) || runs(name),
         Address::Instance(id) => {
             desired.services.get(&id.service).is_some_and(|service| id.index < service.replicas)
-                || census.sightings.contains_key(id)
+                || observations.observed.contains_key(id)
         }
-        Address::Node(name) => census.nodes.contains_key(name),
+        Address::Node(name) => observations.nodes.contains_key(name),
     };
     known.then_some(address).ok_or_else(|| format!("there is no {shown}"))
 }

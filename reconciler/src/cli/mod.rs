@@ -16,9 +16,9 @@ mod fmt;
 mod init;
 mod interrupt;
 mod logs;
-mod look;
 mod nodes;
 mod plan;
+mod query;
 mod rebalance;
 mod scene;
 mod schema;
@@ -95,11 +95,11 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Whatif(args) => whatif::run(args, cli, env, terminal),
         Command::Rebalance(args) => rebalance::run(args, cli, env, terminal),
         Command::Show(args) => show::run(args, terminal),
-        Command::Status(args) => look::status(args, cli, env, terminal),
-        Command::Get(args) => look::get(args, cli, env, terminal),
+        Command::Status(args) => query::status(args, cli, env, terminal),
+        Command::Get(args) => query::get(args, cli, env, terminal),
         Command::Deployment(args) => deployment::run(args, cli, env, terminal),
         Command::Logs(args) => logs::logs(args, cli, env, terminal),
-        Command::Fleet(args) => look::fleet(args, cli, env, terminal),
+        Command::Fleet(args) => query::fleet(args, cli, env, terminal),
         Command::Secret(args) => secret::run(args, cli, env, terminal),
         Command::Node(args) => nodes::node(args, cli, env, terminal),
         Command::Apikey(args) => nodes::apikey(args, cli, env, terminal),

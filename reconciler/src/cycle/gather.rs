@@ -24,7 +24,7 @@ use devnet_schema::{
     plan_options::PlanOptions,
 };
 
-use super::{Configuration, ControlPlane, Seat, orders::Orders};
+use super::{Configuration, ControlPlane, Permit, orders::Orders};
 use crate::fleet::{Purpose, wall};
 
 /// What a plan is made of beside the configuration.
@@ -107,7 +107,7 @@ impl ControlPlane {
 
     /// Plans on a thread of its own: it computes and must not hold up agents. The search for a
     /// placement ends after `limit`, where there is one, and when nobody waits for the plan any
-    /// more. `seat` is kept until the thread is free again, which may be later than that.
+    /// more. `permit` is kept until the thread is free again, which may be later than that.
     ///
     /// # Errors
     /// When the inputs cannot be read or the planner panics.
@@ -116,7 +116,7 @@ impl ControlPlane {
         configuration: Arc<Configuration>,
         (options, policy): (PlanOptions, Policy),
         limit: Option<Duration>,
-        seat: Option<Seat>,
+        permit: Option<Permit>,
     ) -> anyhow::Result<Plan> {
         let lost_after = configuration.desired.settings.lost_after.into();
         let gathered = self.gather(lost_after)?;
@@ -124,7 +124,7 @@ impl ControlPlane {
         let waiting = Waiting::default();
         let gone = Arc::clone(&waiting.0);
         let mut plan = tokio::task::spawn_blocking(move || {
-            let _seat = seat;
+            let _permit = permit;
             let input = PlanInput {
                 desired: &configuration.desired,
                 catalog: &configuration.catalog,

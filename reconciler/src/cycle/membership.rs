@@ -14,7 +14,7 @@ use devnet_schema::{
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{ControlPlane, desk::random, unheard::kept};
+use super::{ControlPlane, agent_requests::random, unheard::kept};
 use crate::{
     api::{JoinTokenRequest, LONGEST_TTL},
     auth::{AuthorityError, JoinToken, JoinedError, NodeIdentity, RevokedError},

@@ -142,7 +142,7 @@ impl Metrics {
     }
 
     /// How many nodes and instances there are of each kind, in words.
-    pub fn census<'a>(
+    pub fn observe<'a>(
         &self,
         nodes: impl Iterator<Item = &'a str>,
         instances: impl Iterator<Item = (&'a str, &'a str)>,

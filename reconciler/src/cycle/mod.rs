@@ -5,10 +5,9 @@
 //! decides, and to take silence of a source or an agent for an empty one.
 
 mod adopt;
-mod bench;
+mod agent_requests;
 mod configuration;
 mod deploy;
-mod desk;
 mod doubts;
 mod followed;
 mod gate;
@@ -16,7 +15,6 @@ mod gather;
 mod grants;
 mod hush;
 mod journal;
-mod look;
 mod manual;
 mod membership;
 mod metrics;
@@ -24,6 +22,8 @@ mod newer;
 mod older;
 mod orders;
 mod people;
+mod permits;
+mod query;
 mod record;
 mod removal;
 mod request;
@@ -47,23 +47,23 @@ use devnet_schema::{
 };
 use tokio::sync::{Notify, watch};
 
+pub use agent_requests::{answer as answer_agents, random};
 pub use configuration::Configuration;
 pub use deploy::{BeginError, CancelError};
-pub use desk::{answer as answer_agents, random};
 pub use doubts::UnknownOrders;
 pub use journal::Journal;
-pub use look::{instance_rows, ordered};
 pub use membership::{MembershipError, RegisterError};
 pub use metrics::Metrics;
+pub use query::{instance_rows, ordered};
 pub use request::RequestError;
 pub use turn::follow;
 
-pub use bench::{Seat, Work};
+pub use permits::{Permit, Work};
 
-use bench::Bench;
 use deploy::UnderWay;
 use grants::Grants;
 use orders::{Entry, Orders};
+use permits::Permits;
 use tries::Tries;
 
 use crate::{
@@ -117,7 +117,7 @@ pub struct ControlPlane {
     /// Counts keys that were revoked.
     keys_revoked: watch::Sender<u64>,
     /// How many requests may read configurations and plan at once.
-    bench: Bench,
+    permits: Permits,
     state: Mutex<State>,
     grants: Mutex<Grants>,
     orders: Mutex<Orders>,
@@ -209,7 +209,7 @@ impl ControlPlane {
             source_due: Arc::new(AtomicBool::new(true)),
             lines: watch::Sender::new(0),
             keys_revoked: watch::Sender::new(0),
-            bench: Bench::default(),
+            permits: Permits::default(),
             state: Mutex::default(),
             grants: Mutex::new(grants),
             orders: Mutex::new(orders),

@@ -17,7 +17,7 @@ use devnet_schema::{
     wire::Origin,
 };
 
-use super::{ControlPlane, deploy::chain, desk::random};
+use super::{ControlPlane, agent_requests::random, deploy::chain};
 use crate::{
     api::{ApiKeyRequest, SecretRow},
     auth::ApiKey,

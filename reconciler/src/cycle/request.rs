@@ -16,7 +16,7 @@ use devnet_schema::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    ControlPlane, Seat, Work,
+    ControlPlane, Permit, Work,
     configuration::{self, Configuration, FilesRead, Rejected},
     deploy::{BeginError, short},
 };
@@ -102,15 +102,15 @@ impl ControlPlane {
     /// being made as may be at once.
     pub async fn plan_request(&self, request: PlanRequest, by: &str) -> Result<Plan, RequestError> {
         self.is_settled()?;
-        let seat = self.plan_seat().ok_or(RequestError::TooMany)?;
-        let configuration = self.configuration_of(&request, &seat).await?;
+        let permit = self.plan_permit().ok_or(RequestError::TooMany)?;
+        let configuration = self.configuration_of(&request, &permit).await?;
         let theirs = &configuration.desired.cluster;
         self.check_name(theirs).map_err(other_than(theirs))?;
         let warnings = configuration.diagnostics.clone();
         let asked = &request.options;
         let limit = Some(solve_limit(asked));
         let by_hand = (capped(asked), Policy::default());
-        let mut plan = self.plan(Arc::clone(&configuration), by_hand, limit, Some(seat)).await?;
+        let mut plan = self.plan(Arc::clone(&configuration), by_hand, limit, Some(permit)).await?;
         if asked.solve_limit_ms.is_none() && !plan.placement.cut_short {
             // A limit that nobody asked for and that changed nothing.
             plan.placement.solve_limit = None;
@@ -145,12 +145,12 @@ impl ControlPlane {
 
     /// Whether a plan could be made now.
     pub fn can_plan(&self) -> bool {
-        self.bench.has_seat(Work::Plan)
+        self.permits.has_permit(Work::Plan)
     }
 
     /// The room for a plan that is made for a request, when there is some.
-    pub fn plan_seat(&self) -> Option<Seat> {
-        self.bench.seat(Work::Plan)
+    pub fn plan_permit(&self) -> Option<Permit> {
+        self.permits.permit(Work::Plan)
     }
 
     /// Applies a saved plan; `None` when it was only to be checked whether it could be.
@@ -177,14 +177,14 @@ impl ControlPlane {
         if let Some(running) = self.deploying() {
             return Err(BeginError::Busy(running).into());
         }
-        let seat = self.bench.wait(Work::Apply).await;
+        let permit = self.permits.wait(Work::Apply).await;
         let stale = || RequestError::Stale(vec!["the configuration".to_owned()]);
         let configuration =
-            self.configuration_of(&made_from, &seat).await.map_err(|error| match error {
+            self.configuration_of(&made_from, &permit).await.map_err(|error| match error {
                 RequestError::Invalid(_) | RequestError::NoRevision(_) => stale(),
                 other => other,
             })?;
-        let moved = self.moved(&plan.basis, &configuration, Some(seat)).await?;
+        let moved = self.moved(&plan.basis, &configuration, Some(permit)).await?;
         if !moved.is_empty() {
             return Err(RequestError::Stale(moved.into_iter().map(str::to_owned).collect()));
         }
@@ -214,7 +214,7 @@ impl ControlPlane {
         (newest.desired.settings.auto && !same).then(|| status.location.clone())
     }
 
-    /// What of `basis` is no longer as it was, read again now. `seat` is kept meanwhile.
+    /// What of `basis` is no longer as it was, read again now. `permit` is kept meanwhile.
     ///
     /// # Errors
     /// When the inputs cannot be read.
@@ -222,12 +222,12 @@ impl ControlPlane {
         &self,
         basis: &PlanBasis,
         configuration: &Arc<Configuration>,
-        seat: Option<Seat>,
+        permit: Option<Permit>,
     ) -> anyhow::Result<Vec<&'static str>> {
         let gathered = self.gather(configuration.desired.settings.lost_after.into())?;
         let (before, configuration) = (basis.clone(), Arc::clone(configuration));
         let now = tokio::task::spawn_blocking(move || {
-            let _seat = seat;
+            let _permit = permit;
             let input = PlanInput {
                 desired: &configuration.desired,
                 catalog: &configuration.catalog,
@@ -250,7 +250,7 @@ impl ControlPlane {
     async fn configuration_of(
         &self,
         request: &PlanRequest,
-        seat: &Seat,
+        permit: &Permit,
     ) -> Result<Arc<Configuration>, RequestError> {
         let PlanRequest { files, root, rev, vars, env_vars, options: _ } = request;
         let (revision, files, root) = if files.is_empty() {
@@ -261,9 +261,9 @@ impl ControlPlane {
         };
         let given = overrides(vars, env_vars);
         let limits = self.config.limits.clone();
-        let seat = seat.clone();
+        let permit = permit.clone();
         let (result, _) = tokio::task::spawn_blocking(move || {
-            let _seat = seat;
+            let _permit = permit;
             configuration::read(&revision, &root, &files, &given, &limits)
         })
         .await

@@ -32,7 +32,7 @@ pub struct LogStream {
     /// Behind what was read, in the agent's words.
     position: Option<String>,
     ended: bool,
-    _seat: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Fleet {
@@ -45,8 +45,9 @@ impl Fleet {
         node: &NodeName,
         query: LogQuery,
     ) -> Result<LogStream, FleetError> {
-        let seats = Arc::clone(&self.readers);
-        let seat = seats.try_acquire_owned().map_err(|_| FleetError::ManyReaders(MOST_READERS))?;
+        let permits = Arc::clone(&self.readers);
+        let permit =
+            permits.try_acquire_owned().map_err(|_| FleetError::ManyReaders(MOST_READERS))?;
         let mut stream = LogStream {
             fleet: Arc::clone(self),
             node: node.clone(),
@@ -54,7 +55,7 @@ impl Fleet {
             answers: None,
             position: None,
             ended: false,
-            _seat: seat,
+            _permit: permit,
         };
         stream.answers = Some(stream.ask().await?);
         Ok(stream)

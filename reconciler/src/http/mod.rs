@@ -12,7 +12,6 @@ mod guard;
 mod keys;
 mod limit;
 mod logs;
-mod look;
 mod manual;
 mod meta;
 mod nodes;
@@ -22,6 +21,7 @@ mod peer;
 mod permit;
 mod plans;
 mod problem;
+mod query;
 mod secrets;
 mod serve;
 mod stream;
@@ -61,17 +61,17 @@ fn about() -> Router<App> {
 
 fn looking() -> Router<App> {
     Router::new()
-        .route("/api/v1/status", get(look::status))
-        .route("/api/v1/fleet", get(look::fleet))
-        .route("/api/v1/services", get(look::services))
-        .route("/api/v1/services/{name}", get(look::service))
+        .route("/api/v1/status", get(query::status))
+        .route("/api/v1/fleet", get(query::fleet))
+        .route("/api/v1/services", get(query::services))
+        .route("/api/v1/services/{name}", get(query::service))
         .route("/api/v1/services/{name}/logs", get(logs::service))
-        .route("/api/v1/instances", get(look::instances))
-        .route("/api/v1/instances/{id}", get(look::instance))
+        .route("/api/v1/instances", get(query::instances))
+        .route("/api/v1/instances/{id}", get(query::instance))
         .route("/api/v1/instances/{id}/logs", get(logs::instance))
-        .route("/api/v1/events", get(look::events))
-        .route("/api/v1/templates", get(look::templates))
-        .route("/api/v1/revisions", get(look::revisions))
+        .route("/api/v1/events", get(query::events))
+        .route("/api/v1/templates", get(query::templates))
+        .route("/api/v1/revisions", get(query::revisions))
 }
 
 fn changing() -> Router<App> {

@@ -16,7 +16,7 @@ use devnet_schema::{
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::{World, load, show};
-use crate::{census::renamed, keep::shares_data};
+use crate::{keep::shares_data, observations::renamed};
 
 const NODES: [&str; 4] = ["n0", "n1", "n2", "n3"];
 const SERVICES: [&str; 3] = ["db", "kv", "pg"];

@@ -1,4 +1,4 @@
-//! Seats for requests that compute: so many at once, so that they cannot take the loop's threads.
+//! Permits for requests that compute: so many at once, so that they cannot take the loop's threads.
 //!
 //! Knows how many there are of each kind. Refuses to queue plans: who asks is told to come again.
 
@@ -11,7 +11,7 @@ const PLANS: usize = 2;
 /// Saved plans that are compared with what is now at once.
 const APPLIES: usize = 2;
 
-/// What a seat is for.
+/// What a permit is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// Making a plan.
@@ -22,24 +22,24 @@ pub enum Work {
 
 /// Kept as long as a thread computes for a request; the last of its clones gives it back.
 #[derive(Debug, Clone)]
-pub struct Seat {
+pub struct Permit {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
-/// All seats.
+/// All permits.
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(super) struct Permits {
     plans: Arc<Semaphore>,
     applies: Arc<Semaphore>,
 }
 
-impl Default for Bench {
+impl Default for Permits {
     fn default() -> Self {
         Self { plans: Arc::new(Semaphore::new(PLANS)), applies: Arc::new(Semaphore::new(APPLIES)) }
     }
 }
 
-impl Bench {
+impl Permits {
     fn of(&self, work: Work) -> &Arc<Semaphore> {
         match work {
             Work::Plan => &self.plans,
@@ -47,23 +47,23 @@ impl Bench {
         }
     }
 
-    /// Whether a seat is free now.
-    pub(super) fn has_seat(&self, work: Work) -> bool {
+    /// Whether a permit is free now.
+    pub(super) fn has_permit(&self, work: Work) -> bool {
         self.of(work).available_permits() > 0
     }
 
-    /// A seat, when one is free.
-    pub(super) fn seat(&self, work: Work) -> Option<Seat> {
+    /// A permit, when one is free.
+    pub(super) fn permit(&self, work: Work) -> Option<Permit> {
         Arc::clone(self.of(work))
             .try_acquire_owned()
             .ok()
-            .map(|permit| Seat { _permit: Arc::new(permit) })
+            .map(|permit| Permit { _permit: Arc::new(permit) })
     }
 
-    /// A seat, as soon as one is free.
-    pub(super) async fn wait(&self, work: Work) -> Seat {
+    /// A permit, as soon as one is free.
+    pub(super) async fn wait(&self, work: Work) -> Permit {
         let permit = Arc::clone(self.of(work)).acquire_owned().await;
-        Seat { _permit: Arc::new(permit.expect("seats are never taken away")) }
+        Permit { _permit: Arc::new(permit.expect("permits are never taken away")) }
     }
 }
 
@@ -73,16 +73,16 @@ mod tests {
 
     #[tokio::test]
     async fn plans_are_two_at_once_and_leave_room_to_apply() {
-        let bench = Bench::default();
-        let first = bench.seat(Work::Plan).unwrap();
-        let second = bench.seat(Work::Plan).unwrap();
-        assert!(bench.seat(Work::Plan).is_none() && !bench.has_seat(Work::Plan));
-        drop(bench.wait(Work::Apply).await);
+        let permits = Permits::default();
+        let first = permits.permit(Work::Plan).unwrap();
+        let second = permits.permit(Work::Plan).unwrap();
+        assert!(permits.permit(Work::Plan).is_none() && !permits.has_permit(Work::Plan));
+        drop(permits.wait(Work::Apply).await);
         let also_first = first.clone();
         drop(first);
-        assert!(!bench.has_seat(Work::Plan), "its thread still computes");
+        assert!(!permits.has_permit(Work::Plan), "its thread still computes");
         drop(also_first);
-        assert!(bench.has_seat(Work::Plan));
+        assert!(permits.has_permit(Work::Plan));
         drop(second);
     }
 }

@@ -1,4 +1,4 @@
-//! The desk: answers what agents tell and ask that concerns records, secrets or the CA.
+//! Requests of agents: answers what agents tell and ask that concerns records, secrets or the CA.
 //!
 //! Knows who may have which secret. Refuses to give one without a grant, and never logs a value.
 

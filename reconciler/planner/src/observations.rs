@@ -25,19 +25,19 @@ use crate::{
 
 /// The fleet, sorted, with renames applied.
 #[derive(Debug)]
-pub struct Census<'a> {
+pub struct Observations<'a> {
     /// The nodes.
     pub nodes: BTreeMap<&'a NodeName, &'a Node>,
     /// Who was seen where it was ordered, by the name it has from now on; the one that counts
     /// first: the newest order of those that can be heard of.
-    pub sightings: BTreeMap<InstanceId, Vec<Sighting<'a>>>,
+    pub observed: BTreeMap<InstanceId, Vec<Observed<'a>>>,
     /// Who was seen where nobody is on record as having ordered it, by the name it runs under:
     /// nothing is done to it, and it takes its room.
-    pub strangers: Vec<Sighting<'a>>,
+    pub strangers: Vec<Observed<'a>>,
     /// Who is claimed by several nodes since the records were lost, or by one that was told later
     /// than the node which they name and which does not run it; by the name it has from now on,
     /// with the claims: nothing is decided about it.
-    pub disputed: BTreeMap<InstanceId, Vec<Sighting<'a>>>,
+    pub disputed: BTreeMap<InstanceId, Vec<Observed<'a>>>,
     /// The highest generation that is on record or believed, by the name it runs under.
     pub generations: BTreeMap<InstanceId, Generation>,
     /// Generations that nodes report and that are not believed.
@@ -63,7 +63,7 @@ pub struct Boast<'a> {
 
 /// One unit on one node.
 #[derive(Debug, Clone, Copy)]
-pub struct Sighting<'a> {
+pub struct Observed<'a> {
     /// What was seen.
     pub seen: &'a ObservedInstance,
     /// Whether its node can be reached. A node that is not in the fleet counts as lost.
@@ -74,7 +74,7 @@ pub struct Sighting<'a> {
     pub ordered: Generation,
 }
 
-impl<'a> Sighting<'a> {
+impl<'a> Observed<'a> {
     /// Whether its state is known: its node was asked and answered.
     pub fn is_known(&self) -> bool {
         self.status == NodeStatus::Online && self.seen.state != InstanceState::Unknown
@@ -111,16 +111,16 @@ impl<'a> Sighting<'a> {
     }
 }
 
-impl<'a> Census<'a> {
+impl<'a> Observations<'a> {
     /// Counts the fleet.
     pub fn of(input: &PlanInput<'a>) -> Self {
         let PlanInput { desired, fleet, .. } = input;
         let nodes: BTreeMap<_, _> = fleet.nodes.iter().map(|node| (&node.name, node)).collect();
         let book = OrderBook::of(fleet);
         let (generations, boasts) = generations(input.generations, fleet, &book);
-        let mut census = Self {
+        let mut observations = Self {
             nodes,
-            sightings: BTreeMap::new(),
+            observed: BTreeMap::new(),
             strangers: Vec::new(),
             disputed: BTreeMap::new(),
             generations,
@@ -128,19 +128,20 @@ impl<'a> Census<'a> {
             protected: fleet.protected.iter().map(|id| by_new_name(desired, id)).collect(),
             homes: BTreeMap::new(),
         };
-        let mut claims: BTreeMap<InstanceId, Vec<Sighting<'a>>> = BTreeMap::new();
-        let mut later: BTreeMap<InstanceId, Vec<Sighting<'a>>> = BTreeMap::new();
+        let mut claims: BTreeMap<InstanceId, Vec<Observed<'a>>> = BTreeMap::new();
+        let mut later: BTreeMap<InstanceId, Vec<Observed<'a>>> = BTreeMap::new();
         for seen in &fleet.instances {
-            let status = census.nodes.get(&seen.node).map_or(NodeStatus::Lost, |node| node.status);
+            let status =
+                observations.nodes.get(&seen.node).map_or(NodeStatus::Lost, |node| node.status);
             let runs_as = seen.instance();
             let service = renamed(desired, &runs_as.service);
             let renamed = *service != runs_as.service;
             let id = InstanceId { service: service.clone(), index: runs_as.index };
-            let unit = Sighting { seen, status, renamed, ordered: 0 };
+            let unit = Observed { seen, status, renamed, ordered: 0 };
             match book.standing(&runs_as, &seen.node, seen.generation) {
                 Standing::Ordered(ordered) => {
-                    let unit = Sighting { ordered, ..unit };
-                    census.sightings.entry(id).or_default().push(unit);
+                    let unit = Observed { ordered, ..unit };
+                    observations.observed.entry(id).or_default().push(unit);
                 }
                 Standing::Claimed if book.ordered(&runs_as).is_none() => {
                     claims.entry(id).or_default().push(unit);
@@ -150,16 +151,16 @@ impl<'a> Census<'a> {
                 {
                     later.entry(id).or_default().push(unit);
                 }
-                Standing::Claimed | Standing::Stranger => census.strangers.push(unit),
+                Standing::Claimed | Standing::Stranger => observations.strangers.push(unit),
             }
         }
         for (id, group) in later {
-            census.contest(desired, id, group);
+            observations.contest(desired, id, group);
         }
         for (id, group) in claims {
-            census.weigh(desired, id, group);
+            observations.weigh(desired, id, group);
         }
-        for group in census.sightings.values_mut() {
+        for group in observations.observed.values_mut() {
             group.sort_by_key(|it| {
                 let heard_of = it.status != NodeStatus::Lost;
                 let running = it.seen.state == InstanceState::Running;
@@ -168,23 +169,23 @@ impl<'a> Census<'a> {
             });
             group.dedup_by_key(|it| (it.node(), it.renamed));
         }
-        census.strangers.sort_by_key(|it| (it.node(), it.runs_as(), it.seen.digest.as_str()));
-        census.homes = data::homes(desired, fleet, &census.sightings);
-        census
+        observations.strangers.sort_by_key(|it| (it.node(), it.runs_as(), it.seen.digest.as_str()));
+        observations.homes = data::homes(desired, fleet, &observations.observed);
+        observations
     }
 
     /// Takes the one claim for an instance that nobody is on record as running, and none of
     /// several. One by a node that is cordoned, the word of an operator, counts only where no other
     /// node claims it.
-    fn weigh(&mut self, desired: &DesiredState, id: InstanceId, group: Vec<Sighting<'a>>) {
+    fn weigh(&mut self, desired: &DesiredState, id: InstanceId, group: Vec<Observed<'a>>) {
         let (mut weak, mut strong): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|unit| self.is_cordoned(desired, unit));
         if strong.is_empty() {
             strong = std::mem::take(&mut weak);
         }
         self.strangers.append(&mut weak);
-        let nodes: BTreeSet<&NodeName> = strong.iter().map(Sighting::node).collect();
-        match self.sightings.entry(id) {
+        let nodes: BTreeSet<&NodeName> = strong.iter().map(Observed::node).collect();
+        match self.observed.entry(id) {
             Entry::Occupied(_) => self.strangers.append(&mut strong),
             Entry::Vacant(unseen) if nodes.len() > 1 => {
                 strong.sort_by_key(|it| (it.node(), it.renamed));
@@ -199,9 +200,8 @@ impl<'a> Census<'a> {
     /// Weighs claims of what the records know of another node, as of an earlier generation. Where
     /// that one runs it, they are right. Where it does not, they may be older than the nodes: then
     /// nothing of it is started anywhere, unless an operator cordoned the node that claims it.
-    fn contest(&mut self, desired: &DesiredState, id: InstanceId, group: Vec<Sighting<'a>>) {
-        let runs =
-            self.sightings.get(&id).is_some_and(|known| known.iter().any(Sighting::is_known));
+    fn contest(&mut self, desired: &DesiredState, id: InstanceId, group: Vec<Observed<'a>>) {
+        let runs = self.observed.get(&id).is_some_and(|known| known.iter().any(Observed::is_known));
         let (mut weak, mut strong): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|unit| runs || self.is_cordoned(desired, unit));
         self.strangers.append(&mut weak);
@@ -211,13 +211,13 @@ impl<'a> Census<'a> {
         }
     }
 
-    fn is_cordoned(&self, desired: &DesiredState, unit: &Sighting<'_>) -> bool {
+    fn is_cordoned(&self, desired: &DesiredState, unit: &Observed<'_>) -> bool {
         let of_file = desired.nodes.get(unit.node()).is_some_and(|policy| policy.cordon);
         of_file || self.nodes.get(unit.node()).is_some_and(|node| node.cordoned)
     }
 
     /// What holds room on a node and is left alone, whoever declares it.
-    pub fn left_alone(&self) -> impl Iterator<Item = &Sighting<'a>> {
+    pub fn left_alone(&self) -> impl Iterator<Item = &Observed<'a>> {
         self.strangers.iter().chain(self.disputed.values().flatten())
     }
 
@@ -237,9 +237,9 @@ impl<'a> Census<'a> {
         self.nodes.get(node).map_or(NodeStatus::Lost, |node| node.status)
     }
 
-    /// The most trustworthy sighting.
-    pub fn best(&self, id: &InstanceId) -> Option<&Sighting<'a>> {
-        self.sightings.get(id).and_then(|group| group.first())
+    /// The most trustworthy observed.
+    pub fn best(&self, id: &InstanceId) -> Option<&Observed<'a>> {
+        self.observed.get(id).and_then(|group| group.first())
     }
 
     /// Ports of a node that something outside the cluster holds. An agent that has just started
@@ -256,8 +256,8 @@ impl<'a> Census<'a> {
     }
 
     /// Everything that was seen where it was ordered.
-    pub fn all(&self) -> impl Iterator<Item = (&InstanceId, &Sighting<'a>)> {
-        self.sightings.iter().flat_map(|(id, group)| group.iter().map(move |it| (id, it)))
+    pub fn all(&self) -> impl Iterator<Item = (&InstanceId, &Observed<'a>)> {
+        self.observed.iter().flat_map(|(id, group)| group.iter().map(move |it| (id, it)))
     }
 }
 

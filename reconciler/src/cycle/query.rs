@@ -101,7 +101,7 @@ impl ControlPlane {
             .iter()
             .map(|i| (json(serde_json::to_value(i.state)), json(serde_json::to_value(i.health))))
             .collect();
-        self.metrics.census(
+        self.metrics.observe(
             nodes.iter().map(String::as_str),
             instances.iter().map(|(state, health)| (state.as_str(), health.as_str())),
         );

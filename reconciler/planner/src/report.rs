@@ -10,70 +10,74 @@ use devnet_schema::{
     desired::DesiredState,
     fleet::NodeStatus,
     name::{InstanceId, NodeName},
-    placement::{Assignment, Eviction, PlacementReport, PlacementStatus, PriorityLevel},
+    placement::{self, Eviction, PlacementReport, PlacementStatus, PriorityLevel},
 };
 
 use crate::{
-    census::Census,
-    seats::{self, Seat, Seats, Why},
+    assignments::{self, Assignment, Assignments, Why},
+    observations::Observations,
 };
 
-/// Puts into the report what was decided of seats beside placement.
+/// Puts into the report what was decided of assignments beside placement.
 pub fn tell(
     desired: &DesiredState,
-    census: &Census<'_>,
-    seats: &Seats,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
     report: &mut PlacementReport,
 ) {
-    rows(census, seats, report);
-    let moves = |(id, seat): &(&InstanceId, &Seat)| {
-        let group = census.sightings.get(id).map_or(&[][..], Vec::as_slice);
-        let waits = matches!(seat.why, Why::WaitsForData(_));
-        !waits && !group.is_empty() && !group.iter().any(|unit| *unit.node() == seat.node)
+    rows(observations, assignments, report);
+    let moves = |(id, assignment): &(&InstanceId, &Assignment)| {
+        let group = observations.observed.get(id).map_or(&[][..], Vec::as_slice);
+        let waits = matches!(assignment.why, Why::WaitsForData(_));
+        !waits && !group.is_empty() && !group.iter().any(|unit| *unit.node() == assignment.node)
     };
-    report.moves = seats.by_instance.iter().filter(moves).count() as u32;
-    report.kept = kept(seats).count() as u32;
-    report.evictions = evictions(census, seats);
+    report.moves = assignments.by_instance.iter().filter(moves).count() as u32;
+    report.kept = kept(assignments).count() as u32;
+    report.evictions = evictions(observations, assignments);
     report.evicted = report.evictions.len() as u32;
-    levels(desired, census, seats, &mut report.levels);
+    levels(desired, observations, assignments, &mut report.levels);
     // What a service waits for may have a place only because that service has none.
-    if seats.waiting.keys().any(|service| !seats::is_held(&seats.waiting, service)) {
+    if assignments
+        .blocked
+        .keys()
+        .any(|service| !assignments::is_held(&assignments.blocked, service))
+    {
         report.status = PlacementStatus::Infeasible;
     }
 }
 
 /// What keeps running though no node has room for it.
-pub fn kept(seats: &Seats) -> impl Iterator<Item = &InstanceId> {
-    let why = |seat: &Seat| matches!(seat.why, Why::Kept(_) | Why::KeptAsIs(_));
-    let kept = seats.by_instance.iter().filter(move |(_, seat)| why(seat));
+pub fn kept(assignments: &Assignments) -> impl Iterator<Item = &InstanceId> {
+    let why = |assignment: &Assignment| matches!(assignment.why, Why::Kept(_) | Why::KeptAsIs(_));
+    let kept = assignments.by_instance.iter().filter(move |(_, assignment)| why(assignment));
     kept.map(|(id, _)| id)
 }
 
 /// What waits for data on a node that is lost, with that node.
 pub fn waiting_for_data<'s>(
     desired: &'s DesiredState,
-    census: &'s Census<'_>,
-    seats: &'s Seats,
+    observations: &'s Observations<'_>,
+    assignments: &'s Assignments,
 ) -> impl Iterator<Item = (&'s InstanceId, &'s NodeName)> {
-    seats.by_instance.iter().filter_map(|(id, seat)| {
+    assignments.by_instance.iter().filter_map(|(id, assignment)| {
         let service = desired.services.get(&id.service)?;
-        if matches!(seat.why, Why::WaitsForData(_)) {
-            return Some((id, &seat.node));
+        if matches!(assignment.why, Why::WaitsForData(_)) {
+            return Some((id, &assignment.node));
         }
-        let unit = census.best(id).filter(|unit| *unit.node() == seat.node)?;
+        let unit = observations.best(id).filter(|unit| *unit.node() == assignment.node)?;
         let waits = unit.status == NodeStatus::Lost && !service.volumes.is_empty();
-        waits.then_some((id, &seat.node))
+        waits.then_some((id, &assignment.node))
     })
 }
 
-fn rows(census: &Census<'_>, seats: &Seats, report: &mut PlacementReport) {
-    let mut rows: BTreeMap<InstanceId, Assignment> =
+fn rows(observations: &Observations<'_>, assignments: &Assignments, report: &mut PlacementReport) {
+    let mut rows: BTreeMap<InstanceId, placement::Assignment> =
         report.assignments.drain(..).map(|row| (row.instance.clone(), row)).collect();
-    rows.retain(|id, _| seats.by_instance.contains_key(id));
-    for (id, seat) in &seats.by_instance {
-        let reason = match &seat.why {
+    rows.retain(|id, _| assignments.by_instance.contains_key(id));
+    for (id, assignment) in &assignments.by_instance {
+        let reason = match &assignment.why {
             Why::Placed(_) => continue,
-            Why::Unknown => match census.best(id) {
+            Why::Unknown => match observations.best(id) {
                 Some(unit) => format!("stays: {}", unit.why_unknown()),
                 None => continue,
             },
@@ -82,10 +86,10 @@ fn rows(census: &Census<'_>, seats: &Seats, report: &mut PlacementReport) {
             Why::KeptAsIs(why) => keeps("as it is", &why.against),
             Why::WaitsForData(_) => "waits for its data".to_owned(),
         };
-        let row = Assignment {
+        let row = placement::Assignment {
             instance: id.clone(),
-            node: seat.node.clone(),
-            gpus: seat.gpus.clone(),
+            node: assignment.node.clone(),
+            gpus: assignment.gpus.clone(),
             reason,
         };
         rows.insert(id.clone(), row);
@@ -100,9 +104,9 @@ fn keeps(how: &str, against: &[String]) -> String {
     }
 }
 
-fn evictions(census: &Census<'_>, seats: &Seats) -> Vec<Eviction> {
-    let evictions = seats.evicted.iter().filter_map(|(id, why)| {
-        let node = census.best(id)?.node().clone();
+fn evictions(observations: &Observations<'_>, assignments: &Assignments) -> Vec<Eviction> {
+    let evictions = assignments.evicted.iter().filter_map(|(id, why)| {
+        let node = observations.best(id)?.node().clone();
         let by = why.by.as_ref().map(|(other, _)| other.clone());
         Some(Eviction { instance: id.clone(), node, by, reason: why.text() })
     });
@@ -113,15 +117,16 @@ fn evictions(census: &Census<'_>, seats: &Seats) -> Vec<Eviction> {
 /// no part of the problem.
 fn levels(
     desired: &DesiredState,
-    census: &Census<'_>,
-    seats: &Seats,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
     levels: &mut Vec<PriorityLevel>,
 ) {
     let priority = |id: &InstanceId| desired.services.get(&id.service).map(|it| it.priority);
     let mut by_priority: BTreeMap<Reverse<u8>, PriorityLevel> =
         levels.drain(..).map(|level| (Reverse(level.priority), level)).collect();
-    let stranded = seats.stranded.keys();
-    for id in waiting_for_data(desired, census, seats).map(|(id, _)| id).chain(stranded) {
+    let stranded = assignments.stranded.keys();
+    for id in waiting_for_data(desired, observations, assignments).map(|(id, _)| id).chain(stranded)
+    {
         let level = priority(id).and_then(|it| by_priority.get_mut(&Reverse(it)));
         if let Some(level) = level.filter(|level| level.placed > 0) {
             level.placed -= 1;
@@ -129,16 +134,16 @@ fn levels(
             level.waiting_for_data += 1;
         }
     }
-    for id in kept(seats) {
+    for id in kept(assignments) {
         if let Some(level) = priority(id).and_then(|it| by_priority.get_mut(&Reverse(it))) {
             level.kept += 1;
-            if seats.held.contains(id) {
+            if assignments.held.contains(id) {
                 level.placed = level.placed.saturating_sub(1);
                 level.bound = level.bound.saturating_sub(1);
             }
         }
     }
-    for service in seats.waiting.keys().filter_map(|name| desired.services.get(name)) {
+    for service in assignments.blocked.keys().filter_map(|name| desired.services.get(name)) {
         let nothing =
             PriorityLevel { priority: service.priority, proven: true, ..PriorityLevel::default() };
         let level = by_priority.entry(Reverse(service.priority)).or_insert(nothing);

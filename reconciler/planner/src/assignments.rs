@@ -17,11 +17,11 @@ use devnet_schema::{
 };
 
 use crate::{
-    census::{Census, Sighting},
     data::Home,
     hold::{Held, Hold, Holds, first_known, in_doubt, known_at},
     input::PlanInput,
     kept::Rooms,
+    observations::{Observations, Observed},
     place::{Displaced, Outcome, PlacementProblem, Reason},
     reference,
     scope::Scope,
@@ -29,7 +29,7 @@ use crate::{
 
 /// Where an instance ends up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
+pub struct Assignment {
     /// On which node.
     pub node: NodeName,
     /// On which devices.
@@ -75,9 +75,9 @@ pub enum Wait {
 
 /// Where everything ends up.
 #[derive(Debug, Clone, Default)]
-pub struct Seats {
+pub struct Assignments {
     /// Every instance that has a place, by identity.
-    pub by_instance: BTreeMap<InstanceId, Seat>,
+    pub by_instance: BTreeMap<InstanceId, Assignment>,
     /// What runs, is known to, and stops because no node has room for it.
     pub evicted: BTreeMap<InstanceId, Displaced>,
     /// Of what keeps running as it is, those that placement counted as placed.
@@ -87,57 +87,57 @@ pub struct Seats {
     /// What has no place because its data is on a node that is not in the fleet.
     pub stranded: BTreeMap<InstanceId, NodeName>,
     /// Services that wait because one they depend on has no place at all, with its name.
-    pub waiting: Waiting,
+    pub blocked: Blocked,
 }
 
-impl Seats {
+impl Assignments {
     /// The unit that an instance goes on with where it ends up.
     pub fn unit<'c, 'a>(
         &self,
-        census: &'c Census<'a>,
+        observations: &'c Observations<'a>,
         id: &InstanceId,
-    ) -> Option<&'c Sighting<'a>> {
-        let (seat, hold) = (self.by_instance.get(id)?, self.holds.get(id));
-        let mut group = census.sightings.get(id)?.iter();
+    ) -> Option<&'c Observed<'a>> {
+        let (assignment, hold) = (self.by_instance.get(id)?, self.holds.get(id));
+        let mut group = observations.observed.get(id)?.iter();
         group.find(|unit| match hold {
             Some(hold) => hold.is(unit),
-            None => *unit.node() == seat.node,
+            None => *unit.node() == assignment.node,
         })
     }
 
     /// Whether the instance ends up on that node.
     pub fn puts(&self, instance: &InstanceId, node: &NodeName) -> bool {
-        self.by_instance.get(instance).is_some_and(|seat| seat.node == *node)
+        self.by_instance.get(instance).is_some_and(|assignment| assignment.node == *node)
     }
 }
 
 /// Who comes to a node.
 pub fn newcomers<'s>(
-    seats: &'s BTreeMap<InstanceId, Seat>,
+    assignments: &'s BTreeMap<InstanceId, Assignment>,
     node: &NodeName,
 ) -> impl Iterator<Item = &'s InstanceId> {
-    let here = seats.iter().filter(move |(_, seat)| seat.node == *node);
-    here.filter(|(_, seat)| {
-        matches!(seat.why, Why::Placed(Reason::New { .. } | Reason::Moves { .. }))
+    let here = assignments.iter().filter(move |(_, assignment)| assignment.node == *node);
+    here.filter(|(_, assignment)| {
+        matches!(assignment.why, Why::Placed(Reason::New { .. } | Reason::Moves { .. }))
     })
     .map(|(id, _)| id)
 }
 
 /// Services that wait, each with the one that it waits for. One that is disputed waits for itself.
-pub type Waiting = BTreeMap<ServiceName, ServiceName>;
+pub type Blocked = BTreeMap<ServiceName, ServiceName>;
 
 /// Declared services of which an instance is claimed by several nodes: nothing of them is touched.
-pub fn disputed(input: &PlanInput<'_>, census: &Census<'_>) -> Waiting {
-    let names = census.disputed.keys().map(|id| &id.service);
+pub fn disputed(input: &PlanInput<'_>, observations: &Observations<'_>) -> Blocked {
+    let names = observations.disputed.keys().map(|id| &id.service);
     let declared = names.filter(|name| input.desired.services.contains_key(*name));
     declared.map(|name| (name.clone(), name.clone())).collect()
 }
 
 /// Whether a service waits for the end of a dispute, its own or that of another.
-pub fn is_held(waiting: &Waiting, service: &ServiceName) -> bool {
+pub fn is_held(blocked: &Blocked, service: &ServiceName) -> bool {
     let mut name = service;
-    for _ in 0..=waiting.len() {
-        match waiting.get(name) {
+    for _ in 0..=blocked.len() {
+        match blocked.get(name) {
             Some(missing) if missing == name => return true,
             Some(missing) => name = missing,
             None => return false,
@@ -150,62 +150,71 @@ pub fn is_held(waiting: &Waiting, service: &ServiceName) -> bool {
 /// or is held as it is.
 pub fn settle(
     input: &PlanInput<'_>,
-    census: &Census<'_>,
+    observations: &Observations<'_>,
     scope: &Scope,
-    (waiting, holds): (Waiting, Holds),
+    (blocked, holds): (Blocked, Holds),
     (problem, outcome): (&PlacementProblem, &Outcome),
-) -> Seats {
-    let mut seats = Seats { holds, ..Seats::default() };
+) -> Assignments {
+    let mut assignments = Assignments { holds, ..Assignments::default() };
     let mut placeless = Vec::new();
     let services = input.desired.services.values();
-    for service in services.filter(|service| !waiting.contains_key(&service.name)) {
+    for service in services.filter(|service| !blocked.contains_key(&service.name)) {
         for index in 0..service.replicas {
             let id = InstanceId { service: service.name.clone(), index };
-            if seats.holds.contains_key(&id) {
-                seats.keep(census, service, &id, outcome);
+            if assignments.holds.contains_key(&id) {
+                assignments.keep(observations, service, &id, outcome);
                 continue;
             }
-            let seat = seat(census, scope, &id, outcome);
-            if seat.as_ref().is_none_or(|seat| matches!(seat.why, Why::KeptAsIs(_))) {
+            let assignment = assignment(observations, scope, &id, outcome);
+            if assignment
+                .as_ref()
+                .is_none_or(|assignment| matches!(assignment.why, Why::KeptAsIs(_)))
+            {
                 placeless.push(id.clone());
             }
-            seats.by_instance.extend(seat.map(|seat| (id, seat)));
+            assignments.by_instance.extend(assignment.map(|assignment| (id, assignment)));
         }
     }
     let rooms = Rooms::of(problem);
     placeless.sort_by_key(|id| (Reverse(rooms.priority(id)), id.clone()));
     for id in placeless {
-        let Some(unit) = census.best(&id).filter(|unit| unit.is_known()) else { continue };
-        let home = input.desired.services.get(&id.service).and_then(|it| census.home(it, &id));
+        let Some(unit) = observations.best(&id).filter(|unit| unit.is_known()) else { continue };
+        let home =
+            input.desired.services.get(&id.service).and_then(|it| observations.home(it, &id));
         if let Some(home) = home.filter(|home| home.node != unit.node()) {
             // It would start where its data is, and cannot: it is not stopped for nothing.
             let hold = Hold::of(unit, Held::Away(home.node.clone()));
-            seats.holds.insert(id, hold);
+            assignments.holds.insert(id, hold);
             continue;
         }
         let mut why = outcome.displaced.get(&id).cloned().unwrap_or_default();
-        if rooms.admit(&seats.by_instance, &id, unit) {
-            seats.by_instance.insert(id, stay(unit, Vec::new(), Why::Kept(why)));
-        } else if !seats.by_instance.contains_key(&id) {
+        if rooms.admit(&assignments.by_instance, &id, unit) {
+            assignments.by_instance.insert(id, stay(unit, Vec::new(), Why::Kept(why)));
+        } else if !assignments.by_instance.contains_key(&id) {
             let own = rooms.priority(&id);
-            let comers = newcomers(&seats.by_instance, unit.node());
+            let comers = newcomers(&assignments.by_instance, unit.node());
             let comers = comers.filter(|it| rooms.priority(it) >= own);
             let first = comers.max_by_key(|it| (rooms.priority(it), Reverse(*it)));
             why.by = why.by.or_else(|| first.map(|it| (it.clone(), rooms.priority(it))));
-            seats.evicted.insert(id, why);
+            assignments.evicted.insert(id, why);
         }
     }
-    hold(input, census, outcome, &mut seats);
-    seats.waiting = who_waits(input, &seats, waiting);
-    seats.by_instance.retain(|id, _| !seats.waiting.contains_key(&id.service));
-    seats.evicted.retain(|id, _| !seats.waiting.contains_key(&id.service));
-    seats
+    hold(input, observations, outcome, &mut assignments);
+    assignments.blocked = who_waits(input, &assignments, blocked);
+    assignments.by_instance.retain(|id, _| !assignments.blocked.contains_key(&id.service));
+    assignments.evicted.retain(|id, _| !assignments.blocked.contains_key(&id.service));
+    assignments
 }
 
-fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) -> Option<Seat> {
+fn assignment(
+    observations: &Observations<'_>,
+    scope: &Scope,
+    id: &InstanceId,
+    outcome: &Outcome,
+) -> Option<Assignment> {
     let assigned = outcome.assignments.get(id);
     let gpus = || assigned.map_or(Vec::new(), |it| it.gpus.clone());
-    if let Some(unit) = census.best(id) {
+    if let Some(unit) = observations.best(id) {
         let same = assigned.is_some_and(|it| it.node == *unit.node());
         if !unit.is_known() && (unit.status != NodeStatus::Lost || same) {
             return Some(stay(unit, gpus(), Why::Unknown));
@@ -219,16 +228,26 @@ fn seat(census: &Census<'_>, scope: &Scope, id: &InstanceId, outcome: &Outcome) 
     let it = assigned?;
     if it.reason == Reason::Retained {
         let why = outcome.displaced.get(id).cloned().unwrap_or_default();
-        return census.best(id).map(|unit| stay(unit, Vec::new(), Why::KeptAsIs(why)));
+        return observations.best(id).map(|unit| stay(unit, Vec::new(), Why::KeptAsIs(why)));
     }
-    Some(Seat { node: it.node.clone(), gpus: it.gpus.clone(), why: Why::Placed(it.reason.clone()) })
+    Some(Assignment {
+        node: it.node.clone(),
+        gpus: it.gpus.clone(),
+        why: Why::Placed(it.reason.clone()),
+    })
 }
 
-impl Seats {
-    /// Seats what is held as it is.
-    fn keep(&mut self, census: &Census<'_>, service: &Service, id: &InstanceId, outcome: &Outcome) {
+impl Assignments {
+    /// Assignments what is held as it is.
+    fn keep(
+        &mut self,
+        observations: &Observations<'_>,
+        service: &Service,
+        id: &InstanceId,
+        outcome: &Outcome,
+    ) {
         let Some(hold) = self.holds.get(id) else { return };
-        let Some(unit) = census.sightings.get(id).into_iter().flatten().find(|it| hold.is(it))
+        let Some(unit) = observations.observed.get(id).into_iter().flatten().find(|it| hold.is(it))
         else {
             return;
         };
@@ -247,41 +266,47 @@ impl Seats {
 
 /// Sees to it that no instance starts away from its data, whatever placement says: where it may not
 /// leave it, it goes on as it is, or waits.
-fn hold(input: &PlanInput<'_>, census: &Census<'_>, outcome: &Outcome, seats: &mut Seats) {
-    let placed: Vec<InstanceId> = seats.by_instance.keys().cloned().collect();
+fn hold(
+    input: &PlanInput<'_>,
+    observations: &Observations<'_>,
+    outcome: &Outcome,
+    assignments: &mut Assignments,
+) {
+    let placed: Vec<InstanceId> = assignments.by_instance.keys().cloned().collect();
     for id in placed {
         let service = input.desired.services.get(&id.service);
-        let Some((service, home)) = service.and_then(|it| Some((it, census.home(it, &id)?))) else {
+        let Some((service, home)) = service.and_then(|it| Some((it, observations.home(it, &id)?)))
+        else {
             continue;
         };
-        let seat = &seats.by_instance[&id];
-        let settled = matches!(seat.why, Why::Unknown | Why::OutOfScope);
-        if settled || seats.holds.contains_key(&id) {
+        let assignment = &assignments.by_instance[&id];
+        let settled = matches!(assignment.why, Why::Unknown | Why::OutOfScope);
+        if settled || assignments.holds.contains_key(&id) {
             continue;
         }
-        let wait = wait(census, service, &id, home, seat);
+        let wait = wait(observations, service, &id, home, assignment);
         let Some(wait) = wait.or_else(|| told(outcome, &id, home)) else { continue };
-        if let Some(unit) = known_at(census, &id, home.node) {
-            if !matches!(seat.why, Why::KeptAsIs(_)) {
+        if let Some(unit) = known_at(observations, &id, home.node) {
+            if !matches!(assignment.why, Why::KeptAsIs(_)) {
                 let why = match wait {
                     Wait::Runtime(of) => Held::Runtime(of),
                     Wait::Doubt(all) => Held::Doubt(all),
                     _ => Held::Place,
                 };
-                seats.holds.insert(id, Hold::of(unit, why));
+                assignments.holds.insert(id, Hold::of(unit, why));
             }
-        } else if let Some(unit) = first_known(census, &id) {
+        } else if let Some(unit) = first_known(observations, &id) {
             let why = match wait {
                 Wait::Doubt(all) => Held::Doubt(all),
                 _ => Held::Away(home.node.clone()),
             };
-            seats.holds.insert(id, Hold::of(unit, why));
-        } else if census.nodes.contains_key(home.node) {
+            assignments.holds.insert(id, Hold::of(unit, why));
+        } else if observations.nodes.contains_key(home.node) {
             let (node, why) = (home.node.clone(), Why::WaitsForData(wait));
-            seats.by_instance.insert(id, Seat { node, gpus: Vec::new(), why });
+            assignments.by_instance.insert(id, Assignment { node, gpus: Vec::new(), why });
         } else {
-            seats.by_instance.remove(&id);
-            seats.stranded.insert(id, home.node.clone());
+            assignments.by_instance.remove(&id);
+            assignments.stranded.insert(id, home.node.clone());
         }
     }
 }
@@ -294,29 +319,29 @@ fn told(outcome: &Outcome, id: &InstanceId, home: &Home<'_>) -> Option<Wait> {
 
 /// What keeps an instance from its place there, being away from its data or unable to use it.
 fn wait(
-    census: &Census<'_>,
+    observations: &Observations<'_>,
     service: &Service,
     id: &InstanceId,
     home: &Home<'_>,
-    seat: &Seat,
+    assignment: &Assignment,
 ) -> Option<Wait> {
     if home.doubtful {
         return Some(Wait::Doubt(in_doubt(home)));
     }
-    if seat.node != *home.node {
-        let pinned = service.place.pin.as_ref().is_some_and(|pin| pin.value == seat.node);
-        return match (home.may_be_left(service), home.older.contains(&seat.node) && !pinned) {
+    if assignment.node != *home.node {
+        let pinned = service.place.pin.as_ref().is_some_and(|pin| pin.value == assignment.node);
+        return match (home.may_be_left(service), home.older.contains(&assignment.node) && !pinned) {
             (true, false) => None,
-            (true, true) => Some(Wait::Older(seat.node.clone())),
-            (false, _) if census.status(home.node) == NodeStatus::Online => Some(Wait::Place),
+            (true, true) => Some(Wait::Older(assignment.node.clone())),
+            (false, _) if observations.status(home.node) == NodeStatus::Online => Some(Wait::Place),
             (false, _) => Some(Wait::Away),
         };
     }
-    let seen = census.sightings.get(id).into_iter().flatten().any(|it| it.node() == home.node);
-    if census.status(home.node) != NodeStatus::Online && !seen {
+    let seen = observations.observed.get(id).into_iter().flatten().any(|it| it.node() == home.node);
+    if observations.status(home.node) != NodeStatus::Online && !seen {
         return Some(Wait::Away);
     }
-    let as_is = matches!(seat.why, Why::KeptAsIs(_));
+    let as_is = matches!(assignment.why, Why::KeptAsIs(_));
     home.runtime.filter(|of| !as_is && *of != service.runtime).map(Wait::Runtime)
 }
 
@@ -327,37 +352,38 @@ pub fn other_driver(of: Runtime, service: &Service) -> String {
 }
 
 /// Where it is, with the devices it has; with `gpus` where those are not known.
-fn stay(unit: &Sighting<'_>, gpus: Vec<GpuUse>, why: Why) -> Seat {
+fn stay(unit: &Observed<'_>, gpus: Vec<GpuUse>, why: Why) -> Assignment {
     let gpus = unit.spec().map_or(gpus, |spec| spec.gpus.clone());
-    Seat { node: unit.node().clone(), gpus, why }
+    Assignment { node: unit.node().clone(), gpus, why }
 }
 
 /// Services whose dependencies have no place, directly or through others. They could not start, and
 /// their templates may need the address of what is not there.
-fn who_waits(input: &PlanInput<'_>, seats: &Seats, mut waiting: Waiting) -> Waiting {
-    let placed: BTreeSet<&ServiceName> = seats.by_instance.keys().map(|id| &id.service).collect();
+fn who_waits(input: &PlanInput<'_>, assignments: &Assignments, mut blocked: Blocked) -> Blocked {
+    let placed: BTreeSet<&ServiceName> =
+        assignments.by_instance.keys().map(|id| &id.service).collect();
     let services = input.desired.services.values();
     let absent: BTreeSet<&ServiceName> = services
         .filter(|service| service.replicas > 0 && !placed.contains(&service.name))
         .map(|service| &service.name)
         .collect();
     loop {
-        let before = waiting.len();
+        let before = blocked.len();
         for service in input.desired.services.values() {
             let declared = service.depends_on.iter().map(|it| &it.value);
             let named = absent
                 .iter()
                 .copied()
-                .chain(waiting.keys())
+                .chain(blocked.keys())
                 .filter(|&other| *other != service.name && reference::names(service, other));
-            let stuck = |name: &&ServiceName| absent.contains(name) || waiting.contains_key(*name);
-            let blocked = declared.filter(stuck).chain(named).next().cloned();
-            if let Some(name) = blocked.filter(|_| placed.contains(&service.name)) {
-                waiting.insert(service.name.clone(), name);
+            let stuck = |name: &&ServiceName| absent.contains(name) || blocked.contains_key(*name);
+            let missing = declared.filter(stuck).chain(named).next().cloned();
+            if let Some(name) = missing.filter(|_| placed.contains(&service.name)) {
+                blocked.insert(service.name.clone(), name);
             }
         }
-        if waiting.len() == before {
-            return waiting;
+        if blocked.len() == before {
+            return blocked;
         }
     }
 }
