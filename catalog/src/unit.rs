@@ -1,7 +1,7 @@
 //! The part of an instance that its form decides: component, image, process or Compose file.
 //!
 //! Knows templates of components and the Compose model. Refuses to know ports, limits and
-//! placement: [`crate::render`] adds those.
+//! placement: [`crate::render()`] adds those.
 
 use std::collections::BTreeMap;
 

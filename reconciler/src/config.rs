@@ -58,7 +58,7 @@ impl Environment {
         matches!(self.get("DEVNET_INPUT"), Some("0" | "false"))
     }
 
-    /// Whether colours are unwanted (https://no-color.org: set and not empty).
+    /// Whether colours are unwanted (<https://no-color.org>: set and not empty).
     pub fn forbids_colour(&self) -> bool {
         self.get("NO_COLOR").is_some() || self.get("TERM") == Some("dumb")
     }

@@ -180,8 +180,8 @@ impl Node {
 /// Bytes between two places where the characters before are counted in advance.
 const STRIDE: usize = 1024;
 
-/// A file's text, ready to turn offsets into places. One lookup costs at most [`STRIDE`] bytes of
-/// counting, however long the file or its lines are.
+/// A file's text, ready to turn offsets into places. One lookup counts at most a kilobyte, however
+/// long the file or its lines are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// Path relative to the configuration's root.

@@ -171,7 +171,8 @@ pub struct ComposeSection {
     pub file: Located<String>,
     /// Profiles whose services run too.
     pub profiles: Vec<Located<String>>,
-    /// The file and those that it names, by path; absent until [`crate::file::load`] has read them.
+    /// The file and those that it names, by path; absent until [`crate::file::load()`] has read
+    /// them.
     pub sources: Option<ReadFiles>,
 }
 
@@ -184,7 +185,7 @@ pub struct KubernetesSection {
     pub namespace: Maybe<String>,
     /// Files with values for the chart.
     pub values: Vec<Located<String>>,
-    /// What is there, by path; absent until [`crate::file::load`] has read it.
+    /// What is there, by path; absent until [`crate::file::load()`] has read it.
     pub sources: Option<MemoryFiles>,
 }
 
@@ -289,7 +290,7 @@ pub struct FileSection {
     pub content: Maybe<String>,
     /// The file of the repository that holds its text.
     pub source: Maybe<String>,
-    /// What that file holds; absent until [`crate::file::load`] has read it.
+    /// What that file holds; absent until [`crate::file::load()`] has read it.
     pub source_text: Option<String>,
     /// Permission bits.
     pub mode: Maybe<u32>,

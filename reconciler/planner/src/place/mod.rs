@@ -7,8 +7,8 @@
 //! has. The objective is lexicographic and never one weighted sum: place the most instances of the
 //! highest priority, then of the next, …; then move as little as possible; then the best score.
 //!
-//! index ([`model`]) → retain → search ([`search`], by programs of [`program`]) → assign → explain
-//! ([`explain`]) → repair ([`repair`]), [`effort`] beside them all. [`verify`] looks at the answer
+//! index (`model`) → retain → search (`search`, by programs of `program`) → assign → explain
+//! (`explain`) → repair (`repair`), `effort` beside them all. `verify` looks at the answer
 //! again, and shares nothing with the way to it.
 
 mod effort;

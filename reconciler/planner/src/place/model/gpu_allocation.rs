@@ -17,7 +17,7 @@ use super::{
 /// The devices of one node.
 #[derive(Debug, Clone, Default)]
 pub struct GpuAllocation {
-    /// What is left of each device, in the units of [`gpu_packing::size`].
+    /// What is left of each device, in the units of [`super::gpu_request::size`].
     left: Vec<u64>,
     /// Instances on each device.
     users: Vec<u32>,
@@ -46,7 +46,7 @@ impl GpuAllocation {
         self.restarts
     }
 
-    /// What is left of each device, in the units of [`gpu_packing::size`].
+    /// What is left of each device, in the units of [`super::gpu_request::size`].
     pub fn left(&self) -> &[u64] {
         &self.left
     }

@@ -48,7 +48,7 @@ impl IndexedProblem<'_> {
         wanted
     }
 
-    /// How many of a service and its [`Service::kin`] are wanted together.
+    /// How many of a service and its [`Service::counterparts`] are wanted together.
     pub fn wanted_with_counterparts(&self, s: usize) -> u32 {
         let all = self.services[s].counterparts.iter().copied().chain([s]);
         all.map(|s| self.services[s].input.replicas).max().unwrap_or(0)

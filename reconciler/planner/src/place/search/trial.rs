@@ -20,8 +20,8 @@ use crate::place::{
     problem::PlacementProblem,
 };
 
-/// What can be placed, and how many instances of each service cannot; what [`suggest`] tries its
-/// changes of a small problem with.
+/// What can be placed, and how many instances of each service cannot; what the storey
+/// `repair` tries its changes of a small problem with.
 pub fn tried(
     problem: &PlacementProblem,
     spent: &mut Spent<'_>,
@@ -31,7 +31,8 @@ pub fn tried(
 }
 
 /// What the plan of a problem places, and how many instances of each service it does not: with the
-/// limits of the problem, as [`place`] does, and in the names of [`standing`].
+/// limits of the problem, as [`crate::place::place()`] does, and in the names of
+/// [`crate::place::model::retained`].
 pub fn planned(
     problem: &PlacementProblem,
     spent: &mut Spent<'_>,

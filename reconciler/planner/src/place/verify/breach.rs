@@ -13,7 +13,7 @@ use crate::place::{outcome::Assignment, problem::ServiceInput};
 /// A constraint that an outcome does not keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
-    /// Which, in the words of [`super::Violation`].
+    /// Which, in the words of [`devnet_schema::placement::Violation`].
     pub constraint: &'static str,
     /// Whom it concerns and how, for people.
     pub text: String,

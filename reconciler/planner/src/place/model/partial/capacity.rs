@@ -11,7 +11,7 @@ use crate::place::model::node::Amounts;
 
 impl<'f> PartialPlacement<'f> {
     /// What is used of a node, and all that those have who are kept as they are, counted or not
-    /// ([`super::overcommit`]).
+    /// ([`crate::place::model::overcommit`]).
     pub fn held(&self, node: usize) -> Amounts {
         let mut held = self.used[node];
         for it in self.on_node[node].keys().map(|&s| &self.indexed.services[s]) {

@@ -33,7 +33,8 @@ impl<'f> PartialPlacement<'f> {
         self.allocations[node].of(service).collect()
     }
 
-    /// What is left of each device of a node, in the units of [`super::gpu_packing::size`].
+    /// What is left of each device of a node, in the units of
+    /// [`size`](crate::place::model::gpu_request::size).
     pub fn device_room(&self, node: usize) -> &[u64] {
         self.allocations[node].left()
     }

@@ -37,13 +37,13 @@ impl<'f> PartialPlacement<'f> {
             && !it.apart.iter().any(|&other| self.count(other, node) > 0)
     }
 
-    /// Instances placed of a service and of its [`super::index::Service::kin`].
+    /// Instances placed of a service and of its counterparts.
     pub(super) fn total_with_counterparts(&self, service: usize) -> u32 {
         let counterparts = self.indexed.services[service].counterparts.iter();
         self.total[service] + counterparts.map(|&other| self.total[other]).sum::<u32>()
     }
 
-    /// Whether one more is wanted beside its [`super::index::Service::kin`], on this node.
+    /// Whether one more is wanted beside its counterparts, on this node.
     fn counterparts_admit(&self, service: usize, node: usize) -> bool {
         let (own, declared, kept) = self.with_counterparts(service, node);
         let is_retained = u32::from(self.indexed.services[service].is_retained());
