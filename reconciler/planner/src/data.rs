@@ -81,6 +81,8 @@ struct Sign<'a> {
     recorded: bool,
     /// Whether its unit was seen, and known to run there.
     seen: bool,
+    /// Whether nobody can say whether it runs: its node is not in the cluster any more.
+    away: bool,
     known: bool,
 }
 
@@ -90,11 +92,14 @@ pub fn homes<'a>(
     fleet: &'a FleetSnapshot,
     observed: &BTreeMap<InstanceId, Vec<Observed<'a>>>,
 ) -> BTreeMap<InstanceId, Home<'a>> {
+    let nodes: BTreeSet<&NodeName> = fleet.nodes.iter().map(|node| &node.name).collect();
     let mut signs: BTreeMap<InstanceId, Vec<Sign<'a>>> = BTreeMap::new();
     for place in &fleet.data {
         let service = renamed(desired, &place.instance.service);
         let id = InstanceId { service: service.clone(), index: place.instance.index };
-        signs.entry(id).or_default().push(recorded(place, *service != place.instance.service));
+        let renamed = *service != place.instance.service;
+        let away = !nodes.contains(&place.node);
+        signs.entry(id).or_default().push(Sign { renamed, away, ..recorded(place) });
     }
     for (id, group) in observed {
         let with_data =
@@ -109,7 +114,7 @@ pub fn homes<'a>(
     homes.collect()
 }
 
-fn recorded<'a>(place: &'a DataPlace, renamed: bool) -> Sign<'a> {
+fn recorded(place: &DataPlace) -> Sign<'_> {
     let DataPlace { instance, node, generation, runtime, volumes } = place;
     Sign {
         node,
@@ -117,9 +122,10 @@ fn recorded<'a>(place: &'a DataPlace, renamed: bool) -> Sign<'a> {
         generation: *generation,
         runtime: *runtime,
         volumes,
-        renamed,
+        renamed: false,
         recorded: *generation > 0,
         seen: false,
+        away: false,
         known: false,
     }
 }
@@ -136,6 +142,7 @@ fn seen<'a>(unit: &Observed<'a>) -> Sign<'a> {
         renamed: unit.renamed,
         recorded: false,
         seen: true,
+        away: false,
         known: unit.is_known(),
     }
 }
@@ -198,10 +205,10 @@ fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home
 }
 
 /// Whether a place may have the newest data under another name: of two services that a `moved` line
-/// makes one. Where the first runs, what does not run is nothing that it ever had.
+/// makes one. Where the first runs, what is known not to run is nothing that it ever had.
 fn is_strange(signs: &[Sign<'_>], first: &Sign<'_>, it: &Sign<'_>) -> bool {
     let runs = signs.iter().any(|sign| sign.of == first.of && sign.seen);
-    is_unlike(signs, first, it) && (it.seen || !runs)
+    is_unlike(signs, first, it) && (it.seen || it.away || !runs)
 }
 
 /// Whether a place has another name than the first, and data that the first does not descend from.

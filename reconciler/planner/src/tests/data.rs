@@ -253,6 +253,28 @@ fn a_rename_keeps_the_data_though_nothing_runs_when_it_is_made_again() {
     }
 }
 
+/// That a node is not in the cluster any more does not tell that nothing runs there.
+#[test]
+fn a_rename_stays_in_doubt_though_the_node_of_one_of_both_was_removed() {
+    let mut world = World::of(&["n1", "n2"]);
+    let both = |pin: &str| db(&format!("place {{ pin \"{pin}\" }}"), "");
+    let pg = both("n2").replace("\"db\" {", "\"pg\" {");
+    world.reach(&format!("{}{}", both("n1"), &pg[pg.find("service").unwrap()..]));
+    let moved = format!("{}moved from=\"db\" to=\"pg\"\n", pg.replace("db:1", "db:2"));
+    for removed in [false, true] {
+        if removed {
+            world.fleet.nodes.retain(|node| node.name.as_str() != "n1");
+            world.fleet.instances.retain(|it| it.node.as_str() != "n1");
+        }
+        let plan = world.plan(&moved);
+        assert!(show(&plan).contains("data of two names"), "{}", show(&plan));
+        assert!(plan.steps.is_empty(), "{}", show(&plan));
+    }
+    let left = moved.replacen("pin \"n2\" }", "pin \"n2\" }\n    leave-data \"n1\"", 1);
+    let plan = world.plan(&left);
+    assert!(plan.changes.iter().any(|it| it.action == Action::Update), "{}", show(&plan));
+}
+
 #[test]
 fn a_volume_that_is_declared_again_after_a_rename_is_the_one_that_was_left() {
     let mut world = at_n1();

@@ -112,6 +112,7 @@ fn number_service<'a>(
         supports: Vec::new(),
         counterparts: Vec::new(),
         ran: BTreeMap::new(),
+        known: BTreeMap::new(),
         locked: BTreeMap::new(),
         refused: BTreeSet::new(),
         candidates: Vec::new(),
@@ -124,10 +125,14 @@ fn number_service<'a>(
     let lines = conditions.of(input);
     let stranger = input.near.iter().any(|name| !names.services.contains_key(name));
     let (mut here, mut held) = (vec![0u32; nodes.len()], vec![0u32; nodes.len()]);
-    for (_, current) in input.current.range(..input.replicas) {
-        match names.nodes.get(&current.node) {
-            Some(&n) => (here[n], held[n]) = (here[n] + 1, held[n] + u32::from(current.held)),
-            None => service.gone += 1,
+    for (index, current) in input.current.range(..input.replicas) {
+        let Some(&n) = names.nodes.get(&current.node) else {
+            service.gone += 1;
+            continue;
+        };
+        (here[n], held[n]) = (here[n] + 1, held[n] + u32::from(current.held));
+        if input.holdings.contains_key(index) {
+            *service.known.entry(n).or_insert(0) += 1;
         }
     }
     service.ran = here.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect();

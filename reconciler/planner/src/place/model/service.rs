@@ -33,6 +33,8 @@ pub struct Service<'a> {
     pub counterparts: Vec<usize>,
     /// By node, how many of it run there now.
     pub ran: BTreeMap<usize, u32>,
+    /// By node, how many of these are known to run: of the others only the data is there.
+    pub known: BTreeMap<usize, u32>,
     /// By node, how many must stay there: as they are declared, or kept as they are where that is
     /// open to them ([`Service::kin`]).
     pub locked: BTreeMap<usize, u32>,
@@ -105,6 +107,11 @@ impl Service<'_> {
     /// How many run on a node.
     pub fn ran_at(&self, node: usize) -> u32 {
         self.ran.get(&node).copied().unwrap_or(0)
+    }
+
+    /// How many are known to run on a node.
+    pub fn known_at(&self, node: usize) -> u32 {
+        self.known.get(&node).copied().unwrap_or(0)
     }
 
     /// Nodes where some run and no line speaks against it, and how many.

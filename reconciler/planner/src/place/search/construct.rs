@@ -61,27 +61,53 @@ pub fn guided<'f>(indexed: &'f IndexedProblem<'f>, shares: &[Share]) -> PartialP
 /// Only what must stay, and of that as little as can be: as it is where that will do.
 pub fn locked<'f>(indexed: &'f IndexedProblem<'f>) -> PartialPlacement<'f> {
     let mut partial = PartialPlacement::empty(indexed);
-    for s in bound_to_stay(indexed) {
-        for (&n, &count) in &indexed.services[s].locked {
-            add_locked(&mut partial, (s, n), count);
-        }
+    for lock in locks(indexed) {
+        add_locked(&mut partial, &lock);
     }
     partial
 }
 
-/// The services of which something must stay, in the order in which [`settle_locks`] looks at them.
-pub fn bound_to_stay(indexed: &IndexedProblem<'_>) -> Vec<usize> {
-    let mut order = order(indexed, Order::FewestCandidates);
-    order.retain(|&s| !indexed.services[s].locked.is_empty());
-    order
+/// Instances of one service that must stay on one node.
+pub struct Lock {
+    pub service: usize,
+    pub node: usize,
+    /// How many, those of the locks before this one on the same node among them.
+    pub count: u32,
 }
 
-/// Adds of a service so many as must stay on a node, as far as they fit. Returns how many do.
-pub fn add_locked(partial: &mut PartialPlacement<'_>, (s, n): (usize, usize), locked: u32) -> u32 {
-    let indexed = partial.indexed;
-    let mut count = 0;
-    for unit in indexed.retained_at(s, n).chain(repeat_n(s, locked as usize)) {
-        if count < locked && partial.fits_alone(unit, n) {
+/// What must stay, the more important first, and of what is as important that which runs before
+/// that of which only the data is there.
+pub fn locks(indexed: &IndexedProblem<'_>) -> Vec<Lock> {
+    let order = order(indexed, Order::FewestCandidates).into_iter().enumerate();
+    let mut all = Vec::new();
+    for (position, service) in order {
+        let it = &indexed.services[service];
+        for (&node, &locked) in &it.locked {
+            let runs = locked.min(it.known_at(node));
+            let mut lock = |waits: bool, count| {
+                all.push(((it.level, waits, position), Lock { service, node, count }));
+            };
+            if runs > 0 {
+                lock(false, runs);
+            }
+            if locked > runs {
+                lock(true, locked);
+            }
+        }
+    }
+    all.sort_by_key(|(rank, _)| *rank);
+    all.into_iter().map(|(_, lock)| lock).collect()
+}
+
+/// Adds of a service so many as must stay on a node, as far as they fit. Returns how many are there.
+pub fn add_locked(partial: &mut PartialPlacement<'_>, lock: &Lock) -> u32 {
+    let (indexed, s, n) = (partial.indexed, lock.service, lock.node);
+    let retained = || indexed.retained_at(s, n);
+    let mut count =
+        partial.count(s, n) + retained().map(|unit| partial.count(unit, n)).sum::<u32>();
+    for unit in retained().chain(repeat_n(s, lock.count as usize)) {
+        let there = unit != s && partial.count(unit, n) > 0;
+        if count < lock.count && !there && partial.fits_alone(unit, n) {
             partial.add(unit, n);
             count += 1;
         }

@@ -6,7 +6,7 @@
 //! is let go before any search. All bounds and programs may then rely on the locks.
 
 use super::{
-    construct::{add_locked, bound_to_stay, run},
+    construct::{add_locked, locks, run},
     style::REPAIRS,
 };
 use crate::place::{
@@ -46,21 +46,19 @@ pub fn broken_lock(indexed: &IndexedProblem<'_>) -> Option<usize> {
     locked.into_iter().find(|&s| !partial.in_order(s))
 }
 
-/// Lets go of every lock that does not fit beside those of more important services, so that the
-/// others can be relied on.
+/// Lets go of every lock that does not fit beside those of more important services, or beside what
+/// is as important and runs, so that the others can be relied on.
 pub fn settle_locks(indexed: &mut IndexedProblem<'_>) {
     // Service and node of each lock that is not kept in full, and what is kept of it.
     let mut broken: Vec<(usize, usize, u32)> = Vec::new();
     {
         let mut partial = PartialPlacement::empty(indexed);
-        for s in bound_to_stay(indexed) {
-            for (&n, &locked) in &indexed.services[s].locked {
-                let count = add_locked(&mut partial, (s, n), locked);
-                broken.extend((count < locked).then_some((s, n, count)));
-            }
+        for lock in locks(indexed) {
+            let count = add_locked(&mut partial, &lock);
+            broken.extend((count < lock.count).then_some((lock.service, lock.node, count)));
         }
     }
-    for (s, n, count) in broken {
-        indexed.services[s].locked.insert(n, count);
+    for (service, node, count) in broken {
+        indexed.services[service].locked.insert(node, count);
     }
 }

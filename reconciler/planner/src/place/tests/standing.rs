@@ -240,3 +240,37 @@ fn waits_for_nothing(problem: &PlacementProblem, outcome: &Outcome, id: &Instanc
         assert_ne!(found, [], "{what}: {}\n{problem:#?}\n{outcome:#?}", service.name);
     }
 }
+
+/// A node with room for one: of two with data there that are as important, the one that runs stays,
+/// as it is where it has grown, and the one that does not waits. A higher priority takes the room.
+#[test]
+fn what_runs_keeps_its_room_from_data_that_waits_for_it() {
+    let data = |name: &str, gib: u64, has: Option<u64>, priority: u8| {
+        let mut service = ServiceInput { priority, movable: false, ..service(name, 1) };
+        service.memory = gib * GIB;
+        runs_on(&mut service, 0, "n1");
+        service.current.get_mut(&0).unwrap().held = true;
+        let has = has.map(|gib| Holding { memory: gib * GIB, ..declared(&service) });
+        service.holdings.extend(has.map(|has| (0, has)));
+        service
+    };
+    for (runs, waits) in [("a", "z"), ("z", "a")] {
+        for (declared, has) in [(3, 3), (9, 3), (3, 4), (4, 3)] {
+            for asks in [1, 2, 4] {
+                for (priority, stays) in [(49, true), (50, true), (51, false)] {
+                    let services = vec![
+                        data(runs, declared, Some(has), 50),
+                        data(waits, asks, None, priority),
+                    ];
+                    let problem = problem(vec![node("n1", 8, 4)], services);
+                    let outcome = checked(&problem);
+                    let both = at(&outcome, waits, 0).is_some() && at(&outcome, runs, 0).is_some();
+                    let who = if stays { runs } else { waits };
+                    let case = format!("{declared} {has} {asks} {priority}: {outcome:#?}");
+                    assert_eq!(at(&outcome, who, 0), Some("n1"), "{case}");
+                    assert_eq!(both, declared.min(has) + asks <= 4, "{case}");
+                }
+            }
+        }
+    }
+}
