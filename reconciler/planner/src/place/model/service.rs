@@ -17,7 +17,7 @@ use crate::place::problem::ServiceInput;
 /// A service by number.
 pub struct Service<'a> {
     pub input: &'a ServiceInput,
-    /// Position in [`IndexedProblem::levels`].
+    /// Position in [`super::index::IndexedProblem::levels`].
     pub level: usize,
     pub need: Amounts,
     /// Host ports, by number.
@@ -36,7 +36,7 @@ pub struct Service<'a> {
     /// By node, how many of these are known to run: of the others only the data is there.
     pub known: BTreeMap<usize, u32>,
     /// By node, how many must stay there: as they are declared, or kept as they are where that is
-    /// open to them ([`Service::kin`]).
+    /// open to them ([`Service::counterparts`]).
     pub locked: BTreeMap<usize, u32>,
     /// Where some run though a line or the node's state is against it.
     pub(super) refused: BTreeSet<usize>,

@@ -19,7 +19,7 @@ use crate::place::{
 };
 
 /// One greedy run. Every placement it returns keeps every constraint, except that a service with
-/// instances that must stay may be out of order; [`broken_lock`] tells.
+/// instances that must stay may be out of order; [`super::locks::broken_lock`] tells.
 pub fn run<'f>(indexed: &'f IndexedProblem<'f>, style: Style) -> PartialPlacement<'f> {
     let mut partial = locked(indexed);
     let order = order(indexed, style.order);
