@@ -3,6 +3,9 @@
 //!
 //! Knows source text and `cargo tree`. Refuses to judge taste: every rule here is mechanical.
 
+#[path = "tidy/placement.rs"]
+mod placement;
+
 use std::{collections::BTreeMap, fmt::Write, fs, process::Command};
 
 use devnet_tests::tree::{self, Source};
@@ -134,15 +137,19 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 fn may_see(module: &str) -> Option<&'static [&'static str]> {
     Some(match module {
         // Faces: they speak to people, and ask the loop.
-        "cli" => &["api", "app", "config", "source", "telemetry", "view"],
+        "cli" => &["api", "app", "clock", "config", "random", "source", "telemetry", "view"],
         "http" => &["api", "apply", "auth", "cycle", "fleet", "secrets", "store", "view"],
         "view" => &["api"],
         // The loop: it knows time, and uses adapters.
-        "cycle" => &["api", "apply", "auth", "fleet", "secrets", "source", "store"],
+        "cycle" => {
+            &["api", "apply", "auth", "clock", "fleet", "random", "secrets", "source", "store"]
+        }
         "apply" => &["api", "fleet", "store"],
         // Adapters: they know the world and not each other.
-        "fleet" | "secrets" | "auth" | "source" | "store" => &["api"],
-        "api" | "config" | "telemetry" => &[],
+        "secrets" | "auth" | "source" | "store" => &["api"],
+        // It hears from nodes, and notes when.
+        "fleet" => &["api", "clock"],
+        "api" | "clock" | "config" | "random" | "telemetry" => &[],
         // app stands beside the house and sees all; lib and main only name things.
         _ => return None,
     })
@@ -212,174 +219,6 @@ fn heads_of(list: &str) -> Vec<String> {
     found
 }
 
-const PLACE: &str = "reconciler/planner/src/place/";
-
-/// Which rooms of placement a room may name. `problem` is what is asked, `outcome` the answer.
-fn may_see_in_placement(room: &str) -> Option<&'static [&'static str]> {
-    Some(match room {
-        "problem" | "effort" => &[],
-        "outcome" => &["effort"],
-        "model" => &["problem", "outcome"],
-        "program" => &["problem", "effort", "model"],
-        "search" => &["problem", "outcome", "effort", "model", "program"],
-        "explain" => &["problem", "outcome", "effort", "model", "program", "search"],
-        "repair" => {
-            &["problem", "outcome", "effort", "model", "program", "search", "explain", "verify"]
-        }
-        // It shares nothing with what it looks at.
-        "verify" => &["problem", "outcome"],
-        // The front door sees all.
-        _ => return None,
-    })
-}
-
-fn placement_sources() -> Vec<Source> {
-    let mut sources = tree::rust_files(&["reconciler/planner/src/place"]);
-    sources.retain(|source| !source.is_test());
-    sources
-}
-
-#[test]
-fn the_storeys_of_placement_call_downward_only() {
-    let mut findings = Vec::new();
-    let rooms = ["problem", "outcome", "verify"];
-    let storeys = ["effort", "model", "program", "search", "explain", "repair"];
-    for source in placement_sources() {
-        let module = module_in_placement(&source.path);
-        let room = module.first().cloned().unwrap_or_default();
-        let Some(allowed) = may_see_in_placement(&room) else {
-            continue;
-        };
-        for (path, _) in paths_in_placement(&source, &module) {
-            let target = path.first().cloned().unwrap_or_default();
-            let known = rooms.contains(&&*target) || storeys.contains(&&*target);
-            if target != room && !(known && allowed.contains(&target.as_str())) {
-                findings.push(format!("{}: {room} names {}", source.path, path.join("::")));
-            }
-        }
-    }
-    verdict("repair, explain, search, program, model: imports go downward only", findings);
-}
-
-#[test]
-fn no_files_of_placement_import_each_other_in_a_circle() {
-    let sources = placement_sources();
-    let modules: Vec<Vec<String>> =
-        sources.iter().map(|source| module_in_placement(&source.path)).collect();
-    let mut open: BTreeMap<&[String], Vec<&[String]>> = BTreeMap::new();
-    for (source, module) in sources.iter().zip(&modules) {
-        let targets = paths_in_placement(source, module).into_iter().filter_map(|(path, _)| {
-            // The file that an item is of: the longest module that its path begins with.
-            let files = modules.iter().filter(|file| path.starts_with(file));
-            files.max_by_key(|file| file.len()).map(Vec::as_slice)
-        });
-        open.insert(module, targets.filter(|target| *target != module.as_slice()).collect());
-    }
-    // Whoever imports nothing that is left is in no circle.
-    while let Some(module) = open
-        .iter()
-        .find(|(_, targets)| !targets.iter().any(|target| open.contains_key(target)))
-        .map(|(module, _)| *module)
-    {
-        open.remove(module);
-    }
-    let findings = open.into_iter().map(|(module, targets)| {
-        let targets: Vec<String> = targets.iter().map(|target| target.join("::")).collect();
-        format!("{} imports {}", module.join("::"), targets.join(", "))
-    });
-    verdict("no circle of imports in placement", findings.collect());
-}
-
-/// `model::filter` of `reconciler/planner/src/place/model/filter.rs`.
-fn module_in_placement(path: &str) -> Vec<String> {
-    let inside = path.trim_start_matches(PLACE).trim_end_matches(".rs");
-    let inside = inside.trim_end_matches("mod").trim_end_matches('/');
-    inside.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
-}
-
-/// What a file of placement imports, as paths inside of it, with their lines.
-fn paths_in_placement(source: &Source, module: &[String]) -> Vec<(Vec<String>, usize)> {
-    let text = source.shipped();
-    let children: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "))
-        .map(|name| name.trim_end_matches(';'))
-        .collect();
-    let mut found = Vec::new();
-    for (line, path) in use_paths(text) {
-        let mut rest = path.as_slice();
-        let mut base: Vec<String> = module.to_vec();
-        match rest.first().map(String::as_str) {
-            Some("crate") if rest.get(1).is_some_and(|second| second == "place") => {
-                base.clear();
-                rest = &rest[2..];
-            }
-            Some("super") => {
-                while rest.first().is_some_and(|part| part == "super") {
-                    base.pop();
-                    rest = &rest[1..];
-                }
-            }
-            Some(child) if children.contains(&child) => {}
-            _ => continue,
-        }
-        base.extend(rest.iter().cloned());
-        found.push((base, line));
-    }
-    found
-}
-
-/// Every path that a `use` names, lists taken apart, with its line.
-fn use_paths(text: &str) -> Vec<(usize, Vec<String>)> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    for statement in text.split_inclusive(';') {
-        let line = text[..at].matches('\n').count() + 1;
-        at += statement.len();
-        let code: String = code_lines(statement).map(|(_, line)| line.trim()).collect();
-        let code = code.trim_end_matches(';');
-        let Some(tree) = code.strip_prefix("pub ").unwrap_or(code).strip_prefix("use ") else {
-            continue;
-        };
-        take_apart(tree, &mut Vec::new(), &mut |path| found.push((line, path)));
-    }
-    found
-}
-
-fn take_apart(tree: &str, prefix: &mut Vec<String>, tell: &mut dyn FnMut(Vec<String>)) {
-    let depth = prefix.len();
-    let (path, list) = match tree.find('{') {
-        Some(open) => (&tree[..open], tree[open + 1..].rsplit_once('}').map(|(list, _)| list)),
-        None => (tree, None),
-    };
-    let name = |part: &str| part.split(" as ").next().unwrap_or_default().trim().to_owned();
-    prefix.extend(path.split("::").map(name).filter(|part| !part.is_empty() && part != "self"));
-    match list {
-        None => tell(prefix.clone()),
-        Some(list) => items(list).into_iter().for_each(|item| take_apart(item, prefix, tell)),
-    }
-    prefix.truncate(depth);
-}
-
-/// The items of a `{…}` list.
-fn items(list: &str) -> Vec<&str> {
-    let (mut depth, mut from, mut found) = (0, 0, Vec::new());
-    for (at, c) in list.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 0 => {
-                found.push(list[from..at].trim());
-                from = at + 1;
-            }
-            _ => {}
-        }
-    }
-    found.push(list[from..].trim());
-    found.retain(|item| !item.is_empty());
-    found
-}
-
 #[test]
 fn the_environment_is_read_in_one_place() {
     let mut findings = Vec::new();
@@ -394,6 +233,78 @@ fn the_environment_is_read_in_one_place() {
         }
     }
     verdict("config.rs alone reads the environment", findings);
+}
+
+/// Files that no rule about time and randomness is for: they are where both are read.
+const CLOCKS: [&str; 4] = [
+    "reconciler/src/clock.rs",
+    "reconciler/src/random.rs",
+    "agent/src/clock.rs",
+    "agent/src/random.rs",
+];
+
+/// Keeps records or decides, and may not even measure how long something takes.
+const TIMELESS: [&str; 12] = [
+    "reconciler/src/api",
+    "reconciler/src/auth/",
+    "reconciler/src/apply/frontier.rs",
+    "reconciler/src/cycle/gate.rs",
+    "reconciler/src/secrets/",
+    "reconciler/src/store/",
+    "reconciler/src/view/",
+    "agent/src/ledger.rs",
+    "agent/src/observe.rs",
+    "agent/src/redaction.rs",
+    "agent/src/rules.rs",
+    "agent/src/validity.rs",
+];
+
+#[test]
+fn time_and_randomness_are_read_in_one_place_and_are_arguments_elsewhere() {
+    const WORDS: [&str; 7] = [
+        "SystemTime::now",
+        "Timestamp::now",
+        "Zoned::now",
+        "now_v7",
+        "getrandom::",
+        "OsRng",
+        "SystemRandom",
+    ];
+    let mut findings = Vec::new();
+    for source in tree::rust_files(&["reconciler/src", "agent/src"]) {
+        if CLOCKS.contains(&source.path.as_str()) || source.is_test() {
+            continue;
+        }
+        let timeless = TIMELESS.iter().any(|room| source.path.starts_with(room));
+        for (number, line) in code_lines(source.shipped()) {
+            let measures =
+                timeless && ["Instant::now", ".elapsed()"].iter().any(|w| line.contains(w));
+            if measures || WORDS.iter().any(|word| line.contains(word)) {
+                findings.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    verdict("clock.rs and random.rs alone read the clock and randomness", findings);
+}
+
+#[test]
+fn whoever_may_panic_says_why_it_cannot() {
+    const WORDS: [&str; 3] = ["unreachable!(", "panic!(", ".expect("];
+    let mut findings = Vec::new();
+    let sources =
+        ["schema/src", "catalog/src", "reconciler/planner/src", "reconciler/src", "agent/src"];
+    for source in tree::rust_files(&sources).iter().filter(|source| !source.is_test()) {
+        let lines: Vec<&str> = source.shipped().lines().collect();
+        for (number, line) in code_lines(source.shipped()) {
+            // On the line, or above it.
+            let near = &lines[number.saturating_sub(3)..number];
+            let reasoned = near.iter().any(|line| line.contains("// Cannot fail: "));
+            if WORDS.iter().any(|word| line.contains(word)) && !reasoned {
+                findings.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    verdict("`// Cannot fail: …` above whatever panics outside tests", findings);
 }
 
 #[test]
@@ -567,14 +478,4 @@ fn the_rules_see_what_they_should() {
     let names: Vec<String> = crate_paths(text).into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["api", "store", "fleet", "auth"]);
     assert!(dependencies("agent").contains(&"tokio".to_owned()));
-    let text = "mod b;\n\nuse std::fmt;\nuse crate::place::{\n    model::{self, node::Node as \
-                N},\n    problem::Limits,\n};\nuse super::c;\npub use b::B;\n\nfn f() {}\n";
-    let source = Source { path: format!("{PLACE}search/a/mod.rs"), text: text.to_owned() };
-    let module = module_in_placement(&source.path);
-    assert_eq!(module, ["search", "a"]);
-    let paths = paths_in_placement(&source, &module);
-    let paths: Vec<String> = paths.into_iter().map(|(path, _)| path.join("::")).collect();
-    let expected =
-        ["model", "model::node::Node", "problem::Limits", "search::c", "search::a::b::B"];
-    assert_eq!(paths, expected);
 }

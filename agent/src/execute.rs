@@ -18,11 +18,12 @@ use devnet_schema::{
 };
 
 use crate::{
-    driver::{Driver, DriverError, Job, Progress, Unit, process::now_millis},
+    clock,
+    driver::{Driver, DriverError, Job, Progress, Unit},
     ledger::{Content, Entry},
     node::Node,
     outbox::Outbox,
-    rules::{self, Verdict},
+    rules::{self, Asked, Change, Decision},
 };
 
 /// A unit that ended by itself this often while somebody waits for it will not become healthy.
@@ -83,35 +84,43 @@ impl Executor {
         let message = format!("{} {}", step.act.word(), step.instance);
         tracing::info!(step = %step.id, generation = step.generation, "{message}");
         self.report(deployment, step, StepState::Running { message });
-        if let Act::AwaitHealthy { .. } = step.act {
+        match rules::asked(&step.act) {
             // Nobody is kept from replacing what is waited for.
-            return match self.decide(step, &[]) {
-                Verdict::Await(timeout) => await_healthy(&self.node, step, timeout).await,
-                Verdict::Refuse(reason) => Err(reason),
-                other => unreachable!("a wait is waited for or refused, not {other:?}"),
-            };
+            Asked::Wait(timeout) => {
+                self.may_wait(step)?;
+                await_healthy(&self.node, step, timeout).await
+            }
+            Asked::Change(change) => {
+                let busy = self.node.busy(&step.instance);
+                let _held = busy.lock().await;
+                self.change(deployment, step, change).await
+            }
         }
-        let busy = self.node.busy(&step.instance);
-        let _held = busy.lock().await;
-        let units = self.units(step).await?;
-        match self.decide(step, &units) {
-            Verdict::Refuse(reason) => Err(reason),
-            Verdict::Nothing(message) => self.note(step).map(|()| message),
-            Verdict::Prepare(runtime) => {
-                let job = self.job(deployment, step).ok_or("there is nothing to prepare")?;
-                let driver = self.driver(runtime)?;
+    }
+
+    async fn change(
+        self: &Arc<Self>,
+        deployment: &str,
+        step: &Step,
+        change: Change<'_>,
+    ) -> Outcome {
+        let units = self.units(step, change).await?;
+        match self.decide(step, change, &units)? {
+            Decision::RunsAlready => self.note(step).map(|()| "it runs already".to_owned()),
+            Decision::Prepare(spec) => {
+                let driver = self.driver(spec.workload.runtime())?;
+                let job = self.job(deployment, step, spec);
                 driver.prepare(job).await.map_err(|error| error.to_string())
             }
-            Verdict::Ensure(runtime) => self.ensure(deployment, step, runtime, &units).await,
-            Verdict::Remove => self.remove(step, &units).await,
-            Verdict::Await(_) => unreachable!("waiting was handled above"),
+            Decision::Ensure(spec) => self.ensure(deployment, step, spec, &units).await,
+            Decision::Remove => self.remove(step, &units).await,
         }
     }
 
     /// What runs of the step's instance, according to drivers that answer. When the one that
     /// matters does not, the step fails.
-    async fn units(&self, step: &Step) -> Result<Vec<Unit>, String> {
-        let wanted = spec_of(&step.act).map(|spec| spec.workload.runtime());
+    async fn units(&self, step: &Step, change: Change<'_>) -> Result<Vec<Unit>, String> {
+        let wanted = change.spec().map(|spec| spec.workload.runtime());
         let known = self.node.spec(&step.instance).map(|spec| spec.workload.runtime());
         // Without a ledger nothing says that another driver does not run it.
         let anywhere = known.is_none() && self.node.ledger().began_empty();
@@ -133,10 +142,27 @@ impl Executor {
         Ok(units)
     }
 
-    fn decide(&self, step: &Step, units: &[Unit]) -> Verdict {
+    fn decide<'a>(
+        &self,
+        step: &Step,
+        change: Change<'a>,
+        units: &[Unit],
+    ) -> Result<Decision<'a>, String> {
         let ledger = self.node.ledger();
         let units: Vec<&Unit> = units.iter().collect();
-        rules::decide(step, &self.node.owner, ledger.get(&step.instance), &units, now())
+        rules::decide(
+            step,
+            change,
+            &self.node.owner,
+            ledger.get(&step.instance),
+            &units,
+            clock::now_seconds(),
+        )
+    }
+
+    fn may_wait(&self, step: &Step) -> Result<(), String> {
+        let ledger = self.node.ledger();
+        rules::may_wait(step, &self.node.owner, ledger.get(&step.instance), clock::now_seconds())
     }
 
     fn driver(&self, runtime: Runtime) -> Result<&Arc<dyn Driver>, String> {
@@ -150,17 +176,16 @@ impl Executor {
         })
     }
 
-    fn job(self: &Arc<Self>, deployment: &str, step: &Step) -> Option<Job> {
-        let spec = spec_of(&step.act)?;
+    fn job(self: &Arc<Self>, deployment: &str, step: &Step, spec: &InstanceSpec) -> Job {
         let (executor, deployment, about) = (self.clone(), deployment.to_owned(), step.clone());
-        Some(Job {
+        Job {
             spec: Arc::new(spec.clone()),
             generation: step.generation,
             digest: spec.digest(),
             progress: Progress::new(move |message| {
                 executor.report(&deployment, &about, StepState::Running { message });
             }),
-        })
+        }
     }
 
     /// Writes down that this generation was accepted; the entry it replaces.
@@ -172,7 +197,7 @@ impl Executor {
 
     fn put(&self, step: &Step, content: Content) -> anyhow::Result<Option<Entry>> {
         let entry = Entry { generation: step.generation, content };
-        self.node.ledger().put(step.instance.clone(), entry, now())
+        self.node.ledger().put(step.instance.clone(), entry, clock::now_seconds())
     }
 
     /// The right thing runs already, maybe as an older generation.
@@ -190,10 +215,11 @@ impl Executor {
         self: &Arc<Self>,
         deployment: &str,
         step: &Step,
-        runtime: Runtime,
+        spec: &InstanceSpec,
         units: &[Unit],
     ) -> Outcome {
-        let job = self.job(deployment, step).ok_or("there is nothing to start")?;
+        let runtime = spec.workload.runtime();
+        let job = self.job(deployment, step, spec);
         let driver = self.driver(runtime)?;
         let content = Content::Present {
             digest: job.digest.clone(),
@@ -202,7 +228,7 @@ impl Executor {
         let before = self.accept(step, content)?;
         let others: Vec<&Unit> = units.iter().filter(|unit| unit.runtime != runtime).collect();
         let ordered = self.node.by_order(&step.instance);
-        let result = self.change(driver, job, &others).await;
+        let result = self.replace(driver, job, &others).await;
         self.node.volumes_changed(runtime);
         drop(ordered);
         match &result {
@@ -220,7 +246,7 @@ impl Executor {
 
     /// Starts the job. What another driver runs of the instance ends before, because it may have
     /// the ports, and comes back when the job cannot be started.
-    async fn change(
+    async fn replace(
         &self,
         driver: &Arc<dyn Driver>,
         job: Job,
@@ -249,7 +275,7 @@ impl Executor {
 
     async fn remove(&self, step: &Step, units: &[Unit]) -> Outcome {
         let id = &step.instance;
-        let removed = Content::Removed { at: now() };
+        let removed = Content::Removed { at: clock::now_seconds() };
         let written = self.put(step, removed.clone());
         let unwritten = written.is_err();
         let before = written.unwrap_or_else(|error| {
@@ -287,17 +313,6 @@ impl Executor {
         self.node.secrets.retain(&self.node.ledger().secrets());
         self.node.changed.notify_one();
         Ok(if units.is_empty() { "it was not there".to_owned() } else { String::new() })
-    }
-}
-
-fn now() -> i64 {
-    now_millis() / 1000
-}
-
-fn spec_of(act: &Act) -> Option<&InstanceSpec> {
-    match act {
-        Act::Prepare { spec } | Act::Ensure { spec } => Some(spec),
-        Act::AwaitHealthy { .. } | Act::Remove => None,
     }
 }
 

@@ -23,7 +23,8 @@ use tokio::{
 };
 
 use crate::{
-    driver::{Driver, Unit, process::now_millis},
+    clock,
+    driver::{Driver, Unit},
     rules::{self, Track},
 };
 
@@ -116,7 +117,8 @@ struct Asker {
 
 impl Asker {
     async fn ask(self) {
-        let age = u64::try_from(now_millis() - self.unit.started_at).unwrap_or(0);
+        let age =
+            u64::try_from(clock::now_millis().saturating_sub(self.unit.started_at)).unwrap_or(0);
         let began = Instant::now();
         let since_start = || Duration::from_millis(age) + began.elapsed();
         let spec = self.unit.spec.as_ref();

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "2026-11-30: its reports are being moved; then `pub(crate)`")]
 
 pub mod address;
+pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod driver;
@@ -19,6 +20,7 @@ pub mod node;
 pub mod observe;
 mod origin;
 pub mod outbox;
+pub mod random;
 pub mod recovery;
 pub mod redaction;
 pub mod report;

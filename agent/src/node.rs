@@ -24,7 +24,8 @@ use tokio::{
 };
 
 use crate::{
-    driver::{Driver, DriverError, Job, Owner, Progress, Unit, process::now_millis},
+    clock,
+    driver::{Driver, DriverError, Job, Owner, Progress, Unit},
     health::Health,
     ledger::{Content, Entry, Ledger},
     observe::{self, Sight},
@@ -262,7 +263,7 @@ impl Node {
                 spec: unit.spec.as_deref().cloned().map(Box::new),
             };
             let entry = Entry { generation: unit.generation, content };
-            if let Err(error) = ledger.put(unit.id.clone(), entry, now_millis() / 1000) {
+            if let Err(error) = ledger.put(unit.id.clone(), entry, clock::now_seconds()) {
                 tracing::error!(error = format!("{error:#}"), "writing the ledger failed");
             }
         }

@@ -12,7 +12,7 @@ use std::{
 
 use devnet_schema::{
     digest::Digest,
-    instance::{HealthSpec, InstanceSpec, Runtime},
+    instance::{HealthSpec, InstanceSpec},
     observed::{HealthState, InstanceState},
     quantity::Period,
     step::{Act, Step},
@@ -23,89 +23,147 @@ use crate::{
     ledger::{Content, Entry, fence},
 };
 
-/// What follows from a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is not done, and why.
-    Refuse(String),
-    /// It is done already.
-    Nothing(String),
+/// What a step asks for. Waiting and changing are decided each by a function of its own, so that
+/// neither can answer with what only the other does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// Wait until the instance is healthy, that long.
+    Wait(Period),
+    /// Change what runs of it.
+    Change(Change<'a>),
+}
+
+/// A change of what runs of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Get ready for this.
+    Prepare(&'a InstanceSpec),
+    /// Have this run, and nothing else of the instance.
+    Ensure(&'a InstanceSpec),
+    /// Have nothing run.
+    Remove,
+}
+
+impl<'a> Change<'a> {
+    /// What is to run.
+    pub fn spec(self) -> Option<&'a InstanceSpec> {
+        match self {
+            Change::Prepare(spec) | Change::Ensure(spec) => Some(spec),
+            Change::Remove => None,
+        }
+    }
+}
+
+/// What an act asks for.
+pub fn asked(act: &Act) -> Asked<'_> {
+    match act {
+        Act::Prepare { spec } => Asked::Change(Change::Prepare(spec)),
+        Act::Ensure { spec } => Asked::Change(Change::Ensure(spec)),
+        Act::Remove => Asked::Change(Change::Remove),
+        Act::AwaitHealthy { timeout } => Asked::Wait(*timeout),
+    }
+}
+
+/// What follows from a step that asks for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// Exactly this runs already.
+    RunsAlready,
     /// Get ready.
-    Prepare(Runtime),
+    Prepare(&'a InstanceSpec),
     /// Create or replace; the ledger takes the entry first.
-    Ensure(Runtime),
-    /// Wait.
-    Await(Period),
+    Ensure(&'a InstanceSpec),
     /// Stop and remove whatever runs.
     Remove,
 }
 
-/// Decides about one step.
+/// Decides about a step that asks for `change`.
 ///
 /// `known` is the ledger's entry, `units` what runs of this instance (of any runtime), `now` is in
 /// seconds since 1970.
-pub fn decide(
+///
+/// # Errors
+/// Why it is not done, for people.
+pub fn decide<'a>(
     step: &Step,
+    change: Change<'a>,
     me: &Owner,
     known: Option<&Entry>,
     units: &[&Unit],
     now: i64,
-) -> Verdict {
+) -> Result<Decision<'a>, String> {
+    for_this_node(step, me)?;
+    let digest = change.spec().map(InstanceSpec::digest);
+    if let Some(spec) = change.spec() {
+        directed(spec, step, me)?;
+    }
+    fence(&step.instance, known, step.generation, digest.as_ref(), now)
+        .map_err(|fenced| fenced.to_string())?;
+    if let Some(unit) = units.iter().find(|unit| unit.state == InstanceState::Unknown) {
+        let why = unit.message.as_deref().unwrap_or("its state cannot be read");
+        return Err(format!("it is not known what {} runs: {why}", step.instance));
+    }
+    Ok(match change {
+        Change::Prepare(_) | Change::Ensure(_) if serves(units, digest.as_ref()) => {
+            Decision::RunsAlready
+        }
+        Change::Prepare(spec) => Decision::Prepare(spec),
+        Change::Ensure(spec) => Decision::Ensure(spec),
+        Change::Remove => Decision::Remove,
+    })
+}
+
+/// Whether a step may wait for its instance to become healthy.
+///
+/// # Errors
+/// Why it may not, for people.
+pub fn may_wait(step: &Step, me: &Owner, known: Option<&Entry>, now: i64) -> Result<(), String> {
+    for_this_node(step, me)?;
+    fence(&step.instance, known, step.generation, None, now)
+        .map_err(|fenced| fenced.to_string())?;
+    match known {
+        Some(Entry { generation, content: Content::Present { .. } })
+            if *generation == step.generation =>
+        {
+            Ok(())
+        }
+        Some(Entry { generation, content: Content::Present { .. } }) => Err(format!(
+            "generation {} of {} was to become healthy, and generation {generation} runs; plan \
+             again",
+            step.generation, step.instance
+        )),
+        _ => Err(format!(
+            "{} was to become healthy, and nothing of it was started here; plan again",
+            step.instance
+        )),
+    }
+}
+
+fn for_this_node(step: &Step, me: &Owner) -> Result<(), String> {
     if step.node != me.node {
-        return Verdict::Refuse(format!(
+        return Err(format!(
             "the step is for node {}, and this is {}; plan again",
             step.node, me.node
         ));
     }
-    let digest = spec_of(&step.act).map(InstanceSpec::digest);
-    if let Some(reason) = spec_of(&step.act).and_then(|spec| misdirected(spec, step, me)) {
-        return Verdict::Refuse(reason);
-    }
-    if let Err(fenced) = fence(&step.instance, known, step.generation, digest.as_ref(), now) {
-        return Verdict::Refuse(fenced.to_string());
-    }
-    let unread = units.iter().find(|unit| unit.state == InstanceState::Unknown);
-    if let (Some(unit), true) = (unread, !matches!(step.act, Act::AwaitHealthy { .. })) {
-        let why = unit.message.as_deref().unwrap_or("its state cannot be read");
-        return Verdict::Refuse(format!("it is not known what {} runs: {why}", step.instance));
-    }
-    match &step.act {
-        Act::Prepare { spec } if serves(units, digest.as_ref()) => {
-            let _ = spec;
-            Verdict::Nothing("it runs already".to_owned())
-        }
-        Act::Prepare { spec } => Verdict::Prepare(spec.workload.runtime()),
-        Act::Ensure { .. } if serves(units, digest.as_ref()) => {
-            Verdict::Nothing("it runs already".to_owned())
-        }
-        Act::Ensure { spec } => Verdict::Ensure(spec.workload.runtime()),
-        Act::AwaitHealthy { timeout } => awaited(step, known, *timeout),
-        Act::Remove => Verdict::Remove,
-    }
+    Ok(())
 }
 
-fn spec_of(act: &Act) -> Option<&InstanceSpec> {
-    match act {
-        Act::Prepare { spec } | Act::Ensure { spec } => Some(spec),
-        Act::AwaitHealthy { .. } | Act::Remove => None,
-    }
-}
-
-/// A spec that contradicts its step, or belongs elsewhere.
-fn misdirected(spec: &InstanceSpec, step: &Step, me: &Owner) -> Option<String> {
+/// Refuses a spec that contradicts its step, or belongs elsewhere.
+fn directed(spec: &InstanceSpec, step: &Step, me: &Owner) -> Result<(), String> {
     if spec.cluster != me.cluster {
-        return Some(format!(
+        return Err(format!(
             "the unit belongs to cluster {}, and this node to {}",
             spec.cluster, me.cluster
         ));
     }
     if spec.id != step.instance || spec.node != step.node {
-        return Some(format!(
+        return Err(format!(
             "the step is about {} on {}, and its unit is {} on {}; this is a defect of the plan",
             step.instance, step.node, spec.id, spec.node
         ));
     }
-    None
+    Ok(())
 }
 
 /// Whether exactly the wanted thing runs.
@@ -114,25 +172,6 @@ fn serves(units: &[&Unit], digest: Option<&Digest>) -> bool {
     Some(&unit.digest) == digest
         && !unit.ending
         && matches!(unit.state, InstanceState::Running | InstanceState::Starting)
-}
-
-fn awaited(step: &Step, known: Option<&Entry>, timeout: Period) -> Verdict {
-    match known {
-        Some(Entry { generation, content: Content::Present { .. } })
-            if *generation == step.generation =>
-        {
-            Verdict::Await(timeout)
-        }
-        Some(Entry { generation, content: Content::Present { .. } }) => Verdict::Refuse(format!(
-            "generation {} of {} was to become healthy, and generation {generation} runs; plan \
-             again",
-            step.generation, step.instance
-        )),
-        _ => Verdict::Refuse(format!(
-            "{} was to become healthy, and nothing of it was started here; plan again",
-            step.instance
-        )),
-    }
 }
 
 /// How long to wait before dialling again after `failures` failures in a row: full jitter over an
@@ -203,7 +242,8 @@ impl Track {
     /// asked more often than its interval, and must not be given up any sooner for that.
     fn due(&self, spec: &HealthSpec) -> Duration {
         let interval = Duration::from(spec.interval);
-        Duration::from(spec.start_period) + interval.saturating_mul(self.failures.saturating_add(1))
+        let failed = interval.saturating_mul(self.failures.saturating_add(1));
+        Duration::from(spec.start_period).saturating_add(failed)
     }
 
     /// Whether the unit serves.

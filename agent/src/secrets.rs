@@ -50,14 +50,8 @@ impl Values {
     /// # Errors
     /// When one is not among the values.
     pub fn fill(&self, text: &Text) -> Result<Sensitive<String>, SecretError> {
-        text.resolve(|secret| self.0.get(secret).map(|value| value.expose().as_str())).ok_or_else(
-            || {
-                let missing = text.secrets().find(|secret| !self.0.contains_key(secret));
-                SecretError::Missing(missing.cloned().unwrap_or_else(|| {
-                    unreachable!("a text resolves when all of its secrets have values")
-                }))
-            },
-        )
+        text.resolve(|secret| self.0.get(secret).map(|value| value.expose().as_str()))
+            .map_err(|missing| SecretError::Missing(missing.clone()))
     }
 
     /// What an engine or a library said about a unit of these values, without them. Where one is

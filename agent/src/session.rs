@@ -3,12 +3,7 @@
 //!
 //! Knows the order of messages. Refuses to stop anything because nobody listens.
 
-use std::{
-    net::IpAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use devnet_schema::{
@@ -22,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    clock,
     connection::{Connection, Dates, Incoming},
     driver::ports,
     execute::Executor,
@@ -31,6 +27,7 @@ use crate::{
     node::Node,
     origin,
     outbox::Outbox,
+    random,
     redaction::Outgoing,
     report, rules, trust,
     validity::Validity,
@@ -85,7 +82,7 @@ pub async fn run(mut agent: Agent, end: impl Future<Output = ()>) {
         };
         agent.node.secrets.disconnected();
         failures = if welcomed { 1 } else { failures + 1 };
-        let pause = rules::dial_pause(failures, random());
+        let pause = rules::dial_pause(failures, random::number());
         match result {
             Ok(()) => tracing::info!("the control plane hung up; dialling again in {pause:?}"),
             Err(error) => tracing::warn!("{error:#}; dialling again in {pause:?}"),
@@ -97,25 +94,9 @@ pub async fn run(mut agent: Agent, end: impl Future<Output = ()>) {
     }
 }
 
-/// What the clock of this machine says, in milliseconds since 1970.
-fn now_millis() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The same in seconds.
-fn now() -> i64 {
-    now_millis() / 1000
-}
-
-fn random() -> u32 {
-    // Without randomness, every pause is the longest: slow, and never wrong.
-    getrandom::u32().unwrap_or(u32::MAX)
-}
-
 async fn talk(agent: &mut Agent, executor: &Arc<Executor>, welcomed: &mut bool) -> Result<()> {
     let tls = trust::session_config(&agent.identity.ca, &agent.identity.pem)?;
-    let dates = Dates { own: agent.identity.validity()?, now: now() };
+    let dates = Dates { own: agent.identity.validity()?, now: clock::now_seconds() };
     let server = &agent.identity.profile.server;
     let mut connection = Connection::open(server, Arc::new(tls), dates).await?;
     let looked = agent.facts.wait_for(Option::is_some).await;
@@ -242,7 +223,7 @@ impl Session<'_> {
                     bail!("the control plane was silent for {SILENT_HEARTBEATS} heartbeats");
                 }
                 _ = beats.tick() => {
-                    let beat = AgentMessage::Heartbeat { clock_millis: Some(now_millis()) };
+                    let beat = AgentMessage::Heartbeat { clock_millis: Some(clock::now_millis()) };
                     self.send(beat).await?;
                     self.connection.ping().await?;
                 }
@@ -367,7 +348,7 @@ impl Session<'_> {
     fn renewal_in(&self) -> Result<Duration> {
         let Validity { from, until } = self.agent.identity.validity()?;
         let half = from + (until - from) / 2;
-        Ok(Duration::from_secs(u64::try_from(half - now()).unwrap_or(0)))
+        Ok(Duration::from_secs(u64::try_from(half - clock::now_seconds()).unwrap_or(0)))
     }
 
     async fn ask_certificate(&mut self) -> Result<()> {

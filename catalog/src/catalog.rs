@@ -46,6 +46,7 @@ impl Entry {
     fn component(&self) -> &Component {
         self.read.get_or_init(|| {
             component::read(self.declaration.clone(), self.template.clone())
+                // Cannot fail: a test reads each, and one of another origin was read before.
                 .expect("a built-in component reads")
         })
     }

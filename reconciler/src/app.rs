@@ -33,10 +33,12 @@ use crate::{
     api::{JoinTokenRequest, database::Trouble},
     apply,
     auth::{ApiKey, Authority, Joined, Revoked, server_config},
+    clock,
     config::ClientContext,
-    cycle::{ControlPlane, CycleConfig, Parts, answer_agents, follow, random},
-    fleet::{Fleet, FleetConfig, wall},
+    cycle::{ControlPlane, CycleConfig, Parts, answer_agents, follow},
+    fleet::{Fleet, FleetConfig},
     http::{self, App, Bounds, Listener, Patience},
+    random,
     secrets::{KeySource, Secrets},
     source::{self, RemoteGit, RemoteSpec, Source, Watcher},
     store::{ClusterRecord, Store, StoreError},
@@ -336,23 +338,24 @@ struct Opened {
 impl Opened {
     fn open(config: &ServeConfig) -> anyhow::Result<Self> {
         let dir = &config.data_dir;
+        random::try_fill(&mut [0])?;
         kept::data_dir(dir)?;
         let lock = kept::lock(dir)?;
         let pki = dir.join("pki");
         let had_authority = pki.join("ca.pem").exists();
-        let authority = Authority::open(&pki, Timestamp::now(), &mut random)?;
+        let authority = Authority::open(&pki, clock::now(), &mut random::fill)?;
         let key = match &config.key_file {
             Some(path) => KeySource::File(path.clone()),
             None => KeySource::Kept,
         };
-        let secrets = Secrets::open(&dir.join("secrets"), &key, &mut random)?;
-        let (store, opened) = Store::open(&dir.join("state.db"), &wall())?;
+        let secrets = Secrets::open(&dir.join("secrets"), &key, &mut random::fill)?;
+        let (store, opened) = Store::open(&dir.join("state.db"), &clock::wall())?;
         for id in &opened.interrupted {
             info!(deployment = id, "it was running when the control plane stopped");
         }
-        let revoked = Revoked::open(&dir.join("pki"), Timestamp::now())?;
+        let revoked = Revoked::open(&dir.join("pki"), clock::now())?;
         for (id, removed_at) in store.removed_nodes()? {
-            let now = Timestamp::now();
+            let now = clock::now();
             revoked.add(&id, removed_at.parse().unwrap_or(now), now)?;
         }
         let joined = Joined::open(&pki)?;
@@ -499,7 +502,7 @@ struct Tls {
 
 impl Tls {
     fn new(authority: Arc<Authority>, names: Vec<String>) -> anyhow::Result<Self> {
-        let identity = authority.server_identity(&names, Timestamp::now(), &mut random)?;
+        let identity = authority.server_identity(&names, clock::now(), &mut random::fill)?;
         let config = watch::Sender::new(server_config(&authority, &identity)?);
         let (not_after, renew_at) = (identity.not_after, identity.renew_at);
         Ok(Self { authority, names, config, not_after, renew_at })
@@ -511,12 +514,12 @@ impl Tls {
         async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(12 * 3600)).await;
-                let now = Timestamp::now();
+                let now = clock::now();
                 if now < renew_at {
                     continue;
                 }
                 let renewed = authority
-                    .server_identity(&names, now, &mut random)
+                    .server_identity(&names, now, &mut random::fill)
                     .map_err(anyhow::Error::from)
                     .and_then(|identity| Ok((server_config(&authority, &identity)?, identity)));
                 match renewed {

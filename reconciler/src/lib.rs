@@ -3,7 +3,8 @@
 //! A house with storeys, and imports go downward only: faces (`cli`, `http`, `view`) speak to
 //! people; the loop (`cycle`, `apply`) knows time; adapters (`source`, `store`, `fleet`, `secrets`,
 //! `auth`) know the world and not each other. `app` alone wires them, `config` alone reads the
-//! environment, `api` holds the documents that the faces share. Thought lives in `devnet-planner`.
+//! environment, `clock` the time, and `random` gives randomness; `api` holds the documents that the
+//! faces share. Thought lives in `devnet-planner`.
 
 #![allow(unreachable_pub, reason = "2026-11-30: its rooms are being moved; then `pub(crate)`")]
 
@@ -12,10 +13,12 @@ pub mod app;
 pub mod apply;
 pub mod auth;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod cycle;
 pub mod fleet;
 pub mod http;
+pub mod random;
 pub mod secrets;
 pub mod source;
 pub mod store;

@@ -23,6 +23,7 @@ impl Digest {
     /// # Panics
     /// Never for the types of this crate: they hold no map with keys that are not text.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
+        // Cannot fail: see above.
         let bytes = serde_json::to_vec(value).expect("schema types serialise to JSON");
         Self::of_bytes(&bytes)
     }

@@ -53,19 +53,22 @@ impl Text {
         })
     }
 
-    /// The text with every secret filled in by `value`; `None` when one is missing.
+    /// The text with every secret filled in by `value`.
+    ///
+    /// # Errors
+    /// The first secret that has none.
     pub fn resolve<'a>(
         &self,
         value: impl Fn(&SecretRef) -> Option<&'a str>,
-    ) -> Option<Sensitive<String>> {
+    ) -> Result<Sensitive<String>, &SecretRef> {
         let mut out = String::new();
         for part in &self.0 {
             match part {
                 Part::Plain(text) => out.push_str(text),
-                Part::Secret(secret) => out.push_str(value(secret)?),
+                Part::Secret(secret) => out.push_str(value(secret).ok_or(secret)?),
             }
         }
-        Some(Sensitive(out))
+        Ok(Sensitive(out))
     }
 }
 
@@ -143,11 +146,11 @@ mod tests {
     #[test]
     fn a_text_shows_references_and_resolves_to_values() {
         let secret = SecretRef { name: "pw".parse().unwrap(), version: 2 };
-        let text = Text(vec![Part::Plain("x:".into()), Part::Secret(secret)]);
+        let text = Text(vec![Part::Plain("x:".into()), Part::Secret(secret.clone())]);
         assert_eq!(text.to_string(), "x:(sensitive value pw v2)");
         let full = text.resolve(|_| Some("hunter2")).unwrap();
         assert_eq!(full.expose(), "x:hunter2");
         assert_eq!(format!("{full} {full:?}"), "(sensitive value) (sensitive value)");
-        assert!(text.resolve(|_| None).is_none());
+        assert_eq!(text.resolve(|_| None).unwrap_err(), &secret);
     }
 }

@@ -1,6 +1,9 @@
 //! The rules, tried one by one. Knows examples. Refuses to run anything.
 
-use devnet_schema::{instance::Probe, name::InstanceId};
+use devnet_schema::{
+    instance::{Probe, Runtime},
+    name::InstanceId,
+};
 
 use super::*;
 use crate::sample;
@@ -34,36 +37,47 @@ fn unit(spec: &InstanceSpec, state: InstanceState) -> Unit {
     sample::unit(spec, 1, state)
 }
 
+/// What is decided about a step that asks for a change.
+fn decided<'a>(
+    step: &'a Step,
+    known: Option<&Entry>,
+    units: &[&Unit],
+) -> Result<Decision<'a>, String> {
+    let Asked::Change(change) = asked(&step.act) else { panic!("{step:?} waits") };
+    decide(step, change, &me(), known, units, 0)
+}
+
 #[test]
 fn a_step_runs_once_and_a_replay_does_nothing() {
     let spec = sample::process(&["sleep", "1"]);
     let start = step(1, ensure(&spec));
-    assert_eq!(decide(&start, &me(), None, &[], 0), Verdict::Ensure(Runtime::Process));
+    assert_eq!(decided(&start, None, &[]), Ok(Decision::Ensure(&spec)));
     let (known, running) = (entry(1, &spec), unit(&spec, InstanceState::Running));
-    let verdict = decide(&start, &me(), Some(&known), &[&running], 0);
-    assert_eq!(verdict, Verdict::Nothing("it runs already".into()));
+    assert_eq!(decided(&start, Some(&known), &[&running]), Ok(Decision::RunsAlready));
     let ended = unit(&spec, InstanceState::Exited);
-    let verdict = decide(&start, &me(), Some(&known), &[&ended], 0);
-    assert_eq!(verdict, Verdict::Ensure(Runtime::Process), "what ended is started");
+    let decision = decided(&start, Some(&known), &[&ended]);
+    assert_eq!(decision, Ok(Decision::Ensure(&spec)), "what ended is started");
     let next = step(2, ensure(&spec));
-    let verdict = decide(&next, &me(), Some(&known), &[&running], 0);
-    assert_eq!(verdict, Verdict::Nothing("it runs already".into()), "same digest, left alone");
+    let decision = decided(&next, Some(&known), &[&running]);
+    assert_eq!(decision, Ok(Decision::RunsAlready), "same digest, left alone");
 }
 
 #[test]
 fn other_content_replaces_and_an_older_generation_is_refused() {
     let (old, new) = (sample::process(&["a"]), sample::process(&["b"]));
     let (known, running) = (entry(3, &old), unit(&old, InstanceState::Running));
-    let verdict = decide(&step(4, ensure(&new)), &me(), Some(&known), &[&running], 0);
-    assert_eq!(verdict, Verdict::Ensure(Runtime::Process));
+    let next = step(4, ensure(&new));
+    assert_eq!(decided(&next, Some(&known), &[&running]), Ok(Decision::Ensure(&new)));
     for generation in [2, 3] {
-        let verdict = decide(&step(generation, ensure(&new)), &me(), Some(&known), &[&running], 0);
-        assert!(matches!(verdict, Verdict::Refuse(_)), "{generation}: {verdict:?}");
+        let late = step(generation, ensure(&new));
+        let why = decided(&late, Some(&known), &[&running]).unwrap_err();
+        assert!(why.contains("generation 3"), "{generation}: {why}");
     }
-    let verdict = decide(&step(2, Act::Remove), &me(), Some(&known), &[&running], 0);
-    assert!(matches!(verdict, Verdict::Refuse(_)));
-    let verdict = decide(&step(3, Act::Remove), &me(), Some(&known), &[&running], 0);
-    assert_eq!(verdict, Verdict::Remove);
+    let late = step(2, Act::Remove);
+    let why = decided(&late, Some(&known), &[&running]).unwrap_err();
+    assert!(why.contains("generation 3"), "{why}");
+    let same = step(3, Act::Remove);
+    assert_eq!(decided(&same, Some(&known), &[&running]), Ok(Decision::Remove));
 }
 
 #[test]
@@ -72,34 +86,52 @@ fn an_instance_of_two_drivers_is_not_left_alone() {
     let mut other = unit(&spec, InstanceState::Running);
     other.runtime = Runtime::Docker;
     let running = unit(&spec, InstanceState::Running);
-    let verdict = decide(&step(1, ensure(&spec)), &me(), None, &[&other, &running], 0);
-    assert_eq!(verdict, Verdict::Ensure(Runtime::Process));
+    let start = step(1, ensure(&spec));
+    assert_eq!(decided(&start, None, &[&other, &running]), Ok(Decision::Ensure(&spec)));
+}
+
+#[test]
+fn what_cannot_be_read_is_neither_replaced_nor_removed() {
+    let spec = sample::process(&["a"]);
+    let unread = unit(&spec, InstanceState::Unknown);
+    for act in [ensure(&spec), Act::Remove] {
+        let why = decided(&step(1, act), None, &[&unread]).unwrap_err();
+        assert!(why.starts_with("it is not known what web[0] runs"), "{why}");
+    }
 }
 
 #[test]
 fn what_belongs_elsewhere_is_refused() {
     let mut spec = sample::process(&["a"]);
     spec.cluster = "other".parse().unwrap();
-    let verdict = decide(&step(1, ensure(&spec)), &me(), None, &[], 0);
-    assert!(matches!(&verdict, Verdict::Refuse(why) if why.contains("cluster other")));
+    let why = decided(&step(1, ensure(&spec)), None, &[]).unwrap_err();
+    assert!(why.contains("cluster other"), "{why}");
     let mut spec = sample::process(&["a"]);
     spec.id = "web[1]".parse().unwrap();
-    assert!(matches!(decide(&step(1, ensure(&spec)), &me(), None, &[], 0), Verdict::Refuse(_)));
-    let mut remove = step(1, Act::Remove);
-    remove.node = "n2".parse().unwrap();
-    assert!(matches!(decide(&remove, &me(), None, &[], 0), Verdict::Refuse(_)));
+    let why = decided(&step(1, ensure(&spec)), None, &[]).unwrap_err();
+    assert!(why.contains("its unit is web[1]"), "{why}");
+    for act in [Act::Remove, Act::AwaitHealthy { timeout: Period::seconds(5) }] {
+        let mut elsewhere = step(1, act);
+        elsewhere.node = "n2".parse().unwrap();
+        let why = match asked(&elsewhere.act) {
+            Asked::Change(_) => decided(&elsewhere, None, &[]).unwrap_err(),
+            Asked::Wait(_) => may_wait(&elsewhere, &me(), None, 0).unwrap_err(),
+        };
+        assert_eq!(why, "the step is for node n2, and this is n1; plan again");
+    }
 }
 
 #[test]
 fn only_what_was_started_is_waited_for() {
     let timeout = Period::seconds(5);
     let wait = step(2, Act::AwaitHealthy { timeout });
-    assert!(matches!(decide(&wait, &me(), None, &[], 0), Verdict::Refuse(_)));
+    assert_eq!(asked(&wait.act), Asked::Wait(timeout));
+    let why = may_wait(&wait, &me(), None, 0).unwrap_err();
+    assert!(why.contains("nothing of it was started here"), "{why}");
     let spec = sample::process(&["a"]);
-    let verdict = decide(&wait, &me(), Some(&entry(2, &spec)), &[], 0);
-    assert_eq!(verdict, Verdict::Await(timeout));
-    let verdict = decide(&wait, &me(), Some(&entry(1, &spec)), &[], 0);
-    assert!(matches!(verdict, Verdict::Refuse(_)));
+    assert_eq!(may_wait(&wait, &me(), Some(&entry(2, &spec)), 0), Ok(()));
+    let why = may_wait(&wait, &me(), Some(&entry(1, &spec)), 0).unwrap_err();
+    assert!(why.contains("generation 1 runs"), "{why}");
 }
 
 #[test]

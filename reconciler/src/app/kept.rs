@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use tracing::{info, warn};
 
-use crate::{auth::ApiKey, config::read_private, cycle::random};
+use crate::{auth::ApiKey, config::read_private, random};
 
 /// Files by which a directory is known for a control plane's.
 const OURS: [&str; 4] = ["pki/ca.key", "pki/ca.pem", "state.db", "admin.key"];
@@ -121,7 +121,7 @@ pub(super) fn admin_key(dir: &Path) -> anyhow::Result<ApiKey> {
             )
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = ApiKey::make(&mut random);
+            let key = ApiKey::make(&mut random::fill);
             write_private(&path, &format!("{}\n", key.text().expose()))?;
             info!(path = %path.display(), "the first admin key was made");
             Ok(key)

@@ -17,6 +17,7 @@ use rcgen::{
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
     SanType, SerialNumber, date_time_ymd,
 };
+use ring::digest;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -112,12 +113,8 @@ const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 impl Fingerprint {
     /// The fingerprint of a public key.
     pub fn of_spki(spki: &[u8]) -> Self {
-        let digest = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256
-            .tls13()
-            .map(|suite| suite.common.hash_provider.hash(spki))
-            .expect("the suite is one of TLS 1.3");
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest.as_ref());
+        bytes.copy_from_slice(digest::digest(&digest::SHA256, spki).as_ref());
         Self(bytes)
     }
 

@@ -9,7 +9,6 @@ use devnet_schema::{fleet::FleetSnapshot, plan::Plan};
 
 use super::{
     arguments::{self, Cli, Format, Planning},
-    checkout,
     client::{self, Client},
     failure::CommandError,
     interrupt::{self, Following},
@@ -18,6 +17,7 @@ use super::{
 };
 use crate::{
     api::{ApplyRequest, Deployment, DeploymentLine, DeploymentState, FOLLOWS_SOURCE},
+    clock,
     config::Environment,
     view::{json_lines, plan_text, progress, style::printable},
 };
@@ -169,7 +169,7 @@ fn execute(
 ) -> Result<u8, CommandError> {
     let json = is_json(&args.planning);
     if json && args.plan.is_some() {
-        terminal.out(&format!("{}\n", json_lines::version(&checkout::now())));
+        terminal.out(&format!("{}\n", json_lines::version(&clock::wall())));
     }
     let path = format!("/api/v1/plans/{}/apply", plan.id);
     let request = ApplyRequest { parallelism: args.parallelism, force: args.force, check: false };

@@ -154,11 +154,6 @@ fn not_found(found: &Diagnostic) -> CommandError {
     }
 }
 
-/// Now, in RFC 3339. The command line is the one place that plans and has a clock of its own.
-pub fn now() -> String {
-    jiff::Timestamp::now().to_string()
-}
-
 /// The files of a directory, each remembered once it was read, so that what is sent to a control
 /// plane is what was checked here.
 struct Recorder {

@@ -25,6 +25,7 @@ use super::{arguments, client::Client, failure::CommandError, serve, terminal::T
 use crate::{
     app::{self, Running, ServeConfig, SourceSpec},
     config::Environment,
+    random,
     telemetry::{self, Form},
 };
 
@@ -176,10 +177,9 @@ struct Temporary(PathBuf);
 
 impl Temporary {
     fn new() -> anyhow::Result<Self> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random)
-            .map_err(|error| anyhow::anyhow!("asking the system for randomness: {error}"))?;
-        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut bytes = [0; 8];
+        random::try_fill(&mut bytes)?;
+        let name: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let path = std::env::temp_dir().join(format!("devnet-dev-{name}"));
         let mut builder = std::fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

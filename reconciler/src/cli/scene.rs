@@ -24,12 +24,12 @@ use devnet_schema::{
 
 use super::{
     arguments::{Cli, Configuration},
-    checkout::{self, Checkout},
+    checkout::Checkout,
     client::Client,
     failure::CommandError,
     terminal::Terminal,
 };
-use crate::config::Environment;
+use crate::{clock, config::Environment};
 
 /// The largest snapshot that is read, in bytes: far above a fleet of ten thousand nodes.
 const MAX_SNAPSHOT: u64 = 256 << 20;
@@ -76,7 +76,7 @@ impl Scene {
         let Some(desired) = loaded.desired else {
             return Err(checkout.invalid(&diagnostics, terminal));
         };
-        let (created_at, revision) = (checkout::now(), checkout.revision(&loaded.overrides));
+        let (created_at, revision) = (clock::wall(), checkout.revision(&loaded.overrides));
         Ok(Self {
             checkout,
             desired,

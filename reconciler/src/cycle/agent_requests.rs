@@ -12,14 +12,15 @@ use devnet_schema::{
     secret::{InTransit, SecretRef},
     wire::{MAX_SPEC, size},
 };
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::{ControlPlane, deploy::chain, volumes::Word};
 use crate::{
     auth::NodeIdentity,
-    fleet::{Call, wall},
+    clock,
+    fleet::Call,
+    random,
     store::{ClaimRecord, StoreError},
 };
 
@@ -54,7 +55,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
         Call::Connected { node, id, facts, origin } => {
             plane.note_jump(&node, &facts);
             plane.count_session(&node, &id, origin.session)?;
-            plane.store.record_facts(&node, &facts, &wall())?;
+            plane.store.record_facts(&node, &facts, &clock::wall())?;
             plane.authority.refusals().forget(&node);
             plane.reread(&node)?;
             plane.journal.node_reports(&node, now, &format!("{node} is connected"));
@@ -66,7 +67,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             }
         }
         Call::Disconnected { node } => {
-            plane.store.touch_node(&node, &wall())?;
+            plane.store.touch_node(&node, &clock::wall())?;
             seen.retain(|(on, _), _| *on != node);
             if plane.fleet.knows(&node) {
                 plane.journal.node_reports(
@@ -81,7 +82,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
         }
         Call::Facts { node, facts } => {
             plane.note_jump(&node, &facts);
-            plane.store.record_facts(&node, &facts, &wall())?;
+            plane.store.record_facts(&node, &facts, &clock::wall())?;
         }
         Call::Observed { node } => observed(plane, &node, seen)?,
         Call::Secrets { node, id, instance, secrets, answer } => {
@@ -106,7 +107,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             }
             let signed = plane
                 .authority
-                .sign_node(&csr, &NodeIdentity { name: node, id }, Timestamp::now(), &mut random)
+                .sign_node(&csr, &NodeIdentity { name: node, id }, clock::now(), &mut random::fill)
                 .map(|signed| signed.chain_pem)
                 .map_err(|error| chain(&error));
             let _ = answer.send(signed);
@@ -298,14 +299,6 @@ impl ControlPlane {
         }
         Ok(values)
     }
-}
-
-/// Fresh random bytes from the operating system.
-///
-/// # Panics
-/// When the operating system has none: nothing that is made without them would be safe.
-pub fn random(bytes: &mut [u8]) {
-    getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
 #[cfg(test)]

@@ -12,13 +12,12 @@ use devnet_schema::{name::InstanceId, plan::Plan, step::StepState};
 use jiff::Timestamp;
 use tokio::{sync::watch, task::JoinError};
 use tracing::{error, info, warn};
-use uuid::Uuid;
 
 use super::{ControlPlane, record::Record, tries::MEMORY};
 use crate::{
     api::{Deployment, DeploymentState},
     apply::{Limits, Outcome, Stop, walk},
-    fleet::wall,
+    clock, random,
     store::{StepRecord, StoreError},
 };
 
@@ -143,7 +142,7 @@ impl ControlPlane {
         by: &str,
         limits: Limits,
     ) -> Result<Deployment, BeginError> {
-        self.begin_as(Uuid::now_v7().to_string(), plan, by, limits)
+        self.begin_as(random::id(), plan, by, limits)
     }
 
     /// The same under an id that is not on record yet.
@@ -157,7 +156,7 @@ impl ControlPlane {
         by: &str,
         limits: Limits,
     ) -> Result<Deployment, BeginError> {
-        let now = Timestamp::now();
+        let now = clock::now();
         let plan = Arc::new(plan);
         let (stop, stopped) = watch::channel(false);
         let deployment = Deployment {
@@ -238,7 +237,7 @@ impl ControlPlane {
         let cut = self.state().deploying.as_ref().and_then(|running| running.cancelled.clone());
         let why = cut.as_ref().map(Cut::why);
         (deployment.state, deployment.errors) = ending(&plan, &outcome, why);
-        deployment.ended_at = Some(wall());
+        deployment.ended_at = Some(clock::wall());
         deployment.summary = outcome.done;
         if let Err(error) = self.store.end_deployment(&deployment) {
             error!(error = &error as &dyn std::error::Error, "recording a deployment's end");
@@ -313,7 +312,7 @@ impl ControlPlane {
 
     /// Everything that a revision declares runs as declared.
     pub(super) fn mark_applied(&self, revision: &str) {
-        match self.store.mark_applied(revision, &wall()) {
+        match self.store.mark_applied(revision, &clock::wall()) {
             Ok(()) | Err(StoreError::Missing { .. }) => {}
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "recording a revision");

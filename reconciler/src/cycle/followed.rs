@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::SourceStatus,
-    fleet::wall,
+    clock,
     source::{Revision, Source},
     store::{RevisionRecord, RevisionState},
 };
@@ -54,7 +54,7 @@ impl ControlPlane {
     /// # Errors
     /// When the records cannot be read.
     pub fn recall(&self) -> anyhow::Result<()> {
-        self.recall_tries(jiff::Timestamp::now());
+        self.recall_tries(clock::now());
         let applied = self.store.last_applied_revision()?.map(|record| record.revision);
         if let Some(source) = &self.source {
             self.state().source = Some(SourceStatus {
@@ -190,7 +190,7 @@ impl ControlPlane {
             committed_at: head.time,
             root: read.root,
             files: read.files,
-            seen_at: wall(),
+            seen_at: clock::wall(),
             state,
             applied_at: None,
         };

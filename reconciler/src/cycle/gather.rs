@@ -25,7 +25,7 @@ use devnet_schema::{
 };
 
 use super::{Configuration, ControlPlane, Permit, orders::Orders};
-use crate::fleet::{Purpose, wall};
+use crate::{clock, fleet::Purpose};
 
 /// What a plan is made of beside the configuration.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ impl ControlPlane {
             format_version: "1.0".to_owned(),
             cluster: self.fleet.cluster(),
             serial: self.fleet.serial(),
-            taken_at: wall(),
+            taken_at: clock::wall(),
             nodes,
             instances,
             orders: Some(orders),
@@ -134,7 +134,7 @@ impl ControlPlane {
                 options,
                 policy,
                 limits: place::Limits::default(),
-                created_at: &wall(),
+                created_at: &clock::wall(),
             };
             devnet_planner::plan_paced(&input, &mut |_| pace(&gone, limit, begun.elapsed()))
         })

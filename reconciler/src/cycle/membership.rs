@@ -11,14 +11,15 @@ use devnet_schema::{
     secret::Sensitive,
     wire::{RegisterRequest, RegisterResponse},
 };
-use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
+use jiff::SignedDuration;
 
-use super::{ControlPlane, agent_requests::random, unheard::kept};
+use super::{ControlPlane, unheard::kept};
 use crate::{
     api::{JoinTokenRequest, LONGEST_TTL},
     auth::{AuthorityError, JoinToken, JoinedError, NodeIdentity, RevokedError},
-    fleet::{Remembered, wall},
+    clock,
+    fleet::Remembered,
+    random,
     store::{Admission, JoinRefusal, JoinTokenRecord, NewNode, StoreError},
 };
 
@@ -84,8 +85,8 @@ impl ControlPlane {
         request: &JoinTokenRequest,
         by: &str,
     ) -> Result<(Sensitive<String>, String), StoreError> {
-        let token = JoinToken::make(self.authority.fingerprint(), &mut random);
-        let now = Timestamp::now();
+        let token = JoinToken::make(self.authority.fingerprint(), &mut random::fill);
+        let now = clock::now();
         let ttl = request.ttl_seconds.clamp(1, LONGEST_TTL) as i64;
         let expires = now.checked_add(SignedDuration::from_secs(ttl)).unwrap_or(now);
         let expires_at = format!("{expires:.3}");
@@ -114,23 +115,20 @@ impl ControlPlane {
             return Err(JoinRefusal::Token.into());
         }
         let cluster = self.fleet.cluster().ok_or(RegisterError::Unnamed)?;
-        let node = NewNode {
-            id: Uuid::now_v7().to_string(),
-            name: request.name.clone(),
-            replace: request.replace,
-        };
+        let node =
+            NewNode { id: random::id(), name: request.name.clone(), replace: request.replace };
         let identity = NodeIdentity { name: node.name.clone(), id: node.id.clone() };
         // Signed first: a request that cannot be signed must not use up the token.
         let signed =
-            self.authority.sign_node(&request.csr, &identity, Timestamp::now(), &mut random)?;
+            self.authority.sign_node(&request.csr, &identity, clock::now(), &mut random::fill)?;
         {
             let _members = self.fleet.membership();
             // Refused before it is replaced; where that fails, the token is not used up.
             let refuse = |before: &str| -> Result<(), RegisterError> {
-                let now = Timestamp::now();
+                let now = clock::now();
                 Ok(self.revoked.add(before, now, now)?)
             };
-            self.store.join(&id, &node, &wall(), refuse)??;
+            self.store.join(&id, &node, &clock::wall(), refuse)??;
             self.joined.add(&node.name, &node.id)?;
             if request.replace {
                 self.fleet.remove(&node.name);
@@ -154,7 +152,7 @@ impl ControlPlane {
         if self.revoked.holds(id) {
             return Ok(Err(removed(name)));
         }
-        Ok(match self.store.admit_node(id, name, &wall())? {
+        Ok(match self.store.admit_node(id, name, &clock::wall())? {
             Admission::Known => Ok(()),
             Admission::Adopted => {
                 self.orders().adopted(name);
@@ -191,9 +189,9 @@ impl ControlPlane {
         match self.store.member(name)? {
             Some(id) => {
                 // Refused first: whatever fails from here on, it does not come back.
-                let now = Timestamp::now();
+                let now = clock::now();
                 self.revoked.add(&id, now, now)?;
-                self.store.remove_node(name, &wall())?;
+                self.store.remove_node(name, &clock::wall())?;
                 kept(self.joined.remove(name, &id));
             }
             None if self.fleet.knows(name) => {}
@@ -261,7 +259,7 @@ impl ControlPlane {
         if !self.store.unread().iter().any(|row| row.kind == "node") {
             return Ok(());
         }
-        if self.store.mend_node(name, &wall())? {
+        if self.store.mend_node(name, &clock::wall())? {
             let text = format!(
                 "what was on record of {name} could not be read and is reset: it has no tags and \
                  no zone where those were damaged, and takes nothing new until `devnet node \

@@ -47,7 +47,7 @@ use devnet_schema::{
 };
 use tokio::sync::{Notify, watch};
 
-pub use agent_requests::{answer as answer_agents, random};
+pub use agent_requests::answer as answer_agents;
 pub use configuration::Configuration;
 pub use deploy::{BeginError, CancelError};
 pub use doubts::UnknownOrders;

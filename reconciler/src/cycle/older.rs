@@ -20,7 +20,10 @@ use devnet_schema::{
 use tracing::error;
 
 use super::{ControlPlane, volumes::Word};
-use crate::store::{ClaimRecord, StoreError};
+use crate::{
+    clock,
+    store::{ClaimRecord, StoreError},
+};
 
 /// So many nodes or instances are named one by one.
 const NAMED: usize = 5;
@@ -165,7 +168,7 @@ impl ControlPlane {
     pub(super) fn finish_removals(&self) -> Result<(), StoreError> {
         for record in self.store.nodes()? {
             if self.revoked.holds(&record.id) {
-                self.store.remove_node(&record.name, &crate::fleet::wall())?;
+                self.store.remove_node(&record.name, &clock::wall())?;
                 self.forget(&record.name)?;
                 let text = format!("{} was taken out before: its id is refused", record.name);
                 self.journal.node(&record.name, &text);

@@ -17,11 +17,13 @@ use devnet_schema::{
     wire::Origin,
 };
 
-use super::{ControlPlane, agent_requests::random, deploy::chain};
+use super::{ControlPlane, deploy::chain};
 use crate::{
     api::{ApiKeyRequest, SecretRow},
     auth::ApiKey,
-    fleet::{self, FleetError, LogQuery, LogStream, wall},
+    clock,
+    fleet::{self, FleetError, LogQuery, LogStream},
+    random,
     secrets::{SecretsError, Stored},
     store::{ApiKeyRecord, StoreError},
 };
@@ -47,13 +49,13 @@ impl ControlPlane {
         request: ApiKeyRequest,
         by: &str,
     ) -> Result<(ApiKeyRecord, Sensitive<String>), StoreError> {
-        let key = ApiKey::make(&mut random);
+        let key = ApiKey::make(&mut random::fill);
         let record = ApiKeyRecord {
             id: key.id.clone(),
             hash: key.hash(),
             name: request.name,
             role: request.role,
-            created_at: wall(),
+            created_at: clock::wall(),
             revoked_at: None,
         };
         self.store.add_api_key(&record)?;
@@ -67,7 +69,7 @@ impl ControlPlane {
     /// # Errors
     /// When it cannot be recorded.
     pub fn revoke_api_key(&self, id: &str, by: &str) -> Result<bool, StoreError> {
-        let revoked = self.store.revoke_api_key(id, &wall())?;
+        let revoked = self.store.revoke_api_key(id, &clock::wall())?;
         if revoked {
             self.keys_revoked.send_modify(|count| *count += 1);
             self.journal.write("auth", id, &format!("API key revoked by {by}"));
@@ -93,7 +95,8 @@ impl ControlPlane {
         value: &Sensitive<String>,
         by: &str,
     ) -> Result<SecretRow, SecretsError> {
-        let Stored { version, changed } = self.secrets.set(name, value, &wall(), &mut random)?;
+        let Stored { version, changed } =
+            self.secrets.set(name, value, &clock::wall(), &mut random::fill)?;
         if changed {
             let text = format!("set to version {version} by {by}");
             self.journal.write("secret", &format!("secret.{name}"), &text);
@@ -130,9 +133,9 @@ impl ControlPlane {
                 // read, the session knows it still.
                 let known = self.store.node(node).ok().flatten().map(|known| known.facts.ip);
                 facts.ip = known.unwrap_or_default();
-                self.store.record_facts(node, &facts, &wall())?
+                self.store.record_facts(node, &facts, &clock::wall())?
             }
-            None => self.store.touch_node(node, &wall())?,
+            None => self.store.touch_node(node, &clock::wall())?,
         };
         Ok(())
     }

@@ -63,6 +63,7 @@ impl Permits {
     /// A permit, as soon as one is free.
     pub(super) async fn wait(&self, work: Work) -> Permit {
         let permit = Arc::clone(self.of(work)).acquire_owned().await;
+        // Cannot fail: that happens where a semaphore is closed, and nobody closes these.
         Permit { _permit: Arc::new(permit.expect("permits are never taken away")) }
     }
 }

@@ -16,7 +16,7 @@ use super::{ControlPlane, deploy::chain, orders::Entry};
 use crate::{
     api::DeploymentLine,
     apply::{Evidence, Progression},
-    fleet::wall,
+    clock,
     store::{StepRecord, StoreError},
 };
 
@@ -114,7 +114,7 @@ impl Progression for Record<'_> {
     }
 
     fn reported(&mut self, step: &Step, report: &StepReport, evidence: Evidence) {
-        let at = wall();
+        let at = clock::wall();
         let line = DeploymentLine::Step {
             at: at.clone(),
             instance: step.instance.clone(),

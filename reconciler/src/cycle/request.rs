@@ -13,7 +13,7 @@ use devnet_schema::{
     plan::{Plan, PlanBasis},
     plan_options::{MAX_MOVES, MAX_SOLVE_LIMIT_MS, PlanOptions, SOLVE_LIMIT_MS},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::{
     ControlPlane, Permit, Work,
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     api::{ApplyRequest, Deployment, PlanRequest},
     apply::Limits,
+    clock,
     store::{StoreError, StoredPlan},
 };
 
@@ -116,7 +117,7 @@ impl ControlPlane {
             plan.placement.solve_limit = None;
         }
         plan.diagnostics = merged(warnings, plan.diagnostics);
-        let now = Timestamp::now();
+        let now = clock::now();
         let expires = now.checked_add(PLAN_LIFE).unwrap_or(now);
         plan.created_at = format!("{now:.3}");
         self.store.save_plan(&StoredPlan {
@@ -171,7 +172,7 @@ impl ControlPlane {
         if !plan.is_applicable() {
             return Err(RequestError::NotApplicable(plan.diagnostics));
         }
-        if expires_at.is_some_and(|end| end <= crate::fleet::wall()) {
+        if expires_at.is_some_and(|end| end <= clock::wall()) {
             return Err(RequestError::Stale(vec!["the time (it is older than a day)".to_owned()]));
         }
         if let Some(running) = self.deploying() {

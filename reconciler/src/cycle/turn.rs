@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     api::PlanRequest,
-    fleet::wall,
+    clock,
     store::{Retention, RevisionState, StoredPlan},
 };
 
@@ -446,7 +446,7 @@ impl ControlPlane {
     }
 
     fn sweep(&self) {
-        match self.store.prune(&Retention::default(), &wall()) {
+        match self.store.prune(&Retention::default(), &clock::wall()) {
             Ok(pruned) => info!(?pruned, "old records were dropped"),
             Err(error) => warn!(error = &error as &dyn std::error::Error, "dropping old records"),
         }

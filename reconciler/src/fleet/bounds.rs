@@ -123,9 +123,10 @@ mod tests {
     use devnet_schema::{instance::InstanceSpec, name::NodeName, observed::HeldVolume};
 
     use super::{
-        super::registry::{Moment, Purpose, Registry},
+        super::registry::{Purpose, Registry},
         *,
     };
+    use crate::clock::Moment;
 
     fn spec(id: &str) -> Box<InstanceSpec> {
         let spec = serde_json::json!({

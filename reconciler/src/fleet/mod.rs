@@ -5,7 +5,6 @@
 //! bounded: queues, frames, and the time a send may take.
 
 mod bounds;
-mod clock;
 mod link;
 mod logs;
 mod pulse;
@@ -36,13 +35,13 @@ use devnet_schema::{
 };
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
-pub use clock::{Clock, wall};
+use crate::clock::{Clock, Moment};
 use link::Link;
 pub use link::LogQuery;
 pub use logs::LogStream;
 use pulse::Pulse;
 use registry::Registry;
-pub use registry::{Moment, Purpose, Remembered};
+pub use registry::{Purpose, Remembered};
 use renewals::Renewals;
 pub use session::run as run_session;
 

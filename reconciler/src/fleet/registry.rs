@@ -16,15 +16,7 @@ use devnet_schema::{
 };
 
 use super::{bounds, specs::Specs};
-
-/// A moment: time on a clock that never goes back, and the same for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
-    /// Since the control plane started.
-    pub since_start: Duration,
-    /// RFC 3339.
-    pub wall: String,
-}
+use crate::clock::Moment;
 
 /// What is remembered of a node from before this process started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

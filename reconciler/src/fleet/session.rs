@@ -19,9 +19,8 @@ use futures_util::{
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
-use super::{
-    Call, Fleet, Link, Pulse, QUEUE, SEND_TIMEOUT, bounds, clock::wall_millis, rate::Rate, renewals,
-};
+use super::{Call, Fleet, Link, Pulse, QUEUE, SEND_TIMEOUT, bounds, rate::Rate, renewals};
+use crate::clock;
 
 /// How long a session may take to show that it lives when another of its node comes: several round
 /// trips of a slow link. A machine whose network was cut waits this long when it is back.
@@ -346,7 +345,7 @@ impl Speaker<'_> {
     async fn take(&self, message: AgentMessage) {
         match message {
             AgentMessage::Heartbeat { clock_millis } => {
-                let ours = wall_millis();
+                let ours = clock::now().as_millisecond();
                 let skew = clock_millis.map(|theirs| theirs.saturating_sub(ours));
                 self.fleet.state().registry.clock(self.node, skew);
             }

@@ -18,7 +18,6 @@ use devnet_schema::{
     wire::{LogEndReason, LogLine},
 };
 use futures_util::{FutureExt, Stream, StreamExt};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
@@ -28,6 +27,7 @@ use super::{
     view,
 };
 use crate::{
+    clock,
     driver::Owner,
     driver::logs::{self, Chunk, Closed, PIECE, Query, Sink},
     logs::lost,
@@ -392,7 +392,7 @@ impl Reader<'_> {
 
     /// Whether the last line is an old one by now.
     fn is_late(&self) -> bool {
-        self.position.given.last.as_ref().is_some_and(|last| last.age(Timestamp::now()) > BEHIND)
+        self.position.given.last.as_ref().is_some_and(|last| last.age(clock::now()) > BEHIND)
     }
 
     /// Gives away what was gathered; whether that took too long.

@@ -15,11 +15,13 @@ use super::{
     ProcessDriver,
     badge::{Badge, Issuer},
     child::{self, Running},
-    launch::now_millis,
     members::{self, Process, Traces},
     record::{self, Damage, Record},
 };
-use crate::driver::{DriverError, Owner, Unit};
+use crate::{
+    clock,
+    driver::{DriverError, Owner, Unit},
+};
 
 /// What was found so far.
 #[derive(Default)]
@@ -106,8 +108,8 @@ impl ProcessDriver {
             let process = child::adopt(mark, traces);
             return (record, process);
         }
-        let Some(mark) =
-            leader(&record, running).and_then(|process| child::mark_of(process, now_millis()).ok())
+        let Some(mark) = leader(&record, running)
+            .and_then(|process| child::mark_of(process, clock::now_millis()).ok())
         else {
             return (record, None);
         };

@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use devnet_schema::digest::Digest;
 
-use crate::driver::Owner;
+use crate::{driver::Owner, random};
 
 /// The variable that holds it: `CLUSTER/NODE/SERVICE-N/PLACE-NONCE`.
 pub const VARIABLE: &str = "DEVNET_UNIT";
@@ -68,7 +68,7 @@ impl Issuer {
 /// When the system has no randomness: without it two starts could not be told apart.
 pub fn nonce() -> std::io::Result<String> {
     let mut bytes = [0; 12];
-    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    random::try_fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

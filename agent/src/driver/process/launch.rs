@@ -7,7 +7,6 @@ use std::{
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use devnet_schema::instance::{InstanceSpec, Workload};
@@ -20,6 +19,7 @@ use super::{
     supervise::Setting,
 };
 use crate::{
+    clock,
     driver::{DriverError, Ground, files},
     secrets::Values,
 };
@@ -64,7 +64,7 @@ pub async fn start(setting: &Setting, record: &mut Record) -> Result<Running, Dr
     launch.env.extend(setting.badge_of(record));
     launch.door = record.cgroup.as_ref().and_then(|cgroup| cgroup.door().ok());
     let traces = setting.traces(record);
-    let running = match child::spawn(&launch, traces.clone(), now_millis()) {
+    let running = match child::spawn(&launch, traces.clone(), clock::now_millis()) {
         Ok(running) => running,
         Err(error) => {
             // It may have been started all the same. What cannot be ended now is found again by
@@ -85,12 +85,6 @@ pub async fn start(setting: &Setting, record: &mut Record) -> Result<Running, Dr
         return Err(error);
     }
     Ok(running)
-}
-
-/// Milliseconds since 1970.
-pub fn now_millis() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn lay_out(
@@ -147,7 +141,7 @@ fn launch(
     let env = environment(base, spec, values)?;
     let program = program(spec, base, &home.work())?;
     let [stdout, stderr] = STREAMS.map(|(_, name)| home.logs().join(name));
-    output::begin(&home.logs(), now_millis()).map_err(|error| {
+    output::begin(&home.logs(), clock::now_millis()).map_err(|error| {
         DriverError::failed("the log cannot be begun", error, "check that the disk has room")
     })?;
     Ok(Launch {

@@ -39,10 +39,7 @@ use self::{
     record::{Home, Record},
     supervise::{Setting, Slot},
 };
-pub use self::{
-    child::wait_for_end,
-    launch::{BaseEnv, now_millis},
-};
+pub use self::{child::wait_for_end, launch::BaseEnv};
 use super::{
     Driver, DriverError, EXEC_SHOWN, Ground, Job, Unit,
     logs::{Query, Sink},

@@ -23,7 +23,8 @@ use devnet_schema::{
 use super::{ControlPlane, RequestError, configuration::Rejected};
 use crate::{
     api::{DeployAction, DeployRequest, Deployment},
-    fleet::{Purpose, wall},
+    clock,
+    fleet::Purpose,
 };
 
 /// How long each instance may take to become healthy.
@@ -204,7 +205,7 @@ fn plan(
         changes,
         steps,
         summary,
-        ..Plan::empty(cluster.clone(), wall())
+        ..Plan::empty(cluster.clone(), clock::wall())
     }
 }
 

@@ -1,19 +1,29 @@
 //! The two clocks of the control plane: one that never goes back, and one for people.
+//!
+//! Knows how they are read. Refuses to be read by what keeps records or decides about them (`auth`,
+//! `store`, `secrets`): they take the time as an argument, so that a test can say what it is.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Moment;
+/// What the wall clock says.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
 
 /// RFC 3339 in UTC, always with milliseconds: comparing two texts compares the times.
 pub fn wall() -> String {
-    format!("{:.3}", Timestamp::now())
+    format!("{:.3}", now())
 }
 
-/// The same in milliseconds since 1970.
-pub fn wall_millis() -> i64 {
-    Timestamp::now().as_millisecond()
+/// A time that never goes back, and the wall clock's at the same time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// Since the control plane started: for intervals.
+    pub since_start: Duration,
+    /// RFC 3339, UTC: for people and records.
+    pub wall: String,
 }
 
 /// Started with the process.
