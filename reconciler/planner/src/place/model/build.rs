@@ -89,6 +89,13 @@ fn need(input: &ServiceInput, counted: &BTreeMap<InstanceId, Amounts>) -> Amount
     kept.and_then(|id| counted.get(&id).copied()).unwrap_or_else(|| input.amounts())
 }
 
+/// The other services of a list, as far as they are part of the problem.
+fn others(input: &ServiceInput, list: &[ServiceName], names: &Names<'_>) -> Vec<usize> {
+    let known: BTreeSet<usize> =
+        list.iter().filter_map(|name| names.services.get(name).copied()).collect();
+    known.into_iter().filter(|&s| names.services.get(&input.name) != Some(&s)).collect()
+}
+
 fn number_service<'a>(
     (input, need): (&'a ServiceInput, Amounts),
     nodes: &[Node<'a>],
@@ -96,19 +103,14 @@ fn number_service<'a>(
     names: &Names<'_>,
     conditions: &Conditions<'a>,
 ) -> Service<'a> {
-    let number = |list: &[ServiceName]| -> Vec<usize> {
-        let known: BTreeSet<usize> =
-            list.iter().filter_map(|name| names.services.get(name).copied()).collect();
-        known.into_iter().filter(|&s| names.services.get(&input.name) != Some(&s)).collect()
-    };
     let ports: BTreeSet<usize> = input.host_ports.iter().map(|port| names.ports[port]).collect();
     let mut service = Service {
         input,
         level: levels.binary_search(&Level::of(input)).unwrap_or(0),
         need,
         ports: ports.into_iter().collect(),
-        apart: number(&input.apart_from),
-        near: number(&input.near),
+        apart: others(input, &input.apart_from, names),
+        near: others(input, &input.near, names),
         supports: Vec::new(),
         counterparts: Vec::new(),
         ran: BTreeMap::new(),

@@ -99,7 +99,8 @@ pub fn locks(indexed: &IndexedProblem<'_>) -> Vec<Lock> {
     all.into_iter().map(|(_, lock)| lock).collect()
 }
 
-/// Adds of a service so many as must stay on a node, as far as they fit. Returns how many are there.
+/// Adds of a service so many as must stay on a node, as far as they fit. Returns how many are
+/// there.
 pub fn add_locked(partial: &mut PartialPlacement<'_>, lock: &Lock) -> u32 {
     let (indexed, s, n) = (partial.indexed, lock.service, lock.node);
     let retained = || indexed.retained_at(s, n);
