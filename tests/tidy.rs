@@ -138,7 +138,7 @@ fn may_see(module: &str) -> Option<&'static [&'static str]> {
     Some(match module {
         // Faces: they speak to people, and ask the loop.
         "cli" => &["api", "app", "clock", "config", "random", "source", "telemetry", "view"],
-        "http" => &["api", "apply", "auth", "cycle", "fleet", "secrets", "store", "view"],
+        "http" => &["api", "auth", "cycle"],
         "view" => &["api"],
         // The loop: it knows time, and uses adapters.
         "cycle" => {

@@ -57,6 +57,26 @@ impl Default for ApplyRequest {
     }
 }
 
+/// The most items that a page holds.
+pub const MAX_PAGE: u32 = 500;
+
+/// A plan in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRow {
+    /// Its digest.
+    pub id: String,
+    /// The configuration's revision.
+    pub revision: String,
+    /// `watch`, or the name of whoever asked.
+    pub by: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339.
+    pub expires_at: Option<String>,
+    /// What it changes.
+    pub summary: Summary,
+}
+
 /// How far a deployment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

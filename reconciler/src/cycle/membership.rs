@@ -13,7 +13,7 @@ use devnet_schema::{
 };
 use jiff::SignedDuration;
 
-use super::{ControlPlane, unheard::kept};
+use super::{AdapterError, ControlPlane, unheard::kept};
 use crate::{
     api::{JoinTokenRequest, LONGEST_TTL},
     auth::{AuthorityError, JoinToken, JoinedError, NodeIdentity, RevokedError},
@@ -84,7 +84,7 @@ impl ControlPlane {
         &self,
         request: &JoinTokenRequest,
         by: &str,
-    ) -> Result<(Sensitive<String>, String), StoreError> {
+    ) -> Result<(Sensitive<String>, String), AdapterError> {
         let token = JoinToken::make(self.authority.fingerprint(), &mut random::fill);
         let now = clock::now();
         let ttl = request.ttl_seconds.clamp(1, LONGEST_TTL) as i64;
@@ -148,7 +148,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When the records cannot be read.
-    pub fn admit(&self, name: &NodeName, id: &str) -> Result<Result<(), String>, StoreError> {
+    pub fn admit(&self, name: &NodeName, id: &str) -> Result<Result<(), String>, AdapterError> {
         if self.revoked.holds(id) {
             return Ok(Err(removed(name)));
         }

@@ -4,6 +4,7 @@
 //! again, so that a lost or doubled wake-up changes nothing. Refuses to decide what the planner
 //! decides, and to take silence of a source or an agent for an empty one.
 
+mod adapter;
 mod adopt;
 mod agent_requests;
 mod configuration;
@@ -13,6 +14,7 @@ mod followed;
 mod gate;
 mod gather;
 mod grants;
+mod history;
 mod hush;
 mod journal;
 mod manual;
@@ -47,10 +49,12 @@ use devnet_schema::{
 };
 use tokio::sync::{Notify, watch};
 
+pub use adapter::AdapterError;
 pub use agent_requests::answer as answer_agents;
 pub use configuration::Configuration;
 pub use deploy::{BeginError, CancelError};
 pub use doubts::UnknownOrders;
+pub use history::KeyHolder;
 pub use journal::Journal;
 pub use membership::{MembershipError, RegisterError};
 pub use metrics::Metrics;
@@ -76,6 +80,9 @@ use crate::{
     store::{AssignmentRecord, PutOffRecord, Store, StoreError},
 };
 
+/// Why a node was not let in: part of [`RegisterError`].
+pub use crate::store::JoinRefusal;
+
 /// Who a deployment of the loop itself is by.
 pub const WATCH: &str = "watch";
 
@@ -97,14 +104,14 @@ pub struct CycleConfig {
 
 /// What the adapters know, and what the loop makes of it.
 pub struct ControlPlane {
-    pub(crate) config: CycleConfig,
-    pub(crate) store: Arc<Store>,
-    pub(crate) fleet: Arc<Fleet>,
-    pub(crate) secrets: Arc<Secrets>,
+    config: CycleConfig,
+    store: Arc<Store>,
+    fleet: Arc<Fleet>,
+    secrets: Arc<Secrets>,
     pub(crate) authority: Arc<Authority>,
     revoked: Revoked,
     joined: Joined,
-    pub(crate) source: Option<Arc<dyn Source>>,
+    source: Option<Arc<dyn Source>>,
     pub(crate) journal: Journal,
     pub(crate) metrics: Metrics,
     /// Told when something may have changed.

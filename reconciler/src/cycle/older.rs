@@ -19,7 +19,7 @@ use devnet_schema::{
 };
 use tracing::error;
 
-use super::{ControlPlane, volumes::Word};
+use super::{AdapterError, ControlPlane, volumes::Word};
 use crate::{
     clock,
     store::{ClaimRecord, StoreError},
@@ -48,7 +48,7 @@ impl ControlPlane {
         name: &NodeName,
         id: &str,
         origin: &Origin,
-    ) -> Result<Result<(), String>, StoreError> {
+    ) -> Result<Result<(), String>, AdapterError> {
         let admitted = self.admit(name, id)?;
         let mark = origin.mark.as_ref().filter(|mark| self.authority.made_mark(id, mark));
         if let (Ok(()), Some(mark)) = (&admitted, mark)

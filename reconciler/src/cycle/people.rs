@@ -12,20 +12,21 @@ use devnet_catalog::Catalog;
 use devnet_schema::{
     component::{ComponentSignature, Components},
     fleet::NodeFacts,
-    name::{NodeName, SecretName},
+    name::{InstanceId, NodeName, SecretName},
     secret::Sensitive,
-    wire::Origin,
+    wire::{LogBatch, Origin},
 };
+use futures_util::stream::{self, Stream};
 
-use super::{ControlPlane, deploy::chain};
+use super::{AdapterError, ControlPlane, deploy::chain, history::key_row};
 use crate::{
-    api::{ApiKeyRequest, SecretRow},
+    api::{ApiKeyRequest, ApiKeyRow, SecretRow},
     auth::ApiKey,
     clock,
-    fleet::{self, FleetError, LogQuery, LogStream},
+    fleet::{self, LogQuery},
     random,
     secrets::{SecretsError, Stored},
-    store::{ApiKeyRecord, StoreError},
+    store::ApiKeyRecord,
 };
 
 impl ControlPlane {
@@ -48,7 +49,7 @@ impl ControlPlane {
         &self,
         request: ApiKeyRequest,
         by: &str,
-    ) -> Result<(ApiKeyRecord, Sensitive<String>), StoreError> {
+    ) -> Result<(ApiKeyRow, Sensitive<String>), AdapterError> {
         let key = ApiKey::make(&mut random::fill);
         let record = ApiKeyRecord {
             id: key.id.clone(),
@@ -61,14 +62,14 @@ impl ControlPlane {
         self.store.add_api_key(&record)?;
         let text = format!("API key `{}` made by {by}", record.name);
         self.journal.write("auth", &record.id, &text);
-        Ok((record, key.text()))
+        Ok((key_row(record), key.text()))
     }
 
     /// Revokes an API key. False when there is none.
     ///
     /// # Errors
     /// When it cannot be recorded.
-    pub fn revoke_api_key(&self, id: &str, by: &str) -> Result<bool, StoreError> {
+    pub fn revoke_api_key(&self, id: &str, by: &str) -> Result<bool, AdapterError> {
         let revoked = self.store.revoke_api_key(id, &clock::wall())?;
         if revoked {
             self.keys_revoked.send_modify(|count| *count += 1);
@@ -81,8 +82,8 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub fn secret_rows(&self) -> Result<Vec<SecretRow>, SecretsError> {
-        self.secrets.list()
+    pub fn secret_rows(&self) -> Result<Vec<SecretRow>, AdapterError> {
+        Ok(self.secrets.list()?)
     }
 
     /// Sets a secret.
@@ -94,7 +95,7 @@ impl ControlPlane {
         name: &SecretName,
         value: &Sensitive<String>,
         by: &str,
-    ) -> Result<SecretRow, SecretsError> {
+    ) -> Result<SecretRow, AdapterError> {
         let Stored { version, changed } =
             self.secrets.set(name, value, &clock::wall(), &mut random::fill)?;
         if changed {
@@ -105,14 +106,14 @@ impl ControlPlane {
         let rows = self.secrets.list()?;
         rows.into_iter()
             .find(|row| row.name == *name)
-            .ok_or_else(|| SecretsError::Missing(name.clone()))
+            .ok_or_else(|| SecretsError::Missing(name.clone()).into())
     }
 
     /// Removes a secret with all its versions. False when there is none.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn remove_secret(&self, name: &SecretName, by: &str) -> Result<bool, SecretsError> {
+    pub fn remove_secret(&self, name: &SecretName, by: &str) -> Result<bool, AdapterError> {
         let removed = self.secrets.remove(name)?;
         if removed {
             self.journal.write("secret", &format!("secret.{name}"), &format!("removed by {by}"));
@@ -125,7 +126,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When it cannot be recorded.
-    pub fn heartbeat(&self, node: &NodeName, facts: Option<NodeFacts>) -> Result<(), StoreError> {
+    pub fn heartbeat(&self, node: &NodeName, facts: Option<NodeFacts>) -> Result<(), AdapterError> {
         match facts {
             Some(mut facts) => {
                 self.note_jump(node, &facts);
@@ -150,16 +151,21 @@ impl ControlPlane {
         fleet::run_session(fleet, socket, name, own, admit).await;
     }
 
-    /// Lines of an instance's log.
+    /// Lines of an instance's log: at most `tail` old ones (`u32::MAX` means all), and with
+    /// `follow` also those that come. The agent is asked for a batch when the one before was taken.
     ///
     /// # Errors
     /// When its agent is not connected, or too many logs are being read.
     pub async fn read_logs(
         &self,
         node: &NodeName,
-        query: LogQuery,
-    ) -> Result<LogStream, FleetError> {
-        self.fleet.read_logs(node, query).await
+        instance: InstanceId,
+        tail: u32,
+        follow: bool,
+    ) -> Result<impl Stream<Item = LogBatch> + Send + use<>, AdapterError> {
+        let query = LogQuery { instance, tail, follow };
+        let lines = self.fleet.read_logs(node, query).await?;
+        Ok(stream::unfold(lines, |mut lines| async move { Some((lines.next().await?, lines)) }))
     }
 
     /// The components of the configuration in force, or the built-in ones.

@@ -20,21 +20,18 @@ use super::{
     problem::Failure,
     stream::{Records, follow, line, ndjson},
 };
-use crate::{
-    api::{Deployment, DeploymentLine, Page},
-    store::MAX_PAGE,
-};
+use crate::api::{Deployment, DeploymentLine, Page};
 
 /// `GET /api/v1/deployments`: newest first.
 pub async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Deployment>>, Failure> {
-    Ok(Json(app.plane.store.deployments(paging.cursor.as_deref(), paging.limit())?))
+    Ok(Json(app.plane.deployments(paging.cursor.as_deref(), paging.limit())?))
 }
 
 fn find(app: &App, id: &str) -> Result<Deployment, Failure> {
-    app.plane.store.deployment(id)?.ok_or_else(|| Failure::not_found("there is no such deployment"))
+    app.plane.deployment(id)?.ok_or_else(|| Failure::not_found("there is no such deployment"))
 }
 
 /// `GET /api/v1/deployments/{id}`.
@@ -65,7 +62,7 @@ struct Lines {
 
 impl Records for Lines {
     async fn more(&mut self) -> (Vec<Bytes>, bool) {
-        let found = self.app.plane.store.lines(&self.deployment, self.after, MAX_PAGE);
+        let found = self.app.plane.lines_after(&self.deployment, self.after);
         let Ok(lines) = found else {
             return (Vec::new(), true);
         };

@@ -15,7 +15,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{App, problem::Failure};
-use crate::{api::Page, auth::Principal};
+use crate::{
+    api::{MAX_PAGE, Page},
+    auth::Principal,
+};
 
 /// The largest body of most routes, in bytes.
 const SMALL: usize = 64 << 10;
@@ -177,7 +180,7 @@ pub struct Paging {
 impl Paging {
     /// The limit, 100 where none is asked for.
     pub fn limit(&self) -> u32 {
-        self.limit.unwrap_or(100).clamp(1, crate::store::MAX_PAGE)
+        self.limit.unwrap_or(100).clamp(1, MAX_PAGE)
     }
 
     /// A page of a list that is whole in memory and sorted by `key`; cursors are keys.

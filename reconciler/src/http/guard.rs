@@ -31,7 +31,7 @@ use super::{
 use crate::{
     api::Role,
     auth::{Access, ApiKey, Denied, Principal, Route, authorise, route_of},
-    cycle::ControlPlane,
+    cycle::{ControlPlane, KeyHolder},
 };
 
 /// How long a handler may take to begin its answer.
@@ -107,11 +107,10 @@ impl App {
             let admin = Principal::Key { id: id.to_owned(), name, role: Role::Admin };
             return Ok(Some((hash.clone(), admin)));
         }
-        let record = self.plane.store.api_key(id)?.filter(|record| record.revoked_at.is_none());
-        Ok(record.map(|record| {
-            let who = Principal::Key { id: record.id, name: record.name, role: record.role };
-            (record.hash, who)
-        }))
+        Ok(self
+            .plane
+            .key_holder(id)?
+            .map(|KeyHolder { id, hash, name, role }| (hash, Principal::Key { id, name, role })))
     }
 }
 

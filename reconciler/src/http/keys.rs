@@ -12,26 +12,17 @@ use super::{
     extract::{Document, Paging, Params, Who},
     problem::Failure,
 };
-use crate::{
-    api::{ApiKeyRequest, ApiKeyRow, NewApiKey, Page},
-    store::ApiKeyRecord,
-};
+use crate::api::{ApiKeyRequest, ApiKeyRow, NewApiKey, Page};
 
 /// The longest name of a key, in characters.
 const LONGEST_NAME: usize = 100;
-
-fn row(record: ApiKeyRecord) -> ApiKeyRow {
-    let ApiKeyRecord { id, hash: _, name, role, created_at, revoked_at: _ } = record;
-    ApiKeyRow { id, name, role, created_at }
-}
 
 /// `GET /api/v1/apikeys`: newest first, without those that were revoked.
 pub async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ApiKeyRow>>, Failure> {
-    let page = app.plane.store.api_keys(paging.cursor.as_deref(), paging.limit())?;
-    Ok(Json(Page { items: page.items.into_iter().map(row).collect(), next: page.next }))
+    Ok(Json(app.plane.api_keys(paging.cursor.as_deref(), paging.limit())?))
 }
 
 /// `POST /api/v1/apikeys`: 201 and the key, this once.
@@ -46,9 +37,9 @@ pub async fn make(
             "a key's name has 1 to 100 characters and no control characters",
         ));
     }
-    let (record, text) = app.plane.make_api_key(request, &who.label())?;
+    let (row, text) = app.plane.make_api_key(request, &who.label())?;
     let key = InTransit::new(text.expose().clone());
-    Ok((StatusCode::CREATED, Json(NewApiKey { row: row(record), key })))
+    Ok((StatusCode::CREATED, Json(NewApiKey { row, key })))
 }
 
 /// `DELETE /api/v1/apikeys/{id}`: 204.

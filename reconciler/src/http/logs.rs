@@ -15,14 +15,13 @@ use devnet_schema::{
     observed::ObservedInstance,
     wire::{LogBatch, LogEndReason, LogLine},
 };
-use futures_util::stream::{self, SelectAll, Stream, StreamExt};
+use futures_util::stream::{self, SelectAll, StreamExt};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{App, extract::Params, permit::Permit, problem::Failure, stream::ndjson};
 use crate::{
     api::{InstanceEnd, InstanceLine},
-    cycle::ordered,
-    fleet::{FleetError, LogQuery, LogStream},
+    cycle::{AdapterError, ordered},
 };
 
 /// Parameters of both routes.
@@ -88,9 +87,10 @@ async fn answer(
     let one = places.len() == 1;
     let mut lines = SelectAll::new();
     for (instance, node) in places {
-        let query = LogQuery { instance: instance.clone(), tail, follow };
-        match app.plane.read_logs(&node, query).await {
-            Ok(stream) => lines.push(of_instance(instance, stream).boxed()),
+        match app.plane.read_logs(&node, instance.clone(), tail, follow).await {
+            Ok(batches) => {
+                lines.push(batches.map(move |batch| written(&instance, batch)).boxed());
+            }
             Err(error) if one => return Err(error.into()),
             // The others may still be read.
             Err(error) => {
@@ -102,19 +102,12 @@ async fn answer(
     Ok(ndjson(permit, lines))
 }
 
-fn reason(error: &FleetError) -> LogEndReason {
+fn reason(error: &AdapterError) -> LogEndReason {
     match error {
-        FleetError::NotConnected(_) | FleetError::Stuck(_) => LogEndReason::Disconnected,
-        FleetError::ManyReaders(_) | FleetError::ManyReadersOf(_) => LogEndReason::Busy,
-        FleetError::TooLarge { .. } => LogEndReason::Failed,
+        AdapterError::Unreachable(_) => LogEndReason::Disconnected,
+        AdapterError::Busy(_) => LogEndReason::Busy,
+        _ => LogEndReason::Failed,
     }
-}
-
-fn of_instance(instance: InstanceId, stream: LogStream) -> impl Stream<Item = Bytes> + Send {
-    stream::unfold((instance, stream), |(instance, mut stream)| async move {
-        let batch = stream.next().await?;
-        Some((written(&instance, batch), (instance, stream)))
-    })
 }
 
 /// A batch as lines of JSON, in one piece.

@@ -1,8 +1,8 @@
 //! The HTTP API: routes, and who may use them.
 //!
-//! Knows requests and documents. Refuses to decide anything: it asks `cycle`, and records where
-//! nothing is decided. Every request passes `guard`, which denies what the table in `auth` does not
-//! name.
+//! Knows requests and documents. Refuses to decide anything, and to know records, secrets and
+//! nodes: it asks `cycle`. Every request passes `guard`, which denies what the table in `auth` does
+//! not name.
 
 mod agent;
 mod connections;

@@ -25,8 +25,7 @@ use crate::{
         HeartbeatRequest, JoinTokenRequest, LONGEST_TTL, NODE_IN_USE, NewJoinToken, NodeRow, Page,
     },
     auth::Principal,
-    cycle::RegisterError,
-    store::JoinRefusal,
+    cycle::{JoinRefusal, RegisterError},
 };
 
 /// `GET /api/v1/nodes`.

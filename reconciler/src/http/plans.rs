@@ -14,9 +14,8 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    api::{ApplyRequest, Page, PlanRequest},
+    api::{ApplyRequest, Page, PlanRequest, PlanRow},
     cycle::RequestError,
-    store::PlanRow,
 };
 
 /// `POST /api/v1/plans`: 201, the plan, and its place. A plan with errors is a plan too.
@@ -41,15 +40,13 @@ pub async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<PlanRow>>, Failure> {
-    Ok(Json(app.plane.store.plans(paging.cursor.as_deref(), paging.limit())?))
+    Ok(Json(app.plane.plans(paging.cursor.as_deref(), paging.limit())?))
 }
 
 /// `GET /api/v1/plans/{id}`.
 pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Plan>, Failure> {
-    let stored = app.plane.store.plan(&id)?;
-    stored
-        .map(|stored| Json(stored.plan))
-        .ok_or_else(|| Failure::not_found("there is no such plan"))
+    let saved = app.plane.saved_plan(&id)?;
+    saved.map(Json).ok_or_else(|| Failure::not_found("there is no such plan"))
 }
 
 /// `POST /api/v1/plans/{id}/apply`: 202, the deployment that begins, and its place; 204 where it

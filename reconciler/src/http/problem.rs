@@ -12,10 +12,10 @@ use tracing::error;
 use crate::{
     api::{FOLLOWS_SOURCE, NOT_READY, Problem},
     auth::Denied,
-    cycle::{BeginError, CancelError, MembershipError, RegisterError, RequestError, UnknownOrders},
-    fleet::FleetError,
-    secrets::SecretsError,
-    store::{JoinRefusal, StoreError},
+    cycle::{
+        AdapterError, BeginError, CancelError, JoinRefusal, MembershipError, RegisterError,
+        RequestError, UnknownOrders,
+    },
 };
 
 /// When whoever came at a bad time is to come again, in seconds.
@@ -98,39 +98,21 @@ impl From<Denied> for Failure {
     }
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Cursor(_) => Self::bad_request(error.to_string()),
-            StoreError::Missing { .. } => Self::not_found(error.to_string()),
-            StoreError::StaleGeneration { .. } => {
-                Self::new(StatusCode::CONFLICT, "stale-plan", error.to_string())
+impl From<AdapterError> for Failure {
+    fn from(error: AdapterError) -> Self {
+        let title = error.to_string();
+        match error {
+            AdapterError::Asked(_) => Self::bad_request(title),
+            AdapterError::Missing(_) => Self::not_found(title),
+            AdapterError::Overtaken(_) => Self::new(StatusCode::CONFLICT, "stale-plan", title),
+            AdapterError::Busy(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", title)
+                .detail("end one of them, or try again later"),
+            AdapterError::Unreachable(_) | AdapterError::Untaken(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "node-unreachable", title)
+                    .detail("start devnet-agent on that node and try again")
             }
-            _ => Self::internal("using the records", &error),
+            AdapterError::Failed { act, source } => Self::internal(act, source.as_ref()),
         }
-    }
-}
-
-impl From<SecretsError> for Failure {
-    fn from(error: SecretsError) -> Self {
-        match &error {
-            SecretsError::Value { .. } => Self::bad_request(error.to_string()),
-            SecretsError::Missing(_) | SecretsError::VersionMissing { .. } => {
-                Self::not_found(error.to_string())
-            }
-            _ => Self::internal("using the secrets", &error),
-        }
-    }
-}
-
-impl From<FleetError> for Failure {
-    fn from(error: FleetError) -> Self {
-        if matches!(error, FleetError::ManyReaders(_) | FleetError::ManyReadersOf(_)) {
-            return Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", error.to_string())
-                .detail("end one of them, or try again later");
-        }
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "node-unreachable", error.to_string())
-            .detail("start devnet-agent on that node and try again")
     }
 }
 
@@ -154,7 +136,7 @@ impl From<MembershipError> for Failure {
                     .detail("make the configuration as it was, and say it again")
             }
             MembershipError::Internal(error) => error.into(),
-            MembershipError::Store(error) => error.into(),
+            MembershipError::Store(error) => AdapterError::from(error).into(),
             MembershipError::Revoked(error) => {
                 Self::internal("keeping the list of removed nodes", &error)
             }
@@ -177,7 +159,7 @@ impl From<RegisterError> for Failure {
             RegisterError::Unnamed => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "cluster-unnamed", error.to_string())
             }
-            RegisterError::Store(error) => error.into(),
+            RegisterError::Store(error) => AdapterError::from(error).into(),
             RegisterError::Revoked(error) => {
                 Self::internal("keeping the list of removed nodes", &error)
             }
@@ -194,7 +176,7 @@ impl From<BeginError> for Failure {
             BeginError::Busy(_) => {
                 Self::new(StatusCode::CONFLICT, "deployment-running", error.to_string())
             }
-            BeginError::Store(error) => error.into(),
+            BeginError::Store(error) => AdapterError::from(error).into(),
         }
     }
 }
@@ -207,7 +189,7 @@ impl From<CancelError> for Failure {
                 Self::new(StatusCode::CONFLICT, "deployment-ended", error.to_string())
                     .detail("`devnet get deployments` says how")
             }
-            CancelError::Store(error) => error.into(),
+            CancelError::Store(error) => AdapterError::from(error).into(),
         }
     }
 }
@@ -254,7 +236,7 @@ impl From<RequestError> for Failure {
                      with `sync auto=#false`; or apply with -force all the same",
                 ),
             RequestError::Begin(error) => error.into(),
-            RequestError::Store(error) => error.into(),
+            RequestError::Store(error) => AdapterError::from(error).into(),
             RequestError::Internal(error) if error.is::<UnknownOrders>() => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "orders-unknown", title)
             }

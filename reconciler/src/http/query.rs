@@ -22,7 +22,6 @@ use super::{
 use crate::{
     api::{Event, InstanceRow, Page, RevisionRow, ServiceRow, Status},
     cycle::{instance_rows, ordered},
-    store::{MAX_PAGE, RevisionState},
 };
 
 /// `GET /api/v1/status`.
@@ -106,7 +105,7 @@ struct Events {
 
 impl Records for Events {
     async fn more(&mut self) -> (Vec<Bytes>, bool) {
-        let Ok(events) = self.app.plane.store.events_after(self.after, MAX_PAGE) else {
+        let Ok(events) = self.app.plane.events_after(self.after) else {
             return (Vec::new(), true);
         };
         if let Some(last) = events.last() {
@@ -127,7 +126,7 @@ pub async fn events(
     if following {
         let moved = app.plane.follow_events();
         let newest = || -> Result<u64, Failure> {
-            let page: Page<Event> = app.plane.store.events(None, 1)?;
+            let page: Page<Event> = app.plane.events(None, 1)?;
             Ok(page.items.first().map_or(0, |event| event.seq))
         };
         let after = after.map_or_else(newest, Ok)?;
@@ -140,7 +139,7 @@ pub async fn events(
             text.parse().map_err(|_| Failure::bad_request("`limit` is a number from 1 to 500"))?
         }
     };
-    let page = app.plane.store.events(paging.cursor.as_deref(), limit)?;
+    let page = app.plane.events(paging.cursor.as_deref(), limit)?;
     Ok(Json(page).into_response())
 }
 
@@ -158,18 +157,5 @@ pub async fn revisions(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<RevisionRow>>, Failure> {
-    let page = app.plane.store.revisions(paging.cursor.as_deref(), paging.limit())?;
-    let items = page.items.into_iter().map(|record| RevisionRow {
-        revision: record.revision,
-        summary: record.summary,
-        author: record.author,
-        committed_at: record.committed_at,
-        seen_at: record.seen_at,
-        applied_at: record.applied_at,
-        problem: match record.state {
-            RevisionState::Bad { problem, .. } => Some(problem),
-            RevisionState::Seen | RevisionState::Good => None,
-        },
-    });
-    Ok(Json(Page { items: items.collect(), next: page.next }))
+    Ok(Json(app.plane.revisions(paging.cursor.as_deref(), paging.limit())?))
 }

@@ -192,7 +192,8 @@ impl Store {
         self.write("recording a line of a deployment", |tx| append(tx, deployment, line))
     }
 
-    /// The lines of a deployment numbered above `after`, oldest first, at most [`super::MAX_PAGE`].
+    /// The lines of a deployment numbered above `after`, oldest first, at most
+    /// [`crate::api::MAX_PAGE`].
     ///
     /// # Errors
     /// When the database fails.
@@ -212,7 +213,7 @@ impl Store {
             )
             .map_err(sql(act))?;
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let values = params![deployment, after, limit.clamp(1, super::MAX_PAGE)];
+        let values = params![deployment, after, limit.clamp(1, crate::api::MAX_PAGE)];
         self.each(listed, &mut statement, values, |row| {
             let Number(seq) = row.get(0).map_err(sql(act))?;
             let line: String = row.get(1).map_err(sql(act))?;

@@ -79,8 +79,8 @@ impl Store {
         self.page_of(EVENTS, &mut statement, cursor, limit, event)
     }
 
-    /// The events numbered above `after`, oldest first, at most [`super::MAX_PAGE`]: for those who
-    /// follow along.
+    /// The events numbered above `after`, oldest first, at most [`crate::api::MAX_PAGE`]: for those
+    /// who follow along.
     ///
     /// # Errors
     /// When the database fails.
@@ -93,7 +93,7 @@ impl Store {
             )
             .map_err(sql(EVENTS.act))?;
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let values = params![after, limit.clamp(1, super::MAX_PAGE)];
+        let values = params![after, limit.clamp(1, crate::api::MAX_PAGE)];
         self.each(EVENTS, &mut statement, values, event)
     }
 }

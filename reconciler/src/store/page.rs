@@ -2,12 +2,9 @@
 //!
 //! Knows cursors: the number of the last row of the page before. Refuses to know what is listed.
 
-use crate::api::Page;
+use crate::api::{MAX_PAGE, Page};
 
 use super::StoreError;
-
-/// The most items on a page.
-pub const MAX_PAGE: u32 = 500;
 
 /// Where a page begins: rows numbered below this.
 pub(super) fn below(cursor: Option<&str>) -> Result<i64, StoreError> {

@@ -5,7 +5,7 @@
 use devnet_schema::plan::{Plan, Summary};
 use rusqlite::{OptionalExtension, Row, params};
 
-use crate::api::{Page, PlanRequest};
+use crate::api::{Page, PlanRequest, PlanRow};
 
 use super::{Store, StoreError, from_json, rows::Listed, sql, to_json};
 
@@ -24,23 +24,6 @@ pub struct StoredPlan {
     pub created_at: String,
     /// RFC 3339; not to be applied from then on. Absent: as long as it is kept.
     pub expires_at: Option<String>,
-}
-
-/// A plan in a list.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct PlanRow {
-    /// Its digest.
-    pub id: String,
-    /// The configuration's revision.
-    pub revision: String,
-    /// `watch`, or the name of whoever asked.
-    pub by: String,
-    /// RFC 3339.
-    pub created_at: String,
-    /// RFC 3339.
-    pub expires_at: Option<String>,
-    /// What it changes.
-    pub summary: Summary,
 }
 
 /// The most plans that are kept, expired or not.

@@ -7,7 +7,7 @@ use devnet_schema::{
 };
 
 use super::*;
-use crate::api::PlanRequest;
+use crate::api::{PlanRequest, PlanRow};
 
 pub(super) fn revision(id: &str, state: RevisionState) -> RevisionRecord {
     RevisionRecord {
