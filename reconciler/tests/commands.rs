@@ -3,15 +3,8 @@
 
 mod harness;
 
-use std::{
-    io::{BufRead, BufReader, Read},
-    path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
-};
-
 use devnet_schema::fleet::FleetSnapshot;
-use harness::{Agent, Plane, Repository, config, until};
+use harness::{Agent, Plane, config, lab::Lab, program::Devnet, until};
 use reqwest::Method;
 
 const CLUSTER: &str = r#"
@@ -24,86 +17,29 @@ service "db" {
 }
 "#;
 
-/// `devnet`, under way, and what it said on standard error so far.
-struct Devnet {
-    child: Child,
-    said: Arc<Mutex<String>>,
-}
-
-impl Devnet {
-    fn start(plane: &Plane, dir: &Path, args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_devnet"))
-            .args(args)
-            .current_dir(dir)
-            .env("DEVNET_CONFIG", plane.running.client_file())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let (stderr, heard) = (child.stderr.take().unwrap(), Arc::clone(&said));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                heard.lock().unwrap().push_str(&format!("{line}\n"));
-            }
-        });
-        Self { child, said }
-    }
-
-    async fn says(&self, part: &str) {
-        until(&format!("it says {part:?}"), || async {
-            self.said.lock().unwrap().contains(part).then_some(())
-        })
-        .await;
-    }
-
-    /// How it ended, and its standard output.
-    async fn ended(&mut self) -> (ExitStatus, String) {
-        let mut stdout = self.child.stdout.take().unwrap();
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut text = String::new();
-            stdout.read_to_string(&mut text).map(|_| text)
-        });
-        let text = tokio::time::timeout(harness::DEADLINE, reading).await.unwrap().unwrap();
-        let child = Mutex::new(&mut self.child);
-        let status =
-            until("the command ends", || async { child.lock().unwrap().try_wait().unwrap() });
-        (status.await, text.unwrap())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_waits_its_turn_while_others_are_made() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut config = config(dir.path(), None);
-    config.cluster = Some("lab".parse().unwrap());
-    let plane = Plane::start(config).await;
-    let _agent = Agent::join(&plane, "n1").await;
-    std::fs::write(dir.path().join("cluster.kdl"), CLUSTER).unwrap();
+    let lab = Lab::by_hand().await;
+    let plane = &lab.plane;
+    lab.write(CLUSTER);
     let permits: Vec<_> = std::iter::from_fn(|| plane.running.plane().plan_permit()).collect();
     assert!(!permits.is_empty());
-    let mut command = Devnet::start(&plane, dir.path(), &["plan", "--no-color"]);
+    let mut command = lab.devnet(&["plan", "--no-color"]);
     // It was answered 429, and comes again.
     command.says("Other plans are being made").await;
     assert_eq!(command.child.try_wait().unwrap(), None);
     drop(permits);
     let (status, printed) = command.ended().await;
     assert!(status.success() && printed.contains("Plan: 1 to add"), "{printed}");
-    plane.stop().await;
+    lab.plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_in_use_is_removed_only_by_who_says_so_and_nothing_there_is_forgotten() {
-    let dir = tempfile::tempdir().unwrap();
-    let repository = Repository::new(dir.path().join("repository"));
-    let mut config = config(dir.path(), Some(&repository));
-    config.cluster = Some("lab".parse().unwrap());
-    let plane = Plane::start(config).await;
-    let mut agent = Agent::join(&plane, "n1").await;
-    plane.applied(&repository.commit(CLUSTER)).await;
+    let (mut lab, repository) = Lab::following().await;
+    lab.plane.applied(&repository.commit(CLUSTER)).await;
 
-    let mut refused = Devnet::start(&plane, dir.path(), &["node", "rm", "n1"]);
+    let mut refused = lab.devnet(&["node", "rm", "n1"]);
     let (status, printed) = refused.ended().await;
     assert!(!status.success() && printed.is_empty(), "{printed}");
     for part in [
@@ -115,20 +51,20 @@ async fn a_node_in_use_is_removed_only_by_who_says_so_and_nothing_there_is_forgo
     ] {
         refused.says(part).await;
     }
-    let answer = plane.request(Method::DELETE, "/api/v1/nodes/n1").send().await.unwrap();
+    let answer = lab.plane.request(Method::DELETE, "/api/v1/nodes/n1").send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 409, "a program is asked, too");
-    assert_eq!(plane.status().await.nodes.len(), 1);
+    assert_eq!(lab.plane.status().await.nodes.len(), 1);
     // One that is away is in use all the same.
-    agent.cut();
-    agent.status(&plane, "offline").await;
-    let mut refused = Devnet::start(&plane, dir.path(), &["node", "rm", "n1"]);
+    lab.agent.cut();
+    lab.agent.status(&lab.plane, "offline").await;
+    let mut refused = lab.devnet(&["node", "rm", "n1"]);
     assert!(!refused.ended().await.0.success());
     refused.says("db[0] is there, is protected").await;
 
-    let mut removal = Devnet::start(&plane, dir.path(), &["node", "rm", "n1", "-auto-approve"]);
+    let mut removal = lab.devnet(&["node", "rm", "n1", "-auto-approve"]);
     let (status, printed) = removal.ended().await;
     assert!(status.success() && printed == "n1 is removed\n", "{printed}");
-    let fleet: FleetSnapshot = plane.get("/api/v1/fleet").await;
+    let fleet: FleetSnapshot = lab.plane.get("/api/v1/fleet").await;
     assert!(fleet.nodes.is_empty());
     let db = "db[0]".parse().unwrap();
     assert_eq!(fleet.protected, [db], "it stays protected");
@@ -136,10 +72,10 @@ async fn a_node_in_use_is_removed_only_by_who_says_so_and_nothing_there_is_forgo
     assert_eq!(places, ["n1"], "and its data stays where it is");
 
     // What nobody would miss is removed at once.
-    Agent::register(&plane, "n2").await;
-    let mut removal = Devnet::start(&plane, dir.path(), &["node", "rm", "n2"]);
+    Agent::register(&lab.plane, "n2").await;
+    let mut removal = lab.devnet(&["node", "rm", "n2"]);
     assert!(removal.ended().await.0.success());
-    plane.stop().await;
+    lab.plane.stop().await;
 }
 
 const BY_HAND: &str = r#"
@@ -149,23 +85,20 @@ service "web" { process "web"; resources cpu=0.5 memory="64MiB"; }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_apply_with_nothing_to_change_waits_for_health_and_for_no_deployment() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut config = config(dir.path(), None);
-    config.cluster = Some("lab".parse().unwrap());
-    let plane = Plane::start(config).await;
-    let agent = Agent::join(&plane, "n1").await;
-    std::fs::write(dir.path().join("cluster.kdl"), BY_HAND).unwrap();
+    let lab = Lab::by_hand().await;
+    let (plane, agent) = (&lab.plane, &lab.agent);
+    lab.write(BY_HAND);
     let apply = ["apply", "-auto-approve", "--no-color"];
     // The wait for its health is never answered: the deployment goes on, and nothing is to be done.
     agent.machine().hanging.insert("web[0]/await-healthy".to_owned());
-    let mut first = Devnet::start(&plane, dir.path(), &apply);
+    let mut first = lab.devnet(&apply);
     until("it was started", || async { (!agent.machine().units.is_empty()).then_some(()) }).await;
     agent.report().await;
     until("it is seen", || async {
         (plane.status().await.services.first()?.healthy == 1).then_some(())
     })
     .await;
-    let mut second = Devnet::start(&plane, dir.path(), &apply);
+    let mut second = lab.devnet(&apply);
     let (status, _) = second.ended().await;
     assert!(!status.success());
     second.says("is running: wait for its end and apply again").await;
@@ -180,24 +113,20 @@ async fn an_apply_with_nothing_to_change_waits_for_health_and_for_no_deployment(
         (plane.status().await.services.first()?.healthy == 0).then_some(())
     })
     .await;
-    let mut waiting = Devnet::start(&plane, dir.path(), &apply);
+    let mut waiting = lab.devnet(&apply);
     waiting.says("Waiting until it is healthy: service.web[0] on n1: it is not healthy yet").await;
     assert_eq!(waiting.child.try_wait().unwrap(), None);
     agent.machine().warming_up = false;
     agent.report().await;
     let (status, printed) = waiting.ended().await;
     assert!(status.success() && printed.contains("Apply complete!"), "{printed}");
-    plane.stop().await;
+    lab.plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_keys_and_cordons_say_what_they_are_good_for() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut config = config(dir.path(), None);
-    config.cluster = Some("lab".parse().unwrap());
-    let plane = Plane::start(config).await;
-    let _agent = Agent::join(&plane, "n1").await;
-    let devnet = |args: &[&str]| Devnet::start(&plane, dir.path(), args);
+    let lab = Lab::by_hand().await;
+    let devnet = |args: &[&str]| lab.devnet(args);
     let mut long = devnet(&["node", "token", "--ttl", "30d"]);
     assert!(!long.ended().await.0.success());
     long.says("good for seven days at most").await;
@@ -216,7 +145,7 @@ async fn tokens_keys_and_cordons_say_what_they_are_good_for() {
     assert!(shown.contains("online, cordoned"), "{shown}");
     let (_, shown) = devnet(&["get", "nodes", "-json"]).ended().await;
     assert!(shown.contains("\"cordoned\":true"), "{shown}");
-    plane.stop().await;
+    lab.plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -230,31 +159,27 @@ async fn what_serve_writes_into_a_file_has_no_colours() {
     serving.says("devnet serves https://").await;
     serving.child.kill().unwrap();
     serving.child.wait().unwrap();
-    let said = serving.said.lock().unwrap().clone();
+    let said = serving.said();
     assert!(said.contains("the control plane listens") && !said.contains('\u{1b}'), "{said:?}");
     plane.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_apply_of_what_the_source_declares_removes_the_rest_and_a_destroy_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let repository = Repository::new(dir.path().join("repository"));
-    let mut config = config(dir.path(), Some(&repository));
-    config.cluster = Some("lab".parse().unwrap());
-    let plane = Plane::start(config).await;
-    let agent = Agent::join(&plane, "n1").await;
+    let (lab, repository) = Lab::following().await;
+    let (plane, agent) = (&lab.plane, &lab.agent);
     let one = "cluster \"lab\" { sync auto=#true; }\nservice \"a\" { process \"a\"; }\n";
     plane.applied(&repository.commit(&format!("{one}service \"b\" {{ process \"b\"; }}\n"))).await;
     plane.applied(&repository.commit(one)).await;
     let there = |id: &str| agent.machine().units.contains_key(&id.parse().unwrap());
     assert!(there("a[0]") && there("b[0]"), "the loop prunes nothing here");
-    std::fs::write(dir.path().join("cluster.kdl"), one).unwrap();
-    let mut destroy = Devnet::start(&plane, dir.path(), &["destroy", "-auto-approve"]);
+    lab.write(one);
+    let mut destroy = lab.devnet(&["destroy", "-auto-approve"]);
     assert!(!destroy.ended().await.0.success());
     destroy.says("applies it by itself").await;
-    let mut apply = Devnet::start(&plane, dir.path(), &["apply", "-auto-approve"]);
+    let mut apply = lab.devnet(&["apply", "-auto-approve"]);
     let (status, printed) = apply.ended().await;
     assert!(status.success(), "{printed}");
     assert!(there("a[0]") && !there("b[0]"), "what nobody declares is removed by hand");
-    plane.stop().await;
+    lab.plane.stop().await;
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use devnet_reconciler::api::{DeploymentState, LogEntry};
 use devnet_schema::wire::{LogEnd, LogEndReason, REMARK};
 use futures_util::{Stream, StreamExt};
-use harness::{Agent, Plane, Repository, config, logs::text, until};
+use harness::{Plane, lab::Lab, logs::text, until};
 use reqwest::{Method, Response, StatusCode};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::json;
@@ -28,24 +28,13 @@ service "web" {
 /// More than all buffers of a connection hold.
 const LINES: u64 = 150_000;
 
-struct Bed {
-    _dir: tempfile::TempDir,
-    plane: Plane,
-    agent: Agent,
-}
-
 /// One instance with a log of so many lines.
-async fn bed(lines: u64) -> Bed {
-    let dir = tempfile::tempdir().unwrap();
-    let repository = Repository::new(dir.path().join("repository"));
-    let mut config = config(dir.path(), Some(&repository));
-    config.cluster = Some("lab".parse().unwrap());
-    let plane = Plane::start(config).await;
-    let agent = Agent::join(&plane, "n1").await;
-    plane.applied(&repository.commit(WEB)).await;
-    until("web runs", || async { (agent.machine().units.len() == 1).then_some(()) }).await;
-    agent.machine().log.lines = lines;
-    Bed { _dir: dir, plane, agent }
+async fn web(lines: u64) -> Lab {
+    let (lab, repository) = Lab::following().await;
+    lab.plane.applied(&repository.commit(WEB)).await;
+    until("web runs", || async { (lab.agent.machine().units.len() == 1).then_some(()) }).await;
+    lab.agent.machine().log.lines = lines;
+    lab
 }
 
 async fn ask(plane: &Plane, query: &str) -> Response {
@@ -115,7 +104,7 @@ impl Reader {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_read_stops_nobody_else_and_misses_nothing() {
-    let Bed { _dir, plane, agent } = bed(LINES).await;
+    let Lab { dir: _dir, plane, agent } = web(LINES).await;
     let mut slow = Reader::follow(&plane).await;
     let mut quick = Reader::follow(&plane).await;
     assert_eq!(quick.lines(1, LINES).await, Vec::<String>::new());
@@ -128,7 +117,7 @@ async fn who_does_not_read_stops_nobody_else_and_misses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_goes_on_where_it_was_when_the_agent_comes_back() {
-    let Bed { _dir, plane, mut agent } = bed(20_000).await;
+    let Lab { dir: _dir, plane, mut agent } = web(20_000).await;
     let mut reader = Reader::follow(&plane).await;
     reader.lines(1, 10).await;
     agent.cut();
@@ -144,7 +133,7 @@ async fn a_reader_goes_on_where_it_was_when_the_agent_comes_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_end_says_why() {
-    let Bed { _dir, plane, agent: _agent } = bed(10).await;
+    let Lab { dir: _dir, plane, agent: _agent } = web(10).await;
     let text = ask(&plane, "tail=5").await.text().await.unwrap();
     let last: LogEntry = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(last.end.unwrap().reason, LogEndReason::Complete);
@@ -163,7 +152,7 @@ async fn every_end_says_why() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_control_plane_that_stops_says_so() {
-    let Bed { _dir, plane, agent: _agent } = bed(10).await;
+    let Lab { dir: _dir, plane, agent: _agent } = web(10).await;
     let mut reader = Reader::follow(&plane).await;
     reader.lines(1, 10).await;
     let (end, ()) = tokio::join!(reader.end(), plane.stop());
@@ -190,12 +179,7 @@ async fn socket(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_stream_of_lines_ends_with_the_key_that_asked_for_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let repository = Repository::new(dir.path().join("repository"));
-    let mut config = config(dir.path(), Some(&repository));
-    config.cluster = Some("lab".parse().unwrap());
-    let plane = Plane::start(config).await;
-    let agent = Agent::join(&plane, "n1").await;
+    let (Lab { dir: _dir, plane, agent }, repository) = Lab::following().await;
     plane.applied(&repository.commit(WEB)).await;
     agent.machine().log.lines = 10;
     // A deployment that does not end.
@@ -256,7 +240,7 @@ async fn every_stream_of_lines_ends_with_the_key_that_asked_for_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_are_bounded_and_one_more_is_told_so() {
-    let Bed { _dir, plane, agent: _agent } = bed(1).await;
+    let Lab { dir: _dir, plane, agent: _agent } = web(1).await;
     let mut readers = Vec::new();
     for _ in 0..32 {
         readers.push(Reader::follow(&plane).await);

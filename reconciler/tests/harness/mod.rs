@@ -6,7 +6,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 pub mod agent;
+pub mod lab;
 pub mod logs;
+pub mod program;
 
 use std::{
     fs,
