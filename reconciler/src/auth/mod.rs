@@ -11,6 +11,7 @@ mod dates;
 mod identity;
 mod joined;
 mod key_file;
+mod list_file;
 mod revoked;
 mod tls;
 mod token;
@@ -22,8 +23,9 @@ pub use authority::{
 };
 pub use dates::{Misdated, Refusals};
 pub use identity::{IdentityError, NodeIdentity, node_identity};
-pub use joined::{Joined, JoinedError};
-pub use revoked::{Revoked, RevokedError};
+pub use joined::Joined;
+pub use list_file::ListError;
+pub use revoked::Revoked;
 pub use tls::{TlsError, server_config};
 pub use token::{ApiKey, JoinToken, TokenError, matches};
 

@@ -3,55 +3,42 @@
 //! Knows ids, and for how long a certificate of theirs could be good. Refuses to forget one sooner:
 //! the records may be deleted at any time, and a removed node must not come back by that.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{authority::NODE_LIFE, key_file};
+use super::{
+    authority::NODE_LIFE,
+    list_file::{Line, ListError, ListFile},
+};
 
 /// How long an id is refused: the longest life of a certificate, and a day for clocks.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 31);
 
-/// Why the list could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RevokedError {
-    /// Reading or writing failed.
-    #[error("{act} the list of removed nodes {}", path.display())]
-    File {
-        /// `reading`, `writing`.
-        act: &'static str,
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A line of it says something else than an id and a time.
-    #[error(
-        "line {line} of the list of removed nodes {} is no id and time: put the file back from a \
-         backup, or delete that line; a node that it named could then come back for 31 days",
-        path.display()
-    )]
-    Line {
-        /// Which, from 1.
-        line: usize,
-        /// Of which file.
-        path: PathBuf,
-    },
+/// The id of a node, and until when it is refused.
+#[derive(Debug)]
+struct Refused;
+
+impl Line for Refused {
+    const FILE: &'static str = "revoked";
+    const LIST: &'static str = "the list of removed nodes";
+    const PROBLEM: &'static str = "no id and time: put the file back from a backup, or delete \
+        that line; a node that it named could then come back for 31 days";
+    type Key = String;
+    type Value = Timestamp;
+
+    fn read(id: &str, until: &str) -> Option<(String, Timestamp)> {
+        Some((id.to_owned(), until.parse().ok()?))
+    }
+
+    fn write(id: &String, until: &Timestamp) -> (String, String) {
+        (id.clone(), until.to_string())
+    }
 }
 
-/// Ids of removed nodes, in memory as in the file.
+/// Ids of removed nodes, each with until when it is refused.
 #[derive(Debug)]
-pub struct Revoked {
-    path: PathBuf,
-    /// Until when each is refused.
-    ids: Mutex<BTreeMap<String, Timestamp>>,
-}
+pub struct Revoked(ListFile<Refused>);
 
 impl Revoked {
     /// Reads the list in the CA's directory; none is an empty one. What no certificate can be left
@@ -59,25 +46,10 @@ impl Revoked {
     ///
     /// # Errors
     /// When it is there and cannot be read: going on without it would let removed nodes in.
-    pub fn open(directory: &Path, now: Timestamp) -> Result<Self, RevokedError> {
-        let path = directory.join("revoked");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(RevokedError::File { act: "reading", path, source }),
-        };
-        let mut ids = BTreeMap::new();
-        for (at, line) in text.lines().enumerate() {
-            let entry = line.split_once(' ').filter(|(id, _)| !id.is_empty());
-            let entry = entry.and_then(|(id, until)| Some((id, until.parse::<Timestamp>().ok()?)));
-            let Some((id, until)) = entry else {
-                return Err(RevokedError::Line { line: at + 1, path });
-            };
-            if until > now {
-                ids.insert(id.to_owned(), until);
-            }
-        }
-        Ok(Self { path, ids: Mutex::new(ids) })
+    pub fn open(directory: &Path, now: Timestamp) -> Result<Self, ListError> {
+        let list = ListFile::<Refused>::open(directory)?;
+        list.entries().retain(|_, until| *until > now);
+        Ok(Self(list))
     }
 
     /// The node of this id, taken out at `removed`, is refused from now on. It is on disk
@@ -86,33 +58,21 @@ impl Revoked {
     /// # Errors
     /// When the file cannot be written; nothing is refused then that was not before, and it can be
     /// tried again.
-    pub fn add(&self, id: &str, removed: Timestamp, now: Timestamp) -> Result<(), RevokedError> {
-        let mut ids = self.lock();
+    pub fn add(&self, id: &str, removed: Timestamp, now: Timestamp) -> Result<(), ListError> {
         let until = removed.checked_add(KEPT).unwrap_or(Timestamp::MAX);
-        if until <= now || ids.contains_key(id) {
-            return Ok(());
-        }
-        let mut next = ids.clone();
-        next.insert(id.to_owned(), until);
-        next.retain(|_, until| *until > now);
-        let text: String = next.iter().map(|(id, until)| format!("{id} {until}\n")).collect();
-        key_file::replace(&self.path, &text, 0o600).map_err(|source| RevokedError::File {
-            act: "writing",
-            path: self.path.clone(),
-            source,
-        })?;
-        // Only now: what is in memory and not on disk would be taken for written the next time.
-        *ids = next;
-        Ok(())
+        self.0.change(|ids| {
+            if until <= now || ids.contains_key(id) {
+                return false;
+            }
+            ids.insert(id.to_owned(), until);
+            ids.retain(|_, until| *until > now);
+            true
+        })
     }
 
     /// Whether the node of this id was taken out.
     pub fn holds(&self, id: &str) -> bool {
-        self.lock().contains_key(id)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.entries().contains_key(id)
     }
 }
 
@@ -121,6 +81,8 @@ const _: () = assert!(KEPT.as_secs() > NODE_LIFE.as_secs());
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -155,6 +117,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("revoked"), "a 2026-01-01T00:00:00Z\nb\n").unwrap();
         let error = Revoked::open(dir.path(), Timestamp::UNIX_EPOCH).unwrap_err();
-        assert!(error.to_string().starts_with("line 2 of"), "{error}");
+        let error = error.to_string();
+        assert!(error.starts_with("line 2 of the list of removed nodes"), "{error}");
+        assert!(error.contains("is no id and time: put the file back"), "{error}");
     }
 }

@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use super::{AdapterError, ControlPlane, unheard::kept};
 use crate::{
     api::{JoinTokenRequest, LONGEST_TTL},
-    auth::{AuthorityError, JoinToken, JoinedError, NodeIdentity, RevokedError},
+    auth::{AuthorityError, JoinToken, ListError, NodeIdentity},
     clock,
     fleet::Remembered,
     random,
@@ -41,9 +41,9 @@ pub enum MembershipError {
     /// Records.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The list of removed nodes.
+    /// The lists beside the CA.
     #[error(transparent)]
-    Revoked(#[from] RevokedError),
+    List(#[from] ListError),
     /// Something else of ours.
     #[error("{0:#}")]
     Internal(#[from] anyhow::Error),
@@ -67,12 +67,9 @@ pub enum RegisterError {
     /// Records.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The list of removed nodes.
+    /// The lists beside the CA.
     #[error(transparent)]
-    Revoked(#[from] RevokedError),
-    /// The list of nodes that joined.
-    #[error(transparent)]
-    Joined(#[from] JoinedError),
+    List(#[from] ListError),
 }
 
 impl ControlPlane {

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::ControlPlane;
 use crate::{
-    auth::JoinedError,
+    auth::ListError,
     clock,
     store::{Admission, StoreError},
 };
@@ -92,7 +92,7 @@ impl ControlPlane {
 }
 
 /// A list that cannot be written is written at the next start.
-pub(super) fn kept(written: Result<(), JoinedError>) {
+pub(super) fn kept(written: Result<(), ListError>) {
     if let Err(error) = written {
         warn!(error = &error as &dyn std::error::Error, "keeping the list of nodes that joined");
     }

@@ -23,11 +23,11 @@ const RETRY_AFTER: &str = "2";
 
 /// An answer that is an error.
 #[derive(Debug)]
-pub struct Failure(pub Problem);
+pub(super) struct Failure(pub Problem);
 
 impl Failure {
     /// One of `status` with a stable word and a sentence.
-    pub fn new(status: StatusCode, kind: &str, title: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, kind: &str, title: impl Into<String>) -> Self {
         Self(Problem {
             kind: kind.to_owned(),
             title: title.into(),
@@ -39,23 +39,23 @@ impl Failure {
 
     /// The same with what to do next.
     #[must_use]
-    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = Some(detail.into());
         self
     }
 
     /// 404.
-    pub fn not_found(title: impl Into<String>) -> Self {
+    pub(super) fn not_found(title: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", title)
     }
 
     /// 400.
-    pub fn bad_request(title: impl Into<String>) -> Self {
+    pub(super) fn bad_request(title: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", title)
     }
 
     /// 500; the cause is for the log only.
-    pub fn internal(act: &str, cause: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn internal(act: &str, cause: &(dyn std::error::Error + 'static)) -> Self {
         error!(error = cause, "{act}");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -137,9 +137,7 @@ impl From<MembershipError> for Failure {
             }
             MembershipError::Internal(error) => error.into(),
             MembershipError::Store(error) => AdapterError::from(error).into(),
-            MembershipError::Revoked(error) => {
-                Self::internal("keeping the list of removed nodes", &error)
-            }
+            MembershipError::List(error) => Self::internal("keeping the lists of nodes", &error),
         }
     }
 }
@@ -160,12 +158,7 @@ impl From<RegisterError> for Failure {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "cluster-unnamed", error.to_string())
             }
             RegisterError::Store(error) => AdapterError::from(error).into(),
-            RegisterError::Revoked(error) => {
-                Self::internal("keeping the list of removed nodes", &error)
-            }
-            RegisterError::Joined(error) => {
-                Self::internal("keeping the list of nodes that joined", &error)
-            }
+            RegisterError::List(error) => Self::internal("keeping the lists of nodes", &error),
         }
     }
 }
@@ -252,6 +245,6 @@ impl From<anyhow::Error> for Failure {
 }
 
 /// What no route answers. The guard has refused it before; this is for the router's own sake.
-pub async fn no_such_route() -> Failure {
+pub(super) async fn no_such_route() -> Failure {
     Denied::Unknown.into()
 }
