@@ -355,8 +355,10 @@ fn functions_fit_on_a_page() {
         for (start, line) in lines.iter().enumerate() {
             let body = line.trim_start();
             let indent = line.len() - body.len();
-            let words = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(crate) fn "];
-            if !words.iter().any(|word| body.starts_with(word)) || body.ends_with(';') {
+            let shown = ["pub ", "pub(crate) ", "pub(super) "];
+            let code = shown.iter().find_map(|word| body.strip_prefix(word)).unwrap_or(body);
+            let begins = ["fn ", "async fn ", "const fn ", "unsafe fn "];
+            if !begins.iter().any(|word| code.starts_with(word)) || body.ends_with(';') {
                 continue;
             }
             // rustfmt closes a function with a brace at the indentation of its first line.

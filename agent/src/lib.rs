@@ -2,8 +2,6 @@
 //!
 //! Knows this one machine. Refuses to plan, and to know the other nodes.
 
-#![allow(unreachable_pub, reason = "2026-11-30: its reports are being moved; then `pub(crate)`")]
-
 pub mod address;
 pub mod clock;
 pub mod config;

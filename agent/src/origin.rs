@@ -30,7 +30,7 @@ struct Kept {
 
 /// Whether another machine was let in with this identity before this one: then this data directory
 /// was copied, or moved, and only the control plane knows whether the other still runs.
-pub fn is_elsewhere(data_dir: &Path) -> bool {
+pub(crate) fn is_elsewhere(data_dir: &Path) -> bool {
     read(data_dir).is_ok_and(|kept| is_anothers(&kept, &machine_id()))
 }
 
@@ -43,7 +43,7 @@ fn is_anothers(kept: &Kept, machine: &str) -> bool {
 ///
 /// # Errors
 /// When that cannot be written down.
-pub fn welcomed(data_dir: &Path) -> Result<()> {
+pub(crate) fn welcomed(data_dir: &Path) -> Result<()> {
     let_in(data_dir, machine_id())
 }
 
@@ -57,7 +57,7 @@ fn let_in(data_dir: &Path, machine: String) -> Result<()> {
 
 /// The origin of the next session; the count is on disk before anyone hears it. Where it cannot be
 /// written, the session is not counted: a node with a full disk is there all the same.
-pub fn next(data_dir: &Path) -> Origin {
+pub(crate) fn next(data_dir: &Path) -> Origin {
     counted_or_not(data_dir, machine_id(), boot_id())
 }
 
@@ -77,7 +77,7 @@ fn counted_or_not(data_dir: &Path, machine: String, boot: String) -> Origin {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn keep(data_dir: &Path, mark: &OrderMark) -> Result<()> {
+pub(crate) fn keep(data_dir: &Path, mark: &OrderMark) -> Result<()> {
     let kept = read(data_dir)?;
     if kept.mark.as_ref() == Some(mark) {
         return Ok(());

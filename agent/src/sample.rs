@@ -13,7 +13,7 @@ use devnet_schema::{
 use crate::driver::Unit;
 
 /// A process of instance `web[0]` on node `n1` of cluster `home`.
-pub fn process(argv: &[&str]) -> InstanceSpec {
+pub(crate) fn process(argv: &[&str]) -> InstanceSpec {
     let argv = argv.iter().map(|one| Text::plain(*one)).collect();
     let mut spec = InstanceSpec {
         cluster: "home".parse().unwrap(),
@@ -35,13 +35,13 @@ pub fn process(argv: &[&str]) -> InstanceSpec {
 }
 
 /// A TCP port.
-pub fn port(container: u16, host: u16, bind: &str) -> PortSpec {
+pub(crate) fn port(container: u16, host: u16, bind: &str) -> PortSpec {
     let (name, bind) = (format!("p{container}"), bind.to_owned());
     PortSpec { name, container, host, bind, protocol: Protocol::Tcp }
 }
 
 /// A unit of that spec.
-pub fn unit(spec: &InstanceSpec, generation: u64, state: InstanceState) -> Unit {
+pub(crate) fn unit(spec: &InstanceSpec, generation: u64, state: InstanceState) -> Unit {
     Unit {
         id: spec.id.clone(),
         generation,

@@ -6,8 +6,6 @@
 //! environment, `clock` the time, and `random` gives randomness; `api` holds the documents that the
 //! faces share. Thought lives in `devnet-planner`.
 
-#![allow(unreachable_pub, reason = "2026-11-30: its rooms are being moved; then `pub(crate)`")]
-
 pub mod api;
 pub mod app;
 pub mod apply;

@@ -36,7 +36,8 @@ pub fn begin(filter: Option<&str>, form: Form) {
     drop(begun);
 }
 
-/// Keeps the details of libraries out.
+/// Keeps the details of libraries out. `devnet-agent` has the same for itself: all that the two
+/// programs share is the schema, which knows nothing of logs.
 struct Quiet;
 
 /// Whether it is said by devnet itself, or no detail.

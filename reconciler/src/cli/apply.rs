@@ -23,11 +23,11 @@ use crate::{
 };
 
 /// How often, and with which pause, a control plane that went away is asked again.
-pub const RETRIES: u32 = 60;
+pub(super) const RETRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// `devnet apply [PLANFILE]`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Apply,
     cli: &Cli,
     env: &Environment,
@@ -72,7 +72,7 @@ pub fn run(
 }
 
 /// `devnet destroy`.
-pub fn destroy(
+pub(super) fn destroy(
     args: &arguments::Apply,
     cli: &Cli,
     env: &Environment,
@@ -240,7 +240,7 @@ fn told_of_before(
 
 /// Prints the deployment's lines as they come, and gives how it ended. A control plane that goes
 /// away is asked again `retries` times.
-pub fn follow(
+pub(super) fn follow(
     id: &str,
     json: bool,
     retries: u32,

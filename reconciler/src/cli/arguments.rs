@@ -9,10 +9,10 @@ mod placing;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command as Definition, Parser, Subcommand, ValueEnum};
 use devnet_schema::{name::NodeName, plan_options::MAX_SOLVE_LIMIT_MS};
 
-pub use self::{
+pub(super) use self::{
     applying::{Apply, Deployment, DeploymentCommand},
     deferred::Deferred,
     files::{Ci, Convert, Fmt, Init},
@@ -23,7 +23,7 @@ use crate::{api, config::Environment};
 /// Declare services in git; devnet plans where they run, and makes it so.
 #[derive(Debug, Parser)]
 #[command(name = "devnet", version, disable_help_subcommand = true)]
-pub struct Cli {
+pub(super) struct Cli {
     /// Change to this directory first.
     #[arg(long, global = true, value_name = "DIR")]
     pub chdir: Option<PathBuf>,
@@ -46,7 +46,7 @@ pub struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Begin a repository: a commented cluster file, .gitignore, and a CI workflow if wanted.
     Init(Deferred<Init>),
     /// Check the cluster file; exit 0 when it is valid, 1 when not.
@@ -103,7 +103,7 @@ pub enum Command {
 
 /// Which cluster file, with which variables.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Configuration {
+pub(super) struct Configuration {
     /// The cluster file; else cluster.kdl, cluster.yaml or cluster.yml here.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -120,7 +120,7 @@ pub struct Configuration {
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
-pub struct Validate {
+pub(super) struct Validate {
     /// Which cluster file.
     #[command(flatten)]
     pub configuration: Configuration,
@@ -131,7 +131,7 @@ pub struct Validate {
 
 /// How a plan is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For a terminal.
     Text,
     /// One JSON object per line.
@@ -142,7 +142,7 @@ pub enum Format {
 
 /// The flags that `plan` and `apply` share.
 #[derive(Debug, Clone, Args)]
-pub struct Planning {
+pub(super) struct Planning {
     /// Which cluster file.
     #[command(flatten)]
     pub configuration: Configuration,
@@ -189,7 +189,7 @@ pub struct Planning {
 
 /// Arguments of `plan` and `diff`.
 #[derive(Debug, Args)]
-pub struct Plan {
+pub(super) struct Plan {
     /// What to plan.
     #[command(flatten)]
     pub planning: Planning,
@@ -209,7 +209,7 @@ pub struct Plan {
 
 /// Arguments of `show`.
 #[derive(Debug, Args)]
-pub struct Show {
+pub(super) struct Show {
     /// A plan saved by `devnet plan -out=FILE`.
     pub plan: PathBuf,
     /// One document in the shape of Terraform's plan JSON.
@@ -219,7 +219,7 @@ pub struct Show {
 
 /// How a list is printed.
 #[derive(Debug, Args)]
-pub struct Output {
+pub(super) struct Output {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -227,7 +227,7 @@ pub struct Output {
 
 /// What `get` lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Nodes.
     Nodes,
     /// Services.
@@ -242,7 +242,7 @@ pub enum Kind {
 
 /// Arguments of `get`.
 #[derive(Debug, Args)]
-pub struct Get {
+pub(super) struct Get {
     /// What to list.
     #[arg(value_enum)]
     pub kind: Kind,
@@ -253,7 +253,7 @@ pub struct Get {
 
 /// Arguments of `logs`.
 #[derive(Debug, Args)]
-pub struct Logs {
+pub(super) struct Logs {
     /// A service (`web`) or an instance (`web[2]`).
     pub subject: String,
     /// Go on as new lines come.
@@ -276,7 +276,7 @@ fn tail(text: &str) -> Result<String, String> {
 
 /// Arguments of `fleet`.
 #[derive(Debug, Args)]
-pub struct Fleet {
+pub(super) struct Fleet {
     /// What to do with it.
     #[command(subcommand)]
     pub command: FleetCommand,
@@ -284,14 +284,14 @@ pub struct Fleet {
 
 /// What to do with the fleet.
 #[derive(Debug, Subcommand)]
-pub enum FleetCommand {
+pub(super) enum FleetCommand {
     /// Write the fleet as JSON, for `devnet plan --fleet FILE`.
     Snapshot,
 }
 
 /// Arguments of `secret`.
 #[derive(Debug, Args)]
-pub struct Secret {
+pub(super) struct Secret {
     /// What to do.
     #[command(subcommand)]
     pub command: SecretCommand,
@@ -299,7 +299,7 @@ pub struct Secret {
 
 /// What to do with secrets.
 #[derive(Debug, Subcommand)]
-pub enum SecretCommand {
+pub(super) enum SecretCommand {
     /// Set a secret to what standard input holds (without its last line end).
     Set {
         /// Its name.
@@ -316,7 +316,7 @@ pub enum SecretCommand {
 
 /// Arguments of `node`.
 #[derive(Debug, Args)]
-pub struct Node {
+pub(super) struct Node {
     /// What to do.
     #[command(subcommand)]
     pub command: NodeCommand,
@@ -324,7 +324,7 @@ pub struct Node {
 
 /// What to do with nodes.
 #[derive(Debug, Subcommand)]
-pub enum NodeCommand {
+pub(super) enum NodeCommand {
     /// Print a one-use token for `devnet-agent join`.
     Token {
         /// How long it may be used, at most 7d.
@@ -369,7 +369,7 @@ pub enum NodeCommand {
 
 /// Arguments of `apikey`.
 #[derive(Debug, Args)]
-pub struct Apikey {
+pub(super) struct Apikey {
     /// What to do.
     #[command(subcommand)]
     pub command: ApikeyCommand,
@@ -377,7 +377,7 @@ pub struct Apikey {
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
-pub enum ApikeyCommand {
+pub(super) enum ApikeyCommand {
     /// Make a key and print it once.
     Create {
         /// What it is for.
@@ -418,7 +418,7 @@ fn role(text: &str) -> Result<api::Role, String> {
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(super) struct Serve {
     /// Where to keep data [env: DEVNET_DATA_DIR; default /var/lib/devnet as root].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -465,7 +465,7 @@ pub struct Serve {
 
 /// Arguments of `dev`.
 #[derive(Debug, Args)]
-pub struct Dev {
+pub(super) struct Dev {
     /// A git repository or a plain directory with a cluster file.
     #[arg(default_value = ".")]
     pub dir: PathBuf,
@@ -485,21 +485,21 @@ pub struct Dev {
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
-pub struct Completions {
+pub(super) struct Completions {
     /// Which shell.
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
 }
 
 /// The command that `args` (program name first) give: where its name stands, and its definition.
-pub fn given<'c>(args: &[String], root: &'c clap::Command) -> Option<(usize, &'c clap::Command)> {
+pub(super) fn given<'c>(args: &[String], root: &'c Definition) -> Option<(usize, &'c Definition)> {
     let named = |arg: &String| root.get_subcommands().find(|command| command.get_name() == arg);
     args.iter().enumerate().skip(1).find_map(|(at, arg)| Some((at, named(arg)?)))
 }
 
 /// Rewrites `-out=x` to `--out=x` for every long flag that the command has, as Terraform users
 /// type it, and puts the flags of `DEVNET_CLI_ARGS` after the command's name.
-pub fn rewrite(args: Vec<String>, root: &clap::Command, env: &Environment) -> Vec<String> {
+pub(super) fn rewrite(args: Vec<String>, root: &Definition, env: &Environment) -> Vec<String> {
     let command = given(&args, root);
     let mut known = Vec::new();
     collect_flags(root, &mut known);
@@ -530,7 +530,7 @@ pub fn rewrite(args: Vec<String>, root: &clap::Command, env: &Environment) -> Ve
     out
 }
 
-fn collect_flags(command: &clap::Command, out: &mut Vec<String>) {
+fn collect_flags(command: &Definition, out: &mut Vec<String>) {
     out.extend(command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned));
     for sub in command.get_subcommands() {
         collect_flags(sub, out);

@@ -23,10 +23,10 @@ use super::{arguments::Configuration, failure::CommandError, terminal::Terminal,
 use crate::config::Environment;
 
 /// The largest file that is read, in bytes. The language's own limits are lower.
-pub const MAX_FILE: u64 = 4 << 20;
+pub(super) const MAX_FILE: u64 = 4 << 20;
 
 /// A configuration, opened.
-pub struct Checkout {
+pub(super) struct Checkout {
     files: Recorder,
     root: String,
     /// What flags, files and the environment give to variables.
@@ -39,7 +39,10 @@ impl Checkout {
     ///
     /// # Errors
     /// When there is none, there are two, or a variable is not `name=value`.
-    pub fn open(configuration: &Configuration, env: &Environment) -> Result<Self, CommandError> {
+    pub(super) fn open(
+        configuration: &Configuration,
+        env: &Environment,
+    ) -> Result<Self, CommandError> {
         let given = variables::given(configuration, env)?;
         let limits = env.limits(&configuration.limits)?;
         let (dir, root) = match &configuration.file {
@@ -70,17 +73,17 @@ impl Checkout {
     }
 
     /// The cluster file, relative to its directory.
-    pub fn root(&self) -> &str {
+    pub(super) fn root(&self) -> &str {
         &self.root
     }
 
     /// Parses and checks it.
-    pub fn load(&self) -> Loaded {
+    pub(super) fn load(&self) -> Loaded {
         devnet_catalog::load_within(&self.root, &self.files, &self.given, &self.limits)
     }
 
     /// The cluster file and those that it includes, broken ones too; as paths from here.
-    pub fn cluster_files(&self) -> Vec<PathBuf> {
+    pub(super) fn cluster_files(&self) -> Vec<PathBuf> {
         let (file, found) = file::load_within(&self.root, &self.files, &self.limits);
         let mut names: Vec<String> = vec![self.root.clone()];
         names.extend(file.sources.iter().map(|source| source.file.to_string()));
@@ -96,7 +99,7 @@ impl Checkout {
     }
 
     /// The text of a file that was read, for showing the line of a diagnostic.
-    pub fn text(&self, file: &str) -> Option<String> {
+    pub(super) fn text(&self, file: &str) -> Option<String> {
         let read = self.files.read.borrow();
         String::from_utf8(read.get(file)?.clone()).ok()
     }
@@ -105,7 +108,7 @@ impl Checkout {
     ///
     /// # Errors
     /// When one is no text.
-    pub fn files_read(&self) -> anyhow::Result<BTreeMap<String, String>> {
+    pub(super) fn files_read(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let read = self.files.read.borrow();
         read.iter()
             .map(|(path, bytes)| {
@@ -118,7 +121,7 @@ impl Checkout {
 
     /// What stands for a commit: the digest of every file that was read, and of what overrides its
     /// variables.
-    pub fn revision(&self, overrides: &BTreeMap<String, String>) -> String {
+    pub(super) fn revision(&self, overrides: &BTreeMap<String, String>) -> String {
         let read = self.files.read.borrow();
         let files: BTreeMap<&String, Digest> =
             read.iter().map(|(path, bytes)| (path, Digest::of_bytes(bytes))).collect();
@@ -126,7 +129,7 @@ impl Checkout {
     }
 
     /// How many errors there are, and in which file or how many.
-    pub fn counted(&self, found: &[Diagnostic]) -> String {
+    pub(super) fn counted(&self, found: &[Diagnostic]) -> String {
         let errors: Vec<&Diagnostic> = found.iter().filter(|found| found.is_error()).collect();
         let files: BTreeSet<&str> =
             errors.iter().filter_map(|found| Some(found.at.as_ref()?.file.as_ref())).collect();
@@ -140,7 +143,7 @@ impl Checkout {
     }
 
     /// Prints what is wrong, and gives the error that ends the command.
-    pub fn invalid(&self, found: &[Diagnostic], terminal: &Terminal) -> CommandError {
+    pub(super) fn invalid(&self, found: &[Diagnostic], terminal: &Terminal) -> CommandError {
         terminal.diagnostics(found, &|file| self.text(file));
         CommandError::usage(format!("the configuration is not valid: {}", self.counted(found)))
     }

@@ -85,7 +85,7 @@ fn out_of_date(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 }
 
 /// A connection to one control plane.
-pub struct Client {
+pub(super) struct Client {
     http: Http,
     context: ClientContext,
 }
@@ -95,7 +95,7 @@ impl Client {
     ///
     /// # Errors
     /// When none is named, or its CA certificate is none.
-    pub fn new(cli: &Cli, env: &Environment) -> Result<Self, CommandError> {
+    pub(super) fn new(cli: &Cli, env: &Environment) -> Result<Self, CommandError> {
         let flags = ServerFlags {
             addr: cli.addr.clone(),
             token_file: cli.token_file.clone(),
@@ -108,7 +108,7 @@ impl Client {
     ///
     /// # Errors
     /// When its CA certificate is none.
-    pub fn of(context: ClientContext) -> Result<Self, CommandError> {
+    pub(super) fn of(context: ClientContext) -> Result<Self, CommandError> {
         let ca = Certificate::from_pem(context.ca.as_bytes());
         let Some(ca) = ca.ok().filter(|_| is_authority(&context.ca)) else {
             return Err(anyhow!(
@@ -135,7 +135,7 @@ impl Client {
     }
 
     /// Where it is.
-    pub fn addr(&self) -> &str {
+    pub(super) fn addr(&self) -> &str {
         &self.context.addr
     }
 
@@ -179,7 +179,11 @@ impl Client {
     ///
     /// # Errors
     /// When it cannot be reached, refuses, or answers something else.
-    pub fn get<T: DeserializeOwned>(&self, path: &str, act: &str) -> Result<T, CommandError> {
+    pub(super) fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        act: &str,
+    ) -> Result<T, CommandError> {
         let response = self.send(self.request(Method::GET, path).timeout(TIMEOUT), act)?;
         read_json(response, act)
     }
@@ -188,7 +192,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub fn list<T: DeserializeOwned>(&self, path: &str, act: &str) -> Result<Vec<T>, CommandError> {
+    pub(super) fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        act: &str,
+    ) -> Result<Vec<T>, CommandError> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
@@ -209,7 +217,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub fn post<B: Serialize, T: DeserializeOwned>(
+    pub(super) fn post<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &str,
         body: &B,
@@ -224,7 +232,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub fn post_patiently<B: Serialize, T: DeserializeOwned>(
+    pub(super) fn post_patiently<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &str,
         body: &B,
@@ -282,7 +290,7 @@ impl Client {
     ///
     /// # Errors
     /// When it cannot be reached, or answers something else.
-    pub fn refusal<B: Serialize>(
+    pub(super) fn refusal<B: Serialize>(
         &self,
         path: &str,
         body: &B,
@@ -315,7 +323,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::refusal`].
-    pub fn refusal_to_delete(
+    pub(super) fn refusal_to_delete(
         &self,
         path: &str,
         act: &str,
@@ -327,7 +335,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub fn tell<T: DeserializeOwned>(&self, path: &str, act: &str) -> Result<T, CommandError> {
+    pub(super) fn tell<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        act: &str,
+    ) -> Result<T, CommandError> {
         let request = self.request(Method::POST, path).timeout(SOON);
         read_json(self.send(request, act)?, act)
     }
@@ -336,7 +348,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub fn order(&self, path: &str, act: &str) -> Result<(), CommandError> {
+    pub(super) fn order(&self, path: &str, act: &str) -> Result<(), CommandError> {
         self.send(self.request(Method::POST, path).timeout(TIMEOUT), act).map(drop)
     }
 
@@ -344,7 +356,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub fn put<T: DeserializeOwned>(
+    pub(super) fn put<T: DeserializeOwned>(
         &self,
         path: &str,
         body: String,
@@ -358,7 +370,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`].
-    pub fn delete(&self, path: &str, act: &str) -> Result<(), CommandError> {
+    pub(super) fn delete(&self, path: &str, act: &str) -> Result<(), CommandError> {
         self.send(self.request(Method::DELETE, path).timeout(TIMEOUT), act).map(drop)
     }
 
@@ -367,7 +379,7 @@ impl Client {
     ///
     /// # Errors
     /// When it cannot be reached, refuses, breaks off, or a line is something else.
-    pub fn stream<T: DeserializeOwned>(
+    pub(super) fn stream<T: DeserializeOwned>(
         &self,
         path: &str,
         act: &str,
@@ -380,7 +392,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::stream`].
-    pub fn stream_in_groups<T: DeserializeOwned>(
+    pub(super) fn stream_in_groups<T: DeserializeOwned>(
         &self,
         path: &str,
         act: &str,
@@ -431,7 +443,7 @@ fn refused(response: Response, act: &str) -> CommandError {
 }
 
 /// What a problem document says, as an error of the command.
-pub fn told(problem: Problem) -> CommandError {
+pub(super) fn told(problem: Problem) -> CommandError {
     let mut text = problem.title;
     for diagnostic in &problem.diagnostics {
         text.push_str(&format!("\n{diagnostic}"));

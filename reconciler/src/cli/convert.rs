@@ -20,7 +20,7 @@ use super::{
 use crate::config::Environment;
 
 /// `devnet convert`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Convert,
     env: &Environment,
     terminal: &Terminal,

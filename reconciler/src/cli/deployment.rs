@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// `devnet deployment cancel [ID]`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Deployment,
     cli: &Cli,
     env: &Environment,

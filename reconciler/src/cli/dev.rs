@@ -33,7 +33,7 @@ use crate::{
 const FAREWELL: Duration = Duration::from_secs(20);
 
 /// `devnet dev [DIR]`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Dev,
     env: &Environment,
     terminal: &Terminal,

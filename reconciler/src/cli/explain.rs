@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// `devnet explain SERVICE [--node N]`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Explain,
     cli: &Cli,
     env: &Environment,

@@ -4,7 +4,7 @@
 
 /// An error that ends a command.
 #[derive(Debug)]
-pub struct CommandError {
+pub(super) struct CommandError {
     /// What failed.
     pub error: anyhow::Error,
     /// What to do next, a line each.
@@ -15,26 +15,26 @@ pub struct CommandError {
 
 impl CommandError {
     /// Bad arguments.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { error: anyhow::anyhow!(message.into()), hints: Vec::new(), code: 1 }
     }
 
     /// The same with advice.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
     /// The same with another exit code.
     #[must_use]
-    pub fn with_code(mut self, code: u8) -> Self {
+    pub(super) fn with_code(mut self, code: u8) -> Self {
         self.code = code;
         self
     }
 
     /// The exit code.
-    pub fn code(&self) -> u8 {
+    pub(super) fn code(&self) -> u8 {
         self.code
     }
 }

@@ -38,7 +38,7 @@ enum Outcome {
 }
 
 /// `devnet fmt`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Fmt,
     env: &Environment,
     terminal: &Terminal,

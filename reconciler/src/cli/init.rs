@@ -51,7 +51,7 @@ const FALLBACK: &str = "homelab";
 const ROOTS: [&str; 3] = ["cluster.kdl", "cluster.yaml", "cluster.yml"];
 
 /// `devnet init`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Init,
     env: &Environment,
     terminal: &Terminal,

@@ -24,19 +24,19 @@ const LEFT: i32 = 1;
 
 /// What is known of the deployment while it is followed.
 #[derive(Default)]
-pub struct Following {
+pub(super) struct Following {
     id: watch::Sender<Option<String>>,
     running: Mutex<BTreeSet<String>>,
 }
 
 impl Following {
     /// The control plane has begun it.
-    pub fn begun(&self, id: &str) {
+    pub(super) fn begun(&self, id: &str) {
         self.id.send_replace(Some(id.to_owned()));
     }
 
     /// A line of it.
-    pub fn line(&self, line: &DeploymentLine) {
+    pub(super) fn line(&self, line: &DeploymentLine) {
         let DeploymentLine::Step { node, report, .. } = line else { return };
         let StepReport { deployment: _, step, state } = report;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +57,7 @@ impl Following {
 ///
 /// # Errors
 /// Those of `work`, and when signals cannot be watched.
-pub fn guarded<T: Send>(
+pub(super) fn guarded<T: Send>(
     client: &Client,
     terminal: &Terminal,
     work: impl FnOnce(&Following) -> Result<T, CommandError>,

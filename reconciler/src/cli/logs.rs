@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// `devnet logs SERVICE|INSTANCE`.
-pub fn logs(
+pub(super) fn logs(
     args: &arguments::Logs,
     cli: &Cli,
     env: &Environment,

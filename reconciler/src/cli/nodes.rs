@@ -28,7 +28,7 @@ struct Key {
 }
 
 /// `devnet node …`.
-pub fn node(
+pub(super) fn node(
     args: &arguments::Node,
     cli: &Cli,
     env: &Environment,
@@ -150,7 +150,7 @@ fn remove(
 }
 
 /// `devnet apikey …`.
-pub fn apikey(
+pub(super) fn apikey(
     args: &arguments::Apikey,
     cli: &Cli,
     env: &Environment,

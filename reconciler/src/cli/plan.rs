@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// `devnet plan`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Plan,
     cli: &Cli,
     env: &Environment,
@@ -51,7 +51,7 @@ pub fn run(
 }
 
 /// `devnet diff`.
-pub fn diff(
+pub(super) fn diff(
     args: &arguments::Plan,
     cli: &Cli,
     env: &Environment,
@@ -73,7 +73,7 @@ pub fn diff(
 ///
 /// # Errors
 /// When the configuration, the fleet or the control plane cannot be read.
-pub fn make(
+pub(super) fn make(
     fleet: Option<&Path>,
     options: PlanOptions,
     planning: &Planning,
@@ -95,7 +95,7 @@ pub fn make(
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn keep(plan: &Plan, path: &Path, terminal: &Terminal) -> Result<(), CommandError> {
+pub(super) fn keep(plan: &Plan, path: &Path, terminal: &Terminal) -> Result<(), CommandError> {
     saved::save(path, plan)?;
     terminal.note(&format!(
         "\nSaved the plan to {0}. To perform exactly these actions: devnet apply {0}\n",
@@ -105,7 +105,7 @@ pub fn keep(plan: &Plan, path: &Path, terminal: &Terminal) -> Result<(), Command
 }
 
 /// What the flags say to the planner.
-pub fn options(planning: &Planning) -> PlanOptions {
+pub(super) fn options(planning: &Planning) -> PlanOptions {
     PlanOptions {
         destroy: planning.destroy,
         target: planning.target.clone(),
@@ -127,7 +127,7 @@ fn offline(scene: &Scene, options: PlanOptions, planning: &Planning, terminal: &
 }
 
 /// A plan made by the control plane from the files here, or from a revision that it knows.
-pub fn online(
+pub(super) fn online(
     options: PlanOptions,
     planning: &Planning,
     client: &Client,
@@ -163,7 +163,7 @@ pub fn online(
 }
 
 /// Prints what was found: warnings first, on a line each where that was asked for.
-pub fn print_findings(
+pub(super) fn print_findings(
     found: &[Diagnostic],
     planning: &Planning,
     source: &dyn Fn(&str) -> Option<String>,
@@ -183,7 +183,11 @@ pub fn print_findings(
 }
 
 /// Prints a plan as the flags say.
-pub fn show(plan: &Plan, planning: &Planning, terminal: &Terminal) -> Result<(), CommandError> {
+pub(super) fn show(
+    plan: &Plan,
+    planning: &Planning,
+    terminal: &Terminal,
+) -> Result<(), CommandError> {
     let now = &plan.created_at;
     let lines = || {
         let mut lines = vec![json_lines::version(now)];
@@ -204,6 +208,6 @@ pub fn show(plan: &Plan, planning: &Planning, terminal: &Terminal) -> Result<(),
 }
 
 /// One object a line.
-pub fn joined(lines: &[Value]) -> String {
+pub(super) fn joined(lines: &[Value]) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// `devnet status`.
-pub fn status(
+pub(super) fn status(
     args: &arguments::Output,
     cli: &Cli,
     env: &Environment,
@@ -35,7 +35,7 @@ pub fn status(
 }
 
 /// `devnet get KIND`.
-pub fn get(
+pub(super) fn get(
     args: &arguments::Get,
     cli: &Cli,
     env: &Environment,
@@ -92,7 +92,7 @@ fn events(rows: &[Event]) -> String {
 }
 
 /// `devnet fleet snapshot`.
-pub fn fleet(
+pub(super) fn fleet(
     args: &arguments::Fleet,
     cli: &Cli,
     env: &Environment,

@@ -16,7 +16,7 @@ use super::{
 use crate::config::Environment;
 
 /// `devnet rebalance [--max-moves K]`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Rebalance,
     cli: &Cli,
     env: &Environment,

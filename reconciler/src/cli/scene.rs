@@ -35,7 +35,7 @@ use crate::{clock, config::Environment};
 const MAX_SNAPSHOT: u64 = 256 << 20;
 
 /// A configuration and a fleet.
-pub struct Scene {
+pub(super) struct Scene {
     /// Where the configuration was read.
     pub checkout: Checkout,
     /// What it says.
@@ -56,7 +56,7 @@ impl Scene {
     ///
     /// # Errors
     /// When one of them cannot be read or the configuration is not valid.
-    pub fn open(
+    pub(super) fn open(
         configuration: &Configuration,
         recorded: Option<&Path>,
         cli: &Cli,
@@ -90,7 +90,7 @@ impl Scene {
     }
 
     /// The input of a plan with these options.
-    pub fn input(&self, options: PlanOptions) -> PlanInput<'_> {
+    pub(super) fn input(&self, options: PlanOptions) -> PlanInput<'_> {
         PlanInput {
             desired: &self.desired,
             catalog: &self.catalog,
@@ -105,7 +105,7 @@ impl Scene {
     }
 
     /// The plan with these options, the configuration's own findings before the planner's.
-    pub fn plan(&self, options: PlanOptions, limit: Option<Duration>) -> Plan {
+    pub(super) fn plan(&self, options: PlanOptions, limit: Option<Duration>) -> Plan {
         let mut plan = timed(&self.input(options), limit);
         plan.diagnostics.splice(0..0, self.diagnostics.iter().cloned());
         plan
@@ -114,7 +114,7 @@ impl Scene {
 
 /// The plan of an input, with the time that it took. The search for a placement ends after
 /// `limit`, where there is one.
-pub fn timed(input: &PlanInput<'_>, limit: Option<Duration>) -> Plan {
+pub(super) fn timed(input: &PlanInput<'_>, limit: Option<Duration>) -> Plan {
     let begun = Instant::now();
     let mut plan = devnet_planner::plan_paced(input, &mut |_| Pace::left(limit, begun.elapsed()));
     plan.placement.seconds = Some(begun.elapsed().as_secs_f64());

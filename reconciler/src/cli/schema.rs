@@ -7,7 +7,7 @@ use devnet_schema::file::json_schema;
 use super::terminal::Terminal;
 
 /// `devnet schema`.
-pub fn run(terminal: &Terminal) -> u8 {
+pub(super) fn run(terminal: &Terminal) -> u8 {
     terminal.out(&format!("{:#}\n", json_schema()));
     0
 }

@@ -19,7 +19,7 @@ use crate::{api::SecretRow, config::Environment, view::status_text};
 const MAX_VALUE: u64 = 64 << 10;
 
 /// `devnet secret …`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Secret,
     cli: &Cli,
     env: &Environment,

@@ -16,7 +16,7 @@ use crate::{
 const WORKERS: usize = 2;
 
 /// `devnet serve`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Serve,
     env: &Environment,
     terminal: &Terminal,
@@ -70,7 +70,7 @@ pub fn run(
 ///
 /// # Errors
 /// When threads cannot be started.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(8)
@@ -83,7 +83,7 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 ///
 /// # Errors
 /// When signals cannot be watched.
-pub fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+pub(super) fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     let watch = |kind| signal(kind).context("watching for signals");
     let mut interrupt = watch(SignalKind::interrupt())?;
     let mut terminate = watch(SignalKind::terminate())?;
@@ -102,7 +102,7 @@ pub fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
 ///
 /// # Errors
 /// Why the listener failed.
-pub async fn until_stopped(
+pub(super) async fn until_stopped(
     mut running: app::Running,
     asked: impl Future<Output = ()>,
     farewell: impl Future<Output = ()>,

@@ -31,7 +31,7 @@ const PARTIAL: &str = "DN-W0607";
 ///
 /// # Errors
 /// When one runs, or the control plane cannot be asked.
-pub fn undisturbed(client: &Client) -> Result<(), CommandError> {
+pub(super) fn undisturbed(client: &Client) -> Result<(), CommandError> {
     let status: Status = client.get("/api/v1/status", "asking whether a deployment runs")?;
     match status.deployment.filter(|it| it.state == DeploymentState::Running) {
         Some(running) => Err(CommandError::usage(format!(
@@ -47,7 +47,7 @@ pub fn undisturbed(client: &Client) -> Result<(), CommandError> {
 ///
 /// # Errors
 /// What does not serve in the end, or that the control plane cannot be asked.
-pub fn all(plan: &Plan, client: &Client, terminal: &Terminal) -> Result<(), CommandError> {
+pub(super) fn all(plan: &Plan, client: &Client, terminal: &Terminal) -> Result<(), CommandError> {
     let begun = Instant::now();
     let mut told = false;
     loop {
@@ -107,7 +107,7 @@ fn how(row: &InstanceRow) -> Option<String> {
 
 /// What became of the units that a plan was to change and that were there before it: a sentence,
 /// and those that do not run as before.
-pub fn before(plan: &Plan, fleet: &FleetSnapshot) -> (Option<&'static str>, Vec<String>) {
+pub(super) fn before(plan: &Plan, fleet: &FleetSnapshot) -> (Option<&'static str>, Vec<String>) {
     let old = plan.changes.iter().filter_map(|change| {
         let spec = change.before.as_deref()?;
         Some((spec, &spec.node))

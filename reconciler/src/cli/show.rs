@@ -33,7 +33,7 @@ struct Header {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn save(path: &Path, plan: &Plan) -> anyhow::Result<()> {
+pub(super) fn save(path: &Path, plan: &Plan) -> anyhow::Result<()> {
     let act = || format!("writing the plan to {}", path.display());
     let body = serde_json::to_vec(plan).with_context(act)?;
     let header = Header {
@@ -56,7 +56,7 @@ pub fn save(path: &Path, plan: &Plan) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When it is no plan file, of another version, or was changed after it was written.
-pub fn read(path: &Path) -> anyhow::Result<Plan> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Plan> {
     let act = || format!("reading the plan {}", path.display());
     if fs::metadata(path).with_context(act)?.len() > MAX_BYTES {
         bail!("{} is too large to be a plan", path.display());
@@ -78,7 +78,7 @@ pub fn read(path: &Path) -> anyhow::Result<Plan> {
 }
 
 /// `devnet show PLANFILE`.
-pub fn run(args: &arguments::Show, terminal: &Terminal) -> Result<u8, CommandError> {
+pub(super) fn run(args: &arguments::Show, terminal: &Terminal) -> Result<u8, CommandError> {
     let plan = read(&args.plan)?;
     if args.json {
         terminal.out(&format!("{}\n", plan_document::document(&plan)));

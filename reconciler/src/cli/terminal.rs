@@ -17,7 +17,7 @@ use crate::{
 
 /// The two output streams and the input.
 #[derive(Debug, Clone)]
-pub struct Terminal {
+pub(super) struct Terminal {
     /// For standard output.
     pub style: Style,
     /// For standard error.
@@ -27,7 +27,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// Colours where a stream is a terminal and nobody forbade them.
-    pub fn new(env: &Environment, no_colour: bool) -> Self {
+    pub(super) fn new(env: &Environment, no_colour: bool) -> Self {
         let allowed = !no_colour && !env.forbids_colour();
         Self {
             style: Style { colour: allowed && io::stdout().is_terminal() },
@@ -37,7 +37,7 @@ impl Terminal {
     }
 
     /// Data. A closed pipe (`devnet plan | head`) ends the output, not the command.
-    pub fn out(&self, text: &str) {
+    pub(super) fn out(&self, text: &str) {
         let _ = self.try_out(text);
     }
 
@@ -45,24 +45,28 @@ impl Terminal {
     ///
     /// # Errors
     /// When nobody does.
-    pub fn try_out(&self, text: &str) -> io::Result<()> {
+    pub(super) fn try_out(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
     }
 
     /// Progress and findings.
-    pub fn note(&self, text: &str) {
+    pub(super) fn note(&self, text: &str) {
         let mut stderr = io::stderr().lock();
         let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
     /// How standard error is coloured.
-    pub fn note_style(&self) -> Style {
+    pub(super) fn note_style(&self) -> Style {
         self.err_style
     }
 
     /// Findings, with the lines they are about.
-    pub fn diagnostics(&self, found: &[Diagnostic], source: &dyn Fn(&str) -> Option<String>) {
+    pub(super) fn diagnostics(
+        &self,
+        found: &[Diagnostic],
+        source: &dyn Fn(&str) -> Option<String>,
+    ) {
         for diagnostic in found {
             self.note(&diagnostics::text(diagnostic, source, self.err_style));
             self.note("\n");
@@ -70,7 +74,7 @@ impl Terminal {
     }
 
     /// Why the command ends.
-    pub fn error(&self, failure: &CommandError) {
+    pub(super) fn error(&self, failure: &CommandError) {
         let head = self.err_style.red("Error:");
         self.note(&format!("{head} {}\n", printable(&format!("{:#}", failure.error))));
         for hint in &failure.hints {
@@ -79,7 +83,7 @@ impl Terminal {
     }
 
     /// Whether somebody is there to answer.
-    pub fn may_ask(&self) -> bool {
+    pub(super) fn may_ask(&self) -> bool {
         self.may_ask
     }
 
@@ -87,7 +91,7 @@ impl Terminal {
     ///
     /// # Errors
     /// When standard input cannot be read.
-    pub fn confirm(&self, question: &str) -> io::Result<bool> {
+    pub(super) fn confirm(&self, question: &str) -> io::Result<bool> {
         self.note(&format!(
             "\n{}\n  Only 'yes' will be accepted to approve.\n\n  Enter a value: ",
             self.err_style.bold(question)

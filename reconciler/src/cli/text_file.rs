@@ -15,14 +15,14 @@ use anyhow::{Context, bail};
 use super::checkout::MAX_FILE;
 
 /// Stands for standard input.
-pub const STDIN: &str = "-";
+pub(super) const STDIN: &str = "-";
 
 /// The bytes of a file, or of standard input; no more than one over the limit, so that whoever
 /// knows the limits of its content says what is too much.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let act = || format!("reading {}", path.display());
     let mut bytes = Vec::new();
     if path.as_os_str() == STDIN {
@@ -35,7 +35,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// What people call it.
-pub fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     if path.as_os_str() == STDIN { "<stdin>".to_owned() } else { path.display().to_string() }
 }
 
@@ -44,7 +44,7 @@ pub fn shown(path: &Path) -> String {
 ///
 /// # Errors
 /// When it may not be written. Then it is as it was.
-pub fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     // A link stays a link: what it points to is replaced.
     let path = fs::canonicalize(path).with_context(|| format!("finding {}", path.display()))?;
     let act = || format!("writing {}", path.display());
@@ -81,7 +81,7 @@ fn beside(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When there is such a file already, or it cannot be written; then there is none.
-pub fn create(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn create(path: &Path, text: &str) -> io::Result<()> {
     let mut file: File = OpenOptions::new().write(true).create_new(true).open(path)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     if written.is_err() {

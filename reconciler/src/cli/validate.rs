@@ -8,7 +8,7 @@ use super::{arguments, checkout::Checkout, failure::CommandError, terminal::Term
 use crate::{config::Environment, view::diagnostics};
 
 /// `devnet validate`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::Validate,
     env: &Environment,
     terminal: &Terminal,

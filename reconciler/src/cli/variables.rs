@@ -21,7 +21,7 @@ use crate::config::Environment;
 ///
 /// # Errors
 /// When a file is no map of scalars, or a flag is not `name=value`.
-pub fn given(configuration: &Configuration, env: &Environment) -> anyhow::Result<Overrides> {
+pub(super) fn given(configuration: &Configuration, env: &Environment) -> anyhow::Result<Overrides> {
     let mut all = Vec::new();
     for path in &configuration.var_files {
         all.extend(of_file(path)?);
@@ -40,7 +40,7 @@ pub fn given(configuration: &Configuration, env: &Environment) -> anyhow::Result
 /// For a control plane that reads the file, as nobody knows here what it declares: the values of
 /// files and flags, and those of the environment, which count less. Where the environment has
 /// more to say than a file, what the file says is left out.
-pub fn sent(given: Overrides) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+pub(super) fn sent(given: Overrides) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let (mut vars, mut env_vars) = (BTreeMap::<String, _>::new(), BTreeMap::new());
     for (name, value, origin) in given {
         if origin == Origin::Environment {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// `devnet watch`.
-pub fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandError> {
+pub(super) fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandError> {
     follow(&Client::new(cli, env)?, apply::RETRIES, terminal)?;
     Ok(0)
 }
@@ -23,7 +23,11 @@ pub fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, Comm
 ///
 /// # Errors
 /// When it cannot be reached.
-pub fn follow(client: &Client, retries: u32, terminal: &Terminal) -> Result<(), CommandError> {
+pub(super) fn follow(
+    client: &Client,
+    retries: u32,
+    terminal: &Terminal,
+) -> Result<(), CommandError> {
     let mut shown = BTreeSet::new();
     client.stream("/api/v1/events?follow=true", "following events", |event: Event| {
         if event.kind != "apply" {

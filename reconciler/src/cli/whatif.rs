@@ -24,7 +24,7 @@ use super::{
 use crate::config::Environment;
 
 /// `devnet whatif`.
-pub fn run(
+pub(super) fn run(
     args: &arguments::WhatIf,
     cli: &Cli,
     env: &Environment,

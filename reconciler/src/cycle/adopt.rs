@@ -24,7 +24,7 @@ use crate::fleet::Purpose;
 
 /// Specs that run by a claim of their node, that the plan leaves alone, and that refer to no other
 /// secrets than the configuration gives the instance on that node; with their generation.
-pub fn adoptable(
+pub(super) fn adoptable(
     configuration: &Configuration,
     plan: &Plan,
     fleet: &FleetSnapshot,

@@ -38,7 +38,7 @@ pub struct Rejected {
 
 /// What was read on the way, for the records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FilesRead {
+pub(super) struct FilesRead {
     /// The cluster file; empty when none was found.
     pub root: String,
     /// Every text file that was read, by path.
@@ -66,7 +66,7 @@ impl Files for Recorder<'_> {
 }
 
 /// The revision of files that are no commit.
-pub fn revision_of(
+pub(super) fn revision_of(
     files: &BTreeMap<String, String>,
     given: &[&BTreeMap<String, String>],
 ) -> String {
@@ -74,7 +74,7 @@ pub fn revision_of(
 }
 
 /// Reads the configuration in `files`. `root` names the cluster file; empty means to look for it.
-pub fn read(
+pub(super) fn read(
     revision: &str,
     root: &str,
     files: &dyn Files,

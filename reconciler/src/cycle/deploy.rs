@@ -84,7 +84,7 @@ impl Cut {
 
 impl UnderWay {
     /// Whether its end was asked for.
-    pub fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.is_some()
     }
 }

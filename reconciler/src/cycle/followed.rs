@@ -27,7 +27,7 @@ use crate::{
 ///
 /// # Errors
 /// Why not, for people.
-pub async fn fetch(
+pub(super) async fn fetch(
     source: &Arc<dyn Source>,
     rev: Option<String>,
     limits: Limits,

@@ -24,7 +24,7 @@ use super::tries::{Failing, LONGEST_DELAY, TRIES, Tries, When};
 
 /// What to do with an unattended plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// It changes nothing.
     Nothing,
     /// Apply it.
@@ -39,7 +39,7 @@ pub enum Decision {
 
 /// What is looked at.
 #[derive(Clone, Copy)]
-pub struct Scene<'a> {
+pub(super) struct Scene<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// What it was made for.
@@ -53,7 +53,7 @@ pub struct Scene<'a> {
 }
 
 /// Who of each service is as declared, as far as the plan leaves it so, and does not serve.
-pub fn unsettled(plan: &Plan, fleet: &FleetSnapshot) -> BTreeMap<ServiceName, InstanceId> {
+pub(super) fn unsettled(plan: &Plan, fleet: &FleetSnapshot) -> BTreeMap<ServiceName, InstanceId> {
     let changes: BTreeMap<&InstanceId, &Change> =
         plan.changes.iter().map(|it| (&it.instance, it)).collect();
     let serves = |seen: &ObservedInstance| {
@@ -83,7 +83,7 @@ pub fn unsettled(plan: &Plan, fleet: &FleetSnapshot) -> BTreeMap<ServiceName, In
 }
 
 /// Decides. `deploying` says whether another deployment runs.
-pub fn decide(scene: Scene<'_>, deploying: bool) -> Decision {
+pub(super) fn decide(scene: Scene<'_>, deploying: bool) -> Decision {
     let Scene { plan, desired, .. } = scene;
     if let Some(error) = plan.diagnostics.iter().find(|finding| finding.is_error()) {
         return Decision::Hold(error.message.clone());

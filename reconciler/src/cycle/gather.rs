@@ -29,7 +29,7 @@ use crate::{clock, fleet::Purpose};
 
 /// What a plan is made of beside the configuration.
 #[derive(Debug, Clone)]
-pub struct Gathered {
+pub(super) struct Gathered {
     /// Nodes, what runs, and which secrets there are.
     pub fleet: FleetSnapshot,
     /// The highest generation that was ever given out.

@@ -15,7 +15,7 @@ type Place = (NodeName, InstanceId);
 
 /// Who may have what.
 #[derive(Debug, Default)]
-pub struct Grants {
+pub(super) struct Grants {
     /// By what is assigned.
     assigned: BTreeMap<Place, BTreeSet<SecretRef>>,
     /// By steps that run now: deployment and step, and what their spec refers to.
@@ -32,39 +32,39 @@ fn references(spec: &InstanceSpec) -> BTreeSet<SecretRef> {
 
 impl Grants {
     /// The spec is what its node runs as its instance.
-    pub fn assign(&mut self, spec: &InstanceSpec) {
+    pub(super) fn assign(&mut self, spec: &InstanceSpec) {
         self.assigned.insert(place(spec), references(spec));
     }
 
     /// The node may run the spec by now, or still what was assigned before.
-    pub fn allow(&mut self, spec: &InstanceSpec) {
+    pub(super) fn allow(&mut self, spec: &InstanceSpec) {
         self.assigned.entry(place(spec)).or_default().extend(references(spec));
     }
 
     /// The node no longer runs the instance.
-    pub fn unassign(&mut self, node: &NodeName, instance: &InstanceId) {
+    pub(super) fn unassign(&mut self, node: &NodeName, instance: &InstanceId) {
         self.assigned.remove(&(node.clone(), instance.clone()));
     }
 
     /// The node is no part of the cluster any more.
-    pub fn forget_node(&mut self, node: &NodeName) {
+    pub(super) fn forget_node(&mut self, node: &NodeName) {
         self.assigned.retain(|(on, _), _| on != node);
         self.running.retain(|_, ((on, _), _)| on != node);
     }
 
     /// A step that needs what `spec` refers to is about to run.
-    pub fn begin(&mut self, deployment: &str, step: &str, spec: &InstanceSpec) {
+    pub(super) fn begin(&mut self, deployment: &str, step: &str, spec: &InstanceSpec) {
         let key = (deployment.to_owned(), step.to_owned());
         self.running.insert(key, (place(spec), references(spec)));
     }
 
     /// No step of the deployment runs any longer.
-    pub fn end(&mut self, deployment: &str) {
+    pub(super) fn end(&mut self, deployment: &str) {
         self.running.retain(|(of, _), _| of != deployment);
     }
 
     /// The first of `wanted` that `node` may not have for `instance`.
-    pub fn refused<'a>(
+    pub(super) fn refused<'a>(
         &self,
         node: &NodeName,
         instance: &InstanceId,

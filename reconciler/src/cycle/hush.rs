@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Tells one thing of a kind in each stretch of time.
 #[derive(Debug)]
-pub struct Hush<K> {
+pub(super) struct Hush<K> {
     every: Duration,
     most: usize,
     told: BTreeMap<K, Since>,
@@ -23,12 +23,12 @@ struct Since {
 
 impl<K: Ord + Clone> Hush<K> {
     /// One of a kind every so long, and at most so many kinds at once.
-    pub fn new(every: Duration, most: usize) -> Self {
+    pub(super) fn new(every: Duration, most: usize) -> Self {
         Self { every, most, told: BTreeMap::new(), others: 0 }
     }
 
     /// Something of kind `key` happened: whether it is to be told now.
-    pub fn happened(&mut self, key: K, now: Duration) -> bool {
+    pub(super) fn happened(&mut self, key: K, now: Duration) -> bool {
         if let Some(since) = self.told.get_mut(&key) {
             since.left_out += 1;
             return false;
@@ -43,7 +43,7 @@ impl<K: Ord + Clone> Hush<K> {
 
     /// What was left out and is to be told now, and how often it happened; `None` stands for all
     /// that there was no room for. What did not happen again is forgotten.
-    pub fn due(&mut self, now: Duration) -> Vec<(Option<K>, u64)> {
+    pub(super) fn due(&mut self, now: Duration) -> Vec<(Option<K>, u64)> {
         let mut due = Vec::new();
         let over = |since: &Since| now.saturating_sub(since.at) >= self.every;
         let had_room = self.told.values().any(over);
@@ -65,14 +65,14 @@ impl<K: Ord + Clone> Hush<K> {
     }
 
     /// Whether nothing is remembered.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.told.is_empty() && self.others == 0
     }
 }
 
 /// So many at once and so many a second; the rest is counted.
 #[derive(Debug, Clone, Copy)]
-pub struct Flow {
+pub(super) struct Flow {
     left: f64,
     at: Duration,
     left_out: u64,
@@ -80,12 +80,12 @@ pub struct Flow {
 
 impl Flow {
     /// Told at once, at most.
-    pub const BURST: f64 = 300.0;
+    pub(super) const BURST: f64 = 300.0;
     /// Told each second, in the long run.
-    pub const RATE: f64 = 1.0;
+    pub(super) const RATE: f64 = 1.0;
 
     /// With all of its room at `now`.
-    pub fn new(now: Duration) -> Self {
+    pub(super) fn new(now: Duration) -> Self {
         Self { left: Self::BURST, at: now, left_out: 0 }
     }
 
@@ -96,7 +96,7 @@ impl Flow {
     }
 
     /// Something happened: whether it is to be told now.
-    pub fn happened(&mut self, now: Duration) -> bool {
+    pub(super) fn happened(&mut self, now: Duration) -> bool {
         self.refill(now);
         if self.left < 1.0 {
             self.left_out += 1;
@@ -107,12 +107,12 @@ impl Flow {
     }
 
     /// How many were left out since this was asked last.
-    pub fn due(&mut self) -> u64 {
+    pub(super) fn due(&mut self) -> u64 {
         std::mem::take(&mut self.left_out)
     }
 
     /// Whether nothing was told for so long that it need not be remembered.
-    pub fn is_full(&mut self, now: Duration) -> bool {
+    pub(super) fn is_full(&mut self, now: Duration) -> bool {
         self.refill(now);
         self.left >= Self::BURST && self.left_out == 0
     }

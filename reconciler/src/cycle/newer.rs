@@ -17,7 +17,7 @@ type Ends = BTreeSet<(InstanceId, NodeName, Option<Digest>)>;
 
 /// Whether `newer` would do something that `running` does not do, or leave something that it still
 /// does. A commit that only touches a README does not.
-pub fn wants_otherwise(running: &Plan, newer: &Plan, fleet: &FleetSnapshot) -> bool {
+pub(super) fn wants_otherwise(running: &Plan, newer: &Plan, fleet: &FleetSnapshot) -> bool {
     let (ours, theirs) = (ends(running), ends(newer));
     if !theirs.is_subset(&ours) {
         return true;

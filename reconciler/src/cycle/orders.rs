@@ -27,21 +27,21 @@ struct Told {
 /// What stands of one instance on one node, to be put back when an order is taken back that was
 /// never given.
 #[derive(Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     told: Option<Told>,
     claim: Option<(Generation, Option<InstanceSpec>)>,
 }
 
 impl Entry {
     /// What the node was told to run, and as of which generation.
-    pub fn order(&self) -> Option<(&InstanceSpec, Generation)> {
+    pub(super) fn order(&self) -> Option<(&InstanceSpec, Generation)> {
         self.told.as_ref().map(|told| (&told.spec, told.generation))
     }
 }
 
 /// Every order and every claim.
 #[derive(Debug, Default)]
-pub struct Orders {
+pub(super) struct Orders {
     told: BTreeMap<Place, Told>,
     claims: BTreeMap<Place, (Generation, Option<InstanceSpec>)>,
     /// Nodes whose claims are still to be taken: what they report now counts as such.
@@ -58,7 +58,7 @@ pub struct Orders {
 
 impl Orders {
     /// As they are on disk.
-    pub fn of(
+    pub(super) fn of(
         told: Vec<AssignmentRecord>,
         claims: Vec<ClaimRecord>,
         unread: BTreeSet<NodeName>,
@@ -76,20 +76,20 @@ impl Orders {
     }
 
     /// The spec is what its node was told to run.
-    pub fn told(&mut self, spec: &InstanceSpec, generation: Generation) {
+    pub(super) fn told(&mut self, spec: &InstanceSpec, generation: Generation) {
         let place = (spec.id.clone(), spec.node.clone());
         self.claims.remove(&place);
         self.told.insert(place, Told { generation, spec: spec.clone() });
     }
 
     /// What stands of an instance on a node.
-    pub fn entry(&self, instance: &InstanceId, node: &NodeName) -> Entry {
+    pub(super) fn entry(&self, instance: &InstanceId, node: &NodeName) -> Entry {
         let place = (instance.clone(), node.clone());
         Entry { told: self.told.get(&place).cloned(), claim: self.claims.get(&place).cloned() }
     }
 
     /// An order was never given: what stood before it stands.
-    pub fn put_back(&mut self, instance: &InstanceId, node: &NodeName, before: Entry) {
+    pub(super) fn put_back(&mut self, instance: &InstanceId, node: &NodeName, before: Entry) {
         self.stopped(instance, node);
         let place = || (instance.clone(), node.clone());
         let Entry { told, claim } = before;
@@ -98,14 +98,14 @@ impl Orders {
     }
 
     /// The node was told to stop it, and did.
-    pub fn stopped(&mut self, instance: &InstanceId, node: &NodeName) {
+    pub(super) fn stopped(&mut self, instance: &InstanceId, node: &NodeName) {
         let place = (instance.clone(), node.clone());
         self.told.remove(&place);
         self.claims.remove(&place);
     }
 
     /// The node is no part of the cluster any more.
-    pub fn forget_node(&mut self, node: &NodeName) {
+    pub(super) fn forget_node(&mut self, node: &NodeName) {
         self.told.retain(|(_, on), _| on != node);
         self.claims.retain(|(_, on), _| on != node);
         self.unread.remove(node);
@@ -114,23 +114,23 @@ impl Orders {
     }
 
     /// A node came that is not on record: it says itself what it was told.
-    pub fn adopted(&mut self, node: &NodeName) {
+    pub(super) fn adopted(&mut self, node: &NodeName) {
         self.lost(node);
         self.asked.insert(node.clone());
     }
 
     /// Who needs not be asked again because the records are older than the nodes.
-    pub fn asked(&self) -> BTreeSet<NodeName> {
+    pub(super) fn asked(&self) -> BTreeSet<NodeName> {
         self.asked.clone()
     }
 
     /// Whether records that are older than the nodes are why a node is asked.
-    pub fn is_since(&self, node: &NodeName) -> bool {
+    pub(super) fn is_since(&self, node: &NodeName) -> bool {
         self.doubted.contains(node) || (self.asked.contains(node) && self.unread.contains(node))
     }
 
     /// The records know too little of these nodes. Whether that is news.
-    pub fn doubt(&mut self, nodes: BTreeSet<NodeName>) -> bool {
+    pub(super) fn doubt(&mut self, nodes: BTreeSet<NodeName>) -> bool {
         let before = self.doubted.len();
         self.older |= !nodes.is_empty();
         self.unread.extend(nodes.iter().cloned());
@@ -139,28 +139,28 @@ impl Orders {
     }
 
     /// Whether nodes may exist that joined after the records were copied.
-    pub fn are_older(&self) -> bool {
+    pub(super) fn are_older(&self) -> bool {
         self.older
     }
 
     /// The nodes that the records know too little of.
-    pub fn doubted(&self) -> Vec<NodeName> {
+    pub(super) fn doubted(&self) -> Vec<NodeName> {
         self.doubted.iter().cloned().collect()
     }
 
     /// Whether the records know too little of a node.
-    pub fn is_doubted(&self, node: &NodeName) -> bool {
+    pub(super) fn is_doubted(&self, node: &NodeName) -> bool {
         self.doubted.contains(node)
     }
 
     /// What a node was told to run, and as of which generation.
-    pub fn told_to(&self, node: &NodeName) -> BTreeMap<InstanceId, Generation> {
+    pub(super) fn told_to(&self, node: &NodeName) -> BTreeMap<InstanceId, Generation> {
         let here = self.told.iter().filter(|((_, on), _)| on == node);
         here.map(|((id, _), told)| (id.clone(), told.generation)).collect()
     }
 
     /// Orders of other nodes that are older than what a node claims of the same instance.
-    pub fn beaten_by(&self, node: &NodeName) -> Vec<Place> {
+    pub(super) fn beaten_by(&self, node: &NodeName) -> Vec<Place> {
         let newer = |id: &InstanceId| self.claims.get(&(id.clone(), node.clone()));
         let others = self.told.iter().filter(|((_, on), _)| on != node);
         let beaten =
@@ -169,22 +169,22 @@ impl Orders {
     }
 
     /// The records do not know what the node was told; its next whole report says it.
-    pub fn lost(&mut self, node: &NodeName) {
+    pub(super) fn lost(&mut self, node: &NodeName) {
         self.unread.insert(node.clone());
     }
 
     /// The nodes whose claims are still to be taken.
-    pub fn unread(&self) -> BTreeSet<NodeName> {
+    pub(super) fn unread(&self) -> BTreeSet<NodeName> {
         self.unread.clone()
     }
 
     /// Whether the claims of a node are still to be taken.
-    pub fn is_unread(&self, node: &NodeName) -> bool {
+    pub(super) fn is_unread(&self, node: &NodeName) -> bool {
         self.unread.contains(node)
     }
 
     /// The claims of a node, taken for good.
-    pub fn claimed(&mut self, node: &NodeName, claims: Vec<ClaimRecord>) {
+    pub(super) fn claimed(&mut self, node: &NodeName, claims: Vec<ClaimRecord>) {
         self.unread.remove(node);
         self.doubted.remove(node);
         self.asked.insert(node.clone());
@@ -195,13 +195,13 @@ impl Orders {
     }
 
     /// Claims of a node for what it no longer reports, or was told by now: they are over.
-    pub fn moot(&self, node: &NodeName, reported: &BTreeSet<InstanceId>) -> Vec<InstanceId> {
+    pub(super) fn moot(&self, node: &NodeName, reported: &BTreeSet<InstanceId>) -> Vec<InstanceId> {
         let of_node = self.claims.keys().filter(|(_, on)| on == node);
         of_node.filter(|(id, _)| !reported.contains(id)).map(|(id, _)| id.clone()).collect()
     }
 
     /// What the node was told to run as the instance, and as of which generation.
-    pub fn order(
+    pub(super) fn order(
         &self,
         instance: &InstanceId,
         node: &NodeName,
@@ -211,14 +211,14 @@ impl Orders {
     }
 
     /// The node that was told last to run the instance.
-    pub fn ordered_on(&self, instance: &InstanceId) -> Option<NodeName> {
+    pub(super) fn ordered_on(&self, instance: &InstanceId) -> Option<NodeName> {
         let all = self.told.iter().filter(|((id, _), _)| id == instance);
         let newest = all.max_by_key(|(_, told)| told.generation)?;
         Some(newest.0.1.clone())
     }
 
     /// Whether the node was told to run the instance, or claims it with right.
-    pub fn knows(&self, instance: &InstanceId, node: &NodeName) -> bool {
+    pub(super) fn knows(&self, instance: &InstanceId, node: &NodeName) -> bool {
         let place = (instance.clone(), node.clone());
         self.told.contains_key(&place)
             || self.claims.contains_key(&place)
@@ -227,7 +227,7 @@ impl Orders {
 
     /// All of them as a plan reads them. What a node reports whose claims were not taken yet counts
     /// as claimed already, so that nothing of it is started a second time meanwhile.
-    pub fn list(&self, reported: &[ObservedInstance]) -> Vec<Order> {
+    pub(super) fn list(&self, reported: &[ObservedInstance]) -> Vec<Order> {
         let mut list: BTreeMap<Place, Order> = BTreeMap::new();
         let of_unread = reported.iter().filter(|seen| self.unread.contains(&seen.node));
         let provisional =
@@ -245,14 +245,14 @@ impl Orders {
 
     /// Puts what a node was told in the place of what it says of itself. Its digest stays as it is
     /// reported, so that a unit which is something else is seen to be.
-    pub fn correct(&self, seen: &mut ObservedInstance) {
+    pub(super) fn correct(&self, seen: &mut ObservedInstance) {
         if let Some(told) = self.told.get(&(seen.instance(), seen.node.clone())) {
             seen.spec = Some(Box::new(told.spec.clone()));
         }
     }
 
     /// What the node may still run, unseen since this process started.
-    pub fn remembered(&self, node: &NodeName) -> Vec<ObservedInstance> {
+    pub(super) fn remembered(&self, node: &NodeName) -> Vec<ObservedInstance> {
         let told = self.told.iter();
         let told = told.map(|((id, on), it)| (id, on, it.generation, Some(&it.spec)));
         let claims = self.claims.iter();

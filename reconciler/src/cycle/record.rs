@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Keeps the records of one walk.
-pub struct Record<'a> {
+pub(super) struct Record<'a> {
     plane: &'a Arc<ControlPlane>,
     deployment: &'a str,
     plan: &'a Plan,
@@ -31,7 +31,7 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Of the run of `plan` as `deployment`.
-    pub fn new(plane: &'a Arc<ControlPlane>, deployment: &'a str, plan: &'a Plan) -> Self {
+    pub(super) fn new(plane: &'a Arc<ControlPlane>, deployment: &'a str, plan: &'a Plan) -> Self {
         Self { plane, deployment, plan, before: BTreeMap::new() }
     }
 

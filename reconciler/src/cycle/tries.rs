@@ -19,15 +19,15 @@ use crate::store::PutOffRecord;
 /// After the first failure.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 /// The longest time between two tries.
-pub const LONGEST_DELAY: Duration = Duration::from_secs(180);
+pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(180);
 /// What failed this often is not tried again until something moves.
-pub const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 /// What was tried longer ago than this counts no more.
-pub const MEMORY: Duration = Duration::from_secs(1800);
+pub(super) const MEMORY: Duration = Duration::from_secs(1800);
 
 /// What was tried lately.
 #[derive(Debug, Default)]
-pub struct Tries {
+pub(super) struct Tries {
     /// Changes that were made, by what they do: one that comes back does not hold.
     made: BTreeMap<Digest, Made>,
     /// Services whose last try failed.
@@ -54,7 +54,7 @@ struct Made {
 
 /// A service whose last try failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failing {
+pub(super) struct Failing {
     /// In a row; a success begins again.
     pub failures: u32,
     /// Who failed in the last try.
@@ -70,7 +70,7 @@ pub struct Failing {
 
 /// When something may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub(super) enum When {
     /// Now.
     Now,
     /// After so long.
@@ -82,7 +82,7 @@ pub enum When {
 impl Tries {
     /// The run of a plan has ended: `failed` says whose step failed and why, `complete` whose
     /// steps are all done. What was not begun was not tried.
-    pub fn ended(
+    pub(super) fn ended(
         &mut self,
         plan: &Plan,
         failed: &BTreeMap<InstanceId, String>,
@@ -95,7 +95,7 @@ impl Tries {
 
     /// Counts a run of before this start, as if it had ended with it. What is put off is on record
     /// by itself: an older run takes up nothing of it.
-    pub fn recount(
+    pub(super) fn recount(
         &mut self,
         plan: &Plan,
         failed: &BTreeMap<InstanceId, String>,
@@ -156,7 +156,7 @@ impl Tries {
 
     /// Somebody cut the run of a plan short, and means it: what of it is not complete is not begun
     /// again until something else is wanted of its service.
-    pub fn put_off(&mut self, plan: &Plan, complete: &BTreeSet<InstanceId>, why: &str) {
+    pub(super) fn put_off(&mut self, plan: &Plan, complete: &BTreeSet<InstanceId>, why: &str) {
         for service in plan.changes.iter().map(|change| &change.instance.service) {
             let mut left = wanted(plan, service);
             left.retain(|(id, _), _| !complete.contains(id));
@@ -169,12 +169,12 @@ impl Tries {
 
     /// Something else is wanted of a service than what was put off: that is over, and does not come
     /// back with the declaration.
-    pub fn declared(&mut self, plan: &Plan) {
+    pub(super) fn declared(&mut self, plan: &Plan) {
         self.put_off.retain(|service, put_off| is_same(&put_off.wanted, plan, service));
     }
 
     /// What is put off, as it is kept on disk.
-    pub fn kept(&self) -> Vec<PutOffRecord> {
+    pub(super) fn kept(&self) -> Vec<PutOffRecord> {
         let record = |(service, PutOff { why, wanted }): (&ServiceName, &PutOff)| {
             let wanted = wanted.iter();
             let wanted =
@@ -185,7 +185,7 @@ impl Tries {
     }
 
     /// Takes what is put off from the disk.
-    pub fn recall(&mut self, kept: Vec<PutOffRecord>) {
+    pub(super) fn recall(&mut self, kept: Vec<PutOffRecord>) {
         for PutOffRecord { service, why, wanted } in kept {
             let wanted = wanted.into_iter();
             let wanted = wanted.map(|(id, node, digest)| ((id, node), digest)).collect();
@@ -198,7 +198,7 @@ impl Tries {
     ///
     /// What ran so already and has stopped, or does not serve, is made again all the same:
     /// `is_there` says that the unit that the change makes is seen.
-    pub fn why_put_off(&self, plan: &Plan, change: &Change, is_there: bool) -> Option<&str> {
+    pub(super) fn why_put_off(&self, plan: &Plan, change: &Change, is_there: bool) -> Option<&str> {
         let put_off = self.put_off.get(&change.instance.service)?;
         let known = put_off.wanted.contains_key(&(change.instance.clone(), change.node.clone()));
         let same = is_same(&put_off.wanted, plan, &change.instance.service);
@@ -206,14 +206,19 @@ impl Tries {
     }
 
     /// The failures of a service that still speak against what `plan` wants of it.
-    pub fn failing(&self, plan: &Plan, service: &ServiceName, now: Duration) -> Option<&Failing> {
+    pub(super) fn failing(
+        &self,
+        plan: &Plan,
+        service: &ServiceName,
+        now: Duration,
+    ) -> Option<&Failing> {
         let failing = self.failing.get(service)?;
         let same = is_same(&failing.wanted, plan, service);
         (same && now.saturating_sub(failing.ended) < MEMORY).then_some(failing)
     }
 
     /// When a change may be made again that was made before and came back.
-    pub fn again(&self, change: &Change, now: Duration) -> When {
+    pub(super) fn again(&self, change: &Change, now: Duration) -> When {
         match self.made.get(&key(change)) {
             Some(made) => left(pause(made.times), made.ended, now),
             None => When::Now,
@@ -224,7 +229,7 @@ impl Tries {
 impl Failing {
     /// When the service may be tried again. What failed too often waits until the nodes or the
     /// secrets are others, and then no less than the longest pause.
-    pub fn next(&self, plan: &Plan, now: Duration) -> When {
+    pub(super) fn next(&self, plan: &Plan, now: Duration) -> When {
         if self.failures < TRIES {
             return left(self.pause(), self.ended, now);
         }
@@ -235,7 +240,7 @@ impl Failing {
     }
 
     /// How long the pause after the last failure is.
-    pub fn pause(&self) -> Duration {
+    pub(super) fn pause(&self) -> Duration {
         pause(self.failures)
     }
 }

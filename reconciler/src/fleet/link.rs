@@ -45,7 +45,7 @@ type Readers = Arc<Mutex<BTreeMap<u64, Reader>>>;
 
 /// A queue to one agent.
 #[derive(Debug)]
-pub struct Link {
+pub(super) struct Link {
     /// Which session it belongs to.
     pub session: u64,
     /// What the agent is to be told.
@@ -61,19 +61,19 @@ pub struct Link {
 impl Link {
     /// The two ends: this one, of a session that has no number yet, and what tells the session that
     /// it is over.
-    pub fn new(queue: mpsc::Sender<ControlMessage>, origin: Origin) -> (Self, Arc<Notify>) {
+    pub(super) fn new(queue: mpsc::Sender<ControlMessage>, origin: Origin) -> (Self, Arc<Notify>) {
         let over = Arc::new(Notify::new());
         let (readers, pulse) = (Readers::default(), Pulse::default());
         (Self { session: 0, queue, origin, pulse, over: Arc::clone(&over), readers }, over)
     }
 
     /// Ends the session.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         self.over.notify_one();
     }
 
     /// Says why, then ends the session. The session ends itself after a refusal was sent.
-    pub fn refuse(&self, reason: &str) {
+    pub(super) fn refuse(&self, reason: &str) {
         let refusal = ControlMessage::Refused { reason: reason.to_owned() };
         if self.queue.try_send(refusal).is_err() {
             self.end();
@@ -82,7 +82,7 @@ impl Link {
 
     /// Makes room for the answers to log request `request`, and says what to ask the agent. `after`
     /// is where an earlier answer stopped. `None` when too many are read already.
-    pub fn open_logs(
+    pub(super) fn open_logs(
         &self,
         request: u64,
         query: &LogQuery,
@@ -103,13 +103,13 @@ impl Link {
     }
 
     /// Whether somebody reads the answers to this request.
-    pub fn is_read(&self, request: u64) -> bool {
+    pub(super) fn is_read(&self, request: u64) -> bool {
         lock(&self.readers).contains_key(&request)
     }
 
     /// Hands a batch to whoever asked for it. One that was not granted, or that takes more memory
     /// than it weighs, ends the reader.
-    pub fn deliver(&self, request: u64, mut batch: LogBatch) {
+    pub(super) fn deliver(&self, request: u64, mut batch: LogBatch) {
         if let Some(end) = &mut batch.end {
             end.message.truncate(end.message.floor_char_boundary(MAX_LOG_WORDS));
         }
@@ -158,7 +158,7 @@ fn lock(readers: &Mutex<BTreeMap<u64, Reader>>) -> MutexGuard<'_, BTreeMap<u64, 
 
 /// The answers to one log request over one session. Dropping it tells the agent to stop.
 #[derive(Debug)]
-pub struct Answers {
+pub(super) struct Answers {
     batches: mpsc::UnboundedReceiver<LogBatch>,
     request: u64,
     /// Read, and not granted again yet.
@@ -170,7 +170,7 @@ pub struct Answers {
 impl Answers {
     /// The next batch; `None` when the session is gone. Asking for it says that the one before was
     /// read: the agent may then send as much again.
-    pub async fn next(&mut self) -> Option<LogBatch> {
+    pub(super) async fn next(&mut self) -> Option<LogBatch> {
         // The session may be gone; what came over it is still to be read.
         if self.read >= WINDOW / 2
             && let Ok(room) = self.queue.reserve().await

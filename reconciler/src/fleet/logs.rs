@@ -17,7 +17,7 @@ use super::{
 };
 
 /// At most so many logs are read at the same time, of all nodes together.
-pub const MOST_READERS: usize = 128;
+pub(super) const MOST_READERS: usize = 128;
 
 /// So long a reader waits for an agent that went away.
 const AWAY: Duration = Duration::from_secs(60);

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 
 /// One session's signs of life.
 #[derive(Debug, Clone)]
-pub struct Pulse {
+pub(super) struct Pulse {
     ask: Arc<Notify>,
     signs: Arc<watch::Sender<u64>>,
     over: Arc<AtomicBool>,
@@ -29,23 +29,23 @@ impl Default for Pulse {
 
 impl Pulse {
     /// Something came.
-    pub fn sign(&self) {
+    pub(super) fn sign(&self) {
         self.signs.send_modify(|count| *count += 1);
     }
 
     /// The session has ended.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         self.over.store(true, Ordering::Release);
         self.sign();
     }
 
     /// Ready when someone wants to know whether it is alive.
-    pub async fn asked(&self) {
+    pub(super) async fn asked(&self) {
         self.ask.notified().await;
     }
 
     /// Asks, and waits so long for a sign.
-    pub async fn answers(&self, patience: Duration) -> bool {
+    pub(super) async fn answers(&self, patience: Duration) -> bool {
         let mut signs = self.signs.subscribe();
         self.ask.notify_one();
         let sign = tokio::time::timeout(patience, signs.changed()).await;

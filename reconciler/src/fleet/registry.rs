@@ -74,19 +74,24 @@ pub enum Purpose {
 
 /// Every node.
 #[derive(Debug, Default)]
-pub struct Registry {
+pub(super) struct Registry {
     nodes: BTreeMap<NodeName, Entry>,
     serial: u64,
 }
 
 impl Registry {
     /// Up by one whenever anything changed that a plan could read.
-    pub fn serial(&self) -> u64 {
+    pub(super) fn serial(&self) -> u64 {
         self.serial
     }
 
     /// Takes a node from the records. What ran there is unknown until it reports.
-    pub fn remember(&mut self, name: NodeName, known: Remembered, ran: Vec<ObservedInstance>) {
+    pub(super) fn remember(
+        &mut self,
+        name: NodeName,
+        known: Remembered,
+        ran: Vec<ObservedInstance>,
+    ) {
         let mut specs = Specs::default();
         ran.iter().filter_map(|seen| seen.spec.clone()).for_each(|spec| specs.ordered(spec));
         let instances = ran
@@ -111,7 +116,7 @@ impl Registry {
     }
 
     /// A session now speaks for the node. Returns the session that did so before.
-    pub fn connect(
+    pub(super) fn connect(
         &mut self,
         name: &NodeName,
         id: &str,
@@ -143,7 +148,7 @@ impl Registry {
     }
 
     /// The session has ended. Nothing happens when a newer one has taken over.
-    pub fn disconnect(&mut self, name: &NodeName, session: u64) -> bool {
+    pub(super) fn disconnect(&mut self, name: &NodeName, session: u64) -> bool {
         let Some(entry) = self.nodes.get_mut(name) else {
             return false;
         };
@@ -158,7 +163,7 @@ impl Registry {
     }
 
     /// A frame came.
-    pub fn heard(&mut self, name: &NodeName, now: &Moment) {
+    pub(super) fn heard(&mut self, name: &NodeName, now: &Moment) {
         if let Some(entry) = self.nodes.get_mut(name) {
             entry.heard = now.since_start;
             entry.known.last_seen.clone_from(&now.wall);
@@ -166,7 +171,7 @@ impl Registry {
     }
 
     /// The node said what it has. Returns all of it where that is news.
-    pub fn facts(&mut self, name: &NodeName, facts: NodeFacts) -> Option<NodeFacts> {
+    pub(super) fn facts(&mut self, name: &NodeName, facts: NodeFacts) -> Option<NodeFacts> {
         let entry = self.nodes.get_mut(name)?;
         // Its address is the one that it came with: others are told it, and a session has one.
         let facts = NodeFacts { ip: entry.known.facts.ip.clone(), ..facts };
@@ -179,26 +184,26 @@ impl Registry {
     }
 
     /// The node said what its clock says: so far ahead of ours, in milliseconds.
-    pub fn clock(&mut self, name: &NodeName, skew: Option<i64>) {
+    pub(super) fn clock(&mut self, name: &NodeName, skew: Option<i64>) {
         if let Some(entry) = self.nodes.get_mut(name) {
             entry.skew = skew;
         }
     }
 
     /// How far the clocks of connected nodes are ahead of ours, in milliseconds.
-    pub fn skews(&self) -> BTreeMap<NodeName, i64> {
+    pub(super) fn skews(&self) -> BTreeMap<NodeName, i64> {
         self.nodes.iter().filter_map(|(name, it)| Some((name.clone(), it.skew?))).collect()
     }
 
     /// The node is told to run this.
-    pub fn ordered(&mut self, spec: Box<InstanceSpec>) {
+    pub(super) fn ordered(&mut self, spec: Box<InstanceSpec>) {
         if let Some(entry) = self.nodes.get_mut(&spec.node) {
             entry.specs.ordered(spec);
         }
     }
 
     /// The node is told to run no such instance.
-    pub fn ordered_removal(&mut self, name: &NodeName, instance: &InstanceId) {
+    pub(super) fn ordered_removal(&mut self, name: &NodeName, instance: &InstanceId) {
         if let Some(entry) = self.nodes.get_mut(name) {
             entry.specs.removed(instance);
         }
@@ -206,7 +211,7 @@ impl Registry {
 
     /// The node said that it stopped an instance: it runs there no longer, until a report says
     /// otherwise.
-    pub fn ended(&mut self, instance: &InstanceId, name: &NodeName) {
+    pub(super) fn ended(&mut self, instance: &InstanceId, name: &NodeName) {
         let entry = self.nodes.get_mut(name);
         if entry.is_some_and(|entry| entry.instances.remove(instance).is_some()) {
             self.serial += 1;
@@ -218,7 +223,7 @@ impl Registry {
     ///
     /// Of more instances than a node may have, those that nobody ordered are left out, and the
     /// report is not whole.
-    pub fn observed(
+    pub(super) fn observed(
         &mut self,
         name: &NodeName,
         mut observed: ObservedNode,
@@ -265,7 +270,7 @@ impl Registry {
     }
 
     /// The node said in full what runs as some instances. Returns whether that is news.
-    pub fn described(&mut self, name: &NodeName, specs: Vec<Described>) -> bool {
+    pub(super) fn described(&mut self, name: &NodeName, specs: Vec<Described>) -> bool {
         let Some(entry) = self.nodes.get_mut(name) else {
             return false;
         };
@@ -281,18 +286,18 @@ impl Registry {
     }
 
     /// The node was taken out of the cluster. Returns the session to end.
-    pub fn remove(&mut self, name: &NodeName) -> Option<u64> {
+    pub(super) fn remove(&mut self, name: &NodeName) -> Option<u64> {
         self.serial += 1;
         self.nodes.remove(name)?.session
     }
 
     /// Whether every node of the registry has said what runs since it connected.
-    pub fn all_reported(&self) -> bool {
+    pub(super) fn all_reported(&self) -> bool {
         self.nodes.values().all(|entry| entry.reported)
     }
 
     /// Nodes that are connected and have not yet said what runs, in full.
-    pub fn awaited(&self) -> Vec<NodeName> {
+    pub(super) fn awaited(&self) -> Vec<NodeName> {
         self.nodes
             .iter()
             .filter(|(_, entry)| {
@@ -303,17 +308,17 @@ impl Registry {
     }
 
     /// Whether a node has said everything that runs, in full, since it connected.
-    pub fn has_told(&self, name: &NodeName) -> bool {
+    pub(super) fn has_told(&self, name: &NodeName) -> bool {
         self.nodes.get(name).is_some_and(Entry::has_told)
     }
 
     /// Whether a node is connected and has said what runs.
-    pub fn is_online(&self, name: &NodeName) -> bool {
+    pub(super) fn is_online(&self, name: &NodeName) -> bool {
         self.nodes.get(name).is_some_and(|entry| entry.session.is_some() && entry.reported)
     }
 
     /// An admin forbade or allowed new instances.
-    pub fn set_cordoned(&mut self, name: &NodeName, cordoned: bool) {
+    pub(super) fn set_cordoned(&mut self, name: &NodeName, cordoned: bool) {
         if let Some(entry) = self.nodes.get_mut(name) {
             entry.known.cordoned = cordoned;
             self.serial += 1;
@@ -321,17 +326,17 @@ impl Registry {
     }
 
     /// The session that speaks for a node.
-    pub fn session(&self, name: &NodeName) -> Option<u64> {
+    pub(super) fn session(&self, name: &NodeName) -> Option<u64> {
         self.nodes.get(name)?.session
     }
 
     /// Whether the node is known.
-    pub fn knows(&self, name: &NodeName) -> bool {
+    pub(super) fn knows(&self, name: &NodeName) -> bool {
         self.nodes.contains_key(name)
     }
 
     /// What a node was last seen to run, and whether that is all of it by its own word, in full.
-    pub fn report_of(&self, name: &NodeName) -> (bool, Vec<ObservedInstance>) {
+    pub(super) fn report_of(&self, name: &NodeName) -> (bool, Vec<ObservedInstance>) {
         let Some(entry) = self.nodes.get(name) else {
             return (false, Vec::new());
         };
@@ -340,22 +345,22 @@ impl Registry {
     }
 
     /// What the agent of one node has written down of generations.
-    pub fn accepted_of(&self, name: &NodeName) -> BTreeMap<InstanceId, Generation> {
+    pub(super) fn accepted_of(&self, name: &NodeName) -> BTreeMap<InstanceId, Generation> {
         self.nodes.get(name).map(|entry| entry.accepted.clone()).unwrap_or_default()
     }
 
     /// The volumes that a node says it keeps.
-    pub fn volumes_of(&self, name: &NodeName) -> Vec<HeldVolume> {
+    pub(super) fn volumes_of(&self, name: &NodeName) -> Vec<HeldVolume> {
         self.nodes.get(name).map(|entry| entry.volumes.clone()).unwrap_or_default()
     }
 
     /// Whether a node was silent for longer than `lost_after`, or is not known.
-    pub fn is_lost(&self, name: &NodeName, now: Duration, lost_after: Duration) -> bool {
+    pub(super) fn is_lost(&self, name: &NodeName, now: Duration, lost_after: Duration) -> bool {
         self.nodes.get(name).is_none_or(|it| it.status(now, lost_after) == NodeStatus::Lost)
     }
 
     /// What agents have written down of generations, by node and instance.
-    pub fn accepted(&self) -> Vec<Accepted> {
+    pub(super) fn accepted(&self) -> Vec<Accepted> {
         let mut all = Vec::new();
         for (node, entry) in &self.nodes {
             all.extend(entry.accepted.iter().map(|(instance, generation)| Accepted {
@@ -368,7 +373,7 @@ impl Registry {
     }
 
     /// The nodes and what runs on them at `now`, both sorted.
-    pub fn view(
+    pub(super) fn view(
         &self,
         purpose: Purpose,
         now: Duration,
@@ -392,7 +397,7 @@ impl Registry {
     }
 
     /// How long after `now` the next node becomes lost, when one is on its way to it.
-    pub fn next_loss(&self, now: Duration, lost_after: Duration) -> Option<Duration> {
+    pub(super) fn next_loss(&self, now: Duration, lost_after: Duration) -> Option<Duration> {
         self.nodes
             .values()
             .filter(|entry| entry.status(now, lost_after) == NodeStatus::Offline)

@@ -10,7 +10,7 @@ use super::{App, extract::Who, problem::Failure};
 use crate::auth::{Denied, Principal};
 
 /// `GET /api/v1/agent` (WebSocket): the session of the node whose certificate opened it.
-pub async fn connect(
+pub(super) async fn connect(
     State(app): State<App>,
     Who(who): Who,
     upgrade: WebSocketUpgrade,

@@ -57,7 +57,7 @@ impl Bounds {
 /// There is no room for another connection of this kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many connections of this kind are open")]
-pub struct Full;
+pub(super) struct Full;
 
 /// What a connection is known to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ struct Held<T> {
 
 /// Every connection there is, each with what is needed to end it.
 #[derive(Debug)]
-pub struct Connections<T> {
+pub(super) struct Connections<T> {
     bounds: Bounds,
     last: u64,
     held: BTreeMap<u64, Held<T>>,
@@ -89,7 +89,7 @@ pub struct Connections<T> {
 
 impl<T> Connections<T> {
     /// None yet.
-    pub fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
             last: 0,
@@ -103,7 +103,7 @@ impl<T> Connections<T> {
     /// A stranger comes from `from`. Gives its number, and the connection that has to end for it:
     /// the oldest of its own address when that has its share, else the oldest of the address with
     /// the most.
-    pub fn enter(&mut self, from: IpAddr, handle: T) -> (u64, Option<T>) {
+    pub(super) fn enter(&mut self, from: IpAddr, handle: T) -> (u64, Option<T>) {
         let from = network(from);
         let here = self.strangers.get(&from).map_or(0, BTreeSet::len);
         let crowded = if here >= self.bounds.strangers_per_address {
@@ -122,7 +122,7 @@ impl<T> Connections<T> {
     }
 
     /// A connection has ended. Gives its handle, unless it was ended before.
-    pub fn leave(&mut self, number: u64) -> Option<T> {
+    pub(super) fn leave(&mut self, number: u64) -> Option<T> {
         let Held { from, kind, handle } = self.held.remove(&number)?;
         match kind {
             Kind::Stranger => {
@@ -143,7 +143,7 @@ impl<T> Connections<T> {
     ///
     /// # Errors
     /// When there is no room for one more holder of a key, in all or from this address.
-    pub fn keyed(&mut self, number: u64, key: &str) -> Result<(), Full> {
+    pub(super) fn keyed(&mut self, number: u64, key: &str) -> Result<(), Full> {
         let Some((from, Kind::Stranger)) = self.held.get(&number).map(|h| (h.from, h.kind.clone()))
         else {
             return Ok(());
@@ -159,7 +159,7 @@ impl<T> Connections<T> {
     }
 
     /// The keys that hold connections.
-    pub fn keys(&self) -> BTreeSet<String> {
+    pub(super) fn keys(&self) -> BTreeSet<String> {
         let keys = self.held.values().filter_map(|held| match &held.kind {
             Kind::Keyed(key) => Some(key.clone()),
             Kind::Stranger | Kind::Agent(_) => None,
@@ -168,7 +168,7 @@ impl<T> Connections<T> {
     }
 
     /// The connections that the key with this public part holds.
-    pub fn of_key(&self, key: &str) -> impl Iterator<Item = &T> {
+    pub(super) fn of_key(&self, key: &str) -> impl Iterator<Item = &T> {
         let of_key = move |held: &&Held<T>| matches!(&held.kind, Kind::Keyed(own) if own == key);
         self.held.values().filter(of_key).map(|held| &held.handle)
     }
@@ -177,7 +177,7 @@ impl<T> Connections<T> {
     ///
     /// # Errors
     /// When there is no room for one more agent, in all or of this node.
-    pub fn agent(&mut self, number: u64, id: &str) -> Result<(), Full> {
+    pub(super) fn agent(&mut self, number: u64, id: &str) -> Result<(), Full> {
         let of_node = self.agents.get(id).copied().unwrap_or(0);
         let keyed: usize = self.keyed.values().sum();
         let all = self.held.len() - self.strangers() - keyed;
@@ -203,7 +203,7 @@ impl<T> Connections<T> {
     }
 
     /// How many strangers there are.
-    pub fn strangers(&self) -> usize {
+    pub(super) fn strangers(&self) -> usize {
         self.strangers.values().map(BTreeSet::len).sum()
     }
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::api::{Deployment, DeploymentLine, Page};
 
 /// `GET /api/v1/deployments`: newest first.
-pub async fn list(
+pub(super) async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<Deployment>>, Failure> {
@@ -35,7 +35,7 @@ fn find(app: &App, id: &str) -> Result<Deployment, Failure> {
 }
 
 /// `GET /api/v1/deployments/{id}`.
-pub async fn one(
+pub(super) async fn one(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<Deployment>, Failure> {
@@ -44,7 +44,7 @@ pub async fn one(
 
 /// `POST /api/v1/deployments/{id}/cancel`: 202 and the deployment, which ends when what runs of it
 /// has; 409 when it has ended.
-pub async fn cancel(
+pub(super) async fn cancel(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
@@ -77,13 +77,13 @@ impl Records for Lines {
 /// Parameters of `GET /api/v1/deployments/{id}/logs`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct LogParams {
+pub(super) struct LogParams {
     follow: bool,
 }
 
 /// `GET /api/v1/deployments/{id}/logs`: newline-delimited JSON from its first line; with
 /// `follow=true` until its end.
-pub async fn logs(
+pub(super) async fn logs(
     State(app): State<App>,
     permit: Permit,
     Path(id): Path<String>,
@@ -96,12 +96,12 @@ pub async fn logs(
 
 /// Parameters of `/ws/logs`.
 #[derive(Debug, Deserialize)]
-pub struct SocketParams {
+pub(super) struct SocketParams {
     deployment: String,
 }
 
 /// `GET /ws/logs?deployment=ID` (WebSocket): the same lines, one a frame, until the end.
-pub async fn socket(
+pub(super) async fn socket(
     State(app): State<App>,
     permit: Permit,
     Params(params): Params<SocketParams>,

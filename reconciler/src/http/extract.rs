@@ -29,7 +29,7 @@ const ROOM: u32 = 64 << 10;
 
 /// How much is read of bodies, and for how long.
 #[derive(Clone)]
-pub struct Intake {
+pub(super) struct Intake {
     /// For a small body, from its head to its end.
     patience: Duration,
     room: Arc<Semaphore>,
@@ -37,7 +37,7 @@ pub struct Intake {
 
 impl Intake {
     /// Small bodies within `patience`, large ones within six times that.
-    pub fn new(patience: Duration) -> Self {
+    pub(super) fn new(patience: Duration) -> Self {
         Self { patience, room: Arc::new(Semaphore::new(ROOM as usize)) }
     }
 
@@ -80,7 +80,7 @@ impl Intake {
     }
 
     /// Reads a body and forgets it.
-    pub async fn discard(&self, body: Body) {
+    pub(super) async fn discard(&self, body: Body) {
         let mut pieces = body.into_data_stream();
         let all = async { while let Some(Ok(_)) = pieces.next().await {} };
         let _ = tokio::time::timeout(self.patience, all).await;
@@ -110,7 +110,7 @@ fn most(parts: &Extensions) -> usize {
 }
 
 /// A body as it is.
-pub struct Raw(pub Vec<u8>);
+pub(super) struct Raw(pub Vec<u8>);
 
 impl FromRequest<App> for Raw {
     type Rejection = Failure;
@@ -123,7 +123,7 @@ impl FromRequest<App> for Raw {
 }
 
 /// A JSON body. An empty one reads as `{}`.
-pub struct Document<T>(pub T);
+pub(super) struct Document<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<App> for Document<T> {
     type Rejection = Failure;
@@ -138,7 +138,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Document<T> {
 }
 
 /// Query parameters.
-pub struct Params<T>(pub T);
+pub(super) struct Params<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Failure;
@@ -152,7 +152,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 }
 
 /// Who asks; the guard put it there.
-pub struct Who(pub Principal);
+pub(super) struct Who(pub Principal);
 
 impl<S: Send + Sync> FromRequestParts<S> for Who {
     type Rejection = Failure;
@@ -170,7 +170,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
 /// Where a page begins and how long it is.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Paging {
+pub(super) struct Paging {
     /// The `next` of the page before.
     pub cursor: Option<String>,
     /// At most so many items.
@@ -179,12 +179,12 @@ pub struct Paging {
 
 impl Paging {
     /// The limit, 100 where none is asked for.
-    pub fn limit(&self) -> u32 {
+    pub(super) fn limit(&self) -> u32 {
         self.limit.unwrap_or(100).clamp(1, MAX_PAGE)
     }
 
     /// A page of a list that is whole in memory and sorted by `key`; cursors are keys.
-    pub fn page<T>(&self, items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
+    pub(super) fn page<T>(&self, items: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
         let begin = match &self.cursor {
             None => 0,
             Some(after) => {

@@ -116,7 +116,7 @@ impl App {
 
 /// Lets a request through, with its [`Principal`] and its [`Permit`] in its extensions, or answers
 /// it.
-pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     // Before the key is looked at, so that no revocation falls between.
     let revoked = app.plane.follow_revoked();
     let visit = request.extensions().get::<Arc<Visit>>().cloned();

@@ -18,7 +18,7 @@ use crate::api::{ApiKeyRequest, ApiKeyRow, NewApiKey, Page};
 const LONGEST_NAME: usize = 100;
 
 /// `GET /api/v1/apikeys`: newest first, without those that were revoked.
-pub async fn list(
+pub(super) async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ApiKeyRow>>, Failure> {
@@ -26,7 +26,7 @@ pub async fn list(
 }
 
 /// `POST /api/v1/apikeys`: 201 and the key, this once.
-pub async fn make(
+pub(super) async fn make(
     State(app): State<App>,
     Who(who): Who,
     Document(request): Document<ApiKeyRequest>,
@@ -43,7 +43,7 @@ pub async fn make(
 }
 
 /// `DELETE /api/v1/apikeys/{id}`: 204.
-pub async fn revoke(
+pub(super) async fn revoke(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,

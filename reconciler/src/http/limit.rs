@@ -14,7 +14,7 @@ const MOST: usize = 4096;
 
 /// Who failed lately.
 #[derive(Debug, Default)]
-pub struct Failures {
+pub(super) struct Failures {
     buckets: BTreeMap<IpAddr, Bucket>,
 }
 
@@ -33,7 +33,7 @@ impl Bucket {
 
 impl Failures {
     /// A credential from `from` was wrong: whether it had a try left.
-    pub fn failed(&mut self, from: IpAddr, now: Duration) -> bool {
+    pub(super) fn failed(&mut self, from: IpAddr, now: Duration) -> bool {
         if self.buckets.len() >= MOST && !self.buckets.contains_key(&from) {
             self.buckets.retain(|_, bucket| bucket.refilled(now) < BURST);
             if self.buckets.len() >= MOST {

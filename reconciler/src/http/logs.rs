@@ -27,7 +27,7 @@ use crate::{
 /// Parameters of both routes.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
-pub struct LogParams {
+pub(super) struct LogParams {
     #[serde(deserialize_with = "tail")]
     tail: u32,
     follow: bool,
@@ -48,7 +48,7 @@ fn tail<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
 }
 
 /// `GET /api/v1/instances/{id}/logs`: newline-delimited JSON.
-pub async fn instance(
+pub(super) async fn instance(
     State(app): State<App>,
     permit: Permit,
     Path(id): Path<String>,
@@ -59,7 +59,7 @@ pub async fn instance(
 }
 
 /// `GET /api/v1/services/{name}/logs`: of all its instances, as lines come.
-pub async fn service(
+pub(super) async fn service(
     State(app): State<App>,
     permit: Permit,
     Path(name): Path<String>,

@@ -15,7 +15,7 @@ use super::{
 use crate::api::DeployRequest;
 
 /// `POST /api/v1/nodes/{id}/deploy`: 202, the deployment that begins, and its place.
-pub async fn deploy(
+pub(super) async fn deploy(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,

@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// `GET /healthz`: the process answers. It says nothing more, for it says it to anyone.
-pub async fn healthz() -> &'static str {
+pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// `GET /readyz`: the loop has looked at everything once.
-pub async fn readyz(State(app): State<App>) -> Response {
+pub(super) async fn readyz(State(app): State<App>) -> Response {
     if app.plane.is_ready() {
         return "ok\n".into_response();
     }
@@ -27,7 +27,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
 }
 
 /// `GET /metrics`: OpenMetrics text.
-pub async fn metrics(State(app): State<App>) -> Result<Response, Failure> {
+pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Failure> {
     let text = app
         .plane
         .metrics
@@ -38,18 +38,18 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Failure> {
 }
 
 /// `GET /api/v1/ca`: the CA's certificate, PEM.
-pub async fn ca(State(app): State<App>) -> Response {
+pub(super) async fn ca(State(app): State<App>) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/x-pem-file")];
     (kind, app.plane.authority.ca_pem().to_owned()).into_response()
 }
 
 /// `GET /api/v1/openapi.json`.
-pub async fn openapi() -> axum::Json<serde_json::Value> {
+pub(super) async fn openapi() -> axum::Json<serde_json::Value> {
     axum::Json(document())
 }
 
 /// `GET /api/v1/whoami`: what the key may do.
-pub async fn whoami(Who(who): Who) -> axum::Json<Whoami> {
+pub(super) async fn whoami(Who(who): Who) -> axum::Json<Whoami> {
     let role = match &who {
         Principal::Key { role, .. } => *role,
         // The table lets only keys in here; whoever else comes may do least.

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// `GET /api/v1/nodes`.
-pub async fn list(
+pub(super) async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<NodeRow>>, Failure> {
@@ -38,7 +38,10 @@ pub async fn list(
 }
 
 /// `GET /api/v1/nodes/{id}`, by name or id.
-pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Node>, Failure> {
+pub(super) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Node>, Failure> {
     let name = app.plane.find_node(&id)?;
     let node = app.plane.shown()?.nodes.into_iter().find(|node| node.name == name);
     // A node that registered and never connected is on record and not in the fleet.
@@ -48,14 +51,14 @@ pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<
 /// Parameters of a removal.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Removal {
+pub(super) struct Removal {
     /// Also where something is left on the node.
     force: bool,
 }
 
 /// `DELETE /api/v1/nodes/{id}`: 204. Its certificate is worth nothing from now on. Where something
 /// is left on it, 409 says what, unless `force` is given.
-pub async fn remove(
+pub(super) async fn remove(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
@@ -74,7 +77,7 @@ pub async fn remove(
 }
 
 /// `POST /api/v1/nodes/{id}/cordon`: 204.
-pub async fn cordon(
+pub(super) async fn cordon(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
@@ -87,14 +90,14 @@ pub async fn cordon(
 /// Parameters of a takeover.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Takeover {
+pub(super) struct Takeover {
     /// Also in the place of other nodes.
     instead: bool,
 }
 
 /// `POST /api/v1/nodes/{id}/adopt`: 204; 409 says what is ordered on other nodes, unless `instead`
 /// is given.
-pub async fn adopt(
+pub(super) async fn adopt(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
@@ -106,7 +109,7 @@ pub async fn adopt(
 }
 
 /// `POST /api/v1/nodes/{id}/uncordon`: 204.
-pub async fn uncordon(
+pub(super) async fn uncordon(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
@@ -117,7 +120,7 @@ pub async fn uncordon(
 }
 
 /// `POST /api/v1/nodes/tokens`: 201 and the token, this once.
-pub async fn token(
+pub(super) async fn token(
     State(app): State<App>,
     Who(who): Who,
     Document(request): Document<JoinTokenRequest>,
@@ -132,7 +135,7 @@ pub async fn token(
 }
 
 /// `POST /api/v1/nodes/register`: 201. The token in the body is the credential.
-pub async fn register(
+pub(super) async fn register(
     State(app): State<App>,
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     Document(request): Document<RegisterRequest>,
@@ -147,7 +150,7 @@ pub async fn register(
 
 /// `POST /api/v1/nodes/{id}/heartbeat`: 204. Agents of ours send theirs over the WebSocket; this
 /// is for others, with the node's own certificate.
-pub async fn heartbeat(
+pub(super) async fn heartbeat(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,

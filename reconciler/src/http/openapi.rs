@@ -68,7 +68,7 @@ const SUMMARIES: &[Row] = &[
 ];
 
 /// The document.
-pub fn document() -> Value {
+pub(super) fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in ROUTES {
         let described =

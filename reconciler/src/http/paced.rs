@@ -62,7 +62,7 @@ enum Part {
 
 /// Where a connection is in its life, told by those who serve it.
 #[derive(Debug, Default)]
-pub struct Pulse {
+pub(super) struct Pulse {
     /// How often the part has changed, times four, and the part.
     beats: AtomicU64,
     known: AtomicBool,
@@ -85,29 +85,29 @@ impl Pulse {
     }
 
     /// A request has come.
-    pub fn begin(&self) {
+    pub(super) fn begin(&self) {
         self.set(Part::Busy);
     }
 
     /// Its answer was sent.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         self.set(Part::Idle);
     }
 
     /// A right credential came.
-    pub fn known(&self) {
+    pub(super) fn known(&self) {
         self.known.store(true, Ordering::Release);
     }
 }
 
 /// Whoever has a [`Pulse`].
-pub trait Beating: Unpin {
+pub(super) trait Beating: Unpin {
     /// It.
     fn pulse(&self) -> &Pulse;
 }
 
 /// A stream with limits of time. Whatever `B` is lives exactly as long as the stream.
-pub struct Paced<S, B> {
+pub(super) struct Paced<S, B> {
     stream: S,
     beating: B,
     patience: Patience,
@@ -118,7 +118,7 @@ pub struct Paced<S, B> {
 
 impl<S, B: Beating> Paced<S, B> {
     /// `stream`, from now on waiting for its first request.
-    pub fn new(stream: S, beating: B, patience: Patience) -> Self {
+    pub(super) fn new(stream: S, beating: B, patience: Patience) -> Self {
         let mut new = Self { stream, beating, patience, reading: None, writing: None };
         new.look();
         new

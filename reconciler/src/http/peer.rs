@@ -9,7 +9,7 @@ use crate::auth::{IdentityError, NodeIdentity, node_identity};
 
 /// What the handshake showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Peer {
+pub(super) enum Peer {
     /// No certificate.
     Nobody,
     /// A node's certificate.
@@ -20,7 +20,7 @@ pub enum Peer {
 
 impl Peer {
     /// Whoever is at the other end of `stream`.
-    pub fn of(stream: &TlsStream<TcpStream>) -> Self {
+    pub(super) fn of(stream: &TlsStream<TcpStream>) -> Self {
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         match shown.map(|certificate| node_identity(certificate)) {
             None => Self::Nobody,

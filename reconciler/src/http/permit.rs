@@ -25,11 +25,11 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Why an answer broke off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key that asked for this was revoked or may no longer read it")]
-pub struct Revoked;
+pub(super) struct Revoked;
 
 /// The right to one answer.
 #[derive(Clone)]
-pub struct Permit {
+pub(super) struct Permit {
     app: App,
     who: Principal,
     route: &'static Route,
@@ -40,7 +40,7 @@ pub struct Permit {
 impl Permit {
     /// The right of `who` to use `route`, which was just checked. `revoked` was subscribed before
     /// that.
-    pub fn new(
+    pub(super) fn new(
         app: App,
         who: Principal,
         route: &'static Route,
@@ -70,7 +70,7 @@ impl Permit {
 
     /// Completes when it ends. Nothing is revoked of those without a key here: what an agent is
     /// given in its session is checked there.
-    pub async fn ends(&mut self) {
+    pub(super) async fn ends(&mut self) {
         loop {
             if self.is_due() && !self.stands() {
                 return;
@@ -85,7 +85,7 @@ impl Permit {
 
     /// `lines`, until they end or the permit does, which breaks the answer off: what was cut short
     /// must not look like all there is.
-    pub fn lines<S>(self, lines: S) -> impl Stream<Item = Result<Bytes, Revoked>> + Send
+    pub(super) fn lines<S>(self, lines: S) -> impl Stream<Item = Result<Bytes, Revoked>> + Send
     where
         S: Stream<Item = Bytes> + Send + 'static,
     {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// `POST /api/v1/plans`: 201, the plan, and its place. A plan with errors is a plan too.
-pub async fn make(
+pub(super) async fn make(
     State(app): State<App>,
     Who(who): Who,
     request: Request,
@@ -36,7 +36,7 @@ pub async fn make(
 }
 
 /// `GET /api/v1/plans`: newest first.
-pub async fn list(
+pub(super) async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<PlanRow>>, Failure> {
@@ -44,14 +44,17 @@ pub async fn list(
 }
 
 /// `GET /api/v1/plans/{id}`.
-pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Plan>, Failure> {
+pub(super) async fn one(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Plan>, Failure> {
     let saved = app.plane.saved_plan(&id)?;
     saved.map(Json).ok_or_else(|| Failure::not_found("there is no such plan"))
 }
 
 /// `POST /api/v1/plans/{id}/apply`: 202, the deployment that begins, and its place; 204 where it
 /// was only asked whether it could.
-pub async fn apply(
+pub(super) async fn apply(
     State(app): State<App>,
     Who(who): Who,
     Path(id): Path<String>,
@@ -66,7 +69,7 @@ pub async fn apply(
 }
 
 /// `POST /api/v1/sync`: look at the source and the nodes now. 202, no body.
-pub async fn sync(State(app): State<App>) -> StatusCode {
+pub(super) async fn sync(State(app): State<App>) -> StatusCode {
     app.plane.look_again();
     StatusCode::ACCEPTED
 }

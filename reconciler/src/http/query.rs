@@ -25,17 +25,17 @@ use crate::{
 };
 
 /// `GET /api/v1/status`.
-pub async fn status(State(app): State<App>) -> Result<Json<Status>, Failure> {
+pub(super) async fn status(State(app): State<App>) -> Result<Json<Status>, Failure> {
     Ok(Json(app.plane.status()?))
 }
 
 /// `GET /api/v1/fleet`: a snapshot that `devnet plan --fleet` takes.
-pub async fn fleet(State(app): State<App>) -> Result<Json<FleetSnapshot>, Failure> {
+pub(super) async fn fleet(State(app): State<App>) -> Result<Json<FleetSnapshot>, Failure> {
     Ok(Json(app.plane.shown()?))
 }
 
 /// `GET /api/v1/services`.
-pub async fn services(
+pub(super) async fn services(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<ServiceRow>>, Failure> {
@@ -44,7 +44,7 @@ pub async fn services(
 }
 
 /// `GET /api/v1/services/{name}`.
-pub async fn service(
+pub(super) async fn service(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Json<ServiceRow>, Failure> {
@@ -57,7 +57,7 @@ pub async fn service(
 }
 
 /// `GET /api/v1/instances`.
-pub async fn instances(
+pub(super) async fn instances(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<InstanceRow>>, Failure> {
@@ -67,7 +67,7 @@ pub async fn instances(
 }
 
 /// `GET /api/v1/instances/{id}`: what the agent reports, its spec with secrets as references.
-pub async fn instance(
+pub(super) async fn instance(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<ObservedInstance>, Failure> {
@@ -83,7 +83,7 @@ pub async fn instance(
 /// Parameters of `GET /api/v1/events`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct EventParams {
+pub(super) struct EventParams {
     follow: bool,
     after: Option<u64>,
     #[serde(flatten)]
@@ -93,7 +93,7 @@ pub struct EventParams {
 /// Query parameters arrive as texts, and a flattened struct does not turn them into numbers.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct EventPaging {
+pub(super) struct EventPaging {
     cursor: Option<String>,
     limit: Option<String>,
 }
@@ -117,7 +117,7 @@ impl Records for Events {
 
 /// `GET /api/v1/events`: newest first; with `follow=true` newline-delimited JSON, oldest first, of
 /// what comes after event `after`, or from now on.
-pub async fn events(
+pub(super) async fn events(
     State(app): State<App>,
     permit: Permit,
     Params(params): Params<EventParams>,
@@ -144,7 +144,7 @@ pub async fn events(
 }
 
 /// `GET /api/v1/templates`: the components of the catalog that is in use.
-pub async fn templates(
+pub(super) async fn templates(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Json<Page<ComponentSignature>> {
@@ -153,7 +153,7 @@ pub async fn templates(
 }
 
 /// `GET /api/v1/revisions`: newest first.
-pub async fn revisions(
+pub(super) async fn revisions(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<RevisionRow>>, Failure> {

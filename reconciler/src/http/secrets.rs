@@ -20,7 +20,7 @@ fn name(text: &str) -> Result<SecretName, Failure> {
 }
 
 /// `GET /api/v1/secrets`: names and versions.
-pub async fn list(
+pub(super) async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<SecretRow>>, Failure> {
@@ -30,7 +30,7 @@ pub async fn list(
 
 /// `PUT /api/v1/secrets/{name}`: the body is the value. Answers its row; the version is the same
 /// as before when the value is.
-pub async fn set(
+pub(super) async fn set(
     State(app): State<App>,
     Who(who): Who,
     Path(text): Path<String>,
@@ -43,7 +43,7 @@ pub async fn set(
 }
 
 /// `DELETE /api/v1/secrets/{name}`: 204.
-pub async fn remove(
+pub(super) async fn remove(
     State(app): State<App>,
     Who(who): Who,
     Path(text): Path<String>,

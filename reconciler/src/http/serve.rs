@@ -99,7 +99,7 @@ struct Ends {
 
 /// One connection: in every request's extensions as `Arc<Visit>`. It is counted until the last of
 /// these is gone, and with it the socket.
-pub struct Visit {
+pub(super) struct Visit {
     shared: Arc<Shared>,
     number: u64,
     ends: Arc<Ends>,
@@ -118,7 +118,7 @@ impl Visit {
     }
 
     /// Ends the connection when the answer that is on its way is sent: whoever holds it is refused.
-    pub fn retire(&self) {
+    pub(super) fn retire(&self) {
         self.ends.soon.notify_one();
     }
 
@@ -126,7 +126,7 @@ impl Visit {
     ///
     /// # Errors
     /// When there is no room for one more.
-    pub fn keyed(&self, key: &str) -> Result<(), Full> {
+    pub(super) fn keyed(&self, key: &str) -> Result<(), Full> {
         self.shared.doors().keyed(self.number, key)?;
         self.pulse.known();
         Ok(())

@@ -17,14 +17,14 @@ use tokio::sync::watch;
 use super::permit::Permit;
 
 /// One line of a stream.
-pub fn line<T: Serialize>(value: &T) -> Bytes {
+pub(super) fn line<T: Serialize>(value: &T) -> Bytes {
     let mut text = serde_json::to_vec(value).unwrap_or_default();
     text.push(b'\n');
     text.into()
 }
 
 /// A response of newline-delimited JSON, which ends with the permit of whoever asked for it.
-pub fn ndjson<S>(permit: Permit, lines: S) -> Response
+pub(super) fn ndjson<S>(permit: Permit, lines: S) -> Response
 where
     S: Stream<Item = Bytes> + Send + 'static,
 {
@@ -33,13 +33,13 @@ where
 }
 
 /// Records that are read in pages by number, from the oldest.
-pub trait Records: Send + 'static {
+pub(super) trait Records: Send + 'static {
     /// The records after the one last given, at most a page; and whether none will ever follow.
     fn more(&mut self) -> impl Future<Output = (Vec<Bytes>, bool)> + Send;
 }
 
 /// The lines of `records`; after the last one waits until `moved` counts on, when it is given.
-pub fn follow<R: Records>(
+pub(super) fn follow<R: Records>(
     records: R,
     moved: Option<watch::Receiver<u64>>,
 ) -> impl Stream<Item = Bytes> + Send {

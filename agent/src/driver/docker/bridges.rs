@@ -44,7 +44,7 @@ struct Member {
 
 /// What is asked of a network that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
+pub(super) enum Want {
     /// That it is as the unit declares it; else it is made anew.
     AsDeclared,
     /// Nothing: the unit is only started again, and another may have changed it since.
@@ -55,7 +55,7 @@ pub enum Want {
 ///
 /// # Errors
 /// When the engine does not make them, or something that is not devnet's is in the way.
-pub async fn hold(
+pub(super) async fn hold(
     engine: &Engine,
     shared: &Shared,
     spec: &InstanceSpec,
@@ -86,7 +86,7 @@ pub async fn hold(
 ///
 /// # Errors
 /// The first of it.
-pub async fn check(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
+pub(super) async fn check(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
     for network in networks::of(spec) {
         let name = networks::name(&spec.cluster, network);
         let there = named(engine, spec, &name).await?;
@@ -393,7 +393,11 @@ async fn connect(
 ///
 /// # Errors
 /// When the engine does not.
-pub async fn join(engine: &Engine, spec: &InstanceSpec, container: &str) -> Result<(), Error> {
+pub(super) async fn join(
+    engine: &Engine,
+    spec: &InstanceSpec,
+    container: &str,
+) -> Result<(), Error> {
     if networks::of(spec).is_empty() {
         return Ok(());
     }
@@ -418,7 +422,10 @@ pub async fn join(engine: &Engine, spec: &InstanceSpec, container: &str) -> Resu
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn all(engine: &Engine, owner: &Owner) -> Result<BTreeMap<String, Network>, Error> {
+pub(super) async fn all(
+    engine: &Engine,
+    owner: &Owner,
+) -> Result<BTreeMap<String, Network>, Error> {
     let labels = vec![format!("{}={}", label::CLUSTER, owner.cluster), label::PROJECT.to_owned()];
     let filters = HashMap::from([("label".to_owned(), labels)]);
     let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
@@ -428,7 +435,7 @@ pub async fn all(engine: &Engine, owner: &Owner) -> Result<BTreeMap<String, Netw
 
 /// Removes networks of ours that no container is in. What stays behind harms nobody: the next
 /// removal tries again.
-pub async fn sweep(engine: &Engine, shared: &Shared, owner: &Owner) {
+pub(super) async fn sweep(engine: &Engine, shared: &Shared, owner: &Owner) {
     let labels = vec![
         format!("{}={}", label::CLUSTER, owner.cluster),
         format!("{}={}", label::NODE, owner.node),

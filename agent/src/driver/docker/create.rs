@@ -24,25 +24,25 @@ use crate::{
 };
 
 /// Labels by which units are found again.
-pub mod label {
+pub(super) mod label {
     /// The cluster.
-    pub const CLUSTER: &str = "devnet.cluster";
+    pub(crate) const CLUSTER: &str = "devnet.cluster";
     /// The node.
-    pub const NODE: &str = "devnet.node";
+    pub(crate) const NODE: &str = "devnet.node";
     /// The service.
-    pub const SERVICE: &str = "devnet.service";
+    pub(crate) const SERVICE: &str = "devnet.service";
     /// The instance's number.
-    pub const INDEX: &str = "devnet.index";
+    pub(crate) const INDEX: &str = "devnet.index";
     /// The Compose file that a network or a volume is of.
-    pub const PROJECT: &str = "devnet.project";
+    pub(crate) const PROJECT: &str = "devnet.project";
     /// What was declared of a network when it was made.
-    pub const SHAPE: &str = "devnet.shape";
+    pub(crate) const SHAPE: &str = "devnet.shape";
     /// The generation it was created as.
-    pub const GENERATION: &str = "devnet.generation";
+    pub(crate) const GENERATION: &str = "devnet.generation";
     /// The digest of the spec.
-    pub const DIGEST: &str = "devnet.digest";
+    pub(crate) const DIGEST: &str = "devnet.digest";
     /// The spec as JSON, when it is not too long.
-    pub const SPEC: &str = "devnet.spec";
+    pub(crate) const SPEC: &str = "devnet.spec";
 }
 
 /// The longest spec that is kept in a label, in bytes.
@@ -50,14 +50,14 @@ const MAX_SPEC_LABEL: usize = 32 << 10;
 
 /// What the engine can do, as far as a request depends on it.
 #[derive(Debug, Clone, Copy)]
-pub struct Abilities {
+pub(super) struct Abilities {
     /// Logs go to json files, which are then bounded.
     pub json_logs: bool,
 }
 
 /// A file on the node that the container sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileMount {
+pub(super) struct FileMount {
     /// Path on the node.
     pub source: String,
     /// Path in the container.
@@ -65,23 +65,23 @@ pub struct FileMount {
 }
 
 /// The name of an instance's container.
-pub fn container_name(cluster: &ClusterName, id: &InstanceId) -> String {
+pub(super) fn container_name(cluster: &ClusterName, id: &InstanceId) -> String {
     format!("devnet-{cluster}-{}", id.slug())
 }
 
 /// Ends the name of a container that is not started yet.
-pub const NEXT: &str = "-next";
+pub(super) const NEXT: &str = "-next";
 
 /// Ends the name of a container that was stopped for its successor.
-pub const OLD: &str = "-old";
+pub(super) const OLD: &str = "-old";
 
 /// The name of one of its volumes.
-pub fn volume_name(cluster: &ClusterName, id: &InstanceId, volume: &str) -> String {
+pub(super) fn volume_name(cluster: &ClusterName, id: &InstanceId, volume: &str) -> String {
     format!("{}-{volume}", container_name(cluster, id))
 }
 
 /// The engine's name of a volume of a unit: its instance's own, or one that its project shares.
-pub fn volume_of(spec: &InstanceSpec, volume: &VolumeSpec) -> String {
+pub(super) fn volume_of(spec: &InstanceSpec, volume: &VolumeSpec) -> String {
     match &volume.project {
         // A dot is in no name of ours, so that no instance's volume is called the same.
         Some(project) => format!("devnet-{}-{project}.{}", spec.cluster, volume.name),
@@ -93,7 +93,7 @@ pub fn volume_of(spec: &InstanceSpec, volume: &VolumeSpec) -> String {
 ///
 /// # Errors
 /// When the job is no container, or a secret has no value.
-pub fn body(
+pub(super) fn body(
     job: &Job,
     values: &Values,
     files: &[FileMount],
@@ -143,7 +143,7 @@ pub fn body(
 ///
 /// # Errors
 /// When the spec is something else.
-pub fn container(spec: &InstanceSpec) -> Result<&ContainerSpec, DriverError> {
+pub(super) fn container(spec: &InstanceSpec) -> Result<&ContainerSpec, DriverError> {
     match &spec.workload {
         Workload::Container(container) => Ok(container),
         Workload::Process { .. } => {

@@ -17,7 +17,7 @@ const HELLO: Duration = Duration::from_secs(5);
 
 /// An engine that answered.
 #[derive(Clone)]
-pub struct Engine {
+pub(super) struct Engine {
     /// The connection; requests may run at the same time.
     pub client: Docker,
     /// Whether it is Podman behind Docker's API.
@@ -36,7 +36,7 @@ impl Engine {
     /// # Errors
     /// [`DriverError::Unavailable`] when there is no socket at all; another when one is there and
     /// nothing useful answers.
-    pub async fn find(sockets: &[PathBuf]) -> Result<Self, DriverError> {
+    pub(super) async fn find(sockets: &[PathBuf]) -> Result<Self, DriverError> {
         let mut problem = DriverError::Unavailable(
             "this node has no container engine: no Docker or Podman socket was found; install \
              one, or name its socket with `--docker-host unix:///PATH`"
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// For the node's facts.
-    pub fn availability(&self) -> Availability {
+    pub(super) fn availability(&self) -> Availability {
         Availability {
             version: Some(self.version.clone()),
             available: true,
@@ -80,7 +80,7 @@ impl Engine {
     }
 
     /// The connection, for a request that may take `seconds` longer than others.
-    pub fn patient(&self, seconds: u64) -> Docker {
+    pub(super) fn patient(&self, seconds: u64) -> Docker {
         self.client.clone().with_timeout(Duration::from_secs(REQUEST_SECONDS + seconds))
     }
 }
@@ -94,12 +94,12 @@ fn no_answer(socket: &std::path::Path, error: &dyn std::fmt::Display) -> DriverE
 }
 
 /// Whether the engine says that the thing is not there.
-pub fn is_missing(error: &Error) -> bool {
+pub(super) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code: 404, .. })
 }
 
 /// The engine's own words.
-pub fn words(error: &Error) -> String {
+pub(super) fn words(error: &Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         Error::DockerStreamError { error } => error.trim().to_owned(),
@@ -109,12 +109,12 @@ pub fn words(error: &Error) -> String {
 }
 
 /// An engine's error, with what was being done and what to do. Secret values are taken out of it.
-pub fn explain(act: impl Into<String>, error: &Error, values: &Values) -> DriverError {
+pub(super) fn explain(act: impl Into<String>, error: &Error, values: &Values) -> DriverError {
     explain_as(act, error, |words| values.redact(words))
 }
 
 /// The same, where somebody else knows which values may be in it.
-pub fn explain_as(
+pub(super) fn explain_as(
     act: impl Into<String>,
     error: &Error,
     redact: impl FnOnce(&str) -> String,
@@ -167,7 +167,7 @@ fn advice(reason: &str) -> &'static str {
 }
 
 /// What to do about a pull that failed.
-pub fn pull_advice(reason: &str) -> &'static str {
+pub(super) fn pull_advice(reason: &str) -> &'static str {
     let reason = reason.to_ascii_lowercase();
     let says = |signs: &[&str]| signs.iter().any(|sign| reason.contains(sign));
     if says(&["manifest unknown", "not found", "does not exist", "invalid reference"]) {

@@ -12,12 +12,12 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 /// Locks of one kind of thing, by name. Whoever makes, changes or removes a thing has it alone;
 /// whoever uses it shares it with others who use it.
 #[derive(Default)]
-pub struct Locks(Mutex<BTreeMap<String, Arc<RwLock<()>>>>);
+pub(super) struct Locks(Mutex<BTreeMap<String, Arc<RwLock<()>>>>);
 
 /// Held by whoever uses a thing.
-pub type Using = OwnedRwLockReadGuard<()>;
+pub(super) type Using = OwnedRwLockReadGuard<()>;
 /// Held by whoever makes, changes or removes it.
-pub type Making = OwnedRwLockWriteGuard<()>;
+pub(super) type Making = OwnedRwLockWriteGuard<()>;
 
 impl Locks {
     fn of(&self, name: &str) -> Arc<RwLock<()>> {
@@ -28,24 +28,24 @@ impl Locks {
     }
 
     /// Waits until nobody changes it.
-    pub async fn using(&self, name: &str) -> Using {
+    pub(super) async fn using(&self, name: &str) -> Using {
         self.of(name).read_owned().await
     }
 
     /// Waits until nobody uses or changes it.
-    pub async fn making(&self, name: &str) -> Making {
+    pub(super) async fn making(&self, name: &str) -> Making {
         self.of(name).write_owned().await
     }
 
     /// The same, unless somebody uses or changes it now.
-    pub fn making_now(&self, name: &str) -> Option<Making> {
+    pub(super) fn making_now(&self, name: &str) -> Option<Making> {
         self.of(name).try_write_owned().ok()
     }
 }
 
 /// Locks of every kind of thing of an engine.
 #[derive(Default)]
-pub struct Shared {
+pub(super) struct Shared {
     /// Networks by name.
     pub networks: Locks,
     /// Volumes by name.

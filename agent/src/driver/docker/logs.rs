@@ -80,7 +80,7 @@ impl From<Closed> for Pass {
 ///
 /// # Errors
 /// When the engine has none.
-pub async fn send(
+pub(super) async fn send(
     engine: &Engine,
     owner: &Owner,
     query: &Query,

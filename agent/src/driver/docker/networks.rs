@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 use super::create::label;
 
 /// The engine's name of a network. A dot is in no name of ours, so that it means one thing.
-pub fn name(cluster: &ClusterName, network: &NetworkSpec) -> String {
+pub(super) fn name(cluster: &ClusterName, network: &NetworkSpec) -> String {
     format!("devnet-{cluster}-{}.{}", network.project, network.name)
 }
 
 /// The networks that a unit joins.
-pub fn of(spec: &InstanceSpec) -> &[NetworkSpec] {
+pub(super) fn of(spec: &InstanceSpec) -> &[NetworkSpec] {
     match &spec.workload {
         Workload::Container(container) => &container.networks,
         Workload::Process { .. } => &[],
@@ -35,14 +35,14 @@ pub fn of(spec: &InstanceSpec) -> &[NetworkSpec] {
 /// The network that a container is created in; the others are joined before it starts, because
 /// older engines take only one. By name and not by id: at every start the engine looks for the name
 /// again, and a network that was made anew has another id.
-pub fn first(spec: &InstanceSpec) -> Option<NetworkingConfig> {
+pub(super) fn first(spec: &InstanceSpec) -> Option<NetworkingConfig> {
     let network = of(spec).first()?;
     let endpoints = HashMap::from([(name(&spec.cluster, network), endpoint(network))]);
     Some(NetworkingConfig { endpoints_config: Some(endpoints) })
 }
 
 /// How a container is in one of its networks.
-pub fn endpoint(network: &NetworkSpec) -> EndpointSettings {
+pub(super) fn endpoint(network: &NetworkSpec) -> EndpointSettings {
     let address = |address: &String| EndpointIpamConfig {
         ipv4_address: Some(address.clone()),
         ..EndpointIpamConfig::default()
@@ -99,13 +99,13 @@ fn ranges(network: &Network) -> &[IpamConfig] {
 }
 
 /// A network of a unit with what the engine has of it in place of what was declared.
-pub fn as_it_is(declared: &NetworkSpec, seen: &Network) -> NetworkSpec {
+pub(super) fn as_it_is(declared: &NetworkSpec, seen: &Network) -> NetworkSpec {
     let Shape { internal, subnet, gateway } = Shape::seen(seen, declared);
     NetworkSpec { internal, subnet, gateway, ..declared.clone() }
 }
 
 /// What of a network is not as declared, as a clause; `None` when all is.
-pub fn difference(wanted: &NetworkSpec, seen: &Network) -> Option<String> {
+pub(super) fn difference(wanted: &NetworkSpec, seen: &Network) -> Option<String> {
     let (has, wants) = (Shape::seen(seen, wanted), Shape::of(wanted));
     let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "the engine's".to_owned());
     if has.internal != wants.internal {
@@ -177,7 +177,11 @@ fn same(one: &str, other: &str) -> bool {
 }
 
 /// What the engine is asked to make.
-pub fn request(spec: &InstanceSpec, network: &NetworkSpec, name: &str) -> NetworkCreateRequest {
+pub(super) fn request(
+    spec: &InstanceSpec,
+    network: &NetworkSpec,
+    name: &str,
+) -> NetworkCreateRequest {
     let labels = HashMap::from([
         (label::CLUSTER.to_owned(), spec.cluster.to_string()),
         (label::NODE.to_owned(), spec.node.to_string()),
@@ -204,7 +208,7 @@ pub fn request(spec: &InstanceSpec, network: &NetworkSpec, name: &str) -> Networ
 }
 
 /// What the engine is asked to make to have a network again as it was.
-pub fn again(seen: &Network) -> NetworkCreateRequest {
+pub(super) fn again(seen: &Network) -> NetworkCreateRequest {
     NetworkCreateRequest {
         name: seen.name.clone().unwrap_or_default(),
         driver: seen.driver.clone(),

@@ -26,7 +26,7 @@ const SAY_EVERY: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// When it cannot be pulled; the text names the image and what to do.
-pub async fn ensure_image(
+pub(super) async fn ensure_image(
     engine: &Engine,
     images: &Locks,
     image: &str,

@@ -44,7 +44,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When that fails; the old one runs again then, or the text says that it does not.
-pub async fn replace(
+pub(super) async fn replace(
     engine: &Engine,
     shared: &Shared,
     secrets: &Secrets,
@@ -178,7 +178,7 @@ async fn go_back(
 ///
 /// # Errors
 /// When the engine does not do it.
-pub async fn settle_all(
+pub(super) async fn settle_all(
     engine: &Engine,
     shared: &Shared,
     secrets: &Secrets,
@@ -214,7 +214,7 @@ fn cannot_list(error: &Error) -> DriverError {
 ///
 /// # Errors
 /// When the engine does not do it.
-pub async fn settle(
+pub(super) async fn settle(
     engine: &Engine,
     secrets: &Secrets,
     owner: &Owner,
@@ -255,7 +255,7 @@ pub async fn settle(
 ///
 /// # Errors
 /// When one has, or the engine does not answer.
-pub async fn check_names(
+pub(super) async fn check_names(
     engine: &Engine,
     owner: &Owner,
     id: &InstanceId,
@@ -326,7 +326,7 @@ async fn rename(client: &Docker, container: &str, name: &str) -> Result<(), Erro
 ///
 /// # Errors
 /// When the engine does not.
-pub async fn stop(engine: &Engine, container: &str) -> Result<(), Error> {
+pub(super) async fn stop(engine: &Engine, container: &str) -> Result<(), Error> {
     let seen = view::inspect(engine, container).await?;
     // One that is paused hears no signal, and Podman refuses to stop it.
     if seen.state.as_ref().is_some_and(|state| state.paused == Some(true)) {
@@ -345,7 +345,7 @@ pub async fn stop(engine: &Engine, container: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the engine does not. One that is not there is no error.
-pub async fn remove(client: &Docker, container: &str) -> Result<(), Error> {
+pub(super) async fn remove(client: &Docker, container: &str) -> Result<(), Error> {
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     match client.remove_container(container, Some(options)).await {
         Err(error) if is_missing(&error) => Ok(()),

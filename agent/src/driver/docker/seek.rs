@@ -21,7 +21,7 @@ const HELD: usize = 300 << 10;
 
 /// What a container wrote at once: a line, or a part of one that is too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub(super) struct Message {
     /// `stdout` or `stderr`.
     pub stream: &'static str,
     /// RFC 3339; empty where the engine gave none.
@@ -34,7 +34,7 @@ pub struct Message {
 
 impl Message {
     /// Takes a message from the time before it.
-    pub fn of(stream: &'static str, bytes: &[u8]) -> Self {
+    pub(super) fn of(stream: &'static str, bytes: &[u8]) -> Self {
         let (at, rest) = match memchr::memchr(b' ', bytes) {
             Some(blank) => (&bytes[..blank], &bytes[blank + 1..]),
             None => (bytes.trim_ascii_end(), &bytes[bytes.len()..]),
@@ -60,7 +60,7 @@ fn is_before(at: &str, other: &str) -> bool {
 
 /// The last message of a stream that a reader was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Last {
+pub(super) struct Last {
     stream: String,
     at: String,
     /// It is the so manieth of its stream with this time, from 1: parts of a line have the same.
@@ -69,7 +69,7 @@ pub struct Last {
 
 /// What a reader was given last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Given {
+pub(super) struct Given {
     /// Of all.
     pub last: Option<Last>,
     /// Of the stream that the last one is not of.
@@ -78,14 +78,14 @@ pub struct Given {
 
 impl Given {
     /// Whether a message is older than one of its stream that was given: no stream goes back.
-    pub fn is_behind(&self, message: &Message) -> bool {
+    pub(super) fn is_behind(&self, message: &Message) -> bool {
         let mut both = [&self.last, &self.other].into_iter().flatten();
         let last = both.find(|last| last.stream == message.stream);
         last.is_some_and(|last| is_before(&message.at, &last.at))
     }
 
     /// A message was given.
-    pub fn advance(&mut self, message: &Message) {
+    pub(super) fn advance(&mut self, message: &Message) {
         if self.last.as_ref().is_some_and(|last| last.stream != message.stream) {
             std::mem::swap(&mut self.last, &mut self.other);
         }
@@ -101,12 +101,12 @@ impl Given {
 
 impl Last {
     /// Whether both are of one stream and one time.
-    pub fn is_at_the_time_of(&self, other: &Self) -> bool {
+    pub(super) fn is_at_the_time_of(&self, other: &Self) -> bool {
         self.stream == other.stream && self.at == other.at
     }
 
     /// How old it is; nothing when that cannot be said.
-    pub fn age(&self, now: Timestamp) -> Duration {
+    pub(super) fn age(&self, now: Timestamp) -> Duration {
         let age = self.at.parse().ok().map(|at: Timestamp| now.duration_since(at));
         age.and_then(|age| age.try_into().ok()).unwrap_or_default()
     }
@@ -114,7 +114,7 @@ impl Last {
 
 /// What to do with a message.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Look {
+pub(super) enum Look {
     /// It was given before, or is held until that is known.
     Skip,
     /// It follows the place.
@@ -125,7 +125,7 @@ pub enum Look {
 
 /// The search for a place.
 #[derive(Debug)]
-pub struct Seek {
+pub(super) struct Seek {
     /// Nothing once it was found.
     place: Option<Last>,
     seen: u32,
@@ -137,18 +137,18 @@ pub struct Seek {
 
 impl Seek {
     /// For the place behind `last`; without one it is the beginning.
-    pub fn behind(last: Option<Last>) -> Self {
+    pub(super) fn behind(last: Option<Last>) -> Self {
         Self { place: last, seen: 0, held: Vec::new(), weight: 0 }
     }
 
     /// What the engine may leave out: all before this second since 1970. 0 means nothing.
-    pub fn since(&self) -> i32 {
+    pub(super) fn since(&self) -> i32 {
         let at = self.place.as_ref().and_then(|last| last.at.parse::<Timestamp>().ok());
         at.and_then(|at| i32::try_from(at.as_second()).ok()).unwrap_or(0)
     }
 
     /// Looks at the next message.
-    pub fn look(&mut self, message: Message) -> Look {
+    pub(super) fn look(&mut self, message: Message) -> Look {
         let Some(place) = &self.place else { return Look::Give(message) };
         if message.stream == place.stream && message.at == place.at {
             self.seen += 1;
@@ -174,12 +174,12 @@ impl Seek {
     }
 
     /// Whether newer messages came, and not the place.
-    pub fn is_lost(&self) -> bool {
+    pub(super) fn is_lost(&self) -> bool {
         self.place.is_some() && !self.held.is_empty()
     }
 
     /// Ends the search; all that was held follows the place.
-    pub fn give_up(&mut self) -> Vec<Message> {
+    pub(super) fn give_up(&mut self) -> Vec<Message> {
         self.place = None;
         std::mem::take(&mut self.held)
     }

@@ -5,14 +5,18 @@
 
 use bollard::models::{DeviceMapping, HostConfig, HostConfigCgroupnsModeEnum, ResourcesUlimits};
 use devnet_schema::{
-    container::{HostAccess, Namespace, Settings, Ulimit},
+    container::{DeviceSpec, HostAccess, Namespace, Settings, Ulimit},
     instance::{ContainerSpec, InstanceSpec},
 };
 
 use super::networks;
 
 /// The request with a container's settings in it.
-pub fn apply(usual: HostConfig, spec: &InstanceSpec, container: &ContainerSpec) -> HostConfig {
+pub(super) fn apply(
+    usual: HostConfig,
+    spec: &InstanceSpec,
+    container: &ContainerSpec,
+) -> HostConfig {
     // Named in full: a field that is forgotten here is one that a file says in vain.
     let Settings {
         working_dir: _,
@@ -44,16 +48,6 @@ pub fn apply(usual: HostConfig, spec: &InstanceSpec, container: &ContainerSpec) 
         Some(network) => Some(networks::name(&spec.cluster, network)),
         None => host(Namespace::Network),
     };
-    let ulimit = |(name, limit): (&String, &Ulimit)| ResourcesUlimits {
-        name: Some(name.clone()),
-        soft: Some(limit.soft),
-        hard: Some(limit.hard),
-    };
-    let devices = devices.iter().map(|device| DeviceMapping {
-        path_on_host: Some(device.source.clone()),
-        path_in_container: Some(device.path.clone()),
-        cgroup_permissions: Some(device.permissions.clone()),
-    });
     let cgroup = namespaces.contains(&Namespace::Cgroup);
     HostConfig {
         readonly_rootfs: read_only.then_some(true),
@@ -74,10 +68,22 @@ pub fn apply(usual: HostConfig, spec: &InstanceSpec, container: &ContainerSpec) 
         userns_mode: host(Namespace::Userns),
         cgroupns_mode: cgroup.then_some(HostConfigCgroupnsModeEnum::HOST),
         cap_add: some(cap_add.clone()),
-        devices: some(devices.collect()),
+        devices: some(devices.iter().map(mapping).collect()),
         security_opt: some(security),
         sysctls: some(sysctls.clone().into_iter().collect()),
         ..usual
+    }
+}
+
+fn ulimit((name, limit): (&String, &Ulimit)) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.clone()), soft: Some(limit.soft), hard: Some(limit.hard) }
+}
+
+fn mapping(device: &DeviceSpec) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: Some(device.source.clone()),
+        path_in_container: Some(device.path.clone()),
+        cgroup_permissions: Some(device.permissions.clone()),
     }
 }
 

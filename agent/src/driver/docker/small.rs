@@ -14,7 +14,7 @@ use tokio::{
 use super::engine::Engine;
 
 /// The engine, until the value is dropped.
-pub struct SmallEngine {
+pub(super) struct SmallEngine {
     /// A connection to it.
     pub engine: Engine,
     /// Where it listens.
@@ -25,7 +25,7 @@ pub struct SmallEngine {
 
 impl SmallEngine {
     /// One that answers `METHOD /path`, without version and query, with a status and a body.
-    pub fn new(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+    pub(super) fn new(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("engine.sock");
         let listener = UnixListener::bind(&socket).unwrap();
@@ -45,7 +45,7 @@ impl SmallEngine {
     }
 
     /// What it was asked so far, in order.
-    pub fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -49,7 +49,11 @@ fn places<'a>(ground: &Ground, job: &'a Job) -> Vec<Place<'a>> {
 ///
 /// # Errors
 /// When a secret has no value or the disk refuses.
-pub fn write(ground: &Ground, job: &Job, values: &Values) -> Result<Vec<FileMount>, DriverError> {
+pub(super) fn write(
+    ground: &Ground,
+    job: &Job,
+    values: &Values,
+) -> Result<Vec<FileMount>, DriverError> {
     let mut mounts = Vec::new();
     for Place { path, target, file } in places(ground, job) {
         // Only this user may look into the directory; the file's own mode is for the container.
@@ -64,12 +68,12 @@ pub fn write(ground: &Ground, job: &Job, values: &Values) -> Result<Vec<FileMoun
 }
 
 /// Whether every file of the job is there.
-pub fn is_complete(ground: &Ground, job: &Job) -> bool {
+pub(super) fn is_complete(ground: &Ground, job: &Job) -> bool {
     places(ground, job).iter().all(|place| place.path.exists())
 }
 
 /// Removes the files of every other version.
-pub fn keep_only(ground: &Ground, job: &Job) {
+pub(super) fn keep_only(ground: &Ground, job: &Job) {
     for root in roots(ground, &job.spec.id) {
         let Ok(entries) = fs::read_dir(&root) else {
             continue;
@@ -83,7 +87,7 @@ pub fn keep_only(ground: &Ground, job: &Job) {
 }
 
 /// Removes the files of one version.
-pub fn discard(ground: &Ground, job: &Job) {
+pub(super) fn discard(ground: &Ground, job: &Job) {
     for root in roots(ground, &job.spec.id) {
         let path = root.join(version(job));
         log_failure(&path, fs::remove_dir_all(&path));
@@ -91,7 +95,7 @@ pub fn discard(ground: &Ground, job: &Job) {
 }
 
 /// Removes all files of an instance.
-pub fn remove(ground: &Ground, id: &InstanceId) {
+pub(super) fn remove(ground: &Ground, id: &InstanceId) {
     for root in roots(ground, id) {
         log_failure(&root, fs::remove_dir_all(&root));
     }

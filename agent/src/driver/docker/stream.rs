@@ -31,7 +31,7 @@ const EVENTS: [&str; 9] =
 ///
 /// # Errors
 /// When the engine cannot run it.
-pub async fn exec(
+pub(super) async fn exec(
     engine: &Engine,
     container: &str,
     argv: &[String],
@@ -61,7 +61,7 @@ pub async fn exec(
 ///
 /// # Errors
 /// When the engine goes away.
-pub async fn events(engine: &Engine, owner: &Owner, changed: &Notify) -> Result<(), Error> {
+pub(super) async fn events(engine: &Engine, owner: &Owner, changed: &Notify) -> Result<(), Error> {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let filters = HashMap::from([
         ("type".to_owned(), words(&["container"])),
@@ -79,6 +79,6 @@ pub async fn events(engine: &Engine, owner: &Owner, changed: &Notify) -> Result<
 }
 
 /// Pause between two looks at the event stream.
-pub async fn rest() {
+pub(super) async fn rest() {
     tokio::time::sleep(EVENTS_PAUSE).await;
 }

@@ -39,7 +39,7 @@ use crate::{
 
 /// A container of the owner's, whatever it is called.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub(super) struct Found {
     /// The engine's id.
     pub container: String,
     /// Its present name, without the leading slash.
@@ -59,13 +59,13 @@ pub struct Found {
 
 impl Found {
     /// The digest of the spec that it was made from.
-    pub fn digest(&self) -> Digest {
+    pub(super) fn digest(&self) -> Digest {
         Digest::from(self.labels.get(label::DIGEST).cloned().unwrap_or_default())
     }
 
     /// The spec that it was made from. A label that was changed by hand is not what runs; the
     /// digest tells.
-    pub fn spec(&self) -> Option<InstanceSpec> {
+    pub(super) fn spec(&self) -> Option<InstanceSpec> {
         let json = self.labels.get(label::SPEC)?;
         let spec = serde_json::from_str::<InstanceSpec>(json).ok()?;
         (spec.digest() == self.digest()).then_some(spec)
@@ -73,7 +73,7 @@ impl Found {
 
     /// What the engine said of it, without the values of its secrets; kept back as a whole where
     /// they are not here.
-    pub fn redact(&self, secrets: &Secrets, words: &str) -> String {
+    pub(super) fn redact(&self, secrets: &Secrets, words: &str) -> String {
         let wanted = self.spec().map(|spec| spec.secrets());
         secrets.redact(wanted.as_deref(), words)
     }
@@ -81,7 +81,7 @@ impl Found {
 
 /// The containers of one instance.
 #[derive(Debug, Default)]
-pub struct Roles {
+pub(super) struct Roles {
     /// The one that is the unit.
     pub current: Option<Found>,
     /// What an unfinished replacement left beside it, by its names.
@@ -95,7 +95,7 @@ impl Roles {
     /// Of all containers of one instance. The newest of those that ran is the unit, by generation,
     /// then by its name, then by when it was made. Where none ran, a successor that lacks only its
     /// start is, and one that has not its own name yet is not.
-    pub fn of(mut group: Vec<Found>, name: &str) -> Self {
+    pub(super) fn of(mut group: Vec<Found>, name: &str) -> Self {
         group.sort_by(|a, b| {
             let age = |it: &Found| (it.started, it.generation, it.name == name, it.created);
             age(b).cmp(&age(a)).then_with(|| a.container.cmp(&b.container))
@@ -113,13 +113,13 @@ impl Roles {
     }
 
     /// Whether nothing of an unfinished replacement is there.
-    pub fn is_settled(&self, name: &str) -> bool {
+    pub(super) fn is_settled(&self, name: &str) -> bool {
         let old = format!("{name}{OLD}");
         self.leftovers.is_empty() && self.current.as_ref().is_none_or(|it| it.name != old)
     }
 
     /// What an instance leaves when it is removed: all but a copy that runs.
-    pub fn removable(self) -> impl Iterator<Item = Found> {
+    pub(super) fn removable(self) -> impl Iterator<Item = Found> {
         let ended = self.copies.into_iter().filter(|copy| !copy.live);
         self.current.into_iter().chain(self.leftovers).chain(ended)
     }
@@ -128,7 +128,7 @@ impl Roles {
     ///
     /// # Errors
     /// When there is one; the text names it.
-    pub fn check_alone(&self) -> Result<(), DriverError> {
+    pub(super) fn check_alone(&self) -> Result<(), DriverError> {
         let Some(copy) = self.copies.iter().find(|copy| copy.live) else { return Ok(()) };
         Err(DriverError::failed(
             format!("{} cannot be changed", copy.id),
@@ -149,7 +149,10 @@ impl Roles {
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn roles(engine: &Engine, owner: &Owner) -> Result<BTreeMap<InstanceId, Roles>, Error> {
+pub(super) async fn roles(
+    engine: &Engine,
+    owner: &Owner,
+) -> Result<BTreeMap<InstanceId, Roles>, Error> {
     let mut groups: BTreeMap<InstanceId, Vec<Found>> = BTreeMap::new();
     for found in all(engine, owner).await? {
         groups.entry(found.id.clone()).or_default().push(found);
@@ -165,7 +168,11 @@ pub async fn roles(engine: &Engine, owner: &Owner) -> Result<BTreeMap<InstanceId
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn roles_of(engine: &Engine, owner: &Owner, id: &InstanceId) -> Result<Roles, Error> {
+pub(super) async fn roles_of(
+    engine: &Engine,
+    owner: &Owner,
+    id: &InstanceId,
+) -> Result<Roles, Error> {
     let only =
         [format!("{}={}", label::SERVICE, id.service), format!("{}={}", label::INDEX, id.index)];
     let mut found = listed(engine, owner, &only).await?;
@@ -177,7 +184,7 @@ pub async fn roles_of(engine: &Engine, owner: &Owner, id: &InstanceId) -> Result
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn all(engine: &Engine, owner: &Owner) -> Result<Vec<Found>, Error> {
+pub(super) async fn all(engine: &Engine, owner: &Owner) -> Result<Vec<Found>, Error> {
     listed(engine, owner, &[]).await
 }
 
@@ -219,7 +226,7 @@ fn ours(summary: ContainerSummary, owner: &Owner) -> Option<Found> {
 }
 
 /// Whether a container in this state runs, or is about to by itself.
-pub fn is_live(state: Option<ContainerSummaryStateEnum>) -> bool {
+pub(super) fn is_live(state: Option<ContainerSummaryStateEnum>) -> bool {
     use ContainerSummaryStateEnum::{PAUSED, RESTARTING, RUNNING};
     matches!(state, Some(RUNNING | PAUSED | RESTARTING))
 }
@@ -229,7 +236,7 @@ pub fn is_live(state: Option<ContainerSummaryStateEnum>) -> bool {
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn units(
+pub(super) async fn units(
     engine: &Engine,
     owner: &Owner,
     redact: impl Fn(Option<&[SecretRef]>, &str) -> String,
@@ -243,7 +250,7 @@ pub async fn units(
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn unit_of(
+pub(super) async fn unit_of(
     engine: &Engine,
     owner: &Owner,
     found: Found,
@@ -320,7 +327,10 @@ fn in_networks(unit: &mut Unit, joined: &BTreeSet<String>, there: &BTreeMap<Stri
 ///
 /// # Errors
 /// When it is not there, or the engine does not answer.
-pub async fn inspect(engine: &Engine, name: &str) -> Result<ContainerInspectResponse, Error> {
+pub(super) async fn inspect(
+    engine: &Engine,
+    name: &str,
+) -> Result<ContainerInspectResponse, Error> {
     engine.client.inspect_container(name, None::<InspectContainerOptions>).await
 }
 

@@ -30,7 +30,7 @@ use crate::{
 ///
 /// # Errors
 /// When the engine does not, or one that is there is not what devnet makes, or is in use.
-pub async fn ensure(
+pub(super) async fn ensure(
     engine: &Engine,
     shared: &Shared,
     spec: &InstanceSpec,
@@ -58,7 +58,7 @@ pub async fn ensure(
 ///
 /// # Errors
 /// The first of it.
-pub async fn check(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
+pub(super) async fn check(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
     for volume in &spec.volumes {
         check_one(engine, spec, volume, &volume_of(spec, volume)).await?;
     }
@@ -88,7 +88,7 @@ async fn check_one(
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn held(engine: &Engine, owner: &Owner) -> Result<Vec<HeldVolume>, DriverError> {
+pub(super) async fn held(engine: &Engine, owner: &Owner) -> Result<Vec<HeldVolume>, DriverError> {
     let labels = vec![
         format!("{}={}", label::CLUSTER, owner.cluster),
         format!("{}={}", label::NODE, owner.node),
@@ -188,7 +188,7 @@ fn refusal(spec: &InstanceSpec, volume: &VolumeSpec, name: &str, why: &str) -> D
 ///
 /// # Errors
 /// When one does, or the engine does not answer.
-pub async fn check_alone(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
+pub(super) async fn check_alone(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
     let none = Values::default();
     for volume in spec.volumes.iter().filter(|volume| volume.project.is_none()) {
         let name = volume_of(spec, volume);

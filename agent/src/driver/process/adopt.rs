@@ -25,7 +25,7 @@ use crate::{
 
 /// What was found so far.
 #[derive(Default)]
-pub struct Found {
+pub(super) struct Found {
     /// Whether everything was found and reads: then there is nothing more to look for.
     whole: AsyncMutex<bool>,
     /// Units whose records do not read, with what is to be said of each.

@@ -11,11 +11,11 @@ use devnet_schema::digest::Digest;
 use crate::{driver::Owner, random};
 
 /// The variable that holds it: `CLUSTER/NODE/SERVICE-N/PLACE-NONCE`.
-pub const VARIABLE: &str = "DEVNET_UNIT";
+pub(super) const VARIABLE: &str = "DEVNET_UNIT";
 
 /// Which start of which unit a process belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Badge {
+pub(super) struct Badge {
     /// The instance, as `web-0`.
     pub slug: String,
     /// Differs between any two starts.
@@ -24,7 +24,7 @@ pub struct Badge {
 
 /// Gives badges out, and knows its own again.
 #[derive(Debug, Clone)]
-pub struct Issuer {
+pub(super) struct Issuer {
     prefix: String,
     place: String,
 }
@@ -32,7 +32,7 @@ pub struct Issuer {
 impl Issuer {
     /// The one of a data directory. A directory that was lost and made again at the same path is
     /// the same place: what was started from there is ours.
-    pub fn of(owner: &Owner, data_dir: &Path) -> Self {
+    pub(super) fn of(owner: &Owner, data_dir: &Path) -> Self {
         let path = fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         // Two hosts that share their process ids may have the same path on different disks.
         let device = fs::metadata(&path).map_or(0, |meta| meta.dev());
@@ -41,17 +41,17 @@ impl Issuer {
     }
 
     /// Tells this data directory from every other.
-    pub fn place(&self) -> &str {
+    pub(super) fn place(&self) -> &str {
         &self.place
     }
 
     /// What the variable holds for a badge.
-    pub fn write(&self, badge: &Badge) -> String {
+    pub(super) fn write(&self, badge: &Badge) -> String {
         format!("{}{}/{}-{}", self.prefix, badge.slug, self.place, badge.nonce)
     }
 
     /// The badge in an environment as `/proc/PID/environ` has it; none when it is not ours.
-    pub fn read(&self, environ: &[u8]) -> Option<Badge> {
+    pub(super) fn read(&self, environ: &[u8]) -> Option<Badge> {
         let mut variables = environ.split(|byte| *byte == 0);
         let value = variables
             .find_map(|variable| variable.strip_prefix(VARIABLE.as_bytes())?.strip_prefix(b"="))?;
@@ -66,7 +66,7 @@ impl Issuer {
 ///
 /// # Errors
 /// When the system has no randomness: without it two starts could not be told apart.
-pub fn nonce() -> std::io::Result<String> {
+pub(super) fn nonce() -> std::io::Result<String> {
     let mut bytes = [0; 12];
     random::try_fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 /// The directory of a unit's cgroup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Cgroup(PathBuf);
+pub(super) struct Cgroup(PathBuf);
 
 /// The directory of this process's own cgroup; `None` where there is no cgroup v2.
-pub fn own() -> Option<PathBuf> {
+pub(super) fn own() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     below(&mounts, &groups).filter(|path| path.join("cgroup.procs").exists())
@@ -38,7 +38,7 @@ fn below(mounts: &str, groups: &str) -> Option<PathBuf> {
 
 impl Cgroup {
     /// Makes one below `base`, or finds it; `None` where that is not allowed.
-    pub fn make(base: &Path, name: &str) -> Option<Self> {
+    pub(super) fn make(base: &Path, name: &str) -> Option<Self> {
         let path = base.join(format!("devnet.{name}"));
         match fs::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => None,
@@ -48,17 +48,17 @@ impl Cgroup {
     }
 
     /// The file through which a process enters, open: a process that writes `0` goes in itself.
-    pub fn door(&self) -> io::Result<File> {
+    pub(super) fn door(&self) -> io::Result<File> {
         OpenOptions::new().write(true).open(self.0.join("cgroup.procs"))
     }
 
     /// Its directory.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.0
     }
 
     /// The processes in it and in those that they made below it; none when it is gone.
-    pub fn processes(&self) -> Vec<i32> {
+    pub(super) fn processes(&self) -> Vec<i32> {
         let mut found = Vec::new();
         for group in self.with_all_below() {
             let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
@@ -68,7 +68,7 @@ impl Cgroup {
     }
 
     /// Whether the kernel counts anything that runs in it or below it, seen from here or not.
-    pub fn is_populated(&self) -> bool {
+    pub(super) fn is_populated(&self) -> bool {
         let events = fs::read_to_string(self.0.join("cgroup.events")).unwrap_or_default();
         events.lines().any(|line| line == "populated 1")
     }
@@ -89,12 +89,12 @@ impl Cgroup {
 
     /// Kills everything in it at once, also in those below it. Kernels before 5.14 cannot; then
     /// each process is killed by itself.
-    pub fn kill(&self) {
+    pub(super) fn kill(&self) {
         let _ = fs::write(self.0.join("cgroup.kill"), "1");
     }
 
     /// Removes it with those below it when nothing is in them; one that stays harms nobody.
-    pub fn remove(&self) {
+    pub(super) fn remove(&self) {
         for group in self.with_all_below().iter().rev() {
             let _ = fs::remove_dir(group);
         }

@@ -25,7 +25,7 @@ use super::members::{Process, Traces};
 
 /// What tells one process from every other that this machine ran or will run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub(super) struct Mark {
     /// Process id; also the id of its group and session.
     pub pid: i32,
     /// Start time in clock ticks since boot (`/proc/PID/stat`, field 22).
@@ -37,7 +37,7 @@ pub struct Mark {
 }
 
 /// How to start a process.
-pub struct Launch {
+pub(super) struct Launch {
     /// Where it puts itself before anything of it runs.
     pub door: Option<File>,
     /// Absolute path of the program.
@@ -57,7 +57,7 @@ pub struct Launch {
 }
 
 /// A process that runs, or did.
-pub struct Running {
+pub(super) struct Running {
     /// Which.
     pub mark: Mark,
     /// By what everything that it starts is known.
@@ -68,7 +68,7 @@ pub struct Running {
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// With this status.
     Status(ExitStatus),
     /// It was not a child of this agent, so nobody told how.
@@ -77,7 +77,7 @@ pub enum End {
 
 impl End {
     /// For people.
-    pub fn words(self) -> String {
+    pub(super) fn words(self) -> String {
         use std::os::unix::process::ExitStatusExt;
         match self {
             Self::Status(status) => match (status.code(), status.signal()) {
@@ -95,7 +95,7 @@ impl End {
 /// # Errors
 /// When the program cannot be executed or a log file cannot be opened. It may have been started all
 /// the same, and then carries its badge.
-pub fn spawn(launch: &Launch, traces: Traces, now_millis: i64) -> io::Result<Running> {
+pub(super) fn spawn(launch: &Launch, traces: Traces, now_millis: i64) -> io::Result<Running> {
     let mut command = Command::new(&launch.program);
     command
         .args(&launch.args)
@@ -158,7 +158,7 @@ fn kill(child: &mut Child) {
 }
 
 /// Has the system kill what the command starts when this agent is gone.
-pub fn end_with_parent(command: &mut Command) {
+pub(super) fn end_with_parent(command: &mut Command) {
     // SAFETY: the call is async-signal-safe.
     unsafe {
         command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
@@ -169,7 +169,7 @@ pub fn end_with_parent(command: &mut Command) {
 }
 
 /// Takes over a process that an earlier agent started; `None` when it does not run any more.
-pub fn adopt(mark: &Mark, traces: Traces) -> Option<Running> {
+pub(super) fn adopt(mark: &Mark, traces: Traces) -> Option<Running> {
     // The descriptor is opened first: from then on it means one process, and that one is looked at.
     let pidfd = open_pidfd(mark.pid).ok()?;
     let traces = Traces { leader: Some((mark.pid, mark.start)), ..traces };
@@ -180,7 +180,7 @@ pub fn adopt(mark: &Mark, traces: Traces) -> Option<Running> {
 ///
 /// # Errors
 /// When the system does not say when it started.
-pub fn mark_of(process: &Process, now_millis: i64) -> io::Result<Mark> {
+pub(super) fn mark_of(process: &Process, now_millis: i64) -> io::Result<Mark> {
     let uptime = fs::read_to_string("/proc/uptime")?;
     let uptime = uptime.split([' ', '.']).next().and_then(|seconds| seconds.parse::<u64>().ok());
     // SAFETY: plain system call.
@@ -199,7 +199,7 @@ fn alive(mark: &Mark) -> bool {
 
 impl Running {
     /// Waits until it ends.
-    pub async fn ended(&mut self) -> End {
+    pub(super) async fn ended(&mut self) -> End {
         match &mut self.child {
             Some(child) => child.wait().await.map_or(End::Unknown, End::Status),
             None => {
@@ -215,7 +215,7 @@ impl Running {
     ///
     /// # Errors
     /// When it cannot be seen what runs.
-    pub async fn terminate(&mut self, signal: i32, grace: Duration) -> io::Result<Vec<i32>> {
+    pub(super) async fn terminate(&mut self, signal: i32, grace: Duration) -> io::Result<Vec<i32>> {
         let left = self.traces.end(Some((signal, grace))).await;
         // It is not left behind as a zombie; one that cannot be killed is not waited for.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.ended()).await;
@@ -226,7 +226,7 @@ impl Running {
     ///
     /// # Errors
     /// When it cannot be seen what runs.
-    pub async fn end_rest(&self) -> io::Result<Vec<i32>> {
+    pub(super) async fn end_rest(&self) -> io::Result<Vec<i32>> {
         self.traces.end(None).await
     }
 }
@@ -279,7 +279,7 @@ fn append(path: &Path) -> io::Result<File> {
 }
 
 /// The number of a signal's name, with or without `SIG`.
-pub fn signal_number(name: &str) -> Option<i32> {
+pub(super) fn signal_number(name: &str) -> Option<i32> {
     if let Ok(number) = name.parse::<i32>() {
         return (1..=64).contains(&number).then_some(number);
     }
@@ -298,7 +298,7 @@ pub fn signal_number(name: &str) -> Option<i32> {
 }
 
 /// Finds a program: as a path (relative ones from `dir`), or by name along `path`.
-pub fn find_program(name: &str, dir: &Path, path: &str) -> Option<PathBuf> {
+pub(super) fn find_program(name: &str, dir: &Path, path: &str) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let executable = |file: &PathBuf| {
         fs::metadata(file)

@@ -23,7 +23,7 @@ use crate::{
 
 /// The removals that go on, one an instance.
 #[derive(Clone, Default)]
-pub struct Endings(Arc<Mutex<BTreeMap<InstanceId, Ending>>>);
+pub(super) struct Endings(Arc<Mutex<BTreeMap<InstanceId, Ending>>>);
 
 #[derive(Clone)]
 struct Ending {
@@ -46,7 +46,7 @@ impl Endings {
     }
 
     /// Goes on with the removal of a record's unit, unless that is done already.
-    pub fn begin(&self, setting: Setting, record: Record) {
+    pub(super) fn begin(&self, setting: Setting, record: Record) {
         let id = record.spec.id.clone();
         let mut table = self.table();
         if table.contains_key(&id) {
@@ -80,7 +80,7 @@ impl Endings {
     ///
     /// # Errors
     /// When a try fails meanwhile. It is tried again, and can be waited for again.
-    pub async fn over(&self, id: &InstanceId) -> Result<bool, DriverError> {
+    pub(super) async fn over(&self, id: &InstanceId) -> Result<bool, DriverError> {
         let Some(Ending { mut news, .. }) = self.table().get(id).cloned() else {
             return Ok(false);
         };
@@ -100,13 +100,13 @@ impl Endings {
     }
 
     /// Waits for every removal, each until it is done or a try fails.
-    pub async fn all_over(&self) {
+    pub(super) async fn all_over(&self) {
         let ids: Vec<InstanceId> = self.table().keys().cloned().collect();
         futures_util::future::join_all(ids.iter().map(|id| self.over(id))).await;
     }
 
     /// The units that are still being removed.
-    pub fn units(&self) -> Vec<Unit> {
+    pub(super) fn units(&self) -> Vec<Unit> {
         self.table().values().map(unit).collect()
     }
 }

@@ -41,7 +41,7 @@ struct Place {
 ///
 /// # Errors
 /// When a log file is there and cannot be read.
-pub async fn send(logs: PathBuf, query: Query, sink: Sink) -> io::Result<LogEndReason> {
+pub(super) async fn send(logs: PathBuf, query: Query, sink: Sink) -> io::Result<LogEndReason> {
     let (follow, here) = (query.follow, query.here.clone());
     let opened = tokio::task::spawn_blocking(move || Reader::open_all(&logs, &query)).await;
     let mut readers = opened.map_err(io::Error::other)??;

@@ -42,7 +42,7 @@ pub struct BaseEnv {
 /// # Errors
 /// When a secret, a file, the program or the disk is missing, or what runs does not end; nothing of
 /// this start runs then.
-pub async fn start(setting: &Setting, record: &mut Record) -> Result<Running, DriverError> {
+pub(super) async fn start(setting: &Setting, record: &mut Record) -> Result<Running, DriverError> {
     let Setting { ground, base, .. } = setting;
     let spec = record.spec.clone();
     let values = ground.secrets.values(&spec.id, &spec.secrets()).await?;
@@ -166,7 +166,7 @@ fn argv(spec: &InstanceSpec, values: &Values) -> Result<Vec<String>, DriverError
 
 /// The whole environment of the unit: three variables of the agent's, the devices it was given, and
 /// what its spec says, which wins.
-pub fn environment(
+pub(super) fn environment(
     base: &BaseEnv,
     spec: &InstanceSpec,
     values: &Values,
@@ -190,7 +190,11 @@ pub fn environment(
 ///
 /// # Errors
 /// When there is none; the text says where it was looked for.
-pub fn program(spec: &InstanceSpec, base: &BaseEnv, dir: &Path) -> Result<PathBuf, DriverError> {
+pub(super) fn program(
+    spec: &InstanceSpec,
+    base: &BaseEnv,
+    dir: &Path,
+) -> Result<PathBuf, DriverError> {
     let Workload::Process { argv } = &spec.workload else {
         return Err(DriverError::Unavailable(format!("{} is not a process", spec.id)));
     };

@@ -27,7 +27,7 @@ const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// One process that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
+pub(super) struct Process {
     /// Its id.
     pub pid: i32,
     /// Its start time in clock ticks since boot; with the id, it names one process of this boot.
@@ -46,7 +46,7 @@ pub struct Process {
 
 impl Process {
     /// Whether it began a session of its own, as every unit's first process does.
-    pub fn leads(&self) -> bool {
+    pub(super) fn leads(&self) -> bool {
         self.pid == self.session && self.pid == self.group
     }
 }
@@ -56,7 +56,7 @@ impl Process {
 ///
 /// # Errors
 /// When `/proc` cannot be read: then nothing is known.
-pub fn all(issuer: &Issuer) -> io::Result<Vec<Process>> {
+pub(super) fn all(issuer: &Issuer) -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -104,7 +104,7 @@ fn parse(pid: i32, stat: &str, badge: Option<Badge>) -> Option<Process> {
 
 /// By what the processes of one unit are known.
 #[derive(Debug, Clone)]
-pub struct Traces {
+pub(super) struct Traces {
     /// Whose badges count.
     pub issuer: Issuer,
     /// The unit, as `web-0`.
@@ -185,7 +185,7 @@ impl Traces {
     ///
     /// # Errors
     /// When `/proc` cannot be read.
-    pub async fn end(&self, polite: Option<(i32, Duration)>) -> io::Result<Vec<i32>> {
+    pub(super) async fn end(&self, polite: Option<(i32, Duration)>) -> io::Result<Vec<i32>> {
         let mut known = Known::default();
         if let Some((signal, grace)) = polite {
             let asked = self.find(&mut known)?;

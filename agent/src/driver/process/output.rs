@@ -24,20 +24,20 @@ const MOST_KEPT: u64 = 64 << 20;
 const KEPT: u64 = 48 << 20;
 
 /// Files are looked through in blocks of this size, in bytes.
-pub const BLOCK: u64 = 64 << 10;
+pub(super) const BLOCK: u64 = 64 << 10;
 
 /// Holes are made of whole blocks of the file system; this is a multiple of every usual size.
 const ALIGNED: u64 = 64 << 10;
 
 /// The two streams, with their file names.
-pub const STREAMS: [(&str, &str); 2] = [("stdout", "stdout.log"), ("stderr", "stderr.log")];
+pub(super) const STREAMS: [(&str, &str); 2] = [("stdout", "stdout.log"), ("stderr", "stderr.log")];
 
 /// Written while the beginning of a log goes away, so that no reader reads what is half gone.
-pub static CUTTING: RwLock<()> = RwLock::new(());
+pub(super) static CUTTING: RwLock<()> = RwLock::new(());
 
 /// Where a log begins, beside it on the disk. It is written before anything is cut out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub(super) struct Mark {
     /// When the log was begun, in milliseconds since 1970: tells it from one that was removed.
     pub begun: i64,
     /// How often it was emptied as a whole, where the file system has no holes.
@@ -57,7 +57,7 @@ impl Mark {
     ///
     /// # Errors
     /// When it is there and cannot be read.
-    pub fn of(log: &Path) -> io::Result<Self> {
+    pub(super) fn of(log: &Path) -> io::Result<Self> {
         match fs::read(Self::path(log)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             bytes => serde_json::from_slice(&bytes?).map_err(io::Error::from),
@@ -66,7 +66,7 @@ impl Mark {
 
     /// That of a log that ends at `end`. One that ends before its beginning was truncated by hand:
     /// it begins anew.
-    pub fn fitting(self, end: u64) -> Self {
+    pub(super) fn fitting(self, end: u64) -> Self {
         match end < self.start {
             true => Self { emptied: self.emptied.saturating_add(1), start: 0, ..self },
             false => self,
@@ -83,7 +83,7 @@ impl Mark {
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn begin(logs: &Path, now_millis: i64) -> io::Result<()> {
+pub(super) fn begin(logs: &Path, now_millis: i64) -> io::Result<()> {
     for (_, name) in STREAMS {
         let log = logs.join(name);
         if !log.exists() {
@@ -97,7 +97,7 @@ pub fn begin(logs: &Path, now_millis: i64) -> io::Result<()> {
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn bound(logs: &Path) -> io::Result<()> {
+pub(super) fn bound(logs: &Path) -> io::Result<()> {
     for (_, name) in STREAMS {
         cut(&logs.join(name), MOST_KEPT, KEPT, punch)?;
     }
@@ -146,7 +146,7 @@ fn cut(
 ///
 /// # Errors
 /// When the log or its mark cannot be read, or the disk refuses.
-pub fn begin_anew(log: &Path) -> io::Result<()> {
+pub(super) fn begin_anew(log: &Path) -> io::Result<()> {
     let stale = || -> io::Result<Option<Mark>> {
         let end = match fs::metadata(log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -187,7 +187,7 @@ fn line_start(file: &File, from: u64, end: u64) -> io::Result<u64> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn newlines(file: &File, from: u64, end: u64) -> io::Result<u64> {
+pub(super) fn newlines(file: &File, from: u64, end: u64) -> io::Result<u64> {
     let mut count = 0;
     blocks(file, from, end, |_, bytes| {
         count += memchr::memchr_iter(b'\n', bytes).count() as u64;
@@ -200,7 +200,7 @@ pub fn newlines(file: &File, from: u64, end: u64) -> io::Result<u64> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn last_lines(file: &File, start: u64, end: u64, count: u32) -> io::Result<u64> {
+pub(super) fn last_lines(file: &File, start: u64, end: u64, count: u32) -> io::Result<u64> {
     let mut missing = u64::from(count) + 1;
     let mut until = end;
     while until > start {

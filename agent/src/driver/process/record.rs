@@ -24,7 +24,7 @@ use crate::{
 
 /// One process unit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Record {
+pub(super) struct Record {
     /// As which generation it was started.
     pub generation: Generation,
     /// Digest of the spec.
@@ -54,11 +54,14 @@ mod shared {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub fn serialize<T: Serialize, S: Serializer>(it: &Arc<T>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        it: &Arc<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         (**it).serialize(to)
     }
 
-    pub fn deserialize<'de, T, D>(from: D) -> Result<Arc<T>, D::Error>
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<Arc<T>, D::Error>
     where
         T: Deserialize<'de>,
         D: Deserializer<'de>,
@@ -69,7 +72,7 @@ mod shared {
 
 impl Record {
     /// The record of a job that has no process yet.
-    pub fn of(job: &Job) -> Self {
+    pub(super) fn of(job: &Job) -> Self {
         Self {
             generation: job.generation,
             digest: job.digest.clone(),
@@ -85,28 +88,28 @@ impl Record {
 
 /// The directories of one instance.
 #[derive(Debug, Clone)]
-pub struct Home {
+pub(super) struct Home {
     root: PathBuf,
 }
 
 impl Home {
     /// Those of `id` below the agent's data directory.
-    pub fn new(data_dir: &Path, id: &InstanceId) -> Self {
+    pub(super) fn new(data_dir: &Path, id: &InstanceId) -> Self {
         Self { root: data_dir.join("instances").join(id.slug()) }
     }
 
     /// All of them are in this one.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.root
     }
 
     /// The unit's working directory.
-    pub fn work(&self) -> PathBuf {
+    pub(super) fn work(&self) -> PathBuf {
         self.root.join("work")
     }
 
     /// Where its output goes.
-    pub fn logs(&self) -> PathBuf {
+    pub(super) fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }
 
@@ -114,7 +117,7 @@ impl Home {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn save(&self, record: &Record, watcher: &Watcher) -> Result<(), DriverError> {
+    pub(super) fn save(&self, record: &Record, watcher: &Watcher) -> Result<(), DriverError> {
         let bytes = serde_json::to_vec(record).map_err(io::Error::from);
         bytes.map_err(anyhow::Error::from).and_then(|bytes| self.write(&bytes, watcher)).map_err(
             |error| {
@@ -135,7 +138,7 @@ impl Home {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn remove(&self, watcher: &Watcher) -> Result<(), DriverError> {
+    pub(super) fn remove(&self, watcher: &Watcher) -> Result<(), DriverError> {
         let removed = watcher(Point::Begin).and_then(|()| fs::remove_dir_all(&self.root));
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DriverError::failed(
@@ -152,7 +155,11 @@ impl Home {
     ///
     /// # Errors
     /// As there.
-    pub fn remove_ending(&self, ending: &Record, watcher: &Watcher) -> Result<(), DriverError> {
+    pub(super) fn remove_ending(
+        &self,
+        ending: &Record,
+        watcher: &Watcher,
+    ) -> Result<(), DriverError> {
         match load(&self.root) {
             Some(Found::Whole(record)) if record.ending && record.nonce == ending.nonce => {
                 self.remove(watcher)
@@ -166,13 +173,13 @@ impl Home {
     }
 
     /// What stands there now.
-    pub fn found(&self) -> Option<Found> {
+    pub(super) fn found(&self) -> Option<Found> {
         load(&self.root)
     }
 }
 
 /// Where the data of one of an instance's volumes lies. It outlives the instance.
-pub fn volume_dir(data_dir: &Path, owner: &InstanceId, name: &str) -> PathBuf {
+pub(super) fn volume_dir(data_dir: &Path, owner: &InstanceId, name: &str) -> PathBuf {
     data_dir.join("volumes").join(owner.slug()).join(name)
 }
 
@@ -180,7 +187,7 @@ pub fn volume_dir(data_dir: &Path, owner: &InstanceId, name: &str) -> PathBuf {
 ///
 /// # Errors
 /// When it cannot be seen which there are.
-pub fn volumes(data_dir: &Path) -> Result<Vec<HeldVolume>, DriverError> {
+pub(super) fn volumes(data_dir: &Path) -> Result<Vec<HeldVolume>, DriverError> {
     let root = data_dir.join("volumes");
     let explain = |error: io::Error| {
         DriverError::failed(
@@ -220,7 +227,7 @@ fn directories(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 }
 
 /// What was found in one directory below `instances`.
-pub enum Found {
+pub(super) enum Found {
     /// A record that reads.
     Whole(Record),
     /// One that does not: what runs of that instance is not known.
@@ -229,7 +236,7 @@ pub enum Found {
 
 /// A record that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
+pub(super) struct Damage {
     /// Whose, by the name of its directory.
     pub id: InstanceId,
     /// The file.
@@ -242,7 +249,7 @@ pub struct Damage {
 ///
 /// # Errors
 /// When it cannot be seen which there are.
-pub fn load_all(data_dir: &Path) -> Result<Vec<Found>, DriverError> {
+pub(super) fn load_all(data_dir: &Path) -> Result<Vec<Found>, DriverError> {
     let root = data_dir.join("instances");
     let explain = |error: io::Error| {
         DriverError::failed(

@@ -40,7 +40,7 @@ const BOUND_EVERY: Duration = Duration::from_secs(2);
 
 /// What a supervisor needs.
 #[derive(Clone)]
-pub struct Setting {
+pub(super) struct Setting {
     /// What every driver is given.
     pub ground: Ground,
     /// What every process is given.
@@ -55,19 +55,19 @@ pub struct Setting {
 
 impl Setting {
     /// A cgroup for an instance, where one may be made.
-    pub fn cgroup(&self, id: &InstanceId) -> Option<Cgroup> {
+    pub(super) fn cgroup(&self, id: &InstanceId) -> Option<Cgroup> {
         let base = self.cgroups.as_deref()?;
         Cgroup::make(base, &format!("{}.{}", self.issuer.place(), id.slug()))
     }
 
     /// The variable that the processes of a record's start carry.
-    pub fn badge_of(&self, record: &Record) -> Option<(String, String)> {
+    pub(super) fn badge_of(&self, record: &Record) -> Option<(String, String)> {
         let badge = Badge { slug: record.spec.id.slug(), nonce: record.nonce.clone()? };
         Some((badge::VARIABLE.to_owned(), self.issuer.write(&badge)))
     }
 
     /// By what the processes of a record's start are known; its first process is not among it.
-    pub fn traces(&self, record: &Record) -> Traces {
+    pub(super) fn traces(&self, record: &Record) -> Traces {
         Traces {
             issuer: self.issuer.clone(),
             slug: record.spec.id.slug(),
@@ -81,7 +81,7 @@ impl Setting {
     ///
     /// # Errors
     /// When something does not end, or it cannot be seen what runs: nothing may be started then.
-    pub async fn clear(&self, record: &Record) -> Result<(), DriverError> {
+    pub(super) async fn clear(&self, record: &Record) -> Result<(), DriverError> {
         self.clear_all(&record.spec.id, &record.spec.stop, record.cgroup.clone()).await
     }
 
@@ -89,7 +89,7 @@ impl Setting {
     ///
     /// # Errors
     /// As there.
-    pub async fn clear_all(
+    pub(super) async fn clear_all(
         &self,
         id: &InstanceId,
         stop: &StopSpec,
@@ -109,7 +109,10 @@ impl Setting {
     ///
     /// # Errors
     /// When something is left of it, or that cannot be seen.
-    pub fn nothing_left(id: &InstanceId, ended: io::Result<Vec<i32>>) -> Result<(), DriverError> {
+    pub(super) fn nothing_left(
+        id: &InstanceId,
+        ended: io::Result<Vec<i32>>,
+    ) -> Result<(), DriverError> {
         let left = ended.map_err(|error| {
             DriverError::NotKnown(format!(
                 "it cannot be seen what runs of {id}: {error}; check that the agent may read /proc"
@@ -123,7 +126,7 @@ impl Setting {
 }
 
 /// For people.
-pub fn still_there(id: &InstanceId, left: &[i32]) -> DriverError {
+pub(super) fn still_there(id: &InstanceId, left: &[i32]) -> DriverError {
     let pids: Vec<_> = left.iter().map(ToString::to_string).collect();
     DriverError::failed(
         format!("what runs of {id} cannot be ended"),
@@ -133,7 +136,7 @@ pub fn still_there(id: &InstanceId, left: &[i32]) -> DriverError {
 }
 
 /// How a unit is asked to end.
-pub fn politeness(stop: &StopSpec) -> (i32, Duration) {
+pub(super) fn politeness(stop: &StopSpec) -> (i32, Duration) {
     let signal = stop.signal.as_deref().and_then(signal_number);
     (signal.unwrap_or(libc::SIGTERM), stop.grace.into())
 }
@@ -146,7 +149,7 @@ struct Status {
 }
 
 /// One supervised unit.
-pub struct Slot {
+pub(super) struct Slot {
     status: Arc<Mutex<Status>>,
     stop: watch::Sender<bool>,
     task: AsyncMutex<Option<JoinHandle<()>>>,
@@ -154,7 +157,7 @@ pub struct Slot {
 
 impl Slot {
     /// Begins to supervise; without `first`, the process is started.
-    pub fn begin(setting: Setting, record: Record, first: Option<Running>) -> Self {
+    pub(super) fn begin(setting: Setting, record: Record, first: Option<Running>) -> Self {
         let state = if first.is_some() { InstanceState::Running } else { InstanceState::Starting };
         let status = Arc::new(Mutex::new(Status { record, state, message: None }));
         let (stop, stopped) = watch::channel(false);
@@ -164,7 +167,7 @@ impl Slot {
     }
 
     /// Ends the process and its supervision, and returns when both are over.
-    pub async fn stop(&self) {
+    pub(super) async fn stop(&self) {
         self.stop.send_replace(true);
         if let Some(task) = self.task.lock().await.take() {
             // A supervisor that panicked has nothing left to end.
@@ -173,12 +176,12 @@ impl Slot {
     }
 
     /// What it runs.
-    pub fn record(&self) -> Record {
+    pub(super) fn record(&self) -> Record {
         lock(&self.status).record.clone()
     }
 
     /// What is to be seen of it.
-    pub fn unit(&self) -> Unit {
+    pub(super) fn unit(&self) -> Unit {
         let Status { record, state, message } = lock(&self.status).clone();
         let mark = record.process.as_ref();
         Unit {

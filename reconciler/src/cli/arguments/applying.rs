@@ -10,7 +10,7 @@ use super::Planning;
 
 /// Arguments of `apply` and `destroy`.
 #[derive(Debug, Args)]
-pub struct Apply {
+pub(crate) struct Apply {
     /// What to plan.
     #[command(flatten)]
     pub planning: Planning,
@@ -29,7 +29,7 @@ pub struct Apply {
 
 /// Arguments of `deployment`.
 #[derive(Debug, Args)]
-pub struct Deployment {
+pub(crate) struct Deployment {
     /// What to do.
     #[command(subcommand)]
     pub command: DeploymentCommand,
@@ -37,7 +37,7 @@ pub struct Deployment {
 
 /// What to do with a run of a plan.
 #[derive(Debug, Subcommand)]
-pub enum DeploymentCommand {
+pub(crate) enum DeploymentCommand {
     /// Cut one short: what runs is finished, nothing more begins. Exit 0 when it was.
     Cancel {
         /// Which; else the one that runs.

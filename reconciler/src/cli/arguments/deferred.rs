@@ -12,7 +12,7 @@ use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 ///
 /// Clap's own `defer` would let the description of `T` replace that of the command.
 #[derive(Debug)]
-pub struct Deferred<T>(T);
+pub(crate) struct Deferred<T>(T);
 
 impl<T> Deref for Deferred<T> {
     type Target = T;

@@ -9,7 +9,7 @@ use devnet_schema::{file::tree::Form, name::ClusterName};
 
 /// Arguments of `fmt`.
 #[derive(Debug, Args)]
-pub struct Fmt {
+pub(crate) struct Fmt {
     /// Files, directories, or `-` for standard input; else the cluster file here and what it
     /// includes.
     #[arg(value_name = "FILE|DIR")]
@@ -55,7 +55,7 @@ impl From<To> for Form {
 
 /// Arguments of `convert`.
 #[derive(Debug, Args)]
-pub struct Convert {
+pub(crate) struct Convert {
     /// The file, or `-` for standard input; else cluster.kdl, cluster.yaml or cluster.yml here.
     pub file: Option<PathBuf>,
     /// The form to write; else the other one.
@@ -74,7 +74,7 @@ pub struct Convert {
 
 /// Where a repository's jobs run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Ci {
+pub(crate) enum Ci {
     /// GitHub Actions.
     Github,
     /// Gitea Actions.
@@ -89,7 +89,7 @@ pub enum Ci {
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]
-pub struct Init {
+pub(crate) struct Init {
     /// The repository's directory; made if it is not there.
     #[arg(default_value = ".")]
     pub dir: PathBuf,

@@ -12,7 +12,7 @@ use devnet_schema::plan_options::MAX_MOVES;
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
-pub struct Explain {
+pub(crate) struct Explain {
     /// Which service.
     pub service: ServiceName,
     /// Only this node.
@@ -34,7 +34,7 @@ pub struct Explain {
 
 /// Arguments of `whatif`.
 #[derive(Debug, Args)]
-pub struct WhatIf {
+pub(crate) struct WhatIf {
     /// What to plan.
     #[command(flatten)]
     pub planning: Planning,
@@ -60,7 +60,7 @@ pub struct WhatIf {
 
 /// Arguments of `rebalance`.
 #[derive(Debug, Args)]
-pub struct Rebalance {
+pub(crate) struct Rebalance {
     /// What to plan.
     #[command(flatten)]
     pub planning: Planning,

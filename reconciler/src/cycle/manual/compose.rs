@@ -28,7 +28,7 @@ const FILE: &str = "rendered_compose";
 ///
 /// # Errors
 /// Everything that is wrong with the file, or a name that cannot be a service.
-pub fn specs(
+pub(super) fn specs(
     request: &DeployRequest,
     cluster: &ClusterName,
     node: &NodeName,
