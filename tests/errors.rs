@@ -11,7 +11,7 @@ use devnet_planner::{PlanInput, Policy, place};
 use devnet_schema::{
     compose,
     diagnostic::Diagnostic,
-    file::{Files, Limits, discover, tree},
+    file::{self, Files, Limits, discover, tree},
     fleet::FleetSnapshot,
     overrides::Origin,
     plan_options::PlanOptions,
@@ -162,8 +162,8 @@ fn run(blocks: &[&Block]) -> (Vec<Diagnostic>, BTreeMap<String, Vec<u8>>) {
 }
 
 fn compose_findings(path: &str, bytes: Vec<u8>) -> Vec<Diagnostic> {
-    let source = tree::text(path, bytes, tree::Form::Yaml).expect("text");
-    match tree::from_yaml(&source) {
+    let source = file::text(path, bytes, tree::Form::Yaml).expect("text");
+    match file::from_yaml(&source) {
         Ok(tree) => compose::read(&tree, &source, &BTreeSet::new()).1,
         Err(found) => found,
     }

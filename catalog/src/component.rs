@@ -7,7 +7,10 @@ use std::ops::Range;
 use devnet_schema::{
     component::{ComponentSignature, ParameterKind},
     diagnostic::Diagnostic,
-    file::tree::{self, Entry, Kind, Node, Source, from_kdl, from_yaml},
+    file::{
+        self, from_kdl, from_yaml,
+        tree::{Entry, Form, Kind, Node, Source},
+    },
     quantity::Bytes,
     template::{self, Fault},
 };
@@ -49,9 +52,9 @@ pub(crate) type File = (String, Vec<u8>);
 /// # Errors
 /// Everything that is wrong with either.
 pub(crate) fn read(declaration: File, template: File) -> Result<Component, Vec<Diagnostic>> {
-    let text = |(name, bytes): File, form| tree::text(&name, bytes, form).map_err(|e| vec![e]);
-    let declared = text(declaration, tree::Form::Kdl)?;
-    let source = text(template, tree::Form::Yaml)?;
+    let text = |(name, bytes): File, form| file::text(&name, bytes, form).map_err(|e| vec![e]);
+    let declared = text(declaration, Form::Kdl)?;
+    let source = text(template, Form::Yaml)?;
     let signature = signature::read(&declared, &from_kdl(&declared)?)?;
     let template = from_yaml(&source)?;
     let component = Component { signature, template, source };

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf};
 use devnet_schema::file::{
     Limits,
     fields::{FILE, Field, Shape, Type},
-    format_kdl,
-    tree::{Entry, Kind, Node, Source, from_kdl},
+    format_kdl, from_kdl,
+    tree::{Entry, Kind, Node, Source},
 };
 
 fn path(name: &str) -> PathBuf {

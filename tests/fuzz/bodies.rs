@@ -13,10 +13,7 @@ use devnet_catalog::{Bindings, Catalog, Placed};
 use devnet_schema::{
     compose,
     diagnostic::Diagnostic,
-    file::{
-        ClusterFile, Files, load, print,
-        tree::{self, Form},
-    },
+    file::{self, ClusterFile, Files, load, print, tree::Form},
     name::InstanceId,
     secret::{Part, Text},
     validate::validate,
@@ -86,8 +83,8 @@ pub fn kdl(data: &[u8]) {
     let Some(text) = std::str::from_utf8(data).ok().filter(|text| text.len() <= JUDGED) else {
         return;
     };
-    let source = tree::text("cluster.kdl", text.as_bytes().to_vec(), Form::Kdl);
-    if source.is_ok_and(|source| tree::from_kdl(&source).is_ok()) {
+    let source = file::text("cluster.kdl", text.as_bytes().to_vec(), Form::Kdl);
+    if source.is_ok_and(|source| file::from_kdl(&source).is_ok()) {
         assert!(kdl::KdlDocument::parse_v2(text).is_ok(), "the kdl crate refuses {text:?}");
     }
 }
@@ -106,8 +103,8 @@ pub fn yaml(data: &[u8]) {
 
 /// A Compose file.
 pub fn compose(data: &[u8]) {
-    let Ok(source) = tree::text("compose.yaml", data.to_vec(), Form::Yaml) else { return };
-    match tree::from_yaml(&source) {
+    let Ok(source) = file::text("compose.yaml", data.to_vec(), Form::Yaml) else { return };
+    match file::from_yaml(&source) {
         Ok(tree) => {
             let (_, found) = compose::read(&tree, &source, &BTreeSet::new());
             sound(&found, &source.text);

@@ -8,8 +8,8 @@ use anyhow::{Context, anyhow, bail};
 use devnet_schema::{
     diagnostic::Diagnostic,
     file::{
-        Limits,
-        tree::{self, Entry, Form, Kind},
+        self, Limits,
+        tree::{Entry, Form, Kind},
     },
     overrides::{Origin, Overrides, is_same},
 };
@@ -66,8 +66,8 @@ fn of_file(path: &Path) -> anyhow::Result<Vec<(String, String, Origin)>> {
         anyhow!("{at}: {}: {}", found.code, found.message)
     };
     let name = path.display().to_string();
-    let source = tree::text(&name, bytes, Form::Yaml).map_err(|found| refuse(&found))?;
-    let read = tree::from_yaml(&source).map_err(|all| match all.first() {
+    let source = file::text(&name, bytes, Form::Yaml).map_err(|found| refuse(&found))?;
+    let read = file::from_yaml(&source).map_err(|all| match all.first() {
         Some(first) => refuse(first),
         None => anyhow!("{name} is no YAML"),
     })?;

@@ -52,8 +52,8 @@ pub use words::{WordsError, split};
 use crate::{
     diagnostic::{Diagnostic, Located, Location},
     file::{
-        Files, Limits, Unread, scan,
-        tree::{Node, Read, Source, read_with_merge_keys},
+        Files, Limits, Unread, read_with_merge_keys, scan,
+        tree::{Node, Read, Source},
     },
     template::is_template,
 };

@@ -8,8 +8,8 @@ use super::{Inputs, Project, load, read, refusals};
 use crate::{
     diagnostic::{Diagnostic, Located},
     file::{
-        MemoryFiles,
-        tree::{Kind, Source, from_yaml},
+        MemoryFiles, from_yaml,
+        tree::{Kind, Source},
     },
 };
 

@@ -1,16 +1,12 @@
 //! The one spanned tree that KDL and YAML are read into.
 //!
 //! Knows scalars, lists, maps and where each was written. Refuses to know what any of them means:
-//! a scalar stays the text that was written until someone reads it as a type.
+//! a scalar stays the text that was written until someone reads it as a type; and who reads what
+//! into it: `kdl` and `yaml` know the tree, and it knows neither.
 
 use std::{ops::Range, sync::Arc};
 
 use super::unread::Unread;
-pub use super::{
-    kdl::from_kdl,
-    scan::text,
-    yaml::{from_yaml, read_with_merge_keys},
-};
 use crate::diagnostic::{Diagnostic, Location};
 
 /// Byte offsets in one file.

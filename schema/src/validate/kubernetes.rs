@@ -8,8 +8,8 @@ use crate::{
     desired::{Form, Manifests, Service},
     diagnostic::{Diagnostic, Located},
     file::{
-        MemoryFiles,
-        tree::{Node, Source, read_with_merge_keys},
+        MemoryFiles, read_with_merge_keys,
+        tree::{Node, Source},
         written::{KubernetesSection, ServiceSection},
     },
     instance::{Runtime, StopSpec},

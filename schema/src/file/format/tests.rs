@@ -6,7 +6,7 @@ use expect_test::expect;
 use proptest::prelude::*;
 
 use super::*;
-use crate::file::tree::from_kdl;
+use crate::file::from_kdl;
 
 fn formatted(text: &str) -> String {
     format_kdl("c.kdl", text.into(), &Limits::default())
