@@ -13,7 +13,7 @@ use devnet_schema::{
     plan::{Plan, PlanBasis},
     plan_options::{MAX_MOVES, MAX_SOLVE_LIMIT_MS, PlanOptions, SOLVE_LIMIT_MS},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     ControlPlane, Permit, Work,
@@ -172,7 +172,7 @@ impl ControlPlane {
         if !plan.is_applicable() {
             return Err(RequestError::NotApplicable(plan.diagnostics));
         }
-        if expires_at.is_some_and(|end| end <= clock::wall()) {
+        if expires_at.is_some_and(|end| is_over(&end, clock::now())) {
             return Err(RequestError::Stale(vec!["the time (it is older than a day)".to_owned()]));
         }
         if let Some(running) = self.deploying() {
@@ -339,9 +339,31 @@ fn solve_limit(asked: &PlanOptions) -> Duration {
     Duration::from_millis(millis.min(MAX_SOLVE_LIMIT_MS))
 }
 
+/// Whether this time on record has come. One that cannot be read counts as over: a plan is quickly
+/// made anew.
+fn is_over(end: &str, now: Timestamp) -> bool {
+    !end.parse().is_ok_and(|end: Timestamp| now < end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_ends_at_its_time_however_that_is_written() {
+        let now: Timestamp = "2026-12-01T12:00:00.5Z".parse().unwrap();
+        for (end, over) in [
+            ("2026-12-01T12:00:00.501Z", false),
+            ("2026-12-01T12:00:00.500Z", true),
+            // A text of another zone or length does not sort as its time does.
+            ("2026-12-01T10:00:01-02:00", false),
+            ("2026-12-01T13:30:00+02:00", true),
+            ("tomorrow", true),
+            ("", true),
+        ] {
+            assert_eq!(is_over(end, now), over, "{end}");
+        }
+    }
 
     #[test]
     fn what_is_asked_for_is_capped() {
