@@ -13,6 +13,7 @@
 
 mod effort;
 mod explain;
+mod ix;
 mod model;
 mod outcome;
 mod problem;

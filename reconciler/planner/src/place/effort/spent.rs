@@ -12,13 +12,14 @@ use super::{
     interrupt::{Pace, Progress, Watch},
     trace::StageReport,
 };
+use crate::place::ix::NodeIx;
 
 /// What was spent so far.
 pub struct Spent<'w> {
     pub ilps: u32,
     pub solvers: BTreeSet<&'static str>,
     /// Nodes whose devices had to be told apart.
-    pub detailed: BTreeSet<usize>,
+    pub detailed: BTreeSet<NodeIx>,
     /// A clock ended something: another run may answer otherwise.
     pub cut_short: bool,
     /// What each stage of the searches did, where that is recorded.

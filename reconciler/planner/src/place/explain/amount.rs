@@ -19,13 +19,13 @@ pub fn port_words((protocol, port): (Protocol, u16)) -> String {
 }
 
 /// `5 cpu`, `8GiB of memory`.
-pub fn amount_of(r: usize, of: u64) -> String {
-    let of_it = if r == 0 { "" } else { "of " };
-    format!("{} {of_it}{}", amount(r, of), RESOURCES[r])
+pub fn amount_of(resource: usize, of: u64) -> String {
+    let of_it = if resource == 0 { "" } else { "of " };
+    format!("{} {of_it}{}", amount(resource, of), RESOURCES[resource])
 }
 
-pub fn amount(r: usize, of: u64) -> String {
-    if r == 0 { Cpu { milli: of }.to_string() } else { size(of) }
+pub fn amount(resource: usize, of: u64) -> String {
+    if resource == 0 { Cpu { milli: of }.to_string() } else { size(of) }
 }
 
 /// Bytes for people: two decimals at most, cut off and never rounded up to more than there is.

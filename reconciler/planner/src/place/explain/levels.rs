@@ -12,7 +12,7 @@ use crate::place::{
     model::{
         index::{self, IndexedProblem},
         partial::PartialPlacement,
-        retained, service,
+        retained,
     },
     program::relaxation::alone,
     search::strategy,
@@ -58,7 +58,7 @@ fn assume(indexed: &IndexedProblem<'_>, levels: &mut [PriorityLevel], spent: &mu
     let mut open = indexed.problem.clone();
     retained::released(&mut open, |_| true);
     let mut free = IndexedProblem::new(&open);
-    free.services.iter_mut().for_each(service::Service::unlock);
+    free.services.enumerate_mut().for_each(|(_, service)| service.unlock());
     let most = match free.pairs() <= index::SMALL {
         true => spent.aside(|spent| strategy::solve(&free, None, spent).bounds),
         false => alone::alone(&free),

@@ -13,13 +13,16 @@ use crate::place::{
 
 /// Nodes on which what runs has more than services may have there.
 pub fn overfull(partial: &PartialPlacement<'_>) -> Vec<Overfull> {
-    let nodes = partial.indexed.nodes.iter().enumerate().filter(|(_, node)| node.overfull);
-    let found = nodes.filter_map(|(n, node)| {
-        let (held, has) = (partial.held(n), partial.room(n));
-        let over = (0..3).filter(|&r| held[r] > has[r]);
-        let mut over: Vec<(String, String)> =
-            over.map(|r| (amount_of(r, held[r]), amount_of(r, has[r]))).collect();
-        for (d, left) in partial.device_room(n).iter().enumerate() {
+    let nodes = partial.indexed.nodes.enumerate().filter(|(_, node)| node.overfull);
+    let found = nodes.filter_map(|(node_ix, node)| {
+        let (held, has) = (partial.held(node_ix), partial.room(node_ix));
+        let over = (0..3).filter(|&resource| held[resource] > has[resource]);
+        let mut over: Vec<(String, String)> = over
+            .map(|resource| {
+                (amount_of(resource, held[resource]), amount_of(resource, has[resource]))
+            })
+            .collect();
+        for (d, left) in partial.device_room(node_ix).iter().enumerate() {
             let gpu = &node.input.gpus[node.devices[d]];
             let used = gpu_request::size(node.memories[d]).saturating_sub(*left).div_ceil(1000);
             let told = |bytes: u64| format!("{} of {}", size(bytes), gpu.id);

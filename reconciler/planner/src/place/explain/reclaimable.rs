@@ -5,16 +5,20 @@
 //! A shortage that others could fill is lifted by freeing, and any other only by hardware. A
 //! service never asks one that it must be near.
 
-use crate::place::model::{partial::PartialPlacement, service::Service};
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    model::{partial::PartialPlacement, service::Service},
+};
 
 /// Whether others on the node could give up so much of cpu, memory or disk.
 pub fn could_be_freed(
     partial: &PartialPlacement<'_>,
-    at: (usize, usize),
-    r: usize,
+    at: (ServiceIx, NodeIx),
+    resource: usize,
     amount: u64,
 ) -> bool {
-    let there = in_the_way(partial, at).map(|(other, count)| other.need[r].saturating_mul(count));
+    let there =
+        in_the_way(partial, at).map(|(other, count)| other.need[resource].saturating_mul(count));
     amount <= there.fold(0, u64::saturating_add)
 }
 
@@ -22,15 +26,16 @@ pub fn could_be_freed(
 /// service itself nor one that it must be near.
 fn in_the_way<'f>(
     partial: &PartialPlacement<'f>,
-    (s, n): (usize, usize),
+    (service, node): (ServiceIx, NodeIx),
 ) -> impl Iterator<Item = (&'f Service<'f>, u64)> {
     let services = &partial.indexed.services;
-    let others = partial.on_node[n].iter();
-    let others = others.filter(move |(t, _)| **t != s && !services[s].near.contains(t));
-    others.map(|(&t, &count)| (&services[t], u64::from(count)))
+    let others = partial.on_node[node].iter();
+    let others = others
+        .filter(move |(other, _)| **other != service && !services[service].near.contains(other));
+    others.map(|(&other, &count)| (&services[other], u64::from(count)))
 }
 
 /// Whether a device of the node could be had by asking others to make room.
-pub fn has_devices_in_the_way(partial: &PartialPlacement<'_>, at: (usize, usize)) -> bool {
+pub fn has_devices_in_the_way(partial: &PartialPlacement<'_>, at: (ServiceIx, NodeIx)) -> bool {
     in_the_way(partial, at).any(|(other, _)| other.wants_gpu())
 }

@@ -11,6 +11,7 @@ use devnet_schema::name::{InstanceId, NodeName};
 
 use super::violation;
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     model::{
         indices::Assignments,
         partial::PartialPlacement,
@@ -34,10 +35,11 @@ pub fn declared(partial: &PartialPlacement<'_>, mut outcome: Outcome) -> Outcome
     let kept_out = kept_out.into_iter().map(|(id, why)| (plain(&id), why));
     let stops = |(id, _): &(InstanceId, Displaced)| !outcome.assignments.contains_key(id);
     outcome.displaced.extend(kept_out.filter(stops).collect::<Vec<_>>());
-    let nodes = partial.indexed.nodes.iter().enumerate();
-    let nodes: BTreeMap<&NodeName, usize> = nodes.map(|(n, it)| (&it.input.name, n)).collect();
+    let nodes = partial.indexed.nodes.enumerate();
+    let nodes: BTreeMap<&NodeName, NodeIx> =
+        nodes.map(|(node, it)| (&it.input.name, node)).collect();
     let numbers = numbers(partial.indexed);
-    let mut known: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
+    let mut known: BTreeMap<(ServiceIx, NodeIx), Vec<String>> = BTreeMap::new();
     for (id, mut place) in kept {
         let id = plain(&id);
         let at = (numbers[&id.service], nodes[&place.node]);

@@ -14,6 +14,7 @@ use devnet_schema::{
 
 use super::violation::{self, neighbours};
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     model::{index::IndexedProblem, partial::PartialPlacement, retained, service::Spread},
     outcome::{Outcome, Reason},
     problem::{NodeState, PlacementProblem},
@@ -90,9 +91,9 @@ pub fn explain(
 ) -> Option<Explanation> {
     let staged = retained::staged(problem, &retained::retained_in(outcome));
     let indexed = IndexedProblem::new(&staged);
-    let s = indexed.services.iter().position(|it| it.input.name == *service)?;
+    let service_ix = indexed.services.position(|it| it.input.name == *service)?;
     let partial = filled(&indexed, outcome);
-    let input = indexed.services[s].input;
+    let input = indexed.services[service_ix].input;
     let placed = outcome
         .assignments
         .iter()
@@ -111,14 +112,18 @@ pub fn explain(
         let current = input.current.get(&instance.index).filter(|_| own)?;
         Some((instance.clone(), current.node.clone(), why.text()))
     });
-    let origins = origins(&partial, s);
+    let origins = origins(&partial, service_ix);
     Some(Explanation {
         service: service.clone(),
         at: input.at.clone(),
         placed,
         displaced: displaced.collect(),
-        missing: partial.missing(s),
-        nodes: (0..indexed.nodes.len()).map(|n| verdict(&partial, s, n, &origins)).collect(),
+        missing: partial.missing(service_ix),
+        nodes: indexed
+            .nodes
+            .positions()
+            .map(|node| verdict(&partial, service_ix, node, &origins))
+            .collect(),
     })
 }
 
@@ -130,10 +135,10 @@ fn filled<'f>(indexed: &'f IndexedProblem<'f>, outcome: &Outcome) -> PartialPlac
             Reason::Retained => &instance.alone(),
             _ => &instance.service,
         };
-        let s = indexed.services.iter().position(|s| s.input.name == *name);
-        let n = indexed.nodes.iter().position(|n| n.input.name == place.node);
-        if let (Some(s), Some(n)) = (s, n) {
-            partial.add(s, n);
+        let service = indexed.services.position(|service| service.input.name == *name);
+        let node = indexed.nodes.position(|node| node.input.name == place.node);
+        if let (Some(service), Some(node)) = (service, node) {
+            partial.add(service, node);
         }
     }
     partial
@@ -143,80 +148,90 @@ fn filled<'f>(indexed: &'f IndexedProblem<'f>, outcome: &Outcome) -> PartialPlac
 struct Origins {
     /// The best first: nobody there needs its company, and the score falls most without it. None
     /// where an instance is missing: that one comes from nowhere.
-    nodes: Vec<usize>,
+    nodes: Vec<NodeIx>,
     /// The counts of the domains of each `spread` line.
     counts: Vec<BTreeMap<usize, u32>>,
 }
 
-fn origins(partial: &PartialPlacement<'_>, s: usize) -> Origins {
-    let lines = partial.indexed.services[s].spread.iter();
-    let counts = lines.map(|line| partial.domains(s, line)).collect();
-    if partial.missing(s) > 0 {
+fn origins(partial: &PartialPlacement<'_>, service: ServiceIx) -> Origins {
+    let lines = partial.indexed.services[service].spread.iter();
+    let counts = lines.map(|line| partial.domains(service, line)).collect();
+    if partial.missing(service) > 0 {
         return Origins { nodes: Vec::new(), counts };
     }
     let mut bench = partial.clone();
-    let mut nodes: Vec<(bool, i64, usize)> = Vec::new();
-    for &node in partial.of_service[s].keys() {
-        bench.remove(s, node);
-        let relief = bench.growth(s, node) as i64;
-        bench.add(s, node);
-        nodes.push((partial.deserted(s, node).is_some(), -relief, node));
+    let mut nodes: Vec<(bool, i64, NodeIx)> = Vec::new();
+    for &node in partial.of_service[service].keys() {
+        bench.remove(service, node);
+        let relief = bench.growth(service, node) as i64;
+        bench.add(service, node);
+        nodes.push((partial.deserted(service, node).is_some(), -relief, node));
     }
     nodes.sort_unstable();
     Origins { nodes: nodes.into_iter().map(|(_, _, node)| node).collect(), counts }
 }
 
-fn verdict(partial: &PartialPlacement<'_>, s: usize, n: usize, origins: &Origins) -> Verdict {
-    let from = origin(partial, s, n, origins);
-    let mut without = retained::without_one(partial, s, n).into_owned();
+fn verdict(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node_ix: NodeIx,
+    origins: &Origins,
+) -> Verdict {
+    let from = origin(partial, service, node_ix, origins);
+    let mut without = retained::without_one(partial, service, node_ix).into_owned();
     if let Some(from) = from {
-        without.remove(s, from);
+        without.remove(service, from);
     }
-    let mut violations = violation::of_move(partial, &without, s, n);
-    violations.extend(from.and_then(|from| desertion(partial, s, from)));
+    let mut violations = violation::of_move(partial, &without, service, node_ix);
+    violations.extend(from.and_then(|from| desertion(partial, service, from)));
     let free = violations.is_empty();
-    let relief = from.map_or(0, |from| without.growth(s, from) as i64);
-    let node = |n: usize| partial.indexed.nodes[n].input.name.clone();
+    let relief = from.map_or(0, |from| without.growth(service, from) as i64);
+    let node = |node_ix: NodeIx| partial.indexed.nodes[node_ix].input.name.clone();
     Verdict {
-        node: node(n),
-        here: partial.count(s, n),
-        eligible: partial.indexed.services[s].candidate(n).is_some(),
+        node: node(node_ix),
+        here: partial.count(service, node_ix),
+        eligible: partial.indexed.services[service].candidate(node_ix).is_some(),
         violations,
-        difference: free.then(|| without.growth(s, n) as i64 - relief),
+        difference: free.then(|| without.growth(service, node_ix) as i64 - relief),
         from: from.map(node),
-        held: from.and_then(|from| hold(partial, s, from)),
-        restarts: if free { restarts(without, s, n) } else { 0 },
+        held: from.and_then(|from| hold(partial, service, from)),
+        restarts: if free { restarts(without, service, node_ix) } else { 0 },
     }
 }
 
 /// Of those on a node, how many more restart with one of the service there.
-fn restarts(mut partial: PartialPlacement<'_>, s: usize, n: usize) -> u32 {
-    let before = partial.restarts_on(n);
-    partial.add(s, n);
-    partial.restarts_on(n).saturating_sub(before)
+fn restarts(mut partial: PartialPlacement<'_>, service: ServiceIx, node: NodeIx) -> u32 {
+    let before = partial.restarts_on(node);
+    partial.add(service, node);
+    partial.restarts_on(node).saturating_sub(before)
 }
 
 /// The first origin that the service's spread lets go to the node, or else the first.
-fn origin(partial: &PartialPlacement<'_>, s: usize, n: usize, origins: &Origins) -> Option<usize> {
-    let others = || origins.nodes.iter().copied().filter(|&from| from != n);
-    let lines = || partial.indexed.services[s].spread.iter().zip(&origins.counts);
+fn origin(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node: NodeIx,
+    origins: &Origins,
+) -> Option<NodeIx> {
+    let others = || origins.nodes.iter().copied().filter(|&from| from != node);
+    let lines = || partial.indexed.services[service].spread.iter().zip(&origins.counts);
     // Domains with as many are alike: one of each kind is tried.
-    let kind = |from: usize| -> Vec<(bool, Option<u32>, bool)> {
+    let kind = |from: NodeIx| -> Vec<(bool, Option<u32>, bool)> {
         let of_line = |(line, counts): (&Spread, &BTreeMap<usize, u32>)| {
             let domain = line.domain[from];
-            (domain == line.domain[n], counts.get(&domain).copied(), line.open.contains(&domain))
+            (domain == line.domain[node], counts.get(&domain).copied(), line.open.contains(&domain))
         };
         lines().map(of_line).collect()
     };
     let mut tried = BTreeSet::new();
-    let mut free = |from: &usize| {
-        tried.insert(kind(*from)) && lines().all(|(line, counts)| even(line, counts, *from, n))
+    let mut free = |from: &NodeIx| {
+        tried.insert(kind(*from)) && lines().all(|(line, counts)| even(line, counts, *from, node))
     };
     others().find(|from| free(from)).or_else(|| others().next())
 }
 
 /// Whether a line holds with one that goes from one node to another.
-fn even(line: &Spread, counts: &BTreeMap<usize, u32>, from: usize, to: usize) -> bool {
+fn even(line: &Spread, counts: &BTreeMap<usize, u32>, from: NodeIx, to: NodeIx) -> bool {
     let [from, to] = [from, to].map(|node| line.domain[node]);
     let after = |domain: usize| {
         let count = counts.get(&domain).copied().unwrap_or(0);
@@ -228,21 +243,29 @@ fn even(line: &Spread, counts: &BTreeMap<usize, u32>, from: usize, to: usize) ->
 }
 
 /// What keeps one there: one that is new may be anywhere.
-fn hold(partial: &PartialPlacement<'_>, s: usize, from: usize) -> Option<Hold> {
+fn hold(partial: &PartialPlacement<'_>, service: ServiceIx, from: NodeIx) -> Option<Hold> {
     let indexed = partial.indexed;
-    if partial.staying(s, from) < partial.count(s, from) {
+    if partial.staying(service, from) < partial.count(service, from) {
         return None;
     }
     Some(match indexed.nodes[from].input.state {
         NodeState::Offline => Hold::Offline,
-        _ if !indexed.services[s].input.movable => Hold::Data,
+        _ if !indexed.services[service].input.movable => Hold::Data,
         _ => Hold::Runs,
     })
 }
 
 /// Who would be left alone where one leaves.
-fn desertion(partial: &PartialPlacement<'_>, s: usize, from: usize) -> Option<Violation> {
+fn desertion(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    from: NodeIx,
+) -> Option<Violation> {
     let indexed = partial.indexed;
-    let other = indexed.services[partial.deserted(s, from)?].input;
-    Some(neighbours::deserts(indexed.services[s].input, other, &indexed.nodes[from].input.name))
+    let other = indexed.services[partial.deserted(service, from)?].input;
+    Some(neighbours::deserts(
+        indexed.services[service].input,
+        other,
+        &indexed.nodes[from].input.name,
+    ))
 }

@@ -24,7 +24,10 @@ use super::{
     overcommit,
     service::{Candidate, NOWHERE, Service, Spread, per_node},
 };
-use crate::place::problem::{Current, NodeState, PlacementProblem, ServiceInput, SpreadBy};
+use crate::place::{
+    ix::{NodeIx, PerNode, PerService, Position, ServiceIx},
+    problem::{Current, NodeState, PlacementProblem, ServiceInput, SpreadBy},
+};
 
 /// What one point of `prefer` weight is worth, in millionths of score: ten of them equal a node
 /// that goes from idle to full.
@@ -43,31 +46,35 @@ impl IndexedProblem<'_> {
             let need = need(input, &counted);
             number_service((input, need), &nodes, &levels, &names, &conditions)
         };
-        let mut services: Vec<Service<'_>> = inputs.iter().map(numbered).collect();
+        let mut services: PerService<Service<'_>> = inputs.iter().map(numbered).collect();
         link(&mut services);
-        for (n, node) in nodes.iter_mut().enumerate().filter(|(_, node)| node.unreachable) {
-            widen(node, n, &services);
+        for (node_ix, node) in nodes.enumerate_mut().filter(|(_, node)| node.unreachable) {
+            widen(node, node_ix, &services);
         }
-        for &n in services.iter().flat_map(|service| service.homes.keys()) {
-            nodes[n].has_previous_devices = true;
+        for &node_ix in services.iter().flat_map(|service| service.homes.keys()) {
+            nodes[node_ix].has_previous_devices = true;
         }
         IndexedProblem { problem, nodes, services, levels }
     }
 }
 
 struct Names<'a> {
-    nodes: BTreeMap<&'a NodeName, usize>,
-    services: BTreeMap<&'a ServiceName, usize>,
+    nodes: BTreeMap<&'a NodeName, NodeIx>,
+    services: BTreeMap<&'a ServiceName, ServiceIx>,
     ports: BTreeMap<(Protocol, u16), usize>,
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(nodes: &[Node<'a>], services: &[&'a ServiceInput]) -> Self {
+    pub(super) fn new(nodes: &PerNode<Node<'a>>, services: &[&'a ServiceInput]) -> Self {
         let ports: BTreeSet<(Protocol, u16)> =
-            services.iter().flat_map(|s| s.host_ports.iter().copied()).collect();
+            services.iter().flat_map(|service| service.host_ports.iter().copied()).collect();
         Self {
-            nodes: nodes.iter().enumerate().map(|(i, n)| (&n.input.name, i)).collect(),
-            services: services.iter().enumerate().map(|(i, s)| (&s.name, i)).collect(),
+            nodes: nodes.enumerate().map(|(i, node)| (&node.input.name, i)).collect(),
+            services: services
+                .iter()
+                .enumerate()
+                .map(|(i, service)| (&service.name, ServiceIx::at(i)))
+                .collect(),
             ports: ports.into_iter().enumerate().map(|(i, port)| (port, i)).collect(),
         }
     }
@@ -75,10 +82,11 @@ impl<'a> Names<'a> {
 
 /// All that runs on a node that does not answer has its room there, however much it asks for by
 /// now.
-fn widen(node: &mut Node<'_>, n: usize, services: &[Service<'_>]) {
-    for r in 0..3 {
-        let needs = services.iter().map(|it| it.need[r].saturating_mul(it.ran_at(n).into()));
-        node.capacity[r] = node.capacity[r].max(needs.fold(0, u64::saturating_add));
+fn widen(node: &mut Node<'_>, node_ix: NodeIx, services: &PerService<Service<'_>>) {
+    for resource in 0..3 {
+        let needs =
+            services.iter().map(|it| it.need[resource].saturating_mul(it.ran_at(node_ix).into()));
+        node.capacity[resource] = node.capacity[resource].max(needs.fold(0, u64::saturating_add));
     }
 }
 
@@ -90,15 +98,16 @@ fn need(input: &ServiceInput, counted: &BTreeMap<InstanceId, Amounts>) -> Amount
 }
 
 /// The other services of a list, as far as they are part of the problem.
-fn others(input: &ServiceInput, list: &[ServiceName], names: &Names<'_>) -> Vec<usize> {
-    let known: BTreeSet<usize> =
+fn others(input: &ServiceInput, list: &[ServiceName], names: &Names<'_>) -> Vec<ServiceIx> {
+    let known: BTreeSet<ServiceIx> =
         list.iter().filter_map(|name| names.services.get(name).copied()).collect();
-    known.into_iter().filter(|&s| names.services.get(&input.name) != Some(&s)).collect()
+    let own = names.services.get(&input.name);
+    known.into_iter().filter(|service| own != Some(service)).collect()
 }
 
 fn number_service<'a>(
     (input, need): (&'a ServiceInput, Amounts),
-    nodes: &[Node<'a>],
+    nodes: &PerNode<Node<'a>>,
     levels: &[Level],
     names: &Names<'_>,
     conditions: &Conditions<'a>,
@@ -118,7 +127,7 @@ fn number_service<'a>(
         locked: BTreeMap::new(),
         refused: BTreeSet::new(),
         candidates: Vec::new(),
-        candidate_of: vec![NOWHERE; nodes.len()],
+        candidate_of: PerNode::filled(NOWHERE, nodes.len()),
         homes: BTreeMap::new(),
         spread: Vec::new(),
         gone: 0,
@@ -126,38 +135,44 @@ fn number_service<'a>(
     };
     let lines = conditions.of(input);
     let stranger = input.near.iter().any(|name| !names.services.contains_key(name));
-    let (mut here, mut held) = (vec![0u32; nodes.len()], vec![0u32; nodes.len()]);
+    let (mut here, mut held) =
+        (PerNode::filled(0u32, nodes.len()), PerNode::filled(0u32, nodes.len()));
     for (index, current) in input.current.range(..input.replicas) {
-        let Some(&n) = names.nodes.get(&current.node) else {
+        let Some(&node_ix) = names.nodes.get(&current.node) else {
             service.gone += 1;
             continue;
         };
-        (here[n], held[n]) = (here[n] + 1, held[n] + u32::from(current.held));
+        (here[node_ix], held[node_ix]) =
+            (here[node_ix] + 1, held[node_ix] + u32::from(current.held));
         if input.holdings.contains_key(index) {
-            *service.known.entry(n).or_insert(0) += 1;
+            *service.known.entry(node_ix).or_insert(0) += 1;
         }
     }
-    service.ran = here.iter().copied().enumerate().filter(|(_, count)| *count > 0).collect();
-    for (n, node) in nodes.iter().enumerate() {
-        let refused = stranger || refused(input, (n, node), here[n], &lines);
+    service.ran = here
+        .enumerate()
+        .map(|(node_ix, &count)| (node_ix, count))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    for (node_ix, node) in nodes.enumerate() {
+        let refused = stranger || refused(input, (node_ix, node), here[node_ix], &lines);
         // What runs on a node that is offline stays until that answers, and data is held.
-        let waits = node.input.state == NodeState::Offline && here[n] > 0;
-        if refused && !waits && held[n] == 0 {
-            service.refused.extend((here[n] > 0).then_some(n));
+        let waits = node.input.state == NodeState::Offline && here[node_ix] > 0;
+        if refused && !waits && held[node_ix] == 0 {
+            service.refused.extend((here[node_ix] > 0).then_some(node_ix));
             continue;
         }
         let against = refused && !waits;
-        let stay = if against { held[n] } else { here[n] };
-        if let Some(candidate) = candidate(&service, (n, node), (stay, against), &lines) {
+        let stay = if against { held[node_ix] } else { here[node_ix] };
+        if let Some(candidate) = candidate(&service, (node_ix, node), (stay, against), &lines) {
             // Whether one that is kept as it is must be there, its service tells.
             let held = !input.movable || node.input.state == NodeState::Offline;
             if held && candidate.current > 0 && !service.is_retained() {
-                service.locked.insert(n, candidate.current);
+                service.locked.insert(node_ix, candidate.current);
             }
             if candidate.current > 0 && service.wants_gpu() && !node.unreachable {
-                service.homes.extend(homes(input, node, &candidate).map(|homes| (n, homes)));
+                service.homes.extend(homes(input, node, &candidate).map(|homes| (node_ix, homes)));
             }
-            service.candidate_of[n] = service.candidates.len() as u32;
+            service.candidate_of[node_ix] = service.candidates.len() as u32;
             service.candidates.push(candidate);
         }
     }
@@ -168,7 +183,7 @@ fn number_service<'a>(
 /// What of a service fits on an otherwise empty node that its filters admit, or that is held there.
 fn candidate(
     service: &Service<'_>,
-    (n, node): (usize, &Node<'_>),
+    (node_ix, node): (NodeIx, &Node<'_>),
     (here, against): (u32, bool),
     lines: &Lines<'_, '_>,
 ) -> Option<Candidate> {
@@ -195,9 +210,9 @@ fn candidate(
         return None;
     }
     let current = here.min(most);
-    let missed = input.prefer.iter().filter(|p| !lines.hold(&p.condition, n));
+    let missed = input.prefer.iter().filter(|p| !lines.hold(&p.condition, node_ix));
     Some(Candidate {
-        node: n,
+        node: node_ix,
         most,
         current,
         soft_cost: missed.map(|p| u64::from(p.weight) * WISH).sum(),
@@ -225,11 +240,11 @@ fn homes(input: &ServiceInput, node: &Node<'_>, candidate: &Candidate) -> Option
     })
 }
 
-fn spreads(service: &Service<'_>, nodes: &[Node<'_>]) -> Vec<Spread> {
+fn spreads(service: &Service<'_>, nodes: &PerNode<Node<'_>>) -> Vec<Spread> {
     let lines = service.input.spread.iter();
     lines
         .map(|line| {
-            let domain: Vec<usize> = match line.by {
+            let domain: PerNode<usize> = match line.by {
                 SpreadBy::Node => (0..nodes.len()).collect(),
                 SpreadBy::Zone => nodes.iter().map(|node| node.zone).collect(),
             };

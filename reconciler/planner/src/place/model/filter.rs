@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use devnet_schema::{instance::Protocol, quantity::GpuRequest};
 
 use super::node::Node;
-use crate::place::problem::{
-    DeviceNeed, GpuInput, Key, NodeInput, NodeState, Pin, Require, ServiceInput,
+use crate::place::{
+    ix::{NodeIx, PerNode},
+    problem::{DeviceNeed, GpuInput, Key, NodeInput, NodeState, Pin, Require, ServiceInput},
 };
 
 /// One thing that keeps a service off a node for good.
@@ -36,14 +37,14 @@ pub enum Rejection<'a> {
 /// Of which nodes each condition of a problem holds: services share most of theirs, and names are
 /// slow to compare.
 pub struct Conditions<'a> {
-    of: BTreeMap<(Key, &'a [String]), Vec<bool>>,
+    of: BTreeMap<(Key, &'a [String]), PerNode<bool>>,
 }
 
 /// The conditions of one service.
-pub struct Lines<'a, 'c>(Vec<(&'a Require, &'c [bool])>);
+pub struct Lines<'a, 'c>(Vec<(&'a Require, &'c PerNode<bool>)>);
 
 impl<'a> Conditions<'a> {
-    pub fn new(services: &[&'a ServiceInput], nodes: &[Node<'_>]) -> Self {
+    pub fn new(services: &[&'a ServiceInput], nodes: &PerNode<Node<'_>>) -> Self {
         let mut of = BTreeMap::new();
         for line in services.iter().flat_map(|service| lines(service)) {
             of.entry((line.key, &line.any_of[..]))
@@ -53,16 +54,15 @@ impl<'a> Conditions<'a> {
     }
 
     pub fn of(&self, service: &'a ServiceInput) -> Lines<'a, '_> {
-        let known =
-            |line: &'a Require| Some((line, &self.of.get(&(line.key, &line.any_of[..]))?[..]));
+        let known = |line: &'a Require| Some((line, self.of.get(&(line.key, &line.any_of[..]))?));
         Lines(lines(service).filter_map(known).collect())
     }
 }
 
 impl Lines<'_, '_> {
     /// Whether a condition of the service holds of the node of that number.
-    pub fn hold(&self, line: &Require, n: usize) -> bool {
-        self.0.iter().any(|(known, nodes)| std::ptr::eq(*known, line) && nodes[n])
+    pub fn hold(&self, line: &Require, node: NodeIx) -> bool {
+        self.0.iter().any(|(known, nodes)| std::ptr::eq(*known, line) && nodes[node])
     }
 }
 
@@ -176,12 +176,12 @@ pub fn accepts(service: &ServiceInput, gpu: &GpuInput) -> bool {
 /// Whether a line of the service or the node's state is against it on a node where `here` run now.
 pub fn refused<'a>(
     input: &'a ServiceInput,
-    (n, node): (usize, &Node<'_>),
+    (node_ix, node): (NodeIx, &Node<'_>),
     here: u32,
     lines: &Lines<'a, '_>,
 ) -> bool {
     let mut refused = false;
-    let hold = |line: &Require| lines.hold(line, n);
+    let hold = |line: &Require| lines.hold(line, node_ix);
     each_where(&hold, input, node, here, &mut |_| refused = true);
     refused
 }

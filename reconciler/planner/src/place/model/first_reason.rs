@@ -15,6 +15,7 @@ use devnet_schema::{
 
 use super::{partial::PartialPlacement, seat::Seat};
 use crate::place::{
+    ix::NodeIx,
     outcome::{Assignment, Reason},
     problem::{NodeState, ServiceInput},
 };
@@ -58,7 +59,7 @@ pub fn reason(
     partial: &PartialPlacement<'_>,
     seat: &Seat,
     gpus: &[GpuUse],
-    names: &BTreeMap<&NodeName, usize>,
+    names: &BTreeMap<&NodeName, NodeIx>,
 ) -> Reason {
     let input = partial.indexed.services[seat.service].input;
     let Some(current) = input.current.get(&seat.index) else {

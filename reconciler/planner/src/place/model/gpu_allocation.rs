@@ -13,6 +13,7 @@ use super::{
     gpu_packing,
     gpu_request::{self, Group, Item},
 };
+use crate::place::ix::ServiceIx;
 
 /// The devices of one node.
 #[derive(Debug, Clone, Default)]
@@ -22,9 +23,9 @@ pub struct GpuAllocation {
     /// Instances on each device.
     users: Vec<u32>,
     /// Service and devices of every instance, as bits.
-    seats: Vec<(usize, u128)>,
+    seats: Vec<(ServiceIx, u128)>,
     /// Instances that could not be arranged with the others.
-    stranded: Vec<usize>,
+    stranded: Vec<ServiceIx>,
     /// Instances that are there now and stay, on other devices.
     restarts: u32,
 }
@@ -52,7 +53,7 @@ impl GpuAllocation {
     }
 
     /// The devices of every instance of a service, as bits.
-    pub fn of(&self, service: usize) -> impl Iterator<Item = u128> {
+    pub fn of(&self, service: ServiceIx) -> impl Iterator<Item = u128> {
         self.seats.iter().filter(move |seat| seat.0 == service).map(|seat| seat.1)
     }
 
@@ -78,7 +79,7 @@ impl GpuAllocation {
 
     /// Devices for one more that leave the others alone: its own from before, untouched ones, or
     /// the fullest that has room.
-    fn seat(&self, memories: &[u64], service: usize, claim: &GpuClaim<'_>) -> Option<u128> {
+    fn seat(&self, memories: &[u64], service: ServiceIx, claim: &GpuClaim<'_>) -> Option<u128> {
         let item = claim.item;
         let allowed = |d: &usize| item.allowed >> d & 1 == 1;
         if let Some(home) = self.empty_home(memories, service, claim) {
@@ -102,7 +103,12 @@ impl GpuAllocation {
 
     /// The devices of an instance from before, where none of its service has them and they are
     /// free.
-    fn empty_home(&self, memories: &[u64], service: usize, claim: &GpuClaim<'_>) -> Option<u128> {
+    fn empty_home(
+        &self,
+        memories: &[u64],
+        service: ServiceIx,
+        claim: &GpuClaim<'_>,
+    ) -> Option<u128> {
         let free = |home: &u128| {
             (0..memories.len()).filter(|d| home >> d & 1 == 1).all(|d| match claim.item.need {
                 GpuRequest::None | GpuRequest::Whole(_) => self.users[d] == 0,
@@ -117,7 +123,7 @@ impl GpuAllocation {
 
     /// What one more would leave unused beside itself, in thousandths of a device. A single whole
     /// device is as good as any other.
-    pub fn waste(&self, memories: &[u64], service: usize, claim: &GpuClaim<'_>) -> u64 {
+    pub fn waste(&self, memories: &[u64], service: ServiceIx, claim: &GpuClaim<'_>) -> u64 {
         let Some(devices) = self.seat(memories, service, claim) else {
             return 1000 * memories.len() as u64;
         };
@@ -138,7 +144,7 @@ impl GpuAllocation {
     pub(super) fn sit(
         &mut self,
         memories: &[u64],
-        service: usize,
+        service: ServiceIx,
         need: GpuRequest,
         devices: u128,
     ) {
@@ -150,7 +156,7 @@ impl GpuAllocation {
     }
 
     /// Takes one more in, arranging all of them anew where need be.
-    pub fn add(&mut self, memories: &[u64], service: usize, claims: &GpuClaims<'_>) {
+    pub fn add(&mut self, memories: &[u64], service: ServiceIx, claims: &GpuClaims<'_>) {
         let own = claims(service);
         match self.seat(memories, service, &own).filter(|_| self.arranged()) {
             Some(devices) => {
@@ -167,9 +173,9 @@ impl GpuAllocation {
     }
 
     /// Lets one instance of a service go; there must be one.
-    pub fn remove(&mut self, memories: &[u64], service: usize, claims: &GpuClaims<'_>) {
+    pub fn remove(&mut self, memories: &[u64], service: ServiceIx, claims: &GpuClaims<'_>) {
         let own = claims(service);
-        if let Some(at) = self.stranded.iter().position(|&s| s == service) {
+        if let Some(at) = self.stranded.iter().position(|&service_ix| service_ix == service) {
             self.stranded.remove(at);
         } else if let Some(at) = self.leaver(service, &own) {
             self.restarts -= self.restarts_of(service, &own);
@@ -187,9 +193,9 @@ impl GpuAllocation {
     }
 
     /// The seat of a service to give up: the last that is nobody's home, else the last.
-    fn leaver(&self, service: usize, claim: &GpuClaim<'_>) -> Option<usize> {
-        let own = |seat: &(usize, u128)| seat.0 == service;
-        let new = |seat: &(usize, u128)| own(seat) && !claim.devices().contains(&seat.1);
+    fn leaver(&self, service: ServiceIx, claim: &GpuClaim<'_>) -> Option<usize> {
+        let own = |seat: &(ServiceIx, u128)| seat.0 == service;
+        let new = |seat: &(ServiceIx, u128)| own(seat) && !claim.devices().contains(&seat.1);
         self.seats.iter().rposition(new).or_else(|| self.seats.iter().rposition(own))
     }
 
@@ -201,7 +207,7 @@ impl GpuAllocation {
     }
 
     /// Of a service, the instances that stay on other devices.
-    fn restarts_of(&self, service: usize, claim: &GpuClaim<'_>) -> u32 {
+    fn restarts_of(&self, service: ServiceIx, claim: &GpuClaim<'_>) -> u32 {
         let Some(homes) = claim.homes else {
             return 0;
         };
@@ -214,8 +220,8 @@ impl GpuAllocation {
     }
 
     /// How many there are of each service, ascending.
-    pub(super) fn counts(&self, extra: Option<usize>) -> Vec<(usize, u32)> {
-        let mut all: Vec<usize> = self.seats.iter().map(|seat| seat.0).collect();
+    pub(super) fn counts(&self, extra: Option<ServiceIx>) -> Vec<(ServiceIx, u32)> {
+        let mut all: Vec<ServiceIx> = self.seats.iter().map(|seat| seat.0).collect();
         all.extend(&self.stranded);
         all.extend(extra);
         all.sort_unstable();
@@ -226,7 +232,8 @@ impl GpuAllocation {
     /// Takes the best arrangement found in so many steps, if it is better than this one.
     fn rearrange(&mut self, memories: &[u64], claims: &GpuClaims<'_>, steps: u32) {
         let counts = self.counts(None);
-        let groups: Vec<Group> = counts.iter().map(|&(s, count)| claims(s).group(count)).collect();
+        let groups: Vec<Group> =
+            counts.iter().map(|&(service_ix, count)| claims(service_ix).group(count)).collect();
         let Some(chosen) = gpu_packing::pack(memories, &groups, steps) else {
             return;
         };
@@ -243,7 +250,7 @@ impl GpuAllocation {
     }
 
     /// Whether one more fits, the others being arranged anew where need be.
-    pub fn admits(&self, memories: &[u64], extra: usize, claims: &GpuClaims<'_>) -> bool {
+    pub fn admits(&self, memories: &[u64], extra: ServiceIx, claims: &GpuClaims<'_>) -> bool {
         let own = claims(extra);
         if self.arranged() && self.seat(memories, extra, &own).is_some() {
             return true;
@@ -251,7 +258,12 @@ impl GpuAllocation {
         if self.arranged() && self.refuses(memories, own.item) {
             return false;
         }
-        let group = |(s, count)| Group { item: claims(s).item, count, homes: Vec::new(), stay: 0 };
+        let group = |(service, count)| Group {
+            item: claims(service).item,
+            count,
+            homes: Vec::new(),
+            stay: 0,
+        };
         let groups: Vec<Group> = self.counts(Some(extra)).into_iter().map(group).collect();
         gpu_packing::fits(memories, &groups)
     }
@@ -260,9 +272,14 @@ impl GpuAllocation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::place::model::gpu_claim::PreviousDevices;
+    use crate::place::{ix::Position, model::gpu_claim::PreviousDevices};
 
     const GIB: u64 = 1 << 30;
+
+    /// The service of that number.
+    fn nth(number: usize) -> ServiceIx {
+        ServiceIx::at(number)
+    }
 
     fn share(milli: u32, homes: Option<&PreviousDevices>) -> GpuClaim<'_> {
         let item = Item { need: GpuRequest::Share(milli), allowed: u128::MAX };
@@ -272,23 +289,30 @@ mod tests {
     #[test]
     fn what_stands_in_the_way_is_arranged_anew() {
         let sizes = [400, 300, 300, 600, 400];
-        let claims = |s: usize| share(sizes[s], None);
+        let claims = |service: ServiceIx| share(sizes[service.number()], None);
         let memories = [GIB, GIB];
         let mut allocation = GpuAllocation::empty(&memories);
-        for s in 0..3 {
-            allocation.add(&memories, s, &claims);
+        for service in 0..3 {
+            allocation.add(&memories, nth(service), &claims);
         }
         // 400 + 300 + 300 fill one device; then 600 + 400 the other.
-        assert!(allocation.admits(&memories, 3, &claims));
-        allocation.add(&memories, 3, &claims);
-        assert!(allocation.admits(&memories, 4, &claims) && allocation.arranged());
-        allocation.add(&memories, 4, &claims);
-        assert!(allocation.arranged() && !allocation.admits(&memories, 1, &claims));
-        allocation.add(&memories, 1, &claims);
+        assert!(allocation.admits(&memories, nth(3), &claims));
+        allocation.add(&memories, nth(3), &claims);
+        assert!(allocation.admits(&memories, nth(4), &claims) && allocation.arranged());
+        allocation.add(&memories, nth(4), &claims);
+        assert!(allocation.arranged() && !allocation.admits(&memories, nth(1), &claims));
+        allocation.add(&memories, nth(1), &claims);
         assert!(!allocation.arranged(), "too much is kept and told");
-        allocation.remove(&memories, 1, &claims);
+        allocation.remove(&memories, nth(1), &claims);
         assert!(allocation.arranged());
-        assert_eq!(allocation.counts(Some(4)), [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2)]);
+        assert_eq!(
+            allocation.counts(Some(nth(4))),
+            [1, 1, 1, 1, 2]
+                .iter()
+                .enumerate()
+                .map(|(service, count)| (nth(service), *count))
+                .collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -301,19 +325,21 @@ mod tests {
             })
         };
         let homes = [None, homes(&[1, 2]), homes(&[1])];
-        let claims = |s: usize| share([700, 300, 600][s], homes[s].as_ref());
+        let claims = |service: ServiceIx| {
+            share([700, 300, 600][service.number()], homes[service.number()].as_ref())
+        };
         let memories = [GIB, GIB];
         let mut allocation = GpuAllocation::empty(&memories);
-        for s in [0, 2, 1] {
-            allocation.add(&memories, s, &claims);
+        for service in [0, 2, 1] {
+            allocation.add(&memories, nth(service), &claims);
             assert_eq!(allocation.restarts(), 0);
         }
-        assert_eq!(allocation.of(2).collect::<Vec<_>>(), [1]);
-        allocation.remove(&memories, 2, &claims);
-        allocation.add(&memories, 1, &claims);
+        assert_eq!(allocation.of(nth(2)).collect::<Vec<_>>(), [1]);
+        allocation.remove(&memories, nth(2), &claims);
+        allocation.add(&memories, nth(1), &claims);
         assert_eq!((allocation.arranged(), allocation.restarts()), (true, 0));
-        allocation.remove(&memories, 0, &claims);
-        allocation.add(&memories, 2, &claims);
+        allocation.remove(&memories, nth(0), &claims);
+        allocation.add(&memories, nth(2), &claims);
         assert_eq!((allocation.arranged(), allocation.restarts()), (true, 0));
     }
 }

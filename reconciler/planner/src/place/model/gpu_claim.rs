@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::gpu_request::{Group, Item};
+use crate::place::ix::ServiceIx;
 
 /// Who of a service has which devices of a node now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,4 +60,4 @@ impl GpuClaim<'_> {
 }
 
 /// What each service asks, by its number.
-pub type GpuClaims<'t> = dyn Fn(usize) -> GpuClaim<'t> + 't;
+pub type GpuClaims<'t> = dyn Fn(ServiceIx) -> GpuClaim<'t> + 't;

@@ -10,14 +10,17 @@
 use std::cmp::Reverse;
 
 use super::{node::Node, service::Service};
-use crate::place::problem::{PlacementProblem, ServiceInput};
+use crate::place::{
+    ix::{NodeIx, PerNode, PerService, ServiceIx},
+    problem::{PlacementProblem, ServiceInput},
+};
 
 /// The problem, sorted and numbered. Numbers follow the order of names, so that the order of the
 /// input has no effect on anything.
 pub struct IndexedProblem<'a> {
     pub problem: &'a PlacementProblem,
-    pub nodes: Vec<Node<'a>>,
-    pub services: Vec<Service<'a>>,
+    pub nodes: PerNode<Node<'a>>,
+    pub services: PerService<Service<'a>>,
     /// In the order in which they are filled.
     pub levels: Vec<Level>,
 }
@@ -49,35 +52,45 @@ impl IndexedProblem<'_> {
     }
 
     /// How many of a service and its [`Service::counterparts`] are wanted together.
-    pub fn wanted_with_counterparts(&self, s: usize) -> u32 {
-        let all = self.services[s].counterparts.iter().copied().chain([s]);
-        all.map(|s| self.services[s].input.replicas).max().unwrap_or(0)
+    pub fn wanted_with_counterparts(&self, service: ServiceIx) -> u32 {
+        let all = self.services[service].counterparts.iter().copied().chain([service]);
+        all.map(|service| self.services[service].input.replicas).max().unwrap_or(0)
     }
 
     /// Whether so many of a service as it is declared, and so many of it that are kept, can be on
     /// one node: those that run there are one or the other.
-    pub fn counterparts_agree(&self, s: usize, node: usize, declared: u32, kept: u32) -> bool {
-        let ran = self.services[s].ran_at(node);
+    pub fn counterparts_agree(
+        &self,
+        service: ServiceIx,
+        node: NodeIx,
+        declared: u32,
+        kept: u32,
+    ) -> bool {
+        let ran = self.services[service].ran_at(node);
         declared == 0 || kept == 0 || declared + kept <= ran
     }
 
     /// Of what is kept as it is of a service, those that are at home on a node.
-    pub fn retained_at(&self, s: usize, node: usize) -> impl Iterator<Item = usize> + '_ {
-        let counterparts = self.services[s].counterparts.iter().copied();
-        counterparts.filter(move |&t| {
-            self.services[t].is_retained() && self.services[t].candidate(node).is_some()
+    pub fn retained_at(
+        &self,
+        service: ServiceIx,
+        node: NodeIx,
+    ) -> impl Iterator<Item = ServiceIx> + '_ {
+        let counterparts = self.services[service].counterparts.iter().copied();
+        counterparts.filter(move |&other| {
+            self.services[other].is_retained() && self.services[other].candidate(node).is_some()
         })
     }
 
     /// The service that is declared, of one that is kept as it is.
-    pub fn declared(&self, s: usize) -> usize {
-        let mut counterparts = self.services[s].counterparts.iter().copied().chain([s]);
-        counterparts.find(|&t| !self.services[t].is_retained()).unwrap_or(s)
+    pub fn declared(&self, service: ServiceIx) -> ServiceIx {
+        let mut counterparts = self.services[service].counterparts.iter().copied().chain([service]);
+        counterparts.find(|&other| !self.services[other].is_retained()).unwrap_or(service)
     }
 
     /// Whether an instance of a service takes devices of a node.
-    pub fn takes_devices(&self, s: usize, node: usize) -> bool {
-        self.services[s].wants_gpu() && !self.nodes[node].unreachable
+    pub fn takes_devices(&self, service: ServiceIx, node: NodeIx) -> bool {
+        self.services[service].wants_gpu() && !self.nodes[node].unreachable
     }
 
     /// Pairs of a service and a node that could meet.
@@ -88,31 +101,31 @@ impl IndexedProblem<'_> {
     /// Whether something holds room on a node that could take more and may not move because of its
     /// data.
     pub fn holds_data(&self) -> bool {
-        let here = |(&n, &locked): (&usize, &u32)| locked > 0 && !self.nodes[n].unreachable;
+        let here = |(&node, &locked): (&NodeIx, &u32)| locked > 0 && !self.nodes[node].unreachable;
         let mut data = self.services.iter().filter(|service| !service.input.movable);
         data.any(|service| service.locked.iter().any(here))
     }
 
     /// The price of the moves that no placement avoids.
     pub fn forced(&self) -> (u32, u64) {
-        self.services.iter().enumerate().fold((0, 0), |(moves, migration_cost), (s, service)| {
+        self.services.enumerate().fold((0, 0), |(moves, migration_cost), (service_ix, service)| {
             let all = service.running();
             let stay: u32 = service.candidates.iter().map(|c| c.current).sum();
-            let gone = all - stay.min(all) + self.one_or_the_other(s);
+            let gone = all - stay.min(all) + self.one_or_the_other(service_ix);
             (moves + gone, migration_cost + u64::from(gone) * service.migration_cost)
         })
     }
 
     /// Of a service's instances and of those that may be kept as they are in their place, so many
     /// are not there, however it is placed.
-    fn one_or_the_other(&self, s: usize) -> u32 {
-        let service = &self.services[s];
+    fn one_or_the_other(&self, service_ix: ServiceIx) -> u32 {
+        let service = &self.services[service_ix];
         if service.is_retained() || service.counterparts.is_empty() {
             return 0;
         }
-        let here = |(&n, &ran): (&usize, &u32)| {
-            let declared = service.candidate(n).map_or(0, |candidate| candidate.current);
-            (declared + self.retained_at(s, n).count() as u32).saturating_sub(ran)
+        let here = |(&node, &ran): (&NodeIx, &u32)| {
+            let declared = service.candidate(node).map_or(0, |candidate| candidate.current);
+            (declared + self.retained_at(service_ix, node).count() as u32).saturating_sub(ran)
         };
         service.ran.iter().map(here).sum()
     }

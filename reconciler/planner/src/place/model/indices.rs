@@ -21,7 +21,11 @@ use super::{
     partial::PartialPlacement,
     seat::Seat,
 };
-use crate::place::{outcome::Assignment, problem::Current};
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    outcome::Assignment,
+    problem::Current,
+};
 
 /// Every placed instance.
 pub type Assignments = BTreeMap<InstanceId, Assignment>;
@@ -29,9 +33,10 @@ pub type Assignments = BTreeMap<InstanceId, Assignment>;
 /// Every placed instance of a sound placement.
 pub fn assign(partial: &PartialPlacement<'_>) -> BTreeMap<InstanceId, Assignment> {
     let indexed = partial.indexed;
-    let names: BTreeMap<&NodeName, usize> =
-        indexed.nodes.iter().enumerate().map(|(n, node)| (&node.input.name, n)).collect();
-    let seats = (0..indexed.services.len()).flat_map(|s| seats(partial, s, &names));
+    let names: BTreeMap<&NodeName, NodeIx> =
+        indexed.nodes.enumerate().map(|(node_ix, node)| (&node.input.name, node_ix)).collect();
+    let seats =
+        indexed.services.positions().flat_map(|service_ix| seats(partial, service_ix, &names));
     let placed = seats.map(|seat| {
         let service = indexed.services[seat.service].input;
         let instance = InstanceId { service: service.name.clone(), index: seat.index };
@@ -49,20 +54,20 @@ pub fn assign(partial: &PartialPlacement<'_>) -> BTreeMap<InstanceId, Assignment
 /// the lower index first; the others fill what is left.
 fn seats(
     partial: &PartialPlacement<'_>,
-    s: usize,
-    names: &BTreeMap<&NodeName, usize>,
+    service_ix: ServiceIx,
+    names: &BTreeMap<&NodeName, NodeIx>,
 ) -> Vec<Seat> {
-    let service = &partial.indexed.services[s];
+    let service = &partial.indexed.services[service_ix];
     let input = service.input;
-    let mut left: BTreeMap<usize, Vec<u128>> = BTreeMap::new();
-    for (&node, &count) in &partial.of_service[s] {
-        let devices = match partial.indexed.takes_devices(s, node) {
-            true => partial.devices_of(s, node),
+    let mut left: BTreeMap<NodeIx, Vec<u128>> = BTreeMap::new();
+    for (&node, &count) in &partial.of_service[service_ix] {
+        let devices = match partial.indexed.takes_devices(service_ix, node) {
+            true => partial.devices_of(service_ix, node),
             false => vec![0; count as usize],
         };
         left.insert(node, devices);
     }
-    let kept: BTreeSet<u32> = retained_indices(partial, s);
+    let kept: BTreeSet<u32> = retained_indices(partial, service_ix);
     let mut seats: BTreeMap<u32, Seat> = BTreeMap::new();
     // Who would have to grow is the first to go.
     let mut current: Vec<(&u32, &Current)> = input.current.range(..input.replicas).collect();
@@ -77,7 +82,8 @@ fn seats(
             let home = partial.indexed.nodes[node].positions(current);
             let own = devices.iter().position(|set| !at_home || home == Some(*set));
             if let Some(devices) = own.map(|at| devices.remove(at)) {
-                seats.insert(index, Seat { service: s, index, node, devices, stays: true });
+                seats
+                    .insert(index, Seat { service: service_ix, index, node, devices, stays: true });
             }
         }
     }
@@ -89,24 +95,25 @@ fn seats(
     let order = |index: &u32| {
         let node = input.current.get(index).and_then(|it| names.get(&it.node));
         // What runs before what ran on a node that does not answer.
-        let answers = node.map(|&n| !partial.indexed.nodes[n].unreachable);
+        let answers = node.map(|&node_ix| !partial.indexed.nodes[node_ix].unreachable);
         (Reverse(answers.map_or(0, |answers| 1 + u8::from(answers))), *index)
     };
     open.sort_by_key(order);
     for index in open {
         let Some((node, devices)) = free.next() else { break };
-        seats.insert(index, Seat { service: s, index, node, devices, stays: false });
+        seats.insert(index, Seat { service: service_ix, index, node, devices, stays: false });
     }
     seats.into_values().collect()
 }
 
 /// The numbers of those of a service that are kept as they are, and have no place beside.
-fn retained_indices(partial: &PartialPlacement<'_>, s: usize) -> BTreeSet<u32> {
+fn retained_indices(partial: &PartialPlacement<'_>, service: ServiceIx) -> BTreeSet<u32> {
     let services = &partial.indexed.services;
-    if services[s].is_retained() {
+    if services[service].is_retained() {
         return BTreeSet::new();
     }
-    let counterparts = services[s].counterparts.iter().filter(|&&other| partial.total[other] > 0);
+    let counterparts =
+        services[service].counterparts.iter().filter(|&&other| partial.total[other] > 0);
     counterparts
         .filter_map(|&other| Some(services[other].input.name.lone_instance()?.index))
         .collect()

@@ -11,43 +11,47 @@ use std::collections::BTreeMap;
 use devnet_schema::name::ServiceName;
 
 use super::service::Service;
+use crate::place::ix::{NodeIx, PerService, ServiceIx};
 
 /// Makes `apart` hold both ways and fills `supports`.
-pub fn link(services: &mut [Service<'_>]) {
-    let apart: Vec<(usize, usize)> = services
-        .iter()
+pub fn link(services: &mut PerService<Service<'_>>) {
+    let apart: Vec<(ServiceIx, ServiceIx)> = services
         .enumerate()
-        .flat_map(|(s, v)| v.apart.iter().map(move |&t| (t, s)))
+        .flat_map(|(service_ix, v)| v.apart.iter().map(move |&other_ix| (other_ix, service_ix)))
         .collect();
-    for (t, s) in apart {
-        if let Err(at) = services[t].apart.binary_search(&s) {
-            services[t].apart.insert(at, s);
+    for (other_ix, service_ix) in apart {
+        if let Err(at) = services[other_ix].apart.binary_search(&service_ix) {
+            services[other_ix].apart.insert(at, service_ix);
         }
     }
-    let near: Vec<(usize, usize)> = services
-        .iter()
+    let near: Vec<(ServiceIx, ServiceIx)> = services
         .enumerate()
-        .flat_map(|(s, v)| v.near.iter().map(move |&t| (t, s)))
+        .flat_map(|(service_ix, v)| v.near.iter().map(move |&other_ix| (other_ix, service_ix)))
         .collect();
-    for (t, s) in near {
-        services[t].supports.push(s);
+    for (other_ix, service_ix) in near {
+        services[other_ix].supports.push(service_ix);
     }
-    let lone = |(s, service): (usize, &Service<'_>)| {
-        Some((service.input.name.lone_instance()?.service, s))
+    let lone = |(service_ix, service): (ServiceIx, &Service<'_>)| {
+        Some((service.input.name.lone_instance()?.service, service_ix))
     };
-    let mut counterparts: BTreeMap<ServiceName, Vec<usize>> = BTreeMap::new();
-    for (name, s) in services.iter().enumerate().filter_map(lone) {
-        counterparts.entry(name).or_default().push(s);
+    let mut counterparts: BTreeMap<ServiceName, Vec<ServiceIx>> = BTreeMap::new();
+    for (name, service_ix) in services.enumerate().filter_map(lone) {
+        counterparts.entry(name).or_default().push(service_ix);
     }
     for (name, mut all) in counterparts {
-        let own = services.iter().position(|it| it.input.name == name);
-        let homes = all.iter().filter_map(|&s| Some(services[s].candidates.first()?.node));
-        for n in homes.collect::<Vec<usize>>() {
-            own.into_iter().for_each(|s| services[s].hold_one_more(n));
+        let own = services.position(|it| it.input.name == name);
+        let homes = all
+            .iter()
+            .filter_map(|&service_ix| Some(services[service_ix].candidates.first()?.node));
+        for node in homes.collect::<Vec<NodeIx>>() {
+            own.into_iter().for_each(|service_ix| services[service_ix].hold_one_more(node));
         }
         // Who stays apart from its service stays apart from what is kept of it.
         let apart = own.map_or(Vec::new(), |own| services[own].apart.clone());
-        for (&kept, &other) in all.iter().flat_map(|s| apart.iter().map(move |t| (s, t))) {
+        for (&kept, &other) in all
+            .iter()
+            .flat_map(|service_ix| apart.iter().map(move |other_ix| (service_ix, other_ix)))
+        {
             let declared = Some(other) != own && !services[other].is_retained();
             for (a, b) in [(kept, other), (other, kept)].into_iter().filter(|_| declared) {
                 if let Err(at) = services[a].apart.binary_search(&b) {
@@ -57,20 +61,23 @@ pub fn link(services: &mut [Service<'_>]) {
         }
         all.iter().for_each(|&kept| reconcile(services, kept));
         all.extend(own);
-        for &s in &all {
-            services[s].counterparts = all.iter().copied().filter(|&other| other != s).collect();
+        for &service_ix in &all {
+            services[service_ix].counterparts =
+                all.iter().copied().filter(|&other| other != service_ix).collect();
         }
     }
 }
 
 /// Lets what is kept as it is be beside those that it should stay apart from by now and that run
 /// there, too.
-fn reconcile(services: &mut [Service<'_>], kept: usize) {
+fn reconcile(services: &mut PerService<Service<'_>>, kept: ServiceIx) {
     let Some(home) = services[kept].candidates.first().map(|candidate| candidate.node) else {
         return;
     };
-    let beside = |t: &usize| !services[*t].is_retained() && services[*t].ran_at(home) > 0;
-    let (beside, apart): (Vec<usize>, Vec<usize>) =
+    let beside = |other_ix: &ServiceIx| {
+        !services[*other_ix].is_retained() && services[*other_ix].ran_at(home) > 0
+    };
+    let (beside, apart): (Vec<ServiceIx>, Vec<ServiceIx>) =
         services[kept].apart.iter().copied().partition(beside);
     services[kept].apart = apart;
     for other in beside {

@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use devnet_schema::placement::GpuUse;
 
 use super::gpu_request;
-use crate::place::problem::{Current, NodeInput, NodeState, PlacementProblem};
+use crate::place::{
+    ix::PerNode,
+    problem::{Current, NodeInput, NodeState, PlacementProblem},
+};
 
 /// cpu in thousandths of a core, memory and disk in bytes.
 pub type Amounts = [u64; 3];
@@ -43,10 +46,10 @@ impl Node<'_> {
     }
 }
 
-pub fn number_nodes(problem: &PlacementProblem) -> Vec<Node<'_>> {
+pub fn number_nodes(problem: &PlacementProblem) -> PerNode<Node<'_>> {
     let mut inputs: Vec<&NodeInput> = problem.nodes.iter().collect();
     inputs.sort_by(|a, b| a.name.cmp(&b.name));
-    let zones: BTreeSet<&Option<String>> = inputs.iter().map(|n| &n.zone).collect();
+    let zones: BTreeSet<&Option<String>> = inputs.iter().map(|node| &node.zone).collect();
     let zones: BTreeMap<_, _> = zones.into_iter().enumerate().map(|(i, z)| (z, i)).collect();
     inputs.into_iter().map(|input| number_node(input, zones[&input.zone])).collect()
 }

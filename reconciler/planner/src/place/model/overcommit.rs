@@ -15,7 +15,10 @@ use super::{
     gpu_request,
     node::{Amounts, Node},
 };
-use crate::place::problem::{PlacementProblem, ServiceInput};
+use crate::place::{
+    ix::{NodeIx, PerNode},
+    problem::{PlacementProblem, ServiceInput},
+};
 
 /// One that is known to run on a node, and what it has of it.
 struct Occupant<'a> {
@@ -29,32 +32,36 @@ struct Occupant<'a> {
 /// long as there is something left.
 pub fn settle<'a>(
     problem: &PlacementProblem,
-    nodes: &mut [Node<'_>],
+    nodes: &mut PerNode<Node<'_>>,
     inputs: &[&'a ServiceInput],
-    numbers: &BTreeMap<&NodeName, usize>,
+    numbers: &BTreeMap<&NodeName, NodeIx>,
     conditions: &Conditions<'a>,
 ) -> BTreeMap<InstanceId, Amounts> {
-    let mut occupants: BTreeMap<usize, Vec<Occupant<'a>>> = BTreeMap::new();
+    let mut occupants: BTreeMap<NodeIx, Vec<Occupant<'a>>> = BTreeMap::new();
     for input in inputs.iter().copied() {
         for (&index, current) in input.current.range(..input.replicas) {
-            let node = numbers.get(&current.node).filter(|n| !nodes[**n].unreachable);
+            let node = numbers.get(&current.node).filter(|node_ix| !nodes[**node_ix].unreachable);
             let holding = input.holdings.get(&index).filter(|_| !leaves(problem, input, index));
-            if let Some((&n, has)) = node.zip(holding) {
-                occupants.entry(n).or_default().push(Occupant { input, index, has: has.amounts() });
+            if let Some((&node_ix, has)) = node.zip(holding) {
+                occupants.entry(node_ix).or_default().push(Occupant {
+                    input,
+                    index,
+                    has: has.amounts(),
+                });
             }
         }
     }
     let mut counted = BTreeMap::new();
-    for (n, occupants) in occupants {
-        widen_devices(&mut nodes[n], &occupants);
+    for (node_ix, occupants) in occupants {
+        widen_devices(&mut nodes[node_ix], &occupants);
         let all = sum(&occupants);
-        if (0..3).all(|r| all[r] <= nodes[n].capacity[r]) {
+        if (0..3).all(|resource| all[resource] <= nodes[node_ix].capacity[resource]) {
             continue;
         }
         let against = |it: &Occupant<'a>| {
             let lines = conditions.of(it.input);
             let held = it.input.current.get(&it.index).is_some_and(|current| current.held);
-            !held && refused(it.input, (n, &nodes[n]), 1, &lines)
+            !held && refused(it.input, (node_ix, &nodes[node_ix]), 1, &lines)
         };
         let (data, mut others): (Vec<_>, Vec<_>) =
             occupants.into_iter().partition(|it| !it.input.movable && !against(it));
@@ -64,12 +71,13 @@ pub fn settle<'a>(
             (kept, Reverse(it.input.priority), it.input.name.clone(), it.index)
         });
         let data = sum(&data);
-        let capacity = [0, 1, 2].map(|r| nodes[n].capacity[r].max(data[r]));
-        (nodes[n].capacity, nodes[n].overfull) = (capacity, true);
-        let mut left = [0, 1, 2].map(|r| capacity[r] - data[r]);
+        let capacity =
+            [0, 1, 2].map(|resource| nodes[node_ix].capacity[resource].max(data[resource]));
+        (nodes[node_ix].capacity, nodes[node_ix].overfull) = (capacity, true);
+        let mut left = [0, 1, 2].map(|resource| capacity[resource] - data[resource]);
         for Occupant { input, index, has } in others {
-            let share = [0, 1, 2].map(|r| has[r].min(left[r]));
-            left = [0, 1, 2].map(|r| left[r] - share[r]);
+            let share = [0, 1, 2].map(|resource| has[resource].min(left[resource]));
+            left = [0, 1, 2].map(|resource| left[resource] - share[resource]);
             counted.insert(InstanceId { service: input.name.clone(), index }, share);
         }
     }
@@ -98,5 +106,6 @@ fn leaves(problem: &PlacementProblem, input: &ServiceInput, index: u32) -> bool 
 }
 
 fn sum(occupants: &[Occupant<'_>]) -> Amounts {
-    [0, 1, 2].map(|r| occupants.iter().map(|it| it.has[r]).fold(0, u64::saturating_add))
+    [0, 1, 2]
+        .map(|resource| occupants.iter().map(|it| it.has[resource]).fold(0, u64::saturating_add))
 }

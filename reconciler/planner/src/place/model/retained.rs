@@ -20,6 +20,7 @@ use devnet_schema::{
 
 use super::{index::IndexedProblem, partial::PartialPlacement};
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     outcome::{Outcome, Reason},
     problem::{Current, Holding, NodeInput, PlacementProblem, ServiceInput},
 };
@@ -97,24 +98,26 @@ fn lone(
 }
 
 /// Those that are kept as they are.
-pub fn retained_services<'f>(indexed: &'f IndexedProblem<'_>) -> impl Iterator<Item = usize> + 'f {
-    let lone = |s: &usize| indexed.services[*s].is_retained();
-    (0..indexed.services.len()).filter(lone)
+pub fn retained_services<'f>(
+    indexed: &'f IndexedProblem<'_>,
+) -> impl Iterator<Item = ServiceIx> + 'f {
+    let lone = |service: &ServiceIx| indexed.services[*service].is_retained();
+    indexed.services.positions().filter(lone)
 }
 
 /// The placement as the service would find it: what is kept of its own gives way to it.
 pub fn without_own<'b, 'f>(
     partial: &'b PartialPlacement<'f>,
-    s: usize,
+    service_ix: ServiceIx,
 ) -> Cow<'b, PartialPlacement<'f>> {
-    let service = &partial.indexed.services[s];
+    let service = &partial.indexed.services[service_ix];
     if service.is_retained() || service.counterparts.is_empty() {
         return Cow::Borrowed(partial);
     }
     let mut without = partial.clone();
     for &kept in &service.counterparts {
-        let nodes: Vec<usize> = without.of_service[kept].keys().copied().collect();
-        nodes.into_iter().for_each(|n| without.remove(kept, n));
+        let nodes: Vec<NodeIx> = without.of_service[kept].keys().copied().collect();
+        nodes.into_iter().for_each(|node| without.remove(kept, node));
     }
     Cow::Owned(without)
 }
@@ -123,15 +126,17 @@ pub fn without_own<'b, 'f>(
 /// it there gives way to it.
 pub fn without_one<'b, 'f>(
     partial: &'b PartialPlacement<'f>,
-    s: usize,
-    n: usize,
+    service: ServiceIx,
+    node: NodeIx,
 ) -> Cow<'b, PartialPlacement<'f>> {
-    let mut kept = partial.indexed.retained_at(s, n).filter(|&kept| partial.count(kept, n) > 0);
-    let Some(kept) = kept.next().filter(|_| !partial.indexed.services[s].is_retained()) else {
+    let mut kept =
+        partial.indexed.retained_at(service, node).filter(|&kept| partial.count(kept, node) > 0);
+    let Some(kept) = kept.next().filter(|_| !partial.indexed.services[service].is_retained())
+    else {
         return Cow::Borrowed(partial);
     };
     let mut without = partial.clone();
-    without.remove(kept, n);
+    without.remove(kept, node);
     Cow::Owned(without)
 }
 
@@ -149,6 +154,6 @@ pub fn retained_in(outcome: &Outcome) -> BTreeSet<InstanceId> {
 /// How many moves, and at what price, a placement counts that are none: of each that may be kept as
 /// it is, its service counts one for it where it is, and it counts one itself where it is not.
 pub fn no_moves(indexed: &IndexedProblem<'_>) -> (u32, u64) {
-    let prices = retained_services(indexed).map(|s| indexed.services[s].migration_cost);
+    let prices = retained_services(indexed).map(|service| indexed.services[service].migration_cost);
     prices.fold((0, 0), |(count, sum), migration_cost| (count + 1, sum + migration_cost))
 }

@@ -5,11 +5,13 @@
 //! Naming instances fills these from the counts, service by service. `web[1]` on the second node,
 //! with no devices, where it ran before.
 
+use crate::place::ix::{NodeIx, ServiceIx};
+
 /// An instance on its node.
 pub struct Seat {
-    pub(super) service: usize,
+    pub(super) service: ServiceIx,
     pub(super) index: u32,
-    pub(super) node: usize,
+    pub(super) node: NodeIx,
     /// Its devices, as bits.
     pub(super) devices: u128,
     pub(super) stays: bool,

@@ -12,7 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use devnet_schema::quantity::GpuRequest;
 
 use super::{gpu_claim::PreviousDevices, node::Amounts};
-use crate::place::problem::ServiceInput;
+use crate::place::{
+    ix::{NodeIx, PerNode, ServiceIx},
+    problem::ServiceInput,
+};
 
 /// A service by number.
 pub struct Service<'a> {
@@ -23,29 +26,29 @@ pub struct Service<'a> {
     /// Host ports, by number.
     pub ports: Vec<usize>,
     /// Services never on the same node, both ways.
-    pub apart: Vec<usize>,
+    pub apart: Vec<ServiceIx>,
     /// Services that must be on the same node.
-    pub near: Vec<usize>,
+    pub near: Vec<ServiceIx>,
     /// Services that must be where this one is.
-    pub supports: Vec<usize>,
+    pub supports: Vec<ServiceIx>,
     /// What is kept as it is of the same service, and that service: together with them it has no
     /// more instances than that one wants.
-    pub counterparts: Vec<usize>,
+    pub counterparts: Vec<ServiceIx>,
     /// By node, how many of it run there now.
-    pub ran: BTreeMap<usize, u32>,
+    pub ran: BTreeMap<NodeIx, u32>,
     /// By node, how many of these are known to run: of the others only the data is there.
-    pub known: BTreeMap<usize, u32>,
+    pub known: BTreeMap<NodeIx, u32>,
     /// By node, how many must stay there: as they are declared, or kept as they are where that is
     /// open to them ([`Service::counterparts`]).
-    pub locked: BTreeMap<usize, u32>,
+    pub locked: BTreeMap<NodeIx, u32>,
     /// Where some run though a line or the node's state is against it.
-    pub(super) refused: BTreeSet<usize>,
+    pub(super) refused: BTreeSet<NodeIx>,
     /// Where it may be, by node.
     pub candidates: Vec<Candidate>,
     /// Position in `candidates` of every node.
-    pub(super) candidate_of: Vec<u32>,
+    pub(super) candidate_of: PerNode<u32>,
     /// By node, where an instance that could stay has devices.
-    pub homes: BTreeMap<usize, PreviousDevices>,
+    pub homes: BTreeMap<NodeIx, PreviousDevices>,
     pub spread: Vec<Spread>,
     /// Instances whose node is not in the fleet any more.
     pub gone: u32,
@@ -56,7 +59,7 @@ pub struct Service<'a> {
 /// A node where a service may be.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    pub node: usize,
+    pub node: NodeIx,
     /// Instances that fit when nothing else is there; at least 1.
     pub most: u32,
     /// Instances there now that could stay.
@@ -73,7 +76,7 @@ pub struct Candidate {
 pub struct Spread {
     pub skew: u32,
     /// The domain of every node.
-    pub domain: Vec<usize>,
+    pub domain: PerNode<usize>,
     /// Domains where the service may run at all: the emptiest of these counts.
     pub open: BTreeSet<usize>,
 }
@@ -82,7 +85,7 @@ pub const NOWHERE: u32 = u32::MAX;
 
 impl Service<'_> {
     /// The candidate of a node, where the service may be there.
-    pub fn candidate(&self, node: usize) -> Option<&Candidate> {
+    pub fn candidate(&self, node: NodeIx) -> Option<&Candidate> {
         match self.candidate_of[node] {
             NOWHERE => None,
             at => self.candidates.get(at as usize),
@@ -100,34 +103,34 @@ impl Service<'_> {
     }
 
     /// How many must stay on a node.
-    pub fn locked_at(&self, node: usize) -> u32 {
+    pub fn locked_at(&self, node: NodeIx) -> u32 {
         self.locked.get(&node).copied().unwrap_or(0)
     }
 
     /// How many run on a node.
-    pub fn ran_at(&self, node: usize) -> u32 {
+    pub fn ran_at(&self, node: NodeIx) -> u32 {
         self.ran.get(&node).copied().unwrap_or(0)
     }
 
     /// How many are known to run on a node.
-    pub fn known_at(&self, node: usize) -> u32 {
+    pub fn known_at(&self, node: NodeIx) -> u32 {
         self.known.get(&node).copied().unwrap_or(0)
     }
 
     /// Nodes where some run and no line speaks against it, and how many.
-    pub fn at_home(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
-        let ran = self.ran.iter().map(|(&n, &ran)| (n, ran));
-        ran.filter(|(n, _)| !self.refused.contains(n))
+    pub fn at_home(&self) -> impl Iterator<Item = (NodeIx, u32)> + '_ {
+        let ran = self.ran.iter().map(|(&node, &ran)| (node, ran));
+        ran.filter(|(node, _)| !self.refused.contains(node))
     }
 
     /// Data that runs where no line speaks against it, and is not held there.
     pub fn loose(&self) -> bool {
-        !self.input.movable && self.at_home().any(|(n, ran)| self.locked_at(n) < ran)
+        !self.input.movable && self.at_home().any(|(node, ran)| self.locked_at(node) < ran)
     }
 
     /// Holds one more with data to a node where it runs and could be kept as it is: however few of
     /// them have room there as they are declared.
-    pub(super) fn hold_one_more(&mut self, node: usize) {
+    pub(super) fn hold_one_more(&mut self, node: NodeIx) {
         if !self.input.movable && !self.refused.contains(&node) {
             let most = self.ran_at(node);
             let locked = self.locked.entry(node).or_insert(0);

@@ -11,9 +11,12 @@ use super::{
     formulation::{Formulation, Subproblem, Variable, gpu::kinds},
     scaling,
 };
-use crate::place::model::partial::{
-    PartialPlacement,
-    rank::{FULL, crowding},
+use crate::place::{
+    ix::NodeIx,
+    model::partial::{
+        PartialPlacement,
+        rank::{FULL, crowding},
+    },
 };
 
 impl Formulation {
@@ -24,13 +27,13 @@ impl Formulation {
         values: &[f64],
     ) -> PartialPlacement<'f> {
         let mut partial = subproblem.partial.clone();
-        for &n in &subproblem.nodes {
-            partial.clear(n);
+        for &node in &subproblem.nodes {
+            partial.clear(node);
         }
         for (variable, value) in self.variables.iter().zip(values) {
-            if let Variable::Count { s, n } = *variable {
+            if let Variable::Count { service, node } = *variable {
                 for _ in 0..value.round() as u32 {
-                    partial.add(s, n);
+                    partial.add(service, node);
                 }
             }
         }
@@ -45,27 +48,27 @@ impl Formulation {
         partial: &PartialPlacement<'_>,
     ) -> Option<Vec<f64>> {
         let mut devices = BTreeMap::new();
-        for &n in &subproblem.nodes {
-            devices.extend(self.write_devices(subproblem, partial, n)?);
+        for &node in &subproblem.nodes {
+            devices.extend(self.write_devices(subproblem, partial, node)?);
         }
         let indexed = partial.indexed;
         let value = |variable: &Variable| match *variable {
-            Variable::Count { s, n } => f64::from(partial.count(s, n)),
-            Variable::Staying { s, n } => f64::from(partial.staying(s, n)),
-            Variable::Present { s, n } => f64::from(partial.count(s, n).min(1)),
+            Variable::Count { service, node } => f64::from(partial.count(service, node)),
+            Variable::Staying { service, node } => f64::from(partial.staying(service, node)),
+            Variable::Present { service, node } => f64::from(partial.count(service, node).min(1)),
             Variable::OnKind { .. }
             | Variable::Shared { .. }
             | Variable::AtHome { .. }
             | Variable::Restarts { .. } => devices.get(variable).copied().unwrap_or(0.0),
-            Variable::InUse { n } => f64::from(u8::from(!partial.on_node[n].is_empty())),
-            Variable::Crowding { n, resource } => {
-                let capacity = indexed.nodes[n].capacity[resource];
+            Variable::InUse { node } => f64::from(u8::from(!partial.on_node[node].is_empty())),
+            Variable::Crowding { node, resource } => {
+                let capacity = indexed.nodes[node].capacity[resource];
                 // The integer score is rounded down; the row must not be missed by that.
-                (crowding(partial.used[n][resource], capacity) as f64 + 2.0) / FULL as f64
+                (crowding(partial.used[node][resource], capacity) as f64 + 2.0) / FULL as f64
             }
-            Variable::Emptiest { s, line } => {
-                let line = &indexed.services[s].spread[line];
-                let counts = partial.domains(s, line);
+            Variable::Emptiest { service, line } => {
+                let line = &indexed.services[service].spread[line];
+                let counts = partial.domains(service, line);
                 let low = line.open.iter().map(|d| counts.get(d).copied().unwrap_or(0)).min();
                 f64::from(low.unwrap_or(0))
             }
@@ -77,38 +80,43 @@ impl Formulation {
         &self,
         subproblem: &Subproblem<'_, '_>,
         partial: &PartialPlacement<'_>,
-        n: usize,
+        node: NodeIx,
     ) -> Option<Vec<(Variable, f64)>> {
-        let here = self.here(partial.indexed, n);
-        let wanting = here.iter().filter(|(s, ..)| partial.indexed.services[*s].wants_gpu());
-        let kinds = kinds(subproblem, n, wanting.map(|(_, _, candidate)| candidate.allowed));
-        if !partial.devices_packed(n) {
+        let here = self.here(partial.indexed, node);
+        let wanting =
+            here.iter().filter(|(service, ..)| partial.indexed.services[*service].wants_gpu());
+        let kinds = kinds(subproblem, node, wanting.map(|(_, _, candidate)| candidate.allowed));
+        if !partial.devices_packed(node) {
             return None;
         }
         let mut values: BTreeMap<Variable, f64> = BTreeMap::new();
         let mut shared = 0u128;
-        for &s in partial.on_node[n].keys().filter(|s| partial.indexed.services[**s].wants_gpu()) {
-            let whole = scaling::devices_each(partial.indexed.services[s].input.gpu).is_some();
-            let sets = partial.devices_of(s, n);
+        for &service in partial.on_node[node]
+            .keys()
+            .filter(|service| partial.indexed.services[**service].wants_gpu())
+        {
+            let whole =
+                scaling::devices_each(partial.indexed.services[service].input.gpu).is_some();
+            let sets = partial.devices_of(service, node);
             for d in sets.iter().flat_map(|set| {
                 (0..crate::place::model::gpu_request::DEVICES).filter(move |d| set >> d & 1 == 1)
             }) {
                 let kind = kinds.iter().position(|kind| kind.mask >> d & 1 == 1)?;
-                *values.entry(Variable::OnKind { s, n, kind }).or_insert(0.0) += 1.0;
+                *values.entry(Variable::OnKind { service, node, kind }).or_insert(0.0) += 1.0;
                 if !whole && shared >> d & 1 == 0 {
                     shared |= 1 << d;
-                    *values.entry(Variable::Shared { n, kind }).or_insert(0.0) += 1.0;
+                    *values.entry(Variable::Shared { node, kind }).or_insert(0.0) += 1.0;
                 }
             }
-            let Some(homes) = partial.indexed.services[s].homes.get(&n) else { continue };
+            let Some(homes) = partial.indexed.services[service].homes.get(&node) else { continue };
             let mut at_home = 0;
             for (home, (set, many)) in homes.per_set().into_iter().enumerate() {
                 let here = many.min(sets.iter().filter(|own| **own == set).count() as u32);
-                values.insert(Variable::AtHome { s, n, home }, f64::from(here));
+                values.insert(Variable::AtHome { service, node, home }, f64::from(here));
                 at_home += here;
             }
-            let restarts = partial.staying(s, n).saturating_sub(homes.strangers + at_home);
-            values.insert(Variable::Restarts { s, n }, f64::from(restarts));
+            let restarts = partial.staying(service, node).saturating_sub(homes.strangers + at_home);
+            values.insert(Variable::Restarts { service, node }, f64::from(restarts));
         }
         Some(values.into_iter().collect())
     }

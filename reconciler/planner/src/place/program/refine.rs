@@ -10,7 +10,7 @@ use super::{
     formulation::{Formulation, Goal, Subproblem},
     solver,
 };
-use crate::place::{effort::spent::Spent, model::partial::PartialPlacement};
+use crate::place::{effort::spent::Spent, ix::NodeIx, model::partial::PartialPlacement};
 
 /// What came of one formulation.
 pub struct Step<'f> {
@@ -46,11 +46,11 @@ pub fn run<'f>(
         spent.solvers.insert(found.by);
         let partial = formulation.decode(&subproblem, &found.values);
         let priced = subproblem.goal == Goal::Moves || subproblem.migration_cap.is_some();
-        let unpacked = |n: &usize| {
-            let rough = !partial.devices_packed(*n) || priced && partial.restarts_on(*n) > 0;
-            rough && !subproblem.detailed.contains(n)
+        let unpacked = |node: &NodeIx| {
+            let rough = !partial.devices_packed(*node) || priced && partial.restarts_on(*node) > 0;
+            rough && !subproblem.detailed.contains(node)
         };
-        let unpacked: Vec<usize> = subproblem.nodes.iter().copied().filter(unpacked).collect();
+        let unpacked: Vec<NodeIx> = subproblem.nodes.iter().copied().filter(unpacked).collect();
         if unpacked.is_empty() {
             return partial.sound().then(|| step(&formulation, &subproblem, partial, &found));
         }

@@ -8,7 +8,10 @@
 
 use devnet_schema::quantity::GpuRequest;
 
-use crate::place::model::{gpu_request, index::IndexedProblem};
+use crate::place::{
+    ix::ServiceIx,
+    model::{gpu_request, index::IndexedProblem},
+};
 
 /// `terms <= upper`.
 pub struct Row {
@@ -64,13 +67,13 @@ pub fn devices(
     memory: u64,
     devices: f64,
     shared: usize,
-    users: &[(usize, usize)],
+    users: &[(ServiceIx, usize)],
     instances: bool,
 ) -> Vec<Row> {
     let mut there = vec![(shared, 1.0)];
     let mut loads: Vec<(usize, u64)> = Vec::new();
-    for &(s, column) in users {
-        let need = indexed.services[s].input.gpu;
+    for &(service, column) in users {
+        let need = indexed.services[service].input.gpu;
         match devices_each(need) {
             Some(each) => there.push((column, if instances { f64::from(each) } else { 1.0 })),
             None => loads.push((column, gpu_request::load(need, memory))),

@@ -10,6 +10,7 @@ use super::{
     new_gpus, new_node,
 };
 use crate::place::{
+    ix::{Position, ServiceIx},
     model::index::IndexedProblem,
     problem::{GpuInput, NodeInput, NodeState, PlacementProblem, ServiceInput},
 };
@@ -17,7 +18,7 @@ use crate::place::{
 /// Makes the changes to the problem, for service `s` of the indexed problem.
 pub fn make(
     indexed: &IndexedProblem<'_>,
-    s: usize,
+    service_ix: ServiceIx,
     changes: &[Change],
     problem: &mut PlacementProblem,
 ) {
@@ -29,10 +30,11 @@ pub fn make(
         }
         let target = match change {
             Change::LetMove { service, .. } => *service,
-            _ => s,
+            _ => service_ix,
         };
         if let Change::ApartFromOf { service } = *change {
-            let (own, other) = (indexed.services[s].input, indexed.services[service].input);
+            let (own, other) =
+                (indexed.services[service_ix].input, indexed.services[service].input);
             // What is kept of it, too, keeps away by that line.
             let services = problem.services.iter_mut();
             let others = services.filter(|input| input.name.declared() == other.name);
@@ -50,11 +52,15 @@ pub fn make(
             | Change::Equip { node, .. } => {
                 let name = &indexed.nodes[*node].input.name;
                 for input in problem.nodes.iter_mut().filter(|input| input.name == *name) {
-                    change_node(indexed, s, input, change);
+                    change_node(indexed, service_ix, input, change);
                 }
             }
             Change::AddNodes { each, with, zones } => {
-                problem.nodes.extend(new_node::nodes(indexed, &crew(s, *each, with), zones));
+                problem.nodes.extend(new_node::nodes(
+                    indexed,
+                    &crew(service_ix, *each, with),
+                    zones,
+                ));
             }
             _ => {}
         }
@@ -89,14 +95,19 @@ fn change_service(input: &mut ServiceInput, change: &Change) {
     }
 }
 
-fn change_node(indexed: &IndexedProblem<'_>, s: usize, input: &mut NodeInput, change: &Change) {
+fn change_node(
+    indexed: &IndexedProblem<'_>,
+    service: ServiceIx,
+    input: &mut NodeInput,
+    change: &Change,
+) {
     let (what, amount) = match *change {
         Change::Uncordon { .. } => {
             input.state = NodeState::Ready;
             return;
         }
         Change::Equip { count, .. } => {
-            input.gpus.extend(new_gpus::gpus(indexed, s, count as usize));
+            input.gpus.extend(new_gpus::gpus(indexed, service, count as usize));
             return;
         }
         Change::Free { what, amount, .. } | Change::Raise { what, amount, .. } => (what, amount),
@@ -108,21 +119,29 @@ fn change_node(indexed: &IndexedProblem<'_>, s: usize, input: &mut NodeInput, ch
         Resource::Disk => &mut input.disk,
         // What is freed on a device is room for the service beside what stays: one more device is
         // the same to one instance.
-        Resource::Devices => return more_devices(indexed, s, input, amount),
-        Resource::Slice | Resource::Share => return more_devices(indexed, s, input, 1),
+        Resource::Devices => return more_devices(indexed, service, input, amount),
+        Resource::Slice | Resource::Share => return more_devices(indexed, service, input, 1),
     };
     *held = held.saturating_add(amount);
 }
 
 /// Gives the node so many devices more, like the largest one that it has.
-fn more_devices(indexed: &IndexedProblem<'_>, s: usize, input: &mut NodeInput, count: u64) {
-    let service = indexed.services[s].input;
+fn more_devices(
+    indexed: &IndexedProblem<'_>,
+    service_ix: ServiceIx,
+    input: &mut NodeInput,
+    count: u64,
+) {
+    let service = indexed.services[service_ix].input;
     let fits = |gpu: &&GpuInput| crate::place::model::filter::accepts(service, gpu);
     let pattern = input.gpus.iter().filter(fits).max_by_key(|gpu| (gpu.memory, &gpu.id)).cloned();
     let Some(pattern) = pattern else {
         return;
     };
-    input
-        .gpus
-        .extend((0..count).map(|i| GpuInput { id: format!("freed-{s}-{i}"), ..pattern.clone() }));
+    input.gpus.extend(
+        (0..count).map(|i| GpuInput {
+            id: format!("freed-{}-{i}", service_ix.number()),
+            ..pattern.clone()
+        }),
+    );
 }

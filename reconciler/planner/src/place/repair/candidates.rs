@@ -17,7 +17,10 @@ use super::{
     multi_node, new_node,
     remedy::{CandidateRemedy, amount, kinds},
 };
-use crate::place::model::partial::PartialPlacement;
+use crate::place::{
+    ix::{NodeIx, PerNode, ServiceIx},
+    model::partial::PartialPlacement,
+};
 
 /// Changes of one remedy at most: lines, and room on a node.
 const TOGETHER: usize = 2;
@@ -41,8 +44,8 @@ struct Against {
 /// Where a set of changes would lift everything, and where all but the lack of room.
 #[derive(Default)]
 struct Found {
-    lifted: Vec<usize>,
-    crowded: Vec<(u64, usize)>,
+    lifted: Vec<NodeIx>,
+    crowded: Vec<(u64, NodeIx)>,
 }
 
 /// Sets of changes, each with the instances that it is meant for.
@@ -53,39 +56,39 @@ type Sets = BTreeMap<(u32, Vec<Change>), Found>;
 /// each.
 pub fn remedies(
     partial: &PartialPlacement<'_>,
-    s: usize,
-    nodes: &[NodeViolations],
+    service: ServiceIx,
+    nodes: &PerNode<NodeViolations>,
 ) -> Vec<CandidateRemedy> {
-    let missing = partial.missing(s);
+    let missing = partial.missing(service);
     let mut sets = Sets::new();
     let mut open = Vec::new();
-    for (n, told) in nodes.iter().enumerate() {
+    for (node, told) in nodes.enumerate() {
         let words: Vec<&str> = told.violations.iter().map(|it| it.constraint.as_str()).collect();
-        let Some(against) = against(partial, s, n, &words) else {
+        let Some(against) = against(partial, service, node, &words) else {
             continue;
         };
-        let lifting = lifting(partial, (s, n), &against);
+        let lifting = lifting(partial, (service, node), &against);
         if against.crowded && against.lines.len() <= TOGETHER {
             let smallest = lifting.iter().map(|(_, changes)| amount(partial, changes)).min();
             let found = sets.entry((missing, against.lines.clone())).or_default();
-            found.crowded.push((smallest.unwrap_or(0), n));
+            found.crowded.push((smallest.unwrap_or(0), node));
         }
         if against.lines.is_empty() && against.ports.is_empty() {
-            open.push(n);
+            open.push(node);
         }
         for set in lifting {
-            sets.entry(set).or_default().lifted.push(n);
+            sets.entry(set).or_default().lifted.push(node);
         }
     }
-    let mut list = multi_node::rooms(partial, s, &open);
+    let mut list = multi_node::rooms(partial, service, &open);
     for ((aim, changes), mut found) in sets {
         if changes.is_empty() {
             found.crowded.sort_unstable();
-            for &(_, n) in found.crowded.iter().take(2 * CROWDED) {
-                list.extend(locked_here(partial, s, n));
+            for &(_, node) in found.crowded.iter().take(2 * CROWDED) {
+                list.extend(locked_here(partial, service, node));
             }
         }
-        list.extend(of_changes(partial, s, (aim, changes), found));
+        list.extend(of_changes(partial, service, (aim, changes), found));
     }
     list.sort_by_cached_key(|CandidateRemedy { changes, aim, .. }| {
         let cost = change::cost(changes) + change::cost_of_waiting(missing - aim);
@@ -96,20 +99,20 @@ pub fn remedies(
 
 fn of_changes(
     partial: &PartialPlacement<'_>,
-    s: usize,
+    service: ServiceIx,
     (aim, changes): (u32, Vec<Change>),
     mut found: Found,
 ) -> Vec<CandidateRemedy> {
     if !found.lifted.is_empty() {
-        found.lifted.sort_by_key(|&n| (partial.growth(s, n), n));
+        found.lifted.sort_by_key(|&node| (partial.growth(service, node), node));
         found.lifted.truncate(NODES.max(aim.min(MANY) as usize));
         return vec![CandidateRemedy { changes, nodes: found.lifted, crowded: None, aim }];
     }
     found.crowded.sort_unstable();
     let crowded = found.crowded.into_iter().take(CROWDED);
-    let remedy = |(_, n): (u64, usize)| {
-        let nodes = with_destinations(partial, n);
-        CandidateRemedy { changes: changes.clone(), nodes, crowded: Some(n), aim }
+    let remedy = |(_, node): (u64, NodeIx)| {
+        let nodes = with_destinations(partial, node);
+        CandidateRemedy { changes: changes.clone(), nodes, crowded: Some(node), aim }
     };
     crowded.map(remedy).collect()
 }
@@ -129,9 +132,14 @@ fn thin(list: Vec<CandidateRemedy>) -> Vec<CandidateRemedy> {
     list.into_iter().filter(keep).collect()
 }
 
-fn against(partial: &PartialPlacement<'_>, s: usize, n: usize, words: &[&str]) -> Option<Against> {
-    let lines = lines(partial, s, n, words)?;
-    let ports = if words.contains(&"port") { ports(partial, s, n) } else { Vec::new() };
+fn against(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node: NodeIx,
+    words: &[&str],
+) -> Option<Against> {
+    let lines = lines(partial, service, node, words)?;
+    let ports = if words.contains(&"port") { ports(partial, service, node) } else { Vec::new() };
     // No emptying makes a device larger.
     let crowded = words.iter().any(|word| is_room(word)) && !words.contains(&"gpu-memory");
     Some(Against { lines, ports, crowded })
@@ -141,25 +149,29 @@ fn against(partial: &PartialPlacement<'_>, s: usize, n: usize, words: &[&str]) -
 /// of those that wait as may be there.
 fn lifting(
     partial: &PartialPlacement<'_>,
-    (s, n): (usize, usize),
+    (service, node): (ServiceIx, NodeIx),
     against: &Against,
 ) -> Vec<(u32, Vec<Change>)> {
     let Against { lines, ports, .. } = against;
     let lines = [lines.as_slice(), ports].concat();
-    let missing = partial.missing(s);
+    let missing = partial.missing(service);
     let freed =
         lines.iter().any(|line| matches!(line, Change::MaxPerNode | Change::OtherPort { .. }));
-    let most = if freed { missing } else { missing.min(new_node::most_more(partial, s, n)).max(1) };
-    let model = lines.iter().any(|line| is_about_model(partial, s, line));
-    let mut sets = sets(partial, (s, n), &lines, (most, !model));
+    let most = if freed {
+        missing
+    } else {
+        missing.min(new_node::most_more(partial, service, node)).max(1)
+    };
+    let model = lines.iter().any(|line| is_about_model(partial, service, line));
+    let mut sets = sets(partial, (service, node), &lines, (most, !model));
     if model {
         // Instead of asking for another model, a device of this one.
-        let wants = partial.indexed.services[s].wants_gpu();
+        let wants = partial.indexed.services[service].wants_gpu();
         let rest: Vec<Change> =
-            lines.into_iter().filter(|line| !is_about_model(partial, s, line)).collect();
-        for (aim, mut changes) in self::sets(partial, (s, n), &rest, (most, true)) {
+            lines.into_iter().filter(|line| !is_about_model(partial, service, line)).collect();
+        for (aim, mut changes) in self::sets(partial, (service, node), &rest, (most, true)) {
             if !wants {
-                changes.extend(headroom::equip(partial, (s, n), aim));
+                changes.extend(headroom::equip(partial, (service, node), aim));
             }
             let buys = changes.iter().any(|change| matches!(change, Change::Equip { .. }));
             sets.extend((buys && rest.is_empty()).then_some((aim, changes)));
@@ -171,7 +183,7 @@ fn lifting(
 /// The lines with room for one instance, and with room for `most`.
 fn sets(
     partial: &PartialPlacement<'_>,
-    (s, n): (usize, usize),
+    (service, node): (ServiceIx, NodeIx),
     lines: &[Change],
     (most, devices): (u32, bool),
 ) -> Vec<(u32, Vec<Change>)> {
@@ -180,12 +192,12 @@ fn sets(
     // What is moved by hand is told alone.
     let by_hand = lines.iter().any(|line| matches!(line, Change::LetMove { .. }));
     let set = |aim: u32| {
-        let room = headroom::more(partial, (s, n), aim, devices)?;
+        let room = headroom::more(partial, (service, node), aim, devices)?;
         // Resource on one node is one thing, whatever it is room of.
         let few = lines.len() + usize::from(!room.is_empty()) <= TOGETHER;
         let fair = room.is_empty() || !by_hand && (lines.is_empty() || !room.iter().any(bought));
         // Lines alone may help on many nodes.
-        let aim = if room.is_empty() { partial.missing(s) } else { aim };
+        let aim = if room.is_empty() { partial.missing(service) } else { aim };
         (few && fair).then(|| (aim, [lines, &room].concat()))
     };
     let mut all: Vec<(u32, Vec<Change>)> = [most, 1].into_iter().filter_map(set).collect();

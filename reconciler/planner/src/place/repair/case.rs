@@ -19,6 +19,7 @@ use super::{
     headroom,
 };
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     model::{
         index::{self, IndexedProblem},
         indices::Assignments,
@@ -35,7 +36,7 @@ pub struct Case<'a, 'f> {
     pub partial: &'a PartialPlacement<'f>,
     pub outcome: &'a Outcome,
     pub places: &'a PlacedByNode<'a>,
-    pub s: usize,
+    pub service: ServiceIx,
 }
 
 /// A set of changes that a quick plan was seen to be helped by.
@@ -70,7 +71,7 @@ pub struct Remedy {
 
 impl Case<'_, '_> {
     pub fn missing(&self) -> u32 {
-        self.partial.missing(self.s)
+        self.partial.missing(self.service)
     }
 
     /// Whether the plan is an integer program of everything.
@@ -85,18 +86,18 @@ impl Case<'_, '_> {
 
     /// The problem with the changes made.
     pub fn changed(&self, mut problem: PlacementProblem, changes: &[Change]) -> PlacementProblem {
-        let Self { indexed, partial, s, .. } = *self;
+        let Self { indexed, partial, service, .. } = *self;
         let mut whom = change::company(changes);
-        whom.insert(s);
+        whom.insert(service);
         // What is kept of them as it is gives way to them.
         retained::released(&mut problem, |name| {
-            whom.iter().any(|&t| indexed.services[t].input.name == *name)
+            whom.iter().any(|&other| indexed.services[other].input.name == *name)
         });
-        apply::make(indexed, s, changes, &mut problem);
+        apply::make(indexed, service, changes, &mut problem);
         if change::is_for_one(changes) {
-            let name = &indexed.services[s].input.name;
+            let name = &indexed.services[service].input.name;
             let services = problem.services.iter_mut().filter(|input| input.name == *name);
-            services.for_each(|input| input.replicas = partial.total[s] + 1);
+            services.for_each(|input| input.replicas = partial.total[service] + 1);
         }
         problem
     }
@@ -131,23 +132,23 @@ impl Case<'_, '_> {
         placed: &Assignments,
         all: bool,
     ) -> Option<Vec<Change>> {
-        let Self { indexed, s, outcome, .. } = *self;
+        let Self { indexed, service, outcome, .. } = *self;
         if !changes.iter().any(change::frees) {
             return Some(changes);
         }
-        let there = |n: usize| {
-            let node = &indexed.nodes[n].input.name;
+        let there = |node_ix: NodeIx| {
+            let node = &indexed.nodes[node_ix].input.name;
             let before =
                 outcome.assignments.iter().filter(|(id, _)| !all && !placed.contains_key(id));
             let here = placed.iter().chain(before).filter(|(_, place)| place.node == *node);
-            let mut counts: BTreeMap<usize, u32> = BTreeMap::new();
+            let mut counts: BTreeMap<ServiceIx, u32> = BTreeMap::new();
             for (id, _) in here {
-                let t = indexed.services.iter().position(|it| it.input.name == id.service);
-                t.into_iter().for_each(|t| *counts.entry(t).or_insert(0) += 1);
+                let other = indexed.services.position(|it| it.input.name == id.service);
+                other.into_iter().for_each(|other| *counts.entry(other).or_insert(0) += 1);
             }
             counts.into_iter().collect()
         };
-        headroom::named_for(indexed, s, &changes, &there)
+        headroom::named_for(indexed, service, &changes, &there)
     }
 
     pub fn moves(&self, placed: &Assignments) -> Vec<Edit> {

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::place::ix::{NodeIx, ServiceIx};
 use devnet_schema::instance::Protocol;
 
 /// One change to the problem.
@@ -16,7 +17,7 @@ use devnet_schema::instance::Protocol;
 pub enum Change {
     /// An instance with data goes elsewhere after all.
     LetMove {
-        service: usize,
+        service: ServiceIx,
         index: u32,
     },
     DropPin,
@@ -25,7 +26,7 @@ pub enum Change {
     ApartFrom,
     /// The line of another service that keeps it away.
     ApartFromOf {
-        service: usize,
+        service: ServiceIx,
     },
     Near,
     /// Another port of the node than this one.
@@ -33,7 +34,7 @@ pub enum Change {
         port: (Protocol, u16),
     },
     Uncordon {
-        node: usize,
+        node: NodeIx,
     },
     DropRequire {
         line: usize,
@@ -43,31 +44,31 @@ pub enum Change {
     },
     /// What runs there gives up so much.
     Free {
-        node: usize,
+        node: NodeIx,
         what: Resource,
         amount: u64,
     },
     /// The node gets so much more: even empty it has too little.
     Raise {
-        node: usize,
+        node: NodeIx,
         what: Resource,
         amount: u64,
     },
     /// The node gets so many devices that the service accepts: it has none, or too few.
     Equip {
-        node: usize,
+        node: NodeIx,
         count: u32,
     },
     /// Equal nodes join, each made for so many instances, and for those `with` them, a service for
     /// each instance of it; each in the zone of a node that is there, where that matters.
     AddNodes {
         each: u32,
-        with: Vec<usize>,
-        zones: Vec<Option<usize>>,
+        with: Vec<ServiceIx>,
+        zones: Vec<Option<NodeIx>>,
     },
     /// A change for another service, which is placed with this one.
     Of {
-        service: usize,
+        service: ServiceIx,
         change: Box<Change>,
     },
 }
@@ -182,15 +183,15 @@ pub fn is_for_one(changes: &[Change]) -> bool {
 }
 
 /// Whom a new node is made for, and how many of each.
-pub fn crew(s: usize, each: u32, with: &[usize]) -> Vec<(usize, u32)> {
-    let mut crew: Vec<(usize, u32)> =
+pub fn crew(service: ServiceIx, each: u32, with: &[ServiceIx]) -> Vec<(ServiceIx, u32)> {
+    let mut crew: Vec<(ServiceIx, u32)> =
         with.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u32)).collect();
-    crew.push((s, each));
+    crew.push((service, each));
     crew
 }
 
 /// The services that the changes are about beside the one in question: they are placed with it.
-pub fn company(changes: &[Change]) -> BTreeSet<usize> {
+pub fn company(changes: &[Change]) -> BTreeSet<ServiceIx> {
     let of = |change: &Change| match change {
         Change::Of { service, .. } => vec![*service],
         Change::AddNodes { with, .. } => with.clone(),

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::place::{
     explain::{reclaimable, violation},
+    ix::{NodeIx, ServiceIx},
     model::{filter, partial::PartialPlacement},
     problem::Key,
 };
@@ -27,25 +28,34 @@ const MOST: usize = 8;
 
 /// All that could let the service have a node, cheapest first: with what it must be near, or
 /// `alone` and without that line.
-pub fn remedies(partial: &PartialPlacement<'_>, s: usize, alone: bool) -> Vec<CandidateRemedy> {
-    let missing = partial.missing(s);
-    let near = group(partial, s);
+pub fn remedies(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    alone: bool,
+) -> Vec<CandidateRemedy> {
+    let missing = partial.missing(service);
+    let near = group(partial, service);
     let groups = match (alone, near.len()) {
-        (false, 1) => vec![Group::of(&near, &|_| 1)],
+        (false, 1) => vec![Group::of(service, &near, &|_| 1)],
         // One of each that it must be near, or all that wait of them.
         (false, _) => {
-            vec![Group::of(&near, &|_| 1), Group::of(&near, &|t| partial.missing(t).max(1))]
+            vec![
+                Group::of(service, &near, &|_| 1),
+                Group::of(service, &near, &|other| partial.missing(other).max(1)),
+            ]
         }
         (true, 1) => Vec::new(),
-        (true, _) => vec![Group { company: Vec::new(), s }],
+        (true, _) => vec![Group { company: Vec::new(), service }],
     };
-    let mut all: Vec<(Vec<Change>, Vec<usize>, u32)> = Vec::new();
+    let mut all: Vec<(Vec<Change>, Vec<NodeIx>, u32)> = Vec::new();
     let mut aims = vec![missing, 1];
     aims.dedup();
     for aim in aims {
         for group in &groups {
-            for n in 0..partial.indexed.nodes.len() {
-                all.extend(on_node(partial, group, n, aim).map(|changes| (changes, vec![n], aim)));
+            for node in partial.indexed.nodes.positions() {
+                all.extend(
+                    on_node(partial, group, node, aim).map(|changes| (changes, vec![node], aim)),
+                );
             }
             let nodes = on_new_node(partial, group, aim);
             all.extend(nodes.into_iter().map(|changes| (changes, Vec::new(), aim)));
@@ -66,54 +76,58 @@ pub fn remedies(partial: &PartialPlacement<'_>, s: usize, alone: bool) -> Vec<Ca
 struct Group {
     /// Those that the service must be near and how many of each, each behind those that it needs
     /// itself; none where the service is to go without.
-    company: Vec<(usize, u32)>,
+    company: Vec<(ServiceIx, u32)>,
     /// The service in question.
-    s: usize,
+    service: ServiceIx,
 }
 
 impl Group {
-    pub(super) fn of(services: &[usize], count: &dyn Fn(usize) -> u32) -> Self {
-        let (company, s) = match services.split_last() {
-            Some((&s, company)) => (company.iter().map(|&t| (t, count(t))).collect(), s),
-            None => (Vec::new(), 0),
-        };
-        Self { company, s }
+    /// The service, and before it the others of its group.
+    pub(super) fn of(
+        service: ServiceIx,
+        group: &[ServiceIx],
+        count: &dyn Fn(ServiceIx) -> u32,
+    ) -> Self {
+        let company = group.iter().filter(|other| **other != service);
+        Self { company: company.map(|&other| (other, count(other))).collect(), service }
     }
 
     /// Whether a service goes where it is put whatever it should be near.
-    fn is_alone(&self, partial: &PartialPlacement<'_>, t: usize) -> bool {
-        t == self.s && self.company.is_empty() && !partial.indexed.services[t].near.is_empty()
+    fn is_alone(&self, partial: &PartialPlacement<'_>, other: ServiceIx) -> bool {
+        other == self.service
+            && self.company.is_empty()
+            && !partial.indexed.services[other].near.is_empty()
     }
 }
 
 /// The service and all that must be where it is, each behind those that it needs.
-fn group(partial: &PartialPlacement<'_>, s: usize) -> Vec<usize> {
+fn group(partial: &PartialPlacement<'_>, service: ServiceIx) -> Vec<ServiceIx> {
     let mut group = Vec::new();
-    let mut open = vec![(s, false)];
-    while let Some((t, ready)) = open.pop() {
-        if group.contains(&t) {
+    let mut open = vec![(service, false)];
+    while let Some((other, ready)) = open.pop() {
+        if group.contains(&other) {
             continue;
         }
         if ready {
-            group.push(t);
+            group.push(other);
             continue;
         }
-        let waits = open.contains(&(t, true));
+        let waits = open.contains(&(other, true));
         if waits {
             continue;
         }
-        open.push((t, true));
-        open.extend(partial.indexed.services[t].near.iter().map(|&near| (near, false)));
+        open.push((other, true));
+        open.extend(partial.indexed.services[other].near.iter().map(|&near| (near, false)));
     }
     group
 }
 
 /// A change for one of the group.
-fn of(group: &Group, t: usize, change: Change) -> Change {
+fn of(group: &Group, other: ServiceIx, change: Change) -> Change {
     match change {
         Change::Uncordon { .. } => change,
-        _ if group.s == t => change,
-        _ => Change::Of { service: t, change: Box::new(change) },
+        _ if group.service == other => change,
+        _ => Change::Of { service: other, change: Box::new(change) },
     }
 }
 
@@ -121,17 +135,19 @@ fn of(group: &Group, t: usize, change: Change) -> Change {
 fn on_node(
     partial: &PartialPlacement<'_>,
     group: &Group,
-    n: usize,
+    node: NodeIx,
     aim: u32,
 ) -> Option<Vec<Change>> {
-    let s = group.s;
+    let service = group.service;
     let mut trial = partial.clone();
     let (mut lines, mut devices) = (Vec::new(), Vec::new());
     let mut rooms: BTreeMap<Resource, u64> = BTreeMap::new();
-    let company = group.company.iter().copied().filter(|(t, _)| partial.count(*t, n) == 0);
-    for (t, wanted) in company.chain([(s, aim)]) {
-        let (own, room) = of_one(&trial, (t, n), wanted, group.is_alone(partial, t))?;
-        lines.extend(own.into_iter().map(|change| of(group, t, change)));
+    let company =
+        group.company.iter().copied().filter(|(other_ix, _)| partial.count(*other_ix, node) == 0);
+    for (other_ix, wanted) in company.chain([(service, aim)]) {
+        let (own, room) =
+            of_one(&trial, (other_ix, node), wanted, group.is_alone(partial, other_ix))?;
+        lines.extend(own.into_iter().map(|change| of(group, other_ix, change)));
         for change in room {
             match change {
                 Change::Free { what, amount, .. } | Change::Raise { what, amount, .. }
@@ -139,19 +155,19 @@ fn on_node(
                 {
                     *rooms.entry(what).or_insert(0) += amount;
                 }
-                other => devices.push(of(group, t, other)),
+                other => devices.push(of(group, other_ix, other)),
             }
         }
-        (0..wanted).for_each(|_| trial.add(t, n));
+        (0..wanted).for_each(|_| trial.add(other_ix, node));
     }
     lines.sort();
     lines.dedup();
     let few = lines.len() <= TOGETHER;
     let room = rooms.into_iter().map(|(what, amount)| match what as usize {
-        r if reclaimable::could_be_freed(partial, (s, n), r, amount) => {
-            Change::Free { node: n, what, amount }
+        resource if reclaimable::could_be_freed(partial, (service, node), resource, amount) => {
+            Change::Free { node, what, amount }
         }
-        _ => Change::Raise { node: n, what, amount },
+        _ => Change::Raise { node, what, amount },
     });
     let mut changes: Vec<Change> = lines.into_iter().chain(room).chain(devices).collect();
     changes.sort();
@@ -161,11 +177,11 @@ fn on_node(
 /// What lets so many of one service have the node as the others are: lines, and room.
 fn of_one(
     partial: &PartialPlacement<'_>,
-    (t, n): (usize, usize),
+    (other, node): (ServiceIx, NodeIx),
     wanted: u32,
     alone: bool,
 ) -> Option<(Vec<Change>, Vec<Change>)> {
-    let told = violation::violations(partial, t, n);
+    let told = violation::violations(partial, other, node);
     let words = told.iter().map(|it| it.constraint.as_str());
     // Those that it must be near come with it. Who drains a node can stop that.
     let words: Vec<&str> = words
@@ -176,16 +192,16 @@ fn of_one(
     if words.contains(&"data") {
         return None;
     }
-    let mut lines = lifting::lines(partial, t, n, &words)?;
+    let mut lines = lifting::lines(partial, other, node, &words)?;
     // Instead of asking for another model, a device of this one.
-    let model = lines.iter().any(|line| lifting::is_about_model(partial, t, line));
-    lines.retain(|line| !lifting::is_about_model(partial, t, line));
+    let model = lines.iter().any(|line| lifting::is_about_model(partial, other, line));
+    lines.retain(|line| !lifting::is_about_model(partial, other, line));
     if words.contains(&"port") {
-        lines.extend(lifting::ports(partial, t, n));
+        lines.extend(lifting::ports(partial, other, node));
     }
-    let mut room = headroom::more(partial, (t, n), wanted, true)?;
-    if model && !partial.indexed.services[t].wants_gpu() {
-        room.push(headroom::equip(partial, (t, n), wanted)?);
+    let mut room = headroom::more(partial, (other, node), wanted, true)?;
+    if model && !partial.indexed.services[other].wants_gpu() {
+        room.push(headroom::equip(partial, (other, node), wanted)?);
     }
     Some((lines, room))
 }
@@ -193,27 +209,27 @@ fn of_one(
 /// One new node for so many of the service and one of each of its group, without the lines that
 /// keep them off it; as they are spread, and as if they were not.
 fn on_new_node(partial: &PartialPlacement<'_>, group: &Group, aim: u32) -> Vec<Vec<Change>> {
-    let (indexed, s) = (partial.indexed, group.s);
-    let crew = group.company.iter().copied().chain([(s, aim)]);
-    if crew.clone().any(|(t, count)| count > new_node::most_on_one(indexed, t)) {
+    let (indexed, service) = (partial.indexed, group.service);
+    let crew = group.company.iter().copied().chain([(service, aim)]);
+    if crew.clone().any(|(other, count)| count > new_node::most_on_one(indexed, other)) {
         return Vec::new();
     }
     let company = group.company.iter();
-    let with: Vec<usize> =
-        company.flat_map(|&(t, count)| std::iter::repeat_n(t, count as usize)).collect();
-    let zones = [new_zones::zones(partial, s, aim, 1)];
-    let zones = zones.into_iter().chain(new_zones::other_zones(partial, s, 1));
+    let with: Vec<ServiceIx> =
+        company.flat_map(|&(other, count)| std::iter::repeat_n(other, count as usize)).collect();
+    let zones = [new_zones::zones(partial, service, aim, 1)];
+    let zones = zones.into_iter().chain(new_zones::other_zones(partial, service, 1));
     let mut found = Vec::new();
     for zones in zones {
-        let crew = change::crew(s, aim, &with);
+        let crew = change::crew(service, aim, &with);
         let [node] = &new_node::nodes(indexed, &crew, &zones)[..] else {
             continue;
         };
         let mut changes = vec![Change::AddNodes { each: aim, with: with.clone(), zones }];
-        changes.extend(group.is_alone(partial, s).then_some(Change::Near));
+        changes.extend(group.is_alone(partial, service).then_some(Change::Near));
         let mut spread = Vec::new();
-        for (t, _) in crew {
-            let input = indexed.services[t].input;
+        for (other, _) in crew {
+            let input = indexed.services[other].input;
             let held = |line: &crate::place::Require| filter::holds(line, node);
             let about = |line: &crate::place::Require| line.key != Key::GpuModel;
             let lines = input.require.iter().enumerate().filter(|(_, line)| about(line));
@@ -224,8 +240,8 @@ fn on_new_node(partial: &PartialPlacement<'_>, group: &Group, aim: u32) -> Vec<V
             let all = pin
                 .chain(required.map(|line| Change::DropRequire { line }))
                 .chain(forbidden.map(|line| Change::DropForbid { line }));
-            changes.extend(all.map(|change| of(group, t, change)));
-            spread.extend(input.spread.first().map(|_| of(group, t, Change::Spread)));
+            changes.extend(all.map(|change| of(group, other, change)));
+            spread.extend(input.spread.first().map(|_| of(group, other, Change::Spread)));
         }
         changes.sort();
         if changes.len() > TOGETHER {

@@ -84,14 +84,14 @@ impl Case<'_, '_> {
         problem: &PlacementProblem,
         (placed, missing): (Assignments, BTreeMap<ServiceName, u32>),
     ) -> Option<Effect> {
-        let Self { indexed, partial, s, .. } = *self;
-        let own = &indexed.services[s].input.name;
+        let Self { indexed, partial, service: service_ix, .. } = *self;
+        let own = &indexed.services[service_ix].input.name;
         let asked = problem.services.iter().find(|it| it.name == *own).map_or(0, |it| it.replicas);
-        let left_out = indexed.services[s].input.replicas - asked;
+        let left_out = indexed.services[service_ix].input.replicas - asked;
         let (mut levels, mut gained) = (vec![0i64; indexed.levels.len()], 0);
         let (mut others, mut displaced) = (BTreeMap::new(), Vec::new());
         let mut stopped = Vec::new();
-        for (t, service) in indexed.services.iter().enumerate() {
+        for (other, service) in indexed.services.enumerate() {
             let name = &service.input.name;
             if let Some(id) = name.lone_instance() {
                 let kept = InstanceId { service: name.clone(), index: 0 };
@@ -102,11 +102,11 @@ impl Case<'_, '_> {
                 }
                 continue;
             }
-            let left = missing[name] + if t == s { left_out } else { 0 };
-            let more = i64::from(partial.missing(t)) - i64::from(left);
+            let left = missing[name] + if other == service_ix { left_out } else { 0 };
+            let more = i64::from(partial.missing(other)) - i64::from(left);
             levels[service.level] += more;
             let count = u32::try_from(more).unwrap_or(0);
-            match (t == s, more) {
+            match (other == service_ix, more) {
                 (true, ..0) => return None,
                 (true, _) => gained = count,
                 (false, 1..) => drop(others.insert(name.clone(), count)),

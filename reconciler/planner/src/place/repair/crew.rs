@@ -7,12 +7,13 @@
 use std::collections::BTreeSet;
 
 use crate::place::{
+    ix::ServiceIx,
     model::index::IndexedProblem,
     problem::{Key, ServiceInput},
 };
 
 /// Whom a node is made for, and how many of each.
-pub type Crew = [(usize, u32)];
+pub type Crew = [(ServiceIx, u32)];
 
 /// The first answer to every question about this.
 fn all(input: &ServiceInput, key: Key) -> impl Iterator<Item = &String> {
@@ -29,7 +30,7 @@ pub fn all_of<'a>(
     crew: &Crew,
     key: Key,
 ) -> impl Iterator<Item = &'a String> {
-    let inputs = crew.iter().map(|&(t, _)| indexed.services[t].input);
+    let inputs = crew.iter().map(|&(other, _)| indexed.services[other].input);
     inputs.flat_map(move |input| all(input, key))
 }
 

@@ -15,6 +15,7 @@ use super::{
     change::{self, Change},
 };
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     model::index::IndexedProblem,
     outcome::{Assignment, Outcome},
     problem::{Current, PlacementProblem, ServiceInput},
@@ -56,11 +57,12 @@ impl<'a> PlacedByNode<'a> {
     pub(super) fn waiting_data<'f>(
         &self,
         indexed: &IndexedProblem<'f>,
-        s: usize,
-        nodes: &[usize],
+        service_ix: ServiceIx,
+        nodes: &[NodeIx],
     ) -> Vec<(&'f ServiceInput, &'f Current)> {
-        let names: BTreeSet<_> = nodes.iter().map(|&n| &indexed.nodes[n].input.name).collect();
-        let own = &indexed.services[s].input.name;
+        let names: BTreeSet<_> =
+            nodes.iter().map(|&node| &indexed.nodes[node].input.name).collect();
+        let own = &indexed.services[service_ix].input.name;
         let inputs = indexed.services.iter().map(|service| service.input);
         let data = inputs.filter(|input| !input.movable && input.name != *own);
         let waiting = data.flat_map(|input| {
@@ -80,15 +82,15 @@ impl<'a> PlacedByNode<'a> {
     pub(super) fn cut(
         &self,
         indexed: &IndexedProblem<'_>,
-        s: usize,
-        (changes, nodes): (&[Change], &[usize]),
+        service_ix: ServiceIx,
+        (changes, nodes): (&[Change], &[NodeIx]),
         most: u32,
     ) -> Cutout {
-        let own = &indexed.services[s].input.name;
+        let own = &indexed.services[service_ix].input.name;
         let mut instances: BTreeMap<ServiceName, Vec<InstanceId>> = BTreeMap::new();
         instances.insert(own.clone(), Vec::new());
-        for &n in nodes {
-            let here = self.on_node.get(indexed.nodes[n].input.name.as_str());
+        for &node in nodes {
+            let here = self.on_node.get(indexed.nodes[node].input.name.as_str());
             // What is kept of the service itself gives way to it.
             let kept = |id: &InstanceId| id.service.lone_instance();
             let others = |id: &&&InstanceId| kept(id).is_none_or(|id| id.service != *own);
@@ -101,14 +103,14 @@ impl<'a> PlacedByNode<'a> {
                 }
             }
         }
-        let all = (0..indexed.services[s].input.replicas)
+        let all = (0..indexed.services[service_ix].input.replicas)
             .map(|index| InstanceId { service: own.clone(), index });
         let waiting = all.filter(|instance| !self.outcome.assignments.contains_key(instance));
         instances.entry(own.clone()).or_default().extend(waiting.take(most as usize));
         // One of each that is placed with it.
-        for t in change::company(changes) {
-            let name = &indexed.services[t].input.name;
-            let all = (0..indexed.services[t].input.replicas)
+        for other in change::company(changes) {
+            let name = &indexed.services[other].input.name;
+            let all = (0..indexed.services[other].input.replicas)
                 .map(|index| InstanceId { service: name.clone(), index });
             let first = all.into_iter().find(|id| !self.outcome.assignments.contains_key(id));
             instances.entry(name.clone()).or_default().extend(first);
@@ -121,11 +123,11 @@ impl<'a> PlacedByNode<'a> {
         limits.rebalance = false;
         limits.ilps = limits.ilps.min(ILPS);
         limits.search_nodes = limits.search_nodes.min(SEARCH_NODES);
-        let nodes = nodes.iter().map(|&n| indexed.nodes[n].input.clone()).collect();
+        let nodes = nodes.iter().map(|&node| indexed.nodes[node].input.clone()).collect();
         let objective = indexed.problem.objective;
         let leaving = BTreeSet::new();
         let mut problem = PlacementProblem { nodes, services, leaving, objective, limits };
-        apply::make(indexed, s, changes, &mut problem);
+        apply::make(indexed, service_ix, changes, &mut problem);
         hold_spread(indexed, &mut problem);
         Cutout { problem, instances }
     }
@@ -160,11 +162,11 @@ impl<'a> PlacedByNode<'a> {
 }
 
 pub fn input_of<'f>(indexed: &IndexedProblem<'f>, name: &ServiceName) -> Option<&'f ServiceInput> {
-    number_of(indexed, name).map(|s| indexed.services[s].input)
+    number_of(indexed, name).map(|service| indexed.services[service].input)
 }
 
-pub fn number_of(indexed: &IndexedProblem<'_>, name: &ServiceName) -> Option<usize> {
-    indexed.services.binary_search_by(|service| service.input.name.cmp(name)).ok()
+pub fn number_of(indexed: &IndexedProblem<'_>, name: &ServiceName) -> Option<ServiceIx> {
+    indexed.services.search(|service| service.input.name.cmp(name))
 }
 
 /// A part knows nothing of the domains outside: what is spread stays where it is, and for what is

@@ -52,7 +52,7 @@ impl Case<'_, '_> {
             .filter_map(|(id, from)| {
                 let kept = InstanceId { service: id.alone(), index: 0 };
                 let before = &self.outcome.assignments;
-                let own = id.service == self.indexed.services[self.s].input.name;
+                let own = id.service == self.indexed.services[self.service].input.name;
                 let before = before.get(&id).or_else(|| before.get(&kept).filter(|_| !own));
                 let stays = before?.node == *from;
                 let to = &effect.placed.get(&id)?.node;

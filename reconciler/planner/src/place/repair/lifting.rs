@@ -10,6 +10,7 @@ use devnet_schema::instance::Protocol;
 use super::change::Change;
 use crate::place::{
     explain::violation::{data, neighbours},
+    ix::{NodeIx, ServiceIx},
     model::{filter, partial::PartialPlacement},
     problem::{Current, Key, Require},
 };
@@ -18,8 +19,8 @@ pub fn is_room(word: &str) -> bool {
     ["cpu", "memory", "disk", "gpu", "port", "gpu-memory"].contains(&word)
 }
 
-pub fn is_about_model(partial: &PartialPlacement<'_>, s: usize, change: &Change) -> bool {
-    let input = partial.indexed.services[s].input;
+pub fn is_about_model(partial: &PartialPlacement<'_>, service: ServiceIx, change: &Change) -> bool {
+    let input = partial.indexed.services[service].input;
     match *change {
         Change::DropRequire { line } => input.require[line].key == Key::GpuModel,
         Change::DropForbid { line } => input.forbid[line].key == Key::GpuModel,
@@ -28,12 +29,12 @@ pub fn is_about_model(partial: &PartialPlacement<'_>, s: usize, change: &Change)
 }
 
 /// Another port for each that is taken on the node.
-pub fn ports(partial: &PartialPlacement<'_>, s: usize, n: usize) -> Vec<Change> {
-    let node = partial.indexed.nodes[n].input;
+pub fn ports(partial: &PartialPlacement<'_>, service: ServiceIx, node_ix: NodeIx) -> Vec<Change> {
+    let node = partial.indexed.nodes[node_ix].input;
     let taken = |port: &&(Protocol, u16)| {
-        node.reserved_ports.contains(port) || neighbours::holder(partial, n, **port).is_some()
+        node.reserved_ports.contains(port) || neighbours::holder(partial, node_ix, **port).is_some()
     };
-    let ports = partial.indexed.services[s].input.host_ports.iter().filter(taken);
+    let ports = partial.indexed.services[service].input.host_ports.iter().filter(taken);
     let mut all: Vec<Change> = ports.map(|&port| Change::OtherPort { port }).collect();
     all.sort();
     all
@@ -42,12 +43,12 @@ pub fn ports(partial: &PartialPlacement<'_>, s: usize, n: usize) -> Vec<Change> 
 /// What lifts everything but lack of room, sorted; nothing where something cannot be lifted.
 pub fn lines(
     partial: &PartialPlacement<'_>,
-    s: usize,
-    n: usize,
+    service: ServiceIx,
+    node_ix: NodeIx,
     words: &[&str],
 ) -> Option<Vec<Change>> {
-    let input = partial.indexed.services[s].input;
-    let node = partial.indexed.nodes[n].input;
+    let input = partial.indexed.services[service].input;
+    let node = partial.indexed.nodes[node_ix].input;
     let mut found = Vec::new();
     for &word in words.iter().filter(|word| !is_room(word)) {
         match word {
@@ -55,22 +56,26 @@ pub fn lines(
             "spread" => found.push(Change::Spread),
             "max-per-node" => found.push(Change::MaxPerNode),
             "apart-from" => {
-                let there = partial.indexed.services[s].apart.iter().copied();
-                found.extend(there.filter(|&other| partial.count(other, n) > 0).map(|other| {
-                    let name = partial.indexed.services[other].input.name.declared();
-                    match input.apart_from.contains(&name) {
-                        true => Change::ApartFrom,
-                        false => Change::ApartFromOf { service: partial.indexed.declared(other) },
-                    }
-                }));
+                let there = partial.indexed.services[service].apart.iter().copied();
+                found.extend(there.filter(|&other| partial.count(other, node_ix) > 0).map(
+                    |other| {
+                        let name = partial.indexed.services[other].input.name.declared();
+                        match input.apart_from.contains(&name) {
+                            true => Change::ApartFrom,
+                            false => {
+                                Change::ApartFromOf { service: partial.indexed.declared(other) }
+                            }
+                        }
+                    },
+                ));
             }
             // The line of who would be left alone is not its own.
             "near" if input.near.is_empty() => return None,
             "near" => found.push(Change::Near),
             // Beside other changes it would be told of as if it moved by itself.
-            "data" if words == ["data"] => found.extend(let_move(partial, s)),
+            "data" if words == ["data"] => found.extend(let_move(partial, service)),
             "data" => return None,
-            "cordon" => found.push(Change::Uncordon { node: n }),
+            "cordon" => found.push(Change::Uncordon { node: node_ix }),
             "drain" | "away" | "lost" | "runtime" | "closed" => return None,
             key => {
                 let of = |list: &[Require], held: bool| -> Vec<usize> {
@@ -92,12 +97,12 @@ pub fn lines(
 }
 
 /// That the first of those that wait with their data elsewhere goes away from it.
-fn let_move(partial: &PartialPlacement<'_>, s: usize) -> Option<Change> {
-    let homes = data::data_of_waiting(partial, s);
-    let input = partial.indexed.services[s].input;
+fn let_move(partial: &PartialPlacement<'_>, service: ServiceIx) -> Option<Change> {
+    let homes = data::data_of_waiting(partial, service);
+    let input = partial.indexed.services[service].input;
     let at_home = |current: &Current| {
-        homes.iter().any(|&n| partial.indexed.nodes[n].input.name == current.node)
+        homes.iter().any(|&node| partial.indexed.nodes[node].input.name == current.node)
     };
     let mut waiting = input.current.range(..input.replicas).filter(|(_, it)| at_home(it));
-    waiting.next().map(|(&index, _)| Change::LetMove { service: s, index })
+    waiting.next().map(|(&index, _)| Change::LetMove { service, index })
 }

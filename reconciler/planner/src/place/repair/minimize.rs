@@ -12,7 +12,12 @@ use super::{
     case::{Case, Kind, Trial},
     change::{Change, Resource},
 };
-use crate::place::{effort::spent::Spent, explain::reclaimable, model::partial::PartialPlacement};
+use crate::place::{
+    effort::spent::Spent,
+    explain::reclaimable,
+    ix::{NodeIx, ServiceIx},
+    model::partial::PartialPlacement,
+};
 
 /// Smaller amounts that are tried of one room.
 const TRIES: usize = 3;
@@ -32,7 +37,7 @@ impl Case<'_, '_> {
                 }
                 _ => continue,
             };
-            let less = smaller(self.partial, (self.s, node), what as usize, amount);
+            let less = smaller(self.partial, (self.service, node), what as usize, amount);
             let (mut low, mut high) = (0, less.len());
             for _ in 0..TRIES {
                 if low == high || !budget.may_shrink() || !spent.go_on(self.partial.placed()) {
@@ -51,8 +56,9 @@ impl Case<'_, '_> {
         trial
     }
 
-    pub(super) fn room(&self, (node, what): (usize, Resource), amount: u64) -> Change {
-        match reclaimable::could_be_freed(self.partial, (self.s, node), what as usize, amount) {
+    pub(super) fn room(&self, (node, what): (NodeIx, Resource), amount: u64) -> Change {
+        match reclaimable::could_be_freed(self.partial, (self.service, node), what as usize, amount)
+        {
             true => Change::Free { node, what, amount },
             false => Change::Raise { node, what, amount },
         }
@@ -63,16 +69,19 @@ impl Case<'_, '_> {
 /// one of another one less.
 fn smaller(
     partial: &PartialPlacement<'_>,
-    (s, n): (usize, usize),
-    r: usize,
+    (service, node): (ServiceIx, NodeIx),
+    resource: usize,
     amount: u64,
 ) -> Vec<u64> {
     let services = &partial.indexed.services;
-    let free = partial.indexed.nodes[n].capacity[r].saturating_sub(partial.used[n][r]);
-    let need = services[s].need[r];
-    let fewer = (1..u64::from(partial.missing(s))).map(|k| need.saturating_mul(k));
+    let free =
+        partial.indexed.nodes[node].capacity[resource].saturating_sub(partial.used[node][resource]);
+    let need = services[service].need[resource];
+    let fewer = (1..u64::from(partial.missing(service))).map(|k| need.saturating_mul(k));
     let fewer = fewer.map(|need| need.saturating_sub(free));
-    let leaving = partial.on_node[n].keys().map(|&t| amount.saturating_sub(services[t].need[r]));
+    let leaving = partial.on_node[node]
+        .keys()
+        .map(|&other| amount.saturating_sub(services[other].need[resource]));
     let all: BTreeSet<u64> =
         fewer.chain(leaving).filter(|less| (1..amount).contains(less)).collect();
     all.into_iter().collect()

@@ -39,6 +39,7 @@ use devnet_schema::placement::{NodeViolations, Suggestion, Unplaceable};
 use crate::place::{
     effort::spent::Spent,
     explain::violation,
+    ix::{PerNode, ServiceIx},
     model::{partial::PartialPlacement, retained},
     outcome::Outcome,
 };
@@ -57,26 +58,32 @@ pub fn remedies(
 ) -> Vec<Unplaceable> {
     let indexed = partial.indexed;
     let places = cut::PlacedByNode::of(outcome);
-    let short = |s: &usize| partial.missing(*s) > 0 && !indexed.services[*s].is_retained();
-    let mut list: Vec<usize> = (0..indexed.services.len()).filter(short).collect();
-    list.sort_by_key(|&s| (indexed.services[s].level, s));
+    let short = |service: &ServiceIx| {
+        partial.missing(*service) > 0 && !indexed.services[*service].is_retained()
+    };
+    let mut list: Vec<ServiceIx> = indexed.services.positions().filter(short).collect();
+    list.sort_by_key(|&service| (indexed.services[service].level, service));
     let mut budget = budget::Budget::of(indexed, list.len());
     list.into_iter()
-        .map(|s| {
-            let input = indexed.services[s].input;
-            let nodes = indexed.nodes.iter().enumerate().map(|(n, node)| NodeViolations {
+        .map(|service| {
+            let input = indexed.services[service].input;
+            let nodes = indexed.nodes.enumerate().map(|(node_ix, node)| NodeViolations {
                 node: node.input.name.clone(),
-                violations: violation::violations(&retained::without_one(partial, s, n), s, n),
+                violations: violation::violations(
+                    &retained::without_one(partial, service, node_ix),
+                    service,
+                    node_ix,
+                ),
             });
-            let nodes: Vec<NodeViolations> = nodes.collect();
-            let partial = &*retained::without_own(partial, s);
-            let case = case::Case { indexed, partial, outcome, places: &places, s };
+            let nodes: PerNode<NodeViolations> = nodes.collect();
+            let partial = &*retained::without_own(partial, service);
+            let case = case::Case { indexed, partial, outcome, places: &places, service };
             let suggestions = case.remedies(&nodes, (&mut budget, spent));
             Unplaceable {
                 service: input.name.clone(),
                 at: input.at.clone(),
-                unplaced: partial.missing(s),
-                nodes,
+                unplaced: partial.missing(service),
+                nodes: nodes.into_iter().collect(),
                 suggestions,
             }
         })
@@ -95,14 +102,14 @@ impl Case<'_, '_> {
     /// against each node. The last tries are kept for new nodes.
     pub fn remedies(
         &self,
-        nodes: &[NodeViolations],
+        nodes: &PerNode<NodeViolations>,
         (budget, spent): (&mut Budget, &mut Spent<'_>),
     ) -> Vec<Suggestion> {
         if budget.each == 0 {
             return Vec::new();
         }
         budget.next_service();
-        let mut list = candidates::remedies(self.partial, self.s, nodes);
+        let mut list = candidates::remedies(self.partial, self.service, nodes);
         // What can be had by moves alone, a small problem has already.
         list.retain(|remedy| !self.solved_whole() || !remedy.changes.is_empty());
         if self.whole() {
@@ -115,12 +122,12 @@ impl Case<'_, '_> {
         for alone in [false, true] {
             if found.is_empty() {
                 budget.once_more();
-                let list = combined::remedies(self.partial, self.s, alone);
+                let list = combined::remedies(self.partial, self.service, alone);
                 found = self.first_of((list, 0), budget, spent);
             }
         }
         let size = |way: &Remedy| {
-            let new = new_node_wording::size_of(self.indexed, self.s, &way.changes);
+            let new = new_node_wording::size_of(self.indexed, self.service, &way.changes);
             new.saturating_add(remedy::amount(self.partial, &way.changes))
         };
         found.sort_by(|a, b| {

@@ -12,7 +12,10 @@ use super::{
     new_node::most_more,
     remedy::{self, CandidateRemedy},
 };
-use crate::place::model::partial::PartialPlacement;
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    model::partial::PartialPlacement,
+};
 
 /// Nodes of one remedy at most.
 const NODES: usize = 4;
@@ -25,21 +28,28 @@ const INSTANCES: u32 = 32;
 
 /// Resource on several of the `open` nodes, where nothing but room is short: wherever the next
 /// instance is cheapest, and evenly.
-pub fn rooms(partial: &PartialPlacement<'_>, s: usize, open: &[usize]) -> Vec<CandidateRemedy> {
-    if partial.missing(s) < 2 || open.len() < 2 {
+pub fn rooms(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    open: &[NodeIx],
+) -> Vec<CandidateRemedy> {
+    if partial.missing(service) < 2 || open.len() < 2 {
         return Vec::new();
     }
-    let mut ranked: Vec<(u64, u64, usize)> = open
+    let mut ranked: Vec<(u64, u64, NodeIx)> = open
         .iter()
-        .filter_map(|&n| {
-            let (cost, amount) = price(partial, &headroom::more(partial, (s, n), 1, true)?);
-            Some((cost, amount, n))
+        .filter_map(|&node| {
+            let (cost, amount) =
+                price(partial, &headroom::more(partial, (service, node), 1, true)?);
+            Some((cost, amount, node))
         })
         .collect();
     ranked.sort_unstable();
-    let nodes: Vec<usize> = ranked.into_iter().map(|(_, _, n)| n).take(CANDIDATES).collect();
-    let mut all: Vec<CandidateRemedy> =
-        [false, true].into_iter().filter_map(|apart| group(partial, s, &nodes, apart)).collect();
+    let nodes: Vec<NodeIx> = ranked.into_iter().map(|(_, _, node)| node).take(CANDIDATES).collect();
+    let mut all: Vec<CandidateRemedy> = [false, true]
+        .into_iter()
+        .filter_map(|apart| group(partial, service, &nodes, apart))
+        .collect();
     all.dedup_by(|a, b| a.changes == b.changes);
     all
 }
@@ -52,33 +62,33 @@ fn price(partial: &PartialPlacement<'_>, changes: &[Change]) -> (u64, u64) {
 /// given the fewest.
 fn group(
     partial: &PartialPlacement<'_>,
-    s: usize,
-    nodes: &[usize],
+    service: ServiceIx,
+    nodes: &[NodeIx],
     apart: bool,
 ) -> Option<CandidateRemedy> {
     let mut trial = partial.clone();
-    let mut taken: BTreeMap<usize, (u32, Vec<Change>)> = BTreeMap::new();
+    let mut taken: BTreeMap<NodeIx, (u32, Vec<Change>)> = BTreeMap::new();
     let mut aim = 0;
-    while aim < partial.missing(s).min(INSTANCES) {
-        let next = nodes.iter().filter_map(|&n| {
-            let (count, before) = taken.get(&n).map_or((0, &[][..]), |it| (it.0, &it.1));
+    while aim < partial.missing(service).min(INSTANCES) {
+        let next = nodes.iter().filter_map(|&node| {
+            let (count, before) = taken.get(&node).map_or((0, &[][..]), |it| (it.0, &it.1));
             if (count == 0 && taken.len() >= NODES)
-                || count >= most_more(partial, s, n)
-                || !trial.spread_admits(s, n)
+                || count >= most_more(partial, service, node)
+                || !trial.spread_admits(service, node)
             {
                 return None;
             }
-            let changes = headroom::more(partial, (s, n), count + 1, true)?;
+            let changes = headroom::more(partial, (service, node), count + 1, true)?;
             let (new, old) = (price(partial, &changes), price(partial, before));
             let more = (new.0.saturating_sub(old.0), new.1.saturating_sub(old.1));
             let evenly = if apart { count } else { 0 };
-            Some((evenly, more, n, count + 1, changes))
+            Some((evenly, more, node, count + 1, changes))
         });
-        let Some((_, _, n, count, changes)) = next.min() else {
+        let Some((_, _, node, count, changes)) = next.min() else {
             break;
         };
-        trial.add(s, n);
-        taken.insert(n, (count, changes));
+        trial.add(service, node);
+        taken.insert(node, (count, changes));
         aim += 1;
     }
     let changed = taken.values().filter(|(_, changes)| !changes.is_empty()).count();

@@ -10,6 +10,7 @@ use devnet_schema::quantity::GpuRequest;
 
 use super::crew::{Crew, first};
 use crate::place::{
+    ix::{Position, ServiceIx},
     model::{gpu_request, index::IndexedProblem},
     problem::{GpuInput, Key, Require, ServiceInput},
 };
@@ -33,8 +34,8 @@ pub struct Devices<'a> {
 
 /// The GPUs of such a node, of one model where one is named; nothing where no node could have them.
 pub fn all_devices<'a>(indexed: &IndexedProblem<'a>, crew: &Crew) -> Option<Vec<Devices<'a>>> {
-    let of = |&(t, count): &(usize, u32)| {
-        devices(indexed, indexed.services[t].input, devices_for(indexed, t, count)?)
+    let of = |&(other, count): &(ServiceIx, u32)| {
+        devices(indexed, indexed.services[other].input, devices_for(indexed, other, count)?)
     };
     let mut all = crew.iter().map(of).collect::<Option<Vec<_>>>()?;
     all.retain(|it| it.count > 0);
@@ -48,20 +49,24 @@ pub fn all_devices<'a>(indexed: &IndexedProblem<'a>, crew: &Crew) -> Option<Vec<
 }
 
 /// So many devices that the service accepts.
-pub fn gpus(indexed: &IndexedProblem<'_>, s: usize, count: usize) -> Vec<GpuInput> {
-    let input = indexed.services[s].input;
+pub fn gpus(indexed: &IndexedProblem<'_>, service: ServiceIx, count: usize) -> Vec<GpuInput> {
+    let input = indexed.services[service].input;
     let Some(devices) = devices(indexed, input, count) else {
         return Vec::new();
     };
     let model = devices.model.unwrap_or_default().to_owned();
     let memory = size(indexed, &devices);
-    let ids = (0..count).map(|i| format!("new-gpu-{s}-{i}"));
+    let ids = (0..count).map(|i| format!("new-gpu-{}-{i}", service.number()));
     ids.map(|id| GpuInput { id, model: model.clone(), memory }).collect()
 }
 
 /// How many devices so many instances need; nothing where no node could have them.
-pub fn devices_for(indexed: &IndexedProblem<'_>, s: usize, instances: u32) -> Option<usize> {
-    let input = indexed.services[s].input;
+pub fn devices_for(
+    indexed: &IndexedProblem<'_>,
+    service: ServiceIx,
+    instances: u32,
+) -> Option<usize> {
+    let input = indexed.services[service].input;
     let count = match input.gpu {
         // The node must have such a device, whoever uses it.
         GpuRequest::None | GpuRequest::Whole(0) => u64::from(first(input, Key::GpuModel).is_some()),

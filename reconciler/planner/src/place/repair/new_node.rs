@@ -12,14 +12,15 @@ use super::{
     new_gpus::{GIB, all_devices, size},
 };
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     model::{index::IndexedProblem, node::Amounts, partial::PartialPlacement, service::per_node},
     problem::{GpuInput, Key, NodeInput, NodeState},
 };
 
 /// How many instances more the lines of the service allow on a node.
-pub fn most_more(partial: &PartialPlacement<'_>, s: usize, n: usize) -> u32 {
-    let input = partial.indexed.services[s].input;
-    let count = partial.count(s, n);
+pub fn most_more(partial: &PartialPlacement<'_>, service: ServiceIx, node: NodeIx) -> u32 {
+    let input = partial.indexed.services[service].input;
+    let count = partial.count(service, node);
     let port = if input.host_ports.is_empty() { u32::MAX } else { 1 };
     let most = per_node(input).unwrap_or(u32::MAX).min(port);
     most.saturating_sub(count)
@@ -30,7 +31,11 @@ const CORE: u64 = 1000;
 
 /// New nodes for so many instances of each of the crew, one for each of `zones`: the zone of a node
 /// that is there, where that matters. None where no node could be of use.
-pub fn nodes(indexed: &IndexedProblem<'_>, crew: &Crew, zones: &[Option<usize>]) -> Vec<NodeInput> {
+pub fn nodes(
+    indexed: &IndexedProblem<'_>,
+    crew: &Crew,
+    zones: &[Option<NodeIx>],
+) -> Vec<NodeInput> {
     let taken: BTreeSet<&str> = indexed.nodes.iter().map(|node| node.input.name.as_str()).collect();
     let names = (0..).map(|i| format!("new-node-{i}"));
     let names = names.filter(|name| !taken.contains(name.as_str()));
@@ -41,10 +46,10 @@ pub fn nodes(indexed: &IndexedProblem<'_>, crew: &Crew, zones: &[Option<usize>])
 fn node(
     indexed: &IndexedProblem<'_>,
     crew: &Crew,
-    (name, zone): (String, Option<usize>),
+    (name, zone): (String, Option<NodeIx>),
 ) -> Option<NodeInput> {
     let asked = |key: Key| first_of(indexed, crew, key);
-    let pattern = indexed.nodes.first();
+    let pattern = indexed.nodes.iter().next();
     let of_pattern = |part: fn(&NodeInput) -> &String| pattern.map(|node| part(node.input));
     let word = |key: Key, usual: fn(&NodeInput) -> &String| {
         asked(key).or_else(|| of_pattern(usual)).cloned().unwrap_or_default()
@@ -79,9 +84,9 @@ fn node(
 /// What such a node needs of cpu, memory and disk: whole cores, one at least, and some memory, as
 /// every machine has.
 pub fn amounts(indexed: &IndexedProblem<'_>, crew: &Crew) -> Option<Amounts> {
-    let of = |r: usize| {
-        crew.iter().try_fold(0u64, |sum, &(t, count)| {
-            sum.checked_add(indexed.services[t].need[r].checked_mul(count.into())?)
+    let of = |resource: usize| {
+        crew.iter().try_fold(0u64, |sum, &(other, count)| {
+            sum.checked_add(indexed.services[other].need[resource].checked_mul(count.into())?)
         })
     };
     let memory = Some(of(1)?).filter(|memory| *memory > 0).unwrap_or(GIB);
@@ -92,15 +97,15 @@ pub fn amounts(indexed: &IndexedProblem<'_>, crew: &Crew) -> Option<Amounts> {
 pub fn zone_name<'a>(
     indexed: &IndexedProblem<'a>,
     crew: &Crew,
-    zone: Option<usize>,
+    zone: Option<NodeIx>,
 ) -> Option<&'a String> {
-    let of_node = || zone.and_then(|n| indexed.nodes[n].input.zone.as_ref());
+    let of_node = || zone.and_then(|node| indexed.nodes[node].input.zone.as_ref());
     first_of(indexed, crew, Key::Zone).or_else(of_node)
 }
 
 /// How many instances one node may have, however large it is.
-pub fn most_on_one(indexed: &IndexedProblem<'_>, s: usize) -> u32 {
-    let input = indexed.services[s].input;
+pub fn most_on_one(indexed: &IndexedProblem<'_>, service: ServiceIx) -> u32 {
+    let input = indexed.services[service].input;
     let port = if input.host_ports.is_empty() { u32::MAX } else { 1 };
     per_node(input).unwrap_or(u32::MAX).min(port)
 }

@@ -19,20 +19,22 @@ use super::{
 };
 use crate::place::{
     explain::amount::{self, listed},
+    ix::{NodeIx, ServiceIx},
     model::index::IndexedProblem,
     problem::Key,
 };
 
 /// How large new nodes are beside the largest that is there, in millionths of it.
-pub fn size_of(indexed: &IndexedProblem<'_>, s: usize, changes: &[Change]) -> u64 {
+pub fn size_of(indexed: &IndexedProblem<'_>, service: ServiceIx, changes: &[Change]) -> u64 {
     let of = |change: &Change| {
         let Change::AddNodes { each, with, zones } = change else {
             return 0;
         };
-        let amounts = amounts(indexed, &change::crew(s, *each, with)).unwrap_or_default();
-        let part = |r: usize| {
-            let largest = indexed.nodes.iter().map(|node| node.capacity[r]).max().unwrap_or(0);
-            u128::from(amounts[r]) * 1_000_000 / u128::from(largest.max(1))
+        let amounts = amounts(indexed, &change::crew(service, *each, with)).unwrap_or_default();
+        let part = |resource: usize| {
+            let largest =
+                indexed.nodes.iter().map(|node| node.capacity[resource]).max().unwrap_or(0);
+            u128::from(amounts[resource]) * 1_000_000 / u128::from(largest.max(1))
         };
         let all = (0..3).map(part).sum::<u128>() * zones.len() as u128;
         u64::try_from(all).unwrap_or(u64::MAX)
@@ -44,7 +46,7 @@ pub fn size_of(indexed: &IndexedProblem<'_>, s: usize, changes: &[Change]) -> u6
 pub fn words(
     indexed: &IndexedProblem<'_>,
     crew: &Crew,
-    zones: &[Option<usize>],
+    zones: &[Option<NodeIx>],
 ) -> (String, Vec<Edit>) {
     let needed = first_of(indexed, crew, Key::Runtime);
     let runtime = scarce_runtime(indexed, needed);
@@ -52,7 +54,7 @@ pub fn words(
     let amounts = amounts(indexed, crew).unwrap_or_default();
     let mut needs: Vec<String> = runtime.iter().map(|(word, _)| (*word).to_owned()).collect();
     // Any node has enough for what asks for nothing.
-    if crew.iter().any(|&(t, _)| indexed.services[t].need != [0; 3]) {
+    if crew.iter().any(|&(other, _)| indexed.services[other].need != [0; 3]) {
         needs.extend(amount_words(amounts));
     }
     needs.extend(alike(&devices).iter().filter_map(device_words));
@@ -60,7 +62,7 @@ pub fn words(
     let marks = marks(indexed, crew, &in_zones);
     let text = joining(indexed.nodes.len(), zones.len(), runtime, (&needs, marks));
     let [cpu, memory, disk] = amounts;
-    let edit = |zone: &Option<usize>| Edit::AddNode {
+    let edit = |zone: &Option<NodeIx>| Edit::AddNode {
         cpu: cpu as f64 / 1000.0,
         memory: Bytes(memory),
         disk: Bytes(disk),
@@ -74,9 +76,10 @@ pub fn words(
 }
 
 /// The devices that a node is to be given, for each service so many, in words.
-pub fn equipment_words(indexed: &IndexedProblem<'_>, all: &[(usize, u32)]) -> Vec<String> {
-    let of =
-        |&(s, count): &(usize, u32)| devices(indexed, indexed.services[s].input, count as usize);
+pub fn equipment_words(indexed: &IndexedProblem<'_>, all: &[(ServiceIx, u32)]) -> Vec<String> {
+    let of = |&(service, count): &(ServiceIx, u32)| {
+        devices(indexed, indexed.services[service].input, count as usize)
+    };
     let devices: Vec<Devices<'_>> = all.iter().filter_map(of).collect();
     alike(&devices).iter().filter_map(device_words).collect()
 }
@@ -84,10 +87,10 @@ pub fn equipment_words(indexed: &IndexedProblem<'_>, all: &[(usize, u32)]) -> Ve
 /// The same for programs: the memory of each, and the model.
 pub fn equipment(
     indexed: &IndexedProblem<'_>,
-    s: usize,
+    service: ServiceIx,
     count: u32,
 ) -> (Vec<Bytes>, Option<String>) {
-    let devices = devices(indexed, indexed.services[s].input, count as usize);
+    let devices = devices(indexed, indexed.services[service].input, count as usize);
     let sizes = devices.iter().flat_map(|it| vec![Bytes(size(indexed, it)); it.count]).collect();
     (sizes, devices.and_then(|it| it.model).map(str::to_owned))
 }
@@ -164,12 +167,12 @@ fn scarce_runtime(
         "kubernetes" => "Kubernetes",
         _ => "the process runtime",
     };
-    let scarce = offering < indexed.nodes.len() || indexed.nodes.is_empty();
+    let scarce = offering < indexed.nodes.len() || indexed.nodes.len() == 0;
     scarce.then_some((word, offering))
 }
 
 /// The zones of new nodes, each once.
-fn zone_names(indexed: &IndexedProblem<'_>, crew: &Crew, zones: &[Option<usize>]) -> Vec<String> {
+fn zone_names(indexed: &IndexedProblem<'_>, crew: &Crew, zones: &[Option<NodeIx>]) -> Vec<String> {
     let names: BTreeSet<&String> =
         zones.iter().filter_map(|zone| zone_name(indexed, crew, *zone)).collect();
     names.into_iter().cloned().collect()

@@ -11,7 +11,7 @@ use super::{
     new_node, new_zones,
     remedy::CandidateRemedy,
 };
-use crate::place::effort::spent::Spent;
+use crate::place::{effort::spent::Spent, ix::NodeIx};
 
 /// Equal new nodes of one remedy at most.
 const MOST_NODES: u32 = 8;
@@ -23,7 +23,7 @@ impl Case<'_, '_> {
     /// One node for all that wait, and equal nodes, as few as will do.
     pub(super) fn new_nodes(&self, budget: &mut Budget, spent: &mut Spent<'_>) -> Vec<Remedy> {
         let missing = self.missing();
-        let most = new_node::most_on_one(self.indexed, self.s).min(missing);
+        let most = new_node::most_on_one(self.indexed, self.service).min(missing);
         let small = missing.div_ceil(MOST_NODES);
         let mut remedies = Vec::new();
         if missing > 1 && most == missing {
@@ -84,12 +84,12 @@ impl Case<'_, '_> {
         spent: &mut Spent<'_>,
     ) -> Option<Trial> {
         let aim = self.missing();
-        let mut tried = |zones: Vec<Option<usize>>| {
+        let mut tried = |zones: Vec<Option<NodeIx>>| {
             let changes = vec![Change::AddNodes { each, with: Vec::new(), zones }];
             self.tried(&CandidateRemedy { changes, nodes: Vec::new(), crowded: None, aim }, spent)
         };
-        let mut best = tried(new_zones::zones(self.partial, self.s, each, count));
-        for zones in new_zones::other_zones(self.partial, self.s, count) {
+        let mut best = tried(new_zones::zones(self.partial, self.service, each, count));
+        for zones in new_zones::other_zones(self.partial, self.service, count) {
             let rank = |trial: &Trial| (trial.harmless, trial.gained);
             let before = best.as_ref().map(rank);
             if before == Some((true, aim)) || !budget.may_try() {

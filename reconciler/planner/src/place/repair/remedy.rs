@@ -8,16 +8,19 @@
 use std::collections::BTreeSet;
 
 use super::change::{Change, Resource};
-use crate::place::model::partial::{PartialPlacement, rank::FULL};
+use crate::place::{
+    ix::{NodeIx, Position},
+    model::partial::{PartialPlacement, rank::FULL},
+};
 
 /// Changes that could help, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CandidateRemedy {
     pub changes: Vec<Change>,
     /// The nodes that it is about; none for nodes that are not there yet.
-    pub nodes: Vec<usize>,
+    pub nodes: Vec<NodeIx>,
     /// The node that others must make room on; without one, there is room.
-    pub crowded: Option<usize>,
+    pub crowded: Option<NodeIx>,
     /// Waiting instances that it is meant for, at least 1.
     pub aim: u32,
 }
@@ -35,9 +38,10 @@ pub fn amount(partial: &PartialPlacement<'_>, changes: &[Change]) -> u64 {
     changes.iter().map(of).fold(0, u64::saturating_add)
 }
 
-pub fn part(partial: &PartialPlacement<'_>, node: usize, what: Resource, amount: u64) -> u64 {
+pub fn part(partial: &PartialPlacement<'_>, node: NodeIx, what: Resource, amount: u64) -> u64 {
     let nodes = &partial.indexed.nodes;
-    let largest = |r: usize| nodes.iter().map(|node| node.capacity[r]).max().unwrap_or(0);
+    let largest =
+        |resource: usize| nodes.iter().map(|node| node.capacity[resource]).max().unwrap_or(0);
     let node = &nodes[node];
     let whole = match what {
         Resource::Cpu => largest(0),
@@ -54,10 +58,10 @@ pub fn part(partial: &PartialPlacement<'_>, node: usize, what: Resource, amount:
 /// The kinds of the changes, whatever the node and the amount.
 pub fn kinds(changes: &[Change]) -> BTreeSet<Change> {
     let kind = |change: &Change| match change.clone() {
-        Change::Uncordon { .. } => Change::Uncordon { node: 0 },
-        Change::Free { what, .. } => Change::Free { node: 0, what, amount: 0 },
-        Change::Raise { what, .. } => Change::Raise { node: 0, what, amount: 0 },
-        Change::Equip { .. } => Change::Equip { node: 0, count: 0 },
+        Change::Uncordon { .. } => Change::Uncordon { node: NodeIx::at(0) },
+        Change::Free { what, .. } => Change::Free { node: NodeIx::at(0), what, amount: 0 },
+        Change::Raise { what, .. } => Change::Raise { node: NodeIx::at(0), what, amount: 0 },
+        Change::Equip { .. } => Change::Equip { node: NodeIx::at(0), count: 0 },
         Change::Of { service, change } => {
             let kind = kinds(std::slice::from_ref(&change)).into_iter().next();
             kind.map_or(Change::Of { service, change }, |kind| Change::Of {

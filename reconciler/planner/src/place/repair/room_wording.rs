@@ -18,6 +18,7 @@ use super::{
 };
 use crate::place::{
     explain::amount::{self, listed},
+    ix::{NodeIx, ServiceIx},
     model::partial::PartialPlacement,
 };
 
@@ -29,9 +30,9 @@ pub enum Verb {
 }
 
 /// A change, and the service that it is made for.
-pub type For<'c> = (usize, &'c Change);
+pub type For<'c> = (ServiceIx, &'c Change);
 
-pub fn verb(change: &Change) -> Option<(Verb, usize)> {
+pub fn verb(change: &Change) -> Option<(Verb, NodeIx)> {
     match *change {
         Change::Free { node, .. } => Some((Verb::Free, node)),
         Change::Raise { node, .. } | Change::Equip { node, .. } => Some((Verb::Give, node)),
@@ -41,13 +42,13 @@ pub fn verb(change: &Change) -> Option<(Verb, usize)> {
 
 /// `free 2 cpu and a GPU on n1`, `give n1 1GiB of memory more`, `give each of a and b a GPU`.
 pub fn room_words(partial: &PartialPlacement<'_>, room: &[For<'_>]) -> Vec<String> {
-    let mut by_verb: BTreeMap<Verb, BTreeMap<usize, Vec<For<'_>>>> = BTreeMap::new();
-    for &(s, change) in room {
+    let mut by_verb: BTreeMap<Verb, BTreeMap<NodeIx, Vec<For<'_>>>> = BTreeMap::new();
+    for &(service, change) in room {
         if let Some((verb, node)) = verb(change) {
-            by_verb.entry(verb).or_default().entry(node).or_default().push((s, change));
+            by_verb.entry(verb).or_default().entry(node).or_default().push((service, change));
         }
     }
-    let name = |node: &usize| partial.indexed.nodes[*node].input.name.to_string();
+    let name = |node: &NodeIx| partial.indexed.nodes[*node].input.name.to_string();
     let texts = by_verb.into_iter().map(|(verb, nodes)| {
         let objects: Vec<(String, String)> =
             nodes.iter().map(|(node, of)| (name(node), object(partial, of))).collect();
@@ -71,15 +72,15 @@ pub fn room_words(partial: &PartialPlacement<'_>, room: &[For<'_>]) -> Vec<Strin
 /// What is freed on one node, or what it is given.
 fn object(partial: &PartialPlacement<'_>, changes: &[For<'_>]) -> String {
     let (mut more, mut new, mut freed) = (Vec::new(), Vec::new(), Vec::new());
-    for &(s, change) in changes {
+    for &(service, change) in changes {
         match *change {
             Change::Free { what, amount, .. } => {
-                freed.push(amount_words(partial, s, what, amount).0)
+                freed.push(amount_words(partial, service, what, amount).0)
             }
             Change::Raise { what, amount, .. } => {
-                more.push(amount_words(partial, s, what, amount).0)
+                more.push(amount_words(partial, service, what, amount).0)
             }
-            Change::Equip { count, .. } => new.push((s, count)),
+            Change::Equip { count, .. } => new.push((service, count)),
             _ => {}
         }
     }
@@ -88,20 +89,24 @@ fn object(partial: &PartialPlacement<'_>, changes: &[For<'_>]) -> String {
     listed(&freed.into_iter().chain(more).chain(new).collect::<Vec<_>>())
 }
 
-pub fn room_edit(partial: &PartialPlacement<'_>, s: usize, change: &Change) -> Option<Edit> {
-    let name = |node: usize| partial.indexed.nodes[node].input.name.clone();
+pub fn room_edit(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    change: &Change,
+) -> Option<Edit> {
+    let name = |node: NodeIx| partial.indexed.nodes[node].input.name.clone();
     Some(match *change {
         Change::Free { node, what, amount } => {
-            let (_, resource, amount) = amount_words(partial, s, what, amount);
+            let (_, resource, amount) = amount_words(partial, service, what, amount);
             Edit::Free { node: name(node), resource, amount }
         }
         Change::Raise { node, what, amount } => {
-            let (_, resource, amount) = amount_words(partial, s, what, amount);
+            let (_, resource, amount) = amount_words(partial, service, what, amount);
             let (gpus, gpu_model) = (Vec::new(), None);
             Edit::Raise { node: name(node), resource, amount, gpus, gpu_model }
         }
         Change::Equip { node, count } => {
-            let (gpus, gpu_model) = new_node_wording::equipment(partial.indexed, s, count);
+            let (gpus, gpu_model) = new_node_wording::equipment(partial.indexed, service, count);
             let (resource, amount) = ("gpu".to_owned(), count.into());
             Edit::Raise { node: name(node), resource, amount, gpus, gpu_model }
         }
@@ -112,7 +117,7 @@ pub fn room_edit(partial: &PartialPlacement<'_>, s: usize, change: &Change) -> O
 /// An amount in words, the resource and the amount in its unit.
 fn amount_words(
     partial: &PartialPlacement<'_>,
-    s: usize,
+    service: ServiceIx,
     what: Resource,
     amount: u64,
 ) -> (String, String, u64) {
@@ -126,7 +131,7 @@ fn amount_words(
         Resource::Devices => (format!("{amount} GPUs"), "gpu", amount),
         Resource::Slice => (format!("{size} of GPU memory"), "gpu-memory", mib),
         Resource::Share => {
-            let input = partial.indexed.services[s].input;
+            let input = partial.indexed.services[service].input;
             let whole = if input.gpu == GpuRequest::Share(1000) { "whole " } else { "" };
             (format!("{}% of a {whole}GPU", amount::tenths(amount)), "gpu-share", amount)
         }

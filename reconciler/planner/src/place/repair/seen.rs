@@ -15,7 +15,7 @@ use super::{
     change::{self, Change},
     wording,
 };
-use crate::place::model::indices::Assignments;
+use crate::place::{ix::ServiceIx, model::indices::Assignments};
 
 /// Moves that one remedy may need beside its changes; more is a new placement.
 const MOVES: usize = 3;
@@ -27,26 +27,30 @@ impl Case<'_, '_> {
         (changes, gained): (&[Change], u32),
         placed: &Assignments,
     ) -> Option<Suggestion> {
-        let Self { indexed, s, .. } = *self;
+        let Self { indexed, service, .. } = *self;
         let found = self.worded(changes, self.moves(placed), gained)?;
         let found = self.with_data(found, placed);
         // It was made without them. Data that may stay after all comes before any priority.
-        let waits =
-            |t: usize| t != s && self.partial.missing(t) > 0 && !indexed.services[t].is_retained();
-        let sooner = |t: usize| {
-            let other = &indexed.services[t];
-            other.level <= indexed.services[s].level
+        let waits = |other_ix: ServiceIx| {
+            other_ix != service
+                && self.partial.missing(other_ix) > 0
+                && !indexed.services[other_ix].is_retained()
+        };
+        let sooner = |other_ix: ServiceIx| {
+            let other = &indexed.services[other_ix];
+            other.level <= indexed.services[service].level
                 || (!other.input.movable && other.running() > 0)
         };
-        let rivals = (0..indexed.services.len()).any(|t| waits(t) && sooner(t));
+        let rivals =
+            indexed.services.positions().any(|other_ix| waits(other_ix) && sooner(other_ix));
         Some(if rivals { with_rivals(found) } else { found })
     }
 
     /// Of the moves, only those are told that the planner would not make by itself: of what has
     /// data, and all of them where nothing else is changed.
     pub fn worded(&self, changes: &[Change], moved: Vec<Edit>, gained: u32) -> Option<Suggestion> {
-        let Self { indexed, partial, s, .. } = *self;
-        let (mut text, mut edits) = wording::words(partial, s, changes);
+        let Self { indexed, partial, service: service_ix, .. } = *self;
+        let (mut text, mut edits) = wording::words(partial, service_ix, changes);
         let mut cost = change::cost(changes);
         let data = match changes {
             [Change::LetMove { service, .. }] => Some(&indexed.services[*service].input.name),
@@ -100,7 +104,7 @@ impl Case<'_, '_> {
         let missing = self.missing();
         let left = missing.saturating_sub(gained);
         if left > 0 {
-            let name = &self.indexed.services[self.s].input.name;
+            let name = &self.indexed.services[self.service].input.name;
             text.push_str(&format!("; places {gained} of the {missing} of {name} that wait"));
         }
         let cost = cost + change::cost_of_waiting(left);

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::place::{
     effort::spent::Spent,
+    ix::{NodeIx, ServiceIx},
     model::{index::IndexedProblem, indices::Assignments},
     outcome::Assignment,
     problem::PlacementProblem,
@@ -38,19 +39,19 @@ impl<'a> PlacedByNode<'a> {
     pub fn replan(
         &self,
         indexed: &IndexedProblem<'_>,
-        s: usize,
-        (changes, nodes, most): (&[Change], &[usize], u32),
+        service: ServiceIx,
+        (changes, nodes, most): (&[Change], &[NodeIx], u32),
         spent: &mut Spent<'_>,
     ) -> Option<Replanned> {
-        let name = &indexed.services[s].input.name;
-        let part = self.cut(indexed, s, (changes, nodes), most);
+        let name = &indexed.services[service].input.name;
+        let part = self.cut(indexed, service, (changes, nodes), most);
         let solved = settled(&part.problem);
         let mut partial = strategy::placed(&solved, spent);
         let before = partial.clone();
         shift::return_home(&mut partial);
         let partial = if partial.sound() { partial } else { before };
-        let wanting = |t: &usize| solved.services[*t].input.name != *name;
-        if (0..solved.services.len()).filter(wanting).any(|t| partial.missing(t) > 0) {
+        let wanting = |other: &ServiceIx| solved.services[*other].input.name != *name;
+        if solved.services.positions().filter(wanting).any(|other| partial.missing(other) > 0) {
             return None;
         }
         let answer = crate::place::model::indices::assign(&partial);
@@ -64,7 +65,7 @@ impl<'a> PlacedByNode<'a> {
         let has = |instance: &InstanceId| self.outcome.assignments.get(instance);
         let fresh = whole.keys().filter(|id| id.service == *name && has(id).is_none());
         let gained = fresh.count() as u32;
-        if gained == 0 || !self.holds(indexed, s, changes, &whole) {
+        if gained == 0 || !self.holds(indexed, service, changes, &whole) {
             return None;
         }
         let elsewhere = |(instance, place): &(InstanceId, Assignment)| {
@@ -74,7 +75,7 @@ impl<'a> PlacedByNode<'a> {
         let silent = placed
             .keys()
             .any(|id| self.has_data_here(indexed, id) && !let_go(indexed, changes, id));
-        let helps = !silent && self.hurts_none(indexed, s, (changes, nodes), spent);
+        let helps = !silent && self.hurts_none(indexed, service, (changes, nodes), spent);
         helps.then_some(Replanned { placed, gained })
     }
 
@@ -83,19 +84,19 @@ impl<'a> PlacedByNode<'a> {
     fn hurts_none(
         &self,
         indexed: &IndexedProblem<'_>,
-        s: usize,
-        (changes, nodes): (&[Change], &[usize]),
+        service_ix: ServiceIx,
+        (changes, nodes): (&[Change], &[NodeIx]),
         spent: &mut Spent<'_>,
     ) -> bool {
         // Its own data, too, may stay where it is once a line is dropped.
-        let own = indexed.services[s].input;
+        let own = indexed.services[service_ix].input;
         let data = own.current.values().filter(|_| !own.movable);
-        let data = data.filter_map(|it| indexed.nodes.iter().position(|n| n.input.name == it.node));
-        let nodes: BTreeSet<usize> = nodes.iter().copied().chain(data).collect();
-        let nodes: Vec<usize> = nodes.into_iter().collect();
-        let Cutout { mut problem, .. } = self.cut(indexed, s, (changes, &nodes), u32::MAX);
+        let data = data.filter_map(|it| indexed.nodes.position(|node| node.input.name == it.node));
+        let nodes: BTreeSet<NodeIx> = nodes.iter().copied().chain(data).collect();
+        let nodes: Vec<NodeIx> = nodes.into_iter().collect();
+        let Cutout { mut problem, .. } = self.cut(indexed, service_ix, (changes, &nodes), u32::MAX);
         let mut may_miss: BTreeMap<&ServiceName, u32> = BTreeMap::new();
-        for (input, current) in self.waiting_data(indexed, s, &nodes) {
+        for (input, current) in self.waiting_data(indexed, service_ix, &nodes) {
             *may_miss.entry(&input.name).or_insert(0) += 1;
             let known = problem.services.iter().position(|it| it.name == input.name);
             let at = known.unwrap_or_else(|| {
@@ -111,10 +112,10 @@ impl<'a> PlacedByNode<'a> {
         }
         let solved = settled(&problem);
         let partial = strategy::placed(&solved, spent);
-        solved.services.iter().enumerate().all(|(t, service)| {
+        solved.services.enumerate().all(|(other, service)| {
             let name = &service.input.name;
             let may_miss = may_miss.get(name).copied().unwrap_or(0);
-            *name == indexed.services[s].input.name || partial.missing(t) <= may_miss
+            *name == indexed.services[service_ix].input.name || partial.missing(other) <= may_miss
         })
     }
 
@@ -132,7 +133,7 @@ impl<'a> PlacedByNode<'a> {
     pub(super) fn holds(
         &self,
         indexed: &IndexedProblem<'_>,
-        s: usize,
+        service_ix: ServiceIx,
         changes: &[Change],
         new: &Assignments,
     ) -> bool {
@@ -145,11 +146,13 @@ impl<'a> PlacedByNode<'a> {
         let mut open: Vec<&ServiceName> = names.iter().copied().collect();
         // The company that they need, too.
         while let Some(name) = open.pop() {
-            let needed = number_of(indexed, name).into_iter().flat_map(|s| {
-                let near = indexed.services[s].near.iter();
-                near.flat_map(|&t| indexed.services[t].counterparts.iter().copied().chain([t]))
+            let needed = number_of(indexed, name).into_iter().flat_map(|service_ix| {
+                let near = indexed.services[service_ix].near.iter();
+                near.flat_map(|&other| {
+                    indexed.services[other].counterparts.iter().copied().chain([other])
+                })
             });
-            let needed = needed.map(|t| &indexed.services[t].input.name);
+            let needed = needed.map(|other| &indexed.services[other].input.name);
             open.extend(needed.filter(|name| names.insert(name)));
         }
         let services = names.iter().filter_map(|name| input_of(indexed, name));
@@ -160,7 +163,7 @@ impl<'a> PlacedByNode<'a> {
             objective: indexed.problem.objective,
             limits: indexed.problem.limits.clone(),
         };
-        apply::make(indexed, s, changes, &mut problem);
+        apply::make(indexed, service_ix, changes, &mut problem);
         let mut all: Assignments = BTreeMap::new();
         for name in names {
             all.extend(self.of_service(name).map(|(id, place)| (id.clone(), place.clone())));

@@ -15,7 +15,7 @@ use super::{
     change::{self, Change},
     remedy::CandidateRemedy,
 };
-use crate::place::{effort::spent::Spent, search::trial::tried};
+use crate::place::{effort::spent::Spent, ix::ServiceIx, search::trial::tried};
 
 impl Case<'_, '_> {
     pub(super) fn tried(&self, remedy: &CandidateRemedy, spent: &mut Spent<'_>) -> Option<Trial> {
@@ -28,43 +28,52 @@ impl Case<'_, '_> {
     /// Plans all again, quickly and with the others that wait left out, but for those that the
     /// changes are about.
     pub fn try_whole(&self, changes: &[Change], spent: &mut Spent<'_>) -> Option<Trial> {
-        let Self { indexed, partial, s, .. } = *self;
-        let name = &indexed.services[s].input.name;
+        let Self { indexed, partial, service, .. } = *self;
+        let name = &indexed.services[service].input.name;
         let mut alone = self.changed(self.under_way(), changes);
         let limits = &mut alone.limits;
         limits.suggestions = 0;
         limits.ilps = limits.ilps.min(ILPS);
         limits.search_nodes = limits.search_nodes.min(SEARCH_NODES);
         let company = change::company(changes);
-        let left_out: BTreeSet<usize> = (0..indexed.services.len())
-            .filter(|t| *t != s && partial.missing(*t) > 0 && !company.contains(t))
+        let left_out: BTreeSet<ServiceIx> = indexed
+            .services
+            .positions()
+            .filter(|other| {
+                *other != service && partial.missing(*other) > 0 && !company.contains(other)
+            })
             .collect();
-        for &t in &left_out {
-            let input = indexed.services[t].input;
+        for &other in &left_out {
+            let input = indexed.services[other].input;
             let others = alone.services.iter_mut().filter(|it| it.name == input.name);
-            others.for_each(|it| it.replicas = partial.total[t]);
+            others.for_each(|it| it.replicas = partial.total[other]);
         }
         let (placed, left) = spent.aside(|spent| tried(&alone, spent));
         let count = placed.keys().filter(|instance| instance.service == *name).count() as u32;
-        let gained = count.saturating_sub(partial.total[s]);
-        let left_before = |t: usize| if left_out.contains(&t) { 0 } else { partial.missing(t) };
-        let left = |t: usize| left.get(&indexed.services[t].input.name).copied().unwrap_or(0);
-        let harmless = (0..indexed.services.len()).all(|t| t == s || left(t) <= left_before(t));
+        let gained = count.saturating_sub(partial.total[service]);
+        let left_before =
+            |other: ServiceIx| if left_out.contains(&other) { 0 } else { partial.missing(other) };
+        let left =
+            |other: ServiceIx| left.get(&indexed.services[other].input.name).copied().unwrap_or(0);
+        let harmless = indexed
+            .services
+            .positions()
+            .all(|other| other == service || left(other) <= left_before(other));
         let (changes, kind) = (changes.to_vec(), Kind::Whole(placed));
         (gained > 0).then_some(Trial { changes, gained, harmless, kind })
     }
 
     /// Plans the nodes again that it is about. Also says how many instances get a node.
     fn try_part(&self, remedy: &CandidateRemedy, spent: &mut Spent<'_>) -> Option<Trial> {
-        let Self { indexed, places, s, .. } = *self;
+        let Self { indexed, places, service, .. } = *self;
         let CandidateRemedy { changes, nodes, crowded, aim } = remedy;
         let subproblem = (changes.as_slice(), nodes.as_slice(), *aim);
-        let replanned = spent.aside(|spent| places.replan(indexed, s, subproblem, spent))?;
-        let name = &indexed.services[s].input.name;
+        let replanned = spent.aside(|spent| places.replan(indexed, service, subproblem, spent))?;
+        let name = &indexed.services[service].input.name;
         let own = |(instance, _): &(&InstanceId, _)| instance.service == *name;
-        if let Some(n) = crowded {
+        if let Some(node_ix) = crowded {
             // Where it fits on another node, the changes are not what helped.
-            let node = &indexed.nodes[*n].input.name;
+            let node = &indexed.nodes[*node_ix].input.name;
             let there = replanned.placed.iter().filter(own).any(|(_, place)| place.node == *node);
             if !there && !changes.is_empty() {
                 return None;

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::place::{
     explain::{amount, violation::neighbours},
+    ix::ServiceIx,
     model::partial::PartialPlacement,
     problem::{NodeState, ServiceInput},
 };
@@ -23,28 +24,38 @@ use crate::place::{
 const HOLDERS: usize = 2;
 
 /// All changes in words, and the same for programs.
-pub fn words(partial: &PartialPlacement<'_>, s: usize, changes: &[Change]) -> (String, Vec<Edit>) {
+pub fn words(
+    partial: &PartialPlacement<'_>,
+    service_ix: ServiceIx,
+    changes: &[Change],
+) -> (String, Vec<Edit>) {
     let (mut texts, mut edits) = (Vec::new(), Vec::new());
     let each = changes.iter().map(|change| match change {
         Change::Of { service, change } => (*service, &**change),
-        own => (s, own),
+        own => (service_ix, own),
     });
     let (room, others): (Vec<For<'_>>, Vec<For<'_>>) =
         each.partition(|(_, change)| verb(change).is_some());
-    for (s, change) in others {
-        let (text, of_change) = words_of(partial, s, change);
+    for (service_ix, change) in others {
+        let (text, of_change) = words_of(partial, service_ix, change);
         texts.push(text);
         edits.extend(of_change);
     }
-    edits.extend(room.iter().filter_map(|&(s, change)| room_edit(partial, s, change)));
+    edits.extend(
+        room.iter().filter_map(|&(service_ix, change)| room_edit(partial, service_ix, change)),
+    );
     texts.extend(room_words(partial, &room));
     texts.retain(|text| !text.is_empty());
     (texts.join(" and "), edits)
 }
 
-fn words_of(partial: &PartialPlacement<'_>, s: usize, change: &Change) -> (String, Vec<Edit>) {
+fn words_of(
+    partial: &PartialPlacement<'_>,
+    service_ix: ServiceIx,
+    change: &Change,
+) -> (String, Vec<Edit>) {
     let indexed = partial.indexed;
-    let input = indexed.services[s].input;
+    let input = indexed.services[service_ix].input;
     let drop = |line: &str, at: Option<&String>| {
         drop_of(input, line.split(' ').next().unwrap_or(line), (line, at))
     };
@@ -61,7 +72,7 @@ fn words_of(partial: &PartialPlacement<'_>, s: usize, change: &Change) -> (Strin
             line(other, "apart-from", other.apart_from_line(std::slice::from_ref(&input.name)))
         }
         Change::Near => line(input, "near", input.near_line(&input.near)),
-        Change::OtherPort { port } => other_port(partial, s, *port),
+        Change::OtherPort { port } => other_port(partial, service_ix, *port),
         Change::DropRequire { line } => {
             let line = &input.require[*line];
             drop(&line.line("require"), line.at.as_ref())
@@ -80,7 +91,7 @@ fn words_of(partial: &PartialPlacement<'_>, s: usize, change: &Change) -> (Strin
             (format!("uncordon node {node}{drained}"), vec![Edit::Uncordon { node }])
         }
         Change::AddNodes { each, with, zones } => {
-            new_node_wording::words(indexed, &change::crew(s, *each, with), zones)
+            new_node_wording::words(indexed, &change::crew(service_ix, *each, with), zones)
         }
         Change::Of { .. }
         | Change::LetMove { .. }
@@ -105,16 +116,16 @@ fn drop_of(
 /// The line that claims the port, and who holds it where.
 fn other_port(
     partial: &PartialPlacement<'_>,
-    s: usize,
+    service_ix: ServiceIx,
     port: (Protocol, u16),
 ) -> (String, Vec<Edit>) {
-    let input = partial.indexed.services[s].input;
+    let input = partial.indexed.services[service_ix].input;
     let line = input.port_lines.get(&port);
     let at = line.and_then(|line| line.at.as_ref()).or(input.at.as_ref());
     let place = at.map_or(String::new(), |at| format!(" at {at}"));
     let said = amount::port_words(port);
     let written = line.map_or_else(|| said.clone(), |line| line.written.clone());
-    let holders = holders(partial, s, port);
+    let holders = holders(partial, service_ix, port);
     let more = match holders.len().saturating_sub(HOLDERS) {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -131,15 +142,19 @@ fn other_port(
 }
 
 /// Who holds the port, node by node.
-fn holders(partial: &PartialPlacement<'_>, s: usize, port: (Protocol, u16)) -> Vec<String> {
+fn holders(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    port: (Protocol, u16),
+) -> Vec<String> {
     let indexed = partial.indexed;
-    let nodes = indexed.nodes.iter().enumerate();
+    let nodes = indexed.nodes.enumerate();
     nodes
-        .filter_map(|(n, node)| {
+        .filter_map(|(node_ix, node)| {
             let name = &node.input.name;
-            if let Some(t) = neighbours::holder(partial, n, port) {
-                let own = if t == s { " itself" } else { "" };
-                return Some(format!("{}{own} on {name}", indexed.services[t].input.name));
+            if let Some(other) = neighbours::holder(partial, node_ix, port) {
+                let own = if other == service { " itself" } else { "" };
+                return Some(format!("{}{own} on {name}", indexed.services[other].input.name));
             }
             let outside = node.input.reserved_ports.contains(&port);
             outside.then(|| format!("something outside the cluster on {name}"))

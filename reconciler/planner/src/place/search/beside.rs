@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::{displaced::numbers, score, solved::Solved};
 use crate::place::{
     effort::spent::Spent,
+    ix::ServiceIx,
     model::{
         index::{IndexedProblem, Level},
         partial::PartialPlacement,
@@ -25,7 +26,7 @@ pub fn with_all<'f>(
     spent: &mut Spent<'_>,
 ) -> Option<Solved<'f>> {
     let partial = beside(indexed, &first.partial);
-    if !partial.sound() || retained_services(indexed).any(|s| partial.total[s] == 0) {
+    if !partial.sound() || retained_services(indexed).any(|service| partial.total[service] == 0) {
         return None;
     }
     let placed = partial.placed();
@@ -59,23 +60,33 @@ pub fn take_better(solved: &mut Solved<'_>, first: &PartialPlacement<'_>, spent:
 /// them the solver took.
 pub fn in_order(partial: &mut PartialPlacement<'_>) {
     let indexed = partial.indexed;
-    let mut alike: BTreeMap<_, Vec<(u32, usize)>> = BTreeMap::new();
-    for s in retained_services(indexed).filter(|&s| !indexed.services[s].wants_gpu()) {
-        let service = &indexed.services[s];
+    let mut alike: BTreeMap<_, Vec<(u32, ServiceIx)>> = BTreeMap::new();
+    for service_ix in
+        retained_services(indexed).filter(|&service_ix| !indexed.services[service_ix].wants_gpu())
+    {
+        let service = &indexed.services[service_ix];
         let home = service.candidates.first().map(|candidate| candidate.node);
-        if let Some((id, n)) = service.input.name.lone_instance().zip(home) {
+        if let Some((id, node)) = service.input.name.lone_instance().zip(home) {
             let has = (service.need, service.input.amounts(), &service.ports);
-            alike.entry((id.service, n, has)).or_default().push((id.index, s));
+            alike.entry((id.service, node, has)).or_default().push((id.index, service_ix));
         }
     }
-    for ((_, n, _), mut all) in alike {
+    for ((_, node, _), mut all) in alike {
         all.sort_unstable();
-        let kept = all.iter().filter(|(_, s)| partial.total[*s] > 0).count();
+        let kept = all.iter().filter(|(_, service_ix)| partial.total[*service_ix] > 0).count();
         let placed = all.len() - kept;
-        let gone = all[..placed].iter().filter(|(_, s)| partial.total[*s] > 0);
-        gone.copied().collect::<Vec<_>>().iter().for_each(|&(_, s)| partial.remove(s, n));
-        let missing = all[placed..].iter().filter(|(_, s)| partial.total[*s] == 0);
-        missing.copied().collect::<Vec<_>>().iter().for_each(|&(_, s)| partial.add(s, n));
+        let gone = all[..placed].iter().filter(|(_, service_ix)| partial.total[*service_ix] > 0);
+        gone.copied()
+            .collect::<Vec<_>>()
+            .iter()
+            .for_each(|&(_, service_ix)| partial.remove(service_ix, node));
+        let missing =
+            all[placed..].iter().filter(|(_, service_ix)| partial.total[*service_ix] == 0);
+        missing
+            .copied()
+            .collect::<Vec<_>>()
+            .iter()
+            .for_each(|&(_, service_ix)| partial.add(service_ix, node));
     }
 }
 
@@ -86,16 +97,16 @@ fn beside<'f>(
 ) -> PartialPlacement<'f> {
     let numbers = numbers(indexed);
     let mut partial = PartialPlacement::empty(indexed);
-    for (s, nodes) in first.of_service.iter().enumerate() {
-        let own = numbers[&first.indexed.services[s].input.name];
-        for (&n, &count) in nodes {
-            (0..count).for_each(|_| partial.add(own, n));
+    for (service, nodes) in first.of_service.enumerate() {
+        let own = numbers[&first.indexed.services[service].input.name];
+        for (&node, &count) in nodes {
+            (0..count).for_each(|_| partial.add(own, node));
         }
     }
-    for s in retained_services(indexed) {
-        let home = indexed.services[s].candidates.first().map(|candidate| candidate.node);
-        if let Some(n) = home.filter(|&n| partial.fits_alone(s, n)) {
-            partial.add(s, n);
+    for service in retained_services(indexed) {
+        let home = indexed.services[service].candidates.first().map(|candidate| candidate.node);
+        if let Some(node) = home.filter(|&node| partial.fits_alone(service, node)) {
+            partial.add(service, node);
         }
     }
     partial

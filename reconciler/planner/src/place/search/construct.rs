@@ -11,6 +11,7 @@ use devnet_schema::quantity::GpuRequest;
 
 use super::style::{Choice, Order, Style, order};
 use crate::place::{
+    ix::{NodeIx, PerService, ServiceIx},
     model::{
         index::IndexedProblem,
         partial::{PartialPlacement, rank::FULL},
@@ -39,18 +40,19 @@ pub fn guided<'f>(indexed: &'f IndexedProblem<'f>, shares: &[Share]) -> PartialP
     keep(&mut partial, &super::style::order(indexed, Order::LargestFirst));
     tidy(&mut partial);
     let order = order(indexed, Order::LargestOfAll);
-    let mut of_service: Vec<Vec<&Share>> = vec![Vec::new(); indexed.services.len()];
-    shares.iter().for_each(|share| of_service[share.s].push(share));
+    let mut of_service: PerService<Vec<&Share>> =
+        PerService::filled(Vec::new(), indexed.services.len());
+    shares.iter().for_each(|share| of_service[share.service].push(share));
     let style = Style { repair: true, order: Order::LargestOfAll, choice: Choice::BestFit };
-    for s in order {
-        for share in &of_service[s] {
-            let here: u32 = share.nodes.iter().map(|&n| partial.count(s, n)).sum();
+    for service in order {
+        for share in &of_service[service] {
+            let here: u32 = share.nodes.iter().map(|&node| partial.count(service, node)).sum();
             let most = (share.count + 1e-6) as u32;
-            place_some(&mut partial, s, &share.nodes, most.saturating_sub(here), style);
+            place_some(&mut partial, service, &share.nodes, most.saturating_sub(here), style);
         }
         // What rounding left out would find no devices together later.
-        if matches!(indexed.services[s].input.gpu, GpuRequest::Whole(2..)) {
-            place_all(&mut partial, s, style);
+        if matches!(indexed.services[service].input.gpu, GpuRequest::Whole(2..)) {
+            place_all(&mut partial, service, style);
         }
     }
     fill(&mut partial, &super::style::order(indexed, Order::LargestFirst), style);
@@ -69,8 +71,8 @@ pub fn locked<'f>(indexed: &'f IndexedProblem<'f>) -> PartialPlacement<'f> {
 
 /// Instances of one service that must stay on one node.
 pub struct Lock {
-    pub service: usize,
-    pub node: usize,
+    pub service: ServiceIx,
+    pub node: NodeIx,
     /// How many, those of the locks before this one on the same node among them.
     pub count: u32,
 }
@@ -102,14 +104,14 @@ pub fn locks(indexed: &IndexedProblem<'_>) -> Vec<Lock> {
 /// Adds of a service so many as must stay on a node, as far as they fit. Returns how many are
 /// there.
 pub fn add_locked(partial: &mut PartialPlacement<'_>, lock: &Lock) -> u32 {
-    let (indexed, s, n) = (partial.indexed, lock.service, lock.node);
-    let retained = || indexed.retained_at(s, n);
-    let mut count =
-        partial.count(s, n) + retained().map(|unit| partial.count(unit, n)).sum::<u32>();
-    for unit in retained().chain(repeat_n(s, lock.count as usize)) {
-        let there = unit != s && partial.count(unit, n) > 0;
-        if count < lock.count && !there && partial.fits_alone(unit, n) {
-            partial.add(unit, n);
+    let (indexed, service, node) = (partial.indexed, lock.service, lock.node);
+    let retained = || indexed.retained_at(service, node);
+    let mut count = partial.count(service, node)
+        + retained().map(|unit| partial.count(unit, node)).sum::<u32>();
+    for unit in retained().chain(repeat_n(service, lock.count as usize)) {
+        let there = unit != service && partial.count(unit, node) > 0;
+        if count < lock.count && !there && partial.fits_alone(unit, node) {
+            partial.add(unit, node);
             count += 1;
         }
     }
@@ -117,12 +119,13 @@ pub fn add_locked(partial: &mut PartialPlacement<'_>, lock: &Lock) -> u32 {
 }
 
 /// Leaves what runs where it is, as far as it fits.
-fn keep(partial: &mut PartialPlacement<'_>, order: &[usize]) {
-    for &s in order {
-        for candidate in &partial.indexed.services[s].candidates {
-            for _ in partial.indexed.services[s].locked_at(candidate.node)..candidate.current {
-                if partial.missing(s) > 0 && partial.fits_alone(s, candidate.node) {
-                    partial.add(s, candidate.node);
+fn keep(partial: &mut PartialPlacement<'_>, order: &[ServiceIx]) {
+    for &service in order {
+        for candidate in &partial.indexed.services[service].candidates {
+            for _ in partial.indexed.services[service].locked_at(candidate.node)..candidate.current
+            {
+                if partial.missing(service) > 0 && partial.fits_alone(service, candidate.node) {
+                    partial.add(service, candidate.node);
                 }
             }
         }
@@ -131,28 +134,33 @@ fn keep(partial: &mut PartialPlacement<'_>, order: &[usize]) {
 
 /// Takes away instances until `near` and `spread` hold everywhere, the less important first.
 pub fn tidy(partial: &mut PartialPlacement<'_>) {
-    let order: Vec<usize> =
+    let order: Vec<ServiceIx> =
         order(partial.indexed, Order::FewestCandidates).into_iter().rev().collect();
-    while let Some((s, node)) = order.iter().find_map(|&s| Some((s, offender(partial, s)?))) {
-        partial.remove(s, node);
+    while let Some((service, node)) =
+        order.iter().find_map(|&service| Some((service, offender(partial, service)?)))
+    {
+        partial.remove(service, node);
     }
 }
 
 /// An instance of a service that breaks a rule and may be taken away.
-fn offender(partial: &PartialPlacement<'_>, s: usize) -> Option<usize> {
-    let nodes = || partial.of_service[s].keys().copied().filter(|&node| partial.spare(s, node));
-    if let Some(node) = nodes().find(|&node| !partial.has_company(s, node)) {
+fn offender(partial: &PartialPlacement<'_>, service: ServiceIx) -> Option<NodeIx> {
+    let nodes =
+        || partial.of_service[service].keys().copied().filter(|&node| partial.spare(service, node));
+    if let Some(node) = nodes().find(|&node| !partial.has_company(service, node)) {
         return Some(node);
     }
-    for line in &partial.indexed.services[s].spread {
-        if partial.skew_excess(s, line) == 0 {
+    for line in &partial.indexed.services[service].spread {
+        if partial.skew_excess(service, line) == 0 {
             continue;
         }
-        let counts = partial.domains(s, line);
+        let counts = partial.domains(service, line);
         let fullest = counts.values().copied().max()?;
-        let full = |node: &usize| counts.get(&line.domain[*node]) == Some(&fullest);
+        let full = |node: &NodeIx| counts.get(&line.domain[*node]) == Some(&fullest);
         // A newcomer leaves before one that already ran there.
-        let rank = |node: &usize| (partial.staying(s, *node) == partial.count(s, *node), *node);
+        let rank = |node: &NodeIx| {
+            (partial.staying(service, *node) == partial.count(service, *node), *node)
+        };
         if let Some(node) = nodes().filter(full).min_by_key(rank) {
             return Some(node);
         }
@@ -161,12 +169,12 @@ fn offender(partial: &PartialPlacement<'_>, s: usize) -> Option<usize> {
 }
 
 /// Places what is missing, as far as it fits, without moving anything.
-pub fn fill(partial: &mut PartialPlacement<'_>, order: &[usize], style: Style) {
+pub fn fill(partial: &mut PartialPlacement<'_>, order: &[ServiceIx], style: Style) {
     // A service may wait for another's company: go round until nothing changes.
     loop {
         let mut changed = false;
-        for &s in order {
-            changed |= place_all(partial, s, style);
+        for &service in order {
+            changed |= place_all(partial, service, style);
         }
         if !changed {
             return;
@@ -175,28 +183,31 @@ pub fn fill(partial: &mut PartialPlacement<'_>, order: &[usize], style: Style) {
 }
 
 /// Places what is missing of one service, as far as it fits.
-fn place_all(partial: &mut PartialPlacement<'_>, s: usize, style: Style) -> bool {
-    let nodes: Vec<usize> =
-        partial.indexed.services[s].candidates.iter().map(|candidate| candidate.node).collect();
-    let grown = grow(partial, s);
-    place_some(partial, s, &nodes, u32::MAX, style) || grown
+fn place_all(partial: &mut PartialPlacement<'_>, service: ServiceIx, style: Style) -> bool {
+    let nodes: Vec<NodeIx> = partial.indexed.services[service]
+        .candidates
+        .iter()
+        .map(|candidate| candidate.node)
+        .collect();
+    let grown = grow(partial, service);
+    place_some(partial, service, &nodes, u32::MAX, style) || grown
 }
 
 /// Puts what is kept of a service as it is there as it is declared, where that fits.
-fn grow(partial: &mut PartialPlacement<'_>, s: usize) -> bool {
-    if partial.indexed.services[s].is_retained() {
+fn grow(partial: &mut PartialPlacement<'_>, service: ServiceIx) -> bool {
+    if partial.indexed.services[service].is_retained() {
         return false;
     }
-    let counterparts = partial.indexed.services[s].counterparts.iter().copied();
+    let counterparts = partial.indexed.services[service].counterparts.iter().copied();
     let kept = counterparts.filter(|&kept| partial.indexed.services[kept].is_retained());
     let here = kept.flat_map(|kept| partial.of_service[kept].keys().map(move |&node| (kept, node)));
-    let here: Vec<(usize, usize)> = here.collect();
+    let here: Vec<(ServiceIx, NodeIx)> = here.collect();
     let mut grown = false;
     for (kept, node) in here {
         let devices = partial.devices(node);
         partial.remove(kept, node);
-        if partial.fits(s, node) {
-            partial.add(s, node);
+        if partial.fits(service, node) {
+            partial.add(service, node);
             grown = true;
         } else {
             partial.add(kept, node);
@@ -209,65 +220,69 @@ fn grow(partial: &mut PartialPlacement<'_>, s: usize) -> bool {
 /// The same on some nodes, and so many at most.
 fn place_some(
     partial: &mut PartialPlacement<'_>,
-    s: usize,
-    nodes: &[usize],
+    service_ix: ServiceIx,
+    nodes: &[NodeIx],
     most: u32,
     style: Style,
 ) -> bool {
-    let before = partial.total[s];
-    let service = &partial.indexed.services[s];
+    let before = partial.total[service_ix];
+    let service = &partial.indexed.services[service_ix];
     let even = service.spread.is_empty() && service.counterparts.is_empty();
     let mut ranked = BTreeSet::new();
-    while partial.missing(s) > 0 && partial.total[s] - before < most {
+    while partial.missing(service_ix) > 0 && partial.total[service_ix] - before < most {
         if ranked.is_empty() || !even {
-            let fitting = nodes.iter().filter_map(|&node| ranked_node(partial, s, node, style));
+            let fitting =
+                nodes.iter().filter_map(|&node| ranked_node(partial, service_ix, node, style));
             ranked = fitting.collect();
         }
         let Some((_, node)) = ranked.pop_first() else {
-            if !place_with_company(partial, s) {
+            if !place_with_company(partial, service_ix) {
                 break;
             }
             continue;
         };
-        partial.add(s, node);
+        partial.add(service_ix, node);
         // Without these an instance changes what its own node offers and nothing else.
-        ranked.extend(ranked_node(partial, s, node, style));
-        if ranked.is_empty() && partial.indexed.services[s].near.is_empty() {
+        ranked.extend(ranked_node(partial, service_ix, node, style));
+        if ranked.is_empty() && partial.indexed.services[service_ix].near.is_empty() {
             break;
         }
     }
-    partial.total[s] > before
+    partial.total[service_ix] > before
 }
 
-type RankedNode = ((bool, u64), usize);
+type RankedNode = ((bool, u64), NodeIx);
 
 fn ranked_node(
     partial: &PartialPlacement<'_>,
-    s: usize,
-    node: usize,
+    service: ServiceIx,
+    node: NodeIx,
     style: Style,
 ) -> Option<RankedNode> {
-    let current = partial.indexed.services[s].candidate(node)?.current;
-    if !partial.fits(s, node) {
+    let current = partial.indexed.services[service].candidate(node)?.current;
+    if !partial.fits(service, node) {
         return None;
     }
-    let home = style.repair && partial.count(s, node) < current;
-    Some(((!home, worth(partial, s, node, style.choice)), node))
+    let home = style.repair && partial.count(service, node) < current;
+    Some(((!home, worth(partial, service, node, style.choice)), node))
 }
 
-fn place_with_company(partial: &mut PartialPlacement<'_>, s: usize) -> bool {
-    if partial.indexed.services[s].near.is_empty() {
+fn place_with_company(partial: &mut PartialPlacement<'_>, service: ServiceIx) -> bool {
+    if partial.indexed.services[service].near.is_empty() {
         return false;
     }
-    let nodes: Vec<usize> =
-        partial.indexed.services[s].candidates.iter().map(|candidate| candidate.node).collect();
-    nodes.into_iter().any(|node| place_together(partial, s, node))
+    let nodes: Vec<NodeIx> = partial.indexed.services[service]
+        .candidates
+        .iter()
+        .map(|candidate| candidate.node)
+        .collect();
+    nodes.into_iter().any(|node| place_together(partial, service, node))
 }
 
 /// Places a service on a node along with everything it must be near, circles included, or leaves
 /// the placement as it was.
-fn place_together(partial: &mut PartialPlacement<'_>, s: usize, node: usize) -> bool {
-    let (mut group, mut at) = (vec![s], 0);
+fn place_together(partial: &mut PartialPlacement<'_>, service: ServiceIx, node: NodeIx) -> bool {
+    let (mut group, mut at) = (vec![service], 0);
     while at < group.len() {
         for &other in &partial.indexed.services[group[at]].near {
             if partial.present(other, node) == 0 && !group.contains(&other) {
@@ -295,20 +310,26 @@ fn place_together(partial: &mut PartialPlacement<'_>, s: usize, node: usize) -> 
 }
 
 /// Lower is better.
-fn worth(partial: &PartialPlacement<'_>, s: usize, node: usize, choice: Choice) -> u64 {
-    let service = &partial.indexed.services[s];
+fn worth(
+    partial: &PartialPlacement<'_>,
+    service_ix: ServiceIx,
+    node: NodeIx,
+    choice: Choice,
+) -> u64 {
+    let service = &partial.indexed.services[service_ix];
     match choice {
-        Choice::Score => partial.growth(s, node),
+        Choice::Score => partial.growth(service_ix, node),
         Choice::BestFit => {
             if service.wants_gpu() {
                 // Devices are filled up, and cpu and memory last as long as they do.
-                return partial.waste(s, node) * 4 * FULL + partial.growth(s, node);
+                return partial.waste(service_ix, node) * 4 * FULL
+                    + partial.growth(service_ix, node);
             }
             let capacity = partial.indexed.nodes[node].capacity;
-            let left = |r: usize| {
-                let left = capacity[r].saturating_sub(partial.used[node][r]);
-                let left = left.saturating_sub(service.need[r]);
-                (u128::from(left) * u128::from(FULL) / u128::from(capacity[r].max(1))) as u64
+            let left = |resource: usize| {
+                let left = capacity[resource].saturating_sub(partial.used[node][resource]);
+                let left = left.saturating_sub(service.need[resource]);
+                (u128::from(left) * u128::from(FULL) / u128::from(capacity[resource].max(1))) as u64
             };
             let spared = 1000 * partial.indexed.nodes[node].memories.len() as u64;
             spared * 4 * FULL + left(0) + left(1)

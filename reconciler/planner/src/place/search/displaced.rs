@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use devnet_schema::name::{InstanceId, NodeName, ServiceName};
 
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     model::{
         index::IndexedProblem,
         indices::assign,
@@ -22,21 +23,22 @@ use crate::place::{
 /// Who went away from a node that has less than what is left there, and somebody came.
 pub fn gone(partial: &PartialPlacement<'_>) -> BTreeSet<InstanceId> {
     let indexed = partial.indexed;
-    let crowded = |n: &usize| {
-        let (held, room) = (partial.held(*n), partial.room(*n));
-        let came = |(&s, &count): (&usize, &u32)| {
-            let service = &indexed.services[s];
-            let takes = (0..3).any(|r| service.need[r] > 0 && held[r] > room[r]);
-            takes && count > service.ran_at(*n)
+    let crowded = |node: &NodeIx| {
+        let (held, room) = (partial.held(*node), partial.room(*node));
+        let came = |(&service_ix, &count): (&ServiceIx, &u32)| {
+            let service = &indexed.services[service_ix];
+            let takes = (0..3)
+                .any(|resource| service.need[resource] > 0 && held[resource] > room[resource]);
+            takes && count > service.ran_at(*node)
         };
-        indexed.nodes[*n].overfull && partial.on_node[*n].iter().any(came)
+        indexed.nodes[*node].overfull && partial.on_node[*node].iter().any(came)
     };
-    let crowded: Vec<usize> = (0..indexed.nodes.len()).filter(crowded).collect();
+    let crowded: Vec<NodeIx> = indexed.nodes.positions().filter(crowded).collect();
     if crowded.is_empty() {
         return BTreeSet::new();
     }
     let crowded: BTreeSet<&NodeName> =
-        crowded.into_iter().map(|n| &indexed.nodes[n].input.name).collect();
+        crowded.into_iter().map(|node| &indexed.nodes[node].input.name).collect();
     let placed = assign(partial);
     let known = indexed.services.iter().map(|it| it.input).flat_map(|input| {
         let ran = input.current.range(..input.replicas);
@@ -82,7 +84,7 @@ pub fn others(
         let Some(current) = input.current.get(&id.index) else { return false };
         let old = service.running() == input.replicas;
         let held = !input.movable || !service.supports.is_empty();
-        let refused = service.ran.keys().any(|&n| service.candidate(n).is_none());
+        let refused = service.ran.keys().any(|&node| service.candidate(node).is_none());
         let moves = || placed.get(id).is_some_and(|place| place.node != current.node);
         input.has_grown(id.index) && (whole || held || beside.contains(&current.node))
             || whole && old
@@ -96,7 +98,10 @@ pub fn others(
 /// is held to where it is, or company for what waits.
 pub fn presses(partial: &PartialPlacement<'_>) -> bool {
     let services = &partial.indexed.services;
-    let short = (0..services.len()).filter(|&s| partial.missing(s) > 0).map(|s| services[s].level);
+    let short = services
+        .positions()
+        .filter(|&service_ix| partial.missing(service_ix) > 0)
+        .map(|service_ix| services[service_ix].level);
     let short: BTreeSet<usize> = short.collect();
     services.iter().any(|service| {
         let input = service.input;
@@ -114,26 +119,28 @@ pub fn presses(partial: &PartialPlacement<'_>) -> bool {
 /// is, in the same place, as it does declared: that there is no room for it is known.
 pub fn homeless(partial: &PartialPlacement<'_>) -> (BTreeSet<InstanceId>, BTreeSet<InstanceId>) {
     let indexed = partial.indexed;
-    let short =
-        |s: &usize| partial.missing(*s) > 0 && !indexed.services[*s].input.holdings.is_empty();
-    let short: Vec<usize> = (0..indexed.services.len()).filter(short).collect();
+    let short = |service_ix: &ServiceIx| {
+        partial.missing(*service_ix) > 0 && !indexed.services[*service_ix].input.holdings.is_empty()
+    };
+    let short: Vec<ServiceIx> = indexed.services.positions().filter(short).collect();
     if short.is_empty() {
         return Default::default();
     }
     let placed = assign(partial);
-    let nodes = indexed.nodes.iter().enumerate().map(|(n, node)| (&node.input.name, n));
-    let nodes: BTreeMap<&NodeName, usize> = nodes.collect();
-    let all = short.into_iter().map(|s| &indexed.services[s]).flat_map(|service| {
-        let known = service.input.current.range(..service.input.replicas);
-        let known = known.filter(|(index, _)| service.input.holdings.contains_key(index));
-        known.map(move |(&index, current)| {
-            let id = InstanceId { service: service.input.name.clone(), index };
-            (service, id, current)
-        })
-    });
+    let nodes = indexed.nodes.enumerate().map(|(node_ix, node)| (&node.input.name, node_ix));
+    let nodes: BTreeMap<&NodeName, NodeIx> = nodes.collect();
+    let all =
+        short.into_iter().map(|service_ix| &indexed.services[service_ix]).flat_map(|service| {
+            let known = service.input.current.range(..service.input.replicas);
+            let known = known.filter(|(index, _)| service.input.holdings.contains_key(index));
+            known.map(move |(&index, current)| {
+                let id = InstanceId { service: service.input.name.clone(), index };
+                (service, id, current)
+            })
+        });
     let homeless = all.filter(|(_, id, _)| !placed.contains_key(id));
     let (alike, others): (Vec<_>, Vec<_>) = homeless.partition(|(service, id, current)| {
-        let home = nodes.get(&current.node).and_then(|&n| service.candidate(n));
+        let home = nodes.get(&current.node).and_then(|&node_ix| service.candidate(node_ix));
         home.is_some_and(|home| {
             // There, less is counted of one that is kept.
             !indexed.nodes[home.node].overfull && alike(service, home, (id.index, current))
@@ -157,10 +164,16 @@ fn alike(service: &Service<'_>, home: &Candidate, (index, current): (u32, &Curre
 pub fn nobody_stops(partial: &PartialPlacement<'_>) -> bool {
     let numbers = numbers(partial.indexed);
     let (homeless, alike) = homeless(partial);
-    let kept = |id: &InstanceId| numbers.get(&id.alone()).is_some_and(|&s| partial.total[s] > 0);
+    let kept = |id: &InstanceId| {
+        numbers.get(&id.alone()).is_some_and(|&service| partial.total[service] > 0)
+    };
     homeless.iter().chain(&alike).all(kept)
 }
 
-pub fn numbers<'f>(indexed: &'f IndexedProblem<'_>) -> BTreeMap<&'f ServiceName, usize> {
-    indexed.services.iter().enumerate().map(|(s, service)| (&service.input.name, s)).collect()
+pub fn numbers<'f>(indexed: &'f IndexedProblem<'_>) -> BTreeMap<&'f ServiceName, ServiceIx> {
+    indexed
+        .services
+        .enumerate()
+        .map(|(service_ix, service)| (&service.input.name, service_ix))
+        .collect()
 }

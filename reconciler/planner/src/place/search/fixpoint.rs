@@ -76,9 +76,9 @@ fn same<'f>(
     other: &PartialPlacement<'_>,
 ) -> Option<PartialPlacement<'f>> {
     let mut partial = PartialPlacement::empty(indexed);
-    for (s, nodes) in other.of_service.iter().enumerate() {
+    for (service, nodes) in other.of_service.enumerate() {
         for (&node, &count) in nodes {
-            (0..count).for_each(|_| partial.add(s, node));
+            (0..count).for_each(|_| partial.add(service, node));
         }
     }
     partial.sound().then_some(partial)

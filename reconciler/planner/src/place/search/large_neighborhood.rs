@@ -13,6 +13,7 @@ use super::{
 };
 use crate::place::{
     effort::spent::Spent,
+    ix::{NodeIx, ServiceIx},
     model::partial::PartialPlacement,
     program::{
         formulation::{Goal, Subproblem},
@@ -56,9 +57,14 @@ pub fn place_more(
     let mut idle = 0;
     let mut turn = 0;
     while best.placed()[level] < bound && idle < PATIENCE {
-        let missing: Vec<usize> = (0..best.indexed.services.len())
-            .filter(|&s| best.indexed.services[s].level == level && best.missing(s) > 0)
-            .filter(|&s| !best.indexed.services[s].candidates.is_empty())
+        let missing: Vec<ServiceIx> = best
+            .indexed
+            .services
+            .positions()
+            .filter(|&service| {
+                best.indexed.services[service].level == level && best.missing(service) > 0
+            })
+            .filter(|&service| !best.indexed.services[service].candidates.is_empty())
             .collect();
         if missing.is_empty() || spent.ilps >= best.indexed.problem.limits.ilps {
             return;
@@ -82,9 +88,9 @@ pub fn move_less(best: &mut PartialPlacement<'_>, bound: u64, spent: &mut Spent<
         if strays.is_empty() || spent.ilps >= best.indexed.problem.limits.ilps {
             return;
         }
-        let (s, home) = strays[turn % strays.len()];
+        let (service, home) = strays[turn % strays.len()];
         turn += 1;
-        let mut nodes = choose(best, s, &mut dice);
+        let mut nodes = choose(best, service, &mut dice);
         nodes.truncate(NODES - 1);
         nodes.push(home);
         nodes.sort_unstable();
@@ -109,30 +115,31 @@ pub fn move_less(best: &mut PartialPlacement<'_>, bound: u64, spent: &mut Spent<
 
 /// Services with fewer instances on a node than could have stayed there, and those with newcomers
 /// where others restart.
-fn strays(partial: &PartialPlacement<'_>) -> Vec<(usize, usize)> {
-    let services = partial.indexed.services.iter().enumerate();
+fn strays(partial: &PartialPlacement<'_>) -> Vec<(ServiceIx, NodeIx)> {
+    let services = partial.indexed.services.enumerate();
     services
-        .flat_map(|(s, service)| {
+        .flat_map(|(service_ix, service)| {
             let left = service.candidates.iter().filter(move |c| {
-                let (kept, count) = (partial.staying(s, c.node), partial.count(s, c.node));
+                let (kept, count) =
+                    (partial.staying(service_ix, c.node), partial.count(service_ix, c.node));
                 let disturbs =
                     service.wants_gpu() && count > kept && partial.restarts_on(c.node) > 0;
                 kept < c.current || disturbs
             });
-            left.map(move |candidate| (s, candidate.node))
+            left.map(move |candidate| (service_ix, candidate.node))
         })
         .collect()
 }
 
 fn try_once(
     best: &mut PartialPlacement<'_>,
-    s: usize,
+    service: ServiceIx,
     level: usize,
     dice: &mut Dice,
     spent: &mut Spent<'_>,
 ) {
     let indexed = best.indexed;
-    let nodes = choose(best, s, dice);
+    let nodes = choose(best, service, dice);
     let placed = best.placed();
     let lower: u32 = indexed.wanted()[level + 1..].iter().sum();
     let weights = (0..indexed.levels.len())
@@ -165,22 +172,27 @@ fn try_once(
 }
 
 /// Nodes for a service, the roomiest ones likelier.
-fn choose(partial: &PartialPlacement<'_>, s: usize, dice: &mut Dice) -> Vec<usize> {
-    let service = &partial.indexed.services[s];
-    let room = |n: usize| -> u64 {
-        let node = &partial.indexed.nodes[n];
-        let part = |r: usize| match service.need[r] {
+fn choose(partial: &PartialPlacement<'_>, service_ix: ServiceIx, dice: &mut Dice) -> Vec<NodeIx> {
+    let service = &partial.indexed.services[service_ix];
+    let room = |node_ix: NodeIx| -> u64 {
+        let node = &partial.indexed.nodes[node_ix];
+        let part = |resource: usize| match service.need[resource] {
             0 => u64::MAX,
-            need => node.capacity[r].saturating_sub(partial.used[n][r]).saturating_mul(100) / need,
+            need => {
+                node.capacity[resource]
+                    .saturating_sub(partial.used[node_ix][resource])
+                    .saturating_mul(100)
+                    / need
+            }
         };
         (0..3).map(part).min().unwrap_or(0)
     };
     let open = service
         .candidates
         .iter()
-        .filter(|candidate| partial.count(s, candidate.node) < candidate.most);
-    let mut pool: Vec<usize> = open.map(|candidate| candidate.node).collect();
-    pool.sort_by_key(|&n| (std::cmp::Reverse(room(n)), n));
+        .filter(|candidate| partial.count(service_ix, candidate.node) < candidate.most);
+    let mut pool: Vec<NodeIx> = open.map(|candidate| candidate.node).collect();
+    pool.sort_by_key(|&node_ix| (std::cmp::Reverse(room(node_ix)), node_ix));
     let mut chosen = Vec::new();
     while chosen.len() < NODES && !pool.is_empty() {
         // The smaller of two rolls favours the front.
@@ -207,10 +219,13 @@ mod tests {
             let problem = small(seed);
             let indexed = settled(&problem);
             let partial = run(&indexed, REPAIRS[0]);
-            for s in (0..indexed.services.len()).filter(|&s| partial.missing(s) > 0) {
-                for n in choose(&partial, s, &mut Dice(seed)) {
-                    let candidate = indexed.services[s].candidate(n).expect("it may be there");
-                    assert!(partial.count(s, n) < candidate.most, "seed {seed}");
+            for service in
+                indexed.services.positions().filter(|&service| partial.missing(service) > 0)
+            {
+                for node in choose(&partial, service, &mut Dice(seed)) {
+                    let candidate =
+                        indexed.services[service].candidate(node).expect("it may be there");
+                    assert!(partial.count(service, node) < candidate.most, "seed {seed}");
                     chosen += 1;
                 }
             }

@@ -6,7 +6,11 @@
 //! are made as long as the score falls, for twenty rounds at most.
 
 use super::{shift::stays_in_order, swap::swap_all};
-use crate::place::{model::partial::PartialPlacement, problem::Objective};
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    model::partial::PartialPlacement,
+    problem::Objective,
+};
 
 /// Rounds of looking at every instance.
 const ROUNDS: usize = 20;
@@ -26,11 +30,13 @@ pub fn improve(partial: &mut PartialPlacement<'_>, hold: bool) {
     let rounds = if partial.indexed.pairs() > MANY_PAIRS { FEW_ROUNDS } else { ROUNDS };
     for _ in 0..rounds {
         let mut changed = false;
-        for s in 0..partial.indexed.services.len() {
-            let nodes: Vec<usize> = partial.of_service[s].keys().copied().collect();
+        for service in partial.indexed.services.positions() {
+            let nodes: Vec<NodeIx> = partial.of_service[service].keys().copied().collect();
             for from in nodes {
-                let bound = if hold { partial.staying(s, from) } else { 0 };
-                while partial.count(s, from) > bound && best_shift(partial, s, from, hold) {
+                let bound = if hold { partial.staying(service, from) } else { 0 };
+                while partial.count(service, from) > bound
+                    && best_shift(partial, service, from, hold)
+                {
                     changed = true;
                 }
             }
@@ -56,22 +62,28 @@ pub fn polish(
 }
 
 /// Makes the shift of one instance that lowers the score most, if one does.
-fn best_shift(partial: &mut PartialPlacement<'_>, s: usize, from: usize, hold: bool) -> bool {
-    if !partial.may_leave(s, from) {
+fn best_shift(
+    partial: &mut PartialPlacement<'_>,
+    service: ServiceIx,
+    from: NodeIx,
+    hold: bool,
+) -> bool {
+    if !partial.may_leave(service, from) {
         return false;
     }
-    partial.remove(s, from);
-    let gain = partial.growth(s, from);
-    let mut best: Option<(u64, usize)> = None;
-    for candidate in &partial.indexed.services[s].candidates {
+    partial.remove(service, from);
+    let gain = partial.growth(service, from);
+    let mut best: Option<(u64, NodeIx)> = None;
+    for candidate in &partial.indexed.services[service].candidates {
         let to = candidate.node;
-        let loss = partial.growth(s, to);
+        let loss = partial.growth(service, to);
         let better = loss < gain && best.is_none_or(|b| (loss, to) < b);
-        let open = to != from && better && partial.fits_alone(s, to);
-        if open && !(hold && partial.disturbs(s, to)) && stays_in_order(partial, s, to) {
+        let open = to != from && better && partial.fits_alone(service, to);
+        if open && !(hold && partial.disturbs(service, to)) && stays_in_order(partial, service, to)
+        {
             best = Some((loss, to));
         }
     }
-    partial.add(s, best.map_or(from, |(_, to)| to));
+    partial.add(service, best.map_or(from, |(_, to)| to));
     best.is_some()
 }

@@ -10,6 +10,7 @@ use super::{
     style::REPAIRS,
 };
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     model::{index::IndexedProblem, partial::PartialPlacement},
     problem::PlacementProblem,
 };
@@ -29,28 +30,30 @@ pub fn settled(problem: &PlacementProblem) -> IndexedProblem<'_> {
 
 /// The first service whose instances that must stay break a rule whatever is placed around them,
 /// if any does.
-pub fn broken_lock(indexed: &IndexedProblem<'_>) -> Option<usize> {
+pub fn broken_lock(indexed: &IndexedProblem<'_>) -> Option<ServiceIx> {
     // Without `spread` and `near` nothing is ever out of order.
-    let bound = |s: &usize| {
-        let service = &indexed.services[*s];
+    let bound = |service_ix: &ServiceIx| {
+        let service = &indexed.services[*service_ix];
         !service.spread.is_empty() || !service.near.is_empty()
     };
-    let locked: Vec<usize> = (0..indexed.services.len())
+    let locked: Vec<ServiceIx> = indexed
+        .services
+        .positions()
         .filter(bound)
-        .filter(|&s| !indexed.services[s].locked.is_empty())
+        .filter(|&service_ix| !indexed.services[service_ix].locked.is_empty())
         .collect();
     if locked.is_empty() {
         return None;
     }
     let partial = run(indexed, REPAIRS[0]);
-    locked.into_iter().find(|&s| !partial.in_order(s))
+    locked.into_iter().find(|&service_ix| !partial.in_order(service_ix))
 }
 
 /// Lets go of every lock that does not fit beside those of more important services, or beside what
 /// is as important and runs, so that the others can be relied on.
 pub fn settle_locks(indexed: &mut IndexedProblem<'_>) {
     // Service and node of each lock that is not kept in full, and what is kept of it.
-    let mut broken: Vec<(usize, usize, u32)> = Vec::new();
+    let mut broken: Vec<(ServiceIx, NodeIx, u32)> = Vec::new();
     {
         let mut partial = PartialPlacement::empty(indexed);
         for lock in locks(indexed) {

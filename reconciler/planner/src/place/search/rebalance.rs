@@ -9,6 +9,7 @@ use devnet_schema::name::{NodeName, ServiceName};
 
 use crate::place::{
     effort::spent::Spent,
+    ix::NodeIx,
     model::{index::IndexedProblem, partial::PartialPlacement},
     problem::Objective,
 };
@@ -47,9 +48,10 @@ pub struct Shift {
 
 impl Shift {
     fn of(indexed: &IndexedProblem<'_>, hop: Hop, before: u64, after: u64) -> Self {
-        let service = &indexed.services[hop.s];
-        let soft_cost =
-            |n: usize| service.candidate(n).map_or(0, |candidate| candidate.soft_cost) as i64;
+        let service = &indexed.services[hop.service];
+        let soft_cost = |node: NodeIx| {
+            service.candidate(node).map_or(0, |candidate| candidate.soft_cost) as i64
+        };
         Self {
             service: service.input.name.clone(),
             from: indexed.nodes[hop.from].input.name.clone(),
@@ -78,7 +80,7 @@ fn shifts(partial: &mut PartialPlacement<'_>, most: u32, spent: &mut Spent<'_>) 
     while shifts.len() < most as usize && spent.go_on(partial.placed()) {
         let before = partial.score();
         let hop = shift::best_hop(partial).filter(|hop| hop.gain >= WORTH);
-        if let Some(hop) = hop.filter(|hop| shift::shift(partial, hop.s, hop.from, hop.to)) {
+        if let Some(hop) = hop.filter(|hop| shift::shift(partial, hop.service, hop.from, hop.to)) {
             shifts.push(Shift::of(indexed, hop, before, partial.score()));
             continue;
         }
@@ -103,14 +105,18 @@ fn empty_one<'f>(
     if partial.indexed.problem.objective != Objective::Pack {
         return None;
     }
-    let held =
-        |n: usize| partial.on_node[n].iter().all(|(&s, &count)| partial.staying(s, n) == count);
-    let count = |n: usize| partial.on_node[n].values().map(|&count| count as usize).sum::<usize>();
-    let nodes = (0..partial.on_node.len()).map(|n| (count(n), n));
-    let mut nodes: Vec<(usize, usize)> =
-        nodes.filter(|&(count, n)| (1..=most).contains(&count) && held(n)).collect();
+    let held = |node: NodeIx| {
+        partial.on_node[node]
+            .iter()
+            .all(|(&service, &count)| partial.staying(service, node) == count)
+    };
+    let count =
+        |node: NodeIx| partial.on_node[node].values().map(|&count| count as usize).sum::<usize>();
+    let nodes = partial.on_node.positions().map(|node| (count(node), node));
+    let mut nodes: Vec<(usize, NodeIx)> =
+        nodes.filter(|&(count, node)| (1..=most).contains(&count) && held(node)).collect();
     nodes.sort_unstable();
-    let emptied = |&(_, n): &(usize, usize)| emptied(partial, n);
+    let emptied = |&(_, node): &(usize, NodeIx)| emptied(partial, node);
     let enough = |(after, _): &(PartialPlacement<'_>, _)| after.score() + WORTH <= partial.score();
     nodes.iter().take(TRIES).filter_map(emptied).find(enough)
 }
@@ -118,24 +124,27 @@ fn empty_one<'f>(
 /// All of a node moved to others that are in use, where that can be.
 fn emptied<'f>(
     partial: &PartialPlacement<'f>,
-    n: usize,
+    node: NodeIx,
 ) -> Option<(PartialPlacement<'f>, Vec<shift::Hop>)> {
     let (mut trial, mut hops) = (partial.clone(), Vec::new());
-    while let Some((s, to)) = trial.on_node[n].keys().find_map(|&s| {
-        let candidates = trial.indexed.services[s].candidates.iter();
+    while let Some((service, to)) = trial.on_node[node].keys().find_map(|&service| {
+        let candidates = trial.indexed.services[service].candidates.iter();
         // What left a node does not come back.
-        let open = candidates.filter(|it| it.node != n && partial.count(s, it.node) >= it.current);
+        let open = candidates
+            .filter(|it| it.node != node && partial.count(service, it.node) >= it.current);
         let open = open.filter(|it| !trial.on_node[it.node].is_empty());
-        let mut open: Vec<(u64, usize)> =
-            open.map(|it| (trial.growth(s, it.node), it.node)).collect();
+        let mut open: Vec<(u64, NodeIx)> =
+            open.map(|it| (trial.growth(service, it.node), it.node)).collect();
         open.sort_unstable();
-        let fits = |to: usize| !trial.disturbs(s, to) && shift::shift(&mut trial.clone(), s, n, to);
-        open.into_iter().map(|(_, to)| to).find(|&to| fits(to)).map(|to| (s, to))
+        let fits = |to: NodeIx| {
+            !trial.disturbs(service, to) && shift::shift(&mut trial.clone(), service, node, to)
+        };
+        open.into_iter().map(|(_, to)| to).find(|&to| fits(to)).map(|to| (service, to))
     }) {
         let before = trial.score();
-        shift::shift(&mut trial, s, n, to);
+        shift::shift(&mut trial, service, node, to);
         let gain = before.saturating_sub(trial.score());
-        hops.push(shift::Hop { s, from: n, to, gain });
+        hops.push(shift::Hop { service, from: node, to, gain });
     }
-    trial.on_node[n].is_empty().then_some((trial, hops))
+    trial.on_node[node].is_empty().then_some((trial, hops))
 }

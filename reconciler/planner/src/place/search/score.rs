@@ -8,6 +8,7 @@
 
 use crate::place::{
     effort::spent::Spent,
+    ix::ServiceIx,
     model::partial::PartialPlacement,
     problem::Objective,
     program::{formulation::Goal, relaxation::Relaxation},
@@ -28,10 +29,10 @@ pub fn settle(search: &mut Search<'_, '_, '_>) {
     let best = &search.best;
     search.migration_cap = (!search.score_first()).then(|| best.moves().1);
     search.forced_only = best.moves().1 == best.indexed.forced().1;
-    let services = 0..best.indexed.services.len();
-    let stays =
-        |s: usize| best.of_service[s].iter().all(|(&node, &count)| best.staying(s, node) == count);
-    let nothing_free = services.into_iter().all(stays);
+    let stays = |service: ServiceIx| {
+        best.of_service[service].iter().all(|(&node, &count)| best.staying(service, node) == count)
+    };
+    let nothing_free = best.indexed.services.positions().all(stays);
     let hold = search.migration_cap.is_some();
     search.score_proven = hold && nothing_free && search.forced_only && best.missing_none();
     if search.score_proven {

@@ -5,42 +5,47 @@
 //! Bringing an instance home, sending a newcomer away and evening out are all such shifts. A shift
 //! that would break a line leaves the placement as it was.
 
-use crate::place::model::{partial::PartialPlacement, service::Candidate};
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    model::{partial::PartialPlacement, service::Candidate},
+};
 
 /// Brings instances back to where they ran, wherever there is room now.
 pub fn return_home(partial: &mut PartialPlacement<'_>) {
-    for s in 0..partial.indexed.services.len() {
-        let homes: Vec<usize> = partial.indexed.services[s]
+    for service in partial.indexed.services.positions() {
+        let homes: Vec<NodeIx> = partial.indexed.services[service]
             .candidates
             .iter()
             .filter(|candidate| candidate.current > 0)
             .map(|candidate| candidate.node)
             .collect();
         for home in homes {
-            while partial.staying(s, home) < current(partial, s, home)
-                && bring_one(partial, s, home)
+            while partial.staying(service, home) < current(partial, service, home)
+                && bring_one(partial, service, home)
             {}
         }
     }
 }
 
-fn current(partial: &PartialPlacement<'_>, s: usize, node: usize) -> u32 {
-    partial.indexed.services[s].candidate(node).map_or(0, |candidate| candidate.current)
+fn current(partial: &PartialPlacement<'_>, service: ServiceIx, node: NodeIx) -> u32 {
+    partial.indexed.services[service].candidate(node).map_or(0, |candidate| candidate.current)
 }
 
-fn bring_one(partial: &mut PartialPlacement<'_>, s: usize, home: usize) -> bool {
-    let migration_cost = partial.indexed.services[s].migration_cost;
-    let strays: Vec<usize> = partial.of_service[s]
+fn bring_one(partial: &mut PartialPlacement<'_>, service: ServiceIx, home: NodeIx) -> bool {
+    let migration_cost = partial.indexed.services[service].migration_cost;
+    let strays: Vec<NodeIx> = partial.of_service[service]
         .keys()
         .copied()
-        .filter(|&node| node != home && partial.count(s, node) > partial.staying(s, node))
+        .filter(|&node| {
+            node != home && partial.count(service, node) > partial.staying(service, node)
+        })
         .collect();
     strays.into_iter().any(|from| {
         let before = partial.restarts();
-        shift(partial, s, from, home) && {
+        shift(partial, service, from, home) && {
             // Others that would restart for it may be dearer than its own move.
             let worth = u64::from(partial.restarts().saturating_sub(before)) < migration_cost;
-            worth || !shift(partial, s, home, from)
+            worth || !shift(partial, service, home, from)
         }
     })
 }
@@ -48,18 +53,24 @@ fn bring_one(partial: &mut PartialPlacement<'_>, s: usize, home: usize) -> bool 
 /// Sends newcomers elsewhere for whom others would restart, on other devices.
 pub fn leave_in_peace(partial: &mut PartialPlacement<'_>) {
     let indexed = partial.indexed;
-    for n in (0..indexed.nodes.len()).filter(|&n| indexed.nodes[n].has_previous_devices) {
-        let here: Vec<usize> = partial.on_node[n].keys().copied().collect();
-        for s in here.into_iter().filter(|&s| indexed.services[s].wants_gpu()) {
-            while partial.restarts_on(n) > 0 && partial.count(s, n) > partial.staying(s, n) {
+    for node in indexed.nodes.positions().filter(|&node| indexed.nodes[node].has_previous_devices) {
+        let here: Vec<ServiceIx> = partial.on_node[node].keys().copied().collect();
+        for service in here.into_iter().filter(|&service| indexed.services[service].wants_gpu()) {
+            while partial.restarts_on(node) > 0
+                && partial.count(service, node) > partial.staying(service, node)
+            {
                 let before = partial.restarts();
-                let mut to: Vec<usize> =
-                    indexed.services[s].candidates.iter().map(|c| c.node).collect();
-                to.retain(|&to| to != n && partial.fits_alone(s, to) && !partial.disturbs(s, to));
-                to.sort_by_key(|&to| (partial.growth(s, to), to));
-                let Some(&to) = to.iter().find(|&&to| shift(partial, s, n, to)) else { break };
+                let mut to: Vec<NodeIx> =
+                    indexed.services[service].candidates.iter().map(|c| c.node).collect();
+                to.retain(|&to| {
+                    to != node && partial.fits_alone(service, to) && !partial.disturbs(service, to)
+                });
+                to.sort_by_key(|&to| (partial.growth(service, to), to));
+                let Some(&to) = to.iter().find(|&&to| shift(partial, service, node, to)) else {
+                    break;
+                };
                 if partial.restarts() >= before {
-                    shift(partial, s, to, n);
+                    shift(partial, service, to, node);
                     break;
                 }
             }
@@ -68,28 +79,33 @@ pub fn leave_in_peace(partial: &mut PartialPlacement<'_>) {
 }
 
 /// Moves one instance, or leaves the placement as it was.
-pub fn shift(partial: &mut PartialPlacement<'_>, s: usize, from: usize, to: usize) -> bool {
-    if !partial.may_leave(s, from) {
+pub fn shift(
+    partial: &mut PartialPlacement<'_>,
+    service: ServiceIx,
+    from: NodeIx,
+    to: NodeIx,
+) -> bool {
+    if !partial.may_leave(service, from) {
         return false;
     }
-    partial.remove(s, from);
-    if partial.fits(s, to) {
-        partial.add(s, to);
-        if partial.in_order(s) {
+    partial.remove(service, from);
+    if partial.fits(service, to) {
+        partial.add(service, to);
+        if partial.in_order(service) {
             return true;
         }
-        partial.remove(s, to);
+        partial.remove(service, to);
     }
-    partial.add(s, from);
+    partial.add(service, from);
     false
 }
 
 /// A shift of one instance that could stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hop {
-    pub s: usize,
-    pub from: usize,
-    pub to: usize,
+    pub service: ServiceIx,
+    pub from: NodeIx,
+    pub to: NodeIx,
     /// By how much the score falls.
     pub gain: u64,
 }
@@ -98,41 +114,45 @@ pub struct Hop {
 pub fn best_hop(partial: &PartialPlacement<'_>) -> Option<Hop> {
     let mut best: Option<Hop> = None;
     let mut trial = partial.clone();
-    for s in 0..partial.indexed.services.len() {
-        for &from in partial.of_service[s].keys() {
-            if partial.staying(s, from) < partial.count(s, from) || !partial.may_leave(s, from) {
+    for service in partial.indexed.services.positions() {
+        for &from in partial.of_service[service].keys() {
+            if partial.staying(service, from) < partial.count(service, from)
+                || !partial.may_leave(service, from)
+            {
                 continue;
             }
-            trial.remove(s, from);
-            let was = trial.growth(s, from);
+            trial.remove(service, from);
+            let was = trial.growth(service, from);
             // What left a node does not come back: the moves would be one, shown as two.
             let open = |candidate: &&Candidate| {
-                candidate.node != from && partial.count(s, candidate.node) >= candidate.current
+                candidate.node != from
+                    && partial.count(service, candidate.node) >= candidate.current
             };
-            for candidate in partial.indexed.services[s].candidates.iter().filter(open) {
-                let gain = was.saturating_sub(trial.growth(s, candidate.node));
+            for candidate in partial.indexed.services[service].candidates.iter().filter(open) {
+                let gain = was.saturating_sub(trial.growth(service, candidate.node));
                 let better = gain > best.map_or(0, |best| best.gain);
                 if better
-                    && trial.fits_alone(s, candidate.node)
-                    && !trial.disturbs(s, candidate.node)
-                    && stays_in_order(&mut trial, s, candidate.node)
+                    && trial.fits_alone(service, candidate.node)
+                    && !trial.disturbs(service, candidate.node)
+                    && stays_in_order(&mut trial, service, candidate.node)
                 {
-                    best = Some(Hop { s, from, to: candidate.node, gain });
+                    best = Some(Hop { service, from, to: candidate.node, gain });
                 }
             }
-            trial.add(s, from);
+            trial.add(service, from);
         }
     }
     best
 }
 
-pub fn stays_in_order(partial: &mut PartialPlacement<'_>, s: usize, to: usize) -> bool {
-    if partial.indexed.services[s].spread.is_empty() && partial.indexed.services[s].near.is_empty()
+pub fn stays_in_order(partial: &mut PartialPlacement<'_>, service: ServiceIx, to: NodeIx) -> bool {
+    if partial.indexed.services[service].spread.is_empty()
+        && partial.indexed.services[service].near.is_empty()
     {
         return true;
     }
-    partial.add(s, to);
-    let in_order = partial.in_order(s);
-    partial.remove(s, to);
+    partial.add(service, to);
+    let in_order = partial.in_order(service);
+    partial.remove(service, to);
     in_order
 }

@@ -7,7 +7,7 @@
 
 use devnet_schema::quantity::GpuRequest;
 
-use crate::place::model::index::IndexedProblem;
+use crate::place::{ix::ServiceIx, model::index::IndexedProblem};
 
 /// How a greedy run chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,21 +54,21 @@ pub const STYLES: [Style; 4] = [
 ];
 
 /// Services by level, then by the given order, then by number.
-pub fn order(indexed: &IndexedProblem<'_>, order: Order) -> Vec<usize> {
+pub fn order(indexed: &IndexedProblem<'_>, order: Order) -> Vec<ServiceIx> {
     let mut total = [1u128; 3];
     for node in &indexed.nodes {
         for (sum, capacity) in total.iter_mut().zip(node.capacity) {
             *sum += u128::from(capacity);
         }
     }
-    let size = |s: usize| -> u128 {
-        let need = indexed.services[s].need;
-        (0..3).map(|r| u128::from(need[r]) * 1_000_000_000 / total[r]).sum()
+    let size = |service_ix: ServiceIx| -> u128 {
+        let need = indexed.services[service_ix].need;
+        (0..3).map(|resource| u128::from(need[resource]) * 1_000_000_000 / total[resource]).sum()
     };
-    let mut list: Vec<usize> = (0..indexed.services.len()).collect();
+    let mut list: Vec<ServiceIx> = indexed.services.positions().collect();
     let largest = indexed.nodes.iter().flat_map(|node| &node.memories).max().copied().unwrap_or(1);
-    list.sort_by_key(|&s| {
-        let service = &indexed.services[s];
+    list.sort_by_key(|&service_ix| {
+        let service = &indexed.services[service_ix];
         let choices = match order {
             Order::FewestCandidates => service.candidates.len() as u64,
             Order::LargestFirst | Order::LargestOfAll => {
@@ -79,7 +79,7 @@ pub fn order(indexed: &IndexedProblem<'_>, order: Order) -> Vec<usize> {
         // Few nodes have many devices together.
         let few = matches!(service.input.gpu, GpuRequest::Whole(2..));
         let nodes = if few { service.candidates.len() } else { usize::MAX };
-        (level, choices, nodes, std::cmp::Reverse(size(s)), s)
+        (level, choices, nodes, std::cmp::Reverse(size(service_ix)), service_ix)
     });
     list
 }

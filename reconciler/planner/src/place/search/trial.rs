@@ -12,6 +12,7 @@ use devnet_schema::name::ServiceName;
 use super::{locks::settled, retention, strategy};
 use crate::place::{
     effort::spent::Spent,
+    ix::ServiceIx,
     model::{
         indices::{self, Assignments},
         partial::PartialPlacement,
@@ -41,9 +42,9 @@ pub fn planned(
 }
 
 fn of_board(partial: &PartialPlacement<'_>) -> (Assignments, BTreeMap<ServiceName, u32>) {
-    let missing = |(s, service): (usize, &service::Service<'_>)| {
-        (service.input.name.clone(), partial.missing(s))
+    let missing = |(service_ix, service): (ServiceIx, &service::Service<'_>)| {
+        (service.input.name.clone(), partial.missing(service_ix))
     };
-    let missing = partial.indexed.services.iter().enumerate().map(missing).collect();
+    let missing = partial.indexed.services.enumerate().map(missing).collect();
     (indices::assign(partial), missing)
 }

@@ -62,7 +62,7 @@ pub fn run_whole<'f>(
     (migration_cap, score_cap): (Option<u64>, Option<u64>),
     spent: &mut Spent<'_>,
 ) -> Option<Step<'f>> {
-    let nodes = (0..best.indexed.nodes.len()).collect();
+    let nodes = best.indexed.nodes.positions().collect();
     let detailed = spent.detailed.clone();
     let subproblem =
         Subproblem { partial: best, nodes, floors, migration_cap, score_cap, detailed, goal };

@@ -41,7 +41,7 @@ pub fn best(problem: &PlacementProblem) -> Best {
     let locks = indexed
         .services
         .iter()
-        .map(|service| (0..nodes.len()).map(|n| service.locked_at(n)).collect());
+        .map(|service| indexed.nodes.positions().map(|node| service.locked_at(node)).collect());
     let mut replicas = Vec::new();
     for (s, service) in services.iter().enumerate() {
         replicas.extend((0..service.replicas).map(|_| s));

@@ -9,6 +9,7 @@ use super::{
     *,
 };
 use crate::place::{
+    ix::NodeIx,
     program::{
         answer::{Answer, EXACT, Effort},
         formulation::{Formulation, Goal, Subproblem},
@@ -66,7 +67,7 @@ fn a_starting_point_is_complete_and_keeps_every_row() {
         let problem = if seed % 2 == 0 { small(seed) } else { with_devices(seed) };
         let indexed = settled(&problem);
         let partial = run(&indexed, REPAIRS[0]);
-        let nodes: Vec<usize> = (0..indexed.nodes.len()).collect();
+        let nodes: Vec<NodeIx> = indexed.nodes.positions().collect();
         let detailed = if seed % 4 < 2 { BTreeSet::new() } else { nodes.iter().copied().collect() };
         if !partial.sound() {
             continue;
@@ -122,7 +123,7 @@ fn the_size_of_a_program_does_not_grow_with_replicas() {
         let partial = run(&indexed, REPAIRS[0]);
         let subproblem = Subproblem {
             partial: &partial,
-            nodes: vec![0, 1],
+            nodes: indexed.nodes.positions().collect(),
             floors: Vec::new(),
             migration_cap: None,
             score_cap: None,

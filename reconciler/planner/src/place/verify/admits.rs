@@ -52,7 +52,8 @@ pub fn could_run(problem: &PlacementProblem, service: &ServiceInput, node: &Node
         GpuRequest::Share(milli) => milli <= 1000 && !usable.is_empty(),
         GpuRequest::Memory(bytes) => usable.iter().any(|gpu| gpu.memory.max(1) >= bytes.0),
     };
-    let known = |name: &ServiceName| problem.services.iter().any(|s| s.name == *name);
+    let known =
+        |name: &ServiceName| problem.services.iter().any(|service_ix| service_ix.name == *name);
     let ran = || service.current.values().any(|it| it.node == node.name);
     filters_admit(service, node)
         && (!service.closed.contains_key(&node.name) || ran())

@@ -28,8 +28,9 @@ pub fn check_spread(
         let mut all: BTreeMap<String, u32> = BTreeMap::new();
         for node in &problem.nodes {
             let placed = on_node.get(&node.name).into_iter().flatten();
-            let own = placed
-                .filter(|(_, place, s)| s.name == service.name && place.reason != Reason::Retained);
+            let own = placed.filter(|(_, place, service_ix)| {
+                service_ix.name == service.name && place.reason != Reason::Retained
+            });
             let here = own.count() as u32;
             let domain = domain(line, node);
             if node.state == NodeState::Ready && could_run(problem, service, node) {

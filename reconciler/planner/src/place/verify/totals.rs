@@ -29,8 +29,9 @@ pub fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mu
         }
     }
     for level in &outcome.levels {
-        let of_level = problem.services.iter().filter(|s| s.priority == level.priority);
-        let sum: u32 = of_level.filter_map(|s| placed.get(&s.name)).sum();
+        let of_level =
+            problem.services.iter().filter(|service_ix| service_ix.priority == level.priority);
+        let sum: u32 = of_level.filter_map(|service_ix| placed.get(&service_ix.name)).sum();
         if sum != level.placed || level.placed > level.bound {
             tell(breaches, "level", format!("priority {}: {sum} placed", level.priority));
         }

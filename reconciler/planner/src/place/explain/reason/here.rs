@@ -12,15 +12,16 @@ use super::{
     obstacle::{Obstacle, obstacle},
 };
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     model::{filter, index::IndexedProblem, partial::PartialPlacement, service::Candidate},
     problem::{NodeState, Objective},
 };
 
 impl<'b, 'f> Explainer<'b, 'f> {
     /// Why a new one is here.
-    pub(super) fn here(&mut self, s: usize, n: usize) -> String {
+    pub(super) fn here(&mut self, service_ix: ServiceIx, node: NodeIx) -> String {
         let indexed = self.partial.indexed;
-        let service = &indexed.services[s];
+        let service = &indexed.services[service_ix];
         if let Some(pin) = &service.input.pin {
             return format!("pinned to {}", pin.node);
         }
@@ -30,54 +31,57 @@ impl<'b, 'f> Explainer<'b, 'f> {
             .candidates
             .iter()
             .filter(ready)
-            .filter(|candidate| candidate.node != n)
+            .filter(|candidate| candidate.node != node)
             .collect();
         if others.is_empty() {
             return "the only node that can run it".to_owned();
         }
-        self.without(s, n, |explainer, partial| explainer.among(partial, (s, n), &others))
+        self.without(service_ix, node, |explainer, partial| {
+            explainer.among(partial, (service_ix, node), &others)
+        })
     }
 
     /// The same where other nodes could run it.
     fn among(
         &self,
         partial: &PartialPlacement<'_>,
-        (s, n): (usize, usize),
+        (service, node): (ServiceIx, NodeIx),
         others: &[&Candidate],
     ) -> String {
         let mut obstacles = BTreeSet::new();
         for candidate in others {
-            match self.obstacle(partial, s, candidate) {
+            match self.obstacle(partial, service, candidate) {
                 Some(obstacle) => obstacles.insert(obstacle),
-                None => return self.chosen(partial, (s, n), others),
+                None => return self.chosen(partial, (service, node), others),
             };
         }
-        if self.looks.get() == 0 { WHOLE.to_owned() } else { only(partial, s, &obstacles) }
+        if self.looks.get() == 0 { WHOLE.to_owned() } else { only(partial, service, &obstacles) }
     }
 
     /// The same where others have room, too.
     fn chosen(
         &self,
         partial: &PartialPlacement<'_>,
-        (s, n): (usize, usize),
+        (service, node): (ServiceIx, NodeIx),
         others: &[&Candidate],
     ) -> String {
         let indexed = partial.indexed;
-        if let Some(other) = self.partial.deserted(s, n) {
+        if let Some(other) = self.partial.deserted(service, node) {
             return format!("with {}, which must run near it", indexed.services[other].input.name);
         }
-        let soft_cost = indexed.services[s].candidate(n).map_or(0, |candidate| candidate.soft_cost);
+        let soft_cost =
+            indexed.services[service].candidate(node).map_or(0, |candidate| candidate.soft_cost);
         let rivals: Vec<&Candidate> =
             others.iter().copied().filter(|candidate| candidate.soft_cost <= soft_cost).collect();
-        let open = |candidate: &Candidate| self.obstacle(partial, s, candidate).is_none();
-        let wishes = wishes(indexed, s, n);
+        let open = |candidate: &Candidate| self.obstacle(partial, service, candidate).is_none();
+        let wishes = wishes(indexed, service, node);
         let wished = rivals.len() < others.len() && !wishes.is_empty();
         let rest = if wished && !rivals.iter().any(|candidate| open(candidate)) {
             None
         } else {
             Some(match indexed.problem.objective {
-                Objective::Balance => even(partial, (s, n), &rivals, &open),
-                Objective::Pack => packed(partial, n, &rivals, &open),
+                Objective::Balance => even(partial, (service, node), &rivals, &open),
+                Objective::Pack => packed(partial, node, &rivals, &open),
             })
         };
         if self.looks.get() == 0 {
@@ -91,19 +95,27 @@ impl<'b, 'f> Explainer<'b, 'f> {
     fn obstacle(
         &self,
         partial: &PartialPlacement<'_>,
-        s: usize,
+        service_ix: ServiceIx,
         candidate: &Candidate,
     ) -> Option<Obstacle> {
-        let service = &partial.indexed.services[s];
-        let price = 1 + (service.spread.len() * partial.of_service[s].len()) as u32;
+        let service = &partial.indexed.services[service_ix];
+        let price = 1 + (service.spread.len() * partial.of_service[service_ix].len()) as u32;
         self.looks.set(self.looks.get().saturating_sub(price));
-        if self.looks.get() == 0 { Some(Obstacle::Room) } else { obstacle(partial, s, candidate) }
+        if self.looks.get() == 0 {
+            Some(Obstacle::Room)
+        } else {
+            obstacle(partial, service_ix, candidate)
+        }
     }
 }
 
 /// Why there is no other: what all others have against it.
-fn only(partial: &PartialPlacement<'_>, s: usize, obstacles: &BTreeSet<Obstacle>) -> String {
-    let near = partial.indexed.services[s].input.near.iter().map(ToString::to_string);
+fn only(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    obstacles: &BTreeSet<Obstacle>,
+) -> String {
+    let near = partial.indexed.services[service].input.near.iter().map(ToString::to_string);
     let near = near.collect::<Vec<_>>().join(" and ");
     let all: Vec<Obstacle> = obstacles.iter().copied().collect();
     match all.as_slice() {
@@ -124,9 +136,9 @@ fn only(partial: &PartialPlacement<'_>, s: usize, obstacles: &BTreeSet<Obstacle>
 }
 
 /// The wishes that a node meets, as the file writes them.
-fn wishes(indexed: &IndexedProblem<'_>, s: usize, n: usize) -> Vec<String> {
-    let node = indexed.nodes[n].input;
-    let met = indexed.services[s].input.prefer.iter().map(|it| &it.condition);
+fn wishes(indexed: &IndexedProblem<'_>, service: ServiceIx, node_ix: NodeIx) -> Vec<String> {
+    let node = indexed.nodes[node_ix].input;
+    let met = indexed.services[service].input.prefer.iter().map(|it| &it.condition);
     met.filter(|line| filter::holds(line, node))
         .map(|line| format!("{}={}", line.key.word(), line.written))
         .collect()
@@ -135,24 +147,24 @@ fn wishes(indexed: &IndexedProblem<'_>, s: usize, n: usize) -> Vec<String> {
 /// Why a node is best where use should be even.
 fn even(
     partial: &PartialPlacement<'_>,
-    (s, n): (usize, usize),
+    (service, node): (ServiceIx, NodeIx),
     rivals: &[&Candidate],
     open: &dyn Fn(&Candidate) -> bool,
 ) -> String {
-    let [cpu, memory, _] = partial.indexed.services[s].need;
+    let [cpu, memory, _] = partial.indexed.services[service].need;
     if cpu == 0 && memory == 0 {
         return "as good as any: it reserves no cpu or memory".to_owned();
     }
-    let (left, word) = room_left(partial, s, n);
-    let roomier = |candidate: &&&Candidate| room_left(partial, s, candidate.node).0 > left;
+    let (left, word) = room_left(partial, service, node);
+    let roomier = |candidate: &&&Candidate| room_left(partial, service, candidate.node).0 > left;
     if !rivals.iter().filter(roomier).any(|candidate| open(candidate)) {
         return match left / 10 {
             0 => format!("most room left: less than 1% of {word}"),
             percent => format!("most room left: {percent}% of {word}"),
         };
     }
-    let growth = partial.growth(s, n);
-    let better = |candidate: &&&Candidate| partial.growth(s, candidate.node) < growth;
+    let growth = partial.growth(service, node);
+    let better = |candidate: &&&Candidate| partial.growth(service, candidate.node) < growth;
     if rivals.iter().filter(better).any(|candidate| open(candidate)) {
         return WHOLE.to_owned();
     }
@@ -160,12 +172,17 @@ fn even(
 }
 
 /// What would be left of the scarcer of cpu and memory with one more there, in thousandths.
-fn room_left(partial: &PartialPlacement<'_>, s: usize, n: usize) -> (u64, &'static str) {
-    let capacity = partial.indexed.nodes[n].capacity;
-    let left = |r: usize| {
-        let used = partial.used[n][r].saturating_add(partial.indexed.services[s].need[r]);
-        let left = u128::from(capacity[r].saturating_sub(used));
-        (left * 1000 / u128::from(capacity[r].max(1))) as u64
+fn room_left(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node: NodeIx,
+) -> (u64, &'static str) {
+    let capacity = partial.indexed.nodes[node].capacity;
+    let left = |resource: usize| {
+        let used = partial.used[node][resource]
+            .saturating_add(partial.indexed.services[service].need[resource]);
+        let left = u128::from(capacity[resource].saturating_sub(used));
+        (left * 1000 / u128::from(capacity[resource].max(1))) as u64
     };
     let (cpu, memory) = (left(0), left(1));
     if cpu < memory { (cpu, "cpu") } else { (memory, "memory") }
@@ -174,11 +191,11 @@ fn room_left(partial: &PartialPlacement<'_>, s: usize, n: usize) -> (u64, &'stat
 /// Why a node is best where few should be in use.
 fn packed(
     partial: &PartialPlacement<'_>,
-    n: usize,
+    node: NodeIx,
     rivals: &[&Candidate],
     open: &dyn Fn(&Candidate) -> bool,
 ) -> String {
-    if !partial.on_node[n].is_empty() {
+    if !partial.on_node[node].is_empty() {
         return "fills a node that is in use".to_owned();
     }
     let in_use = |candidate: &&&Candidate| !partial.on_node[candidate.node].is_empty();

@@ -18,6 +18,7 @@ use std::{cell::Cell as Counter, collections::BTreeMap};
 use devnet_schema::name::InstanceId;
 
 use crate::place::{
+    ix::{NodeIx, ServiceIx},
     model::partial::PartialPlacement,
     outcome::{Assignment, Displaced, Reason},
 };
@@ -38,9 +39,9 @@ pub fn tell(
     assignments: &mut Assignments,
 ) -> BTreeMap<InstanceId, Displaced> {
     let mut explainer = Explainer::new(partial, assignments);
-    let mut known: BTreeMap<(usize, usize, Option<usize>), Reason> = BTreeMap::new();
+    let mut known: BTreeMap<(ServiceIx, NodeIx, Option<NodeIx>), Reason> = BTreeMap::new();
     for (instance, place) in assignments.iter_mut() {
-        let Some((s, n)) = explainer.position(instance, place) else { continue };
+        let Some((service, node)) = explainer.position(instance, place) else { continue };
         let from = match &place.reason {
             Reason::New { .. } => None,
             Reason::Moves { from, .. } => match explainer.nodes.get(from.as_str()) {
@@ -49,7 +50,9 @@ pub fn tell(
             },
             _ => continue,
         };
-        let reason = known.entry((s, n, from)).or_insert_with(|| explainer.reason(s, n, from));
+        let reason = known
+            .entry((service, node, from))
+            .or_insert_with(|| explainer.reason(service, node, from));
         place.reason = reason.clone();
     }
     explainer.displaced(assignments)
@@ -59,19 +62,19 @@ pub struct Explainer<'b, 'f> {
     partial: &'b PartialPlacement<'f>,
     /// A copy to take instances from and put them back.
     bench: PartialPlacement<'f>,
-    nodes: BTreeMap<&'f str, usize>,
-    services: BTreeMap<&'f str, usize>,
+    nodes: BTreeMap<&'f str, NodeIx>,
+    services: BTreeMap<&'f str, ServiceIx>,
     /// By node, the highest priority first.
-    takers: BTreeMap<usize, Vec<Taker>>,
+    takers: BTreeMap<NodeIx, Vec<Taker>>,
     looks: Counter<u32>,
 }
 
 impl<'b, 'f> Explainer<'b, 'f> {
     pub(super) fn new(partial: &'b PartialPlacement<'f>, assignments: &Assignments) -> Self {
         let indexed = partial.indexed;
-        let nodes = indexed.nodes.iter().enumerate().map(|(n, it)| (it.input.name.as_str(), n));
+        let nodes = indexed.nodes.enumerate().map(|(node, it)| (it.input.name.as_str(), node));
         let services =
-            indexed.services.iter().enumerate().map(|(s, it)| (it.input.name.as_str(), s));
+            indexed.services.enumerate().map(|(service, it)| (it.input.name.as_str(), service));
         let mut explainer = Self {
             partial,
             bench: partial.clone(),
@@ -81,14 +84,14 @@ impl<'b, 'f> Explainer<'b, 'f> {
             looks: Counter::new(LOOKS),
         };
         for (instance, place) in assignments {
-            let Some((s, n)) = explainer.position(instance, place) else { continue };
+            let Some((service, node)) = explainer.position(instance, place) else { continue };
             let came = matches!(place.reason, Reason::New { .. } | Reason::Moves { .. });
-            if let Some(taker) = taker(&indexed.services[s], (instance, s), came) {
-                explainer.takers.entry(n).or_default().push(taker);
+            if let Some(taker) = taker(&indexed.services[service], (instance, service), came) {
+                explainer.takers.entry(node).or_default().push(taker);
             }
         }
         for here in explainer.takers.values_mut() {
-            here.sort_by_key(|it| indexed.services[it.s].level);
+            here.sort_by_key(|it| indexed.services[it.service].level);
         }
         explainer
     }
@@ -97,17 +100,22 @@ impl<'b, 'f> Explainer<'b, 'f> {
         &self,
         instance: &InstanceId,
         place: &Assignment,
-    ) -> Option<(usize, usize)> {
-        let s = self.services.get(instance.service.as_str())?;
-        Some((*s, *self.nodes.get(place.node.as_str())?))
+    ) -> Option<(ServiceIx, NodeIx)> {
+        let service = self.services.get(instance.service.as_str())?;
+        Some((*service, *self.nodes.get(place.node.as_str())?))
     }
 
-    pub(super) fn reason(&mut self, s: usize, n: usize, from: Option<usize>) -> Reason {
+    pub(super) fn reason(
+        &mut self,
+        service: ServiceIx,
+        node: NodeIx,
+        from: Option<NodeIx>,
+    ) -> Reason {
         match from {
-            None => Reason::New { why: self.here(s, n) },
+            None => Reason::New { why: self.here(service, node) },
             Some(old) => {
                 let from = self.partial.indexed.nodes[old].input.name.clone();
-                Reason::Moves { from, because: self.away(s, n, old) }
+                Reason::Moves { from, because: self.away(service, node, old) }
             }
         }
     }
@@ -115,16 +123,16 @@ impl<'b, 'f> Explainer<'b, 'f> {
     /// What `look` sees on the placement without one instance of the service on the node.
     pub(super) fn without<T>(
         &mut self,
-        s: usize,
-        n: usize,
+        service: ServiceIx,
+        node: NodeIx,
         look: impl FnOnce(&Self, &PartialPlacement<'f>) -> T,
     ) -> T {
-        let devices = self.bench.devices(n);
-        self.bench.remove(s, n);
+        let devices = self.bench.devices(node);
+        self.bench.remove(service, node);
         let seen = look(self, &self.bench);
-        self.bench.add(s, n);
+        self.bench.add(service, node);
         // Given back, they would be arranged anew.
-        self.bench.set_devices(n, devices);
+        self.bench.set_devices(node, devices);
         seen
     }
 }

@@ -7,12 +7,15 @@
 
 use devnet_schema::{name::InstanceId, quantity::GpuRequest};
 
-use crate::place::model::{node::Amounts, service::Service};
+use crate::place::{
+    ix::ServiceIx,
+    model::{node::Amounts, service::Service},
+};
 
 /// Who came to a node, or stays there and takes more of it than before.
 pub struct Taker {
     pub(super) instance: InstanceId,
-    pub(super) s: usize,
+    pub(super) service: ServiceIx,
     pub(super) came: bool,
     /// What it takes that it had not.
     pub(super) more: Amounts,
@@ -23,19 +26,25 @@ pub struct Taker {
 /// What an instance takes of its node that it had not; nothing where nobody knows what it had.
 pub fn taker(
     service: &Service<'_>,
-    (instance, s): (&InstanceId, usize),
+    (instance, service_ix): (&InstanceId, ServiceIx),
     came: bool,
 ) -> Option<Taker> {
     let input = service.input;
     let (instance, wants) = (instance.clone(), service.wants_gpu());
     if came {
-        return Some(Taker { instance, s, came, more: service.need, devices: wants });
+        return Some(Taker {
+            instance,
+            service: service_ix,
+            came,
+            more: service.need,
+            devices: wants,
+        });
     }
     let has = input.holdings.get(&instance.index)?.amounts();
-    let more = [0, 1, 2].map(|r| service.need[r].saturating_sub(has[r]));
+    let more = [0, 1, 2].map(|resource| service.need[resource].saturating_sub(has[resource]));
     let had = input.current.get(&instance.index)?.request();
     let devices = wants && more_devices(had, input.gpu);
-    Some(Taker { instance, s, came, more, devices })
+    Some(Taker { instance, service: service_ix, came, more, devices })
 }
 
 /// Whether a request is for more than another was, as far as they can be compared.

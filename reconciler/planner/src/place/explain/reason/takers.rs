@@ -8,27 +8,41 @@
 use devnet_schema::{name::InstanceId, placement::Violation};
 
 use super::{Explainer, taker::Taker};
-use crate::place::{explain::amount, model::partial::PartialPlacement};
+use crate::place::{
+    explain::amount,
+    ix::{NodeIx, ServiceIx},
+    model::partial::PartialPlacement,
+};
 
 impl<'b, 'f> Explainer<'b, 'f> {
     /// Whether one may take the room of a service: the others only fill what is left.
-    pub(super) fn comes_first(&self, taker: &Taker, s: usize) -> bool {
+    pub(super) fn comes_first(&self, taker: &Taker, service: ServiceIx) -> bool {
         let services = &self.partial.indexed.services;
-        services[taker.s].level <= services[s].level || !services[taker.s].input.movable
+        services[taker.service].level <= services[service].level
+            || !services[taker.service].input.movable
     }
 
     /// Who came and is what a line or a port forbids beside the service; a port may be new of one
     /// that stays.
-    pub(super) fn occupant(&self, s: usize, n: usize, found: &Violation) -> Option<&InstanceId> {
+    pub(super) fn occupant(
+        &self,
+        service: ServiceIx,
+        node: NodeIx,
+        found: &Violation,
+    ) -> Option<&InstanceId> {
         let services = &self.partial.indexed.services;
-        let forbids = |t: usize| match found.constraint.as_str() {
-            "apart-from" => services[s].apart.contains(&t),
-            "port" => services[t].ports.iter().any(|port| services[s].ports.contains(port)),
+        let forbids = |other: ServiceIx| match found.constraint.as_str() {
+            "apart-from" => services[service].apart.contains(&other),
+            "port" => {
+                services[other].ports.iter().any(|port| services[service].ports.contains(port))
+            }
             _ => false,
         };
         let took = |it: &&Taker| it.came || found.constraint == "port";
-        let mut here = self.takers.get(&n)?.iter().filter(took);
-        let first = |it: &&Taker| it.s != s && self.comes_first(it, s) && forbids(it.s);
+        let mut here = self.takers.get(&node)?.iter().filter(took);
+        let first = |it: &&Taker| {
+            it.service != service && self.comes_first(it, service) && forbids(it.service)
+        };
         here.find(first).map(|it| &it.instance)
     }
 
@@ -36,35 +50,36 @@ impl<'b, 'f> Explainer<'b, 'f> {
     pub(super) fn displacer(
         &self,
         partial: &PartialPlacement<'_>,
-        s: usize,
-        old: usize,
+        service: ServiceIx,
+        old: NodeIx,
         found: &Violation,
     ) -> Option<&InstanceId> {
-        self.took((partial, s, old), found, &|it| it.came)
+        self.took((partial, service, old), found, &|it| it.came)
     }
 
     /// Who of these took what is short of a service on a node, where there would be enough without
     /// what all of them take.
     pub(super) fn took(
         &self,
-        (partial, s, n): (&PartialPlacement<'_>, usize, usize),
+        (partial, service, node): (&PartialPlacement<'_>, ServiceIx, NodeIx),
         found: &Violation,
         who: &dyn Fn(&Taker) -> bool,
     ) -> Option<&InstanceId> {
         let indexed = partial.indexed;
-        let mut here = self.takers.get(&n)?.iter().filter(|it| who(it));
+        let mut here = self.takers.get(&node)?.iter().filter(|it| who(it));
         if found.constraint == "gpu" {
             let took = here.find(|it| it.devices)?;
             return found.need.zip(found.whole).filter(|(a, b)| a <= b).map(|_| &took.instance);
         }
-        let r = room(found)?;
-        let first = here.find(|it| it.more[r] > 0)?;
+        let resource = room(found)?;
+        let first = here.find(|it| it.more[resource] > 0)?;
         // What only fills what is left is in nobody's way.
-        let takes = self.takers[&n].iter().filter(|it| who(it) || !self.comes_first(it, s));
-        let taken = takes.map(|it| it.more[r]).fold(0, u64::saturating_add);
-        let before = partial.used[n][r].saturating_sub(taken);
-        let fits =
-            before.saturating_add(indexed.services[s].need[r]) <= indexed.nodes[n].capacity[r];
+        let takes =
+            self.takers[&node].iter().filter(|it| who(it) || !self.comes_first(it, service));
+        let taken = takes.map(|it| it.more[resource]).fold(0, u64::saturating_add);
+        let before = partial.used[node][resource].saturating_sub(taken);
+        let fits = before.saturating_add(indexed.services[service].need[resource])
+            <= indexed.nodes[node].capacity[resource];
         fits.then_some(&first.instance)
     }
 }

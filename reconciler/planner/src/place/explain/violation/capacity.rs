@@ -13,30 +13,37 @@ use crate::place::{
         amount::{RESOURCES, amount, amount_of},
         reclaimable,
     },
+    ix::{NodeIx, ServiceIx},
     model::partial::PartialPlacement,
 };
 
-pub fn resources(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
-    let service = &partial.indexed.services[s];
-    let (held, room) = (partial.held(n), partial.room(n));
-    for (r, word) in RESOURCES.into_iter().enumerate() {
-        let need = service.need[r];
-        let short = partial.short(n, r, need);
+pub fn resources(
+    partial: &PartialPlacement<'_>,
+    service_ix: ServiceIx,
+    node: NodeIx,
+    found: &mut Vec<Violation>,
+) {
+    let service = &partial.indexed.services[service_ix];
+    let (held, room) = (partial.held(node), partial.room(node));
+    for (resource, word) in RESOURCES.into_iter().enumerate() {
+        let need = service.need[resource];
+        let short = partial.short(node, resource, need);
         if short == 0 {
             continue;
         }
-        let unit = if r == 0 { 1000.0 } else { 1.0 };
-        let over = match held[r].saturating_sub(room[r]) {
+        let unit = if resource == 0 { 1000.0 } else { 1.0 };
+        let over = match held[resource].saturating_sub(room[resource]) {
             0 => String::new(),
-            over => format!(" and {} too much in use", amount(r, over)),
+            over => format!(" and {} too much in use", amount(resource, over)),
         };
-        let [free, less] = [room[r].saturating_sub(held[r]), short].map(|it| amount(r, it));
-        let text = format!("needs {}, {free} free{over}: {less} short", amount_of(r, need));
+        let [free, less] =
+            [room[resource].saturating_sub(held[resource]), short].map(|it| amount(resource, it));
+        let text = format!("needs {}, {free} free{over}: {less} short", amount_of(resource, need));
         found.push(Violation {
             need: Some(need as f64 / unit),
-            free: Some((room[r] as f64 - held[r] as f64) / unit),
-            whole: Some(room[r] as f64 / unit),
-            give: !reclaimable::could_be_freed(partial, (s, n), r, short),
+            free: Some((room[resource] as f64 - held[resource] as f64) / unit),
+            whole: Some(room[resource] as f64 / unit),
+            give: !reclaimable::could_be_freed(partial, (service_ix, node), resource, short),
             ..say(word, service.input.at.as_ref(), text)
         });
     }

@@ -8,23 +8,35 @@
 use devnet_schema::placement::Violation;
 
 use super::make::say;
-use crate::place::{explain::amount::listed, model::partial::PartialPlacement};
+use crate::place::{
+    explain::amount::listed,
+    ix::{NodeIx, ServiceIx},
+    model::partial::PartialPlacement,
+};
 
 /// Where all that wait have their data.
-pub fn data_of_waiting(partial: &PartialPlacement<'_>, s: usize) -> Vec<usize> {
-    let service = &partial.indexed.services[s];
-    let all: u32 = service.at_home().map(|(n, ran)| ran.saturating_sub(partial.count(s, n))).sum();
-    let (missing, movable) = (partial.missing(s), service.input.movable);
+pub fn data_of_waiting(partial: &PartialPlacement<'_>, service_ix: ServiceIx) -> Vec<NodeIx> {
+    let service = &partial.indexed.services[service_ix];
+    let all: u32 = service
+        .at_home()
+        .map(|(node, ran)| ran.saturating_sub(partial.count(service_ix, node)))
+        .sum();
+    let (missing, movable) = (partial.missing(service_ix), service.input.movable);
     if movable || missing == 0 || all < missing {
         return Vec::new();
     }
-    let waits = |&(n, ran): &(usize, u32)| ran > partial.count(s, n);
-    service.at_home().filter(waits).map(|(n, _)| n).collect()
+    let waits = |&(node, ran): &(NodeIx, u32)| ran > partial.count(service_ix, node);
+    service.at_home().filter(waits).map(|(node, _)| node).collect()
 }
 
-pub fn data(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
-    let homes = data_of_waiting(partial, s);
-    if homes.is_empty() || homes.contains(&n) {
+pub fn data(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node: NodeIx,
+    found: &mut Vec<Violation>,
+) {
+    let homes = data_of_waiting(partial, service);
+    if homes.is_empty() || homes.contains(&node) {
         return;
     }
     let names = homes.iter().map(|&home| partial.indexed.nodes[home].input.name.to_string());

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::place::{
     explain::amount::{port_words, size, size_up},
+    ix::{NodeIx, ServiceIx},
     model::{
         filter::{self, Rejection},
         node::Node,
@@ -31,13 +32,18 @@ fn condition(verb: &str, line: &Require, text: String) -> Violation {
     }
 }
 
-pub fn refusals(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
-    let input = partial.indexed.services[s].input;
-    let node = &partial.indexed.nodes[n];
+pub fn refusals(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node_ix: NodeIx,
+    found: &mut Vec<Violation>,
+) {
+    let input = partial.indexed.services[service].input;
+    let node = &partial.indexed.nodes[node_ix];
     let name = &node.input.name;
     let here = input.current.range(..input.replicas).filter(|(_, c)| c.node == *name).count();
     // Places of instances that ran here are open to those only.
-    let here = if (partial.count(s, n) as usize) < here { here as u32 } else { 0 };
+    let here = if (partial.count(service, node_ix) as usize) < here { here as u32 } else { 0 };
     found.append(&mut refusals_of(input, node, here));
 }
 

@@ -13,16 +13,22 @@ use crate::place::{
         amount::{size, tenths},
         reclaimable,
     },
+    ix::{NodeIx, ServiceIx},
     model::{filter, gpu_request, partial::PartialPlacement},
     problem::{DeviceNeed, Key},
 };
 
-pub fn devices(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
-    let service = &partial.indexed.services[s];
-    if !service.wants_gpu() || partial.devices_fit(s, n) {
+pub fn devices(
+    partial: &PartialPlacement<'_>,
+    service_ix: ServiceIx,
+    node_ix: NodeIx,
+    found: &mut Vec<Violation>,
+) {
+    let service = &partial.indexed.services[service_ix];
+    if !service.wants_gpu() || partial.devices_fit(service_ix, node_ix) {
         return;
     }
-    let node = &partial.indexed.nodes[n];
+    let node = &partial.indexed.nodes[node_ix];
     let mask = node.memories.iter().enumerate().fold(0u128, |set, (d, _)| set | 1 << d);
     let allowed = match filter::allowed_devices(service.input, node) {
         // That none is of the model that is asked for was told: what is short beside that is told
@@ -35,7 +41,7 @@ pub fn devices(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut V
     if service.input.device.as_ref().is_some_and(|need| !large(need)) {
         return;
     }
-    let (untouched, roomiest) = left_over(partial, n, allowed);
+    let (untouched, roomiest) = left_over(partial, node_ix, allowed);
     let (need, free, text) = match service.input.gpu {
         GpuRequest::None => return,
         GpuRequest::Whole(count) => {
@@ -73,7 +79,7 @@ pub fn devices(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut V
         GpuRequest::Share(_) => f64::from(u8::from(!node.memories.is_empty())),
         _ => f64::from((allowed & mask).count_ones()),
     };
-    let give = need > whole || !reclaimable::has_devices_in_the_way(partial, (s, n));
+    let give = need > whole || !reclaimable::has_devices_in_the_way(partial, (service_ix, node_ix));
     let (need, free, whole) = (Some(need), Some(free), Some(whole));
     found.push(Violation { need, free, whole, give, ..say("gpu", at, text) });
 }
@@ -81,11 +87,11 @@ pub fn devices(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut V
 /// Untouched devices, and what is left of the roomiest with its size, as things are packed.
 fn left_over(
     partial: &PartialPlacement<'_>,
-    n: usize,
+    node: NodeIx,
     allowed: u128,
 ) -> (usize, Option<(u64, u64)>) {
-    let memories = &partial.indexed.nodes[n].memories;
-    let left = partial.device_room(n);
+    let memories = &partial.indexed.nodes[node].memories;
+    let left = partial.device_room(node);
     let usable = || (0..memories.len()).filter(|d| allowed >> d & 1 == 1);
     let untouched = usable().filter(|&d| left[d] == gpu_request::size(memories[d])).count();
     (untouched, usable().map(|d| (left[d], gpu_request::size(memories[d]))).max())

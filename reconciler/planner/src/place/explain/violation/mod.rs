@@ -15,7 +15,10 @@ pub mod spread;
 
 use devnet_schema::placement::Violation;
 
-use crate::place::model::partial::PartialPlacement;
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    model::partial::PartialPlacement,
+};
 use capacity::resources;
 use data::data;
 use filters::refusals;
@@ -25,15 +28,19 @@ use neighbours::neighbours;
 use spread::uneven;
 
 /// All of it, as things are on the placement; empty where it would fit.
-pub fn violations(partial: &PartialPlacement<'_>, s: usize, n: usize) -> Vec<Violation> {
+pub fn violations(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node: NodeIx,
+) -> Vec<Violation> {
     let mut found = Vec::new();
-    refusals(partial, s, n, &mut found);
-    resources(partial, s, n, &mut found);
-    devices(partial, s, n, &mut found);
-    neighbours(partial, s, n, &mut found);
-    spread(partial, s, n, &mut found);
-    data(partial, s, n, &mut found);
-    left_alone(partial, s, n, &mut found);
+    refusals(partial, service, node, &mut found);
+    resources(partial, service, node, &mut found);
+    devices(partial, service, node, &mut found);
+    neighbours(partial, service, node, &mut found);
+    spread(partial, service, node, &mut found);
+    data(partial, service, node, &mut found);
+    left_alone(partial, service, node, &mut found);
     found
 }
 
@@ -42,18 +49,23 @@ pub fn violations(partial: &PartialPlacement<'_>, s: usize, n: usize) -> Vec<Vio
 pub fn of_move(
     before: &PartialPlacement<'_>,
     without: &PartialPlacement<'_>,
-    s: usize,
-    n: usize,
+    service: ServiceIx,
+    node: NodeIx,
 ) -> Vec<Violation> {
-    let mut found = violations(without, s, n);
+    let mut found = violations(without, service, node);
     // What keeps one where it is is told of that one.
-    found.retain(|it| it.constraint != "data" || before.missing(s) > 0);
+    found.retain(|it| it.constraint != "data" || before.missing(service) > 0);
     if !found.iter().any(|it| it.constraint == "spread") {
-        uneven(before, without, s, n, &mut found);
+        uneven(before, without, service, node, &mut found);
     }
     found
 }
 
-fn spread(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
-    uneven(partial, partial, s, n, found);
+fn spread(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node: NodeIx,
+    found: &mut Vec<Violation>,
+) {
+    uneven(partial, partial, service, node, found);
 }

@@ -10,24 +10,32 @@ use devnet_schema::{instance::Protocol, name::NodeName, placement::Violation};
 use super::make::{blame, say, say_as};
 use crate::place::{
     explain::amount::port_words,
+    ix::{NodeIx, ServiceIx},
     model::{partial::PartialPlacement, service::per_node},
     problem::ServiceInput,
 };
 
 /// Whom it would leave alone where all that wait are kept as they are, and each is company there.
-pub fn left_alone(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+pub fn left_alone(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node_ix: NodeIx,
+    found: &mut Vec<Violation>,
+) {
     let services = &partial.indexed.services;
-    let kept = services[s].counterparts.iter().filter(|&&kept| services[kept].is_retained());
+    let kept = services[service].counterparts.iter().filter(|&&kept| services[kept].is_retained());
     let kept = kept.flat_map(|&kept| partial.of_service[kept].keys().map(move |&at| (kept, at)));
-    let kept: Vec<(usize, usize)> = kept.collect();
-    if kept.len() < partial.missing(s).max(1) as usize || kept.iter().any(|(_, at)| *at == n) {
+    let kept: Vec<(ServiceIx, NodeIx)> = kept.collect();
+    if kept.len() < partial.missing(service).max(1) as usize
+        || kept.iter().any(|(_, at)| *at == node_ix)
+    {
         return;
     }
     let alone = kept.iter().map(|&(kept, at)| Some((partial.deserted(kept, at)?, at)));
-    let alone: Option<Vec<(usize, usize)>> = alone.collect();
+    let alone: Option<Vec<(ServiceIx, NodeIx)>> = alone.collect();
     if let Some(&(other, at)) = alone.iter().flatten().next() {
         let node = &partial.indexed.nodes[at].input.name;
-        found.push(deserts(services[s].input, services[other].input, node));
+        found.push(deserts(services[service].input, services[other].input, node));
     }
 }
 
@@ -40,29 +48,38 @@ pub fn say_port(input: &ServiceInput, port: (Protocol, u16), text: String) -> Vi
 }
 
 /// The service on a node that holds a port.
-pub fn holder(partial: &PartialPlacement<'_>, n: usize, port: (Protocol, u16)) -> Option<usize> {
+pub fn holder(
+    partial: &PartialPlacement<'_>,
+    node: NodeIx,
+    port: (Protocol, u16),
+) -> Option<ServiceIx> {
     let services = &partial.indexed.services;
-    let mut here = partial.on_node[n].keys().copied();
+    let mut here = partial.on_node[node].keys().copied();
     here.find(|&other| services[other].input.host_ports.contains(&port))
 }
 
-pub fn neighbours(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mut Vec<Violation>) {
+pub fn neighbours(
+    partial: &PartialPlacement<'_>,
+    service_ix: ServiceIx,
+    node: NodeIx,
+    found: &mut Vec<Violation>,
+) {
     let indexed = partial.indexed;
-    let service = &indexed.services[s];
+    let service = &indexed.services[service_ix];
     let input = service.input;
-    let count = partial.count(s, n);
+    let count = partial.count(service_ix, node);
     if let Some(most) = per_node(service.input).filter(|&most| count >= most) {
         let text = format!("runs {count} of at most {most} instance(s) there already");
         found.push(say_as("max-per-node", input.max_per_node_line(), text));
     }
     for &port in &service.input.host_ports {
-        if let Some(other) = holder(partial, n, port) {
+        if let Some(other) = holder(partial, node, port) {
             let holder = &indexed.services[other].input.name;
             let text = format!("{} is taken by {holder}", port_words(port));
             found.push(say_port(service.input, port, text));
         }
     }
-    for &other in service.apart.iter().filter(|&&other| partial.count(other, n) > 0) {
+    for &other in service.apart.iter().filter(|&&other| partial.count(other, node) > 0) {
         let other = indexed.services[other].input;
         let name = other.name.declared();
         found.push(match service.input.apart_from.contains(&name) {
@@ -78,8 +95,8 @@ pub fn neighbours(partial: &PartialPlacement<'_>, s: usize, n: usize, found: &mu
         });
     }
     for name in service.input.near.iter().filter(|name| **name != service.input.name) {
-        let other = indexed.services.iter().position(|other| other.input.name == *name);
-        if other.is_none_or(|other| partial.present(other, n) == 0) {
+        let other = indexed.services.position(|other| other.input.name == *name);
+        if other.is_none_or(|other| partial.present(other, node) == 0) {
             let text = format!("must run near {name}, which is not there");
             found.push(say_as("near", input.near_line(std::slice::from_ref(name)), text));
         }

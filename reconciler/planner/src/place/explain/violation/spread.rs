@@ -8,20 +8,23 @@
 use devnet_schema::placement::Violation;
 
 use super::make::say_line;
-use crate::place::model::{partial::PartialPlacement, service::Service};
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    model::{partial::PartialPlacement, service::Service},
+};
 
 /// Lines of `spread` that one more on the node breaks further than `before` does.
 pub fn uneven(
     before: &PartialPlacement<'_>,
     partial: &PartialPlacement<'_>,
-    s: usize,
-    n: usize,
+    service_ix: ServiceIx,
+    node: NodeIx,
     found: &mut Vec<Violation>,
 ) {
-    let service: &Service<'_> = &partial.indexed.services[s];
+    let service: &Service<'_> = &partial.indexed.services[service_ix];
     for (line, input) in service.spread.iter().zip(&service.input.spread) {
-        let excess = partial.skew_with(s, line, Some(n));
-        if excess > before.skew_excess(s, line) {
+        let excess = partial.skew_with(service_ix, line, Some(node));
+        if excess > before.skew_excess(service_ix, line) {
             let skew = line.skew + excess;
             let text = format!("would be spread unevenly: {skew} apart, {} allowed", line.skew);
             found.push(say_line("spread", input.at.as_ref(), text));

@@ -7,33 +7,39 @@
 //! free.
 
 use super::PartialPlacement;
-use crate::place::model::node::Amounts;
+use crate::place::{ix::NodeIx, model::node::Amounts};
 
 impl<'f> PartialPlacement<'f> {
     /// What is used of a node, and all that those have who are kept as they are, counted or not
     /// ([`crate::place::model::overcommit`]).
-    pub fn held(&self, node: usize) -> Amounts {
+    pub fn held(&self, node: NodeIx) -> Amounts {
         let mut held = self.used[node];
-        for it in self.on_node[node].keys().map(|&s| &self.indexed.services[s]) {
+        for it in self.on_node[node].keys().map(|&service| &self.indexed.services[service]) {
             let has = it.input.amounts();
             if it.is_retained() {
-                held = [0, 1, 2].map(|r| held[r] + has[r].saturating_sub(it.need[r]));
+                held = [0, 1, 2].map(|resource| {
+                    held[resource] + has[resource].saturating_sub(it.need[resource])
+                });
             }
         }
         held
     }
 
     /// What a node has for services; of one that does not answer, all that runs there.
-    pub fn room(&self, node: usize) -> Amounts {
+    pub fn room(&self, node: NodeIx) -> Amounts {
         let node = &self.indexed.nodes[node];
         if node.unreachable { node.capacity } else { node.input.amounts() }
     }
 
     /// How much of a resource a node has too little of for so much more.
-    pub fn short(&self, node: usize, r: usize, more: u64) -> u64 {
-        match more <= self.indexed.nodes[node].capacity[r].saturating_sub(self.used[node][r]) {
+    pub fn short(&self, node: NodeIx, resource: usize, more: u64) -> u64 {
+        match more
+            <= self.indexed.nodes[node].capacity[resource].saturating_sub(self.used[node][resource])
+        {
             true => 0,
-            false => self.held(node)[r].saturating_add(more).saturating_sub(self.room(node)[r]),
+            false => self.held(node)[resource]
+                .saturating_add(more)
+                .saturating_sub(self.room(node)[resource]),
         }
     }
 }

@@ -6,41 +6,44 @@
 //! cost. `keep_devices` looks once more for an arrangement with fewer restarts.
 
 use super::{PartialPlacement, gpu_claim};
-use crate::place::model::{gpu_allocation::GpuAllocation, gpu_packing};
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    model::{gpu_allocation::GpuAllocation, gpu_packing},
+};
 
 impl<'f> PartialPlacement<'f> {
     /// Whether the GPUs of a node would do for one more.
-    pub fn devices_fit(&self, extra: usize, node: usize) -> bool {
-        let claims = |s: usize| gpu_claim(self.indexed, s, node);
+    pub fn devices_fit(&self, extra: ServiceIx, node: NodeIx) -> bool {
+        let claims = |service: ServiceIx| gpu_claim(self.indexed, service, node);
         self.allocations[node].admits(&self.indexed.nodes[node].memories, extra, &claims)
     }
 
     /// What one more GPU instance would leave unused beside itself, in thousandths of a device: the
     /// rest of the device that it shares, or the devices left untouched beside whole ones.
-    pub fn waste(&self, service: usize, node: usize) -> u64 {
+    pub fn waste(&self, service: ServiceIx, node: NodeIx) -> u64 {
         let claim = gpu_claim(self.indexed, service, node);
         self.allocations[node].waste(&self.indexed.nodes[node].memories, service, &claim)
     }
 
     /// Whether the GPU instances of a node can all have their devices.
-    pub fn devices_packed(&self, node: usize) -> bool {
+    pub fn devices_packed(&self, node: NodeIx) -> bool {
         self.allocations[node].arranged()
     }
 
     /// The devices of every instance of a service on a node, as bits, in one arrangement of all
     /// that are there.
-    pub fn devices_of(&self, service: usize, node: usize) -> Vec<u128> {
+    pub fn devices_of(&self, service: ServiceIx, node: NodeIx) -> Vec<u128> {
         self.allocations[node].of(service).collect()
     }
 
     /// What is left of each device of a node, in the units of
     /// [`size`](crate::place::model::gpu_request::size).
-    pub fn device_room(&self, node: usize) -> &[u64] {
+    pub fn device_room(&self, node: NodeIx) -> &[u64] {
         self.allocations[node].left()
     }
 
     /// Instances that stay on a node and restart, on other devices.
-    pub fn restarts_on(&self, node: usize) -> u32 {
+    pub fn restarts_on(&self, node: NodeIx) -> u32 {
         self.allocations[node].restarts()
     }
 
@@ -50,12 +53,12 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Whether one more there makes others restart, on other devices.
-    pub fn disturbs(&self, service: usize, node: usize) -> bool {
+    pub fn disturbs(&self, service: ServiceIx, node: NodeIx) -> bool {
         self.indexed.nodes[node].has_previous_devices
             && self.indexed.services[service].wants_gpu()
             && {
                 let mut allocation = self.allocations[node].clone();
-                let claims = |s: usize| gpu_claim(self.indexed, s, node);
+                let claims = |service_ix: ServiceIx| gpu_claim(self.indexed, service_ix, node);
                 allocation.add(&self.indexed.nodes[node].memories, service, &claims);
                 allocation.restarts() > self.allocations[node].restarts()
             }
@@ -63,15 +66,12 @@ impl<'f> PartialPlacement<'f> {
 
     /// Looks once more, and thoroughly, for devices with which fewer restart.
     pub fn keep_devices(&mut self) {
-        for (n, allocation) in self
-            .allocations
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, allocation)| allocation.restarts() > 0)
+        for (node, allocation) in
+            self.allocations.enumerate_mut().filter(|(_, allocation)| allocation.restarts() > 0)
         {
-            let claims = |s: usize| gpu_claim(self.indexed, s, n);
+            let claims = |service: ServiceIx| gpu_claim(self.indexed, service, node);
             allocation.keep_devices(
-                &self.indexed.nodes[n].memories,
+                &self.indexed.nodes[node].memories,
                 &claims,
                 gpu_packing::THOROUGH,
             );

@@ -6,17 +6,18 @@
 //! may leave `n1` unless `api` there must run near it and has no other of it.
 
 use super::PartialPlacement;
+use crate::place::ix::{NodeIx, ServiceIx};
 
 impl<'f> PartialPlacement<'f> {
     /// Whether one more instance may go there as things are.
-    pub fn fits(&self, service: usize, node: usize) -> bool {
+    pub fn fits(&self, service: ServiceIx, node: NodeIx) -> bool {
         self.fits_alone(service, node)
             && self.has_company(service, node)
             && self.spread_admits(service, node)
     }
 
     /// The same, spread and `near` left aside.
-    pub fn fits_alone(&self, service: usize, node: usize) -> bool {
+    pub fn fits_alone(&self, service: ServiceIx, node: NodeIx) -> bool {
         let it = &self.indexed.services[service];
         let Some(candidate) = it.candidate(node) else {
             return false;
@@ -25,26 +26,28 @@ impl<'f> PartialPlacement<'f> {
         let used = self.used[node];
         self.count(service, node) < candidate.most
             && (it.counterparts.is_empty() || self.counterparts_admit(service, node))
-            && (0..3).all(|r| used[r].saturating_add(it.need[r]) <= capacity[r])
+            && (0..3).all(|resource| {
+                used[resource].saturating_add(it.need[resource]) <= capacity[resource]
+            })
             && (self.indexed.nodes[node].unreachable || self.agrees(service, node))
             && (!self.indexed.takes_devices(service, node) || self.devices_fit(service, node))
     }
 
     /// Whether nobody there has its ports, and it need not stay apart from anybody there.
-    fn agrees(&self, service: usize, node: usize) -> bool {
+    fn agrees(&self, service: ServiceIx, node: NodeIx) -> bool {
         let it = &self.indexed.services[service];
         !it.ports.iter().any(|port| self.ports[node].contains(port))
             && !it.apart.iter().any(|&other| self.count(other, node) > 0)
     }
 
     /// Instances placed of a service and of its counterparts.
-    pub(super) fn total_with_counterparts(&self, service: usize) -> u32 {
+    pub(super) fn total_with_counterparts(&self, service: ServiceIx) -> u32 {
         let counterparts = self.indexed.services[service].counterparts.iter();
         self.total[service] + counterparts.map(|&other| self.total[other]).sum::<u32>()
     }
 
     /// Whether one more is wanted beside its counterparts, on this node.
-    fn counterparts_admit(&self, service: usize, node: usize) -> bool {
+    fn counterparts_admit(&self, service: ServiceIx, node: NodeIx) -> bool {
         let (own, declared, kept) = self.with_counterparts(service, node);
         let is_retained = u32::from(self.indexed.services[service].is_retained());
         self.total_with_counterparts(service) < self.indexed.wanted_with_counterparts(service)
@@ -57,13 +60,13 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Whether every service that this one must be near is there, as it is declared or as it is.
-    pub fn has_company(&self, service: usize, node: usize) -> bool {
+    pub fn has_company(&self, service: ServiceIx, node: NodeIx) -> bool {
         self.indexed.nodes[node].unreachable
             || self.indexed.services[service].near.iter().all(|&it| self.present(it, node) > 0)
     }
 
     /// Who needs this one for company on a node, and would have none without one of it.
-    pub fn deserted(&self, service: usize, node: usize) -> Option<usize> {
+    pub fn deserted(&self, service: ServiceIx, node: NodeIx) -> Option<ServiceIx> {
         if self.indexed.nodes[node].unreachable {
             return None;
         }
@@ -74,13 +77,13 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Whether one instance may leave: nobody there needs its company, and it is not locked.
-    pub fn may_leave(&self, service: usize, node: usize) -> bool {
+    pub fn may_leave(&self, service: ServiceIx, node: NodeIx) -> bool {
         let there = self.count(service, node) > 0;
         there && self.spare(service, node) && self.deserted(service, node).is_none()
     }
 
     /// Whether more of a service, kept as they are or not, are on a node than must be.
-    pub fn spare(&self, service: usize, node: usize) -> bool {
+    pub fn spare(&self, service: ServiceIx, node: NodeIx) -> bool {
         let (own, declared, kept) = self.with_counterparts(service, node);
         declared + kept > self.indexed.services[own].locked_at(node)
     }

@@ -7,7 +7,10 @@
 //! five tangents, so that integer programs can hold exactly the same number.
 
 use super::PartialPlacement;
-use crate::place::problem::Objective;
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    problem::Objective,
+};
 
 /// How good a placement is; compare with [`Rank::beats`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +27,12 @@ pub struct Rank {
 impl Rank {
     /// Whether this is better than the other, one level at a time.
     pub fn beats(&self, other: &Self) -> bool {
-        let rest = |r: &Self| {
-            if r.rebalance { (r.score, r.migration_cost) } else { (r.migration_cost, r.score) }
+        let rest = |rank: &Self| {
+            if rank.rebalance {
+                (rank.score, rank.migration_cost)
+            } else {
+                (rank.migration_cost, rank.score)
+            }
         };
         other.placed.cmp(&self.placed).then(rest(self).cmp(&rest(other))).is_lt()
     }
@@ -45,8 +52,11 @@ impl<'f> PartialPlacement<'f> {
     /// on other devices.
     pub fn moves(&self) -> (u32, u64) {
         let mut sum = (0, u64::from(self.restarts()));
-        for (s, service) in self.indexed.services.iter().enumerate() {
-            let kept: u32 = self.of_service[s].keys().map(|&node| self.staying(s, node)).sum();
+        for (service_ix, service) in self.indexed.services.enumerate() {
+            let kept: u32 = self.of_service[service_ix]
+                .keys()
+                .map(|&node| self.staying(service_ix, node))
+                .sum();
             let moved = service.running() - kept;
             sum = (sum.0 + moved, sum.1 + u64::from(moved) * service.migration_cost);
         }
@@ -55,14 +65,13 @@ impl<'f> PartialPlacement<'f> {
 
     /// The whole score in millionths.
     pub fn score(&self) -> u64 {
-        let nodes: u64 = (0..self.on_node.len()).map(|node| self.node_score(node)).sum();
+        let nodes: u64 = self.on_node.positions().map(|node| self.node_score(node)).sum();
         let wishes: u64 = self
             .of_service
-            .iter()
             .enumerate()
-            .map(|(s, nodes)| {
-                let migration_cost = |(&node, &count): (&usize, &u32)| {
-                    let candidate = self.indexed.services[s].candidate(node);
+            .map(|(service, nodes)| {
+                let migration_cost = |(&node, &count): (&NodeIx, &u32)| {
+                    let candidate = self.indexed.services[service].candidate(node);
                     u64::from(count) * candidate.map_or(0, |candidate| candidate.soft_cost)
                 };
                 nodes.iter().map(migration_cost).sum::<u64>()
@@ -72,7 +81,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// What one node adds to the score.
-    pub fn node_score(&self, node: usize) -> u64 {
+    pub fn node_score(&self, node: NodeIx) -> u64 {
         match self.indexed.problem.objective {
             Objective::Pack => u64::from(!self.on_node[node].is_empty()) * FULL,
             Objective::Balance => self.crowded([0; 2], node),
@@ -80,7 +89,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// What one more instance of a service on a node would add to the score.
-    pub fn growth(&self, service: usize, node: usize) -> u64 {
+    pub fn growth(&self, service: ServiceIx, node: NodeIx) -> u64 {
         let it = &self.indexed.services[service];
         let more = match self.indexed.problem.objective {
             Objective::Pack => u64::from(self.on_node[node].is_empty()) * FULL,
@@ -92,9 +101,16 @@ impl<'f> PartialPlacement<'f> {
         more + it.candidate(node).map_or(0, |candidate| candidate.soft_cost)
     }
 
-    fn crowded(&self, more: [u64; 2], node: usize) -> u64 {
+    fn crowded(&self, more: [u64; 2], node: NodeIx) -> u64 {
         let capacity = self.indexed.nodes[node].capacity;
-        (0..2).map(|r| crowding(self.used[node][r].saturating_add(more[r]), capacity[r])).sum()
+        (0..2)
+            .map(|resource| {
+                crowding(
+                    self.used[node][resource].saturating_add(more[resource]),
+                    capacity[resource],
+                )
+            })
+            .sum()
     }
 
     pub fn rank(&self) -> Rank {

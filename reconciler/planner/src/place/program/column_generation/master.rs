@@ -7,7 +7,10 @@
 //! be worth.
 
 use super::{Columns, Pattern};
-use crate::place::program::{answer::LinearOptimum, linear_model::Model};
+use crate::place::{
+    ix::PerService,
+    program::{answer::LinearOptimum, linear_model::Model},
+};
 
 /// What limits a mix.
 pub struct Limits {
@@ -22,7 +25,7 @@ pub struct Limits {
 /// What the optimum of the linear program says.
 pub struct Duals {
     /// What one instance of each service is worth in a pattern.
-    pub(super) services: Vec<f64>,
+    pub(super) services: PerService<f64>,
     /// What the best pattern known of each kind of node is worth.
     pub(super) nodes: Vec<f64>,
     /// What the ceiling is beside the worth of all nodes.
@@ -51,7 +54,7 @@ impl<'f> Columns<'f> {
     pub(super) fn master(&self, level: usize, all: &Limits, whole: bool) -> Master {
         let services = &self.indexed.services;
         let mut model = Model::default();
-        let mut within: Vec<Vec<(usize, f64)>> = Vec::new();
+        let mut within: PerService<Vec<(usize, f64)>> = PerService::default();
         let mut floors: Vec<Vec<(usize, f64)>> = vec![Vec::new(); all.floors.len()];
         for (service, &replicas) in services.iter().zip(&all.replicas) {
             let placed = model.column(0.0, f64::from(replicas), false);
@@ -66,8 +69,8 @@ impl<'f> Columns<'f> {
         for Pattern { class, counts } in &self.patterns {
             let times = model.column(0.0, f64::from(all.nodes[*class]), whole);
             nodes[*class].push((times, 1.0));
-            for &(s, count) in counts {
-                within[s].push((times, -f64::from(count)));
+            for &(service_ix, count) in counts {
+                within[service_ix].push((times, -f64::from(count)));
             }
         }
         within.into_iter().for_each(|terms| model.at_most(terms, 0.0));
@@ -95,7 +98,8 @@ impl<'f> Columns<'f> {
         let price = |row: Option<usize>| row.map_or(0.0, |row| optimum.duals[row]);
         let floor = |at: usize| price(master.of_floor.get(at).copied().flatten()).max(0.0);
         // The rows of services come first.
-        let values: Vec<f64> = (0..services.len()).map(|s| -optimum.duals[s].min(0.0)).collect();
+        let values: PerService<f64> =
+            optimum.duals[..services.len()].iter().map(|dual| -dual.min(0.0)).collect();
         let mut beside = 0.0;
         for ((service, &replicas), &value) in services.iter().zip(&all.replicas).zip(&values) {
             let gain = f64::from(u8::from(service.level == level)) + floor(service.level);

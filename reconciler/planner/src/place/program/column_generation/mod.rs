@@ -21,6 +21,7 @@ use super::{
 };
 use crate::place::{
     effort::spent::Spent,
+    ix::{PerNode, ServiceIx},
     model::{index::IndexedProblem, partial::PartialPlacement},
 };
 
@@ -44,14 +45,14 @@ const EFFORT: u32 = 30;
 pub struct Pattern {
     class: usize,
     /// Services and how many of each.
-    counts: Vec<(usize, u32)>,
+    counts: Vec<(ServiceIx, u32)>,
 }
 
 /// The patterns known so far.
 pub struct Columns<'f> {
     indexed: &'f IndexedProblem<'f>,
     classes: Vec<Class>,
-    class_of: Vec<usize>,
+    class_of: PerNode<usize>,
     /// A placement with nothing on it.
     empty: PartialPlacement<'f>,
     /// Integer programs of single nodes that may still be solved.
@@ -71,9 +72,9 @@ impl<'f> Columns<'f> {
     /// The same of any fleet.
     pub fn of(indexed: &'f IndexedProblem<'f>) -> Self {
         let classes = classes::alike(indexed);
-        let mut class_of = vec![0; indexed.nodes.len()];
+        let mut class_of = PerNode::filled(0, indexed.nodes.len());
         for (k, class) in classes.iter().enumerate() {
-            class.nodes.iter().for_each(|&n| class_of[n] = k);
+            class.nodes.iter().for_each(|&node| class_of[node] = k);
         }
         let (patterns, known) = (Vec::new(), BTreeSet::new());
         let (empty, programs) = (PartialPlacement::empty(indexed), PROGRAMS);
@@ -82,9 +83,9 @@ impl<'f> Columns<'f> {
 
     /// Takes over how the nodes of a placement are filled.
     pub fn learn(&mut self, partial: &PartialPlacement<'_>) {
-        for (n, here) in partial.on_node.iter().enumerate() {
-            let counts = here.iter().map(|(&s, &count)| (s, count)).collect();
-            self.add(Pattern { class: self.class_of[n], counts });
+        for (node, here) in partial.on_node.enumerate() {
+            let counts = here.iter().map(|(&service, &count)| (service, count)).collect();
+            self.add(Pattern { class: self.class_of[node], counts });
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::place::{
     effort::spent::Spent,
+    ix::{NodeIx, PerService, ServiceIx},
     model::{gpu_request, partial::PartialPlacement},
     program::{
         answer::Answer,
@@ -37,7 +38,7 @@ impl<'f> Columns<'f> {
     fn learn_all(&mut self, patterns: Vec<Pattern>, duals: &Duals) -> u32 {
         let worth = |pattern: &Pattern| -> f64 {
             let counts = pattern.counts.iter();
-            counts.map(|&(s, count)| duals.services[s] * f64::from(count)).sum()
+            counts.map(|&(service, count)| duals.services[service] * f64::from(count)).sum()
         };
         let mut new = 0;
         for pattern in patterns {
@@ -52,7 +53,8 @@ impl<'f> Columns<'f> {
         let mut patterns = Vec::new();
         for k in 0..self.classes.len() {
             for weights in WEIGHTS {
-                let size = |s: usize| self.size(self.classes[k].nodes[0], s, weights);
+                let size =
+                    |service: ServiceIx| self.size(self.classes[k].nodes[0], service, weights);
                 patterns.push(self.stack(k, &[], &order(&duals.services, size)));
             }
         }
@@ -88,7 +90,7 @@ impl<'f> Columns<'f> {
     pub(super) fn fill(
         &self,
         k: usize,
-        worth: &[f64],
+        worth: &PerService<f64>,
         spent: &mut Spent<'_>,
     ) -> Option<(Pattern, f64)> {
         let node = self.classes[k].nodes[0];
@@ -99,7 +101,7 @@ impl<'f> Columns<'f> {
             migration_cap: None,
             score_cap: None,
             detailed: BTreeSet::new(),
-            goal: Goal::DualValue(worth.to_vec()),
+            goal: Goal::DualValue(worth.clone()),
         };
         let formulation = Formulation::new(&subproblem);
         let answer = solver::solve(&formulation.model, self.effort(GAP, spent), None);
@@ -111,9 +113,9 @@ impl<'f> Columns<'f> {
         // The program knows of devices only how many are shared: what they cannot hold is left out,
         // and what still fits is put in.
         let wanted = formulation.decode(&subproblem, &found.values);
-        let mut first: Vec<usize> = Vec::new();
-        for (&s, &count) in &wanted.on_node[node] {
-            first.extend((0..count).map(|_| s));
+        let mut first: Vec<ServiceIx> = Vec::new();
+        for (&service, &count) in &wanted.on_node[node] {
+            first.extend((0..count).map(|_| service));
         }
         first.sort_by(|&a, &b| worth[b].total_cmp(&worth[a]).then(a.cmp(&b)));
         // Sizes that were rounded up bound what the rounded ones come to, and not the truth.
@@ -122,9 +124,10 @@ impl<'f> Columns<'f> {
     }
 
     /// What part of a node one instance takes, by what so much cpu, memory and devices weigh.
-    pub(super) fn size(&self, node: usize, s: usize, weights: [f64; 3]) -> f64 {
-        let (it, service) = (&self.indexed.nodes[node], &self.indexed.services[s]);
-        let part = |r: usize| service.need[r] as f64 / it.capacity[r].max(1) as f64;
+    pub(super) fn size(&self, node: NodeIx, service_ix: ServiceIx, weights: [f64; 3]) -> f64 {
+        let (it, service) = (&self.indexed.nodes[node], &self.indexed.services[service_ix]);
+        let part =
+            |resource: usize| service.need[resource] as f64 / it.capacity[resource].max(1) as f64;
         let memory = it.memories.iter().max().copied().unwrap_or(1);
         let devices = match service.input.gpu {
             GpuRequest::Whole(count) => f64::from(count),
@@ -135,35 +138,37 @@ impl<'f> Columns<'f> {
     }
 
     /// A node with the first ones, as far as they fit, and then the others by their order.
-    fn stack(&self, k: usize, first: &[usize], order: &[usize]) -> Pattern {
+    fn stack(&self, k: usize, first: &[ServiceIx], order: &[ServiceIx]) -> Pattern {
         let node = self.classes[k].nodes[0];
         let mut partial = self.empty.clone();
-        let fits = |partial: &PartialPlacement<'_>, s: usize| {
-            partial.missing(s) > 0 && partial.fits_alone(s, node) && partial.has_company(s, node)
+        let fits = |partial: &PartialPlacement<'_>, service: ServiceIx| {
+            partial.missing(service) > 0
+                && partial.fits_alone(service, node)
+                && partial.has_company(service, node)
         };
-        for &s in first {
-            if fits(&partial, s) {
-                partial.add(s, node);
+        for &service in first {
+            if fits(&partial, service) {
+                partial.add(service, node);
             }
         }
-        for &s in order {
-            while fits(&partial, s) {
-                partial.add(s, node);
+        for &service in order {
+            while fits(&partial, service) {
+                partial.add(service, node);
             }
         }
-        let counts = partial.on_node[node].iter().map(|(&s, &count)| (s, count)).collect();
+        let counts =
+            partial.on_node[node].iter().map(|(&service, &count)| (service, count)).collect();
         Pattern { class: k, counts }
     }
 }
 
 /// Services worth anything, the most for its size first.
-fn order(worth: &[f64], size: impl Fn(usize) -> f64) -> Vec<usize> {
-    let mut list: Vec<(f64, usize)> = worth
-        .iter()
+fn order(worth: &PerService<f64>, size: impl Fn(ServiceIx) -> f64) -> Vec<ServiceIx> {
+    let mut list: Vec<(f64, ServiceIx)> = worth
         .enumerate()
         .filter(|(_, worth)| **worth > 0.0)
-        .map(|(s, worth)| (worth / size(s), s))
+        .map(|(service, worth)| (worth / size(service), service))
         .collect();
     list.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    list.into_iter().map(|(_, s)| s).collect()
+    list.into_iter().map(|(_, service)| service).collect()
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::{Columns, Pattern};
 use crate::place::{
     effort::spent::Spent,
+    ix::NodeIx,
     model::partial::PartialPlacement,
     program::{
         answer::{Answer, Effort, WHOLE},
@@ -52,9 +53,9 @@ impl<'f> Columns<'f> {
         }
         let at: BTreeMap<&Pattern, usize> =
             self.patterns.iter().enumerate().map(|(at, pattern)| (pattern, at)).collect();
-        for (n, here) in partial.on_node.iter().enumerate() {
-            let counts = here.iter().map(|(&s, &count)| (s, count)).collect();
-            if let Some(at) = at.get(&Pattern { class: self.class_of[n], counts }) {
+        for (node, here) in partial.on_node.enumerate() {
+            let counts = here.iter().map(|(&service, &count)| (service, count)).collect();
+            if let Some(at) = at.get(&Pattern { class: self.class_of[node], counts }) {
                 point[services + at] += 1.0;
             }
         }
@@ -64,14 +65,14 @@ impl<'f> Columns<'f> {
     /// Fillings on real nodes, so many times each, no more of a service than is wanted.
     pub(super) fn spread(&self, times: &[f64]) -> PartialPlacement<'f> {
         let mut partial = self.empty.clone();
-        let mut free: Vec<std::slice::Iter<'_, usize>> =
+        let mut free: Vec<std::slice::Iter<'_, NodeIx>> =
             self.classes.iter().map(|class| class.nodes.iter()).collect();
         for (Pattern { class, counts }, times) in self.patterns.iter().zip(times) {
             for &node in free[*class].by_ref().take(times.round() as usize) {
-                for &(s, count) in counts {
-                    for _ in 0..count.min(partial.missing(s)) {
-                        if partial.fits_alone(s, node) {
-                            partial.add(s, node);
+                for &(service, count) in counts {
+                    for _ in 0..count.min(partial.missing(service)) {
+                        if partial.fits_alone(service, node) {
+                            partial.add(service, node);
                         }
                     }
                 }

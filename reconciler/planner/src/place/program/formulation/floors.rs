@@ -8,19 +8,23 @@
 use std::collections::BTreeSet;
 
 use super::{Formulation, Subproblem, Variable, outside};
-use crate::place::model::partial::rank::FULL;
+use crate::place::{
+    ix::{NodeIx, ServiceIx},
+    model::partial::rank::FULL,
+};
 
 impl Formulation {
     pub(super) fn floors(&mut self, subproblem: &Subproblem<'_, '_>) {
         let indexed = subproblem.partial.indexed;
-        let inside: BTreeSet<usize> = subproblem.nodes.iter().copied().collect();
+        let inside: BTreeSet<NodeIx> = subproblem.nodes.iter().copied().collect();
         for &(level, floor) in &subproblem.floors {
-            let of_level = |s: usize| indexed.services[s].level == level;
-            let services = (0..indexed.services.len()).filter(|&s| of_level(s));
-            let fixed: u32 = services.map(|s| outside(subproblem.partial, s, &inside)).sum();
+            let of_level = |service: ServiceIx| indexed.services[service].level == level;
+            let services = indexed.services.positions().filter(|&service| of_level(service));
+            let fixed: u32 =
+                services.map(|service| outside(subproblem.partial, service, &inside)).sum();
             let terms =
                 self.variables.iter().enumerate().filter_map(|(c, variable)| match *variable {
-                    Variable::Count { s, .. } if of_level(s) => Some((c, 1.0)),
+                    Variable::Count { service, .. } if of_level(service) => Some((c, 1.0)),
                     _ => None,
                 });
             let lower = f64::from(floor) - f64::from(fixed);

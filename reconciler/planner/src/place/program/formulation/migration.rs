@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::{Formulation, Subproblem, Variable};
-use crate::place::{model::index::IndexedProblem, program::scaling};
+use crate::place::{ix::NodeIx, model::index::IndexedProblem, program::scaling};
 
 impl Formulation {
     /// What is saved by kept instances, less the restarts of some of them, in a unit that makes the
@@ -16,8 +16,8 @@ impl Formulation {
     pub(super) fn migration_terms(&self, indexed: &IndexedProblem<'_>) -> (Vec<(usize, f64)>, f64) {
         let saved =
             self.variables.iter().enumerate().filter_map(|(column, variable)| match *variable {
-                Variable::Staying { s, .. } => {
-                    Some((column, indexed.services[s].migration_cost, 1.0))
+                Variable::Staying { service, .. } => {
+                    Some((column, indexed.services[service].migration_cost, 1.0))
                 }
                 Variable::Restarts { .. } => Some((column, 1, -1.0)),
                 _ => None,
@@ -35,15 +35,18 @@ impl Formulation {
 
     /// The price if nothing on these nodes were kept: of what ran on them, and of all others.
     pub(super) fn current_migration_cost(subproblem: &Subproblem<'_, '_>) -> f64 {
-        let inside: BTreeSet<usize> = subproblem.nodes.iter().copied().collect();
-        let services = subproblem.partial.indexed.services.iter().enumerate();
-        let migration_cost = services.map(|(s, service)| {
-            let outside = subproblem.partial.of_service[s].keys().filter(|&n| !inside.contains(n));
-            let kept: u32 = outside.map(|&n| subproblem.partial.staying(s, n)).sum();
+        let inside: BTreeSet<NodeIx> = subproblem.nodes.iter().copied().collect();
+        let services = subproblem.partial.indexed.services.enumerate();
+        let migration_cost = services.map(|(service_ix, service)| {
+            let outside = subproblem.partial.of_service[service_ix]
+                .keys()
+                .filter(|&node| !inside.contains(node));
+            let kept: u32 = outside.map(|&node| subproblem.partial.staying(service_ix, node)).sum();
             f64::from(service.running() - kept) * service.migration_cost as f64
         });
-        let outside = (0..subproblem.partial.indexed.nodes.len()).filter(|n| !inside.contains(n));
-        let restarts: u32 = outside.map(|n| subproblem.partial.restarts_on(n)).sum();
+        let outside =
+            subproblem.partial.indexed.nodes.positions().filter(|node| !inside.contains(node));
+        let restarts: u32 = outside.map(|node| subproblem.partial.restarts_on(node)).sum();
         migration_cost.sum::<f64>() + f64::from(restarts)
     }
 

@@ -22,14 +22,17 @@ pub mod variables;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{linear_model::Model, scaling::Row};
-use crate::place::model::{index::IndexedProblem, partial::PartialPlacement, service::Candidate};
+use crate::place::{
+    ix::{NodeIx, PerService, ServiceIx},
+    model::{index::IndexedProblem, partial::PartialPlacement, service::Candidate},
+};
 
 /// What one program decides and must keep.
 pub struct Subproblem<'b, 'f> {
     /// What stays outside `nodes`; on `nodes` it is also the starting point.
     pub partial: &'b PartialPlacement<'f>,
     /// The nodes to decide about, ascending.
-    pub nodes: Vec<usize>,
+    pub nodes: Vec<NodeIx>,
     /// At least so many placed at a level, over all nodes.
     pub floors: Vec<(usize, u32)>,
     /// Moves on these nodes cost at most this.
@@ -37,7 +40,7 @@ pub struct Subproblem<'b, 'f> {
     /// The score of these nodes is at most this, in millionths.
     pub score_cap: Option<u64>,
     /// Nodes whose devices are told apart one by one.
-    pub detailed: BTreeSet<usize>,
+    pub detailed: BTreeSet<NodeIx>,
     pub goal: Goal,
 }
 
@@ -47,7 +50,7 @@ pub enum Goal {
     /// Most placed, each level times its weight; and among those, most kept.
     Place { weights: Vec<u32>, keep: bool },
     /// What the placed instances are worth, told for each service; most is best.
-    DualValue(Vec<f64>),
+    DualValue(PerService<f64>),
     /// The price of moves.
     Moves,
     /// The score.
@@ -58,25 +61,25 @@ pub enum Goal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Variable {
     /// Instances of a service on a node.
-    Count { s: usize, n: usize },
+    Count { service: ServiceIx, node: NodeIx },
     /// Of those, the ones that were there before.
-    Staying { s: usize, n: usize },
+    Staying { service: ServiceIx, node: NodeIx },
     /// 1 where there is any.
-    Present { s: usize, n: usize },
+    Present { service: ServiceIx, node: NodeIx },
     /// Instances (or whole devices) on one kind of device.
-    OnKind { s: usize, n: usize, kind: usize },
+    OnKind { service: ServiceIx, node: NodeIx, kind: usize },
     /// Of the instances on some devices, the ones that had them before; told apart by number.
-    AtHome { s: usize, n: usize, home: usize },
+    AtHome { service: ServiceIx, node: NodeIx, home: usize },
     /// Instances that stay on a node and restart, on other devices.
-    Restarts { s: usize, n: usize },
+    Restarts { service: ServiceIx, node: NodeIx },
     /// Devices of one kind that are shared.
-    Shared { n: usize, kind: usize },
+    Shared { node: NodeIx, kind: usize },
     /// The score of a resource of a node, 1 at full use.
-    Crowding { n: usize, resource: usize },
+    Crowding { node: NodeIx, resource: usize },
     /// 1 where a node is in use.
-    InUse { n: usize },
+    InUse { node: NodeIx },
     /// The emptiest domain of a spread line.
-    Emptiest { s: usize, line: usize },
+    Emptiest { service: ServiceIx, line: usize },
 }
 
 /// A program and what its columns mean.
@@ -100,12 +103,12 @@ impl Formulation {
             exact: true,
         };
         formulation.counts(subproblem);
-        for &n in &subproblem.nodes {
-            formulation.capacity(subproblem, n);
+        for &node in &subproblem.nodes {
+            formulation.capacity(subproblem, node);
             // Where nothing answers nobody is in anybody's way.
-            if !subproblem.partial.indexed.nodes[n].unreachable {
-                formulation.exclusions(subproblem, n);
-                formulation.devices(subproblem, n);
+            if !subproblem.partial.indexed.nodes[node].unreachable {
+                formulation.exclusions(subproblem, node);
+                formulation.devices(subproblem, node);
             }
         }
         formulation.services(subproblem);
@@ -130,18 +133,22 @@ impl Formulation {
         column
     }
 
-    pub(super) fn count(&self, s: usize, n: usize) -> Option<usize> {
-        self.column.get(&Variable::Count { s, n }).copied()
+    pub(super) fn count(&self, service: ServiceIx, node: NodeIx) -> Option<usize> {
+        self.column.get(&Variable::Count { service, node }).copied()
     }
 
     /// The services with a column on a node, with their candidates.
     pub(super) fn here<'f>(
         &self,
         indexed: &'f IndexedProblem<'_>,
-        n: usize,
-    ) -> Vec<(usize, usize, &'f Candidate)> {
-        let services = indexed.services.iter().enumerate();
-        services.filter_map(|(s, v)| Some((s, self.count(s, n)?, v.candidate(n)?))).collect()
+        node: NodeIx,
+    ) -> Vec<(ServiceIx, usize, &'f Candidate)> {
+        let services = indexed.services.enumerate();
+        services
+            .filter_map(|(service, v)| {
+                Some((service, self.count(service, node)?, v.candidate(node)?))
+            })
+            .collect()
     }
 
     pub(super) fn push(&mut self, row: Row) {
@@ -156,7 +163,11 @@ pub fn counts_staying(subproblem: &Subproblem<'_, '_>) -> bool {
 }
 
 /// Instances of a service on nodes that the program does not decide about.
-pub fn outside(partial: &PartialPlacement<'_>, s: usize, inside: &BTreeSet<usize>) -> u32 {
-    let nodes = partial.of_service[s].iter().filter(|(n, _)| !inside.contains(n));
+pub fn outside(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    inside: &BTreeSet<NodeIx>,
+) -> u32 {
+    let nodes = partial.of_service[service].iter().filter(|(node, _)| !inside.contains(node));
     nodes.map(|(_, count)| count).sum()
 }

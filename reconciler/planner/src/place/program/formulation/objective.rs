@@ -16,8 +16,8 @@ impl Formulation {
                 let all: f64 = self.staying_at_most();
                 for (column, variable) in self.variables.iter().enumerate() {
                     match *variable {
-                        Variable::Count { s, .. } => {
-                            let weight = weights[indexed.services[s].level];
+                        Variable::Count { service, .. } => {
+                            let weight = weights[indexed.services[service].level];
                             self.model.columns[column].cost = -f64::from(weight);
                         }
                         // Worth less than any placement even when all are summed.
@@ -35,11 +35,11 @@ impl Formulation {
             Goal::DualValue(worth) => {
                 self.whole = false;
                 for (column, variable) in self.variables.iter().enumerate() {
-                    if let Variable::Count { s, .. } = *variable {
+                    if let Variable::Count { service, .. } = *variable {
                         let column = &mut self.model.columns[column];
-                        column.cost = -worth[s];
+                        column.cost = -worth[service];
                         // Worth nothing, and company for nobody.
-                        if worth[s] <= 0.0 && indexed.services[s].supports.is_empty() {
+                        if worth[service] <= 0.0 && indexed.services[service].supports.is_empty() {
                             column.upper = column.lower;
                         }
                     }

@@ -8,20 +8,26 @@
 use std::collections::BTreeSet;
 
 use super::{Formulation, Goal, Subproblem, outside};
+use crate::place::ix::NodeIx;
 
 impl Formulation {
     /// Replicas and spread.
     pub(super) fn services(&mut self, subproblem: &Subproblem<'_, '_>) {
         let indexed = subproblem.partial.indexed;
-        let inside: BTreeSet<usize> = subproblem.nodes.iter().copied().collect();
-        for (s, service) in indexed.services.iter().enumerate() {
-            self.counterparts(subproblem, s, &inside);
-            let columns: Vec<(usize, usize)> =
-                subproblem.nodes.iter().filter_map(|&n| Some((n, self.count(s, n)?))).collect();
+        let inside: BTreeSet<NodeIx> = subproblem.nodes.iter().copied().collect();
+        for (service_ix, service) in indexed.services.enumerate() {
+            self.counterparts(subproblem, service_ix, &inside);
+            let columns: Vec<(NodeIx, usize)> = subproblem
+                .nodes
+                .iter()
+                .filter_map(|&node| Some((node, self.count(service_ix, node)?)))
+                .collect();
             if columns.is_empty() {
                 continue;
             }
-            let left = f64::from(service.input.replicas - outside(subproblem.partial, s, &inside));
+            let left = f64::from(
+                service.input.replicas - outside(subproblem.partial, service_ix, &inside),
+            );
             let most: f64 = columns.iter().map(|&(_, c)| self.model.columns[c].upper).sum();
             if most > left {
                 self.model.at_most(columns.iter().map(|&(_, c)| (c, 1.0)).collect(), left);
@@ -31,7 +37,7 @@ impl Formulation {
                 continue;
             }
             for line in 0..service.spread.len() {
-                self.spread(subproblem, (s, line), &columns, &inside);
+                self.spread(subproblem, (service_ix, line), &columns, &inside);
             }
         }
     }

@@ -9,6 +9,7 @@
 
 use super::{Formulation, Subproblem, Variable};
 use crate::place::{
+    ix::ServiceIx,
     model::{
         index::IndexedProblem,
         partial::rank::{FULL, TANGENTS, excess},
@@ -21,10 +22,10 @@ impl Formulation {
     /// The score of each node, from below by tangents.
     pub(super) fn score(&mut self, subproblem: &Subproblem<'_, '_>) {
         let indexed = subproblem.partial.indexed;
-        for &n in &subproblem.nodes {
-            let here = self.here(indexed, n);
+        for &node in &subproblem.nodes {
+            let here = self.here(indexed, node);
             if indexed.problem.objective == Objective::Pack {
-                let in_use = self.add(Variable::InUse { n }, 0.0, 1.0, true);
+                let in_use = self.add(Variable::InUse { node }, 0.0, 1.0, true);
                 for (_, count, _) in here {
                     let most = self.model.columns[count].upper;
                     self.model.at_most(vec![(count, 1.0), (in_use, -most)], 0.0);
@@ -32,21 +33,21 @@ impl Formulation {
                 continue;
             }
             for resource in 0..2 {
-                let capacity = indexed.nodes[n].capacity[resource];
+                let capacity = indexed.nodes[node].capacity[resource];
                 if capacity == 0 {
                     continue;
                 }
-                let crowding = self.add(Variable::Crowding { n, resource }, 0.0, 1.0, false);
+                let crowding = self.add(Variable::Crowding { node, resource }, 0.0, 1.0, false);
                 for tenths in [0].into_iter().chain(TANGENTS) {
-                    let t = tenths as f64 / 10.0;
-                    let share = |&(s, c, _): &(usize, usize, &Candidate)| {
-                        let need = indexed.services[s].need[resource];
-                        let part = 2.0 * t * need as f64 / capacity as f64;
+                    let other = tenths as f64 / 10.0;
+                    let share = |&(service, c, _): &(ServiceIx, usize, &Candidate)| {
+                        let need = indexed.services[service].need[resource];
+                        let part = 2.0 * other * need as f64 / capacity as f64;
                         (c, part + excess(need, capacity, tenths))
                     };
                     let mut terms: Vec<_> = here.iter().map(share).filter(|x| x.1 > 0.0).collect();
                     terms.push((crowding, -1.0));
-                    self.model.at_most(terms, t * t);
+                    self.model.at_most(terms, other * other);
                 }
             }
         }
@@ -58,8 +59,8 @@ impl Formulation {
         variables
             .filter_map(|(column, variable)| match *variable {
                 Variable::Crowding { .. } | Variable::InUse { .. } => Some((column, 1.0)),
-                Variable::Count { s, n } => {
-                    let soft_cost = indexed.services[s].candidate(n)?.soft_cost;
+                Variable::Count { service, node } => {
+                    let soft_cost = indexed.services[service].candidate(node)?.soft_cost;
                     (soft_cost > 0).then_some((column, soft_cost as f64 / FULL as f64))
                 }
                 _ => None,

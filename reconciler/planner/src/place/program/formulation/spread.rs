@@ -9,16 +9,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Formulation, Subproblem, Variable};
+use crate::place::ix::{NodeIx, ServiceIx};
 
 impl Formulation {
     pub(super) fn spread(
         &mut self,
         subproblem: &Subproblem<'_, '_>,
-        (s, line): (usize, usize),
-        columns: &[(usize, usize)],
-        inside: &BTreeSet<usize>,
+        (service_ix, line): (ServiceIx, usize),
+        columns: &[(NodeIx, usize)],
+        inside: &BTreeSet<NodeIx>,
     ) {
-        let service = &subproblem.partial.indexed.services[s];
+        let service = &subproblem.partial.indexed.services[service_ix];
         let spread = &service.spread[line];
         if spread.open.is_empty() {
             return;
@@ -27,16 +28,16 @@ impl Formulation {
         for &domain in &spread.open {
             terms.insert(domain, (Vec::new(), 0));
         }
-        for &(n, column) in columns {
-            terms.entry(spread.domain[n]).or_default().0.push((column, 1.0));
+        for &(node, column) in columns {
+            terms.entry(spread.domain[node]).or_default().0.push((column, 1.0));
         }
-        for (&n, &count) in &subproblem.partial.of_service[s] {
-            if !inside.contains(&n) {
-                terms.entry(spread.domain[n]).or_default().1 += count;
+        for (&node, &count) in &subproblem.partial.of_service[service_ix] {
+            if !inside.contains(&node) {
+                terms.entry(spread.domain[node]).or_default().1 += count;
             }
         }
         let top = f64::from(service.input.replicas);
-        let low = self.add(Variable::Emptiest { s, line }, 0.0, top, false);
+        let low = self.add(Variable::Emptiest { service: service_ix, line }, 0.0, top, false);
         for (domain, (mut terms, fixed)) in terms {
             let fixed = f64::from(fixed);
             terms.push((low, -1.0));

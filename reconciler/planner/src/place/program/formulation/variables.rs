@@ -9,13 +9,14 @@
 use std::collections::BTreeSet;
 
 use super::{Formulation, Subproblem, Variable, counts_staying, outside};
+use crate::place::ix::NodeIx;
 
 impl Formulation {
     pub(super) fn counts(&mut self, subproblem: &Subproblem<'_, '_>) {
         let indexed = subproblem.partial.indexed;
-        let inside: BTreeSet<usize> = subproblem.nodes.iter().copied().collect();
-        for (s, service) in indexed.services.iter().enumerate() {
-            let left = service.input.replicas - outside(subproblem.partial, s, &inside);
+        let inside: BTreeSet<NodeIx> = subproblem.nodes.iter().copied().collect();
+        for (service_ix, service) in indexed.services.enumerate() {
+            let left = service.input.replicas - outside(subproblem.partial, service_ix, &inside);
             for candidate in
                 service.candidates.iter().filter(|candidate| inside.contains(&candidate.node))
             {
@@ -23,14 +24,24 @@ impl Formulation {
                 if most == 0 {
                     continue;
                 }
-                let n = candidate.node;
+                let node = candidate.node;
                 // What is kept as it is may be there in its place.
-                let kept = indexed.retained_at(s, n).count() as u32;
-                let lower = f64::from(service.locked_at(n).saturating_sub(kept).min(most));
-                let count = self.add(Variable::Count { s, n }, lower, f64::from(most), true);
+                let kept = indexed.retained_at(service_ix, node).count() as u32;
+                let lower = f64::from(service.locked_at(node).saturating_sub(kept).min(most));
+                let count = self.add(
+                    Variable::Count { service: service_ix, node },
+                    lower,
+                    f64::from(most),
+                    true,
+                );
                 if candidate.current > 0 && counts_staying(subproblem) {
                     let upper = f64::from(candidate.current.min(most));
-                    let kept = self.add(Variable::Staying { s, n }, 0.0, upper, false);
+                    let kept = self.add(
+                        Variable::Staying { service: service_ix, node },
+                        0.0,
+                        upper,
+                        false,
+                    );
                     self.model.at_most(vec![(kept, 1.0), (count, -1.0)], 0.0);
                 }
             }

@@ -5,18 +5,18 @@
 //! It is the first bound of each level, and costs nothing. Where greedy placement reaches it, no
 //! program is solved at all.
 
-use crate::place::model::index::IndexedProblem;
+use crate::place::{ix::PerService, model::index::IndexedProblem};
 
 /// Replicas that could be placed at each level if every service were alone.
 pub fn alone(indexed: &IndexedProblem<'_>) -> Vec<u32> {
     let mut bounds = vec![0; indexed.levels.len()];
-    for (service, fits) in indexed.services.iter().zip(alone_each(indexed)) {
+    for (service, fits) in indexed.services.iter().zip(&alone_each(indexed)) {
         bounds[service.level] += fits;
     }
     bounds
 }
 
-pub fn alone_each(indexed: &IndexedProblem<'_>) -> Vec<u32> {
+pub fn alone_each(indexed: &IndexedProblem<'_>) -> PerService<u32> {
     let services = indexed.services.iter();
     services
         .map(|service| {

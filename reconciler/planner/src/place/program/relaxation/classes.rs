@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::place::model::{
-    index::IndexedProblem, node::Amounts, partial::PartialPlacement, service::Candidate,
+use crate::place::{
+    ix::{NodeIx, PerNode, PerService, ServiceIx},
+    model::{index::IndexedProblem, node::Amounts, partial::PartialPlacement, service::Candidate},
 };
 
 /// Nodes that are alike for every service.
 pub struct Class {
-    pub nodes: Vec<usize>,
+    pub nodes: Vec<NodeIx>,
     pub(super) capacity: Amounts,
     pub(super) devices: usize,
     /// Memory of the largest device.
@@ -22,24 +23,24 @@ pub struct Class {
 
 /// Some nodes, and the services that can be nowhere else.
 pub struct Part {
-    pub(super) nodes: Vec<bool>,
-    pub(super) services: Vec<bool>,
+    pub(super) nodes: PerNode<bool>,
+    pub(super) services: PerService<bool>,
 }
 
 impl Part {
     pub(super) fn all(indexed: &IndexedProblem<'_>) -> Self {
         Self {
-            nodes: vec![true; indexed.nodes.len()],
-            services: vec![true; indexed.services.len()],
+            nodes: PerNode::filled(true, indexed.nodes.len()),
+            services: PerService::filled(true, indexed.services.len()),
         }
     }
 
     /// The nodes where what a level misses may be.
     pub(super) fn short_of(partial: &PartialPlacement<'_>, level: usize) -> Self {
         let indexed = partial.indexed;
-        let mut nodes = vec![false; indexed.nodes.len()];
-        for (s, service) in indexed.services.iter().enumerate() {
-            if service.level == level && partial.missing(s) > 0 {
+        let mut nodes = PerNode::filled(false, indexed.nodes.len());
+        for (service_ix, service) in indexed.services.enumerate() {
+            if service.level == level && partial.missing(service_ix) > 0 {
                 service.candidates.iter().for_each(|candidate| nodes[candidate.node] = true);
             }
         }
@@ -50,13 +51,15 @@ impl Part {
     }
 
     pub(super) fn is_small(&self) -> bool {
-        let most = |list: &[bool]| list.iter().filter(|it| **it).count() * 2 < list.len();
-        most(&self.nodes) && most(&self.services)
+        let few = |(part, all): (usize, usize)| part * 2 < all;
+        let nodes = self.nodes.iter().filter(|it| **it).count();
+        let services = self.services.iter().filter(|it| **it).count();
+        few((nodes, self.nodes.len())) && few((services, self.services.len()))
     }
 }
 
 /// A node as its services see it.
-type Look = (Amounts, Vec<u64>, Vec<(usize, u32, u128, u64)>);
+type Look = (Amounts, Vec<u64>, Vec<(ServiceIx, u32, u128, u64)>);
 
 /// The classes of all nodes.
 pub fn alike(indexed: &IndexedProblem<'_>) -> Vec<Class> {
@@ -64,7 +67,7 @@ pub fn alike(indexed: &IndexedProblem<'_>) -> Vec<Class> {
 }
 
 pub fn classes(indexed: &IndexedProblem<'_>, part: &Part) -> Vec<Class> {
-    let mut looks: Vec<Look> = indexed
+    let mut looks: PerNode<Look> = indexed
         .nodes
         .iter()
         .map(|node| {
@@ -72,10 +75,12 @@ pub fn classes(indexed: &IndexedProblem<'_>, part: &Part) -> Vec<Class> {
             (node.capacity, node.memories.clone(), Vec::new())
         })
         .collect();
-    for (s, service) in indexed.services.iter().enumerate().filter(|(s, _)| part.services[*s]) {
+    for (service_ix, service) in
+        indexed.services.enumerate().filter(|(service_ix, _)| part.services[*service_ix])
+    {
         for candidate in &service.candidates {
             looks[candidate.node].2.push((
-                s,
+                service_ix,
                 candidate.most,
                 candidate.allowed,
                 candidate.soft_cost,
@@ -83,7 +88,7 @@ pub fn classes(indexed: &IndexedProblem<'_>, part: &Part) -> Vec<Class> {
         }
     }
     let mut classes: BTreeMap<Look, Class> = BTreeMap::new();
-    for (node, look) in looks.into_iter().enumerate().filter(|(node, _)| part.nodes[*node]) {
+    for (node, look) in looks.into_enumerate().filter(|(node, _)| part.nodes[*node]) {
         let class = Class {
             nodes: Vec::new(),
             capacity: look.0,

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::place::{
     effort::spent::Spent,
+    ix::{NodeIx, PerService, ServiceIx},
     model::{index::IndexedProblem, partial::PartialPlacement},
     problem::SolverChoice,
 };
@@ -34,7 +35,7 @@ pub struct Relaxation<'f> {
     classes: Vec<Class>,
     model: Model,
     /// Service, class, column.
-    columns: Vec<(usize, usize, usize)>,
+    columns: Vec<(ServiceIx, usize, usize)>,
     /// Under `pack`, the nodes in use of each class.
     in_use: Vec<usize>,
     solver: SolverChoice,
@@ -43,7 +44,7 @@ pub struct Relaxation<'f> {
     /// Replicas at each level of services that are no part of it: each is taken for placed.
     outside: Vec<u32>,
     /// Services that are part of it.
-    inside: Vec<bool>,
+    inside: PerService<bool>,
 }
 
 /// A bound of a level from the nodes alone where it is short, which is quick; nothing where those
@@ -61,8 +62,8 @@ pub fn nearby(partial: &PartialPlacement<'_>, level: usize, spent: &mut Spent<'_
 
 /// So many instances of a service on some nodes together.
 pub struct Share {
-    pub s: usize,
-    pub nodes: Vec<usize>,
+    pub service: ServiceIx,
+    pub nodes: Vec<NodeIx>,
     pub count: f64,
 }
 
@@ -75,9 +76,10 @@ impl<'f> Relaxation<'f> {
     pub(super) fn of(indexed: &'f IndexedProblem<'f>, keep: bool, part: &Part) -> Self {
         let alone = alone_each(indexed);
         let mut outside = vec![0; indexed.levels.len()];
-        for (s, service) in indexed.services.iter().enumerate().filter(|(s, _)| !part.services[*s])
+        for (service_ix, service) in
+            indexed.services.enumerate().filter(|(service_ix, _)| !part.services[*service_ix])
         {
-            outside[service.level] += alone[s];
+            outside[service.level] += alone[service_ix];
         }
         let solver = indexed.problem.limits.solver;
         let mut relaxation = Self {
@@ -103,9 +105,9 @@ impl<'f> Relaxation<'f> {
         let value = |column: usize| self.values.get(column).copied().unwrap_or(0.0);
         let columns = self.columns.iter();
         columns
-            .map(|&(s, k, column)| {
+            .map(|&(service, k, column)| {
                 let nodes = self.classes[k].nodes.clone();
-                Share { s, nodes, count: value(column) }
+                Share { service, nodes, count: value(column) }
             })
             .filter(|share| share.count > 1e-6)
             .collect()
@@ -121,7 +123,7 @@ impl<'f> Relaxation<'f> {
     fn of_level(&self, level: usize) -> Vec<(usize, f64)> {
         let columns = self.columns.iter();
         columns
-            .filter(|(s, ..)| self.indexed.services[*s].level == level)
+            .filter(|(service, ..)| self.indexed.services[*service].level == level)
             .map(|&(_, _, column)| (column, 1.0))
             .collect()
     }

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 
 use super::Relaxation;
 use crate::place::{
+    ix::ServiceIx,
     model::{gpu_patterns, gpu_request},
     program::scaling,
 };
 
 /// The shares of one size: columns, and the replicas of each service among them.
-type Load = (Vec<(usize, f64)>, BTreeMap<usize, u64>);
+type Load = (Vec<(usize, f64)>, BTreeMap<ServiceIx, u64>);
 
 impl<'f> Relaxation<'f> {
     /// What can stand together on one device, over all classes whose devices are as large: sums of
@@ -31,15 +32,15 @@ impl<'f> Relaxation<'f> {
 
     fn add_pool(&mut self, memory: u64, classes: &[usize], shared: &[Option<usize>]) {
         let mut loads: BTreeMap<u64, Load> = BTreeMap::new();
-        for &(s, _, column) in self.columns.iter().filter(|c| classes.contains(&c.1)) {
-            let input = self.indexed.services[s].input;
+        for &(service, _, column) in self.columns.iter().filter(|c| classes.contains(&c.1)) {
+            let input = self.indexed.services[service].input;
             let load = match scaling::devices_each(input.gpu) {
                 Some(_) => continue,
                 None => gpu_request::load(input.gpu, memory),
             };
             let (terms, users) = loads.entry(load).or_default();
             terms.push((column, 1.0));
-            users.insert(s, u64::from(input.replicas));
+            users.insert(service, u64::from(input.replicas));
         }
         let sizes: Vec<(u64, u64)> =
             loads.iter().map(|(&load, (_, users))| (load, users.values().sum())).collect();

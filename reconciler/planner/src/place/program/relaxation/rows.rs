@@ -8,32 +8,39 @@
 use std::collections::BTreeMap;
 
 use super::Relaxation;
-use crate::place::program::scaling;
+use crate::place::{ix::ServiceIx, program::scaling};
 
 impl<'f> Relaxation<'f> {
     /// The column of the shared devices, where there is one.
     pub(super) fn add_class(&mut self, k: usize) -> Option<usize> {
-        let users: Vec<(usize, usize)> =
-            self.columns.iter().filter(|c| c.1 == k).map(|&(s, _, column)| (s, column)).collect();
+        let users: Vec<(ServiceIx, usize)> = self
+            .columns
+            .iter()
+            .filter(|c| c.1 == k)
+            .map(|&(service, _, column)| (service, column))
+            .collect();
         let size = self.classes[k].nodes.len() as f64;
         for resource in 0..3 {
             self.add_resource(k, &users, resource, size);
         }
-        if self.classes[k].nodes.iter().any(|&n| self.indexed.nodes[n].unreachable) {
+        if self.classes[k].nodes.iter().any(|&node| self.indexed.nodes[node].unreachable) {
             return None;
         }
         let mut ports: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
-        for &(s, column) in &users {
-            for &port in &self.indexed.services[s].ports {
+        for &(service, column) in &users {
+            for &port in &self.indexed.services[service].ports {
                 ports.entry(port).or_default().push((column, 1.0));
             }
             // One that is no part of this may be anywhere.
-            let near = self.indexed.services[s].near.iter().filter(|&&other| self.inside[other]);
+            let near =
+                self.indexed.services[service].near.iter().filter(|&&other| self.inside[other]);
             for &other in near {
-                let most = f64::from(self.indexed.services[s].input.replicas);
+                let most = f64::from(self.indexed.services[service].input.replicas);
                 let mut terms = vec![(column, 1.0)];
                 let counterparts = &self.indexed.services[other].counterparts;
-                let company = users.iter().filter(|(t, _)| *t == other || counterparts.contains(t));
+                let company = users
+                    .iter()
+                    .filter(|(other_ix, _)| *other_ix == other || counterparts.contains(other_ix));
                 terms.extend(company.map(|&(_, column)| (column, -most)));
                 self.model.at_most(terms, 0.0);
             }
@@ -43,18 +50,18 @@ impl<'f> Relaxation<'f> {
     }
 
     /// The capacity of a class, and cuts for sizes of which only so many fit on one node.
-    fn add_resource(&mut self, k: usize, users: &[(usize, usize)], resource: usize, size: f64) {
+    fn add_resource(&mut self, k: usize, users: &[(ServiceIx, usize)], resource: usize, size: f64) {
         let capacity = self.classes[k].capacity[resource];
-        let need = |s: usize| self.indexed.services[s].need[resource];
+        let need = |service: ServiceIx| self.indexed.services[service].need[resource];
         let terms: Vec<(usize, f64)> = users
             .iter()
-            .filter(|&&(s, _)| need(s) > 0)
-            .map(|&(s, column)| (column, need(s) as f64 / capacity as f64))
+            .filter(|&&(service, _)| need(service) > 0)
+            .map(|&(service, column)| (column, need(service) as f64 / capacity as f64))
             .collect();
         let mut cuts = Vec::new();
         for q in 1..=3u64 {
-            let cut = |&(s, column): &(usize, usize)| {
-                let share = u128::from(need(s)) * u128::from(q + 1);
+            let cut = |&(service, column): &(ServiceIx, usize)| {
+                let share = u128::from(need(service)) * u128::from(q + 1);
                 let times = share.div_ceil(u128::from(capacity.max(1))).saturating_sub(1);
                 (column, times as f64)
             };
@@ -65,10 +72,13 @@ impl<'f> Relaxation<'f> {
         cuts.into_iter().for_each(|(terms, upper)| self.model.at_most(terms, upper));
     }
 
-    fn add_devices(&mut self, k: usize, users: &[(usize, usize)], size: f64) -> Option<usize> {
+    fn add_devices(&mut self, k: usize, users: &[(ServiceIx, usize)], size: f64) -> Option<usize> {
         let class = &self.classes[k];
-        let users: Vec<(usize, usize)> =
-            users.iter().copied().filter(|&(s, _)| self.indexed.services[s].wants_gpu()).collect();
+        let users: Vec<(ServiceIx, usize)> = users
+            .iter()
+            .copied()
+            .filter(|&(service, _)| self.indexed.services[service].wants_gpu())
+            .collect();
         if users.is_empty() {
             return None;
         }

@@ -19,9 +19,11 @@ impl<'f> Relaxation<'f> {
             Objective::Balance => self.add_crowding(),
             Objective::Pack => self.add_in_use(),
         }
-        for &(s, k, column) in &self.columns {
-            let candidates =
-                self.classes[k].nodes.iter().filter_map(|&n| self.indexed.services[s].candidate(n));
+        for &(service, k, column) in &self.columns {
+            let candidates = self.classes[k]
+                .nodes
+                .iter()
+                .filter_map(|&node| self.indexed.services[service].candidate(node));
             let soft_cost = candidates.map(|candidate| candidate.soft_cost).min().unwrap_or(0);
             self.model.columns[column].cost = soft_cost as f64 / FULL as f64;
         }
@@ -52,8 +54,8 @@ impl<'f> Relaxation<'f> {
                         .columns
                         .iter()
                         .filter(|c| c.1 == k)
-                        .map(|&(s, _, column)| {
-                            let need = self.indexed.services[s].need[resource];
+                        .map(|&(service, _, column)| {
+                            let need = self.indexed.services[service].need[resource];
                             let part = 2.0 * t * need as f64 / capacity;
                             let more = excess(need, self.classes[k].capacity[resource], tenths);
                             (column, (part + more) / size)
@@ -78,8 +80,8 @@ impl<'f> Relaxation<'f> {
                     .columns
                     .iter()
                     .filter(|c| c.1 == k)
-                    .map(|&(s, _, column)| {
-                        (column, self.indexed.services[s].need[resource] as f64 / capacity)
+                    .map(|&(service, _, column)| {
+                        (column, self.indexed.services[service].need[resource] as f64 / capacity)
                     })
                     .filter(|&(_, factor)| factor > 0.0)
                     .collect();
