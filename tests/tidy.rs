@@ -5,6 +5,8 @@
 
 #[path = "tidy/placement.rs"]
 mod placement;
+#[path = "tidy/words.rs"]
+mod words;
 
 use std::{collections::BTreeMap, fmt::Write, fs, process::Command};
 

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_named_with_the_way_out_and_without_bytes() {
+    fn a_damaged_file_is_named_with_the_remedy_and_without_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let identity = joined(dir.path());

@@ -1,4 +1,4 @@
-//! The one way out for words: whatever this agent says to the control plane or writes to its log
+//! The one exit for words: whatever this agent says to the control plane or writes to its log
 //! goes through here and loses the values of secrets, in each form in which programs write them.
 //!
 //! Knows forms: quoted, escaped, encoded. Refuses to let a message out that was not looked at:

@@ -1,4 +1,4 @@
-//! tera, with every way out and every way to grow without bounds closed.
+//! tera, with every escape and every way to grow without bounds closed.
 //!
 //! Knows tera. Refuses to know what a template is for. tera itself has no access to files, the
 //! environment or the clock; what is closed here is what could use too much memory or time.
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_way_out() {
+    fn there_is_no_escape() {
         for way in [
             "{{ get_env(name=\"HOME\") }}",
             "{{ now() }}",

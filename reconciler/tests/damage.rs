@@ -182,7 +182,7 @@ async fn a_node_whose_record_is_damaged_can_be_removed_and_is_mended_when_it_com
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_or_lost_database_is_refused_with_the_way_out() {
+async fn a_damaged_or_lost_database_is_refused_with_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     Plane::start(config(dir.path(), None)).await.stop().await;
     let refused = async || {

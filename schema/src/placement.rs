@@ -285,7 +285,7 @@ pub struct Unplaceable {
     pub unplaced: u32,
     /// Every node, and everything that speaks against it.
     pub nodes: Vec<NodeViolations>,
-    /// Ways out, cheapest first.
+    /// Remedies, cheapest first.
     pub suggestions: Vec<Suggestion>,
 }
 
@@ -328,7 +328,7 @@ pub struct Violation {
     pub text: String,
 }
 
-/// A way out.
+/// A remedy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Suggestion {
     /// For people: `move service.redis[0] from vega to hypervisor`.

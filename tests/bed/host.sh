@@ -89,7 +89,7 @@ private_sys() {
 
 # run_dockerd I DISK: becomes the engine of host I. The one authority that this host trusts is the
 # bed's, so `docker pull` of an official image goes to the bed's registry as if it were the public
-# one. There is no way out of the bed anyhow.
+# one. There is no exit from the bed anyhow.
 run_dockerd() {
   local dir
   dir=$(host_dir "$1")

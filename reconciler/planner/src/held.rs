@@ -112,7 +112,7 @@ fn waits(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> Di
     Diagnostic::warning("DN-W0603", Some(service.at.clone()), message).help(help)
 }
 
-/// Between what nobody knows which is the newest, and the ways out.
+/// Between what nobody knows which is the newest, and the remedies.
 fn doubt(id: &InstanceId, all: &[(NodeName, InstanceId)], service: &Service) -> (String, String) {
     let nodes: BTreeSet<&NodeName> = all.iter().map(|(node, _)| node).collect();
     let names: BTreeSet<&InstanceId> = all.iter().map(|(_, name)| name).collect();

@@ -55,7 +55,7 @@ pub fn steps(desired: &DesiredState, planned: &[PlannedAction]) -> Vec<Step> {
 
 struct Draft {
     steps: Vec<Step>,
-    of_deed: Vec<Steps>,
+    of_action: Vec<Steps>,
     graph: Graph,
 }
 
@@ -63,10 +63,10 @@ impl Draft {
     /// Every step and the edges that must hold.
     fn of(desired: &DesiredState, planned: &[PlannedAction]) -> Self {
         let mut steps = Vec::new();
-        let of_deed: Vec<Steps> =
+        let of_action: Vec<Steps> =
             planned.iter().map(|action| draft(desired, action, &mut steps)).collect();
         let mut graph = Graph::new(steps.len());
-        for (action, own) in planned.iter().zip(&of_deed) {
+        for (action, own) in planned.iter().zip(&of_action) {
             let first = if action.stop_first { own.remove } else { None };
             let chain = [own.prepare, first, own.start, own.healthy];
             let chain: Vec<usize> = chain.into_iter().flatten().collect();
@@ -79,7 +79,7 @@ impl Draft {
                 graph.add(healthy, remove);
             }
         }
-        let mut draft = Self { steps, of_deed, graph };
+        let mut draft = Self { steps, of_action, graph };
         draft.order_by_dependency(desired, planned);
         draft.order_by_claim(planned);
         draft
@@ -88,11 +88,11 @@ impl Draft {
     /// Starts wait until what they depend on is healthy; destructions go the other way round.
     fn order_by_dependency(&mut self, desired: &DesiredState, planned: &[PlannedAction]) {
         let of_service = by_service(planned);
-        for (action, own) in planned.iter().zip(self.of_deed.clone()) {
+        for (action, own) in planned.iter().zip(self.of_action.clone()) {
             let service = desired.services.get(&action.change.instance.service);
             for dependency in service.iter().flat_map(|service| &service.depends_on) {
                 for &other in of_service.get(&dependency.value).into_iter().flatten() {
-                    let theirs = self.of_deed[other];
+                    let theirs = self.of_action[other];
                     let destroyed = planned[other].change.action == Action::Delete;
                     if let (Some(healthy), Some(start)) = (theirs.healthy, own.start) {
                         self.graph.add(healthy, start);
@@ -112,7 +112,7 @@ impl Draft {
     /// Who takes a port or device of a node starts after whoever had it let go.
     fn order_by_claim(&mut self, planned: &[PlannedAction]) {
         let mut released: BTreeMap<Claim<'_>, Vec<(usize, usize)>> = BTreeMap::new();
-        for (at, (action, own)) in planned.iter().zip(&self.of_deed).enumerate() {
+        for (at, (action, own)) in planned.iter().zip(&self.of_action).enumerate() {
             let Some(before) = action.change.before.as_deref() else {
                 continue;
             };
@@ -126,7 +126,7 @@ impl Draft {
         }
         for (at, action) in planned.iter().enumerate() {
             let (Some(after), Some(start)) =
-                (action.change.after.as_deref(), self.of_deed[at].start)
+                (action.change.after.as_deref(), self.of_action[at].start)
             else {
                 continue;
             };
@@ -144,7 +144,7 @@ impl Draft {
     fn yield_claims(&self, planned: &mut [PlannedAction]) -> bool {
         let done: BTreeSet<usize> = self.graph.order().into_iter().collect();
         let mut asked = false;
-        for (action, own) in planned.iter_mut().zip(&self.of_deed) {
+        for (action, own) in planned.iter_mut().zip(&self.of_action) {
             let stuck = own.start.is_some_and(|start| !done.contains(&start));
             let here = action.change.action == Action::Update;
             if !stuck || action.stop_first || (action.leaves.is_none() && !here) {
@@ -206,8 +206,9 @@ impl Draft {
 
     /// One action touches what runs only once the other's unit serves.
     fn wish_for_health(&mut self, planned: &[PlannedAction], first: usize, next: usize) {
-        let healthy = self.of_deed[first].healthy;
-        if let (Some(healthy), Some(step)) = (healthy, self.of_deed[next].disrupts(&planned[next]))
+        let healthy = self.of_action[first].healthy;
+        if let (Some(healthy), Some(step)) =
+            (healthy, self.of_action[next].disrupts(&planned[next]))
         {
             self.graph.wish(healthy, step);
         }
@@ -215,7 +216,9 @@ impl Draft {
 
     /// One is removed only once the other is.
     fn wish_for_removal(&mut self, first: usize, next: usize) {
-        if let (Some(first), Some(next)) = (self.of_deed[first].remove, self.of_deed[next].remove) {
+        if let (Some(first), Some(next)) =
+            (self.of_action[first].remove, self.of_action[next].remove)
+        {
             self.graph.wish(first, next);
         }
     }
@@ -225,11 +228,11 @@ impl Draft {
     /// else on its node is prepared.
     fn wish_for_late_removals(&mut self, desired: &DesiredState, planned: &[PlannedAction]) {
         for (at, action) in planned.iter().enumerate() {
-            let Some(remove) = self.of_deed[at].remove else {
+            let Some(remove) = self.of_action[at].remove else {
                 continue;
             };
             for (other, theirs) in planned.iter().enumerate().filter(|(other, _)| *other != at) {
-                let steps = self.of_deed[other];
+                let steps = self.of_action[other];
                 let id = &theirs.change.instance;
                 let same = *id == action.change.instance;
                 let depends = desired.services.get(&id.service).is_some_and(|service| {

@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_and_ways_out_are_refused() {
+    fn links_and_escapes_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a"), "x").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();

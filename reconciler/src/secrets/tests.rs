@@ -231,7 +231,7 @@ fn a_database_that_is_gone_or_empty_is_refused_like_a_missing_key() {
             let secrets = bed.open(&source).unwrap();
             assert_eq!(secrets.value(&name("pw"), 1).unwrap().expose(), "a");
             drop(secrets);
-            // The way out that the message names.
+            // The remedy that the message names.
             for file in ["secrets.db", "made", "key"] {
                 let _ = fs::remove_file(bed.path().join(file));
             }
@@ -271,7 +271,7 @@ fn a_version_that_something_refers_to_is_never_given_to_another_value() {
 }
 
 #[test]
-fn damaged_pages_are_named_with_the_way_out_and_a_bad_row_hides_no_other() {
+fn damaged_pages_are_named_with_the_remedy_and_a_bad_row_hides_no_other() {
     let mut bed = Bed::new();
     let secrets = bed.open(&KeySource::Kept).unwrap();
     for number in 0..30 {

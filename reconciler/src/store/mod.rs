@@ -203,7 +203,7 @@ impl Store {
     }
 }
 
-/// Names the file in an error of opening it, and the way out where it is damaged.
+/// Names the file in an error of opening it, and the remedy where it is damaged.
 fn unopened(path: &Path, trouble: Trouble) -> StoreError {
     match trouble {
         Trouble::Damaged => StoreError::Damaged(path.to_owned()),

@@ -51,7 +51,7 @@ pub fn text(
         out.push_str(&node(verdict, explained, width.unwrap_or(0), style));
     }
     if let Some(unplaced) = unplaced.filter(|it| !it.suggestions.is_empty()) {
-        out.push_str("\nWays out, cheapest first:\n");
+        out.push_str("\nRemedies, cheapest first:\n");
         for suggestion in &unplaced.suggestions {
             let checked = if suggestion.verified { " (checked)" } else { "" };
             out.push_str(&format!("  - {}{checked}\n", printable(&suggestion.text)));

@@ -304,7 +304,7 @@ fn unplaceable(unplaceable: &Unplaceable, stops: &[Eviction], style: Style) -> S
         }
     }
     if !suggestions.is_empty() {
-        out.push_str("      ways out, cheapest first:\n");
+        out.push_str("      remedies, cheapest first:\n");
     }
     for suggestion in suggestions {
         let checked = if suggestion.verified { " (checked)" } else { "" };

@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_out_is_said_in_full() {
+    fn the_remedy_is_said_in_full() {
         let (spec, volume) = spec();
         let error = refusal(&spec, &volume, "v", "it is not devnet's").to_string();
         assert!(

@@ -3,7 +3,7 @@
 //! Knows numbers. Refuses to know what stands at them.
 //!
 //! A problem is indexed once, and from then on everything is a number. With plain numbers a service
-//! could be passed where a node is meant, and the compiler would say nothing: `fits(node, service)`.
+//! could be passed where a node is meant, and no compiler would see it: `fits(node, service)`.
 
 use std::{
     marker::PhantomData,

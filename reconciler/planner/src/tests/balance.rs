@@ -132,7 +132,7 @@ fn a_limit_that_is_reached_ends_everything_and_is_told() {
     "#]]
     .assert_eq(&show(&stopped));
 
-    // Ways out are looked for under the same watch, and it is never asked again once it said stop.
+    // Remedies are looked for under the same watch, and it is never asked again once it said stop.
     let full = "cluster \"lab\"\nservice \"big\" { image \"big:1\"; resources memory=\"64GiB\" }\n";
     let world = World::of(&["alpha", "beta"]);
     let asked = Cell::new(0);

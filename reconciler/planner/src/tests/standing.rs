@@ -169,9 +169,9 @@ fn who_took_its_port_is_told_also_where_that_one_was_there() {
     assert_eq!(deleted(&plan), [stops], "{}", show(&plan));
 }
 
-/// The plan that a way out leads to knows of it, and so does what is told of that plan.
+/// The plan that a remedy leads to knows of it, and so does what is told of that plan.
 #[test]
-fn a_way_out_says_that_it_would_then_stop() {
+fn a_remedy_says_that_it_would_then_stop() {
     let mut world = world(&[service("db", 50, 2, "")]);
     world.options.allow_unplaced = false;
     let file = cluster(&[

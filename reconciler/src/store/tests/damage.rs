@@ -211,7 +211,7 @@ fn a_row_that_cannot_be_read_is_named_and_the_others_are_served() {
 }
 
 #[test]
-fn a_damaged_file_is_refused_with_the_way_out_and_what_that_costs() {
+fn a_damaged_file_is_refused_with_the_remedy_and_what_that_costs() {
     let bed = Bed::new();
     fs::write(bed.path(), "this is not a database, but long enough to look at".repeat(100))
         .unwrap();

@@ -1,4 +1,4 @@
-//! What is said of one mistake each: the place, the word that is wrong, and the way out.
+//! What is said of one mistake each: the place, the word that is wrong, and the remedy.
 
 use std::fmt::Write as _;
 

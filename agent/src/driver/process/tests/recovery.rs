@@ -133,36 +133,36 @@ fn agent(bench: &Bench, trap: Option<&Trap>, life: impl AsyncFnOnce(&ProcessDriv
 
 /// What an agent is in the middle of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
+enum Action {
     Start,
     Replace,
     Remove,
     Adopt,
 }
 
-/// Lets the fault happen at point `point` of the deed; whether the deed has that many. Then another
-/// agent does what a node does, and nothing may run twice, be lost or be left over.
-fn survives(deed: Deed, fault: Fault, point: usize) -> bool {
-    let about = format!("{deed:?}, {fault:?} at point {point}");
+/// Lets the fault happen at point `point` of the action; whether the action has that many. Then
+/// another agent does what a node does, and nothing may run twice, be lost or be left over.
+fn survives(action: Action, fault: Fault, point: usize) -> bool {
+    let about = format!("{action:?}, {fault:?} at point {point}");
     let bench = Bench::new();
-    let kind = if deed == Deed::Remove { stubborn } else { counted };
+    let kind = if action == Action::Remove { stubborn } else { counted };
     let (old, new) = (kind(&bench, "1"), kind(&bench, "2"));
-    if deed != Deed::Start {
+    if action != Action::Start {
         agent(&bench, None, async |driver| {
             driver.ensure(job(&old, 1)).await.unwrap();
             copies(&bench, 1, &about).await;
         });
     }
-    if deed == Deed::Adopt {
+    if action == Action::Adopt {
         forget_the_process(&bench);
     }
     let trap = Trap::at(point, fault);
     agent(&bench, Some(&trap), async |driver| {
-        let _ = match deed {
-            Deed::Start => driver.ensure(job(&old, 1)).await.map(drop),
-            Deed::Replace => driver.ensure(job(&new, 2)).await.map(drop),
-            Deed::Remove => driver.remove(&old.id).await,
-            Deed::Adopt => driver.recover().await,
+        let _ = match action {
+            Action::Start => driver.ensure(job(&old, 1)).await.map(drop),
+            Action::Replace => driver.ensure(job(&new, 2)).await.map(drop),
+            Action::Remove => driver.remove(&old.id).await,
+            Action::Adopt => driver.recover().await,
         };
     });
     if !trap.is_sprung() {
@@ -171,11 +171,11 @@ fn survives(deed: Deed, fault: Fault, point: usize) -> bool {
     }
     let before = living(&bench);
     agent(&bench, None, async |driver| {
-        let wanted = match deed {
-            Deed::Replace => job(&new, 2),
+        let wanted = match action {
+            Action::Replace => job(&new, 2),
             _ => job(&old, 1),
         };
-        if deed == Deed::Remove {
+        if action == Action::Remove {
             // It is wanted again while its removal goes on.
             driver.ensure(job(&new, 3)).await.unwrap();
             driver.endings.all_over().await;
@@ -214,10 +214,10 @@ fn forget_the_process(bench: &Bench) {
 #[test]
 fn a_fault_at_any_point_of_a_record_leaves_one_copy_and_no_orphan() {
     let mut points = std::collections::BTreeMap::new();
-    for deed in [Deed::Start, Deed::Replace, Deed::Remove, Deed::Adopt] {
+    for action in [Action::Start, Action::Replace, Action::Remove, Action::Adopt] {
         for fault in [Fault::Killed, Fault::DiskRefuses] {
-            let count = (1..).take_while(|point| survives(deed, fault, *point)).count();
-            points.insert(format!("{deed:?} {fault:?}"), count);
+            let count = (1..).take_while(|point| survives(action, fault, *point)).count();
+            points.insert(format!("{action:?} {fault:?}"), count);
         }
     }
     println!("points tried: {points:?}");

@@ -135,24 +135,21 @@ fn number_service<'a>(
     };
     let lines = conditions.of(input);
     let stranger = input.near.iter().any(|name| !names.services.contains_key(name));
-    let (mut here, mut held) =
-        (PerNode::filled(0u32, nodes.len()), PerNode::filled(0u32, nodes.len()));
+    let mut here = PerNode::filled(0u32, nodes.len());
+    let mut held = here.clone();
     for (index, current) in input.current.range(..input.replicas) {
         let Some(&node_ix) = names.nodes.get(&current.node) else {
             service.gone += 1;
             continue;
         };
-        (here[node_ix], held[node_ix]) =
-            (here[node_ix] + 1, held[node_ix] + u32::from(current.held));
+        here[node_ix] += 1;
+        held[node_ix] += u32::from(current.held);
         if input.holdings.contains_key(index) {
             *service.known.entry(node_ix).or_insert(0) += 1;
         }
     }
-    service.ran = here
-        .enumerate()
-        .map(|(node_ix, &count)| (node_ix, count))
-        .filter(|(_, count)| *count > 0)
-        .collect();
+    let ran = here.enumerate().filter(|(_, count)| **count > 0);
+    service.ran = ran.map(|(node_ix, &count)| (node_ix, count)).collect();
     for (node_ix, node) in nodes.enumerate() {
         let refused = stranger || refused(input, (node_ix, node), here[node_ix], &lines);
         // What runs on a node that is offline stays until that answers, and data is held.

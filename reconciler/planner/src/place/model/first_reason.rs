@@ -13,7 +13,7 @@ use devnet_schema::{
     placement::GpuUse,
 };
 
-use super::{partial::PartialPlacement, seat::Seat};
+use super::{partial::PartialPlacement, placed_instance::PlacedInstance};
 use crate::place::{
     ix::NodeIx,
     outcome::{Assignment, Reason},
@@ -57,15 +57,15 @@ pub fn explain_device_changes(
 
 pub fn reason(
     partial: &PartialPlacement<'_>,
-    seat: &Seat,
+    placed_instance: &PlacedInstance,
     gpus: &[GpuUse],
     names: &BTreeMap<&NodeName, NodeIx>,
 ) -> Reason {
-    let input = partial.indexed.services[seat.service].input;
-    let Some(current) = input.current.get(&seat.index) else {
+    let input = partial.indexed.services[placed_instance.service].input;
+    let Some(current) = input.current.get(&placed_instance.index) else {
         return Reason::New { why: String::new() };
     };
-    if seat.stays {
+    if placed_instance.stays {
         let ids = |list: &[GpuUse]| {
             let mut ids: Vec<String> = list.iter().map(|gpu| gpu.id.clone()).collect();
             ids.sort();
@@ -73,7 +73,7 @@ pub fn reason(
         };
         let same = current.gpus.is_empty() || ids(&current.gpus) == ids(gpus);
         return if same {
-            stays(partial, seat)
+            stays(partial, placed_instance)
         } else {
             Reason::ChangesDevices { why: String::new() }
         };
@@ -87,10 +87,10 @@ pub fn reason(
 }
 
 /// Why it stays, which a person who drains the node will ask.
-fn stays(partial: &PartialPlacement<'_>, seat: &Seat) -> Reason {
-    let name = &partial.indexed.nodes[seat.node].input.name;
+fn stays(partial: &PartialPlacement<'_>, placed_instance: &PlacedInstance) -> Reason {
+    let name = &partial.indexed.nodes[placed_instance.node].input.name;
     let data = "its data is here and cannot be moved";
-    let why = match partial.indexed.nodes[seat.node].input.state {
+    let why = match partial.indexed.nodes[placed_instance.node].input.state {
         NodeState::Ready | NodeState::Cordoned => return Reason::Stays,
         NodeState::Draining => format!("{data}, though {name} is being drained"),
         NodeState::Lost => format!("{data}, though {name} has been offline for too long"),

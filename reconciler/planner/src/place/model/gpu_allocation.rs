@@ -23,7 +23,7 @@ pub struct GpuAllocation {
     /// Instances on each device.
     users: Vec<u32>,
     /// Service and devices of every instance, as bits.
-    seats: Vec<(ServiceIx, u128)>,
+    grants: Vec<(ServiceIx, u128)>,
     /// Instances that could not be arranged with the others.
     stranded: Vec<ServiceIx>,
     /// Instances that are there now and stay, on other devices.
@@ -34,7 +34,7 @@ impl GpuAllocation {
     pub fn empty(memories: &[u64]) -> Self {
         let left = memories.iter().map(|&m| gpu_request::size(m)).collect();
         let users = vec![0; memories.len()];
-        Self { left, users, seats: Vec::new(), stranded: Vec::new(), restarts: 0 }
+        Self { left, users, grants: Vec::new(), stranded: Vec::new(), restarts: 0 }
     }
 
     /// Whether every instance has its devices.
@@ -54,7 +54,7 @@ impl GpuAllocation {
 
     /// The devices of every instance of a service, as bits.
     pub fn of(&self, service: ServiceIx) -> impl Iterator<Item = u128> {
-        self.seats.iter().filter(move |seat| seat.0 == service).map(|seat| seat.1)
+        self.grants.iter().filter(move |grant| grant.0 == service).map(|grant| grant.1)
     }
 
     /// Whether it is plain that one more does not fit, however the others are arranged.
@@ -79,7 +79,12 @@ impl GpuAllocation {
 
     /// Devices for one more that leave the others alone: its own from before, untouched ones, or
     /// the fullest that has room.
-    fn seat(&self, memories: &[u64], service: ServiceIx, claim: &GpuClaim<'_>) -> Option<u128> {
+    fn devices_for(
+        &self,
+        memories: &[u64],
+        service: ServiceIx,
+        claim: &GpuClaim<'_>,
+    ) -> Option<u128> {
         let item = claim.item;
         let allowed = |d: &usize| item.allowed >> d & 1 == 1;
         if let Some(home) = self.empty_home(memories, service, claim) {
@@ -116,7 +121,7 @@ impl GpuAllocation {
             })
         };
         let homes = claim.devices();
-        let taken = |home: &u128| self.of(service).filter(|seat| seat == home).count();
+        let taken = |home: &u128| self.of(service).filter(|grant| grant == home).count();
         let same = |home: &u128| homes.iter().filter(|other| *other == home).count();
         homes.iter().copied().find(|home| taken(home) < same(home) && free(home))
     }
@@ -124,7 +129,7 @@ impl GpuAllocation {
     /// What one more would leave unused beside itself, in thousandths of a device. A single whole
     /// device is as good as any other.
     pub fn waste(&self, memories: &[u64], service: ServiceIx, claim: &GpuClaim<'_>) -> u64 {
-        let Some(devices) = self.seat(memories, service, claim) else {
+        let Some(devices) = self.devices_for(memories, service, claim) else {
             return 1000 * memories.len() as u64;
         };
         let need = claim.item.need;
@@ -152,13 +157,13 @@ impl GpuAllocation {
             self.left[d] = self.left[d].saturating_sub(gpu_request::load(need, memories[d]));
             self.users[d] += 1;
         }
-        self.seats.push((service, devices));
+        self.grants.push((service, devices));
     }
 
     /// Takes one more in, arranging all of them anew where need be.
     pub fn add(&mut self, memories: &[u64], service: ServiceIx, claims: &GpuClaims<'_>) {
         let own = claims(service);
-        match self.seat(memories, service, &own).filter(|_| self.arranged()) {
+        match self.devices_for(memories, service, &own).filter(|_| self.arranged()) {
             Some(devices) => {
                 self.restarts -= self.restarts_of(service, &own);
                 self.sit(memories, service, own.item.need, devices);
@@ -179,7 +184,7 @@ impl GpuAllocation {
             self.stranded.remove(at);
         } else if let Some(at) = self.leaver(service, &own) {
             self.restarts -= self.restarts_of(service, &own);
-            let (_, devices) = self.seats.remove(at);
+            let (_, devices) = self.grants.remove(at);
             for d in (0..memories.len()).filter(|d| devices >> d & 1 == 1) {
                 self.left[d] += gpu_request::load(own.item.need, memories[d]);
                 self.users[d] -= 1;
@@ -192,11 +197,11 @@ impl GpuAllocation {
         self.keep_devices(memories, claims, gpu_packing::BRIEF);
     }
 
-    /// The seat of a service to give up: the last that is nobody's home, else the last.
+    /// The devices of a service to give up: the last that is nobody's home, else the last.
     fn leaver(&self, service: ServiceIx, claim: &GpuClaim<'_>) -> Option<usize> {
-        let own = |seat: &(ServiceIx, u128)| seat.0 == service;
-        let new = |seat: &(ServiceIx, u128)| own(seat) && !claim.devices().contains(&seat.1);
-        self.seats.iter().rposition(new).or_else(|| self.seats.iter().rposition(own))
+        let own = |grant: &(ServiceIx, u128)| grant.0 == service;
+        let new = |grant: &(ServiceIx, u128)| own(grant) && !claim.devices().contains(&grant.1);
+        self.grants.iter().rposition(new).or_else(|| self.grants.iter().rposition(own))
     }
 
     /// Arranges all of them anew where fewer may restart then, in so many steps.
@@ -214,14 +219,14 @@ impl GpuAllocation {
         let count = self.of(service).count() as u32;
         let at_home = homes.devices.iter().enumerate().filter(|(at, home)| {
             let earlier = homes.devices[..*at].iter().filter(|other| other == home).count();
-            earlier < self.of(service).filter(|seat| seat == *home).count()
+            earlier < self.of(service).filter(|grant| grant == *home).count()
         });
         homes.stay(count).saturating_sub(at_home.count() as u32)
     }
 
     /// How many there are of each service, ascending.
     pub(super) fn counts(&self, extra: Option<ServiceIx>) -> Vec<(ServiceIx, u32)> {
-        let mut all: Vec<ServiceIx> = self.seats.iter().map(|seat| seat.0).collect();
+        let mut all: Vec<ServiceIx> = self.grants.iter().map(|grant| grant.0).collect();
         all.extend(&self.stranded);
         all.extend(extra);
         all.sort_unstable();
@@ -252,7 +257,7 @@ impl GpuAllocation {
     /// Whether one more fits, the others being arranged anew where need be.
     pub fn admits(&self, memories: &[u64], extra: ServiceIx, claims: &GpuClaims<'_>) -> bool {
         let own = claims(extra);
-        if self.arranged() && self.seat(memories, extra, &own).is_some() {
+        if self.arranged() && self.devices_for(memories, extra, &own).is_some() {
             return true;
         }
         if self.arranged() && self.refuses(memories, own.item) {

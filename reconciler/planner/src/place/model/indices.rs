@@ -19,7 +19,7 @@ use devnet_schema::{
 use super::{
     first_reason::{explain_device_changes, reason},
     partial::PartialPlacement,
-    seat::Seat,
+    placed_instance::PlacedInstance,
 };
 use crate::place::{
     ix::{NodeIx, ServiceIx},
@@ -35,14 +35,14 @@ pub fn assign(partial: &PartialPlacement<'_>) -> BTreeMap<InstanceId, Assignment
     let indexed = partial.indexed;
     let names: BTreeMap<&NodeName, NodeIx> =
         indexed.nodes.enumerate().map(|(node_ix, node)| (&node.input.name, node_ix)).collect();
-    let seats =
-        indexed.services.positions().flat_map(|service_ix| seats(partial, service_ix, &names));
-    let placed = seats.map(|seat| {
-        let service = indexed.services[seat.service].input;
-        let instance = InstanceId { service: service.name.clone(), index: seat.index };
-        let gpus = gpus(partial, &seat);
-        let reason = reason(partial, &seat, &gpus, &names);
-        let node = indexed.nodes[seat.node].input.name.clone();
+    let instances =
+        indexed.services.positions().flat_map(|service_ix| instances(partial, service_ix, &names));
+    let placed = instances.map(|placed_instance| {
+        let service = indexed.services[placed_instance.service].input;
+        let instance = InstanceId { service: service.name.clone(), index: placed_instance.index };
+        let gpus = gpus(partial, &placed_instance);
+        let reason = reason(partial, &placed_instance, &gpus, &names);
+        let node = indexed.nodes[placed_instance.node].input.name.clone();
         (instance, Assignment { node, gpus, reason })
     });
     let mut placed: BTreeMap<InstanceId, Assignment> = placed.collect();
@@ -52,11 +52,11 @@ pub fn assign(partial: &PartialPlacement<'_>) -> BTreeMap<InstanceId, Assignment
 
 /// Indices to nodes and devices: who can stay on its devices does, then who can stay on its node,
 /// the lower index first; the others fill what is left.
-fn seats(
+fn instances(
     partial: &PartialPlacement<'_>,
     service_ix: ServiceIx,
     names: &BTreeMap<&NodeName, NodeIx>,
-) -> Vec<Seat> {
+) -> Vec<PlacedInstance> {
     let service = &partial.indexed.services[service_ix];
     let input = service.input;
     let mut left: BTreeMap<NodeIx, Vec<u128>> = BTreeMap::new();
@@ -68,13 +68,13 @@ fn seats(
         left.insert(node, devices);
     }
     let kept: BTreeSet<u32> = retained_indices(partial, service_ix);
-    let mut seats: BTreeMap<u32, Seat> = BTreeMap::new();
+    let mut instances: BTreeMap<u32, PlacedInstance> = BTreeMap::new();
     // Who would have to grow is the first to go.
     let mut current: Vec<(&u32, &Current)> = input.current.range(..input.replicas).collect();
     current.sort_by_key(|(index, _)| (input.has_grown(**index), **index));
     for at_home in [true, false] {
         for &(&index, current) in &current {
-            let taken = kept.contains(&index) || seats.contains_key(&index);
+            let taken = kept.contains(&index) || instances.contains_key(&index);
             let Some(&node) = names.get(&current.node).filter(|_| !taken) else {
                 continue;
             };
@@ -82,8 +82,10 @@ fn seats(
             let home = partial.indexed.nodes[node].positions(current);
             let own = devices.iter().position(|set| !at_home || home == Some(*set));
             if let Some(devices) = own.map(|at| devices.remove(at)) {
-                seats
-                    .insert(index, Seat { service: service_ix, index, node, devices, stays: true });
+                instances.insert(
+                    index,
+                    PlacedInstance { service: service_ix, index, node, devices, stays: true },
+                );
             }
         }
     }
@@ -91,7 +93,7 @@ fn seats(
         left.into_iter().flat_map(|(node, sets)| sets.into_iter().map(move |set| (node, set)));
     // What runs moves before anything is new.
     let mut open: Vec<u32> = (0..input.replicas).collect();
-    open.retain(|index| !seats.contains_key(index) && !kept.contains(index));
+    open.retain(|index| !instances.contains_key(index) && !kept.contains(index));
     let order = |index: &u32| {
         let node = input.current.get(index).and_then(|it| names.get(&it.node));
         // What runs before what ran on a node that does not answer.
@@ -101,9 +103,12 @@ fn seats(
     open.sort_by_key(order);
     for index in open {
         let Some((node, devices)) = free.next() else { break };
-        seats.insert(index, Seat { service: service_ix, index, node, devices, stays: false });
+        instances.insert(
+            index,
+            PlacedInstance { service: service_ix, index, node, devices, stays: false },
+        );
     }
-    seats.into_values().collect()
+    instances.into_values().collect()
 }
 
 /// The numbers of those of a service that are kept as they are, and have no place beside.
@@ -120,16 +125,20 @@ fn retained_indices(partial: &PartialPlacement<'_>, service: ServiceIx) -> BTree
 }
 
 /// The devices of an instance, by name.
-fn gpus(partial: &PartialPlacement<'_>, seat: &Seat) -> Vec<GpuUse> {
-    let node = &partial.indexed.nodes[seat.node];
-    let input = partial.indexed.services[seat.service].input;
+fn gpus(partial: &PartialPlacement<'_>, placed_instance: &PlacedInstance) -> Vec<GpuUse> {
+    let node = &partial.indexed.nodes[placed_instance.node];
+    let input = partial.indexed.services[placed_instance.service].input;
     let need = input.gpu;
-    if let Some(current) = input.current.get(&seat.index).filter(|_| seat.stays && node.unreachable)
+    if let Some(current) = input
+        .current
+        .get(&placed_instance.index)
+        .filter(|_| placed_instance.stays && node.unreachable)
     {
         return current.gpus.clone();
     }
     let id = |&d: &usize| node.input.gpus[d].id.clone();
-    let own = node.devices.iter().enumerate().filter(|(at, _)| seat.devices >> at & 1 == 1);
+    let own =
+        node.devices.iter().enumerate().filter(|(at, _)| placed_instance.devices >> at & 1 == 1);
     own.map(|(_, d)| gpu_use(id(d), need)).collect()
 }
 

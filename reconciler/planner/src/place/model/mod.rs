@@ -22,6 +22,6 @@ pub mod links;
 pub mod node;
 pub mod overcommit;
 pub mod partial;
+pub mod placed_instance;
 pub mod retained;
-pub mod seat;
 pub mod service;

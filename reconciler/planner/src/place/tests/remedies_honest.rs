@@ -1,4 +1,4 @@
-//! Every way out that is printed does what it says: made as a person would make it, from what it
+//! Every remedy that is printed does what it says: made as a person would make it, from what it
 //! says to programs, the next plan leaves fewer waiting. Held against brute force, too.
 
 use devnet_schema::quantity::{Bytes, GpuRequest};
@@ -33,7 +33,7 @@ pub fn tight(seed: u64) -> PlacementProblem {
     problem
 }
 
-/// Makes what a way out says to programs. Parts of devices that are freed for one instance are one
+/// Makes what a remedy says to programs. Parts of devices that are freed for one instance are one
 /// device more, and as many instances more as that is room for are asked for.
 fn make(problem: &PlacementProblem, of: &Unplaceable, way: &Suggestion) -> PlacementProblem {
     let mut changed = problem.clone();
@@ -164,7 +164,7 @@ fn placed(outcome: &Outcome) -> Vec<u32> {
     outcome.levels.iter().map(|level| level.placed).collect()
 }
 
-/// Holds one way out against the plan with it: as many are placed as it says, and of others only
+/// Holds one remedy against the plan with it: as many are placed as it says, and of others only
 /// those lose their node, or move, of which it says so. Where only a part was planned, the whole
 /// plan may give more of the service a node than the part did, and that one of those that come no
 /// sooner.
@@ -232,7 +232,7 @@ fn hold_freed(problem: &PlacementProblem, asked: &ServiceInput, after: &Outcome,
     }
 }
 
-/// How many a way out says that it places.
+/// How many a remedy says that it places.
 fn told(of: &Unplaceable, way: &Suggestion) -> u32 {
     match clause(way, "places ") {
         Some(rest) => rest.split(' ').nth(1).unwrap().parse().unwrap(),
@@ -285,7 +285,7 @@ pub fn hold_all(seeds: std::ops::Range<u64>) -> [usize; 3] {
 }
 
 #[test]
-fn every_way_out_of_a_small_problem_is_one() {
+fn every_remedy_of_a_small_problem_is_one() {
     let counts = hold_all(0..150);
     assert!(counts[0] > 100 && counts[1] > 300, "{counts:?}");
     assert!(counts[2] * 100 <= counts[0], "too many have none: {counts:?}");
@@ -293,7 +293,7 @@ fn every_way_out_of_a_small_problem_is_one() {
 
 /// The same where only the nodes concerned are planned again.
 #[test]
-fn every_way_out_found_in_a_part_is_one() {
+fn every_remedy_found_in_a_part_is_one() {
     let (mut found, mut none) = (0, 0);
     for seed in 150..300 {
         let mut problem = tight(seed);
@@ -316,7 +316,7 @@ fn every_way_out_found_in_a_part_is_one() {
 
 /// Brute force, which knows nothing of the planner's, finds a better placement with each, too.
 #[test]
-fn brute_force_says_the_same_of_ways_out() {
+fn brute_force_says_the_same_of_remedies() {
     let mut held = 0;
     for seed in 300..340 {
         let problem = tight(seed);

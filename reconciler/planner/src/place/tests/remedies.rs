@@ -1,4 +1,4 @@
-//! What does not fit: everything that speaks against each node, and ways out that work.
+//! What does not fit: everything that speaks against each node, and remedies that work.
 
 use devnet_schema::{placement::PlacementStatus, quantity::Bytes};
 
@@ -93,7 +93,7 @@ fn data_in_the_way_could_be_moved_by_hand() {
 }
 
 #[test]
-fn every_kind_of_single_way_out_is_found() {
+fn every_kind_of_single_remedy_is_found() {
     let roomy = || vec![node("atlas", 8, 8), node("nas", 8, 8)];
     let ways = |nodes: Vec<NodeInput>, web: ServiceInput| {
         let mut db = service("db", 1);
@@ -136,7 +136,7 @@ fn every_kind_of_single_way_out_is_found() {
 }
 
 #[test]
-fn an_explanation_names_the_line_that_a_way_out_would_drop() {
+fn an_explanation_names_the_line_that_a_remedy_would_drop() {
     let mut db = service("db", 1);
     db.require.push(condition(Key::Tag, &["ssd"]));
     db.require.push(condition(Key::Runtime, &["podman"]));
@@ -279,7 +279,7 @@ fn a_new_device_is_as_large_as_what_it_must_hold() {
     let outcome = checked(&problem(vec![small.clone()], vec![llm.clone()]));
     let model = "add one node with 1 cpu, 1GiB of memory and a GPU of model H100 with 47GiB";
     assert_eq!(texts(&outcome), ["give atlas a GPU of model H100 with 47GiB", model]);
-    // A model whose devices are known to be too small is no way out.
+    // A model whose devices are known to be too small is no remedy.
     llm.require[0] = condition(Key::GpuModel, &["4090"]);
     assert_eq!(texts(&checked(&problem(vec![small.clone()], vec![llm]))), Vec::<String>::new());
     // What fits is placed, on the device that is large enough.

@@ -1,4 +1,4 @@
-//! Ways out of a lack of GPUs: an existing node is given what it lacks, wherever that would do.
+//! Remedies of a lack of GPUs: an existing node is given what it lacks, wherever that would do.
 
 use devnet_schema::quantity::Bytes;
 

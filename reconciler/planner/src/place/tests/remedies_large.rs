@@ -1,4 +1,4 @@
-//! Ways out of fleets too large to be planned again for each try: the same kinds as of small ones,
+//! Remedies of fleets too large to be planned again for each try: the same kinds as of small ones,
 //! and each does what it says when it is made.
 
 use devnet_schema::quantity::Bytes;
@@ -21,7 +21,7 @@ fn full(nodes: Vec<NodeInput>, services: Vec<ServiceInput>) -> PlacementProblem 
     all
 }
 
-/// The ways out of the one service that does not fit, after the outcome has been verified.
+/// The remedies of the one service that does not fit, after the outcome has been verified.
 fn ways(problem: &PlacementProblem, name: &str) -> Vec<Suggestion> {
     let outcome = checked(problem);
     let [unplaced] = &outcome.unplaced[..] else {

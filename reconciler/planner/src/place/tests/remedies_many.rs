@@ -1,4 +1,4 @@
-//! Ways out where several instances wait at once, of one service and of several.
+//! Remedies where several instances wait at once, of one service and of several.
 
 use devnet_schema::quantity::GpuRequest;
 

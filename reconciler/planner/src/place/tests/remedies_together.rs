@@ -1,4 +1,4 @@
-//! Ways out that take several changes at once, and the least of each.
+//! Remedies that take several changes at once, and the least of each.
 
 use devnet_schema::quantity::GpuRequest;
 
@@ -107,7 +107,7 @@ fn a_new_node_holds_all_that_come_first() {
     );
 }
 
-/// What it must be near is more than a way out may change; without that line, a drained node would
+/// What it must be near is more than a remedy may change; without that line, a drained node would
 /// do.
 #[test]
 fn a_service_goes_without_what_it_must_be_near() {
