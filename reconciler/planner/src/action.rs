@@ -63,12 +63,25 @@ pub struct PlannedActions {
     pub list: Vec<PlannedAction>,
     /// How many instances stay as they are.
     pub unchanged: u32,
+    /// Those of them that run as declared and do not serve yet.
+    pub starting: Vec<Starting>,
     /// What is not as it was left.
     pub drift: Vec<Drift>,
     /// What is declared and stays as it is because its node cannot be reached.
     pub unreached: Vec<Drift>,
     /// What someone should know, and what forbids the plan.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A unit that runs as declared and is neither healthy nor known to have failed.
+#[derive(Debug, Clone)]
+pub struct Starting {
+    /// Which instance.
+    pub id: InstanceId,
+    /// Where it is.
+    pub node: NodeName,
+    /// As of which generation its node runs it.
+    pub generation: Generation,
 }
 
 /// What the deciding functions look at.
@@ -172,7 +185,11 @@ impl Scene<'_, '_> {
         let from = main.as_ref().and_then(|action| action.leaves.clone());
         match main {
             Some(action) => self.admit(action, planned),
-            None => planned.unchanged += 1,
+            None => {
+                planned.unchanged += 1;
+                let as_declared = !matches!(assignment.why, Why::KeptAsIs(_));
+                planned.starting.extend(here.filter(|_| as_declared).and_then(starting));
+            }
         }
         for unit in group {
             let gone =
@@ -291,14 +308,15 @@ impl Scene<'_, '_> {
     }
 
     /// What is kept as it is: it is started again where it ended, and told what it is protected
-    /// from, both by the name that it runs under. Nothing else of it changes.
+    /// from, both by the name that it runs under. Nothing else of it changes, and nothing at all of
+    /// what only its node says it was told to run: that node says what it runs with, too.
     fn kept(
         &self,
         id: &InstanceId,
         unit: &Observed<'_>,
         spec: &InstanceSpec,
     ) -> Option<PlannedAction> {
-        unit.spec()?;
+        unit.spec().filter(|_| !unit.claimed)?;
         let broken = broken(unit).filter(|_| self.input.policy.self_heal);
         let restart = broken.is_some() && unit.seen.health == HealthState::Unhealthy;
         let told = || self.mark(id, unit, spec).map(str::to_owned);
@@ -554,6 +572,18 @@ fn broken(unit: &Observed<'_>) -> Option<String> {
         }),
         _ => None,
     }
+}
+
+/// A unit that is as declared, if it does not serve yet and may do so soon.
+fn starting(unit: &Observed<'_>) -> Option<Starting> {
+    let serves =
+        (unit.seen.state, unit.seen.health) == (InstanceState::Running, HealthState::Healthy);
+    let waits = unit.is_known() && !serves && broken(unit).is_none();
+    waits.then(|| Starting {
+        id: unit.runs_as(),
+        node: unit.node().clone(),
+        generation: unit.seen.generation,
+    })
 }
 
 /// Placement's reason for a move as a clause, with the place of the line that speaks: what it says

@@ -291,6 +291,7 @@ fn hold(
                 let why = match wait {
                     Wait::Runtime(of) => Held::Runtime(of),
                     Wait::Doubt(all) => Held::Doubt(all),
+                    Wait::Told(against) => Held::Told(against),
                     _ => Held::Place,
                 };
                 assignments.holds.insert(id, Hold::of(unit, why));

@@ -73,7 +73,10 @@ fn check_steps(plan: &Plan, found: &mut Vec<String>) {
                 || old == Some(&step.instance)
                 || matches!(step.act, Act::Remove)
         });
-        if !concerned {
+        // What is starting already is waited for before others of its service are touched.
+        let own = |change: &Change| change.instance.service == step.instance.service;
+        let waits = matches!(step.act, Act::AwaitHealthy { .. }) && plan.changes.iter().any(own);
+        if !concerned && !waits {
             found.push(format!("step {} belongs to no change", step.id));
         }
         if let Act::Prepare { spec } | Act::Ensure { spec } = &step.act
@@ -150,7 +153,10 @@ fn check_generations(input: &PlanInput<'_>, plan: &Plan, found: &mut Vec<String>
         observations::generations(input.generations, input.fleet, &OrderBook::of(input.fleet));
     for step in &plan.steps {
         let last = known.get(&step.instance).copied().unwrap_or(0);
-        if step.generation <= last {
+        let changes = plan.changes.iter().any(|change| change.instance == step.instance);
+        // What is only waited for is not told anything new.
+        let waits = matches!(step.act, Act::AwaitHealthy { .. }) && !changes;
+        if step.generation <= last && !waits {
             found.push(format!("step {} has generation {}, not new", step.id, step.generation));
         }
         if step.generation > MAX_GENERATION {

@@ -79,6 +79,8 @@ struct Sign<'a> {
     renamed: bool,
     /// Whether an order of ours tells it, not what was seen.
     recorded: bool,
+    /// Whether nothing but the word of that node tells it.
+    claimed: bool,
     /// Whether its unit was seen, and known to run there.
     seen: bool,
     /// Whether nobody can say whether it runs: its node is not in the cluster any more.
@@ -124,6 +126,7 @@ fn recorded(place: &DataPlace) -> Sign<'_> {
         volumes,
         renamed: false,
         recorded: *generation > 0,
+        claimed: *generation == 0,
         seen: false,
         away: false,
         known: false,
@@ -141,6 +144,7 @@ fn seen<'a>(unit: &Observed<'a>) -> Sign<'a> {
         volumes: spec.map_or(&[][..], |spec| &spec.volumes),
         renamed: unit.renamed,
         recorded: false,
+        claimed: unit.claimed,
         seen: true,
         away: false,
         known: unit.is_known(),
@@ -157,7 +161,7 @@ fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home
         (Reverse((own, it.generation, runs, it.recorded, it.known)), it.node)
     });
     let first = signs.first()?.clone();
-    let claimed = first.generation == 0 && !first.seen;
+    let claimed = signs.iter().filter(|it| it.node == first.node).all(|it| it.claimed);
     let rivals = signs.iter().filter(|it| {
         // No two nodes are told the same number: one of them only says so.
         let same = it.of == first.of && first.generation == it.generation;

@@ -45,6 +45,9 @@ pub enum Held {
     Runtime(Runtime),
     /// Its newest data is on that node, and cannot be had there.
     Away(NodeName),
+    /// Only its node itself says that it was told to run it, and these lines or states are against
+    /// that.
+    Told(Vec<String>),
     /// What is declared has no place where its data is.
     Place,
 }
@@ -57,7 +60,7 @@ impl Hold {
 
     /// Whether nothing at all is done: every copy is left alone, and nothing is told to any.
     pub fn decides_nothing(&self) -> bool {
-        matches!(self.why, Held::Doubt(_) | Held::Away(_))
+        matches!(self.why, Held::Doubt(_) | Held::Away(_) | Held::Told(_))
     }
 
     /// Whether it is this one.

@@ -137,6 +137,7 @@ impl Draft {
         let ports = ports::allocate(input, &observations, &assignments)?;
         self.specs = render::specs(input, &observations, &assignments, &ports)?;
         stop(weight::refusals(input, &self.specs))?;
+        stop(renames::taken(input, &observations, &self.specs))?;
         self.plan.basis = basis::of(input, self.specs.values());
         let mut planned = action::decide(input, &observations, &scope, &assignments, &self.specs);
         self.plan.diagnostics.append(&mut planned.diagnostics);
@@ -149,7 +150,7 @@ impl Draft {
             return Ok(());
         }
         weight::whole(planned.list.iter().map(|action| &action.change))?;
-        self.plan.steps = order::steps(input.desired, &planned.list);
+        self.plan.steps = order::steps(input.desired, &planned.list, &planned.starting);
         self.take(planned);
         Ok(())
     }

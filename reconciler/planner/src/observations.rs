@@ -72,6 +72,8 @@ pub struct Observed<'a> {
     pub renamed: bool,
     /// As of which generation it was ordered there; 0 where the records do not say.
     pub ordered: Generation,
+    /// Whether nothing but the word of its node tells that it was ordered there.
+    pub claimed: bool,
 }
 
 impl<'a> Observed<'a> {
@@ -137,19 +139,19 @@ impl<'a> Observations<'a> {
             let service = renamed(desired, &runs_as.service);
             let renamed = *service != runs_as.service;
             let id = InstanceId { service: service.clone(), index: runs_as.index };
-            let unit = Observed { seen, status, renamed, ordered: 0 };
+            let unit = Observed { seen, status, renamed, ordered: 0, claimed: false };
             match book.standing(&runs_as, &seen.node, seen.generation) {
                 Standing::Ordered(ordered) => {
                     let unit = Observed { ordered, ..unit };
                     observations.observed.entry(id).or_default().push(unit);
                 }
                 Standing::Claimed if book.ordered(&runs_as).is_none() => {
-                    claims.entry(id).or_default().push(unit);
+                    claims.entry(id).or_default().push(Observed { claimed: true, ..unit });
                 }
                 Standing::Claimed
                     if book.claimed(&runs_as, &seen.node) > book.ordered(&runs_as) =>
                 {
-                    later.entry(id).or_default().push(unit);
+                    later.entry(id).or_default().push(Observed { claimed: true, ..unit });
                 }
                 Standing::Claimed | Standing::Stranger => observations.strangers.push(unit),
             }

@@ -18,7 +18,7 @@ use devnet_schema::{
 };
 
 use crate::{
-    action::{Leaving, PlannedAction},
+    action::{Leaving, PlannedAction, Starting},
     graph::Graph,
 };
 
@@ -41,12 +41,17 @@ impl Steps {
     }
 }
 
-/// The steps of all planned, in an order that respects `after`.
-pub fn steps(desired: &DesiredState, planned: &[PlannedAction]) -> Vec<Step> {
+/// The steps of all planned, in an order that respects `after`. What of a service is `starting` is
+/// waited for before anything of it that may serve is touched.
+pub fn steps(
+    desired: &DesiredState,
+    planned: &[PlannedAction],
+    starting: &[Starting],
+) -> Vec<Step> {
     let mut planned = planned.to_vec();
-    let mut draft = Draft::of(desired, &planned);
+    let mut draft = Draft::of(desired, &planned, starting);
     while draft.graph.has_circle() && draft.yield_claims(&mut planned) {
-        draft = Draft::of(desired, &planned);
+        draft = Draft::of(desired, &planned, starting);
     }
     draft.wish_for_gradual_change(desired, &planned);
     draft.wish_for_late_removals(desired, &planned);
@@ -56,15 +61,18 @@ pub fn steps(desired: &DesiredState, planned: &[PlannedAction]) -> Vec<Step> {
 struct Draft {
     steps: Vec<Step>,
     of_action: Vec<Steps>,
+    /// By service, the steps that wait for what is starting already.
+    starting: BTreeMap<ServiceName, Vec<usize>>,
     graph: Graph,
 }
 
 impl Draft {
     /// Every step and the edges that must hold.
-    fn of(desired: &DesiredState, planned: &[PlannedAction]) -> Self {
+    fn of(desired: &DesiredState, planned: &[PlannedAction], starting: &[Starting]) -> Self {
         let mut steps = Vec::new();
         let of_action: Vec<Steps> =
             planned.iter().map(|action| draft(desired, action, &mut steps)).collect();
+        let starting = wait_for(desired, planned, starting, &mut steps);
         let mut graph = Graph::new(steps.len());
         for (action, own) in planned.iter().zip(&of_action) {
             let first = if action.stop_first { own.remove } else { None };
@@ -79,7 +87,7 @@ impl Draft {
                 graph.add(healthy, remove);
             }
         }
-        let mut draft = Self { steps, of_action, graph };
+        let mut draft = Self { steps, of_action, starting, graph };
         draft.order_by_dependency(desired, planned);
         draft.order_by_claim(planned);
         draft
@@ -183,6 +191,11 @@ impl Draft {
             let down = |at: &usize| action(at) == Action::Create || planned[*at].change.repairs();
             let others = changing.iter().filter(|at| !down(at)).take(gap);
             for &next in others {
+                for &healthy in self.starting.get(&service.name).into_iter().flatten() {
+                    if let Some(step) = self.of_action[next].disrupts(&planned[next]) {
+                        self.graph.wish(healthy, step);
+                    }
+                }
                 let first = list.iter().filter(|at| down(at));
                 first.for_each(|&first| self.wish_for_health(planned, first, next));
             }
@@ -290,6 +303,31 @@ fn draft(desired: &DesiredState, action: &PlannedAction, steps: &mut Vec<Step>) 
         own.healthy = add(steps, "await-healthy", at, action.generation, act);
     }
     own
+}
+
+/// Adds a step for each that is starting, of services of which something that may serve changes.
+fn wait_for(
+    desired: &DesiredState,
+    planned: &[PlannedAction],
+    starting: &[Starting],
+    steps: &mut Vec<Step>,
+) -> BTreeMap<ServiceName, Vec<usize>> {
+    let touches = |action: &&PlannedAction| {
+        let kinds = [Action::Update, Action::Replace, Action::Move];
+        kinds.contains(&action.change.action) && !action.change.repairs()
+    };
+    let touched: BTreeSet<&ServiceName> =
+        planned.iter().filter(touches).map(|action| &action.change.instance.service).collect();
+    let mut waits: BTreeMap<ServiceName, Vec<usize>> = BTreeMap::new();
+    for Starting { id, node, generation } in starting {
+        let Some(service) = desired.services.get(&id.service) else { continue };
+        if touched.contains(&id.service) {
+            let act = Act::AwaitHealthy { timeout: service.update.timeout };
+            let step = add(steps, "await-healthy", (id, node), *generation, act);
+            waits.entry(id.service.clone()).or_default().extend(step);
+        }
+    }
+    waits
 }
 
 /// Adds one step. Two units of one instance may go from two nodes: the second says from which.

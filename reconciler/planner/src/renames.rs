@@ -1,19 +1,25 @@
-//! Renames that lead nowhere, and renames that nobody wrote.
+//! Renames that lead nowhere, renames that nobody wrote, and names that were renamed away.
 //!
 //! Knows which names anything runs or has data under. Refuses to take a likeness for a rename: only
 //! a `moved` line lets a service go on with the data of another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
+    desired::{Form, Service},
     diagnostic::Diagnostic,
     file::suggest,
-    instance::{InstanceSpec, Workload},
-    name::ServiceName,
+    instance::{InstanceSpec, Runtime, VolumeSpec, Workload},
+    name::{InstanceId, ServiceName},
     plan::{Action, Change},
 };
 
-use crate::input::PlanInput;
+use crate::{
+    data::{Home, Volume},
+    input::PlanInput,
+    observations::Observations,
+    render::Specs,
+};
 
 /// Names under which something runs or has data.
 fn known<'a>(input: &PlanInput<'a>) -> BTreeSet<&'a ServiceName> {
@@ -46,6 +52,108 @@ pub fn idle(input: &PlanInput<'_>) -> Vec<Diagnostic> {
         found.push(Diagnostic::warning("DN-W0623", at, message).help(help));
     }
     found
+}
+
+/// Services that would write to the volume with which another goes on since it was renamed: they
+/// have the name, or are in a project of the name, that the other had before.
+pub fn taken(
+    input: &PlanInput<'_>,
+    observations: &Observations<'_>,
+    specs: &Specs,
+) -> Vec<Diagnostic> {
+    let services = &input.desired.services;
+    let mut users: BTreeMap<Identity<'_>, BTreeMap<Group<'_>, &InstanceId>> = BTreeMap::new();
+    for (id, spec) in specs {
+        for volume in &spec.volumes {
+            let group = group(services, id);
+            users.entry(Identity::of(spec, volume)).or_default().insert(group, id);
+        }
+    }
+    // What does not run and is not wanted has its data all the same.
+    for (id, home) in observations.homes.iter().filter(|(id, _)| !specs.contains_key(id)) {
+        for volume in &home.volumes {
+            let identity = Identity::held(home, volume);
+            let Some(users) = users.get_mut(&identity) else { continue };
+            let strange = match &volume.spec.project {
+                Some(project) => !id.service.as_str().starts_with(&format!("{project}-")),
+                None => volume.owner.service != id.service,
+            };
+            let own = users.values().any(|user| identity.is_own(group(services, user)));
+            if strange && own {
+                users.insert(group(services, id), id);
+            }
+        }
+    }
+    let mut told: BTreeSet<&ServiceName> = BTreeSet::new();
+    let mut found = Vec::new();
+    for (identity, users) in users.iter().filter(|(_, users)| users.len() > 1) {
+        let (new, others): (Vec<_>, Vec<_>) =
+            users.iter().partition(|(group, _)| identity.is_own(**group));
+        let (Some((_, new)), Some((_, other))) = (new.first(), others.first()) else { continue };
+        let service = services.get(&new.service).filter(|service| told.insert(&service.name));
+        found.extend(service.map(|service| shared(service, identity, &other.service)));
+    }
+    found
+}
+
+/// What one volume is called on its node.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity<'a> {
+    runtime: Option<Runtime>,
+    whose: Group<'a>,
+    name: &'a str,
+}
+
+/// Who has volumes together: the services of a Compose file, or one instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group<'a> {
+    Project(&'a ServiceName),
+    Instance(&'a ServiceName, u32),
+}
+
+impl<'a> Identity<'a> {
+    fn of(spec: &'a InstanceSpec, volume: &'a VolumeSpec) -> Self {
+        let owner = volume.owner(&spec.id);
+        let whose = match &volume.project {
+            Some(project) => Group::Project(project),
+            None => Group::Instance(&owner.service, owner.index),
+        };
+        Self { runtime: Some(spec.workload.runtime()), whose, name: &volume.name }
+    }
+
+    fn held(home: &'a Home<'_>, volume: &'a Volume<'_>) -> Self {
+        let whose = match &volume.spec.project {
+            Some(project) => Group::Project(project),
+            None => Group::Instance(&volume.owner.service, volume.owner.index),
+        };
+        Self { runtime: home.runtime, whose, name: &volume.spec.name }
+    }
+
+    /// Whether it is called as those are now.
+    fn is_own(&self, group: Group<'_>) -> bool {
+        self.whose == group
+    }
+}
+
+fn group<'a>(services: &'a BTreeMap<ServiceName, Service>, id: &'a InstanceId) -> Group<'a> {
+    match services.get(&id.service).map(|service| &service.form) {
+        Some(Form::Compose { project, .. }) => Group::Project(project),
+        _ => Group::Instance(&id.service, id.index),
+    }
+}
+
+fn shared(service: &Service, volume: &Identity<'_>, other: &ServiceName) -> Diagnostic {
+    let new = match volume.whose {
+        Group::Project(project) => project,
+        Group::Instance(service, _) => service,
+    };
+    let name = volume.name;
+    let message = format!(
+        "`{other}` goes on with volume `{name}` of what was called `{new}` before, and a service \
+         `{new}` would have the same volume"
+    );
+    Diagnostic::error("DN-E0625", Some(service.at.clone()), message)
+        .help(format!("give this service a name that had no data before, not `{new}`"))
 }
 
 /// Services that go with their data while one like them comes without: they were renamed, perhaps.

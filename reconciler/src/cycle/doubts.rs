@@ -14,7 +14,7 @@ use crate::{
 
 /// How far two clocks may be apart before it is said, in milliseconds: certificates bear an hour,
 /// people who compare logs do not.
-const SKEW: i64 = 60_000;
+const SKEW: u64 = 60_000;
 
 /// So many rows that cannot be read are named; the others are counted.
 const NAMED: usize = 20;
@@ -103,7 +103,7 @@ fn clocks(
     skews: &BTreeMap<NodeName, i64>,
 ) -> BTreeMap<NodeName, String> {
     let refused = refused.iter().map(|(node, misdated)| (node.clone(), misdated.to_string()));
-    let apart = skews.iter().filter(|(_, skew)| skew.abs() > SKEW);
+    let apart = skews.iter().filter(|(_, skew)| skew.unsigned_abs() > SKEW);
     let apart = apart.map(|(node, skew)| (node.clone(), sentence(*skew)));
     // A node that is connected was not refused since.
     refused.chain(apart).collect()
@@ -133,6 +133,7 @@ mod tests {
             (node("b"), -60_001),
             (node("c"), 7_380_000),
             (node("d"), -864_000_000),
+            (node("e"), i64::MIN),
         ]);
         let told = clocks(&BTreeMap::new(), &skews);
         let told: Vec<_> = told.values().map(|it| it.split(" that").next().unwrap()).collect();
@@ -140,6 +141,7 @@ mod tests {
             "its clock is 1 min 0 s behind",
             "its clock is 2 h 3 min ahead of",
             "its clock is 10 days 0 h behind",
+            "its clock is 106751991167 days 7 h behind",
         ];
         assert_eq!(told, expected);
     }

@@ -37,8 +37,12 @@ pub struct Disk {
     /// What each instance wrote last, by the volume's name.
     wrote: BTreeMap<InstanceId, BTreeMap<String, u64>>,
     made: u64,
+    /// What services that were called otherwise are called now.
+    renamed: BTreeMap<ServiceName, ServiceName>,
     /// What was found since it was taken last.
     pub separations: Vec<Separation>,
+    /// Two that have one volume, since it was taken last.
+    pub shared: Vec<(InstanceId, InstanceId)>,
 }
 
 impl Disk {
@@ -54,6 +58,15 @@ impl Disk {
                 self.made += 1;
                 self.made
             });
+            if volume.project.is_none() {
+                // A unit may still have the name that it had before.
+                let service = self.renamed.get(&spec.id.service).unwrap_or(&spec.id.service);
+                let with = self.wrote.iter().filter(|(id, wrote)| {
+                    (&id.service, id.index) != (service, spec.id.index)
+                        && wrote.values().any(|held| *held == holds)
+                });
+                self.shared.extend(with.map(|(id, _)| (id.clone(), spec.id.clone())));
+            }
             let wrote = self.wrote.entry(spec.id.clone()).or_default();
             let before = wrote.insert(volume.name.clone(), holds);
             let Some(before) = before.filter(|before| *before != holds) else { continue };
@@ -90,9 +103,17 @@ impl Disk {
         spec.volumes.iter().any(has)
     }
 
+    /// A name that was renamed away is that of something new.
+    pub fn again(&mut self, name: &ServiceName) {
+        self.renamed.remove(name);
+    }
+
     /// Whatever a service wrote is that of another name from now on; what one wrote that had this
     /// name before is nobody's.
     pub fn rename(&mut self, from: &ServiceName, to: &ServiceName) {
+        self.renamed.values_mut().filter(|is| *is == from).for_each(|is| *is = to.clone());
+        self.renamed.remove(to);
+        self.renamed.insert(from.clone(), to.clone());
         let mut all = std::mem::take(&mut self.wrote);
         all.retain(|id, _| id.service != *to);
         self.wrote = all

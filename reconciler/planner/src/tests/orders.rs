@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use devnet_schema::{
     digest::Digest,
     fleet::NodeStatus,
-    instance::Generation,
+    instance::{Generation, Runtime, Workload},
     name::{InstanceId, NodeName},
     observed::{InstanceState, ObservedInstance},
     order::{Accepted, BELIEVED_ABOVE, MAX_GENERATION, Order},
     plan::{Action, Plan},
     quantity::Cpu,
+    secret::Text,
 };
 use expect_test::expect;
 use proptest::prelude::*;
@@ -172,6 +173,50 @@ fn after_a_loss_of_records_one_claim_counts_and_two_hold() {
         order.claimed = order.node.as_str() == "beta" && order.instance.service.as_str() == "db";
     }
     assert!(quiet(&world.plan(DB)), "{}", show(&world.plan(DB)));
+}
+
+/// A node that only says it was told to run what is not to run there gets nothing by that, whatever
+/// it says of state, driver and content: no start, and so no secret.
+#[test]
+fn a_claim_draws_nothing_to_a_node_that_a_line_is_against() {
+    let file =
+        DB.replace("db:1\"", "db:1\"; volume \"data\" at=\"/d\"; place { forbid node=\"beta\"; }");
+    let mut before = World::of(&["alpha", "beta"]);
+    before.secret("pw", 1);
+    before.reach(&file.replace("node=\"beta\"", "node=\"alpha\""));
+    for state in [InstanceState::Exited, InstanceState::Running] {
+        for described in [true, false] {
+            for process in [false, true] {
+                let mut world = World::of(&["alpha", "beta"]);
+                world.secret("pw", 1);
+                let mut seen = before.seen("db[0]").clone();
+                (seen.state, seen.generation) = (state, 7);
+                seen.runtime = Some(if process { Runtime::Process } else { Runtime::Docker });
+                let spec = seen.spec.take().filter(|_| described);
+                seen.spec = spec.map(|mut spec| {
+                    if process {
+                        spec.workload = Workload::Process { argv: vec![Text::plain("sh")] };
+                    }
+                    spec
+                });
+                world.fleet.instances = vec![seen];
+                world.claims();
+                let plan = world.plan(&file);
+                let case = format!("{state:?} {described} {process}: {}", show(&plan));
+                assert!(plan.steps.iter().all(|it| it.instance.to_string() != "db[0]"), "{case}");
+                assert!(
+                    plan.diagnostics
+                        .iter()
+                        .any(|it| { it.code == if process { "DN-W0608" } else { "DN-W0603" } }),
+                    "{case}"
+                );
+                // Somebody confirms it: it is there, and its data holds it.
+                world.fleet.orders.as_mut().unwrap().iter_mut().for_each(|it| it.claimed = false);
+                let plan = world.plan(&file);
+                assert!(show(&plan).contains("db[0] stays on beta") || process, "{}", show(&plan));
+            }
+        }
+    }
 }
 
 /// The records say that alpha was told to run db[0] as of generation 1, and beta claims it as of 5.

@@ -53,3 +53,68 @@ fn what_looks_like_a_rename_and_loses_the_data_names_the_line_to_write() {
     let other = file("keep", "").replace("db:1", "cache:1");
     assert!(told(&world.plan(&other), "DN-W0624").is_empty(), "it is something else");
 }
+
+#[test]
+fn a_name_that_was_renamed_away_is_not_given_to_another_that_would_have_its_data() {
+    let mut world = World::of(&["n1", "n2"]);
+    world.reach(&file("store", ""));
+    world.reach(&file("keep", "moved from=\"store\" to=\"keep\""));
+    let again = "service \"store\" { image \"db:1\"; volume \"data\" at=\"/d\" }";
+    for waits in [false, true] {
+        if waits {
+            world.fleet.instances.clear();
+        }
+        let plan = world.plan(&file("keep", again));
+        assert_eq!(
+            told(&plan, "DN-E0625"),
+            [(
+                Some(2),
+                "`keep` goes on with volume `data` of what was called `store` before, and a \
+                 service `store` would have the same volume",
+                Some("give this service a name that had no data before, not `store`")
+            )]
+        );
+        assert!(plan.steps.is_empty());
+    }
+    // Nor has it anything of it without that volume.
+    for free in [again.replace("data", "logs"), again.replace("volume \"data\" at=\"/d\"", "")] {
+        assert!(told(&world.plan(&file("keep", &free)), "DN-E0625").is_empty());
+    }
+    // Nor may it when the other is not wanted any more: its data stays.
+    world.fleet.instances.clear();
+    assert_eq!(told(&world.plan(&file("store", "")), "DN-E0625").len(), 1);
+    let stopped = file("keep", again).replacen("image", "replicas 0; image", 2);
+    let stopped = stopped.replacen("replicas 0; ", "", 1);
+    assert_eq!(told(&world.plan(&stopped), "DN-E0625").len(), 1, "{stopped}");
+    // Who goes back to the old name goes on with its data.
+    let back = world.reach(&file("store", "moved from=\"keep\" to=\"store\""));
+    assert!(told(&back, "DN-E0625").is_empty(), "{}", super::show(&back));
+    assert!(world.disk.separations.is_empty());
+}
+
+#[test]
+fn a_project_that_was_renamed_keeps_its_volumes_from_another_of_the_old_name() {
+    let stack = |names: &[&str], more: &str| {
+        let compose = |name: &&str| format!("service \"{name}\" {{ compose \"stack.yaml\"; }}\n");
+        let all: String = names.iter().map(compose).collect();
+        format!(
+            "cluster \"lab\"\n{all}{more}\n==== stack.yaml\nservices:\n  web:\n    image: web:1\n    \
+             volumes: [data:/d]\n  db:\n    image: db:1\n    volumes: [data:/d]\nvolumes:\n  \
+             data: {{}}\n"
+        )
+    };
+    let mut world = World::of(&["n1"]);
+    world.reach(&stack(&["shop"], ""));
+    world.reach(&stack(
+        &["store"],
+        "moved from=\"shop-web\" to=\"store-web\"\nmoved from=\"shop-db\" to=\"store-db\"",
+    ));
+    assert!(world.disk.separations.is_empty());
+    for names in [&["store", "shop"][..], &["shop"]] {
+        let plan = world.plan(&stack(names, ""));
+        let found = told(&plan, "DN-E0625");
+        assert!(!found.is_empty(), "{}", super::show(&plan));
+        assert!(found[0].1.contains("volume `data` of what was called `shop` before"), "{found:?}");
+    }
+    assert!(told(&world.plan(&stack(&["store"], "")), "DN-E0625").is_empty());
+}

@@ -45,6 +45,41 @@ fn what_fails_as_declared_serves_before_what_is_well_is_touched() {
     assert_eq!(after(&plan, "web[3]/remove"), ["web[3]/prepare"], "{}", show(&plan));
 }
 
+/// As when a deployment was cut short and is begun again: it is waited for as it is.
+#[test]
+fn what_is_starting_as_declared_serves_before_what_is_well_is_touched() {
+    let mut world = World::of(&["alpha"]);
+    world.reach(WEB);
+    let bad = WEB.replace("web:1", "web:2");
+    let first = world.plan(&bad);
+    let steps = first.steps.iter().filter(|step| step.instance.to_string() == "web[2]");
+    world.apply(&Plan { steps: steps.cloned().collect(), ..first.clone() });
+    let generation = world.seen("web[2]").generation;
+    world.seen("web[2]").health = HealthState::Starting;
+    let plan = world.plan(&bad);
+    assert!(plan.is_applicable(), "{}", show(&plan));
+    let waits: Vec<_> =
+        plan.steps.iter().filter(|it| it.instance.to_string() == "web[2]").collect();
+    assert_eq!(waits.len(), 1, "{}", show(&plan));
+    let told = (waits[0].id.as_str(), waits[0].generation);
+    assert_eq!(told, ("web[2]/await-healthy", generation));
+    for well in ["web[0]/start", "web[1]/start"] {
+        assert!(after(&plan, well).contains(&"web[2]/await-healthy"), "{}", show(&plan));
+    }
+    // Nothing else changes: nothing is waited for.
+    world.seen("web[2]").health = HealthState::Healthy;
+    world.apply(&plan);
+    world.seen("web[2]").health = HealthState::Starting;
+    let plan = world.plan(&bad);
+    assert!(plan.steps.is_empty() && plan.changes.is_empty(), "{}", show(&plan));
+    // What has failed is made anew, and a change that mends it waits for nothing.
+    let mended = world.plan(&WEB.replace("web:1", "web:3"));
+    let waits = |step: &&devnet_schema::step::Step| {
+        step.instance.to_string() == "web[2]" && step.id.ends_with("/start")
+    };
+    assert_eq!(mended.steps.iter().filter(waits).count(), 1, "{}", show(&mended));
+}
+
 #[test]
 fn what_is_new_serves_before_what_is_well_is_touched() {
     let mut world = World::of(&["alpha"]);

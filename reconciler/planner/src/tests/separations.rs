@@ -50,6 +50,8 @@ enum Event {
     /// The service is called otherwise from now on: as nothing was, or as one that is not declared
     /// any more, whether that runs or not.
     Rename(usize, bool),
+    /// What is not declared gets the name that another had before it was renamed.
+    Again(usize),
     Tag(usize, u8),
     Drain(Option<usize>),
     Cordon(usize, bool),
@@ -106,7 +108,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (s.clone(), prop::option::of(n.clone())).prop_map(|(s, l)| Event::Leave(s, l)),
         3 => (s.clone(), 0..4u8).prop_map(|(s, count)| Event::Replicas(s, count)),
         1 => (s.clone(), any::<bool>()).prop_map(|(s, on)| Event::Protect(s, on)),
-        2 => (s, any::<bool>()).prop_map(|(s, onto)| Event::Rename(s, onto)),
+        2 => (s.clone(), any::<bool>()).prop_map(|(s, onto)| Event::Rename(s, onto)),
+        1 => s.prop_map(Event::Again),
         3 => (n.clone(), 0..3u8).prop_map(|(n, tag)| Event::Tag(n, tag)),
         1 => prop::option::of(n.clone()).prop_map(Event::Drain),
         1 => (n.clone(), any::<bool>()).prop_map(|(n, on)| Event::Cordon(n, on)),
@@ -195,6 +198,7 @@ impl Story {
             Event::Replicas(s, count) => self.edit(s, |wish| wish.replicas = count),
             Event::Protect(s, on) => self.edit(s, |wish| wish.protect = on),
             Event::Rename(s, onto) => self.rename(s, onto),
+            Event::Again(s) => self.again(s),
             Event::Tag(node, tag) => self.tags[node] = tag,
             Event::Drain(node) => self.drained = node,
             Event::Cordon(node, on) => {
@@ -248,6 +252,16 @@ impl Story {
         // A name that is declared was not moved away, and one service becomes one.
         self.moved.retain(|(was, is)| *was != to && *is != to && *was != from);
         self.moved.push((from, to));
+    }
+
+    fn again(&mut self, s: usize) {
+        let free = |name: &&String| !self.names.contains(name);
+        let name = self.moved.iter().map(|(from, _)| from).find(free).cloned();
+        if let Some(name) = name.filter(|_| self.wishes[s].is_none()) {
+            self.moved.retain(|(from, _)| *from != name);
+            self.world.disk.again(&name.parse().unwrap());
+            self.names[s] = name;
+        }
     }
 
     fn node(&mut self, name: &str, what: u8) {
@@ -322,6 +336,8 @@ impl Story {
         if self.orders {
             self.world.records();
         }
+        let shared = std::mem::take(&mut self.world.disk.shared);
+        prop_assert!(shared.is_empty(), "{shared:?}\n{text}\n{}", show(&plan));
         let found = std::mem::take(&mut self.world.disk.separations);
         for it in &found {
             let told = plan.diagnostics.iter().any(|told| {
