@@ -29,6 +29,15 @@ else
   printf '\n%s\n' "SKIPPING the tests on real Docker hosts: $problem" >&2
 fi
 
+# What devnet makes of Compose files is compared with the real program, wherever it can be had. What it
+# said is on record, and compared everywhere.
+if compose=$(tests/bed/compose.sh 2>&1); then
+  export DEVNET_COMPOSE=${compose##*$'\n'}
+else
+  printf '\n%s\n%s\n' "SKIPPING the comparison with the real docker compose, not with its records: it cannot be had:" \
+    "$compose" >&2
+fi
+
 cargo fmt --check
 cargo clippy --workspace --all-targets -- -D warnings
 # The end-to-end tests start the binaries. Built together with the tests, so that every dependency

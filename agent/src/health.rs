@@ -101,6 +101,8 @@ impl Health {
             }
             InstanceState::Starting if unit.restarts == 0 => HealthState::Starting,
             InstanceState::Starting | InstanceState::Exited => HealthState::Unhealthy,
+            // It did what it is for.
+            InstanceState::Completed => HealthState::Healthy,
             InstanceState::Unknown => HealthState::Unknown,
         };
         Verdict { state, message: None }
@@ -122,6 +124,10 @@ impl Asker {
         let began = Instant::now();
         let since_start = || Duration::from_millis(age) + began.elapsed();
         let spec = self.unit.spec.as_ref();
+        // How it goes is told by its end alone.
+        if spec.is_some_and(|spec| spec.run_once) {
+            return;
+        }
         let Some((spec, health)) = spec.and_then(|spec| Some((spec, spec.health.as_ref()?))) else {
             sleep(rules::SETTLED.saturating_sub(since_start())).await;
             return self.say(HealthState::Healthy, None);

@@ -171,7 +171,10 @@ fn serves(units: &[&Unit], digest: Option<&Digest>) -> bool {
     let [unit] = units else { return false };
     Some(&unit.digest) == digest
         && !unit.ending
-        && matches!(unit.state, InstanceState::Running | InstanceState::Starting)
+        && matches!(
+            unit.state,
+            InstanceState::Running | InstanceState::Starting | InstanceState::Completed
+        )
 }
 
 /// How long to wait before dialling again after `failures` failures in a row: full jitter over an

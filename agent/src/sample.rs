@@ -28,6 +28,7 @@ pub(crate) fn process(argv: &[&str]) -> InstanceSpec {
         gpus: vec![],
         health: None,
         stop: Default::default(),
+        run_once: false,
         protect: false,
     };
     spec.stop.grace = Period::seconds(5);

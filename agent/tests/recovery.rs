@@ -93,6 +93,7 @@ fn spec(id: &str, workload: Workload) -> InstanceSpec {
         gpus: vec![],
         health: None,
         stop: Default::default(),
+        run_once: false,
         protect: false,
     }
 }

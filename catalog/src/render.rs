@@ -124,6 +124,7 @@ impl Render<'_> {
             gpus: self.placed.gpus.clone(),
             health: service.health.clone(),
             stop: service.stop.clone(),
+            run_once: service.run_once,
             protect: service.protect.is_some(),
         })
     }

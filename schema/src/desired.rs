@@ -156,6 +156,8 @@ pub struct Service {
     pub stop: StopSpec,
     /// How it is updated.
     pub update: Update,
+    /// Whether it runs once: it ends by itself, and 0 is done.
+    pub run_once: bool,
     /// No plan may destroy it.
     pub protect: Option<Location>,
     /// Nodes that an instance may leave its data on where it cannot stay there. What left such a

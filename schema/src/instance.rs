@@ -79,6 +79,10 @@ pub struct InstanceSpec {
     /// How it is stopped.
     #[serde(default)]
     pub stop: StopSpec,
+    /// Whether it runs once: it ends by itself, with 0 when it did what it is for, and is not
+    /// started again then.
+    #[serde(default, rename = "run-once", skip_serializing_if = "is_false")]
+    pub run_once: bool,
     /// Whether no plan may destroy it. It is no part of the digest: what runs is the same.
     #[serde(default, skip_serializing_if = "is_false")]
     pub protect: bool,

@@ -23,6 +23,8 @@ pub enum InstanceState {
     Starting,
     /// It ended or was stopped.
     Exited,
+    /// It was to run once, and ended with 0: it is done.
+    Completed,
     /// Its node cannot be asked.
     #[default]
     Unknown,

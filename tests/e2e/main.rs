@@ -8,4 +8,5 @@ mod logs;
 mod machines;
 mod main_job;
 mod restarts;
+mod run_once;
 mod stack;

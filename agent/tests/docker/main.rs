@@ -105,6 +105,7 @@ async fn inside(engine: &'static str) {
     bench.volumes_are_told_whether_anything_uses_them_or_not().await;
     bench.lost_data_is_no_loss().await;
     bench.what_units_share().await;
+    bench.what_runs_once_is_done_with_0().await;
     bench.foreign_containers_are_left_alone().await;
 }
 
@@ -113,6 +114,52 @@ struct Bench {
     driver: Arc<DockerDriver>,
     held: Mutex<()>,
     engine: &'static str,
+}
+
+impl Bench {
+    /// A container that runs once: done with 0, failed with anything else, and run again neither by
+    /// the engine nor for the asking.
+    async fn what_runs_once_is_done_with_0(&self) {
+        let spec = |code: u32| {
+            let mut spec = container("once[0]", "nginx:1.22");
+            if let Workload::Container(container) = &mut spec.workload {
+                let words = ["sh".to_owned(), "-c".to_owned(), format!("exit {code}")];
+                container.command = Some(words.iter().map(Text::plain).collect());
+            }
+            spec.run_once = true;
+            spec
+        };
+        for (at, code, state) in [(1, 0, InstanceState::Completed), (2, 3, InstanceState::Exited)] {
+            let spec = spec(code);
+            self.driver.ensure(job(&spec, at)).await.unwrap();
+            let ended = async {
+                loop {
+                    // While a container ends, Podman calls its state by a word that is not read,
+                    // and what runs is not known for that moment: it is asked again.
+                    let units = self.driver.list().await.unwrap_or_default();
+                    let unit = units.into_iter().find(|unit| unit.id == spec.id);
+                    if let Some(unit) = unit.filter(|unit| unit.state != InstanceState::Running) {
+                        return unit;
+                    }
+                    let again = Duration::from_millis(500);
+                    let _ = timeout(again, self.ground.changed.notified()).await;
+                }
+            };
+            let unit = timeout(Duration::from_secs(60), ended).await.expect("it ends");
+            assert_eq!((unit.state, unit.restarts), (state, 0), "{:?}", unit.message);
+            assert_eq!(unit.message, Some(format!("exited with code {code}")));
+            assert_eq!(unit.digest, spec.digest());
+            if state == InstanceState::Completed {
+                let before =
+                    docker(&["inspect", "-f", "{{.State.StartedAt}}", "devnet-home-once-0"]);
+                self.driver.revive(job(&spec, at)).await.unwrap();
+                let after =
+                    docker(&["inspect", "-f", "{{.State.StartedAt}}", "devnet-home-once-0"]);
+                assert_eq!(before, after, "what is done is not done again");
+            }
+        }
+        self.driver.remove(&spec(0).id).await.unwrap();
+    }
 }
 
 /// Where the engine listens on a host.
@@ -151,6 +198,7 @@ fn container(id: &str, image: &str) -> InstanceSpec {
         gpus: vec![],
         health: None,
         stop: Default::default(),
+        run_once: false,
         protect: false,
     }
 }

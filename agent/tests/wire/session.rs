@@ -80,6 +80,7 @@ fn spec(script: &str) -> InstanceSpec {
         gpus: vec![],
         health: None,
         stop: Default::default(),
+        run_once: false,
         protect: false,
     }
 }

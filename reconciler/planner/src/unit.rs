@@ -38,6 +38,8 @@ pub struct Unit {
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<Health>,
     stop: StopSpec,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    run_once: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -120,6 +122,7 @@ impl Unit {
             gpus,
             health,
             stop,
+            run_once,
             // What runs is the same.
             protect: _,
         } = spec;
@@ -135,6 +138,7 @@ impl Unit {
             gpus: gpus.iter().map(gpu).collect(),
             health: health.as_ref().map(check),
             stop: stop.clone(),
+            run_once: *run_once,
         }
     }
 

@@ -91,7 +91,9 @@ fn not_serving(plan: &Plan, services: &[ServiceRow]) -> Vec<String> {
 /// What keeps an instance from serving; nothing where it does.
 fn how(row: &InstanceRow) -> Option<String> {
     let word = match (row.state, row.health) {
-        (InstanceState::Running, HealthState::Healthy) => return None,
+        (InstanceState::Running, HealthState::Healthy) | (InstanceState::Completed, _) => {
+            return None;
+        }
         (InstanceState::Running, HealthState::Unhealthy) => "it is unhealthy",
         (InstanceState::Running, HealthState::Starting) => "it is not healthy yet",
         (InstanceState::Running, HealthState::Unknown) => "its health is not known",
@@ -103,6 +105,11 @@ fn how(row: &InstanceRow) -> Option<String> {
         Some(message) => format!("{word} ({message})"),
         None => word.to_owned(),
     })
+}
+
+/// Whether a unit is as it was left: it runs, or ran once and is done.
+fn is_there(state: InstanceState) -> bool {
+    matches!(state, InstanceState::Running | InstanceState::Completed)
 }
 
 /// What became of the units that a plan was to change and that were there before it: a sentence,
@@ -120,9 +127,7 @@ pub(super) fn before(plan: &Plan, fleet: &FleetSnapshot) -> (Option<&'static str
             Some(seen) if seen.state == InstanceState::Unknown => {
                 gone.push(format!("{} on {node}: its state is not known", spec.id.address()));
             }
-            Some(seen) if seen.digest == spec.digest() && seen.state == InstanceState::Running => {
-                running += 1;
-            }
+            Some(seen) if seen.digest == spec.digest() && is_there(seen.state) => running += 1,
             Some(seen) if seen.digest == spec.digest() => {
                 gone.push(format!("{} on {node} does not run", spec.id.address()));
             }

@@ -157,6 +157,7 @@ fn sentence(node: &NodeName, one: &ObservedInstance) -> String {
         InstanceState::Running => "runs",
         InstanceState::Starting => "is starting",
         InstanceState::Exited => "has exited",
+        InstanceState::Completed => return format!("ran once on {node} and is done"),
         InstanceState::Unknown => return format!("its state on {node} is unknown"),
     };
     let health = match one.health {

@@ -57,7 +57,8 @@ pub(super) fn unsettled(plan: &Plan, fleet: &FleetSnapshot) -> BTreeMap<ServiceN
     let changes: BTreeMap<&InstanceId, &Change> =
         plan.changes.iter().map(|it| (&it.instance, it)).collect();
     let serves = |seen: &ObservedInstance| {
-        seen.state == InstanceState::Running && seen.health == HealthState::Healthy
+        matches!(seen.state, InstanceState::Running | InstanceState::Completed)
+            && seen.health == HealthState::Healthy
     };
     let declared = |seen: &ObservedInstance| {
         let id = seen.instance();

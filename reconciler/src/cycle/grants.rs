@@ -109,6 +109,7 @@ mod tests {
             gpus: Vec::new(),
             health: None,
             stop: StopSpec::default(),
+            run_once: false,
             protect: false,
         }
     }

@@ -109,8 +109,8 @@ impl ControlPlane {
 }
 
 fn serves(row: &InstanceRow) -> bool {
-    let healthy = row.state == InstanceState::Running && row.health == HealthState::Healthy;
-    healthy && !row.stranger
+    let there = matches!(row.state, InstanceState::Running | InstanceState::Completed);
+    there && row.health == HealthState::Healthy && !row.stranger
 }
 
 /// The nodes as rows, with what is wrong with them.

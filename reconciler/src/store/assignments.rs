@@ -168,6 +168,7 @@ pub(super) mod tests {
             gpus: Vec::new(),
             health: None,
             stop: StopSpec::default(),
+            run_once: false,
             protect: false,
         };
         AssignmentRecord { instance: spec.id.clone(), node: spec.node.clone(), generation, spec }

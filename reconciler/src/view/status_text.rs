@@ -129,6 +129,7 @@ pub fn instances(services: &[ServiceRow]) -> String {
             InstanceState::Running => "running",
             InstanceState::Starting => "starting",
             InstanceState::Exited => "exited",
+            InstanceState::Completed => "completed",
             InstanceState::Unknown => "unknown",
         };
         let health = match health {

@@ -127,7 +127,7 @@ pub(super) fn read(
                     "mode" => mode = octal(reader, &field.value),
                     "uid" | "gid" => {
                         let why = "files belong to the agent's user; `mode` says who may read";
-                        reader.refused(field, "", why);
+                        reader.ignored(field, why);
                     }
                     _ => reader.unknown(field, kind, "source, target and mode"),
                 }

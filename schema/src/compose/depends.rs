@@ -1,6 +1,6 @@
 //! `depends_on` and `links`: what a service waits for and by which names it calls others.
 //!
-//! Knows conditions. Refuses those that ask for something devnet does not do.
+//! Knows conditions. Refuses to know whether the others are there.
 
 use super::{
     model::{Condition, Declared, Dependency, Service},
@@ -38,18 +38,15 @@ fn condition(reader: &mut Reader<'_>, node: &Node) -> (Condition, bool) {
     let (mut condition, mut required) = (Condition::Started, true);
     for field in reader.map(node, "a dependency") {
         match field.key.as_str() {
-            "condition" if field.value.text() == Some("service_completed_successfully") => {
-                let message = "a service that ends is started again: none is ever completed";
-                let help = "let the service do by itself what it needs before it serves";
-                reader.error("DN-E0554", &field.value.span, message.to_owned(), help);
-            }
             "condition" => {
                 let read = |text: &str| match text {
                     "service_started" => Some(Condition::Started),
                     "service_healthy" => Some(Condition::Healthy),
+                    "service_completed_successfully" => Some(Condition::Completed),
                     _ => None,
                 };
-                let expected = "`service_started` or `service_healthy`";
+                let expected = "`service_started`, `service_healthy` or \
+                                `service_completed_successfully`";
                 if let Some(read) = reader.parsed(&field.value, "`condition`", expected, read) {
                     condition = read.value;
                 }

@@ -21,17 +21,28 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
     match field.key.as_str() {
         "deploy" => deploy(reader, service, value),
         "scale" => replicas(reader, service, value, "`scale`"),
-        "restart" => restart(reader, field),
+        "restart" => restart(reader, service, field),
         "gpus" => gpus(reader, service, value),
-        "cpus" => service.limits.cpu = cpu(reader, value),
-        "mem_limit" => service.limits.memory = most_memory(reader, value, "`mem_limit`"),
+        "cpus" => {
+            let read = cpu(reader, value);
+            both(reader, value, "`cpus`", &mut service.limits.cpu, read, Cpu::ZERO);
+        }
+        "mem_limit" => {
+            let read = most_memory(reader, value, "`mem_limit`");
+            both(reader, value, "`mem_limit`", &mut service.limits.memory, read, Bytes::ZERO);
+        }
         "mem_reservation" => {
-            service.reservations.memory = memory(reader, value, "`mem_reservation`");
+            let read = memory(reader, value, "`mem_reservation`");
+            let before = &mut service.reservations.memory;
+            both(reader, value, "`mem_reservation`", before, read, Bytes::ZERO);
         }
         "logging" => logging(reader, field),
         "pull_policy" => match value.text() {
             Some("missing" | "if_not_present") => {}
             Some("always" | "daily" | "weekly") => {
+                reader.ignored(field, "an image is pulled when its reference changes");
+            }
+            Some(text) if text == "refresh" || text.starts_with("every_") => {
                 reader.ignored(field, "an image is pulled when its reference changes");
             }
             Some("never") => reader.ignored(field, "an image that a node has not is pulled"),
@@ -46,6 +57,24 @@ fn cpu(reader: &mut Reader<'_>, node: &Node) -> Cpu {
     let read = |text: &str| text.parse::<Cpu>().ok();
     let read = reader.parsed(node, "`cpus`", "a number of cores", read);
     read.map_or(Cpu::ZERO, |read| read.value)
+}
+
+/// An amount that two fields can say: they have to say the same.
+fn both<T: PartialEq>(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+    before: &mut T,
+    read: T,
+    nothing: T,
+) {
+    if *before != nothing && read != nothing && *before != read {
+        let message = format!("{what} is said twice, at the service and in `deploy.resources`");
+        reader.contradicts(&node.span, message, None, "keep one of the two");
+    }
+    if read != nothing {
+        *before = read;
+    }
 }
 
 fn memory(reader: &mut Reader<'_>, node: &Node, what: &str) -> Bytes {
@@ -86,11 +115,14 @@ fn replicas(reader: &mut Reader<'_>, service: &mut Service, node: &Node, what: &
 }
 
 /// Whatever it says, the agent starts again what ends: that is a note where it says otherwise.
-fn restart(reader: &mut Reader<'_>, field: &Entry) {
+fn restart(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) {
     match field.value.text() {
-        Some("always" | "unless-stopped") => {}
+        Some("always" | "unless-stopped") => {
+            service.restart = Some(Located { value: true, at: reader.at(&field.key_span) });
+        }
+        // Whether it runs once is known when all services are.
         Some(text) if text == "no" || text == "on-failure" || text.starts_with("on-failure:") => {
-            reader.ignored(field, "the agent starts again whatever ends, however it ended");
+            service.restart = Some(Located { value: false, at: reader.at(&field.key_span) });
         }
         _ => {
             let expected = "`always`, `unless-stopped`, `on-failure` or `\"no\"`";
@@ -128,7 +160,7 @@ fn deploy(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
             "update_config" => update(reader, service, value),
             "placement" => placement(reader, service, value),
             "labels" | "endpoint_mode" | "rollback_config" => {
-                reader.refused(field, "deploy.", "it is for Swarm; there is none here");
+                reader.ignored(field, "it is for Swarm; there is none here");
             }
             _ => {
                 let known = "replicas, resources, placement, update_config and restart_policy";
@@ -154,13 +186,15 @@ fn restart_policy(reader: &mut Reader<'_>, field: &Entry) {
 fn update(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
     for field in reader.map(node, "`update_config`") {
         match field.key.as_str() {
+            "parallelism" if field.value.text() == Some("0") => {
+                reader.ignored(field, "the cluster file says how many may be down at once");
+            }
             "parallelism" => {
                 service.max_unavailable = count(reader, &field.value, "`parallelism`", 1);
             }
             "order" if field.value.text() == Some("stop-first") => {}
             "order" | "delay" | "failure_action" | "monitor" | "max_failure_ratio" => {
-                let why = "the cluster file says how a service is updated: see `update`";
-                reader.refused(field, "deploy.update_config.", why);
+                reader.ignored(field, "the cluster file says how a service is updated");
             }
             _ => reader.unknown(field, "`update_config`", "parallelism and order"),
         }
@@ -174,8 +208,7 @@ fn placement(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
                 service.max_per_node = count(reader, &field.value, "`max_replicas_per_node`", 1);
             }
             "constraints" | "preferences" => {
-                let why = "the cluster file says where services run: see `place`";
-                reader.refused(field, "deploy.placement.", why);
+                reader.ignored(field, "the cluster file says where services run: see `place`");
             }
             _ => reader.unknown(field, "`placement`", "max_replicas_per_node"),
         }
@@ -196,11 +229,17 @@ fn resources(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
             let Service { limits, reservations: reserved, .. } = &mut *service;
             let shares: &mut Shares = if reservations { reserved } else { limits };
             match field.key.as_str() {
-                "cpus" => shares.cpu = cpu(reader, &field.value),
-                "memory" if !reservations => {
-                    shares.memory = most_memory(reader, &field.value, "`memory`");
+                "cpus" => {
+                    let read = cpu(reader, &field.value);
+                    both(reader, &field.value, "`cpus`", &mut shares.cpu, read, Cpu::ZERO);
                 }
-                "memory" => shares.memory = memory(reader, &field.value, "`memory`"),
+                "memory" => {
+                    let read = match reservations {
+                        true => memory(reader, &field.value, "`memory`"),
+                        false => most_memory(reader, &field.value, "`memory`"),
+                    };
+                    both(reader, &field.value, "`memory`", &mut shares.memory, read, Bytes::ZERO);
+                }
                 "pids" if !reservations => {
                     let limit = count(reader, &field.value, "`pids`", 1);
                     service.settings.pids_limit = limit.map(|limit| limit.value);
@@ -249,22 +288,25 @@ fn devices(reader: &mut Reader<'_>, service: &mut Service, node: &Node, are_gpus
             let message = "a reserved device is not a GPU".to_owned();
             reader.error("DN-E0554", &item.span, message, "write `capabilities: [gpu]`");
         } else if number.is_none() && item.get("count").is_none() {
-            every_device(reader, item);
+            let refused = item.get("device_ids").is_some();
+            number = if refused { None } else { every_device(reader, item) };
         }
         service.gpus = number.or(service.gpus.take());
     }
 }
 
 fn devices_count(reader: &mut Reader<'_>, node: &Node) -> Option<Located<u32>> {
-    if node.text() == Some("all") {
-        every_device(reader, node);
-        return None;
+    // Compose prints -1 for it.
+    if matches!(node.text(), Some("all" | "-1")) {
+        return every_device(reader, node);
     }
     let read = |text: &str| text.parse().ok().filter(|count| (1..=64).contains(count));
     reader.parsed(node, "a number of GPUs", "a whole number from 1 to 64", read)
 }
 
-fn every_device(reader: &mut Reader<'_>, node: &Node) {
-    let message = "all GPUs of a node are asked for, and nodes differ".to_owned();
-    reader.error("DN-E0554", &node.span, message, "write how many: `count: 1`");
+/// All GPUs of a node are as many as that node has, and nodes differ: most have one.
+fn every_device(reader: &mut Reader<'_>, node: &Node) -> Option<Located<u32>> {
+    let message = "all GPUs of a node are asked for: this service is given one".to_owned();
+    reader.warning("DN-W0560", &node.span, message, "write how many: `count: 2`");
+    Some(Located { value: 1, at: reader.at(&node.span) })
 }

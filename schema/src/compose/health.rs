@@ -38,6 +38,16 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Located<Healt
             _ => reader.unknown(field, "`healthcheck`", FIELDS),
         }
     }
+    let asked = check.interval.is_some() || check.timeout.is_some() || check.retries.is_some();
+    if node.get("test").is_none() && !disabled && asked {
+        let message = "this `healthcheck` has no `test`, and what the image has is not known here";
+        let help = "write the `test`, or leave `healthcheck` out";
+        reader.warning("DN-W0560", &node.span, message.to_owned(), help);
+    }
+    // Nothing of it is anything yet: the image's own check is not switched off.
+    if node.get("test").is_none() && !disabled {
+        return None;
+    }
     if disabled {
         check.argv.clear();
     }

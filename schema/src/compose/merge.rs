@@ -192,8 +192,17 @@ const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
 const LISTED: [&str; 6] =
     ["environment", "labels", "sysctls", "extra_hosts", "depends_on", "networks"];
 
+/// Lists that may be written as the one value that they hold.
+const SINGLE: [&str; 5] = ["dns", "dns_search", "env_file", "label_file", "tmpfs"];
+
 fn merged(key: &str, base: Node, over: Node) -> Node {
-    let listed = |node| if LISTED.contains(&key) { listed(key, node) } else { node };
+    let listed = |node: Node| match &node.kind {
+        Kind::Scalar { .. } if SINGLE.contains(&key) && !Reader::is_nothing(&node) => {
+            Node { span: node.span.clone(), kind: Kind::Seq(vec![node]) }
+        }
+        _ if LISTED.contains(&key) => listed(key, node),
+        _ => node,
+    };
     let (base, over) = (listed(base), listed(over));
     match (base.kind, over.kind) {
         (Kind::Map(base), Kind::Map(more)) => {

@@ -28,6 +28,7 @@ mod reader;
 mod refused;
 mod service;
 mod settings;
+mod signal;
 mod spec;
 mod template;
 mod unit;
@@ -220,10 +221,10 @@ fn values(
     for dotenv::Wrong { at, fault } in wrong {
         found.push(interpolate::diagnostic(fault, Some(source.at(&(at..at)))));
     }
-    for (name, value) in entries {
-        if let Some(value) = value {
-            values.entry(name).or_insert(value);
-        }
+    let entries = entries.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    // Of two lines for one name the later counts.
+    for (name, value) in entries.collect::<BTreeMap<_, _>>() {
+        values.entry(name).or_insert(value);
     }
     values.entry(PROJECT_NAME.to_owned()).or_insert_with(|| inputs.project.to_owned());
     values

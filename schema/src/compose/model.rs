@@ -87,6 +87,11 @@ pub struct Service {
     pub init: bool,
     /// Labels.
     pub labels: BTreeMap<String, Located<String>>,
+    /// Whether another service waits for its end.
+    pub run_once: bool,
+    /// What its `restart` says until it is known who waits for its end: whether it is always
+    /// started again.
+    pub restart: Option<Located<bool>>,
     /// What it waits for.
     pub depends_on: Vec<Located<Dependency>>,
     /// The most it may use.
@@ -208,6 +213,8 @@ pub enum Condition {
     Started,
     /// Healthy.
     Healthy,
+    /// Ended with 0: it runs once.
+    Completed,
 }
 
 /// A network of a project.

@@ -275,6 +275,10 @@ fn within(reader: &mut Reader<'_>, field: &Entry, written: &mut Written) {
                 reader.ignored(option, "the path has to be on the node, and nobody makes it");
                 continue;
             }
+            "selinux" => {
+                reader.ignored(option, "devnet does not relabel files");
+                continue;
+            }
             "create_host_path" => option.value.text() == Some("false"),
             "nocopy" => option.value.text() == Some("false"),
             "propagation" => {
@@ -510,11 +514,17 @@ pub(super) fn tmpfs(reader: &mut Reader<'_>, node: &Node, mounted: &mut Mounted)
     }
 }
 
-/// Permission bits in octal: `0444` or `0o444`.
+/// Permission bits in octal: `0444` or `0o444`. A number that does not begin with 0 is decimal to
+/// YAML, whatever was meant: it is taken where it is that of bits, and the text form is octal.
 pub(super) fn octal(reader: &mut Reader<'_>, node: &Node) -> u32 {
+    let plain = matches!(&node.kind, Kind::Scalar { plain: true, .. });
     let read = |text: &str| {
-        let digits = text.strip_prefix("0o").unwrap_or(text);
-        u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o1777)
+        let mode = match text.strip_prefix("0o") {
+            Some(digits) => u32::from_str_radix(digits, 8),
+            None if plain && !text.starts_with('0') => text.parse(),
+            None => u32::from_str_radix(text, 8),
+        };
+        mode.ok().filter(|mode| *mode <= 0o1777)
     };
     let expected = "permission bits in octal like `0444`";
     reader.parsed(node, "`mode`", expected, read).map_or(0o444, |read| read.value)

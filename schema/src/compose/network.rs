@@ -192,7 +192,10 @@ pub(super) fn declared(reader: &mut Reader<'_>, node: &Node) -> Network {
                     reader.ignored(field, "it is for Swarm; there is none here");
                 }
             }
-            "driver_opts" | "enable_ipv4" | "enable_ipv6" | "labels" => {
+            "labels" => reader.ignored(field, "labels of a network change nothing here"),
+            "enable_ipv4" if value.text() == Some("true") => {}
+            "enable_ipv6" if value.text() == Some("false") => {}
+            "driver_opts" | "enable_ipv4" | "enable_ipv6" => {
                 reader.refused(field, "networks.", "devnet does not carry it to the engine");
             }
             _ => reader.unknown(field, "a network", "driver, internal and ipam"),

@@ -18,7 +18,7 @@ const PORT: &str = "a port, 1 to 65535";
 const LONG_PORT: &str = "write the long form: {target: …, published: …}";
 const LONG_FIELDS: &str = "target, published, host_ip, protocol, name, mode and app_protocol";
 /// The most ports that one range may stand for.
-const MOST_OF_RANGE: u16 = 100;
+const MOST_OF_RANGE: u16 = 1000;
 /// How many values a port is when it is written out: `{target: 80}`.
 const VALUES: usize = 3;
 
@@ -86,14 +86,13 @@ fn short_ports(reader: &mut Reader<'_>, item: &Node) -> Vec<Port> {
     let Some(text) = reader.literal(item, "a port", LONG_PORT) else {
         return Vec::new();
     };
-    let text = text.trim();
     if is_choice(text) {
         a_choice(reader, item, text);
         return Vec::new();
     }
     short(text).unwrap_or_else(|| {
         let expected = "a port like 8080, \"80:8080\", \"127.0.0.1:80:8080/udp\" or \
-                        \"8000-8010:8000-8010\" (at most 100, as many here as there)";
+                        \"8000-8010:8000-8010\" (at most 1000, as many here as there)";
         reader.wrong(item, "a port", expected);
         Vec::new()
     })
@@ -106,7 +105,7 @@ pub(super) fn exposed(reader: &mut Reader<'_>, node: &Node) -> Vec<Located<Port>
         let Some(text) = reader.literal(item, "a port", LONG_PORT) else {
             continue;
         };
-        match short(text.trim()).filter(|ports| ports.iter().all(|port| port.host.is_none())) {
+        match short(text).filter(|ports| ports.iter().all(|port| port.host.is_none())) {
             Some(ports) => {
                 let ports = ports.into_iter().map(|port| Port { published: false, ..port });
                 if !distinct.add(reader, item, ports.collect()) {
@@ -131,11 +130,13 @@ fn short(text: &str) -> Option<Vec<Port>> {
     };
     let (host_ip, host) = match rest.map(|rest| rest.rsplit_once(':').unwrap_or(("", rest))) {
         None => (None, None),
+        // 0 is any free one.
+        Some(("", "0")) => (None, None),
         Some(("", host)) => (None, Some(range(host)?)),
         Some((ip, host)) => {
             let ip = ip.trim_start_matches('[').trim_end_matches(']');
             ip.parse::<core::net::IpAddr>().ok()?;
-            (Some(ip.to_owned()), if host.is_empty() { None } else { Some(range(host)?) })
+            (Some(ip.to_owned()), if matches!(host, "" | "0") { None } else { Some(range(host)?) })
         }
     };
     if host.is_some_and(|host| host.1 - host.0 != container.1 - container.0) {
@@ -194,6 +195,7 @@ fn long(reader: &mut Reader<'_>, node: &Node) -> Option<Port> {
         let value = &field.value;
         match field.key.as_str() {
             "target" => port.container = reader.parsed(value, "`target`", PORT, number)?.value,
+            "published" if matches!(value.text(), Some("" | "0")) => {}
             "published" => {
                 let (first, last) = reader.parsed(value, "`published`", PORT, any_range)?.value;
                 if first != last {

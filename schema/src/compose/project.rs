@@ -8,13 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     content,
     grant::clean,
-    model::{Declared, Project, VolumeSource},
+    model::{Condition, Declared, Project, VolumeSource},
     names::LABEL,
     network,
     reader::{Reader, or},
     service,
 };
-use crate::file::tree::{Entry, Node, Span};
+use crate::{
+    diagnostic::Located,
+    file::tree::{Entry, Node, Span},
+};
 
 const FIELDS: &str = "services, volumes, networks, configs, secrets, name and x-…";
 
@@ -65,10 +68,42 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
             left_out.insert(entry.key.as_str());
         }
     }
+    once(&mut project, reader);
     let linked = links(&mut project, reader, declared.links.take());
     project.networks = declared.networks;
     dependencies(reader, &mut project, services_of(tree), &left_out, &linked);
     project
+}
+
+/// Marks the services whose end others wait for: they run once. What says that they are to run for
+/// ever, or how to ask whether they serve, has no effect then.
+fn once(project: &mut Project, reader: &mut Reader<'_>) {
+    let all = project.services.values().flat_map(|service| &service.depends_on);
+    let ends = all.filter(|one| one.value.condition == Condition::Completed);
+    let ends: BTreeSet<String> = ends.map(|one| one.value.service.clone()).collect();
+    for (name, service) in &mut project.services {
+        let restart = service.restart.take();
+        if !ends.contains(name) {
+            if let Some(Located { value: false, at }) = restart {
+                let why = "the agent starts again whatever ends, however it ended";
+                let message = format!("`restart` is ignored: {why}");
+                let help = "leave it out; a service whose end another one waits for runs once";
+                reader.warning("DN-W0560", &(at.start..at.end), message, help);
+            }
+            continue;
+        }
+        service.run_once = true;
+        if let Some(Located { value: true, at }) = restart {
+            let message = "`restart` is ignored: another service waits for this one's end, and it \
+                           runs once";
+            reader.warning("DN-W0560", &(at.start..at.end), message.to_owned(), "leave it out");
+        }
+        if let Some(check) = service.health.take_if(|check| !check.value.argv.is_empty()) {
+            let message = "`healthcheck` is ignored: another service waits for this one's end";
+            let span = check.at.start..check.at.end;
+            reader.warning("DN-W0560", &span, message.to_owned(), "leave it out");
+        }
+    }
 }
 
 /// Gives services the further names that others link them by; where all the links are.
@@ -153,11 +188,20 @@ fn dependencies(
         let Some(service) = project.services.get_mut(&entry.key) else { continue };
         for dependency in &service.depends_on {
             let name = dependency.value.service.as_str();
-            if names.contains(name) || !dependency.value.required {
+            if names.contains(name) {
                 continue;
             }
             let span = dependency.at.start..dependency.at.end;
             let shown = name.escape_debug();
+            if !dependency.value.required {
+                if !left_out.contains(name) && !reader.unread.may_declare(name) {
+                    let message = format!("there is no service `{shown}`: nothing waits for it");
+                    let known = services.iter().map(|entry| entry.key.as_str());
+                    let meant = reader.meant(name, known.filter(|known| *known != entry.key));
+                    reader.warning("DN-W0560", &span, message, &or(&meant, "leave it out"));
+                }
+                continue;
+            }
             let told = left_out.contains(name) && built_elsewhere(services, name);
             if told || reader.unread.may_declare(name) {
                 continue;
@@ -201,6 +245,7 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, VolumeSourc
                 }
                 "external" if field.value.text() == Some("false") => {}
                 "name" => reader.ignored(field, "devnet names volumes after cluster and service"),
+                "labels" => reader.ignored(field, "labels of a volume change nothing here"),
                 _ => {
                     let message = format!("`{}` of a volume is refused", field.key.escape_debug());
                     let help = "a volume is a name and nothing more: `data: {}`; where it is kept \

@@ -270,9 +270,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `true` or `false`, written without quotes or made by a template or variable.
+    /// `true` or `false`, or another of the words that Compose reads as these.
     pub(super) fn boolean(&mut self, node: &Node, what: &str) -> bool {
-        let read = |text: &str| text.parse::<bool>().ok();
+        let read = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "y" | "on" => Some(true),
+            "false" | "no" | "n" | "off" => Some(false),
+            _ => None,
+        };
         self.parsed(node, what, "`true` or `false`", read).is_some_and(|found| found.value)
     }
 

@@ -15,7 +15,7 @@ pub(super) fn reason(key: &str) -> Option<&'static str> {
             "a service reaches those of its own file by name, and others at \
              `{{ service.NAME.address }}`"
         }
-        "label_file" | "annotations" => "devnet does not carry it; write `labels`",
+        "annotations" => "devnet does not carry it; write `labels`",
         "runtime" => "what runs containers is the engine's business; for a GPU write `gpus: 1`",
         "oom_kill_disable" | "oom_score_adj" | "memswap_limit" | "mem_swappiness"
         | "blkio_config" | "cpu_quota" | "cpu_period" | "cpu_rt_period" | "cpu_rt_runtime"

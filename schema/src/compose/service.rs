@@ -12,7 +12,7 @@ use super::{
     names::{HOST, LABEL},
     network, ports,
     reader::{NO_TEXT, Reader},
-    refused, settings, unit, words,
+    refused, settings, signal, unit, words,
 };
 use crate::{
     diagnostic::Located,
@@ -48,7 +48,12 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, declared: &Declared) 
     }
     mounted.into_service(&mut service);
     network::apart(reader, &service, entry);
-    env_files(reader, &mut service, &entry.value);
+    for (name, value) in env_files(reader, &entry.value, "env_file") {
+        service.env.entry(name).or_insert(value);
+    }
+    for (name, value) in env_files(reader, &entry.value, "label_file") {
+        service.labels.entry(name).or_insert(value);
+    }
     names(reader, &mut service, entry, declared);
     service
 }
@@ -64,7 +69,10 @@ fn unit_field(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> 
         "user" => service.user = reader.word(value, "a user"),
         "hostname" => service.hostname = reader.filled_name(value, "a host name", HOST),
         "init" => service.init = reader.boolean(value, "`init`"),
-        "stop_signal" => service.stop_signal = reader.known(value, "`stop_signal`"),
+        "stop_signal" => {
+            let expected = "a signal like `SIGINT`, `INT`, `2` or `SIGRTMIN+3`";
+            service.stop_signal = reader.parsed(value, "`stop_signal`", expected, signal::read);
+        }
         "stop_grace_period" => {
             let expected = "a duration like `30s` or `1m30s`";
             service.stop_grace_period =
@@ -96,7 +104,7 @@ fn shared_field(
     match field.key.as_str() {
         "environment" => service.env = pairs(reader, value, "`environment`"),
         // Read last: what `environment` says counts more.
-        "env_file" | "container_name" | "profiles" | "links" => {}
+        "env_file" | "label_file" | "container_name" | "profiles" | "links" => {}
         "labels" => service.labels = labels(reader, value),
         "ports" => service.ports.extend(ports::published(reader, value)),
         "expose" => service.ports.extend(ports::exposed(reader, value)),
@@ -117,6 +125,9 @@ fn refuse(reader: &mut Reader<'_>, field: &Entry) {
         return;
     }
     match known {
+        _ if field.key == "runtime" && field.value.text() == Some("nvidia") => {
+            reader.ignored(field, "a service with GPUs is given what they need");
+        }
         (Some(reason), _) => reader.refused(field, "", reason),
         (None, Some(why)) => reader.ignored(field, why),
         (None, None) => reader.unknown_among(field, "a service", FIELDS, MORE),
@@ -238,27 +249,30 @@ fn no_value(
     None
 }
 
-/// `env_file`: a path, a list of them, or of `{path, required, format}`. A later file counts more
-/// than an earlier one, and `environment` more than both.
-fn env_files(reader: &mut Reader<'_>, service: &mut Service, body: &Node) {
-    let Some(field) = body.entries().iter().find(|entry| entry.key == "env_file") else {
-        return;
-    };
+/// `env_file` or `label_file`: a path, a list of them, or of `{path, required, format}`. A later
+/// file counts more than an earlier one, and `environment` more than both.
+fn env_files(reader: &mut Reader<'_>, body: &Node, key: &str) -> BTreeMap<String, Located<String>> {
+    let mut all: BTreeMap<String, Located<String>> = BTreeMap::new();
+    let field = body.entries().iter().find(|entry| entry.key == key);
+    let Some(field) = field.filter(|field| !Reader::is_nothing(&field.value)) else { return all };
     let single = [field.value.clone()];
     let items = match &field.value.kind {
         Kind::Seq(items) => items.as_slice(),
         _ => &single,
     };
-    let mut all: BTreeMap<String, Located<String>> = BTreeMap::new();
     for item in items {
-        all.extend(env_file(reader, item));
+        let more = env_file(reader, item, &all);
+        all.extend(more);
     }
-    for (name, value) in all {
-        service.env.entry(name).or_insert(value);
-    }
+    all
 }
 
-fn env_file(reader: &mut Reader<'_>, item: &Node) -> BTreeMap<String, Located<String>> {
+/// One of these files; `before` is what those before it say.
+fn env_file(
+    reader: &mut Reader<'_>,
+    item: &Node,
+    before: &BTreeMap<String, Located<String>>,
+) -> BTreeMap<String, Located<String>> {
     let (mut path, mut required, mut raw) = (None, true, false);
     if matches!(item.kind, Kind::Map(_)) {
         for field in reader.map(item, "an `env_file`") {
@@ -290,7 +304,9 @@ fn env_file(reader: &mut Reader<'_>, item: &Node) -> BTreeMap<String, Located<St
     if !raw {
         interpolate::names_by_line(&source.text, &mut ground.used.borrow_mut());
     }
-    let (entries, wrong) = dotenv::read(&source.text, ground.values, raw);
+    let mut values = ground.values.clone();
+    values.extend(before.iter().map(|(name, one)| (name.clone(), one.value.clone())));
+    let (entries, wrong) = dotenv::read(&source.text, &values, raw);
     for dotenv::Wrong { at, fault } in wrong {
         let at = source.at(&(at..at));
         reader.take(vec![interpolate::diagnostic(fault, Some(at))]);

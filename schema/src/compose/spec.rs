@@ -49,6 +49,8 @@ pub fn container(
         hostname,
         init,
         labels,
+        run_once: _,
+        restart: _,
         depends_on: _,
         limits: _,
         reservations: _,

@@ -33,7 +33,8 @@ pub fn size(text: &str) -> Option<Bytes> {
 /// order, as in `1m30s` and `1.5h`; or `0`. Less than a millisecond is lost. `None` when it is
 /// none, negative, or overflows.
 pub fn period(text: &str) -> Option<Period> {
-    let mut rest = text.trim();
+    let text = text.trim();
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
         return Some(Period { millis: 0 });
     }
@@ -114,6 +115,7 @@ mod tests {
         assert_eq!(period("1d1w"), Some(Period::seconds(8 * 86_400)));
         assert_eq!(period("1500us600µs1ns"), Some(Period { millis: 2 }));
         assert_eq!(period("0"), Some(Period { millis: 0 }));
+        assert_eq!(period("+5s"), Some(Period::seconds(5)));
         for bad in
             ["", "5", "s", ".s", "1..5s", "1h 30m", "1m30", "-1s", "1e3s", "99999999999999999999h"]
         {

@@ -203,6 +203,7 @@ fn service_section(section: &ServiceSection) -> Node {
         health,
         stop,
         update,
+        run_once,
         protect,
         leave_data,
     } = section;
@@ -231,6 +232,7 @@ fn service_section(section: &ServiceSection) -> Node {
             }),
         ),
         field("update", update.as_ref().map(update_section)),
+        shown("run-once", run_once),
         shown("protect", protect),
         list("leave-data", leave_data),
     ])

@@ -300,6 +300,7 @@ impl Decoder<'_> {
             health: view.section("health").map(|health| self.health(health)),
             stop: view.section("stop").map(stop),
             update: view.section("update").map(update),
+            run_once: view.flag("run-once"),
             protect: view.flag("protect"),
             leave_data: view.list("leave-data"),
             name,

@@ -271,6 +271,8 @@ static SERVICE: Shape = Shape {
         ),
         field("stop", Type::Section(&STOP), "how it is stopped"),
         field("update", Type::Section(&UPDATE), "how it is updated"),
+        field("run-once", Type::Flag, "it ends by itself, and exit code 0 is done")
+            .default("false"),
         field("protect", Type::Flag, "no plan may destroy it").default("false"),
         field(
             "leave-data",

@@ -7,7 +7,7 @@ use crate::{diagnostic::Diagnostic, quantity::Bytes};
 
 /// The most ports of a service: more is no service that someone runs, and each is compared with
 /// the others.
-pub(crate) const MOST_PORTS: usize = 100;
+pub(crate) const MOST_PORTS: usize = 1000;
 
 /// The most of everything that a configuration may have. Each is checked before memory is taken
 /// for what exceeds it.

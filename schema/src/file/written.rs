@@ -260,6 +260,8 @@ pub struct ServiceSection {
     pub update: Option<UpdateSection>,
     /// No plan may destroy it.
     pub protect: Maybe<bool>,
+    /// Whether it runs once.
+    pub run_once: Maybe<bool>,
     /// Nodes that it may leave its data on.
     pub leave_data: Vec<Located<String>>,
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use self::shared::{joined, together};
-use super::{Check, service::SIGNALS};
+use super::Check;
 use crate::{
     component::VolumeDeclaration,
     compose::{self, Healthcheck, Loaded},
@@ -269,6 +269,11 @@ impl<'a> Check<'a> {
                 section.replicas.as_ref().map(|r| r.at.clone()),
                 "write `deploy.replicas` there",
             ),
+            (
+                "run-once",
+                section.run_once.as_ref().map(|once| once.at.clone()),
+                "write `condition: service_completed_successfully` there",
+            ),
             ("health", section.health.as_ref().map(|h| h.at.clone()), "write `healthcheck` there"),
             (
                 "stop",
@@ -322,17 +327,13 @@ impl<'a> Check<'a> {
         let replicas = container.replicas.take().map_or(1, |replicas| replicas.value);
         let mut place = member.place.clone();
         place_of_its_own(&mut place, &mut container);
-        let mut needs = depends_on.to_vec();
-        needs.extend(std::mem::take(&mut container.depends_on).into_iter().filter_map(|need| {
-            let value = expanded.names.get(&need.value.service)?.clone();
-            Some(Located { value, at: need.at })
-        }));
+        let needs = depends_on.iter().cloned().chain(expanded.needs(&mut container)).collect();
         let mut update = member.update.clone();
         if let Some(most) = container.max_unavailable.take() {
             update.max_unavailable = most.value;
         }
         let ports = self.compose_ports(&mut container);
-        let stop = self.compose_stop(&mut container);
+        let stop = Self::compose_stop(&mut container);
         let volumes = container.volumes.iter().map(|volume| {
             let (name, path) = (volume.value.name.clone(), volume.value.path.clone());
             Located { value: VolumeDeclaration { name, path }, at: volume.at.clone() }
@@ -354,6 +355,7 @@ impl<'a> Check<'a> {
             health: container.health.take().and_then(|check| health(check.value)),
             stop,
             update,
+            run_once: read.run_once,
             protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
             leave_data: member.leave_data.clone(),
             form: {
@@ -389,14 +391,9 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn compose_stop(&mut self, container: &mut compose::Service) -> StopSpec {
+    fn compose_stop(container: &mut compose::Service) -> StopSpec {
         let mut stop = StopSpec::default();
         if let Some(signal) = container.stop_signal.take() {
-            if !SIGNALS.contains(&signal.value.as_str()) {
-                let help = self.advice(&signal.value, SIGNALS.into_iter());
-                let message = format!("`{}` is no signal for this", signal.value.escape_debug());
-                self.error("DN-E0325", &signal.at, message, help);
-            }
             stop.signal = Some(signal.value);
         }
         if let Some(grace) = container.stop_grace_period.take() {
@@ -423,6 +420,16 @@ impl<'a> Check<'a> {
 }
 
 impl Expanded {
+    /// The services of the file that one of them waits for.
+    fn needs(&self, container: &mut compose::Service) -> Vec<Located<ServiceName>> {
+        let needs = std::mem::take(&mut container.depends_on).into_iter();
+        let named = needs.filter_map(|need| {
+            let value = self.names.get(&need.value.service)?.clone();
+            Some(Located { value, at: need.at })
+        });
+        named.collect()
+    }
+
     /// The names of its services in the cluster.
     pub(super) fn members(&self) -> impl Iterator<Item = &ServiceName> {
         self.names.values()

@@ -33,6 +33,10 @@ const MODE: u32 = 0o444;
 pub(super) const SIGNALS: [&str; 8] =
     ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL"];
 
+fn is_run_once(section: &ServiceSection) -> bool {
+    section.run_once.as_ref().is_some_and(|once| once.value)
+}
+
 impl<'a> Check<'a> {
     /// What a section stands for: one service, or those of its Compose file.
     pub(super) fn services_of(&mut self, section: &'a ServiceSection) -> Vec<Service> {
@@ -85,15 +89,27 @@ impl<'a> Check<'a> {
             resources_at: section.resources.as_ref().map(|resources| resources.at.clone()),
             place,
             depends_on,
-            health: self.health(section, signature, &ports),
+            health: self.health(section, signature, &ports).filter(|_| !is_run_once(section)),
             ports,
             stop,
             update,
+            run_once: self.run_once(section),
             protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
             leave_data: self.leave_data(section),
             // Last, so that a bad name does not hide what else is wrong.
             name: name?,
         })
+    }
+
+    /// Whether it runs once. Nothing is asked of what ends by itself: its end says how it went.
+    fn run_once(&mut self, section: &ServiceSection) -> bool {
+        let once = is_run_once(section);
+        if once && let Some(health) = &section.health {
+            let message = "`health` goes with a service that goes on running".to_owned();
+            let help = "remove it, or `run-once`: the exit code says how a run went";
+            self.error("DN-E0312", &health.at, message, help);
+        }
+        once
     }
 
     /// The models of a service, and its component's parameters as they want them.

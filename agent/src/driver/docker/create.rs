@@ -206,7 +206,10 @@ fn host_config(
         shm_size: container.shm_size.and_then(|size| positive(size.0)),
         init: container.init.then_some(true),
         restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            name: Some(match spec.run_once {
+                true => RestartPolicyNameEnum::NO,
+                false => RestartPolicyNameEnum::UNLESS_STOPPED,
+            }),
             maximum_retry_count: None,
         }),
         device_requests: devices(spec),

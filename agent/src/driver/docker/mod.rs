@@ -180,6 +180,10 @@ impl DockerDriver {
         let _making = self.shared.instances.making(&job.spec.id.to_string()).await;
         let Some(found) = self.roles(&engine, &job.spec.id).await?.current else { return Ok(()) };
         let Some(unit) = self.look_at(&engine, &found).await? else { return Ok(()) };
+        // It ran once, and is not run again for the asking.
+        if unit.state == InstanceState::Completed {
+            return Ok(());
+        }
         // Beside what it was made from it may by now be what another unit made of its networks.
         if found.digest() != job.digest && unit.digest != job.digest {
             return Ok(());

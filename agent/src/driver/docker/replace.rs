@@ -163,6 +163,10 @@ async fn go_back(
         let error = old.found.redact(secrets, &engine::words(&error));
         tracing::warn!(container = %name, error, "giving the old one its name back");
     }
+    // What was to run once is not run again because its successor cannot be.
+    if old.found.spec().is_some_and(|spec| spec.run_once) {
+        return error;
+    }
     match start(engine, container).await {
         Ok(()) => error.and("the old version runs"),
         Err(failed) => {

@@ -14,6 +14,7 @@ use bollard::{
     models::{
         ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status,
         ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, Network,
+        RestartPolicyNameEnum,
     },
     query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
 };
@@ -302,7 +303,7 @@ fn joined(seen: &ContainerInspectResponse) -> BTreeSet<String> {
 /// by hand or for another unit, or that it was taken out of, makes it another one, which whoever
 /// plans has to see. One that does not run comes back into its networks with its start.
 fn in_networks(unit: &mut Unit, joined: &BTreeSet<String>, there: &BTreeMap<String, Network>) {
-    let runs = unit.state != InstanceState::Exited;
+    let runs = !matches!(unit.state, InstanceState::Exited | InstanceState::Completed);
     let Some(spec) = &mut unit.spec else { return };
     let as_it_is = |network: &NetworkSpec| {
         let name = networks::name(&spec.cluster, network);
@@ -343,11 +344,15 @@ fn unit(
     let digest = found.digest();
     let generation = found.generation;
     let address = address(&seen);
+    // Of a container whose label could not hold its spec, what the engine was told says it.
+    let never_again = seen.host_config.as_ref().and_then(|host| host.restart_policy.as_ref());
+    let never_again = never_again.and_then(|policy| policy.name) == Some(RestartPolicyNameEnum::NO);
+    let once = spec.as_ref().map_or(never_again, |spec| spec.run_once);
     let restarts = seen.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
     let state = seen.state.unwrap_or_default();
     let started = state.started_at.clone().unwrap_or_default();
     let wanted = spec.as_ref().map(|spec| spec.secrets());
-    let (running, message) = running(&state, |error| redact(wanted.as_deref(), error));
+    let (running, message) = running(&state, once, |error| redact(wanted.as_deref(), error));
     Unit {
         spec,
         id: found.id,
@@ -366,6 +371,7 @@ fn unit(
 
 fn running(
     state: &ContainerState,
+    once: bool,
     redact: impl Fn(&str) -> String,
 ) -> (InstanceState, Option<String>) {
     let ended = || {
@@ -385,6 +391,9 @@ fn running(
         }
         Some(Status::CREATED) => {
             (InstanceState::Exited, Some("was created and never started".to_owned()))
+        }
+        Some(Status::EXITED) if once && state.exit_code == Some(0) => {
+            (InstanceState::Completed, Some(ended()))
         }
         _ => (InstanceState::Exited, Some(ended())),
     }

@@ -76,6 +76,11 @@ pub(super) enum End {
 }
 
 impl End {
+    /// Whether it is known to have ended with 0.
+    pub(super) fn is_success(self) -> bool {
+        matches!(self, Self::Status(status) if status.success())
+    }
+
     /// For people.
     pub(super) fn words(self) -> String {
         use std::os::unix::process::ExitStatusExt;

@@ -42,6 +42,9 @@ pub(super) struct Record {
     /// It is being removed: whoever finds it finishes that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ending: bool,
+    /// It was to run once, and ended with 0.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) completed: bool,
     /// The first process, when one was started and that could be written down.
     pub process: Option<Mark>,
     /// How often it was started again.
@@ -80,6 +83,7 @@ impl Record {
             nonce: None,
             cgroup: None,
             ending: false,
+            completed: false,
             process: None,
             restarts: 0,
         }

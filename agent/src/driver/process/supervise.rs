@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     badge::{self, Badge, Issuer},
     cgroup::Cgroup,
-    child::{Running, signal_number},
+    child::{End, Running, signal_number},
     launch::{self, BaseEnv},
     members::Traces,
     output,
@@ -158,10 +158,17 @@ pub(super) struct Slot {
 impl Slot {
     /// Begins to supervise; without `first`, the process is started.
     pub(super) fn begin(setting: Setting, record: Record, first: Option<Running>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        // What is done is kept in sight, and not done again.
+        if record.completed {
+            let state = InstanceState::Completed;
+            let status = Arc::new(Mutex::new(Status { record, state, message: None }));
+            return Self { status, stop, task: AsyncMutex::new(None) };
+        }
         let state = if first.is_some() { InstanceState::Running } else { InstanceState::Starting };
         let status = Arc::new(Mutex::new(Status { record, state, message: None }));
-        let (stop, stopped) = watch::channel(false);
-        let supervisor = Supervisor { setting, status: status.clone(), stopped, ends: 0 };
+        let status_of = status.clone();
+        let supervisor = Supervisor { setting, status: status_of, stopped, ends: 0, over: None };
         let task = AsyncMutex::new(Some(tokio::spawn(supervisor.run(first))));
         Self { status, stop, task }
     }
@@ -211,6 +218,8 @@ struct Supervisor {
     stopped: watch::Receiver<bool>,
     /// How often it ended by itself in a row.
     ends: u32,
+    /// How what was to run once ended.
+    over: Option<(InstanceState, String)>,
 }
 
 impl Supervisor {
@@ -234,7 +243,24 @@ impl Supervisor {
         if let Err(error) = self.setting.clear(&record).await {
             tracing::error!(instance = %record.spec.id, %error, "ending a unit failed");
         }
-        self.say(InstanceState::Exited, Some("stopped".to_owned()));
+        let stopped = || (InstanceState::Exited, "stopped".to_owned());
+        let (state, message) = self.over.take().unwrap_or_else(stopped);
+        self.say(state, Some(message));
+    }
+
+    /// Takes down how what was to run once ended. Only what is written down as done is not run
+    /// again by the next agent.
+    fn finish(&mut self, end: End) {
+        let mut record = lock(&self.status).record.clone();
+        let done = end.is_success();
+        record.completed = done;
+        let home = Home::new(&self.setting.ground.data_dir, &record.spec.id);
+        if done && let Err(error) = home.save(&record, &*self.setting.watcher) {
+            tracing::error!(instance = %record.spec.id, %error, "what is done may be done again");
+        }
+        lock(&self.status).record = record;
+        let state = if done { InstanceState::Completed } else { InstanceState::Exited };
+        self.over = Some((state, end.words()));
     }
 
     /// Starts the process; `None` when that failed or is not wanted any more.
@@ -287,6 +313,10 @@ impl Supervisor {
         };
         // What the leader left behind would hold the ports that its successor needs.
         complain(&id, running.end_rest().await);
+        if lock(&self.status).record.spec.run_once {
+            self.finish(end);
+            return None;
+        }
         self.ends = if began.elapsed() >= rules::STEADY { 1 } else { self.ends + 1 };
         let pause = rules::restart_pause(self.ends);
         lock(&self.status).record.restarts += 1;

@@ -363,3 +363,61 @@ async fn a_health_command_runs_where_the_unit_does() {
     assert!(run(&["no-such-program-anywhere"]).await.is_err());
     driver.remove(&spec.id).await.unwrap();
 }
+
+/// A program that runs once, and writes down each run.
+fn once(bench: &Bench, then: &str) -> InstanceSpec {
+    let mut spec =
+        shell(&format!("echo run >> {}; {then}", bench.dir.path().join("runs").display()));
+    spec.run_once = true;
+    spec
+}
+
+fn runs(bench: &Bench) -> usize {
+    let text = std::fs::read_to_string(bench.dir.path().join("runs")).unwrap_or_default();
+    text.lines().count()
+}
+
+#[tokio::test]
+async fn what_runs_once_is_done_with_0_and_not_run_again_by_the_next_agent() {
+    let bench = Bench::new();
+    let driver = bench.driver();
+    let spec = once(&bench, "exit 0");
+    driver.ensure(job(&spec, 1)).await.unwrap();
+    let done = bench.until(&driver, |unit| unit.state == InstanceState::Completed).await;
+    assert_eq!(done.message.as_deref(), Some("exited with code 0"));
+    drop(driver);
+    let next = bench.driver();
+    next.recover().await.unwrap();
+    next.revive(job(&spec, 1)).await.unwrap();
+    let seen = next.list().await.unwrap();
+    assert_eq!((seen[0].state, seen[0].restarts), (InstanceState::Completed, 0));
+    assert_eq!(runs(&bench), 1);
+    // Another version of it is another run.
+    let mut changed = spec.clone();
+    changed.env.insert("VERSION".into(), Text::plain("2"));
+    next.ensure(job(&changed, 2)).await.unwrap();
+    let again = |unit: &Unit| unit.generation == 2 && unit.state == InstanceState::Completed;
+    bench.until(&next, again).await;
+    assert_eq!(runs(&bench), 2);
+    next.remove(&spec.id).await.unwrap();
+    assert!(next.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_runs_once_and_fails_has_ended_and_says_how() {
+    let bench = Bench::new();
+    let driver = bench.driver();
+    let spec = once(&bench, "exit 3");
+    driver.ensure(job(&spec, 1)).await.unwrap();
+    let failed = bench.until(&driver, |unit| unit.state == InstanceState::Exited).await;
+    assert_eq!(failed.message.as_deref(), Some("exited with code 3"));
+    assert_eq!(runs(&bench), 1, "the control plane says whether it is tried again");
+    // Whoever is asked for it next runs it again: it is not done.
+    drop(driver);
+    let next = bench.driver();
+    next.recover().await.unwrap();
+    let failed = |unit: &Unit| unit.state == InstanceState::Exited;
+    bench.until(&next, failed).await;
+    assert_eq!(runs(&bench), 2);
+    next.retire().await.unwrap();
+}

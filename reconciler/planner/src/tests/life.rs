@@ -369,3 +369,46 @@ fn the_fleet_once_a_plan_was_applied_needs_no_other() {
     world.fleet = crate::suppose::applied(&world.fleet, &plan);
     assert!(world.plan(&next).changes.is_empty(), "{}", show(&world.plan(&next)));
 }
+
+const ONCE: &str = r#"
+cluster "lab"
+service "migrate" {
+    image "api:1"
+    command "migrate"
+    run-once
+}
+service "api" {
+    image "api:1"
+    port 8080
+    depends-on "migrate"
+}
+"#;
+
+#[test]
+fn what_runs_once_is_waited_for_and_is_left_alone_when_it_is_done() {
+    let mut world = World::of(&["alpha"]);
+    let plan = world.reach(ONCE);
+    expect![[r#"
+        + api[0] on alpha: it is new; the only node that can run it
+        + migrate[0] on alpha: it is new; the only node that can run it
+          api[0]/prepare on alpha g1
+          migrate[0]/prepare on alpha g1
+          migrate[0]/start on alpha g1 after migrate[0]/prepare
+          migrate[0]/await-healthy on alpha g1 after migrate[0]/start
+          api[0]/start on alpha g1 after api[0]/prepare, migrate[0]/await-healthy
+          api[0]/await-healthy on alpha g1 after api[0]/start
+        2 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
+    "#]]
+    .assert_eq(&show(&plan));
+    world.seen("migrate[0]").state = InstanceState::Completed;
+    assert!(world.plan(ONCE).changes.is_empty(), "it is done");
+    let changed = world.reach(&ONCE.replacen("api:1", "api:2", 1));
+    assert_eq!(changed.changes.len(), 1);
+    assert_eq!(changed.changes[0].reason, "the image changed from api:1 to api:2");
+    let failed = world.seen("migrate[0]");
+    failed.state = InstanceState::Exited;
+    failed.health = HealthState::Unhealthy;
+    failed.message = Some("exited with code 3".to_owned());
+    let again = world.plan(&ONCE.replacen("api:1", "api:2", 1));
+    assert_eq!(again.changes[0].reason, "it exited with code 3");
+}

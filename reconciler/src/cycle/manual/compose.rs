@@ -123,6 +123,7 @@ fn spec(id: InstanceId, mut service: Service, home: &Home<'_>) -> InstanceSpec {
     let ports = std::mem::take(&mut service.ports);
     let volumes = std::mem::take(&mut service.volumes);
     let health = service.health.take();
+    let run_once = service.run_once;
     let stop = StopSpec {
         signal: service.stop_signal.take().map(|signal| signal.value),
         grace: service.stop_grace_period.take().map_or(StopSpec::default().grace, |it| it.value),
@@ -143,6 +144,7 @@ fn spec(id: InstanceId, mut service: Service, home: &Home<'_>) -> InstanceSpec {
         gpus: Vec::new(),
         health: health.and_then(|it| check(it.value)),
         stop,
+        run_once,
         protect: false,
     }
 }

@@ -34,6 +34,7 @@ fn assignment(number: u64) -> AssignmentRecord {
         gpus: Vec::new(),
         health: None,
         stop: StopSpec::default(),
+        run_once: false,
         protect: false,
     };
     AssignmentRecord { instance: spec.id.clone(), node: spec.node.clone(), generation: 3, spec }

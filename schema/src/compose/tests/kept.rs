@@ -131,3 +131,28 @@ fn of_two_volumes_at_one_path_the_last_counts() {
     assert_eq!(volumes, ["two"]);
     assert_eq!(found.iter().map(|one| &*one.code).collect::<Vec<_>>(), ["DN-W0565"]);
 }
+
+#[test]
+fn a_service_whose_end_another_waits_for_runs_once() {
+    let text = r#"services:
+  a: {image: x, depends_on: {m: {condition: service_completed_successfully}}}
+  m: {image: x, restart: "no"}
+  o: {image: x, restart: on-failure}
+"#;
+    let (project, found) = read(text);
+    let once: Vec<_> =
+        project.services.iter().map(|(name, one)| (name.as_str(), one.run_once)).collect();
+    assert_eq!(once, [("a", false), ("m", true), ("o", false)]);
+    assert_eq!(project.services["a"].depends_on[0].value.condition, Condition::Completed);
+    let told = |found: &[Diagnostic]| -> Vec<(String, u32)> {
+        let first = |one: &Diagnostic| one.message.split(" is").next().unwrap().to_owned();
+        found.iter().map(|one| (first(one), one.at.as_ref().unwrap().line)).collect()
+    };
+    assert_eq!(told(&found), [("`restart`".to_owned(), 4)], "only of what is started again");
+    let check = "image: x, healthcheck: {test: y}, restart";
+    let text = text.replace("\"no\"", "always").replace("image: x, restart", check);
+    let (project, found) = read(&text);
+    assert!(project.services["m"].health.is_none() && project.services["o"].health.is_some());
+    let both = [("`healthcheck`", 3), ("`restart`", 3), ("`restart`", 4)];
+    assert_eq!(told(&found), both.map(|(what, line)| (what.to_owned(), line)));
+}

@@ -19,7 +19,7 @@ fn written(field: &Field, default: &str) -> String {
         _ => format!("\"{default}\""),
     };
     match field.name {
-        "replicas" | "priority" | "protect" | "cordon" | "drain" => {
+        "replicas" | "priority" | "run-once" | "protect" | "cordon" | "drain" => {
             format!("{} {value}; ", field.kdl)
         }
         "placement" | "lost-after" | "unplaced" => format!("{} {value}; ", field.kdl),

@@ -472,7 +472,8 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
         Just(Runtime::Process),
         Just(Runtime::Kubernetes)
     ]);
-    let numbers = (maybe(0u32..=1000), maybe(0u8..=100), maybe(any::<bool>()), runtime);
+    let flags = (maybe(any::<bool>()), maybe(any::<bool>()));
+    let numbers = (maybe(0u32..=1000), maybe(0u8..=100), flags, runtime);
     let texts = (pairs(), pairs(), pairs(), pairs(), list(), list(), list());
     let parts = (form(), ports(), file_sections(), resources(true), place(), health(), rest());
     (texts, numbers, parts, (models(), allow()))
@@ -490,7 +491,8 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
             leave_data: texts.6,
             replicas: numbers.0,
             priority: numbers.1,
-            protect: numbers.2,
+            protect: numbers.2.0,
+            run_once: numbers.2.1,
             runtime: numbers.3,
             form: parts.0,
             ports: parts.1,
