@@ -11,13 +11,14 @@ use devnet_schema::{
     fleet::NodeStatus,
     instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName, ServiceName},
-    observed::{HealthState, InstanceState},
+    observed::HealthState,
     order::MAX_GENERATION,
     plan::{Action, Change, Drift},
 };
 
 use crate::{
     assignments::{Assignment, Assignments, Why},
+    condition::{Starting, broken, drift, starting},
     diff::{self, DEVICES, Difference},
     held,
     hold::Hold,
@@ -71,17 +72,6 @@ pub struct PlannedActions {
     pub unreached: Vec<Drift>,
     /// What someone should know, and what forbids the plan.
     pub diagnostics: Vec<Diagnostic>,
-}
-
-/// A unit that runs as declared and is neither healthy nor known to have failed.
-#[derive(Debug, Clone)]
-pub struct Starting {
-    /// Which instance.
-    pub id: InstanceId,
-    /// Where it is.
-    pub node: NodeName,
-    /// As of which generation its node runs it.
-    pub generation: Generation,
 }
 
 /// What the deciding functions look at.
@@ -558,34 +548,6 @@ fn was_protected(input: &PlanInput<'_>, unit: &Observed<'_>) -> bool {
         || input.fleet.protected.iter().any(|id| id.service == unit.seen.service)
 }
 
-/// Why it has to be put right though its content is right.
-fn broken(unit: &Observed<'_>) -> Option<String> {
-    match (unit.seen.state, unit.seen.health) {
-        (InstanceState::Exited, _) => Some(match unit.seen.message.as_deref() {
-            Some(message) if message.starts_with("exited") => format!("it {message}"),
-            Some(message) => format!("it does not run: {message}"),
-            None => "it does not run".to_owned(),
-        }),
-        (InstanceState::Running, HealthState::Unhealthy) => Some(match &unit.seen.message {
-            Some(message) => format!("it is unhealthy: {message}"),
-            None => "it is unhealthy".to_owned(),
-        }),
-        _ => None,
-    }
-}
-
-/// A unit that is as declared, if it does not serve yet and may do so soon.
-fn starting(unit: &Observed<'_>) -> Option<Starting> {
-    let serves =
-        (unit.seen.state, unit.seen.health) == (InstanceState::Running, HealthState::Healthy);
-    let waits = unit.is_known() && !serves && broken(unit).is_none();
-    waits.then(|| Starting {
-        id: unit.runs_as(),
-        node: unit.node().clone(),
-        generation: unit.seen.generation,
-    })
-}
-
 /// Placement's reason for a move as a clause, with the place of the line that speaks: what it says
 /// of the service begins with a verb, what it says of anything else names that.
 fn moved(service: Option<&Service>, because: &str) -> String {
@@ -604,16 +566,6 @@ fn moved(service: Option<&Service>, because: &str) -> String {
         Some(line) => format!("it {because} at {}", line.at),
         None => format!("it {because}"),
     }
-}
-
-fn drift(id: &InstanceId, unit: &Observed<'_>) -> Option<Drift> {
-    let what = if unit.is_known() {
-        broken(unit)?
-    } else {
-        format!("state unknown: {}", unit.why_unknown())
-    };
-    let what = what.strip_prefix("it ").map(str::to_owned).unwrap_or(what);
-    Some(Drift { instance: id.clone(), node: unit.node().clone(), what })
 }
 
 fn renamed(unit: &Observed<'_>, more: &str) -> String {

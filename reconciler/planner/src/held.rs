@@ -170,9 +170,13 @@ fn goes_on_as_it_is(
                 )
             }
             Held::Told(against) => (
-                format!("only {node} itself says that it was told to run it, and it {}", list(against)),
                 format!(
-                    "if that is so, `devnet node adopt {node}` confirms it; else start it elsewhere: {}",
+                    "only {node} itself says that it was told to run it, and it {}",
+                    list(against)
+                ),
+                format!(
+                    "if that is so, `devnet node adopt {node}` confirms it; else start it \
+                     elsewhere: {}",
                     leave(node, service)
                 ),
             ),

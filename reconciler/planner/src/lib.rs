@@ -14,6 +14,7 @@ mod asis;
 mod assignments;
 mod basis;
 mod check;
+mod condition;
 mod data;
 pub mod diff;
 mod graph;

@@ -18,7 +18,8 @@ use devnet_schema::{
 };
 
 use crate::{
-    action::{Leaving, PlannedAction, Starting},
+    action::{Leaving, PlannedAction},
+    condition::Starting,
     graph::Graph,
 };
 

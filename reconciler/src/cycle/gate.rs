@@ -176,8 +176,8 @@ impl Scene<'_> {
                 if let Some(why) = self.tries.why_put_off(self.plan, change, self.is_there(change))
                 {
                     let reason = format!(
-                        "{service} was {why}; it goes on when its declaration changes, or with \
-                         `devnet apply`"
+                        "{service} was {why}; what runs of it already is put right, and the rest \
+                         goes on when its declaration changes, or with `devnet apply`"
                     );
                     held.add(&[&change.instance], None, reason);
                 }

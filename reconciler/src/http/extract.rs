@@ -26,6 +26,8 @@ const SMALL: usize = 64 << 10;
 const LARGE: usize = 8 << 20;
 /// What all large bodies together may take while they are read, in KiB.
 const ROOM: u32 = 64 << 10;
+/// So much more than is allowed is read and forgotten: who still writes would not hear the answer.
+const FORGOTTEN: u64 = 1 << 20;
 
 /// How much is read of bodies, and for how long.
 #[derive(Clone)]
@@ -53,6 +55,9 @@ impl Intake {
                 .detail(format!("it may hold at most {} KiB", most >> 10))
         };
         if declared.is_some_and(|bytes| bytes > most as u64) {
+            if declared.is_some_and(|bytes| bytes <= most as u64 + FORGOTTEN) {
+                self.discard(body).await;
+            }
             return Err(large());
         }
         // Small ones are bounded by the number of connections.

@@ -98,7 +98,8 @@ fn a_project_that_was_renamed_keeps_its_volumes_from_another_of_the_old_name() {
         let compose = |name: &&str| format!("service \"{name}\" {{ compose \"stack.yaml\"; }}\n");
         let all: String = names.iter().map(compose).collect();
         format!(
-            "cluster \"lab\"\n{all}{more}\n==== stack.yaml\nservices:\n  web:\n    image: web:1\n    \
+            "cluster \"lab\"\n{all}{more}\n==== stack.yaml\nservices:\n  web:\n    \
+             image: web:1\n    \
              volumes: [data:/d]\n  db:\n    image: db:1\n    volumes: [data:/d]\nvolumes:\n  \
              data: {{}}\n"
         )

@@ -1,0 +1,62 @@
+//! In which condition a unit is: broken, on its way, or otherwise than it was left.
+//!
+//! Knows what a report says of one unit. Refuses to decide what is done about it.
+
+use devnet_schema::{
+    instance::Generation,
+    name::{InstanceId, NodeName},
+    observed::{HealthState, InstanceState},
+    plan::Drift,
+};
+
+use crate::observations::Observed;
+
+/// A unit that runs as declared and is neither healthy nor known to have failed.
+#[derive(Debug, Clone)]
+pub struct Starting {
+    /// Which instance.
+    pub id: InstanceId,
+    /// Where it is.
+    pub node: NodeName,
+    /// As of which generation its node runs it.
+    pub generation: Generation,
+}
+
+/// Why it has to be put right though its content is right.
+pub fn broken(unit: &Observed<'_>) -> Option<String> {
+    match (unit.seen.state, unit.seen.health) {
+        (InstanceState::Exited, _) => Some(match unit.seen.message.as_deref() {
+            Some(message) if message.starts_with("exited") => format!("it {message}"),
+            Some(message) => format!("it does not run: {message}"),
+            None => "it does not run".to_owned(),
+        }),
+        (InstanceState::Running, HealthState::Unhealthy) => Some(match &unit.seen.message {
+            Some(message) => format!("it is unhealthy: {message}"),
+            None => "it is unhealthy".to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+/// A unit that is as declared, if it does not serve yet and may do so soon.
+pub fn starting(unit: &Observed<'_>) -> Option<Starting> {
+    let done = matches!(unit.seen.state, InstanceState::Running | InstanceState::Completed);
+    let serves = done && unit.seen.health == HealthState::Healthy;
+    let waits = unit.is_known() && !serves && broken(unit).is_none();
+    waits.then(|| Starting {
+        id: unit.runs_as(),
+        node: unit.node().clone(),
+        generation: unit.seen.generation,
+    })
+}
+
+/// What of a unit is not as it was left.
+pub fn drift(id: &InstanceId, unit: &Observed<'_>) -> Option<Drift> {
+    let what = if unit.is_known() {
+        broken(unit)?
+    } else {
+        format!("state unknown: {}", unit.why_unknown())
+    };
+    let what = what.strip_prefix("it ").map(str::to_owned).unwrap_or(what);
+    Some(Drift { instance: id.clone(), node: unit.node().clone(), what })
+}
