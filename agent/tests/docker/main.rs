@@ -134,9 +134,7 @@ impl Bench {
             self.driver.ensure(job(&spec, at)).await.unwrap();
             let ended = async {
                 loop {
-                    // While a container ends, Podman calls its state by a word that is not read,
-                    // and what runs is not known for that moment: it is asked again.
-                    let units = self.driver.list().await.unwrap_or_default();
+                    let units = self.driver.list().await.unwrap();
                     let unit = units.into_iter().find(|unit| unit.id == spec.id);
                     if let Some(unit) = unit.filter(|unit| unit.state != InstanceState::Running) {
                         return unit;

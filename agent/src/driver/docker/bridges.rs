@@ -225,7 +225,7 @@ async fn members(
     // Those that do not run are in it too.
     let filters = HashMap::from([("network".to_owned(), vec![id(network).to_owned()])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    let listed = engine.client.list_containers(Some(options)).await;
+    let listed = engine.containers(options).await;
     let listed = listed
         .map_err(|error| explain("containers cannot be listed", &error, &Values::default()))?;
     let name = network.name.as_deref().unwrap_or_default();

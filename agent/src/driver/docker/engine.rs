@@ -4,8 +4,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use bollard::{API_DEFAULT_VERSION, Docker, errors::Error};
+use bollard::{
+    API_DEFAULT_VERSION, Docker, errors::Error, models::ContainerSummary,
+    query_parameters::ListContainersOptions,
+};
 use devnet_schema::fleet::Availability;
+use tokio::time::sleep;
 
 use crate::{driver::DriverError, secrets::Values};
 
@@ -30,7 +34,30 @@ pub(super) struct Engine {
     pub nvidia: bool,
 }
 
+/// How often containers are listed again while an engine names a state that is none of the API's.
+const LISTINGS: u32 = 20;
+/// How long between two of them.
+const LISTING: Duration = Duration::from_millis(100);
+
 impl Engine {
+    /// The containers that `options` choose. Podman calls a container that is just ending `stopped`,
+    /// which no Docker does and our client cannot read; it is over in a moment, so it is asked again.
+    ///
+    /// # Errors
+    /// When the engine does not answer, or nothing that can be read for two seconds.
+    pub(super) async fn containers(
+        &self,
+        options: ListContainersOptions,
+    ) -> Result<Vec<ContainerSummary>, Error> {
+        for _ in 1..LISTINGS {
+            match self.client.list_containers(Some(options.clone())).await {
+                Err(Error::JsonDataError { .. }) if self.podman => sleep(LISTING).await,
+                answer => return answer,
+            }
+        }
+        self.client.list_containers(Some(options)).await
+    }
+
     /// Asks the first socket that is there and answers.
     ///
     /// # Errors

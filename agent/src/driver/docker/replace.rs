@@ -270,7 +270,7 @@ pub(super) async fn check_names(
     let names = ["", NEXT, OLD].map(|end| format!("{name}{end}"));
     let filters = HashMap::from([("name".to_owned(), vec![name.clone()])]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    let listed = engine.client.list_containers(Some(options)).await;
+    let listed = engine.containers(options).await;
     for one in listed.map_err(|error| cannot_list(&error))? {
         let mut called = one.names.iter().flatten().map(|name| name.trim_start_matches('/'));
         // The engine's filter takes part of a name, too.

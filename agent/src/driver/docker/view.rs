@@ -197,7 +197,7 @@ async fn listed(engine: &Engine, owner: &Owner, only: &[String]) -> Result<Vec<F
     labels.extend_from_slice(only);
     let filters = HashMap::from([("label".to_owned(), labels)]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-    let listed = engine.client.list_containers(Some(options)).await?;
+    let listed = engine.containers(options).await?;
     let mut found: Vec<_> = listed.into_iter().filter_map(|one| ours(one, owner)).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)

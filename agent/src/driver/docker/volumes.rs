@@ -197,7 +197,7 @@ pub(super) async fn check_alone(engine: &Engine, spec: &InstanceSpec) -> Result<
             ("label".to_owned(), vec![format!("{}={}", label::CLUSTER, spec.cluster)]),
         ]);
         let options = ListContainersOptionsBuilder::new().filters(&filters).all(true).build();
-        let listed = engine.client.list_containers(Some(options)).await;
+        let listed = engine.containers(options).await;
         let listed =
             listed.map_err(|error| explain("containers cannot be listed", &error, &none))?;
         // Not asked for by state: Podman refuses the names of states that only Docker has.
