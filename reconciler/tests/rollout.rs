@@ -189,6 +189,49 @@ async fn a_cancelled_deployment_finishes_what_runs_and_begins_nothing() {
     plane.stop().await;
 }
 
+/// A second `apply` of what stopped at its first replica waits for that one as it is, by the
+/// generation that it has, before it touches another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_apply_waits_for_what_the_first_left_starting() {
+    let Bed { dir: _dir, repository, plane } = bed().await;
+    let agent = Agent::join(&plane, "n1").await;
+    let by_hand = |version: &str| web(version, 3, "").replace("auto=#true", "auto=#false");
+    let apply = async |changes: usize| {
+        let plan = until("the revision is planned", || async {
+            let (status, plan) = plane.post("/api/v1/plans", &json!({})).await;
+            let all = plan["changes"].as_array().is_some_and(|all| all.len() == changes);
+            (status == StatusCode::CREATED && all).then_some(plan)
+        })
+        .await;
+        let path = format!("/api/v1/plans/{}/apply", plan["id"].as_str().unwrap());
+        let (status, begun) = plane.post(&path, &json!({})).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{begun}");
+        (plan, plane.deployed().await)
+    };
+    repository.commit(&by_hand("v1"));
+    assert_eq!(apply(3).await.1.state, DeploymentState::Succeeded);
+    agent.machine().sick.insert("bad".to_owned());
+    repository.commit(&by_hand("bad"));
+    let (_, first) = apply(3).await;
+    assert_ne!(first.state, DeploymentState::Succeeded);
+    assert_eq!(versions(&agent), ["bad", "v1", "v1"]);
+    // It may become healthy after all.
+    agent.machine().sick.clear();
+    agent.machine().warming_up = true;
+    agent.report().await;
+    agent.machine().steps.clear();
+    let (plan, second) = apply(2).await;
+    let steps = plan["steps"].as_array().unwrap().iter();
+    let waits = steps.filter(|step| step["id"] == "web[0]/await-healthy").count();
+    assert_eq!((waits, second.state), (1, DeploymentState::Succeeded), "{second:?}");
+    assert_eq!(versions(&agent), ["bad", "bad", "bad"]);
+    let sent = agent.machine().steps.clone();
+    let at = |id: &str| sent.iter().position(|step| step == id);
+    assert_eq!(at("web[0]/start"), None);
+    assert!(at("web[0]/await-healthy") < at("web[1]/start"), "{sent:?}");
+    plane.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_out_of_reach_is_not_called_applied() {
     let Bed { dir: _dir, repository, plane } = bed().await;

@@ -8,7 +8,11 @@ use std::{
     sync::Arc,
 };
 
-use devnet_schema::{name::InstanceId, plan::Plan, step::StepState};
+use devnet_schema::{
+    name::InstanceId,
+    plan::Plan,
+    step::{Act, Step, StepState},
+};
 use jiff::Timestamp;
 use tokio::{sync::watch, task::JoinError};
 use tracing::{error, info, warn};
@@ -204,10 +208,12 @@ impl ControlPlane {
         Ok(deployment)
     }
 
-    /// Generations are on disk before a step that carries one can leave.
+    /// Generations are on disk before a step that carries one can leave. What only waits for a unit
+    /// that runs already carries the one which that has.
     fn issue(&self, plan: &Plan) -> Result<(), StoreError> {
         let (mut wanted, mut nodes) = (BTreeMap::new(), BTreeSet::new());
-        for step in &plan.steps {
+        let tells = |step: &&Step| !matches!(step.act, Act::AwaitHealthy { .. });
+        for step in plan.steps.iter().filter(tells) {
             nodes.insert(step.node.clone());
             let highest = wanted.entry(step.instance.clone()).or_insert(0);
             *highest = step.generation.max(*highest);
