@@ -40,8 +40,9 @@ const LISTINGS: u32 = 20;
 const LISTING: Duration = Duration::from_millis(100);
 
 impl Engine {
-    /// The containers that `options` choose. Podman calls a container that is just ending `stopped`,
-    /// which no Docker does and our client cannot read; it is over in a moment, so it is asked again.
+    /// The containers that `options` choose. Podman calls a container that is just ending
+    /// `stopped`, which no Docker does and our client cannot read. It is over in a moment, so the
+    /// engine is asked again.
     ///
     /// # Errors
     /// When the engine does not answer, or nothing that can be read for two seconds.
