@@ -187,8 +187,8 @@ fn build(
     let node = Node::new(owner, drivers, ledger, secrets, changed);
     if origin::is_elsewhere(data_dir) {
         tracing::warn!(
-            "{} was used on another machine before: nothing is started here until the control \
-             plane lets this one in",
+            "{} is a copy, or was used on another machine before: nothing is started here until \
+             the control plane lets this one in",
             data_dir.display()
         );
         node.hold_back();

@@ -5,10 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -67,7 +64,8 @@ pub struct Node {
     shelf: Mutex<Shelf>,
     /// Instances that wait for their turn to be started again.
     reviving: Mutex<BTreeSet<(Runtime, InstanceId)>>,
-    held_back: AtomicBool,
+    /// Whether another machine may run what is told to this one.
+    held_back: watch::Sender<bool>,
 }
 
 /// The volumes of each driver, as they were listed last. They change with what is started, and
@@ -127,13 +125,14 @@ impl Node {
             ordered: Mutex::default(),
             shelf: Mutex::default(),
             reviving: Mutex::default(),
-            held_back: AtomicBool::new(false),
+            held_back: watch::Sender::new(false),
         })
     }
 
-    /// Starts nothing again by itself until [`Node::revive_known`]: another machine may run it.
+    /// Starts nothing by itself, and puts no driver right, until [`Node::revive_known`]: another
+    /// machine may run it.
     pub fn hold_back(&self) {
-        self.held_back.store(true, Ordering::Release);
+        self.held_back.send_replace(true);
     }
 
     fn ordered(&self) -> MutexGuard<'_, BTreeSet<InstanceId>> {
@@ -280,6 +279,9 @@ impl Node {
     /// The one way on which a driver is put right: asked until it has said what runs, and again
     /// whenever it became silent. Only then is anything of it started again.
     async fn keep_known(self: Arc<Self>, runtime: Runtime) {
+        // A driver that is put right starts what an earlier agent left.
+        let let_in = self.held_back.subscribe().wait_for(|held| !*held).await.map(drop);
+        let_in.unwrap_or_else(|_| tracing::debug!("this node is gone"));
         let (mut failures, mut losses) = (0, 0);
         loop {
             match self.drivers[&runtime].recover().await {
@@ -331,7 +333,7 @@ impl Node {
     /// Starts again whatever the ledger says should run and does not, by the drivers of which it is
     /// known what they run.
     pub fn revive_known(self: &Arc<Self>) {
-        self.held_back.store(false, Ordering::Release);
+        self.held_back.send_replace(false);
         for runtime in self.drivers.keys() {
             if self.recovery.check(*runtime).is_ok() {
                 self.revive(*runtime);
@@ -341,7 +343,7 @@ impl Node {
 
     /// Each in a task of its own: one may wait for a secret.
     fn revive(self: &Arc<Self>, runtime: Runtime) {
-        if self.held_back.load(Ordering::Acquire) {
+        if *self.held_back.borrow() {
             return;
         }
         let ids: Vec<InstanceId> = self.ledger().entries().map(|(id, _)| id.clone()).collect();
@@ -394,8 +396,11 @@ impl Node {
         self.changed.notify_one();
     }
 
-    /// Ends every unit.
+    /// Ends every unit; what may be another machine's is left alone.
     pub async fn retire(&self) {
+        if *self.held_back.borrow() {
+            return;
+        }
         let endings = self.drivers.values().map(async |driver| {
             if let Err(error) = driver.retire().await {
                 let driver = driver.runtime().as_str();
@@ -411,5 +416,64 @@ impl Node {
             Content::Present { spec, .. } => spec.as_deref().cloned().map(Arc::new),
             Content::Removed { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        driver::{
+            Ground,
+            process::{BaseEnv, ProcessDriver},
+        },
+        sample,
+    };
+
+    /// A node on a data directory in which an earlier agent left a unit that should run.
+    fn node(dir: &std::path::Path) -> Arc<Node> {
+        let spec = sample::process(&["sleep", "1000"]);
+        let owner = Owner { cluster: spec.cluster.clone(), node: spec.node.clone() };
+        let (secrets, changed) = (Arc::new(Secrets::default()), Arc::new(Notify::new()));
+        let ground = Ground {
+            owner: owner.clone(),
+            data_dir: dir.to_owned(),
+            volatile_dir: dir.join("secret-files"),
+            secrets: secrets.clone(),
+            changed: changed.clone(),
+            stop_on_exit: true,
+        };
+        let home = dir.join("instances").join(spec.id.slug());
+        std::fs::create_dir_all(&home).unwrap();
+        let record = serde_json::json!({
+            "generation": 1, "digest": spec.digest(), "spec": spec, "process": null, "restarts": 0,
+        });
+        std::fs::write(home.join("unit.json"), record.to_string()).unwrap();
+        let [path, home, lang] = ["/usr/bin:/bin", "/", "C"].map(str::to_owned);
+        let driver = ProcessDriver::new(ground, BaseEnv { path, home, lang });
+        Node::new(owner, vec![Arc::new(driver)], Ledger::open(dir).unwrap(), secrets, changed)
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_agent_left_is_not_started_before_a_copy_is_let_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let node = node(dir.path());
+        node.hold_back();
+        let patience = Duration::from_secs(10);
+        let watching = tokio::spawn(node.clone().watch());
+        let mut sights = node.sight.subscribe();
+        tokio::time::timeout(patience, sights.changed()).await.unwrap().unwrap();
+        // It has looked; and whoever asks is told that nobody knows.
+        assert!(!node.look().await.observed.complete);
+        let decided = node.recovery.decided(Runtime::Process, Duration::from_millis(200)).await;
+        assert!(decided.is_err() && !dir.path().join("instances/web-0/work").exists());
+        node.retire().await;
+        node.revive_known();
+        node.recovery.decided(Runtime::Process, patience).await.unwrap();
+        let started = sights
+            .wait_for(|sight| sight.units.iter().any(|unit| unit.state == InstanceState::Running));
+        tokio::time::timeout(patience, started).await.expect("it is started").unwrap();
+        node.retire().await;
+        watching.abort();
     }
 }
