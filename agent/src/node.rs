@@ -12,7 +12,7 @@ use std::{
 use devnet_schema::{
     instance::{InstanceSpec, Runtime},
     name::InstanceId,
-    observed::{HeldVolume, InstanceState},
+    observed::InstanceState,
     order::MAX_GENERATION,
 };
 use tokio::{
@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     clock,
-    driver::{Driver, DriverError, Job, Owner, Progress, Unit},
+    driver::{Driver, DriverError, Job, Owner, Progress, Unit, Volumes},
     health::Health,
     ledger::{Content, Entry, Ledger},
     observe::{self, Sight},
@@ -71,15 +71,15 @@ pub struct Node {
 /// The volumes of each driver, as they were listed last. They change with what is started, and
 /// otherwise by somebody's hand only.
 #[derive(Default)]
-struct Shelf(BTreeMap<Runtime, (Vec<HeldVolume>, Instant)>);
+struct Shelf(BTreeMap<Runtime, (Volumes, Instant)>);
 
 impl Shelf {
-    fn fresh(&self, runtime: Runtime, now: Instant) -> Option<Vec<HeldVolume>> {
+    fn fresh(&self, runtime: Runtime, now: Instant) -> Option<Volumes> {
         let (volumes, at) = self.0.get(&runtime)?;
         (now.duration_since(*at) < VOLUMES_EVERY).then(|| volumes.clone())
     }
 
-    fn listed(&mut self, runtime: Runtime, volumes: Vec<HeldVolume>, now: Instant) {
+    fn listed(&mut self, runtime: Runtime, volumes: Volumes, now: Instant) {
         self.0.insert(runtime, (volumes, now));
     }
 
@@ -189,7 +189,7 @@ impl Node {
 
     /// The volumes of the drivers of which it is known what they run; listed anew where that is
     /// due.
-    async fn volumes(&self) -> BTreeMap<Runtime, Result<Vec<HeldVolume>, DriverError>> {
+    async fn volumes(&self) -> BTreeMap<Runtime, Result<Volumes, DriverError>> {
         let known = self.drivers.iter().filter(|(of, _)| self.recovery.check(**of).is_ok());
         let lists = known.map(async |(runtime, driver)| {
             if let Some(volumes) = self.shelf().fresh(*runtime, Instant::now()) {

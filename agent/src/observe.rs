@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use devnet_schema::{
     instance::Runtime,
     name::InstanceId,
-    observed::{HeldVolume, InstanceState, ObservedInstance, ObservedNode},
+    observed::{InstanceState, ObservedInstance, ObservedNode},
     order::MAX_GENERATION,
 };
 
 use crate::{
-    driver::{DriverError, Owner, Unit},
+    driver::{DriverError, Owner, Unit, Volumes},
     health::Verdict,
     ledger::{Content, Ledger},
 };
@@ -36,6 +36,8 @@ impl Sight {
             instances: Vec::new(),
             accepted: BTreeMap::new(),
             volumes: Vec::new(),
+            shared: Vec::new(),
+            volumes_of: Vec::new(),
         };
         Self { observed, units: Vec::new() }
     }
@@ -66,6 +68,8 @@ pub fn gather(
         instances,
         accepted: ledger.entries().map(|(id, entry)| (id.clone(), entry.generation)).collect(),
         volumes: Vec::new(),
+        shared: Vec::new(),
+        volumes_of: Vec::new(),
     };
     Sight { observed, units }
 }
@@ -74,11 +78,15 @@ pub fn gather(
 /// might be there of which nobody knows.
 pub fn with_volumes(
     observed: &mut ObservedNode,
-    listed: BTreeMap<Runtime, Result<Vec<HeldVolume>, DriverError>>,
+    listed: BTreeMap<Runtime, Result<Volumes, DriverError>>,
 ) {
-    for result in listed.into_values() {
+    for (runtime, result) in listed {
         match result {
-            Ok(volumes) => observed.volumes.extend(volumes),
+            Ok(Volumes { own, shared }) => {
+                observed.volumes.extend(own);
+                observed.shared.extend(shared);
+                observed.volumes_of.push(runtime);
+            }
             Err(error) => {
                 observed.complete = false;
                 let said = observed.problem.take().into_iter().chain([error.to_string()]);
@@ -87,6 +95,7 @@ pub fn with_volumes(
         }
     }
     observed.volumes.sort();
+    observed.shared.sort();
 }
 
 /// What is being replaced or stopped because it was ordered stays as it was seen last, so that its

@@ -301,9 +301,11 @@ impl Outgoing {
 }
 
 fn hide_in_node(observed: ObservedNode, hide: &impl Fn(String) -> String) -> ObservedNode {
-    let ObservedNode { complete, problem, instances, accepted, volumes } = observed;
-    let instances = instances.into_iter().map(|one| hide_in_instance(one, hide)).collect();
-    ObservedNode { complete, problem: problem.map(hide), instances, accepted, volumes }
+    let ObservedNode { complete, problem, instances, accepted, volumes, shared, volumes_of } =
+        observed;
+    let (problem, instances) = (problem.map(hide), instances.into_iter());
+    let instances = instances.map(|one| hide_in_instance(one, hide)).collect();
+    ObservedNode { complete, problem, instances, accepted, volumes, shared, volumes_of }
 }
 
 fn hide_in_instance(one: ObservedInstance, hide: &impl Fn(String) -> String) -> ObservedInstance {

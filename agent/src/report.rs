@@ -5,7 +5,7 @@
 
 use devnet_schema::{
     name::InstanceId,
-    observed::{MAX_VOLUME_NAME, MAX_VOLUMES, ObservedNode},
+    observed::{MAX_VOLUME_NAME, MAX_VOLUME_PATH, MAX_VOLUMES, ObservedNode, SharedVolume},
     wire::{AgentMessage, Described, MAX_MESSAGE, MAX_SPEC, size},
 };
 
@@ -52,16 +52,25 @@ pub fn fit(mut observed: ObservedNode, most: usize) -> ObservedNode {
 /// The volumes that fit beside the rest. What is left out of them is no less there, and the report
 /// says so; of what runs it is complete all the same.
 fn fit_volumes(observed: &mut ObservedNode, room: usize) {
-    let all = observed.volumes.len();
+    let all = observed.volumes.len() + observed.shared.len();
     observed.volumes.retain(|volume| volume.name.len() <= MAX_VOLUME_NAME);
+    let short = |it: &SharedVolume| {
+        it.name.len() <= MAX_VOLUME_NAME && it.users.values().all(|at| at.len() <= MAX_VOLUME_PATH)
+    };
+    observed.shared.retain(short);
     let mut taken = 0;
-    let fits = observed.volumes.iter().take(MAX_VOLUMES).take_while(|volume| {
-        taken += size(*volume) + 1;
+    let mut fit = |size: usize| {
+        taken += size + 1;
         taken <= room
-    });
-    let fits = fits.count();
-    observed.volumes.truncate(fits);
+    };
+    let own = observed.volumes.iter().take(MAX_VOLUMES).take_while(|it| fit(size(*it))).count();
+    let left = MAX_VOLUMES - own;
+    let shared = observed.shared.iter().take(left).take_while(|it| fit(size(*it))).count();
+    observed.volumes.truncate(own);
+    observed.shared.truncate(shared);
+    let fits = own + shared;
     if fits < all {
+        observed.volumes_of.clear();
         let left_out =
             format!("{} of the {all} volumes on this node do not fit into a report", all - fits);
         let problem = observed.problem.take();
@@ -133,6 +142,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use devnet_schema::{
+        instance::Runtime,
         observed::{HealthState, HeldVolume, InstanceState, ObservedInstance},
         secret::Text,
         wire::{MAX_FRAME, MAX_INSTANCES},
@@ -168,6 +178,8 @@ mod tests {
             instances,
             accepted: BTreeMap::new(),
             volumes: Vec::new(),
+            shared: Vec::new(),
+            volumes_of: vec![Runtime::Docker],
         }
     }
 
@@ -197,25 +209,36 @@ mod tests {
         let volume = |number: usize| HeldVolume {
             instance: "db[0]".parse().unwrap(),
             name: format!("data{number:05}"),
-            runtime: devnet_schema::instance::Runtime::Docker,
+            runtime: Runtime::Docker,
+            user: None,
+        };
+        let shared = |name: &str| SharedVolume {
+            project: "shop".parse().unwrap(),
+            name: name.to_owned(),
+            runtime: Runtime::Docker,
+            users: BTreeMap::from([("shop-db[0]".parse().unwrap(), "/data".to_owned())]),
         };
         let mut few = report(1);
         few.problem = None;
         few.instances.clear();
         few.volumes = (0..9).map(volume).collect();
+        few.shared = vec![shared("data")];
         assert_eq!(fit(few.clone(), MAX_FRAME), few);
         let mut many = report(MAX_INSTANCES);
         many.volumes = (0..2 * MAX_VOLUMES).map(volume).collect();
         let whole = fit(many, MAX_FRAME);
         assert!(size(&AgentMessage::Observed { observed: whole.clone() }) <= MAX_FRAME);
         assert_eq!((whole.complete, whole.instances.len()), (true, MAX_INSTANCES));
+        assert!(whole.volumes_of.is_empty(), "what is not there may be one that did not fit");
         let left = 2 * MAX_VOLUMES - whole.volumes.len();
         assert!(left >= MAX_VOLUMES);
         let problem = whole.problem.unwrap();
         assert!(problem.contains(&format!("{left} of the 16384 volumes")), "{problem}");
         // A name that no engine allows is no reason to lose the rest.
         few.volumes[0].name = "x".repeat(MAX_VOLUME_NAME + 1);
-        assert_eq!(fit(few, MAX_FRAME).volumes.len(), 8);
+        few.shared.push(shared(&"x".repeat(MAX_VOLUME_NAME + 1)));
+        let fit = fit(few, MAX_FRAME);
+        assert_eq!((fit.volumes.len(), fit.shared.len(), fit.volumes_of.len()), (8, 1, 0));
     }
 
     #[test]

@@ -519,3 +519,59 @@ async fn what_is_protected_outlives_the_commit_that_deletes_it() {
     assert!(!runs(&a, "db[0]"));
     plane.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_its_node_lost_the_data_of_waits_until_a_commit_says_that_it_starts_without() {
+    let Bed { dir: _dir, repository, plane } = bed().await;
+    let a = Agent::join(&plane, "n1").await;
+    plane.applied(&repository.commit(&with_data(""))).await;
+    let id = "db[0]".parse().unwrap();
+    plane.applied(&repository.commit(&with_data("replicas 0"))).await;
+    assert!(!runs(&a, "db[0]"));
+    // The disk is another one.
+    let volumes = std::mem::take(&mut a.machine().volumes);
+    a.report().await;
+    let revision = repository.commit(&with_data(""));
+    let waits = until("the plan says what is missing", || async {
+        let (_, plan) = plane.post("/api/v1/plans", &json!({})).await;
+        let told = plan.to_string().contains("n1 says that it has no volume `data` of it any more");
+        told.then_some(plan)
+    })
+    .await;
+    assert_eq!(waits["changes"], json!([]), "{waits:#}");
+    assert!(!runs(&a, "db[0]"));
+    // It is put back.
+    a.machine().volumes = volumes.clone();
+    a.report().await;
+    plane.applied(&revision).await;
+    assert!(runs(&a, "db[0]"));
+    // It is gone for good.
+    plane.applied(&repository.commit(&with_data("replicas 0"))).await;
+    a.machine().volumes.clear();
+    a.report().await;
+    plane.applied(&repository.commit(&with_data("leave-data \"n1\""))).await;
+    assert!(runs(&a, "db[0]"));
+    assert!(a.machine().units.contains_key(&id) && a.machine().volumes == volumes);
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_that_was_ordered_and_never_made_is_not_waited_for() {
+    let Bed { dir: _dir, repository, plane } = bed().await;
+    let mut a = Agent::join(&plane, "n1").await;
+    plane.applied(&repository.commit(&with_data("replicas 0"))).await;
+    // It is told to start, and is gone before it did anything.
+    a.machine().hanging.insert("db[0]/start".to_owned());
+    let revision = repository.commit(&with_data(""));
+    until("it was told", || async {
+        a.machine().steps.iter().any(|step| step.contains("db[0]/start")).then_some(())
+    })
+    .await;
+    a.cut();
+    a.status(&plane, "offline").await;
+    a.machine().hanging.clear();
+    a.connect(&plane.running).await;
+    plane.applied(&revision).await;
+    assert!(runs(&a, "db[0]"));
+    plane.stop().await;
+}

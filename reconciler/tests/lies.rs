@@ -135,6 +135,7 @@ fn observed(agent: &Agent, like: &[InstanceSpec], said: Report) -> ObservedNode 
         instance: id(of),
         name: "data".to_owned(),
         runtime: Runtime::Process,
+        user: None,
     };
     let volumes = volumes.into_iter().map(volume).collect();
     ObservedNode {
@@ -143,6 +144,8 @@ fn observed(agent: &Agent, like: &[InstanceSpec], said: Report) -> ObservedNode 
         instances: said.into_iter().map(instance).collect(),
         accepted,
         volumes,
+        shared: Vec::new(),
+        volumes_of: Vec::new(),
     }
 }
 

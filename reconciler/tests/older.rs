@@ -255,3 +255,49 @@ async fn what_two_nodes_may_have_is_started_nowhere_until_an_operator_says() {
     assert_eq!(steps(&[&a, &b]), before);
     plane.stop().await;
 }
+
+/// After a rename whose line is gone, the volume has the name of before; nothing runs of it.
+async fn what_was_renamed_comes_back_to_its_data(lost: bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = Repository::new(dir.path().join("repository"));
+    let plane = start(dir.path(), &repository).await;
+    plane.set_secret("pw", "hunter2").await;
+    let (mut a, mut b) = (Agent::join(&plane, "n1").await, Agent::join(&plane, "n2").await);
+    plane.applied(&repository.commit(&cluster(&db("place { pin \"n2\" }")))).await;
+    plane.stop().await;
+    back_up(dir.path(), false);
+    let plane = start(dir.path(), &repository).await;
+    a.connect(&plane.running).await;
+    b.connect(&plane.running).await;
+    let nb = |more: &str| db(more).replace("\"db\"", "\"nb\"");
+    let moved = nb("") + "moved from=\"db\" to=\"nb\"\n";
+    plane.applied(&repository.commit(&cluster(&moved))).await;
+    plane.applied(&repository.commit(&cluster(&nb("replicas 0")))).await;
+    assert_eq!(runs(&b), [""; 0]);
+    plane.stop().await;
+    match lost {
+        true => records(&dir.path().join("data"), false)
+            .iter()
+            .for_each(|path| fs::remove_file(path).unwrap()),
+        false => put_back(dir.path(), false),
+    }
+    let plane = start(dir.path(), &repository).await;
+    a.connect(&plane.running).await;
+    b.connect(&plane.running).await;
+    told(&plane, "n2 says that it has data of nb[0]").await;
+    plane.applied(&repository.commit(&cluster(&nb("")))).await;
+    assert_eq!((runs(&a), runs(&b)), (vec![], vec!["nb[0]".to_owned()]));
+    let spec = b.machine().units[&"nb[0]".parse().unwrap()].0.clone();
+    assert_eq!(spec.volumes[0].data_of.as_ref().map(ToString::to_string).as_deref(), Some("db[0]"));
+    plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_renamed_comes_back_to_its_data_after_the_records_were_lost() {
+    what_was_renamed_comes_back_to_its_data(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_renamed_since_a_backup_comes_back_to_its_data() {
+    what_was_renamed_comes_back_to_its_data(false).await;
+}

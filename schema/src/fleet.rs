@@ -148,6 +148,9 @@ pub struct DataPlace {
     /// The volumes, where more is known than that there are some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeSpec>,
+    /// The names of those that the node had by its own word, and has no more by its own word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 /// A recorded fleet: enough to plan without any control plane.

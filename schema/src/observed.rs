@@ -136,6 +136,12 @@ pub struct ObservedNode {
     /// The volumes that are kept on the node, whether anything uses them or not; sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<HeldVolume>,
+    /// The volumes of Compose projects that are kept on the node; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared: Vec<SharedVolume>,
+    /// The drivers of which all volumes are in these two: what is not there of them does not exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes_of: Vec<Runtime>,
 }
 
 /// The most volumes of one node that a report holds.
@@ -143,6 +149,9 @@ pub const MAX_VOLUMES: usize = 8192;
 
 /// The longest name of a volume that is told, in bytes.
 pub const MAX_VOLUME_NAME: usize = 255;
+
+/// The longest path at which a volume is seen that is told, in bytes.
+pub const MAX_VOLUME_PATH: usize = 4096;
 
 /// A volume that a node keeps.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -153,4 +162,21 @@ pub struct HeldVolume {
     pub name: String,
     /// Which driver keeps it.
     pub runtime: Runtime,
+    /// Which instance used it last, where that is another one: its service was renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<InstanceId>,
+}
+
+/// A volume that a node keeps and that the instances of a Compose project share.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SharedVolume {
+    /// The project that it was made for.
+    pub project: ServiceName,
+    /// Its name within that.
+    pub name: String,
+    /// Which driver keeps it.
+    pub runtime: Runtime,
+    /// Which instances have used it, and where each saw it last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<InstanceId, String>,
 }

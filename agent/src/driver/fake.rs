@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    Driver, DriverError, Ground, Job, Unit,
+    Driver, DriverError, Ground, Job, Unit, Volumes,
     logs::{Chunk, Query, Sink},
 };
 
@@ -128,11 +128,13 @@ impl FakeDriver {
             started_at: 0,
         };
         state.units.insert(spec.id.clone(), unit);
-        state.volumes.extend(spec.volumes.iter().map(|volume| HeldVolume {
-            instance: volume.owner(&spec.id).clone(),
-            name: volume.name.clone(),
-            runtime: spec.workload.runtime(),
-        }));
+        for volume in &spec.volumes {
+            let (instance, name) = (volume.owner(&spec.id).clone(), volume.name.clone());
+            state.volumes.retain(|it| (&it.instance, &it.name) != (&instance, &name));
+            let user = (instance != spec.id).then(|| spec.id.clone());
+            let runtime = spec.workload.runtime();
+            state.volumes.insert(HeldVolume { instance, name, runtime, user });
+        }
         drop(state);
         self.ground.changed.notify_one();
         Ok(String::new())
@@ -172,13 +174,16 @@ impl Driver for FakeDriver {
         })
     }
 
-    fn volumes(&self) -> BoxFuture<'_, Result<Vec<HeldVolume>, DriverError>> {
+    fn volumes(&self) -> BoxFuture<'_, Result<Volumes, DriverError>> {
         Box::pin(async {
             let mut state = self.state();
             state.listings += 1;
             match state.failing.contains("volumes") {
                 true => Err(DriverError::failed("volumes", "it is broken", "mend it")),
-                false => Ok(state.volumes.iter().cloned().collect()),
+                false => {
+                    let own = state.volumes.iter().cloned().collect();
+                    Ok(Volumes { own, shared: Vec::new() })
+                }
             }
         })
     }

@@ -8,6 +8,7 @@ pub mod files;
 pub mod logs;
 pub mod ports;
 pub mod process;
+pub mod uses;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -16,7 +17,7 @@ use devnet_schema::{
     fleet::Availability,
     instance::{Generation, InstanceSpec, Runtime},
     name::{ClusterName, InstanceId, NodeName},
-    observed::{HeldVolume, InstanceState},
+    observed::{HeldVolume, InstanceState, SharedVolume},
     wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
@@ -166,7 +167,7 @@ pub trait Driver: Send + Sync {
     fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>>;
 
     /// Every volume of the owner's instances that is kept here, whether anything uses it or not.
-    fn volumes(&self) -> BoxFuture<'_, Result<Vec<HeldVolume>, DriverError>>;
+    fn volumes(&self) -> BoxFuture<'_, Result<Volumes, DriverError>>;
 
     /// Gets ready without touching what runs, and says what there is to say.
     fn prepare(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>>;
@@ -200,6 +201,15 @@ pub trait Driver: Send + Sync {
         unit: &'a Unit,
         argv: &'a [String],
     ) -> BoxFuture<'a, Result<(i64, String), DriverError>>;
+}
+
+/// The volumes that a driver keeps, whether anything uses them or not; both sorted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Volumes {
+    /// Those of instances.
+    pub own: Vec<HeldVolume>,
+    /// Those of Compose projects.
+    pub shared: Vec<SharedVolume>,
 }
 
 /// What every driver is given.

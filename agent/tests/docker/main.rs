@@ -466,7 +466,7 @@ impl Bench {
         docker(&["volume", "create", of[0], of[1], "--label=devnet.node=n2", mine[1], "other"]);
         docker(&["volume", "create", of[0], of[1], mine[0], mine[1], "copy"]);
         let told = async || {
-            let held = self.driver.volumes().await.unwrap();
+            let held = self.driver.volumes().await.unwrap().own;
             let held = held.into_iter().filter(|it| it.instance == spec.id);
             held.map(|it| (it.name, it.runtime)).collect::<Vec<_>>()
         };

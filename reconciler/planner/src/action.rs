@@ -381,7 +381,7 @@ impl Scene<'_, '_> {
                 let service = self.input.desired.services.get(&id.service);
                 let home = service.and_then(|service| self.observations.home(service, id));
                 match why {
-                    _ if home.is_some_and(|home| *home.node == assignment.node) => {
+                    _ if home.is_some_and(|home| home.is_at(service, &assignment.node)) => {
                         format!("it does not run; its data is on {}", assignment.node)
                     }
                     Why::Placed(Reason::New { why }) => format!("{what}; {why}"),
@@ -486,7 +486,8 @@ impl Scene<'_, '_> {
         let home = service.filter(|_| starts).and_then(|service| {
             let home = self.observations.home(service, &change.instance)?;
             let starts = matches!(change.action, Action::Create | Action::Move);
-            let chosen = starts && !home.settled_by.is_empty();
+            let lost = !home.lost(service).is_empty();
+            let chosen = starts && (lost || !home.settled_by.is_empty());
             (*home.node != change.node || chosen).then_some((service, home))
         });
         let dropped = drops_data(change);

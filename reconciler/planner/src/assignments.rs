@@ -68,6 +68,8 @@ pub enum Wait {
     Doubt(Vec<(NodeName, InstanceId)>),
     /// It may leave its data, and would go to a node that has older data of it.
     Older(NodeName),
+    /// Its node says that it has these of its volumes no more.
+    Missing(Vec<String>),
     /// Only that node says that it has its data, and the service is not to run there, for these
     /// reasons.
     Told(Vec<String>),
@@ -328,6 +330,16 @@ fn wait(
 ) -> Option<Wait> {
     if home.doubtful {
         return Some(Wait::Doubt(in_doubt(home)));
+    }
+    let lost = home.lost(service);
+    if !lost.is_empty() {
+        if !home.may_be_left(service) {
+            return Some(Wait::Missing(lost));
+        }
+        if assignment.node == *home.node {
+            // It may start without its data, there too.
+            return None;
+        }
     }
     if assignment.node != *home.node {
         let pinned = service.place.pin.as_ref().is_some_and(|pin| pin.value == assignment.node);

@@ -29,6 +29,8 @@ pub struct Home<'a> {
     pub runtime: Option<Runtime>,
     /// The volumes, where they are known: those that it has no more, too.
     pub volumes: Vec<Volume<'a>>,
+    /// The names of those that the node says it has no more; none where the instance is seen there.
+    pub missing: BTreeSet<&'a str>,
     /// Other nodes that have data of it.
     pub older: BTreeSet<&'a NodeName>,
     /// Whether one of `older`, or data of another name, may be the newest as well.
@@ -56,6 +58,24 @@ impl Home<'_> {
         service.leave_data.iter().any(|line| line.value == *self.node)
     }
 
+    /// Whether its data is on that node, all of it that the service declares.
+    pub fn is_at(&self, service: Option<&Service>, node: &NodeName) -> bool {
+        self.node == node && service.is_none_or(|service| self.lost(service).is_empty())
+    }
+
+    /// The volumes that the service declares and that its node says it has no more.
+    pub fn lost(&self, service: &Service) -> Vec<String> {
+        let declared = |volume: &VolumeSpec| {
+            service.volumes.iter().any(|it| {
+                let shared = volume.project.is_some() && it.value.path == volume.path;
+                it.value.name == volume.name || shared
+            })
+        };
+        let all = self.volumes.iter().map(|volume| volume.spec);
+        let lost = all.filter(|spec| self.missing.contains(&*spec.name) && declared(spec));
+        lost.map(|spec| spec.name.clone()).collect()
+    }
+
     /// The names of the volumes, for people: `volumes data and logs`.
     pub fn named(&self) -> String {
         let names: Vec<String> =
@@ -76,6 +96,7 @@ struct Sign<'a> {
     generation: Generation,
     runtime: Option<Runtime>,
     volumes: &'a [VolumeSpec],
+    missing: &'a [String],
     renamed: bool,
     /// Whether an order of ours tells it, not what was seen.
     recorded: bool,
@@ -117,13 +138,14 @@ pub fn homes<'a>(
 }
 
 fn recorded(place: &DataPlace) -> Sign<'_> {
-    let DataPlace { instance, node, generation, runtime, volumes } = place;
+    let DataPlace { instance, node, generation, runtime, volumes, missing } = place;
     Sign {
         node,
         of: instance.clone(),
         generation: *generation,
         runtime: *runtime,
         volumes,
+        missing,
         renamed: false,
         recorded: *generation > 0,
         claimed: *generation == 0,
@@ -142,6 +164,7 @@ fn seen<'a>(unit: &Observed<'a>) -> Sign<'a> {
         generation: if unit.ordered > 0 { unit.ordered } else { unit.seen.generation },
         runtime: spec.map(|spec| spec.workload.runtime()).or(unit.seen.runtime),
         volumes: spec.map_or(&[][..], |spec| &spec.volumes),
+        missing: &[],
         renamed: unit.renamed,
         recorded: false,
         claimed: unit.claimed,
@@ -195,8 +218,12 @@ fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home
             }
         }
     }
+    // What was seen there has its data, wherever that is.
+    let unseen = there().filter(|it| !other(it) && !there().any(|it| it.seen));
+    let missing = unseen.flat_map(|it| it.missing).map(String::as_str).collect();
     Some(Home {
         node,
+        missing,
         of: main.of.clone(),
         runtime: main.runtime,
         volumes,

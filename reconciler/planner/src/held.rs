@@ -73,6 +73,13 @@ fn waits_for_lost(id: &InstanceId, node: &NodeName, service: &Service) -> Diagno
         .help(format!("bring the node back, or start it elsewhere without its data: {word}"))
 }
 
+/// That a node has no such volumes any more.
+fn no_more(node: &NodeName, names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let volume = if quoted.len() == 1 { "no volume" } else { "no volumes" };
+    format!("{node} says that it has {volume} {} of it any more", list(&quoted))
+}
+
 fn waits(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> Diagnostic {
     let word = leave(node, service);
     let (message, help) = match wait {
@@ -83,6 +90,10 @@ fn waits(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> Di
         Wait::Place => (
             format!("{id} waits for a place on {node}: its data is there"),
             format!("make room for it there, or start it elsewhere without its data: {word}"),
+        ),
+        Wait::Missing(names) => (
+            format!("{id} waits: {}", no_more(node, names)),
+            format!("put the data back there, or start it without: {word}"),
         ),
         Wait::Runtime(of) => (
             format!("{id} waits: {}", other_driver(*of, service)),
@@ -155,14 +166,19 @@ fn goes_on_as_it_is(
         let (why, help) = match &hold.why {
             Held::Doubt(all) => doubt(id, all, service),
             Held::Away(home) => {
-                let cannot = match observations.nodes.get(home).map(|home| home.status) {
-                    None => "which is not in the fleet",
-                    Some(NodeStatus::Online) => "where it has no place",
-                    Some(_) => "which does not answer",
+                let lost = observations.home(service, id).map(|home| home.lost(service));
+                let lost = lost.filter(|lost| !lost.is_empty());
+                let why = match observations.nodes.get(home).map(|home| home.status) {
+                    None => format!("its newest data is on {home}, which is not in the fleet"),
+                    Some(NodeStatus::Online) => lost.map_or_else(
+                        || format!("its newest data is on {home}, where it has no place"),
+                        |lost| no_more(home, &lost),
+                    ),
+                    Some(_) => format!("its newest data is on {home}, which does not answer"),
                 };
                 let word = leave(home, service);
                 (
-                    format!("its newest data is on {home}, {cannot}"),
+                    why,
                     format!(
                         "see to it that it can run on {home}; or pin it to {node} and say {word}, \
                          to go on with what is on {node}"
@@ -293,6 +309,15 @@ fn spent(service: &Service, line: &Located<NodeName>) -> Diagnostic {
 /// An instance that starts away from its data, as a line allows.
 pub fn left(change: &Change, service: &Service, home: &Home<'_>) -> Diagnostic {
     let Change { instance, node, .. } = change;
+    let lost = home.lost(service);
+    let line = |node: &NodeName| service.leave_data.iter().find(|line| line.value == *node);
+    if !lost.is_empty() {
+        let why = no_more(home.node, &lost);
+        let message = format!("{instance} starts on {node} without its data: {why}");
+        let at = line(home.node).map_or(&service.at, |line| &line.at);
+        let help = format!("to wait for the data instead, put it back on {} first", home.node);
+        return Diagnostic::warning("DN-W0604", Some(at.clone()), message).help(help);
+    }
     // Of data in doubt a line chooses by naming the other.
     let chosen = home.settled_by.iter().copied().filter(|_| home.node == node);
     let chosen: Vec<&NodeName> = chosen.collect();
@@ -303,8 +328,7 @@ pub fn left(change: &Change, service: &Service, home: &Home<'_>) -> Diagnostic {
         (true, false) => (home.named(), "starts without its data".to_owned()),
     };
     let message = format!("{instance} leaves {volumes} on {from} for {node}, where it {then}");
-    let line = service.leave_data.iter().find(|line| line.value == *from);
-    let at = line.map_or(&service.at, |line| &line.at);
+    let at = line(from).map_or(&service.at, |line| &line.at);
     Diagnostic::warning("DN-W0604", Some(at.clone()), message).help(format!(
         "what it has written stays on {from}; copy it, or remove the `leave-data` line to stay"
     ))

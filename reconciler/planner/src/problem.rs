@@ -453,8 +453,8 @@ fn closed(service: &Service, observations: &Observations<'_>) -> BTreeMap<NodeNa
         return closed;
     }
     let wanted =
-        of_service(&observations.homes, service).filter(|(id, _)| id.index < service.replicas);
-    for (id, home) in wanted {
+        || of_service(&observations.homes, service).filter(|(id, _)| id.index < service.replicas);
+    for (id, home) in wanted() {
         let pinned =
             |node: &NodeName| service.place.pin.as_ref().is_some_and(|pin| pin.value == *node);
         for &node in home.older.iter().filter(|node| !pinned(node)) {
@@ -463,7 +463,12 @@ fn closed(service: &Service, observations: &Observations<'_>) -> BTreeMap<NodeNa
             }
         }
     }
-    for line in &service.leave_data {
+    // Where all of it is gone, nothing is left there by starting anew.
+    let gone = |node: &NodeName| {
+        let mut there = wanted().filter(|(_, home)| home.node == node).peekable();
+        there.peek().is_some() && there.all(|(_, home)| !home.lost(service).is_empty())
+    };
+    for line in service.leave_data.iter().filter(|line| !gone(&line.value)) {
         let node = line.value.clone();
         let text = format!("leaves its data on {node} (`leave-data` at {})", line.at);
         closed.insert(node, text);

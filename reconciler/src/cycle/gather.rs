@@ -82,7 +82,7 @@ impl ControlPlane {
             let protected = protected(&recorded, ours);
             (orders.list(&instances), protected)
         };
-        let data = self.store.data_places()?;
+        let data = self.data_places()?;
         let secrets = self.secrets.versions().context("reading the secrets' versions")?;
         Ok(FleetSnapshot {
             format_version: "1.0".to_owned(),

@@ -9,7 +9,9 @@ use devnet_schema::{
     digest::Digest,
     fleet::NodeFacts,
     name::InstanceId,
-    observed::{MAX_VOLUME_NAME, MAX_VOLUMES, ObservedInstance, ObservedNode},
+    observed::{
+        MAX_VOLUME_NAME, MAX_VOLUME_PATH, MAX_VOLUMES, ObservedInstance, ObservedNode, SharedVolume,
+    },
     step::{StepReport, StepState},
     wire::{MAX_INSTANCES, MAX_MESSAGE, Origin, size},
 };
@@ -34,15 +36,38 @@ pub(super) fn cut(text: &mut String, most: usize) {
 
 /// A report, its texts cut and its volumes as many as there may be.
 pub(super) fn report(observed: &mut ObservedNode) {
-    let volumes = &mut observed.volumes;
-    volumes.retain(|volume| volume.name.len() <= MAX_VOLUME_NAME);
-    volumes.sort();
-    volumes.dedup();
-    volumes.truncate(MAX_VOLUMES);
+    volumes(observed);
     if let Some(problem) = &mut observed.problem {
         cut(problem, MAX_TEXT);
     }
     observed.instances.iter_mut().for_each(instance);
+}
+
+fn volumes(observed: &mut ObservedNode) {
+    let ObservedNode { volumes, shared, volumes_of, .. } = observed;
+    let all = |own: usize, shared: &[SharedVolume]| {
+        own + shared.iter().map(|it| 1 + it.users.len()).sum::<usize>()
+    };
+    volumes.sort();
+    volumes.dedup();
+    shared.sort();
+    shared.dedup();
+    let said = all(volumes.len(), shared);
+    volumes.retain(|volume| volume.name.len() <= MAX_VOLUME_NAME);
+    volumes.truncate(MAX_VOLUMES);
+    let mut room = MAX_VOLUMES - volumes.len();
+    shared.retain_mut(|it| {
+        it.users.retain(|_, path| path.len() <= MAX_VOLUME_PATH);
+        let fits = it.name.len() <= MAX_VOLUME_NAME && it.users.len() < room;
+        room -= if fits { 1 + it.users.len() } else { 0 };
+        fits
+    });
+    volumes_of.sort();
+    volumes_of.dedup();
+    if all(volumes.len(), shared) < said {
+        // What is not there may be one that was cut off.
+        volumes_of.clear();
+    }
 }
 
 fn instance(seen: &mut ObservedInstance) {
@@ -120,7 +145,11 @@ pub(super) fn too_many(left_out: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use devnet_schema::{instance::InstanceSpec, name::NodeName, observed::HeldVolume};
+    use devnet_schema::{
+        instance::{InstanceSpec, Runtime},
+        name::NodeName,
+        observed::HeldVolume,
+    };
 
     use super::{
         super::registry::{Purpose, Registry},
@@ -194,23 +223,35 @@ mod tests {
         let volume = |name: String| HeldVolume {
             instance: "db[0]".parse().unwrap(),
             name,
-            runtime: devnet_schema::instance::Runtime::Docker,
+            runtime: Runtime::Docker,
+            user: None,
         };
         let many = (0..=MAX_VOLUMES).map(|number| volume(format!("v{number}")));
         let kept = |volumes: Vec<HeldVolume>| {
-            let mut observed = ObservedNode {
-                complete: true,
-                problem: None,
-                instances: Vec::new(),
-                accepted: BTreeMap::new(),
-                volumes,
-            };
+            let whole = vec![Runtime::Docker];
+            let mut observed =
+                ObservedNode { volumes, volumes_of: whole, ..said(true, std::iter::empty()) };
             report(&mut observed);
-            observed.volumes
+            (observed.volumes, observed.volumes_of.len())
         };
-        assert_eq!(kept(many.collect()).len(), MAX_VOLUMES);
+        let cut = kept(many.collect());
+        assert_eq!((cut.0.len(), cut.1), (MAX_VOLUMES, 0), "not all are told any more");
         let long = volume("x".repeat(MAX_VOLUME_NAME + 1));
         let data = volume("data".to_owned());
-        assert_eq!(kept(vec![long, data.clone(), data.clone()]), [data]);
+        assert_eq!(kept(vec![long, data.clone(), data.clone()]), (vec![data.clone()], 0));
+        assert_eq!(kept(vec![data.clone(), data.clone()]), (vec![data], 1));
+        let users = |count: u32| (0..count).map(|it| (format!("x[{it}]"), "/d".to_owned()));
+        let shared = |name: &str, count| SharedVolume {
+            project: "shop".parse().unwrap(),
+            name: name.to_owned(),
+            runtime: Runtime::Docker,
+            users: users(count).map(|(id, path)| (id.parse().unwrap(), path)).collect(),
+        };
+        let mut observed = said(true, std::iter::empty());
+        observed.shared = vec![shared("a", 2), shared("b", MAX_VOLUMES as u32), shared("c", 1)];
+        observed.volumes_of = vec![Runtime::Docker];
+        report(&mut observed);
+        assert_eq!(observed.shared, [shared("a", 2), shared("c", 1)]);
+        assert!(observed.volumes_of.is_empty());
     }
 }

@@ -13,6 +13,7 @@ mod registry;
 mod renewals;
 mod session;
 mod specs;
+mod volumes;
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +28,7 @@ use devnet_schema::{
     fleet::{Node, NodeFacts},
     instance::Generation,
     name::{ClusterName, InstanceId, NodeName},
-    observed::{HeldVolume, ObservedInstance},
+    observed::ObservedInstance,
     order::Accepted,
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepId, StepReport},
@@ -44,6 +45,7 @@ use registry::Registry;
 pub use registry::{Purpose, Remembered};
 use renewals::Renewals;
 pub use session::run as run_session;
+pub use volumes::Volumes;
 
 /// How long a message may wait for room in the queue of its agent.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -295,8 +297,13 @@ impl Fleet {
     }
 
     /// The volumes that a node says it keeps.
-    pub fn volumes_of(&self, node: &NodeName) -> Vec<HeldVolume> {
+    pub fn volumes_of(&self, node: &NodeName) -> Arc<Volumes> {
         self.state().registry.volumes_of(node)
+    }
+
+    /// The same, where the node is connected and has told all that it has.
+    pub fn told_volumes_of(&self, node: &NodeName) -> Option<Arc<Volumes>> {
+        self.state().registry.told_volumes_of(node)
     }
 
     /// Whether a node was silent for longer than `lost_after`, or is not known.

@@ -4,18 +4,18 @@
 //! clocks and records, and never takes silence or a partial report for absence: what was known and
 //! is not contradicted stays, as unknown.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use devnet_schema::{
     fleet::{Node, NodeFacts, NodeStatus},
     instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName},
-    observed::{HealthState, HeldVolume, InstanceState, ObservedInstance, ObservedNode},
+    observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
     order::Accepted,
     wire::Described,
 };
 
-use super::{bounds, specs::Specs};
+use super::{bounds, specs::Specs, volumes::Volumes};
 use crate::clock::Moment;
 
 /// What is remembered of a node from before this process started.
@@ -56,7 +56,7 @@ struct Entry {
     /// What its agent has written down of generations.
     accepted: BTreeMap<InstanceId, Generation>,
     /// The volumes that it says it keeps.
-    volumes: Vec<HeldVolume>,
+    volumes: Arc<Volumes>,
     /// How far its machine's clock is ahead of ours, in milliseconds, while a session is open and
     /// says so.
     skew: Option<i64>,
@@ -108,7 +108,7 @@ impl Registry {
             problem: None,
             specs,
             accepted: BTreeMap::new(),
-            volumes: Vec::new(),
+            volumes: Arc::default(),
             skew: None,
         };
         self.nodes.insert(name, entry);
@@ -134,7 +134,7 @@ impl Registry {
             problem: None,
             specs: Specs::default(),
             accepted: BTreeMap::new(),
-            volumes: Vec::new(),
+            volumes: Arc::default(),
             skew: None,
         });
         entry.known.id = id.to_owned();
@@ -232,7 +232,9 @@ impl Registry {
             return (false, Vec::new());
         };
         bounds::report(&mut observed);
-        let ObservedNode { complete, problem, instances, accepted, volumes } = observed;
+        let ObservedNode { complete, problem, instances, accepted, volumes, shared, volumes_of } =
+            observed;
+        let volumes = Volumes { own: volumes, shared, whole: volumes_of };
         let mut now = BTreeMap::new();
         for mut seen in instances {
             // A node speaks for itself only, whatever the report says.
@@ -256,12 +258,12 @@ impl Registry {
             || entry.problem != problem
             || entry.complete != complete
             || entry.accepted != accepted
-            || entry.volumes != volumes;
+            || *entry.volumes != volumes;
         entry.instances = now;
         entry.complete = complete;
         entry.problem = problem;
         entry.accepted = accepted;
-        entry.volumes = volumes;
+        entry.volumes = Arc::new(volumes);
         entry.reported = true;
         if news {
             self.serial += 1;
@@ -350,8 +352,14 @@ impl Registry {
     }
 
     /// The volumes that a node says it keeps.
-    pub(super) fn volumes_of(&self, name: &NodeName) -> Vec<HeldVolume> {
+    pub(super) fn volumes_of(&self, name: &NodeName) -> Arc<Volumes> {
         self.nodes.get(name).map(|entry| entry.volumes.clone()).unwrap_or_default()
+    }
+
+    /// The same, where the node is connected and has told all that it has.
+    pub(super) fn told_volumes_of(&self, name: &NodeName) -> Option<Arc<Volumes>> {
+        let entry = self.nodes.get(name)?;
+        (entry.session.is_some() && entry.has_told()).then(|| entry.volumes.clone())
     }
 
     /// Whether a node was silent for longer than `lost_after`, or is not known.
@@ -467,8 +475,8 @@ mod tests {
     }
 
     fn report(complete: bool, instances: Vec<ObservedInstance>) -> ObservedNode {
-        let (accepted, volumes) = (BTreeMap::new(), Vec::new());
-        ObservedNode { complete, problem: None, instances, accepted, volumes }
+        let said = serde_json::json!({"complete": complete, "instances": []});
+        ObservedNode { instances, ..serde_json::from_value(said).unwrap() }
     }
 
     fn states(registry: &Registry, now: u64) -> Vec<(String, InstanceState)> {

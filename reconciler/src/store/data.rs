@@ -22,30 +22,68 @@ pub const DATA_PLACE: &str = "data place";
 const KEPT: Listed = Listed { kind: "protection", keys: 1, act: "reading what is protected" };
 const DATA: Listed = Listed { kind: DATA_PLACE, keys: 2, act: "reading where data is" };
 
+/// A place of data, and which of its volumes were made: their node has said that it has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The place.
+    pub place: DataPlace,
+    /// Their names.
+    pub volumes: BTreeSet<String>,
+}
+
 impl Store {
     /// Where data is, by instance and node.
     ///
     /// # Errors
     /// When the database fails.
     pub fn data_places(&self) -> Result<Vec<DataPlace>, StoreError> {
+        Ok(self.data_places_made()?.into_iter().map(|it| it.place).collect())
+    }
+
+    /// The same, with which volumes were made.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn data_places_made(&self) -> Result<Vec<Made>, StoreError> {
         let act = DATA.act;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT instance, node, generation, runtime, volumes FROM data_places \
+                "SELECT instance, node, generation, runtime, volumes, made FROM data_places \
                  ORDER BY instance, node",
             )
             .map_err(sql(act))?;
         self.each(DATA, &mut statement, [], |row| {
             let text = |column: usize| row.get::<_, String>(column).map_err(sql(act));
             let Number(generation) = row.get(2).map_err(sql(act))?;
-            Ok(DataPlace {
+            let place = DataPlace {
                 instance: parse(act, &text(0)?)?,
                 node: parse(act, &text(1)?)?,
                 generation,
                 runtime: Some(from_json::<Runtime>(act, &format!("\"{}\"", text(3)?))?),
                 volumes: from_json(act, &text(4)?)?,
-            })
+                missing: Vec::new(),
+            };
+            Ok(Made { place, volumes: from_json(act, &text(5)?)? })
+        })
+    }
+
+    /// Records which volumes of these places were made.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn made(&self, all: &[Made]) -> Result<(), StoreError> {
+        if all.is_empty() {
+            return Ok(());
+        }
+        let act = "recording which volumes were made";
+        self.write(act, |tx| {
+            for Made { place, volumes } in all {
+                let (id, node) = (place.instance.to_string(), place.node.as_str());
+                let update = "UPDATE data_places SET made = ?3 WHERE instance = ?1 AND node = ?2";
+                tx.execute(update, params![id, node, to_json(act, volumes)?]).map_err(sql(act))?;
+            }
+            Ok(())
         })
     }
 
@@ -56,18 +94,20 @@ impl Store {
     pub fn claim_data(&self, places: &[DataPlace]) -> Result<(), StoreError> {
         let act = "recording what data nodes claim";
         self.write(act, |tx| {
-            for DataPlace { instance, node, generation, runtime, volumes } in places {
+            for DataPlace { instance, node, generation, runtime, volumes, missing: _ } in places {
                 let runtime = runtime.unwrap_or(Runtime::Docker).as_str();
+                let made: BTreeSet<&str> = volumes.iter().map(|it| it.name.as_str()).collect();
                 tx.execute(
-                    "INSERT INTO data_places (instance, node, generation, runtime, volumes) \
-                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (instance, node) DO UPDATE SET \
-                     generation = ?3, runtime = ?4, volumes = ?5 WHERE generation = 0",
+                    "INSERT INTO data_places (instance, node, generation, runtime, volumes, made) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (instance, node) DO UPDATE SET \
+                     generation = ?3, runtime = ?4, volumes = ?5, made = ?6 WHERE generation = 0",
                     params![
                         instance.to_string(),
                         node.as_str(),
                         Number(*generation),
                         runtime,
-                        to_json(act, volumes)?
+                        to_json(act, volumes)?,
+                        to_json(act, &made)?
                     ],
                 )
                 .map_err(sql(act))?;
@@ -176,18 +216,24 @@ pub(super) fn keep(tx: &Transaction<'_>, record: &AssignmentRecord) -> Result<()
     }
     // Those that it has no more are still there.
     let mut volumes = spec.volumes.clone();
-    for known in volumes_at(tx, record)? {
-        if !volumes.iter().any(|volume| volume.name == known.name) {
-            volumes.push(known);
+    let (known, mut made) = volumes_at(tx, record)?;
+    for known in known {
+        match volumes.iter().find(|volume| volume.name == known.name) {
+            None => volumes.push(known),
+            // One of another owner is another one.
+            Some(now) if (&now.data_of, &now.project) != (&known.data_of, &known.project) => {
+                made.remove(&known.name);
+            }
+            Some(_) => {}
         }
     }
-    let volumes = to_json(act, &volumes)?;
+    let (volumes, made) = (to_json(act, &volumes)?, to_json(act, &made)?);
     tx.prepare_cached(
-        "INSERT INTO data_places (instance, node, generation, runtime, volumes) \
-         VALUES (?1, ?2, ?3, ?4, ?5) \
+        "INSERT INTO data_places (instance, node, generation, runtime, volumes, made) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
          ON CONFLICT (instance, node) DO UPDATE SET \
          before = CASE generation WHEN ?3 THEN before ELSE generation END, \
-         generation = ?3, runtime = ?4, volumes = ?5",
+         generation = ?3, runtime = ?4, volumes = ?5, made = ?6",
     )
     .and_then(|mut statement| {
         statement.execute(params![
@@ -195,31 +241,35 @@ pub(super) fn keep(tx: &Transaction<'_>, record: &AssignmentRecord) -> Result<()
             node.as_str(),
             Number(*generation),
             spec.workload.runtime().as_str(),
-            volumes
+            volumes,
+            made
         ])
     })
     .map_err(sql(act))?;
     Ok(())
 }
 
-/// What the node of an assignment is known to have of its instance, with the same driver.
+/// What the node of an assignment is known to have of its instance, with the same driver, and the
+/// names of what of that was made.
 fn volumes_at(
     tx: &Transaction<'_>,
     record: &AssignmentRecord,
-) -> Result<Vec<VolumeSpec>, StoreError> {
+) -> Result<(Vec<VolumeSpec>, BTreeSet<String>), StoreError> {
     let act = "reading where data is";
     let AssignmentRecord { instance, node, spec, .. } = record;
     let runtime = spec.workload.runtime().as_str();
-    let found: Option<String> = tx
+    let found: Option<(String, String)> = tx
         .prepare_cached(
-            "SELECT volumes FROM data_places WHERE instance = ?1 AND node = ?2 AND runtime = ?3",
+            "SELECT volumes, made FROM data_places \
+             WHERE instance = ?1 AND node = ?2 AND runtime = ?3",
         )
         .and_then(|mut statement| {
             let place = params![instance.to_string(), node.as_str(), runtime];
-            statement.query_row(place, |row| row.get(0)).optional()
+            statement.query_row(place, |row| Ok((row.get(0)?, row.get(1)?))).optional()
         })
         .map_err(sql(act))?;
-    found.map_or(Ok(Vec::new()), |text| from_json(act, &text))
+    let Some((volumes, made)) = found else { return Ok(Default::default()) };
+    Ok((from_json(act, &volumes)?, from_json(act, &made)?))
 }
 
 #[cfg(test)]
@@ -282,6 +332,7 @@ mod tests {
             generation,
             runtime: Some(Runtime::Process),
             volumes: Vec::new(),
+            missing: Vec::new(),
         };
         store.claim_data(&[claim("n1", 9), claim("n3", 0)]).unwrap();
         let (first, third) = (("n1".to_owned(), 5), ("n3".to_owned(), 0));
@@ -298,6 +349,33 @@ mod tests {
         store.lock().execute(bad, []).unwrap();
         assert_eq!(store.data_places().unwrap().len(), 1);
         assert!(store.unread().iter().any(|row| row.kind == DATA_PLACE));
+    }
+
+    #[test]
+    fn a_volume_is_made_once_its_node_said_so_and_one_of_another_owner_is_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        let made = || -> Vec<String> {
+            let all = store.data_places_made().unwrap();
+            all.into_iter().flat_map(|it| it.volumes).collect()
+        };
+        store.record_assignment(&with_data("n1", 1)).unwrap();
+        assert_eq!(made(), [""; 0], "an order makes nothing");
+        let mut all = store.data_places_made().unwrap();
+        all[0].volumes.insert("data".to_owned());
+        store.made(&all).unwrap();
+        let mut next = with_data("n1", 2);
+        next.spec.volumes.push(VolumeSpec { name: "logs".into(), ..next.spec.volumes[0].clone() });
+        store.record_assignment(&next).unwrap();
+        assert_eq!(made(), ["data"]);
+        next.generation = 3;
+        next.spec.volumes[0].data_of = Some("old[0]".parse().unwrap());
+        store.record_assignment(&next).unwrap();
+        assert_eq!(made(), [""; 0]);
+        // A claim says of itself that it is there.
+        let claim = DataPlace { node: "n2".parse().unwrap(), ..all.remove(0).place };
+        store.claim_data(&[DataPlace { generation: 0, ..claim }]).unwrap();
+        assert_eq!(made(), ["data"]);
     }
 
     #[test]

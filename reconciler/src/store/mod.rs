@@ -38,7 +38,7 @@ pub use assignments::AssignmentRecord;
 pub use claims::ClaimRecord;
 pub use clusters::ClusterRecord;
 pub use credentials::{ApiKeyRecord, JoinRefusal, JoinTokenRecord, NewNode};
-pub use data::DATA_PLACE;
+pub use data::{DATA_PLACE, Made};
 pub use deployments::StepRecord;
 pub use events::Cause;
 pub use nodes::{Admission, NodeRecord};

@@ -12,7 +12,7 @@ use devnet_reconciler::app::Running;
 use devnet_schema::{
     digest::Digest,
     fleet::{Availability, Disk, NodeFacts},
-    instance::InstanceSpec,
+    instance::{InstanceSpec, Runtime},
     name::{ClusterName, InstanceId, NodeName},
     observed::{HealthState, HeldVolume, ObservedInstance, ObservedNode},
     secret::{InTransit, SecretRef},
@@ -377,6 +377,8 @@ pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
         instances,
         accepted: machine.accepted.clone(),
         volumes: machine.volumes.iter().cloned().collect(),
+        shared: Vec::new(),
+        volumes_of: vec![Runtime::Docker, Runtime::Process],
     }
 }
 
@@ -456,12 +458,12 @@ fn run(machine: &mut Machine, node: &NodeName, deployment: &str, step: &Step) ->
             machine.ends(&spec.id);
             machine.accepted.insert(spec.id.clone(), step.generation);
             let runtime = spec.workload.runtime();
-            machine.volumes.extend(spec.volumes.iter().filter(|it| it.project.is_none()).map(
-                |it| {
-                    let instance = it.owner(&spec.id).clone();
-                    HeldVolume { instance, name: it.name.clone(), runtime }
-                },
-            ));
+            for it in spec.volumes.iter().filter(|it| it.project.is_none()) {
+                let (instance, name) = (it.owner(&spec.id).clone(), it.name.clone());
+                machine.volumes.retain(|it| (&it.instance, &it.name) != (&instance, &name));
+                let user = (instance != spec.id).then(|| spec.id.clone());
+                machine.volumes.insert(HeldVolume { instance, name, runtime, user });
+            }
             machine.units.insert(spec.id.clone(), ((**spec).clone(), step.generation));
         }
         Act::Remove => {

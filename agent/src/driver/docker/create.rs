@@ -13,7 +13,7 @@ use bollard::models::{
 use devnet_schema::{
     container::{Namespace, Propagation},
     instance::{ContainerSpec, InstanceSpec, Protocol, VolumeSpec, Workload},
-    name::{ClusterName, InstanceId},
+    name::{ClusterName, InstanceId, ServiceName},
     secret::Text,
 };
 
@@ -80,11 +80,16 @@ pub(super) fn volume_name(cluster: &ClusterName, id: &InstanceId, volume: &str) 
     format!("{}-{volume}", container_name(cluster, id))
 }
 
+/// The name of a volume that a project shares. A dot is in no name of ours, so that no instance's
+/// volume is called the same.
+pub(super) fn shared_volume(cluster: &ClusterName, project: &ServiceName, volume: &str) -> String {
+    format!("devnet-{cluster}-{project}.{volume}")
+}
+
 /// The engine's name of a volume of a unit: its instance's own, or one that its project shares.
 pub(super) fn volume_of(spec: &InstanceSpec, volume: &VolumeSpec) -> String {
     match &volume.project {
-        // A dot is in no name of ours, so that no instance's volume is called the same.
-        Some(project) => format!("devnet-{}-{project}.{}", spec.cluster, volume.name),
+        Some(project) => shared_volume(&spec.cluster, project, &volume.name),
         None => volume_name(&spec.cluster, volume.owner(&spec.id), &volume.name),
     }
 }

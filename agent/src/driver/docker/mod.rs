@@ -22,12 +22,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use bollard::{errors::Error, query_parameters::StartContainerOptions};
 use devnet_schema::{
-    fleet::Availability,
-    instance::Runtime,
-    name::InstanceId,
-    observed::{HeldVolume, InstanceState},
-    secret::SecretRef,
-    wire::LogEndReason,
+    fleet::Availability, instance::Runtime, name::InstanceId, observed::InstanceState,
+    secret::SecretRef, wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -40,10 +36,11 @@ use self::{
     view::{Found, Roles},
 };
 use super::{
-    Driver, DriverError, EXEC_SHOWN, Ground, Job, Unit,
+    Driver, DriverError, EXEC_SHOWN, Ground, Job, Unit, Volumes,
     logs::{Query, Sink},
     ports,
     process::SECRET_PATIENCE,
+    uses::UsesFile,
 };
 use crate::secrets::Values;
 
@@ -53,12 +50,16 @@ pub struct DockerDriver {
     sockets: Vec<PathBuf>,
     engine: Mutex<Option<Engine>>,
     shared: Shared,
+    /// Who used which volume last.
+    uses: UsesFile,
 }
 
 impl DockerDriver {
     /// A driver that looks for an engine at these sockets, in order.
     pub fn new(ground: Ground, sockets: Vec<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { ground, sockets, engine: Mutex::default(), shared: Shared::default() })
+        let uses = UsesFile::new(&ground.data_dir, Runtime::Docker);
+        let (engine, shared) = (Mutex::default(), Shared::default());
+        Arc::new(Self { ground, sockets, engine, shared, uses })
     }
 
     /// Follows the engine's events for ever, across its restarts.
@@ -159,6 +160,7 @@ impl DockerDriver {
         pull::ensure_image(&engine, &self.shared.images, image, &job.progress).await?;
         let values = self.values(&job).await?;
         let _making = self.shared.instances.making(&job.spec.id.to_string()).await;
+        self.uses.starts(&job.spec)?;
         let mounts = stage::write(&self.ground, &job, &values)?;
         let (shared, secrets) = (&self.shared, &self.ground.secrets);
         match replace::replace(&engine, shared, secrets, &job, &values, &mounts).await {
@@ -292,7 +294,11 @@ impl Driver for DockerDriver {
         Box::pin(async {
             let engine = self.engine().await?;
             let Ground { owner, secrets, .. } = &self.ground;
-            replace::settle_all(&engine, &self.shared, secrets, owner).await
+            let specs = replace::settle_all(&engine, &self.shared, secrets, owner).await?;
+            if let Err(error) = self.uses.found(specs.iter()) {
+                tracing::warn!(%error, "whose data is in volumes is not written down");
+            }
+            Ok(())
         })
     }
 
@@ -300,10 +306,10 @@ impl Driver for DockerDriver {
         Box::pin(self.units())
     }
 
-    fn volumes(&self) -> BoxFuture<'_, Result<Vec<HeldVolume>, DriverError>> {
+    fn volumes(&self) -> BoxFuture<'_, Result<Volumes, DriverError>> {
         Box::pin(async {
             let engine = self.engine().await?;
-            volumes::held(&engine, &self.ground.owner).await
+            volumes::held(&engine, &self.ground.owner, &self.uses.read()?).await
         })
     }
 

@@ -12,7 +12,7 @@ use bollard::{
         RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
     },
 };
-use devnet_schema::name::InstanceId;
+use devnet_schema::{instance::InstanceSpec, name::InstanceId};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -178,7 +178,8 @@ async fn go_back(
 }
 
 /// Puts right what a replacement that was cut short left of every instance: see [`settle`]. One
-/// that is being changed now is left to whoever does.
+/// that is being changed now is left to whoever does. Gives what they were made from, as far as
+/// that is known.
 ///
 /// # Errors
 /// When the engine does not do it.
@@ -187,8 +188,10 @@ pub(super) async fn settle_all(
     shared: &Shared,
     secrets: &Secrets,
     owner: &Owner,
-) -> Result<(), DriverError> {
+) -> Result<Vec<InstanceSpec>, DriverError> {
     let roles = view::roles(engine, owner).await.map_err(|error| cannot_list(&error))?;
+    let current = roles.values().filter_map(|roles| roles.current.as_ref());
+    let specs = current.filter_map(Found::spec).collect();
     // Most have nothing to be put right: a slow engine is not asked about each of them.
     let unsettled = roles.into_iter().filter(|(id, roles)| {
         roles.copies.iter().for_each(|copy| {
@@ -204,7 +207,7 @@ pub(super) async fn settle_all(
             tracing::warn!(instance = %id, %error, "an instance could not be put right");
         }
     }
-    Ok(())
+    Ok(specs)
 }
 
 fn cannot_list(error: &Error) -> DriverError {

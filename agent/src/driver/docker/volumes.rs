@@ -11,18 +11,18 @@ use bollard::{
 };
 use devnet_schema::{
     instance::{InstanceSpec, Runtime, VolumeSpec},
-    name::InstanceId,
-    observed::HeldVolume,
+    name::{InstanceId, ServiceName},
+    observed::{HeldVolume, SharedVolume},
 };
 
 use super::{
-    create::{label, volume_name, volume_of},
+    create::{label, shared_volume, volume_name, volume_of},
     engine::{self, Engine, explain},
     locks::Shared,
     view,
 };
 use crate::{
-    driver::{DriverError, Owner},
+    driver::{DriverError, Owner, Volumes, uses::Uses},
     secrets::Values,
 };
 
@@ -83,39 +83,59 @@ async fn check_one(
     }
 }
 
-/// The volumes of the owner's instances, whether anything uses them or not, in order. One that
-/// instances of a project share is of none of them.
+/// The volumes of the owner's instances and projects, whether anything uses them or not, in order.
 ///
 /// # Errors
 /// When the engine does not answer.
-pub(super) async fn held(engine: &Engine, owner: &Owner) -> Result<Vec<HeldVolume>, DriverError> {
-    let labels = vec![
-        format!("{}={}", label::CLUSTER, owner.cluster),
-        format!("{}={}", label::NODE, owner.node),
-    ];
+pub(super) async fn held(
+    engine: &Engine,
+    owner: &Owner,
+    uses: &Uses,
+) -> Result<Volumes, DriverError> {
+    let labels = vec![format!("{}={}", label::CLUSTER, owner.cluster)];
     let filters = HashMap::from([("label".to_owned(), labels)]);
     let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
     let listed = engine.client.list_volumes(Some(options)).await.map_err(|error| {
         explain("volumes cannot be listed".to_owned(), &error, &Values::default())
     })?;
     let all = listed.volumes.unwrap_or_default();
-    let mut held: Vec<_> = all.iter().filter_map(|volume| of_instance(volume, owner)).collect();
-    held.sort();
-    Ok(held)
+    let mut own: Vec<_> =
+        all.iter().filter_map(|volume| of_instance(volume, owner, uses)).collect();
+    let mut shared: Vec<_> =
+        all.iter().filter_map(|volume| of_project(volume, owner, uses)).collect();
+    own.sort();
+    shared.sort();
+    Ok(Volumes { own, shared })
+}
+
+/// Whether a volume is of this cluster and this node: by its label, or since it was `used` here,
+/// for a node that was given another name keeps its data.
+fn is_ours(volume: &Volume, owner: &Owner, used: bool) -> bool {
+    let is = |name: &str, value: &str| volume.labels.get(name).is_some_and(|found| found == value);
+    is(label::CLUSTER, owner.cluster.as_str()) && (used || is(label::NODE, owner.node.as_str()))
 }
 
 /// Checked again here, as for containers; and its name has to be the one that devnet gives it.
-fn of_instance(volume: &Volume, owner: &Owner) -> Option<HeldVolume> {
+fn of_instance(volume: &Volume, owner: &Owner, uses: &Uses) -> Option<HeldVolume> {
     let labels = &volume.labels;
-    let is = |name: &str, value: &str| labels.get(name).is_some_and(|found| found == value);
-    if !is(label::CLUSTER, owner.cluster.as_str()) || !is(label::NODE, owner.node.as_str()) {
-        return None;
-    }
     let service = labels.get(label::SERVICE)?.parse().ok()?;
     let index = labels.get(label::INDEX)?.parse().ok()?;
     let instance = InstanceId { service, index };
     let name = volume.name.strip_prefix(&volume_name(&owner.cluster, &instance, ""))?.to_owned();
-    Some(HeldVolume { instance, name, runtime: Runtime::Docker })
+    let user = uses.of_instance(&instance, &name);
+    let ours = is_ours(volume, owner, user.is_some());
+    let user = user.filter(|user| **user != instance).cloned();
+    ours.then_some(HeldVolume { instance, name, runtime: Runtime::Docker, user })
+}
+
+/// The same for one that the instances of a project share.
+fn of_project(volume: &Volume, owner: &Owner, uses: &Uses) -> Option<SharedVolume> {
+    let project: ServiceName = volume.labels.get(label::PROJECT)?.parse().ok()?;
+    let name = volume.name.strip_prefix(&shared_volume(&owner.cluster, &project, ""))?.to_owned();
+    let users = uses.of_project(&project, &name);
+    let ours = is_ours(volume, owner, users.is_some());
+    let users = users.cloned().unwrap_or_default();
+    ours.then_some(SharedVolume { project, name, runtime: Runtime::Docker, users })
 }
 
 fn labels(spec: &InstanceSpec, volume: &VolumeSpec) -> HashMap<String, String> {
@@ -262,15 +282,34 @@ mod tests {
             labels: labels(&spec, &volume),
             ..Volume::default()
         };
-        let held = of_instance(&made, &owner).unwrap();
+        let none = Uses::default();
+        let held = of_instance(&made, &owner, &none).unwrap();
         assert_eq!((held.instance, &*held.name), (spec.id.clone(), "data"));
         let copy = Volume { name: "data-copy".to_owned(), ..made.clone() };
-        assert_eq!(of_instance(&copy, &owner), None, "it would not be found under that name");
+        assert_eq!(
+            of_instance(&copy, &owner, &none),
+            None,
+            "it would not be found under that name"
+        );
         let other = Owner { node: "n2".parse().unwrap(), ..owner.clone() };
-        assert_eq!(of_instance(&made, &other), None);
+        assert_eq!(of_instance(&made, &other, &none), None);
         let project = VolumeSpec { project: Some("shop".parse().unwrap()), ..volume };
-        let shared = Volume { labels: labels(&spec, &project), ..made };
-        assert_eq!(of_instance(&shared, &owner), None);
+        let name = volume_of(&spec, &project);
+        let shared = Volume { labels: labels(&spec, &project), name, ..made.clone() };
+        assert_eq!(of_instance(&shared, &owner, &none), None);
+        let held = of_project(&shared, &owner, &none).unwrap();
+        assert_eq!((held.project.as_str(), &*held.name, held.users.len()), ("shop", "data", 0));
+        assert!(of_project(&made, &owner, &none).is_none());
+        assert!(of_project(&shared, &other, &none).is_none());
+        // What was used here is here, whatever the node was called then; and is of who used it.
+        let uses = serde_json::json!({
+            "own": {"web[0]": {"data": "shop[0]"}},
+            "shared": {"shop": {"data": {"shop-db[0]": "/data"}}},
+        });
+        let uses: Uses = serde_json::from_value(uses).unwrap();
+        let user = of_instance(&made, &other, &uses).unwrap().user.unwrap();
+        assert_eq!(user.to_string(), "shop[0]");
+        assert_eq!(of_project(&shared, &other, &uses).unwrap().users.len(), 1);
     }
 
     #[test]

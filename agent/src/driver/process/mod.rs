@@ -26,7 +26,6 @@ use devnet_schema::{
     fleet::Availability,
     instance::{InstanceSpec, Runtime, StopSpec, Workload},
     name::InstanceId,
-    observed::HeldVolume,
     wire::LogEndReason,
 };
 use futures_util::future::BoxFuture;
@@ -41,9 +40,10 @@ use self::{
 };
 pub use self::{child::wait_for_end, launch::BaseEnv};
 use super::{
-    Driver, DriverError, EXEC_SHOWN, Ground, Job, Unit,
+    Driver, DriverError, EXEC_SHOWN, Ground, Job, Unit, Volumes,
     logs::{Query, Sink},
     ports,
+    uses::UsesFile,
 };
 use crate::identity::Watcher;
 
@@ -66,6 +66,8 @@ pub struct ProcessDriver {
     found: Found,
     /// Removals that an earlier agent began.
     endings: Endings,
+    /// Who used which volume last.
+    uses: UsesFile,
 }
 
 impl ProcessDriver {
@@ -79,12 +81,14 @@ impl ProcessDriver {
     pub fn watched(ground: Ground, base: BaseEnv, watcher: Arc<Watcher>) -> Self {
         let issuer = Issuer::of(&ground.owner, &ground.data_dir);
         let cgroups = cgroup::own();
+        let uses = UsesFile::new(&ground.data_dir, Runtime::Process);
         let setting = Setting { ground, base, issuer, cgroups, watcher };
         Self {
             setting,
             table: Mutex::default(),
             found: Found::default(),
             endings: Endings::default(),
+            uses,
         }
     }
 
@@ -138,6 +142,7 @@ impl ProcessDriver {
         let secrets = &self.setting.ground.secrets;
         secrets.values_within(&spec.id, &wanted, SECRET_PATIENCE).await?;
         launch::program(&spec, &self.setting.base, &self.home(&spec.id).work())?;
+        self.uses.starts(&spec)?;
         let old = self.slot(&spec.id);
         if let Some(old) = &old {
             job.progress.say("stopping the old process");
@@ -316,7 +321,15 @@ impl Driver for ProcessDriver {
     }
 
     fn recover(&self) -> BoxFuture<'_, Result<(), DriverError>> {
-        Box::pin(self.adopted())
+        Box::pin(async {
+            self.adopted().await?;
+            let units: Vec<Unit> = self.slots().values().map(|slot| slot.unit()).collect();
+            let specs = units.iter().filter_map(|unit| unit.spec.as_deref());
+            if let Err(error) = self.uses.found(specs) {
+                tracing::warn!(%error, "whose data is in volumes is not written down");
+            }
+            Ok(())
+        })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Unit>, DriverError>> {
@@ -330,8 +343,11 @@ impl Driver for ProcessDriver {
         })
     }
 
-    fn volumes(&self) -> BoxFuture<'_, Result<Vec<HeldVolume>, DriverError>> {
-        Box::pin(async { record::volumes(&self.setting.ground.data_dir) })
+    fn volumes(&self) -> BoxFuture<'_, Result<Volumes, DriverError>> {
+        Box::pin(async {
+            let uses = self.uses.read()?;
+            record::volumes(&self.setting.ground.data_dir, &uses)
+        })
     }
 
     fn prepare(&self, job: Job) -> BoxFuture<'_, Result<String, DriverError>> {
@@ -348,6 +364,7 @@ impl Driver for ProcessDriver {
             self.endings.over(&job.spec.id).await?;
             // A supervisor starts its process by itself; only one without a supervisor is left.
             if self.slot(&job.spec.id).is_none() {
+                self.uses.starts(&job.spec)?;
                 self.begin(Record::of(&job), None);
             }
             Ok(())

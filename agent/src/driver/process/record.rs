@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{cgroup::Cgroup, child::Mark};
 use crate::{
-    driver::{DriverError, Job},
+    driver::{DriverError, Job, Volumes, uses::Uses},
     identity::{Point, Watcher, write_atomic_watched},
 };
 
@@ -187,11 +187,12 @@ pub(super) fn volume_dir(data_dir: &Path, owner: &InstanceId, name: &str) -> Pat
     data_dir.join("volumes").join(owner.slug()).join(name)
 }
 
-/// Every volume below the data directory, in order. What has another name was not made by an agent.
+/// Every volume below the data directory, in order, with who `uses` each. What has another name was
+/// not made by an agent.
 ///
 /// # Errors
 /// When it cannot be seen which there are.
-pub(super) fn volumes(data_dir: &Path) -> Result<Vec<HeldVolume>, DriverError> {
+pub(super) fn volumes(data_dir: &Path, uses: &Uses) -> Result<Volumes, DriverError> {
     let root = data_dir.join("volumes");
     let explain = |error: io::Error| {
         DriverError::failed(
@@ -200,19 +201,21 @@ pub(super) fn volumes(data_dir: &Path) -> Result<Vec<HeldVolume>, DriverError> {
             "check the disk, and that the agent may read the directory",
         )
     };
-    let mut found = Vec::new();
+    let mut own = Vec::new();
     for (owner, dir) in directories(&root).map_err(explain)? {
         let Ok(instance) = owner.parse::<InstanceId>() else { continue };
         for (name, _) in directories(&dir).map_err(explain)? {
-            let (instance, runtime) = (instance.clone(), Runtime::Process);
-            found.push(HeldVolume { instance, name, runtime });
+            let user = uses.of_instance(&instance, &name).filter(|user| **user != instance);
+            let (user, instance) = (user.cloned(), instance.clone());
+            own.push(HeldVolume { instance, name, runtime: Runtime::Process, user });
         }
     }
-    found.sort();
-    Ok(found)
+    own.sort();
+    Ok(Volumes { own, shared: Vec::new() })
 }
 
-/// The directories in one, by name; none where that is not there. A link is none.
+/// The directories in one, by name; none where that is not there. A link to one counts: somebody
+/// put the data on another disk.
 fn directories(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let entries = match fs::read_dir(root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -222,7 +225,7 @@ fn directories(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     for entry in entries {
         let entry = entry?;
         if let Ok(name) = entry.file_name().into_string()
-            && entry.file_type()?.is_dir()
+            && fs::metadata(entry.path()).is_ok_and(|it| it.is_dir())
         {
             found.push((name, entry.path()));
         }

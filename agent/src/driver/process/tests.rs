@@ -305,7 +305,7 @@ async fn the_environment_is_clean_and_volumes_outlive_the_unit() {
     std::fs::write(bench.dir.path().join("volumes/notes.txt"), "x").unwrap();
     std::fs::create_dir(bench.dir.path().join("volumes/Other")).unwrap();
     let held = driver.volumes().await.unwrap();
-    let held: Vec<_> = held.iter().map(|it| (it.instance.to_string(), &*it.name)).collect();
+    let held: Vec<_> = held.own.iter().map(|it| (it.instance.to_string(), &*it.name)).collect();
     assert_eq!(held, [("web[0]".to_owned(), "data")]);
     driver.ensure(job(&spec, 2)).await.unwrap();
     timeout(Duration::from_secs(20), async {
@@ -316,6 +316,44 @@ async fn the_environment_is_clean_and_volumes_outlive_the_unit() {
     .await
     .expect("the second unit finds the data of the first");
     driver.remove(&spec.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_volume_is_of_who_used_it_last_also_for_the_next_agent() {
+    let bench = Bench::new();
+    let mut spec = shell("exec sleep 1000");
+    spec.id = "nb[0]".parse().unwrap();
+    spec.volumes = vec![devnet_schema::instance::VolumeSpec {
+        name: "data".into(),
+        path: "/data".into(),
+        data_of: Some("na[0]".parse().unwrap()),
+        project: None,
+        read_only: false,
+    }];
+    let driver = bench.driver();
+    driver.ensure(job(&spec, 1)).await.unwrap();
+    driver.remove(&spec.id).await.unwrap();
+    drop(driver);
+    // Somebody put the data on another disk.
+    let volume = bench.dir.path().join("volumes/na-0/data");
+    let moved = bench.dir.path().join("disk");
+    std::fs::rename(&volume, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &volume).unwrap();
+    let held = bench.driver().volumes().await.unwrap().own;
+    let user = held[0].user.as_ref().map(ToString::to_string);
+    assert_eq!((held[0].instance.to_string(), user), ("na[0]".into(), Some("nb[0]".into())));
+    // Units of an agent that did not write it down are asked.
+    let uses = bench.dir.path().join("volume-uses.process.json");
+    std::fs::remove_file(&uses).unwrap();
+    let driver = bench.driver();
+    driver.ensure(job(&spec, 2)).await.unwrap();
+    std::fs::remove_file(&uses).unwrap();
+    driver.recover().await.unwrap();
+    driver.remove(&spec.id).await.unwrap();
+    assert_eq!(driver.volumes().await.unwrap().own, held);
+    // Nothing is concluded from a file that is damaged, and nothing is started.
+    std::fs::write(&uses, "{half").unwrap();
+    assert!(driver.volumes().await.is_err() && driver.ensure(job(&spec, 3)).await.is_err());
 }
 
 #[tokio::test]

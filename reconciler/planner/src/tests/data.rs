@@ -298,6 +298,7 @@ fn after_a_loss_of_records_nodes_tell_whose_data_they_have() {
         generation: 0,
         runtime: None,
         volumes: Vec::new(),
+        missing: Vec::new(),
     };
     let file = db("", "");
     for node in ["n1", "n2"] {
@@ -338,6 +339,74 @@ fn after_a_loss_of_records_nodes_tell_whose_data_they_have() {
     .assert_eq(&show(&plan));
     world.reach(&db("", "leave-data \"n1\""));
     assert_eq!(node_of(&world, "db[0]").as_deref(), Some("n2"));
+}
+
+#[test]
+fn what_its_node_has_no_more_waits_and_starts_nowhere_on_an_empty_volume() {
+    let stopped = || {
+        let mut world = at_n1();
+        world.reach(&db("replicas 0", ""));
+        world
+    };
+    let mut world = stopped();
+    // A volume that it had once, and is not declared any more, is not missed.
+    world.fleet.data[0].missing = vec!["logs".to_owned()];
+    assert_eq!(world.plan(&db("", "")).summary.add, 1);
+    world.fleet.data[0].missing = vec!["data".to_owned()];
+    let waits = world.plan(&db("", ""));
+    let pinned = world.plan(&db("place { pin \"n2\" }", ""));
+    let anew = world.reach(&db("", "leave-data \"n1\""));
+    let there = world.plan(&db("", "leave-data \"n1\""));
+    let mut world = stopped();
+    world.fleet.data[0].missing = vec!["data".to_owned()];
+    let elsewhere = world.reach(&db("place { pin \"n2\" }", "leave-data \"n1\""));
+    expect![[r#"
+        cluster.kdl:4:9: warning[DN-W0603]: db[0] waits: n1 says that it has no volume `data`
+                of it any more
+          help: put the data back there, or start it without: `leave-data "n1"` in service `db`
+        0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
+        cluster.kdl:4:9: warning[DN-W0603]: db[0] waits: n1 says that it has no volume `data`
+                of it any more
+          help: put the data back there, or start it without: `leave-data "n1"` in service `db`
+        0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
+        + db[0] on n1: it does not run
+          db[0]/prepare on n1 g3
+          db[0]/start on n1 g3 after db[0]/prepare
+          db[0]/await-healthy on n1 g3 after db[0]/start
+        cluster.kdl:8:16: warning[DN-W0604]: db[0] starts on n1 without its data: n1 says that
+                it has no volume `data` of it any more
+          help: to wait for the data instead, put it back on n1 first
+        1 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
+        0 to add, 0 to change, 0 to destroy, 0 to move, 1 unchanged
+        + db[0] on n2: it does not run; it leaves its data on n1
+          db[0]/prepare on n2 g3
+          db[0]/start on n2 g3 after db[0]/prepare
+          db[0]/await-healthy on n2 g3 after db[0]/start
+        cluster.kdl:8:16: warning[DN-W0604]: db[0] starts on n2 without its data: n1 says that
+                it has no volume `data` of it any more
+          help: to wait for the data instead, put it back on n1 first
+        1 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
+    "#]]
+    .assert_eq(&[&waits, &pinned, &anew, &there, &elsewhere].map(show).concat());
+    // What is seen there has its data.
+    let mut world = at_n1();
+    world.fleet.data[0].missing = vec!["data".to_owned()];
+    let plan = world.plan(&db("", ""));
+    assert!(plan.changes.is_empty() && codes(&plan).is_empty(), "{}", show(&plan));
+}
+
+#[test]
+fn what_was_renamed_before_the_records_were_lost_is_found_by_who_used_it_last() {
+    let mut world = World::of(&["n1", "n2"]);
+    let place = serde_json::json!({
+        "instance": "nb[0]", "node": "n2", "generation": 0, "runtime": "docker",
+        "volumes": [{"name": "data", "path": "", "data_of": "na[0]"}],
+    });
+    world.fleet.data = vec![serde_json::from_value(place).unwrap()];
+    let plan = world.reach(&db("", "").replace("\"db\" {", "\"nb\" {"));
+    assert_eq!(node_of(&world, "nb[0]").as_deref(), Some("n2"), "{}", show(&plan));
+    let after = plan.changes[0].after.as_ref().unwrap();
+    assert_eq!(after.volumes[0].data_of.as_ref().unwrap().to_string(), "na[0]");
 }
 
 #[test]

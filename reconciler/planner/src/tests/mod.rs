@@ -177,6 +177,7 @@ impl World {
             generation: step.generation,
             runtime: Some(spec.workload.runtime()),
             volumes,
+            missing: Vec::new(),
         });
     }
 
