@@ -45,7 +45,7 @@ pub(super) fn open(
     may_be_new: impl FnOnce() -> Result<(), SecretsError>,
 ) -> Result<Connection, SecretsError> {
     let failed = |trouble| match trouble {
-        Trouble::Damaged => SecretsError::Damaged(path.to_owned()),
+        Trouble::Damaged | Trouble::Value => SecretsError::Damaged(path.to_owned()),
         source => SecretsError::Open { path: path.to_owned(), source },
     };
     if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) || !path.exists() {

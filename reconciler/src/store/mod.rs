@@ -206,7 +206,8 @@ impl Store {
 /// Names the file in an error of opening it, and the remedy where it is damaged.
 fn unopened(path: &Path, trouble: Trouble) -> StoreError {
     match trouble {
-        Trouble::Damaged => StoreError::Damaged(path.to_owned()),
+        // While it is opened, its own tables are read: a value that is none is damage, too.
+        Trouble::Damaged | Trouble::Value => StoreError::Damaged(path.to_owned()),
         source => StoreError::Open { path: path.to_owned(), source },
     }
 }
