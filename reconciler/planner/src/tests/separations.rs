@@ -254,9 +254,24 @@ impl Story {
         self.moved.push((from, to));
     }
 
+    /// Whether a line has done its work: nothing runs under the old name, and all data is on record
+    /// under the new one. Who takes it away before that separates by hand.
+    fn is_done(&self, from: &str, to: &str) -> bool {
+        let fleet = &self.world.fleet;
+        let mut units = fleet.instances.iter().chain(&self.unseen);
+        let has = |index: u32| {
+            let mut rows = fleet.data.iter().map(|row| &row.instance);
+            rows.any(|id| id.service.as_str() == to && id.index == index)
+        };
+        let mut old = fleet.data.iter().map(|row| &row.instance);
+        units.all(|unit| unit.service.as_str() != from)
+            && old.all(|id| id.service.as_str() != from || has(id.index))
+    }
+
     fn again(&mut self, s: usize) {
-        let free = |name: &&String| !self.names.contains(name);
-        let name = self.moved.iter().map(|(from, _)| from).find(free).cloned();
+        let free =
+            |(from, to): &&(String, String)| !self.names.contains(from) && self.is_done(from, to);
+        let name = self.moved.iter().find(free).map(|(from, _)| from.clone());
         if let Some(name) = name.filter(|_| self.wishes[s].is_none()) {
             self.moved.retain(|(from, _)| *from != name);
             self.world.disk.again(&name.parse().unwrap());
