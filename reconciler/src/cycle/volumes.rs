@@ -195,6 +195,7 @@ mod tests {
         let names: Vec<_> = all[0].volumes.iter().map(|it| it.name.as_str()).collect();
         assert_eq!((all[0].runtime, names), (Some(Runtime::Docker), vec!["data", "logs"]));
     }
+
     #[test]
     fn data_is_of_who_used_it_last_under_the_name_that_it_has() {
         let mut renamed = held("na[0]", "data", Runtime::Process);
