@@ -10,7 +10,6 @@
 # $DEVNET_CACHE/bed/compose-KEY, KEY being a digest of this script.
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/ground.sh"
 
-readonly CACHE=$DEVNET_CACHE/bed
 readonly RELEASE=2.40.3
 readonly DIGEST=dba9d98e1ba5bfe11d88c99b9bd32fc4a0624a30fafe68eea34d61a3e42fd372
 
@@ -33,28 +32,5 @@ fetch() {
   chmod 755 "$tmp/compose/docker-compose"
 }
 
-build() {
-  local home=$1
-  mkdir -p "$CACHE"
-  exec 9>"$CACHE/compose.lock"
-  flock 9
-  [ ! -d "$home" ] || return 0
-  find "$CACHE" -mindepth 1 -maxdepth 1 -name 'compose.tmp.*' -exec rm -rf {} +
-  find "$CACHE" -mindepth 1 -maxdepth 1 -name 'compose-*' -mtime +14 -exec rm -rf {} +
-  tmp=$(mktemp -d "$CACHE/compose.tmp.XXXXXX") # not local: the trap needs it
-  trap 'rm -rf "$tmp"' EXIT
-  fetch "$tmp"
-  mv -T "$tmp/compose" "$home"
-}
-
-home=$CACHE/compose-$(key)
-case ${1:-} in
-  path) [ -d "$home" ] || die "docker compose is not fetched yet: run tests/bed/compose.sh" ;;
-  '')
-    [ -d "$home" ] || build "$home"
-    # Used today: it is not forgotten.
-    touch "$home" 2>/dev/null || true
-    ;;
-  *) die "usage: tests/bed/compose.sh [path]" ;;
-esac
-echo "$home/docker-compose"
+keep compose "$(key)" fetch "$@"
+echo "$KEPT/docker-compose"

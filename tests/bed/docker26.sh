@@ -10,7 +10,6 @@
 # The programs are kept in $DEVNET_CACHE/bed/docker26-KEY, KEY being a digest of this script.
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/ground.sh"
 
-readonly CACHE=$DEVNET_CACHE/bed
 readonly SUITE=trixie
 # runc is left out: that suite's needs a newer C library. The machine's own does.
 readonly PACKAGES=(docker.io docker-cli containerd)
@@ -49,43 +48,22 @@ fetch() {
 # gather TMP: the programs in one directory, tried.
 gather() {
   local tmp=$1 bin said
-  bin=$tmp/docker/bin
+  bin=$tmp/docker26/bin
   mkdir -p "$bin"
   mv "$tmp"/root/usr/bin/* "$tmp"/root/usr/sbin/* "$bin/"
   # It leads to a package that is left out; the machine's own is found behind it in PATH.
   rm -f "$bin/docker-init"
   said=$("$bin/dockerd" --version) || die "the dockerd of $SUITE does not run on this machine"
   [[ $said == "Docker version $RELEASE."* ]] || die "$SUITE has another Docker by now: $said"
-  ls "$tmp/debs" >"$tmp/docker/packages"
+  ls "$tmp/debs" >"$tmp/docker26/packages"
 }
 
-build() {
-  local home=$1
-  become_root "${ARGV[@]}"
-  mkdir -p "$CACHE"
-  # The lock of images.sh is another one: the two run at the same time.
-  exec 9>"$CACHE/docker26.lock"
-  flock 9
-  [ ! -d "$home" ] || return 0
-  find "$CACHE" -mindepth 1 -maxdepth 1 -name 'docker26.tmp.*' -exec rm -rf {} +
-  find "$CACHE" -mindepth 1 -maxdepth 1 -name 'docker26-*' -mtime +14 -exec rm -rf {} +
-  tmp=$(mktemp -d "$CACHE/docker26.tmp.XXXXXX") # not local: the trap needs it
-  trap 'rm -rf "$tmp"' EXIT
-  fetch "$tmp"
-  gather "$tmp"
-  mv -T "$tmp/docker" "$home"
-  give_back "$DEVNET_CACHE"
+# make TMP: TMP/docker26. Its programs can be tried by root alone.
+make() {
+  fetch "$1"
+  gather "$1"
 }
 
-readonly -a ARGV=("$@")
-home=$CACHE/docker26-$(key)
-case ${1:-} in
-  path) [ -d "$home" ] || die "Docker $RELEASE is not fetched yet: run tests/bed/docker26.sh" ;;
-  '')
-    [ -d "$home" ] || build "$home"
-    # Used today: it is not forgotten.
-    touch "$home" 2>/dev/null || true
-    ;;
-  *) die "usage: tests/bed/docker26.sh [path]" ;;
-esac
-echo "$home/bin"
+[ "${1:-}" = path ] || become_root "$@"
+keep docker26 "$(key)" make "$@"
+echo "$KEPT/bin"

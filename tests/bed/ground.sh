@@ -15,6 +15,41 @@ die() {
   exit 1
 }
 
+# keep NAME KEY MAKE [path]: sets KEPT to the directory $DEVNET_CACHE/bed/NAME-KEY, which `MAKE TMP` has made
+# as TMP/NAME, once. It appears under its name only when it is whole. Each NAME has a lock of its own, so
+# that several are made at the same time, and what was not used for two weeks is forgotten. With `path`,
+# nothing is made: it fails where there is none yet.
+keep() {
+  local name=$1 make=$3 cache=$DEVNET_CACHE/bed home=$DEVNET_CACHE/bed/$1-$2
+  case ${4:-} in
+    path) [ -d "$home" ] || die "there is none yet: run tests/bed/${0##*/}" ;;
+    '') [ -d "$home" ] || make_kept "$name" "$cache" "$home" "$make" ;;
+    *) die "usage: tests/bed/${0##*/} [path]" ;;
+  esac
+  # Used today: it is not forgotten.
+  touch "$home" 2>/dev/null || true
+  # Not printed: in a command substitution, bash would go on after an error of MAKE.
+  # shellcheck disable=SC2034
+  KEPT=$home
+}
+
+# make_kept NAME CACHE HOME MAKE: what `keep` does when there is none yet, in a shell of its own, which
+# holds the lock and removes what it did not finish.
+make_kept() (
+  local name=$1 cache=$2 home=$3 make=$4
+  mkdir -p "$cache"
+  exec 9>"$cache/$name.lock"
+  flock 9
+  [ ! -d "$home" ] || return 0
+  find "$cache" -mindepth 1 -maxdepth 1 -name "$name.tmp.*" -exec rm -rf {} +
+  find "$cache" -mindepth 1 -maxdepth 1 -name "$name-*" -mtime +14 -exec rm -rf {} +
+  tmp=$(mktemp -d "$cache/$name.tmp.XXXXXX") # not local: the trap needs it
+  trap 'rm -rf "$tmp"' EXIT
+  "$make" "$tmp"
+  mv -T "$tmp/$name" "$home"
+  give_back "$DEVNET_CACHE"
+)
+
 # become_root "$@": namespaces, mounts and dockerd need root. Starts again as root where sudo is.
 become_root() {
   [ "$(id -u)" -ne 0 ] || return 0
