@@ -75,7 +75,7 @@ fn check_steps(plan: &Plan, found: &mut Vec<String>) {
         });
         // What is starting already is waited for before others of its service are touched.
         let own = |change: &Change| change.instance.service == step.instance.service;
-        let waits = matches!(step.act, Act::AwaitHealthy { .. }) && plan.changes.iter().any(own);
+        let waits = step.act.only_waits() && plan.changes.iter().any(own);
         if !concerned && !waits {
             found.push(format!("step {} belongs to no change", step.id));
         }
@@ -95,8 +95,7 @@ fn check_change(input: &PlanInput<'_>, plan: &Plan, change: &Change, found: &mut
         Act::Ensure { spec } => change.after.as_ref() == Some(spec) && step.node == change.node,
         _ => false,
     });
-    let waits =
-        own().any(|step| matches!(step.act, Act::AwaitHealthy { .. }) && step.node == change.node);
+    let waits = own().any(|step| step.act.only_waits() && step.node == change.node);
     // What is removed may still run under the name of before a rename.
     let called = |step: &Step| {
         let service = renamed(input.desired, &step.instance.service);
@@ -155,7 +154,7 @@ fn check_generations(input: &PlanInput<'_>, plan: &Plan, found: &mut Vec<String>
         let last = known.get(&step.instance).copied().unwrap_or(0);
         let changes = plan.changes.iter().any(|change| change.instance == step.instance);
         // What is only waited for is not told anything new.
-        let waits = matches!(step.act, Act::AwaitHealthy { .. }) && !changes;
+        let waits = step.act.only_waits() && !changes;
         if step.generation <= last && !waits {
             found.push(format!("step {} has generation {}, not new", step.id, step.generation));
         }

@@ -470,7 +470,7 @@ impl Wait {
             limits,
             silence,
             // A gate ends by its own timeout, or its agent does not keep to it.
-            patient: !matches!(step.act, Act::AwaitHealthy { .. }),
+            patient: !step.act.only_waits(),
             told: false,
             away: now + limits.unreachable,
             quiet: now + silence,

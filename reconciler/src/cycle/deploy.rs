@@ -8,11 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use devnet_schema::{
-    name::InstanceId,
-    plan::Plan,
-    step::{Act, Step, StepState},
-};
+use devnet_schema::{name::InstanceId, plan::Plan, step::StepState};
 use jiff::Timestamp;
 use tokio::{sync::watch, task::JoinError};
 use tracing::{error, info, warn};
@@ -212,8 +208,7 @@ impl ControlPlane {
     /// that runs already carries the one which that has.
     fn issue(&self, plan: &Plan) -> Result<(), StoreError> {
         let (mut wanted, mut nodes) = (BTreeMap::new(), BTreeSet::new());
-        let tells = |step: &&Step| !matches!(step.act, Act::AwaitHealthy { .. });
-        for step in plan.steps.iter().filter(tells) {
+        for step in plan.steps.iter().filter(|step| !step.act.only_waits()) {
             nodes.insert(step.node.clone());
             let highest = wanted.entry(step.instance.clone()).or_insert(0);
             *highest = step.generation.max(*highest);
