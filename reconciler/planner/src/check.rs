@@ -34,7 +34,7 @@ pub fn breaches(
         found.extend(
             verify(problem, outcome)
                 .into_iter()
-                .map(|it| format!("placement breaks {}: {}", it.constraint, it.text)),
+                .map(|it| format!("placement breaks {}: {}", it.constraint.name(), it.text)),
         );
     }
     check_steps(plan, &mut found);

@@ -7,8 +7,10 @@
 
 use devnet_schema::{instance::Protocol, quantity::Cpu};
 
+use crate::place::problem::Constraint;
+
 /// What a node has so much of.
-pub const RESOURCES: [&str; 3] = ["cpu", "memory", "disk"];
+pub const RESOURCES: [Constraint; 3] = [Constraint::Cpu, Constraint::Memory, Constraint::Disk];
 
 /// `port 80/tcp`.
 pub fn port_words((protocol, port): (Protocol, u16)) -> String {
@@ -21,7 +23,7 @@ pub fn port_words((protocol, port): (Protocol, u16)) -> String {
 /// `5 cpu`, `8GiB of memory`.
 pub fn amount_of(resource: usize, of: u64) -> String {
     let of_it = if resource == 0 { "" } else { "of " };
-    format!("{} {of_it}{}", amount(resource, of), RESOURCES[resource])
+    format!("{} {of_it}{}", amount(resource, of), RESOURCES[resource].name())
 }
 
 pub fn amount(resource: usize, of: u64) -> String {

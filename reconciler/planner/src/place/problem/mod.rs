@@ -6,6 +6,7 @@
 //! Whoever wants a placement builds one of these: the planner from a cluster file and a fleet, a
 //! bench from a recorded trace. The order of nodes and services has no effect.
 
+mod constraint;
 mod lines;
 mod node;
 mod service;
@@ -19,6 +20,7 @@ pub use devnet_schema::placement::{
     Unplaceable, Violation,
 };
 
+pub use constraint::Constraint;
 pub use lines::*;
 pub use node::*;
 pub use service::*;

@@ -13,13 +13,14 @@ use super::{
     change::{self, Change},
     destinations::{NODES, locked_here, with_destinations},
     headroom,
-    lifting::{is_about_model, is_room, lines, ports},
+    lifting::{is_about_model, lines, ports},
     multi_node, new_node,
     remedy::{CandidateRemedy, amount, kinds},
 };
 use crate::place::{
     ix::{NodeIx, PerNode, ServiceIx},
     model::partial::PartialPlacement,
+    problem::Constraint,
 };
 
 /// Changes of one remedy at most: lines, and room on a node.
@@ -63,8 +64,7 @@ pub fn remedies(
     let mut sets = Sets::new();
     let mut open = Vec::new();
     for (node, told) in nodes.enumerate() {
-        let words: Vec<&str> = told.violations.iter().map(|it| it.constraint.as_str()).collect();
-        let Some(against) = against(partial, service, node, &words) else {
+        let Some(against) = against(partial, service, node, told) else {
             continue;
         };
         let lifting = lifting(partial, (service, node), &against);
@@ -136,12 +136,15 @@ fn against(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     node: NodeIx,
-    words: &[&str],
+    told: &NodeViolations,
 ) -> Option<Against> {
-    let lines = lines(partial, service, node, words)?;
-    let ports = if words.contains(&"port") { ports(partial, service, node) } else { Vec::new() };
+    let all: Option<Vec<Constraint>> = told.violations.iter().map(Constraint::of).collect();
+    let all = all?;
+    let lines = lines(partial, service, node, &all)?;
+    let ports =
+        if all.contains(&Constraint::Port) { ports(partial, service, node) } else { Vec::new() };
     // No emptying makes a device larger.
-    let crowded = words.iter().any(|word| is_room(word)) && !words.contains(&"gpu-memory");
+    let crowded = all.iter().any(|it| it.is_room()) && !all.contains(&Constraint::GpuMemory);
     Some(Against { lines, ports, crowded })
 }
 

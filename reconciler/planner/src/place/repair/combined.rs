@@ -17,7 +17,7 @@ use crate::place::{
     explain::{reclaimable, violation},
     ix::{NodeIx, ServiceIx},
     model::{filter, partial::PartialPlacement},
-    problem::Key,
+    problem::{Constraint, Key},
 };
 
 /// Lines of the file, ports and cordons of one remedy at most, beside room on one node.
@@ -182,21 +182,20 @@ fn of_one(
     alone: bool,
 ) -> Option<(Vec<Change>, Vec<Change>)> {
     let told = violation::violations(partial, other, node);
-    let words = told.iter().map(|it| it.constraint.as_str());
+    let all: Option<Vec<Constraint>> = told.iter().map(Constraint::of).collect();
     // Those that it must be near come with it. Who drains a node can stop that.
-    let words: Vec<&str> = words
-        .filter(|word| *word != "near" || alone)
-        .map(|word| if word == "drain" { "cordon" } else { word })
-        .collect();
+    let all = all?.into_iter().filter(|it| *it != Constraint::Near || alone);
+    let all: Vec<Constraint> =
+        all.map(|it| if it == Constraint::Drain { Constraint::Cordon } else { it }).collect();
     // What is moved by hand is told alone.
-    if words.contains(&"data") {
+    if all.contains(&Constraint::Data) {
         return None;
     }
-    let mut lines = lifting::lines(partial, other, node, &words)?;
+    let mut lines = lifting::lines(partial, other, node, &all)?;
     // Instead of asking for another model, a device of this one.
     let model = lines.iter().any(|line| lifting::is_about_model(partial, other, line));
     lines.retain(|line| !lifting::is_about_model(partial, other, line));
-    if words.contains(&"port") {
+    if all.contains(&Constraint::Port) {
         lines.extend(lifting::ports(partial, other, node));
     }
     let mut room = headroom::more(partial, (other, node), wanted, true)?;

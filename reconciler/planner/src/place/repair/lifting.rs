@@ -12,12 +12,8 @@ use crate::place::{
     explain::violation::{data, neighbours},
     ix::{NodeIx, ServiceIx},
     model::{filter, partial::PartialPlacement},
-    problem::{Current, Key, Require},
+    problem::{Constraint, Current, Key, Require},
 };
-
-pub fn is_room(word: &str) -> bool {
-    ["cpu", "memory", "disk", "gpu", "port", "gpu-memory"].contains(&word)
-}
 
 pub fn is_about_model(partial: &PartialPlacement<'_>, service: ServiceIx, change: &Change) -> bool {
     let input = partial.indexed.services[service].input;
@@ -45,17 +41,17 @@ pub fn lines(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     node_ix: NodeIx,
-    words: &[&str],
+    constraints: &[Constraint],
 ) -> Option<Vec<Change>> {
     let input = partial.indexed.services[service].input;
     let node = partial.indexed.nodes[node_ix].input;
     let mut found = Vec::new();
-    for &word in words.iter().filter(|word| !is_room(word)) {
-        match word {
-            "pin" => found.push(Change::DropPin),
-            "spread" => found.push(Change::Spread),
-            "max-per-node" => found.push(Change::MaxPerNode),
-            "apart-from" => {
+    for &constraint in constraints.iter().filter(|it| !it.is_room()) {
+        match constraint {
+            Constraint::Pin => found.push(Change::DropPin),
+            Constraint::Spread => found.push(Change::Spread),
+            Constraint::MaxPerNode => found.push(Change::MaxPerNode),
+            Constraint::ApartFrom => {
                 let there = partial.indexed.services[service].apart.iter().copied();
                 found.extend(there.filter(|&other| partial.count(other, node_ix) > 0).map(
                     |other| {
@@ -70,17 +66,19 @@ pub fn lines(
                 ));
             }
             // The line of who would be left alone is not its own.
-            "near" if input.near.is_empty() => return None,
-            "near" => found.push(Change::Near),
+            Constraint::Near if input.near.is_empty() => return None,
+            Constraint::Near => found.push(Change::Near),
             // Beside other changes it would be told of as if it moved by itself.
-            "data" if words == ["data"] => found.extend(let_move(partial, service)),
-            "data" => return None,
-            "cordon" => found.push(Change::Uncordon { node: node_ix }),
-            "drain" | "away" | "lost" | "runtime" | "closed" => return None,
-            key => {
+            Constraint::Data if constraints == [Constraint::Data] => {
+                found.extend(let_move(partial, service))
+            }
+            Constraint::Data => return None,
+            Constraint::Cordon => found.push(Change::Uncordon { node: node_ix }),
+            Constraint::Condition(Key::Runtime) => return None,
+            Constraint::Condition(key) => {
                 let of = |list: &[Require], held: bool| -> Vec<usize> {
                     let wrong = |(_, line): &(usize, &Require)| {
-                        line.key.word() == key && filter::holds(line, node) == held
+                        line.key == key && filter::holds(line, node) == held
                     };
                     list.iter().enumerate().filter(wrong).map(|(at, _)| at).collect()
                 };
@@ -89,6 +87,8 @@ pub fn lines(
                 let forbidden = of(&input.forbid, true).into_iter();
                 found.extend(forbidden.map(|line| Change::DropForbid { line }));
             }
+            // A node that takes nobody, and what no problem has.
+            _ => return None,
         }
     }
     found.sort();

@@ -17,7 +17,7 @@ use crate::place::{
     explain::{amount, violation::neighbours},
     ix::ServiceIx,
     model::partial::PartialPlacement,
-    problem::{NodeState, ServiceInput},
+    problem::{Constraint, NodeState, ServiceInput},
 };
 
 /// Those who hold a port that are named; of more only their number is told.
@@ -59,19 +59,29 @@ fn words_of(
     let drop = |line: &str, at: Option<&String>| {
         drop_of(input, line.split(' ').next().unwrap_or(line), (line, at))
     };
-    let line = |input: &ServiceInput, word: &str, (line, at): (String, Option<&String>)| {
-        drop_of(input, word, (&line, at))
+    let line = |input: &ServiceInput, of: Constraint, (line, at): (String, Option<&String>)| {
+        drop_of(input, of.name(), (&line, at))
     };
     match change {
-        Change::DropPin => drop("pin", input.pin.as_ref().and_then(|pin| pin.at.as_ref())),
-        Change::Spread => drop("spread", input.spread.first().and_then(|line| line.at.as_ref())),
-        Change::MaxPerNode => line(input, "max-per-node", input.max_per_node_line()),
-        Change::ApartFrom => line(input, "apart-from", input.apart_from_line(&input.apart_from)),
+        Change::DropPin => {
+            drop(Constraint::Pin.name(), input.pin.as_ref().and_then(|pin| pin.at.as_ref()))
+        }
+        Change::Spread => {
+            drop(Constraint::Spread.name(), input.spread.first().and_then(|line| line.at.as_ref()))
+        }
+        Change::MaxPerNode => line(input, Constraint::MaxPerNode, input.max_per_node_line()),
+        Change::ApartFrom => {
+            line(input, Constraint::ApartFrom, input.apart_from_line(&input.apart_from))
+        }
         Change::ApartFromOf { service } => {
             let other = indexed.services[*service].input;
-            line(other, "apart-from", other.apart_from_line(std::slice::from_ref(&input.name)))
+            line(
+                other,
+                Constraint::ApartFrom,
+                other.apart_from_line(std::slice::from_ref(&input.name)),
+            )
         }
-        Change::Near => line(input, "near", input.near_line(&input.near)),
+        Change::Near => line(input, Constraint::Near, input.near_line(&input.near)),
         Change::OtherPort { port } => other_port(partial, service_ix, *port),
         Change::DropRequire { line } => {
             let line = &input.require[*line];
@@ -138,7 +148,7 @@ fn other_port(
         input.name
     );
     let (service, at) = (input.name.clone(), at.cloned());
-    (text, vec![Edit::Drop { constraint: "port".to_owned(), service, at }])
+    (text, vec![Edit::Drop { constraint: Constraint::Port.name().to_owned(), service, at }])
 }
 
 /// Who holds the port, node by node.

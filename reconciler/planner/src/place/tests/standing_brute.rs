@@ -9,7 +9,7 @@ use super::{
     standing::{admitted, as_it_is, grown},
     *,
 };
-use crate::place::verify::breaches;
+use crate::place::{Constraint, verify::breaches};
 
 /// At each priority, the highest first: how many are placed as they are declared, then how many are
 /// kept as they are.
@@ -54,7 +54,7 @@ impl<'p> Search<'p> {
             }
             // Company may come later.
             let found = breaches(self.problem, &self.placed);
-            if found.iter().all(|breach| breach.constraint == "near") {
+            if found.iter().all(|breach| breach.constraint == Constraint::Near) {
                 self.descend(at + 1);
             }
             self.placed.remove(&id);

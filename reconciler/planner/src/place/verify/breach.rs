@@ -8,19 +8,22 @@ use std::borrow::Cow;
 
 use devnet_schema::name::InstanceId;
 
-use crate::place::{outcome::Assignment, problem::ServiceInput};
+use crate::place::{
+    outcome::Assignment,
+    problem::{Constraint, ServiceInput},
+};
 
 /// A constraint that an outcome does not keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
-    /// Which, in the words of [`devnet_schema::placement::Violation`].
-    pub constraint: &'static str,
+    /// Which, as explanations name it.
+    pub constraint: Constraint,
     /// Whom it concerns and how, for people.
     pub text: String,
 }
 
 pub type Placed<'a> = Vec<(&'a InstanceId, &'a Assignment, Cow<'a, ServiceInput>)>;
 
-pub fn tell(breaches: &mut Vec<Breach>, constraint: &'static str, text: String) {
+pub fn tell(breaches: &mut Vec<Breach>, constraint: Constraint, text: String) {
     breaches.push(Breach { constraint, text });
 }

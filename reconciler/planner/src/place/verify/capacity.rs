@@ -14,7 +14,7 @@ use super::{
 };
 use crate::place::{
     outcome::{Assignment, Reason},
-    problem::{Holding, NodeInput, PlacementProblem, ServiceInput},
+    problem::{Constraint, Holding, NodeInput, PlacementProblem, ServiceInput},
 };
 
 /// One resource of what is asked for and of what runs.
@@ -31,15 +31,21 @@ pub fn check_capacity(
     breaches: &mut Vec<Breach>,
 ) {
     let amounts: [(_, _, Amount); 3] = [
-        ("cpu", node.cpu_milli, Amount { need: |it| it.cpu_milli, has: |it| it.cpu_milli }),
-        ("memory", node.memory, Amount { need: |it| it.memory, has: |it| it.memory }),
-        ("disk", node.disk, Amount { need: |it| it.disk, has: |it| it.disk }),
+        (
+            Constraint::Cpu,
+            node.cpu_milli,
+            Amount { need: |it| it.cpu_milli, has: |it| it.cpu_milli },
+        ),
+        (Constraint::Memory, node.memory, Amount { need: |it| it.memory, has: |it| it.memory }),
+        (Constraint::Disk, node.disk, Amount { need: |it| it.disk, has: |it| it.disk }),
     ];
-    for (word, capacity, amount) in amounts {
+    for (constraint, capacity, amount) in amounts {
         let capacity = u128::from(capacity);
         let used = placed.iter().map(|(_, _, it)| u128::from((amount.need)(it))).sum::<u128>();
         if used > capacity && !as_before(problem, node, placed, (capacity, amount)) {
-            tell(breaches, word, format!("{} has {capacity} of {word}, {used} used", node.name));
+            let word = constraint.name();
+            let text = format!("{} has {capacity} of {word}, {used} used", node.name);
+            tell(breaches, constraint, text);
         }
     }
 }

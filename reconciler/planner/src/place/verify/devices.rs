@@ -14,7 +14,7 @@ use super::{
 };
 use crate::place::{
     outcome::Reason,
-    problem::{GpuInput, NodeInput, PlacementProblem},
+    problem::{Constraint, GpuInput, Key, NodeInput, PlacementProblem},
 };
 
 /// What of a device all those have in thousandths of a byte who are known to run there by slices.
@@ -57,15 +57,23 @@ pub fn check_devices(
             GpuRequest::Share(_) | GpuRequest::Memory(_) => 1,
         };
         if ids.len() != wanted || list.len() != wanted {
-            tell(breaches, "gpu", format!("{instance} has not the {wanted} GPUs it asks for"));
+            tell(
+                breaches,
+                Constraint::Gpu,
+                format!("{instance} has not the {wanted} GPUs it asks for"),
+            );
         }
         for id in ids {
             let Some(gpu) = gpus.get(id) else {
-                tell(breaches, "gpu", format!("{instance} has GPU {id}, unknown"));
+                tell(breaches, Constraint::Gpu, format!("{instance} has GPU {id}, unknown"));
                 continue;
             };
             if !device_admitted(service, gpu) {
-                tell(breaches, "gpu-model", format!("{instance} may not have a {}", gpu.model));
+                tell(
+                    breaches,
+                    Constraint::Condition(Key::GpuModel),
+                    format!("{instance} may not have a {}", gpu.model),
+                );
             }
             let size = u128::from(gpu.memory.max(1)) * 1000;
             *load.entry(id).or_insert(0) += match service.gpu {
@@ -77,7 +85,7 @@ pub fn check_devices(
             let whole = matches!(service.gpu, GpuRequest::Whole(_));
             let over = load[id] > size && load[id] > ran_on(problem, node, gpu);
             if over || owner.contains(id) {
-                tell(breaches, "gpu", format!("GPU {id} of {} is overfull", node.name));
+                tell(breaches, Constraint::Gpu, format!("GPU {id} of {} is overfull", node.name));
             }
             if whole {
                 owner.insert(id);

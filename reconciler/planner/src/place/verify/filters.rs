@@ -12,7 +12,7 @@ use super::{
 };
 use crate::place::{
     outcome::{Assignment, Reason},
-    problem::{NodeInput, NodeState, ServiceInput},
+    problem::{Constraint, NodeInput, NodeState, ServiceInput},
 };
 
 pub fn check_filters(
@@ -28,11 +28,11 @@ pub fn check_filters(
     let held = current.is_some_and(|it| it.held);
     let waits = held || was_here && node.state == NodeState::Offline;
     if !waits && !filters_admit(service, node) {
-        tell(breaches, "filter", format!("{instance} may not be on {}", node.name));
+        tell(breaches, Constraint::Filter, format!("{instance} may not be on {}", node.name));
     }
     let kept = place.reason == Reason::Retained || service.name.lone_instance().is_some();
     if kept && service.current.get(&instance.index).is_none_or(|it| it.gpus != place.gpus) {
-        tell(breaches, "gpu", format!("{instance} has other GPUs than it had"));
+        tell(breaches, Constraint::Gpu, format!("{instance} has other GPUs than it had"));
     }
     let open = match node.state {
         NodeState::Ready => true,
@@ -43,9 +43,13 @@ pub fn check_filters(
         }
     };
     if !was_here && service.closed.contains_key(&node.name) {
-        tell(breaches, "closed", format!("{instance} may not come to {}", node.name));
+        tell(breaches, Constraint::Closed, format!("{instance} may not come to {}", node.name));
     }
     if !open {
-        tell(breaches, "state", format!("{instance} is on {}, which takes none", node.name));
+        tell(
+            breaches,
+            Constraint::State,
+            format!("{instance} is on {}, which takes none", node.name),
+        );
     }
 }

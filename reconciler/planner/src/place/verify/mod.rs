@@ -22,7 +22,7 @@ use devnet_schema::name::{InstanceId, NodeName, ServiceName};
 
 use crate::place::{
     outcome::{Assignment, Outcome, Reason},
-    problem::{NodeInput, NodeState, PlacementProblem, ServiceInput},
+    problem::{Constraint, NodeInput, NodeState, PlacementProblem, ServiceInput},
 };
 pub use breach::Breach;
 use breach::Placed;
@@ -55,21 +55,33 @@ pub fn breaches(
     let mut on_node: BTreeMap<&NodeName, Placed<'_>> = BTreeMap::new();
     for (instance, place) in assignments {
         let Some(service) = services.get(&instance.service) else {
-            tell(&mut breaches, "service", format!("{instance} is of no known service"));
+            tell(
+                &mut breaches,
+                Constraint::KnownService,
+                format!("{instance} is of no known service"),
+            );
             continue;
         };
         let mut service = Cow::Borrowed(*service);
         if place.reason == Reason::Retained {
             match as_it_is(&service, instance.index, nodes.get(&place.node).copied()) {
                 Some(input) => service = Cow::Owned(input),
-                None => tell(&mut breaches, "home", format!("{instance} does not run there")),
+                None => tell(
+                    &mut breaches,
+                    Constraint::Retained,
+                    format!("{instance} does not run there"),
+                ),
             }
         }
         if instance.index >= service.replicas {
-            tell(&mut breaches, "replicas", format!("{instance} is not wanted"));
+            tell(&mut breaches, Constraint::Replicas, format!("{instance} is not wanted"));
         }
         let Some(node) = nodes.get(&place.node) else {
-            tell(&mut breaches, "node", format!("{instance} is on {}, unknown", place.node));
+            tell(
+                &mut breaches,
+                Constraint::KnownNode,
+                format!("{instance} is on {}, unknown", place.node),
+            );
             continue;
         };
         check_filters(&service, node, instance, place, &mut breaches);

@@ -11,7 +11,7 @@ use devnet_schema::name::{NodeName, ServiceName};
 use super::breach::{Breach, Placed, tell};
 use crate::place::{
     outcome::{Assignment, Reason},
-    problem::ServiceInput,
+    problem::{Constraint, ServiceInput},
 };
 
 pub fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
@@ -28,7 +28,7 @@ pub fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec
         }
         for port in &service.host_ports {
             if !ports.insert(port) {
-                tell(breaches, "port", format!("{instance}: port {} is taken", port.1));
+                tell(breaches, Constraint::Port, format!("{instance}: port {} is taken", port.1));
             }
         }
     }
@@ -39,7 +39,7 @@ pub fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec
     for (_, place, service) in placed {
         let here = counts.get(&service.name).copied().unwrap_or(0);
         if service.max_per_node.is_some_and(|most| here > most) {
-            tell(breaches, "max-per-node", format!("{here} of {} on {node}", service.name));
+            tell(breaches, Constraint::MaxPerNode, format!("{here} of {} on {node}", service.name));
         }
         for other in &service.apart_from {
             let own = *other == service.name.declared();
@@ -51,12 +51,16 @@ pub fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec
             };
             let both = !is_kept(place, service) && count > u32::from(own);
             if both || wrong && !ran(whose) {
-                tell(breaches, "apart-from", format!("{} and {other} on {node}", service.name));
+                tell(
+                    breaches,
+                    Constraint::ApartFrom,
+                    format!("{} and {other} on {node}", service.name),
+                );
             }
         }
         let there = |other: &&ServiceName| counts.contains_key(*other) || kept.contains(*other);
         for other in service.near.iter().filter(|other| !there(other)) {
-            tell(breaches, "near", format!("{} on {node} without {other}", service.name));
+            tell(breaches, Constraint::Near, format!("{} on {node} without {other}", service.name));
         }
     }
 }

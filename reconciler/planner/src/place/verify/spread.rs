@@ -14,7 +14,7 @@ use super::{
 };
 use crate::place::{
     outcome::Reason,
-    problem::{NodeInput, NodeState, PlacementProblem, ServiceInput, Spread, SpreadBy},
+    problem::{Constraint, NodeInput, NodeState, PlacementProblem, ServiceInput, Spread, SpreadBy},
 };
 
 pub fn check_spread(
@@ -41,7 +41,7 @@ pub fn check_spread(
         let low = open.keys().map(|domain| all[domain]).min();
         let high = all.values().copied().max().unwrap_or(0);
         if low.is_some_and(|low| high > low + line.max_skew) {
-            tell(breaches, "spread", format!("{} is spread unevenly", service.name));
+            tell(breaches, Constraint::Spread, format!("{} is spread unevenly", service.name));
         }
     }
 }

@@ -11,7 +11,7 @@ use devnet_schema::name::{InstanceId, ServiceName};
 use super::breach::{Breach, tell};
 use crate::place::{
     outcome::{Assignment, Outcome, Reason},
-    problem::PlacementProblem,
+    problem::{Constraint, PlacementProblem},
 };
 
 /// What the outcome says of itself must be so.
@@ -25,7 +25,11 @@ pub fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mu
         let here = placed.get(&service.name).copied().unwrap_or(0);
         let told = outcome.unplaced.iter().find(|u| u.service == service.name);
         if here + told.map_or(0, |u| u.unplaced) != service.replicas {
-            tell(breaches, "total", format!("{}: {here} placed, wrongly told", service.name));
+            tell(
+                breaches,
+                Constraint::Total,
+                format!("{}: {here} placed, wrongly told", service.name),
+            );
         }
     }
     for level in &outcome.levels {
@@ -33,7 +37,7 @@ pub fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mu
             problem.services.iter().filter(|service_ix| service_ix.priority == level.priority);
         let sum: u32 = of_level.filter_map(|service_ix| placed.get(&service_ix.name)).sum();
         if sum != level.placed || level.placed > level.bound {
-            tell(breaches, "level", format!("priority {}: {sum} placed", level.priority));
+            tell(breaches, Constraint::Level, format!("priority {}: {sum} placed", level.priority));
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::place::{
     explain::amount,
     ix::{NodeIx, ServiceIx},
     model::partial::PartialPlacement,
+    problem::Constraint,
 };
 
 impl<'b, 'f> Explainer<'b, 'f> {
@@ -31,14 +32,15 @@ impl<'b, 'f> Explainer<'b, 'f> {
         found: &Violation,
     ) -> Option<&InstanceId> {
         let services = &self.partial.indexed.services;
-        let forbids = |other: ServiceIx| match found.constraint.as_str() {
-            "apart-from" => services[service].apart.contains(&other),
-            "port" => {
+        let constraint = Constraint::of(found);
+        let forbids = |other: ServiceIx| match constraint {
+            Some(Constraint::ApartFrom) => services[service].apart.contains(&other),
+            Some(Constraint::Port) => {
                 services[other].ports.iter().any(|port| services[service].ports.contains(port))
             }
             _ => false,
         };
-        let took = |it: &&Taker| it.came || found.constraint == "port";
+        let took = |it: &&Taker| it.came || constraint == Some(Constraint::Port);
         let mut here = self.takers.get(&node)?.iter().filter(took);
         let first = |it: &&Taker| {
             it.service != service && self.comes_first(it, service) && forbids(it.service)
@@ -67,7 +69,7 @@ impl<'b, 'f> Explainer<'b, 'f> {
     ) -> Option<&InstanceId> {
         let indexed = partial.indexed;
         let mut here = self.takers.get(&node)?.iter().filter(|it| who(it));
-        if found.constraint == "gpu" {
+        if Constraint::of(found) == Some(Constraint::Gpu) {
             let took = here.find(|it| it.devices)?;
             return found.need.zip(found.whole).filter(|(a, b)| a <= b).map(|_| &took.instance);
         }
@@ -86,5 +88,6 @@ impl<'b, 'f> Explainer<'b, 'f> {
 
 /// Of what a node has too little.
 fn room(found: &Violation) -> Option<usize> {
-    amount::RESOURCES.iter().position(|word| *word == found.constraint)
+    let short = Constraint::of(found)?;
+    amount::RESOURCES.iter().position(|it| *it == short)
 }

@@ -25,7 +25,7 @@ pub fn resources(
 ) {
     let service = &partial.indexed.services[service_ix];
     let (held, room) = (partial.held(node), partial.room(node));
-    for (resource, word) in RESOURCES.into_iter().enumerate() {
+    for (resource, constraint) in RESOURCES.into_iter().enumerate() {
         let need = service.need[resource];
         let short = partial.short(node, resource, need);
         if short == 0 {
@@ -44,7 +44,7 @@ pub fn resources(
             free: Some((room[resource] as f64 - held[resource] as f64) / unit),
             whole: Some(room[resource] as f64 / unit),
             give: !reclaimable::could_be_freed(partial, (service_ix, node), resource, short),
-            ..say(word, service.input.at.as_ref(), text)
+            ..say(constraint, service.input.at.as_ref(), text)
         });
     }
 }

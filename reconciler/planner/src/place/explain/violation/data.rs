@@ -12,6 +12,7 @@ use crate::place::{
     explain::amount::listed,
     ix::{NodeIx, ServiceIx},
     model::partial::PartialPlacement,
+    problem::Constraint,
 };
 
 /// Where all that wait have their data.
@@ -41,5 +42,5 @@ pub fn data(
     }
     let names = homes.iter().map(|&home| partial.indexed.nodes[home].input.name.to_string());
     let text = format!("its data is on {}", listed(&names.collect::<Vec<_>>()));
-    found.push(say("data", None, text));
+    found.push(say(Constraint::Data, None, text));
 }

@@ -19,13 +19,13 @@ use crate::place::{
         node::Node,
         partial::PartialPlacement,
     },
-    problem::{Key, NodeState, Require, ServiceInput},
+    problem::{Constraint, Key, NodeState, Require, ServiceInput},
 };
 
 /// A condition that the node does not meet. A runtime comes with the service's form: nobody wrote
 /// a line that could be dropped.
 fn condition(verb: &str, line: &Require, text: String) -> Violation {
-    let violation = say(line.key.word(), line.at.as_ref(), text);
+    let violation = say(Constraint::Condition(line.key), line.at.as_ref(), text);
     match line.key {
         Key::Runtime => violation,
         _ => blame(line.line(verb), violation),
@@ -66,7 +66,7 @@ pub fn refusals_of(input: &ServiceInput, node: &Node<'_>, here: u32) -> Vec<Viol
                 let text =
                     format!("needs a GPU of {} for `{}`, {has}", size_up(need.memory), need.what);
                 let need_bytes = Some(need.memory as f64);
-                Violation { need: need_bytes, ..say("gpu-memory", need.at.as_ref(), text) }
+                Violation { need: need_bytes, ..say(Constraint::GpuMemory, need.at.as_ref(), text) }
             }
             Rejection::Forbidden(line) => {
                 let refused = line.any_of.join("` or `");
@@ -74,11 +74,11 @@ pub fn refusals_of(input: &ServiceInput, node: &Node<'_>, here: u32) -> Vec<Viol
                 condition("forbid", line, text)
             }
             Rejection::Pinned(pin) => {
-                say_line("pin", pin.at.as_ref(), format!("is pinned to {}", pin.node))
+                say_line(Constraint::Pin, pin.at.as_ref(), format!("is pinned to {}", pin.node))
             }
             Rejection::State(state) => {
-                let (word, text) = state_words(state);
-                say(word, None, format!("{name} {text}"))
+                let (constraint, text) = of_state(state);
+                say(constraint, None, format!("{name} {text}"))
             }
             Rejection::Port(protocol, port) => {
                 let text = format!(
@@ -87,18 +87,18 @@ pub fn refusals_of(input: &ServiceInput, node: &Node<'_>, here: u32) -> Vec<Viol
                 );
                 say_port(input, (protocol, port), text)
             }
-            Rejection::Closed(why) => say("closed", None, why.to_owned()),
+            Rejection::Closed(why) => say(Constraint::Closed, None, why.to_owned()),
         });
     });
     found
 }
 
-fn state_words(state: NodeState) -> (&'static str, &'static str) {
+fn of_state(state: NodeState) -> (Constraint, &'static str) {
     match state {
-        NodeState::Ready => ("ready", "is ready"),
-        NodeState::Cordoned => ("cordon", "is cordoned: it takes no new instances"),
-        NodeState::Draining => ("drain", "is being drained"),
-        NodeState::Offline => ("away", "is offline: it takes no new instances"),
-        NodeState::Lost => ("lost", "has been offline for too long"),
+        NodeState::Ready => (Constraint::State, "is ready"),
+        NodeState::Cordoned => (Constraint::Cordon, "is cordoned: it takes no new instances"),
+        NodeState::Draining => (Constraint::Drain, "is being drained"),
+        NodeState::Offline => (Constraint::Offline, "is offline: it takes no new instances"),
+        NodeState::Lost => (Constraint::Lost, "has been offline for too long"),
     }
 }

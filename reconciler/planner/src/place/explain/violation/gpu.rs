@@ -15,7 +15,7 @@ use crate::place::{
     },
     ix::{NodeIx, ServiceIx},
     model::{filter, gpu_request, partial::PartialPlacement},
-    problem::{DeviceNeed, Key},
+    problem::{Constraint, DeviceNeed, Key},
 };
 
 pub fn devices(
@@ -81,7 +81,7 @@ pub fn devices(
     };
     let give = need > whole || !reclaimable::has_devices_in_the_way(partial, (service_ix, node_ix));
     let (need, free, whole) = (Some(need), Some(free), Some(whole));
-    found.push(Violation { need, free, whole, give, ..say("gpu", at, text) });
+    found.push(Violation { need, free, whole, give, ..say(Constraint::Gpu, at, text) });
 }
 
 /// Untouched devices, and what is left of the roomiest with its size, as things are packed.

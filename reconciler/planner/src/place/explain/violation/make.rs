@@ -6,8 +6,10 @@
 
 use devnet_schema::placement::Violation;
 
-pub fn say(constraint: &str, at: Option<&String>, text: String) -> Violation {
-    let (constraint, at) = (constraint.to_owned(), at.cloned());
+use crate::place::problem::Constraint;
+
+pub fn say(constraint: Constraint, at: Option<&String>, text: String) -> Violation {
+    let (constraint, at) = (constraint.name().to_owned(), at.cloned());
     Violation { constraint, need: None, free: None, whole: None, give: false, at, line: None, text }
 }
 
@@ -17,11 +19,15 @@ pub fn blame(line: String, violation: Violation) -> Violation {
 }
 
 /// The same, because of the one line of its kind.
-pub fn say_line(constraint: &str, at: Option<&String>, text: String) -> Violation {
-    blame(constraint.to_owned(), say(constraint, at, text))
+pub fn say_line(constraint: Constraint, at: Option<&String>, text: String) -> Violation {
+    blame(constraint.name().to_owned(), say(constraint, at, text))
 }
 
 /// The same, of a line that is said as the file has it.
-pub fn say_as(constraint: &str, (line, at): (String, Option<&String>), text: String) -> Violation {
+pub fn say_as(
+    constraint: Constraint,
+    (line, at): (String, Option<&String>),
+    text: String,
+) -> Violation {
     blame(line, say(constraint, at, text))
 }

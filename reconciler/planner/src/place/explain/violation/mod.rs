@@ -18,6 +18,7 @@ use devnet_schema::placement::Violation;
 use crate::place::{
     ix::{NodeIx, ServiceIx},
     model::partial::PartialPlacement,
+    problem::Constraint,
 };
 use capacity::resources;
 use data::data;
@@ -54,8 +55,8 @@ pub fn of_move(
 ) -> Vec<Violation> {
     let mut found = violations(without, service, node);
     // What keeps one where it is is told of that one.
-    found.retain(|it| it.constraint != "data" || before.missing(service) > 0);
-    if !found.iter().any(|it| it.constraint == "spread") {
+    found.retain(|it| Constraint::of(it) != Some(Constraint::Data) || before.missing(service) > 0);
+    if !found.iter().any(|it| Constraint::of(it) == Some(Constraint::Spread)) {
         uneven(before, without, service, node, &mut found);
     }
     found

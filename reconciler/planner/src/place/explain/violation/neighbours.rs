@@ -12,7 +12,7 @@ use crate::place::{
     explain::amount::port_words,
     ix::{NodeIx, ServiceIx},
     model::{partial::PartialPlacement, service::per_node},
-    problem::ServiceInput,
+    problem::{Constraint, ServiceInput},
 };
 
 /// Whom it would leave alone where all that wait are kept as they are, and each is company there.
@@ -44,7 +44,7 @@ pub fn say_port(input: &ServiceInput, port: (Protocol, u16), text: String) -> Vi
     let line = input.port_lines.get(&port);
     let at = line.and_then(|line| line.at.as_ref()).or(input.at.as_ref());
     let written = line.map_or_else(|| port_words(port), |line| line.written.clone());
-    blame(written, say("port", at, text))
+    blame(written, say(Constraint::Port, at, text))
 }
 
 /// The service on a node that holds a port.
@@ -70,7 +70,7 @@ pub fn neighbours(
     let count = partial.count(service_ix, node);
     if let Some(most) = per_node(service.input).filter(|&most| count >= most) {
         let text = format!("runs {count} of at most {most} instance(s) there already");
-        found.push(say_as("max-per-node", input.max_per_node_line(), text));
+        found.push(say_as(Constraint::MaxPerNode, input.max_per_node_line(), text));
     }
     for &port in &service.input.host_ports {
         if let Some(other) = holder(partial, node, port) {
@@ -85,12 +85,20 @@ pub fn neighbours(
         found.push(match service.input.apart_from.contains(&name) {
             true => {
                 let text = format!("must stay apart from {}", other.name);
-                say_as("apart-from", input.apart_from_line(std::slice::from_ref(&name)), text)
+                say_as(
+                    Constraint::ApartFrom,
+                    input.apart_from_line(std::slice::from_ref(&name)),
+                    text,
+                )
             }
             // The line is the other's.
             false => {
                 let text = format!("{} must stay apart from it", other.name);
-                say_as("apart-from", other.apart_from_line(std::slice::from_ref(&input.name)), text)
+                say_as(
+                    Constraint::ApartFrom,
+                    other.apart_from_line(std::slice::from_ref(&input.name)),
+                    text,
+                )
             }
         });
     }
@@ -98,7 +106,7 @@ pub fn neighbours(
         let other = indexed.services.position(|other| other.input.name == *name);
         if other.is_none_or(|other| partial.present(other, node) == 0) {
             let text = format!("must run near {name}, which is not there");
-            found.push(say_as("near", input.near_line(std::slice::from_ref(name)), text));
+            found.push(say_as(Constraint::Near, input.near_line(std::slice::from_ref(name)), text));
         }
     }
 }
@@ -107,5 +115,5 @@ pub fn neighbours(
 /// other's.
 pub fn deserts(service: &ServiceInput, other: &ServiceInput, node: &NodeName) -> Violation {
     let text = format!("{} on {node} must run near it", other.name);
-    say_as("near", other.near_line(std::slice::from_ref(&service.name)), text)
+    say_as(Constraint::Near, other.near_line(std::slice::from_ref(&service.name)), text)
 }

@@ -11,6 +11,7 @@ use super::make::say_line;
 use crate::place::{
     ix::{NodeIx, ServiceIx},
     model::{partial::PartialPlacement, service::Service},
+    problem::Constraint,
 };
 
 /// Lines of `spread` that one more on the node breaks further than `before` does.
@@ -27,7 +28,7 @@ pub fn uneven(
         if excess > before.skew_excess(service_ix, line) {
             let skew = line.skew + excess;
             let text = format!("would be spread unevenly: {skew} apart, {} allowed", line.skew);
-            found.push(say_line("spread", input.at.as_ref(), text));
+            found.push(say_line(Constraint::Spread, input.at.as_ref(), text));
         }
     }
 }
