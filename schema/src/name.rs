@@ -175,24 +175,6 @@ impl InstanceId {
     pub fn address(&self) -> String {
         format!("service.{self}")
     }
-
-    /// A service of this one instance, `db[0]`, for those who have to tell it from the others of
-    /// its service. No file can declare such a name, and none is ever written.
-    pub fn alone(&self) -> ServiceName {
-        ServiceName(self.to_string())
-    }
-}
-
-impl ServiceName {
-    /// The instance that [`InstanceId::alone`] made a service of; nothing for what was declared.
-    pub fn lone_instance(&self) -> Option<InstanceId> {
-        if self.0.ends_with(']') { self.0.parse().ok() } else { None }
-    }
-
-    /// The service of that instance; itself for what was declared.
-    pub fn declared(&self) -> Self {
-        self.lone_instance().map_or_else(|| self.clone(), |kept| kept.service)
-    }
 }
 
 impl fmt::Display for InstanceId {

@@ -158,8 +158,8 @@ fn load(yard: &Yard<'_>, service: &ServiceInput, device: usize) -> u64 {
 }
 
 fn neighbours(yard: &Yard<'_>, service: &ServiceInput) -> bool {
-    let count = yard.here.get(&service.name).copied().unwrap_or(0);
-    let apart = service.apart_from.contains(&service.name);
+    let count = yard.here.get(service.name.declared()).copied().unwrap_or(0);
+    let apart = service.apart_from.contains(service.name.declared());
     let most = if apart { Some(1) } else { service.max_per_node };
     let others = || yard.here.keys().filter(|name| ***name != service.name);
     most.is_none_or(|most| count < most)
@@ -179,7 +179,7 @@ fn domains(
         .map(|line| {
             let mut counts = BTreeMap::new();
             for &n in admitted {
-                let here = yards[n].here.get(&service.name).copied().unwrap_or(0);
+                let here = yards[n].here.get(service.name.declared()).copied().unwrap_or(0);
                 *counts.entry(domain(&yards[n], line.by)).or_insert(0) += here;
             }
             counts
@@ -210,7 +210,7 @@ fn take<'a>(yard: &mut Yard<'a>, service: &'a ServiceInput) {
     yard.memory += service.memory;
     yard.disk += service.disk;
     yard.ports.extend(service.host_ports.iter().copied());
-    *yard.here.entry(&service.name).or_insert(0) += 1;
+    *yard.here.entry(service.name.declared()).or_insert(0) += 1;
 }
 
 fn part(used: u64, more: u64, capacity: u64) -> f64 {

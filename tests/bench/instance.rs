@@ -11,7 +11,10 @@ use devnet_planner::{
     placement_problem,
 };
 use devnet_schema::{
-    file::MemoryFiles, fleet::FleetSnapshot, name::NodeName, plan_options::PlanOptions,
+    file::MemoryFiles,
+    fleet::FleetSnapshot,
+    name::{NodeName, ServiceName},
+    plan_options::PlanOptions,
 };
 
 /// The instances as recorded.
@@ -72,7 +75,8 @@ fn heavier(mut problem: PlacementProblem, percent: u64) -> PlacementProblem {
         if asked(&problem) * 100 >= capacity * percent {
             break;
         }
-        copy.name = format!("copy-{at}").parse().expect("a name");
+        let name: ServiceName = format!("copy-{at}").parse().expect("a name");
+        copy.name = name.into();
         copy.apart_from.clear();
         problem.services.push(copy);
     }

@@ -161,7 +161,7 @@ fn dumped(problem: &PlacementProblem) -> Value {
         .map(|service| {
             let admits = |node: &&devnet_planner::place::NodeInput| baseline::admits(node, service);
             let open: Vec<_> = problem.nodes.iter().filter(admits).map(|it| &it.name).collect();
-            let apart = service.apart_from.contains(&service.name);
+            let apart = service.apart_from.contains(service.name.declared());
             let (wholes, share, slice) = match service.gpu {
                 GpuRequest::None => (0, 0, 0),
                 GpuRequest::Whole(count) => (count, 0, 0),
@@ -175,7 +175,7 @@ fn dumped(problem: &PlacementProblem) -> Value {
                 .collect();
             let ports: Vec<String> =
                 service.host_ports.iter().map(|port| format!("{port:?}")).collect();
-            json!({"name": service.name, "replicas": service.replicas,
+            json!({"name": service.name.declared(), "replicas": service.replicas,
                 "priority": service.priority, "cpu": service.cpu_milli,
                 "memory": service.memory, "disk": service.disk, "whole": wholes, "share": share,
                 "slice": slice, "nodes": open, "ports": ports, "spread": spread,

@@ -233,13 +233,15 @@ fn company(rows: &[&Row<'_>], faults: &mut Vec<String>) {
     for row in rows {
         let own = |it: &&&Row<'_>| it.service.name == row.service.name && !it.kept;
         let own = rows.iter().filter(own).count();
-        let alone = row.service.apart_from.contains(&row.service.name);
+        let alone = row.service.apart_from.contains(row.service.name.declared());
         let most = if alone { Some(1) } else { row.service.max_per_node };
         if most.is_some_and(|most| own > most as usize) {
             faults.push(format!("{} on {node}: {own} of {most:?}", row.id));
         }
         for other in rows.iter().filter(|it| it.service.name != row.service.name) {
-            if row.service.apart_from.contains(&other.service.name) && !(row.kept && other.kept) {
+            if row.service.apart_from.contains(other.service.name.declared())
+                && !(row.kept && other.kept)
+            {
                 faults.push(format!("{} on {node}: beside {}", row.id, other.id));
             }
         }
@@ -321,7 +323,7 @@ fn counts(
     let moved = |service: &ServiceInput| {
         let ran = service.current.range(..service.replicas);
         ran.filter(|(index, current)| {
-            let id = InstanceId { service: service.name.clone(), index: **index };
+            let id = InstanceId { service: service.name.declared().clone(), index: **index };
             outcome.assignments.get(&id).is_none_or(|place| place.node != current.node)
         })
         .count() as u32

@@ -29,7 +29,7 @@ pub struct Rooms<'p> {
 impl<'p> Rooms<'p> {
     /// Of a problem.
     pub fn of(problem: &'p PlacementProblem) -> Self {
-        let services = problem.services.iter().map(|service| (&service.name, service));
+        let services = problem.services.iter().map(|service| (service.name.declared(), service));
         let nodes = problem.nodes.iter().map(|node| (node.name.as_str(), node));
         Self { services: services.collect(), nodes: nodes.collect() }
     }
@@ -101,9 +101,8 @@ fn fits(own: &ServiceInput, node: &NodeInput, others: &[Neighbour<'_>]) -> bool 
     };
     let port = |it: &Neighbour<'_>| it.ports.iter().any(|port| own.host_ports.contains(port));
     let apart = |it: &Neighbour<'_>| {
-        let it = it.service;
-        let stranger = it.name != own.name;
-        stranger && (it.apart_from.contains(&own.name) || own.apart_from.contains(&it.name))
+        let (it, [its, own_name]) = (it.service, [it.service, own].map(|of| of.name.declared()));
+        its != own_name && (it.apart_from.contains(own_name) || own.apart_from.contains(its))
     };
     (0..3).all(room) && !others.iter().any(|it| port(it) || apart(it))
 }

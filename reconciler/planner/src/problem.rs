@@ -279,7 +279,7 @@ fn service_input(
     });
     let names = |list: &[Located<ServiceName>]| list.iter().map(|it| it.value.clone()).collect();
     ServiceInput {
-        name: service.name.clone(),
+        name: service.name.clone().into(),
         at: Some(service.at.to_string()),
         replicas: service.replicas,
         priority: service.priority,

@@ -15,11 +15,12 @@ use devnet_schema::{
 
 use super::effort::trace::StageReport;
 
-/// The answer: always the best placement found, complete or not.
+/// The answer: always the best placement found, complete or not. While it is being made, what is
+/// retained has a name of its own beside its service ([`super::problem::InstanceKey`]).
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct Outcome<Id = InstanceId> {
     /// Every placed instance, and what keeps running as it is ([`Reason::Retained`]).
-    pub assignments: BTreeMap<InstanceId, Assignment>,
+    pub assignments: BTreeMap<Id, Assignment>,
     /// Highest priority first.
     pub levels: Vec<PriorityLevel>,
     /// Instances that run now and do not stay on their node.
@@ -44,7 +45,7 @@ pub struct Outcome {
     /// How far the answer is known to be right.
     pub status: PlacementStatus,
     /// What runs and has no place as it is declared, and why not where it runs.
-    pub displaced: BTreeMap<InstanceId, Displaced>,
+    pub displaced: BTreeMap<Id, Displaced>,
     /// What its data holds where a line or the node's state is against it, and what that is.
     pub held: BTreeMap<InstanceId, Vec<Violation>>,
     /// Nodes on which what stays holds more than services may have there.
@@ -153,7 +154,7 @@ impl Reason {
     }
 }
 
-impl Outcome {
+impl<Id> Outcome<Id> {
     /// `(cost - bound) / cost`; 0 when the score is proven.
     pub fn gap(&self) -> f64 {
         if self.cost == 0 {
@@ -173,6 +174,38 @@ impl Outcome {
         self.assignments.values().filter(moves).count() as u32
     }
 
+    /// The same under other names.
+    pub(super) fn named<To>(
+        self,
+        assignments: BTreeMap<To, Assignment>,
+        displaced: BTreeMap<To, Displaced>,
+    ) -> Outcome<To> {
+        Outcome {
+            assignments,
+            levels: self.levels,
+            moves: self.moves,
+            moves_bound: self.moves_bound,
+            restarts: self.restarts,
+            move_cost: self.move_cost,
+            move_cost_bound: self.move_cost_bound,
+            moves_proven: self.moves_proven,
+            objective: self.objective,
+            cost: self.cost,
+            bound: self.bound,
+            status: self.status,
+            displaced,
+            held: self.held,
+            overfull: self.overfull,
+            unplaced: self.unplaced,
+            solver: self.solver,
+            ilps: self.ilps,
+            cut_short: self.cut_short,
+            search: self.search,
+        }
+    }
+}
+
+impl Outcome {
     /// The same as the document that other programs read.
     pub fn report(&self) -> PlacementReport {
         let moves = self.moved();

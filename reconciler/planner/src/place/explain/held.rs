@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 use devnet_schema::{name::InstanceId, placement::Violation};
 
 use super::violation::filters;
-use crate::place::model::{index::IndexedProblem, indices::Assignments};
+use crate::place::{
+    model::{index::IndexedProblem, indices::Assignments},
+    problem::InstanceKey,
+};
 
 /// What is where only its data holds it, and what is against that.
 pub fn held(
@@ -24,11 +27,12 @@ pub fn held(
             let against = filters::refusals_of(service.input, node, candidate.current);
             let current = service.input.current.range(..service.input.replicas);
             let here = current.filter(|(_, it)| it.held && it.node == node.input.name);
-            let ids =
-                here.map(|(&index, _)| InstanceId { service: service.input.name.clone(), index });
-            let stays =
-                |id: &InstanceId| placed.get(id).is_some_and(|place| place.node == node.input.name);
-            held.extend(ids.filter(stays).map(|id| (id, against.clone())));
+            let ids = here.map(|(&index, _)| service.input.instance(index));
+            let stays = |id: &InstanceKey| {
+                placed.get(id).is_some_and(|place| place.node == node.input.name)
+            };
+            let ids = ids.filter(|id| !id.service.is_retained() && stays(id));
+            held.extend(ids.map(|id| (id.into_instance(), against.clone())));
         }
     }
     held

@@ -12,11 +12,12 @@ use crate::place::{
     effort::spent::Spent,
     model::{indices, retained},
     outcome::Outcome,
+    problem::InstanceKey,
     search::solved::Solved,
 };
 
 /// The outcome without what did not fit.
-pub fn explained(solved: &Solved<'_>, spent: &mut Spent<'_>) -> Outcome {
+pub fn explained(solved: &Solved<'_>, spent: &mut Spent<'_>) -> Outcome<InstanceKey> {
     let indexed = solved.partial.indexed;
     let partial = &solved.partial;
     let levels = levels(partial, &solved.bounds, spent);

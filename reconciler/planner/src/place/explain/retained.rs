@@ -5,7 +5,7 @@
 //! Inside, `db[0]` as it runs is a service; outside it is the instance that keeps running without a
 //! place, with what speaks against its declaration.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem::take};
 
 use devnet_schema::name::{InstanceId, NodeName};
 
@@ -15,34 +15,35 @@ use crate::place::{
     model::{
         indices::Assignments,
         partial::PartialPlacement,
-        retained::{plain, retained_services, without_one},
+        retained::{retained_services, without_one},
     },
     outcome::{Displaced, Outcome, Reason},
+    problem::{InstanceKey, ServiceKey},
     search::displaced::numbers,
 };
 
-/// The outcome of a staged problem in the names that were declared.
-pub fn declared(partial: &PartialPlacement<'_>, mut outcome: Outcome) -> Outcome {
+/// The outcome of a problem with what is retained, in the names that were declared.
+pub fn declared(partial: &PartialPlacement<'_>, mut outcome: Outcome<InstanceKey>) -> Outcome {
+    let retained = |key: &InstanceKey| key.service.is_retained();
+    let (kept, placed): (Assignments, Assignments) =
+        take(&mut outcome.assignments).into_iter().partition(|(key, _)| retained(key));
+    let (kept_out, out): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        take(&mut outcome.displaced).into_iter().partition(|(key, _)| retained(key));
+    let mut outcome = outcome.named(plain(placed), plain(out));
     if retained_services(partial.indexed).next().is_none() {
         return outcome;
     }
-    let (kept, placed): (Assignments, Assignments) =
-        outcome.assignments.into_iter().partition(|(id, _)| id.service.lone_instance().is_some());
-    outcome.assignments = placed;
-    let (kept_out, out): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        outcome.displaced.into_iter().partition(|(id, _)| id.service.lone_instance().is_some());
-    outcome.displaced = out;
-    let kept_out = kept_out.into_iter().map(|(id, why)| (plain(&id), why));
-    let stops = |(id, _): &(InstanceId, Displaced)| !outcome.assignments.contains_key(id);
-    outcome.displaced.extend(kept_out.filter(stops).collect::<Vec<_>>());
+    let mut stopped = plain(kept_out);
+    stopped.retain(|id, _| !outcome.assignments.contains_key(id));
+    outcome.displaced.extend(stopped);
     let nodes = partial.indexed.nodes.enumerate();
     let nodes: BTreeMap<&NodeName, NodeIx> =
         nodes.map(|(node, it)| (&it.input.name, node)).collect();
     let numbers = numbers(partial.indexed);
     let mut known: BTreeMap<(ServiceIx, NodeIx), Vec<String>> = BTreeMap::new();
-    for (id, mut place) in kept {
-        let id = plain(&id);
-        let at = (numbers[&id.service], nodes[&place.node]);
+    for (id, mut place) in plain(kept) {
+        let service = numbers[&ServiceKey::Declared(id.service.clone())];
+        let at = (service, nodes[&place.node]);
         let against = known.entry(at).or_insert_with(|| {
             let against = violation::violations(&without_one(partial, at.0, at.1), at.0, at.1);
             against.into_iter().map(|found| found.text).collect()
@@ -56,4 +57,9 @@ pub fn declared(partial: &PartialPlacement<'_>, mut outcome: Outcome) -> Outcome
         outcome.assignments.insert(id, place);
     }
     outcome
+}
+
+/// The same by the instances that people know.
+fn plain<T>(all: BTreeMap<InstanceKey, T>) -> BTreeMap<InstanceId, T> {
+    all.into_iter().map(|(key, it)| (key.into_instance(), it)).collect()
 }

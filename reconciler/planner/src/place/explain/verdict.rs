@@ -17,7 +17,7 @@ use crate::place::{
     ix::{NodeIx, ServiceIx},
     model::{index::IndexedProblem, partial::PartialPlacement, retained, service::Spread},
     outcome::{Outcome, Reason},
-    problem::{NodeState, PlacementProblem},
+    problem::{NodeState, PlacementProblem, ServiceKey},
 };
 
 /// All there is to say about the placement of one service.
@@ -132,10 +132,10 @@ fn filled<'f>(indexed: &'f IndexedProblem<'f>, outcome: &Outcome) -> PartialPlac
     let mut partial = PartialPlacement::empty(indexed);
     for (instance, place) in &outcome.assignments {
         let name = match place.reason {
-            Reason::Retained => &instance.alone(),
-            _ => &instance.service,
+            Reason::Retained => ServiceKey::Retained(instance.clone()),
+            _ => ServiceKey::Declared(instance.service.clone()),
         };
-        let service = indexed.services.position(|service| service.input.name == *name);
+        let service = indexed.services.position(|service| service.input.name == name);
         let node = indexed.nodes.position(|node| node.input.name == place.node);
         if let (Some(service), Some(node)) = (service, node) {
             partial.add(service, node);

@@ -60,6 +60,7 @@ impl IndexedProblem<'_> {
 
 struct Names<'a> {
     nodes: BTreeMap<&'a NodeName, NodeIx>,
+    /// Those that a file declares.
     services: BTreeMap<&'a ServiceName, ServiceIx>,
     ports: BTreeMap<(Protocol, u16), usize>,
 }
@@ -73,7 +74,8 @@ impl<'a> Names<'a> {
             services: services
                 .iter()
                 .enumerate()
-                .map(|(i, service)| (&service.name, ServiceIx::at(i)))
+                .filter(|(_, service)| !service.name.is_retained())
+                .map(|(i, service)| (service.name.declared(), ServiceIx::at(i)))
                 .collect(),
             ports: ports.into_iter().enumerate().map(|(i, port)| (port, i)).collect(),
         }
@@ -93,16 +95,16 @@ fn widen(node: &mut Node<'_>, node_ix: NodeIx, services: &PerService<Service<'_>
 /// What one instance takes of its node: of one that is kept as it is on a node that has less by now
 /// than all who run there, what is counted of it.
 fn need(input: &ServiceInput, counted: &BTreeMap<InstanceId, Amounts>) -> Amounts {
-    let kept = input.name.lone_instance();
-    kept.and_then(|id| counted.get(&id).copied()).unwrap_or_else(|| input.amounts())
+    let retained = input.name.retained();
+    retained.and_then(|id| counted.get(id).copied()).unwrap_or_else(|| input.amounts())
 }
 
 /// The other services of a list, as far as they are part of the problem.
 fn others(input: &ServiceInput, list: &[ServiceName], names: &Names<'_>) -> Vec<ServiceIx> {
+    let others = list.iter().filter(|name| input.name != **name);
     let known: BTreeSet<ServiceIx> =
-        list.iter().filter_map(|name| names.services.get(name).copied()).collect();
-    let own = names.services.get(&input.name);
-    known.into_iter().filter(|service| own != Some(service)).collect()
+        others.filter_map(|name| names.services.get(name).copied()).collect();
+    known.into_iter().collect()
 }
 
 fn number_service<'a>(

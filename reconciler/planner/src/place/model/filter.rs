@@ -110,7 +110,7 @@ pub fn each_where<'a>(
         tell(Rejection::Pinned(pin));
     }
     let shut = service.closed.get(&node.input.name);
-    let stays = !service.movable && shut.is_none() || service.name.lone_instance().is_some();
+    let stays = !service.movable && shut.is_none() || service.name.is_retained();
     if let Some(why) = shut.filter(|_| here == 0) {
         tell(Rejection::Closed(why));
     }
@@ -162,7 +162,7 @@ pub fn allowed_devices(service: &ServiceInput, node: &Node<'_>) -> u128 {
 
 /// Whether the service accepts a device of this model and size; what is kept as it is has its own.
 pub fn accepts(service: &ServiceInput, gpu: &GpuInput) -> bool {
-    if service.name.lone_instance().is_some() {
+    if service.name.is_retained() {
         let mut own = service.current.values().flat_map(|current| &current.gpus);
         return own.any(|own| own.id == gpu.id);
     }

@@ -8,32 +8,29 @@
 
 use std::collections::BTreeMap;
 
-use devnet_schema::{
-    name::{InstanceId, NodeName, ServiceName},
-    placement::GpuUse,
-};
+use devnet_schema::{name::NodeName, placement::GpuUse};
 
 use super::{partial::PartialPlacement, placed_instance::PlacedInstance};
 use crate::place::{
     ix::NodeIx,
     outcome::{Assignment, Reason},
-    problem::{NodeState, ServiceInput},
+    problem::{InstanceKey, NodeState, ServiceInput, ServiceKey},
 };
 
 /// Says of those that stay on other devices what keeps them from their own.
 pub fn explain_device_changes(
     partial: &PartialPlacement<'_>,
-    placed: &mut BTreeMap<InstanceId, Assignment>,
+    placed: &mut BTreeMap<InstanceKey, Assignment>,
 ) {
     let changed = placed.iter().filter(|(_, p)| matches!(p.reason, Reason::ChangesDevices { .. }));
-    let changed: Vec<InstanceId> = changed.map(|(instance, _)| instance.clone()).collect();
+    let changed: Vec<InstanceKey> = changed.map(|(instance, _)| instance.clone()).collect();
     if changed.is_empty() {
         return;
     }
     let services =
         partial.indexed.services.iter().map(|service| (&service.input.name, service.input));
-    let services: BTreeMap<&ServiceName, &ServiceInput> = services.collect();
-    let had = |instance: &InstanceId| services[&instance.service].current.get(&instance.index);
+    let services: BTreeMap<&ServiceKey, &ServiceInput> = services.collect();
+    let had = |instance: &InstanceKey| services[&instance.service].current.get(&instance.index);
     let uses = |list: &[GpuUse], id: &str| list.iter().any(|gpu| gpu.id == id);
     for instance in changed {
         let Some(own) = had(&instance) else { continue };

@@ -36,7 +36,7 @@ pub struct Level {
 
 impl Level {
     pub(super) fn of(input: &ServiceInput) -> Self {
-        let retained = input.name.lone_instance().is_some();
+        let retained = input.name.is_retained();
         Self { priority: Reverse(input.priority), retained }
     }
 }

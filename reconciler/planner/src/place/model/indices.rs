@@ -11,7 +11,7 @@ use std::{
 };
 
 use devnet_schema::{
-    name::{InstanceId, NodeName},
+    name::NodeName,
     placement::GpuUse,
     quantity::{Bytes, GpuRequest},
 };
@@ -24,14 +24,14 @@ use super::{
 use crate::place::{
     ix::{NodeIx, ServiceIx},
     outcome::Assignment,
-    problem::Current,
+    problem::{Current, InstanceKey},
 };
 
 /// Every placed instance.
-pub type Assignments = BTreeMap<InstanceId, Assignment>;
+pub type Assignments = BTreeMap<InstanceKey, Assignment>;
 
 /// Every placed instance of a sound placement.
-pub fn assign(partial: &PartialPlacement<'_>) -> BTreeMap<InstanceId, Assignment> {
+pub fn assign(partial: &PartialPlacement<'_>) -> Assignments {
     let indexed = partial.indexed;
     let names: BTreeMap<&NodeName, NodeIx> =
         indexed.nodes.enumerate().map(|(node_ix, node)| (&node.input.name, node_ix)).collect();
@@ -39,13 +39,13 @@ pub fn assign(partial: &PartialPlacement<'_>) -> BTreeMap<InstanceId, Assignment
         indexed.services.positions().flat_map(|service_ix| instances(partial, service_ix, &names));
     let placed = instances.map(|placed_instance| {
         let service = indexed.services[placed_instance.service].input;
-        let instance = InstanceId { service: service.name.clone(), index: placed_instance.index };
+        let instance = service.instance(placed_instance.index);
         let gpus = gpus(partial, &placed_instance);
         let reason = reason(partial, &placed_instance, &gpus, &names);
         let node = indexed.nodes[placed_instance.node].input.name.clone();
         (instance, Assignment { node, gpus, reason })
     });
-    let mut placed: BTreeMap<InstanceId, Assignment> = placed.collect();
+    let mut placed: Assignments = placed.collect();
     explain_device_changes(partial, &mut placed);
     placed
 }
@@ -119,9 +119,7 @@ fn retained_indices(partial: &PartialPlacement<'_>, service: ServiceIx) -> BTree
     }
     let counterparts =
         services[service].counterparts.iter().filter(|&&other| partial.total[other] > 0);
-    counterparts
-        .filter_map(|&other| Some(services[other].input.name.lone_instance()?.index))
-        .collect()
+    counterparts.filter_map(|&other| Some(services[other].input.name.retained()?.index)).collect()
 }
 
 /// The devices of an instance, by name.

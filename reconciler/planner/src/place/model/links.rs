@@ -31,11 +31,11 @@ pub fn link(services: &mut PerService<Service<'_>>) {
     for (other_ix, service_ix) in near {
         services[other_ix].supports.push(service_ix);
     }
-    let lone = |(service_ix, service): (ServiceIx, &Service<'_>)| {
-        Some((service.input.name.lone_instance()?.service, service_ix))
+    let retained = |(service_ix, service): (ServiceIx, &Service<'_>)| {
+        Some((service.input.name.retained()?.service.clone(), service_ix))
     };
     let mut counterparts: BTreeMap<ServiceName, Vec<ServiceIx>> = BTreeMap::new();
-    for (name, service_ix) in services.enumerate().filter_map(lone) {
+    for (name, service_ix) in services.enumerate().filter_map(retained) {
         counterparts.entry(name).or_default().push(service_ix);
     }
     for (name, mut all) in counterparts {

@@ -78,7 +78,7 @@ pub fn settle<'a>(
         for Occupant { input, index, has } in others {
             let share = [0, 1, 2].map(|resource| has[resource].min(left[resource]));
             left = [0, 1, 2].map(|resource| left[resource] - share[resource]);
-            counted.insert(InstanceId { service: input.name.clone(), index }, share);
+            counted.insert(input.instance(index).into_instance(), share);
         }
     }
     counted
@@ -101,7 +101,7 @@ fn widen_devices(node: &mut Node<'_>, occupants: &[Occupant<'_>]) {
 }
 
 fn leaves(problem: &PlacementProblem, input: &ServiceInput, index: u32) -> bool {
-    let id = || InstanceId { service: input.name.clone(), index };
+    let id = || input.instance(index).into_instance();
     !problem.leaving.is_empty() && problem.leaving.contains(&id())
 }
 

@@ -22,7 +22,7 @@ use super::{index::IndexedProblem, partial::PartialPlacement};
 use crate::place::{
     ix::{NodeIx, ServiceIx},
     outcome::{Outcome, Reason},
-    problem::{Current, Holding, NodeInput, PlacementProblem, ServiceInput},
+    problem::{Current, Holding, NodeInput, PlacementProblem, ServiceInput, ServiceKey},
 };
 
 /// The problem with these instances kept as they are, beside those that are already.
@@ -32,8 +32,9 @@ pub fn staged(problem: &PlacementProblem, staying: &BTreeSet<InstanceId>) -> Pla
         problem.nodes.iter().map(|node| (&node.name, node)).collect();
     let mut added = Vec::new();
     for service in &staged.services {
-        let first = InstanceId { service: service.name.clone(), index: 0 };
-        let own = staying.range(first..).take_while(|id| id.service == service.name);
+        let ServiceKey::Declared(name) = &service.name else { continue };
+        let first = InstanceId { service: name.clone(), index: 0 };
+        let own = staying.range(first..).take_while(|id| id.service == *name);
         let own = own.filter(|id| !problem.leaving.contains(id));
         for id in own {
             let holding = service.holdings.get(&id.index).cloned();
@@ -41,9 +42,9 @@ pub fn staged(problem: &PlacementProblem, staying: &BTreeSet<InstanceId>) -> Pla
                 continue;
             };
             let current = on_known_devices(current, nodes.get(&current.node).copied());
-            let mut lone = lone(service, id, current, &holding);
-            lone.apart_from.retain(|other| *other != service.name);
-            added.push(lone);
+            let mut retained = retained(service, id, current, &holding);
+            retained.apart_from.retain(|other| other != name);
+            added.push(retained);
         }
     }
     staged.services.extend(added);
@@ -62,19 +63,18 @@ fn on_known_devices(current: &Current, node: Option<&NodeInput>) -> Current {
 
 /// Undoes [`staged`] for some services: what runs of them is to have a place or none.
 pub fn released(problem: &mut PlacementProblem, whose: impl Fn(&ServiceName) -> bool) {
-    let kept = |input: &ServiceInput| input.name.lone_instance();
-    problem.services.retain(|input| kept(input).is_none_or(|id| !whose(&id.service)));
+    problem.services.retain(|input| input.name.retained().is_none_or(|id| !whose(&id.service)));
 }
 
 /// One running instance as a service: of all its lines only `apart-from` speaks of others.
-fn lone(
+fn retained(
     service: &ServiceInput,
     id: &InstanceId,
     current: Current,
     holding: &Holding,
 ) -> ServiceInput {
     ServiceInput {
-        name: id.alone(),
+        name: ServiceKey::Retained(id.clone()),
         replicas: 1,
         cpu_milli: holding.cpu_milli,
         memory: holding.memory,
@@ -101,8 +101,8 @@ fn lone(
 pub fn retained_services<'f>(
     indexed: &'f IndexedProblem<'_>,
 ) -> impl Iterator<Item = ServiceIx> + 'f {
-    let lone = |service: &ServiceIx| indexed.services[*service].is_retained();
-    indexed.services.positions().filter(lone)
+    let retained = |service: &ServiceIx| indexed.services[*service].is_retained();
+    indexed.services.positions().filter(retained)
 }
 
 /// The placement as the service would find it: what is kept of its own gives way to it.
@@ -138,11 +138,6 @@ pub fn without_one<'b, 'f>(
     let mut without = partial.clone();
     without.remove(kept, node);
     Cow::Owned(without)
-}
-
-/// Which instance a name of the staged problem stands for.
-pub fn plain(id: &InstanceId) -> InstanceId {
-    id.service.lone_instance().unwrap_or_else(|| id.clone())
 }
 
 /// Those that an outcome keeps as they are.

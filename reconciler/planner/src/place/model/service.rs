@@ -141,7 +141,7 @@ impl Service<'_> {
     /// Whether it is one running instance that is kept as it is
     /// ([`crate::place::search::retention`]).
     pub fn is_retained(&self) -> bool {
-        self.input.name.lone_instance().is_some()
+        self.input.name.is_retained()
     }
 
     pub fn wants_gpu(&self) -> bool {
@@ -151,5 +151,5 @@ impl Service<'_> {
 
 /// `max-per-node`, or 1 for a service that is apart from itself.
 pub fn per_node(input: &ServiceInput) -> Option<u32> {
-    if input.apart_from.contains(&input.name) { Some(1) } else { input.max_per_node }
+    if input.is_apart_from_itself() { Some(1) } else { input.max_per_node }
 }

@@ -7,6 +7,7 @@
 //! bench from a recorded trace. The order of nodes and services has no effect.
 
 mod constraint;
+mod key;
 mod lines;
 mod node;
 mod service;
@@ -21,6 +22,7 @@ pub use devnet_schema::placement::{
 };
 
 pub use constraint::Constraint;
+pub use key::{InstanceKey, ServiceKey};
 pub use lines::*;
 pub use node::*;
 pub use service::*;

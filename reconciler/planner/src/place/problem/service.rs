@@ -14,13 +14,16 @@ use devnet_schema::{
     quantity::GpuRequest,
 };
 
-use super::lines::{Pin, Places, PortLine, Prefer, Require, Spread};
+use super::{
+    key::{InstanceKey, ServiceKey},
+    lines::{Pin, Places, PortLine, Prefer, Require, Spread},
+};
 
 /// One service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceInput {
-    /// Its name.
-    pub name: ServiceName,
+    /// What a file declares, or one running instance that keeps what it has.
+    pub name: ServiceKey,
     /// Where it is declared, `file:line:column`.
     pub at: Option<String>,
     /// Instances wanted.
@@ -107,6 +110,16 @@ pub struct DeviceNeed {
 }
 
 impl ServiceInput {
+    /// The instance of that number.
+    pub(in crate::place) fn instance(&self, index: u32) -> InstanceKey {
+        InstanceKey { service: self.name.clone(), index }
+    }
+
+    /// Whether it is one instance a node: it stays apart from itself.
+    pub(in crate::place) fn is_apart_from_itself(&self) -> bool {
+        self.apart_from.iter().any(|name| self.name == *name)
+    }
+
     /// What one instance asks for: cpu in thousandths of a core, memory and disk in bytes.
     pub(in crate::place) fn amounts(&self) -> [u64; 3] {
         [self.cpu_milli, self.memory, self.disk]

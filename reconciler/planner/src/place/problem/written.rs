@@ -19,7 +19,7 @@ impl ServiceInput {
                 format!("max-per-node {most}"),
                 self.places.max_per_node.as_ref().or(self.at.as_ref()),
             ),
-            None => self.apart_from_line(std::slice::from_ref(&self.name)),
+            None => self.apart_from_line(std::slice::from_ref(self.name.declared())),
         }
     }
 

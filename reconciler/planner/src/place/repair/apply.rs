@@ -37,8 +37,8 @@ pub fn make(
                 (indexed.services[service_ix].input, indexed.services[service].input);
             // What is kept of it, too, keeps away by that line.
             let services = problem.services.iter_mut();
-            let others = services.filter(|input| input.name.declared() == other.name);
-            others.for_each(|input| input.apart_from.retain(|name| *name != own.name));
+            let others = services.filter(|input| other.name == *input.name.declared());
+            others.for_each(|input| input.apart_from.retain(|name| own.name != *name));
             continue;
         }
         let name = &indexed.services[target].input.name;
@@ -78,7 +78,7 @@ fn change_service(input: &mut ServiceInput, change: &Change) {
         Change::MaxPerNode => {
             input.max_per_node = None;
             let own = input.name.clone();
-            input.apart_from.retain(|name| *name != own);
+            input.apart_from.retain(|name| own != *name);
         }
         Change::ApartFrom => input.apart_from.clear(),
         Change::Near => input.near.clear(),

@@ -7,10 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use devnet_schema::{
-    name::InstanceId,
-    placement::{Edit, Suggestion},
-};
+use devnet_schema::placement::{Edit, Suggestion};
 
 use super::{
     apply,
@@ -27,14 +24,14 @@ use crate::place::{
         retained,
     },
     outcome::Outcome,
-    problem::{Current, PlacementProblem},
+    problem::{Current, InstanceKey, PlacementProblem},
 };
 
 /// A service without a node, and what is known of it.
 pub struct Case<'a, 'f> {
     pub indexed: &'f IndexedProblem<'f>,
     pub partial: &'a PartialPlacement<'f>,
-    pub outcome: &'a Outcome,
+    pub outcome: &'a Outcome<InstanceKey>,
     pub places: &'a PlacedByNode<'a>,
     pub service: ServiceIx,
 }
@@ -108,7 +105,7 @@ impl Case<'_, '_> {
         let mut problem = self.indexed.problem.clone();
         for input in &mut problem.services {
             for index in 0..input.replicas {
-                let instance = InstanceId { service: input.name.clone(), index };
+                let instance = input.instance(index);
                 let Some(place) = self.outcome.assignments.get(&instance) else {
                     continue;
                 };
@@ -153,12 +150,12 @@ impl Case<'_, '_> {
 
     pub fn moves(&self, placed: &Assignments) -> Vec<Edit> {
         let moved = placed.iter().filter_map(|(instance, place)| {
-            // One that is kept as it is has a name of its own.
-            let kept = InstanceId { service: instance.alone(), index: 0 };
+            // One that is retained has a key of its own.
+            let retained = InstanceKey::retained(instance.instance());
             let before = &self.outcome.assignments;
-            let from = before.get(instance).or_else(|| before.get(&kept))?.node.clone();
+            let from = before.get(instance).or_else(|| before.get(&retained))?.node.clone();
             let to = place.node.clone();
-            (from != to).then(|| Edit::Move { instance: instance.clone(), from, to })
+            (from != to).then(|| Edit::Move { instance: instance.instance(), from, to })
         });
         moved.collect()
     }

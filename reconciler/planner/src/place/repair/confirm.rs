@@ -8,10 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use devnet_schema::{
-    name::{InstanceId, ServiceName},
-    placement::Edit,
-};
+use devnet_schema::{name::InstanceId, placement::Edit};
 
 use super::{
     case::{Case, Remedy},
@@ -21,7 +18,7 @@ use super::{
 use crate::place::{
     effort::spent::Spent,
     model::{indices::Assignments, retained},
-    problem::{Current, PlacementProblem},
+    problem::{Current, InstanceKey, PlacementProblem, ServiceKey},
     search::trial::planned,
 };
 
@@ -82,7 +79,7 @@ impl Case<'_, '_> {
     fn effect(
         &self,
         problem: &PlacementProblem,
-        (placed, missing): (Assignments, BTreeMap<ServiceName, u32>),
+        (placed, missing): (Assignments, BTreeMap<ServiceKey, u32>),
     ) -> Option<Effect> {
         let Self { indexed, partial, service: service_ix, .. } = *self;
         let own = &indexed.services[service_ix].input.name;
@@ -93,12 +90,14 @@ impl Case<'_, '_> {
         let mut stopped = Vec::new();
         for (other, service) in indexed.services.enumerate() {
             let name = &service.input.name;
-            if let Some(id) = name.lone_instance() {
-                let kept = InstanceId { service: name.clone(), index: 0 };
-                let runs = |of: &Assignments| of.contains_key(&id) || of.contains_key(&kept);
+            if let Some(id) = name.retained() {
+                let declared = InstanceKey::declared(id.clone());
+                let retained = service.input.instance(0);
+                let runs =
+                    |of: &Assignments| of.contains_key(&declared) || of.contains_key(&retained);
                 if runs(&self.outcome.assignments) && !runs(&placed) {
                     levels[service.level] -= 1;
-                    stopped.push(id);
+                    stopped.push(id.clone());
                 }
                 continue;
             }
@@ -109,7 +108,7 @@ impl Case<'_, '_> {
             match (other == service_ix, more) {
                 (true, ..0) => return None,
                 (true, _) => gained = count,
-                (false, 1..) => drop(others.insert(name.clone(), count)),
+                (false, 1..) => drop(others.insert(name.declared().clone(), count)),
                 (false, 0) => {}
                 (false, _) => displaced.extend(self.waiting(name, &placed, more.unsigned_abs())),
             }
@@ -120,8 +119,12 @@ impl Case<'_, '_> {
     }
 
     /// So many instances of a service that had a node and have none.
-    fn waiting(&self, name: &ServiceName, placed: &Assignments, count: u64) -> Vec<InstanceId> {
+    fn waiting(&self, name: &ServiceKey, placed: &Assignments, count: u64) -> Vec<InstanceId> {
         let before = self.outcome.assignments.keys().filter(|it| it.service == *name);
-        before.filter(|it| !placed.contains_key(it)).take(count as usize).cloned().collect()
+        before
+            .filter(|it| !placed.contains_key(it))
+            .take(count as usize)
+            .map(InstanceKey::instance)
+            .collect()
     }
 }

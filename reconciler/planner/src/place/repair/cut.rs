@@ -7,8 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use devnet_schema::name::{InstanceId, ServiceName};
-
 use super::{
     apply,
     budget::{ILPS, SEARCH_NODES},
@@ -18,24 +16,24 @@ use crate::place::{
     ix::{NodeIx, ServiceIx},
     model::index::IndexedProblem,
     outcome::{Assignment, Outcome},
-    problem::{Current, PlacementProblem, ServiceInput},
+    problem::{Current, InstanceKey, PlacementProblem, ServiceInput, ServiceKey},
 };
 
 /// What is placed, by node.
 pub struct PlacedByNode<'a> {
-    pub(super) outcome: &'a Outcome,
-    pub(super) on_node: BTreeMap<&'a str, Vec<&'a InstanceId>>,
+    pub(super) outcome: &'a Outcome<InstanceKey>,
+    pub(super) on_node: BTreeMap<&'a str, Vec<&'a InstanceKey>>,
 }
 
 /// Some nodes with what is placed there, and which instance is which.
 pub struct Cutout {
     pub(super) problem: PlacementProblem,
-    pub(super) instances: BTreeMap<ServiceName, Vec<InstanceId>>,
+    pub(super) instances: BTreeMap<ServiceKey, Vec<InstanceKey>>,
 }
 
 impl<'a> PlacedByNode<'a> {
-    pub fn of(outcome: &'a Outcome) -> Self {
-        let mut on_node: BTreeMap<&str, Vec<&InstanceId>> = BTreeMap::new();
+    pub fn of(outcome: &'a Outcome<InstanceKey>) -> Self {
+        let mut on_node: BTreeMap<&str, Vec<&InstanceKey>> = BTreeMap::new();
         for (instance, place) in &outcome.assignments {
             on_node.entry(place.node.as_str()).or_default().push(instance);
         }
@@ -44,9 +42,9 @@ impl<'a> PlacedByNode<'a> {
 
     pub(super) fn of_service(
         &self,
-        name: &ServiceName,
-    ) -> impl Iterator<Item = (&'a InstanceId, &'a Assignment)> {
-        let first = InstanceId { service: name.clone(), index: 0 };
+        name: &ServiceKey,
+    ) -> impl Iterator<Item = (&'a InstanceKey, &'a Assignment)> {
+        let first = InstanceKey { service: name.clone(), index: 0 };
         let name = name.clone();
         let all = self.outcome.assignments.range(first..);
         all.take_while(move |(instance, _)| instance.service == name)
@@ -66,9 +64,10 @@ impl<'a> PlacedByNode<'a> {
         let inputs = indexed.services.iter().map(|service| service.input);
         let data = inputs.filter(|input| !input.movable && input.name != *own);
         let waiting = data.flat_map(|input| {
-            input.current.range(..input.replicas).map(move |(&index, current)| {
-                (InstanceId { service: input.name.clone(), index }, input, current)
-            })
+            input
+                .current
+                .range(..input.replicas)
+                .map(move |(&index, current)| (input.instance(index), input, current))
         });
         waiting
             .filter(|(id, _, current)| {
@@ -87,31 +86,30 @@ impl<'a> PlacedByNode<'a> {
         most: u32,
     ) -> Cutout {
         let own = &indexed.services[service_ix].input.name;
-        let mut instances: BTreeMap<ServiceName, Vec<InstanceId>> = BTreeMap::new();
+        let mut instances: BTreeMap<ServiceKey, Vec<InstanceKey>> = BTreeMap::new();
         instances.insert(own.clone(), Vec::new());
         for &node in nodes {
             let here = self.on_node.get(indexed.nodes[node].input.name.as_str());
             // What is kept of the service itself gives way to it.
-            let kept = |id: &InstanceId| id.service.lone_instance();
-            let others = |id: &&&InstanceId| kept(id).is_none_or(|id| id.service != *own);
+            let others =
+                |key: &&&InstanceKey| key.service.retained().is_none_or(|id| *own != id.service);
             for &instance in here.into_iter().flatten().filter(others) {
                 instances.entry(instance.service.clone()).or_default().push(instance.clone());
                 // Who needs company asks for its service.
-                let service = kept(instance).map(|kept| kept.service);
-                if let Some(name) = service {
-                    instances.entry(name).or_default();
+                if let Some(id) = instance.service.retained() {
+                    instances.entry(ServiceKey::Declared(id.service.clone())).or_default();
                 }
             }
         }
         let all = (0..indexed.services[service_ix].input.replicas)
-            .map(|index| InstanceId { service: own.clone(), index });
+            .map(|index| InstanceKey { service: own.clone(), index });
         let waiting = all.filter(|instance| !self.outcome.assignments.contains_key(instance));
         instances.entry(own.clone()).or_default().extend(waiting.take(most as usize));
         // One of each that is placed with it.
         for other in change::company(changes) {
             let name = &indexed.services[other].input.name;
             let all = (0..indexed.services[other].input.replicas)
-                .map(|index| InstanceId { service: name.clone(), index });
+                .map(|index| InstanceKey { service: name.clone(), index });
             let first = all.into_iter().find(|id| !self.outcome.assignments.contains_key(id));
             instances.entry(name.clone()).or_default().extend(first);
         }
@@ -137,10 +135,10 @@ impl<'a> PlacedByNode<'a> {
     pub(super) fn part_of(
         &self,
         input: &ServiceInput,
-        own: &ServiceName,
-        instances: &[InstanceId],
+        own: &ServiceKey,
+        instances: &[InstanceKey],
     ) -> ServiceInput {
-        let current = |(index, instance): (usize, &InstanceId)| {
+        let current = |(index, instance): (usize, &InstanceKey)| {
             let was = input.current.get(&instance.index);
             let Some(place) = self.outcome.assignments.get(instance) else {
                 // Data that waits may stay where it is, once something makes that possible.
@@ -161,11 +159,11 @@ impl<'a> PlacedByNode<'a> {
     }
 }
 
-pub fn input_of<'f>(indexed: &IndexedProblem<'f>, name: &ServiceName) -> Option<&'f ServiceInput> {
+pub fn input_of<'f>(indexed: &IndexedProblem<'f>, name: &ServiceKey) -> Option<&'f ServiceInput> {
     number_of(indexed, name).map(|service| indexed.services[service].input)
 }
 
-pub fn number_of(indexed: &IndexedProblem<'_>, name: &ServiceName) -> Option<ServiceIx> {
+pub fn number_of(indexed: &IndexedProblem<'_>, name: &ServiceKey) -> Option<ServiceIx> {
     indexed.services.search(|service| service.input.name.cmp(name))
 }
 

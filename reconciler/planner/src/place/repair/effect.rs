@@ -12,7 +12,7 @@ use devnet_schema::{
 };
 
 use super::{case::Case, change};
-use crate::place::{explain::amount::listed, model::indices::Assignments};
+use crate::place::{explain::amount::listed, model::indices::Assignments, problem::InstanceKey};
 
 /// Instances of others that are named; of more only their number is told.
 const NAMED: usize = 3;
@@ -44,19 +44,20 @@ impl Case<'_, '_> {
             .collect();
         let inputs = self.indexed.services.iter().map(|it| it.input).filter(|it| it.movable);
         let running = inputs.flat_map(|input| {
-            input.current.range(..input.replicas).map(|(&index, current)| {
-                (InstanceId { service: input.name.clone(), index }, &current.node)
-            })
+            input
+                .current
+                .range(..input.replicas)
+                .map(|(&index, current)| (input.instance(index), &current.node))
         });
         running
             .filter_map(|(id, from)| {
-                let kept = InstanceId { service: id.alone(), index: 0 };
+                let retained = InstanceKey::retained(id.instance());
                 let before = &self.outcome.assignments;
                 let own = id.service == self.indexed.services[self.service].input.name;
-                let before = before.get(&id).or_else(|| before.get(&kept).filter(|_| !own));
+                let before = before.get(&id).or_else(|| before.get(&retained).filter(|_| !own));
                 let stays = before?.node == *from;
                 let to = &effect.placed.get(&id)?.node;
-                (stays && to != from && !told.contains(&id))
+                (stays && to != from && !told.contains(&id.instance()))
                     .then(|| format!("{id} from {from} to {to}"))
             })
             .collect()

@@ -56,7 +56,7 @@ pub fn lines(
                 found.extend(there.filter(|&other| partial.count(other, node_ix) > 0).map(
                     |other| {
                         let name = partial.indexed.services[other].input.name.declared();
-                        match input.apart_from.contains(&name) {
+                        match input.apart_from.contains(name) {
                             true => Change::ApartFrom,
                             false => {
                                 Change::ApartFromOf { service: partial.indexed.declared(other) }

@@ -42,6 +42,7 @@ use crate::place::{
     ix::{PerNode, ServiceIx},
     model::{partial::PartialPlacement, retained},
     outcome::Outcome,
+    problem::InstanceKey,
 };
 use budget::Budget;
 use case::Case;
@@ -53,7 +54,7 @@ use remedy::CandidateRemedy;
 /// What did not fit, with every node's reasons and the remedies.
 pub fn remedies(
     partial: &PartialPlacement<'_>,
-    outcome: &Outcome,
+    outcome: &Outcome<InstanceKey>,
     spent: &mut Spent<'_>,
 ) -> Vec<Unplaceable> {
     let indexed = partial.indexed;
@@ -80,7 +81,7 @@ pub fn remedies(
             let case = case::Case { indexed, partial, outcome, places: &places, service };
             let suggestions = case.remedies(&nodes, (&mut budget, spent));
             Unplaceable {
-                service: input.name.clone(),
+                service: input.name.declared().clone(),
                 at: input.at.clone(),
                 unplaced: partial.missing(service),
                 nodes: nodes.into_iter().collect(),

@@ -6,7 +6,7 @@
 //! than wait, it says how many.
 
 use devnet_schema::{
-    name::{InstanceId, ServiceName},
+    name::InstanceId,
     placement::{Edit, Suggestion},
 };
 
@@ -15,7 +15,7 @@ use super::{
     change::{self, Change},
     wording,
 };
-use crate::place::{ix::ServiceIx, model::indices::Assignments};
+use crate::place::{ix::ServiceIx, model::indices::Assignments, problem::ServiceKey};
 
 /// Moves that one remedy may need beside its changes; more is a new placement.
 const MOVES: usize = 3;
@@ -87,10 +87,12 @@ impl Case<'_, '_> {
         let mut left = Vec::new();
         for input in self.indexed.services.iter().map(|it| it.input).filter(|it| !it.movable) {
             for (&index, current) in input.current.range(..input.replicas) {
-                let instance = InstanceId { service: input.name.clone(), index };
+                let instance = input.instance(index);
                 let place = |of: &Assignments| of.get(&instance).map(|place| place.node.clone());
                 let after = place(placed).filter(|node| *node != current.node);
-                if after.is_some() && after != place(&self.outcome.assignments) && !told(&instance)
+                if after.is_some()
+                    && after != place(&self.outcome.assignments)
+                    && !told(&instance.instance())
                 {
                     left.push(format!("; {instance} leaves its data on {}", current.node));
                 }
@@ -131,8 +133,8 @@ fn with_rivals(mut found: Suggestion) -> Suggestion {
     found
 }
 
-fn moves(edit: &Edit, name: &ServiceName) -> bool {
-    matches!(edit, Edit::Move { instance, .. } if instance.service == *name)
+fn moves(edit: &Edit, name: &ServiceKey) -> bool {
+    matches!(edit, Edit::Move { instance, .. } if *name == instance.service)
 }
 
 fn move_words(edit: &Edit) -> Option<String> {

@@ -7,8 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use devnet_schema::name::{InstanceId, ServiceName};
-
 use super::{
     apply,
     change::Change,
@@ -19,7 +17,7 @@ use crate::place::{
     ix::{NodeIx, ServiceIx},
     model::{index::IndexedProblem, indices::Assignments},
     outcome::Assignment,
-    problem::PlacementProblem,
+    problem::{InstanceKey, PlacementProblem, ServiceKey},
     search::{locks::settled, shift, strategy},
     verify::breaches,
 };
@@ -62,13 +60,13 @@ impl<'a> PlacedByNode<'a> {
                 Some((instance.clone(), place))
             })
             .collect();
-        let has = |instance: &InstanceId| self.outcome.assignments.get(instance);
+        let has = |instance: &InstanceKey| self.outcome.assignments.get(instance);
         let fresh = whole.keys().filter(|id| id.service == *name && has(id).is_none());
         let gained = fresh.count() as u32;
         if gained == 0 || !self.holds(indexed, service, changes, &whole) {
             return None;
         }
-        let elsewhere = |(instance, place): &(InstanceId, Assignment)| {
+        let elsewhere = |(instance, place): &(InstanceKey, Assignment)| {
             has(instance).is_none_or(|before| before.node != place.node)
         };
         let placed: Assignments = whole.into_iter().filter(elsewhere).collect();
@@ -95,7 +93,7 @@ impl<'a> PlacedByNode<'a> {
         let nodes: BTreeSet<NodeIx> = nodes.iter().copied().chain(data).collect();
         let nodes: Vec<NodeIx> = nodes.into_iter().collect();
         let Cutout { mut problem, .. } = self.cut(indexed, service_ix, (changes, &nodes), u32::MAX);
-        let mut may_miss: BTreeMap<&ServiceName, u32> = BTreeMap::new();
+        let mut may_miss: BTreeMap<&ServiceKey, u32> = BTreeMap::new();
         for (input, current) in self.waiting_data(indexed, service_ix, &nodes) {
             *may_miss.entry(&input.name).or_insert(0) += 1;
             let known = problem.services.iter().position(|it| it.name == input.name);
@@ -120,7 +118,7 @@ impl<'a> PlacedByNode<'a> {
     }
 
     /// Whether an instance with data runs where it was placed.
-    fn has_data_here(&self, indexed: &IndexedProblem<'_>, instance: &InstanceId) -> bool {
+    fn has_data_here(&self, indexed: &IndexedProblem<'_>, instance: &InstanceKey) -> bool {
         let place = self.outcome.assignments.get(instance);
         let input = input_of(indexed, &instance.service).filter(|input| !input.movable);
         input.zip(place).is_some_and(|(input, place)| {
@@ -137,13 +135,13 @@ impl<'a> PlacedByNode<'a> {
         changes: &[Change],
         new: &Assignments,
     ) -> bool {
-        let mut names: BTreeSet<&ServiceName> = new.keys().map(|it| &it.service).collect();
+        let mut names: BTreeSet<&ServiceKey> = new.keys().map(|it| &it.service).collect();
         // A node that is new or larger may be one more to be spread over.
         if changes.iter().any(Change::is_about_nodes) {
             let inputs = indexed.services.iter().map(|service| service.input);
             names.extend(inputs.filter(|it| !it.spread.is_empty()).map(|it| &it.name));
         }
-        let mut open: Vec<&ServiceName> = names.iter().copied().collect();
+        let mut open: Vec<&ServiceKey> = names.iter().copied().collect();
         // The company that they need, too.
         while let Some(name) = open.pop() {
             let needed = number_of(indexed, name).into_iter().flat_map(|service_ix| {
@@ -169,12 +167,12 @@ impl<'a> PlacedByNode<'a> {
             all.extend(self.of_service(name).map(|(id, place)| (id.clone(), place.clone())));
         }
         all.extend(new.iter().map(|(id, place)| (id.clone(), place.clone())));
-        breaches(&problem, &all).is_empty()
+        breaches(&problem, all.iter().map(|(key, place)| (key.clone(), place))).is_empty()
     }
 }
 
 /// Whether the changes say that the data of this instance may move.
-fn let_go(indexed: &IndexedProblem<'_>, changes: &[Change], instance: &InstanceId) -> bool {
+fn let_go(indexed: &IndexedProblem<'_>, changes: &[Change], instance: &InstanceKey) -> bool {
     let of = |change: &Change| match *change {
         Change::LetMove { service, .. } => indexed.services[service].input.name == instance.service,
         _ => false,

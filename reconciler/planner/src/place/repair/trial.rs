@@ -7,15 +7,15 @@
 
 use std::collections::BTreeSet;
 
-use devnet_schema::name::InstanceId;
-
 use super::{
     budget::{ILPS, SEARCH_NODES},
     case::{Case, Kind, Trial},
     change::{self, Change},
     remedy::CandidateRemedy,
 };
-use crate::place::{effort::spent::Spent, ix::ServiceIx, search::trial::tried};
+use crate::place::{
+    effort::spent::Spent, ix::ServiceIx, problem::InstanceKey, search::trial::tried,
+};
 
 impl Case<'_, '_> {
     pub(super) fn tried(&self, remedy: &CandidateRemedy, spent: &mut Spent<'_>) -> Option<Trial> {
@@ -70,7 +70,7 @@ impl Case<'_, '_> {
         let subproblem = (changes.as_slice(), nodes.as_slice(), *aim);
         let replanned = spent.aside(|spent| places.replan(indexed, service, subproblem, spent))?;
         let name = &indexed.services[service].input.name;
-        let own = |(instance, _): &(&InstanceId, _)| instance.service == *name;
+        let own = |(instance, _): &(&InstanceKey, _)| instance.service == *name;
         if let Some(node_ix) = crowded {
             // Where it fits on another node, the changes are not what helped.
             let node = &indexed.nodes[*node_ix].input.name;

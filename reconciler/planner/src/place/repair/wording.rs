@@ -78,7 +78,7 @@ fn words_of(
             line(
                 other,
                 Constraint::ApartFrom,
-                other.apart_from_line(std::slice::from_ref(&input.name)),
+                other.apart_from_line(std::slice::from_ref(input.name.declared())),
             )
         }
         Change::Near => line(input, Constraint::Near, input.near_line(&input.near)),
@@ -120,7 +120,7 @@ fn drop_of(
     let place = at.map_or(String::new(), |at| format!(" at {at}"));
     let text = format!("drop `{line}` of service {}{place}", input.name);
     let constraint = constraint.to_owned();
-    (text, vec![Edit::Drop { constraint, service: input.name.clone(), at: at.cloned() }])
+    (text, vec![Edit::Drop { constraint, service: input.name.declared().clone(), at: at.cloned() }])
 }
 
 /// The line that claims the port, and who holds it where.
@@ -147,7 +147,7 @@ fn other_port(
         "{verb} `{written}` of service {}{place} ({said} is held by {named}{more})",
         input.name
     );
-    let (service, at) = (input.name.clone(), at.cloned());
+    let (service, at) = (input.name.declared().clone(), at.cloned());
     (text, vec![Edit::Drop { constraint: Constraint::Port.name().to_owned(), service, at }])
 }
 

@@ -66,9 +66,9 @@ pub fn in_order(partial: &mut PartialPlacement<'_>) {
     {
         let service = &indexed.services[service_ix];
         let home = service.candidates.first().map(|candidate| candidate.node);
-        if let Some((id, node)) = service.input.name.lone_instance().zip(home) {
+        if let Some((id, node)) = service.input.name.retained().zip(home) {
             let has = (service.need, service.input.amounts(), &service.ports);
-            alike.entry((id.service, node, has)).or_default().push((id.index, service_ix));
+            alike.entry((&id.service, node, has)).or_default().push((id.index, service_ix));
         }
     }
     for ((_, node, _), mut all) in alike {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use devnet_schema::name::{InstanceId, NodeName, ServiceName};
+use devnet_schema::name::{InstanceId, NodeName};
 
 use crate::place::{
     ix::{NodeIx, ServiceIx},
@@ -17,7 +17,7 @@ use crate::place::{
         partial::PartialPlacement,
         service::{Candidate, Service, per_node},
     },
-    problem::Current,
+    problem::{Current, InstanceKey, ServiceKey},
 };
 
 /// Who went away from a node that has less than what is left there, and somebody came.
@@ -43,16 +43,16 @@ pub fn gone(partial: &PartialPlacement<'_>) -> BTreeSet<InstanceId> {
     let known = indexed.services.iter().map(|it| it.input).flat_map(|input| {
         let ran = input.current.range(..input.replicas);
         let known = ran.filter(|(index, _)| input.holdings.contains_key(index));
-        known.map(|(&index, current)| (InstanceId { service: input.name.clone(), index }, current))
+        known.map(|(&index, current)| (input.instance(index), current))
     });
-    let known = known.filter(|(id, _)| !indexed.problem.leaving.contains(id));
-    let went = known.filter(|(id, current)| {
-        let kept = InstanceId { service: id.alone(), index: 0 };
-        let place = placed.get(id).or_else(|| placed.get(&kept));
+    let known = known.filter(|(key, _)| !indexed.problem.leaving.contains(&key.instance()));
+    let went = known.filter(|(key, current)| {
+        let retained = InstanceKey::retained(key.instance());
+        let place = placed.get(key).or_else(|| placed.get(&retained));
         let here = place.is_some_and(|place| place.node == current.node);
         crowded.contains(&current.node) && !here
     });
-    went.map(|(id, _)| id).collect()
+    went.map(|(key, _)| key.into_instance()).collect()
 }
 
 /// What else may be kept as it is, so that nothing stops or waits for want of that. In a problem
@@ -69,17 +69,17 @@ pub fn others(
     let stops = !stopping.is_empty();
     let numbers = numbers(indexed);
     let home = |id: &InstanceId| {
-        let current = &indexed.services[numbers[&id.service]].input.current;
-        current.get(&id.index).map(|it| &it.node)
+        let service = numbers[&ServiceKey::Declared(id.service.clone())];
+        indexed.services[service].input.current.get(&id.index).map(|it| &it.node)
     };
     let beside: BTreeSet<&NodeName> = stopping.iter().filter_map(home).collect();
     let placed = if stops && !whole { assign(partial) } else { BTreeMap::new() };
     let all = indexed.services.iter().flat_map(|service| {
         let input = service.input;
         let known = input.holdings.keys().filter(|index| **index < input.replicas);
-        known.map(move |&index| (service, InstanceId { service: input.name.clone(), index }))
+        known.map(move |&index| (service, input.instance(index)))
     });
-    let may = |(service, id): &(&Service<'_>, InstanceId)| {
+    let may = |(service, id): &(&Service<'_>, InstanceKey)| {
         let input = service.input;
         let Some(current) = input.current.get(&id.index) else { return false };
         let old = service.running() == input.replicas;
@@ -91,7 +91,7 @@ pub fn others(
             || loose && !input.movable
             || stops && old && refused && moves()
     };
-    all.filter(may).map(|(_, id)| id).collect()
+    all.filter(may).map(|(_, id)| id.into_instance()).collect()
 }
 
 /// Whether something that grew may be in the way of what has no place: as important, or data that
@@ -133,10 +133,7 @@ pub fn homeless(partial: &PartialPlacement<'_>) -> (BTreeSet<InstanceId>, BTreeS
         short.into_iter().map(|service_ix| &indexed.services[service_ix]).flat_map(|service| {
             let known = service.input.current.range(..service.input.replicas);
             let known = known.filter(|(index, _)| service.input.holdings.contains_key(index));
-            known.map(move |(&index, current)| {
-                let id = InstanceId { service: service.input.name.clone(), index };
-                (service, id, current)
-            })
+            known.map(move |(&index, current)| (service, service.input.instance(index), current))
         });
     let homeless = all.filter(|(_, id, _)| !placed.contains_key(id));
     let (alike, others): (Vec<_>, Vec<_>) = homeless.partition(|(service, id, current)| {
@@ -146,7 +143,9 @@ pub fn homeless(partial: &PartialPlacement<'_>) -> (BTreeSet<InstanceId>, BTreeS
             !indexed.nodes[home.node].overfull && alike(service, home, (id.index, current))
         })
     });
-    let ids = |list: Vec<(_, InstanceId, _)>| list.into_iter().map(|(_, id, _)| id).collect();
+    let ids = |list: Vec<(_, InstanceKey, _)>| {
+        list.into_iter().map(|(_, id, _)| id.into_instance()).collect()
+    };
     (ids(others), ids(alike))
 }
 
@@ -164,13 +163,14 @@ fn alike(service: &Service<'_>, home: &Candidate, (index, current): (u32, &Curre
 pub fn nobody_stops(partial: &PartialPlacement<'_>) -> bool {
     let numbers = numbers(partial.indexed);
     let (homeless, alike) = homeless(partial);
-    let kept = |id: &InstanceId| {
-        numbers.get(&id.alone()).is_some_and(|&service| partial.total[service] > 0)
+    let retained = |id: &InstanceId| {
+        let key = ServiceKey::Retained(id.clone());
+        numbers.get(&key).is_some_and(|&service| partial.total[service] > 0)
     };
-    homeless.iter().chain(&alike).all(kept)
+    homeless.iter().chain(&alike).all(retained)
 }
 
-pub fn numbers<'f>(indexed: &'f IndexedProblem<'_>) -> BTreeMap<&'f ServiceName, ServiceIx> {
+pub fn numbers<'f>(indexed: &'f IndexedProblem<'_>) -> BTreeMap<&'f ServiceKey, ServiceIx> {
     indexed
         .services
         .enumerate()

@@ -53,7 +53,7 @@ impl Shift {
             service.candidate(node).map_or(0, |candidate| candidate.soft_cost) as i64
         };
         Self {
-            service: service.input.name.clone(),
+            service: service.input.name.declared().clone(),
             from: indexed.nodes[hop.from].input.name.clone(),
             to: indexed.nodes[hop.to].input.name.clone(),
             before,

@@ -7,8 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use devnet_schema::name::ServiceName;
-
 use super::{locks::settled, retention, strategy};
 use crate::place::{
     effort::spent::Spent,
@@ -18,7 +16,7 @@ use crate::place::{
         partial::PartialPlacement,
         service,
     },
-    problem::PlacementProblem,
+    problem::{PlacementProblem, ServiceKey},
 };
 
 /// What can be placed, and how many instances of each service cannot; what the storey
@@ -26,22 +24,22 @@ use crate::place::{
 pub fn tried(
     problem: &PlacementProblem,
     spent: &mut Spent<'_>,
-) -> (Assignments, BTreeMap<ServiceName, u32>) {
+) -> (Assignments, BTreeMap<ServiceKey, u32>) {
     let indexed = settled(problem);
     of_board(&strategy::placed(&indexed, spent))
 }
 
 /// What the plan of a problem places, and how many instances of each service it does not: with the
 /// limits of the problem, as [`crate::place::place()`] does, and in the names of
-/// [`crate::place::model::retained`].
+/// the problem with what is retained.
 pub fn planned(
     problem: &PlacementProblem,
     spent: &mut Spent<'_>,
-) -> (Assignments, BTreeMap<ServiceName, u32>) {
+) -> (Assignments, BTreeMap<ServiceKey, u32>) {
     retention::solved(problem, spent, |solved, _| of_board(&solved.partial))
 }
 
-fn of_board(partial: &PartialPlacement<'_>) -> (Assignments, BTreeMap<ServiceName, u32>) {
+fn of_board(partial: &PartialPlacement<'_>) -> (Assignments, BTreeMap<ServiceKey, u32>) {
     let missing = |(service_ix, service): (ServiceIx, &service::Service<'_>)| {
         (service.input.name.clone(), partial.missing(service_ix))
     };

@@ -213,7 +213,8 @@ impl Search<'_> {
             return false;
         }
         for (other, counts) in self.services.iter().zip(&self.counts) {
-            let apart = |a: &ServiceInput, b: &ServiceInput| a.apart_from.contains(&b.name);
+            let apart =
+                |a: &ServiceInput, b: &ServiceInput| a.apart_from.contains(b.name.declared());
             let most = u32::from(other.name == service.name);
             if (apart(service, other) || apart(other, service)) && counts[n] > most {
                 return false;

@@ -97,7 +97,8 @@ fn decided(problem: &PlacementProblem, seed: u64) -> Value {
         .iter()
         .map(|it| json!([it.instance, it.from, it.to, it.before, it.after, it.from_prefer]))
         .collect();
-    let services = problem.services.iter().filter_map(|it| explain(problem, &outcome, &it.name));
+    let services =
+        problem.services.iter().filter_map(|it| explain(problem, &outcome, it.name.declared()));
     let explained: Vec<Value> = services.map(|it| explained(&it)).collect();
     json!([facts::of(&outcome), gains, explained])
 }

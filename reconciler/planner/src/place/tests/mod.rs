@@ -68,7 +68,7 @@ fn gpu(id: &str, model: &str, gib: u64) -> GpuInput {
 /// So many instances of one core and one GiB.
 fn service(name: &str, replicas: u32) -> ServiceInput {
     ServiceInput {
-        name: service_name(name),
+        name: service_name(name).into(),
         at: Some(format!("cluster.kdl:{}:1", name.len())),
         replicas,
         priority: 50,
@@ -143,6 +143,15 @@ fn running(problem: &PlacementProblem, outcome: &Outcome) -> PlacementProblem {
         }
     }
     next
+}
+
+/// What of a placement keeps no constraint, whatever is said of it.
+fn breaches_of(
+    problem: &PlacementProblem,
+    placed: &BTreeMap<InstanceId, Assignment>,
+) -> Vec<Breach> {
+    let placed = placed.iter().map(|(id, place)| (InstanceKey::declared(id.clone()), place));
+    verify::breaches(problem, placed)
 }
 
 fn places(outcome: &Outcome) -> BTreeMap<InstanceId, (NodeName, Vec<String>)> {

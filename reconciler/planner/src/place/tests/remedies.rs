@@ -333,7 +333,7 @@ fn the_line_of_another_service_that_keeps_it_away_is_its_line() {
 fn an_explanation_asks_for_what_could_be_had() {
     let company = ServiceInput { cpu_milli: 2000, ..service("company", 1) };
     let mut web = ServiceInput { cpu_milli: 2000, ..service("web", 2) };
-    web.near.push(company.name.clone());
+    web.near.push(company.name.declared().clone());
     let other = ServiceInput { cpu_milli: 2000, ..service("z", 1) };
     let gives = |services: Vec<ServiceInput>| {
         let outcome = checked(&problem(vec![node("n1", 4, 8)], services));

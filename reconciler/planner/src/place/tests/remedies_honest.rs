@@ -222,7 +222,7 @@ fn hold_freed(problem: &PlacementProblem, asked: &ServiceInput, after: &Outcome,
         };
         let other = |id: &InstanceId| {
             let it = problem.services.iter().find(|it| it.name == id.service).unwrap();
-            let company = it.name == asked.name || asked.near.contains(&it.name);
+            let company = it.name == asked.name || asked.near.contains(it.name.declared());
             if company { 0 } else { need(it) }
         };
         let here = after.assignments.iter().filter(|(_, place)| place.node == *node);
@@ -253,7 +253,7 @@ fn moved<'p>(
 ) -> impl Iterator<Item = InstanceId> + 'p {
     let running = problem.services.iter().flat_map(|service| {
         let of = |(&index, current): (&u32, &'p Current)| {
-            (InstanceId { service: service.name.clone(), index }, &current.node)
+            (InstanceId { service: service.name.declared().clone(), index }, &current.node)
         };
         service.current.iter().map(of)
     });

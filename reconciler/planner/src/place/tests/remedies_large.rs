@@ -45,7 +45,7 @@ fn all_fits(problem: &PlacementProblem, change: impl FnOnce(&mut PlacementProble
 }
 
 fn by_name<'p>(problem: &'p mut PlacementProblem, name: &str) -> &'p mut ServiceInput {
-    problem.services.iter_mut().find(|input| input.name.as_str() == name).unwrap()
+    problem.services.iter_mut().find(|input| input.name.declared().as_str() == name).unwrap()
 }
 
 #[test]

@@ -114,10 +114,10 @@ fn a_service_goes_without_what_it_must_be_near() {
     let sized =
         |name: &str, replicas: u32| ServiceInput { memory: 6 * GIB, ..service(name, replicas) };
     let (mut web, mut api, mut db) = (sized("web", 1), sized("api", 2), sized("db", 2));
-    web.near.push(api.name.clone());
+    web.near.push(api.name.declared().clone());
     web.require.push(condition(Key::Tag, &["ssd"]));
     (api.priority, db.priority, db.movable) = (80, 10, false);
-    api.near.push(db.name.clone());
+    api.near.push(db.name.declared().clone());
     runs_on(&mut db, 0, "n2");
     runs_on(&mut db, 1, "n3");
     let mut drained = node("n1", 4, 8);

@@ -67,7 +67,7 @@ fn once_it_runs(problem: &PlacementProblem, outcome: &Outcome) -> PlacementProbl
     for service in &mut next.services {
         let now = declared(service);
         for (index, it) in &service.current {
-            let id = InstanceId { service: service.name.clone(), index: *index };
+            let id = InstanceId { service: service.name.declared().clone(), index: *index };
             let node = problem.nodes.iter().find(|node| node.name == it.node).unwrap();
             if online(node) && !as_it_is(&outcome.assignments[&id]) {
                 service.holdings.insert(*index, now.clone());
@@ -119,7 +119,7 @@ fn nothing_stops_for_what_is_less_important() {
         }
         for service in &problem.services {
             for index in service.holdings.keys().filter(|index| **index < service.replicas) {
-                let id = InstanceId { service: service.name.clone(), index: *index };
+                let id = InstanceId { service: service.name.declared().clone(), index: *index };
                 if outcome.assignments.contains_key(&id) {
                     continue;
                 }
@@ -148,7 +148,7 @@ fn nothing_stops_for_what_is_less_important() {
                     reason: Reason::Retained,
                 };
                 all.insert(id.clone(), place);
-                let found = super::super::verify::breaches(&problem, &all);
+                let found = breaches_of(&problem, &all);
                 assert_ne!(found, [], "seed {seed}: {id}\n{problem:#?}\n{outcome:#?}");
             }
         }
@@ -177,7 +177,7 @@ fn data_that_grew_stays_and_is_in_nobodys_way() {
         for service in problem.services.iter().filter(|it| !it.movable) {
             let data = service.current.range(..service.replicas);
             for (index, current) in data.filter(|(index, _)| service.has_grown(**index)) {
-                let id = InstanceId { service: service.name.clone(), index: *index };
+                let id = InstanceId { service: service.name.declared().clone(), index: *index };
                 if !admitted(&problem, service, current) {
                     continue;
                 }
@@ -226,7 +226,7 @@ fn waits_for_nothing(problem: &PlacementProblem, outcome: &Outcome, id: &Instanc
     let waiting = missing.filter(|it| it.priority > own.priority && it.gpu == GpuRequest::None);
     for service in waiting {
         let open = (0..service.replicas)
-            .map(|index| InstanceId { service: service.name.clone(), index })
+            .map(|index| InstanceId { service: service.name.declared().clone(), index })
             .find(|id| all.get(id).is_none_or(as_it_is));
         let Some(open) = open else { continue };
         let data = !service.movable && service.current.contains_key(&open.index);
@@ -236,7 +236,7 @@ fn waits_for_nothing(problem: &PlacementProblem, outcome: &Outcome, id: &Instanc
         let mut all = all.clone();
         let reason = Reason::New { why: String::new() };
         all.insert(open, Assignment { node: node.clone(), gpus: Vec::new(), reason });
-        let found = super::super::verify::breaches(problem, &all);
+        let found = breaches_of(problem, &all);
         assert_ne!(found, [], "{what}: {}\n{problem:#?}\n{outcome:#?}", service.name);
     }
 }

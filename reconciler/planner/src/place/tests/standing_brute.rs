@@ -9,7 +9,7 @@ use super::{
     standing::{admitted, as_it_is, grown},
     *,
 };
-use crate::place::{Constraint, verify::breaches};
+use crate::place::Constraint;
 
 /// At each priority, the highest first: how many are placed as they are declared, then how many are
 /// kept as they are.
@@ -31,7 +31,7 @@ impl<'p> Search<'p> {
         priorities.dedup();
         let all = problem.services.iter().flat_map(|service| {
             (0..service.replicas).map(move |index| {
-                let id = InstanceId { service: service.name.clone(), index };
+                let id = InstanceId { service: service.name.declared().clone(), index };
                 (id, choices(problem, service, index))
             })
         });
@@ -41,7 +41,7 @@ impl<'p> Search<'p> {
 
     fn descend(&mut self, at: usize) {
         let Some((id, choices)) = self.choices.get(at).cloned() else {
-            let whole = breaches(self.problem, &self.placed).is_empty();
+            let whole = breaches_of(self.problem, &self.placed).is_empty();
             if whole && !joins_kept(self.problem, &self.placed) {
                 let ranks = ranks(self.problem, &self.priorities, &self.placed);
                 self.best = ranks.max(std::mem::take(&mut self.best));
@@ -53,7 +53,7 @@ impl<'p> Search<'p> {
                 self.placed.insert(id.clone(), place);
             }
             // Company may come later.
-            let found = breaches(self.problem, &self.placed);
+            let found = breaches_of(self.problem, &self.placed);
             if found.iter().all(|breach| breach.constraint == Constraint::Near) {
                 self.descend(at + 1);
             }

@@ -198,7 +198,7 @@ fn a_bound_says_that_it_takes_data_to_stay() {
     let (mut db, mut web) = (service("db", 1), service("web", 4));
     runs_on(&mut db, 0, "nas");
     (db.movable, web.max_per_node) = (false, Some(3));
-    web.near.push(db.name.clone());
+    web.near.push(db.name.declared().clone());
     let nodes = vec![node("nas", 8, 16), node("pi", 8, 16)];
     let level = checked(&super::problem(nodes, vec![db, web])).levels.remove(0);
     assert_eq!((level.placed, level.proven, level.assumes), (4, true, None));
@@ -303,7 +303,7 @@ fn may_move(problem: &PlacementProblem, outcome: &Outcome, service: &str, node: 
     outcome.assignments.iter().filter(own).any(|(id, _)| {
         let mut moved = outcome.assignments.clone();
         moved.get_mut(id).unwrap().node = node.clone();
-        verify::breaches(problem, &moved).is_empty()
+        breaches_of(problem, &moved).is_empty()
     })
 }
 
@@ -320,13 +320,14 @@ fn what_is_possible_by_an_explanation_is_so_by_the_verifier() {
             service.replicas > 0 && !outcome.unplaced.iter().any(|it| it.service == service.name)
         });
         for service in placed {
-            let told = explain(&problem, &outcome, &service.name).unwrap();
+            let told = explain(&problem, &outcome, service.name.declared()).unwrap();
             for verdict in told.nodes.iter().filter(|it| it.from.is_some()) {
                 let node = problem.nodes.iter().find(|it| it.name == verdict.node).unwrap();
                 if node.state != NodeState::Ready {
                     continue;
                 }
-                let possible = may_move(&problem, &outcome, service.name.as_str(), &node.name);
+                let possible =
+                    may_move(&problem, &outcome, service.name.declared().as_str(), &node.name);
                 let shown =
                     || format!("seed {seed}: {} to {}\n{verdict:#?}", service.name, node.name);
                 assert_eq!(verdict.violations.is_empty(), possible, "{}", shown());

@@ -6,11 +6,9 @@
 
 use std::borrow::Cow;
 
-use devnet_schema::name::InstanceId;
-
 use crate::place::{
     outcome::Assignment,
-    problem::{Constraint, ServiceInput},
+    problem::{Constraint, InstanceKey, ServiceInput},
 };
 
 /// A constraint that an outcome does not keep.
@@ -22,7 +20,7 @@ pub struct Breach {
     pub text: String,
 }
 
-pub type Placed<'a> = Vec<(&'a InstanceId, &'a Assignment, Cow<'a, ServiceInput>)>;
+pub type Placed<'a> = Vec<(InstanceKey, &'a Assignment, Cow<'a, ServiceInput>)>;
 
 pub fn tell(breaches: &mut Vec<Breach>, constraint: Constraint, text: String) {
     breaches.push(Breach { constraint, text });

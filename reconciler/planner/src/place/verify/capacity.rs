@@ -6,15 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use devnet_schema::name::{InstanceId, ServiceName};
-
 use super::{
     admits::filters_admit,
     breach::{Breach, Placed, tell},
 };
 use crate::place::{
     outcome::{Assignment, Reason},
-    problem::{Constraint, Holding, NodeInput, PlacementProblem, ServiceInput},
+    problem::{
+        Constraint, Holding, InstanceKey, NodeInput, PlacementProblem, ServiceInput, ServiceKey,
+    },
 };
 
 /// One resource of what is asked for and of what runs.
@@ -60,8 +60,8 @@ fn as_before(
     (capacity, Amount { need, has }): (u128, Amount),
 ) -> bool {
     let (mut ran, mut data) = (0, 0);
-    let here: BTreeSet<&InstanceId> = placed.iter().map(|(id, _, _)| *id).collect();
-    let mut held: BTreeSet<&ServiceName> = BTreeSet::new();
+    let here: BTreeSet<&InstanceKey> = placed.iter().map(|(id, _, _)| id).collect();
+    let mut held: BTreeSet<&ServiceKey> = BTreeSet::new();
     for service in &problem.services {
         let keeps = || service.current.values().any(|it| it.held && it.node == node.name);
         let stays = !service.movable && (filters_admit(service, node) || keeps());
@@ -73,8 +73,8 @@ fn as_before(
             let needs = if back { u128::from(need(service)) } else { 0 };
             let has = holding.map_or(needs, |it| u128::from(has(it)));
             ran += has;
-            let id = InstanceId { service: service.name.clone(), index: *index };
-            data += if stays && here.contains(&id) { has } else { 0 };
+            let placed_here = || here.contains(&service.instance(*index));
+            data += if stays && placed_here() { has } else { 0 };
         }
     }
     let counts = |place: &Assignment, it: &ServiceInput| {

@@ -4,21 +4,19 @@
 //!
 //! An instance that was on a cordoned node may stay; no other may come.
 
-use devnet_schema::name::InstanceId;
-
 use super::{
     admits::filters_admit,
     breach::{Breach, tell},
 };
 use crate::place::{
     outcome::{Assignment, Reason},
-    problem::{Constraint, NodeInput, NodeState, ServiceInput},
+    problem::{Constraint, InstanceKey, NodeInput, NodeState, ServiceInput},
 };
 
 pub fn check_filters(
     service: &ServiceInput,
     node: &NodeInput,
-    instance: &InstanceId,
+    instance: &InstanceKey,
     place: &Assignment,
     breaches: &mut Vec<Breach>,
 ) {
@@ -30,7 +28,7 @@ pub fn check_filters(
     if !waits && !filters_admit(service, node) {
         tell(breaches, Constraint::Filter, format!("{instance} may not be on {}", node.name));
     }
-    let kept = place.reason == Reason::Retained || service.name.lone_instance().is_some();
+    let kept = place.reason == Reason::Retained || service.name.is_retained();
     if kept && service.current.get(&instance.index).is_none_or(|it| it.gpus != place.gpus) {
         tell(breaches, Constraint::Gpu, format!("{instance} has other GPUs than it had"));
     }

@@ -18,11 +18,13 @@ mod totals;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use devnet_schema::name::{InstanceId, NodeName, ServiceName};
+use devnet_schema::name::NodeName;
 
 use crate::place::{
     outcome::{Assignment, Outcome, Reason},
-    problem::{Constraint, NodeInput, NodeState, PlacementProblem, ServiceInput},
+    problem::{
+        Constraint, InstanceKey, NodeInput, NodeState, PlacementProblem, ServiceInput, ServiceKey,
+    },
 };
 pub use breach::Breach;
 use breach::Placed;
@@ -37,18 +39,20 @@ use totals::check_totals;
 
 /// Every constraint that the outcome does not keep; empty for a good one.
 pub fn verify(problem: &PlacementProblem, outcome: &Outcome) -> Vec<Breach> {
-    let mut breaches = breaches(problem, &outcome.assignments);
+    let placed = outcome.assignments.iter();
+    let placed = placed.map(|(id, place)| (InstanceKey::declared(id.clone()), place));
+    let mut breaches = breaches(problem, placed);
     check_totals(problem, outcome, &mut breaches);
     breaches
 }
 
 /// The same of instances on nodes, whatever is said of them.
-pub fn breaches(
-    problem: &PlacementProblem,
-    assignments: &BTreeMap<InstanceId, Assignment>,
+pub fn breaches<'a>(
+    problem: &'a PlacementProblem,
+    assignments: impl Iterator<Item = (InstanceKey, &'a Assignment)>,
 ) -> Vec<Breach> {
     let mut breaches = Vec::new();
-    let services: BTreeMap<&ServiceName, &ServiceInput> =
+    let services: BTreeMap<&ServiceKey, &ServiceInput> =
         problem.services.iter().map(|service| (&service.name, service)).collect();
     let nodes: BTreeMap<&NodeName, &NodeInput> =
         problem.nodes.iter().map(|node| (&node.name, node)).collect();
@@ -84,7 +88,7 @@ pub fn breaches(
             );
             continue;
         };
-        check_filters(&service, node, instance, place, &mut breaches);
+        check_filters(&service, node, &instance, place, &mut breaches);
         on_node.entry(&node.name).or_default().push((instance, place, service));
     }
     // On a node that does not answer all is as it was, whatever is asked for by now.

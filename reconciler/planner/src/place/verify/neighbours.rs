@@ -15,16 +15,17 @@ use crate::place::{
 };
 
 pub fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
-    let mut counts: BTreeMap<ServiceName, u32> = BTreeMap::new();
-    let mut kept: BTreeSet<ServiceName> = BTreeSet::new();
+    // By the service that a file declares: placed as it is declared, and retained.
+    let mut counts: BTreeMap<&ServiceName, u32> = BTreeMap::new();
+    let mut kept: BTreeSet<&ServiceName> = BTreeSet::new();
     let mut ports = BTreeSet::new();
     let is_kept = |place: &Assignment, service: &ServiceInput| {
-        place.reason == Reason::Retained || service.name.lone_instance().is_some()
+        place.reason == Reason::Retained || service.name.is_retained()
     };
     for (instance, place, service) in placed {
         match is_kept(place, service) {
             true => drop(kept.insert(service.name.declared())),
-            false => *counts.entry(service.name.clone()).or_insert(0) += 1,
+            false => *counts.entry(service.name.declared()).or_insert(0) += 1,
         }
         for port in &service.host_ports {
             if !ports.insert(port) {
@@ -37,17 +38,17 @@ pub fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec
         own.any(|(_, _, it)| it.current.range(..it.replicas).any(|(_, it)| it.node == *node))
     };
     for (_, place, service) in placed {
-        let here = counts.get(&service.name).copied().unwrap_or(0);
+        let here = counts.get(service.name.declared()).copied().unwrap_or(0);
         if service.max_per_node.is_some_and(|most| here > most) {
             tell(breaches, Constraint::MaxPerNode, format!("{here} of {} on {node}", service.name));
         }
         for other in &service.apart_from {
-            let own = *other == service.name.declared();
+            let own = other == service.name.declared();
             let count = counts.get(other).copied().unwrap_or(0);
             // What runs as it is may be beside those that run there, too.
             let (wrong, whose) = match is_kept(place, service) {
                 true => (!own && count > 0, other),
-                false => (!own && kept.contains(other), &service.name),
+                false => (!own && kept.contains(other), service.name.declared()),
             };
             let both = !is_kept(place, service) && count > u32::from(own);
             if both || wrong && !ran(whose) {

@@ -22,7 +22,7 @@ pub fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mu
         *placed.entry(&instance.service).or_insert(0) += 1;
     }
     for service in &problem.services {
-        let here = placed.get(&service.name).copied().unwrap_or(0);
+        let here = placed.get(service.name.declared()).copied().unwrap_or(0);
         let told = outcome.unplaced.iter().find(|u| u.service == service.name);
         if here + told.map_or(0, |u| u.unplaced) != service.replicas {
             tell(
@@ -35,7 +35,8 @@ pub fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mu
     for level in &outcome.levels {
         let of_level =
             problem.services.iter().filter(|service_ix| service_ix.priority == level.priority);
-        let sum: u32 = of_level.filter_map(|service_ix| placed.get(&service_ix.name)).sum();
+        let sum: u32 =
+            of_level.filter_map(|service_ix| placed.get(service_ix.name.declared())).sum();
         if sum != level.placed || level.placed > level.bound {
             tell(breaches, Constraint::Level, format!("priority {}: {sum} placed", level.priority));
         }

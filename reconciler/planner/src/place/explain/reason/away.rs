@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use devnet_schema::{name::InstanceId, placement::Violation};
+use devnet_schema::placement::Violation;
 
-use super::{Assignments, Explainer, taker::Taker};
+use super::{Explainer, taker::Taker};
 use crate::place::{
     explain::violation,
     ix::{NodeIx, ServiceIx},
+    model::indices::Assignments,
     outcome::Displaced,
+    problem::InstanceKey,
 };
 
 impl<'b, 'f> Explainer<'b, 'f> {
@@ -28,7 +30,7 @@ impl<'b, 'f> Explainer<'b, 'f> {
             if let Some(first) = against.first()
                 && let Some(other) = explainer.displacer(partial, service, old, first)
             {
-                return format!("makes room for {}", other.address());
+                return format!("makes room for {}", other.instance().address());
             }
             let company = |other_ix: &&ServiceIx| {
                 partial.count(**other_ix, node) > 0 && partial.count(service, node) == 0
@@ -44,14 +46,15 @@ impl<'b, 'f> Explainer<'b, 'f> {
     }
 
     /// Why each instance that runs and has no place is not where it runs.
-    pub(super) fn displaced(&self, assignments: &Assignments) -> BTreeMap<InstanceId, Displaced> {
+    pub(super) fn displaced(&self, assignments: &Assignments) -> BTreeMap<InstanceKey, Displaced> {
         let mut known: BTreeMap<(ServiceIx, NodeIx), Displaced> = BTreeMap::new();
         let mut all = BTreeMap::new();
         for (service_ix, service) in self.partial.indexed.services.enumerate() {
             for (&index, current) in service.input.current.range(..service.input.replicas) {
-                let instance = InstanceId { service: service.input.name.clone(), index };
-                let kept = InstanceId { service: instance.alone(), index: 0 };
-                let has = assignments.contains_key(&instance) || assignments.contains_key(&kept);
+                let instance = service.input.instance(index);
+                let retained = InstanceKey::retained(instance.instance());
+                let has =
+                    assignments.contains_key(&instance) || assignments.contains_key(&retained);
                 let node = self.nodes.get(current.node.as_str());
                 if let Some(&node_ix) = node.filter(|_| !has) {
                     let why = known
@@ -79,12 +82,12 @@ impl<'b, 'f> Explainer<'b, 'f> {
         };
         let by = found.iter().find_map(taker);
         found.retain(|it| taker(it).is_none());
-        let priority = |id: &InstanceId| {
-            let service = self.services.get(id.service.as_str());
+        let priority = |id: &InstanceKey| {
+            let service = self.services.get(&id.service);
             service.map_or(0, |&other| self.partial.indexed.services[other].input.priority)
         };
         Displaced {
-            by: by.map(|id| (id.clone(), priority(id))),
+            by: by.map(|id| (id.instance(), priority(id))),
             against: found.into_iter().map(|found| found.text).collect(),
         }
     }

@@ -15,12 +15,11 @@ pub mod takers;
 
 use std::{cell::Cell as Counter, collections::BTreeMap};
 
-use devnet_schema::name::InstanceId;
-
 use crate::place::{
     ix::{NodeIx, ServiceIx},
-    model::partial::PartialPlacement,
+    model::{indices::Assignments, partial::PartialPlacement},
     outcome::{Assignment, Displaced, Reason},
+    problem::{InstanceKey, ServiceKey},
 };
 use taker::{Taker, taker};
 
@@ -30,14 +29,12 @@ const LOOKS: u32 = 1_000_000;
 /// Where no single thing decides.
 pub const WHOLE: &str = "part of the best placement found";
 
-pub type Assignments = BTreeMap<InstanceId, Assignment>;
-
 /// Gives every new and every moved instance its reason. Returns what runs and has no place, with
 /// who took it.
 pub fn tell(
     partial: &PartialPlacement<'_>,
     assignments: &mut Assignments,
-) -> BTreeMap<InstanceId, Displaced> {
+) -> BTreeMap<InstanceKey, Displaced> {
     let mut explainer = Explainer::new(partial, assignments);
     let mut known: BTreeMap<(ServiceIx, NodeIx, Option<NodeIx>), Reason> = BTreeMap::new();
     for (instance, place) in assignments.iter_mut() {
@@ -63,7 +60,7 @@ pub struct Explainer<'b, 'f> {
     /// A copy to take instances from and put them back.
     bench: PartialPlacement<'f>,
     nodes: BTreeMap<&'f str, NodeIx>,
-    services: BTreeMap<&'f str, ServiceIx>,
+    services: BTreeMap<&'f ServiceKey, ServiceIx>,
     /// By node, the highest priority first.
     takers: BTreeMap<NodeIx, Vec<Taker>>,
     looks: Counter<u32>,
@@ -73,8 +70,7 @@ impl<'b, 'f> Explainer<'b, 'f> {
     pub(super) fn new(partial: &'b PartialPlacement<'f>, assignments: &Assignments) -> Self {
         let indexed = partial.indexed;
         let nodes = indexed.nodes.enumerate().map(|(node, it)| (it.input.name.as_str(), node));
-        let services =
-            indexed.services.enumerate().map(|(service, it)| (it.input.name.as_str(), service));
+        let services = indexed.services.enumerate().map(|(service, it)| (&it.input.name, service));
         let mut explainer = Self {
             partial,
             bench: partial.clone(),
@@ -98,10 +94,10 @@ impl<'b, 'f> Explainer<'b, 'f> {
 
     pub(super) fn position(
         &self,
-        instance: &InstanceId,
+        instance: &InstanceKey,
         place: &Assignment,
     ) -> Option<(ServiceIx, NodeIx)> {
-        let service = self.services.get(instance.service.as_str())?;
+        let service = self.services.get(&instance.service)?;
         Some((*service, *self.nodes.get(place.node.as_str())?))
     }
 

@@ -5,16 +5,17 @@
 //! What is short on a node was taken by somebody, and only these can have done it. Of an instance
 //! that stays, only what it has grown by counts.
 
-use devnet_schema::{name::InstanceId, quantity::GpuRequest};
+use devnet_schema::quantity::GpuRequest;
 
 use crate::place::{
     ix::ServiceIx,
     model::{node::Amounts, service::Service},
+    problem::InstanceKey,
 };
 
 /// Who came to a node, or stays there and takes more of it than before.
 pub struct Taker {
-    pub(super) instance: InstanceId,
+    pub(super) instance: InstanceKey,
     pub(super) service: ServiceIx,
     pub(super) came: bool,
     /// What it takes that it had not.
@@ -26,7 +27,7 @@ pub struct Taker {
 /// What an instance takes of its node that it had not; nothing where nobody knows what it had.
 pub fn taker(
     service: &Service<'_>,
-    (instance, service_ix): (&InstanceId, ServiceIx),
+    (instance, service_ix): (&InstanceKey, ServiceIx),
     came: bool,
 ) -> Option<Taker> {
     let input = service.input;

@@ -5,14 +5,14 @@
 //! An instance that stops wants to know for whom. Where there would be enough without all who came,
 //! the most important of them is named.
 
-use devnet_schema::{name::InstanceId, placement::Violation};
+use devnet_schema::placement::Violation;
 
 use super::{Explainer, taker::Taker};
 use crate::place::{
     explain::amount,
     ix::{NodeIx, ServiceIx},
     model::partial::PartialPlacement,
-    problem::Constraint,
+    problem::{Constraint, InstanceKey},
 };
 
 impl<'b, 'f> Explainer<'b, 'f> {
@@ -30,7 +30,7 @@ impl<'b, 'f> Explainer<'b, 'f> {
         service: ServiceIx,
         node: NodeIx,
         found: &Violation,
-    ) -> Option<&InstanceId> {
+    ) -> Option<&InstanceKey> {
         let services = &self.partial.indexed.services;
         let constraint = Constraint::of(found);
         let forbids = |other: ServiceIx| match constraint {
@@ -55,7 +55,7 @@ impl<'b, 'f> Explainer<'b, 'f> {
         service: ServiceIx,
         old: NodeIx,
         found: &Violation,
-    ) -> Option<&InstanceId> {
+    ) -> Option<&InstanceKey> {
         self.took((partial, service, old), found, &|it| it.came)
     }
 
@@ -66,7 +66,7 @@ impl<'b, 'f> Explainer<'b, 'f> {
         (partial, service, node): (&PartialPlacement<'_>, ServiceIx, NodeIx),
         found: &Violation,
         who: &dyn Fn(&Taker) -> bool,
-    ) -> Option<&InstanceId> {
+    ) -> Option<&InstanceKey> {
         let indexed = partial.indexed;
         let mut here = self.takers.get(&node)?.iter().filter(|it| who(it));
         if Constraint::of(found) == Some(Constraint::Gpu) {

@@ -82,12 +82,12 @@ pub fn neighbours(
     for &other in service.apart.iter().filter(|&&other| partial.count(other, node) > 0) {
         let other = indexed.services[other].input;
         let name = other.name.declared();
-        found.push(match service.input.apart_from.contains(&name) {
+        found.push(match service.input.apart_from.contains(name) {
             true => {
                 let text = format!("must stay apart from {}", other.name);
                 say_as(
                     Constraint::ApartFrom,
-                    input.apart_from_line(std::slice::from_ref(&name)),
+                    input.apart_from_line(std::slice::from_ref(name)),
                     text,
                 )
             }
@@ -96,13 +96,13 @@ pub fn neighbours(
                 let text = format!("{} must stay apart from it", other.name);
                 say_as(
                     Constraint::ApartFrom,
-                    other.apart_from_line(std::slice::from_ref(&input.name)),
+                    other.apart_from_line(std::slice::from_ref(input.name.declared())),
                     text,
                 )
             }
         });
     }
-    for name in service.input.near.iter().filter(|name| **name != service.input.name) {
+    for name in service.input.near.iter().filter(|name| input.name != **name) {
         let other = indexed.services.position(|other| other.input.name == *name);
         if other.is_none_or(|other| partial.present(other, node) == 0) {
             let text = format!("must run near {name}, which is not there");
@@ -115,5 +115,5 @@ pub fn neighbours(
 /// other's.
 pub fn deserts(service: &ServiceInput, other: &ServiceInput, node: &NodeName) -> Violation {
     let text = format!("{} on {node} must run near it", other.name);
-    say_as(Constraint::Near, other.near_line(std::slice::from_ref(&service.name)), text)
+    say_as(Constraint::Near, other.near_line(std::slice::from_ref(service.name.declared())), text)
 }
