@@ -58,8 +58,8 @@ pub enum Act {
 }
 
 impl Act {
-    /// Whether the step changes nothing: it waits for what runs, or is starting, under an order that
-    /// was given before. It belongs to no change and carries no new generation.
+    /// Whether the step changes nothing: it waits for what runs, or is starting, under an order
+    /// that was given before. It belongs to no change and carries no new generation.
     pub fn only_waits(&self) -> bool {
         matches!(self, Self::AwaitHealthy { .. })
     }
