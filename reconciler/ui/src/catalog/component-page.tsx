@@ -3,12 +3,14 @@
  * stand the block for the cluster file and, where the control plane keeps drafts, its diagnostics and
  * its plan. Knows that what was typed survives a refresh; secrets are only ever names.
  */
+
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useMemo, useState } from 'react';
 import type { ComponentSignature } from '../api/documents';
 import { DraftView } from '../drafts/draft-view';
 import { usePathPart } from '../look/address';
 import { Answer, Empty } from '../look/answer';
+import { Code } from '../look/code';
 import { CopyButton } from '../look/copy';
 import { PageFrame, Panel } from '../look/page';
 import { visible } from '../look/text';
@@ -168,9 +170,7 @@ function Editor({ component }: { component: ComponentSignature }) {
       </form>
       <div>
         <Panel title="For the cluster file" acts={<CopyButton text={block} what="the block" />}>
-          <pre className="code overflow-x-auto" data-kdl>
-            {visible(block)}
-          </pre>
+          <Code text={block} label="The block" kind="kdl" />
           {sound ? null : <p className="mt-2 text-warn">It is not whole yet: see the form.</p>}
         </Panel>
         <DraftView

@@ -2,11 +2,13 @@
  * What an edit would do: its diagnostics, its plan, and the three ways on: copy, patch, commit. Knows
  * to wait until typing stops.
  */
+
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { asApiError } from '../api/problem';
 import { Act } from '../look/act';
 import { Answer } from '../look/answer';
+import { Code } from '../look/code';
 import { CopyButton } from '../look/copy';
 import { Panel } from '../look/page';
 import { DiagnosticList, ProblemView } from '../look/problem-view';
@@ -78,12 +80,9 @@ function DraftBody({ draft, message }: { draft: Draft; message: string }) {
       </div>
       <details>
         <summary>The patch</summary>
-        <pre
-          className="code mt-1 overflow-auto rounded-md border border-line bg-sunken p-2"
-          data-patch
-        >
-          {visible(draft.patch)}
-        </pre>
+        <div className="mt-1 rounded-md border border-line bg-sunken p-2">
+          <Code text={draft.patch} label="The patch" kind="patch" />
+        </div>
       </details>
       <Commit
         draft={draft}

@@ -1,9 +1,11 @@
 /** The unit of an instance: rendered Compose where the control plane gives it, else its fields. */
+
 import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import type { InstanceSpec } from '../api/documents';
 import { asApiError } from '../api/problem';
 import { Answer, Empty } from '../look/answer';
+import { Code } from '../look/code';
 import { CopyButton } from '../look/copy';
 import { Facts, Panel } from '../look/page';
 import { visible } from '../look/text';
@@ -20,9 +22,7 @@ export function UnitView({ instance }: { instance: string }) {
           title="Rendered Compose, secrets as references"
           acts={compose.data ? <CopyButton text={compose.data} what="the unit" /> : null}
         >
-          <Answer query={compose}>
-            {(text) => <pre className="code overflow-auto">{visible(text)}</pre>}
-          </Answer>
+          <Answer query={compose}>{(text) => <Code text={text} label="Rendered Compose" />}</Answer>
         </Panel>
       )}
       <Answer query={observed}>
@@ -74,9 +74,7 @@ export function SpecFacts({ spec }: { spec: InstanceSpec }) {
   for (const [name, file] of Object.entries(spec.files ?? {})) {
     items.push([
       `file ${name}`,
-      <pre key={name} className="code overflow-auto">
-        {visible(told(file.content))}
-      </pre>,
+      <Code key={name} text={told(file.content)} label={`File ${name}`} />,
     ]);
   }
   return <Facts items={items} />;

@@ -5,11 +5,13 @@ import { tell } from './toast';
 export function CopyButton({
   text,
   what,
-  look = '',
+  look = 'button-small',
+  word = 'Copy',
 }: {
   text: string;
   what: string;
   look?: string;
+  word?: string;
 }) {
   const copy = async () => {
     try {
@@ -20,13 +22,9 @@ export function CopyButton({
     }
   };
   return (
-    <button
-      type="button"
-      className={`button button-small ${look}`}
-      aria-label={`Copy ${what}`}
-      onClick={() => void copy()}
-    >
-      Copy
+    <button type="button" className={`button ${look}`} onClick={() => void copy()}>
+      {word}
+      <span className="sr-only"> {what}</span>
     </button>
   );
 }

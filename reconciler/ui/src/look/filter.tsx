@@ -14,10 +14,10 @@ export function Filter({
 }) {
   const set = useAddressSetter();
   return (
-    <div className="flex flex-1 items-center gap-2">
+    <div className="flex flex-1 basis-full items-center gap-2 sm:basis-auto">
       <input
         type="search"
-        className="field max-w-72"
+        className="field sm:max-w-72"
         data-filter
         aria-label={label}
         placeholder={`${label}  ( / )`}

@@ -39,7 +39,7 @@ export function PageFrame({
   return (
     <div className="mx-auto w-full max-w-[1600px] px-3 pb-24 pt-3 sm:px-5 sm:pb-10">
       <div className="mb-3 flex flex-wrap items-center gap-x-3 gap-y-2">
-        <div className="flex min-w-0 flex-1 flex-wrap items-center gap-x-2">
+        <div className="flex min-w-0 flex-1 basis-full flex-wrap items-center gap-x-2 sm:basis-auto">
           {crumbs.map((crumb) => (
             <span key={crumb.to} className="text-muted">
               <Link to={crumb.to} className="link">

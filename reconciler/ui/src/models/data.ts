@@ -36,7 +36,7 @@ export interface Fit {
   nodes: { node: string; fits?: boolean; free_mb?: number; text?: string }[];
 }
 
-export function fit(name: string, context: number, parallel: number): Promise<Fit> {
+export function wouldFit(name: string, context: number, parallel: number): Promise<Fit> {
   return send('POST', '/models/fit', { name, context, parallel });
 }
 

@@ -14,7 +14,7 @@ import { type Mark, StatusMark } from '../look/status';
 import { instanceSlug, visible } from '../look/text';
 import { tell } from '../look/toast';
 import { nodesQuery } from '../nodes/data';
-import { changeModel, fit, type ModelRow, modelsQuery, type Needs } from './data';
+import { changeModel, type ModelRow, modelsQuery, type Needs, wouldFit } from './data';
 
 const MARKS: Record<string, Mark> = {
   declared: 'waiting',
@@ -176,7 +176,7 @@ function WouldFit() {
   const [context, setContext] = useState('8192');
   const [parallel, setParallel] = useState('1');
   const ask = useMutation({
-    mutationFn: () => fit(name.trim(), Number(context), Number(parallel)),
+    mutationFn: () => wouldFit(name.trim(), Number(context), Number(parallel)),
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();

@@ -34,7 +34,7 @@ export function NodePage() {
       acts={
         node.data ? (
           <>
-            <CopyButton text={`ssh ${node.data.ip}`} what="the ssh line" look="min-h-[30px]" />
+            <CopyButton text={`ssh ${node.data.ip}`} what="line" look="" word="Copy ssh" />
             <Link
               to="/whatif"
               search={{ suppose: JSON.stringify([{ drain: name }]) }}

@@ -105,12 +105,10 @@ function Problems({ status }: { status: Status }) {
           <div className="flex items-center gap-2 font-semibold">
             <Shape mark={invalid ? 'failed' : 'waiting'} />
             {source.seen ? (
-              <>
-                <span>
-                  commit <span className="code">{short(source.seen)}</span>
-                  {invalid ? ' is not applied' : ' is not wholly there'}
-                </span>
-              </>
+              <span>
+                commit <span className="code">{short(source.seen)}</span>
+                {invalid ? ' is not applied' : ' is not wholly there'}
+              </span>
             ) : (
               <span>The source cannot be read</span>
             )}
@@ -307,10 +305,12 @@ function LookRow({ look }: { look: Look }) {
       <span className="w-28">
         <StatusMark mark={look.mark} />
       </span>
-      <Link to={look.to} className="link min-w-32 font-medium">
+      <Link to={look.to} className="link font-medium sm:min-w-32">
         {visible(look.name)}
       </Link>
-      <span className="min-w-0 flex-1 text-muted">{visible(look.why)}</span>
+      <span className="min-w-0 flex-1 basis-full text-muted sm:basis-auto">
+        {visible(look.why)}
+      </span>
       {look.at ? (
         <span className="text-muted">
           <Age at={look.at} />
