@@ -188,7 +188,7 @@ export class Plane {
       writeFileSync(join(this.repo, name), content);
     }
     await this.git('add', '-A');
-    await this.git('commit', '-q', '-m', message);
+    await this.git('commit', '-q', '--allow-empty', '-m', message);
     return this.git('rev-parse', 'HEAD');
   }
 

@@ -2,10 +2,10 @@
  * The app's own watch: what changed becomes queries that are read again. Knows which queries a topic
  * is about. Refuses to know pages.
  */
-import type { QueryClient } from '@tanstack/react-query';
+import type { Query, QueryClient } from '@tanstack/react-query';
 import { useSyncExternalStore } from 'react';
 import { API, ask } from './client';
-import { unreachable } from './problem';
+import { asApiError, unreachable } from './problem';
 import { end } from './session';
 import { type Live, Watch } from './watch';
 
@@ -47,6 +47,11 @@ function setLive(next: Live): void {
   for (const listener of [...listeners]) listener();
 }
 
+/** A route that the control plane does not have is not asked again until the page is opened anew. */
+function mayChange(query: Query): boolean {
+  return !(query.state.error && asApiError(query.state.error).failure === 'not-available');
+}
+
 /** Begins to watch. The answer ends it. */
 export function follow(queries: QueryClient): () => void {
   const mine = new Watch(
@@ -65,9 +70,11 @@ export function follow(queries: QueryClient): () => void {
     },
     {
       changed: (topics) => {
-        for (const key of queriesOf(topics)) void queries.invalidateQueries({ queryKey: [key] });
+        for (const key of queriesOf(topics)) {
+          void queries.invalidateQueries({ queryKey: [key], predicate: mayChange });
+        }
       },
-      resumed: () => void queries.invalidateQueries(),
+      resumed: () => void queries.invalidateQueries({ predicate: mayChange }),
       state: setLive,
       sessionEnded: end,
     },

@@ -29,8 +29,9 @@ export const revisionsQuery = queryOptions({
   queryFn: ({ signal }) => all<RevisionRow>('/revisions', signal),
 });
 
+/** Of the newest commit. */
 export function makePlan(options: Record<string, unknown>): Promise<Plan> {
-  return send('POST', '/plans', { rev: '', options });
+  return send('POST', '/plans', { options });
 }
 
 export function applyPlan(id: string, force: boolean): Promise<Deployment> {

@@ -68,7 +68,7 @@ function PlanActs({ plan }: { plan: Plan }) {
       void navigate({ to: '/deployments/$deployment', params: { deployment: deployment.id } }),
   });
   const again = useMutation({
-    mutationFn: () => makePlan({}),
+    mutationFn: (options: Record<string, unknown>) => makePlan(options),
     onSuccess: (next) => void navigate({ to: '/plans/$plan', params: { plan: next.id } }),
   });
   const errors = errorsOf(plan);
@@ -79,9 +79,18 @@ function PlanActs({ plan }: { plan: Plan }) {
   const forced = failure?.kind === 'follows-source';
   return (
     <>
-      <Act needs="planner" busy={again.isPending} onAct={() => again.mutate()}>
+      <Act needs="planner" busy={again.isPending} onAct={() => again.mutate({})}>
         {again.isPending ? 'Planning…' : 'Plan again'}
       </Act>
+      {errors > 0 && plan.placement.unplaced > 0 ? (
+        <Act
+          needs="planner"
+          busy={again.isPending}
+          onAct={() => again.mutate({ allow_unplaced: true })}
+        >
+          Plan without what does not fit
+        </Act>
+      ) : null}
       <Act needs="editor" look="button-main" because={because} onAct={() => ask(true)}>
         Apply to {visible(plan.cluster)}…
       </Act>
@@ -110,7 +119,7 @@ function PlanActs({ plan }: { plan: Plan }) {
               {plural(new Set(plan.steps.map((step) => step.node)).size, 'node')}.
             </p>
             {failure?.kind === 'stale-plan' ? (
-              <button type="button" className="button" onClick={() => again.mutate()}>
+              <button type="button" className="button" onClick={() => again.mutate({})}>
                 {again.isPending ? 'Planning…' : 'Plan again'}
               </button>
             ) : null}
