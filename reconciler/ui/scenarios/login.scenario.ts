@@ -10,6 +10,7 @@ beforeAll(async () => {
     files: cluster(service({ name: 'web', port: 21080 })),
     nodes: ['n1'],
   });
+  await plane.settled(await plane.git('rev-parse', 'HEAD'));
 });
 afterAll(() => plane?.end());
 
@@ -131,7 +132,7 @@ scenario(4, 'a viewer sees what the role may not do, and which role may', async 
   const cordon = page.getByRole('button', { name: 'Cordon', exact: true });
   expect(await cordon.getAttribute('aria-disabled')).toBe('true');
   expect(await cordon.getAttribute('title')).toBe('needs the role admin');
-  await cordon.click();
+  await cordon.click({ force: true });
   await page.getByText('Not now: needs the role admin.').waitFor();
   await it.look('viewer-node');
   await page.goto(`${plane.address}/instances/web-0`);

@@ -91,7 +91,9 @@ export interface NodeRow {
   zone?: string | null;
   tags?: string[];
   agent?: string | null;
-  engines?: string[];
+  engines?: { name: string; version?: string | null; available: boolean }[];
+  os?: string;
+  arch?: string;
   room?: { cpu_milli?: Room; memory_mb?: Room; disk_mb?: Room } | null;
   gpus?: GpuRoom[];
 }
@@ -160,10 +162,20 @@ export interface ServiceRow {
   near?: string[];
   apart_from?: string[];
   place?: string[];
-  resources?: Record<string, string> | null;
+  resources?: ServiceResources | null;
+  secrets?: string[];
   /** Each instance that should run and has no row. */
   waiting?: Waiting[];
   undeclared?: boolean;
+}
+
+export interface ServiceResources {
+  cpu_milli?: number;
+  memory_mb?: number;
+  disk_mb?: number;
+  gpus?: number;
+  gpu_share_milli?: number;
+  gpu_memory_mb?: number;
 }
 
 export interface Waiting {
@@ -223,7 +235,8 @@ export interface Status {
   problems?: string[];
   warnings?: Diagnostic[];
   held?: string[];
-  loop?: { state: string; next_try?: string | null } | null;
+  loop?: { state: 'waiting' | 'deploying' | 'held' | 'idle'; deployment?: string | null } | null;
+  planned?: string | null;
 }
 
 export interface Event {
@@ -447,6 +460,8 @@ export interface LogEntry {
   text?: string;
   continued?: boolean;
   end?: { reason: string; message: string };
+  /** The last line of a stream that was ended: `session-ended`. */
+  error?: string;
 }
 
 export interface SecretRow {

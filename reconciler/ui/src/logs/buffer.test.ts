@@ -1,5 +1,6 @@
 /** A log in memory: what is kept, what is counted. */
 import { expect, it } from 'vitest';
+import type { LogEntry } from '../api/documents';
 import { LogBuffer, levelOf } from './buffer';
 
 const entries = (from: number, count: number) =>
@@ -25,6 +26,12 @@ it('remembers how each log ended and takes that for no line', () => {
   buffer.add([...entries(0, 1), { instance: 'web[0]', end: { reason: 'gone', message: 'moved' } }]);
   expect(buffer.length).toBe(1);
   expect(buffer.ends.get('web[0]')?.reason).toBe('gone');
+});
+
+it('takes the end of a session for no line', () => {
+  const buffer = new LogBuffer();
+  buffer.add([...entries(0, 1), { error: 'session-ended' } as unknown as LogEntry]);
+  expect(buffer.length).toBe(1);
 });
 
 it('finds lines', () => {

@@ -34,6 +34,8 @@ export class LogBuffer {
 
   add(entries: LogEntry[]): void {
     for (const entry of entries) {
+      // Something of the stream itself, and of no instance.
+      if (entry.error !== undefined) continue;
       if (entry.end) {
         this.ends.set(entry.instance, entry.end);
         continue;

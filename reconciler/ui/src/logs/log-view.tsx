@@ -8,7 +8,7 @@ import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore
 import { API, ask } from '../api/client';
 import type { LogEntry } from '../api/documents';
 import { batches } from '../api/lines';
-import { useWho } from '../api/session';
+import { end, useWho } from '../api/session';
 import { clock } from '../look/amount';
 import { ProblemView } from '../look/problem-view';
 import { visible } from '../look/text';
@@ -64,6 +64,7 @@ function useFeed(path: string, tail: string): { feed: Feed; again: () => void } 
       const answer = await ask(address, { signal: abort.signal });
       if (!answer.body) return;
       for await (const batch of batches<LogEntry>(answer.body)) {
+        if (batch.some((entry) => entry.error === 'session-ended')) end();
         store.get().buffer.add(batch);
         store.soon();
       }
@@ -303,7 +304,7 @@ function Lines({
             ) : null;
           })}
         </div>
-        {shown === 0 ? <p className="p-3 text-muted">No lines.</p> : null}
+        {shown === 0 ? <p className="p-3 text-muted">No lines yet.</p> : null}
       </div>
       {following ? null : (
         <button

@@ -85,7 +85,7 @@ export function Rows<T>({
     const row = getComputedStyle(top.current).getPropertyValue('--row');
     setDense(Number.parseInt(row, 10) || 34);
   }, [rows.length, narrow]);
-  const height = narrow ? 58 : dense;
+  const height = narrow ? 62 : dense;
   const many = shown.length > FEW;
   const virtual = useWindowVirtualizer({
     count: many ? shown.length : 0,
@@ -100,7 +100,7 @@ export function Rows<T>({
       key={keyOf(item)}
       aria-rowindex={index + 2}
       data-row={keyOf(item)}
-      className={`data-row px-3 ${narrow ? 'py-2' : 'grid items-center gap-x-3'} ${at === undefined ? '' : 'absolute inset-x-0 top-0 overflow-hidden'}`}
+      className={`data-row px-3 ${narrow ? 'short-row py-1.5' : 'grid items-center gap-x-3'} ${at === undefined ? '' : 'absolute inset-x-0 top-0 overflow-hidden'}`}
       style={{
         ...(narrow ? {} : { gridTemplateColumns: template }),
         ...(at === undefined ? {} : { transform: `translateY(${at}px)`, height }),
@@ -212,7 +212,7 @@ function NarrowCells<T>({ row, columns }: { row: T; columns: Column<T>[] }) {
       </div>
       <div
         role="presentation"
-        className="flex gap-3 overflow-hidden whitespace-nowrap text-xs text-muted"
+        className="flex items-center gap-3 overflow-hidden whitespace-nowrap text-xs text-muted"
       >
         {at('line').map((column) => (
           <div role="cell" key={column.id} className="max-w-full truncate">

@@ -162,6 +162,12 @@ function Token({ token, name }: { token: NewJoinToken; name: string }) {
   );
 }
 
+/** What it can run, by name. */
+function enginesOf(row: NodeRow): string {
+  const there = (row.engines ?? []).filter((engine) => engine.available);
+  return there.map((engine) => [engine.name, engine.version].filter(Boolean).join(' ')).join(', ');
+}
+
 const HINTS = [
   'Does the machine reach the control plane’s address? A firewall between them is the usual reason.',
   'Is its clock right? Certificates are good from the minute they are made.',
@@ -196,7 +202,7 @@ function Seen({ rows, name, begun }: { rows: NodeRow[]; name: string; begun: num
           );
         })}
         {row?.engines ? (
-          <li className="text-muted">runs {visible(row.engines.join(', ') || 'nothing')}</li>
+          <li className="text-muted">runs {visible(enginesOf(row) || 'nothing')}</li>
         ) : null}
       </ul>
       {row && found ? (

@@ -229,9 +229,9 @@ function Cards({ nodes }: { nodes: NodeRow[] }) {
         {nodes.slice(0, MOST_CARDS).map((node) => (
           <article key={node.name} className="panel p-3" data-row={node.name}>
             <div className="mb-1 flex items-center justify-between gap-2">
-              <h3>
+              <h2>
                 <NameLink node={node} />
-              </h3>
+              </h2>
               <StatusMark mark={markOfNode(node)} />
             </div>
             <div className="mb-2 flex flex-wrap items-center gap-x-3 text-muted">

@@ -2,11 +2,12 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
-import type { ServiceRow } from '../api/documents';
+import type { ServiceResources, ServiceRow } from '../api/documents';
 import { EventLines } from '../events/event-lines';
 import { UnitView } from '../instances/unit-view';
 import { LogView } from '../logs/log-view';
 import { useAddress, useAddressSetter, usePathPart } from '../look/address';
+import { cores, megabytes } from '../look/amount';
 import { Answer, Empty } from '../look/answer';
 import { Facts, PageFrame, Panel, Tabs } from '../look/page';
 import { StatusMark } from '../look/status';
@@ -88,6 +89,18 @@ function links(names: string[] | undefined): ReactNode {
   ));
 }
 
+function resourcesOf(needs: ServiceResources): string {
+  const parts = [
+    needs.cpu_milli ? `cpu ${cores(needs.cpu_milli)}` : '',
+    needs.memory_mb ? `memory ${megabytes(needs.memory_mb)}` : '',
+    needs.disk_mb ? `disk ${megabytes(needs.disk_mb)}` : '',
+    needs.gpus ? plural(needs.gpus, 'GPU') : '',
+    needs.gpu_share_milli ? `${needs.gpu_share_milli / 10}% of a GPU` : '',
+    needs.gpu_memory_mb ? `${megabytes(needs.gpu_memory_mb)} of a GPU` : '',
+  ].filter((part) => part !== '');
+  return parts.join(', ') || 'none asked for';
+}
+
 function Head({ service }: { service: ServiceRow }) {
   const facts: [string, ReactNode][] = [
     ['healthy', `${service.healthy} of ${service.desired} wanted`],
@@ -104,15 +117,7 @@ function Head({ service }: { service: ServiceRow }) {
     ]);
   if (service.priority !== undefined && service.priority !== null)
     facts.push(['priority', service.priority]);
-  if (service.resources)
-    facts.push([
-      'resources',
-      visible(
-        Object.entries(service.resources)
-          .map(([name, value]) => `${name} ${value}`)
-          .join(', '),
-      ),
-    ]);
+  if (service.resources) facts.push(['resources', resourcesOf(service.resources)]);
   if ((service.place ?? []).length > 0)
     facts.push(['place', visible((service.place ?? []).join('; '))]);
   if ((service.depends_on ?? []).length > 0) facts.push(['depends on', links(service.depends_on)]);

@@ -13,7 +13,7 @@ it('asks the command line the same', () => {
     { drain: 'n1' },
     { without: 'n2' },
     { scale: { service: 'web', replicas: 5 } },
-    { with_node: { cpu: 16, memory: '64GiB', gpus: ['24GiB'] } },
+    { with_node: { cpu: 16, memory: '64GiB', gpus: '1x24GiB' } },
   ];
   expect(commandOf(suppose, true)).toBe(
     'devnet whatif -drain n1 -without n2 -scale web=5 -with-node "cpu=16 memory=64GiB gpu=1x24GiB" -survive 1',

@@ -6,7 +6,7 @@ import type { Edit, Plan } from '../api/documents';
 export type Supposition =
   | { drain: string }
   | { without: string }
-  | { with_node: { cpu: number; memory: string; gpus: string[] } }
+  | { with_node: { cpu: number; memory: string; gpus?: string } }
   | { scale: { service: string; replicas: number } }
   | { edit: Edit };
 
@@ -53,7 +53,7 @@ export function told(one: Supposition): string {
   if ('scale' in one) return `${one.scale.service} has ${one.scale.replicas} replicas`;
   if ('with_node' in one) {
     const { cpu, memory, gpus } = one.with_node;
-    return `a new node with ${cpu} cpu, ${memory}${gpus.length > 0 ? ` and ${gpus.length} GPU (${gpus.join(', ')})` : ''}`;
+    return `a new node with ${cpu} cpu, ${memory}${gpus ? ` and GPUs (${gpus})` : ''}`;
   }
   return toldEdit(one.edit);
 }
@@ -86,7 +86,7 @@ export function commandOf(suppose: Supposition[], survive: boolean): string {
     if ('scale' in one) return [`-scale ${one.scale.service}=${one.scale.replicas}`];
     if ('with_node' in one) {
       const { cpu, memory, gpus } = one.with_node;
-      const gpu = gpus.length > 0 ? ` gpu=${gpus.length}x${gpus[0]}` : '';
+      const gpu = gpus ? ` gpu=${gpus}` : '';
       return [`-with-node "cpu=${cpu} memory=${memory}${gpu}"`];
     }
     return [];

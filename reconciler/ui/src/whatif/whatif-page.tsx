@@ -150,24 +150,18 @@ function Nodes({
                 {visible(node.name)}
               </span>
               <span className="text-muted">{node.instances}</span>
-              <button
-                type="button"
-                className="button button-small"
-                aria-pressed={drained}
-                aria-label={`Drain ${node.name}`}
-                onClick={() => toggle('drain', node.name)}
-              >
-                {drained ? '✓ drained' : 'Drain'}
-              </button>
-              <button
-                type="button"
-                className="button button-small"
-                aria-pressed={lost}
-                aria-label={`Lose ${node.name}`}
-                onClick={() => toggle('without', node.name)}
-              >
-                {lost ? '✓ lost' : 'Lose'}
-              </button>
+              <Toggle
+                on={drained}
+                word="Drain"
+                name={node.name}
+                onToggle={() => toggle('drain', node.name)}
+              />
+              <Toggle
+                on={lost}
+                word="Lose"
+                name={node.name}
+                onToggle={() => toggle('without', node.name)}
+              />
             </li>
           );
         })}
@@ -191,6 +185,31 @@ function Nodes({
         Drag a node here to lose it, or press Lose.
       </section>
     </Panel>
+  );
+}
+
+function Toggle({
+  on,
+  word,
+  name,
+  onToggle,
+}: {
+  on: boolean;
+  word: string;
+  name: string;
+  onToggle: () => void;
+}) {
+  return (
+    <button
+      type="button"
+      className={`button button-small ${on ? 'border-accent bg-accent-soft' : ''}`}
+      aria-pressed={on}
+      onClick={onToggle}
+    >
+      {on ? <span aria-hidden="true">✓</span> : null}
+      {word}
+      <span className="sr-only"> {name}</span>
+    </button>
   );
 }
 
@@ -282,7 +301,7 @@ function NewNode({ onAdd }: { onAdd: (one: Supposition) => void }) {
               with_node: {
                 cpu,
                 memory: `${memory}GiB`,
-                gpus: Array.from({ length: gpus }, () => `${gpuMemory}GiB`),
+                ...(gpus > 0 ? { gpus: `${gpus}x${gpuMemory}GiB` } : {}),
               },
             })
           }
