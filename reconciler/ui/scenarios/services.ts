@@ -7,8 +7,11 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.end_headers(); self.wfile.write(b"well\\n")
     def log_message(self, *_):
         pass
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        pass
 print("listening", flush=True)
-http.server.ThreadingHTTPServer((os.environ["BIND"], int(os.environ["PORT"])), Answer).serve_forever()
+Server((os.environ["BIND"], int(os.environ["PORT"])), Answer).serve_forever()
 `;
 
 export interface Service {
@@ -29,19 +32,6 @@ export function service({ name, port, replicas = 1, more = '' }: Service): strin
     health http="/" port=${port} interval="500ms" retries=5 start-period="20s"
 ${more}}
 `;
-}
-
-/** A service that only prints: what, is Python's to say. */
-export function printer(name: string, program: string): Record<string, string> {
-  return {
-    block: `service "${name}" {
-    process "python3" "-u" "${name}.py"
-    file "${name}.py" source="${name}.py"
-    resources cpu=0.01 memory="16MiB"
-}
-`,
-    program,
-  };
 }
 
 export function cluster(...blocks: string[]): Record<string, string> {

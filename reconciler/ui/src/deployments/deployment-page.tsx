@@ -103,8 +103,8 @@ function Body({ deployment }: { deployment: Deployment }) {
             commit <span className="code">{short(deployment.revision)}</span>
           </span>
           <span className="text-muted">
-            by {visible(deployment.by)}, <Age at={deployment.started_at} suffix=" ago" />, took{' '}
-            <Took deployment={deployment} />
+            by {visible(deployment.by)}, <Age at={deployment.started_at} suffix=" ago" />,{' '}
+            {deployment.ended_at ? 'took' : 'for'} <Took deployment={deployment} />
           </span>
         </div>
         {deployment.errors.length > 0 ? (
