@@ -2,13 +2,15 @@
 # Makes sure that this machine can build devnet, and can run its Docker tests.
 #
 #   scripts/setup.sh build  what `make demo` needs: Rust, C, C++, cmake, libclang, git, curl, python
-#   scripts/setup.sh test   the above, and the test bed: dockerd, a registry, mmdebstrap, nft, ...
+#   scripts/setup.sh ui     what `make ui` needs: Node and npm
+#   scripts/setup.sh test   all of the above, and the test bed: dockerd, a registry, mmdebstrap, nft, ...
 #
 # It runs before the first crate compiles, so that a missing tool is named in a second and not
 # after ten minutes. What is there already is left alone; nothing is upgraded. Debian and Ubuntu.
 set -euo pipefail
 
 readonly MIN_RUST=1.95
+readonly MIN_NODE=20.19
 # Tools such as nft and dockerd live in sbin, which is not in everybody's PATH.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # Marks a policy-rc.d that is ours, so that one left by a killed run is recognised and removed.
@@ -46,6 +48,13 @@ need_build() {
   [ -e /usr/include/stdio.h ] || { missing+=(libc6-dev); absent+=(stdio.h); }
 }
 
+# What builds the web UI. DEVNET_UI=0 leaves it out.
+need_ui() {
+  [ "${DEVNET_UI:-1}" != 0 ] || return 0
+  need node nodejs
+  need npm npm
+}
+
 need_test() {
   # The docker command is a client only; the hosts of the bed need the daemon.
   need dockerd docker.io
@@ -70,12 +79,26 @@ need_test() {
   need openssl openssl
   need pgrep procps
   need hostname hostname
+  # The web UI is tested in a real browser.
+  [ "${DEVNET_UI:-1}" = 0 ] || need chromium chromium
   # One test gives an agent another clock.
   local clock found=''
   for clock in /usr/lib/faketime /usr/lib/*/faketime; do
     [ -e "$clock/libfaketimeMT.so.1" ] && found=1
   done
   [ -n "$found" ] || { missing+=(libfaketime); absent+=(libfaketime); }
+}
+
+check_node() {
+  [ "${DEVNET_UI:-1}" != 0 ] || return 0
+  local version
+  version=$(node --version 2>/dev/null || true)
+  version=${version#v}
+  if [ "$(printf '%s\n' "$MIN_NODE" "${version:-0}" | sort -V | head -n1)" != "$MIN_NODE" ]; then
+    echo "error: node is ${version:-not installed}; the web UI is built with Node $MIN_NODE or newer." >&2
+    echo "  Install one (https://nodejs.org), or leave the UI out: DEVNET_UI=0" >&2
+    return 1
+  fi
 }
 
 check_rust() {
@@ -165,8 +188,9 @@ install_nextest() {
 main() {
   case ${1:-} in
     build) need_build ;;
-    test) need_build; need_test ;;
-    *) echo "usage: scripts/setup.sh build|test" >&2; exit 2 ;;
+    ui) need_ui; install_missing; check_node; return ;;
+    test) need_build; need_ui; need_test ;;
+    *) echo "usage: scripts/setup.sh build|ui|test" >&2; exit 2 ;;
   esac
   # Rust first: it is the one thing that this script cannot put right, so say so before any work.
   check_rust || exit 1

@@ -38,6 +38,9 @@ else
     "$compose" >&2
 fi
 
+# Before the first build of devnet, which takes it in.
+scripts/ui.sh
+
 cargo fmt --check
 cargo clippy --workspace --all-targets -- -D warnings
 # The end-to-end tests start the binaries. Built together with the tests, so that every dependency

@@ -3,6 +3,7 @@
 //! Knows their JSON form. Refuses to know routes and connections.
 
 pub mod database;
+pub mod session;
 
 use std::collections::BTreeMap;
 

@@ -35,7 +35,7 @@ use crate::{
     auth::{ApiKey, Authority, Joined, Revoked, server_config},
     clock,
     config::ClientContext,
-    cycle::{ControlPlane, CycleConfig, Parts, answer_agents, follow},
+    cycle::{ControlPlane, CycleConfig, Parts, answer_agents, follow, look_for_changes},
     fleet::{Fleet, FleetConfig},
     http::{self, App, Bounds, Listener, Patience},
     random,
@@ -249,13 +249,15 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let plane = ControlPlane::new(cycle_config, parts)?;
     prepare(&plane, config.cluster.as_ref()).await?;
 
-    let tls = Tls::new(Arc::clone(&authority), names(&config))?;
+    let names = names(&config);
+    let tls = Tls::new(Arc::clone(&authority), names.clone())?;
     plane.metrics.certificate_end(tls.not_after.as_second());
     let settings = tls.config.subscribe();
     let (stop, stopped) = watch::channel(false);
     let tasks = vec![
         tokio::spawn(answer_agents(Arc::clone(&plane), called)),
         tokio::spawn(follow(Arc::clone(&plane), stopped.clone())),
+        tokio::spawn(look_for_changes(Arc::clone(&plane), stopped.clone())),
         tokio::spawn(tls.keep_fresh(Arc::clone(&plane))),
     ];
     let watcher = source.map(|source| watch_source(&source, &plane, config.poll)).transpose()?;
@@ -267,7 +269,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let client_file = config.data_dir.join("client.yaml");
     kept::write_private(&client_file, &context.to_yaml()?)?;
 
-    let app = App::new(Arc::clone(&plane), &admin, config.patience);
+    let app = App::new(Arc::clone(&plane), &admin, config.patience, &names);
     let (patience, bounds) = (config.patience, bounds(&config));
     let listener = Listener { tcp, tls: settings, app, patience, bounds };
     let server = tokio::spawn(http::serve(listener, stopped, FAREWELL));

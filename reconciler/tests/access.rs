@@ -77,7 +77,7 @@ async fn head(plane: &Plane, asker: &Asker, route: &Route) -> u16 {
 
 fn may(asker: &Asker, access: Access) -> bool {
     match access {
-        Access::Open | Access::JoinToken => true,
+        Access::Open | Access::JoinToken | Access::Login => true,
         Access::NodeSelf => asker.node,
         Access::Role(least) => asker.role.is_some_and(|role| role >= least),
     }
@@ -129,7 +129,8 @@ async fn what_is_no_route_is_nothing_to_anyone() {
     let dir = tempfile::tempdir().unwrap();
     let plane = Plane::start(config(dir.path(), None)).await;
     for (method, path) in [
-        (Method::GET, "/"),
+        (Method::GET, "/nodes"),
+        (Method::POST, "/"),
         (Method::GET, "/api/v1"),
         (Method::GET, "/api/v1/users"),
         (Method::POST, "/healthz"),

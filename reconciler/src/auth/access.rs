@@ -19,6 +19,8 @@ pub enum Access {
     NodeSelf,
     /// Whoever holds a join token; the handler checks it, for it is in the body.
     JoinToken,
+    /// Whoever shows a key or a one-time code in the body; the handler checks it.
+    Login,
 }
 
 /// A method and a pattern, as the router writes them (`/api/v1/plans/{id}`).
@@ -36,7 +38,7 @@ pub struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// 401: nobody known asks, and the route wants someone.
-    #[error("this needs an API key: pass it with --token-file or in DEVNET_TOKEN")]
+    #[error("this needs an API key or a session: pass a key with --token-file or in DEVNET_TOKEN")]
     Unauthenticated,
     /// 403: someone known asks who may not.
     #[error("this key may not do that: it needs the role {}", role_word(*.0))]
@@ -84,7 +86,23 @@ const ADMIN: Access = Access::Role(Role::Admin);
 /// Every route there is, and who may use it.
 pub const ROUTES: &[Route] = &[
     route("GET", "/healthz", Access::Open),
+    // The web UI: files without any fact of the cluster.
+    route("GET", "/", Access::Open),
+    route("GET", "/assets/{*path}", Access::Open),
+    route("GET", "/ui/{*path}", Access::Open),
+    route("GET", "/api/v1/about", Access::Open),
     route("GET", "/api/v1/ca", Access::Open),
+    // Before anybody is known; nothing but a page of a problem yet.
+    route("GET", "/api/v1/auth/oidc/login", Access::Open),
+    route("GET", "/api/v1/auth/oidc/callback", Access::Open),
+    route("POST", "/api/v1/session", Access::Login),
+    // One's own: a session is looked at and ended by whoever is in it.
+    route("GET", "/api/v1/session", VIEW),
+    route("DELETE", "/api/v1/session", VIEW),
+    route("POST", "/api/v1/session/codes", VIEW),
+    route("GET", "/api/v1/sessions", ADMIN),
+    route("DELETE", "/api/v1/sessions/{id}", ADMIN),
+    route("GET", "/api/v1/watch", VIEW),
     route("GET", "/readyz", VIEW),
     route("GET", "/metrics", VIEW),
     route("GET", "/api/v1/openapi.json", VIEW),
@@ -151,7 +169,7 @@ pub fn route_of(method: &str, pattern: &str) -> Result<&'static Route, Denied> {
 pub fn authorise(method: &str, pattern: &str, who: &Principal) -> Result<(), Denied> {
     let route = route_of(method, pattern)?;
     match (route.access, who) {
-        (Access::Open | Access::JoinToken, _) => Ok(()),
+        (Access::Open | Access::JoinToken | Access::Login, _) => Ok(()),
         (Access::Role(_) | Access::NodeSelf, Principal::Anonymous) => Err(Denied::Unauthenticated),
         (Access::Role(least), Principal::Key { role, .. }) if *role >= least => Ok(()),
         (Access::Role(least), Principal::Key { .. }) => Err(Denied::Role(least)),
@@ -193,7 +211,7 @@ mod tests {
     fn each_route_lets_in_exactly_whom_its_access_names() {
         for route in ROUTES {
             let expected = match route.access {
-                Access::Open | Access::JoinToken => "_nvpea",
+                Access::Open | Access::JoinToken | Access::Login => "_nvpea",
                 Access::NodeSelf => "n",
                 Access::Role(Role::Viewer) => "vpea",
                 Access::Role(Role::Planner) => "pea",
@@ -205,18 +223,33 @@ mod tests {
     }
 
     #[test]
-    fn only_health_and_the_ca_are_open_and_only_joining_needs_no_credential() {
+    fn nothing_that_is_open_tells_of_the_cluster_and_only_joining_and_login_need_no_credential() {
         let without: Vec<_> = ROUTES
             .iter()
             .filter(|route| authorise(route.method, route.pattern, &Principal::Anonymous).is_ok())
             .map(|route| route.pattern)
             .collect();
-        assert_eq!(without, ["/healthz", "/api/v1/ca", "/api/v1/nodes/register"]);
+        let expected = [
+            "/healthz",
+            "/",
+            "/assets/{*path}",
+            "/ui/{*path}",
+            "/api/v1/about",
+            "/api/v1/ca",
+            "/api/v1/auth/oidc/login",
+            "/api/v1/auth/oidc/callback",
+            "/api/v1/session",
+            "/api/v1/nodes/register",
+        ];
+        assert_eq!(without, expected);
     }
 
     #[test]
     fn whatever_changes_something_needs_more_than_looking() {
-        for route in ROUTES.iter().filter(|route| route.method != "GET") {
+        // A session of one's own is no part of the cluster.
+        let own = ["/api/v1/session", "/api/v1/session/codes"];
+        let others = ROUTES.iter().filter(|route| !own.contains(&route.pattern));
+        for route in others.filter(|route| route.method != "GET") {
             assert_ne!(route.access, VIEW, "{} {}", route.method, route.pattern);
             assert_ne!(route.access, Access::Open, "{} {}", route.method, route.pattern);
         }
@@ -232,7 +265,8 @@ mod tests {
     fn what_is_not_in_the_table_is_denied_to_all() {
         for who in everyone() {
             for (method, pattern) in [
-                ("GET", "/"),
+                ("POST", "/"),
+                ("GET", "/nodes"),
                 ("GET", "/api/v1/users"),
                 ("DELETE", "/healthz"),
                 ("POST", "/api/v1/nodes/n1/deploy"),

@@ -13,6 +13,7 @@ mod joined;
 mod key_file;
 mod list_file;
 mod revoked;
+mod session;
 mod tls;
 mod token;
 
@@ -26,6 +27,9 @@ pub use identity::{IdentityError, NodeIdentity, node_identity};
 pub use joined::Joined;
 pub use list_file::ListError;
 pub use revoked::Revoked;
+pub use session::{
+    CODE_LIFE, COOKIE, LoginCode, SESSION_LIFE, SessionToken, no_cookie, session_end,
+};
 pub use tls::{TlsError, server_config};
 pub use token::{ApiKey, JoinToken, TokenError, matches};
 

@@ -151,19 +151,19 @@ pub fn matches(left: &str, right: &str) -> bool {
 
 /// A fast hash is enough: the secrets are 256 random bits, not passwords. The purpose keeps a hash
 /// of one kind from standing for another.
-fn hash(purpose: &str, secret: &str) -> String {
+pub(super) fn hash(purpose: &str, secret: &str) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("devnet 2026 credential hash");
     hasher.update(purpose.as_bytes()).update(b"\0").update(secret.as_bytes());
     hasher.finalize().to_hex().to_string()
 }
 
-fn secret(random: &mut dyn FnMut(&mut [u8])) -> String {
+pub(super) fn secret(random: &mut dyn FnMut(&mut [u8])) -> String {
     let mut bytes = [0; SECRET_BYTES];
     random(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn hex_id(random: &mut dyn FnMut(&mut [u8])) -> String {
+pub(super) fn hex_id(random: &mut dyn FnMut(&mut [u8])) -> String {
     let mut bytes = [0; ID_BYTES];
     random(&mut bytes);
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -173,12 +173,12 @@ fn hex_id(random: &mut dyn FnMut(&mut [u8])) -> String {
     })
 }
 
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 2 * ID_BYTES
         && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-fn is_secret(text: &str) -> bool {
+pub(super) fn is_secret(text: &str) -> bool {
     URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == SECRET_BYTES)
 }
 

@@ -6,6 +6,7 @@ mod applying;
 mod deferred;
 mod files;
 mod placing;
+mod serving;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,6 +18,7 @@ pub(super) use self::{
     deferred::Deferred,
     files::{Ci, Convert, Fmt, Init},
     placing::{Explain, Rebalance, WhatIf},
+    serving::Serve,
 };
 use crate::{api, config::Environment};
 
@@ -91,6 +93,8 @@ pub(super) enum Command {
     Apikey(Deferred<Apikey>),
     /// Follow what the control plane does: commits, plans, steps.
     Watch,
+    /// An address and a one-time code, with which a browser logs in.
+    Ui(Deferred<Output>),
     /// Run the control plane.
     Serve(Deferred<Serve>),
     /// Control plane and agents on this machine, for a first try.
@@ -414,53 +418,6 @@ fn role(text: &str) -> Result<api::Role, String> {
         "admin" => Ok(api::Role::Admin),
         _ => Err("write viewer, planner, editor or admin".to_owned()),
     }
-}
-
-/// Arguments of `serve`.
-#[derive(Debug, Args)]
-pub(super) struct Serve {
-    /// Where to keep data [env: DEVNET_DATA_DIR; default /var/lib/devnet as root].
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Where to listen.
-    #[arg(long, default_value = "0.0.0.0:7443", value_name = "IP:PORT")]
-    pub listen: std::net::SocketAddr,
-    /// A name or address that clients and agents use; may be given more than once.
-    #[arg(long = "name", value_name = "NAME")]
-    pub names: Vec<String>,
-    /// What the cluster is called; else its first configuration says. No node can join before.
-    #[arg(long, value_name = "NAME")]
-    pub cluster: Option<devnet_schema::name::ClusterName>,
-    /// What to follow: a repository's path or URL, or a plain directory.
-    #[arg(long, value_name = "PATH|URL")]
-    pub source: Option<String>,
-    /// The branch to follow; else the repository's own.
-    #[arg(long)]
-    pub branch: Option<String>,
-    /// The directory of the cluster file within the source.
-    #[arg(long, default_value = "", value_name = "DIR")]
-    pub path: String,
-    /// The file with the login for an https source: a token, or username= and password= lines.
-    #[arg(long, value_name = "FILE", requires = "source")]
-    pub source_login: Option<PathBuf>,
-    /// The only CA (PEM) that an https source's certificate may come from; else the system's.
-    #[arg(long, value_name = "FILE", requires = "source")]
-    pub source_ca: Option<PathBuf>,
-    /// Look at the source at least this often.
-    #[arg(long, default_value = "30s")]
-    pub poll: devnet_schema::quantity::Period,
-    /// Agents say that they are there this often.
-    #[arg(long, default_value = "2s")]
-    pub heartbeat: devnet_schema::quantity::Period,
-    /// After a start, wait this long for known agents before anything is created.
-    #[arg(long, default_value = "10s")]
-    pub adoption_grace: devnet_schema::quantity::Period,
-    /// The key that secrets are stored under; else secrets/key in the data directory.
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-    /// Raise or lower a limit of the language, like services=20000 [env: DEVNET_LIMITS].
-    #[arg(long = "limit", value_name = "NAME=VALUE")]
-    pub limits: Vec<String>,
 }
 
 /// Arguments of `dev`.

@@ -28,6 +28,7 @@ mod served;
 mod show;
 mod terminal;
 mod text_file;
+mod ui;
 mod validate;
 mod variables;
 mod watch;
@@ -104,6 +105,7 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Node(args) => nodes::node(args, cli, env, terminal),
         Command::Apikey(args) => nodes::apikey(args, cli, env, terminal),
         Command::Watch => watch::run(cli, env, terminal),
+        Command::Ui(args) => ui::run(args, cli, env, terminal),
         Command::Serve(args) => serve::run(args, env, terminal),
         Command::Dev(args) => dev::run(args, env, terminal),
         Command::Completions(args) => {

@@ -7,6 +7,7 @@
 mod adapter;
 mod adopt;
 mod agent_requests;
+mod changes;
 mod configuration;
 mod deploy;
 mod doubts;
@@ -29,6 +30,7 @@ mod query;
 mod record;
 mod removal;
 mod request;
+mod sessions;
 mod takeover;
 mod tries;
 mod turn;
@@ -51,6 +53,9 @@ use tokio::sync::{Notify, watch};
 
 pub use adapter::AdapterError;
 pub use agent_requests::answer as answer_agents;
+pub use changes::{
+    List, Since, instance_digests, instance_key, look_for_changes, node_digests, service_digests,
+};
 pub use configuration::Configuration;
 pub use deploy::{BeginError, CancelError};
 pub use doubts::UnknownOrders;
@@ -60,20 +65,24 @@ pub use membership::{MembershipError, RegisterError};
 pub use metrics::Metrics;
 pub use query::{instance_rows, ordered};
 pub use request::RequestError;
+pub use sessions::SessionHolder;
 pub use turn::follow;
 
 pub use permits::{Permit, Work};
 
+use changes::Changes;
 use deploy::UnderWay;
 use grants::Grants;
 use orders::{Entry, Orders};
 use permits::Permits;
+use sessions::Codes;
 use tries::Tries;
 
 use crate::{
     api::SourceStatus,
     apply,
     auth::{Authority, Joined, Revoked},
+    clock,
     fleet::Fleet,
     secrets::Secrets,
     source::Source,
@@ -121,8 +130,12 @@ pub struct ControlPlane {
     source_due: Arc<AtomicBool>,
     /// Counts lines written to any deployment.
     lines: watch::Sender<u64>,
-    /// Counts keys that were revoked.
+    /// Counts keys that were revoked and sessions that were ended.
     keys_revoked: watch::Sender<u64>,
+    /// What changed, for those who show it.
+    changes: Changes,
+    /// Codes that begin a session.
+    codes: Codes,
     /// How many requests may read configurations and plan at once.
     permits: Permits,
     state: Mutex<State>,
@@ -216,6 +229,8 @@ impl ControlPlane {
             source_due: Arc::new(AtomicBool::new(true)),
             lines: watch::Sender::new(0),
             keys_revoked: watch::Sender::new(0),
+            changes: Changes::new(clock::now().as_millisecond().unsigned_abs()),
+            codes: Codes::default(),
             permits: Permits::default(),
             state: Mutex::default(),
             grants: Mutex::new(grants),
@@ -255,6 +270,11 @@ impl ControlPlane {
     /// The number of the newest event, as it goes up.
     pub fn follow_events(&self) -> watch::Receiver<u64> {
         self.journal.follow()
+    }
+
+    /// What the cluster is called; `None` before its first configuration.
+    pub fn cluster(&self) -> Option<String> {
+        self.fleet.cluster().map(|name| name.to_string())
     }
 
     /// Whether the loop has looked at everything once since the start.

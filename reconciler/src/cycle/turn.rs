@@ -57,6 +57,7 @@ pub async fn follow(plane: Arc<ControlPlane>, mut stop: watch::Receiver<bool>) {
         let begun = Instant::now();
         let next = plane.turn().await;
         plane.count();
+        plane.changes.turned();
         plane.metrics.turned(begun.elapsed());
         if told.elapsed() >= TELLING {
             told = Instant::now();

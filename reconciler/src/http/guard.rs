@@ -19,14 +19,17 @@ use devnet_schema::{plan_options::MAX_SOLVE_LIMIT_MS, secret::Sensitive};
 use tracing::warn;
 
 use super::{
+    browser,
     connections::network,
     extract::Intake,
+    headers,
     limit::Failures,
     paced::Patience,
     peer::Peer,
     permit::{Permit, Revoked},
     problem::Failure,
     serve::Visit,
+    ui,
 };
 use crate::{
     api::Role,
@@ -41,7 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 struct Keys {
     /// The admin key's public part and its hash.
     admin: (String, String),
-    failures: Mutex<Failures>,
+    failures: Mutex<Failures<IpAddr>>,
+    /// By the public part of the key that somebody tried to log in with.
+    accounts: Mutex<Failures<String>>,
 }
 
 /// What handlers share.
@@ -50,19 +55,27 @@ pub struct App {
     /// The loop and what it knows.
     pub(super) plane: Arc<ControlPlane>,
     keys: Arc<Keys>,
+    /// Names and addresses that browsers may call it by.
+    pub(super) names: Arc<[String]>,
     /// What bodies may take.
     pub(super) intake: Intake,
 }
 
 impl App {
-    /// Answers for `plane`, where `admin` is the admin's key.
-    pub fn new(plane: Arc<ControlPlane>, admin: &ApiKey, patience: Patience) -> Self {
+    /// Answers for `plane`, where `admin` is the admin's key, under these names and addresses.
+    pub fn new(
+        plane: Arc<ControlPlane>,
+        admin: &ApiKey,
+        patience: Patience,
+        names: &[String],
+    ) -> Self {
         let admin = (admin.id.clone(), admin.hash());
-        let keys = Arc::new(Keys { admin, failures: Mutex::default() });
-        Self { plane, keys, intake: Intake::new(patience.body) }
+        let (failures, accounts) = (Mutex::default(), Mutex::default());
+        let keys = Arc::new(Keys { admin, failures, accounts });
+        Self { plane, keys, names: names.into(), intake: Intake::new(patience.body) }
     }
 
-    fn failures(&self) -> MutexGuard<'_, Failures> {
+    fn failures(&self) -> MutexGuard<'_, Failures<IpAddr>> {
         self.keys.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,11 +97,29 @@ impl App {
         if from.is_none_or(|from| self.failures().failed(from, now)) {
             return Ok(());
         }
-        Err(Failure::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too-many-failures",
-            "too many wrong credentials came from this address: wait a few seconds",
-        ))
+        Err(too_many("too many wrong credentials came from this address: wait a few seconds"))
+    }
+
+    /// Somebody tried to log in with this key and a wrong secret, from wherever it was.
+    ///
+    /// # Errors
+    /// 429 when too many were wrong.
+    pub(super) fn failed_account(&self, key: &str) -> Result<(), Failure> {
+        let now = self.plane.since_start();
+        let mut accounts = self.keys.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if accounts.failed(key.to_owned(), now) {
+            return Ok(());
+        }
+        Err(too_many("this key was tried too often with a wrong secret: wait a few seconds"))
+    }
+
+    /// Whoever holds this key, while it is good.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub(super) fn key(&self, key: &ApiKey) -> Result<Option<Principal>, Failure> {
+        let known = self.known(&key.id)?;
+        Ok(known.filter(|(hash, _)| key.verify(hash)).map(|(_, who)| who))
     }
 
     /// Whoever holds the key with this public part now.
@@ -116,15 +147,19 @@ impl App {
 
 /// Lets a request through, with its [`Principal`] and its [`Permit`] in its extensions, or answers
 /// it.
-pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn guard(state: State<App>, request: Request, next: Next) -> Response {
+    headers::guarded(answered(state, request, next).await)
+}
+
+async fn answered(State(app): State<App>, mut request: Request, next: Next) -> Response {
     // Before the key is looked at, so that no revocation falls between.
     let revoked = app.plane.follow_revoked();
     let visit = request.extensions().get::<Arc<Visit>>().cloned();
-    let (who, route) = match admitted(&app, &request) {
+    let Admitted { who, session, route } = match admitted(&app, &request) {
         Ok(admitted) => admitted,
         Err(failure) => return failure.into_response(),
     };
-    let mut permit = Permit::new(app, who.clone(), route, revoked);
+    let mut permit = Permit::new(app, who.clone(), route, revoked, session);
     request.extensions_mut().insert(permit.clone());
     request.extensions_mut().insert(who);
     tokio::select! {
@@ -153,16 +188,43 @@ fn patience(route: &Route) -> Duration {
     }
 }
 
-fn admitted(app: &App, request: &Request) -> Result<(Principal, &'static Route), Failure> {
-    let pattern = request.extensions().get::<MatchedPath>().ok_or(Denied::Unknown)?;
-    let route = route_of(request.method().as_str(), pattern.as_str())?;
-    let who = match route.access {
+/// What a request was let in as.
+struct Admitted {
+    who: Principal,
+    /// The session that it came in.
+    session: Option<String>,
+    route: &'static Route,
+}
+
+fn admitted(app: &App, request: &Request) -> Result<Admitted, Failure> {
+    let pattern = match request.extensions().get::<MatchedPath>() {
+        Some(pattern) => pattern.as_str(),
+        // An address of the UI: its one page finds out what it shows.
+        None if ui::wants_page(request) => "/",
+        None => return Err(Denied::Unknown.into()),
+    };
+    let route = route_of(request.method().as_str(), pattern)?;
+    let (who, session) = match route.access {
         // It wants no credential, so a wrong one is not even looked at.
-        Access::Open | Access::JoinToken => Principal::Anonymous,
-        Access::Role(_) | Access::NodeSelf => principal(app, request)?,
+        Access::Open | Access::JoinToken | Access::Login => (Principal::Anonymous, None),
+        Access::Role(_) | Access::NodeSelf => caller(app, request)?,
     };
     authorise(route.method, route.pattern, &who)?;
-    Ok((who, route))
+    Ok(Admitted { who, session, route })
+}
+
+/// Who asks, and in which session.
+fn caller(app: &App, request: &Request) -> Result<(Principal, Option<String>), Failure> {
+    let Some(token) = browser::session_token(request.headers()) else {
+        return Ok((principal(app, request)?, None));
+    };
+    let (who, session) = browser::of_session(app, request, &token)?;
+    keyed(request, &who)?;
+    Ok((who, Some(session)))
+}
+
+fn too_many(title: &str) -> Failure {
+    Failure::new(StatusCode::TOO_MANY_REQUESTS, "too-many-failures", title)
 }
 
 /// A network as people write it.
@@ -193,20 +255,7 @@ fn principal(app: &App, request: &Request) -> Result<Principal, Failure> {
                 "the API key is not one of this control plane, or was revoked",
             ));
         };
-        if let Some(visit) = request.extensions().get::<Arc<Visit>>() {
-            let key = match &who {
-                Principal::Key { id, .. } => id,
-                Principal::Node { .. } | Principal::Anonymous => "",
-            };
-            visit.keyed(key).map_err(|full| {
-                Failure::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "too-many-connections",
-                    full.to_string(),
-                )
-                .detail("close some, or wait until others do")
-            })?;
-        }
+        keyed(request, &who)?;
         return Ok(who);
     }
     match request.extensions().get::<Peer>() {
@@ -232,15 +281,27 @@ fn principal(app: &App, request: &Request) -> Result<Principal, Failure> {
     }
 }
 
+/// A right credential came over this connection, which has room of its own from now on.
+fn keyed(request: &Request, who: &Principal) -> Result<(), Failure> {
+    let Some(visit) = request.extensions().get::<Arc<Visit>>() else { return Ok(()) };
+    let key = match who {
+        Principal::Key { id, .. } => id,
+        Principal::Node { .. } | Principal::Anonymous => "",
+    };
+    visit.keyed(key).map_err(|full| {
+        Failure::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", full.to_string())
+            .detail("close some, or wait until others do")
+    })
+}
+
 fn bearer(header: &str) -> Option<Sensitive<String>> {
     let (scheme, text) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| Sensitive::new(text.trim().to_owned()))
 }
 
 fn key(app: &App, text: &Sensitive<String>) -> Result<Option<Principal>, Failure> {
-    let Ok(key) = ApiKey::parse(text.expose()) else {
-        return Ok(None);
-    };
-    let known = app.known(&key.id)?;
-    Ok(known.filter(|(hash, _)| key.verify(hash)).map(|(_, who)| who))
+    match ApiKey::parse(text.expose()) {
+        Ok(key) => app.key(&key),
+        Err(_) => Ok(None),
+    }
 }

@@ -1,21 +1,27 @@
-//! A bound on wrong credentials: a bucket of tries for each address.
+//! A bound on wrong credentials: a bucket of tries for each address, or each account.
 //!
-//! Pure: the time is an argument. Knows addresses that failed lately and forgets the oldest when
+//! Pure: the time is an argument. Knows who failed lately and forgets the oldest when
 //! there are too many. Refuses to be asked about right credentials.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-/// Tries that an address has before it must wait.
+/// Tries that one has before it must wait.
 const BURST: f64 = 20.0;
 /// Tries that come back each second.
 const REFILL: f64 = 0.5;
-/// Addresses remembered at most.
+/// How many are remembered at most.
 const MOST: usize = 4096;
 
 /// Who failed lately.
-#[derive(Debug, Default)]
-pub(super) struct Failures {
-    buckets: BTreeMap<IpAddr, Bucket>,
+#[derive(Debug)]
+pub(super) struct Failures<K> {
+    buckets: BTreeMap<K, Bucket>,
+}
+
+impl<K> Default for Failures<K> {
+    fn default() -> Self {
+        Self { buckets: BTreeMap::new() }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +37,15 @@ impl Bucket {
     }
 }
 
-impl Failures {
+impl<K: Ord + Clone> Failures<K> {
     /// A credential from `from` was wrong: whether it had a try left.
-    pub(super) fn failed(&mut self, from: IpAddr, now: Duration) -> bool {
+    pub(super) fn failed(&mut self, from: K, now: Duration) -> bool {
         if self.buckets.len() >= MOST && !self.buckets.contains_key(&from) {
             self.buckets.retain(|_, bucket| bucket.refilled(now) < BURST);
             if self.buckets.len() >= MOST {
-                let oldest = self.buckets.iter().min_by_key(|(_, b)| b.at).map(|(ip, _)| *ip);
-                oldest.map(|ip| self.buckets.remove(&ip));
+                let oldest =
+                    self.buckets.iter().min_by_key(|(_, b)| b.at).map(|(who, _)| who.clone());
+                oldest.map(|who| self.buckets.remove(&who));
             }
         }
         let bucket = self.buckets.entry(from).or_insert(Bucket { left: BURST, at: now });
@@ -51,7 +58,7 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     fn ip(n: u32) -> IpAddr {
         IpAddr::V4(Ipv4Addr::from(n))

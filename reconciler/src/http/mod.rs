@@ -5,10 +5,13 @@
 //! not name.
 
 mod agent;
+mod assets;
+mod browser;
 mod connections;
 mod deployments;
 mod extract;
 mod guard;
+mod headers;
 mod keys;
 mod limit;
 mod logs;
@@ -24,7 +27,10 @@ mod problem;
 mod query;
 mod secrets;
 mod serve;
+mod session;
 mod stream;
+mod ui;
+mod watch;
 
 use axum::{
     Router, middleware,
@@ -40,10 +46,11 @@ pub use serve::{Listener, serve};
 pub fn router(app: App) -> Router {
     Router::new()
         .merge(about())
+        .merge(browsing())
         .merge(looking())
         .merge(changing())
         .merge(of_nodes())
-        .fallback(problem::no_such_route)
+        .fallback(ui::fallback)
         .method_not_allowed_fallback(problem::no_such_route)
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
@@ -57,6 +64,21 @@ fn about() -> Router<App> {
         .route("/api/v1/ca", get(meta::ca))
         .route("/api/v1/openapi.json", get(meta::openapi))
         .route("/api/v1/whoami", get(meta::whoami))
+}
+
+fn browsing() -> Router<App> {
+    Router::new()
+        .route("/", get(ui::page))
+        .route("/assets/{*path}", get(ui::asset))
+        .route("/ui/{*path}", get(ui::other))
+        .route("/api/v1/about", get(session::about))
+        .route("/api/v1/auth/oidc/login", get(session::no_provider))
+        .route("/api/v1/auth/oidc/callback", get(session::no_provider))
+        .route("/api/v1/session", get(session::look).post(session::log_in).delete(session::log_out))
+        .route("/api/v1/session/codes", post(session::make_code))
+        .route("/api/v1/sessions", get(session::list))
+        .route("/api/v1/sessions/{id}", delete(session::end))
+        .route("/api/v1/watch", get(watch::watch))
 }
 
 fn looking() -> Router<App> {

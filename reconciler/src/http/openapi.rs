@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api::Role,
-    auth::{Access, ROUTES, Route},
+    auth::{Access, COOKIE, ROUTES, Route},
 };
 
 /// Method, pattern, what it does, body, answer.
@@ -16,6 +16,19 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 const SUMMARIES: &[Row] = &[
     ("GET", "/healthz", "The process answers", "", "text"),
+    ("GET", "/", "The web UI's page", "", "text"),
+    ("GET", "/assets/{*path}", "Its files", "", "text"),
+    ("GET", "/ui/{*path}", "Its other files", "", "text"),
+    ("GET", "/api/v1/about", "What anybody may know", "", "About"),
+    ("GET", "/api/v1/auth/oidc/login", "Log in by an identity provider (501)", "", ""),
+    ("GET", "/api/v1/auth/oidc/callback", "Back from an identity provider (501)", "", ""),
+    ("POST", "/api/v1/session", "Log a browser in", "LoginRequest", "Session"),
+    ("GET", "/api/v1/session", "One's own session", "", "Session"),
+    ("DELETE", "/api/v1/session", "Log out", "", ""),
+    ("POST", "/api/v1/session/codes", "Make a one-time code", "", "NewLoginCode"),
+    ("GET", "/api/v1/sessions", "Sessions", "", "Page<SessionRow>"),
+    ("DELETE", "/api/v1/sessions/{id}", "End a session", "", ""),
+    ("GET", "/api/v1/watch", "What changed, by name", "", "Change*"),
     ("GET", "/readyz", "The loop has looked at everything once", "", "text"),
     ("GET", "/metrics", "Figures for Prometheus", "", "text"),
     ("GET", "/api/v1/ca", "The CA's certificate, PEM", "", "text"),
@@ -82,6 +95,7 @@ pub(super) fn document() -> Value {
         "paths": paths,
         "components": {"securitySchemes": {
             "key": {"type": "http", "scheme": "bearer"},
+            "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
             "node": {"type": "mutualTLS"},
         }},
     })
@@ -89,19 +103,22 @@ pub(super) fn document() -> Value {
 
 fn operation(route: &Route, described: Option<&Row>) -> Value {
     let (_, _, summary, body, answer) = described.copied().unwrap_or(("", "", "", "", ""));
+    let person = json!([{"key": []}, {"session": []}]);
     let (security, role) = match route.access {
         Access::Open => (json!([]), "anyone"),
         Access::JoinToken => (json!([]), "holders of a join token"),
+        Access::Login => (json!([]), "holders of a key or a one-time code"),
         Access::NodeSelf => (json!([{"node": []}]), "the node itself"),
-        Access::Role(Role::Viewer) => (json!([{"key": []}]), "viewer"),
-        Access::Role(Role::Planner) => (json!([{"key": []}]), "planner"),
-        Access::Role(Role::Editor) => (json!([{"key": []}]), "editor"),
-        Access::Role(Role::Admin) => (json!([{"key": []}]), "admin"),
+        Access::Role(Role::Viewer) => (person, "viewer"),
+        Access::Role(Role::Planner) => (person, "planner"),
+        Access::Role(Role::Editor) => (person, "editor"),
+        Access::Role(Role::Admin) => (person, "admin"),
     };
     let parameters: Vec<Value> = route
         .pattern
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| name.trim_start_matches('*'))
         .map(|name| {
             json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})
         })

@@ -7,7 +7,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -65,6 +65,9 @@ enum Part {
 pub(super) struct Pulse {
     /// How often the part has changed, times four, and the part.
     beats: AtomicU64,
+    /// Requests that are being answered: HTTP/2 has many at once.
+    open: AtomicUsize,
+    many: AtomicBool,
     known: AtomicBool,
 }
 
@@ -86,12 +89,26 @@ impl Pulse {
 
     /// A request has come.
     pub(super) fn begin(&self) {
+        self.open.fetch_add(1, Ordering::AcqRel);
         self.set(Part::Busy);
     }
 
     /// Its answer was sent.
     pub(super) fn end(&self) {
-        self.set(Part::Idle);
+        if self.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.set(Part::Idle);
+        }
+    }
+
+    /// The connection is one of HTTP/2: a byte between two requests may be anything, and no head has
+    /// begun with it. What it is idle for counts on.
+    pub(super) fn takes_many(&self) {
+        self.many.store(true, Ordering::Release);
+    }
+
+    /// Whether a right credential came.
+    pub(super) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Acquire)
     }
 
     /// A right credential came.
@@ -148,7 +165,7 @@ impl<S, B: Beating> Paced<S, B> {
             self.writing = None;
             return done;
         }
-        let known = self.beating.pulse().known.load(Ordering::Acquire);
+        let known = self.beating.pulse().is_known();
         let limit = if known { self.patience.known_deaf } else { self.patience.deaf };
         let writing = self.writing.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(writing.as_mut().poll(cx));
@@ -170,7 +187,8 @@ impl<S: AsyncRead + Unpin, B: Beating> AsyncRead for Paced<S, B> {
         let before = buf.filled().len();
         if let Poll::Ready(done) = Pin::new(&mut this.stream).poll_read(cx, buf) {
             let pulse = this.beating.pulse();
-            if buf.filled().len() > before && pulse.get().1 == Part::Idle {
+            let first = buf.filled().len() > before && !pulse.many.load(Ordering::Acquire);
+            if first && pulse.get().1 == Part::Idle {
                 pulse.set(Part::Head);
             }
             return Poll::Ready(done);
@@ -297,6 +315,27 @@ mod tests {
         pulse.begin();
         let reading = timeout(QUICK.idle * 2, stream.read_u8()).await;
         assert!(reading.is_err(), "a request that is answered may take its time");
+    }
+
+    #[tokio::test]
+    async fn of_many_requests_the_last_answer_makes_a_connection_idle() {
+        let (mut stream, pulse, mut theirs) = pair(64);
+        pulse.takes_many();
+        pulse.begin();
+        pulse.begin();
+        pulse.end();
+        let reading = timeout(QUICK.idle * 2, stream.read_u8()).await;
+        assert!(reading.is_err(), "one is still being answered");
+        pulse.end();
+        // Bytes in between are no head, and gain no time.
+        let dribbling = tokio::spawn(async move {
+            while theirs.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(millis(20)).await;
+            }
+        });
+        assert!(cut_off(&mut stream).await >= QUICK.idle);
+        drop(stream);
+        dribbling.await.unwrap();
     }
 
     #[tokio::test]

@@ -22,6 +22,9 @@ use crate::auth::{Principal, Route, authorise};
 /// How often the records are asked again whether a key still stands.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// The last line of a stream whose session has ended.
+const SESSION_ENDED: &[u8] = b"{\"error\":\"session-ended\"}\n";
+
 /// Why an answer broke off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key that asked for this was revoked or may no longer read it")]
@@ -34,6 +37,8 @@ pub(super) struct Permit {
     who: Principal,
     route: &'static Route,
     revoked: watch::Receiver<u64>,
+    /// The session that it was asked in.
+    session: Option<String>,
     again: Instant,
 }
 
@@ -45,8 +50,9 @@ impl Permit {
         who: Principal,
         route: &'static Route,
         revoked: watch::Receiver<u64>,
+        session: Option<String>,
     ) -> Self {
-        Self { app, who, route, revoked, again: Instant::now() + AGAIN }
+        Self { app, who, route, revoked, session, again: Instant::now() + AGAIN }
     }
 
     /// Whether it is time to ask the records.
@@ -59,9 +65,18 @@ impl Permit {
         // Before asking: what is revoked meanwhile moves it again.
         self.revoked.mark_unchanged();
         self.again = Instant::now() + AGAIN;
-        let Principal::Key { id, .. } = &self.who else {
+        let Principal::Key { id, role, .. } = &self.who else {
             return true;
         };
+        if let Some(session) = &self.session {
+            // A role that changed ends it: its page shows what the old one may do.
+            let stands =
+                self.app.plane.session_stands(session).is_ok_and(|it| {
+                    it.is_some_and(|holder| holder.key == *id && holder.role == *role)
+                });
+            let known = self.app.session_principal(id, *role);
+            return stands && known.is_ok_and(|who| who.is_some());
+        }
         match self.app.holder(id) {
             Ok(Some(who)) => authorise(self.route.method, self.route.pattern, &who).is_ok(),
             Ok(None) | Err(_) => false,
@@ -84,7 +99,8 @@ impl Permit {
     }
 
     /// `lines`, until they end or the permit does, which breaks the answer off: what was cut short
-    /// must not look like all there is.
+    /// must not look like all there is. Whoever is in a session is told so by a last line, for a
+    /// browser shows its scripts no reason of a connection's end.
     pub(super) fn lines<S>(self, lines: S) -> impl Stream<Item = Result<Bytes, Revoked>> + Send
     where
         S: Stream<Item = Bytes> + Send + 'static,
@@ -93,13 +109,17 @@ impl Permit {
         stream::unfold(state, |state| async move {
             let (mut lines, mut permit) = state?;
             // Where lines come without a pause, the wait below never completes.
+            let ended = match permit.session {
+                Some(_) => Ok(Bytes::from_static(SESSION_ENDED)),
+                None => Err(Revoked),
+            };
             if permit.is_due() && !permit.stands() {
-                return Some((Err(Revoked), None));
+                return Some((ended, None));
             }
             tokio::select! {
                 biased;
                 line = lines.next() => line.map(|line| (Ok(line), Some((lines, permit)))),
-                () = permit.ends() => Some((Err(Revoked), None)),
+                () = permit.ends() => Some((ended, None)),
             }
         })
     }

@@ -1,9 +1,11 @@
-//! The listener: TLS, HTTP/1.1, and an end to every connection that takes too long.
+//! The listener: TLS, HTTP/2 and HTTP/1.1, and an end to every connection that takes too long.
 //!
-//! Knows sockets and tasks. Refuses HTTP/2, which nothing of ours needs and which gives strangers
-//! more to hold on to, and refuses to decide who may do what: it says who is at the other end.
+//! Knows sockets and tasks. HTTP/2 is for browsers, which have six connections of HTTP/1.1 for all
+//! of their tabs; it gives strangers more to hold on to, so a stranger's connection ends after a
+//! minute. Refuses to decide who may do what: it says who is at the other end.
 
 use std::{
+    convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
@@ -16,11 +18,11 @@ use axum::{Router, body::Body, extract::ConnectInfo, http::StatusCode, response:
 use hyper::{
     Request,
     body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint},
-    server::conn::http1,
+    server::conn::{http1, http2},
     service::{Service, service_fn},
 };
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use rustls::ServerConfig;
@@ -45,6 +47,10 @@ use super::{
 const MAX_HEAD: usize = 32 << 10;
 /// The most that is buffered of one connection each way, in bytes.
 const MAX_BUFFER: usize = 64 << 10;
+/// Requests that one connection of HTTP/2 may have open: more than a browser's tabs ask for at once.
+const MAX_STREAMS: u32 = 128;
+/// How much a client of HTTP/2 may send before it is read, for one request and for all.
+const WINDOW: u32 = 256 << 10;
 /// How long to wait when the system has no more connections to give.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -243,20 +249,41 @@ async fn http(
     peer: Peer,
     visit: Arc<Visit>,
 ) {
+    let several = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let stream = Paced::new(stream, Arc::clone(&visit), shared.patience);
-    let ends = Arc::clone(&visit.ends);
+    let (router, this) = (shared.router.clone(), Arc::clone(&visit));
     let answer = service_fn(move |mut request: Request<Incoming>| {
         visit.pulse.begin();
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(from));
         extensions.insert(peer.clone());
         extensions.insert(Arc::clone(&visit));
-        let (answer, visit) = (shared.router.call(request), Arc::clone(&visit));
+        let (answer, visit) = (router.call(request), Arc::clone(&visit));
         async move {
             let response = answer.await?;
-            Ok::<_, std::convert::Infallible>(until_sent(response, visit))
+            Ok::<_, Infallible>(until_sent(response, visit))
         }
     });
+    let served = match several {
+        true => many_at_once(shared, stream, answer, this).await,
+        false => one_by_one(shared, stream, answer, this).await,
+    };
+    if let Err(error) = served {
+        debug!(%from, %error, "a connection ended early");
+    }
+}
+
+/// HTTP/1.1.
+async fn one_by_one<S>(
+    shared: &Shared,
+    stream: Paced<TlsStream<TcpStream>, Arc<Visit>>,
+    answer: S,
+    visit: Arc<Visit>,
+) -> hyper::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<Sending>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
     // The limits of time are those of `Paced`; hyper's own would count an idle connection as a
     // head that does not come.
     let served = http1::Builder::new()
@@ -266,21 +293,60 @@ async fn http(
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), answer)
         .with_upgrades();
+    let ends = Arc::clone(&visit.ends);
+    drop(visit);
     let mut served = pin!(served);
     let mut stop = shared.stop.clone();
-    let result = tokio::select! {
-        result = served.as_mut() => result,
-        () = asked(&mut stop) => {
+    tokio::select! {
+        result = served.as_mut() => return result,
+        () = asked(&mut stop) => {}
+        () = ends.soon.notified() => {}
+    }
+    served.as_mut().graceful_shutdown();
+    served.await
+}
+
+/// HTTP/2.
+async fn many_at_once<S>(
+    shared: &Shared,
+    stream: Paced<TlsStream<TcpStream>, Arc<Visit>>,
+    answer: S,
+    visit: Arc<Visit>,
+) -> hyper::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<Sending>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    visit.pulse.takes_many();
+    let served = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEAD as u32)
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut served = pin!(served);
+    let mut stop = shared.stop.clone();
+    tokio::select! {
+        result = served.as_mut() => return result,
+        () = asked(&mut stop) => {}
+        () = visit.ends.soon.notified() => {}
+        // However little such a client reads of an answer, its socket never blocks.
+        () = stays_unknown(&visit.pulse, shared.patience.idle) => {
             served.as_mut().graceful_shutdown();
-            served.await
+            return timeout(shared.patience.deaf, served).await.unwrap_or(Ok(()));
         }
-        () = ends.soon.notified() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = result {
-        debug!(%from, %error, "a connection ended early");
+    }
+    served.as_mut().graceful_shutdown();
+    served.await
+}
+
+/// Completes when no right credential has come over a connection within this time.
+async fn stays_unknown(pulse: &Pulse, within: Duration) {
+    tokio::time::sleep(within).await;
+    if pulse.is_known() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -127,6 +127,22 @@ impl Store {
         Ok(())
     }
 
+    /// The public parts of the join tokens that may still be used.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn open_join_tokens(&self, now: &str) -> Result<Vec<String>, StoreError> {
+        let act = TOKENS.act;
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT id FROM join_tokens \
+                 WHERE used_at IS NULL AND expires_at > ?1 ORDER BY created_at DESC, id",
+            )
+            .map_err(sql(act))?;
+        self.each(TOKENS, &mut statement, [now], |row| row.get(0).map_err(sql(act)))
+    }
+
     /// The join token with this public part, used or not.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ mod retention;
 mod revisions;
 mod rows;
 mod schema;
+mod sessions;
 
 use std::{
     collections::BTreeSet,
@@ -47,6 +48,7 @@ pub use put_off::PutOffRecord;
 pub use retention::{Pruned, Retention};
 pub use revisions::{RevisionRecord, RevisionState};
 pub use rows::Unread;
+pub use sessions::SessionRecord;
 
 use crate::api::database::{self, Trouble};
 

@@ -284,7 +284,12 @@ fn the_listener_takes_nodes_and_people_and_knows_which() {
     for name in ["localhost", "127.0.0.1"] {
         let person = handshake(&authority, client(&authority, None), name).unwrap();
         assert!(person.peer_certificates().is_none());
-        assert_eq!(person.alpn_protocol(), Some(&b"http/1.1"[..]));
+        assert_eq!(person.alpn_protocol(), Some(&b"h2"[..]));
+        // Agents, and whatever opens a WebSocket, ask for nothing else.
+        let mut plain = client(&authority, None);
+        plain.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let plain = handshake(&authority, plain, name).unwrap();
+        assert_eq!(plain.alpn_protocol(), Some(&b"http/1.1"[..]));
     }
     let (key, request) = greedy_request();
     let signed = authority.sign_node(&request, &node("n1"), now(), &mut random()).unwrap();
