@@ -99,6 +99,7 @@ done
 
 say "Done"
 printf 'The API: %s (key and CA in %s)\n' "$(sed -n 's/^addr: *//p' "$DEVNET_CONFIG")" "$DEVNET_CONFIG"
+"$bin/devnet" ui
 if [ -t 0 ] && [ -t 1 ]; then
   printf 'The repository: %s\nEdit cluster.kdl there and commit; Ctrl-C ends everything.\n' "$repo"
   tail -n 0 -f "$work/dev.log" --pid "$dev" || true

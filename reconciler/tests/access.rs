@@ -44,7 +44,8 @@ async fn askers(plane: &Plane, agent: &Agent) -> Vec<Asker> {
     }
     let ca = reqwest::Certificate::from_pem(plane.running.context().ca.as_bytes()).unwrap();
     let identity = Identity::from_pem(agent.identity().as_bytes()).unwrap();
-    let http = Client::builder().tls_certs_only([ca]).identity(identity).no_proxy().build();
+    let builder = Client::builder().tls_certs_only([ca]).identity(identity).no_proxy();
+    let http = builder.http1_only().build();
     all.push(Asker { name: "node", http: http.unwrap(), token: None, role: None, node: true });
     all
 }

@@ -129,6 +129,8 @@ impl Client {
             .connect_timeout(Duration::from_secs(10))
             .timeout(None)
             .redirect(reqwest::redirect::Policy::none())
+            // A command asks one thing at a time, and streams keep a connection for themselves.
+            .http1_only()
             .build()
             .context("preparing the TLS client")?;
         Ok(Self { http, context })

@@ -196,9 +196,16 @@ pub async fn look_for_changes(plane: Arc<ControlPlane>, mut stop: watch::Receive
 }
 
 impl ControlPlane {
-    /// The number of the newest change, as it goes up.
-    pub fn follow_changes(&self) -> watch::Receiver<u64> {
-        self.changes.moved.subscribe()
+    /// The number of the newest change, as it goes up: of all that changes from now on.
+    ///
+    /// # Errors
+    /// When records cannot be read.
+    pub fn follow_changes(&self) -> anyhow::Result<watch::Receiver<u64>> {
+        let moved = self.changes.moved.subscribe();
+        // While nobody follows, nothing is compared: what there is now is what changes are told
+        // against.
+        self.compare()?;
+        Ok(moved)
     }
 
     /// The newest number, and what changed after `after`: all there is where that is not known.

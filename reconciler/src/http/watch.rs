@@ -16,6 +16,7 @@ use super::{
     App,
     extract::Params,
     permit::Permit,
+    problem::Failure,
     stream::{line, ndjson},
 };
 
@@ -83,13 +84,13 @@ pub(super) async fn watch(
     State(app): State<App>,
     permit: Permit,
     Params(params): Params<WatchParams>,
-) -> Response {
-    let moved = app.plane.follow_changes();
+) -> Result<Response, Failure> {
+    let moved = app.plane.follow_changes()?;
     let seen = params.since.unwrap_or_else(|| *moved.borrow());
     let following = Following { app, moved, seen, next: None };
     let lines = stream::unfold(following, |mut following| async move {
         let line = following.line().await?;
         Some((line, following))
     });
-    ndjson(permit, lines)
+    Ok(ndjson(permit, lines))
 }

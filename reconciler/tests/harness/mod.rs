@@ -94,7 +94,7 @@ impl Plane {
         );
         let running = start(config).await.unwrap();
         let ca = reqwest::Certificate::from_pem(running.context().ca.as_bytes()).unwrap();
-        let http = Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap();
+        let http = Client::builder().tls_certs_only([ca]).no_proxy().http1_only().build().unwrap();
         Self { running, http }
     }
 
