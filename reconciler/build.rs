@@ -16,7 +16,8 @@ fn main() -> io::Result<()> {
     let out = env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default();
     let dist = here.join("ui/dist");
     println!("cargo:rerun-if-changed=build.rs");
-    // A path that is not there counts as changed each time: then what it would appear in is watched.
+    // A path that is not there counts as changed each time: then what it would appear in is
+    // watched.
     let watched = ["ui/dist", "ui", "."].into_iter().find(|path| here.join(path).is_dir());
     println!("cargo:rerun-if-changed={}", watched.unwrap_or("."));
     let mut table = String::from("&[\n");

@@ -100,8 +100,8 @@ impl Pulse {
         }
     }
 
-    /// The connection is one of HTTP/2: a byte between two requests may be anything, and no head has
-    /// begun with it. What it is idle for counts on.
+    /// The connection is one of HTTP/2: a byte between two requests may be anything, and no head
+    /// has begun with it. What it is idle for counts on.
     pub(super) fn takes_many(&self) {
         self.many.store(true, Ordering::Release);
     }

@@ -47,7 +47,7 @@ use super::{
 const MAX_HEAD: usize = 32 << 10;
 /// The most that is buffered of one connection each way, in bytes.
 const MAX_BUFFER: usize = 64 << 10;
-/// Requests that one connection of HTTP/2 may have open: more than a browser's tabs ask for at once.
+/// Requests that one connection of HTTP/2 may have open: more than all tabs of a browser ask for.
 const MAX_STREAMS: u32 = 128;
 /// How much a client of HTTP/2 may send before it is read, for one request and for all.
 const WINDOW: u32 = 256 << 10;

@@ -27,8 +27,8 @@ const NONCE: &str = "__CSP_NONCE__";
 const NOT_BUILT: &str = "<!doctype html>
 <html lang=\"en\"><head><meta charset=\"utf-8\"><title>devnet</title></head>
 <body><h1>devnet</h1>
-<p>This devnet was built without its web UI. To get it, run <code>make ui</code> in the source tree (it
-needs Node), then build devnet again.</p>
+<p>This devnet was built without its web UI. To get it, run <code>make ui</code> in the source
+tree (it needs Node), then build devnet again.</p>
 <p>The command line and the <a href=\"/api/v1/about\">API</a> work without it.</p>
 </body></html>
 ";
