@@ -154,6 +154,60 @@ async fn nodes_that_joined_before_there_was_a_list_are_put_on_it() {
     plane.stop().await;
 }
 
+/// A service with a secret that is pinned to a node.
+fn pinned(node: &str, volume: &str) -> String {
+    format!(
+        "cluster \"lab\" {{\n sync auto=#true prune=#true\n}}\nservice \"store\" {{\n process \
+         \"store\"\n {volume}\n env PW=\"{{{{ secret.pw }}}}\"\n resources memory=\"1MiB\"\n \
+         place {{\n  pin \"{node}\"\n }}\n}}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_word_of_a_node_alone_gets_it_no_secret_of_what_is_not_to_run_there() {
+    for volume in ["volume \"data\" at=\"data\"", ""] {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Repository::new(dir.path().join("repository"));
+        let plane = Plane::start(config(dir.path(), Some(&repository))).await;
+        plane.set_secret("pw", "hunter2").await;
+        let revision = repository.commit(&pinned("n1", volume));
+        until("the cluster has a name", || async { plane.status().await.cluster }).await;
+        let (mut a, mut b) = (Agent::join(&plane, "n1").await, Agent::join(&plane, "n2").await);
+        plane.applied(&revision).await;
+        a.cut();
+        b.cut();
+        repository.commit(&pinned("n2", volume));
+        let bed = lose_records(Bed { dir, repository, plane }).await;
+        let plane = &bed.plane;
+        // Where it is to run is not there, so it is not moved.
+        b.connect(&plane.running).await;
+        until("n2 has said what it was told", || async {
+            let events = plane.events().await;
+            events.iter().any(|it| it.message.starts_with("n2 says that it was told")).then_some(())
+        })
+        .await;
+        b.cut();
+        b.status(plane, "offline").await;
+        a.connect(&plane.running).await;
+        let problem = until("the loop has decided", || async {
+            let problem = plane.status().await.source?.problem?;
+            problem.contains("service.store[0] on n1").then_some(problem)
+        })
+        .await;
+        assert!(a.need("store[0]", "pw", 1).await.is_err(), "{volume}: {problem}");
+        let events = plane.events().await;
+        let adopted = events.iter().find(|it| it.message.starts_with("adopted"));
+        assert!(adopted.is_none() && runs(&a, "store[0]"), "{volume}: {adopted:?}");
+        if !volume.is_empty() {
+            let (code, answer) = plane.post("/api/v1/nodes/n1/adopt", &json!(null)).await;
+            assert_eq!(code, StatusCode::NO_CONTENT, "{answer}");
+            until("an operator's word counts", || async { a.need("store[0]", "pw", 1).await.ok() })
+                .await;
+        }
+        bed.plane.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_copy_is_named_and_the_one_with_the_data_can_be_kept() {
     let (bed, _, mut other, mut holder) = bed().await;

@@ -241,7 +241,11 @@ impl Plan {
         let levels = self.placement.levels.iter();
         let waiting: u32 = levels.map(|level| level.waiting_for_service).sum();
         if waiting > 0 {
-            missing.push(format!("instances that wait for a service without a place: {waiting}"));
+            // Of an instance that several nodes claim nothing is decided: nor of its service.
+            let disputed = self.diagnostics.iter().any(|it| it.code == "DN-W0612");
+            let or = if disputed { " or whose node is in doubt (DN-W0612)" } else { "" };
+            missing
+                .push(format!("instances that wait for a service without a place{or}: {waiting}"));
         }
         missing
     }

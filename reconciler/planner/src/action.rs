@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
-    desired::{Selector, Service},
-    diagnostic::{Diagnostic, Located},
+    desired::Service,
+    diagnostic::Diagnostic,
     fleet::NodeStatus,
     instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName, ServiceName},
@@ -17,7 +17,7 @@ use devnet_schema::{
 };
 
 use crate::{
-    assignments::{Assignment, Assignments, Why},
+    assignments::{Assignment, Assignments, Wait, Why},
     condition::{Starting, broken, drift, starting},
     diff::{self, DEVICES, Difference},
     held,
@@ -27,7 +27,9 @@ use crate::{
     notice,
     observations::{Observations, Observed},
     place::Reason,
+    reference,
     render::Specs,
+    report::moved,
     scope::Scope,
 };
 
@@ -80,6 +82,7 @@ struct Scene<'a, 'b> {
     observations: &'b Observations<'a>,
     scope: &'b Scope,
     assignments: &'b Assignments,
+    by_word: BTreeSet<&'b ServiceName>,
 }
 
 /// Decides what happens to every instance that is wanted or was seen.
@@ -90,7 +93,8 @@ pub fn decide(
     assignments: &Assignments,
     specs: &Specs,
 ) -> PlannedActions {
-    let scene = Scene { input, observations, scope, assignments };
+    let by_word = assignments.by_word(observations);
+    let scene = Scene { input, observations, scope, assignments, by_word };
     let mut planned = PlannedActions::default();
     let everyone: BTreeSet<&InstanceId> =
         specs.keys().chain(observations.observed.keys()).collect();
@@ -116,7 +120,7 @@ pub fn decide(
         }
     }
     for (id, node) in &assignments.stranded {
-        planned.unreached.extend(scene.waits_for_data(id, node));
+        planned.unreached.extend(scene.waits_for_data(id, node, &Wait::Away));
     }
     let left =
         undeclared.into_iter().map(|(service, count)| match observations.protects(service) {
@@ -151,11 +155,14 @@ impl Scene<'_, '_> {
             planned.unchanged += 1;
             return;
         }
-        let waits = matches!(assignment.why, Why::WaitsForData(_));
-        if waits && unknown.is_none() {
-            planned.unreached.extend(self.waits_for_data(id, &assignment.node));
+        let waits = match &assignment.why {
+            Why::WaitsForData(wait) => Some(wait),
+            _ => None,
+        };
+        if let Some(wait) = waits.filter(|_| unknown.is_none()) {
+            planned.unreached.extend(self.waits_for_data(id, &assignment.node, wait));
         }
-        if waits || group.is_empty() && !self.scope.holds(id, &[&assignment.node]) {
+        if waits.is_some() || group.is_empty() && !self.scope.holds(id, &[&assignment.node]) {
             return;
         }
         if unknown.is_some() {
@@ -166,6 +173,17 @@ impl Scene<'_, '_> {
             planned.unreached.extend(self.undecided(id, assignment));
             planned.unchanged += 1;
             return;
+        }
+        if let Some((service, other)) = self.misled(id) {
+            let at = Some(service.at.clone());
+            planned.diagnostics.push(notice::undecided(&service.name, at, other));
+            planned.unreached.push(notice::waits_for(id, &assignment.node, other));
+            planned.unchanged += u32::from(here.is_some());
+            return;
+        }
+        let unplaced = matches!(assignment.why, Why::Kept(_) | Why::KeptAsIs(_));
+        if let Some(unit) = here.filter(|unit| unplaced && unit.claimed) {
+            planned.unreached.push(notice::only_claimed(id, unit.node()));
         }
         let main = match here {
             Some(unit) if matches!(assignment.why, Why::KeptAsIs(_)) => self.kept(id, unit, spec),
@@ -216,6 +234,14 @@ impl Scene<'_, '_> {
         planned.list.push(self.delete(id, unit, reason));
     }
 
+    /// Of a service that names the address of one which is where it is by the word of a node alone,
+    /// that one: it would be told to go there, with what it says to it.
+    fn misled(&self, id: &InstanceId) -> Option<(&Service, &ServiceName)> {
+        let service = self.input.desired.services.get(&id.service)?;
+        let mut others = self.by_word.iter().copied().filter(|other| **other != id.service);
+        Some((service, others.find(|other| reference::names(service, other))?))
+    }
+
     /// What runs and is left alone, because it is not known which data it is to go on with or that
     /// data cannot be had.
     fn undecided(&self, id: &InstanceId, assignment: &Assignment) -> Option<Drift> {
@@ -225,8 +251,9 @@ impl Scene<'_, '_> {
     }
 
     /// What does not run until its data can be had.
-    fn waits_for_data(&self, id: &InstanceId, node: &NodeName) -> Option<Drift> {
-        let what = "it waits for its data, which is there".to_owned();
+    fn waits_for_data(&self, id: &InstanceId, node: &NodeName, wait: &Wait) -> Option<Drift> {
+        let service = self.input.desired.services.get(&id.service)?;
+        let what = format!("it {}", held::waiting(id, node, service, wait));
         let told = !self.input.options.destroy && self.scope.holds(id, &[node]);
         told.then(|| Drift { instance: id.clone(), node: node.clone(), what })
     }
@@ -244,7 +271,7 @@ impl Scene<'_, '_> {
         }
         let why = unit.why_unknown();
         let what = match spec.map(|spec| differs(unit, spec)) {
-            Some(None) => format!("{why}; it ran as declared when it was last seen"),
+            Some(None) => format!("{why}; what it was told last is what is declared"),
             Some(Some(it)) if it.reason.is_empty() => format!("{why}; it stays as it is"),
             Some(Some(it)) => format!("{why}; it stays as it is, though {}", it.reason),
             None => format!("{why}; nothing is decided about it"),
@@ -501,6 +528,8 @@ impl Scene<'_, '_> {
             planned.diagnostics.push(held::left(change, service, home));
         } else if let Some(service) = service.filter(|_| dropped) {
             planned.diagnostics.push(held::dropped(change, service));
+        } else if let Some(service) = service {
+            planned.diagnostics.extend(held::exchanged(change, service));
         }
         planned.list.push(action);
     }
@@ -547,26 +576,6 @@ fn differs(unit: &Observed<'_>, spec: &InstanceSpec) -> Option<Difference> {
 fn was_protected(input: &PlanInput<'_>, unit: &Observed<'_>) -> bool {
     unit.spec().is_some_and(|spec| spec.protect)
         || input.fleet.protected.iter().any(|id| id.service == unit.seen.service)
-}
-
-/// Placement's reason for a move as a clause, with the place of the line that speaks: what it says
-/// of the service begins with a verb, what it says of anything else names that.
-fn moved(service: Option<&Service>, because: &str) -> String {
-    if let Some(pin) = because.strip_prefix("is pinned to ") {
-        let at = service.and_then(|service| service.place.pin.as_ref()).map(|pin| &pin.at);
-        return at.map_or(format!("pinned to {pin}"), |at| format!("pinned to {pin} at {at}"));
-    }
-    let of_service = ["requires ", "forbids ", "needs ", "must ", "runs ", "makes ", "would "];
-    if !of_service.iter().any(|verb| because.starts_with(verb)) {
-        return because.to_owned();
-    }
-    let lines = service.into_iter().flat_map(|it| it.place.require.iter().chain(&it.place.forbid));
-    let filter = because.starts_with("requires ") || because.starts_with("forbids ");
-    let named = |line: &&Located<Selector>| line.value.any_of.iter().any(|it| because.contains(it));
-    match lines.filter(|_| filter).find(named) {
-        Some(line) => format!("it {because} at {}", line.at),
-        None => format!("it {because}"),
-    }
 }
 
 fn renamed(unit: &Observed<'_>, more: &str) -> String {

@@ -107,6 +107,17 @@ impl Assignments {
         })
     }
 
+    /// Services of which something is where it is by nothing but the word of its node, with a line
+    /// or want of room against it: nobody else is told to go there.
+    pub fn by_word(&self, observations: &Observations<'_>) -> BTreeSet<&ServiceName> {
+        let told = |(id, assignment): &(&InstanceId, &Assignment)| {
+            let hold = self.holds.get(*id).is_some_and(|hold| matches!(hold.why, Held::Told(_)));
+            let kept = matches!(assignment.why, Why::Kept(_) | Why::KeptAsIs(_));
+            hold || (kept && self.unit(observations, id).is_some_and(|unit| unit.claimed))
+        };
+        self.by_instance.iter().filter(told).map(|(id, _)| &id.service).collect()
+    }
+
     /// Whether the instance ends up on that node.
     pub fn puts(&self, instance: &InstanceId, node: &NodeName) -> bool {
         self.by_instance.get(instance).is_some_and(|assignment| assignment.node == *node)

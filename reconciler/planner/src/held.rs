@@ -1,6 +1,6 @@
 //! What a plan tells people of data: who is held by it, who waits for it, who leaves it.
 //!
-//! Knows sentences (DN-W0603, DN-W0604, DN-W0620) and what to type. Refuses to decide anything.
+//! Knows sentences (DN-W0603, DN-W0604, DN-W0620, DN-W0626) and what to type. Refuses to decide anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +8,7 @@ use devnet_schema::{
     desired::{DesiredState, Form, Service},
     diagnostic::{Diagnostic, Located, Location, Severity},
     fleet::NodeStatus,
+    instance::VolumeSpec,
     name::{InstanceId, NodeName},
     placement::Violation,
     plan::Change,
@@ -82,45 +83,45 @@ fn no_more(node: &NodeName, names: &[String]) -> String {
 
 fn waits(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> Diagnostic {
     let word = leave(node, service);
-    let (message, help) = match wait {
-        Wait::Away => (
-            format!("{id} waits for {node}, which does not answer: its data is there"),
-            format!("bring the node back, or start it elsewhere without its data: {word}"),
-        ),
-        Wait::Place => (
-            format!("{id} waits for a place on {node}: its data is there"),
-            format!("make room for it there, or start it elsewhere without its data: {word}"),
-        ),
-        Wait::Missing(names) => (
-            format!("{id} waits: {}", no_more(node, names)),
-            format!("put the data back there, or start it without: {word}"),
-        ),
-        Wait::Runtime(of) => (
-            format!("{id} waits: {}", other_driver(*of, service)),
-            format!("run it with {} again, or declare it under another name", of.as_str()),
-        ),
-        Wait::Doubt(all) => {
-            let (between, help) = doubt(id, all, service);
-            (format!("{id} waits: {between}"), help)
+    let help = match wait {
+        Wait::Away => {
+            format!("bring the node back, or start it elsewhere without its data: {word}")
         }
-        Wait::Told(against) => (
-            format!(
-                "{id} waits: only {node} itself says that it has its data, and it {}",
-                list(against)
-            ),
-            format!(
-                "if that is so, `devnet node adopt {node}` confirms it; else start it elsewhere: \
-                 {word}"
-            ),
+        Wait::Place => {
+            format!("make room for it there, or start it elsewhere without its data: {word}")
+        }
+        Wait::Missing(_) => format!("put the data back there, or start it without: {word}"),
+        Wait::Runtime(of) => {
+            format!("run it with {} again, or declare it under another name", of.as_str())
+        }
+        Wait::Doubt(all) => doubt(id, all, service).1,
+        Wait::Told(_) => format!(
+            "if that is so, `devnet node adopt {node}` confirms it; else start it elsewhere: {word}"
         ),
-        Wait::Older(other) => (
-            format!("{id} waits: it may leave {node}, and {other} has older data of it"),
-            format!(
-                "pin it to {other} to go on with that, or remove the volumes there to start anew"
-            ),
+        Wait::Older(other) => format!(
+            "pin it to {other} to go on with that, or remove the volumes there to start anew"
         ),
     };
+    let message = format!("{id} {}", waiting(id, node, service, wait));
     Diagnostic::warning("DN-W0603", Some(service.at.clone()), message).help(help)
+}
+
+/// What an instance waits for, as a clause that begins with its verb.
+pub fn waiting(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> String {
+    match wait {
+        Wait::Away => format!("waits for {node}, which does not answer: its data is there"),
+        Wait::Place => format!("waits for a place on {node}: its data is there"),
+        Wait::Missing(names) => format!("waits: {}", no_more(node, names)),
+        Wait::Runtime(of) => format!("waits: {}", other_driver(*of, service)),
+        Wait::Doubt(all) => format!("waits: {}", doubt(id, all, service).0),
+        Wait::Told(against) => {
+            let against = list(against);
+            format!("waits: only {node} itself says that it has its data, and it {against}")
+        }
+        Wait::Older(other) => {
+            format!("waits: it may leave {node}, and {other} has older data of it")
+        }
+    }
 }
 
 /// Between what nobody knows which is the newest, and the remedies.
@@ -348,4 +349,33 @@ pub fn dropped(change: &Change, service: &Service) -> Diagnostic {
     Diagnostic::warning("DN-W0604", Some(service.at.clone()), message).help(format!(
         "what it has written stays on {from}; declare the volume again to stay there with it"
     ))
+}
+
+/// An instance that goes on where it is without a volume that it had: nothing is destroyed, and a
+/// name that was only written otherwise is not what it looks like.
+pub fn exchanged(change: &Change, service: &Service) -> Option<Diagnostic> {
+    let Change { instance, node, before, after, .. } = change;
+    let (before, after) = (before.as_ref()?, after.as_ref()?);
+    let same = |a: &VolumeSpec, b: &VolumeSpec| {
+        let shared = a.project.is_some() || b.project.is_some();
+        let owner = || a.owner(&before.id) == b.owner(&after.id);
+        a.name == b.name && a.project == b.project && (shared || owner())
+    };
+    let gone = before.volumes.iter().filter(|had| !after.volumes.iter().any(|it| same(had, it)));
+    let told: Vec<String> = gone
+        .map(|had| match after.volumes.iter().find(|it| it.path == had.path) {
+            Some(now) => {
+                format!("`{}` at `{}`, where it has `{}` now", had.name, had.path, now.name)
+            }
+            None => format!("`{}` at `{}`", had.name, had.path),
+        })
+        .collect();
+    let volumes = if told.len() == 1 { "volume" } else { "volumes" };
+    let message = format!("{instance} goes on without {volumes} {}", list(&told));
+    let help = format!(
+        "what is in it stays on {node}: declare it again, under the name that it had, to go on \
+         with that"
+    );
+    let found = || Diagnostic::warning("DN-W0626", Some(service.at.clone()), message).help(help);
+    (before.node == after.node && !told.is_empty()).then(found)
 }

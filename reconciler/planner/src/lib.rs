@@ -56,7 +56,7 @@ use devnet_schema::{
 
 pub use basis::now as basis_now;
 pub use input::{PlanInput, Policy};
-pub use notice::{DISPUTED, cut_short};
+pub use notice::{DISPUTED, LEAVES_DATA, cut_short};
 pub use ports::RANGE as PORT_RANGE;
 
 use action::PlannedActions;

@@ -11,7 +11,7 @@ use devnet_schema::{
     name::{ClusterName, InstanceId, NodeName, ServiceName},
     order::OrderBook,
     placement::Unplaceable,
-    plan::{Action, Change},
+    plan::{Action, Change, Drift},
 };
 
 use crate::{
@@ -27,6 +27,10 @@ use crate::{
 /// The code of an instance that several nodes claim: what is wanted of it is not there, though
 /// nothing is to be done.
 pub const DISPUTED: &str = "DN-W0612";
+
+/// The codes of data that is left, or may be, by what a plan does: who was not asked about the plan
+/// reads of it afterwards.
+pub const LEAVES_DATA: [&str; 4] = ["DN-W0604", "DN-W0623", "DN-W0624", "DN-W0626"];
 
 /// What is wrong before anything is planned.
 pub fn refusals(input: &PlanInput<'_>) -> Vec<Diagnostic> {
@@ -135,17 +139,21 @@ fn disputed(id: &InstanceId, claims: &[Observed<'_>], book: &OrderBook<'_>) -> D
     if let Some(recorded) = recorded {
         return told_later(id, &nodes, recorded);
     }
-    let (last, first) = (nodes.last().copied().unwrap_or_default(), nodes.first().copied());
     let message = format!(
         "{} each say that they were told to run {id}, and the records that could tell are lost",
         nodes.join(" and ")
     );
-    Diagnostic::warning(DISPUTED, None, message).help(format!(
-        "nothing of `{}` is changed until one of them counts: `devnet node cordon {last}` keeps \
-         that of {} and leaves the other alone; so does taking {last} out of the cluster",
-        id.service,
-        first.unwrap_or_default()
-    ))
+    let way = match nodes[..] {
+        [first, last] => format!(
+            "`devnet node cordon {last}` keeps that of {first} and leaves the other alone; so does \
+             taking {last} out of the cluster"
+        ),
+        _ => "`devnet node cordon` of all of them but one keeps that of the one and leaves the \
+              others alone; so does taking these out of the cluster"
+            .to_owned(),
+    };
+    let help = format!("nothing of `{}` is changed until one of them counts: {way}", id.service);
+    Diagnostic::warning(DISPUTED, None, message).help(help)
 }
 
 /// An instance that is claimed by nodes which were told later than the one on record, which does
@@ -281,10 +289,7 @@ fn blocked(
     let waits = others.map(|(service, missing)| {
         let at = desired.services.get(service).map(|service| service.at.clone());
         if assignments::is_held(&assignments.blocked, service) {
-            let message =
-                format!("service `{service}` waits: nothing is decided about `{missing}`");
-            return Diagnostic::warning("DN-W0606", at, message)
-                .help("it is planned as soon as that is");
+            return undecided(service, at, missing);
         }
         if !assignments.by_instance.keys().any(|id| id.service == *missing) {
             let message = format!("service `{service}` waits: `{missing}` has no node");
@@ -305,6 +310,26 @@ fn blocked(
         ))
     });
     waits.collect()
+}
+
+/// A service that waits for another of which nothing is decided.
+pub fn undecided(service: &ServiceName, at: Option<Location>, missing: &ServiceName) -> Diagnostic {
+    let message = format!("service `{service}` waits: nothing is decided about `{missing}`");
+    Diagnostic::warning("DN-W0606", at, message).help("it is planned as soon as that is")
+}
+
+/// The same of one instance.
+pub fn waits_for(id: &InstanceId, node: &NodeName, other: &ServiceName) -> Drift {
+    let what = format!("it waits: nothing is decided about `{other}`, whose address it has");
+    Drift { instance: id.clone(), node: node.clone(), what }
+}
+
+/// What keeps running without a place, where nothing but the word of its node says that it was told
+/// to.
+pub fn only_claimed(id: &InstanceId, node: &NodeName) -> Drift {
+    let what =
+        format!("it has no place there, and only {node} itself says that it was told to run it");
+    Drift { instance: id.clone(), node: node.clone(), what }
 }
 
 /// What keeps running without a place. Of what nothing is decided about, more is told elsewhere.

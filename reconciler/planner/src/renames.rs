@@ -17,7 +17,7 @@ use devnet_schema::{
 use crate::{
     data::{Home, Volume},
     input::PlanInput,
-    observations::Observations,
+    observations::{Observations, renamed},
     render::Specs,
 };
 
@@ -35,7 +35,8 @@ pub fn idle(input: &PlanInput<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (from, to) in &desired.moved {
         let chained = desired.moved.iter().any(|(_, other)| other == from);
-        if chained || known.contains(from) || known.contains(to) {
+        let now = renamed(desired, to);
+        if chained || [from, to, now].iter().any(|name| known.contains(name)) {
             continue;
         }
         let meant = known.iter().filter(|name| !desired.services.contains_key(**name));
@@ -43,7 +44,7 @@ pub fn idle(input: &PlanInput<'_>) -> Vec<Diagnostic> {
         let help = match meant {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!(
-                "`{to}` starts without data; write the name that it runs under now, or remove the \
+                "`{now}` starts without data; write the name that it runs under now, or remove the \
                  line"
             ),
         };

@@ -7,7 +7,8 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use devnet_schema::{
-    desired::DesiredState,
+    desired::{DesiredState, Selector, Service},
+    diagnostic::Located,
     fleet::NodeStatus,
     name::{InstanceId, NodeName},
     placement::{self, Eviction, PlacementReport, PlacementStatus, PriorityLevel},
@@ -151,4 +152,24 @@ fn levels(
         level.waiting_for_service += service.replicas;
     }
     *levels = by_priority.into_values().collect();
+}
+
+/// Placement's reason for a move as a clause, with the place of the line that speaks: what it says
+/// of the service begins with a verb, what it says of anything else names that.
+pub fn moved(service: Option<&Service>, because: &str) -> String {
+    if let Some(pin) = because.strip_prefix("is pinned to ") {
+        let at = service.and_then(|service| service.place.pin.as_ref()).map(|pin| &pin.at);
+        return at.map_or(format!("pinned to {pin}"), |at| format!("pinned to {pin} at {at}"));
+    }
+    let of_service = ["requires ", "forbids ", "needs ", "must ", "runs ", "makes ", "would "];
+    if !of_service.iter().any(|verb| because.starts_with(verb)) {
+        return because.to_owned();
+    }
+    let lines = service.into_iter().flat_map(|it| it.place.require.iter().chain(&it.place.forbid));
+    let filter = because.starts_with("requires ") || because.starts_with("forbids ");
+    let named = |line: &&Located<Selector>| line.value.any_of.iter().any(|it| because.contains(it));
+    match lines.filter(|_| filter).find(named) {
+        Some(line) => format!("it {because} at {}", line.at),
+        None => format!("it {because}"),
+    }
 }

@@ -14,7 +14,7 @@ use devnet_schema::{
     name::InstanceId,
     observed::{InstanceState, ObservedInstance},
     order::{OrderBook, Standing, is_believed},
-    plan::Plan,
+    plan::{Drift, Plan},
     secret::SecretRef,
 };
 use tracing::warn;
@@ -22,8 +22,10 @@ use tracing::warn;
 use super::{Configuration, ControlPlane};
 use crate::fleet::Purpose;
 
-/// Specs that run by a claim of their node, that the plan leaves alone, and that refer to no other
-/// secrets than the configuration gives the instance on that node; with their generation.
+/// Specs that run by a claim of their node, where the plan puts them and changes nothing, and that
+/// refer to no other secrets than the configuration gives the instance on that node; with their
+/// generation. What the plan leaves as it is, since a line is against its node, say, stays a claim:
+/// the word of a node alone gets it no secret of what is not to run there.
 pub(super) fn adoptable(
     configuration: &Configuration,
     plan: &Plan,
@@ -36,6 +38,11 @@ pub(super) fn adoptable(
             .assignments
             .iter()
             .filter(|assigned| !changed.contains(&assigned.instance))
+            .filter(|assigned| {
+                let same =
+                    |it: &Drift| (&it.instance, &it.node) == (&assigned.instance, &assigned.node);
+                !plan.unreached.iter().any(same)
+            })
             .filter_map(|assigned| {
                 let seen = fleet.instances.iter().find(|seen| {
                     seen.instance() == assigned.instance && seen.node == assigned.node

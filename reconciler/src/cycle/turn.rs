@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
-use devnet_planner::Policy;
+use devnet_planner::{LEAVES_DATA, Policy};
 use devnet_schema::{
     desired::{Settings, Unplaced},
     fleet::FleetSnapshot,
@@ -389,6 +389,12 @@ impl ControlPlane {
 
     fn apply(self: &Arc<Self>, configuration: &Configuration, plan: Plan) -> anyhow::Result<()> {
         self.save(configuration, &plan)?;
+        // Nobody was asked about this plan.
+        let left = plan.diagnostics.iter().filter(|it| LEAVES_DATA.contains(&&*it.code));
+        for finding in left {
+            let text = format!("{}: {}", finding.code, finding.message);
+            self.journal.write("plan", &configuration.revision, &text);
+        }
         self.begin(plan, WATCH, self.config.apply).context("beginning a deployment")?;
         Ok(())
     }

@@ -279,8 +279,8 @@ impl<'a> Check<'a> {
         // The first of each name and of each path: one's own has a place.
         let mut names: BTreeMap<&str, Option<&Location>> =
             declared.iter().map(|volume| (volume.name.as_str(), None)).collect();
-        let mut paths: BTreeMap<&str, Option<&Location>> =
-            declared.iter().map(|volume| (volume.path.as_str(), None)).collect();
+        let mut paths: BTreeMap<Vec<&str>, Option<&Location>> =
+            declared.iter().map(|volume| (steps(&volume.path), None)).collect();
         for (name, path) in &section.volumes {
             if !is_label(&name.value) {
                 let message = format!("`{}` is not a volume name", name.value.escape_debug());
@@ -290,7 +290,7 @@ impl<'a> Check<'a> {
             self.path(path, runtime);
             self.literal(path, "a path");
             let same_name = names.get(name.value.as_str()).map(|first| ("name", *first));
-            let same_path = paths.get(path.value.as_str()).map(|first| ("path", *first));
+            let same_path = paths.get(&steps(&path.value)).map(|first| ("path", *first));
             if let Some((what, first)) = same_name.or(same_path) {
                 let shown = name.value.escape_debug();
                 let message = match first {
@@ -305,7 +305,7 @@ impl<'a> Check<'a> {
                 self.found.push(error);
             }
             names.entry(&name.value).or_insert(Some(&name.at));
-            paths.entry(&path.value).or_insert(Some(&name.at));
+            paths.entry(steps(&path.value)).or_insert(Some(&name.at));
             let value = VolumeDeclaration { name: name.value.clone(), path: path.value.clone() };
             volumes.push(Located { value, at: name.at.clone() });
         }
@@ -537,4 +537,9 @@ pub(super) fn is_variable(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit() || c == '-')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
+/// The steps of a path, however its slashes are written.
+fn steps(path: &str) -> Vec<&str> {
+    path.split('/').filter(|step| !matches!(*step, "" | ".")).collect()
 }

@@ -126,6 +126,24 @@ impl Check<'_> {
         lines.collect()
     }
 
+    /// A new name that is no service's is the old one of a later rename: what has not been renamed
+    /// yet, since its node was away, say, is found by following all of them.
+    fn later_name(&mut self, to: &Located<String>) {
+        let lines = &self.file.moved;
+        let mut name = &to.value;
+        // As often as there are lines at most, so a circle ends too.
+        for _ in lines {
+            let next = lines.iter().find(|it| it.from.as_ref().is_some_and(|it| it.value == *name));
+            let Some(next) = next.and_then(|it| it.to.as_ref()) else { break };
+            let next = &next.value;
+            if self.services.contains_key(next.as_str()) || self.member_at.contains_key(next) {
+                return;
+            }
+            name = next;
+        }
+        self.no_service(to);
+    }
+
     pub(super) fn moved(&mut self) -> Vec<(ServiceName, ServiceName)> {
         let (mut moves, mut sources, mut targets) =
             (Vec::new(), BTreeMap::<_, &Location>::new(), BTreeMap::<_, &Location>::new());
@@ -141,7 +159,7 @@ impl Check<'_> {
                 let help = format!("move each service by itself: {}", names.join(", "));
                 self.error("DN-E0319", &to.at, message, help);
             } else if !member && !self.services.contains_key(to.value.as_str()) {
-                self.no_service(to);
+                self.later_name(to);
             }
             let still = self.services.get(from.value.as_str()).map(|still| &still.at);
             if let Some(still) = still.or_else(|| self.member_at.get(&from.value)) {

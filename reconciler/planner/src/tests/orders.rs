@@ -62,7 +62,11 @@ impl World {
 }
 
 fn settled() -> World {
-    let mut world = World::of(&["alpha", "beta"]);
+    settled_on(&["alpha", "beta"])
+}
+
+fn settled_on(nodes: &[&str]) -> World {
+    let mut world = World::of(nodes);
     world.secret("pw", 1);
     world.reach(&DB.replace("db:1\"", "db:1\"; place { pin \"alpha\" }"));
     world.records();
@@ -160,6 +164,15 @@ fn after_a_loss_of_records_one_claim_counts_and_two_hold() {
         0 to add, 0 to change, 0 to destroy, 0 to move, 1 unchanged
     "#]]
     .assert_eq(&show(&plan));
+    let waits = "instances that wait for a service without a place or whose node is in doubt \
+                 (DN-W0612): 2";
+    assert_eq!(plan.missing(), [waits]);
+    let mut third = settled_on(&["alpha", "beta", "gamma"]);
+    third.copy("db[0]", "beta", 7);
+    third.copy("db[0]", "gamma", 8);
+    third.claims();
+    let help = third.plan(&changed).diagnostics[0].help.clone().unwrap();
+    assert!(help.contains("`devnet node cordon` of all of them but one keeps that"), "{help}");
     world.node("beta").cordoned = true;
     let plan = world.plan(&changed);
     let nodes: Vec<_> = plan.steps.iter().map(|it| it.node.as_str()).collect();
@@ -216,6 +229,46 @@ fn a_claim_draws_nothing_to_a_node_that_a_line_is_against() {
                 assert!(show(&plan).contains("db[0] stays on beta") || process, "{}", show(&plan));
             }
         }
+    }
+}
+
+/// Who names the address of something that is somewhere by the word of its node alone is not told to
+/// go there: it would say its password to that node.
+#[test]
+fn a_claim_that_a_line_is_against_draws_no_other_service_to_its_node() {
+    let at = |node: &str, more: &str| {
+        let lines = format!("db:1\"; {more} place {{ pin \"{node}\"; }}");
+        let api = "api:1\"; place { pin \"alpha\"; }";
+        DB.replace("db:1\"", &lines).replace("api:1\"", api)
+    };
+    for volume in ["volume \"data\" at=\"/d\";", ""] {
+        let mut world = World::of(&["alpha", "beta"]);
+        world.secret("pw", 1);
+        world.reach(&at("alpha", volume));
+        // What beta says now is that it has db[0]; nobody else does, and there is no room for it.
+        let mut beta = world.seen("db[0]").clone();
+        (beta.node, beta.generation) = ("beta".parse().unwrap(), 7);
+        beta.spec = None;
+        world.fleet.instances.retain(|it| it.service.as_str() != "db");
+        world.fleet.instances.push(beta);
+        world.fleet.data.clear();
+        world.claims();
+        let mut file = at("alpha", volume);
+        file = file.replace("cpu=1 memory=\"1GiB\"", "cpu=64");
+        for file in [file.clone(), file.replace("api:1", "api:2")] {
+            world.options.allow_unplaced = true;
+            let plan = world.plan(&file);
+            assert!(plan.steps.is_empty(), "{}", show(&plan));
+            let waits = "service `api` waits: nothing is decided about `db`";
+            assert!(plan.diagnostics.iter().any(|it| it.message == waits), "{}", show(&plan));
+            let missing = plan.missing().join("; ");
+            assert!(missing.contains("service.db[0] on beta"), "{missing}");
+            assert!(missing.contains("service.api[0] on alpha: it waits"), "{missing}");
+        }
+        // An order of ours, and it is no claim any more.
+        world.fleet.orders.as_mut().unwrap().iter_mut().for_each(|it| it.claimed = false);
+        let plan = world.plan(&at("beta", volume));
+        assert!(plan.steps.iter().any(|it| it.id.starts_with("api[0]")), "{}", show(&plan));
     }
 }
 

@@ -1,6 +1,10 @@
 //! Renames that lead nowhere, and those that nobody wrote.
 
-use devnet_schema::plan::{Action, Plan};
+use devnet_schema::{
+    fleet::NodeStatus,
+    observed::{HealthState, InstanceState},
+    plan::{Action, Plan},
+};
 
 use super::World;
 
@@ -37,6 +41,51 @@ fn a_rename_of_a_name_that_nothing_has_is_told_with_what_was_meant() {
     let plan = world.reach(&right);
     assert!(told(&plan, "DN-W0623").is_empty() && told(&plan, "DN-W0624").is_empty());
     assert!(told(&world.plan(&right), "DN-W0623").is_empty());
+}
+
+#[test]
+fn a_second_rename_finds_what_the_first_one_did_not_reach() {
+    let mut world = World::of(&["n1", "n2"]);
+    world.reach(&file("store", "node \"n2\" { cordon; }"));
+    world.lose("n1", NodeStatus::Lost);
+    let first = "moved from=\"store\" to=\"keep\"";
+    assert!(world.plan(&file("keep", first)).changes.is_empty(), "its node is away");
+    let both = file("last", &format!("{first}\nmoved from=\"keep\" to=\"last\""));
+    let plan = world.plan(&both);
+    assert!(plan.changes.is_empty(), "{}", super::show(&plan));
+    assert!(told(&plan, "DN-W0623").is_empty(), "{}", super::show(&plan));
+    world.node("n1").status = NodeStatus::Online;
+    let unit = world.seen("store[0]");
+    (unit.state, unit.health) = (InstanceState::Running, HealthState::Healthy);
+    world.reach(&both);
+    assert_eq!(world.fleet.instances.len(), 1);
+    assert_eq!(world.seen("last[0]").node.as_str(), "n1");
+    assert!(world.disk.separations.is_empty(), "{:?}", world.disk.separations);
+    assert!(told(&world.plan(&both), "DN-W0623").is_empty(), "both are done");
+}
+
+#[test]
+fn a_volume_that_is_called_otherwise_or_left_out_is_told() {
+    let mut world = World::of(&["n1"]);
+    world.reach(&file("store", ""));
+    let message = |file: &str, world: &World| {
+        let plan = world.plan(file);
+        let found = told(&plan, "DN-W0626");
+        found.iter().map(|(line, text, _)| (*line, (*text).to_owned())).collect::<Vec<_>>()
+    };
+    let other = file("store", "").replace("\"data\"", "\"files\"");
+    let goes_on = "store[0] goes on without volume `data` at `/d`, where it has `files` now";
+    assert_eq!(message(&other, &world), [(Some(3), goes_on.to_owned())]);
+    world.reach(&other);
+    assert_eq!(message(&other, &world), [], "it is told once");
+    let elsewhere = other.replace("\"/d\"", "\"/e\"");
+    assert_eq!(message(&elsewhere, &world), [], "it has its data there");
+    let none = file("store", "").replace("; volume \"data\" at=\"/d\"", "");
+    let goes_on = "store[0] goes on without volume `files` at `/d`".to_owned();
+    assert_eq!(message(&none, &world), [(Some(3), goes_on)]);
+    // A rename with `moved` keeps the volume.
+    let renamed = other.replace("\"store\"", "\"keep\"") + "moved from=\"store\" to=\"keep\"\n";
+    assert_eq!(message(&renamed, &world), []);
 }
 
 #[test]

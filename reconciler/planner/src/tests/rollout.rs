@@ -119,7 +119,7 @@ fn what_cannot_be_reached_is_named_with_what_it_misses() {
     let same = world.plan(&web);
     assert_eq!(
         told(&same),
-        ["web[1] beta: beta is offline; it ran as declared when it was last seen"]
+        ["web[1] beta: beta is offline; what it was told last is what is declared"]
     );
     assert_eq!(same.missing().len(), 1, "{:?}", same.missing());
     let next = world.plan(&web.replace("web:1", "web:2"));

@@ -183,6 +183,41 @@ moved from="older" to="near"
 }
 
 #[test]
+fn one_path_is_one_path_however_its_slashes_are_written() {
+    for other in ["/x/", "//x", "/./x", "/x/."] {
+        let text = format!(
+            "cluster c\nservice a {{ image x:1; volume d at=\"/x\"; volume e at=\"{other}\"; }}"
+        );
+        let (_, found) = read("c.kdl", &text);
+        let told: Vec<_> = found.iter().map(|it| it.message.as_str()).collect();
+        assert_eq!(told, ["volume `e` has the path of another one"], "{other}");
+    }
+}
+
+#[test]
+fn renames_in_a_row_lead_to_a_service_or_are_refused() {
+    let file = |lines: &str| format!("cluster c\nservice last {{ image x:1; }}\n{lines}");
+    let told = |lines: &str| {
+        let (_, found) = read("c.kdl", &file(lines));
+        found.iter().map(|it| format!("{} {}", it.code, it.message)).collect::<Vec<_>>()
+    };
+    let row = "moved from=b to=last\nmoved from=a to=b\n";
+    let (state, found) = read("c.kdl", &file(row));
+    assert_eq!(found.len(), 0, "{}", shown(&found));
+    let moved = state.unwrap().moved;
+    let moved: Vec<_> = moved.iter().map(|(from, to)| format!("{from} {to}")).collect();
+    assert_eq!(moved, ["b last", "a b"]);
+    assert_eq!(
+        told("moved from=a to=b\nmoved from=b to=a"),
+        ["DN-E0303 there is no service `b`", "DN-E0303 there is no service `a`",]
+    );
+    assert_eq!(
+        told("moved from=a to=b\nmoved from=b to=c"),
+        ["DN-E0303 there is no service `b`", "DN-E0303 there is no service `c`",]
+    );
+}
+
+#[test]
 fn names_that_repeat() {
     let text = r#"cluster c
 service a {
