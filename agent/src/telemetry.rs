@@ -1,7 +1,8 @@
 //! The log of this process: lines on standard error, without the values of secrets.
 //!
 //! Knows the subscriber. Refuses what libraries say in detail, whatever the filter asks for: they
-//! print what passes through them, and that is frames with secrets in them.
+//! print what passes through them, and that is frames with secrets in them; and a line break within
+//! a line: what an engine or a control plane says would look like lines of ours.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -68,13 +69,37 @@ impl<'a> MakeWriter<'a> for Hiding {
     }
 }
 
+/// A line, in which a line break is shown as `\n`.
+fn one_line(text: &str) -> String {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let end = &text[line.len()..];
+    line.split(['\n', '\r']).collect::<Vec<_>>().join("\\n") + end
+}
+
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = self.0.hide(&String::from_utf8_lossy(bytes));
-        io::stderr().write_all(text.as_bytes()).map(|()| bytes.len())
+        io::stderr().write_all(one_line(&text).as_bytes()).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn what_somebody_else_says_makes_no_line_of_its_own() {
+        assert_eq!(
+            one_line("WARN it says: a\n  INFO forged\n"),
+            "WARN it says: a\\n  INFO forged\n"
+        );
+        assert_eq!(one_line("a\r\nb\rc"), r"a\n\nb\nc");
+        for plain in ["", "\n", "a", "a\n"] {
+            assert_eq!(one_line(plain), plain);
+        }
     }
 }

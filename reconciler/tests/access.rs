@@ -312,3 +312,21 @@ async fn files_for_an_https_source_are_checked_at_the_start() {
     let said = refused("git@git.example:x.git", Some(&login), None).await;
     assert!(said.contains("https:// source only"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_of_many_who_set_a_secret_at_once_is_told_the_version_of_their_own_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let plane = Plane::start(config(dir.path(), None)).await;
+    let mut all = tokio::task::JoinSet::new();
+    for value in 0..24 {
+        let request = plane.request(Method::PUT, "/api/v1/secrets/pw").body(format!("v{value}"));
+        all.spawn(async move {
+            let row: Value = request.send().await.unwrap().json().await.unwrap();
+            row["version"].as_u64().unwrap()
+        });
+    }
+    let mut versions: Vec<u64> = all.join_all().await;
+    versions.sort_unstable();
+    assert_eq!(versions, (1..=24).collect::<Vec<_>>());
+    plane.stop().await;
+}

@@ -25,7 +25,7 @@ use crate::{
     clock,
     fleet::{self, LogQuery},
     random,
-    secrets::{SecretsError, Stored},
+    secrets::Stored,
     store::ApiKeyRecord,
 };
 
@@ -96,17 +96,18 @@ impl ControlPlane {
         value: &Sensitive<String>,
         by: &str,
     ) -> Result<SecretRow, AdapterError> {
-        let Stored { version, changed } =
-            self.secrets.set(name, value, &clock::wall(), &mut random::fill)?;
+        let now = clock::wall();
+        let Stored { version, changed } = self.secrets.set(name, value, &now, &mut random::fill)?;
         if changed {
             let text = format!("set to version {version} by {by}");
             self.journal.write("secret", &format!("secret.{name}"), &text);
             self.wake();
         }
-        let rows = self.secrets.list()?;
-        rows.into_iter()
-            .find(|row| row.name == *name)
-            .ok_or_else(|| SecretsError::Missing(name.clone()).into())
+        // The version is that of this value: by now there may be a newer one of somebody else.
+        let known = self.secrets.list()?.into_iter();
+        let known = known.filter(|_| !changed).find(|row| row.name == *name);
+        let updated_at = known.map_or(now, |row| row.updated_at);
+        Ok(SecretRow { name: name.clone(), version, updated_at })
     }
 
     /// Removes a secret with all its versions. False when there is none.

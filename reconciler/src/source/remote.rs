@@ -293,6 +293,13 @@ fn clean_url(text: &str) -> Result<gix::Url, SourceError> {
              shows it",
         );
     }
+    let over_http = matches!(url.scheme, Scheme::Https | Scheme::Http);
+    if over_http && (url.user().is_some() || text.contains(['?', '#'])) {
+        return refused(
+            "holds a user name, a query or a fragment, any of which may be a token: take it out \
+             and pass it with --source-login, where no log and no status shows it",
+        );
+    }
     if text.starts_with('-') || text.chars().any(char::is_control) {
         return refused("begins with `-` or holds control characters");
     }

@@ -177,3 +177,33 @@ fn a_login_is_given_when_asked_for_and_is_nowhere_else() {
     assert!(matches!(stranger, SourceError::Unreadable { .. }), "its CA is not the system's");
     assert_eq!(served.shown.load(Ordering::SeqCst), before, "so it is told nothing");
 }
+
+#[test]
+fn what_may_be_a_token_in_a_url_is_refused_and_not_repeated() {
+    let bed = tempfile::tempdir().unwrap();
+    let open = |url: &str| {
+        RemoteGit::open(RemoteSpec {
+            url: url.to_owned(),
+            branch: None,
+            subdirectory: String::new(),
+            mirrors: bed.path().join("mirrors"),
+            credentials: None,
+            ca: None,
+            timeout: Duration::from_secs(20),
+        })
+    };
+    for url in [
+        "https://c4n4ry@git.lab/x.git",
+        "https://ada:c4n4ry@git.lab/x.git",
+        "https://git.lab/x.git?private_token=c4n4ry",
+        "https://git.lab/x.git#c4n4ry",
+        "http://c4n4ry@localhost/x.git",
+        "ssh://ada:c4n4ry@git.lab/x.git",
+    ] {
+        let error = chain(&open(url).map(drop).unwrap_err());
+        assert!(error.contains("take it out and pass it") && !error.contains("c4n4ry"), "{error}");
+    }
+    for url in ["https://git.lab/x.git", "ssh://git@git.lab/x.git", "git@git.lab:x.git"] {
+        assert!(open(url).is_ok(), "{url}");
+    }
+}
