@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
-    desired::Service,
     diagnostic::Diagnostic,
     fleet::NodeStatus,
     instance::{Generation, InstanceSpec},
@@ -174,10 +173,7 @@ impl Scene<'_, '_> {
             planned.unchanged += 1;
             return;
         }
-        if let Some((service, other)) = self.misled(id) {
-            let at = Some(service.at.clone());
-            planned.diagnostics.push(notice::undecided(&service.name, at, other));
-            planned.unreached.push(notice::waits_for(id, &assignment.node, other));
+        if self.is_misled(id, &assignment.node, planned) {
             planned.unchanged += u32::from(here.is_some());
             return;
         }
@@ -234,12 +230,18 @@ impl Scene<'_, '_> {
         planned.list.push(self.delete(id, unit, reason));
     }
 
-    /// Of a service that names the address of one which is where it is by the word of a node alone,
-    /// that one: it would be told to go there, with what it says to it.
-    fn misled(&self, id: &InstanceId) -> Option<(&Service, &ServiceName)> {
-        let service = self.input.desired.services.get(&id.service)?;
+    /// Whether an instance names the address of a service that is where it is by the word of a node
+    /// alone: it would be told to go there, with what it says to it. So it waits.
+    fn is_misled(&self, id: &InstanceId, node: &NodeName, planned: &mut PlannedActions) -> bool {
+        let Some(service) = self.input.desired.services.get(&id.service) else { return false };
         let mut others = self.by_word.iter().copied().filter(|other| **other != id.service);
-        Some((service, others.find(|other| reference::names(service, other))?))
+        let Some(other) = others.find(|other| reference::names(service, other)) else {
+            return false;
+        };
+        let at = Some(service.at.clone());
+        planned.diagnostics.push(notice::undecided(&service.name, at, other));
+        planned.unreached.push(notice::waits_for(id, node, other));
+        true
     }
 
     /// What runs and is left alone, because it is not known which data it is to go on with or that

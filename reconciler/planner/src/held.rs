@@ -1,6 +1,7 @@
 //! What a plan tells people of data: who is held by it, who waits for it, who leaves it.
 //!
-//! Knows sentences (DN-W0603, DN-W0604, DN-W0620, DN-W0626) and what to type. Refuses to decide anything.
+//! Knows sentences (DN-W0603, DN-W0604, DN-W0620, DN-W0626) and what to type. Refuses to decide
+//! anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -232,8 +232,8 @@ fn a_claim_draws_nothing_to_a_node_that_a_line_is_against() {
     }
 }
 
-/// Who names the address of something that is somewhere by the word of its node alone is not told to
-/// go there: it would say its password to that node.
+/// Who names the address of something that is somewhere by the word of its node alone is not told
+/// to go there: it would say its password to that node.
 #[test]
 fn a_claim_that_a_line_is_against_draws_no_other_service_to_its_node() {
     let at = |node: &str, more: &str| {
