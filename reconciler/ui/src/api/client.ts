@@ -58,10 +58,6 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await answer.json()) as T;
 }
 
-export async function text(path: string, signal?: AbortSignal): Promise<string> {
-  return (await ask(API + path, signal ? { signal } : {})).text();
-}
-
 /** Sends and reads what comes back; nothing comes back of a 204 or an empty 202. */
 export async function send<T = void>(
   method: string,

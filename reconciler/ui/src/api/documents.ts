@@ -234,7 +234,7 @@ export interface Status {
   deployment?: Deployment | null;
   problems?: string[];
   warnings?: Diagnostic[];
-  held?: string[];
+  held?: string | null;
   loop?: { state: 'waiting' | 'deploying' | 'held' | 'idle'; deployment?: string | null } | null;
   planned?: string | null;
 }
@@ -352,6 +352,7 @@ export interface NodeViolations {
   violations: Violation[];
 }
 
+/** One change of a remedy, as the planner thinks of it. */
 export type Edit = { kind: string } & Record<string, unknown>;
 
 export interface Suggestion {
@@ -544,6 +545,17 @@ export interface ComponentSignature {
   volumes: { name: string; path: string; [key: string]: unknown }[];
   resources: { cpu: string; memory: string; disk: string; gpu: string };
   replicable: boolean;
+}
+
+export interface UnitText {
+  instance: string;
+  node: string;
+  compose: string;
+}
+
+export interface Config {
+  settings: ConfigRow[];
+  links?: { grafana?: string | null; docs?: string | null };
 }
 
 export interface ConfigRow {

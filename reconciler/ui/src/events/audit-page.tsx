@@ -5,6 +5,7 @@ import { Answer, Empty } from '../look/answer';
 import { Filter, matches } from '../look/filter';
 import { PageFrame } from '../look/page';
 import { type Column, Rows } from '../look/rows';
+import { StatusMark } from '../look/status';
 import { visible } from '../look/text';
 import { Age } from '../look/time';
 import { type AuditRow, auditQuery } from './data';
@@ -15,6 +16,17 @@ const told = (value: unknown) =>
     : typeof value === 'string'
       ? value
       : JSON.stringify(value);
+
+function Outcome({ row }: { row: AuditRow }) {
+  if (typeof row.outcome === 'string') return visible(row.outcome);
+  const refused = row.outcome >= 400;
+  return (
+    <StatusMark
+      mark={refused ? 'failed' : 'completed'}
+      word={refused ? `refused (${row.outcome})` : 'done'}
+    />
+  );
+}
 
 const COLUMNS: Column<AuditRow>[] = [
   { id: 'at', head: 'Age', width: '3.5rem', right: true, cell: (row) => <Age at={row.at} /> },
@@ -46,7 +58,7 @@ const COLUMNS: Column<AuditRow>[] = [
     head: 'Outcome',
     width: 'minmax(6rem,1fr)',
     phone: 'side',
-    cell: (row) => visible(row.outcome),
+    cell: (row) => <Outcome row={row} />,
   },
   {
     id: 'change',
@@ -76,7 +88,7 @@ export function AuditPage() {
       <Answer query={audit} rows={10}>
         {(rows) => {
           const shown = rows.filter((row) =>
-            matches(words, [row.actor, row.action, row.subject, row.outcome]),
+            matches(words, [row.actor, row.action, row.subject, String(row.outcome)]),
           );
           return (
             <>

@@ -30,7 +30,8 @@ export interface AuditRow {
   subject?: string | null;
   before?: unknown;
   after?: unknown;
-  outcome: string;
+  /** The status of the answer. */
+  outcome: number | string;
 }
 
 export const auditQuery = queryOptions({

@@ -1,21 +1,21 @@
 /** One instance as its node sees it, and the unit that it was made from. */
 import { queryOptions } from '@tanstack/react-query';
-import { get, text } from '../api/client';
-import type { InstanceSpec, ObservedInstance, TextPart } from '../api/documents';
+import { get } from '../api/client';
+import type { InstanceSpec, ObservedInstance, TextPart, UnitText } from '../api/documents';
 import { instanceSlug } from '../look/text';
 
 export const instanceQuery = (id: string) =>
   queryOptions({
-    queryKey: ['instances', instanceSlug(id)],
+    queryKey: ['instances', 'one', instanceSlug(id)],
     queryFn: ({ signal }) =>
       get<ObservedInstance>(`/instances/${encodeURIComponent(instanceSlug(id))}`, signal),
   });
 
 export const composeQuery = (id: string) =>
   queryOptions({
-    queryKey: ['instances', instanceSlug(id), 'compose'],
+    queryKey: ['instances', 'compose', instanceSlug(id)],
     queryFn: ({ signal }) =>
-      text(`/instances/${encodeURIComponent(instanceSlug(id))}/compose`, signal),
+      get<UnitText>(`/instances/${encodeURIComponent(instanceSlug(id))}/compose`, signal),
   });
 
 /** A text of a unit with its references written out as references. */

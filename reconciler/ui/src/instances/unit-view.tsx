@@ -20,9 +20,11 @@ export function UnitView({ instance }: { instance: string }) {
       {absent ? null : (
         <Panel
           title="Rendered Compose, secrets as references"
-          acts={compose.data ? <CopyButton text={compose.data} what="the unit" /> : null}
+          acts={compose.data ? <CopyButton text={compose.data.compose} what="the unit" /> : null}
         >
-          <Answer query={compose}>{(text) => <Code text={text} label="Rendered Compose" />}</Answer>
+          <Answer query={compose}>
+            {(unit) => <Code text={unit.compose} label="Rendered Compose" />}
+          </Answer>
         </Panel>
       )}
       <Answer query={observed}>

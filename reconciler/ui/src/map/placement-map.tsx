@@ -176,11 +176,13 @@ function NodeBox({
           {markOfNode(node) === 'online' ? rows.length : `${markOfNode(node)}, ${rows.length}`}
         </span>
       </div>
-      <div className="mb-2 grid grid-cols-2 gap-2">
-        <RoomBar node={node} what="cpu" />
-        <RoomBar node={node} what="memory" />
-        <GpuBars node={node} />
-      </div>
+      {node.room ? (
+        <div className="mb-2 grid grid-cols-2 gap-2">
+          <RoomBar node={node} what="cpu" />
+          <RoomBar node={node} what="memory" />
+          <GpuBars node={node} />
+        </div>
+      ) : null}
       <div className="flex flex-wrap gap-1">
         {rows.map((row) => {
           const service = serviceOf(row.id);

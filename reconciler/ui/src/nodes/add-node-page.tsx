@@ -184,20 +184,20 @@ function Seen({ rows, name, begun }: { rows: NodeRow[]; name: string; begun: num
   const found = joined?.subject.replace(/^node\./, '') ?? (name === '' ? undefined : name);
   const row = joined ? rows.find((one) => one.name === found) : undefined;
   const connected = row?.status === 'online' && row.never_connected !== true;
-  const steps: [string, boolean][] = [
-    ['joined', row !== undefined],
-    ['connected', connected],
-    ['first report', connected && row?.last_seen !== ''],
+  const steps: [string, string, boolean][] = [
+    ['joined', 'not joined yet', row !== undefined],
+    ['connected', 'not connected yet', connected],
+    ['first report', 'no report yet', connected && row?.last_seen !== ''],
   ];
-  const waiting = steps.find(([, done]) => !done);
+  const waiting = steps.find(([, , done]) => !done);
   return (
     <Panel title="3 What is seen of it">
       <ul className="flex flex-wrap gap-x-6 gap-y-1" aria-live="polite" data-seen>
-        {steps.map(([word, done]) => {
+        {steps.map(([word, not, done]) => {
           const mark: Mark = done ? 'completed' : word === waiting?.[0] ? 'starting' : 'waiting';
           return (
             <li key={word}>
-              <StatusMark mark={mark} word={done ? word : `not ${word} yet`} />
+              <StatusMark mark={mark} word={done ? word : not} />
             </li>
           );
         })}

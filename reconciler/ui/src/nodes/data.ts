@@ -10,22 +10,21 @@ import type {
   Page,
   TokenRow,
 } from '../api/documents';
+import { listQuery } from '../api/list';
 
-export const nodesQuery = queryOptions({
-  queryKey: ['nodes'],
-  queryFn: ({ signal }) => all<NodeRow>('/nodes', signal),
-});
+export const nodesQuery = listQuery<NodeRow>(['nodes', 'list'], '/nodes', (row) => row.name);
 
 export const nodeQuery = (name: string) =>
   queryOptions({
-    queryKey: ['nodes', name],
+    queryKey: ['nodes', 'one', name],
     queryFn: ({ signal }) => get<Node>(`/nodes/${encodeURIComponent(name)}`, signal),
   });
 
-export const instancesQuery = queryOptions({
-  queryKey: ['instances'],
-  queryFn: ({ signal }) => all<InstanceRow>('/instances', signal),
-});
+export const instancesQuery = listQuery<InstanceRow>(
+  ['instances', 'list'],
+  '/instances',
+  (row) => `${row.id}@${row.node}`,
+);
 
 export const nodeEventsQuery = (name: string) =>
   queryOptions({

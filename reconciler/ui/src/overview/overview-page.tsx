@@ -124,14 +124,10 @@ function Problems({ status }: { status: Status }) {
           ) : null}
         </div>
       ) : null}
-      {(status.held ?? []).length > 0 ? (
+      {status.held ? (
         <div className="panel mb-3 bg-warn-soft p-3">
           <StatusMark mark="waiting" word="Held" />
-          <ul>
-            {(status.held ?? []).map((text) => (
-              <li key={text}>{visible(text)}</li>
-            ))}
-          </ul>
+          <p>{visible(status.held)}</p>
         </div>
       ) : null}
     </>

@@ -1,8 +1,27 @@
-/** Remedies: what a person could change. Each leads to a what-if with its edits. */
+/** Remedies: what a person could change. Each that can be supposed leads to a what-if with its edits. */
 import { Link } from '@tanstack/react-router';
 import type { Suggestion } from '../api/documents';
 import { Shape } from '../look/status';
 import { visible } from '../look/text';
+import { asSuppositions } from '../whatif/data';
+
+function TryIt({ remedy }: { remedy: Suggestion }) {
+  const suppose = asSuppositions(remedy);
+  if (!suppose) {
+    return (
+      <span className="text-xs text-muted">nothing that could be supposed: it is done by hand</span>
+    );
+  }
+  return (
+    <Link
+      to="/whatif"
+      search={{ suppose: JSON.stringify(suppose) }}
+      className="button button-small"
+    >
+      Try it<span className="sr-only">: {remedy.text}</span>
+    </Link>
+  );
+}
 
 export function RemedyList({ remedies }: { remedies: Suggestion[] }) {
   return (
@@ -19,13 +38,7 @@ export function RemedyList({ remedies }: { remedies: Suggestion[] }) {
             )}
           </span>
           <span className="min-w-0 flex-1">{visible(remedy.text)}</span>
-          <Link
-            to="/whatif"
-            search={{ suppose: JSON.stringify(remedy.edits.map((edit) => ({ edit }))) }}
-            className="button button-small"
-          >
-            Try it<span className="sr-only">: {remedy.text}</span>
-          </Link>
+          <TryIt remedy={remedy} />
         </li>
       ))}
     </ul>

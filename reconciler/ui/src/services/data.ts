@@ -1,16 +1,18 @@
 /** Services: their rows, what is said of one, and why its instances are where they are. */
 import { queryOptions } from '@tanstack/react-query';
-import { all, get } from '../api/client';
+import { get } from '../api/client';
 import type { Event, NodeViolations, Page, ServiceRow, Suggestion } from '../api/documents';
+import { listQuery } from '../api/list';
 
-export const servicesQuery = queryOptions({
-  queryKey: ['services'],
-  queryFn: ({ signal }) => all<ServiceRow>('/services', signal),
-});
+export const servicesQuery = listQuery<ServiceRow>(
+  ['services', 'list'],
+  '/services',
+  (row) => row.name,
+);
 
 export const serviceQuery = (name: string) =>
   queryOptions({
-    queryKey: ['services', name],
+    queryKey: ['services', 'one', name],
     queryFn: ({ signal }) => get<ServiceRow>(`/services/${encodeURIComponent(name)}`, signal),
   });
 
@@ -34,7 +36,7 @@ export interface Explanation {
 
 export const explainQuery = (name: string) =>
   queryOptions({
-    queryKey: ['services', name, 'explain'],
+    queryKey: ['services', 'explain', name],
     queryFn: ({ signal }) =>
       get<Explanation>(`/services/${encodeURIComponent(name)}/explain`, signal),
   });

@@ -95,9 +95,9 @@ export function SettingsPage() {
       <Panel title="How it was started" flush>
         <div className="p-3">
           <Answer query={config}>
-            {(rows) => (
+            {(answer) => (
               <Facts
-                items={rows.map((row) => [
+                items={answer.settings.map((row) => [
                   row.name,
                   <span key={row.name}>
                     <span className="code">{visible(row.value ?? 'not set')}</span>{' '}

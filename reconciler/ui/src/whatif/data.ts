@@ -1,14 +1,30 @@
 /** What has not happened: suppositions, as the API and the command line spell them. */
 import { queryOptions } from '@tanstack/react-query';
 import { send } from '../api/client';
-import type { Edit, Plan } from '../api/documents';
+import type { Edit, Plan, Suggestion } from '../api/documents';
 
 export type Supposition =
   | { drain: string }
   | { without: string }
-  | { with_node: { cpu: number; memory: string; gpus?: string } }
+  | {
+      with_node: {
+        cpu: number;
+        memory: string;
+        disk?: string;
+        gpus?: string;
+        zone?: string;
+        tags?: string[];
+      };
+    }
   | { scale: { service: string; replicas: number } }
-  | { edit: Edit };
+  | { edit: FileEdit };
+
+/** A change of the cluster file, as drafts make it. */
+export type FileEdit =
+  | { drop: string }
+  | { scale: { service: string; replicas: number } }
+  | { remove: { service: string } }
+  | { node: { name: string; cordon?: boolean; drain?: boolean } };
 
 export interface Loss {
   node: string;
@@ -58,24 +74,53 @@ export function told(one: Supposition): string {
   return toldEdit(one.edit);
 }
 
-function toldEdit(edit: Edit): string {
-  const text = (name: string) => String(edit[name] ?? '');
+function toldEdit(edit: FileEdit): string {
+  if ('drop' in edit) return `the line at ${edit.drop} is gone`;
+  if ('scale' in edit) return `${edit.scale.service} has ${edit.scale.replicas} replicas`;
+  if ('remove' in edit) return `${edit.remove.service} is not declared`;
+  if (edit.node.cordon === false) return `${edit.node.name} takes instances again`;
+  return `${edit.node.name} is ${edit.node.drain ? 'drained' : 'cordoned'}`;
+}
+
+function supposed(edit: Edit): Supposition[] | undefined {
+  const text = (name: string) => (typeof edit[name] === 'string' ? edit[name] : undefined);
   switch (edit.kind) {
-    case 'move':
-      return `${text('instance')} moves from ${text('from')} to ${text('to')}`;
-    case 'drop':
-      return `${text('service')} without its ${text('constraint')}${edit.at ? ` (${text('at')})` : ''}`;
-    case 'free':
-      return `${text('node')} has ${text('amount')} of ${text('resource')} freed`;
-    case 'raise':
-      return `${text('node')} has ${text('amount')} more of ${text('resource')}`;
-    case 'uncordon':
-      return `${text('node')} takes instances again`;
-    case 'add-node':
-      return `a new node with ${text('cpu')} cpu and ${text('memory')}`;
+    case 'drop': {
+      const at = text('at');
+      return at ? [{ edit: { drop: at } }] : undefined;
+    }
+    case 'uncordon': {
+      const name = text('node');
+      return name ? [{ edit: { node: { name, cordon: false } } }] : undefined;
+    }
+    case 'add-node': {
+      const gpus = Array.isArray(edit.gpus) ? edit.gpus.map(String) : [];
+      const disk = text('disk');
+      const zone = text('zone');
+      const tags = Array.isArray(edit.tags) ? edit.tags.map(String) : [];
+      return [
+        {
+          with_node: {
+            cpu: Math.max(1, Math.ceil(Number(edit.cpu ?? 1))),
+            memory: text('memory') ?? '1GiB',
+            ...(disk && disk !== '0B' ? { disk } : {}),
+            ...(gpus.length > 0 ? { gpus: `${gpus.length}x${gpus[0]}` } : {}),
+            ...(zone ? { zone } : {}),
+            ...(tags.length > 0 ? { tags } : {}),
+          },
+        },
+      ];
+    }
     default:
-      return edit.kind;
+      return undefined;
   }
+}
+
+/** A remedy as suppositions; nothing where a part of it cannot be supposed, like more memory. */
+export function asSuppositions(remedy: Suggestion): Supposition[] | undefined {
+  const parts = remedy.edits.map(supposed);
+  if (parts.length === 0 || parts.some((part) => part === undefined)) return undefined;
+  return parts.flatMap((part) => part ?? []);
 }
 
 /** The same question for the command line, where it can ask it. */

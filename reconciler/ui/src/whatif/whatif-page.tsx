@@ -362,6 +362,7 @@ function asEdits(suppose: Supposition[]): Record<string, unknown>[] {
   return suppose.flatMap((one): Record<string, unknown>[] => {
     if ('scale' in one) return [{ scale: one.scale }];
     if ('drain' in one) return [{ node: { name: one.drain, drain: true } }];
+    if ('edit' in one) return [one.edit];
     return [];
   });
 }
