@@ -13,6 +13,17 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     manifest: true,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            // What the first page needs comes in two files and not in thirty.
+            { name: 'libraries', test: /node_modules\/(react|react-dom|scheduler|@tanstack)\// },
+            { name: 'shared', test: /src\/(api|login|look\/(?!dialog|diff|code)|overview)/ },
+          ],
+        },
+      },
+    },
   },
   test: {
     restoreMocks: true,
