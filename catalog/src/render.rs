@@ -8,9 +8,13 @@ use std::collections::BTreeMap;
 use devnet_schema::{
     component::Components,
     compose::Volume,
+    container::{Namespace, SharedNamespace},
     desired::{DesiredState, Form, Manifests, Service},
     diagnostic::Diagnostic,
-    instance::{FileSpec, InstanceSpec, Limits, PortSpec, Runtime, Scope as Reach, VolumeSpec},
+    digest::Digest,
+    instance::{
+        FileSpec, InstanceSpec, Limits, PortSpec, Runtime, Scope as Reach, VolumeSpec, Workload,
+    },
     name::{InstanceId, ServiceName},
     quantity::{Bytes, Cpu},
     secret::Text,
@@ -148,11 +152,33 @@ impl Render<'_> {
                 unit::of_image(scope, markers, image, command.as_deref())
             }
             Form::Process { argv } => unit::of_process(scope, markers, argv),
-            Form::Compose { project, networks, container } => {
-                unit::of_compose(scope, markers, (project, networks), container)
+            Form::Compose { project, networks, shares, container } => {
+                let unit = unit::of_compose(scope, markers, (project, networks), container)?;
+                Ok(self.sharing(unit, shares))
             }
             Form::Kubernetes(manifests) => Err(vec![no_driver(manifests)]),
         }
+    }
+
+    /// The unit in the namespaces of others on its node. What those run, whoever has all units
+    /// fills in.
+    fn sharing(&self, mut unit: Unit, shares: &[(Namespace, ServiceName)]) -> Unit {
+        let here = |service: &ServiceName| {
+            let all = self.bindings.instances.iter();
+            let mut own = all
+                .filter(|(id, placed)| id.service == *service && placed.node == self.placed.node);
+            own.next().map(|(id, _)| id.clone())
+        };
+        if let Workload::Container(container) = &mut unit.workload {
+            container.shares = shares
+                .iter()
+                .filter_map(|(namespace, service)| {
+                    let (namespace, with) = (*namespace, here(service)?);
+                    Some(SharedNamespace { namespace, with, digest: Digest::from(String::new()) })
+                })
+                .collect();
+        }
+        unit
     }
 
     fn env(

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::ServiceName;
+use crate::{
+    digest::Digest,
+    name::{InstanceId, ServiceName},
+};
 
 /// Settings of a container that stay within it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -130,6 +133,12 @@ pub struct HostAccess {
     /// Paths of the node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub binds: Vec<BindSpec>,
+    /// Networks of the node's engine that devnet has not made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<ExternalNetwork>,
+    /// Volumes of the node's engine that devnet has not made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<ExternalVolume>,
 }
 
 impl HostAccess {
@@ -137,6 +146,46 @@ impl HostAccess {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// A network of the node's engine that is there without devnet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ExternalNetwork {
+    /// The engine's name of it.
+    pub name: String,
+    /// Names by which others in it reach this container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Address of this container in it, when it is fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// A volume of the node's engine that is there without devnet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ExternalVolume {
+    /// The engine's name of it.
+    pub name: String,
+    /// Where the container sees it.
+    pub path: String,
+    /// Whether it cannot be written.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_only: bool,
+}
+
+/// A namespace of another instance on the same node that a container lives in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SharedNamespace {
+    /// Which.
+    pub namespace: Namespace,
+    /// Whose.
+    pub with: InstanceId,
+    /// What that one runs: a container that is made anew has another namespace, so whoever lives in
+    /// it is made anew, too.
+    pub digest: Digest,
 }
 
 /// A namespace of the node.

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use crate::{
     component::{PortDeclaration, VolumeDeclaration},
     compose::{self, Network},
+    container::Namespace,
     diagnostic::{Located, Location},
     instance::{HealthSpec, Runtime, StopSpec},
     name::{ClusterName, NodeName, SecretName, ServiceName},
     placement::Objective,
     quantity::{Bytes, Cpu, Period, Resources},
+    replicas::Replicas,
 };
 
 /// What the cluster file means.
@@ -129,7 +131,7 @@ pub struct Service {
     /// Which driver runs it.
     pub runtime: Runtime,
     /// How many instances.
-    pub replicas: u32,
+    pub replicas: Replicas,
     /// Who gives way when not everything fits: 0 first, 100 last.
     pub priority: u8,
     /// Environment; values may hold templates.
@@ -197,6 +199,8 @@ pub enum Form {
         project: ServiceName,
         /// The networks of the project.
         networks: BTreeMap<String, Network>,
+        /// Namespaces that it lives in, each with the service whose it is.
+        shares: Vec<(Namespace, ServiceName)>,
         /// What its container is; texts may hold templates. Its environment, files, ports, health
         /// and how it is stopped are the service's own fields.
         container: Box<compose::Service>,

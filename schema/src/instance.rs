@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    container::{HostAccess, NetworkSpec, Settings, is_false},
+    container::{HostAccess, NetworkSpec, Settings, SharedNamespace, is_false},
     digest::Digest,
     name::{ClusterName, InstanceId, NodeName, ServiceName},
     placement::GpuUse,
@@ -145,6 +145,9 @@ pub struct ContainerSpec {
     /// Networks that it shares with others of its node; the engine's usual one when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<NetworkSpec>,
+    /// Namespaces of other instances that it lives in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<SharedNamespace>,
     /// What it may have of its node.
     #[serde(default, skip_serializing_if = "HostAccess::is_empty")]
     pub host: HostAccess,

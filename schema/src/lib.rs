@@ -32,6 +32,8 @@ pub mod model;
 #[cfg(feature = "language")]
 pub mod overrides;
 #[cfg(feature = "language")]
+pub mod replicas;
+#[cfg(feature = "language")]
 pub mod template;
 #[cfg(feature = "language")]
 pub mod validate;

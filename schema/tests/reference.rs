@@ -101,6 +101,9 @@ fn takes(field: &Field) -> String {
         Type::Text => "text".into(),
         Type::Flag => "flag".into(),
         Type::Integer { min, max } => format!("whole number, {min} to {max}"),
+        Type::IntegerOr { min, max, word } => {
+            format!("whole number, {min} to {max}, or `{word}`")
+        }
         Type::Cpu => "CPU, in cores".into(),
         Type::Size => "size, with a unit".into(),
         Type::Period => "time, with a unit".into(),

@@ -27,7 +27,7 @@ pub fn bindings(loaded: &Loaded, secrets: Option<&[(&str, u64)]>) -> Bindings {
     };
     let mut next = 20_000;
     for service in desired.services.values() {
-        for index in 0..service.replicas {
+        for index in service.replicas.numbers() {
             let mut ports = BTreeMap::new();
             for port in service.ports.iter().map(|port| &port.value) {
                 let process = service.runtime == Runtime::Process;

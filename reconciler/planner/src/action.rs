@@ -13,6 +13,7 @@ use devnet_schema::{
     observed::HealthState,
     order::MAX_GENERATION,
     plan::{Action, Change, Drift},
+    replicas::Replicas,
 };
 
 use crate::{
@@ -458,7 +459,7 @@ impl Scene<'_, '_> {
             self.assignments.blocked.contains_key(&id.service) && !self.input.options.destroy;
         if !unit.is_known() || waits {
             planned.drift.extend(drift(id, unit));
-            let wanted = service.is_some_and(|service| id.index < service.replicas);
+            let wanted = service.is_some_and(|service| service.replicas.wants(id.index));
             if wanted && !unit.is_known() {
                 planned.unreached.extend(self.unreached(id, unit, None));
             }
@@ -472,9 +473,13 @@ impl Scene<'_, '_> {
         let reason = match service {
             _ if self.input.options.destroy => "its destruction was asked for".to_owned(),
             None => "it is not declared any more".to_owned(),
-            Some(service) if id.index >= service.replicas => {
-                format!("replicas is {} now", service.replicas)
-            }
+            Some(service) if !service.replicas.wants(id.index) => match &service.replicas {
+                Replicas::Count(count) => format!("replicas is {count} now"),
+                Replicas::PerNode(all) => {
+                    let why = all.left.get(unit.node()).cloned();
+                    why.unwrap_or_else(|| format!("{} has another one of it", unit.node()))
+                }
+            },
             Some(_) => match self.assignments.evicted.get(id) {
                 Some(why) => format!("it {}", why.text()),
                 None => "no node has room for it".to_owned(),

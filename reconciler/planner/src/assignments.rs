@@ -172,7 +172,7 @@ pub fn settle(
     let mut placeless = Vec::new();
     let services = input.desired.services.values();
     for service in services.filter(|service| !blocked.contains_key(&service.name)) {
-        for index in 0..service.replicas {
+        for index in service.replicas.numbers() {
             let id = InstanceId { service: service.name.clone(), index };
             if assignments.holds.contains_key(&id) {
                 assignments.keep(observations, service, &id, outcome);
@@ -388,7 +388,7 @@ fn who_waits(input: &PlanInput<'_>, assignments: &Assignments, mut blocked: Bloc
         assignments.by_instance.keys().map(|id| &id.service).collect();
     let services = input.desired.services.values();
     let absent: BTreeSet<&ServiceName> = services
-        .filter(|service| service.replicas > 0 && !placed.contains(&service.name))
+        .filter(|service| service.replicas.count() > 0 && !placed.contains(&service.name))
         .map(|service| &service.name)
         .collect();
     loop {

@@ -122,6 +122,12 @@ fn clause(path: &str, old: Option<&String>, new: Option<&String>) -> String {
             let kind = head.strip_suffix('s').unwrap_or(head);
             format!("{kind} {name} changed")
         }
+        ("shares", _, Some(new)) => {
+            let with = new.split_once(" (").map_or(new.as_str(), |(with, _)| with);
+            let is = if old.is_some() { "is made anew" } else { "is new to it" };
+            format!("the {rest} of {with}, which it lives in, {is}")
+        }
+        ("shares", _, None) => format!("it has a {rest} of its own"),
         ("gpus", _, _) => DEVICES.to_owned(),
         ("health", _, _) => "the health check changed".to_owned(),
         ("stop", _, _) => "the way it is stopped changed".to_owned(),

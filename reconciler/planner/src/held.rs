@@ -291,7 +291,8 @@ fn words(desired: &DesiredState, observations: &Observations<'_>) -> Vec<Diagnos
 /// not left there. Of a service without replicas, that of any it ever had.
 fn needed(observations: &Observations<'_>, service: &Service, node: &NodeName) -> bool {
     let own = observations.homes.iter().filter(|(id, _)| id.service == service.name);
-    let wanted = own.filter(|(id, _)| service.replicas == 0 || id.index < service.replicas);
+    let wanted =
+        own.filter(|(id, _)| service.replicas.is_none() || service.replicas.wants(id.index));
     let mut homes = wanted.filter_map(|(id, _)| observations.home(service, id));
     homes.any(|home| *home.node == *node || home.settled_by.contains(node))
 }

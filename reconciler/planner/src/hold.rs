@@ -82,7 +82,7 @@ pub fn known(
     }
     for (id, home) in &observations.homes {
         let service = input.desired.services.get(&id.service);
-        let service = service.filter(|it| id.index < it.replicas && !it.volumes.is_empty());
+        let service = service.filter(|it| it.replicas.wants(id.index) && !it.volumes.is_empty());
         let Some(service) = service.filter(|it| !blocked.contains_key(&it.name)) else { continue };
         let hold = early(observations, service, (id, home));
         holds.extend(hold.filter(|it| scope.holds(id, &[&it.node])).map(|it| (id.clone(), it)));

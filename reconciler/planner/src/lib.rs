@@ -26,6 +26,7 @@ mod kept;
 mod notice;
 mod observations;
 mod order;
+mod per_node;
 pub mod place;
 mod ports;
 mod problem;
@@ -44,6 +45,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use devnet_schema::{
+    desired::DesiredState,
     diagnostic::{Diagnostic, Severity},
     digest::Digest,
     fleet::FleetSnapshot,
@@ -83,6 +85,8 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
 /// The same under a watch that may stop placement ([`place::place_paced`]), for those who want a
 /// limit of time. Where that ended the search, the plan says so in a warning.
 pub fn plan_paced(input: &PlanInput<'_>, watch: Watch<'_>) -> Plan {
+    let desired = per_node::resolved(input);
+    let input = &with(input, desired.as_ref());
     let mut draft = Draft::empty(input);
     if let Err(errors) = draft.fill(input, watch) {
         draft.refuse(errors);
@@ -103,11 +107,18 @@ pub fn plan_paced(input: &PlanInput<'_>, watch: Watch<'_>) -> Plan {
 /// # Errors
 /// Addresses in the options that name nothing.
 pub fn placement_problem(input: &PlanInput<'_>) -> Result<PlacementProblem, Vec<Diagnostic>> {
+    let desired = per_node::resolved(input);
+    let input = &with(input, desired.as_ref());
     let observations = Observations::of(input);
     let scope = Scope::of(input, &observations)?;
     let blocked = assignments::disputed(input, &observations);
     let holds = hold::known(input, &observations, &scope, &blocked);
     Ok(problem::build(input, &observations, &scope, (&blocked, &holds)))
+}
+
+/// The input with the instances of services that have one on each node.
+fn with<'a>(input: &PlanInput<'a>, desired: Option<&'a DesiredState>) -> PlanInput<'a> {
+    PlanInput { desired: desired.unwrap_or(input.desired), ..input.clone() }
 }
 
 /// A plan on its way.

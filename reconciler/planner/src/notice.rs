@@ -10,7 +10,7 @@ use devnet_schema::{
     fleet::NodeStatus,
     name::{ClusterName, InstanceId, NodeName, ServiceName},
     order::OrderBook,
-    placement::Unplaceable,
+    placement::{NodeViolations, Unplaceable},
     plan::{Action, Change, Drift},
 };
 
@@ -233,7 +233,7 @@ fn left_data(
     let Some(service) = desired.services.get(&missing.service).filter(stateful) else {
         return String::new();
     };
-    let left = (0..service.replicas).filter_map(|index| {
+    let left = service.replicas.numbers().filter_map(|index| {
         let id = InstanceId { service: service.name.clone(), index };
         let unit = observations.best(&id).filter(|unit| unit.status == NodeStatus::Lost)?;
         let placed = assignments.by_instance.contains_key(&id);
@@ -249,15 +249,17 @@ fn unplaced(
     left: &str,
     severity: Severity,
 ) -> Diagnostic {
-    let replicas = service.map_or(missing.unplaced, |service| service.replicas);
+    let replicas = service.map_or(missing.unplaced, |service| service.replicas.count());
+    let each = service.is_some_and(|service| service.replicas.is_per_node());
     let what = match (missing.unplaced, replicas) {
+        (unplaced, replicas) if each => format!("{unplaced} of its {replicas} nodes cannot run it"),
         (1, 1) => "no node can run it".to_owned(),
         (unplaced, replicas) if unplaced == replicas => {
             format!("no node can run any of its {replicas} instances")
         }
         (unplaced, replicas) => format!("{unplaced} of {replicas} instances have no node"),
     };
-    let nodes = missing.nodes.iter().map(|node| {
+    let nodes = missing.nodes.iter().filter(|node| !each || is_short(node)).map(|node| {
         let against: Vec<&str> = node.violations.iter().map(|it| it.text.as_str()).collect();
         format!("{}: {}", node.node, against.join(", "))
     });
@@ -276,6 +278,30 @@ fn unplaced(
              nodes, or ask for less",
         ),
     }
+}
+
+/// What speaks against a node that is none of a service which has one instance on each of its own,
+/// and against one that has an instance.
+const NO_NODE_OF_IT: [&str; 14] = [
+    "tag",
+    "zone",
+    "os",
+    "arch",
+    "gpu-model",
+    "node",
+    "pin",
+    "runtime",
+    "cordon",
+    "drain",
+    "away",
+    "lost",
+    "closed",
+    "max-per-node",
+];
+
+/// Whether a node is one of those of such a service and has none of it.
+fn is_short(node: &NodeViolations) -> bool {
+    !node.violations.iter().any(|it| NO_NODE_OF_IT.contains(&it.constraint.as_str()))
 }
 
 /// Services that wait for another. Where that one has a place, it got it when they were left out:

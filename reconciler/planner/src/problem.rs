@@ -12,6 +12,7 @@ use devnet_schema::{
     instance::{Limits, Protocol, Runtime},
     name::{InstanceId, NodeName, ServiceName},
     quantity::{GpuRequest, Resources},
+    replicas::Replicas,
 };
 
 use crate::{
@@ -59,8 +60,7 @@ pub fn build(
     let known =
         observations.nodes.values().map(|node| node_input(input, observations, node, &held));
     let mut nodes: Vec<NodeInput> = known.chain(gone(input, observations, holds)).collect();
-    let models: BTreeSet<&str> =
-        nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.as_str())).collect();
+    let models = models(&nodes);
     let mut besides = Besides::new();
     let services = input.desired.services.values();
     let services = services
@@ -93,6 +93,11 @@ pub fn build(
     }
 }
 
+/// The models of all devices.
+pub fn models(nodes: &[NodeInput]) -> BTreeSet<String> {
+    nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.clone())).collect()
+}
+
 fn leave_room(node: &mut NodeInput, beside: &Beside) {
     node.cpu_milli = node.cpu_milli.saturating_sub(beside.cpu_milli);
     node.memory = node.memory.saturating_sub(beside.memory);
@@ -113,7 +118,7 @@ fn stays<'a>(
     let mut held: BTreeMap<&NodeName, Vec<Observed<'a>>> = BTreeMap::new();
     for (id, observed) in observations.all() {
         let service = input.desired.services.get(&id.service);
-        let wanted = service.is_some_and(|service| id.index < service.replicas);
+        let wanted = service.is_some_and(|service| service.replicas.wants(id.index));
         let waits = blocked.contains_key(&id.service);
         let hold = holds.get(id).filter(|hold| hold.decides_nothing());
         let copy = hold.is_some_and(|hold| !hold.is(observed));
@@ -127,7 +132,8 @@ fn stays<'a>(
     held
 }
 
-fn node_input(
+/// One node, less what stays there without a place.
+pub fn node_input(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     node: &Node,
@@ -166,7 +172,7 @@ fn gone(input: &PlanInput<'_>, observations: &Observations<'_>, holds: &Holds) -
     let homes = observations.homes.iter().filter(|(id, _)| !holds.contains_key(id));
     let wanted = homes.filter(|(id, home)| {
         let service = input.desired.services.get(&id.service);
-        let service = service.filter(|it| id.index < it.replicas && !it.volumes.is_empty());
+        let service = service.filter(|it| it.replicas.wants(id.index) && !it.volumes.is_empty());
         service.is_some_and(|service| !home.may_be_left(service))
     });
     let nodes: BTreeSet<&NodeName> = wanted.map(|(_, home)| home.node).collect();
@@ -260,11 +266,12 @@ fn runtimes(node: &Node, observations: &Observations<'_>) -> Vec<String> {
     words.into_iter().collect()
 }
 
-fn service_input(
+/// One service, as it is declared.
+pub fn service_input(
     service: &Service,
     observations: &Observations<'_>,
     scope: &Scope,
-    models: &BTreeSet<&str>,
+    models: &BTreeSet<String>,
 ) -> ServiceInput {
     let place = &service.place;
     let stateful = !service.volumes.is_empty();
@@ -281,7 +288,11 @@ fn service_input(
     ServiceInput {
         name: service.name.clone().into(),
         at: Some(service.at.to_string()),
-        replicas: service.replicas,
+        replicas: service.replicas.count(),
+        numbers: match &service.replicas {
+            Replicas::Count(_) => None,
+            Replicas::PerNode(all) => Some(all.numbers.clone()),
+        },
         priority: service.priority,
         cpu_milli: service.resources.cpu.milli,
         memory: service.resources.memory.0,
@@ -299,7 +310,10 @@ fn service_input(
             .collect(),
         pin: place.pin.as_ref().map(|pin| Pin { node: pin.value.clone(), at: at(&pin.at) }),
         spread: place.spread.iter().map(spread).collect(),
-        max_per_node: place.max_per_node.as_ref().map(|most| most.value),
+        max_per_node: match service.replicas {
+            Replicas::Count(_) => place.max_per_node.as_ref().map(|most| most.value),
+            Replicas::PerNode(_) => Some(1),
+        },
         apart_from: names(&place.apart_from),
         near: names(&place.near),
         places: Places {
@@ -318,9 +332,21 @@ fn service_input(
 /// A service that the plan does not touch: what runs of it has what it has, where it is, whatever
 /// is declared by now, and nobody joins it.
 fn as_it_runs(mut input: ServiceInput) -> ServiceInput {
-    let last = input.current.range(..input.replicas).next_back();
-    input.replicas = last.map_or(0, |(index, _)| index + 1);
-    let known: Vec<&Holding> = input.holdings.range(..input.replicas).map(|(_, it)| it).collect();
+    match &mut input.numbers {
+        None => {
+            let last = input.current.range(..input.replicas).next_back();
+            input.replicas = last.map_or(0, |(index, _)| index + 1);
+        }
+        Some(numbers) => {
+            numbers.retain(|index| input.current.contains_key(index));
+            input.replicas = numbers.len() as u32;
+        }
+    }
+    let known = input.holdings.iter().filter(|(index, _)| match &input.numbers {
+        None => **index < input.replicas,
+        Some(numbers) => numbers.contains(index),
+    });
+    let known: Vec<&Holding> = known.map(|(_, it)| it).collect();
     let most = |of: fn(&Holding) -> u64| known.iter().map(|it| of(it)).max();
     input.cpu_milli = most(|it| it.cpu_milli).unwrap_or(input.cpu_milli);
     input.memory = most(|it| it.memory).unwrap_or(input.memory);
@@ -380,7 +406,7 @@ fn host_ports(service: &Service) -> BTreeMap<(Protocol, u16), PortLine> {
     settled.collect()
 }
 
-fn require(line: &Located<Selector>, models: &BTreeSet<&str>) -> Require {
+fn require(line: &Located<Selector>, models: &BTreeSet<String>) -> Require {
     let key = match line.value.key {
         SelectorKey::Tag => Key::Tag,
         SelectorKey::Zone => Key::Zone,
@@ -394,11 +420,11 @@ fn require(line: &Located<Selector>, models: &BTreeSet<&str>) -> Require {
     if key == Key::GpuModel {
         // "A100" means every model whose full name holds it, whatever the case.
         let wanted: Vec<String> = any_of.iter().map(|part| part.to_lowercase()).collect();
-        let named = |model: &&&str| {
+        let named = |model: &&String| {
             let model = model.to_lowercase();
             wanted.iter().any(|part| model.contains(part))
         };
-        any_of.extend(models.iter().filter(named).map(|&model| model.to_owned()));
+        any_of.extend(models.iter().filter(named).cloned());
         any_of.dedup();
     }
     Require { key, any_of, written, at: at(&line.at) }
@@ -436,8 +462,8 @@ fn current(
     let seen = own.filter_map(|(id, group)| Some(at(id, group.first()?.node(), false)));
     let mut current: BTreeMap<u32, Current> = seen.collect();
     if touched && !service.volumes.is_empty() {
-        let homes =
-            of_service(&observations.homes, service).filter(|(id, _)| id.index < service.replicas);
+        let homes = of_service(&observations.homes, service)
+            .filter(|(id, _)| service.replicas.wants(id.index));
         let homes =
             homes.map(|(id, home)| at(id, home.node, home.doubtful || !home.may_be_left(service)));
         current.extend(homes);
@@ -452,8 +478,9 @@ fn closed(service: &Service, observations: &Observations<'_>) -> BTreeMap<NodeNa
     if service.leave_data.is_empty() || service.volumes.is_empty() {
         return closed;
     }
-    let wanted =
-        || of_service(&observations.homes, service).filter(|(id, _)| id.index < service.replicas);
+    let wanted = || {
+        of_service(&observations.homes, service).filter(|(id, _)| service.replicas.wants(id.index))
+    };
     for (id, home) in wanted() {
         let pinned =
             |node: &NodeName| service.place.pin.as_ref().is_some_and(|pin| pin.value == *node);

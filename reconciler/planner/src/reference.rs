@@ -27,7 +27,7 @@ fn texts(service: &Service) -> Vec<&str> {
             texts.extend(command.map(|text| text.value.as_str()));
         }
         Form::Process { argv } => texts.extend(argv.iter().map(|text| text.value.as_str())),
-        Form::Compose { project: _, networks: _, container } => {
+        Form::Compose { project: _, networks: _, shares: _, container } => {
             let words = container.entrypoint.iter().chain(&container.command).flatten();
             let single = container.image.iter().chain(&container.user).chain(&container.hostname);
             let all = words.chain(single).chain(container.labels.values());

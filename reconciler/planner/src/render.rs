@@ -6,7 +6,13 @@
 use std::collections::BTreeMap;
 
 use devnet_catalog::{Bindings, Placed};
-use devnet_schema::{diagnostic::Diagnostic, instance::InstanceSpec, name::InstanceId};
+use devnet_schema::{
+    container::SharedNamespace,
+    diagnostic::Diagnostic,
+    digest::Digest,
+    instance::{InstanceSpec, Workload},
+    name::InstanceId,
+};
 
 use crate::{
     assignments::{Assignments, Why},
@@ -62,5 +68,33 @@ pub fn specs(
         };
         (id, spec)
     });
-    Ok(specs.collect())
+    let mut specs: Specs = specs.collect();
+    fill_in_shares(&mut specs);
+    Ok(specs)
+}
+
+/// Who lives in a namespace of another unit is another unit when that one is: a container that is
+/// made anew has another namespace.
+fn fill_in_shares(specs: &mut Specs) {
+    let owners: BTreeMap<InstanceId, Digest> = specs
+        .values()
+        .flat_map(shares)
+        .filter_map(|share| Some((share.with.clone(), specs.get(&share.with)?.digest())))
+        .collect();
+    for spec in specs.values_mut() {
+        let Workload::Container(container) = &mut spec.workload else { continue };
+        // What goes on as it is has what it was made with.
+        for share in container.shares.iter_mut().filter(|it| it.digest.as_str().is_empty()) {
+            if let Some(digest) = owners.get(&share.with) {
+                share.digest = digest.clone();
+            }
+        }
+    }
+}
+
+fn shares(spec: &InstanceSpec) -> &[SharedNamespace] {
+    match &spec.workload {
+        Workload::Container(container) => &container.shares,
+        Workload::Process { .. } => &[],
+    }
 }

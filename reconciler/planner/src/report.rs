@@ -148,8 +148,8 @@ fn levels(
         let nothing =
             PriorityLevel { priority: service.priority, proven: true, ..PriorityLevel::default() };
         let level = by_priority.entry(Reverse(service.priority)).or_insert(nothing);
-        level.wanted += service.replicas;
-        level.waiting_for_service += service.replicas;
+        level.wanted += service.replicas.count();
+        level.waiting_for_service += service.replicas.count();
     }
     *levels = by_priority.into_values().collect();
 }

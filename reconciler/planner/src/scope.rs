@@ -71,6 +71,11 @@ impl Scope {
         })
     }
 
+    /// All of the cluster.
+    pub fn whole() -> Self {
+        Self { target: None, exclude: BTreeSet::new(), replace: BTreeSet::new() }
+    }
+
     /// Whether everything may be touched.
     pub fn is_whole(&self) -> bool {
         self.target.is_none() && self.exclude.is_empty()
@@ -145,7 +150,10 @@ fn address(
     let known = match &address {
         Address::Service(name) => desired.services.contains_key(name) || runs(name),
         Address::Instance(id) => {
-            desired.services.get(&id.service).is_some_and(|service| id.index < service.replicas)
+            desired
+                .services
+                .get(&id.service)
+                .is_some_and(|service| service.replicas.wants(id.index))
                 || observations.observed.contains_key(id)
         }
         Address::Node(name) => observations.nodes.contains_key(name),

@@ -13,6 +13,7 @@ use devnet_schema::{
     order::Order,
     plan::Plan,
     quantity::{Bytes, Resources},
+    replicas::Replicas,
 };
 
 /// The most GPUs of a node that is supposed to join.
@@ -77,7 +78,12 @@ impl Supposition {
                     let advice = advice(name.as_str(), known.iter().map(String::as_str));
                     format!("no service is called {name}: {advice}")
                 })?;
-                service.replicas = *replicas;
+                if service.replicas.is_per_node() {
+                    return Err(format!(
+                        "{name} has one instance on each eligible node: change its `replicas` first"
+                    ));
+                }
+                service.replicas = Replicas::Count(*replicas);
             }
         }
         Ok(())

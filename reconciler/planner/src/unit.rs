@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use devnet_schema::{
-    container::{HostAccess, NetworkSpec, Settings},
+    container::{HostAccess, NetworkSpec, Settings, SharedNamespace},
     instance::{
         ContainerSpec, FileSpec, HealthSpec, InstanceSpec, Limits, PortSpec, Probe, Protocol,
         StopSpec, VolumeSpec, Workload,
@@ -65,6 +65,8 @@ struct Shown {
     settings: Settings,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     networks: BTreeMap<String, NetworkSpec>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    shares: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "HostAccess::is_empty")]
     host: HostAccess,
 }
@@ -193,6 +195,7 @@ fn shown(workload: &Workload) -> Shown {
                 labels,
                 settings,
                 networks,
+                shares,
                 host,
             } = spec;
             Shown {
@@ -206,10 +209,19 @@ fn shown(workload: &Workload) -> Shown {
                 labels: labels.clone(),
                 settings: settings.clone(),
                 networks: networks.iter().map(|it| (it.name.clone(), it.clone())).collect(),
+                shares: shares.iter().map(share).collect(),
                 host: host.clone(),
             }
         }
     }
+}
+
+/// A namespace, and whose it is.
+fn share(spec: &SharedNamespace) -> (String, String) {
+    let SharedNamespace { namespace, with, digest } = spec;
+    let digest = digest.as_str();
+    let short = digest.rsplit(':').next().and_then(|hex| hex.get(..12)).unwrap_or(digest);
+    (namespace.as_str().to_owned(), format!("{with} ({short})"))
 }
 
 fn file(spec: &FileSpec) -> File {

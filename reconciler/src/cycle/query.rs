@@ -2,7 +2,7 @@
 //!
 //! Knows how to put what is known into the documents of the API. Refuses to change anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     fleet::{FleetSnapshot, Node},
@@ -72,8 +72,11 @@ impl ControlPlane {
             healthy: 0,
             instances: Vec::new(),
         };
+        let mut per_node: BTreeSet<&ServiceName> = BTreeSet::new();
         for service in current.iter().flat_map(|c| c.desired.services.values()) {
-            rows.insert(service.name.clone(), empty(&service.name, service.replicas));
+            // How many one on each node are, shows in what the nodes were told to run.
+            rows.insert(service.name.clone(), empty(&service.name, service.replicas.count()));
+            per_node.extend(service.replicas.is_per_node().then_some(&service.name));
         }
         for row in instance_rows(fleet) {
             let service = &row.id.service;
@@ -81,6 +84,7 @@ impl ControlPlane {
             if serves(&row) {
                 of_service.healthy += 1;
             }
+            of_service.desired += u32::from(per_node.contains(service) && !row.stranger);
             of_service.instances.push(row);
         }
         rows.into_values().collect()

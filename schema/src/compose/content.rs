@@ -76,7 +76,7 @@ fn content(reader: &mut Reader<'_>, entry: &Entry, kind: &str) -> Option<String>
 /// The value of a variable.
 fn variable(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let name = reader.known(node, "`environment`")?;
-    let value = reader.variable(&name.value).cloned();
+    let value = reader.variable(&name.value, node.span.start);
     if value.is_none() {
         let message = format!("the variable `{}` has no value", name.value.escape_debug());
         let help = "give it one under `set` of the service, or under `vars` of the cluster";

@@ -149,11 +149,7 @@ fn deploy(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
     for field in reader.map(node, "`deploy`") {
         let value = &field.value;
         match field.key.as_str() {
-            "mode" if value.text() == Some("replicated") => {}
-            "mode" => {
-                let why = "devnet runs a number of instances: write `replicas`";
-                reader.refused(field, "deploy.", why);
-            }
+            "mode" => mode(reader, service, field),
             "replicas" => replicas(reader, service, value, "`replicas`"),
             "resources" => resources(reader, service, value),
             "restart_policy" => restart_policy(reader, field),
@@ -166,6 +162,37 @@ fn deploy(reader: &mut Reader<'_>, service: &mut Service, node: &Node) {
                 let known = "replicas, resources, placement, update_config and restart_policy";
                 reader.unknown(field, "`deploy`", known);
             }
+        }
+    }
+    let counts = [
+        (service.replicas.as_ref(), "a number of instances"),
+        (service.max_per_node.as_ref(), "`max_replicas_per_node`"),
+    ];
+    let counts = counts.map(|(count, what)| Some((count?.at.clone(), what)));
+    if let Some(global) = service.global.clone() {
+        for (at, what) in counts.into_iter().flatten() {
+            let message = format!("one instance on each node does not go with {what}");
+            let first = (global.clone(), "`mode: global`");
+            let span = reader.span(&at);
+            reader.contradicts(&span, message, Some(first), "keep one of the two");
+        }
+    }
+}
+
+/// Swarm's words for how many there are, and whether they end by themselves.
+fn mode(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) {
+    let word = field.value.text();
+    match word {
+        Some("replicated") => {}
+        Some("global" | "replicated-job" | "global-job") => {
+            service.run_once = word != Some("global");
+            if word != Some("replicated-job") {
+                service.global = Some(reader.at(&field.value.span));
+            }
+        }
+        _ => {
+            let expected = "`replicated`, `global`, `replicated-job` or `global-job`";
+            reader.wrong(&field.value, "`mode`", expected);
         }
     }
 }

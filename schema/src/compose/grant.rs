@@ -6,7 +6,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    container::{BindSpec, DeviceSpec, HostAccess, Namespace},
+    container::{BindSpec, DeviceSpec, ExternalNetwork, ExternalVolume, HostAccess, Namespace},
     file::suggest,
 };
 
@@ -27,6 +27,10 @@ pub enum Ask {
     Sysctl(String, String),
     /// A path.
     Bind(BindSpec),
+    /// A network of its engine that devnet has not made.
+    Network(ExternalNetwork),
+    /// A volume of its engine that devnet has not made.
+    Volume(ExternalVolume),
 }
 
 /// What a service may have of its nodes. `allow "host-bind:/srv/media"` in the cluster file.
@@ -46,12 +50,16 @@ pub enum Grant {
     Sysctl(String),
     /// `host-bind:/srv/media`: this path and what is below it.
     Bind(String),
+    /// `network:proxy`
+    Network(String),
+    /// `volume:media`
+    Volume(String),
 }
 
 /// What can be granted, for people.
 pub const GRANTS: &str = "`privileged`, `host-network`, `host-pid`, `host-ipc`, `host-uts`, \
      `host-userns`, `host-cgroup`, `cap:NAME`, `device:/dev/NAME`, `security-opt:NAME=VALUE`, \
-     `sysctl:NAME` and `host-bind:/PATH`";
+     `sysctl:NAME`, `host-bind:/PATH`, `network:NAME` and `volume:NAME`";
 
 impl Ask {
     /// The grant that it needs.
@@ -64,6 +72,8 @@ impl Ask {
             Self::SecurityOption(option) => Grant::SecurityOption(option.clone()),
             Self::Sysctl(name, _) => Grant::Sysctl(name.clone()),
             Self::Bind(bind) => Grant::Bind(bind.source.clone()),
+            Self::Network(network) => Grant::Network(network.name.clone()),
+            Self::Volume(volume) => Grant::Volume(volume.name.clone()),
         }
     }
 
@@ -81,6 +91,8 @@ impl Ask {
                 "whoever has the engine's socket has the whole node"
             }
             Self::Bind(_) => "what is on a node is not in the commit, and it would leave its box",
+            Self::Network(_) => "it would reach whatever else is in that network of the node",
+            Self::Volume(_) => "it would have the data of whoever made that volume on the node",
         }
     }
 
@@ -94,6 +106,8 @@ impl Ask {
             Self::SecurityOption(option) => host.security_opt.push(option),
             Self::Sysctl(name, value) => drop(host.sysctls.insert(name, value)),
             Self::Bind(bind) => host.binds.push(bind),
+            Self::Network(network) => host.networks.push(network),
+            Self::Volume(volume) => host.volumes.push(volume),
         }
     }
 }
@@ -156,7 +170,8 @@ const WORDS: [&str; 7] = [
     "host-cgroup",
 ];
 /// Kinds of grants that say of what.
-const KINDS: [&str; 5] = ["host-bind", "device", "cap", "sysctl", "security-opt"];
+const KINDS: [&str; 7] =
+    ["host-bind", "device", "cap", "sysctl", "security-opt", "network", "volume"];
 
 impl Grant {
     /// The grant that a text which is none was probably meant to be. Nothing is ever granted by it:
@@ -206,6 +221,8 @@ impl fmt::Display for Grant {
             Self::SecurityOption(option) => write!(f, "security-opt:{option}"),
             Self::Sysctl(name) => write!(f, "sysctl:{name}"),
             Self::Bind(path) => write!(f, "host-bind:{path}"),
+            Self::Network(name) => write!(f, "network:{name}"),
+            Self::Volume(name) => write!(f, "volume:{name}"),
         }
     }
 }
@@ -230,10 +247,18 @@ impl FromStr for Grant {
             "device" => Ok(Self::Device(path()?)),
             "cap" => capability(what).filter(|name| name == what).map(Self::Capability).ok_or(()),
             "sysctl" if is_sysctl(what) => Ok(Self::Sysctl(what.to_owned())),
+            "network" if is_engine_name(what) => Ok(Self::Network(what.to_owned())),
+            "volume" if is_engine_name(what) => Ok(Self::Volume(what.to_owned())),
             "security-opt" if what.contains('=') => Ok(Self::SecurityOption(what.to_owned())),
             _ => Err(()),
         }
     }
+}
+
+/// Whether an engine takes a text as the name of a network or a volume.
+pub(super) fn is_engine_name(text: &str) -> bool {
+    let first = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    first && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
 }
 
 /// An absolute path without `.`, `..`, doubled slashes and one at its end. `None` when it is not

@@ -6,6 +6,7 @@
 use super::{
     grant::{Ask, capability, clean, is_sysctl},
     model::Service,
+    network,
     reader::Reader,
     service::pairs,
 };
@@ -25,6 +26,10 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
             if reader.boolean(value, "`privileged`") {
                 ask(Ask::Privileged);
             }
+        }
+        "pid" | "ipc" if value.text().is_some_and(|text| text.starts_with("service:")) => {
+            let shared = if field.key == "pid" { Namespace::Pid } else { Namespace::Ipc };
+            network::share(reader, service, field, shared);
         }
         "pid" => namespace(reader, field, Namespace::Pid, &[], &mut ask),
         "ipc" => {
@@ -55,7 +60,8 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
                     let name = Located { value: name, at: text.at };
                     reader.wrong_word(&name, "a name in `sysctls`", expected);
                 } else if super::template::is_marked(&text.value) {
-                    reader.no_template(&(text.at.start..text.at.end), "`sysctls`");
+                    let span = reader.span(&text.at);
+                    reader.no_template(&span, "`sysctls`");
                 } else {
                     let value = Ask::Sysctl(name, text.value);
                     service.asks.push(Located { value, at: text.at });

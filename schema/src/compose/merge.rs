@@ -1,4 +1,5 @@
 //! Merging on the tree: names that a map has twice, YAML's `<<`, and `extends` within one document.
+//! What other files bring is [`super::others`]'s.
 //!
 //! Knows which of two values counts. Refuses to know what a field means, beyond which lists replace
 //! one another instead of being joined.
@@ -102,10 +103,8 @@ fn base(reader: &mut Reader<'_>, services: &BTreeMap<&str, usize>, service: &Nod
     let extends = service.entries().iter().find(|entry| entry.key == "extends")?;
     let named = match &extends.value.kind {
         Kind::Map(entries) => {
-            if let Some(file) = entries.iter().find(|entry| entry.key == "file") {
-                let message = "`extends: file` is refused: what runs has to be said in this file";
-                let help = "copy the service here, and extend it by its name";
-                reader.error("DN-E0554", &file.key_span, message.into(), help);
+            // What was to come from another file was told by whoever reads that.
+            if entries.iter().any(|entry| entry.key == "file") {
                 return None;
             }
             for other in entries.iter().filter(|entry| entry.key != "service") {
@@ -195,7 +194,8 @@ const LISTED: [&str; 6] =
 /// Lists that may be written as the one value that they hold.
 const SINGLE: [&str; 5] = ["dns", "dns_search", "env_file", "label_file", "tmpfs"];
 
-fn merged(key: &str, base: Node, over: Node) -> Node {
+/// What `over` says, and of `base` what it does not.
+pub(super) fn merged(key: &str, base: Node, over: Node) -> Node {
     let listed = |node: Node| match &node.kind {
         Kind::Scalar { .. } if SINGLE.contains(&key) && !Reader::is_nothing(&node) => {
             Node { span: node.span.clone(), kind: Kind::Seq(vec![node]) }

@@ -22,6 +22,7 @@ mod model;
 mod mounts;
 mod names;
 mod network;
+mod others;
 mod ports;
 mod project;
 mod reader;
@@ -37,12 +38,13 @@ mod words;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    rc::Rc,
 };
 
 pub use grant::{Ask, GRANTS, Grant};
 pub use model::{
     Attachment, Condition, Dependency, File, Healthcheck, Network, Platform, Port, Project,
-    Service, Shares, Volume,
+    Service, Share, Shares, Volume,
 };
 pub use project::is_own_volume;
 pub use spec::{Texts, container};
@@ -78,7 +80,9 @@ pub fn read(
     source: &Source,
     templated: &BTreeSet<usize>,
 ) -> (Project, Vec<Diagnostic>) {
-    let mut reader = reader::Reader::new(source, templated, None);
+    let (dir, values) = Default::default();
+    let part = reader::Part { base: 0, source: source.clone(), dir, values };
+    let mut reader = reader::Reader::new(part, templated, None);
     let project = project::read(&mut reader, tree, &BTreeSet::new());
     for service in project.services.values() {
         reader.take(refusals(&service.asks, &[]));
@@ -154,9 +158,11 @@ pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
     let nothing = BTreeSet::new();
     let templates = RefCell::new(templates);
     let used = RefCell::new(used);
-    let (files, used) = (inputs.files, &used);
-    let ground = reader::Ground { dir, files, values: &values, templates: &templates, used };
-    let mut reader = reader::Reader::new(source, &nothing, Some(&ground));
+    let (files, used, values) = (inputs.files, &used, Rc::new(values));
+    let ground = reader::Ground { files, templates: &templates, used };
+    let (dir, own) = (dir.to_owned(), Rc::clone(&values));
+    let part = reader::Part { base: 0, source: source.clone(), dir, values: own };
+    let mut reader = reader::Reader::new(part, &nothing, Some(&ground));
     let unread = document.unread_words(source);
     reader.unread.clone_from(&unread);
     reader.replicas = inputs.limits.replicas;
@@ -165,10 +171,14 @@ pub fn load(source: &Source, inputs: &Inputs<'_>) -> (Loaded, Vec<Diagnostic>) {
     let faults = interpolate::tree(&mut tree, source, &values, &mut used.borrow_mut());
     reader.unfilled = faults.iter().filter_map(|one| Some(one.at.as_ref()?.start)).collect();
     reader.take(faults);
+    reader.left = Some(inputs.limits.all_values);
+    let mut others = others::Others::new(inputs.limits);
+    others.extended(&mut reader, &mut tree);
     merge::extends(&mut reader, &mut tree);
+    others.included(&mut reader, &mut tree, &mut vec![source.file.to_string()]);
     let written = document.values.max(merge::weight(&tree));
     let most = inputs.limits.all_values.saturating_sub(written);
-    reader.left = Some(most);
+    reader.left = reader.left.map(|_| most);
     let project = project::read(&mut reader, &tree, &inputs.profiles);
     // Too many are one more than there may be.
     let values = written + reader.left.map_or(most + 1, |left| most - left);
@@ -207,17 +217,31 @@ fn values(
     });
     // What is said of the directory that Compose runs in is said of the file's own.
     let path = if dir.is_empty() { DOT_ENV.to_owned() } else { format!("{dir}/{DOT_ENV}") };
-    let text = dot_env(&path, inputs.files).unwrap_or_else(|why| {
-        let at = Source::new(path.clone(), "").at(&(0..0));
+    values.entry("PWD".to_owned()).or_insert_with(|| ".".to_owned());
+    env_of(&path, inputs.files, &mut values, used, found);
+    values.entry(PROJECT_NAME.to_owned()).or_insert_with(|| inputs.project.to_owned());
+    values
+}
+
+/// Adds the values of a file like `.env`, as far as there are none of these names. That there is no
+/// such file is no error.
+fn env_of(
+    path: &str,
+    files: &dyn Files,
+    values: &mut interpolate::Values,
+    used: &mut BTreeSet<String>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let text = dot_env(path, files).unwrap_or_else(|why| {
+        let at = Source::new(path, "").at(&(0..0));
         let message = format!("reading `{}` failed: {}", path.escape_debug(), why.escape_debug());
         let error = Diagnostic::error("DN-E0565", Some(at), message);
         found.push(error.help("make it a text file that can be read"));
         String::new()
     });
     let source = Source::new(path, text);
-    values.entry("PWD".to_owned()).or_insert_with(|| ".".to_owned());
     interpolate::names_by_line(&source.text, used);
-    let (entries, wrong) = dotenv::read(&source.text, &values, false);
+    let (entries, wrong) = dotenv::read(&source.text, values, false);
     for dotenv::Wrong { at, fault } in wrong {
         found.push(interpolate::diagnostic(fault, Some(source.at(&(at..at)))));
     }
@@ -226,8 +250,6 @@ fn values(
     for (name, value) in entries.collect::<BTreeMap<_, _>>() {
         values.entry(name).or_insert(value);
     }
-    values.entry(PROJECT_NAME.to_owned()).or_insert_with(|| inputs.project.to_owned());
-    values
 }
 
 /// The text of the file `.env`, empty when there is none; else why it cannot be taken.

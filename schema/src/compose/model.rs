@@ -7,7 +7,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use super::grant::Ask;
 use crate::{
-    container::Settings,
+    container::{Namespace, Settings},
     diagnostic::{Located, Location},
     file::tree::Span,
     instance::Protocol,
@@ -35,6 +35,8 @@ pub(super) enum VolumeSource {
         /// Whether nobody may write there.
         read_only: bool,
     },
+    /// By the engine of the node, under this name, without devnet.
+    External(String),
 }
 
 /// What services refer to by name.
@@ -102,6 +104,8 @@ pub struct Service {
     pub gpus: Option<Located<u32>>,
     /// How many instances.
     pub replicas: Option<Located<u32>>,
+    /// Whether there is one on each eligible node, and where that is said.
+    pub global: Option<Location>,
     /// At most so many on one node.
     pub max_per_node: Option<Located<u32>>,
     /// How many may be down at once in an update.
@@ -112,8 +116,19 @@ pub struct Service {
     pub settings: Settings,
     /// Networks that it joins.
     pub networks: Vec<Located<Attachment>>,
+    /// Namespaces of other services that it lives in.
+    pub shares: Vec<Located<Share>>,
     /// What it asks of its node.
     pub asks: Vec<Located<Ask>>,
+}
+
+/// A namespace of another service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Which.
+    pub namespace: Namespace,
+    /// The service's name in the file.
+    pub service: String,
 }
 
 impl Service {
@@ -226,6 +241,8 @@ pub struct Network {
     pub subnet: Option<String>,
     /// Address of the node in it, when it is fixed.
     pub gateway: Option<String>,
+    /// The engine's name of one that is there without devnet.
+    pub external: Option<String>,
 }
 
 /// A service in a network.

@@ -13,7 +13,7 @@ use super::{
     unit,
 };
 use crate::{
-    container::{BindSpec, Propagation},
+    container::{BindSpec, ExternalVolume, Propagation},
     diagnostic::{Diagnostic, Located, Location},
     file::tree::{Entry, Kind, Node, Span},
 };
@@ -44,6 +44,10 @@ enum Mount {
         name: Option<String>,
         read_only: bool,
     },
+    External {
+        name: String,
+        read_only: bool,
+    },
     Tmpfs(String),
     Files(Vec<(String, File)>),
     Bind {
@@ -59,7 +63,8 @@ impl Mounted {
     fn add(&mut self, reader: &mut Reader<'_>, list: &Node, path: String, mount: Located<Mount>) {
         let field = list.span.start;
         let both = |seen: &&Seen| {
-            seen.field != field || (inside(&seen.mount.at, list) && inside(&mount.at, list))
+            let one_list = inside(reader, &seen.mount.at, list) && inside(reader, &mount.at, list);
+            seen.field != field || one_list
         };
         let Some(first) = self.0.get(&path).filter(both) else {
             self.0.insert(path, Seen { mount, field });
@@ -82,7 +87,7 @@ impl Mounted {
     ) {
         let here = |seen: &&Seen| {
             let field = seen.field == list.span.start;
-            field && inside(&seen.mount.at, list) && inside(&mount.at, list)
+            field && inside(reader, &seen.mount.at, list) && inside(reader, &mount.at, list)
         };
         let Some(first) = self.0.get_mut(&path).filter(|seen| here(&&**seen)) else {
             return self.add(reader, list, path, mount);
@@ -115,6 +120,10 @@ impl Mounted {
                 Mount::Volume { name, read_only } => {
                     let name = name.unwrap_or_default();
                     service.volumes.push(Located { value: Volume { name, path, read_only }, at });
+                }
+                Mount::External { name, read_only } => {
+                    let value = Ask::Volume(ExternalVolume { name, path, read_only });
+                    service.asks.push(Located { value, at });
                 }
                 Mount::Tmpfs(options) => drop(service.settings.tmpfs.insert(path, options)),
                 Mount::Files(files) => {
@@ -181,7 +190,8 @@ pub(super) fn read(
 }
 
 /// Whether something is written in a list itself: an alias may stand for what is elsewhere.
-fn inside(at: &Location, list: &Node) -> bool {
+fn inside(reader: &Reader<'_>, at: &Location, list: &Node) -> bool {
+    let at = reader.span(at);
     list.span.start <= at.start && at.end <= list.span.end
 }
 
@@ -339,6 +349,9 @@ fn mount(
             Some(VolumeSource::Path { source, read_only: kept }) => {
                 bind(reader, span, source, target, (read_only || *kept, propagation))
             }
+            Some(VolumeSource::External(name)) => {
+                Some(Mount::External { name: name.clone(), read_only })
+            }
             None if looks(&name) => bind(reader, span, &name, target, access),
             None if reader.unread.may_declare(&name) => None,
             None => {
@@ -376,11 +389,11 @@ fn bind(
     target: &str,
     (read_only, propagation): (bool, Option<Propagation>),
 ) -> Option<Mount> {
-    if let Some(source) = clean(source).or_else(|| on_node(reader, source)) {
+    if let Some(source) = clean(source).or_else(|| on_node(reader, source, span.start)) {
         return Some(Mount::Bind { source, read_only, propagation });
     }
     let shown = source.escape_debug().to_string();
-    let Some(path) = reader.inside(source) else {
+    let Some(path) = reader.inside(source, span.start) else {
         let message = match source.starts_with('~') {
             true => format!("`{shown}` is in the home of whoever runs Compose; nobody does here"),
             false => format!("`{shown}` is a path of the node that depends on where Compose runs"),
@@ -413,9 +426,13 @@ fn anchor(source: &str) -> Option<(&'static str, &str)> {
 }
 
 /// Where on a node such a path is, when its variable names a place there.
-fn on_node(reader: &Reader<'_>, source: &str) -> Option<String> {
+fn on_node(reader: &Reader<'_>, source: &str, offset: usize) -> Option<String> {
     let (name, rest) = anchor(source)?;
-    clean(&format!("{}/{rest}", clean(reader.variable(name)?)?))
+    let root = reader.variable(name, offset)?;
+    match name {
+        "PWD" => reader.below(&root, rest, offset),
+        _ => clean(&format!("{}/{rest}", clean(&root)?)),
+    }
 }
 
 fn refuse(reader: &mut Reader<'_>, span: &Span, source: &str, message: String) {

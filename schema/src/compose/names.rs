@@ -84,8 +84,7 @@ impl Reader<'_> {
     /// A list of words that have to be known here, or one of them alone.
     pub(super) fn known_words(&mut self, node: &Node, what: &str) -> Vec<Located<String>> {
         let words = self.words(node, what);
-        let one =
-            |word: &Located<String>| self.is_word(&word.value, &(word.at.start..word.at.end), what);
+        let one = |word: &Located<String>| self.is_word(&word.value, &self.span(&word.at), what);
         words.into_iter().filter(one).collect()
     }
 

@@ -1,18 +1,18 @@
 //! Networks: those of the project, and how a service joins them.
 //!
-//! Knows bridges of one node. Refuses networks that devnet does not make, and those that reach into
-//! the node unless that is an ask.
+//! Knows bridges of one node, and the network of another service. What devnet does not make, and
+//! what reaches into the node, is an ask.
 
 use core::net::Ipv4Addr;
 
 use super::{
-    grant::Ask,
-    model::{Attachment, Declared, Network, Service},
+    grant::{Ask, is_engine_name},
+    model::{Attachment, Declared, Network, Service, Share},
     names::HOST,
     reader::{Reader, or},
 };
 use crate::{
-    container::Namespace,
+    container::{ExternalNetwork, Namespace},
     diagnostic::Located,
     file::tree::{Entry, Kind, Node, Span},
 };
@@ -45,10 +45,62 @@ fn mode(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) {
             let value = Ask::Namespace(Namespace::Network);
             service.asks.push(Located { value, at: reader.at(&field.key_span) });
         }
+        Some(text) if text.starts_with("service:") => {
+            share(reader, service, field, Namespace::Network);
+        }
         _ => {
-            let why = "a service has its own network, none, or with a grant the node's";
+            let why = "a service has its own network, that of another one, none, or with a grant \
+                       the node's";
             reader.refused(field, "", why);
         }
+    }
+}
+
+/// `service:NAME`: the namespace of another service of the file. Whether there is such a service,
+/// and one with a namespace of its own, is told where all are known.
+pub(super) fn share(
+    reader: &mut Reader<'_>,
+    service: &mut Service,
+    field: &Entry,
+    namespace: Namespace,
+) {
+    let name = field.value.text().and_then(|text| text.strip_prefix("service:"));
+    let value = Share { namespace, service: name.unwrap_or_default().to_owned() };
+    service.shares.push(Located { value, at: reader.at(&field.value.span) });
+}
+
+/// Whether a service lives in the network of another one.
+pub(super) fn is_shared(service: &Service) -> bool {
+    service.shares.iter().any(|share| share.value.namespace == Namespace::Network)
+}
+
+/// A network that devnet has not made is asked for, whoever made it.
+pub(super) fn asked(service: &mut Service, declared: &Declared) {
+    let engine = |name: &str| declared.networks.get(name)?.external.clone();
+    for joined in std::mem::take(&mut service.networks) {
+        let Some(name) = engine(&joined.value.network) else {
+            service.networks.push(joined);
+            continue;
+        };
+        let Attachment { network: _, aliases, address } = joined.value;
+        let value = Ask::Network(ExternalNetwork { name, aliases, address });
+        service.asks.push(Located { value, at: joined.at });
+    }
+}
+
+/// What a container has of a network that it shares is that of the other one.
+fn of_the_other(reader: &mut Reader<'_>, service: &Service, entry: &Entry) {
+    let share = service.shares.iter().find(|it| it.value.namespace == Namespace::Network);
+    let Some(Located { value: Share { service: other, .. }, at }) = share else { return };
+    let fields = ["ports", "expose", "networks", "hostname", "dns", "dns_search", "dns_opt"];
+    let fields = fields.iter().chain(&["extra_hosts", "links", "mac_address"]);
+    for field in fields {
+        let written = entry.value.entries().iter().find(|one| one.key == **field);
+        let Some(written) = written.filter(|one| !Reader::is_nothing(&one.value)) else { continue };
+        let message = format!("`{field}` of a service that has the network of `{other}`");
+        let first = Some((at.clone(), "that network is said here"));
+        let help = format!("write it at `{}`, whose network it is", other.escape_debug());
+        reader.contradicts(&written.key_span, message, first, &help);
     }
 }
 
@@ -74,11 +126,18 @@ pub(super) fn apart(reader: &mut Reader<'_>, service: &Service, entry: &Entry) {
             reader.contradicts(&ports.key_span, message, other, help);
         }
     }
+    of_the_other(reader, service, entry);
     let Some(count) = service.replicas.as_ref().filter(|count| count.value > 1) else { return };
+    for share in &service.shares {
+        let message = format!("{} instances cannot share one namespace", count.value);
+        let other = Some((count.at.clone(), "so many are wanted here"));
+        let span = reader.span(&share.at);
+        reader.contradicts(&span, message, other, "run one instance, or give each its own");
+    }
     for network in service.networks.iter().filter(|network| network.value.address.is_some()) {
         let message = format!("{} instances cannot have one `ipv4_address`", count.value);
         let other = Some((count.at.clone(), "so many are wanted here"));
-        let span = network.at.start..network.at.end;
+        let span = reader.span(&network.at);
         reader.contradicts(&span, message, other, "leave the address out, or run one instance");
     }
 }
@@ -141,7 +200,7 @@ fn attachment(reader: &mut Reader<'_>, entry: &Entry, of: Option<&Network>) -> A
         match field.key.as_str() {
             "aliases" => {
                 for name in reader.words(&field.value, "`aliases`") {
-                    let span = name.at.start..name.at.end;
+                    let span = reader.span(&name.at);
                     if reader.is_name(&name.value, &span, "a name in a network", HOST) {
                         attachment.aliases.push(name.value);
                     }
@@ -167,8 +226,10 @@ fn attachment(reader: &mut Reader<'_>, entry: &Entry, of: Option<&Network>) -> A
 }
 
 /// A network at the top of a document.
-pub(super) fn declared(reader: &mut Reader<'_>, node: &Node) -> Network {
+pub(super) fn declared(reader: &mut Reader<'_>, entry: &Entry) -> Network {
+    let node = &entry.value;
     let mut network = Network::default();
+    let (mut external, mut named, mut name) = (false, None, None);
     for field in reader.map(node, "a network") {
         let value = &field.value;
         match field.key.as_str() {
@@ -178,15 +239,9 @@ pub(super) fn declared(reader: &mut Reader<'_>, node: &Node) -> Network {
                 reader.refused(field, "networks.", why);
             }
             "internal" => network.internal = reader.boolean(value, "`internal`"),
-            "external" => {
-                if matches!(value.kind, Kind::Map(_)) || reader.boolean(value, "`external`") {
-                    let why = "devnet makes the networks; services that share one stand in one \
-                               Compose file";
-                    reader.refused(field, "networks.", why);
-                }
-            }
+            "external" => external = is_external(reader, value, &mut name),
             "ipam" => ipam(reader, &mut network, value),
-            "name" => reader.ignored(field, "devnet names networks after cluster and project"),
+            "name" => named = Some(field),
             "attachable" => {
                 if reader.boolean(value, "`attachable`") {
                     reader.ignored(field, "it is for Swarm; there is none here");
@@ -198,10 +253,55 @@ pub(super) fn declared(reader: &mut Reader<'_>, node: &Node) -> Network {
             "driver_opts" | "enable_ipv4" | "enable_ipv6" => {
                 reader.refused(field, "networks.", "devnet does not carry it to the engine");
             }
-            _ => reader.unknown(field, "a network", "driver, internal and ipam"),
+            _ => reader.unknown(field, "a network", "driver, internal, ipam and external"),
         }
     }
+    match named {
+        Some(field) if external => {
+            name = reader.known(&field.value, "`name`").map(|it| it.value).or(name);
+        }
+        Some(field) => reader.ignored(field, "devnet names networks after cluster and project"),
+        None => {}
+    }
+    if external {
+        network.external = engine_name(reader, entry, name, "network");
+    }
     network
+}
+
+/// Whether `external` is said, and with which name where it is said the old way.
+pub(super) fn is_external(
+    reader: &mut Reader<'_>,
+    value: &Node,
+    name: &mut Option<String>,
+) -> bool {
+    if !matches!(value.kind, Kind::Map(_)) {
+        return reader.boolean(value, "`external`");
+    }
+    for field in reader.map(value, "`external`") {
+        match field.key.as_str() {
+            "name" => *name = reader.known(&field.value, "`name`").map(|name| name.value),
+            _ => reader.unknown(field, "`external`", "name"),
+        }
+    }
+    true
+}
+
+/// The engine's name of what is there without devnet.
+pub(super) fn engine_name(
+    reader: &mut Reader<'_>,
+    entry: &Entry,
+    name: Option<String>,
+    what: &str,
+) -> Option<String> {
+    let name = name.unwrap_or_else(|| entry.key.clone());
+    if is_engine_name(&name) {
+        return Some(name);
+    }
+    let message = format!("`{}` is not the name of a {what} of an engine", name.escape_debug());
+    let help = "write the name that `docker network ls` or `docker volume ls` shows";
+    reader.error("DN-E0551", &entry.key_span, message, help);
+    None
 }
 
 fn ipam(reader: &mut Reader<'_>, network: &mut Network, node: &Node) {

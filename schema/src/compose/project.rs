@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     content,
-    grant::clean,
-    model::{Condition, Declared, Project, VolumeSource},
+    grant::{Ask, clean},
+    model::{Condition, Declared, Dependency, Project, Service, Share, VolumeSource},
     names::LABEL,
     network,
     reader::{Reader, or},
     service,
 };
 use crate::{
+    container::Namespace,
     diagnostic::Located,
     file::tree::{Entry, Node, Span},
 };
@@ -34,7 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
             "networks" => {
                 for entry in reader.map(&entry.value, "`networks`") {
                     reader.is_name(&entry.key, &entry.key_span, "a network's name", LABEL);
-                    let network = network::declared(reader, &entry.value);
+                    let network = network::declared(reader, entry);
                     declared.networks.insert(entry.key.clone(), network);
                 }
             }
@@ -71,39 +72,116 @@ pub(super) fn read(reader: &mut Reader<'_>, tree: &Node, profiles: &BTreeSet<Str
     once(&mut project, reader);
     let linked = links(&mut project, reader, declared.links.take());
     project.networks = declared.networks;
+    shares(reader, &mut project);
     dependencies(reader, &mut project, services_of(tree), &left_out, &linked);
     project
 }
 
-/// Marks the services whose end others wait for: they run once. What says that they are to run for
-/// ever, or how to ask whether they serve, has no effect then.
+/// Marks the services whose end others wait for: they run once, as Swarm's jobs do. What says that
+/// they are to run for ever, or how to ask whether they serve, has no effect then.
 fn once(project: &mut Project, reader: &mut Reader<'_>) {
     let all = project.services.values().flat_map(|service| &service.depends_on);
     let ends = all.filter(|one| one.value.condition == Condition::Completed);
     let ends: BTreeSet<String> = ends.map(|one| one.value.service.clone()).collect();
     for (name, service) in &mut project.services {
         let restart = service.restart.take();
-        if !ends.contains(name) {
+        if !ends.contains(name) && !service.run_once {
             if let Some(Located { value: false, at }) = restart {
                 let why = "the agent starts again whatever ends, however it ended";
                 let message = format!("`restart` is ignored: {why}");
                 let help = "leave it out; a service whose end another one waits for runs once";
-                reader.warning("DN-W0560", &(at.start..at.end), message, help);
+                let span = reader.span(&at);
+                reader.warning("DN-W0560", &span, message, help);
             }
             continue;
         }
         service.run_once = true;
         if let Some(Located { value: true, at }) = restart {
-            let message = "`restart` is ignored: another service waits for this one's end, and it \
-                           runs once";
-            reader.warning("DN-W0560", &(at.start..at.end), message.to_owned(), "leave it out");
+            let message = "`restart` is ignored: this service runs once";
+            let span = reader.span(&at);
+            reader.warning("DN-W0560", &span, message.to_owned(), "leave it out");
         }
         if let Some(check) = service.health.take_if(|check| !check.value.argv.is_empty()) {
-            let message = "`healthcheck` is ignored: another service waits for this one's end";
-            let span = check.at.start..check.at.end;
+            let message = "`healthcheck` is ignored: this service runs once, and its end says \
+                           how it went";
+            let span = reader.span(&check.at);
             reader.warning("DN-W0560", &span, message.to_owned(), "leave it out");
         }
     }
+}
+
+/// Whose namespace another one has is there, has its own, and is started first.
+fn shares(reader: &mut Reader<'_>, project: &mut Project) {
+    let own = |service: &Service, namespace: Namespace| {
+        let asks = service.asks.iter().any(|ask| ask.value == Ask::Namespace(namespace));
+        let shares = service.shares.iter().any(|share| share.value.namespace == namespace);
+        !asks && !shares
+    };
+    let mut wrong = Vec::new();
+    let names: Vec<String> = project.services.keys().cloned().collect();
+    for (name, service) in &project.services {
+        for (at, share) in service.shares.iter().enumerate() {
+            let Share { namespace, service: other } = &share.value;
+            let fault = match project.services.get(other) {
+                None => Fault::NotThere,
+                Some(_) if other == name => Fault::Itself,
+                Some(there) if !own(there, *namespace) => Fault::NotItsOwn,
+                Some(there) if there.replicas.as_ref().is_some_and(|it| it.value > 1) => {
+                    Fault::Several
+                }
+                Some(there) if there.global.is_some() != service.global.is_some() => Fault::Several,
+                Some(_) => continue,
+            };
+            wrong.push((name.clone(), at, fault));
+        }
+    }
+    for (name, at, fault) in wrong.iter().rev() {
+        let Some(service) = project.services.get_mut(name) else { continue };
+        let share = service.shares.remove(*at);
+        let other = share.value.service.as_str();
+        if reader.unread.may_declare(other) {
+            continue;
+        }
+        let shown = other.escape_debug();
+        let (message, help) = match fault {
+            Fault::NotThere => {
+                let meant = reader.meant(other, names.iter().map(String::as_str));
+                let help = or(&meant, "name a service of this file that runs, without a profile");
+                (format!("there is no service `{shown}` whose namespace this could be"), help)
+            }
+            Fault::Itself => {
+                ("a service has its own namespaces".to_owned(), "leave it out".to_owned())
+            }
+            Fault::NotItsOwn => {
+                let message = format!("`{shown}` has no such namespace of its own");
+                (message, "name the service whose own it is".to_owned())
+            }
+            Fault::Several => {
+                let message = format!("there are several of `{shown}`, or of this service");
+                (message, "run one instance of each, or one of each on every node".to_owned())
+            }
+        };
+        let span = reader.span(&share.at);
+        reader.error("DN-E0559", &span, message, &help);
+    }
+    for service in project.services.values_mut() {
+        for share in &service.shares {
+            let other = &share.value.service;
+            if !service.depends_on.iter().any(|one| one.value.service == *other) {
+                let (service_name, condition) = (other.clone(), Condition::Started);
+                let value = Dependency { service: service_name, condition, required: true };
+                service.depends_on.push(Located { value, at: share.at.clone() });
+            }
+        }
+    }
+}
+
+/// Why a namespace cannot be had.
+enum Fault {
+    NotThere,
+    Itself,
+    NotItsOwn,
+    Several,
 }
 
 /// Gives services the further names that others link them by; where all the links are.
@@ -191,7 +269,7 @@ fn dependencies(
             if names.contains(name) {
                 continue;
             }
-            let span = dependency.at.start..dependency.at.end;
+            let span = reader.span(&dependency.at);
             let shown = name.escape_debug();
             if !dependency.value.required {
                 if !left_out.contains(name) && !reader.unread.may_declare(name) {
@@ -235,6 +313,7 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, VolumeSourc
     let mut all = BTreeMap::new();
     for entry in reader.map(node, "`volumes`") {
         let mut kept = VolumeSource::Engine;
+        let (mut external, mut named, mut name) = (false, None, None);
         for field in reader.map(&entry.value, "a volume") {
             match field.key.as_str() {
                 "driver" if matches!(field.value.text(), Some("local" | "")) => {}
@@ -243,8 +322,8 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, VolumeSourc
                         kept = path;
                     }
                 }
-                "external" if field.value.text() == Some("false") => {}
-                "name" => reader.ignored(field, "devnet names volumes after cluster and service"),
+                "external" => external = network::is_external(reader, &field.value, &mut name),
+                "name" => named = Some(field),
                 "labels" => reader.ignored(field, "labels of a volume change nothing here"),
                 _ => {
                     let message = format!("`{}` of a volume is refused", field.key.escape_debug());
@@ -253,6 +332,16 @@ fn volumes(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, VolumeSourc
                     reader.error("DN-E0554", &field.key_span, message, help);
                 }
             }
+        }
+        match named {
+            Some(field) if external => {
+                name = reader.known(&field.value, "`name`").map(|it| it.value).or(name);
+            }
+            Some(field) => reader.ignored(field, "devnet names volumes after cluster and service"),
+            None => {}
+        }
+        if external && let Some(name) = network::engine_name(reader, entry, name, "volume") {
+            kept = VolumeSource::External(name);
         }
         reader.is_name(&entry.key, &entry.key_span, "a volume's name", LABEL);
         all.insert(entry.key.clone(), kept);

@@ -3,9 +3,11 @@
 //! Knows scalars, lists, maps, places and files of the repository. Refuses to know any field by
 //! name.
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use super::{
+    env_of,
+    grant::clean,
     interpolate::Values,
     template::{self, Templates},
 };
@@ -17,18 +19,26 @@ use crate::{
     },
 };
 
-/// Where a Compose file stands, and what it may take from there.
+/// What a Compose file may take from where it stands.
 pub(super) struct Ground<'a> {
-    /// Its directory, without a slash at the end; empty at the root.
-    pub(super) dir: &'a str,
     /// The repository.
     pub(super) files: &'a dyn Files,
-    /// Values by name.
-    pub(super) values: &'a Values,
     /// The templates that values stand for.
     pub(super) templates: &'a RefCell<Templates>,
     /// The names that were asked for.
     pub(super) used: &'a RefCell<BTreeSet<String>>,
+}
+
+/// One file of those that a Compose file is made of. They stand behind one another in one range of
+/// offsets, so that every node tells from which of them it is.
+pub(super) struct Part {
+    /// Where its first byte stands in that range.
+    pub(super) base: usize,
+    pub(super) source: Source,
+    /// What its paths are beside, without a slash at the end; empty at the root.
+    pub(super) dir: String,
+    /// Values by name.
+    pub(super) values: Rc<Values>,
 }
 
 /// The largest file that is taken from the repository, in bytes.
@@ -47,7 +57,8 @@ pub(super) fn or(meant: &str, advice: &str) -> String {
 
 /// What is read from, and what was found.
 pub(super) struct Reader<'a> {
-    source: &'a Source,
+    /// The Compose file itself first.
+    parts: Vec<Part>,
     templated: &'a BTreeSet<usize>,
     pub(super) ground: Option<&'a Ground<'a>>,
     /// What of the document could not be read: no name that stands there is unknown.
@@ -66,12 +77,12 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(
-        source: &'a Source,
+        first: Part,
         templated: &'a BTreeSet<usize>,
         ground: Option<&'a Ground<'a>>,
     ) -> Self {
         Self {
-            source,
+            parts: vec![first],
             templated,
             ground,
             unread: Unread::default(),
@@ -90,14 +101,42 @@ impl<'a> Reader<'a> {
         self.found.dedup();
         let filling = |code: &str| matches!(code, "DN-E0561" | "DN-E0562" | "DN-E0567");
         self.found.retain(|one| {
-            let at = one.at.as_ref().filter(|at| *at.file == *self.source.file);
-            filling(&one.code) || at.is_none_or(|at| !self.unfilled.contains(&at.start))
+            let place = one.at.as_ref().and_then(|at| place(&self.parts, at));
+            filling(&one.code) || place.is_none_or(|at| !self.unfilled.contains(&at.start))
         });
         self.found
     }
 
     pub(super) fn at(&self, span: &Span) -> Location {
-        self.source.at(span)
+        let Part { base, source, .. } = self.part(span.start);
+        source.at(&(span.start - base..span.end.saturating_sub(*base)))
+    }
+
+    /// Where in the range of offsets a place is.
+    pub(super) fn span(&self, at: &Location) -> Span {
+        place(&self.parts, at).unwrap_or(at.start..at.end)
+    }
+
+    /// Takes in another file; returns where its first byte stands.
+    pub(super) fn add(&mut self, part: Part) -> usize {
+        let end = |last: &Part| last.base + last.source.text.len() + 2;
+        let base = self.parts.last().map_or(0, end);
+        self.parts.push(Part { base, ..part });
+        base
+    }
+
+    /// The number of the file in which an offset is.
+    pub(super) fn part_of(&self, offset: usize) -> usize {
+        self.parts.partition_point(|part| part.base <= offset).saturating_sub(1)
+    }
+
+    fn part(&self, offset: usize) -> &Part {
+        &self.parts[self.part_of(offset)]
+    }
+
+    /// The values of the file in which an offset is.
+    pub(super) fn values_of(&self, offset: usize) -> Rc<Values> {
+        Rc::clone(&self.part(offset).values)
     }
 
     /// Keeps an error.
@@ -122,7 +161,9 @@ impl<'a> Reader<'a> {
     pub(super) fn repeats(&mut self, values: usize, span: &Span) -> bool {
         let left = self.left.and_then(|left| left.checked_sub(values));
         if left.is_none() && self.left.is_some() {
-            self.found.push(too_many_values(self.source, span.start));
+            let Part { base, source, .. } = self.part(span.start);
+            let error = too_many_values(source, span.start - base);
+            self.found.push(error);
         }
         self.left = left;
         left.is_some()
@@ -166,7 +207,7 @@ impl<'a> Reader<'a> {
         let shown: String = word.value.chars().take(80).collect();
         let shown = shown.escape_debug();
         let message = format!("`{shown}` is not {expected}, as {what} has to be");
-        let span = word.at.start..word.at.end;
+        let span = self.span(&word.at);
         self.error("DN-E0551", &span, message, &format!("write {expected}"));
     }
 
@@ -352,16 +393,37 @@ impl<'a> Reader<'a> {
         near.map_or_else(String::new, |near| format!("did you mean `{}`? ", near.escape_debug()))
     }
 
-    /// The value of a variable, which counts as used.
-    pub(super) fn variable(&self, name: &str) -> Option<&'a String> {
+    /// The value of a variable where `offset` is, which counts as used.
+    pub(super) fn variable(&self, name: &str, offset: usize) -> Option<String> {
         let ground = self.ground?;
         ground.used.borrow_mut().insert(name.to_owned());
-        ground.values.get(name)
+        self.part(offset).values.get(name).cloned()
     }
 
-    /// A path beside the Compose file, as a path of the repository; `None` when it leads outside.
-    pub(super) fn inside(&self, path: &str) -> Option<String> {
-        let dir = self.ground?.dir;
+    /// Adds the values of a file of variables, as far as there are none of these names.
+    pub(super) fn variables(&mut self, path: &str, values: &mut Values) {
+        let Some(ground) = self.ground else { return };
+        let used = &mut ground.used.borrow_mut();
+        env_of(path, ground.files, values, used, &mut self.found);
+    }
+
+    /// Where on a node a path is that is written at `offset`, when the Compose file's directory is
+    /// `root` there.
+    pub(super) fn below(&self, root: &str, path: &str, offset: usize) -> Option<String> {
+        let parts = |dir: &str| -> Vec<String> {
+            dir.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        };
+        let (first, own) = (parts(&self.part(0).dir), parts(&self.part(offset).dir));
+        let same = first.iter().zip(&own).take_while(|(a, b)| a == b).count();
+        let up = "../".repeat(first.len() - same);
+        clean(&format!("{}/{up}{}/{path}", clean(root)?, own[same..].join("/")))
+    }
+
+    /// A path beside the file in which `offset` is, as a path of the repository; `None` when it
+    /// leads outside.
+    pub(super) fn inside(&self, path: &str, offset: usize) -> Option<String> {
+        self.ground?;
+        let dir = &self.part(offset).dir;
         if path.starts_with(['/', '~']) || path.contains('\\') {
             return None;
         }
@@ -374,6 +436,24 @@ impl<'a> Reader<'a> {
             }
         }
         Some(parts.join("/"))
+    }
+
+    /// A file of the repository that is to be read as a document; nothing when it cannot be had,
+    /// which is told.
+    pub(super) fn bytes(&mut self, path: &str, span: &Span) -> Option<Vec<u8>> {
+        let shown = path.escape_debug();
+        let (message, help) = match self.ground?.files.read(path) {
+            Ok(Some(bytes)) => return Some(bytes),
+            Ok(None) => {
+                (format!("there is no file `{shown}`"), "commit the file, or correct its name")
+            }
+            Err(why) => {
+                let message = format!("reading `{shown}` failed: {}", why.escape_debug());
+                (message, "make it a text file that can be read")
+            }
+        };
+        self.error("DN-E0565", span, message, help);
+        None
     }
 
     /// The text of a file of the repository; `None` when there is none, which is no error.
@@ -407,7 +487,7 @@ impl<'a> Reader<'a> {
     /// A file of the repository that has to be there.
     pub(super) fn needed(&mut self, path: &Located<String>, span: &Span) -> Option<String> {
         let shown = path.value.escape_debug().to_string();
-        let Some(inside) = self.inside(&path.value) else {
+        let Some(inside) = self.inside(&path.value, span.start) else {
             let message = format!("`{shown}` is not a file of this repository");
             let help = "name a file beside this one; what is on a node is not in the commit";
             self.error("DN-E0565", span, message, help);
@@ -420,4 +500,10 @@ impl<'a> Reader<'a> {
         }
         text
     }
+}
+
+/// Where in the range of offsets of these files a place is; nothing where it is in none of them.
+fn place(parts: &[Part], at: &Location) -> Option<Span> {
+    let part = parts.iter().find(|part| *part.source.file == *at.file)?;
+    Some(at.start + part.base..at.end + part.base)
 }

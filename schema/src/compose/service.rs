@@ -174,7 +174,7 @@ fn labels(reader: &mut Reader<'_>, node: &Node) -> BTreeMap<String, Located<Stri
     let mut all = pairs(reader, node, "`labels`");
     let what = "the name of a label";
     all.retain(|name, text| {
-        let span = text.at.start..text.at.end;
+        let span = reader.span(&text.at);
         let own = name.starts_with("devnet.");
         if own {
             let shown = name.escape_debug();
@@ -238,7 +238,7 @@ fn no_value(
     let at = reader.at(&node.span);
     let value = match what {
         "`labels`" => Some(String::new()),
-        _ => reader.variable(name).cloned(),
+        _ => reader.variable(name, node.span.start),
     };
     if let Some(value) = value {
         return Some(Located { value, at });
@@ -294,17 +294,17 @@ fn env_file(
     let text = match required {
         true => reader.needed(&path, &item.span),
         false => {
-            let inside = reader.inside(&path.value);
+            let inside = reader.inside(&path.value, item.span.start);
             inside.and_then(|path| reader.file(&path, &item.span, NO_TEXT).ok().flatten())
         }
     };
     let (Some(text), Some(ground)) = (text, reader.ground) else { return all };
-    let name = reader.inside(&path.value).unwrap_or(path.value);
+    let name = reader.inside(&path.value, item.span.start).unwrap_or(path.value);
     let source = crate::file::tree::Source::new(name, text);
     if !raw {
         interpolate::names_by_line(&source.text, &mut ground.used.borrow_mut());
     }
-    let mut values = ground.values.clone();
+    let mut values = (*reader.values_of(item.span.start)).clone();
     values.extend(before.iter().map(|(name, one)| (name.clone(), one.value.clone())));
     let (entries, wrong) = dotenv::read(&source.text, &values, raw);
     for dotenv::Wrong { at, fault } in wrong {
@@ -312,7 +312,7 @@ fn env_file(
         reader.take(vec![interpolate::diagnostic(fault, Some(at))]);
     }
     for (name, value) in entries {
-        if let Some(value) = value.or_else(|| reader.variable(&name).cloned()) {
+        if let Some(value) = value.or_else(|| reader.variable(&name, item.span.start)) {
             all.insert(name, Located { value, at: reader.at(&item.span) });
         }
     }
@@ -336,7 +336,8 @@ fn names(reader: &mut Reader<'_>, service: &mut Service, entry: &Entry, declared
             own.push(name.value);
         }
     }
-    if service.networks.is_empty() && !service.settings.offline && !network::is_host(service) {
+    let elsewhere = network::is_host(service) || network::is_shared(service);
+    if service.networks.is_empty() && !service.settings.offline && !elsewhere {
         let at = reader.at(&entry.key_span);
         let value = Attachment { network: "default".to_owned(), ..Attachment::default() };
         service.networks.push(Located { value, at });
@@ -349,4 +350,5 @@ fn names(reader: &mut Reader<'_>, service: &mut Service, entry: &Entry, declared
     if let Some(field) = fields.iter().find(|field| field.key == "links") {
         depends::links(reader, service, &field.value, declared);
     }
+    network::asked(service, declared);
 }

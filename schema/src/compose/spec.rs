@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Attachment, Network, Service};
+use super::{
+    grant::Ask,
+    model::{Attachment, Network, Service},
+};
 use crate::{
     container::{HostAccess, NetworkSpec},
     diagnostic::Located,
@@ -56,11 +59,13 @@ pub fn container(
         reservations: _,
         gpus: _,
         replicas: _,
+        global: _,
         max_per_node: _,
         max_unavailable: _,
         platform: _,
         settings,
         networks,
+        shares: _,
         asks,
     } = service;
     let mut words = |words: Vec<Located<String>>| -> Vec<Text> {
@@ -68,10 +73,7 @@ pub fn container(
     };
     let entrypoint = entrypoint.map(&mut words);
     let command = command.map(&mut words);
-    let mut host = HostAccess::default();
-    asks.into_iter().for_each(|ask| ask.value.give(&mut host));
-    host.namespaces.sort();
-    host.namespaces.dedup();
+    let host = access(asks);
     let networks = match project {
         Some((name, known)) => {
             let one = |it: Located<Attachment>| network(name, known, it.value);
@@ -93,8 +95,19 @@ pub fn container(
             .collect(),
         settings,
         networks,
+        // Which instances they are, whoever places them knows.
+        shares: Vec::new(),
         host,
     }
+}
+
+/// What it asks of its node, as granted.
+fn access(asks: Vec<Located<Ask>>) -> HostAccess {
+    let mut host = HostAccess::default();
+    asks.into_iter().for_each(|ask| ask.value.give(&mut host));
+    host.namespaces.sort();
+    host.namespaces.dedup();
+    host
 }
 
 fn network(
@@ -103,6 +116,7 @@ fn network(
     attachment: Attachment,
 ) -> NetworkSpec {
     let Attachment { network: name, aliases, address } = attachment;
-    let Network { internal, subnet, gateway } = known.get(&name).cloned().unwrap_or_default();
+    let Network { internal, subnet, gateway, external: _ } =
+        known.get(&name).cloned().unwrap_or_default();
     NetworkSpec { project: project.clone(), name, aliases, internal, subnet, gateway, address }
 }

@@ -16,6 +16,7 @@ use crate::{
 mod files;
 mod kept;
 mod mistakes;
+mod others;
 
 fn project(text: &str, templated: &BTreeSet<usize>) -> (Project, String) {
     let source = Source::new("compose.yml", text);

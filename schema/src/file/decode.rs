@@ -294,7 +294,7 @@ impl Decoder<'_> {
             command: view.list("command"),
             resources: view.section("resources").map(resources),
             place: view.section("place").map(|place| self.place(place)),
-            replicas: view.integer("replicas"),
+            replicas: view.parse("replicas"),
             priority: view.integer("priority"),
             depends_on: view.list("depends-on"),
             health: view.section("health").map(|health| self.health(health)),

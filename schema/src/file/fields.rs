@@ -17,6 +17,15 @@ pub enum Type {
         /// Largest.
         max: u64,
     },
+    /// A whole number, or a word in its place.
+    IntegerOr {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+        /// The word.
+        word: &'static str,
+    },
     /// Cores.
     Cpu,
     /// A size with a unit.
@@ -240,8 +249,12 @@ static SERVICE: Shape = Shape {
             Type::Choice(&["docker", "process", "kubernetes"]),
             "what runs it; the component's first when absent",
         ),
-        field("replicas", Type::Integer { min: 0, max: 1_000_000 }, "how many instances")
-            .default("1"),
+        field(
+            "replicas",
+            Type::IntegerOr { min: 0, max: 1_000_000, word: "per-node" },
+            "how many instances, or one on each eligible node",
+        )
+        .default("1"),
         field("priority", Type::Integer { min: 0, max: 100 }, "who gives way: 0 first, 100 last")
             .default("50"),
         field("set", Type::Free, "parameters of the component, or values for a Compose file"),

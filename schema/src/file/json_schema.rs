@@ -113,7 +113,9 @@ fn property(field: &Field) -> Value {
     if let Some(default) = field.default {
         let default = match field.ty {
             Type::Flag => json!(default == "true"),
-            Type::Integer { .. } => default.parse::<u64>().map_or(Value::Null, |n| json!(n)),
+            Type::Integer { .. } | Type::IntegerOr { .. } => {
+                default.parse::<u64>().map_or(Value::Null, |n| json!(n))
+            }
             _ => json!(default),
         };
         schema.insert("default".into(), default);
@@ -142,6 +144,9 @@ fn value(field: &Field) -> Value {
         Type::Integer { min, max } => {
             json!({"type": "integer", "minimum": min, "maximum": max})
         }
+        Type::IntegerOr { min, max, word } => json!({
+            "anyOf": [{"type": "integer", "minimum": min, "maximum": max}, {"const": word}],
+        }),
         Type::Cpu => json!({
             "type": ["number", "string"], "minimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?m?$",
         }),

@@ -12,7 +12,7 @@ use super::{
     limits::Limits,
     reader, scan,
     tree::{Form, Kind, Node, Source},
-    written::ClusterFile,
+    written::{ClusterFile, Count},
     yaml,
 };
 use crate::diagnostic::{Diagnostic, Located, Location};
@@ -254,9 +254,15 @@ impl Loader<'_> {
     fn instances(&mut self, file: &ClusterFile) {
         let mut instances = 0u64;
         for service in &file.services {
-            let wanted = service.replicas.as_ref().map_or(1, |replicas| replicas.value);
+            // How many one on each node are, the fleet says.
+            let number = |count: Count| match count {
+                Count::Number(number) => number,
+                Count::PerNode => 1,
+            };
+            let wanted = service.replicas.as_ref().map_or(1, |replicas| number(replicas.value));
             let most = self.limits.replicas;
-            if let Some(replicas) = service.replicas.as_ref().filter(|r| r.value as usize > most) {
+            let many = |replicas: &&Located<Count>| number(replicas.value) as usize > most;
+            if let Some(replicas) = service.replicas.as_ref().filter(many) {
                 let message = format!("more than {most} instances of one service");
                 let error = Diagnostic::error("DN-E0117", Some(replicas.at.clone()), message);
                 self.found.push(error.help("ask for less, or raise the limit `replicas`"));

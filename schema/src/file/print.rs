@@ -222,6 +222,7 @@ fn kdl_scalar(ty: Type, node: &Node, depth: usize) -> String {
     match ty {
         Type::Flag => format!("#{raw}"),
         Type::Integer { .. } | Type::Cpu | Type::Gpu => raw.to_owned(),
+        Type::IntegerOr { word, .. } if raw != word => raw.to_owned(),
         _ => kdl_text(raw, depth),
     }
 }
@@ -250,6 +251,7 @@ fn yaml_word(ty: Type, node: &Node) -> String {
     match ty {
         Type::Flag
         | Type::Integer { .. }
+        | Type::IntegerOr { .. }
         | Type::Cpu
         | Type::Gpu
         | Type::Size

@@ -3,13 +3,13 @@
 //! Knows numbers, flags and words. Refuses to guess a type from a text: `3.10` is a number only
 //! where a number is wanted, and `no` is never a flag.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use super::{
     fields::Type,
     suggest,
     tree::Form,
-    written::{GpuAmount, Order},
+    written::{Count, GpuAmount, Order},
 };
 use crate::{
     desired::{Domain, Unplaced},
@@ -52,6 +52,23 @@ pub(super) fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), 
             None => {
                 let what = format!("`{shown}` is not a whole number from {min} to {max}");
                 Err(problem(what, "write a number such as 3"))
+            }
+        },
+        Type::IntegerOr { word, .. } if raw == word => Ok(()),
+        Type::IntegerOr { min, max, word } => match integer(raw) {
+            Some(number) if (min..=max).contains(&number) => Ok(()),
+            Some(number) => {
+                let what = format!("{number} is not between {min} and {max}");
+                Err(problem(what, format!("write a whole number from {min} to {max}")))
+            }
+            None => {
+                let what =
+                    format!("`{shown}` is neither a whole number from {min} to {max} nor `{word}`");
+                let help = match suggest::nearest(raw, [word]) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("write a number such as 3, or `{word}`"),
+                };
+                Err(problem(what, help))
             }
         },
         Type::Cpu => quantity::<Cpu>(raw),
@@ -117,6 +134,26 @@ pub(super) fn mode(raw: &str) -> Option<u32> {
         return None;
     }
     u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o777)
+}
+
+impl FromStr for Count {
+    type Err = ();
+
+    fn from_str(raw: &str) -> Result<Self, ()> {
+        match raw {
+            "per-node" => Ok(Self::PerNode),
+            _ => integer(raw).and_then(|it| u32::try_from(it).ok()).map(Self::Number).ok_or(()),
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::PerNode => f.write_str("per-node"),
+        }
+    }
 }
 
 impl FromStr for GpuAmount {

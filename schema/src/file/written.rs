@@ -101,6 +101,15 @@ pub struct ResourcesSection {
     pub gpu_memory: Maybe<Bytes>,
 }
 
+/// `replicas 3` or `replicas "per-node"`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    /// So many.
+    Number(u32),
+    /// One on each eligible node.
+    PerNode,
+}
+
 /// GPU devices, in thousandths of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GpuAmount {
@@ -247,7 +256,7 @@ pub struct ServiceSection {
     /// Where its instances may be.
     pub place: Option<PlaceSection>,
     /// How many instances.
-    pub replicas: Maybe<u32>,
+    pub replicas: Maybe<Count>,
     /// Who gives way.
     pub priority: Maybe<u8>,
     /// What must be healthy before it starts.

@@ -20,6 +20,7 @@ use super::Check;
 use crate::{
     component::VolumeDeclaration,
     compose::{self, Healthcheck, Loaded},
+    container::Namespace,
     desired::{FileContent, Form, Place, Selector, SelectorKey, Service, Update},
     diagnostic::{Diagnostic, Located, Location},
     file::{
@@ -29,6 +30,7 @@ use crate::{
     instance::{HealthSpec, Probe, Runtime, StopSpec},
     name::{NameError, NodeName, ServiceName, is_label},
     quantity::{Bytes, Cpu, GpuRequest, Period, Resources},
+    replicas::{PerNode, Replicas},
 };
 
 /// A Compose file as read, and what its services are called in the cluster.
@@ -230,7 +232,8 @@ impl<'a> Check<'a> {
         let most = u64::try_from(self.file.limits.instances).unwrap_or(u64::MAX);
         let mut instances = 0;
         for service in services.values() {
-            instances += u64::from(service.replicas);
+            // One on each node counts once: how many nodes there are, the file does not say.
+            instances += u64::from(service.replicas.count().max(1));
             if instances > most && matches!(service.form, Form::Compose { .. }) {
                 let message = format!("more than {most} instances");
                 let help = "ask for less, or raise the limit `instances`";
@@ -324,7 +327,7 @@ impl<'a> Check<'a> {
         container.each_text(&mut |text| text.value = templates.text(&text.value).0);
         let at = read.at.clone().unwrap_or_else(|| section.at.clone());
         self.image_of(container.image.as_ref(), &at);
-        let replicas = container.replicas.take().map_or(1, |replicas| replicas.value);
+        let replicas = replicas_of(&mut container);
         let mut place = member.place.clone();
         place_of_its_own(&mut place, &mut container);
         let needs = depends_on.iter().cloned().chain(expanded.needs(&mut container)).collect();
@@ -359,8 +362,9 @@ impl<'a> Check<'a> {
             protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
             leave_data: member.leave_data.clone(),
             form: {
+                let shares = expanded.shares(&mut container);
                 let (project, container) = (project.clone(), Box::new(container));
-                Form::Compose { project, networks, container }
+                Form::Compose { project, networks, shares, container }
             },
             at,
         }
@@ -430,6 +434,15 @@ impl Expanded {
         named.collect()
     }
 
+    /// The namespaces of other services that one of them lives in.
+    fn shares(&self, container: &mut compose::Service) -> Vec<(Namespace, ServiceName)> {
+        let shares = std::mem::take(&mut container.shares).into_iter();
+        let named = shares.filter_map(|share| {
+            Some((share.value.namespace, self.names.get(&share.value.service)?.clone()))
+        });
+        named.collect()
+    }
+
     /// The names of its services in the cluster.
     pub(super) fn members(&self) -> impl Iterator<Item = &ServiceName> {
         self.names.values()
@@ -460,6 +473,15 @@ fn content(templates: &compose::Templates, file: Located<compose::File>) -> Loca
     let (text, template) = templates.text(&content);
     let text = if template { text } else { content };
     Located { value: FileContent { text, template, mode }, at: file.at }
+}
+
+/// How many instances a service of the file has.
+fn replicas_of(container: &mut compose::Service) -> Replicas {
+    let count = container.replicas.take().map_or(1, |replicas| replicas.value);
+    match container.global.take() {
+        Some(_) => Replicas::PerNode(PerNode::default()),
+        None => Replicas::Count(count),
+    }
 }
 
 /// What the Compose file says of where a service may be.

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
 use crate::{
-    desired::{NodePolicy, Selector, SelectorKey, Service},
+    desired::{Form, NodePolicy, Selector, SelectorKey, Service},
     diagnostic::{Diagnostic, Located, Location},
     name::{NodeName, ServiceName},
+    replicas::Replicas,
 };
 
 type Nodes = BTreeMap<NodeName, NodePolicy>;
@@ -113,7 +114,8 @@ impl Check<'_> {
 
     /// More instances than the nodes may have that are left.
     fn too_many(&mut self, service: &Service, nodes: &[&str]) {
-        let replicas = service.replicas as usize;
+        let Replicas::Count(replicas) = service.replicas else { return };
+        let replicas = replicas as usize;
         let of = match nodes {
             [one] => format!("node `{one}`"),
             more => format!("{} nodes", more.len()),
@@ -208,7 +210,8 @@ impl Check<'_> {
 
     /// Fewer nodes are declared as a service asks than its instances need.
     fn few(&mut self, service: &Service, fit: &[Candidate<'_>]) {
-        let replicas = service.replicas as usize;
+        let Replicas::Count(replicas) = service.replicas else { return };
+        let replicas = replicas as usize;
         let (of, have) = match fit {
             [(name, _)] => (format!("only node `{name}` is"), "has"),
             more => (format!("only {} nodes are", more.len()), "each have"),
@@ -293,6 +296,7 @@ impl Check<'_> {
             .collect();
         for service in services.values() {
             for near in &service.place.near {
+                self.near_each_node(service, services.get(&near.value), &near.at);
                 if let Some(at) = apart.get(&(&near.value, &service.name)) {
                     let message = format!("`{}` keeps apart from `{}`", near.value, service.name);
                     let error = Diagnostic::error("DN-E0305", Some(near.at.clone()), message)
@@ -305,6 +309,25 @@ impl Check<'_> {
             for apart in &service.place.apart_from {
                 self.single_nodes(&service.name, apart, only, true);
             }
+        }
+    }
+
+    /// One on each node cannot be only where another service is.
+    fn near_each_node(&mut self, service: &Service, other: Option<&Service>, at: &Location) {
+        let Some(other) = other.filter(|it| !it.replicas.is_per_node()) else { return };
+        if service.replicas.is_per_node() {
+            let message = format!(
+                "`{}` has an instance on each node, and `{}` has not",
+                service.name, other.name
+            );
+            let help = match &service.form {
+                Form::Compose { .. } => {
+                    "services of a Compose file that share a network or a volume are on one node: \
+                     give them networks of their own, or `mode: global` to all of them"
+                }
+                _ => "remove this line, and choose the nodes with `require`",
+            };
+            self.error("DN-E0305", at, message, help);
         }
     }
 

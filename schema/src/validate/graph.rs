@@ -12,6 +12,7 @@ use crate::{
     diagnostic::{Diagnostic, Located},
     instance::Protocol,
     name::ServiceName,
+    replicas::Replicas,
 };
 
 type Services = BTreeMap<ServiceName, Service>;
@@ -106,12 +107,14 @@ impl Check<'_> {
         if !self.file.unread.is_empty() {
             return;
         }
-        let single = |name: &ServiceName| services.get(name).is_some_and(|it| it.replicas == 1);
+        let single = |name: &ServiceName| {
+            services.get(name).is_some_and(|it| it.replicas == Replicas::Count(1))
+        };
         // What has no instance keeps nobody together.
         let anchors = services.values().map(|service| {
             let near = service.place.near.iter().map(|near| &near.value);
             let names = near.chain([&service.name]);
-            let names = names.filter(|name| service.replicas > 0 && single(name));
+            let names = names.filter(|name| !service.replicas.is_none() && single(name));
             names.map(ToString::to_string).collect()
         });
         let groups = groups(&anchors.collect::<Vec<_>>());
@@ -142,7 +145,7 @@ impl Check<'_> {
         let mut taken: BTreeMap<(usize, u16, Protocol), (&Service, &Located<PortDeclaration>)> =
             BTreeMap::new();
         for (service, group) in services.values().zip(groups) {
-            for port in service.ports.iter().filter(|_| service.replicas > 0) {
+            for port in service.ports.iter().filter(|_| !service.replicas.is_none()) {
                 let Some(host) = port.value.host else { continue };
                 let Some((other, first)) = taken.get(&(group, host, port.value.protocol)) else {
                     taken.insert((group, host, port.value.protocol), (service, port));
@@ -169,7 +172,8 @@ impl Check<'_> {
 impl Check<'_> {
     /// Instances that are all on the node of one other service.
     fn many_on_one_node(&mut self, service: &Service, near: &ServiceName) {
-        let (name, replicas) = (&service.name, service.replicas);
+        let Replicas::Count(replicas) = service.replicas else { return };
+        let name = &service.name;
         for port in service.ports.iter().filter(|_| replicas > 1) {
             if let Some(host) = port.value.host {
                 let message = format!(

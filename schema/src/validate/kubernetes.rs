@@ -15,6 +15,7 @@ use crate::{
     instance::{Runtime, StopSpec},
     name::is_label,
     quantity::Resources,
+    replicas::Replicas,
 };
 
 /// The most documents of one file.
@@ -41,7 +42,7 @@ impl Check<'_> {
             at: section.at.clone(),
             form: Form::Kubernetes(manifests?),
             runtime: Runtime::Kubernetes,
-            replicas: 1,
+            replicas: Replicas::Count(1),
             priority: section.priority.as_ref().map_or(PRIORITY, |priority| priority.value),
             env: Default::default(),
             ports: Vec::new(),

@@ -9,7 +9,7 @@ use super::Check;
 use crate::{
     desired::{Domain, Place, Selector, SelectorKey, Spread},
     diagnostic::{Diagnostic, Located},
-    file::written::{PlaceSection, SelectorSection, ServiceSection},
+    file::written::{Count, PlaceSection, SelectorSection, ServiceSection},
     name::{NodeName, ServiceName},
 };
 
@@ -36,6 +36,7 @@ impl Check<'_> {
             near: self.others(service, "near", &section.near),
         };
         self.contradictions(&place);
+        self.one_on_each(service, section);
         place
     }
 
@@ -147,6 +148,22 @@ impl Check<'_> {
             (SelectorKey::Arch, "architecture"),
         ] {
             self.one_of_each(place, key, what);
+        }
+    }
+
+    /// One on each node is neither spread further nor several on one.
+    fn one_on_each(&mut self, service: &ServiceSection, section: &PlaceSection) {
+        let Some(each) = service.replicas.as_ref().filter(|it| it.value == Count::PerNode) else {
+            return;
+        };
+        let spread = section.spread.iter().map(|spread| (&spread.at, "spread"));
+        let most = section.max_per_node.iter().filter(|most| most.value != 1);
+        for (at, word) in spread.chain(most.map(|most| (&most.at, "max-per-node"))) {
+            let message = format!("`{word}` does not go with one instance on each node");
+            let error = Diagnostic::error("DN-E0305", Some(at.clone()), message)
+                .related(each.at.clone(), "said here")
+                .help("remove it; `require` and `forbid` choose the nodes");
+            self.found.push(error);
         }
     }
 

@@ -16,12 +16,14 @@ use crate::{
     file::{
         forbidden,
         written::{
-            ComposeSection, FormSection, HealthSection, KubernetesSection, Order, ServiceSection,
+            ComposeSection, Count, FormSection, HealthSection, KubernetesSection, Order,
+            ServiceSection,
         },
     },
     instance::{HealthSpec, Probe, Runtime, StopSpec},
     name::{is_image, is_label},
     quantity::{Period, Resources},
+    replicas::{PerNode, Replicas},
     template::is_template,
 };
 
@@ -54,7 +56,7 @@ impl<'a> Check<'a> {
     fn service(&mut self, section: &ServiceSection) -> Option<Service> {
         let name = self.name(&section.name);
         let depends_on = self.others(section, "depends-on", &section.depends_on);
-        let replicas = section.replicas.as_ref().map_or(1, |replicas| replicas.value);
+        let replicas = replicas_of(section);
         let place = self.place(section);
         let env = self.env(section);
         let update = self.update(section);
@@ -71,7 +73,7 @@ impl<'a> Check<'a> {
         let models = self.models_of(section, signature, &mut form);
         let ports = self.ports(section, signature, runtime);
         let stop = self.stop(section, signature);
-        self.shared_data(section, replicas, signature);
+        self.shared_data(section, &replicas, signature);
         Some(Service {
             at: section.at.clone(),
             form,
@@ -515,20 +517,30 @@ impl<'a> Check<'a> {
     fn shared_data(
         &mut self,
         section: &ServiceSection,
-        replicas: u32,
+        replicas: &Replicas,
         signature: Option<&ComponentSignature>,
     ) {
         let (Some(signature), Some(written)) = (signature, &section.replicas) else {
             return;
         };
-        if replicas > 1 && !signature.replicable {
-            let message = format!(
-                "each of the {replicas} instances of `{}` keeps data of its own",
-                signature.name
-            );
+        if replicas.may_be_several() && !signature.replicable {
+            let which = match replicas {
+                Replicas::Count(count) => format!("each of the {count} instances"),
+                Replicas::PerNode(_) => "each instance".to_owned(),
+            };
+            let message = format!("{which} of `{}` keeps data of its own", signature.name);
             let help = "use one instance unless they are meant to differ";
             self.warn("DN-W0408", &written.at, message, help);
         }
+    }
+}
+
+/// How many instances a section asks for.
+fn replicas_of(section: &ServiceSection) -> Replicas {
+    match section.replicas.as_ref().map(|replicas| replicas.value) {
+        None => Replicas::Count(1),
+        Some(Count::Number(number)) => Replicas::Count(number),
+        Some(Count::PerNode) => Replicas::PerNode(PerNode::default()),
     }
 }
 

@@ -42,22 +42,6 @@ pub(crate) const ALL: &[Difference] = &[
     ),
     one(
         Refused,
-        "`include`, `extends` of another file",
-        "what runs is said in one file, whose lines every error can name",
-        &[
-            "extends/other-file",
-            "extends/other-file-chain",
-            "extends/other-file-paths",
-            "include/dotenv-of-directory",
-            "include/long",
-            "include/nested",
-            "include/paths",
-            "include/several",
-            "include/short",
-        ],
-    ),
-    one(
-        Refused,
         "`!reset`, `!override`, a second document",
         "YAML tags and further documents are refused everywhere",
         &["yaml/override-tag", "yaml/reset-tag", "yaml/two-documents"],
@@ -75,15 +59,9 @@ pub(crate) const ALL: &[Difference] = &[
     ),
     one(
         Refused,
-        "`deploy.mode` other than `replicated`",
-        "devnet runs a number of instances",
-        &[
-            "deploy/global",
-            "deploy/global-and-replicas",
-            "deploy/global-job",
-            "deploy/job",
-            "deploy/mode-bad",
-        ],
+        "`deploy.mode: global` beside a number of instances",
+        "one on each node is no number; Swarm refuses it, too",
+        &["deploy/global-and-replicas"],
     ),
     one(
         Refused,
@@ -113,6 +91,7 @@ pub(crate) const ALL: &[Difference] = &[
         "an amount or a time below zero, a word that Compose passes to the engine unread",
         "the engine refuses it later, or takes it for something else",
         &[
+            "deploy/mode-bad",
             "deploy/size-negative",
             "security/capability-unknown",
             "service/container-name-bad",
@@ -131,14 +110,10 @@ pub(crate) const ALL: &[Difference] = &[
     ),
     one(
         Refused,
-        "networks that are external, of another driver, with options, IPv6 or several ranges",
+        "networks of another driver, with options, IPv6 or several ranges",
         "devnet makes the networks, bridges of one node",
         &[
             "networks/address6",
-            "networks/external",
-            "networks/external-named",
-            "networks/external-old-form",
-            "networks/external-with-settings",
             "networks/ipam-more",
             "networks/ipam-two",
             "networks/labels-options",
@@ -149,16 +124,10 @@ pub(crate) const ALL: &[Difference] = &[
     ),
     one(
         Refused,
-        "namespaces of another service or container, `external_links`",
-        "a container that is made anew leaves whoever is in its namespaces behind",
-        &[
-            "networks/external-links",
-            "networks/mode-container",
-            "networks/mode-service",
-            "networks/mode-service-and-ports",
-            "networks/mode-service-waits",
-            "security/namespaces-of-service",
-        ],
+        "namespaces of a container that devnet has not made, `external_links`, ports of a service \
+         that has the network of another one",
+        "the other one has to be a service of the file, and publishes the ports itself",
+        &["networks/external-links", "networks/mode-container", "networks/mode-service-and-ports"],
     ),
     one(
         Refused,
@@ -199,13 +168,12 @@ pub(crate) const ALL: &[Difference] = &[
     ),
     one(
         Refused,
-        "volumes of a driver, of somebody else, of an image, of Windows, and parts of volumes",
+        "volumes of a driver, of an image, of Windows, and parts of volumes",
         "where volumes are kept is the engine's business",
         &[
             "volumes/cluster",
             "volumes/driver",
             "volumes/driver-nfs",
-            "volumes/external",
             "volumes/image",
             "volumes/long-bind-recursive",
             "volumes/long-volume-options",

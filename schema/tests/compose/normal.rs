@@ -162,11 +162,13 @@ fn service(out: &mut String, service: &Service) {
         reservations,
         gpus,
         replicas,
+        global,
         max_per_node,
         max_unavailable,
         platform,
         settings,
         networks,
+        shares,
         asks,
     } = service;
     one(out, "image", image);
@@ -190,10 +192,12 @@ fn service(out: &mut String, service: &Service) {
     line(out, "reservations", reservations);
     one(out, "gpus", gpus);
     one(out, "replicas", replicas);
+    line(out, "global", &global.is_some());
     one(out, "max_per_node", max_per_node);
     one(out, "max_unavailable", max_unavailable);
     one(out, "platform", platform);
     line(out, "settings", settings);
     each(out, "networks", networks);
+    each(out, "shares", shares);
     each(out, "asks", asks);
 }

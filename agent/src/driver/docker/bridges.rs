@@ -87,6 +87,26 @@ pub(super) async fn hold(
 /// # Errors
 /// The first of it.
 pub(super) async fn check(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
+    for network in networks::external(spec) {
+        let name = &network.name;
+        match engine.client.inspect_network(name, None::<InspectNetworkOptions>).await {
+            Ok(_) => {}
+            Err(error) if is_missing(&error) => {
+                return Err(DriverError::failed(
+                    format!("{} cannot join network {name}", spec.id),
+                    "it is external, and this node's engine has none of that name",
+                    format!(
+                        "make it with `docker network create {name}` on the node, or place the \
+                         service where it is"
+                    ),
+                ));
+            }
+            Err(error) => {
+                let act = format!("network {name} cannot be looked at");
+                return Err(explain(act, &error, &Values::default()));
+            }
+        }
+    }
     for network in networks::of(spec) {
         let name = networks::name(&spec.cluster, network);
         let there = named(engine, spec, &name).await?;
@@ -398,7 +418,7 @@ pub(super) async fn join(
     spec: &InstanceSpec,
     container: &str,
 ) -> Result<(), Error> {
-    if networks::of(spec).is_empty() {
+    if networks::of(spec).is_empty() && networks::external(spec).is_empty() {
         return Ok(());
     }
     let seen = view::inspect(engine, container).await?.network_settings.unwrap_or_default();
@@ -414,6 +434,9 @@ pub(super) async fn join(
             None => {}
         }
         connect(engine, &there, container, networks::endpoint(network)).await?;
+    }
+    for network in networks::external(spec).iter().filter(|one| !seen.contains_key(&one.name)) {
+        connect(engine, &network.name, container, networks::guest(network)).await?;
     }
     Ok(())
 }

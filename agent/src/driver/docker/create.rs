@@ -254,6 +254,13 @@ fn mounts(spec: &InstanceSpec, container: &ContainerSpec, files: &[FileMount]) -
         }),
         ..Mount::default()
     });
+    let external = container.host.volumes.iter().map(|volume| Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(volume.name.clone()),
+        target: Some(volume.path.clone()),
+        read_only: volume.read_only.then_some(true),
+        ..Mount::default()
+    });
     // Mounts, not binds: a bind whose source is missing becomes an empty directory.
     let files = files.iter().map(|file| Mount {
         typ: Some(MountType::BIND),
@@ -262,7 +269,7 @@ fn mounts(spec: &InstanceSpec, container: &ContainerSpec, files: &[FileMount]) -
         read_only: Some(true),
         ..Mount::default()
     });
-    volumes.chain(binds).chain(files).collect()
+    volumes.chain(external).chain(binds).chain(files).collect()
 }
 
 /// The engine's word.

@@ -11,7 +11,7 @@ use bollard::models::{
     NetworkingConfig,
 };
 use devnet_schema::{
-    container::NetworkSpec,
+    container::{ExternalNetwork, NetworkSpec},
     instance::{InstanceSpec, Workload},
     name::ClusterName,
 };
@@ -36,9 +36,31 @@ pub(super) fn of(spec: &InstanceSpec) -> &[NetworkSpec] {
 /// older engines take only one. By name and not by id: at every start the engine looks for the name
 /// again, and a network that was made anew has another id.
 pub(super) fn first(spec: &InstanceSpec) -> Option<NetworkingConfig> {
-    let network = of(spec).first()?;
-    let endpoints = HashMap::from([(name(&spec.cluster, network), endpoint(network))]);
+    let own = of(spec).first().map(|network| (name(&spec.cluster, network), endpoint(network)));
+    let external = || external(spec).first().map(|one| (one.name.clone(), guest(one)));
+    let endpoints = HashMap::from([own.or_else(external)?]);
     Some(NetworkingConfig { endpoints_config: Some(endpoints) })
+}
+
+/// The networks that a unit joins and devnet has not made.
+pub(super) fn external(spec: &InstanceSpec) -> &[ExternalNetwork] {
+    match &spec.workload {
+        Workload::Container(container) => &container.host.networks,
+        Workload::Process { .. } => &[],
+    }
+}
+
+/// How a container is in one of these.
+pub(super) fn guest(network: &ExternalNetwork) -> EndpointSettings {
+    let address = |address: &String| EndpointIpamConfig {
+        ipv4_address: Some(address.clone()),
+        ..EndpointIpamConfig::default()
+    };
+    EndpointSettings {
+        aliases: Some(network.aliases.clone()),
+        ipam_config: network.address.as_ref().map(address),
+        ..EndpointSettings::default()
+    }
 }
 
 /// How a container is in one of its networks.

@@ -9,7 +9,7 @@ use devnet_schema::{
     instance::{ContainerSpec, InstanceSpec},
 };
 
-use super::networks;
+use super::{create::container_name, networks};
 
 /// The request with a container's settings in it.
 pub(super) fn apply(
@@ -36,17 +36,19 @@ pub(super) fn apply(
         dns_options,
         extra_hosts,
     } = &container.settings;
-    let HostAccess { privileged, namespaces, cap_add, devices, security_opt, sysctls, binds: _ } =
+    let HostAccess { privileged, namespaces, cap_add, devices, security_opt, sysctls, .. } =
         &container.host;
     let host = |namespace| namespaces.contains(&namespace).then(|| "host".to_owned());
     let mut security = security_opt.clone();
     if *no_new_privileges {
         security.push("no-new-privileges".to_owned());
     }
-    let network = match container.networks.first() {
+    let of_another = |namespace| of_another(spec, container, namespace);
+    let network = match (container.networks.first(), container.host.networks.first()) {
         _ if *offline => Some("none".to_owned()),
-        Some(network) => Some(networks::name(&spec.cluster, network)),
-        None => host(Namespace::Network),
+        (Some(network), _) => Some(networks::name(&spec.cluster, network)),
+        (None, Some(external)) => Some(external.name.clone()),
+        (None, None) => of_another(Namespace::Network).or_else(|| host(Namespace::Network)),
     };
     let cgroup = namespaces.contains(&Namespace::Cgroup);
     HostConfig {
@@ -62,8 +64,8 @@ pub(super) fn apply(
         extra_hosts: some(extra_hosts.clone()),
         network_mode: network,
         privileged: privileged.then_some(true),
-        pid_mode: host(Namespace::Pid),
-        ipc_mode: host(Namespace::Ipc),
+        pid_mode: of_another(Namespace::Pid).or_else(|| host(Namespace::Pid)),
+        ipc_mode: of_another(Namespace::Ipc).or_else(|| host(Namespace::Ipc)),
         uts_mode: host(Namespace::Uts),
         userns_mode: host(Namespace::Userns),
         cgroupns_mode: cgroup.then_some(HostConfigCgroupnsModeEnum::HOST),
@@ -73,6 +75,16 @@ pub(super) fn apply(
         sysctls: some(sysctls.clone().into_iter().collect()),
         ..usual
     }
+}
+
+/// The namespace of another unit, in the engine's words.
+fn of_another(
+    spec: &InstanceSpec,
+    container: &ContainerSpec,
+    namespace: Namespace,
+) -> Option<String> {
+    let share = container.shares.iter().find(|share| share.namespace == namespace)?;
+    Some(format!("container:{}", container_name(&spec.cluster, &share.with)))
 }
 
 fn ulimit((name, limit): (&String, &Ulimit)) -> ResourcesUlimits {

@@ -271,7 +271,10 @@ async fn look_at(
         match inspect(engine, &found.container).await {
             Ok(seen) => {
                 let joined = joined(&seen);
-                units.push((unit(found, seen, &redact), joined));
+                let left = left_behind(engine, owner, &found, &seen).await?;
+                let mut unit = unit(found, seen, &redact);
+                alone(&mut unit, &left);
+                units.push((unit, joined));
             }
             // It went away in between.
             Err(error) if engine::is_missing(&error) => {}
@@ -320,6 +323,57 @@ fn in_networks(unit: &mut Unit, joined: &BTreeSet<String>, there: &BTreeMap<Stri
     let spec = Arc::make_mut(spec);
     if let Workload::Container(container) = &mut spec.workload {
         container.networks = now;
+    }
+    unit.digest = spec.digest();
+}
+
+/// Those whose namespaces a container that runs should be in and is not: they were made anew, or
+/// started again after it. It has no network any more then, whatever the engine says.
+async fn left_behind(
+    engine: &Engine,
+    owner: &Owner,
+    found: &Found,
+    seen: &ContainerInspectResponse,
+) -> Result<BTreeSet<InstanceId>, Error> {
+    let mut left = BTreeSet::new();
+    let Some(spec) = found.spec().filter(|_| found.live) else { return Ok(left) };
+    let Workload::Container(container) = &spec.workload else { return Ok(left) };
+    for share in &container.shares {
+        let name = container_name(&owner.cluster, &share.with);
+        let other = match inspect(engine, &name).await {
+            Ok(other) => Some(other),
+            Err(error) if engine::is_missing(&error) => None,
+            Err(error) => return Err(error),
+        };
+        if !other.is_some_and(|other| lives_in(seen, &other)) {
+            left.insert(share.with.clone());
+        }
+    }
+    Ok(left)
+}
+
+/// Whether a container is in the namespaces that another one has now.
+fn lives_in(seen: &ContainerInspectResponse, other: &ContainerInspectResponse) -> bool {
+    let host = seen.host_config.as_ref();
+    let modes = host.map(|host| [&host.network_mode, &host.pid_mode, &host.ipc_mode]);
+    let joined =
+        modes.into_iter().flatten().flatten().filter_map(|it| it.strip_prefix("container:"));
+    let (id, name) = (other.id.as_deref(), other.name.as_deref());
+    let name = name.map(|name| name.trim_start_matches('/'));
+    let right = joined.into_iter().any(|one| Some(one) == id || Some(one) == name);
+    let started = |one: &ContainerInspectResponse| -> Option<jiff::Timestamp> {
+        one.state.as_ref()?.started_at.as_deref()?.parse().ok()
+    };
+    right && started(seen) >= started(other)
+}
+
+/// A unit that is left behind by those whose namespaces it was made for is another one than was
+/// declared, which whoever plans has to see.
+fn alone(unit: &mut Unit, left: &BTreeSet<InstanceId>) {
+    let Some(spec) = unit.spec.as_mut().filter(|_| !left.is_empty()) else { return };
+    let spec = Arc::make_mut(spec);
+    if let Workload::Container(container) = &mut spec.workload {
+        container.shares.retain(|share| !left.contains(&share.with));
     }
     unit.digest = spec.digest();
 }

@@ -10,7 +10,8 @@ use bollard::{
     query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder},
 };
 use devnet_schema::{
-    instance::{InstanceSpec, Runtime, VolumeSpec},
+    container::ExternalVolume,
+    instance::{InstanceSpec, Runtime, VolumeSpec, Workload},
     name::{InstanceId, ServiceName},
     observed::{HeldVolume, SharedVolume},
 };
@@ -59,10 +60,39 @@ pub(super) async fn ensure(
 /// # Errors
 /// The first of it.
 pub(super) async fn check(engine: &Engine, spec: &InstanceSpec) -> Result<(), DriverError> {
+    for volume in external(spec) {
+        let name = &volume.name;
+        match engine.client.inspect_volume(name).await {
+            Ok(_) => {}
+            // Docker would make an empty one in its place.
+            Err(error) if engine::is_missing(&error) => {
+                return Err(DriverError::failed(
+                    format!("{} cannot have volume {name}", spec.id),
+                    "it is external, and this node's engine has none of that name",
+                    format!(
+                        "make it with `docker volume create {name}` on the node, or place the \
+                         service where it is"
+                    ),
+                ));
+            }
+            Err(error) => {
+                let act = format!("volume {name} cannot be looked at");
+                return Err(explain(act, &error, &Values::default()));
+            }
+        }
+    }
     for volume in &spec.volumes {
         check_one(engine, spec, volume, &volume_of(spec, volume)).await?;
     }
     Ok(())
+}
+
+/// The volumes of a unit that devnet has not made.
+fn external(spec: &InstanceSpec) -> &[ExternalVolume] {
+    match &spec.workload {
+        Workload::Container(container) => &container.host.volumes,
+        Workload::Process { .. } => &[],
+    }
 }
 
 /// Whether the volume is there and can be taken.

@@ -33,6 +33,7 @@ pub use explain::{
     gain::{Gain, Rebalanced},
     verdict::{Explanation, Hold, Verdict, explain},
 };
+pub use model::filter::nature;
 pub use outcome::*;
 pub use problem::*;
 pub use verify::{Breach, verify};

@@ -163,3 +163,33 @@ fn a_model_goes_where_a_device_holds_it() {
     let gib = service.resources.memory.0 as f64 / f64::from(1 << 30);
     assert!((gib - (2.0 + 4.52 + 0.5 + 1.23)).abs() < 0.05, "without a device: in memory, {gib}");
 }
+
+#[test]
+fn whoever_lives_in_the_network_of_another_follows_it() {
+    let file = "cluster \"lab\"\nservice \"dl\" { compose \"c.yml\"; }\n==== c.yml\nservices:\n  \
+                vpn: {image: 'vpn:1'}\n  get: {image: 'get:1', network_mode: 'service:vpn'}\n";
+    let mut world = World::of(&["alpha", "beta"]);
+    let plan = world.reach(file);
+    let (vpn, get) = (spec(&plan, "dl-vpn[0]"), spec(&plan, "dl-get[0]"));
+    assert_eq!(vpn.node, get.node);
+    let Workload::Container(container) = &get.workload else { panic!("{get:?}") };
+    assert_eq!(container.shares[0].with, vpn.id);
+    assert_eq!(container.shares[0].digest, vpn.digest());
+    let start = |id: &str| plan.steps.iter().position(|it| it.id == format!("{id}/start"));
+    assert!(start("dl-vpn[0]") < start("dl-get[0]"), "{}", show(&plan));
+    let plan = world.reach(&file.replace("vpn:1", "vpn:2"));
+    let reasons: Vec<_> = plan.changes.iter().map(|change| change.reason.as_str()).collect();
+    let anew = "the network of dl-vpn[0], which it lives in, is made anew";
+    assert_eq!(reasons, [anew, "the image changed from vpn:1 to vpn:2"], "{}", show(&plan));
+    // Its node saw that the other one was started again.
+    let seen = world.seen("dl-get[0]");
+    let mut alone = seen.spec.as_deref().unwrap().clone();
+    if let Workload::Container(container) = &mut alone.workload {
+        container.shares.clear();
+    }
+    seen.digest = alone.digest();
+    seen.spec = Some(Box::new(alone));
+    let plan = world.reach(&file.replace("vpn:1", "vpn:2"));
+    assert_eq!(plan.changes.len(), 1, "{}", show(&plan));
+    assert!(plan.changes[0].reason.contains("is new to it"), "{}", plan.changes[0].reason);
+}

@@ -13,6 +13,7 @@ mod left_alone;
 mod lenient;
 mod life;
 mod orders;
+mod per_node;
 mod protect;
 mod refusals;
 mod renames;

@@ -408,7 +408,7 @@ impl Story {
             let id = called(unit);
             let wanted = desired.services.get(&id.service).filter(|service| {
                 let stateful = !service.volumes.is_empty();
-                stateful && id.index < service.replicas && service.leave_data.is_empty()
+                stateful && service.replicas.wants(id.index) && service.leave_data.is_empty()
             });
             let spec = unit.spec.as_ref().filter(|spec| !spec.volumes.is_empty());
             let Some((_, spec)) = wanted.zip(spec) else { continue };

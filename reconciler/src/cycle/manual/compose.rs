@@ -61,6 +61,7 @@ pub(super) fn specs(
     for (name, service) in services {
         found.extend(compose::refusals(&service.asks, &[]));
         found.extend(gpus(&service));
+        found.extend(shares(&service));
         let Some(project) = &project else { continue };
         let name = match alone {
             true => project.to_string(),
@@ -92,6 +93,14 @@ fn gpus(service: &Service) -> Option<Diagnostic> {
     let message = "a deployment by hand is given no GPU: nobody picks the device";
     let help = "declare the service in the cluster file";
     Some(Diagnostic::error("DN-E0902", Some(gpus.at.clone()), message).help(help))
+}
+
+/// Whose namespace it is, and what that one runs, a plan says.
+fn shares(service: &Service) -> Option<Diagnostic> {
+    let share = service.shares.first()?;
+    let message = "a deployment by hand shares no namespaces of other services";
+    let help = "declare the services in the cluster file";
+    Some(Diagnostic::error("DN-E0902", Some(share.at.clone()), message).help(help))
 }
 
 /// Where the services run.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::graph::groups;
 use crate::{
-    compose::{self, Network},
+    compose::{self, Ask, Network},
     desired::{Form, Service},
     diagnostic::Located,
     file::written::ServiceSection,
@@ -29,20 +29,30 @@ pub(super) fn joined(
 /// with the fewest instances.
 pub(super) fn together(services: &mut [Service], section: &ServiceSection) {
     let shares = services.iter().map(|service| match &service.form {
-        Form::Compose { container, .. } => shared(container),
+        Form::Compose { container, shares, .. } => {
+            let others = shares.iter().map(|(_, other)| other).chain([&service.name]);
+            let mut all = shared(container);
+            all.extend(others.map(|name| format!("namespaces {name}")));
+            all
+        }
         _ => BTreeSet::new(),
     });
     let group_of = groups(&shares.collect::<Vec<_>>());
-    let mut anchors: BTreeMap<usize, (u32, ServiceName)> = BTreeMap::new();
-    for (service, group) in services.iter().zip(&group_of).filter(|(one, _)| one.replicas > 0) {
-        let own = (service.replicas, service.name.clone());
+    // One on each node only goes with others of its kind, which is checked.
+    let mut anchors: BTreeMap<usize, (bool, u32, ServiceName)> = BTreeMap::new();
+    for (service, group) in
+        services.iter().zip(&group_of).filter(|(one, _)| !one.replicas.is_none())
+    {
+        let each = service.replicas.is_per_node();
+        let own = (each, service.replicas.count(), service.name.clone());
         let anchor = anchors.entry(*group).or_insert_with(|| own.clone());
         if own < *anchor {
             *anchor = own;
         }
     }
     for (service, group) in services.iter_mut().zip(&group_of) {
-        if let Some((_, anchor)) = anchors.get(group).filter(|(_, name)| *name != service.name) {
+        let anchor = anchors.get(group).map(|(_, _, name)| name);
+        if let Some(anchor) = anchor.filter(|name| **name != service.name) {
             let near = Located { value: anchor.clone(), at: section.at.clone() };
             service.place.near.push(near);
         }
@@ -53,5 +63,9 @@ pub(super) fn together(services: &mut [Service], section: &ServiceSection) {
 fn shared(service: &compose::Service) -> BTreeSet<String> {
     let networks = service.networks.iter().map(|one| format!("network {}", one.value.network));
     let volumes = service.volumes.iter().map(|one| format!("volume {}", one.value.name));
-    networks.chain(volumes).collect()
+    let external = service.asks.iter().filter_map(|ask| match &ask.value {
+        Ask::Network(network) => Some(format!("external {}", network.name)),
+        _ => None,
+    });
+    networks.chain(volumes).chain(external).collect()
 }

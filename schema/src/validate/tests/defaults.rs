@@ -15,7 +15,7 @@ fn shapes(shape: &'static Shape, found: &mut Vec<&'static Shape>) {
 fn written(field: &Field, default: &str) -> String {
     let value = match field.ty {
         Type::Flag => format!("#{default}"),
-        Type::Integer { .. } => default.to_owned(),
+        Type::Integer { .. } | Type::IntegerOr { .. } => default.to_owned(),
         _ => format!("\"{default}\""),
     };
     match field.name {

@@ -465,6 +465,15 @@ fn allow() -> BoxedStrategy<Vec<AllowSection>> {
     prop::collection::vec(line, 0..3).boxed()
 }
 
+/// Zero instances stand for one on each node, which is written as a word.
+fn counted(number: Located<u32>) -> Located<Count> {
+    let value = match number.value {
+        0 => Count::PerNode,
+        more => Count::Number(more),
+    };
+    Located { value, at: number.at }
+}
+
 fn service(name: &str) -> BoxedStrategy<ServiceSection> {
     let name = at(name.to_owned());
     let runtime = maybe(prop_oneof![
@@ -489,7 +498,7 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
             command: texts.4,
             depends_on: texts.5,
             leave_data: texts.6,
-            replicas: numbers.0,
+            replicas: numbers.0.map(counted),
             priority: numbers.1,
             protect: numbers.2.0,
             run_once: numbers.2.1,

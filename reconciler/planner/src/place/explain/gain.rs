@@ -94,7 +94,7 @@ fn gains(problem: &PlacementProblem, shifts: &[Shift], outcome: &Outcome) -> Vec
     let mut gains = Vec::new();
     for Shift { service, from, to, before, after, from_prefer } in shifts {
         let Some(input) = problem.services.iter().find(|it| it.name == *service) else { continue };
-        let here = input.current.range(..input.replicas).filter(|(_, it)| it.node == *from);
+        let here = input.existing().filter(|(_, it)| it.node == *from);
         let leaving: Vec<(InstanceId, &NodeName)> = here
             .map(|(&index, _)| InstanceId { service: service.clone(), index })
             .filter(|instance| !taken.contains(instance))

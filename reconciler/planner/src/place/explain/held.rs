@@ -25,7 +25,7 @@ pub fn held(
         for candidate in service.candidates.iter().filter(|candidate| candidate.against) {
             let node = &indexed.nodes[candidate.node];
             let against = filters::refusals_of(service.input, node, candidate.current);
-            let current = service.input.current.range(..service.input.replicas);
+            let current = service.input.existing();
             let here = current.filter(|(_, it)| it.held && it.node == node.input.name);
             let ids = here.map(|(&index, _)| service.input.instance(index));
             let stays = |id: &InstanceKey| {

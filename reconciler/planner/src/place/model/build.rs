@@ -139,7 +139,7 @@ fn number_service<'a>(
     let stranger = input.near.iter().any(|name| !names.services.contains_key(name));
     let mut here = PerNode::filled(0u32, nodes.len());
     let mut held = here.clone();
-    for (index, current) in input.current.range(..input.replicas) {
+    for (index, current) in input.existing() {
         let Some(&node_ix) = names.nodes.get(&current.node) else {
             service.gone += 1;
             continue;
@@ -227,7 +227,7 @@ fn homes(input: &ServiceInput, node: &Node<'_>, candidate: &Candidate) -> Option
         GpuRequest::Whole(count) => count,
         GpuRequest::Share(_) | GpuRequest::Memory(_) => 1,
     };
-    let here = input.current.range(..input.replicas).map(|(_, current)| current);
+    let here = input.existing().map(|(_, current)| current);
     let here: Vec<&Current> = here.filter(|it| it.node == node.input.name).collect();
     let mut devices: Vec<u128> = here.iter().filter_map(|it| node.positions(it)).collect();
     devices.retain(|home| home & !candidate.allowed == 0 && home.count_ones() == wanted);

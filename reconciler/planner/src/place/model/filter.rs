@@ -152,6 +152,33 @@ pub fn holds(line: &Require, node: &NodeInput) -> bool {
     }
 }
 
+/// Why a node is none for the service, whatever runs on it and however much it has; nothing where
+/// it is one.
+pub fn nature(service: &ServiceInput, node: &NodeInput) -> Option<String> {
+    let name = &node.name;
+    let gpu = wants_gpu(service);
+    let words = |line: &Require| format!("{} `{}`", line.key.word(), line.any_of.join("` or `"));
+    let at = |line: &Require| line.at.as_ref().map_or(String::new(), |at| format!(" at {at}"));
+    let of_device = |line: &&Require| !(gpu && line.key == Key::GpuModel);
+    let mut required = service.require.iter().filter(|line| !holds(line, node));
+    let mut forbidden = service.forbid.iter().filter(of_device).filter(|line| holds(line, node));
+    let pinned = service.pin.as_ref().filter(|pin| pin.node != *name);
+    if let Some(line) = required.next() {
+        return Some(match line.key {
+            Key::Runtime => format!("{name} has no {}", line.written),
+            _ => format!("it requires {}{}", words(line), at(line)),
+        });
+    }
+    if let Some(line) = forbidden.next() {
+        return Some(format!("it forbids {}{}", words(line), at(line)));
+    }
+    if let Some(pin) = pinned {
+        return Some(format!("it is pinned to {}", pin.node));
+    }
+    let device = !gpu || node.gpus.iter().any(|gpu| accepts(service, gpu));
+    (!device).then(|| format!("{name} has no GPU that it could use"))
+}
+
 /// The devices whose model and size the service accepts, as bits in the order of device ids.
 pub fn allowed_devices(service: &ServiceInput, node: &Node<'_>) -> u128 {
     let devices = node.devices.iter().enumerate();

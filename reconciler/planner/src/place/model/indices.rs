@@ -70,7 +70,7 @@ fn instances(
     let kept: BTreeSet<u32> = retained_indices(partial, service_ix);
     let mut instances: BTreeMap<u32, PlacedInstance> = BTreeMap::new();
     // Who would have to grow is the first to go.
-    let mut current: Vec<(&u32, &Current)> = input.current.range(..input.replicas).collect();
+    let mut current: Vec<(&u32, &Current)> = input.existing().collect();
     current.sort_by_key(|(index, _)| (input.has_grown(**index), **index));
     for at_home in [true, false] {
         for &(&index, current) in &current {
@@ -92,8 +92,10 @@ fn instances(
     let mut free =
         left.into_iter().flat_map(|(node, sets)| sets.into_iter().map(move |set| (node, set)));
     // What runs moves before anything is new.
-    let mut open: Vec<u32> = (0..input.replicas).collect();
-    open.retain(|index| !instances.contains_key(index) && !kept.contains(index));
+    let mut open: Vec<u32> = input.wanted().collect();
+    // One of each node goes to no other: who has no place there has none.
+    let bound = |index: &u32| input.numbers.is_some() && input.current.contains_key(index);
+    open.retain(|index| !instances.contains_key(index) && !kept.contains(index) && !bound(index));
     let order = |index: &u32| {
         let node = input.current.get(index).and_then(|it| names.get(&it.node));
         // What runs before what ran on a node that does not answer.

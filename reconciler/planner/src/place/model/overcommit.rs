@@ -39,7 +39,7 @@ pub fn settle<'a>(
 ) -> BTreeMap<InstanceId, Amounts> {
     let mut occupants: BTreeMap<NodeIx, Vec<Occupant<'a>>> = BTreeMap::new();
     for input in inputs.iter().copied() {
-        for (&index, current) in input.current.range(..input.replicas) {
+        for (&index, current) in input.existing() {
             let node = numbers.get(&current.node).filter(|node_ix| !nodes[**node_ix].unreachable);
             let holding = input.holdings.get(&index).filter(|_| !leaves(problem, input, index));
             if let Some((&node_ix, has)) = node.zip(holding) {

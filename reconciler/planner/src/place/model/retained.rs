@@ -76,6 +76,7 @@ fn retained(
     ServiceInput {
         name: ServiceKey::Retained(id.clone()),
         replicas: 1,
+        numbers: None,
         cpu_milli: holding.cpu_milli,
         memory: holding.memory,
         disk: holding.disk,

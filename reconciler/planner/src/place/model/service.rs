@@ -94,7 +94,7 @@ impl Service<'_> {
 
     /// Instances that run now and are still wanted.
     pub fn running(&self) -> u32 {
-        self.input.current.range(..self.input.replicas).count() as u32
+        self.input.existing().count() as u32
     }
 
     /// Lets every instance go where it likes, those with data too.

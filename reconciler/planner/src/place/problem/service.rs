@@ -5,7 +5,7 @@
 //! An instance runs with what was declared when it started; where more is declared by now, it has
 //! grown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     instance::Protocol,
@@ -28,6 +28,9 @@ pub struct ServiceInput {
     pub at: Option<String>,
     /// Instances wanted.
     pub replicas: u32,
+    /// Their numbers where these are not the first: of a service with one on each eligible node.
+    /// One that has a node goes to no other.
+    pub numbers: Option<BTreeSet<u32>>,
     /// 0 to 100; the higher is placed first.
     pub priority: u8,
     /// Thousandths of a core for each instance.
@@ -123,6 +126,40 @@ impl ServiceInput {
     /// What one instance asks for: cpu in thousandths of a core, memory and disk in bytes.
     pub(in crate::place) fn amounts(&self) -> [u64; 3] {
         [self.cpu_milli, self.memory, self.disk]
+    }
+
+    /// Whether the instance of that number is wanted.
+    pub(in crate::place) fn wants(&self, index: u32) -> bool {
+        match &self.numbers {
+            None => index < self.replicas,
+            Some(numbers) => numbers.contains(&index),
+        }
+    }
+
+    /// The numbers of the instances that are wanted, in order.
+    pub(in crate::place) fn wanted(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.end()).filter(|index| self.wants(*index))
+    }
+
+    /// One more than the highest of these.
+    fn end(&self) -> u32 {
+        let last = |numbers: &BTreeSet<u32>| numbers.last().map_or(0, |last| last + 1);
+        self.numbers.as_ref().map_or(self.replicas, last)
+    }
+
+    /// What exists of the instances that are wanted.
+    pub(in crate::place) fn existing(&self) -> impl Iterator<Item = (&u32, &Current)> {
+        self.current.range(..self.end()).filter(|(index, _)| self.wants(**index))
+    }
+
+    /// Wants no more than so many: of one on each node, those first that have one.
+    pub(in crate::place) fn limit(&mut self, most: u32) {
+        if let Some(numbers) = &mut self.numbers {
+            let mut order: Vec<u32> = numbers.iter().copied().collect();
+            order.sort_by_key(|index| (!self.current.contains_key(index), *index));
+            *numbers = order.into_iter().take(most as usize).collect();
+        }
+        self.replicas = most;
     }
 
     /// Whether an instance is known to run with less than is declared of it by now, or with other

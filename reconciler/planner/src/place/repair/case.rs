@@ -94,7 +94,7 @@ impl Case<'_, '_> {
         if change::is_for_one(changes) {
             let name = &indexed.services[service].input.name;
             let services = problem.services.iter_mut().filter(|input| input.name == *name);
-            services.for_each(|input| input.replicas = partial.total[service] + 1);
+            services.for_each(|input| input.limit(partial.total[service] + 1));
         }
         problem
     }
@@ -104,7 +104,7 @@ impl Case<'_, '_> {
     pub(super) fn under_way(&self) -> PlacementProblem {
         let mut problem = self.indexed.problem.clone();
         for input in &mut problem.services {
-            for index in 0..input.replicas {
+            for index in input.wanted().collect::<Vec<_>>() {
                 let instance = input.instance(index);
                 let Some(place) = self.outcome.assignments.get(&instance) else {
                     continue;

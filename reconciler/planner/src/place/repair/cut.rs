@@ -64,10 +64,7 @@ impl<'a> PlacedByNode<'a> {
         let inputs = indexed.services.iter().map(|service| service.input);
         let data = inputs.filter(|input| !input.movable && input.name != *own);
         let waiting = data.flat_map(|input| {
-            input
-                .current
-                .range(..input.replicas)
-                .map(move |(&index, current)| (input.instance(index), input, current))
+            input.existing().map(move |(&index, current)| (input.instance(index), input, current))
         });
         waiting
             .filter(|(id, _, current)| {
@@ -101,16 +98,16 @@ impl<'a> PlacedByNode<'a> {
                 }
             }
         }
-        let all = (0..indexed.services[service_ix].input.replicas)
-            .map(|index| InstanceKey { service: own.clone(), index });
+        let all = indexed.services[service_ix].input.wanted();
+        let all = all.map(|index| InstanceKey { service: own.clone(), index });
         let waiting = all.filter(|instance| !self.outcome.assignments.contains_key(instance));
         instances.entry(own.clone()).or_default().extend(waiting.take(most as usize));
         // One of each that is placed with it.
         for other in change::company(changes) {
             let name = &indexed.services[other].input.name;
-            let all = (0..indexed.services[other].input.replicas)
-                .map(|index| InstanceKey { service: name.clone(), index });
-            let first = all.into_iter().find(|id| !self.outcome.assignments.contains_key(id));
+            let all = indexed.services[other].input.wanted();
+            let mut all = all.map(|index| InstanceKey { service: name.clone(), index });
+            let first = all.find(|id| !self.outcome.assignments.contains_key(id));
             instances.entry(name.clone()).or_default().extend(first);
         }
         let inputs = indexed.services.iter().map(|service| service.input);
@@ -151,6 +148,7 @@ impl<'a> PlacedByNode<'a> {
         };
         ServiceInput {
             replicas: instances.len() as u32,
+            numbers: None,
             priority: u8::from(input.name != *own),
             current: instances.iter().enumerate().filter_map(current).collect(),
             holdings: BTreeMap::new(),

@@ -44,10 +44,7 @@ impl Case<'_, '_> {
             .collect();
         let inputs = self.indexed.services.iter().map(|it| it.input).filter(|it| it.movable);
         let running = inputs.flat_map(|input| {
-            input
-                .current
-                .range(..input.replicas)
-                .map(|(&index, current)| (input.instance(index), &current.node))
+            input.existing().map(|(&index, current)| (input.instance(index), &current.node))
         });
         running
             .filter_map(|(id, from)| {

@@ -45,6 +45,13 @@ pub fn lines(
 ) -> Option<Vec<Change>> {
     let input = partial.indexed.services[service].input;
     let node = partial.indexed.nodes[node_ix].input;
+    // Of one on each eligible node, other lines make other nodes eligible, and none of these has
+    // more room.
+    let own =
+        |it: &Constraint| it.is_room() || matches!(it, Constraint::ApartFrom | Constraint::Near);
+    if input.numbers.is_some() && !constraints.iter().all(own) {
+        return None;
+    }
     let mut found = Vec::new();
     for &constraint in constraints.iter().filter(|it| !it.is_room()) {
         match constraint {
@@ -103,6 +110,6 @@ fn let_move(partial: &PartialPlacement<'_>, service: ServiceIx) -> Option<Change
     let at_home = |current: &Current| {
         homes.iter().any(|&node| partial.indexed.nodes[node].input.name == current.node)
     };
-    let mut waiting = input.current.range(..input.replicas).filter(|(_, it)| at_home(it));
+    let mut waiting = input.existing().filter(|(_, it)| at_home(it));
     waiting.next().map(|(&index, _)| Change::LetMove { service, index })
 }

@@ -119,9 +119,13 @@ impl Case<'_, '_> {
         let kept = if self.missing() > 1 { NEW_NODES } else { 1 };
         list.truncate(budget.each.saturating_sub(kept).max(budget.each / 2) as usize);
         let mut found = self.first_of((list, 1), budget, spent);
-        found.extend(self.new_nodes(budget, spent));
+        // Of one on each node, a new node asks for one more.
+        let each = self.indexed.services[self.service].input.numbers.is_some();
+        if !each {
+            found.extend(self.new_nodes(budget, spent));
+        }
         for alone in [false, true] {
-            if found.is_empty() {
+            if found.is_empty() && !each {
                 budget.once_more();
                 let list = combined::remedies(self.partial, self.service, alone);
                 found = self.first_of((list, 0), budget, spent);

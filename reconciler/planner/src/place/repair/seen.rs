@@ -86,7 +86,7 @@ impl Case<'_, '_> {
         };
         let mut left = Vec::new();
         for input in self.indexed.services.iter().map(|it| it.input).filter(|it| !it.movable) {
-            for (&index, current) in input.current.range(..input.replicas) {
+            for (&index, current) in input.existing() {
                 let instance = input.instance(index);
                 let place = |of: &Assignments| of.get(&instance).map(|place| place.node.clone());
                 let after = place(placed).filter(|node| *node != current.node);

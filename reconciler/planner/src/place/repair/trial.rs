@@ -46,7 +46,7 @@ impl Case<'_, '_> {
         for &other in &left_out {
             let input = indexed.services[other].input;
             let others = alone.services.iter_mut().filter(|it| it.name == input.name);
-            others.for_each(|it| it.replicas = partial.total[other]);
+            others.for_each(|it| it.limit(partial.total[other]));
         }
         let (placed, left) = spent.aside(|spent| tried(&alone, spent));
         let count = placed.keys().filter(|instance| instance.service == *name).count() as u32;

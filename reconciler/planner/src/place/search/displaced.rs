@@ -41,7 +41,7 @@ pub fn gone(partial: &PartialPlacement<'_>) -> BTreeSet<InstanceId> {
         crowded.into_iter().map(|node| &indexed.nodes[node].input.name).collect();
     let placed = assign(partial);
     let known = indexed.services.iter().map(|it| it.input).flat_map(|input| {
-        let ran = input.current.range(..input.replicas);
+        let ran = input.existing();
         let known = ran.filter(|(index, _)| input.holdings.contains_key(index));
         known.map(|(&index, current)| (input.instance(index), current))
     });
@@ -76,7 +76,7 @@ pub fn others(
     let placed = if stops && !whole { assign(partial) } else { BTreeMap::new() };
     let all = indexed.services.iter().flat_map(|service| {
         let input = service.input;
-        let known = input.holdings.keys().filter(|index| **index < input.replicas);
+        let known = input.holdings.keys().filter(|index| input.wants(**index));
         known.map(move |&index| (service, input.instance(index)))
     });
     let may = |(service, id): &(&Service<'_>, InstanceKey)| {
@@ -105,7 +105,7 @@ pub fn presses(partial: &PartialPlacement<'_>) -> bool {
     let short: BTreeSet<usize> = short.collect();
     services.iter().any(|service| {
         let input = service.input;
-        let grew = || input.current.range(..input.replicas).any(|(&at, _)| input.has_grown(at));
+        let grew = || input.existing().any(|(&at, _)| input.has_grown(at));
         let held = !input.movable || !service.supports.is_empty();
         let in_the_way = match held {
             true => short.first().is_some_and(|first| *first <= service.level),
@@ -131,7 +131,7 @@ pub fn homeless(partial: &PartialPlacement<'_>) -> (BTreeSet<InstanceId>, BTreeS
     let nodes: BTreeMap<&NodeName, NodeIx> = nodes.collect();
     let all =
         short.into_iter().map(|service_ix| &indexed.services[service_ix]).flat_map(|service| {
-            let known = service.input.current.range(..service.input.replicas);
+            let known = service.input.existing();
             let known = known.filter(|(index, _)| service.input.holdings.contains_key(index));
             known.map(move |(&index, current)| (service, service.input.instance(index), current))
         });
@@ -153,7 +153,7 @@ pub fn homeless(partial: &PartialPlacement<'_>) -> (BTreeSet<InstanceId>, BTreeS
 /// keeps it from staying so.
 fn alike(service: &Service<'_>, home: &Candidate, (index, current): (u32, &Current)) -> bool {
     let input = service.input;
-    let here = input.current.range(..input.replicas).filter(|(_, it)| it.node == current.node);
+    let here = input.existing().filter(|(_, it)| it.node == current.node);
     let lines = [input.spread.len(), input.near.len(), service.apart.len()];
     let free = lines == [0; 3] && per_node(input).is_none();
     free && home.current as usize == here.count() && !input.has_grown(index)

@@ -71,6 +71,7 @@ fn service(name: &str, replicas: u32) -> ServiceInput {
         name: service_name(name).into(),
         at: Some(format!("cluster.kdl:{}:1", name.len())),
         replicas,
+        numbers: None,
         priority: 50,
         cpu_milli: 1000,
         memory: GIB,

@@ -66,7 +66,7 @@ fn as_before(
         let keeps = || service.current.values().any(|it| it.held && it.node == node.name);
         let stays = !service.movable && (filters_admit(service, node) || keeps());
         held.extend(stays.then_some(&service.name));
-        for (index, current) in service.current.range(..service.replicas) {
+        for (index, current) in service.existing() {
             let holding = service.holdings.get(index).filter(|_| current.node == node.name);
             // What is held and does not run comes back to where its data is, like what runs there.
             let back = current.held && current.node == node.name;

@@ -21,7 +21,7 @@ use crate::place::{
 fn ran_on(problem: &PlacementProblem, node: &NodeInput, gpu: &GpuInput) -> u128 {
     let (mut slices, mut shares) = (0, 0);
     for service in &problem.services {
-        let known = service.current.range(..service.replicas);
+        let known = service.existing();
         let known = known.filter(|(index, _)| service.holdings.contains_key(index));
         let here = known.filter(|(_, current)| current.node == node.name);
         for own in here.flat_map(|(_, it)| &it.gpus).filter(|own| own.id == gpu.id) {

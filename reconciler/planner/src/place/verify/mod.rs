@@ -77,7 +77,7 @@ pub fn breaches<'a>(
                 ),
             }
         }
-        if instance.index >= service.replicas {
+        if !service.wants(instance.index) {
             tell(&mut breaches, Constraint::Replicas, format!("{instance} is not wanted"));
         }
         let Some(node) = nodes.get(&place.node) else {

@@ -35,7 +35,7 @@ pub fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec
     }
     let ran = |name: &ServiceName| {
         let mut own = placed.iter().filter(|(_, _, it)| it.name == *name);
-        own.any(|(_, _, it)| it.current.range(..it.replicas).any(|(_, it)| it.node == *node))
+        own.any(|(_, _, it)| it.existing().any(|(_, it)| it.node == *node))
     };
     for (_, place, service) in placed {
         let here = counts.get(service.name.declared()).copied().unwrap_or(0);

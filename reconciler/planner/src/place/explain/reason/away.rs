@@ -50,7 +50,7 @@ impl<'b, 'f> Explainer<'b, 'f> {
         let mut known: BTreeMap<(ServiceIx, NodeIx), Displaced> = BTreeMap::new();
         let mut all = BTreeMap::new();
         for (service_ix, service) in self.partial.indexed.services.enumerate() {
-            for (&index, current) in service.input.current.range(..service.input.replicas) {
+            for (&index, current) in service.input.existing() {
                 let instance = service.input.instance(index);
                 let retained = InstanceKey::retained(instance.instance());
                 let has =

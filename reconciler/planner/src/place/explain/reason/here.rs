@@ -22,6 +22,9 @@ impl<'b, 'f> Explainer<'b, 'f> {
     pub(super) fn here(&mut self, service_ix: ServiceIx, node: NodeIx) -> String {
         let indexed = self.partial.indexed;
         let service = &indexed.services[service_ix];
+        if service.input.numbers.is_some() {
+            return "there is one on each of its nodes".to_owned();
+        }
         if let Some(pin) = &service.input.pin {
             return format!("pinned to {}", pin.node);
         }

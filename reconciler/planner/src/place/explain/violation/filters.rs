@@ -41,7 +41,7 @@ pub fn refusals(
     let input = partial.indexed.services[service].input;
     let node = &partial.indexed.nodes[node_ix];
     let name = &node.input.name;
-    let here = input.current.range(..input.replicas).filter(|(_, c)| c.node == *name).count();
+    let here = input.existing().filter(|(_, c)| c.node == *name).count();
     // Places of instances that ran here are open to those only.
     let here = if (partial.count(service, node_ix) as usize) < here { here as u32 } else { 0 };
     found.append(&mut refusals_of(input, node, here));
