@@ -1,8 +1,8 @@
 //! Where the control plane is: `https://HOST:PORT`, and nothing else in it.
 //!
-//! Knows the text form. Refuses to resolve names.
+//! Knows the text form, and why one cannot be reached. Refuses to resolve names.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, io, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,25 @@ impl From<ServerAddress> for String {
     fn from(address: ServerAddress) -> String {
         address.to_string()
     }
+}
+
+/// Why an address cannot be reached, in words of ours where they are better than the system's.
+pub fn unreachable(error: &io::Error) -> String {
+    let told = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nothing listens there",
+        io::ErrorKind::TimedOut => "no answer in time",
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            "there is no way to that network from here"
+        }
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+            "the connection was closed before an answer came"
+        }
+        _ if error.to_string().contains("failed to lookup address") => {
+            "its name is not known to DNS or /etc/hosts here"
+        }
+        _ => return error.to_string(),
+    };
+    told.to_owned()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
 /// The devnet node agent: one outgoing connection to the control plane, and the drivers that run
 /// what it says.
 #[derive(Debug, Parser)]
-#[command(name = "devnet-agent", version, max_term_width = 100)]
+#[command(name = "devnet-agent", version, max_term_width = 80)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -59,6 +59,13 @@ pub enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Completions for a shell.
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The version.
+    Version,
     /// Print what this machine has, as JSON.
     Facts {
         /// Where it keeps its things.

@@ -16,7 +16,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    address::ServerAddress,
+    address::{ServerAddress, unreachable},
     redaction::Outgoing,
     trust,
     validity::{self, OutOfDate, Validity},
@@ -74,7 +74,7 @@ impl Connection {
         let tcp = timeout(DIAL_PATIENCE, TcpStream::connect(address))
             .await
             .map_err(|_| anyhow!("no answer within {} s", DIAL_PATIENCE.as_secs()))
-            .and_then(|result| Ok(result?))
+            .and_then(|result| result.map_err(|error| anyhow!(unreachable(&error))))
             .with_context(|| format!("connecting to {server}"))?;
         tcp.set_nodelay(true).context("setting up the connection")?;
         let local = tcp.local_addr().context("setting up the connection")?.ip();

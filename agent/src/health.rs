@@ -179,8 +179,29 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
     TcpStream::connect(address).await.map_err(|error| format!("connecting to {address}: {error}"))
 }
 
-/// A GET, of whose answer only the status matters (RFC 9112 §4): no body is read, no redirect
-/// followed.
+/// How much of an answer is taken off the connection after the status, and how long that may take.
+const REST: usize = 1 << 20;
+const REST_TIME: Duration = Duration::from_secs(1);
+
+/// Takes the rest of an answer off the connection. Closed before, with bytes that nobody has read,
+/// it is reset: the server's write fails, and many write a line about it into their log each time.
+async fn take_rest(mut stream: TcpStream) {
+    let mut left = vec![0; 16 << 10];
+    let mut taken = 0;
+    let rest = async {
+        while let Ok(read @ 1..) = stream.read(&mut left).await {
+            taken += read;
+            if taken >= REST {
+                break;
+            }
+        }
+    };
+    // What is still said then is said to nobody.
+    let _ = timeout(REST_TIME, rest).await;
+}
+
+/// A GET, of whose answer only the status matters (RFC 9112 §4): no redirect is followed. The
+/// verdict does not wait for the rest.
 async fn http_get(address: SocketAddr, path: &str) -> Result<(), String> {
     if !path.starts_with('/') || path.bytes().any(|b| b <= b' ' || b == 0x7f) {
         return Err(format!("the path `{}` is not allowed", path.escape_debug()));
@@ -198,6 +219,7 @@ async fn http_get(address: SocketAddr, path: &str) -> Result<(), String> {
             break;
         }
     }
+    tokio::spawn(take_rest(stream));
     let head = String::from_utf8_lossy(&head);
     let mut words = head.split_whitespace();
     let status = words
@@ -227,6 +249,26 @@ mod tests {
             let _ = stream.write_all(with).await;
         });
         address
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_taken_whole_and_its_server_sees_no_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 1024];
+            let _ = stream.read(&mut request).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+            for _ in 0..64 {
+                stream.write_all(&[b'x'; 8 << 10]).await?;
+            }
+            stream.shutdown().await?;
+            // The client's end of the connection: nothing, and no reset.
+            stream.read(&mut request).await
+        });
+        http_get(address, "/").await.unwrap();
+        assert_eq!(server.await.unwrap().unwrap(), 0);
     }
 
     #[tokio::test]

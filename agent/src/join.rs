@@ -3,7 +3,7 @@
 //! Knows the one HTTP request an agent makes. Refuses to send anything before the server has shown
 //! the CA that the token names.
 
-use std::{error::Error, path::Path, time::Duration};
+use std::{error::Error, io, path::Path, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use devnet_schema::{
@@ -14,7 +14,7 @@ use devnet_schema::{
 use serde::Deserialize;
 
 use crate::{
-    address::ServerAddress,
+    address::{ServerAddress, unreachable},
     identity::{self, Identity, Profile},
     token::JoinToken,
     trust,
@@ -154,9 +154,10 @@ fn advice_for(status: u16) -> &'static str {
 /// The one cause a person can act on, out of a chain of causes that repeat each other.
 fn explain(server: &ServerAddress, error: &reqwest::Error) -> anyhow::Error {
     let mut causes = Vec::new();
-    let mut next: Option<&dyn Error> = Some(error);
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(cause) = next {
-        causes.push(cause.to_string());
+        let of_system = cause.downcast_ref::<io::Error>().map(unreachable);
+        causes.push(of_system.unwrap_or_else(|| cause.to_string()));
         next = cause.source();
     }
     if let Some(out_of_date) = OutOfDate::in_causes(error) {

@@ -35,6 +35,7 @@ mod sample;
 
 use std::{
     fs::File,
+    io::{self, Write},
     os::fd::AsRawFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -42,6 +43,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use clap::CommandFactory;
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -80,6 +82,15 @@ pub async fn start(cli: Cli, secrets: Arc<Secrets>) -> Result<()> {
                 do_join(&place, &join).await?;
             }
             do_run(&place, &run, secrets).await
+        }
+        Command::Completions { shell } => {
+            let mut definition = Cli::command();
+            clap_complete::generate(shell, &mut definition, "devnet-agent", &mut io::stdout());
+            Ok(())
+        }
+        Command::Version => {
+            writeln!(io::stdout(), "devnet-agent {}", env!("CARGO_PKG_VERSION"))?;
+            Ok(())
         }
         Command::Facts { place, drivers } => print_facts(&place, &drivers).await,
     }

@@ -8,6 +8,7 @@ mod convert;
 mod decode;
 pub mod fields;
 mod format;
+mod habits;
 mod json_schema;
 mod kdl;
 mod limits;

@@ -310,11 +310,20 @@ impl<'a> Scanner<'a> {
         let Node { last, dash, end, .. } = self.node;
         let glued = end == self.at && self.at > 0;
         if glued && !matches!(last, Last::Equals | Last::Start | Last::Mistake) {
+            if self.rest(",") {
+                let what = "values are not separated by commas";
+                return Err(self.fault(what, "remove the comma: a blank is enough", Then::Doubt));
+            }
             let what = "a blank is missing between two values";
             return Err(self.fault(what, "put a blank before this", Then::Doubt));
         }
         self.node.last = match last {
             Last::Start if name => Last::Name,
+            Last::Start if self.rest("#") => {
+                let what = "`#` begins no comment";
+                let help = "comments begin with `//`, or stand between `/*` and `*/`";
+                return Err(self.fault(what, help, Then::Doubt));
+            }
             Last::Start => {
                 let what = "a name must come first";
                 return Err(self.fault(what, "write `name value`", Then::Doubt));
@@ -376,6 +385,10 @@ impl<'a> Scanner<'a> {
         if !self.judged() {
             self.at += 1;
             return Ok(());
+        }
+        if self.node.last == Last::Name && self.node.dash != Dash::Armed {
+            let help = "remove the `=`: a node and its value are `name \"value\"`";
+            return Err(self.fault("no `=` belongs behind a node's name", help, Then::Doubt));
         }
         if self.node.last != Last::Word || self.node.dash == Dash::Armed {
             let help = "write `node property=\"value\"`; a node's own value has no `=`";

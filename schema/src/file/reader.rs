@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     fields::{Field, Shape, Type},
-    scalar, suggest,
+    habits, scalar, suggest,
     tree::{Entry, Form, Kind, Node, Source, Span},
 };
 use crate::diagnostic::Diagnostic;
@@ -204,10 +204,18 @@ impl Reader<'_> {
             return self.error("DN-E0201", &entry.key_span, (*message).to_owned(), *help);
         }
         let key = entry.key.escape_debug().to_string();
-        let message = format!("{} has no field `{key}`", article(shape.name));
+        let message = match shape.name {
+            // These words are the names of their sections.
+            "resources" | "health" | "place" => format!("`{}` has no field `{key}`", shape.name),
+            other => format!("{} has no field `{key}`", article(other)),
+        };
         // Nobody sees the advice of what is not shown, and it costs more than the rest.
         let full = self.found.len() >= MOST_FINDINGS;
-        let help = if full { String::new() } else { suggest::advice(&entry.key, names) };
+        let help = match habits::field(shape.name, &entry.key, form) {
+            Some(help) => help,
+            None if full => String::new(),
+            None => suggest::advice(&entry.key, names),
+        };
         self.error("DN-E0201", &entry.key_span, message, help);
     }
 

@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use super::{
     fields::Type,
-    suggest,
+    habits, suggest,
     tree::Form,
     written::{Count, GpuAmount, Order},
 };
@@ -51,7 +51,8 @@ pub(super) fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), 
             }
             None => {
                 let what = format!("`{shown}` is not a whole number from {min} to {max}");
-                Err(problem(what, "write a number such as 3"))
+                let help = habits::number(raw, form);
+                Err(problem(what, help.unwrap_or_else(|| "write a number such as 3".to_owned())))
             }
         },
         Type::IntegerOr { word, .. } if raw == word => Ok(()),
@@ -72,7 +73,10 @@ pub(super) fn check(ty: Type, raw: &str, plain: bool, form: Form) -> Result<(), 
             }
         },
         Type::Cpu => quantity::<Cpu>(raw),
-        Type::Size => quantity::<Bytes>(raw),
+        Type::Size => quantity::<Bytes>(raw).map_err(|found| Problem {
+            help: habits::size(raw).unwrap_or(found.help),
+            what: found.what,
+        }),
         Type::Period => quantity::<Period>(raw),
         Type::Gpu => raw.parse::<GpuAmount>().map(drop).map_err(|()| {
             let what = format!("`{shown}` is not an amount of GPUs");

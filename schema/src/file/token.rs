@@ -39,6 +39,11 @@ pub(super) fn word(word: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let shown: String = word.chars().take(40).collect();
+    let bare = word.trim_end_matches(',');
+    if bare.len() < word.len() && (bare.len() <= LONGEST_NUMBER && number(bare)) {
+        let help = format!("remove the comma behind `{bare}`: a blank separates values");
+        return Err(Problem::new(format!("`{shown}` is not a number"), help));
+    }
     Err(Problem::new(format!("`{shown}` is not a number"), "put it into quotes, if it is a text"))
 }
 
