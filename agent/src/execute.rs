@@ -255,6 +255,9 @@ impl Executor {
         for other in others {
             self.node.drivers[&other.runtime].remove(&other.id).await?;
         }
+        if job.spec.schedule.is_some() {
+            return self.node.schedule(driver, &job).await;
+        }
         let progress = job.progress.clone();
         let failed = match driver.ensure(job).await {
             Ok(message) => return Ok(message),

@@ -23,6 +23,7 @@ pub mod recovery;
 pub mod redaction;
 pub mod report;
 pub mod rules;
+pub mod schedule;
 pub mod secrets;
 pub mod session;
 pub mod telemetry;
@@ -58,6 +59,7 @@ use crate::{
     ledger::Ledger,
     node::Node,
     outbox::Outbox,
+    schedule::Timetable,
     secrets::Secrets,
     session::Agent,
 };
@@ -195,7 +197,8 @@ fn build(
         drivers.push(Arc::new(ProcessDriver::new(ground, config::base_env())));
     }
     let ledger = Ledger::open(data_dir)?;
-    let node = Node::new(owner, drivers, ledger, secrets, changed);
+    let table = Timetable::open(data_dir)?;
+    let node = Node::new(owner, drivers, (ledger, table), secrets, changed);
     if origin::is_elsewhere(data_dir) {
         tracing::warn!(
             "{} is a copy, or was used on another machine before: nothing is started here until \

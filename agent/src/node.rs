@@ -28,6 +28,7 @@ use crate::{
     observe::{self, Sight},
     recovery::Recovery,
     rules,
+    schedule::{self, Timetable},
     secrets::Secrets,
 };
 
@@ -36,6 +37,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Changes come in groups; so long after the first, the group is looked at.
 const GATHER: Duration = Duration::from_millis(30);
+
+/// How long nobody asks what is due, at most: clocks are set.
+const TICK: Duration = Duration::from_secs(20);
 
 /// How often volumes are listed that nothing is known to have changed.
 const VOLUMES_EVERY: Duration = Duration::from_secs(300);
@@ -59,6 +63,7 @@ pub struct Node {
     pub recovery: Recovery,
     health: Health,
     ledger: Mutex<Ledger>,
+    table: Mutex<Timetable>,
     busy: Mutex<BTreeMap<InstanceId, Arc<AsyncMutex<()>>>>,
     ordered: Mutex<BTreeSet<InstanceId>>,
     shelf: Mutex<Shelf>,
@@ -106,7 +111,7 @@ impl Node {
     pub fn new(
         owner: Owner,
         drivers: Vec<Arc<dyn Driver>>,
-        ledger: Ledger,
+        (ledger, table): (Ledger, Timetable),
         secrets: Arc<Secrets>,
         changed: Arc<Notify>,
     ) -> Arc<Self> {
@@ -121,6 +126,7 @@ impl Node {
             changed,
             sight: watch::Sender::new(Arc::new(Sight::nothing())),
             ledger: Mutex::new(ledger),
+            table: Mutex::new(table),
             busy: Mutex::default(),
             ordered: Mutex::default(),
             shelf: Mutex::default(),
@@ -233,7 +239,10 @@ impl Node {
         let ledger = self.ledger();
         let verdict = |unit: &Unit| self.health.verdict(unit);
         let mut sight = observe::gather(&self.owner, &listed, &ledger, verdict);
-        drop(ledger);
+        let answers = |runtime: Runtime| listed.get(&runtime).is_some_and(Result::is_ok);
+        let table = self.table();
+        observe::with_schedules(&mut sight.observed, &self.owner, (&ledger, &table), answers);
+        drop((ledger, table));
         observe::with_volumes(&mut sight.observed, volumes);
         observe::keep_ordered(&mut sight.observed, &before.observed, &self.ordered());
         let sight = Arc::new(sight);
@@ -273,7 +282,90 @@ impl Node {
     pub async fn watch(self: Arc<Self>) {
         let keeping = self.drivers.keys().map(|runtime| self.clone().keep_known(*runtime));
         let keeping = futures_util::future::join_all(keeping);
-        tokio::join!(keeping, self.keep_looking());
+        tokio::join!(keeping, self.keep_looking(), self.clone().keep_times());
+    }
+
+    /// Runs what is due, as long as the agent lives: whether a control plane is there or not.
+    async fn keep_times(self: Arc<Self>) {
+        let let_in = self.held_back.subscribe().wait_for(|held| !*held).await.map(drop);
+        let_in.unwrap_or_else(|_| tracing::debug!("this node is gone"));
+        loop {
+            self.learn_times();
+            let now = clock::now();
+            let (due, next) = self.table().due(now);
+            for id in due {
+                tokio::spawn(self.clone().run_one(id));
+            }
+            let next = next.and_then(|next| Duration::try_from(next - now).ok());
+            tokio::time::sleep(next.map_or(TICK, |next| next.min(TICK))).await;
+        }
+    }
+
+    /// What of the ledger runs at certain times.
+    fn learn_times(&self) {
+        let specs: Vec<InstanceSpec> = {
+            let ledger = self.ledger();
+            let present = ledger.entries().filter_map(|(_, entry)| match &entry.content {
+                Content::Present { spec: Some(spec), .. } => Some(&**spec),
+                _ => None,
+            });
+            let own = |spec: &&InstanceSpec| {
+                spec.cluster == self.owner.cluster && spec.node == self.owner.node
+            };
+            present.filter(own).filter(|spec| spec.schedule.is_some()).cloned().collect()
+        };
+        self.table().told(specs.iter(), clock::now());
+    }
+
+    /// Runs an instance that is due; passes over it where it still runs, or is being changed. What
+    /// a driver cannot say now is asked again with the next turn.
+    async fn run_one(self: Arc<Self>, id: InstanceId) {
+        let busy = self.busy(&id);
+        let Ok(_held) = busy.try_lock() else { return };
+        let Some(job) = self.job(&id).filter(|job| job.spec.schedule.is_some()) else { return };
+        let runtime = job.spec.workload.runtime();
+        let Some(driver) = self.drivers.get(&runtime) else { return };
+        let Ok(units) = self.list_of(runtime, &**driver).await else { return };
+        let runs = |unit: &Unit| {
+            unit.id == id && matches!(unit.state, InstanceState::Running | InstanceState::Starting)
+        };
+        let still = units.iter().any(runs);
+        // Before it begins: an agent that is killed meanwhile does not run it a second time.
+        self.table().ran(&id, clock::now());
+        if still {
+            tracing::info!(instance = %id, "it still runs: this run is passed over");
+            return self.changed.notify_one();
+        }
+        tracing::info!(instance = %id, "running it: it is time");
+        if let Err(error) = driver.ensure(job).await {
+            tracing::warn!(instance = %id, %error, "a run could not be started");
+            self.table().failed(&id, &error.to_string());
+        }
+        self.changed.notify_one();
+    }
+
+    /// Takes up a unit that runs at certain times: what ran of it before ends, and its next run is
+    /// waited for.
+    ///
+    /// # Errors
+    /// When its time zone is not known here, or what runs cannot be ended.
+    pub async fn schedule(
+        &self,
+        driver: &Arc<dyn Driver>,
+        job: &Job,
+    ) -> Result<String, DriverError> {
+        let id = &job.spec.id;
+        if let Some(Err(why)) = job.spec.schedule.as_ref().map(schedule::zone) {
+            let act = format!("{id} cannot be scheduled");
+            return Err(DriverError::failed(act, why, "then plan again"));
+        }
+        driver.remove(id).await?;
+        self.learn_times();
+        Ok(self.table().says(id).1)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Timetable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The one way on which a driver is put right: asked until it has said what runs, and again
@@ -348,7 +440,10 @@ impl Node {
         }
         let ids: Vec<InstanceId> = self.ledger().entries().map(|(id, _)| id.clone()).collect();
         for id in ids {
-            let wanted = self.job(&id).is_some_and(|job| job.spec.workload.runtime() == runtime);
+            // What runs at certain times is not started for having ended.
+            let wanted = self.job(&id).is_some_and(|job| {
+                job.spec.workload.runtime() == runtime && job.spec.schedule.is_none()
+            });
             // One that waits for its turn does it for all who ask meanwhile.
             if wanted && self.reviving().insert((runtime, id.clone())) {
                 tokio::spawn(self.clone().revive_one(id, runtime));
@@ -451,7 +546,8 @@ mod tests {
         std::fs::write(home.join("unit.json"), record.to_string()).unwrap();
         let [path, home, lang] = ["/usr/bin:/bin", "/", "C"].map(str::to_owned);
         let driver = ProcessDriver::new(ground, BaseEnv { path, home, lang });
-        Node::new(owner, vec![Arc::new(driver)], Ledger::open(dir).unwrap(), secrets, changed)
+        let records = (Ledger::open(dir).unwrap(), Timetable::open(dir).unwrap());
+        Node::new(owner, vec![Arc::new(driver)], records, secrets, changed)
     }
 
     #[tokio::test]

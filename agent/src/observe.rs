@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use devnet_schema::{
     instance::Runtime,
     name::InstanceId,
-    observed::{InstanceState, ObservedInstance, ObservedNode},
+    observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
     order::MAX_GENERATION,
 };
 
@@ -16,6 +16,7 @@ use crate::{
     driver::{DriverError, Owner, Unit, Volumes},
     health::Verdict,
     ledger::{Content, Ledger},
+    schedule::Timetable,
 };
 
 /// One look at this node.
@@ -98,6 +99,59 @@ pub fn with_volumes(
     observed.shared.sort();
 }
 
+/// What runs at certain times is there between its runs, too: it waits for the next one, and is
+/// unhealthy where the last one failed. Of drivers that do not answer, nothing is said.
+pub fn with_schedules(
+    observed: &mut ObservedNode,
+    owner: &Owner,
+    (ledger, table): (&Ledger, &Timetable),
+    answers: impl Fn(Runtime) -> bool,
+) {
+    for (id, entry) in ledger.entries() {
+        let Content::Present { digest, spec: Some(spec) } = &entry.content else { continue };
+        let runtime = spec.workload.runtime();
+        if spec.schedule.is_none() || spec.node != owner.node || !answers(runtime) {
+            continue;
+        }
+        let (failure, next) = table.says(id);
+        let at = observed.instances.iter().position(|one| one.instance() == *id);
+        let Some(at) = at else {
+            observed.instances.push(ObservedInstance {
+                id: id.slug(),
+                service: id.service.clone(),
+                index: id.index,
+                node: owner.node.clone(),
+                generation: entry.generation,
+                digest: digest.clone(),
+                state: InstanceState::Scheduled,
+                health: healthy_unless(failure.is_some()),
+                restarts: 0,
+                message: Some(said(failure, &next)),
+                runtime: Some(runtime),
+                spec: None,
+            });
+            continue;
+        };
+        let one = &mut observed.instances[at];
+        let ended = matches!(one.state, InstanceState::Exited | InstanceState::Completed);
+        if ended && one.digest == *digest {
+            let failed = one.state == InstanceState::Exited || failure.is_some();
+            let why = failure.or(one.message.as_deref().filter(|_| failed));
+            one.message = Some(said(why, &next));
+            (one.state, one.health) = (InstanceState::Scheduled, healthy_unless(failed));
+        }
+    }
+    observed.instances.sort_by_key(ObservedInstance::instance);
+}
+
+fn healthy_unless(failed: bool) -> HealthState {
+    if failed { HealthState::Unhealthy } else { HealthState::Healthy }
+}
+
+fn said(failure: Option<&str>, next: &str) -> String {
+    failure.map_or_else(|| next.to_owned(), |why| format!("{why}; {next}"))
+}
+
 /// What is being replaced or stopped because it was ordered stays as it was seen last, so that its
 /// planned end does not read as an accident. The step tells how it goes.
 pub fn keep_ordered(now: &mut ObservedNode, before: &ObservedNode, ordered: &BTreeSet<InstanceId>) {
@@ -175,8 +229,6 @@ fn too_high(unit: &Unit) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use devnet_schema::observed::{HealthState, InstanceState};
-
     use super::*;
     use crate::{ledger::Entry, sample};
 

@@ -29,6 +29,7 @@ pub(crate) fn process(argv: &[&str]) -> InstanceSpec {
         health: None,
         stop: Default::default(),
         run_once: false,
+        schedule: None,
         protect: false,
     };
     spec.stop.grace = Period::seconds(5);

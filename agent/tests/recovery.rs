@@ -94,6 +94,7 @@ fn spec(id: &str, workload: Workload) -> InstanceSpec {
         health: None,
         stop: Default::default(),
         run_once: false,
+        schedule: None,
         protect: false,
     }
 }
@@ -183,7 +184,8 @@ fn an_engine_that_lists_slowly_or_never_holds_up_and_doubles_nothing() {
             vec![DockerDriver::new(ground.clone(), vec![socket]), processes.clone()];
         let ledger = Ledger::open(&ground.data_dir).unwrap();
         let Ground { owner, secrets, changed, .. } = ground;
-        let node = Node::new(owner, drivers, ledger, secrets, changed);
+        let table = devnet_agent::schedule::Timetable::open(&ground.data_dir).unwrap();
+        let node = Node::new(owner, drivers, (ledger, table), secrets, changed);
         // The session may be there before anything was looked at, and it asks at once.
         node.revive_known();
         let watching = tokio::spawn(node.clone().watch());

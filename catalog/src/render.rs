@@ -128,7 +128,8 @@ impl Render<'_> {
             gpus: self.placed.gpus.clone(),
             health: service.health.clone(),
             stop: service.stop.clone(),
-            run_once: service.run_once,
+            run_once: service.run_once || service.schedule.is_some(),
+            schedule: service.schedule.clone(),
             protect: service.protect.is_some(),
         })
     }

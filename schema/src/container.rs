@@ -64,6 +64,27 @@ pub struct Settings {
     /// Names with addresses, as `name:address`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_hosts: Vec<String>,
+    /// The processors that it may use, as `0-3,7`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpuset: Option<String>,
+    /// The most memory and swap together, in bytes; -1 means no limit of swap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_swap: Option<i64>,
+    /// How readily its memory is swapped out, 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swappiness: Option<u8>,
+    /// By how much sooner or later it is killed when memory is short, -1000 to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_score_adj: Option<i16>,
+    /// Whether it waits for memory in the place of being killed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub oom_kill_disable: bool,
+    /// What is passed to whatever runs containers below the engine.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Options of the engine's storage, as `size`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub storage: BTreeMap<String, String>,
 }
 
 impl Settings {

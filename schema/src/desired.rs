@@ -16,6 +16,7 @@ use crate::{
     placement::Objective,
     quantity::{Bytes, Cpu, Period, Resources},
     replicas::Replicas,
+    schedule::Timing,
 };
 
 /// What the cluster file means.
@@ -160,6 +161,8 @@ pub struct Service {
     pub update: Update,
     /// Whether it runs once: it ends by itself, and 0 is done.
     pub run_once: bool,
+    /// When it runs, where that is again and again.
+    pub schedule: Option<Timing>,
     /// No plan may destroy it.
     pub protect: Option<Location>,
     /// Nodes that an instance may leave its data on where it cannot stay there. What left such a

@@ -13,6 +13,7 @@ use crate::{
     name::{ClusterName, InstanceId, NodeName, ServiceName},
     placement::GpuUse,
     quantity::{Bytes, Cpu, Period},
+    schedule::Timing,
     secret::{SecretRef, Text},
 };
 
@@ -83,6 +84,9 @@ pub struct InstanceSpec {
     /// started again then.
     #[serde(default, rename = "run-once", skip_serializing_if = "is_false")]
     pub run_once: bool,
+    /// When it runs, where that is again and again: each run is one that runs once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Timing>,
     /// Whether no plan may destroy it. It is no part of the digest: what runs is the same.
     #[serde(default, skip_serializing_if = "is_false")]
     pub protect: bool,

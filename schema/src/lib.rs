@@ -15,6 +15,7 @@ pub mod placement;
 pub mod plan;
 pub mod plan_options;
 pub mod quantity;
+pub mod schedule;
 pub mod secret;
 pub mod step;
 pub mod wire;

@@ -25,6 +25,9 @@ pub enum InstanceState {
     Exited,
     /// It was to run once, and ended with 0: it is done.
     Completed,
+    /// It runs at certain times, and waits for the next of them. It is unhealthy where its last run
+    /// failed.
+    Scheduled,
     /// Its node cannot be asked.
     #[default]
     Unknown,

@@ -10,6 +10,7 @@ use crate::{
     driver::{Ground, Owner, fake::FakeDriver},
     ledger::Ledger,
     sample,
+    schedule::Timetable,
     secrets::Secrets,
 };
 
@@ -35,7 +36,8 @@ impl Bench {
             stop_on_exit: false,
         }));
         let ledger = Ledger::open(dir.path()).unwrap();
-        let node = Node::new(owner, vec![fake.clone()], ledger, secrets, changed);
+        let table = Timetable::open(dir.path()).unwrap();
+        let node = Node::new(owner, vec![fake.clone()], (ledger, table), secrets, changed);
         tokio::spawn(node.clone().watch());
         let outbox = Arc::new(Outbox::default());
         let executor = Executor::new(node.clone(), outbox.clone());

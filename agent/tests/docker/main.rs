@@ -4,6 +4,7 @@
 
 #![allow(unreachable_pub, reason = "modules of a test are seen by that test alone")]
 
+mod others;
 mod shared;
 
 use std::{
@@ -105,6 +106,7 @@ async fn inside(engine: &'static str) {
     bench.volumes_are_told_whether_anything_uses_them_or_not().await;
     bench.lost_data_is_no_loss().await;
     bench.what_units_share().await;
+    bench.what_is_somebody_elses().await;
     bench.what_runs_once_is_done_with_0().await;
     bench.foreign_containers_are_left_alone().await;
 }
@@ -197,6 +199,7 @@ fn container(id: &str, image: &str) -> InstanceSpec {
         health: None,
         stop: Default::default(),
         run_once: false,
+        schedule: None,
         protect: false,
     }
 }
@@ -518,7 +521,8 @@ impl Bench {
         let ledger = devnet_agent::ledger::Ledger::open(dir).unwrap();
         let drivers: Vec<Arc<dyn Driver>> = vec![self.driver.clone()];
         let Ground { owner, secrets, changed, .. } = self.ground.clone();
-        Node::new(owner, drivers, ledger, secrets, changed)
+        let table = devnet_agent::schedule::Timetable::open(dir).unwrap();
+        Node::new(owner, drivers, (ledger, table), secrets, changed)
     }
 
     /// Waits until the unit is seen healthy, by events alone.

@@ -81,6 +81,7 @@ fn spec(script: &str) -> InstanceSpec {
         health: None,
         stop: Default::default(),
         run_once: false,
+        schedule: None,
         protect: false,
     }
 }

@@ -23,6 +23,8 @@ pub struct Starting {
 }
 
 /// Why it has to be put right though its content is right.
+///
+/// Of what runs at certain times, a run that failed is told, and the next one is the cure.
 pub fn broken(unit: &Observed<'_>) -> Option<String> {
     match (unit.seen.state, unit.seen.health) {
         (InstanceState::Exited, _) => Some(match unit.seen.message.as_deref() {
@@ -41,7 +43,8 @@ pub fn broken(unit: &Observed<'_>) -> Option<String> {
 /// A unit that is as declared, if it does not serve yet and may do so soon.
 pub fn starting(unit: &Observed<'_>) -> Option<Starting> {
     let done = matches!(unit.seen.state, InstanceState::Running | InstanceState::Completed);
-    let serves = done && unit.seen.health == HealthState::Healthy;
+    let waits_for_its_time = unit.seen.state == InstanceState::Scheduled;
+    let serves = waits_for_its_time || done && unit.seen.health == HealthState::Healthy;
     let waits = unit.is_known() && !serves && broken(unit).is_none();
     waits.then(|| Starting {
         id: unit.runs_as(),

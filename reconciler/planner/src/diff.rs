@@ -109,7 +109,7 @@ fn clause(path: &str, old: Option<&String>, new: Option<&String>) -> String {
     let (head, rest) = path.split_once('.').unwrap_or((path, ""));
     let name = rest.rsplit_once('.').map_or(rest, |(name, _)| name);
     match (head, old, new) {
-        ("image" | "runtime" | "user" | "hostname" | "node", Some(old), Some(new)) => {
+        ("image" | "runtime" | "user" | "hostname" | "node" | "schedule", Some(old), Some(new)) => {
             format!("the {head} changed from {old} to {new}")
         }
         ("limits", Some(old), Some(new)) => {

@@ -165,7 +165,8 @@ impl<'a> Observations<'a> {
         for group in observations.observed.values_mut() {
             group.sort_by_key(|it| {
                 let heard_of = it.status != NodeStatus::Lost;
-                let there = [InstanceState::Running, InstanceState::Completed];
+                let there =
+                    [InstanceState::Running, InstanceState::Completed, InstanceState::Scheduled];
                 let running = there.contains(&it.seen.state);
                 let counts = (heard_of, !it.renamed, it.ordered, it.is_known(), running);
                 (Reverse(counts), it.node(), it.seen.digest.as_str())

@@ -40,6 +40,8 @@ pub struct Unit {
     stop: StopSpec,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     run_once: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -125,6 +127,7 @@ impl Unit {
             health,
             stop,
             run_once,
+            schedule,
             // What runs is the same.
             protect: _,
         } = spec;
@@ -141,6 +144,7 @@ impl Unit {
             health: health.as_ref().map(check),
             stop: stop.clone(),
             run_once: *run_once,
+            schedule: schedule.as_ref().map(|it| format!("{} {}", it.cron, it.timezone)),
         }
     }
 

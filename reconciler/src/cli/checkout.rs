@@ -212,6 +212,12 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
                 ));
             }
             Ok(_) => {}
+            // It is listed with what of its name can be read.
+            Err(_) if part.contains(char::REPLACEMENT_CHARACTER) => {
+                return Err(format!(
+                    "{path} has a name that is not UTF-8 text: give it another one"
+                ));
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("{path} cannot be read: {error}")),
         }
@@ -227,7 +233,8 @@ fn read_below(dir: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
     if meta.len() > MAX_FILE {
         return Err(format!("{path} has more than {MAX_FILE} bytes"));
     }
-    fs::read(&at).map(Some).map_err(|error| format!("{path} cannot be read: {error}"))
+    let content = fs::read(&at).map_err(|error| format!("{path} cannot be read: {error}"))?;
+    crate::source::itself(path, content).map(Some)
 }
 
 /// Whether a directory is a repository of its own: a submodule, or one that git leaves out.
@@ -242,9 +249,7 @@ fn list_below(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), S
         .map_err(|error| format!("{} cannot be listed: {error}", dir.display()))?;
     for entry in entries {
         let entry = entry.map_err(|error| error.to_string())?;
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
+        let name = entry.file_name().to_string_lossy().into_owned();
         let kind = entry.file_type().map_err(|error| error.to_string())?;
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         let repository = kind.is_dir() && is_repository(&entry.path());
@@ -272,6 +277,10 @@ mod tests {
         list_below(dir.path(), "", &mut listed).unwrap();
         listed.sort();
         assert_eq!(listed, ["a", "link"], "what names a link is refused and not passed over");
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n";
+        fs::write(dir.path().join("p"), pointer).unwrap();
+        assert!(read_below(dir.path(), "p").unwrap_err().contains("Git LFS pointer"));
+        assert!(read_below(dir.path(), "\u{fffd}").unwrap_err().contains("not UTF-8"));
         for bad in ["link", "../a", "/etc/passwd", "a/../a", "", ".git/config", ".GIT/x"] {
             assert!(read_below(dir.path(), bad).is_err(), "{bad}");
         }

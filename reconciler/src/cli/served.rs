@@ -91,7 +91,8 @@ fn not_serving(plan: &Plan, services: &[ServiceRow]) -> Vec<String> {
 /// What keeps an instance from serving; nothing where it does.
 fn how(row: &InstanceRow) -> Option<String> {
     let word = match (row.state, row.health) {
-        (InstanceState::Running, HealthState::Healthy) | (InstanceState::Completed, _) => {
+        (InstanceState::Running, HealthState::Healthy)
+        | (InstanceState::Completed | InstanceState::Scheduled, _) => {
             return None;
         }
         (InstanceState::Running, HealthState::Unhealthy) => "it is unhealthy",
@@ -109,7 +110,8 @@ fn how(row: &InstanceRow) -> Option<String> {
 
 /// Whether a unit is as it was left: it runs, or ran once and is done.
 fn is_there(state: InstanceState) -> bool {
-    matches!(state, InstanceState::Running | InstanceState::Completed)
+    use InstanceState::{Completed, Running, Scheduled};
+    matches!(state, Running | Completed | Scheduled)
 }
 
 /// What became of the units that a plan was to change and that were there before it: a sentence,

@@ -158,6 +158,7 @@ fn sentence(node: &NodeName, one: &ObservedInstance) -> String {
         InstanceState::Starting => "is starting",
         InstanceState::Exited => "has exited",
         InstanceState::Completed => return format!("ran once on {node} and is done"),
+        InstanceState::Scheduled => "waits for its time",
         InstanceState::Unknown => return format!("its state on {node} is unknown"),
     };
     let health = match one.health {

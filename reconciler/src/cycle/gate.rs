@@ -56,9 +56,11 @@ pub(super) struct Scene<'a> {
 pub(super) fn unsettled(plan: &Plan, fleet: &FleetSnapshot) -> BTreeMap<ServiceName, InstanceId> {
     let changes: BTreeMap<&InstanceId, &Change> =
         plan.changes.iter().map(|it| (&it.instance, it)).collect();
-    let serves = |seen: &ObservedInstance| {
-        matches!(seen.state, InstanceState::Running | InstanceState::Completed)
-            && seen.health == HealthState::Healthy
+    let serves = |seen: &ObservedInstance| match seen.state {
+        InstanceState::Running | InstanceState::Completed => seen.health == HealthState::Healthy,
+        // Whether its last run failed is told; the next one is not waited for.
+        InstanceState::Scheduled => true,
+        _ => false,
     };
     let declared = |seen: &ObservedInstance| {
         let id = seen.instance();

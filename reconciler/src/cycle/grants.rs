@@ -110,6 +110,7 @@ mod tests {
             health: None,
             stop: StopSpec::default(),
             run_once: false,
+            schedule: None,
             protect: false,
         }
     }

@@ -113,7 +113,8 @@ impl ControlPlane {
 }
 
 fn serves(row: &InstanceRow) -> bool {
-    let there = matches!(row.state, InstanceState::Running | InstanceState::Completed);
+    use InstanceState::{Completed, Running, Scheduled};
+    let there = matches!(row.state, Running | Completed | Scheduled);
     there && row.health == HealthState::Healthy && !row.stranger
 }
 

@@ -176,6 +176,7 @@ mod tests {
             health: None,
             stop: StopSpec::default(),
             run_once: false,
+            schedule: None,
             protect: false,
         })
     }

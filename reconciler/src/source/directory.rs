@@ -1,10 +1,12 @@
 //! A plain directory: no history, and the digest of its files as revision.
 //!
-//! Knows the files as they are at the moment of looking. Refuses to follow symbolic links, and to
-//! look at names that begin with a dot.
+//! Knows the files as they are at the moment of looking, and gives of each the answer that a commit
+//! with it would give. Refuses to follow symbolic links, and to look into hidden directories: there
+//! is no git that says what of them belongs to the configuration.
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -14,7 +16,7 @@ use std::{
 use super::{
     Revision, Source, SourceError, TreeFiles, Wake, Watcher, clean_subdirectory,
     object_store::unreadable,
-    tree::{Entry, LARGE, LINK, MAX_FILE_BYTES, MAX_FILES, SPECIAL},
+    tree::{Entry, HIDDEN, LARGE, LINK, MAX_FILE_BYTES, MAX_FILES, NAME, SPECIAL, SUBMODULE},
     watch,
 };
 
@@ -98,7 +100,12 @@ impl Source for DirectorySource {
         let root = self.path.clone();
         let of_interest = move |path: &Path| {
             let below = path.strip_prefix(&root).unwrap_or(path);
-            !below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+            let hidden = |path: &Path| {
+                path.components().any(|it| it.as_os_str().as_encoded_bytes().starts_with(b"."))
+            };
+            // A file like `.env` is read, too.
+            let passing = below.file_name().is_some_and(is_in_no_commit);
+            !below.parent().is_some_and(hidden) && !passing
         };
         Ok(watch::start(&[(&self.path, true)], interval, wake, of_interest))
     }
@@ -122,6 +129,18 @@ fn digest(entries: &BTreeMap<String, Entry>) -> String {
     format!("files:{}", &hasher.finalize().to_hex()[..40])
 }
 
+/// Git's own, and what editors keep beside a file that is open.
+fn is_in_no_commit(name: &OsStr) -> bool {
+    let bytes = name.as_encoded_bytes();
+    let swap = [".swp", ".swo", ".swx"].iter().any(|end| bytes.ends_with(end.as_bytes()));
+    name == ".git" || bytes.starts_with(b".#") || (bytes.starts_with(b".") && swap)
+}
+
+/// Whether a directory is a repository of its own.
+fn path_is_repository(directory: &Path) -> bool {
+    fs::symlink_metadata(directory.join(".git")).is_ok()
+}
+
 /// A walk through a directory, and what it found so far.
 struct Walk<'a> {
     location: &'a str,
@@ -138,15 +157,20 @@ impl<'a> Walk<'a> {
             let failed = unreadable("reading the directory", location);
             for entry in fs::read_dir(&directory).map_err(&failed)? {
                 let entry = entry.map_err(&failed)?;
-                let Ok(name) = entry.file_name().into_string() else {
-                    continue;
-                };
-                if name.starts_with('.') {
+                let name = entry.file_name();
+                if is_in_no_commit(&name) {
                     continue;
                 }
                 walk.count()?;
-                let path = format!("{above}{name}");
-                if entry.file_type().map_err(&failed)?.is_dir() {
+                let path = format!("{above}{}", name.to_string_lossy());
+                let is_dir = entry.file_type().map_err(&failed)?.is_dir();
+                if name.to_str().is_none() {
+                    walk.entries.insert(path, NAME);
+                } else if is_dir && path_is_repository(&entry.path()) {
+                    walk.entries.insert(path, SUBMODULE);
+                } else if is_dir && path.rsplit('/').next().is_some_and(|it| it.starts_with('.')) {
+                    walk.entries.insert(path, HIDDEN);
+                } else if is_dir {
                     open.push((format!("{path}/"), entry.path()));
                 } else if let Some(found) = walk.entry(&entry)? {
                     walk.entries.insert(path, found);

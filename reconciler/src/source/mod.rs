@@ -19,7 +19,7 @@ pub use directory::DirectorySource;
 pub use local::LocalGit;
 pub use login::login_file;
 pub use remote::{Credentials, Login, RemoteGit, RemoteSpec};
-pub use tree::{MAX_FILE_BYTES, MAX_FILES, TreeFiles};
+pub use tree::{MAX_FILE_BYTES, MAX_FILES, TreeFiles, itself};
 pub use watch::{Wake, Watcher};
 
 /// Why a source gave nothing.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{
     Revision, SourceError,
-    tree::{Entry, LINK, MAX_FILES, SUBMODULE, TreeFiles},
+    tree::{Entry, LINK, MAX_FILES, NAME, SUBMODULE, TreeFiles},
 };
 
 /// The longest author and summary that are passed on, in characters.
@@ -161,6 +161,10 @@ impl ObjectStore<'_> {
                     });
                 }
                 let path = format!("{above}{}", entry.filename().to_str_lossy());
+                if entry.filename().to_str().is_err() {
+                    entries.insert(path, NAME);
+                    continue;
+                }
                 let mode = entry.mode();
                 if mode.is_tree() {
                     open.push((format!("{path}/"), entry.object_id()));

@@ -206,6 +206,60 @@ fn links_submodules_and_large_files_are_refused_when_they_are_read() {
     assert!(matches!(error, SourceError::Settings(_)), "{error}");
 }
 
+/// The same tree as a commit and as a directory: names, contents, and why something is refused.
+#[test]
+fn both_readers_give_one_answer_to_the_same_tree() {
+    use std::os::unix::ffi::OsStringExt;
+    let (bed, inner) = (Bed::new(), Bed::new());
+    inner.write("x", "x");
+    inner.commit("inner");
+    bed.write("cluster.kdl", "cluster lab\n");
+    bed.write("app/.env", "A=1\n");
+    bed.write("app/empty", "");
+    bed.write("app/a b\tc\\d.yml", "odd\n");
+    bed.write("app/é.yml", "accent\n");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    bed.write("app/model.bin", pointer);
+    bed.write("app/about-lfs.md", &format!("# How\n{pointer}"));
+    bed.write("large", &"x".repeat(MAX_FILE_BYTES as usize + 1));
+    for (to, from) in [("cluster.kdl", "link"), ("app", "dir-link"), ("nowhere", "broken")] {
+        symlink(to, bed.path().join(from)).unwrap();
+    }
+    let no_text = std::ffi::OsString::from_vec(b"no-text-\xff.kdl".to_vec());
+    fs::write(bed.path().join(&no_text), "service a { image x:1; }").unwrap();
+    let no_text_dir = std::ffi::OsString::from_vec(b"dir-\xfe".to_vec());
+    fs::create_dir(bed.path().join(&no_text_dir)).unwrap();
+    fs::write(bed.path().join(&no_text_dir).join("a.kdl"), "x").unwrap();
+    git(bed.path(), &["submodule", "--quiet", "add", inner.path().to_str().unwrap(), "module"]);
+    let commit = bed.source(None, "").files(&bed.commit("c")).unwrap();
+    let plain = DirectorySource::open(bed.path().to_owned(), "").unwrap();
+    let plain = plain.files(&plain.head().unwrap().id).unwrap();
+    let mut paths = commit.list().unwrap();
+    assert_eq!(paths, plain.list().unwrap());
+    let more =
+        ["app", "link/x", "dir-link/.env", "module/x", "none", "app/none", "dir-\u{fffd}/a.kdl"];
+    paths.extend(more.map(str::to_owned));
+    let mut refused = Vec::new();
+    for path in &paths {
+        let answer = commit.read(path);
+        assert_eq!(answer, plain.read(path), "{path}");
+        refused.extend(answer.err());
+    }
+    for why in [
+        "app/model.bin is a Git LFS pointer",
+        "broken is a symbolic link",
+        "dir-link/.env cannot be read: dir-link is a symbolic link",
+        "module/x cannot be read: module is a git submodule",
+        "large is larger than 4 MiB",
+        "no-text-\u{fffd}.kdl has a name that is not UTF-8 text",
+        "dir-\u{fffd}/a.kdl cannot be read: dir-\u{fffd} has a name",
+    ] {
+        assert!(refused.iter().any(|one| one.starts_with(why)), "{why}: {refused:#?}");
+    }
+    assert_eq!(read(&commit, "app/.env"), "A=1\n");
+    assert!(read(&plain, "app/about-lfs.md").starts_with("# How"));
+}
+
 #[test]
 fn a_configuration_that_names_a_link_or_a_submodule_is_refused() {
     let (bed, inner) = (Bed::new(), Bed::new());
@@ -460,10 +514,11 @@ fn a_plain_directory_is_known_by_the_digest_of_its_files() {
     symlink("/etc", dir.path().join("etc")).unwrap();
     let first = source.head().unwrap();
     assert!(first.id.starts_with("files:"));
-    write(".hidden", "changed");
+    fs::create_dir(dir.path().join(".git")).unwrap();
+    write(".git/HEAD", "changed");
     assert_eq!(source.head().unwrap(), first);
     let files = source.files(&first.id).unwrap();
-    assert_eq!(files.list().unwrap(), ["cluster.kdl", "etc", "sub/a"]);
+    assert_eq!(files.list().unwrap(), [".hidden", "cluster.kdl", "etc", "sub/a"]);
     assert!(files.read("etc/passwd").unwrap_err().contains("symbolic link"));
     write("cluster.kdl", "two");
     assert_eq!(read(&source.files(&first.id).unwrap(), "cluster.kdl"), "one");

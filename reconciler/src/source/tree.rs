@@ -39,6 +39,36 @@ pub(super) const SPECIAL: Entry = Entry::Refused("is not a plain file");
 pub(super) const LARGE: Entry =
     Entry::Refused("is larger than 4 MiB, the most that a file of a configuration may have");
 
+/// The entry's name is no text; in the list it stands with the characters that could be read.
+pub(super) const NAME: Entry =
+    Entry::Refused("has a name that is not UTF-8 text: give it another one");
+
+/// The entry is a directory whose name begins with a dot, where there is no git to say what belongs
+/// to the configuration.
+pub(super) const HIDDEN: Entry = Entry::Refused(
+    "is a hidden directory, and those are not read without git: give it another name",
+);
+
+/// What is said of a file that stands for another one.
+const POINTER: &str = "is a Git LFS pointer, and what it stands for is not in the repository: keep \
+                       the file itself there (`git lfs untrack`, then commit it again)";
+
+/// Whether a file's content stands for that of another one, by the specification of Git LFS: at
+/// most 1024 bytes, the version first and an object id after it.
+fn is_pointer(content: &[u8]) -> bool {
+    let begins = content.starts_with(b"version https://git-lfs.github.com/spec/v");
+    let has_id = || content.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"oid "));
+    content.len() <= 1024 && begins && has_id()
+}
+
+/// The content of a file, unless it stands for another one.
+///
+/// # Errors
+/// When it does, for people.
+pub fn itself(path: &str, content: Vec<u8>) -> Result<Vec<u8>, String> {
+    if is_pointer(&content) { Err(format!("{path} {POINTER}")) } else { Ok(content) }
+}
+
 /// The files of one revision. Content that lies in an object database is read when it is asked for.
 #[derive(Debug, Clone)]
 pub struct TreeFiles {
@@ -87,8 +117,8 @@ impl TreeFiles {
 impl Files for TreeFiles {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         match self.entries.get(path) {
-            Some(Entry::Blob(id)) => self.blob(path, *id).map(Some),
-            Some(Entry::Bytes(bytes)) => Ok(Some(bytes.to_vec())),
+            Some(Entry::Blob(id)) => itself(path, self.blob(path, *id)?).map(Some),
+            Some(Entry::Bytes(bytes)) => itself(path, bytes.to_vec()).map(Some),
             Some(Entry::Refused(why)) => Err(format!("{path} {why}")),
             None => match self.refused_above(path) {
                 Some((above, why)) => Err(format!("{path} cannot be read: {above} {why}")),

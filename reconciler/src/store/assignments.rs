@@ -169,6 +169,7 @@ pub(super) mod tests {
             health: None,
             stop: StopSpec::default(),
             run_once: false,
+            schedule: None,
             protect: false,
         };
         AssignmentRecord { instance: spec.id.clone(), node: spec.node.clone(), generation, spec }

@@ -130,6 +130,7 @@ pub fn instances(services: &[ServiceRow]) -> String {
             InstanceState::Starting => "starting",
             InstanceState::Exited => "exited",
             InstanceState::Completed => "completed",
+            InstanceState::Scheduled => "scheduled",
             InstanceState::Unknown => "unknown",
         };
         let health = match health {

@@ -27,6 +27,8 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
             let read = cpu(reader, value);
             both(reader, value, "`cpus`", &mut service.limits.cpu, read, Cpu::ZERO);
         }
+        // Read last: they mean something together.
+        "cpu_period" | "cpu_quota" => {}
         "mem_limit" => {
             let read = most_memory(reader, value, "`mem_limit`");
             both(reader, value, "`mem_limit`", &mut service.limits.memory, read, Bytes::ZERO);
@@ -57,6 +59,28 @@ fn cpu(reader: &mut Reader<'_>, node: &Node) -> Cpu {
     let read = |text: &str| text.parse::<Cpu>().ok();
     let read = reader.parsed(node, "`cpus`", "a number of cores", read);
     read.map_or(Cpu::ZERO, |read| read.value)
+}
+
+/// The older way to say how many cores at most: so many microseconds of every so many.
+pub(super) fn quota(reader: &mut Reader<'_>, service: &mut Service, body: &Node) {
+    let field = |name: &str| {
+        let field = body.entries().iter().find(|entry| entry.key == name);
+        field.filter(|field| !Reader::is_nothing(&field.value))
+    };
+    let read = |text: &str| {
+        text.parse::<u64>().ok().or_else(|| Some(unit::period(text)?.millis.saturating_mul(1000)))
+    };
+    let mut number = |name: &str, expected: &str| {
+        let value = &field(name)?.value;
+        Some((value, reader.parsed(value, &format!("`{name}`"), expected, read)?.value))
+    };
+    let expected = "a number of microseconds, like `100000`";
+    let period = number("cpu_period", expected).map_or(0, |(_, period)| period);
+    let Some((value, quota)) = number("cpu_quota", expected) else { return };
+    let period = if period == 0 { 100_000 } else { period };
+    let milli = quota.saturating_mul(1000) / period;
+    let before = &mut service.limits.cpu;
+    both(reader, value, "`cpu_quota`", before, Cpu { milli }, Cpu::ZERO);
 }
 
 /// An amount that two fields can say: they have to say the same.

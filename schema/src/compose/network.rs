@@ -230,9 +230,16 @@ pub(super) fn declared(reader: &mut Reader<'_>, entry: &Entry) -> Network {
     let node = &entry.value;
     let mut network = Network::default();
     let (mut external, mut named, mut name) = (false, None, None);
+    let foreign = node.get("external").is_some_and(|it| it.text() != Some("false"));
     for field in reader.map(node, "a network") {
         let value = &field.value;
         match field.key.as_str() {
+            "driver" | "internal" | "ipam" | "attachable" | "labels" | "driver_opts"
+            | "enable_ipv4" | "enable_ipv6"
+                if foreign =>
+            {
+                reader.ignored(field, "the network is there without devnet");
+            }
             "driver" if matches!(value.text(), Some("bridge" | "default")) => {}
             "driver" => {
                 let why = "devnet makes bridges on one node; others it knows not";

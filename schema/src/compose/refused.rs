@@ -10,16 +10,13 @@ pub(super) fn reason(key: &str) -> Option<&'static str> {
             "it reaches into the node's kernel, and devnet cannot grant that"
         }
         "volumes_from" => "what a service sees has to be said of itself: name the volumes",
-        "volume_driver" | "storage_opt" => "where volumes are kept is the engine's business",
+        "volume_driver" => "where volumes are kept is the engine's business",
         "external_links" | "mac_address" => {
             "a service reaches those of its own file by name, and others at \
              `{{ service.NAME.address }}`"
         }
-        "annotations" => "devnet does not carry it; write `labels`",
         "runtime" => "what runs containers is the engine's business; for a GPU write `gpus: 1`",
-        "oom_kill_disable" | "oom_score_adj" | "memswap_limit" | "mem_swappiness"
-        | "blkio_config" | "cpu_quota" | "cpu_period" | "cpu_rt_period" | "cpu_rt_runtime"
-        | "cpuset" | "cpu_count" | "cpu_percent" => {
+        "blkio_config" | "cpu_rt_period" | "cpu_rt_runtime" | "cpu_count" | "cpu_percent" => {
             "devnet does not carry it; limits are `deploy.resources.limits`"
         }
         "post_start" | "pre_stop" => "devnet runs nothing beside the service; use its image",

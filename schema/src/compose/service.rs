@@ -47,6 +47,7 @@ pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry, declared: &Declared) 
         }
     }
     mounted.into_service(&mut service);
+    deploy::quota(reader, &mut service, &entry.value);
     network::apart(reader, &service, entry);
     for (name, value) in env_files(reader, &entry.value, "env_file") {
         service.env.entry(name).or_insert(value);

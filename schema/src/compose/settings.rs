@@ -2,7 +2,9 @@
 //!
 //! Knows their short and long forms. Refuses to know what reaches the node: [`super::host`] does.
 
-use super::{model::Service, names::HOST, reader::Reader};
+use std::collections::BTreeMap;
+
+use super::{model::Service, names::HOST, reader::Reader, unit};
 use crate::{
     container::Ulimit,
     file::tree::{Entry, Kind, Node},
@@ -94,9 +96,75 @@ pub(super) fn field(reader: &mut Reader<'_>, service: &mut Service, field: &Entr
             settings.dns_options = plain(reader.known_words(value, "an option of `dns_opt`"))
         }
         "extra_hosts" => settings.extra_hosts = extra_hosts(reader, value),
+        _ => return rarer(reader, service, field),
+    }
+    true
+}
+
+/// What few services ask for. Whether the field is one of these.
+fn rarer(reader: &mut Reader<'_>, service: &mut Service, field: &Entry) -> bool {
+    let value = &field.value;
+    let settings = &mut service.settings;
+    match field.key.as_str() {
+        "cpuset" => {
+            let expected = "processors like `0-3,7`";
+            settings.cpuset = reader.parsed(value, "`cpuset`", expected, cpus).map(|it| it.value);
+        }
+        "memswap_limit" => {
+            let read = |text: &str| match text {
+                "-1" => Some(-1),
+                _ => unit::size(text).and_then(|size| i64::try_from(size.0).ok()),
+            };
+            let expected = "a size like `2g`, or -1 for no limit of swap";
+            let limit = reader.parsed(value, "`memswap_limit`", expected, read);
+            settings.memory_swap = limit.map(|it| it.value).filter(|bytes| *bytes != 0);
+        }
+        "mem_swappiness" => {
+            let read = |text: &str| text.parse::<u8>().ok().filter(|it| *it <= 100);
+            let expected = "a whole number from 0 to 100";
+            let read = reader.parsed(value, "`mem_swappiness`", expected, read);
+            // Compose passes on none where it is 0.
+            settings.swappiness = read.map(|it| it.value).filter(|it| *it != 0);
+        }
+        "oom_score_adj" => {
+            let read =
+                |text: &str| text.parse::<i16>().ok().filter(|it| (-1000..=1000).contains(it));
+            let expected = "a whole number from -1000 to 1000";
+            let read = reader.parsed(value, "`oom_score_adj`", expected, read);
+            settings.oom_score_adj = read.map(|it| it.value).filter(|it| *it != 0);
+        }
+        "oom_kill_disable" => {
+            settings.oom_kill_disable = reader.boolean(value, "`oom_kill_disable`");
+        }
+        "annotations" => settings.annotations = texts(reader, value, "`annotations`"),
+        "storage_opt" => settings.storage = texts(reader, value, "`storage_opt`"),
         _ => return false,
     }
     true
+}
+
+/// Names with texts that have to be known here.
+fn texts(reader: &mut Reader<'_>, node: &Node, what: &str) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (name, text) in super::service::pairs(reader, node, what) {
+        if super::template::is_marked(&text.value) {
+            let span = reader.span(&text.at);
+            reader.no_template(&span, what);
+        } else {
+            all.insert(name, text.value);
+        }
+    }
+    all
+}
+
+/// Processors by number, with ranges.
+fn cpus(text: &str) -> Option<String> {
+    let number = |text: &str| text.parse::<u16>().ok();
+    let part = |part: &str| match part.split_once('-') {
+        None => number(part).is_some(),
+        Some((low, high)) => number(low).zip(number(high)).is_some_and(|(low, high)| low <= high),
+    };
+    text.split(',').all(part).then(|| text.to_owned())
 }
 
 /// Whether a container can start in it: an absolute path, of Windows where it has a drive.

@@ -204,6 +204,7 @@ fn service_section(section: &ServiceSection) -> Node {
         stop,
         update,
         run_once,
+        schedule,
         protect,
         leave_data,
     } = section;
@@ -233,6 +234,12 @@ fn service_section(section: &ServiceSection) -> Node {
         ),
         field("update", update.as_ref().map(update_section)),
         shown("run-once", run_once),
+        field(
+            "schedule",
+            schedule.as_ref().map(|ScheduleSection { at: _, cron, timezone }| {
+                map(vec![text("cron", cron), text("timezone", timezone)])
+            }),
+        ),
         shown("protect", protect),
         list("leave-data", leave_data),
     ])

@@ -301,6 +301,11 @@ impl Decoder<'_> {
             stop: view.section("stop").map(stop),
             update: view.section("update").map(update),
             run_once: view.flag("run-once"),
+            schedule: view.section("schedule").map(|section| ScheduleSection {
+                at: section.at(),
+                cron: section.text("cron"),
+                timezone: section.text("timezone"),
+            }),
             protect: view.flag("protect"),
             leave_data: view.list("leave-data"),
             name,

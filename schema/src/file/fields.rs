@@ -286,6 +286,7 @@ static SERVICE: Shape = Shape {
         field("update", Type::Section(&UPDATE), "how it is updated"),
         field("run-once", Type::Flag, "it ends by itself, and exit code 0 is done")
             .default("false"),
+        field("schedule", Type::Section(&SCHEDULE), "it runs again and again, at these times"),
         field("protect", Type::Flag, "no plan may destroy it").default("false"),
         field(
             "leave-data",
@@ -293,6 +294,16 @@ static SERVICE: Shape = Shape {
             "nodes that it may leave its data on, each good for one move",
         )
         .pattern(LABEL),
+    ],
+};
+
+static SCHEDULE: Shape = Shape {
+    name: "schedule",
+    short: Some("cron"),
+    inline: true,
+    fields: &[
+        field("cron", Type::Text, "five fields of cron, or a word like `@daily`").required(),
+        field("timezone", Type::Text, "the time zone that they are in").default("UTC"),
     ],
 };
 

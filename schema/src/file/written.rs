@@ -271,8 +271,21 @@ pub struct ServiceSection {
     pub protect: Maybe<bool>,
     /// Whether it runs once.
     pub run_once: Maybe<bool>,
+    /// When it runs.
+    pub schedule: Option<ScheduleSection>,
     /// Nodes that it may leave its data on.
     pub leave_data: Vec<Located<String>>,
+}
+
+/// `schedule "0 3 * * *" timezone="Europe/Berlin"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleSection {
+    /// Where it is written.
+    pub at: Location,
+    /// Five fields of cron, or a word; absent only where reading found an error.
+    pub cron: Maybe<String>,
+    /// The time zone that they are in.
+    pub timezone: Maybe<String>,
 }
 
 /// `port 8080 host=18080 …`

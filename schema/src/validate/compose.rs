@@ -277,6 +277,7 @@ impl<'a> Check<'a> {
                 section.run_once.as_ref().map(|once| once.at.clone()),
                 "write `condition: service_completed_successfully` there",
             ),
+            ("schedule", section.schedule.as_ref().map(|s| s.at.clone()), "give it a service"),
             ("health", section.health.as_ref().map(|h| h.at.clone()), "write `healthcheck` there"),
             (
                 "stop",
@@ -359,6 +360,7 @@ impl<'a> Check<'a> {
             stop,
             update,
             run_once: read.run_once,
+            schedule: None,
             protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
             leave_data: member.leave_data.clone(),
             form: {

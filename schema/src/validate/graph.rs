@@ -35,9 +35,14 @@ impl Check<'_> {
                     continue;
                 };
                 *next += 1;
-                let Some((needed, _)) = services.get_key_value(&need.value) else {
+                let Some((needed, other)) = services.get_key_value(&need.value) else {
                     continue;
                 };
+                if other.schedule.is_some() {
+                    let message = format!("`{needed}` runs at certain times: nothing waits for it");
+                    let help = "remove this line, or let it run once or all the time";
+                    self.error("DN-E0327", &need.at, message, help);
+                }
                 match done.get(needed) {
                     Some(true) => {}
                     Some(false) => self.circle(&path, needed, need),

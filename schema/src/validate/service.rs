@@ -17,13 +17,14 @@ use crate::{
         forbidden,
         written::{
             ComposeSection, Count, FormSection, HealthSection, KubernetesSection, Order,
-            ServiceSection,
+            ScheduleSection, ServiceSection,
         },
     },
     instance::{HealthSpec, Probe, Runtime, StopSpec},
     name::{is_image, is_label},
     quantity::{Period, Resources},
     replicas::{PerNode, Replicas},
+    schedule::{self, Timing},
     template::is_template,
 };
 
@@ -35,8 +36,9 @@ const MODE: u32 = 0o444;
 pub(super) const SIGNALS: [&str; 8] =
     ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGKILL"];
 
+/// Whether it ends by itself: also what runs at certain times.
 fn is_run_once(section: &ServiceSection) -> bool {
-    section.run_once.as_ref().is_some_and(|once| once.value)
+    section.run_once.as_ref().is_some_and(|once| once.value) || section.schedule.is_some()
 }
 
 impl<'a> Check<'a> {
@@ -96,6 +98,7 @@ impl<'a> Check<'a> {
             stop,
             update,
             run_once: self.run_once(section),
+            schedule: self.schedule(section),
             protect: section.protect.as_ref().filter(|p| p.value).map(|p| p.at.clone()),
             leave_data: self.leave_data(section),
             // Last, so that a bad name does not hide what else is wrong.
@@ -108,10 +111,34 @@ impl<'a> Check<'a> {
         let once = is_run_once(section);
         if once && let Some(health) = &section.health {
             let message = "`health` goes with a service that goes on running".to_owned();
-            let help = "remove it, or `run-once`: the exit code says how a run went";
+            let help = "remove it: the exit code says how a run went";
             self.error("DN-E0312", &health.at, message, help);
         }
         once
+    }
+
+    /// When it runs.
+    fn schedule(&mut self, section: &ServiceSection) -> Option<Timing> {
+        let ScheduleSection { at: _, cron, timezone } = section.schedule.as_ref()?;
+        let zone = timezone.as_ref().map_or(schedule::UTC, |zone| zone.value.as_str());
+        if let Some(written) = timezone.as_ref().filter(|zone| !schedule::is_timezone(&zone.value))
+        {
+            let message = format!("`{}` is not the name of a time zone", zone.escape_debug());
+            let help = "write a name like `Europe/Berlin`; without one it is UTC";
+            self.error("DN-E0327", &written.at, message, help);
+        }
+        let cron = cron.as_ref()?;
+        match cron.value.parse() {
+            Ok(cron) => Some(Timing { cron, timezone: zone.to_owned() }),
+            Err(why) => {
+                let shown = cron.value.escape_debug();
+                let message = format!("`{shown}` is not a schedule: {why}");
+                let help = "write minute, hour, day of the month, month and day of the week, like \
+                            \"0 3 * * *\" for every day at three";
+                self.error("DN-E0327", &cron.at, message, help);
+                None
+            }
+        }
     }
 
     /// The models of a service, and its component's parameters as they want them.

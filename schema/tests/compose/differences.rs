@@ -76,15 +76,9 @@ pub(crate) const ALL: &[Difference] = &[
     ),
     one(
         Refused,
-        "limits other than cores, memory, processes and those of `ulimits`",
+        "limits of block devices and of real-time processors",
         "devnet does not carry them to the engine",
-        &[
-            "deploy/blkio",
-            "deploy/cpu-realtime",
-            "deploy/cpu-words-refused",
-            "deploy/memory-words",
-            "volumes/storage-opt",
-        ],
+        &["deploy/blkio", "deploy/cpu-realtime"],
     ),
     one(
         Refused,
@@ -155,10 +149,9 @@ pub(crate) const ALL: &[Difference] = &[
     ),
     one(
         Refused,
-        "`annotations`, hooks, other log drivers, and what belongs to Docker Desktop",
+        "hooks, other log drivers, and what belongs to Docker Desktop",
         "devnet does not carry it out",
         &[
-            "service/annotations",
             "service/hooks",
             "service/logging-other",
             "service/models",

@@ -17,7 +17,6 @@ pub(super) fn apply(
     spec: &InstanceSpec,
     container: &ContainerSpec,
 ) -> HostConfig {
-    // Named in full: a field that is forgotten here is one that a file says in vain.
     let Settings {
         working_dir: _,
         domain_name: _,
@@ -35,6 +34,7 @@ pub(super) fn apply(
         dns_search,
         dns_options,
         extra_hosts,
+        ..
     } = &container.settings;
     let HostAccess { privileged, namespaces, cap_add, devices, security_opt, sysctls, .. } =
         &container.host;
@@ -73,6 +73,46 @@ pub(super) fn apply(
         devices: some(devices.iter().map(mapping).collect()),
         security_opt: some(security),
         sysctls: some(sysctls.clone().into_iter().collect()),
+        ..rarer(usual, &container.settings)
+    }
+}
+
+/// The request with what few containers ask for.
+fn rarer(usual: HostConfig, settings: &Settings) -> HostConfig {
+    // Named in full: a field that is forgotten here is one that a file says in vain.
+    let Settings {
+        working_dir: _,
+        domain_name: _,
+        read_only: _,
+        tty: _,
+        stdin_open: _,
+        no_new_privileges: _,
+        offline: _,
+        tmpfs: _,
+        ulimits: _,
+        pids_limit: _,
+        groups: _,
+        cap_drop: _,
+        dns: _,
+        dns_search: _,
+        dns_options: _,
+        extra_hosts: _,
+        cpuset,
+        memory_swap,
+        swappiness,
+        oom_score_adj,
+        oom_kill_disable,
+        annotations,
+        storage,
+    } = settings;
+    HostConfig {
+        cpuset_cpus: cpuset.clone(),
+        memory_swap: *memory_swap,
+        memory_swappiness: swappiness.map(i64::from),
+        oom_score_adj: oom_score_adj.map(i64::from),
+        oom_kill_disable: oom_kill_disable.then_some(true),
+        annotations: some(annotations.clone().into_iter().collect()),
+        storage_opt: some(storage.clone().into_iter().collect()),
         ..usual
     }
 }
@@ -169,5 +209,22 @@ mod tests {
         assert_eq!(request.devices.unwrap()[0].path_on_host.as_deref(), Some("/dev/kvm"));
         assert_eq!(request.sysctls.unwrap()["net.core.somaxconn"], "1024");
         assert_eq!(request.privileged, None);
+        let settings = Settings {
+            cpuset: Some("0-1".into()),
+            memory_swap: Some(-1),
+            swappiness: Some(0),
+            oom_score_adj: Some(-500),
+            oom_kill_disable: true,
+            annotations: [("a".to_owned(), "b".to_owned())].into(),
+            storage: [("size".to_owned(), "1G".to_owned())].into(),
+            ..Settings::default()
+        };
+        let container = ContainerSpec { settings, ..ContainerSpec::default() };
+        let request = apply(HostConfig::default(), &sample::process(&[]), &container);
+        assert_eq!(request.cpuset_cpus.as_deref(), Some("0-1"));
+        assert_eq!((request.memory_swap, request.memory_swappiness), (Some(-1), Some(0)));
+        assert_eq!((request.oom_score_adj, request.oom_kill_disable), (Some(-500), Some(true)));
+        assert_eq!(request.annotations.unwrap()["a"], "b");
+        assert_eq!(request.storage_opt.unwrap()["size"], "1G");
     }
 }

@@ -412,3 +412,21 @@ fn what_runs_once_is_waited_for_and_is_left_alone_when_it_is_done() {
     let again = world.plan(&ONCE.replacen("api:1", "api:2", 1));
     assert_eq!(again.changes[0].reason, "it exited with code 3");
 }
+
+#[test]
+fn what_runs_at_certain_times_is_left_alone_between_its_runs_however_they_ended() {
+    let file = "cluster \"lab\"\nservice \"job\" { image \"job:1\"; schedule \"0 3 * * *\"; }\n";
+    let mut world = World::of(&["alpha"]);
+    let plan = world.reach(file);
+    let spec = plan.changes[0].after.as_ref().unwrap();
+    assert_eq!(spec.schedule.as_ref().unwrap().timezone, "UTC");
+    assert!(spec.run_once);
+    for health in [HealthState::Healthy, HealthState::Unhealthy] {
+        let seen = world.seen("job[0]");
+        (seen.state, seen.health) = (InstanceState::Scheduled, health);
+        let plan = world.plan(file);
+        assert!(plan.changes.is_empty() && plan.drift.is_empty(), "{}", show(&plan));
+    }
+    let plan = world.plan(&file.replace("0 3", "30 4"));
+    assert_eq!(plan.changes[0].reason, "the schedule changed from 0 3 * * * UTC to 30 4 * * * UTC");
+}

@@ -154,6 +154,7 @@ fn spec(id: InstanceId, mut service: Service, home: &Home<'_>) -> InstanceSpec {
         health: health.and_then(|it| check(it.value)),
         stop,
         run_once,
+        schedule: None,
         protect: false,
     }
 }

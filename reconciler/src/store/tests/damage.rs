@@ -35,6 +35,7 @@ fn assignment(number: u64) -> AssignmentRecord {
         health: None,
         stop: StopSpec::default(),
         run_once: false,
+        schedule: None,
         protect: false,
     };
     AssignmentRecord { instance: spec.id.clone(), node: spec.node.clone(), generation: 3, spec }

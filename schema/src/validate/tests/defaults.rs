@@ -49,6 +49,10 @@ service "a" {
         spread by="zone" spread:
     }
 }
+service "b" {
+    image "x:1"
+    schedule "@daily" schedule:
+}
 "#;
 
 #[test]

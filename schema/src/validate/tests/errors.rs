@@ -267,6 +267,7 @@ fn forms() {
             "process p\ncommand c\nport 80 host=81\nvolume d at=\"/d\"\nfile \"../x\" content=a",
             "image x:1\nvolume d at=\"rel\"\nfile \"rel\" source=\"../x\"\nfile \"/a\" source=b",
             "image x:1\nresources gpu=1 gpu-memory=\"1GiB\"\nstop signal=\"SIGTEM\"",
+            "image x:1\nschedule \"0 25 * * *\" timezone=\"../x\"\nhealth tcp=1",
             "image x:1\nhealth http=\"healthz\"",
             "image x:1\nhealth exec=\"true && false\" interval=\"0s\"",
             "image x:1\nplace { pin n; max-per-node 1; }\nreplicas 2\nport 80 host=80",

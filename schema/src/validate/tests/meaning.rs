@@ -183,5 +183,5 @@ fn the_example_beside_the_readme_is_valid() {
     ]);
     let (state, found) = crate::validate::validate(&file, &components, &BTreeMap::new());
     assert_eq!(shown(&found), "");
-    assert_eq!(state.unwrap().services.len(), 9);
+    assert_eq!(state.unwrap().services.len(), 10);
 }

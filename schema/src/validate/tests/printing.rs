@@ -481,7 +481,13 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
         Just(Runtime::Process),
         Just(Runtime::Kubernetes)
     ]);
-    let flags = (maybe(any::<bool>()), maybe(any::<bool>()));
+    let schedule =
+        prop::option::of((text(), maybe_text()).prop_map(|(cron, timezone)| ScheduleSection {
+            at: here(),
+            cron: Some(cron),
+            timezone,
+        }));
+    let flags = (maybe(any::<bool>()), maybe(any::<bool>()), schedule);
     let numbers = (maybe(0u32..=1000), maybe(0u8..=100), flags, runtime);
     let texts = (pairs(), pairs(), pairs(), pairs(), list(), list(), list());
     let parts = (form(), ports(), file_sections(), resources(true), place(), health(), rest());
@@ -502,6 +508,7 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
             priority: numbers.1,
             protect: numbers.2.0,
             run_once: numbers.2.1,
+            schedule: numbers.2.2,
             runtime: numbers.3,
             form: parts.0,
             ports: parts.1,
