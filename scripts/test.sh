@@ -66,6 +66,7 @@ if [ -n "$images" ]; then
   export DEVNET_BED=1
 fi
 cargo nextest run --workspace
+scripts/ui-test.sh
 
 # A build of the whole workspace gives every crate all features, so it cannot show what builds without
 # them: everything without HiGHS, the agent without the language, each crate of the left side by itself.

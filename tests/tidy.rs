@@ -140,7 +140,8 @@ fn may_see(module: &str) -> Option<&'static [&'static str]> {
     Some(match module {
         // Faces: they speak to people, and ask the loop.
         "cli" => &["api", "app", "clock", "config", "random", "source", "telemetry", "view"],
-        "http" => &["api", "auth", "cycle"],
+        // An explanation is drawn as the command line draws it.
+        "http" => &["api", "auth", "cycle", "view"],
         "view" => &["api"],
         // The loop: it knows time, and uses adapters.
         "cycle" => {

@@ -2,7 +2,10 @@
 //!
 //! Knows their JSON form. Refuses to know routes and connections.
 
+pub mod audit;
 pub mod database;
+pub mod detail;
+pub mod draft;
 pub mod session;
 
 use std::collections::BTreeMap;
@@ -373,15 +376,6 @@ pub struct NewApiKey {
     pub row: ApiKeyRow,
     /// The whole key.
     pub key: InTransit,
-}
-
-/// Answer of `POST /api/v1/nodes/tokens`: the only time the token is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewJoinToken {
-    /// The whole token.
-    pub token: InTransit,
-    /// RFC 3339.
-    pub expires_at: String,
 }
 
 /// Answer of `GET /api/v1/whoami`.

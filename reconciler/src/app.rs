@@ -30,7 +30,7 @@ use tokio::{
 use tracing::{error, info};
 
 use crate::{
-    api::{JoinTokenRequest, database::Trouble},
+    api::{JoinTokenRequest, audit::Config, database::Trouble},
     apply,
     auth::{ApiKey, Authority, Joined, Revoked, server_config},
     clock,
@@ -100,6 +100,10 @@ pub struct ServeConfig {
     pub bounds: Option<Bounds>,
     /// How long to wait for agents when a plan is applied.
     pub apply: apply::Limits,
+    /// Whether drafts may be committed to the source.
+    pub source_write: bool,
+    /// How it runs, for admins to look at.
+    pub settings: Config,
 }
 
 impl ServeConfig {
@@ -119,6 +123,8 @@ impl ServeConfig {
             patience: Patience::default(),
             bounds: None,
             apply: apply::Limits::default(),
+            source_write: false,
+            settings: Config::default(),
         }
     }
 }
@@ -244,8 +250,8 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         wake,
     };
     let (grace, limits) = (config.adoption_grace, config.limits.clone());
-    let apply = config.apply;
-    let cycle_config = CycleConfig { grace, records_lost, name_file, limits, apply };
+    let (apply, source_write) = (config.apply, config.source_write);
+    let cycle_config = CycleConfig { grace, records_lost, name_file, limits, apply, source_write };
     let plane = ControlPlane::new(cycle_config, parts)?;
     prepare(&plane, config.cluster.as_ref()).await?;
 
@@ -269,8 +275,9 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     let client_file = config.data_dir.join("client.yaml");
     kept::write_private(&client_file, &context.to_yaml()?)?;
 
-    let app = App::new(Arc::clone(&plane), &admin, config.patience, &names);
-    let (patience, bounds) = (config.patience, bounds(&config));
+    let bounds = bounds(&config);
+    let app = App::new(Arc::clone(&plane), &admin, config.patience, &names, config.settings);
+    let patience = config.patience;
     let listener = Listener { tcp, tls: settings, app, patience, bounds };
     let server = tokio::spawn(http::serve(listener, stopped, FAREWELL));
     info!(%addr, client = %client_file.display(), "the control plane listens");

@@ -133,7 +133,7 @@ async fn what_is_no_route_is_nothing_to_anyone() {
         (Method::GET, "/nodes"),
         (Method::POST, "/"),
         (Method::GET, "/api/v1"),
-        (Method::GET, "/api/v1/users"),
+        (Method::GET, "/api/v1/nothing"),
         (Method::POST, "/healthz"),
         (Method::DELETE, "/api/v1/plans"),
         (Method::GET, "/api/v1/nodes/"),

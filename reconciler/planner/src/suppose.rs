@@ -8,13 +8,15 @@ use devnet_schema::{
     diagnostic::Location,
     file::suggest::advice,
     fleet::{Availability, Disk, FleetSnapshot, Gpu, Node, NodeFacts, NodeStatus},
-    name::{NodeName, ServiceName},
+    name::{InstanceId, NodeName, ServiceName},
     observed::ObservedInstance,
     order::Order,
     plan::Plan,
     quantity::{Bytes, Resources},
     replicas::Replicas,
 };
+
+use crate::input::PlanInput;
 
 /// The most GPUs of a node that is supposed to join.
 const MAX_GPUS: u32 = 64;
@@ -88,6 +90,70 @@ impl Supposition {
         }
         Ok(())
     }
+}
+
+/// What one lost node means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Which.
+    pub node: NodeName,
+    /// What would be started on another node.
+    pub elsewhere: Vec<InstanceId>,
+    /// What would not run.
+    pub down: Vec<InstanceId>,
+    /// Of these, what waits for data that is lost with the node.
+    pub data: Vec<InstanceId>,
+    /// The limit of time ended the search.
+    pub cut_short: bool,
+}
+
+/// Loses each node in turn, once `today` is done: the worst loss first. `plan` is asked for each
+/// plan that follows. What has a node by today's plan loses it with this one, and gets none.
+///
+/// # Errors
+/// Never for nodes of the fleet, which are there.
+pub fn losses(
+    input: &PlanInput<'_>,
+    today: &Plan,
+    plan: &mut dyn FnMut(&PlanInput<'_>) -> Plan,
+) -> Result<Vec<Loss>, String> {
+    let after = applied(input.fleet, today);
+    let mut losses = Vec::new();
+    for node in after.nodes.iter().map(|node| &node.name) {
+        let (mut desired, mut fleet) = (input.desired.clone(), after.clone());
+        Supposition::Without(node.clone()).enter(&mut desired, &mut fleet)?;
+        let options = input.options.clone();
+        let limits = input.limits.clone();
+        let policy = input.policy.clone();
+        let then = plan(&PlanInput {
+            desired: &desired,
+            fleet: &fleet,
+            options,
+            limits,
+            policy,
+            ..*input
+        });
+        losses.push(loss(node, today, &then));
+    }
+    losses.sort_by(|a, b| (b.down.len(), &a.node).cmp(&(a.down.len(), &b.node)));
+    Ok(losses)
+}
+
+fn loss(node: &NodeName, today: &Plan, plan: &Plan) -> Loss {
+    let (mut elsewhere, mut down, mut data) = (Vec::new(), Vec::new(), Vec::new());
+    for assignment in &today.placement.assignments {
+        let then = plan.placement.assignments.iter().find(|it| it.instance == assignment.instance);
+        match then.map(|then| &then.node) {
+            Some(then) if then == node => {
+                down.push(assignment.instance.clone());
+                data.push(assignment.instance.clone());
+            }
+            None => down.push(assignment.instance.clone()),
+            Some(_) if assignment.node == *node => elsewhere.push(assignment.instance.clone()),
+            Some(_) => {}
+        }
+    }
+    Loss { node: node.clone(), elsewhere, down, data, cut_short: plan.placement.cut_short }
 }
 
 /// The fleet once a plan was applied: what it starts runs, and is healthy.

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{arguments, failure::CommandError, terminal::Terminal};
 use crate::{
+    api::audit::{Config, Setting},
     app::{self, ServeConfig, SourceSpec},
     config::Environment,
     telemetry::{self, Form},
@@ -50,6 +51,8 @@ pub(super) fn run(
         adoption_grace: args.adoption_grace.into(),
         key_file: args.key_file.clone(),
         limits: env.limits(&args.limits)?,
+        source_write: args.source_write,
+        settings: Config { settings: settings(args), links: args.links() },
         ..ServeConfig::new(data_dir)
     };
     let runtime = runtime()?;
@@ -64,6 +67,38 @@ pub(super) fn run(
         until_stopped(running, asked, std::future::ready(())).await
     })?;
     Ok(0)
+}
+
+/// How it runs, flag by flag, and what set each.
+fn settings(args: &arguments::Serve) -> Vec<Setting> {
+    let own =
+        |value: &Option<std::path::PathBuf>| value.as_ref().map(|path| path.display().to_string());
+    let usual = |value: String, usual: &str| (value.clone(), value != usual);
+    let given = |value: Option<String>| (value.clone().unwrap_or_default(), value.is_some());
+    let many = |values: &[String]| (values.join(" "), !values.is_empty());
+    let all = [
+        ("--data-dir", given(own(&args.data_dir))),
+        ("--listen", usual(args.listen.to_string(), "0.0.0.0:7443")),
+        ("--name", many(&args.names)),
+        ("--cluster", given(args.cluster.as_ref().map(ToString::to_string))),
+        ("--source", given(args.source.clone())),
+        ("--branch", given(args.branch.clone())),
+        ("--path", usual(args.path.clone(), "")),
+        ("--source-login", given(own(&args.source_login))),
+        ("--source-ca", given(own(&args.source_ca))),
+        ("--source-write", (args.source_write.to_string(), args.source_write)),
+        ("--poll", usual(args.poll.to_string(), "30s")),
+        ("--heartbeat", usual(args.heartbeat.to_string(), "2s")),
+        ("--adoption-grace", usual(args.adoption_grace.to_string(), "10s")),
+        ("--key-file", given(own(&args.key_file))),
+        ("--limit", many(&args.limits)),
+    ];
+    let setting = |(name, (value, set)): (&str, (String, bool))| Setting {
+        name: name.to_owned(),
+        value,
+        source: if set { "flag" } else { "default" }.to_owned(),
+    };
+    all.into_iter().map(setting).collect()
 }
 
 /// The runtime of a control plane.

@@ -2,14 +2,10 @@
 //!
 //! Knows the suppositions that flags name. Refuses to save such a plan: it must never be applied.
 
-use std::time::Duration;
-
-use devnet_planner::suppose::{self, Supposition};
+use devnet_planner::suppose::{self, Loss, Supposition};
 use devnet_schema::{
-    fleet::FleetSnapshot,
-    name::{InstanceId, NodeName, ServiceName},
+    name::{InstanceId, ServiceName},
     placement::PlacementStatus,
-    plan::Plan,
     plan_options::PlanOptions,
 };
 use serde_json::json;
@@ -84,19 +80,6 @@ fn suppositions(args: &arguments::WhatIf) -> Result<Vec<Supposition>, CommandErr
     Ok(all)
 }
 
-/// What one lost node means.
-struct Loss {
-    node: NodeName,
-    /// What would be started on another node.
-    elsewhere: Vec<InstanceId>,
-    /// What would not run, and why where the plan says it.
-    down: Vec<InstanceId>,
-    /// Of these, what waits for data that is lost with the node.
-    data: Vec<InstanceId>,
-    /// The limit of time ended the search.
-    cut_short: bool,
-}
-
 /// Loses each node in turn, once what is planned now is done.
 fn survive(
     scene: &Scene,
@@ -111,15 +94,11 @@ fn survive(
         plan::print_findings(&today.diagnostics, &args.planning, &source, terminal);
         return Ok(1);
     }
-    let fleet = suppose::applied(&scene.fleet, &today);
-    let mut losses = Vec::new();
-    for node in fleet.nodes.iter().map(|node| &node.name) {
-        losses.push(lose(scene, (&options, limit), (&today, &fleet), node)?);
-    }
+    let losses = suppose::losses(&scene.input(options), &today, &mut |input| timed(input, limit))
+        .map_err(CommandError::usage)?;
     if today.placement.cut_short || losses.iter().any(|loss| loss.cut_short) {
         terminal.diagnostics(&[devnet_planner::cut_short()], &|_| None);
     }
-    losses.sort_by(|a, b| (b.down.len(), &a.node).cmp(&(a.down.len(), &b.node)));
     if args.planning.json {
         let rows: Vec<_> = losses
             .iter()
@@ -133,39 +112,6 @@ fn survive(
         terminal.out(&text(&losses));
     }
     Ok(if losses.iter().all(|loss| loss.down.is_empty()) { 0 } else { 1 })
-}
-
-/// What has a node by today's plan, once that is done, loses it with this one, and gets none.
-fn lose(
-    scene: &Scene,
-    (options, limit): (&PlanOptions, Option<Duration>),
-    (today, fleet): (&Plan, &FleetSnapshot),
-    node: &NodeName,
-) -> Result<Loss, CommandError> {
-    let (mut desired, mut fleet) = (scene.desired.clone(), fleet.clone());
-    Supposition::Without(node.clone())
-        .enter(&mut desired, &mut fleet)
-        .map_err(CommandError::usage)?;
-    let input = devnet_planner::PlanInput {
-        desired: &desired,
-        fleet: &fleet,
-        ..scene.input(options.clone())
-    };
-    let plan = timed(&input, limit);
-    let (mut elsewhere, mut down, mut data) = (Vec::new(), Vec::new(), Vec::new());
-    for assignment in &today.placement.assignments {
-        let then = plan.placement.assignments.iter().find(|it| it.instance == assignment.instance);
-        match then.map(|then| &then.node) {
-            Some(then) if *then == *node => {
-                down.push(assignment.instance.clone());
-                data.push(assignment.instance.clone());
-            }
-            None => down.push(assignment.instance.clone()),
-            Some(_) if assignment.node == *node => elsewhere.push(assignment.instance.clone()),
-            Some(_) => {}
-        }
-    }
-    Ok(Loss { node: node.clone(), elsewhere, down, data, cut_short: plan.placement.cut_short })
 }
 
 fn text(losses: &[Loss]) -> String {

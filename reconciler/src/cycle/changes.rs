@@ -15,9 +15,9 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use super::{ControlPlane, instance_rows};
-use crate::{
-    api::{DeploymentState, InstanceRow, NodeRow, ServiceRow},
-    clock,
+use crate::api::{
+    DeploymentState, InstanceRow,
+    detail::{DetailedNode, DetailedService},
 };
 
 /// How often it is looked whether something changed, while somebody follows.
@@ -248,8 +248,8 @@ impl ControlPlane {
         }
         let [_, events, lines, ..] = stamp;
         let fleet = self.shown()?;
-        let nodes = node_digests(&self.node_rows(&fleet));
-        let services = service_digests(&self.service_rows(&fleet));
+        let nodes = node_digests(&self.detailed_nodes(&fleet, self.node_rows(&fleet)));
+        let services = service_digests(&self.detailed_services(self.service_rows(&fleet)));
         let instances = instance_digests(&instance_rows(&fleet));
         let newest = self.store.deployments(None, DEPLOYMENTS)?.items;
         let deployments = newest.iter().map(|it| {
@@ -264,6 +264,7 @@ impl ControlPlane {
         let keys = one(&self.store.api_keys(None, crate::api::MAX_PAGE)?.items.len());
         let sessions = self.store.sessions(None, crate::api::MAX_PAGE)?.items;
         let sessions = one(&sessions.iter().map(|it| &it.id).collect::<Vec<_>>());
+        let tokens = one(&self.join_token_rows()?);
         let revision = self.state().current.as_ref().map(|it| it.revision.clone());
         let all = [
             ("nodes", nodes),
@@ -276,7 +277,7 @@ impl ControlPlane {
             ("secrets", one(&fleet.secrets)),
             ("apikeys", keys),
             ("sessions", sessions),
-            ("tokens", one(&self.store.open_join_tokens(&clock::wall())?)),
+            ("tokens", tokens),
             ("templates", one(&revision)),
         ];
         {
@@ -301,17 +302,21 @@ fn one<T: Serialize + ?Sized>(value: &T) -> BTreeMap<String, Digest> {
 }
 
 /// Nodes by name. When a node that is online was last heard of is no change: it is, all the time.
-pub fn node_digests(rows: &[NodeRow]) -> BTreeMap<String, Digest> {
-    let digest = |row: &NodeRow| match row.status {
-        NodeStatus::Online => Digest::of(&NodeRow { last_seen: String::new(), ..row.clone() }),
-        NodeStatus::Offline | NodeStatus::Lost => Digest::of(row),
+pub fn node_digests(rows: &[DetailedNode]) -> BTreeMap<String, Digest> {
+    let digest = |node: &DetailedNode| match node.row.status {
+        NodeStatus::Online => {
+            let mut still = node.clone();
+            still.row.last_seen.clear();
+            Digest::of(&still)
+        }
+        NodeStatus::Offline | NodeStatus::Lost => Digest::of(node),
     };
-    rows.iter().map(|row| (row.name.to_string(), digest(row))).collect()
+    rows.iter().map(|node| (node.row.name.to_string(), digest(node))).collect()
 }
 
 /// Services by name.
-pub fn service_digests(rows: &[ServiceRow]) -> BTreeMap<String, Digest> {
-    rows.iter().map(|row| (row.name.to_string(), Digest::of(row))).collect()
+pub fn service_digests(rows: &[DetailedService]) -> BTreeMap<String, Digest> {
+    rows.iter().map(|service| (service.row.name.to_string(), Digest::of(service))).collect()
 }
 
 /// Instances by name and node: one that moves is on two for a while.

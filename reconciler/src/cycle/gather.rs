@@ -38,7 +38,14 @@ pub(super) struct Gathered {
 
 /// Says so when it is dropped: nobody waits any more.
 #[derive(Default)]
-struct Waiting(Arc<AtomicBool>);
+pub(super) struct Waiting(Arc<AtomicBool>);
+
+impl Waiting {
+    /// Becomes true when nobody waits any more.
+    pub(super) fn gone(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -46,7 +53,8 @@ impl Drop for Waiting {
     }
 }
 
-fn pace(gone: &AtomicBool, limit: Option<Duration>, elapsed: Duration) -> Pace {
+/// How much longer a search may go on.
+pub(super) fn pace(gone: &AtomicBool, limit: Option<Duration>, elapsed: Duration) -> Pace {
     if gone.load(Ordering::Acquire) { Pace::Stop } else { Pace::left(limit, elapsed) }
 }
 

@@ -4,13 +4,17 @@
 //! whoever does not compare it.
 
 use devnet_schema::plan::Plan;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{AdapterError, ControlPlane};
 use crate::{
     api::{
-        ApiKeyRow, Deployment, DeploymentLine, Event, MAX_PAGE, Page, PlanRow, RevisionRow, Role,
+        ApiKeyRow, Deployment, DeploymentLine, Event, MAX_PAGE, Page, RevisionRow, Role,
+        audit::{AuditRow, DetailedKey},
+        detail::DetailedPlan,
     },
-    store::{ApiKeyRecord, RevisionState},
+    clock,
+    store::{ApiKeyRecord, EventFilter, RevisionState},
 };
 
 /// Whoever holds a key that is good.
@@ -31,7 +35,11 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When the cursor is none of ours or they cannot be read.
-    pub fn plans(&self, cursor: Option<&str>, limit: u32) -> Result<Page<PlanRow>, AdapterError> {
+    pub fn plans(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DetailedPlan>, AdapterError> {
         Ok(self.store.plans(cursor, limit)?)
     }
 
@@ -75,12 +83,17 @@ impl ControlPlane {
         Ok(self.store.lines(deployment, after, MAX_PAGE)?)
     }
 
-    /// The events, newest first.
+    /// The events that meet a filter, newest first.
     ///
     /// # Errors
     /// When the cursor is none of ours or they cannot be read.
-    pub fn events(&self, cursor: Option<&str>, limit: u32) -> Result<Page<Event>, AdapterError> {
-        Ok(self.store.events(cursor, limit)?)
+    pub fn events(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+        filter: &EventFilter,
+    ) -> Result<Page<Event>, AdapterError> {
+        Ok(self.store.events(cursor, limit, filter)?)
     }
 
     /// The events numbered above `after`, oldest first, as many as a page holds.
@@ -124,9 +137,35 @@ impl ControlPlane {
         &self,
         cursor: Option<&str>,
         limit: u32,
-    ) -> Result<Page<ApiKeyRow>, AdapterError> {
+    ) -> Result<Page<DetailedKey>, AdapterError> {
         let page = self.store.api_keys(cursor, limit)?;
-        Ok(Page { items: page.items.into_iter().map(key_row).collect(), next: page.next })
+        let detailed = |record: ApiKeyRecord| DetailedKey {
+            last_used_at: record.used_at.clone(),
+            expires_at: None,
+            row: key_row(record),
+        };
+        Ok(Page { items: page.items.into_iter().map(detailed).collect(), next: page.next })
+    }
+
+    /// Writes into the audit log. One that cannot be written goes to the log.
+    pub fn audited(&self, row: AuditRow) {
+        let row = AuditRow { at: clock::wall(), ..row };
+        if let Err(error) = self.store.append_audit(&row) {
+            tracing::error!(error = &error as &dyn std::error::Error, ?row, "the audit log");
+        }
+    }
+
+    /// The audit log, newest first, of what holds `text`.
+    ///
+    /// # Errors
+    /// When the cursor is none of ours or it cannot be read.
+    pub fn audit(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+        text: &str,
+    ) -> Result<Page<AuditRow>, AdapterError> {
+        Ok(self.store.audit(cursor, limit, text)?)
     }
 
     /// Whoever holds the key with this public part, while it is good.
@@ -135,6 +174,10 @@ impl ControlPlane {
     /// When it cannot be read.
     pub fn key_holder(&self, id: &str) -> Result<Option<KeyHolder>, AdapterError> {
         let record = self.store.api_key(id)?.filter(|record| record.revoked_at.is_none());
+        let now = clock::now();
+        if let Some(record) = record.as_ref().filter(|it| is_stale(it.used_at.as_deref(), now)) {
+            self.store.touch_api_key(&record.id, &format!("{now:.3}"))?;
+        }
         Ok(record.map(|ApiKeyRecord { id, hash, name, role, .. }| KeyHolder {
             id,
             hash,
@@ -145,6 +188,12 @@ impl ControlPlane {
 }
 
 pub(super) fn key_row(record: ApiKeyRecord) -> ApiKeyRow {
-    let ApiKeyRecord { id, hash: _, name, role, created_at, revoked_at: _ } = record;
+    let ApiKeyRecord { id, hash: _, name, role, created_at, revoked_at: _, used_at: _ } = record;
     ApiKeyRow { id, name, role, created_at }
+}
+
+/// Whether the last use on record is so long ago that a new one is worth a write.
+fn is_stale(used: Option<&str>, now: Timestamp) -> bool {
+    let used: Option<Timestamp> = used.and_then(|text| text.parse().ok());
+    used.is_none_or(|used| now.duration_since(used) >= SignedDuration::from_secs(60))
 }

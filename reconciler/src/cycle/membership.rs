@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 
 use super::{AdapterError, ControlPlane, unheard::kept};
 use crate::{
-    api::{JoinTokenRequest, LONGEST_TTL},
+    api::{JoinTokenRequest, LONGEST_TTL, detail::JoinTokenRow},
     auth::{AuthorityError, JoinToken, ListError, NodeIdentity},
     clock,
     fleet::Remembered,
@@ -98,6 +98,32 @@ impl ControlPlane {
         })?;
         self.journal.write("auth", &token.id, &format!("join token made by {by}"));
         Ok((token.text(), expires_at))
+    }
+
+    /// The join tokens that may still be used, newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn join_token_rows(&self) -> Result<Vec<JoinTokenRow>, AdapterError> {
+        let open = self.store.open_join_tokens(&clock::wall())?;
+        let rows = open.into_iter().map(|record| {
+            let JoinTokenRecord { id, hash: _, node, replace, created_at, expires_at, used_at: _ } =
+                record;
+            JoinTokenRow { id, node, replace, created_at, expires_at }
+        });
+        Ok(rows.collect())
+    }
+
+    /// Withdraws a join token. False when there is none that may still be used.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn withdraw_join_token(&self, id: &str, by: &str) -> Result<bool, AdapterError> {
+        let withdrawn = self.store.withdraw_join_token(id)?;
+        if withdrawn {
+            self.journal.write("auth", id, &format!("join token withdrawn by {by}"));
+        }
+        Ok(withdrawn)
     }
 
     /// Lets a node join.

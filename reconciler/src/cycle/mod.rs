@@ -10,7 +10,9 @@ mod agent_requests;
 mod changes;
 mod configuration;
 mod deploy;
+mod detail;
 mod doubts;
+mod drafts;
 mod followed;
 mod gate;
 mod gather;
@@ -31,12 +33,14 @@ mod record;
 mod removal;
 mod request;
 mod sessions;
+mod steps;
 mod takeover;
 mod tries;
 mod turn;
 mod unheard;
 mod versions;
 mod volumes;
+mod whatif;
 
 use std::{
     path::PathBuf,
@@ -66,12 +70,15 @@ pub use metrics::Metrics;
 pub use query::{instance_rows, ordered};
 pub use request::RequestError;
 pub use sessions::SessionHolder;
+pub use steps::unit_text;
 pub use turn::follow;
+pub use whatif::Explained;
 
 pub use permits::{Permit, Work};
 
 use changes::Changes;
 use deploy::UnderWay;
+use drafts::Drafts;
 use grants::Grants;
 use orders::{Entry, Orders};
 use permits::Permits;
@@ -89,6 +96,8 @@ use crate::{
     store::{AssignmentRecord, PutOffRecord, Store, StoreError},
 };
 
+/// Which events are asked for.
+pub use crate::store::EventFilter;
 /// Why a node was not let in: part of [`RegisterError`].
 pub use crate::store::JoinRefusal;
 
@@ -109,6 +118,8 @@ pub struct CycleConfig {
     pub limits: Limits,
     /// How long to wait for what when a plan is applied.
     pub apply: apply::Limits,
+    /// Whether drafts may be committed to the source.
+    pub source_write: bool,
 }
 
 /// What the adapters know, and what the loop makes of it.
@@ -134,6 +145,7 @@ pub struct ControlPlane {
     keys_revoked: watch::Sender<u64>,
     /// What changed, for those who show it.
     changes: Changes,
+    drafts: Drafts,
     /// Codes that begin a session.
     codes: Codes,
     /// How many requests may read configurations and plan at once.
@@ -230,6 +242,7 @@ impl ControlPlane {
             lines: watch::Sender::new(0),
             keys_revoked: watch::Sender::new(0),
             changes: Changes::new(clock::now().as_millisecond().unsigned_abs()),
+            drafts: Drafts::default(),
             codes: Codes::default(),
             permits: Permits::default(),
             state: Mutex::default(),

@@ -58,6 +58,7 @@ impl ControlPlane {
             role: request.role,
             created_at: clock::wall(),
             revoked_at: None,
+            used_at: None,
         };
         self.store.add_api_key(&record)?;
         let text = format!("API key `{}` made by {by}", record.name);

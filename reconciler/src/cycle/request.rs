@@ -58,6 +58,18 @@ pub enum RequestError {
     /// No node can run anything for a cluster without a name.
     #[error("the cluster has no name yet: no node can run anything")]
     Unnamed,
+    /// What is supposed or edited is about something that is not there.
+    #[error("{0}")]
+    Supposed(String),
+    /// There is no such draft.
+    #[error("there is no draft {0} of yours: it is good for a day, and gone after a restart")]
+    NoDraft(String),
+    /// Nothing may be committed to the source from here.
+    #[error("nothing can be committed here: {0}")]
+    ReadOnly(String),
+    /// What was edited is no longer the newest.
+    #[error("{0}")]
+    BaseMoved(String),
     /// There is no such plan.
     #[error("there is no plan {0}")]
     NoPlan(String),
@@ -204,6 +216,27 @@ impl ControlPlane {
         Ok(Some(self.begin(plan, by, limits)?))
     }
 
+    /// What a saved plan was made from and is no longer as it was, by the names people know it by;
+    /// none where the plan may be applied as far as that goes.
+    ///
+    /// # Errors
+    /// When there is no such plan, or what it was made from cannot be read.
+    pub(super) async fn moved_since(&self, id: &str) -> Result<Vec<String>, RequestError> {
+        let stored = self.store.plan(id)?.ok_or_else(|| RequestError::NoPlan(printable(id)))?;
+        let StoredPlan { plan, request, expires_at, .. } = stored;
+        let expired = expires_at.is_some_and(|end| is_over(&end, clock::now()));
+        let time = expired.then(|| "the time (it is older than a day)".to_owned());
+        let permit = self.permits.wait(Work::Apply).await;
+        let moved = match self.configuration_of(&request, &permit).await {
+            Ok(configuration) => self.moved(&plan.basis, &configuration, Some(permit)).await?,
+            Err(RequestError::Invalid(_) | RequestError::NoRevision(_)) => {
+                vec!["the configuration"]
+            }
+            Err(other) => return Err(other),
+        };
+        Ok(time.into_iter().chain(moved.into_iter().map(str::to_owned)).collect())
+    }
+
     /// The source that the loop follows and applies by itself, where that would undo a plan for
     /// this configuration: unless it declares what the newest revision does.
     fn undone_by(&self, configuration: &Configuration, destroy: bool) -> Option<String> {
@@ -248,7 +281,7 @@ impl ControlPlane {
         Ok(basis.moved(&now))
     }
 
-    async fn configuration_of(
+    pub(super) async fn configuration_of(
         &self,
         request: &PlanRequest,
         permit: &Permit,
@@ -273,7 +306,10 @@ impl ControlPlane {
     }
 
     /// The files of a revision of the source, the newest when none is named.
-    async fn revision(&self, rev: Option<&str>) -> Result<(String, FilesRead), RequestError> {
+    pub(super) async fn revision(
+        &self,
+        rev: Option<&str>,
+    ) -> Result<(String, FilesRead), RequestError> {
         if let Some(source) = &self.source {
             let limits = self.config.limits.clone();
             let found = super::followed::fetch(source, rev.map(str::to_owned), limits).await;
@@ -314,7 +350,7 @@ fn other_than(theirs: &ClusterName) -> impl Fn(ClusterName) -> RequestError + us
     move |ours| RequestError::OtherCluster { ours, theirs: theirs.clone() }
 }
 
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().take(100).collect::<String>().escape_debug().to_string()
 }
 

@@ -23,7 +23,7 @@ pub(super) fn session_token(headers: &HeaderMap) -> Option<SessionToken> {
 }
 
 /// The host and port that the client asked for.
-fn authority<B>(request: &Request<B>) -> Option<&str> {
+pub(super) fn authority<B>(request: &Request<B>) -> Option<&str> {
     let of_uri = request.uri().authority().map(|authority| authority.as_str());
     of_uri.or_else(|| request.headers().get(header::HOST)?.to_str().ok())
 }

@@ -20,7 +20,10 @@ use super::{
     problem::Failure,
     stream::{Records, follow, line, ndjson},
 };
-use crate::api::{Deployment, DeploymentLine, Page};
+use crate::api::{
+    Deployment, DeploymentLine, Page,
+    detail::{StepRow, UnitText},
+};
 
 /// `GET /api/v1/deployments`: newest first.
 pub(super) async fn list(
@@ -40,6 +43,22 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<Deployment>, Failure> {
     find(&app, &id).map(Json)
+}
+
+/// `GET /api/v1/deployments/{id}/steps`: in the plan's order.
+pub(super) async fn steps(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<StepRow>>, Failure> {
+    Ok(Json(app.plane.step_rows(&find(&app, &id)?)?))
+}
+
+/// `GET /api/v1/deployments/{id}/units`: the units that it starts, as text.
+pub(super) async fn units(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<UnitText>>, Failure> {
+    Ok(Json(app.plane.unit_texts(&find(&app, &id)?)?))
 }
 
 /// `POST /api/v1/deployments/{id}/cancel`: 202 and the deployment, which ends when what runs of it

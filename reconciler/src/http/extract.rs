@@ -109,7 +109,7 @@ impl Intake {
 /// How large a body the route of this request takes, in bytes.
 fn most(parts: &Extensions) -> usize {
     match parts.get::<MatchedPath>().map(MatchedPath::as_str) {
-        Some("/api/v1/plans" | "/api/v1/nodes/{id}/deploy") => LARGE,
+        Some("/api/v1/plans" | "/api/v1/whatif" | "/api/v1/nodes/{id}/deploy") => LARGE,
         _ => SMALL,
     }
 }

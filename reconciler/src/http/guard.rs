@@ -16,10 +16,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use devnet_schema::{plan_options::MAX_SOLVE_LIMIT_MS, secret::Sensitive};
+use tokio::sync::watch;
 use tracing::warn;
 
 use super::{
-    browser,
+    audit, browser,
     connections::network,
     extract::Intake,
     headers,
@@ -32,7 +33,7 @@ use super::{
     ui,
 };
 use crate::{
-    api::Role,
+    api::{Role, audit::Config},
     auth::{Access, ApiKey, Denied, Principal, Route, authorise, route_of},
     cycle::{ControlPlane, KeyHolder},
 };
@@ -57,6 +58,8 @@ pub struct App {
     keys: Arc<Keys>,
     /// Names and addresses that browsers may call it by.
     pub(super) names: Arc<[String]>,
+    /// How it runs, for admins to look at.
+    pub(super) settings: Arc<Config>,
     /// What bodies may take.
     pub(super) intake: Intake,
 }
@@ -68,11 +71,13 @@ impl App {
         admin: &ApiKey,
         patience: Patience,
         names: &[String],
+        settings: Config,
     ) -> Self {
         let admin = (admin.id.clone(), admin.hash());
         let (failures, accounts) = (Mutex::default(), Mutex::default());
         let keys = Arc::new(Keys { admin, failures, accounts });
-        Self { plane, keys, names: names.into(), intake: Intake::new(patience.body) }
+        let (names, settings) = (names.into(), Arc::new(settings));
+        Self { plane, keys, names, settings, intake: Intake::new(patience.body) }
     }
 
     fn failures(&self) -> MutexGuard<'_, Failures<IpAddr>> {
@@ -151,14 +156,38 @@ pub(super) async fn guard(state: State<App>, request: Request, next: Next) -> Re
     headers::guarded(answered(state, request, next).await)
 }
 
-async fn answered(State(app): State<App>, mut request: Request, next: Next) -> Response {
+async fn answered(State(app): State<App>, request: Request, next: Next) -> Response {
     // Before the key is looked at, so that no revocation falls between.
     let revoked = app.plane.follow_revoked();
     let visit = request.extensions().get::<Arc<Visit>>().cloned();
+    let entry = audit::entry(&request);
     let Admitted { who, session, route } = match admitted(&app, &request) {
-        Ok(admitted) => admitted,
+        Ok(Ok(admitted)) => admitted,
+        // Whoever it is may not: that is told, too.
+        Ok(Err((who, denied))) => {
+            let answer = Failure::from(denied).into_response();
+            app.audited(entry, Some(&who), &answer);
+            return answer;
+        }
         Err(failure) => return failure.into_response(),
     };
+    let (asked, own) = (app.clone(), who.clone());
+    let answer = let_in(app, request, next, (who, session, route, revoked), visit).await;
+    let known = !matches!(own, Principal::Anonymous);
+    asked.audited(entry.filter(|_| known), Some(&own), &answer);
+    answer
+}
+
+/// Who, in which session, by which route, and what says that keys were revoked.
+type Pass = (Principal, Option<String>, &'static Route, watch::Receiver<u64>);
+
+async fn let_in(
+    app: App,
+    mut request: Request,
+    next: Next,
+    (who, session, route, revoked): Pass,
+    visit: Option<Arc<Visit>>,
+) -> Response {
     let mut permit = Permit::new(app, who.clone(), route, revoked, session);
     request.extensions_mut().insert(permit.clone());
     request.extensions_mut().insert(who);
@@ -196,7 +225,10 @@ struct Admitted {
     route: &'static Route,
 }
 
-fn admitted(app: &App, request: &Request) -> Result<Admitted, Failure> {
+/// Who comes in; or who may not, and why.
+type Verdict = Result<Admitted, (Principal, Denied)>;
+
+fn admitted(app: &App, request: &Request) -> Result<Verdict, Failure> {
     let pattern = match request.extensions().get::<MatchedPath>() {
         Some(pattern) => pattern.as_str(),
         // An address of the UI: its one page finds out what it shows.
@@ -209,8 +241,11 @@ fn admitted(app: &App, request: &Request) -> Result<Admitted, Failure> {
         Access::Open | Access::JoinToken | Access::Login => (Principal::Anonymous, None),
         Access::Role(_) | Access::NodeSelf => caller(app, request)?,
     };
-    authorise(route.method, route.pattern, &who)?;
-    Ok(Admitted { who, session, route })
+    Ok(match authorise(route.method, route.pattern, &who) {
+        Err(denied) if who == Principal::Anonymous => return Err(denied.into()),
+        Err(denied) => Err((who, denied)),
+        Ok(()) => Ok(Admitted { who, session, route }),
+    })
 }
 
 /// Who asks, and in which session.
@@ -235,7 +270,7 @@ fn shown(network: IpAddr) -> String {
     }
 }
 
-fn address(request: &Request) -> Option<IpAddr> {
+pub(super) fn address(request: &Request) -> Option<IpAddr> {
     request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
 }
 

@@ -12,7 +12,7 @@ use super::{
     extract::{Document, Paging, Params, Who},
     problem::Failure,
 };
-use crate::api::{ApiKeyRequest, ApiKeyRow, NewApiKey, Page};
+use crate::api::{ApiKeyRequest, NewApiKey, Page, audit::DetailedKey};
 
 /// The longest name of a key, in characters.
 const LONGEST_NAME: usize = 100;
@@ -21,7 +21,7 @@ const LONGEST_NAME: usize = 100;
 pub(super) async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<ApiKeyRow>>, Failure> {
+) -> Result<Json<Page<DetailedKey>>, Failure> {
     Ok(Json(app.plane.api_keys(paging.cursor.as_deref(), paging.limit())?))
 }
 

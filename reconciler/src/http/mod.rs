@@ -6,14 +6,17 @@
 
 mod agent;
 mod assets;
+mod audit;
 mod browser;
 mod connections;
 mod deployments;
+mod drafts;
 mod extract;
 mod guard;
 mod headers;
 mod keys;
 mod limit;
+mod lists;
 mod logs;
 mod manual;
 mod meta;
@@ -29,6 +32,7 @@ mod secrets;
 mod serve;
 mod session;
 mod stream;
+mod tokens;
 mod ui;
 mod watch;
 
@@ -49,6 +53,8 @@ pub fn router(app: App) -> Router {
         .merge(browsing())
         .merge(looking())
         .merge(changing())
+        .merge(supposing())
+        .merge(watching_over())
         .merge(of_nodes())
         .fallback(ui::fallback)
         .method_not_allowed_fallback(problem::no_such_route)
@@ -91,6 +97,7 @@ fn looking() -> Router<App> {
         .route("/api/v1/instances", get(query::instances))
         .route("/api/v1/instances/{id}", get(query::instance))
         .route("/api/v1/instances/{id}/logs", get(logs::instance))
+        .route("/api/v1/instances/{id}/compose", get(query::unit))
         .route("/api/v1/events", get(query::events))
         .route("/api/v1/templates", get(query::templates))
         .route("/api/v1/revisions", get(query::revisions))
@@ -101,9 +108,12 @@ fn changing() -> Router<App> {
         .route("/api/v1/plans", get(plans::list).post(plans::make))
         .route("/api/v1/plans/{id}", get(plans::one))
         .route("/api/v1/plans/{id}/apply", post(plans::apply))
+        .route("/api/v1/plans/{id}/stale", get(plans::stale))
         .route("/api/v1/deployments", get(deployments::list))
         .route("/api/v1/deployments/{id}", get(deployments::one))
         .route("/api/v1/deployments/{id}/logs", get(deployments::logs))
+        .route("/api/v1/deployments/{id}/steps", get(deployments::steps))
+        .route("/api/v1/deployments/{id}/units", get(deployments::units))
         .route("/api/v1/deployments/{id}/cancel", post(deployments::cancel))
         .route("/ws/logs", get(deployments::socket))
         .route("/api/v1/sync", post(plans::sync))
@@ -113,10 +123,37 @@ fn changing() -> Router<App> {
         .route("/api/v1/apikeys/{id}", delete(keys::revoke))
 }
 
+fn supposing() -> Router<App> {
+    Router::new()
+        .route("/api/v1/whatif", post(drafts::what_if))
+        .route("/api/v1/services/{name}/explain", get(drafts::explain))
+        .route("/api/v1/source", get(drafts::source))
+        .route("/api/v1/drafts", post(drafts::make))
+        .route("/api/v1/drafts/{id}", get(drafts::one).patch(drafts::change).delete(drafts::remove))
+        .route("/api/v1/drafts/{id}/commit", post(drafts::commit))
+}
+
+fn watching_over() -> Router<App> {
+    Router::new()
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/config", get(audit::config))
+        .route("/api/v1/users", get(audit::not_yet).post(audit::not_yet))
+        .route("/api/v1/users/{id}", delete(audit::not_yet).patch(audit::not_yet))
+        .route("/api/v1/nodes/{id}/usage", get(audit::not_yet))
+        .route("/api/v1/instances/{id}/usage", get(audit::not_yet))
+        .route("/api/v1/models", get(audit::not_yet))
+        .route("/api/v1/models/fit", post(audit::not_yet))
+        .route("/api/v1/instances/{id}/models/{name}", put(audit::not_yet))
+        .route("/api/v1/instances/{id}/models/{name}/load", post(audit::not_yet))
+        .route("/api/v1/instances/{id}/models/{name}/unload", post(audit::not_yet))
+        .route("/ws/exec", get(audit::not_yet))
+}
+
 fn of_nodes() -> Router<App> {
     Router::new()
         .route("/api/v1/nodes", get(nodes::list))
-        .route("/api/v1/nodes/tokens", post(nodes::token))
+        .route("/api/v1/nodes/tokens", get(tokens::list).post(tokens::make))
+        .route("/api/v1/nodes/tokens/{id}", delete(tokens::withdraw))
         .route("/api/v1/nodes/register", post(nodes::register))
         .route("/api/v1/nodes/{id}", get(nodes::one).delete(nodes::remove))
         .route("/api/v1/nodes/{id}/cordon", post(nodes::cordon))

@@ -5,36 +5,66 @@ use std::net::SocketAddr;
 use axum::{
     Json,
     extract::{ConnectInfo, Path, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use devnet_schema::{
     fleet::Node,
-    secret::InTransit,
     wire::{RegisterRequest, RegisterResponse},
 };
 use serde::Deserialize;
 
 use super::{
     App,
-    extract::{Document, Paging, Params, Who},
+    extract::{Document, Params, Who},
+    lists::{ListParams, Row, word},
     problem::Failure,
 };
 use crate::{
-    api::{
-        HeartbeatRequest, JoinTokenRequest, LONGEST_TTL, NODE_IN_USE, NewJoinToken, NodeRow, Page,
-    },
+    api::{HeartbeatRequest, NODE_IN_USE, detail::DetailedNode},
     auth::Principal,
-    cycle::{JoinRefusal, RegisterError},
+    cycle::{JoinRefusal, List, RegisterError, node_digests},
 };
 
 /// `GET /api/v1/nodes`.
 pub(super) async fn list(
     State(app): State<App>,
-    Params(paging): Params<Paging>,
-) -> Result<Json<Page<NodeRow>>, Failure> {
-    let rows = app.plane.node_rows(&app.plane.shown()?);
-    Ok(Json(paging.page(rows, |row| row.name.to_string())))
+    Params(params): Params<ListParams>,
+    asked: HeaderMap,
+) -> Result<Response, Failure> {
+    let fleet = app.plane.shown()?;
+    let rows = app.plane.detailed_nodes(&fleet, app.plane.node_rows(&fleet));
+    params.answer(&app, List::Nodes, node_digests(&rows), rows, &asked)
+}
+
+impl Row for DetailedNode {
+    fn key(&self) -> String {
+        self.row.name.to_string()
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        let gpus = self.gpus.iter().map(|gpu| gpu.model.as_str());
+        let own = [self.row.name.as_str(), &self.row.ip, &self.os, &self.arch];
+        let zone = self.zone.as_deref();
+        own.into_iter()
+            .chain(zone)
+            .chain(self.tags.iter().map(String::as_str))
+            .chain(gpus)
+            .collect()
+    }
+
+    fn nodes(&self) -> Vec<&str> {
+        vec![self.row.name.as_str()]
+    }
+
+    fn service(&self) -> Option<&str> {
+        None
+    }
+
+    fn states(&self) -> Vec<String> {
+        let cordoned = self.row.cordoned.then(|| "cordoned".to_owned());
+        [word(&self.row.status)].into_iter().chain(cordoned).collect()
+    }
 }
 
 /// `GET /api/v1/nodes/{id}`, by name or id.
@@ -117,21 +147,6 @@ pub(super) async fn uncordon(
     let name = app.plane.find_node(&id)?;
     app.plane.cordon(&name, false, &who.label())?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// `POST /api/v1/nodes/tokens`: 201 and the token, this once.
-pub(super) async fn token(
-    State(app): State<App>,
-    Who(who): Who,
-    Document(request): Document<JoinTokenRequest>,
-) -> Result<Response, Failure> {
-    if request.ttl_seconds > LONGEST_TTL {
-        return Err(Failure::bad_request("a join token is good for seven days at most")
-            .detail("ask for `--ttl 7d` or less, and make a new one when it is over"));
-    }
-    let (token, expires_at) = app.plane.make_join_token(&request, &who.label())?;
-    let token = InTransit::new(token.expose().clone());
-    Ok((StatusCode::CREATED, Json(NewJoinToken { token, expires_at })).into_response())
 }
 
 /// `POST /api/v1/nodes/register`: 201. The token in the body is the credential.

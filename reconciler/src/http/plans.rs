@@ -14,7 +14,10 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    api::{ApplyRequest, Page, PlanRequest, PlanRow},
+    api::{
+        ApplyRequest, Page, PlanRequest,
+        detail::{DetailedPlan, Staleness},
+    },
     cycle::RequestError,
 };
 
@@ -39,7 +42,7 @@ pub(super) async fn make(
 pub(super) async fn list(
     State(app): State<App>,
     Params(paging): Params<Paging>,
-) -> Result<Json<Page<PlanRow>>, Failure> {
+) -> Result<Json<Page<DetailedPlan>>, Failure> {
     Ok(Json(app.plane.plans(paging.cursor.as_deref(), paging.limit())?))
 }
 
@@ -66,6 +69,14 @@ pub(super) async fn apply(
     };
     let place = format!("/api/v1/deployments/{}", deployment.id);
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(deployment)).into_response())
+}
+
+/// `GET /api/v1/plans/{id}/stale`: what it was made from and is no longer as it was.
+pub(super) async fn stale(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Staleness>, Failure> {
+    Ok(Json(app.plane.staleness(&id).await?))
 }
 
 /// `POST /api/v1/sync`: look at the source and the nodes now. 202, no body.

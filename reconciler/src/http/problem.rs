@@ -220,7 +220,14 @@ impl From<RequestError> for Failure {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-plans", title)
                     .detail("ask again in a few seconds")
             }
-            RequestError::NoPlan(_) => Self::not_found(title),
+            RequestError::NoPlan(_) | RequestError::NoDraft(_) => Self::not_found(title),
+            RequestError::Supposed(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not-there", title)
+            }
+            RequestError::ReadOnly(_) => Self::new(StatusCode::CONFLICT, "source-read-only", title)
+                .detail("download the patch, and commit it where the source is kept"),
+            RequestError::BaseMoved(_) => Self::new(StatusCode::CONFLICT, "base-moved", title)
+                .detail("make the edits anew on the newest revision, and look at the plan"),
             RequestError::Stale(_) => Self::new(StatusCode::CONFLICT, "stale-plan", title)
                 .detail("plan again, look at the new plan, and apply that one"),
             RequestError::Undone(_) => Self::new(StatusCode::CONFLICT, FOLLOWS_SOURCE, title)

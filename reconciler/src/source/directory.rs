@@ -71,6 +71,10 @@ impl Source for DirectorySource {
         ""
     }
 
+    fn subdirectory(&self) -> &str {
+        ""
+    }
+
     fn head(&self) -> Result<Revision, SourceError> {
         let (id, files) = self.look()?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((id.clone(), files));

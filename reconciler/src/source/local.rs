@@ -1,7 +1,7 @@
 //! A git repository on this machine, read where it lies.
 //!
 //! Knows its branches and when they move. Refuses to touch its work tree, its index and its
-//! configuration.
+//! configuration: a commit is objects and a branch.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    Revision, Source, SourceError, TreeFiles, Wake, Watcher, clean_branch, clean_subdirectory,
+    Change, Revision, Source, SourceError, TreeFiles, Wake, Watcher, clean_branch,
+    clean_subdirectory,
     object_store::{self, ObjectStore, unreadable},
     watch,
 };
@@ -63,6 +64,21 @@ impl Source for LocalGit {
 
     fn branch(&self) -> &str {
         self.branch.as_deref().unwrap_or("HEAD")
+    }
+
+    fn subdirectory(&self) -> &str {
+        &self.subdirectory
+    }
+
+    fn is_followed(&self, branch: &str) -> Result<bool, SourceError> {
+        match &self.branch {
+            Some(followed) => Ok(followed == branch),
+            None => self.store()?.is_checked_out(&format!("refs/heads/{branch}")),
+        }
+    }
+
+    fn commit(&self, change: &Change) -> Result<String, SourceError> {
+        self.store()?.commit(change, &self.subdirectory)
     }
 
     fn head(&self) -> Result<Revision, SourceError> {

@@ -2,9 +2,11 @@
 //! directory.
 //!
 //! Knows revisions and their files. Refuses to know what is in the files, and to change anything
-//! in the source. Three kinds of absence are told apart: the source cannot be read, the branch is
-//! not there, and there is nothing in it; none of them is an empty configuration.
+//! in the source but by a commit that somebody asked for. Three kinds of absence are told apart:
+//! the source cannot be read, the branch is not there, and there is nothing in it; none of them is
+//! an empty configuration.
 
+mod commit;
 mod directory;
 mod local;
 mod login;
@@ -15,6 +17,7 @@ mod watch;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+pub use commit::Change;
 pub use directory::DirectorySource;
 pub use local::LocalGit;
 pub use login::login_file;
@@ -76,6 +79,22 @@ pub enum SourceError {
         /// Of what too much.
         what: String,
     },
+    /// The branch has commits that the change was not made on.
+    #[error("branch {branch} of {location} has moved since")]
+    Moved {
+        /// Where.
+        location: String,
+        /// Which.
+        branch: String,
+    },
+    /// Nothing may be committed there.
+    #[error("{location} takes no commits from here: {why}")]
+    ReadOnly {
+        /// Where.
+        location: String,
+        /// Why not.
+        why: String,
+    },
     /// The settings of the source are not usable.
     #[error("{0}")]
     Settings(String),
@@ -127,6 +146,27 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the source cannot be read.
     fn follows(&self, old: &str, new: &str) -> Result<bool, SourceError>;
+
+    /// Where in the repository the configuration is: a directory; empty for its root.
+    fn subdirectory(&self) -> &str;
+
+    /// Whether this is the branch that is followed.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    fn is_followed(&self, branch: &str) -> Result<bool, SourceError> {
+        Ok(self.branch() == branch)
+    }
+
+    /// Commits a change and moves its branch; gives the commit's id.
+    ///
+    /// # Errors
+    /// When this kind of source takes no commits, the branch has moved on, or is checked out.
+    fn commit(&self, change: &Change) -> Result<String, SourceError> {
+        let _ = change;
+        let why = "only a git repository on the control plane's own machine does".to_owned();
+        Err(SourceError::ReadOnly { location: self.location().to_owned(), why })
+    }
 
     /// Calls `wake` soon after something may have changed, and every `interval` in any case, until
     /// the guard is dropped. A wake-up carries no data and may be false.

@@ -239,6 +239,10 @@ impl Source for RemoteGit {
         self.spec.branch.as_deref().unwrap_or("HEAD")
     }
 
+    fn subdirectory(&self) -> &str {
+        &self.spec.subdirectory
+    }
+
     fn head(&self) -> Result<Revision, SourceError> {
         self.fetch()?;
         let store = self.store()?;

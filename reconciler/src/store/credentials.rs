@@ -99,6 +99,8 @@ pub struct ApiKeyRecord {
     pub created_at: String,
     /// RFC 3339; refused from then on.
     pub revoked_at: Option<String>,
+    /// RFC 3339; when it was used last, to the minute.
+    pub used_at: Option<String>,
 }
 
 impl Store {
@@ -127,20 +129,31 @@ impl Store {
         Ok(())
     }
 
-    /// The public parts of the join tokens that may still be used.
+    /// The join tokens that may still be used, newest first.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn open_join_tokens(&self, now: &str) -> Result<Vec<String>, StoreError> {
-        let act = TOKENS.act;
+    pub fn open_join_tokens(&self, now: &str) -> Result<Vec<JoinTokenRecord>, StoreError> {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT id FROM join_tokens \
+                "SELECT id, hash, node, replace, created_at, expires_at, used_at FROM join_tokens \
                  WHERE used_at IS NULL AND expires_at > ?1 ORDER BY created_at DESC, id",
             )
-            .map_err(sql(act))?;
-        self.each(TOKENS, &mut statement, [now], |row| row.get(0).map_err(sql(act)))
+            .map_err(sql(TOKENS.act))?;
+        self.each(TOKENS, &mut statement, [now], join_token)
+    }
+
+    /// Withdraws a join token. False when there is none that was not used.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn withdraw_join_token(&self, id: &str) -> Result<bool, StoreError> {
+        let gone = self
+            .lock()
+            .execute("DELETE FROM join_tokens WHERE id = ?1 AND used_at IS NULL", [id])
+            .map_err(sql("withdrawing a join token"))?;
+        Ok(gone > 0)
     }
 
     /// The join token with this public part, used or not.
@@ -156,24 +169,8 @@ impl Store {
                  FROM join_tokens WHERE id = ?1",
             )
             .map_err(sql(act))?;
-        let read = |row: &Row<'_>| -> rusqlite::Result<(JoinTokenRecord, Option<String>)> {
-            let token = JoinTokenRecord {
-                id: row.get(0)?,
-                hash: row.get(1)?,
-                node: None,
-                replace: row.get(3)?,
-                created_at: row.get(4)?,
-                expires_at: row.get(5)?,
-                used_at: row.get(6)?,
-            };
-            Ok((token, row.get(2)?))
-        };
         // A token whose record cannot be read lets nobody in.
-        let found = self.each(TOKENS, &mut statement, [id], |row| {
-            let (token, node) = read(row).map_err(sql(act))?;
-            let node = node.map(|text| parse(act, &text)).transpose()?;
-            Ok(JoinTokenRecord { node, ..token })
-        });
+        let found = self.each(TOKENS, &mut statement, [id], join_token);
         Ok(found?.pop())
     }
 
@@ -214,7 +211,7 @@ impl Store {
     /// When the database fails, also when the id is already on record.
     pub fn add_api_key(&self, key: &ApiKeyRecord) -> Result<(), StoreError> {
         let act = "recording an API key";
-        let ApiKeyRecord { id, hash, name, role, created_at, revoked_at } = key;
+        let ApiKeyRecord { id, hash, name, role, created_at, revoked_at, used_at: _ } = key;
         let role = to_json(act, role)?;
         self.lock()
             .execute(
@@ -234,7 +231,7 @@ impl Store {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT seq, id, hash, name, role, created_at, revoked_at \
+                "SELECT seq, id, hash, name, role, created_at, revoked_at, used_at \
                  FROM api_keys WHERE id = ?1",
             )
             .map_err(sql(KEYS.act))?;
@@ -254,11 +251,22 @@ impl Store {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT seq, id, hash, name, role, created_at, revoked_at FROM api_keys \
+                "SELECT seq, id, hash, name, role, created_at, revoked_at, used_at FROM api_keys \
                  WHERE revoked_at IS NULL AND seq < ?1 ORDER BY seq DESC LIMIT ?2",
             )
             .map_err(sql(KEYS.act))?;
         self.page_of(KEYS, &mut statement, cursor, limit, key)
+    }
+
+    /// Notes that an API key was used.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn touch_api_key(&self, id: &str, now: &str) -> Result<(), StoreError> {
+        self.lock()
+            .execute("UPDATE api_keys SET used_at = ?2 WHERE id = ?1", [id, now])
+            .map_err(sql("noting the use of an API key"))?;
+        Ok(())
     }
 
     /// Revokes an API key. False when there is none that is not already revoked.
@@ -309,6 +317,25 @@ fn redeem(
     })
 }
 
+fn join_token(row: &Row<'_>) -> Result<JoinTokenRecord, StoreError> {
+    let act = TOKENS.act;
+    let read = || -> rusqlite::Result<(JoinTokenRecord, Option<String>)> {
+        let token = JoinTokenRecord {
+            id: row.get(0)?,
+            hash: row.get(1)?,
+            node: None,
+            replace: row.get(3)?,
+            created_at: row.get(4)?,
+            expires_at: row.get(5)?,
+            used_at: row.get(6)?,
+        };
+        Ok((token, row.get(2)?))
+    };
+    let (token, node) = read().map_err(sql(act))?;
+    let node = node.map(|text| parse(act, &text)).transpose()?;
+    Ok(JoinTokenRecord { node, ..token })
+}
+
 fn key(row: &Row<'_>) -> Result<ApiKeyRecord, StoreError> {
     let role: String = row.get(4).map_err(sql(KEYS.act))?;
     let role: Role = from_json(KEYS.act, &role)?;
@@ -320,6 +347,7 @@ fn key(row: &Row<'_>) -> Result<ApiKeyRecord, StoreError> {
             role,
             created_at: row.get(5)?,
             revoked_at: row.get(6)?,
+            used_at: row.get(7)?,
         })
     };
     read().map_err(sql(KEYS.act))

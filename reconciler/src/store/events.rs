@@ -6,7 +6,7 @@ use rusqlite::{Row, params};
 
 use crate::api::{Event, Page};
 
-use super::{Store, StoreError, number::Number, rows::Listed, sql};
+use super::{Store, StoreError, number::Number, page, rows::Listed, sql};
 
 const EVENTS: Listed = Listed { kind: "event", keys: 1, act: "reading the events" };
 
@@ -28,6 +28,17 @@ impl Cause {
             Self::Report => "report",
         }
     }
+}
+
+/// Which events are asked for; an empty text asks for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// The kind.
+    pub kind: String,
+    /// A part of the subject: `node.n1`, `db[0]`.
+    pub subject: String,
+    /// A part of the subject or the message, in whatever case.
+    pub text: String,
 }
 
 impl Store {
@@ -64,19 +75,28 @@ impl Store {
         })
     }
 
-    /// The events, newest first.
+    /// The events that meet the filter, newest first.
     ///
     /// # Errors
     /// When the cursor is none of ours or the database fails.
-    pub fn events(&self, cursor: Option<&str>, limit: u32) -> Result<Page<Event>, StoreError> {
+    pub fn events(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+        filter: &EventFilter,
+    ) -> Result<Page<Event>, StoreError> {
+        let EventFilter { kind, subject, text } = filter;
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
                 "SELECT seq, at, kind, subject, message FROM events \
-                 WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+                 WHERE seq < ?1 AND (?3 = '' OR kind = ?3) AND (?4 = '' OR instr(subject, ?4)) \
+                 AND (?5 = '' OR instr(lower(subject || ' ' || message), lower(?5))) \
+                 ORDER BY seq DESC LIMIT ?2",
             )
             .map_err(sql(EVENTS.act))?;
-        self.page_of(EVENTS, &mut statement, cursor, limit, event)
+        let values = params![page::below(cursor)?, page::rows(limit), kind, subject, text];
+        self.page_with(EVENTS, &mut statement, values, limit, event)
     }
 
     /// The events numbered above `after`, oldest first, at most [`crate::api::MAX_PAGE`]: for those

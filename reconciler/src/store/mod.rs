@@ -8,6 +8,7 @@
 //! Every call blocks for at most a disk flush. A returned `Ok` is on disk (`synchronous = FULL`).
 
 mod assignments;
+mod audit;
 mod claims;
 mod clusters;
 mod credentials;
@@ -41,7 +42,7 @@ pub use clusters::ClusterRecord;
 pub use credentials::{ApiKeyRecord, JoinRefusal, JoinTokenRecord, NewNode};
 pub use data::{DATA_PLACE, Made};
 pub use deployments::StepRecord;
-pub use events::Cause;
+pub use events::{Cause, EventFilter};
 pub use nodes::{Admission, NodeRecord};
 pub use plans::StoredPlan;
 pub use put_off::PutOffRecord;

@@ -5,7 +5,7 @@
 use devnet_schema::plan::{Plan, Summary};
 use rusqlite::{OptionalExtension, Row, params};
 
-use crate::api::{Page, PlanRequest, PlanRow};
+use crate::api::{Page, PlanRequest, PlanRow, detail::DetailedPlan};
 
 use super::{Store, StoreError, from_json, rows::Listed, sql, to_json};
 
@@ -98,12 +98,20 @@ impl Store {
     ///
     /// # Errors
     /// When the cursor is none of ours or the database fails.
-    pub fn plans(&self, cursor: Option<&str>, limit: u32) -> Result<Page<PlanRow>, StoreError> {
+    pub fn plans(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DetailedPlan>, StoreError> {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
                 "SELECT seq, id, revision, made_by, created_at, expires_at, \
-                 CASE WHEN json_valid(plan) THEN plan -> 'summary' END \
+                 CASE WHEN json_valid(plan) THEN plan -> 'summary' END, \
+                 CASE WHEN json_valid(plan) THEN plan ->> '$.placement.moves' END, \
+                 CASE WHEN json_valid(plan) THEN plan ->> '$.placement.unplaced' END, \
+                 CASE WHEN json_valid(plan) THEN (SELECT count(*) FROM \
+                 json_each(plan, '$.diagnostics') WHERE value ->> 'severity' = 'error') END \
                  FROM plans WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
             )
             .map_err(sql(PLANS.act))?;
@@ -111,7 +119,7 @@ impl Store {
     }
 }
 
-fn row(row: &Row<'_>) -> Result<PlanRow, StoreError> {
+fn row(row: &Row<'_>) -> Result<DetailedPlan, StoreError> {
     let read = || -> rusqlite::Result<(PlanRow, String)> {
         let plan = PlanRow {
             id: row.get(1)?,
@@ -124,5 +132,13 @@ fn row(row: &Row<'_>) -> Result<PlanRow, StoreError> {
         Ok((plan, row.get(6)?))
     };
     let (plan, summary) = read().map_err(sql(PLANS.act))?;
-    Ok(PlanRow { summary: from_json(PLANS.act, &summary)?, ..plan })
+    let count = |column: usize| row.get::<_, u32>(column).map_err(sql(PLANS.act));
+    let errors = count(9)?;
+    Ok(DetailedPlan {
+        row: PlanRow { summary: from_json(PLANS.act, &summary)?, ..plan },
+        applicable: errors == 0,
+        errors,
+        moves: count(7)?,
+        unplaced: count(8)?,
+    })
 }

@@ -105,9 +105,21 @@ impl Store {
         limit: u32,
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Page<T>, StoreError> {
+        let values = [page::below(cursor)?, page::rows(limit)];
+        self.page_with(listed, statement, values, limit, read)
+    }
+
+    /// The same with parameters of its own, of which the first two are those of a page.
+    pub(super) fn page_with<T>(
+        &self,
+        listed: Listed,
+        statement: &mut Statement<'_>,
+        values: impl Params,
+        limit: u32,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Page<T>, StoreError> {
         let act = listed.act;
-        let mut rows =
-            statement.query([page::below(cursor)?, page::rows(limit)]).map_err(sql(act))?;
+        let mut rows = statement.query(values).map_err(sql(act))?;
         let mut all = Vec::new();
         while let Some(row) = rows.next().map_err(sql(act))? {
             let seq: i64 = row.get(0).map_err(sql(act))?;

@@ -6,6 +6,7 @@
 mod canonical;
 mod convert;
 mod decode;
+pub mod edit;
 pub mod fields;
 mod format;
 mod habits;

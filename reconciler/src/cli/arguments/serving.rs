@@ -7,6 +7,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 use devnet_schema::{name::ClusterName, quantity::Period};
 
+use crate::api::audit::Links;
+
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Serve {
@@ -37,6 +39,16 @@ pub(in crate::cli) struct Serve {
     /// The only CA (PEM) that an https source's certificate may come from; else the system's.
     #[arg(long, value_name = "FILE", requires = "source")]
     pub source_ca: Option<PathBuf>,
+    /// Let drafts of the web UI be committed to the source: a git repository on this machine, and
+    /// a branch that is not checked out there.
+    #[arg(long, requires = "source")]
+    pub source_write: bool,
+    /// A Grafana that the web UI leads to.
+    #[arg(long, value_name = "URL")]
+    pub link_grafana: Option<String>,
+    /// Documentation that the web UI leads to.
+    #[arg(long, value_name = "URL")]
+    pub link_docs: Option<String>,
     /// Look at the source at least this often.
     #[arg(long, default_value = "30s")]
     pub poll: Period,
@@ -52,4 +64,11 @@ pub(in crate::cli) struct Serve {
     /// Raise or lower a limit of the language, like services=20000 [env: DEVNET_LIMITS].
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     pub limits: Vec<String>,
+}
+
+impl Serve {
+    /// Where else the web UI leads to.
+    pub(in crate::cli) fn links(&self) -> Links {
+        Links { grafana: self.link_grafana.clone(), docs: self.link_docs.clone() }
+    }
 }

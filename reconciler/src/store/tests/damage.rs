@@ -49,6 +49,7 @@ fn key(number: u64) -> ApiKeyRecord {
         role: Role::Planner,
         created_at: T0.into(),
         revoked_at: None,
+        used_at: None,
     }
 }
 
@@ -113,7 +114,7 @@ fn lists(store: &Store) -> Result<Vec<(&'static str, usize)>, StoreError> {
         ("revision", store.revisions(None, 500)?.items.len()),
         ("deployment", store.deployments(None, 500)?.items.len()),
         ("plan", store.plans(None, 500)?.items.len()),
-        ("event", store.events(None, 500)?.items.len()),
+        ("event", store.events(None, 500, &EventFilter::default())?.items.len()),
         ("node", store.nodes()?.len()),
         ("API key", store.api_keys(None, 500)?.items.len()),
     ])
@@ -206,8 +207,8 @@ fn a_row_that_cannot_be_read_is_named_and_the_others_are_served() {
     assert_eq!(newest, None, "an older one does not take its place");
     assert_eq!(store.newest_deployment().unwrap(), None);
     // A page that holds an unreadable row goes on where it should.
-    let first = store.events(None, 4).unwrap();
-    let second = store.events(first.next.as_deref(), 4).unwrap();
+    let first = store.events(None, 4, &EventFilter::default()).unwrap();
+    let second = store.events(first.next.as_deref(), 4, &EventFilter::default()).unwrap();
     let seqs: Vec<_> = first.items.iter().chain(&second.items).map(|event| event.seq).collect();
     assert_eq!(seqs, [12, 11, 9, 8, 7, 6, 5]);
 }

@@ -166,6 +166,7 @@ fn api_keys_are_listed_until_they_are_revoked() {
         role,
         created_at: T0.into(),
         revoked_at: None,
+        used_at: None,
     };
     let keys = [key("a", Role::Viewer), key("b", Role::Admin), key("c", Role::Planner)];
     keys.iter().for_each(|key| store.add_api_key(key).unwrap());

@@ -129,9 +129,10 @@ fn lists_page_newest_first_and_every_item_comes_once() {
     for number in 1..=7 {
         store.append_event(T0, Cause::Report, "node", "node.n1", &number.to_string()).unwrap();
     }
+    let all = EventFilter::default();
     let (mut cursor, mut seen, mut pages) = (None, Vec::new(), 0);
     loop {
-        let page = store.events(cursor.as_deref(), 3).unwrap();
+        let page = store.events(cursor.as_deref(), 3, &all).unwrap();
         seen.extend(page.items.into_iter().map(|event| event.seq));
         pages += 1;
         cursor = page.next;
@@ -143,10 +144,35 @@ fn lists_page_newest_first_and_every_item_comes_once() {
     let after: Vec<_> = store.events_after(4, 2).unwrap().iter().map(|event| event.seq).collect();
     assert_eq!(after, [5, 6]);
     for bad in ["", "x", "-1", "0", "1.5", "99999999999999999999"] {
-        assert!(matches!(store.events(Some(bad), 3), Err(StoreError::Cursor(_))), "{bad}");
+        assert!(matches!(store.events(Some(bad), 3, &all), Err(StoreError::Cursor(_))), "{bad}");
     }
-    assert_eq!(store.events(None, 0).unwrap().items.len(), 1, "a page holds something");
-    assert_eq!(store.events(None, u32::MAX).unwrap().items.len(), 7);
+    assert_eq!(store.events(None, 0, &all).unwrap().items.len(), 1, "a page holds something");
+    assert_eq!(store.events(None, u32::MAX, &all).unwrap().items.len(), 7);
+}
+
+#[test]
+fn events_are_found_by_kind_subject_and_text() {
+    let bed = Bed::new();
+    let store = bed.open();
+    for (kind, subject, message) in [
+        ("node", "node.n1", "Connected"),
+        ("node", "node.n2", "connected"),
+        ("auth", "127.0.0.1", "an API key was refused: 100%_"),
+    ] {
+        store.append_event(T0, Cause::Report, kind, subject, message).unwrap();
+    }
+    let found = |kind: &str, subject: &str, text: &str| {
+        let [kind, subject, text] = [kind, subject, text].map(str::to_owned);
+        let page = store.events(None, 10, &EventFilter { kind, subject, text }).unwrap();
+        page.items.iter().map(|event| event.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(found("", "", ""), [3, 2, 1]);
+    assert_eq!(found("node", "", ""), [2, 1]);
+    assert_eq!(found("", "n1", ""), [1]);
+    assert_eq!(found("", "", "CONNECTED"), [2, 1]);
+    assert!(found("node", "", "refused").is_empty());
+    assert_eq!(found("", "", "100%_"), [3], "what a pattern would mean is text");
+    assert_eq!(found("", "", "%"), [3]);
 }
 
 fn generations(list: &[(&str, u64)]) -> BTreeMap<InstanceId, u64> {

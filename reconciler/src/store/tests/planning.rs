@@ -7,7 +7,7 @@ use devnet_schema::{
 };
 
 use super::*;
-use crate::api::{PlanRequest, PlanRow};
+use crate::api::{PlanRequest, PlanRow, detail::DetailedPlan};
 
 pub(super) fn revision(id: &str, state: RevisionState) -> RevisionRecord {
     RevisionRecord {
@@ -144,5 +144,18 @@ fn a_plan_comes_back_as_it_was_saved() {
         expires_at: Some(T2.into()),
         summary: Summary { add: 2, ..Summary::default() },
     };
-    assert_eq!((rows.len(), &rows[0]), (2, &row));
+    let detailed = DetailedPlan { row, applicable: true, errors: 0, moves: 0, unplaced: 0 };
+    assert_eq!((rows.len(), &rows[0]), (2, &detailed));
+    // What it holds is counted without reading it as a whole.
+    let mut bad = stored_plan("p4", None);
+    bad.plan.diagnostics = vec![
+        Diagnostic::warning("DN-W0603", None, "waits"),
+        Diagnostic::error("DN-E0602", None, "protected"),
+    ];
+    bad.plan.placement.moves = 3;
+    bad.plan.placement.unplaced = 2;
+    store.save_plan(&bad).unwrap();
+    let DetailedPlan { row: _, applicable, errors, moves, unplaced } =
+        store.plans(None, 1).unwrap().items.remove(0);
+    assert_eq!((applicable, errors, moves, unplaced), (false, 1, 3, 2));
 }
