@@ -103,7 +103,7 @@ async fn pages_carry_a_policy_that_lets_nothing_foreign_run() {
     nonces.dedup();
     assert_eq!(nonces.len(), 4, "no nonce twice");
     // Other answers are no pages.
-    let answer = plane.request(Method::GET, "/api/v1/status").send().await.unwrap();
+    let answer = plane.request(Method::GET, "/api/v1/whoami").send().await.unwrap();
     assert_eq!(header(answer.headers(), "cache-control"), "no-store");
     let policy = header(answer.headers(), "content-security-policy");
     assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'");

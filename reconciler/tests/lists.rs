@@ -86,7 +86,7 @@ async fn a_list_is_read_again_as_what_changed_since() {
     })
     .await;
     assert_eq!(names(&changed), ["n2"], "and nothing else");
-    let gone = plane.request(Method::DELETE, "/api/v1/nodes/n2").send().await.unwrap();
+    let gone = plane.request(Method::DELETE, "/api/v1/nodes/n2?force=true").send().await.unwrap();
     assert_eq!(gone.status(), 204);
     let serial = changed["serial"].as_u64().unwrap();
     let after: Value = plane.get(&since(serial)).await;
