@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect } from 'vitest';
-import { Plane } from './plane';
+import { Plane, until } from './plane';
 import { loginAt, scenario } from './scenario';
 import { cluster, service } from './services';
 
@@ -59,6 +59,28 @@ scenario(
     }
   },
 );
+
+scenario(8, 'a source that is only read: the commit is offered as a patch', async (it) => {
+  const { page } = it;
+  it.expects(409);
+  plane = await Plane.start({ files: withComment() });
+  await until('the commit being seen', async () => {
+    const status = await plane?.json<{ source?: { seen?: string } }>('status');
+    return Boolean(status?.source?.seen);
+  });
+  await loginAt(page, plane.address, plane.key, '/catalog/redis');
+  await page.locator('[data-code="kdl"]').waitFor();
+  const commit = page.getByRole('button', { name: 'Commit', exact: true });
+  const absent = page.getByText('keeps no drafts yet');
+  await commit.or(absent).first().waitFor();
+  if ((await absent.count()) === 0) {
+    await commit.click();
+    await page.getByRole('alert').waitFor();
+    expect(await commit.getAttribute('aria-disabled')).toBe('true');
+    await page.getByRole('button', { name: 'Download the patch' }).waitFor();
+  }
+  await it.look('source-read-only');
+});
 
 scenario(9, 'a wrong value is named beside its field', async (it) => {
   const { page } = it;

@@ -2,6 +2,7 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  cacheDir: new URL('../node_modules/.vite', import.meta.url).pathname,
   test: {
     root: new URL('.', import.meta.url).pathname,
     environment: 'node',
