@@ -221,9 +221,11 @@ fn what_the_schema_refuses_devnet_refuses_too() {
 fn fields_have_descriptions_and_defaults() {
     let schema = json_schema();
     let service = &schema["$defs"]["service"]["properties"];
-    assert_eq!(service["replicas"]["description"], "How many instances.");
-    assert_eq!(service["replicas"]["default"], 1);
-    assert_eq!(service["replicas"]["maximum"], 1_000_000);
+    let replicas = &service["replicas"];
+    assert_eq!(replicas["description"], "How many instances, or one on each eligible node.");
+    assert_eq!(replicas["default"], 1);
+    assert_eq!(replicas["anyOf"][0]["maximum"], 1_000_000);
+    assert_eq!(replicas["anyOf"][1]["const"], "per-node");
     assert_eq!(service["protect"]["default"], false);
     let update = &schema["$defs"]["update"]["properties"]["order"];
     assert_eq!(update["enum"][0], update["default"]);

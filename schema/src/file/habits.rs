@@ -104,8 +104,8 @@ const FIELDS: [(&str, &[&str], &str); 34] = [
     ),
     (
         "service",
-        &["schedule", "cron"],
-        "nothing runs by the clock yet: `run-once` runs to its end once",
+        &["cron", "cronjob", "timer", "crontab"],
+        "it is `schedule` here: `schedule \"0 3 * * *\"`",
     ),
     (
         "service",
