@@ -243,7 +243,7 @@ async fn what_is_out_of_reach_is_not_called_applied() {
     plane.applied(&first).await;
     a.cut();
     a.status(&plane, "offline").await;
-    problem(&plane, "n1 is offline; it ran as declared").await;
+    problem(&plane, "n1 is offline; what it was told last is what is declared").await;
     let second = repository.commit(&apart("v2"));
     let incomplete = until("the rest is done", || async {
         let newest = plane.deployments().await.remove(0);
