@@ -7,10 +7,9 @@ import { brotliCompressSync, gzipSync } from 'node:zlib';
 const KB = 1024;
 const LIMITS = { script: 200 * KB, style: 15 * KB, page: 110 * KB, all: 1536 * KB };
 
-const root = new URL('../', import.meta.url).pathname;
-const dist = join(root, 'dist');
-const manifestPath = join(root, 'node_modules/.ui-manifest.json');
-if (!existsSync(manifestPath) || !existsSync(dist)) {
+const dist = new URL('../dist/', import.meta.url).pathname;
+const manifestPath = join(dist, '.manifest.json');
+if (!existsSync(manifestPath)) {
   console.error('There is no build to measure. Run `npm run build` first.');
   process.exit(1);
 }
@@ -50,7 +49,7 @@ let all = 0;
 for (const folder of ['.', 'assets', 'ui']) {
   for (const name of readdirSync(join(dist, folder))) {
     const path = join(dist, folder, name);
-    if (statSync(path).isDirectory() || /\.(br|gz)$/.test(name)) continue;
+    if (name.startsWith('.') || statSync(path).isDirectory() || /\.(br|gz)$/.test(name)) continue;
     all += existsSync(`${path}.br`)
       ? statSync(`${path}.br`).size
       : brotliCompressSync(readFileSync(path)).length;

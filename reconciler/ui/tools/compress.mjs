@@ -17,10 +17,8 @@ for (const folder of ['assets', 'ui']) {
     writeFileSync(`${path}.gz`, gzipSync(whole, { level: 9 }));
   }
 }
-// The manifest says which file came from where: the size check reads it, nobody serves it.
+// The manifest says which file came from where: the size check reads it, and nobody serves what is
+// hidden. It stands beside what it describes, so that whoever keeps a build keeps it, too.
 const manifest = join(dist, '.vite', 'manifest.json');
-writeFileSync(
-  new URL('../node_modules/.ui-manifest.json', import.meta.url),
-  readFileSync(manifest),
-);
+writeFileSync(join(dist, '.manifest.json'), readFileSync(manifest));
 rmSync(join(dist, '.vite'), { recursive: true });
