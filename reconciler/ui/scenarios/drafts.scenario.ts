@@ -119,12 +119,14 @@ scenario(24, 'what if: drain, scale and one loss say what the command line says'
   const command = (await page.locator('[data-result] code').last().textContent()) ?? '';
   expect(command).toBe('devnet whatif -drain n1');
   if ((await absent.count()) > 0) return;
-  const [said] = (await plane.cli('whatif', '-drain', 'n1', '-json'))
+  const lines = (await plane.cli('whatif', '-drain', 'n1', '-json'))
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as { summary?: { moved: number; add: number } })
-    .filter((line) => line.summary);
-  expect(await brief.textContent()).toContain(`> ${said?.summary?.moved ?? 0} move`);
+    .map((line) => JSON.parse(line) as { changes?: { add: number; move: number } });
+  const counts = lines.find((line) => line.changes)?.changes;
+  expect(counts?.move).toBeGreaterThan(0);
+  expect(await brief.textContent()).toContain(`+ ${counts?.add} add`);
+  expect(await brief.textContent()).toContain(`> ${counts?.move} move`);
   await page.getByLabel('Lose each node in turn').check();
   await page.getByRole('table', { name: 'Losses' }).waitFor();
   await it.look('whatif-survive');

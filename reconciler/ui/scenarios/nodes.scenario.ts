@@ -30,6 +30,13 @@ async function readCode(page: Page): Promise<string> {
   return decode(pixels, width, width)?.data ?? '';
 }
 
+/** The token in the line that a person pastes: it goes through standard input. */
+function tokenOf(line: string): string {
+  const token = /^echo (\S+) \| devnet-agent join /.exec(line)?.[1];
+  if (token === undefined) throw new Error(`there is no token in: ${line}`);
+  return token;
+}
+
 scenario(5, 'an empty cluster, the wizard, and a node that appears unprompted', async (it) => {
   const { page } = it;
   plane = await Plane.start();
@@ -41,8 +48,7 @@ scenario(5, 'an empty cluster, the wizard, and a node that appears unprompted', 
   await page.getByRole('button', { name: 'Make a token' }).click();
   const line = (await page.locator('code').first().textContent()) ?? '';
   expect(line).toContain('devnet-agent');
-  const token =
-    /DEVNET_TOKEN=['"]?([^'"\s]+)/.exec(line)?.[1] ?? /--token[ =](\S+)/.exec(line)?.[1] ?? '';
+  const token = tokenOf(line);
   plane.run('nuc1', ['--name', 'nuc1'], token);
   await page.locator('[data-seen] [data-mark="completed"]').nth(2).waitFor();
   await it.look('node-joined');
@@ -66,7 +72,7 @@ scenario(6, 'the QR code holds the line; a used token says so', async (it) => {
     /^(59|1:00):\d\d|\d\d:\d\d$/,
   );
   await it.look('qr');
-  const token = /DEVNET_TOKEN=['"]?([^'"\s]+)/.exec(line)?.[1] ?? '';
+  const token = tokenOf(line);
   plane.run('first', ['--name', 'first'], token);
   await page.locator('[data-seen] [data-mark="completed"]').nth(2).waitFor();
   plane.run('second', ['--name', 'second'], token);
