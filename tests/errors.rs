@@ -164,7 +164,7 @@ fn run(blocks: &[&Block]) -> (Vec<Diagnostic>, BTreeMap<String, Vec<u8>>) {
 fn compose_findings(path: &str, bytes: Vec<u8>) -> Vec<Diagnostic> {
     let source = file::text(path, bytes, tree::Form::Yaml).expect("text");
     match file::from_yaml(&source) {
-        Ok(tree) => compose::read(&tree, &source, &BTreeSet::new()).1,
+        Ok(tree) => compose::read(&tree, &source, &BTreeSet::new(), &[]).1,
         Err(found) => found,
     }
 }

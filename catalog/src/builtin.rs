@@ -17,5 +17,31 @@ macro_rules! texts {
 }
 
 /// Every built-in component.
-pub(crate) const ALL: [Texts; 4] =
-    [texts!("nginx"), texts!("ollama"), texts!("postgres"), texts!("redis")];
+pub(crate) const ALL: [Texts; 26] = [
+    texts!("alertmanager"),
+    texts!("alloy"),
+    texts!("dcgm-exporter"),
+    texts!("forgejo"),
+    texts!("grafana"),
+    texts!("kafka"),
+    texts!("keycloak"),
+    texts!("loki"),
+    texts!("mariadb"),
+    texts!("mongodb"),
+    texts!("nats"),
+    texts!("nginx"),
+    texts!("node-exporter"),
+    texts!("ollama"),
+    texts!("open-webui"),
+    texts!("portainer-agent"),
+    texts!("postgres"),
+    texts!("prometheus"),
+    texts!("qdrant"),
+    texts!("rabbitmq"),
+    texts!("redis"),
+    texts!("registry"),
+    texts!("seaweedfs"),
+    texts!("traefik"),
+    texts!("valkey"),
+    texts!("vllm"),
+];

@@ -11,7 +11,7 @@ use devnet_schema::{
         self, from_kdl, from_yaml,
         tree::{Entry, Form, Kind, Node, Source},
     },
-    quantity::Bytes,
+    quantity::{Bytes, Period},
     template::{self, Fault},
 };
 use serde_json::Value;
@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::signature;
 
 /// What a template may say. The rest of a unit is in the signature, where placement can see it.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 20] = [
     "image",
     "entrypoint",
     "command",
@@ -28,10 +28,22 @@ const FIELDS: [&str; 11] = [
     "secrets",
     "volumes",
     "user",
+    "group_add",
     "hostname",
     "init",
     "labels",
+    "shm_size",
+    "working_dir",
+    "read_only",
+    "tmpfs",
+    "cap_drop",
+    "security_opt",
+    "ulimits",
+    "pids_limit",
 ];
+
+/// What makes a container's walls thinner: each holds only with a grant of the signature.
+const GRANTED: [&str; 5] = ["cap_add", "devices", "network_mode", "pid", "sysctls"];
 
 /// A component.
 #[derive(Debug, Clone)]
@@ -42,6 +54,8 @@ pub(crate) struct Component {
     pub(crate) template: Node,
     /// The template's text, for places.
     pub(crate) source: Source,
+    /// The declaration's text, for places.
+    pub(crate) declared: Source,
 }
 
 /// A file of a component: its name for messages and its content.
@@ -57,12 +71,13 @@ pub(crate) fn read(declaration: File, template: File) -> Result<Component, Vec<D
     let source = text(template, Form::Yaml)?;
     let signature = signature::read(&declared, &from_kdl(&declared)?)?;
     let template = from_yaml(&source)?;
-    let component = Component { signature, template, source };
+    let component = Component { signature, template, source, declared };
     let found = check(&component);
     if found.is_empty() { Ok(component) } else { Err(found) }
 }
 
-/// What a parameter's text means as a value of a template: numbers are numbers, sizes are bytes.
+/// What a parameter's text means as a value of a template: numbers are numbers, sizes are bytes,
+/// times are whole seconds.
 ///
 /// # Errors
 /// What is wrong with the text, to follow words such as `the default`.
@@ -82,6 +97,10 @@ pub(crate) fn typed(kind: &ParameterKind, text: &str) -> Result<Value, String> {
         ParameterKind::Size => {
             text.parse::<Bytes>().map(|size| Value::from(size.0)).map_err(|error| error.to_string())
         }
+        ParameterKind::Duration => text
+            .parse::<Period>()
+            .map(|period| Value::from(period.millis / 1000))
+            .map_err(|error| error.to_string()),
         ParameterKind::Choice(of) if of.iter().any(|one| one == text) => Ok(Value::from(text)),
         ParameterKind::Choice(of) => Err(format!("`{shown}` is not one of {}", of.join(", "))),
     }
@@ -101,6 +120,7 @@ fn check(component: &Component) -> Vec<Diagnostic> {
         }
     }
     texts(component, &component.template, &mut found);
+    offers(component, &mut found);
     found.sort_by(|a, b| a.at.cmp(&b.at));
     found
 }
@@ -108,20 +128,49 @@ fn check(component: &Component) -> Vec<Diagnostic> {
 fn fields(component: &Component, service: &Entry, found: &mut Vec<Diagnostic>) {
     for field in service.value.entries() {
         let key = field.key.as_str();
-        if FIELDS.contains(&key) || key == "shm_size" || key.starts_with("x-") {
+        if FIELDS.contains(&key) || GRANTED.contains(&key) || key.starts_with("x-") {
             continue;
         }
         let at = Some(component.source.at(&field.key_span));
         let message = format!("`{}` does not belong into a template", key.escape_debug());
-        let help = "a template says image, entrypoint, command, environment, configs, secrets, \
-                    volumes, user, hostname, init, labels and shm_size; ports, health, stop and \
-                    resources stand in component.kdl, where placement sees them";
+        let help = format!(
+            "a template says {}, and with a grant of component.kdl {}; ports, health, stop and \
+             resources stand in component.kdl, where placement sees them",
+            FIELDS.join(", "),
+            GRANTED.join(", ")
+        );
         found.push(Diagnostic::error("DN-E0522", at, message).help(help));
     }
     if service.value.get("image").is_none() {
         let at = Some(component.source.at(&service.key_span));
         let error = Diagnostic::error("DN-E0522", at, "the template names no image");
         found.push(error.help("add `image: NAME:{{ version }}`"));
+    }
+}
+
+/// Templates of offers, which name parameters and secrets of the component itself.
+fn offers(component: &Component, found: &mut Vec<Diagnostic>) {
+    let ComponentSignature { parameters, secrets, offers, .. } = &component.signature;
+    let all = offers.iter().flat_map(|offer| offer.url.iter().chain(&offer.key));
+    for raw in all {
+        let problem = match template::translate(raw) {
+            Err(fault) => Some(fault.message),
+            Ok(translated) => translated.paths.into_iter().find_map(|path| {
+                let name = path.rest.first()?;
+                let known = match path.root.as_str() {
+                    "param" => parameters.contains_key(name),
+                    "secret" => secrets.contains_key(name),
+                    _ => false,
+                };
+                (!known).then(|| format!("`{}.{name}` is not declared", path.root))
+            }),
+        };
+        if let Some(problem) = problem {
+            let at = Some(component.declared.at(&(0..0)));
+            let message = format!("the offer `{}`: {problem}", raw.escape_debug());
+            let help = "an offer names `param.NAME`, `secret.NAME`, `host`, `port` and `address`";
+            found.push(Diagnostic::error("DN-E0521", at, message).help(help));
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! outer spaces, so that every filter that would have changed the value changes the marker, and a
 //! changed marker is an error instead of a wrong value.
 
+use std::sync::Arc;
+
 use devnet_schema::{
     secret::{Part, SecretRef, Text},
     template::RESERVED,
@@ -21,17 +23,38 @@ pub(crate) fn is_reserved(text: &str) -> bool {
 /// The secrets that markers stand for.
 #[derive(Debug, Default)]
 pub(crate) struct Markers {
+    /// Those that texts of many instances hold.
+    shared: Arc<Vec<SecretRef>>,
     secrets: Vec<SecretRef>,
 }
 
 impl Markers {
+    /// Markers that go on from these, whose own stand for the same in both.
+    pub(crate) fn onward(shared: &Arc<Vec<SecretRef>>) -> Self {
+        Self { shared: Arc::clone(shared), secrets: Vec::new() }
+    }
+
+    /// The secrets so far, for [`Markers::onward`].
+    pub(crate) fn into_shared(self) -> Arc<Vec<SecretRef>> {
+        let mut all = Arc::unwrap_or_clone(self.shared);
+        all.extend(self.secrets);
+        Arc::new(all)
+    }
+
     /// The marker of a secret.
     pub(crate) fn mark(&mut self, secret: SecretRef) -> String {
-        let index = self.secrets.iter().position(|known| *known == secret).unwrap_or_else(|| {
+        let own = self.secrets.iter().position(|known| *known == secret).unwrap_or_else(|| {
             self.secrets.push(secret);
             self.secrets.len() - 1
         });
-        marker(index)
+        marker(self.shared.len() + own)
+    }
+
+    fn secret(&self, index: usize) -> Option<&SecretRef> {
+        match index.checked_sub(self.shared.len()) {
+            None => self.shared.get(index),
+            Some(own) => self.secrets.get(own),
+        }
     }
 
     /// A rendered text with its markers turned into references; `None` when one was changed.
@@ -47,7 +70,7 @@ impl Markers {
             if start > 0 {
                 parts.push(Part::Plain(rest[..start].to_owned()));
             }
-            parts.push(Part::Secret(self.secrets.get(index)?.clone()));
+            parts.push(Part::Secret(self.secret(index)?.clone()));
             rest = after;
         }
         if rest.contains(CLOSE) {

@@ -5,6 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::{
+    Bindings, Catalog, Placed,
+    marker::{self, Markers},
+    names::{Names, host_port},
+    scope::{self, Scope, Secrets},
+    unit::{self, Unit},
+};
 use devnet_schema::{
     component::Components,
     compose::Volume,
@@ -18,15 +25,6 @@ use devnet_schema::{
     name::{InstanceId, ServiceName},
     quantity::{Bytes, Cpu},
     secret::Text,
-};
-use serde_json::Map;
-
-use crate::{
-    Bindings, Catalog, Placed,
-    marker::{self, Markers},
-    names::{self, Names, host_port},
-    scope::{self, Scope, Secrets},
-    unit::{self, Unit},
 };
 
 /// Renders every placed instance, sorted by service and index.
@@ -62,7 +60,7 @@ pub fn render_each(
     desired: &DesiredState,
     bindings: &Bindings,
 ) -> BTreeMap<InstanceId, Result<InstanceSpec, Vec<Diagnostic>>> {
-    let names = Names::new(desired, bindings);
+    let names = Names::new(catalog, desired, bindings);
     let reserved: Vec<Diagnostic> = desired
         .vars
         .iter()
@@ -101,7 +99,7 @@ struct Render<'a> {
 impl Render<'_> {
     fn instance(&self) -> Result<InstanceSpec, Vec<Diagnostic>> {
         let mut found = Vec::new();
-        let mut markers = Markers::default();
+        let mut markers = self.names.markers();
         let secrets = Secrets::OfCluster(self.bindings.secrets.as_ref());
         let names = self.names.of_instance(self.id, self.placed);
         let scope = Scope::new(names, secrets, &self.names.absent);
@@ -136,8 +134,12 @@ impl Render<'_> {
 
     fn unit(&self, scope: &Scope<'_>, markers: &mut Markers) -> Result<Unit, Vec<Diagnostic>> {
         match &self.service.form {
-            Form::Component { name, version, parameters, secrets } => {
-                let names = Map::from_iter(names::own(self.id, self.placed));
+            Form::Component { name, version, parameters, secrets, grants } => {
+                let collects = self.catalog.signature(&name.value);
+                let collects = collects.map_or(&[][..], |signature| &signature.collects);
+                let instance = (self.id, self.placed);
+                let names =
+                    self.names.of_component(self.service, self.bindings, instance, collects);
                 let used = unit::Used {
                     catalog: self.catalog,
                     service: self.service,
@@ -145,6 +147,7 @@ impl Render<'_> {
                     version,
                     parameters,
                     secrets,
+                    grants,
                     versions: self.bindings.secrets.as_ref(),
                 };
                 unit::of_component(&used, names, scope, markers)

@@ -2,7 +2,9 @@
 //!
 //! Knows the fields of a declaration and their types. Refuses to know templates.
 
-use std::collections::BTreeMap;
+mod operation;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
     component::{
@@ -13,7 +15,7 @@ use devnet_schema::{
     file::tree::{Entry, Kind, Node, Source, Span},
     instance::{HealthSpec, Probe, Protocol, Runtime, Scope, StopSpec},
     name::is_label,
-    quantity::{Bytes, Period, Resources},
+    quantity::{Bytes, GpuRequest, Period, Resources},
 };
 
 /// Reads a declaration.
@@ -44,8 +46,12 @@ struct Reader<'a> {
     found: Vec<Diagnostic>,
 }
 
+/// How many letters and digits a made secret has: more than 140 bits of chance.
+const LENGTH: u32 = 24;
+
 const FIELDS: &str = "description, versions, runtimes, replicable, parameter, secret, port, \
-                      volume, resources, health and stop";
+                      volume, resources, health, stop, update, upgrade, grant, offer, collect, \
+                      data and without";
 
 impl Reader<'_> {
     fn error(&mut self, span: &Span, message: String) {
@@ -63,17 +69,7 @@ impl Reader<'_> {
     fn component(&mut self, entry: &Entry) -> ComponentSignature {
         let mut signature = ComponentSignature {
             name: self.name(entry, "component"),
-            description: String::new(),
-            versions: Vec::new(),
-            runtimes: Vec::new(),
-            parameters: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            ports: Vec::new(),
-            volumes: Vec::new(),
-            resources: Resources::default(),
-            health: None,
-            stop: StopSpec::default(),
-            replicable: false,
+            ..ComponentSignature::default()
         };
         for field in named(&entry.value) {
             self.field(&mut signature, field);
@@ -87,7 +83,31 @@ impl Reader<'_> {
         if signature.runtimes.is_empty() {
             self.error(&entry.key_span, "the component names no `runtimes`".into());
         }
+        self.references(entry, &signature);
         signature
+    }
+
+    /// Names that stand for something else of the declaration.
+    fn references(&mut self, entry: &Entry, signature: &ComponentSignature) {
+        for grant in signature.grants.iter().filter_map(|grant| grant.when.as_ref()) {
+            let kind = signature.parameters.get(grant).map(|parameter| &parameter.kind);
+            if kind != Some(&ParameterKind::Boolean) {
+                let shown = grant.escape_debug();
+                let message = format!("a grant is for `{shown}`, which is no boolean parameter");
+                self.error(&entry.key_span, message);
+            }
+        }
+        for offer in &signature.offers {
+            if !signature.ports.iter().any(|port| port.name == offer.port) {
+                let (kind, port) = (&offer.kind, offer.port.escape_debug());
+                let message = format!("the offer `{kind}` is at `{port}`, which is no port");
+                self.error(&entry.key_span, message);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for offer in signature.offers.iter().filter(|offer| !seen.insert(&offer.kind)) {
+            self.error(&entry.key_span, format!("`{}` is offered twice", offer.kind));
+        }
     }
 
     fn field(&mut self, signature: &mut ComponentSignature, field: &Entry) {
@@ -118,6 +138,27 @@ impl Reader<'_> {
             "resources" => signature.resources = self.resources(value),
             "health" => signature.health = self.health(field),
             "stop" => signature.stop = self.stop(value),
+            "update" => signature.update = self.update(value),
+            "upgrade" => signature.upgrade = self.upgrade(value),
+            "grant" => {
+                let grant = self.grant(field);
+                signature.grants.push(grant);
+            }
+            "offer" => {
+                let offer = self.offer(field);
+                signature.offers.push(offer);
+            }
+            "collect" => {
+                let kinds = self.kinds(value);
+                signature.collects.extend(kinds);
+            }
+            "data" => signature.data = Some(self.data(field)),
+            "without" => {
+                let (rules, why) = self.without(field);
+                for rule in rules {
+                    self.put(&mut signature.without, rule, why.clone(), &field.key_span);
+                }
+            }
             _ => self.unknown(field, "a component", FIELDS),
         }
     }
@@ -199,6 +240,7 @@ impl Reader<'_> {
     fn parameter(&mut self, entry: &Entry) -> Parameter {
         let mut parameter = Parameter {
             kind: ParameterKind::Text,
+            unit: None,
             default: None,
             required: false,
             description: String::new(),
@@ -211,11 +253,12 @@ impl Reader<'_> {
                 "of" => of = self.texts(&field.value),
                 "min" => min = self.parsed(&field.value, "a whole number").unwrap_or(min),
                 "max" => max = self.parsed(&field.value, "a whole number").unwrap_or(max),
+                "unit" => parameter.unit = Some(self.text(&field.value)),
                 "default" => parameter.default = Some(self.text(&field.value)),
                 "required" => parameter.required = self.flag(&field.value),
                 "description" => parameter.description = self.text(&field.value),
                 _ => {
-                    let known = "type, of, min, max, default, required and description";
+                    let known = "type, of, min, max, unit, default, required and description";
                     self.unknown(field, "a parameter", known);
                 }
             }
@@ -225,10 +268,11 @@ impl Reader<'_> {
             "integer" => ParameterKind::Integer { min, max },
             "boolean" => ParameterKind::Boolean,
             "size" => ParameterKind::Size,
+            "duration" => ParameterKind::Duration,
             "choice" if !of.is_empty() => ParameterKind::Choice(of),
             _ => {
-                let message = "a parameter's type is text, integer, boolean, size, or choice with \
-                               its values after `of`";
+                let message = "a parameter's type is text, integer, boolean, size, duration, or \
+                               choice with its values after `of`";
                 self.error(&entry.key_span, message.into());
                 ParameterKind::Text
             }
@@ -244,12 +288,26 @@ impl Reader<'_> {
     }
 
     fn secret(&mut self, entry: &Entry) -> SecretParameter {
-        let mut secret = SecretParameter { required: false, description: String::new() };
+        let mut secret = SecretParameter {
+            required: false,
+            generate: false,
+            length: LENGTH,
+            description: String::new(),
+        };
         for field in named(&entry.value) {
             match field.key.as_str() {
                 "required" => secret.required = self.flag(&field.value),
+                "generate" => secret.generate = self.flag(&field.value),
+                "length" => {
+                    let read = self.parsed(&field.value, "a whole number");
+                    secret.length = read.unwrap_or(LENGTH);
+                    if !(16..=128).contains(&secret.length) {
+                        let message = "a made secret has 16 to 128 letters and digits";
+                        self.error(&field.value.span, message.into());
+                    }
+                }
                 "description" => secret.description = self.text(&field.value),
-                _ => self.unknown(field, "a secret", "required and description"),
+                _ => self.unknown(field, "a secret", "required, generate, length and description"),
             }
         }
         secret
@@ -273,8 +331,10 @@ impl Reader<'_> {
                 ("scope", "public") => port.scope = Scope::Public,
                 ("protocol", "tcp") => port.protocol = Protocol::Tcp,
                 ("protocol", "udp") => port.protocol = Protocol::Udp,
+                ("host", _) => port.host = self.parsed(&field.value, "a port"),
                 _ => {
-                    let known = "container, scope (node, internal, public) and protocol (tcp, udp)";
+                    let known = "container, host, scope (node, internal, public) and protocol \
+                                 (tcp, udp)";
                     self.unknown(field, "a port", known);
                 }
             }
@@ -286,12 +346,18 @@ impl Reader<'_> {
     }
 
     fn volume(&mut self, entry: &Entry) -> VolumeDeclaration {
-        let mut volume =
-            VolumeDeclaration { name: self.name(entry, "volume"), path: String::new() };
+        let mut volume = VolumeDeclaration {
+            name: self.name(entry, "volume"),
+            path: String::new(),
+            holds: String::new(),
+            cache: false,
+        };
         for field in named(&entry.value) {
             match field.key.as_str() {
                 "at" => volume.path = self.text(&field.value),
-                _ => self.unknown(field, "a volume", "at"),
+                "holds" => volume.holds = self.text(&field.value),
+                "cache" => volume.cache = self.flag(&field.value),
+                _ => self.unknown(field, "a volume", "at, holds and cache"),
             }
         }
         if !volume.path.starts_with('/') {
@@ -312,7 +378,14 @@ impl Reader<'_> {
                     resources.memory = self.parsed(value, size).unwrap_or(Bytes::ZERO);
                 }
                 "disk" => resources.disk = self.parsed(value, size).unwrap_or(Bytes::ZERO),
-                _ => self.unknown(field, "`resources` of a component", "cpu, memory and disk"),
+                "gpu" => {
+                    let devices = self.parsed(value, "a number of whole devices");
+                    resources.gpu = devices.map_or(GpuRequest::None, GpuRequest::Whole);
+                }
+                _ => {
+                    let known = "cpu, memory, disk and gpu";
+                    self.unknown(field, "`resources` of a component", known);
+                }
             }
         }
         resources

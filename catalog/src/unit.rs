@@ -50,6 +50,7 @@ pub(crate) struct Used<'a> {
     pub(crate) version: &'a str,
     pub(crate) parameters: &'a BTreeMap<String, Located<String>>,
     pub(crate) secrets: &'a BTreeMap<String, Located<SecretName>>,
+    pub(crate) grants: &'a [compose::Grant],
     pub(crate) versions: Option<&'a BTreeMap<String, u64>>,
 }
 
@@ -147,7 +148,8 @@ pub(crate) fn of_component(
         errors.into_iter().map(|e| e.related(used.service.at.clone(), why)).collect::<Vec<_>>()
     };
     let rendered = scalars::render(&component.template, &mut value).map_err(blame)?;
-    let (project, errors) = compose::read(&rendered.tree, &component.source, &rendered.templated);
+    let (project, errors) =
+        compose::read(&rendered.tree, &component.source, &rendered.templated, used.grants);
     let errors: Vec<Diagnostic> = errors.into_iter().filter(Diagnostic::is_error).collect();
     if !errors.is_empty() {
         return Err(blame(errors));

@@ -31,6 +31,9 @@ pub struct DesiredState {
     pub vars: BTreeMap<String, String>,
     /// Every secret that something names, and where first.
     pub secrets: BTreeMap<SecretName, Location>,
+    /// Secrets that the control plane makes where there are none yet, and of how many letters and
+    /// digits.
+    pub generated: BTreeMap<SecretName, u32>,
     /// What an admin says of nodes.
     pub nodes: BTreeMap<NodeName, NodePolicy>,
     /// The services.
@@ -149,6 +152,8 @@ pub struct Service {
     pub resources_at: Option<Location>,
     /// Language models that it serves, each with what it takes; `resources` has their sum.
     pub models: Vec<Model>,
+    /// Under which host names people reach it.
+    pub exposes: Vec<Located<Expose>>,
     /// Where its instances may be.
     pub place: Place,
     /// Services that must be healthy before it starts.
@@ -183,6 +188,8 @@ pub enum Form {
         parameters: BTreeMap<String, Located<String>>,
         /// Secret by parameter.
         secrets: BTreeMap<String, Located<SecretName>>,
+        /// What it may have of its node: what the component declares and the file allows.
+        grants: Vec<compose::Grant>,
     },
     /// An image.
     Image {
@@ -225,6 +232,39 @@ pub struct Manifests {
     pub values: Vec<String>,
     /// Everything that is there, by path.
     pub files: BTreeMap<String, String>,
+}
+
+/// A host name under which a reverse proxy passes requests on to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expose {
+    /// The host name.
+    pub host: String,
+    /// The path that requests begin with; `/` is all of them.
+    pub path: String,
+    /// The name of the service's port.
+    pub port: String,
+    /// Who gives the certificate.
+    pub tls: Tls,
+}
+
+/// Who gives the certificate of a host name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tls {
+    /// Nobody: requests come without TLS.
+    #[default]
+    Off,
+    /// A certificate authority, by ACME.
+    Letsencrypt,
+}
+
+impl Tls {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Letsencrypt => "letsencrypt",
+        }
+    }
 }
 
 /// A language model that a service serves.

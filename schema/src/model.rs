@@ -1,14 +1,19 @@
 //! What a language model takes: weights, context and overhead, from its name.
 //!
-//! Knows the shapes of a few families, bits a weight of the usual formats, and the arithmetic.
+//! Knows the shapes of common models, bits a weight of the usual formats, and the arithmetic.
 //! Refuses to know files: whoever has one knows its true size. Where only a name is known, the
 //! estimate says so and is generous.
 //!
-//! Weights are `parameters × bits / 8`; context is `2 × layers × heads × size × bytes × tokens`
+//! Weights are the published size of a tag, else `parameters × bits / 8`; context is
+//! `2 × layers × heads × size × bytes × tokens`
 //! (keys and values); overhead is a twentieth of the weights and 1 GiB for the driver's context and
 //! buffers. Bits a weight are those that llama.cpp's quantize tool states for its formats.
 
+mod shapes;
+
 use std::fmt;
+
+use shapes::{SHAPES, Shape};
 
 use crate::quantity::Bytes;
 
@@ -25,12 +30,31 @@ pub struct Needs {
     pub overhead: Bytes,
     /// Whether the model's shape is known. Otherwise there is a fifth of room above.
     pub certain: bool,
+    /// Millions of parameters, all experts included.
+    pub parameters: u64,
+    /// How its weights are written, like `q4_k_m`.
+    pub format: &'static str,
 }
 
 impl Needs {
     /// Memory of a device, or of the node where the model runs on processors.
     pub fn memory(&self) -> Bytes {
         Bytes(self.weights.0.saturating_add(self.context.0).saturating_add(self.overhead.0))
+    }
+
+    /// The terms of the sum, for people: `8.0B q4_k_m 4.6GiB + context 1.0GiB + 1.2GiB = 6.8GiB`.
+    pub fn terms(&self) -> String {
+        let tenths = self.parameters.saturating_add(50) / 100;
+        format!(
+            "{}.{}B {} {} + context {} + {} = {}",
+            tenths / 10,
+            tenths % 10,
+            self.format,
+            shown(self.weights),
+            shown(self.context),
+            shown(self.overhead),
+            shown(self.memory())
+        )
     }
 
     /// Disk for its file: a tenth more than the weights.
@@ -49,7 +73,7 @@ struct Format {
 }
 
 /// Longer words first: `q4_k_m` also begins with `q4`.
-const FORMATS: [Format; 16] = [
+const FORMATS: [Format; 22] = [
     Format { word: "q5_k_m", centibits: 568 },
     Format { word: "q5_k_s", centibits: 568 },
     Format { word: "q4_k_m", centibits: 484 },
@@ -66,42 +90,18 @@ const FORMATS: [Format; 16] = [
     Format { word: "bf16", centibits: 1600 },
     Format { word: "fp32", centibits: 3200 },
     Format { word: "f16", centibits: 1600 },
+    Format { word: "awq", centibits: 425 },
+    Format { word: "gptq", centibits: 425 },
+    Format { word: "int4", centibits: 425 },
+    Format { word: "nvfp4", centibits: 450 },
+    Format { word: "int8", centibits: 800 },
+    Format { word: "fp8", centibits: 800 },
 ];
 
-/// What a tag without a format has.
-const USUAL: u64 = 484;
-
-/// A model whose shape is known.
-struct Shape {
-    family: &'static str,
-    size: &'static str,
-    /// Millions of parameters, all experts included.
-    parameters: u64,
-    layers: u64,
-    kv_heads: u64,
-    head: u64,
-}
-
-/// From the models' own published configurations.
-const SHAPES: [Shape; 7] = [
-    shape("llama3.2", "1b", 1_236, 16, 64),
-    shape("llama3.2", "3b", 3_213, 28, 128),
-    shape("llama3", "8b", 8_030, 32, 128),
-    shape("llama3.1", "8b", 8_030, 32, 128),
-    shape("llama3", "70b", 70_554, 80, 128),
-    shape("llama3.1", "70b", 70_554, 80, 128),
-    shape("llama3.3", "70b", 70_554, 80, 128),
-];
-
-const fn shape(
-    family: &'static str,
-    size: &'static str,
-    parameters: u64,
-    layers: u64,
-    head: u64,
-) -> Shape {
-    Shape { family, size, parameters, layers, kv_heads: 8, head }
-}
+/// What a tag without a format has in Ollama's library.
+const USUAL: Format = Format { word: "q4_k_m", centibits: 484 };
+/// What a repository at Hugging Face without a format has.
+const HALF: Format = Format { word: "bf16", centibits: 1600 };
 
 /// Why nothing can be said of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,23 +134,37 @@ pub fn needs(name: &str, context: u32, parallel: u32) -> Result<Needs, Unknown> 
     let (path, tag) = lower.split_once(':').unwrap_or((&lower, ""));
     let family = path.rsplit('/').next().unwrap_or(path);
     let tokens = u64::from(context).saturating_mul(u64::from(parallel));
-    let format = FORMATS.iter().find(|format| tag.contains(format.word));
-    let centibits = format.map_or(USUAL, |format| format.centibits);
-    let known = SHAPES.iter().find(|shape| {
-        shape.family == family && tag.split('-').next().is_some_and(|size| size == shape.size)
-    });
+    // A repository has an owner and no tag.
+    let repository = tag.is_empty() && path.contains('/');
+    let words = if repository { family } else { tag };
+    let written = FORMATS.iter().find(|format| words.contains(format.word)).copied();
+    let format = written.unwrap_or(if repository { HALF } else { USUAL });
+    let known = match repository {
+        true => of_repository(family),
+        false => SHAPES.iter().find(|shape| {
+            shape.family == family && tag.split('-').next().is_some_and(|size| size == shape.size)
+        }),
+    };
     if let Some(shape) = known {
-        let weights = weights(shape.parameters, centibits);
+        let sees = shape.vision.saturating_mul(1_000_000);
+        // The tag of a size alone is a file whose size is known.
+        let listed = !repository && tag == shape.size;
+        let (weights, word) = match listed {
+            true => (shape.published.saturating_mul(1_000_000), shape.format),
+            false => (weights(shape.parameters, format.centibits) + sees, format.word),
+        };
         let token = 2 * shape.layers * shape.kv_heads * shape.head * 2;
         return Ok(Needs {
             weights: Bytes(weights),
             context: Bytes(tokens.saturating_mul(token)),
             overhead: Bytes(weights / 20 + GIB),
             certain: true,
+            parameters: shape.parameters,
+            format: word,
         });
     }
     let parameters = parameters(tag).or_else(|| parameters(family)).ok_or(Unknown::Size)?;
-    let weights = weights(parameters, centibits);
+    let weights = weights(parameters, format.centibits);
     // 0.15 GiB for a thousand tokens, and a fifth above the weights.
     let context = tokens.saturating_mul(GIB * 15 / 100 / 1000);
     Ok(Needs {
@@ -158,7 +172,24 @@ pub fn needs(name: &str, context: u32, parallel: u32) -> Result<Needs, Unknown> 
         context: Bytes(context),
         overhead: Bytes(weights / 5 + GIB),
         certain: false,
+        parameters,
+        format: format.word,
     })
+}
+
+/// The shape whose repositories begin like this one; the longest beginning counts.
+fn of_repository(name: &str) -> Option<&'static Shape> {
+    let begins = |shape: &&Shape| {
+        let rest = name.strip_prefix("meta-").unwrap_or(name).strip_prefix(shape.repository);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    SHAPES.iter().filter(begins).max_by_key(|shape| shape.repository.len())
+}
+
+/// A size for people: in GiB with one decimal, rounded up.
+pub(crate) fn shown(bytes: Bytes) -> String {
+    let tenths = bytes.0.saturating_mul(10).div_ceil(1 << 30);
+    format!("{}.{}GiB", tenths / 10, tenths % 10)
 }
 
 fn weights(million_parameters: u64, centibits: u64) -> u64 {
@@ -204,11 +235,14 @@ mod tests {
     fn known_models_take_what_their_shape_says() {
         // Worked by hand: parameters, layers, heads and head size of each.
         let cases = [
-            ("llama3.2:3b", 8192, 1.8, 0.9, 3.8),
-            ("llama3.1:8b", 8192, 4.5, 1.0, 6.8),
-            ("llama3.1:8b", 32768, 4.5, 4.0, 9.8),
+            ("llama3.2:3b", 8192, 1.86, 0.9, 3.85),
+            ("llama3.2:3b-instruct-q4_K_M", 8192, 1.8, 0.9, 3.8),
+            ("llama3.1:8b", 8192, 4.56, 1.0, 6.8),
+            ("llama3.1:8b", 32768, 4.56, 4.0, 9.8),
             ("llama3.1:8b-instruct-q8_0", 8192, 7.9, 1.0, 10.4),
-            ("llama3.3:70b", 8192, 39.8, 2.5, 45.3),
+            ("meta-llama/Llama-3.1-8B-Instruct", 8192, 14.95, 1.0, 17.7),
+            ("Qwen/Qwen2.5-72B-Instruct-AWQ", 8192, 36.0, 2.5, 41.3),
+            ("llama3.3:70b", 8192, 40.05, 2.5, 45.6),
         ];
         for (name, context, weights, cache, all) in cases {
             let needs = needs(name, context, 1).unwrap();
@@ -221,12 +255,38 @@ mod tests {
         assert!((gib(twice.context) - 2.0).abs() < 0.01);
     }
 
+    /// What the formula makes of each model, against the size of its file: within a tenth.
+    #[test]
+    fn every_size_is_what_the_formula_makes_of_the_parameters() {
+        assert!(SHAPES.len() >= 40, "{}", SHAPES.len());
+        for shape in &SHAPES {
+            let format = FORMATS.iter().find(|format| format.word == shape.format).unwrap();
+            let made = weights(shape.parameters, format.centibits) / 1_000_000 + shape.vision;
+            let error = made as f64 / shape.published as f64 - 1.0;
+            let name = format!("{}:{}", shape.family, shape.size);
+            assert!(error.abs() <= 0.1, "{name}: {made} MB for {} MB", shape.published);
+            let needs = needs(&name, 1, 1).unwrap();
+            assert!(needs.certain && needs.weights.0 == shape.published * 1_000_000, "{name}");
+        }
+        let mut names: Vec<_> = SHAPES.iter().map(|shape| (shape.family, shape.size)).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SHAPES.len(), "one model twice");
+    }
+
+    #[test]
+    fn the_terms_of_the_sum_are_shown() {
+        let needs = needs("llama3.1:8b", 8192, 1).unwrap();
+        let terms = "8.0B q4_k_m 4.6GiB + context 1.0GiB + 1.3GiB = 6.8GiB";
+        assert_eq!(needs.terms(), terms);
+    }
+
     #[test]
     fn names_alone_give_a_generous_guess_or_none() {
-        let guess = needs("qwen2.5:14b", 8192, 1).unwrap();
+        let guess = needs("acme:14b", 8192, 1).unwrap();
         assert!(!guess.certain);
         assert!((gib(guess.memory()) - (7.89 * 1.2 + 1.0 + 1.23)).abs() < 0.1, "{guess:?}");
-        assert_eq!(needs("mixtral:8x7b", 1, 1).unwrap().weights.0, 33_880_000_000);
+        assert_eq!(needs("acme:8x7b", 1, 1).unwrap().weights.0, 33_880_000_000);
         assert!(needs("acme/gemma3-270m", 1, 1).is_ok());
         assert_eq!(needs("llama3.1", 8192, 1), Err(Unknown::Size));
         assert_eq!(needs("llama3.1:latest", 8192, 1), Err(Unknown::Size));

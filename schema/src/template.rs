@@ -17,8 +17,19 @@ use crate::file::suggest::nearest;
 const LARGEST_TEMPLATE: usize = 256 * 1024;
 
 /// What paths may begin with, in a cluster file or in a component.
-pub const ROOTS: [&str; 8] =
-    ["var", "secret", "service", "node", "instance", "param", "cluster", "component"];
+pub const ROOTS: [&str; 11] = [
+    "var",
+    "secret",
+    "service",
+    "node",
+    "instance",
+    "param",
+    "cluster",
+    "component",
+    "offers",
+    "peers",
+    "ports",
+];
 const TAGS: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
 /// What may follow `|`: tera's, without `indent`, which adds any number of spaces to each line.
 #[rustfmt::skip]

@@ -157,9 +157,10 @@ fn every_service_answers(bed: &Bed, version: &str) {
             bed.addr(*host)
         );
         let output = run(bed.on(*host % 3 + 1, "bash").args(["-c", &ping]));
-        String::from_utf8_lossy(&output.stdout).contains("PONG")
+        // Nobody set a password, so one was made, and who does not know it is told nothing.
+        String::from_utf8_lossy(&output.stdout).contains("NOAUTH")
     });
-    assert!(answered, "no redis answered");
+    assert!(answered, "no redis answered, or one without a password");
 }
 
 fn nothing_to_do(plane: &Plane<'_>) {

@@ -106,7 +106,7 @@ pub fn compose(data: &[u8]) {
     let Ok(source) = file::text("compose.yaml", data.to_vec(), Form::Yaml) else { return };
     match file::from_yaml(&source) {
         Ok(tree) => {
-            let (_, found) = compose::read(&tree, &source, &BTreeSet::new());
+            let (_, found) = compose::read(&tree, &source, &BTreeSet::new(), &[]);
             sound(&found, &source.text);
         }
         Err(found) => sound(&found, &source.text),

@@ -22,7 +22,10 @@ pub fn read(root: &str, more: &[(&str, &str)]) -> Loaded {
 pub fn bindings(loaded: &Loaded, secrets: Option<&[(&str, u64)]>) -> Bindings {
     let desired = loaded.desired.as_ref().expect("the configuration has no errors");
     let mut bindings = Bindings {
-        secrets: secrets.map(|all| all.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect()),
+        secrets: secrets.map(|all| {
+            let made = desired.generated.keys().map(|name| (name.to_string(), 1));
+            made.chain(all.iter().map(|(k, v)| ((*k).to_owned(), *v))).collect()
+        }),
         ..Bindings::default()
     };
     let mut next = 20_000;

@@ -23,6 +23,7 @@ mod hold;
 mod input;
 mod keep;
 mod kept;
+mod models;
 mod notice;
 mod observations;
 mod order;
@@ -37,6 +38,7 @@ mod report;
 mod scope;
 pub mod suppose;
 pub mod unit;
+mod upgrade;
 mod weight;
 
 #[cfg(test)]
@@ -152,10 +154,13 @@ impl Draft {
         stop(renames::taken(input, &observations, &self.specs))?;
         self.plan.basis = basis::of(input, self.specs.values());
         let mut planned = action::decide(input, &observations, &scope, &assignments, &self.specs);
+        let changes = planned.list.iter_mut().map(|action| &mut action.change);
+        changes.for_each(|change| models::tell(input.desired, change));
         self.plan.diagnostics.append(&mut planned.diagnostics);
         self.plan.diagnostics.extend(renames::idle(input));
         let changes = planned.list.iter().map(|action| &action.change);
-        self.plan.diagnostics.extend(renames::unwritten(input, changes));
+        self.plan.diagnostics.extend(renames::unwritten(input, changes.clone()));
+        self.plan.diagnostics.extend(upgrade::refusals(input, changes));
         self.plan.drift = std::mem::take(&mut planned.drift);
         self.plan.unreached = std::mem::take(&mut planned.unreached);
         if input.options.refresh_only {

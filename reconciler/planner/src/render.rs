@@ -48,8 +48,14 @@ pub fn specs(
         };
         (id.clone(), placed)
     });
-    let bindings =
-        Bindings { instances: instances.collect(), secrets: input.fleet.secrets.clone() };
+    let mut secrets = input.fleet.secrets.clone();
+    // What is made when the plan is applied counts as there.
+    for name in input.desired.generated.keys() {
+        secrets.iter_mut().for_each(|all| {
+            all.entry(name.to_string()).or_insert(1);
+        });
+    }
+    let bindings = Bindings { instances: instances.collect(), secrets };
     let mut rendered = devnet_catalog::render(input.catalog, input.desired, &bindings)?;
     keep::data(input, observations, &mut rendered);
     let specs = rendered.into_iter().map(|spec| {

@@ -3,6 +3,7 @@
 //! Knows flags. Refuses to act on them.
 
 mod applying;
+mod catalog;
 mod deferred;
 mod files;
 mod placing;
@@ -15,8 +16,9 @@ use devnet_schema::{name::NodeName, plan_options::MAX_SOLVE_LIMIT_MS};
 
 pub(super) use self::{
     applying::{Apply, Deployment, DeploymentCommand},
+    catalog::{Catalog, CatalogAction, Render},
     deferred::Deferred,
-    files::{Ci, Convert, Fmt, Init},
+    files::{Ci, Convert, Fmt, Init, Validate},
     placing::{Explain, Rebalance, WhatIf},
     serving::Serve,
 };
@@ -57,6 +59,8 @@ pub(super) enum Command {
     Fmt(Deferred<Fmt>),
     /// Write a cluster file in the other form, KDL or YAML.
     Convert(Deferred<Convert>),
+    /// Components: read about them, check one of your own, try one.
+    Catalog(Deferred<Catalog>),
     /// Print the JSON Schema of the YAML form, for editors.
     Schema,
     /// Show what would change. Exit 0, 1 on errors, 2 with -detailed-exitcode and changes.
@@ -120,17 +124,6 @@ pub(super) struct Configuration {
     /// Raise or lower a limit of the language, like services=20000 [env: DEVNET_LIMITS].
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     pub limits: Vec<String>,
-}
-
-/// Arguments of `validate`.
-#[derive(Debug, Args)]
-pub(super) struct Validate {
-    /// Which cluster file.
-    #[command(flatten)]
-    pub configuration: Configuration,
-    /// Print one JSON document.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// How a plan is drawn.

@@ -5,6 +5,7 @@
 
 mod apply;
 mod arguments;
+mod catalog;
 mod checkout;
 mod client;
 mod convert;
@@ -87,6 +88,7 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Validate(args) => validate::run(args, env, terminal),
         Command::Fmt(args) => fmt::run(args, env, terminal),
         Command::Convert(args) => convert::run(args, env, terminal),
+        Command::Catalog(args) => catalog::run(args, env, terminal),
         Command::Schema => Ok(schema::run(terminal)),
         Command::Plan(args) => plan::run(args, cli, env, terminal),
         Command::Apply(args) => apply::run(args, cli, env, terminal),

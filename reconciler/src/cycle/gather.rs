@@ -17,6 +17,7 @@ use devnet_planner::{
     place::{self, Pace},
 };
 use devnet_schema::{
+    desired::DesiredState,
     fleet::{FleetSnapshot, Node, NodeStatus},
     name::{InstanceId, NodeName},
     observed::ObservedInstance,
@@ -63,9 +64,10 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When records or secrets cannot be read.
-    pub(super) fn gather(&self, lost_after: Duration) -> anyhow::Result<Gathered> {
+    pub(super) fn gather(&self, desired: &DesiredState) -> anyhow::Result<Gathered> {
         self.orders_are_known()?;
-        let fleet = self.snapshot(Purpose::Plan, lost_after)?;
+        let mut fleet = self.snapshot(Purpose::Plan, desired.settings.lost_after.into())?;
+        self.promise(desired, &mut fleet).context("reading the secrets' versions")?;
         let generations = self.store.generations()?;
         Ok(Gathered { fleet, generations })
     }
@@ -126,8 +128,7 @@ impl ControlPlane {
         limit: Option<Duration>,
         permit: Option<Permit>,
     ) -> anyhow::Result<Plan> {
-        let lost_after = configuration.desired.settings.lost_after.into();
-        let gathered = self.gather(lost_after)?;
+        let gathered = self.gather(&configuration.desired)?;
         let begun = Instant::now();
         let waiting = Waiting::default();
         let gone = Arc::clone(&waiting.0);

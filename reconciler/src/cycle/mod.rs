@@ -20,6 +20,7 @@ mod grants;
 mod history;
 mod hush;
 mod journal;
+mod made;
 mod manual;
 mod membership;
 mod metrics;

@@ -213,6 +213,7 @@ impl ControlPlane {
             parallelism: parallelism.clamp(1, MOST_PARALLEL) as usize,
             ..self.config.apply
         };
+        self.make_secrets(&configuration.desired, &plan).map_err(anyhow::Error::from)?;
         Ok(Some(self.begin(plan, by, limits)?))
     }
 
@@ -258,7 +259,7 @@ impl ControlPlane {
         configuration: &Arc<Configuration>,
         permit: Option<Permit>,
     ) -> anyhow::Result<Vec<&'static str>> {
-        let gathered = self.gather(configuration.desired.settings.lost_after.into())?;
+        let gathered = self.gather(&configuration.desired)?;
         let (before, configuration) = (basis.clone(), Arc::clone(configuration));
         let now = tokio::task::spawn_blocking(move || {
             let _permit = permit;

@@ -232,7 +232,7 @@ impl ControlPlane {
             self.bad_plan(&configuration, &plan);
             return Ok(());
         }
-        let fleet = self.gather(settings.lost_after.into())?.fleet;
+        let fleet = self.gather(&configuration.desired)?.fleet;
         if newer::wants_otherwise(&running, &plan, &fleet) {
             self.cut_short(&id, format!("revision {} is newer", short(revision)));
         }
@@ -317,7 +317,7 @@ impl ControlPlane {
             self.state().tries.declared(&plan);
             self.keep_put_off();
         }
-        let fleet = self.gather(settings.lost_after.into())?.fleet;
+        let fleet = self.gather(&configuration.desired)?.fleet;
         let decision = {
             let state = self.state();
             let (desired, now) = (&configuration.desired, self.fleet.now().since_start);
@@ -395,6 +395,7 @@ impl ControlPlane {
             let text = format!("{}: {}", finding.code, finding.message);
             self.journal.write("plan", &configuration.revision, &text);
         }
+        self.make_secrets(&configuration.desired, &plan).context("making secrets")?;
         self.begin(plan, WATCH, self.config.apply).context("beginning a deployment")?;
         Ok(())
     }

@@ -75,7 +75,7 @@ impl ControlPlane {
         }
         let suppositions = suppositions(suppose)?;
         let configuration = self.configuration_of(&asked, &permit).await?;
-        let gathered = self.gather(configuration.desired.settings.lost_after.into())?;
+        let gathered = self.gather(&configuration.desired)?;
         let waiting = Waiting::default();
         let gone = waiting.gone();
         let answer = tokio::task::spawn_blocking(move || {
@@ -101,7 +101,7 @@ impl ControlPlane {
             return Err(RequestError::Supposed(format!("no service is called {service}")));
         }
         let permit = self.plan_permit().ok_or(RequestError::TooMany)?;
-        let gathered = self.gather(configuration.desired.settings.lost_after.into())?;
+        let gathered = self.gather(&configuration.desired)?;
         let (waiting, service) = (Waiting::default(), service.clone());
         let gone = waiting.gone();
         let answer = tokio::task::spawn_blocking(move || {

@@ -351,6 +351,14 @@ impl Secrets {
         Ok(rows.into_iter().map(|row| (row.name.to_string(), row.version)).collect())
     }
 
+    /// The version that a secret's next value will have.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn next(&self, name: &SecretName) -> Result<u64, SecretsError> {
+        Ok(rows::highest(&self.lock(), name)? + 1)
+    }
+
     /// Removes a secret with all its versions. Set again, it goes on counting, so that no version
     /// ever means two values. False when there is none.
     ///

@@ -56,6 +56,25 @@ pub enum Grant {
     Volume(String),
 }
 
+/// Capabilities that engines give every container (moby's default). Who gave all of them up may
+/// have these back: nothing is gained by it.
+pub(super) const USUAL: [&str; 14] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
 /// What can be granted, for people.
 pub const GRANTS: &str = "`privileged`, `host-network`, `host-pid`, `host-ipc`, `host-uts`, \
      `host-userns`, `host-cgroup`, `cap:NAME`, `device:/dev/NAME`, `security-opt:NAME=VALUE`, \
@@ -125,9 +144,19 @@ impl Grant {
             _ => *self == ask.grant(),
         }
     }
-}
 
-impl Grant {
+    /// Whether it covers all that another one does.
+    pub fn includes(&self, other: &Self) -> bool {
+        match other {
+            Self::Bind(path) => {
+                let (source, path) = (path.clone(), path.clone());
+                let bind = BindSpec { source, path, read_only: false, propagation: None };
+                self.covers(&Ask::Bind(bind))
+            }
+            other => self == other,
+        }
+    }
+
     /// The socket of an engine that is usually below a granted directory. A mount of that directory
     /// brings the socket along, though nobody named it.
     pub fn socket_below(&self) -> Option<&'static str> {

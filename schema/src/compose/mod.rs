@@ -74,18 +74,21 @@ const DOT_ENV: &str = ".env";
 /// read. Where Compose has a short form that is split, the long form has to be used.
 ///
 /// Everything wrong is reported at once; the project holds what could be read. What it asks of its
-/// node is refused.
+/// node and `grants` does not hold is refused, but for capabilities that an engine gives anyway.
 pub fn read(
     tree: &Node,
     source: &Source,
     templated: &BTreeSet<usize>,
+    grants: &[Grant],
 ) -> (Project, Vec<Diagnostic>) {
     let (dir, values) = Default::default();
     let part = reader::Part { base: 0, source: source.clone(), dir, values };
     let mut reader = reader::Reader::new(part, templated, None);
     let project = project::read(&mut reader, tree, &BTreeSet::new());
+    let usual = grant::USUAL.iter().map(|name| Grant::Capability((*name).to_owned()));
+    let grants: Vec<Grant> = usual.chain(grants.iter().cloned()).collect();
     for service in project.services.values() {
-        reader.take(refusals(&service.asks, &[]));
+        reader.take(refusals(&service.asks, &grants));
     }
     (project, reader.into_found())
 }

@@ -24,7 +24,7 @@ fn project(text: &str, templated: &BTreeSet<usize>) -> (Project, String) {
         Ok(tree) => tree,
         Err(found) => panic!("{found:?}"),
     };
-    let (project, found) = read(&tree, &source, templated);
+    let (project, found) = read(&tree, &source, templated, &[]);
     (project, lines(&found))
 }
 
@@ -231,7 +231,7 @@ fn two_names_that_a_template_made_one() {
     let Kind::Map(fields) = &mut services[0].value.kind else { panic!("a map") };
     fields[1].key = "image".to_owned();
     fields[1].value = fields[0].value.clone();
-    let (_, found) = read(&tree, &source, &BTreeSet::new());
+    let (_, found) = read(&tree, &source, &BTreeSet::new(), &[]);
     assert_eq!(
         lines(&found[..1]),
         "compose.yml:2:21: error[DN-E0553]: `image` is written twice\n  help: keep one of the two\n"

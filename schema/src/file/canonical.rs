@@ -187,6 +187,7 @@ fn service_section(section: &ServiceSection) -> Node {
         form: what,
         models,
         allow,
+        exposes,
         runtime,
         set,
         secrets,
@@ -212,6 +213,7 @@ fn service_section(section: &ServiceSection) -> Node {
         form(what),
         field("models", sections(models, model)),
         field("allow", sections(allow, grant)),
+        field("exposes", sections(exposes, expose)),
         word("runtime", runtime),
         pairs("set", set),
         keyed_pairs("secrets", "from", secrets),
@@ -253,6 +255,11 @@ fn model(section: &ModelSection) -> Node {
 fn grant(section: &AllowSection) -> Node {
     let AllowSection { at: _, grant, to } = section;
     map(vec![text("grant", grant), list("to", to)])
+}
+
+fn expose(section: &ExposeSection) -> Node {
+    let ExposeSection { at: _, host, path, port, tls } = section;
+    map(vec![text("host", host), text("path", path), text("port", port), word("tls", tls)])
 }
 
 fn port(section: &PortSection) -> Node {

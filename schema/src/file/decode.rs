@@ -208,6 +208,16 @@ fn allow(view: View<'_>) -> AllowSection {
     AllowSection { at: view.at(), grant: view.text("grant"), to: view.list("to") }
 }
 
+fn expose(view: View<'_>) -> ExposeSection {
+    ExposeSection {
+        at: view.at(),
+        host: view.text("host"),
+        path: view.text("path"),
+        port: view.text("port"),
+        tls: view.word("tls"),
+    }
+}
+
 fn compose(view: View<'_>) -> Option<ComposeSection> {
     let (file, profiles) = (view.text("file")?, view.list("profiles"));
     Some(ComposeSection { file, profiles, sources: None })
@@ -276,6 +286,7 @@ impl Decoder<'_> {
             form: self.form(&name, view),
             models: view.sections("models").into_iter().map(model).collect(),
             allow: view.sections("allow").into_iter().map(allow).collect(),
+            exposes: view.sections("exposes").into_iter().map(expose).collect(),
             runtime: view.word("runtime"),
             set: view.pairs("set"),
             secrets: view.keyed("secrets").into_iter().map(secret).collect(),

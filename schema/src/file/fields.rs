@@ -244,6 +244,8 @@ static SERVICE: Shape = Shape {
         field("kubernetes", Type::Section(&KUBERNETES), "Kubernetes manifests or a Helm chart"),
         field("models", Type::Sections(&MODEL), "language models that it serves").kdl("model"),
         field("allow", Type::Sections(&ALLOW), "what its containers may have of their node"),
+        field("exposes", Type::Sections(&EXPOSE), "host names that reverse proxies serve it under")
+            .kdl("expose"),
         field(
             "runtime",
             Type::Choice(&["docker", "process", "kubernetes"]),
@@ -354,6 +356,19 @@ static ALLOW: Shape = Shape {
     fields: &[
         field("grant", Type::Text, "what is allowed, like \"host-bind:/srv/media\"").required(),
         field("to", Type::Names, "services of the Compose file; all when absent"),
+    ],
+};
+
+static EXPOSE: Shape = Shape {
+    name: "expose line",
+    short: Some("host"),
+    inline: true,
+    fields: &[
+        field("host", Type::Text, "the host name, like \"app.lab.example\"").required(),
+        field("path", Type::Text, "what paths begin with").default("/"),
+        field("port", Type::Text, "the name of its port; the main one when absent"),
+        field("tls", Type::Choice(&["off", "letsencrypt"]), "who gives its certificate")
+            .default("off"),
     ],
 };
 

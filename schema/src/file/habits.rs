@@ -78,7 +78,6 @@ const FIELDS: [(&str, &[&str], &str); 34] = [
             "devices",
             "container_name",
             "links",
-            "expose",
             "sysctls",
             "ulimits",
         ],

@@ -12,7 +12,7 @@ use super::{
     written::{Count, GpuAmount, Order},
 };
 use crate::{
-    desired::{Domain, Unplaced},
+    desired::{Domain, Tls, Unplaced},
     instance::{Protocol, Runtime, Scope},
     placement::Objective,
     quantity::{Bytes, Cpu, Period},
@@ -214,6 +214,11 @@ impl Word for Protocol {
 
 impl Word for Domain {
     const WORDS: &'static [(&'static str, Self)] = &[("zone", Self::Zone), ("node", Self::Node)];
+}
+
+impl Word for Tls {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("letsencrypt", Self::Letsencrypt)];
 }
 
 impl Word for Order {

@@ -6,7 +6,7 @@
 
 use super::{Limits, MemoryFiles, ReadFiles, Unread, tree::Source};
 use crate::{
-    desired::{Domain, SelectorKey, Unplaced},
+    desired::{Domain, SelectorKey, Tls, Unplaced},
     diagnostic::{Located, Location},
     instance::{Protocol, Runtime, Scope},
     placement::Objective,
@@ -222,6 +222,21 @@ pub struct AllowSection {
     pub to: Vec<Located<String>>,
 }
 
+/// `expose host="app.lab.example" path="/" port="http" tls="letsencrypt"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExposeSection {
+    /// Where it is written.
+    pub at: Location,
+    /// The host name; absent only where reading found an error.
+    pub host: Maybe<String>,
+    /// What paths begin with.
+    pub path: Maybe<String>,
+    /// The name of the service's port.
+    pub port: Maybe<String>,
+    /// Who gives the certificate.
+    pub tls: Maybe<Tls>,
+}
+
 /// `service "db" { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSection {
@@ -235,6 +250,8 @@ pub struct ServiceSection {
     pub models: Vec<ModelSection>,
     /// What its containers may have of their node.
     pub allow: Vec<AllowSection>,
+    /// Host names that reverse proxies serve it under.
+    pub exposes: Vec<ExposeSection>,
     /// Which driver runs it.
     pub runtime: Maybe<Runtime>,
     /// Parameters of the component, or values for a Compose file.

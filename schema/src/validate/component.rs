@@ -2,17 +2,21 @@
 //!
 //! Knows parameter types. Refuses to know templates of components.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Check;
 use crate::{
-    component::{ComponentSignature, Parameter, ParameterKind, PortDeclaration, SecretParameter},
+    component::{
+        ComponentSignature, GrantDeclaration, Parameter, ParameterKind, PortDeclaration,
+        SecretParameter,
+    },
+    compose::Grant,
     desired::Form,
     diagnostic::Located,
-    file::written::{Maybe, ServiceSection},
-    instance::{Protocol, Runtime, Scope, StopSpec},
-    name::SecretName,
-    quantity::{Bytes, Resources},
+    file::written::{AllowSection, Maybe, ServiceSection},
+    instance::{Protocol, Runtime, Scope},
+    name::{SecretName, ServiceName},
+    quantity::{Bytes, Period},
     template::is_template,
 };
 
@@ -48,12 +52,57 @@ impl Check<'_> {
             }
         }
         let version = version.map(|version| version.value.clone());
+        let parameters = self.parameters(service, signature);
         Form::Component {
             name: name.clone(),
             version: version.or_else(|| signature.versions.first().cloned()).unwrap_or_default(),
-            parameters: self.parameters(service, signature),
+            grants: self.component_grants(service, signature, &parameters),
+            parameters,
             secrets: self.secrets(service, signature),
         }
+    }
+
+    /// What the component needs of its node and the service allows.
+    fn component_grants(
+        &mut self,
+        service: &ServiceSection,
+        signature: &ComponentSignature,
+        parameters: &BTreeMap<String, Located<String>>,
+    ) -> Vec<Grant> {
+        let allowed = self.grants(service);
+        if let Some(to) = service.allow.iter().find_map(|line| line.to.first()) {
+            let message = "`to` goes with a Compose file: a component has one container".to_owned();
+            self.error("DN-E0312", &to.at, message, "remove it");
+        }
+        let (mut granted, mut needed) = (Vec::new(), BTreeSet::new());
+        for declared in &signature.grants {
+            let Ok(grant) = declared.grant.parse::<Grant>() else { continue };
+            let by = allowed.iter().position(|line| line.grant.includes(&grant));
+            needed.extend(by);
+            let value = declared.when.as_ref().map(|when| parameters.get(when));
+            let value = value.map(|value| value.map_or("false", |value| value.value.as_str()));
+            match (by, value) {
+                (Some(_), _) => granted.push(grant),
+                // What a template makes of it shows when it is rendered, and is refused then.
+                (None, Some(value)) if value != "true" => {}
+                (None, _) => {
+                    let message = format!(
+                        "component `{}` needs `{grant}` of its node, which is not allowed",
+                        signature.name
+                    );
+                    let kdl = format!("`allow \"{grant}\"`");
+                    let yaml = format!("`{grant}` under `allow`");
+                    let allow = Self::written(&service.at, &kdl, &yaml);
+                    let help = format!("write {allow}, if it may have it: {}", declared.why);
+                    self.error("DN-E0347", &service.at, message, help);
+                }
+            }
+        }
+        for (_, line) in allowed.iter().enumerate().filter(|(at, _)| !needed.contains(at)) {
+            let message = format!("component `{}` asks for no `{}`", signature.name, line.grant);
+            self.warn("DN-W0420", line.at, message, "remove the line; grants should be few");
+        }
+        granted
     }
 
     fn parameters(
@@ -111,11 +160,19 @@ impl Check<'_> {
             ParameterKind::Text => return,
             ParameterKind::Integer { min, max } => match text.parse::<i64>() {
                 Ok(number) if (min..=max).contains(&&number) => return,
-                _ => format!("write a whole number from {min} to {max}"),
+                _ => {
+                    let unit = parameter.unit.as_deref();
+                    let of = unit.map(|unit| format!(" of {unit}")).unwrap_or_default();
+                    format!("write a whole number{of} from {min} to {max}")
+                }
             },
             ParameterKind::Boolean if matches!(text, "true" | "false") => return,
             ParameterKind::Boolean => "write true or false (in KDL #true or #false)".to_owned(),
             ParameterKind::Size => match text.parse::<Bytes>() {
+                Ok(_) => return,
+                Err(error) => format!("write {}", error.expected),
+            },
+            ParameterKind::Duration => match text.parse::<Period>() {
                 Ok(_) => return,
                 Err(error) => format!("write {}", error.expected),
             },
@@ -147,7 +204,11 @@ impl Check<'_> {
         }
         for (name, secret) in &signature.secrets {
             let given = service.secrets.iter().any(|(parameter, _)| parameter.value == *name);
-            if secret.required && !given {
+            if secret.generate && !given {
+                if let Some(made) = self.generated(service, name, secret.length) {
+                    secrets.insert(name.clone(), made);
+                }
+            } else if secret.required && !given {
                 let message = format!("component `{}` needs the secret `{name}`", signature.name);
                 let kdl = format!("`secret \"{name}\" from=\"NAME\"`");
                 let yaml = format!("`{name}: NAME` under `secrets`");
@@ -158,6 +219,38 @@ impl Check<'_> {
         }
         secrets
     }
+
+    /// The secret that the control plane makes for a parameter: `SERVICE-PARAMETER`.
+    fn generated(
+        &mut self,
+        service: &ServiceSection,
+        parameter: &str,
+        length: u32,
+    ) -> Option<Located<SecretName>> {
+        // A bad name of a service is told elsewhere.
+        self.name_of(&service.name)?;
+        let name = format!("{}-{parameter}", service.name.value);
+        let at = service.at.clone();
+        match name.parse::<SecretName>() {
+            Ok(value) => {
+                self.generated.entry(value.clone()).or_insert(length);
+                Some(Located { value, at })
+            }
+            Err(_) => {
+                let message = format!("`{name}` is too long for a secret's name");
+                let kdl = format!("`secret \"{parameter}\" from=\"NAME\"`");
+                let yaml = format!("`{parameter}: NAME` under `secrets`");
+                let name_it = Self::written(&service.at, &kdl, &yaml);
+                self.error("DN-E0311", &at, message, format!("name one yourself: {name_it}"));
+                None
+            }
+        }
+    }
+
+    /// Whether a service's name is one, without a finding.
+    fn name_of(&self, name: &Located<String>) -> Option<ServiceName> {
+        name.value.parse().ok()
+    }
 }
 
 /// A signature in the place of an unknown component's. All that the service says is right by it, so
@@ -167,13 +260,20 @@ pub(super) fn stand_in(
     name: &Located<String>,
     version: &Option<Located<String>>,
 ) -> ComponentSignature {
-    let parameter =
-        |kind| Parameter { kind, default: None, required: false, description: String::new() };
+    let parameter = |kind| Parameter {
+        kind,
+        unit: None,
+        default: None,
+        required: false,
+        description: String::new(),
+    };
     let set = service.set.iter().map(|(name, _)| name.value.as_str());
     let models = (!service.models.is_empty()).then_some(super::model::SHARED);
     let names = set.chain(models.into_iter().flatten());
     let secret = |(name, _): &(Located<String>, Located<String>)| {
-        (name.value.clone(), SecretParameter { required: false, description: String::new() })
+        let (required, generate, length) = (false, false, 0);
+        let parameter = SecretParameter { required, generate, length, description: String::new() };
+        (name.value.clone(), parameter)
     };
     // Only the paths of a process are relative, and its ports have one number.
     let volumes = service.volumes.iter().map(|(_, path)| path);
@@ -192,19 +292,20 @@ pub(super) fn stand_in(
         scope: Scope::default(),
         protocol: Protocol::default(),
     });
+    let allowed = |line: &AllowSection| {
+        let grant = line.grant.as_ref()?.value.clone();
+        Some(GrantDeclaration { grant, why: String::new(), when: None })
+    };
     ComponentSignature {
         name: name.value.clone(),
-        description: String::new(),
         versions: version.iter().map(|version| version.value.clone()).collect(),
         runtimes: vec![wanted.unwrap_or(usual)],
         parameters: names.map(|name| (name.to_owned(), parameter(ParameterKind::Text))).collect(),
         secrets: service.secrets.iter().map(secret).collect(),
         ports: port.into_iter().collect(),
-        volumes: Vec::new(),
-        resources: Resources::default(),
-        health: None,
-        stop: StopSpec::default(),
         replicable: true,
+        grants: service.allow.iter().filter_map(allowed).collect(),
+        ..ComponentSignature::default()
     }
 }
 

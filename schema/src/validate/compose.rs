@@ -285,10 +285,16 @@ impl<'a> Check<'a> {
                 "write `stop_signal` and `stop_grace_period` there",
             ),
             ("model", section.models.first().map(|m| m.at.clone()), "use a component"),
+            (
+                "expose",
+                section.exposes.first().map(|line| line.at.clone()),
+                "pass requests on with a reverse proxy of its own",
+            ),
         ];
         for (field, at, help) in written {
             if let Some(at) = at {
-                let several = ["secret", "port", "volume", "file", "model"].contains(&field);
+                let several =
+                    ["secret", "port", "volume", "file", "model", "expose"].contains(&field);
                 let yaml = if several { format!("{field}s") } else { field.to_owned() };
                 let field = Self::written(&at, field, &yaml);
                 let message = format!("`{field}` is said in the Compose file, of each service");
@@ -340,7 +346,8 @@ impl<'a> Check<'a> {
         let stop = Self::compose_stop(&mut container);
         let volumes = container.volumes.iter().map(|volume| {
             let (name, path) = (volume.value.name.clone(), volume.value.path.clone());
-            Located { value: VolumeDeclaration { name, path }, at: volume.at.clone() }
+            let value = VolumeDeclaration { name, path, holds: String::new(), cache: false };
+            Located { value, at: volume.at.clone() }
         });
         Service {
             name: name.clone(),
@@ -354,6 +361,7 @@ impl<'a> Check<'a> {
             resources: self.compose_resources(&mut container),
             resources_at: None,
             models: Vec::new(),
+            exposes: Vec::new(),
             place,
             depends_on: needs,
             health: container.health.take().and_then(|check| health(check.value)),

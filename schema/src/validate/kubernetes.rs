@@ -51,6 +51,7 @@ impl Check<'_> {
             resources: Resources::default(),
             resources_at: None,
             models: Vec::new(),
+            exposes: Vec::new(),
             place,
             depends_on,
             health: None,
@@ -81,6 +82,7 @@ impl Check<'_> {
             ("stop", section.stop.as_ref().map(|stop| &stop.at)),
             ("model", section.models.first().map(|model| &model.at)),
             ("allow", section.allow.first().map(|line| &line.at)),
+            ("expose", section.exposes.first().map(|line| &line.at)),
         ];
         for (field, at) in written {
             if let Some(at) = at {

@@ -7,6 +7,7 @@
 mod component;
 mod compose;
 mod eligible;
+mod expose;
 mod findings;
 mod graph;
 mod kubernetes;
@@ -63,7 +64,8 @@ pub struct Judged {
     pub desired: Option<DesiredState>,
     /// Everything that was found, sorted by place.
     pub found: Vec<Diagnostic>,
-    /// The secrets that it names, and where first; also when there are errors.
+    /// The secrets that it names and somebody has to set, and where first; also when there are
+    /// errors.
     pub secrets: BTreeMap<SecretName, Location>,
     /// The given values that count for its variables.
     pub overrides: BTreeMap<String, String>,
@@ -75,8 +77,8 @@ pub fn judge(file: &ClusterFile, components: &dyn Components, given: &Overrides)
     let mut check = Check::new(file, components, &overrides);
     check.found.extend(found);
     let state = check.state();
-    let Check { found, mut secrets, .. } = check;
-    secrets.retain(|_, at| !found.doubts(at));
+    let Check { found, mut secrets, generated, .. } = check;
+    secrets.retain(|name, at| !found.doubts(at) && !generated.contains_key(name));
     let failed = file.broken || found.failed();
     let desired = state.filter(|_| !failed);
     Judged { desired, found: found.sorted(), secrets, overrides }
@@ -112,6 +114,8 @@ struct Check<'a> {
     vars: BTreeMap<String, String>,
     /// Secrets that something names, and where first.
     secrets: BTreeMap<SecretName, Location>,
+    /// Secrets that the control plane makes.
+    generated: BTreeMap<SecretName, u32>,
     /// Compose files by the service that names them.
     projects: BTreeMap<&'a str, compose::Expanded>,
     /// Where each service of a Compose file is written, by its name in the cluster.
@@ -131,7 +135,7 @@ impl<'a> Check<'a> {
         overrides: &BTreeMap<String, String>,
     ) -> Self {
         let (services, nodes, vars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (secrets, projects, member_at, grammar) = Default::default();
+        let (secrets, generated, projects, member_at, grammar) = Default::default();
         let found = Findings::new(&file.doubtful);
         let mut check = Self {
             file,
@@ -140,6 +144,7 @@ impl<'a> Check<'a> {
             nodes,
             vars,
             secrets,
+            generated,
             projects,
             member_at,
             references: 0,
@@ -184,6 +189,7 @@ impl<'a> Check<'a> {
         self.cycles(&services);
         self.pinned_ports(&services);
         self.neighbours(&services);
+        self.exposed_twice(&services);
         self.eligible(&services, &nodes);
         let moved = self.moved();
         let moved_at = self.moved_at();
@@ -195,11 +201,13 @@ impl<'a> Check<'a> {
             ));
         }
         let (vars, secrets) = (self.vars.clone(), self.secrets.clone());
+        let generated = self.generated.clone();
         Some(DesiredState {
             cluster: cluster?,
             settings,
             vars,
             secrets,
+            generated,
             nodes,
             services,
             moved,

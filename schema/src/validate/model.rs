@@ -11,7 +11,7 @@ use crate::{
     desired::Model,
     diagnostic::Located,
     file::written::ServiceSection,
-    model::{self, Unknown},
+    model::{self, Unknown, shown},
     quantity::{Bytes, GpuRequest, Resources},
 };
 
@@ -150,10 +150,4 @@ impl Check<'_> {
         }
         resources
     }
-}
-
-/// A size for people: in GiB with one decimal.
-fn shown(bytes: Bytes) -> String {
-    let tenths = bytes.0.saturating_mul(10).div_ceil(1 << 30);
-    format!("{}.{}GiB", tenths / 10, tenths % 10)
 }

@@ -94,6 +94,7 @@ impl<'a> Check<'a> {
             place,
             depends_on,
             health: self.health(section, signature, &ports).filter(|_| !is_run_once(section)),
+            exposes: self.exposes(section, &ports),
             ports,
             stop,
             update,
@@ -162,9 +163,9 @@ impl<'a> Check<'a> {
         written: &FormSection,
         signature: Option<&ComponentSignature>,
     ) -> Form {
-        let allow = section.allow.first().map(|line| &line.at);
-        self.misplaced("allow", allow, "a Compose file: nothing else can ask for its node");
         if signature.is_none() {
+            let allow = section.allow.first().map(|line| &line.at);
+            self.misplaced("allow", allow, "a component or a Compose file, which may need it");
             self.misplaced("set", section.set.first().map(|(name, _)| &name.at), "a component");
             let secret = section.secrets.first().map(|(name, _)| &name.at);
             let name = Self::written(&section.at, "secret", "secrets");
@@ -335,7 +336,9 @@ impl<'a> Check<'a> {
             }
             names.entry(&name.value).or_insert(Some(&name.at));
             paths.entry(steps(&path.value)).or_insert(Some(&name.at));
-            let value = VolumeDeclaration { name: name.value.clone(), path: path.value.clone() };
+            let (name_of, path) = (name.value.clone(), path.value.clone());
+            let value =
+                VolumeDeclaration { name: name_of, path, holds: String::new(), cache: false };
             volumes.push(Located { value, at: name.at.clone() });
         }
         volumes

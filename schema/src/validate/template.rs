@@ -213,10 +213,14 @@ impl Check<'_> {
         if !self.service_named(part, name) {
             return;
         }
-        let known = ["address", "host", "port"];
+        let mut known = vec!["address", "host", "port"];
+        known.extend(self.offered(name));
         if !known.contains(&field) {
             let help = self.advice(field, known.into_iter());
-            let message = format!("a service has no `{}`", field.escape_debug());
+            let message = match field {
+                "url" | "key" => format!("service `{name}` offers no `{field}`"),
+                _ => format!("a service has no `{}`", field.escape_debug()),
+            };
             return self.no_such(part, &message, help);
         }
         let listens = match self.services.get(name).copied() {
@@ -226,6 +230,21 @@ impl Check<'_> {
         if field != "host" && !listens {
             let message = format!("service `{name}` has no port");
             self.no_such(part, &message, format!("add a `port` to `{name}`"));
+        }
+    }
+
+    /// What the component of a service offers beside its address.
+    fn offered(&self, name: &str) -> Vec<&'static str> {
+        let form = self.services.get(name).and_then(|service| service.form.as_ref());
+        let Some(FormSection::Component { name, .. }) = form else { return Vec::new() };
+        match self.components.signature(&name.value) {
+            // Of an unknown component, nothing is said twice.
+            None => vec!["url", "key"],
+            Some(signature) => match signature.offers.first() {
+                Some(offer) if offer.key.is_some() => vec!["url", "key"],
+                Some(_) => vec!["url"],
+                None => Vec::new(),
+            },
         }
     }
 

@@ -155,7 +155,7 @@ fn a_model_goes_where_a_device_holds_it() {
     assert_eq!(unit.env["OLLAMA_CONTEXT_LENGTH"].to_string(), "8192");
     let nowhere = world.plan(&text("\"llama3.3:70b\"", "gpu=1"));
     expect_file!["golden/forms-4.txt"].assert_eq(&show(&nowhere));
-    world.node("large").facts.gpus.push(gpu("GPU-n", 46 * 1024));
+    world.node("large").facts.gpus.push(gpu("GPU-n", 47 * 1024));
     let there = world.plan(&text("\"llama3.3:70b\"", "gpu=1"));
     assert!(there.is_applicable(), "what was advised is enough: {}", show(&there));
     let loaded = load(&text("\"llama3.1:8b\" context=4096", "").replace("memory=\"2GiB\"", ""));

@@ -24,6 +24,7 @@ mod size;
 mod standing;
 mod told;
 mod wild;
+mod wiring;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The arguments of the commands that write files: `fmt`, `convert` and `init`.
+//! The arguments of the commands that write files: `fmt`, `convert` and `init`, and of `validate`.
 //!
 //! Knows flags. Refuses to act on them.
 
@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use devnet_schema::{file::tree::Form, name::ClusterName};
+
+use super::Configuration;
 
 /// Arguments of `fmt`.
 #[derive(Debug, Args)]
@@ -99,4 +101,15 @@ pub(crate) struct Init {
     /// Write a workflow that plans merge requests and applies the main branch.
     #[arg(long, value_enum, default_value = "none")]
     pub ci: Ci,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Which cluster file.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
 }

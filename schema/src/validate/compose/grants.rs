@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// A line of `allow` that reads.
-pub(super) struct Allowed<'s> {
-    pub(super) grant: Grant,
+pub(in crate::validate) struct Allowed<'s> {
+    pub(in crate::validate) grant: Grant,
     pub(super) to: &'s [Located<String>],
-    pub(super) at: &'s Location,
+    pub(in crate::validate) at: &'s Location,
 }
 
 impl Allowed<'_> {
@@ -28,7 +28,10 @@ impl Allowed<'_> {
 
 impl<'a> Check<'a> {
     /// The lines of `allow` that read.
-    pub(super) fn grants<'s>(&mut self, section: &'s ServiceSection) -> Vec<Allowed<'s>> {
+    pub(in crate::validate) fn grants<'s>(
+        &mut self,
+        section: &'s ServiceSection,
+    ) -> Vec<Allowed<'s>> {
         let mut all = Vec::new();
         for line in &section.allow {
             let Some(grant) = &line.grant else { continue };

@@ -41,6 +41,7 @@ service "a" {
     service:
     image "x:1"
     port 80 port:
+    expose host="a.example" expose line:
     file "/x" content="" file:
     health http="/" health:
     update update:

@@ -23,6 +23,7 @@ fn read_all(text: &str) -> (Option<DesiredState>, String) {
     let context = Parameter {
         kind: ParameterKind::Integer { min: 1, max: 100_000 },
         default: Some("4096".to_owned()),
+        unit: None,
         required: false,
         description: "said in a sentence".to_owned(),
     };

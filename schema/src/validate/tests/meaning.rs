@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use super::*;
+use crate::{component::GrantDeclaration, desired::Form};
 
 #[test]
 fn both_forms_of_the_full_example_mean_the_same() {
@@ -184,4 +185,45 @@ fn the_example_beside_the_readme_is_valid() {
     let (state, found) = crate::validate::validate(&file, &components, &BTreeMap::new());
     assert_eq!(shown(&found), "");
     assert_eq!(state.unwrap().services.len(), 10);
+}
+
+/// What a component needs of its node it gets only where the file allows it.
+#[test]
+fn what_a_component_needs_of_its_node_has_to_be_allowed() {
+    let mut watcher = postgres();
+    watcher.parameters.retain(|_, parameter| !parameter.required);
+    watcher.secrets.clear();
+    let grant = |grant: &str, when: Option<&str>| GrantDeclaration {
+        grant: grant.to_owned(),
+        why: "it watches".to_owned(),
+        when: when.map(str::to_owned),
+    };
+    watcher.grants = vec![grant("host-pid", None), grant("host-bind:/var/log", Some("fsync"))];
+    let components = BTreeMap::from([("watcher".to_owned(), watcher)]);
+    let check = |lines: &str| {
+        let text = format!("cluster \"c\"\nservice \"a\" {{ component \"watcher\"; {lines} }}");
+        let (file, _) = load("c.kdl", &files("c.kdl", &text));
+        let (state, found) = crate::validate::validate(&file, &components, &BTreeMap::new());
+        (state, shown(&found))
+    };
+    let (state, found) = check("allow \"host-pid\"");
+    assert!(state.is_none());
+    assert_eq!(
+        found,
+        "c.kdl:2:9: error[DN-E0347]: component `postgres` needs `host-bind:/var/log` of its node, \
+         which is not allowed\n  help: write `allow \"host-bind:/var/log\"`, if it may have it: it \
+         watches\n"
+    );
+    let (state, found) = check("set fsync=#false; allow \"host-pid\"");
+    assert_eq!(found, "");
+    let state = state.unwrap();
+    let Form::Component { grants, .. } = &state.services.values().next().unwrap().form else {
+        panic!()
+    };
+    assert_eq!(grants.iter().map(ToString::to_string).collect::<Vec<_>>(), ["host-pid"]);
+    let (state, found) =
+        check("allow \"host-pid\"; allow \"host-bind:/var\"; allow \"privileged\"");
+    assert!(state.is_some() && found.contains("[DN-W0420]") && found.contains("`privileged`"));
+    let (_, found) = check("allow \"host-pid\" to=\"x\"; allow \"host-bind:/var/log\"");
+    assert!(found.contains("`to` goes with a Compose file"), "{found}");
 }

@@ -69,10 +69,16 @@ fn postgres() -> ComponentSignature {
     let parameter = |kind, default: Option<&str>| Parameter {
         kind,
         default: default.map(str::to_owned),
+        unit: None,
         required: default.is_none(),
         description: "said in a sentence".to_owned(),
     };
-    let secret = SecretParameter { required: true, description: "of the owner".to_owned() };
+    let secret = SecretParameter {
+        required: true,
+        generate: false,
+        length: 0,
+        description: "of the owner".to_owned(),
+    };
     ComponentSignature {
         name: "postgres".to_owned(),
         description: "A relational database.".to_owned(),
@@ -105,10 +111,12 @@ fn postgres() -> ComponentSignature {
         volumes: vec![VolumeDeclaration {
             name: "data".to_owned(),
             path: "/var/lib/postgresql/data".to_owned(),
+            holds: "the databases".to_owned(),
+            cache: false,
         }],
         resources: Resources { memory: Bytes::mib(256), ..Resources::default() },
         health: None,
         stop: StopSpec { signal: Some("SIGINT".to_owned()), ..StopSpec::default() },
-        replicable: false,
+        ..ComponentSignature::default()
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    desired::{Domain, SelectorKey, Unplaced},
+    desired::{Domain, SelectorKey, Tls, Unplaced},
     diagnostic::{Located, Location},
     file::{ClusterFile, Limits, Unread, convert, format_kdl, print, tree::Form, written::*},
     placement::Objective,
@@ -474,6 +474,19 @@ fn counted(number: Located<u32>) -> Located<Count> {
     Located { value, at: number.at }
 }
 
+fn exposes() -> BoxedStrategy<Vec<ExposeSection>> {
+    let tls = maybe(prop_oneof![Just(Tls::Off), Just(Tls::Letsencrypt)]);
+    let line = (text(), maybe_text(), maybe_text(), tls);
+    let line = line.prop_map(|(host, path, port, tls)| ExposeSection {
+        at: here(),
+        host: Some(host),
+        path,
+        port,
+        tls,
+    });
+    prop::collection::vec(line, 0..3).boxed()
+}
+
 fn service(name: &str) -> BoxedStrategy<ServiceSection> {
     let name = at(name.to_owned());
     let runtime = maybe(prop_oneof![
@@ -491,10 +504,11 @@ fn service(name: &str) -> BoxedStrategy<ServiceSection> {
     let numbers = (maybe(0u32..=1000), maybe(0u8..=100), flags, runtime);
     let texts = (pairs(), pairs(), pairs(), pairs(), list(), list(), list());
     let parts = (form(), ports(), file_sections(), resources(true), place(), health(), rest());
-    (texts, numbers, parts, (models(), allow()))
-        .prop_map(move |(texts, numbers, parts, (models, allow))| ServiceSection {
+    (texts, numbers, parts, (models(), allow(), exposes()))
+        .prop_map(move |(texts, numbers, parts, (models, allow, exposes))| ServiceSection {
             models,
             allow,
+            exposes,
             at: here(),
             name: name.clone(),
             set: texts.0,
