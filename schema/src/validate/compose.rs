@@ -344,11 +344,7 @@ impl<'a> Check<'a> {
         }
         let ports = self.compose_ports(&mut container);
         let stop = Self::compose_stop(&mut container);
-        let volumes = container.volumes.iter().map(|volume| {
-            let (name, path) = (volume.value.name.clone(), volume.value.path.clone());
-            let value = VolumeDeclaration { name, path, holds: String::new(), cache: false };
-            Located { value, at: volume.at.clone() }
-        });
+        let volumes = container.volumes.iter().map(volume_of).collect();
         Service {
             name: name.clone(),
             runtime: Runtime::Docker,
@@ -356,7 +352,7 @@ impl<'a> Check<'a> {
             priority: section.priority.as_ref().map_or(super::service::PRIORITY, |p| p.value),
             env,
             ports,
-            volumes: volumes.collect(),
+            volumes,
             files,
             resources: self.compose_resources(&mut container),
             resources_at: None,
@@ -483,6 +479,13 @@ fn content(templates: &compose::Templates, file: Located<compose::File>) -> Loca
     let (text, template) = templates.text(&content);
     let text = if template { text } else { content };
     Located { value: FileContent { text, template, mode }, at: file.at }
+}
+
+/// A volume as services of the cluster file declare it.
+fn volume_of(volume: &Located<compose::Volume>) -> Located<VolumeDeclaration> {
+    let (name, path) = (volume.value.name.clone(), volume.value.path.clone());
+    let value = VolumeDeclaration { name, path, holds: String::new(), cache: false };
+    Located { value, at: volume.at.clone() }
 }
 
 /// How many instances a service of the file has.
