@@ -75,7 +75,8 @@ fn all(plane: &Plane<'_>, replicas: u32) -> Vec<(String, (u64, String, String))>
 
 /// What is really there.
 fn scene(bed: &Bed) -> Scene {
-    Scene::of_engine("n1", |args| bed.docker(1, args)).and(Scene::of_processes("bed"))
+    Scene::of_engine("n1", |program, args| bed.ask(1, program, args))
+        .and(Scene::of_processes("bed"))
 }
 
 /// A good version runs on every replica, once, and nothing else does.

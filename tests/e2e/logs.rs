@@ -74,8 +74,10 @@ fn every_line_arrives_in_order_soak() {
     let native = |round: u32| {
         fs::write(plane.path().join(format!("go-{round}")), "").expect("a file can be made");
     };
-    let scene =
-        || Scene::of_engine("n1", |args| bed.docker(1, args)).and(Scene::of_processes("bed"));
+    let scene = || {
+        Scene::of_engine("n1", |program, args| bed.ask(1, program, args))
+            .and(Scene::of_processes("bed"))
+    };
     let before = scene();
     for round in 1..=soak::times(1, 20) {
         let docker =

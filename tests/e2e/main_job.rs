@@ -177,7 +177,9 @@ fn what_is_not_devnets(bed: &Bed) {
 
 /// Everything on all hosts.
 fn scene(bed: &Bed) -> Scene {
-    let of = |host: u32| Scene::of_engine(&format!("n{host}"), |args| bed.docker(host, args));
+    let of = |host: u32| {
+        Scene::of_engine(&format!("n{host}"), |program, args| bed.ask(host, program, args))
+    };
     HOSTS.into_iter().fold(Scene::default(), |all, host| all.and(of(host)))
 }
 

@@ -74,8 +74,10 @@ fn soak_an_agent_that_is_restarted_again_and_again_runs_nothing_twice() {
             false => Err(format!("{:?}", processes())),
         }
     });
-    let scene =
-        || Scene::of_engine("n1", |args| bed.docker(1, args)).and(Scene::of_processes("bed"));
+    let scene = || {
+        Scene::of_engine("n1", |program, args| bed.ask(1, program, args))
+            .and(Scene::of_processes("bed"))
+    };
     let mut numbers = Monotone::default();
     let (before, containers, whole) = (processes(), containers_of(&bed), scene());
     assert_eq!(containers.len(), 2, "{containers:?}");

@@ -100,7 +100,18 @@ impl Bed {
         succeed(&mut self.docker_command(host, args)).trim().to_owned()
     }
 
-    /// The same, not run yet.
+    /// What a program says on a host: `docker` as [`Self::docker`] runs it, any other there.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn ask(&self, host: u32, program: &str, args: &[&str]) -> String {
+        match program {
+            "docker" => self.docker(host, args),
+            other => succeed(self.on(host, other).args(args)),
+        }
+    }
+
+    /// [`Self::docker`], not run yet.
     ///
     /// # Panics
     /// When the bed is not up.

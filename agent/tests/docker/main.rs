@@ -364,10 +364,17 @@ impl Bench {
         };
         let all = lines(&chunks);
         for (stream, word) in [("stdout", "out"), ("stderr", "err")] {
-            let texts = all.iter().filter(|line| line.stream == stream).map(|line| &line.text);
-            let texts: Vec<_> = texts.filter(|text| text.starts_with(word)).collect();
+            let texts = all.iter().filter(|line| line.stream == stream).map(|line| &*line.text);
+            let texts: Vec<_> =
+                texts.take_while(|text| !text.starts_with('x') && !text.starts_with("bad")).collect();
             let wanted: Vec<_> = (0..1500).map(|number| format!("{word} {number}")).collect();
-            assert_eq!(texts, wanted.iter().collect::<Vec<_>>());
+            if self.engine == "podman" {
+                // Before version 5 it tears a line wherever one of its buffers ends, and its API
+                // does not say so.
+                assert_eq!(texts.concat(), wanted.concat());
+            } else {
+                assert_eq!(texts, wanted);
+            }
         }
         let long: Vec<_> = all.iter().filter(|line| line.text.starts_with("xxx")).collect();
         assert_eq!(long.iter().map(|line| line.text.len()).sum::<usize>(), 40_000);

@@ -14,6 +14,9 @@ use super::*;
 fn guest(owner: &InstanceSpec) -> InstanceSpec {
     let mut spec = container("guest[0]", "redis:7");
     let Workload::Container(container) = &mut spec.workload else { unreachable!() };
+    // On a port of its own: what has one network has one set of ports.
+    let words = ["redis-server", "--port", "6380"];
+    container.command = Some(words.map(Text::plain).to_vec());
     let namespace = Namespace::Network;
     container.shares =
         vec![SharedNamespace { namespace, with: owner.id.clone(), digest: owner.digest() }];
@@ -37,13 +40,14 @@ impl Bench {
         self.driver.ensure(job(&owner, 1)).await.unwrap();
         self.driver.ensure(job(&spec, 1)).await.unwrap();
         assert_eq!(self.digest_of("guest[0]").await, spec.digest());
-        // The address of the one is that of the other.
-        let argv = ["hostname", "-i"].map(str::to_owned);
-        let address = async |id: &str| {
+        let argv = ["readlink", "/proc/self/ns/net"].map(str::to_owned);
+        let network = async |id: &str| {
             let unit = self.unit(id).await.unwrap();
-            self.driver.exec(&unit, &argv).await.unwrap().1
+            self.driver.exec(&unit, &argv).await.unwrap()
         };
-        assert_eq!(address("guest[0]").await, address("owner[0]").await);
+        let (code, of_owner) = network("owner[0]").await;
+        assert!(code == 0 && of_owner.starts_with("net:["), "{of_owner}");
+        assert_eq!(network("guest[0]").await, (0, of_owner));
         docker(&["restart", "devnet-home-owner-0"]);
         assert_ne!(self.digest_of("guest[0]").await, spec.digest(), "it was left behind");
         self.driver.ensure(job(&spec, 2)).await.unwrap();
@@ -79,7 +83,9 @@ impl Bench {
         self.driver.ensure(job(&spec, 1)).await.unwrap();
         let joined = "{{range $name, $it := .NetworkSettings.Networks}}{{$name}} {{end}}";
         assert_eq!(docker(&["inspect", "-f", joined, "devnet-home-joins-0"]), "front side");
-        let mounted = "{{range .Mounts}}{{.Name}} {{.RW}}{{end}}";
+        // The image has a volume of its own beside it.
+        let mounted =
+            "{{range .Mounts}}{{if eq .Destination \"/films\"}}{{.Name}} {{.RW}}{{end}}{{end}}";
         assert_eq!(docker(&["inspect", "-f", mounted, "devnet-home-joins-0"]), "films false");
         self.driver.remove(&spec.id).await.unwrap();
         docker(&["network", "rm", "front", "side"]);

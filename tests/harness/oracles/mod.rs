@@ -10,9 +10,9 @@
 //! # use devnet_tests::{bed::Bed, oracles::{hold, scene::Scene, units}};
 //! # fn fault() {}
 //! # let bed = Bed::up(1, "10.78.0");
-//! let before = Scene::of_engine("n1", |args| bed.docker(1, args));
+//! let before = Scene::of_engine("n1", |program, args| bed.ask(1, program, args));
 //! fault();
-//! let after = Scene::of_engine("n1", |args| bed.docker(1, args));
+//! let after = Scene::of_engine("n1", |program, args| bed.ask(1, program, args));
 //! hold([units::at_most_one(&after), units::foreign_untouched(&before, &after)]);
 //! ```
 

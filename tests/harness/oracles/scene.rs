@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The label that says which cluster a container belongs to.
 const CLUSTER: &str = "devnet.cluster";
@@ -45,11 +45,12 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Everything on the engine that `docker` runs commands against; `host` names it.
+    /// Everything on the engine of `host`; `ask` runs a program there and gives what it wrote.
     ///
     /// # Panics
     /// When the engine's answers cannot be read.
-    pub fn of_engine(host: &str, docker: impl Fn(&[&str]) -> String) -> Self {
+    pub fn of_engine(host: &str, ask: impl Fn(&str, &[&str]) -> String) -> Self {
+        let docker = |args: &[&str]| ask("docker", args);
         let mut scene = Self::default();
         for one in inspected(&docker, &["ps", "-aq", "--no-trunc"], &["inspect"]) {
             if is_ours(&one["Config"]["Labels"]) {
@@ -69,7 +70,11 @@ impl Scene {
             }
         }
         for one in inspected(&docker, &["volume", "ls", "-q"], &["volume", "inspect"]) {
-            let what = only(&one, &["Name", "CreatedAt", "Driver", "Options", "Labels"]);
+            // Its directory, and not `CreatedAt`, which changes whenever a file is made in it.
+            let place = one["Mountpoint"].as_str().unwrap_or_default();
+            let directory = ask("stat", &["--format=%i born %W", place]);
+            let what = only(&one, &["Name", "Driver", "Options", "Labels"]);
+            let what = with(what, json!({ "directory": directory.trim() }));
             if is_ours(&one["Labels"]) {
                 scene.volumes.insert(key(host, "volume", &one["Name"]), what);
             } else {

@@ -139,13 +139,13 @@ mod tests {
     fn what_is_foreign_or_holds_data_stays_what_it_was() {
         let mut before = Scene::default();
         before.foreign.insert("n1/container/x".to_owned(), json!({"StartedAt": 1}));
-        before.volumes.insert("n1/volume/data".to_owned(), json!({"CreatedAt": 1}));
+        before.volumes.insert("n1/volume/data".to_owned(), json!({"directory": "7 born 1"}));
         assert!(foreign_untouched(&before, &before).holds());
         assert!(volumes_kept(&before, &before).holds());
         let mut after = before.clone();
         after.foreign.insert("n1/container/x".to_owned(), json!({"StartedAt": 2}));
         after.foreign.insert("n1/network/y".to_owned(), json!({}));
-        after.volumes.insert("n1/volume/data".to_owned(), json!({"CreatedAt": 2}));
+        after.volumes.insert("n1/volume/data".to_owned(), json!({"directory": "8 born 2"}));
         assert_eq!(foreign_untouched(&before, &after).findings.len(), 2);
         assert_eq!(volumes_kept(&before, &after).findings.len(), 1);
         let empty = Scene::default();

@@ -5,11 +5,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use bollard::{
-    API_DEFAULT_VERSION, Docker, errors::Error, models::ContainerSummary,
+    API_DEFAULT_VERSION, Docker,
+    errors::Error,
+    models::{ContainerSummary, ContainerSummaryStateEnum},
     query_parameters::ListContainersOptions,
 };
 use devnet_schema::fleet::Availability;
-use tokio::time::sleep;
 
 use crate::{driver::DriverError, secrets::Values};
 
@@ -34,29 +35,22 @@ pub(super) struct Engine {
     pub nvidia: bool,
 }
 
-/// How often containers are listed again while an engine names a state that is none of the API's.
-const LISTINGS: u32 = 20;
-/// How long between two of them.
-const LISTING: Duration = Duration::from_millis(100);
-
 impl Engine {
-    /// The containers that `options` choose. Podman calls a container that is just ending
-    /// `stopped`, which no Docker does and our client cannot read. It is over in a moment, so the
-    /// engine is asked again.
+    /// The containers that `options` choose.
     ///
     /// # Errors
-    /// When the engine does not answer, or nothing that can be read for two seconds.
+    /// When the engine does not answer, or nothing that can be read.
     pub(super) async fn containers(
         &self,
         options: ListContainersOptions,
     ) -> Result<Vec<ContainerSummary>, Error> {
-        for _ in 1..LISTINGS {
-            match self.client.list_containers(Some(options.clone())).await {
-                Err(Error::JsonDataError { .. }) if self.podman => sleep(LISTING).await,
-                answer => return answer,
+        match self.client.list_containers(Some(options)).await {
+            Err(Error::JsonDataError { message, contents, column }) if self.podman => {
+                let unreadable = || Error::JsonDataError { message, contents: String::new(), column };
+                podmans_containers(&contents).ok_or_else(unreadable)
             }
+            answer => answer,
         }
-        self.client.list_containers(Some(options)).await
     }
 
     /// Asks the first socket that is there and answers.
@@ -111,6 +105,22 @@ impl Engine {
     pub(super) fn patient(&self, seconds: u64) -> Docker {
         self.client.clone().with_timeout(Duration::from_secs(REQUEST_SECONDS + seconds))
     }
+}
+
+/// Containers as Podman lists them: it has states that no Docker does, and that our client cannot
+/// read. It calls a container `stopped` that has ended and is not cleaned up yet, which may take
+/// long or never come. Any other such state is told as none.
+fn podmans_containers(json: &str) -> Option<Vec<ContainerSummary>> {
+    let mut listed: Vec<serde_json::Value> = serde_json::from_str(json).ok()?;
+    for state in listed.iter_mut().filter_map(|container| container.get_mut("State")) {
+        let word = state.as_str()?;
+        if word == "stopped" {
+            *state = "exited".into();
+        } else if word.parse::<ContainerSummaryStateEnum>().is_err() {
+            *state = "".into();
+        }
+    }
+    serde_json::from_value(listed.into()).ok()
 }
 
 fn no_answer(socket: &std::path::Path, error: &dyn std::fmt::Display) -> DriverError {
@@ -233,6 +243,21 @@ mod tests {
         );
         assert!(pull_advice("manifest unknown").contains("tag"));
         assert!(pull_advice("dial tcp: i/o timeout").contains("reaches the registry"));
+    }
+
+    #[test]
+    fn states_that_only_podman_has_are_read() {
+        use ContainerSummaryStateEnum as State;
+        let listed = r#"[{"Id": "a", "State": "stopped"}, {"Id": "b", "State": "running"},
+                         {"Id": "c", "State": "improper"}, {"Id": "d"}]"#;
+        let states = |json| {
+            let containers = podmans_containers(json)?;
+            Some(containers.into_iter().map(|container| container.state).collect::<Vec<_>>())
+        };
+        let wanted = [Some(State::EXITED), Some(State::RUNNING), Some(State::EMPTY), None];
+        assert_eq!(states(listed).unwrap(), wanted);
+        assert_eq!(states(r#"{"message": "no"}"#), None);
+        assert_eq!(states(r#"[{"State": 1}]"#), None);
     }
 
     #[tokio::test]
