@@ -3,14 +3,14 @@
 //! Knows the order of ledger and driver. Refuses to decide, and to run the same step twice at once.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use devnet_schema::{
     digest::Digest,
-    instance::{InstanceSpec, Runtime},
+    instance::{Generation, InstanceSpec, Runtime},
     name::InstanceId,
     observed::{HealthState, InstanceState, ObservedInstance},
     quantity::Period,
@@ -37,6 +37,8 @@ pub struct Executor {
     node: Arc<Node>,
     outbox: Arc<Outbox>,
     running: Mutex<BTreeSet<(String, String)>>,
+    /// What came with the newest order of each instance, and of which generation that is.
+    receipts: Mutex<BTreeMap<InstanceId, (Generation, String)>>,
 }
 
 /// How a step ended: a word for people, or what failed.
@@ -45,7 +47,8 @@ type Outcome = Result<String, String>;
 impl Executor {
     /// One for this node.
     pub fn new(node: Arc<Node>, outbox: Arc<Outbox>) -> Arc<Self> {
-        Arc::new(Self { node, outbox, running: Mutex::default() })
+        let (running, receipts) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { node, outbox, running, receipts })
     }
 
     /// Begins a step. One that is still running goes on, and reports once.
@@ -69,6 +72,21 @@ impl Executor {
             executor.running().remove(&key);
             executor.report(deployment, &step, state);
         });
+    }
+
+    /// Keeps what comes with an order; it is written down with it.
+    pub fn keep(&self, step: &Step, receipt: String) {
+        self.receipts().insert(step.instance.clone(), (step.generation, receipt));
+    }
+
+    fn receipts(&self) -> std::sync::MutexGuard<'_, BTreeMap<InstanceId, (Generation, String)>> {
+        self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn receipt(&self, step: &Step) -> Option<String> {
+        let receipts = self.receipts();
+        let (generation, receipt) = receipts.get(&step.instance)?;
+        (*generation == step.generation).then(|| receipt.clone())
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, BTreeSet<(String, String)>> {
@@ -196,7 +214,8 @@ impl Executor {
     }
 
     fn put(&self, step: &Step, content: Content) -> anyhow::Result<Option<Entry>> {
-        let entry = Entry { generation: step.generation, content };
+        let receipt = self.receipt(step);
+        let entry = Entry { generation: step.generation, content, receipt };
         self.node.ledger().put(step.instance.clone(), entry, clock::now_seconds())
     }
 
@@ -285,7 +304,8 @@ impl Executor {
             // A full disk keeps nobody from making room on it.
             let error = format!("{error:#}");
             tracing::warn!(instance = %id, error, "writing down that a unit is removed failed");
-            let entry = Entry { generation: step.generation, content: removed.clone() };
+            let entry =
+                Entry { generation: step.generation, content: removed.clone(), receipt: None };
             self.node.ledger().hold(id.clone(), Some(entry))
         });
         let _ordered = self.node.by_order(&step.instance);
@@ -340,7 +360,7 @@ async fn watch_health(node: &Node, step: &Step, last: &mut Option<String>) -> Ou
     let id = &step.instance;
     loop {
         let entry = node.ledger().get(id).cloned();
-        let Some(Entry { generation, content: Content::Present { digest, .. } }) = entry else {
+        let Some(Entry { generation, content: Content::Present { digest, .. }, .. }) = entry else {
             return Err(format!("{id} was removed while it was waited for"));
         };
         if generation != step.generation {

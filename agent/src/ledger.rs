@@ -33,6 +33,9 @@ pub struct Entry {
     pub generation: Generation,
     /// What it was.
     pub content: Content,
+    /// What came with the order, to be shown where the control plane lost its records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
 }
 
 /// What a generation says.
@@ -247,11 +250,11 @@ mod tests {
 
     fn present(generation: Generation, content: &str) -> Entry {
         let digest = Digest::of_bytes(content.as_bytes());
-        Entry { generation, content: Content::Present { digest, spec: None } }
+        Entry { generation, content: Content::Present { digest, spec: None }, receipt: None }
     }
 
     fn removed(generation: Generation, at: i64) -> Entry {
-        Entry { generation, content: Content::Removed { at } }
+        Entry { generation, content: Content::Removed { at }, receipt: None }
     }
 
     fn try_present(known: Option<&Entry>, generation: Generation, content: &str) -> bool {

@@ -15,7 +15,7 @@ use devnet_schema::{
 use crate::{
     driver::{DriverError, Owner, Unit, Volumes},
     health::Verdict,
-    ledger::{Content, Ledger},
+    ledger::{Content, Entry, Ledger},
     schedule::Timetable,
 };
 
@@ -36,6 +36,7 @@ impl Sight {
             problem: Some("the agent has just started".to_owned()),
             instances: Vec::new(),
             accepted: BTreeMap::new(),
+            receipts: BTreeMap::new(),
             volumes: Vec::new(),
             shared: Vec::new(),
             volumes_of: Vec::new(),
@@ -68,11 +69,18 @@ pub fn gather(
         problem: (!problems.is_empty()).then(|| problems.join("; ")),
         instances,
         accepted: ledger.entries().map(|(id, entry)| (id.clone(), entry.generation)).collect(),
+        receipts: ledger.entries().filter_map(receipt).collect(),
         volumes: Vec::new(),
         shared: Vec::new(),
         volumes_of: Vec::new(),
     };
     Sight { observed, units }
+}
+
+fn receipt((id, entry): (&InstanceId, &Entry)) -> Option<(InstanceId, String)> {
+    let receipt =
+        entry.receipt.clone().filter(|_| !matches!(entry.content, Content::Removed { .. }));
+    receipt.map(|receipt| (id.clone(), receipt))
 }
 
 /// Adds the volumes that are kept here. Where they cannot be listed, the report is incomplete: data
@@ -252,7 +260,7 @@ mod tests {
         assert!(gather(&owner(), &none, &ledger, healthy).observed.complete);
         let spec = sample::process(&["a"]);
         let content = Content::Present { digest: spec.digest(), spec: None };
-        ledger.put(spec.id.clone(), Entry { generation: 1, content }, 0).unwrap();
+        ledger.put(spec.id.clone(), Entry { generation: 1, content, receipt: None }, 0).unwrap();
         let sight = gather(&owner(), &none, &ledger, healthy);
         assert!(!sight.observed.complete, "a container is remembered, so an engine was there");
         assert!(sight.observed.problem.unwrap().contains("no engine"));
@@ -269,11 +277,12 @@ mod tests {
         };
         let unit = sample::unit(&spec, 2, InstanceState::Running);
         let listed = BTreeMap::from([(Runtime::Process, Ok(vec![unit]))]);
-        let entry = Entry { generation: 5, content: content(&spec) };
+        let entry = Entry { generation: 5, content: content(&spec), receipt: None };
         ledger.put(spec.id.clone(), entry, 0).unwrap();
         let sight = gather(&owner(), &listed, &ledger, healthy);
         assert_eq!(sight.observed.instances[0].generation, 5);
-        let entry = Entry { generation: 6, content: content(&sample::process(&["b"])) };
+        let entry =
+            Entry { generation: 6, content: content(&sample::process(&["b"])), receipt: None };
         ledger.put(spec.id.clone(), entry, 0).unwrap();
         let sight = gather(&owner(), &listed, &ledger, healthy);
         assert_eq!(sight.observed.instances[0].generation, 2, "generation 6 does not run");
@@ -288,7 +297,7 @@ mod tests {
         let spec = sample::process(&["a"]);
         let content =
             Content::Present { digest: spec.digest(), spec: Some(Box::new(spec.clone())) };
-        ledger.put(spec.id.clone(), Entry { generation: 5, content }, 0).unwrap();
+        ledger.put(spec.id.clone(), Entry { generation: 5, content, receipt: None }, 0).unwrap();
         let mut other = sample::process(&["b"]);
         other.id = "db[0]".parse().unwrap();
         let unknown = Unit {

@@ -301,11 +301,10 @@ impl Outgoing {
 }
 
 fn hide_in_node(observed: ObservedNode, hide: &impl Fn(String) -> String) -> ObservedNode {
-    let ObservedNode { complete, problem, instances, accepted, volumes, shared, volumes_of } =
-        observed;
+    let ObservedNode { problem, instances, .. } = observed;
     let (problem, instances) = (problem.map(hide), instances.into_iter());
     let instances = instances.map(|one| hide_in_instance(one, hide)).collect();
-    ObservedNode { complete, problem, instances, accepted, volumes, shared, volumes_of }
+    ObservedNode { problem, instances, ..observed }
 }
 
 fn hide_in_instance(one: ObservedInstance, hide: &impl Fn(String) -> String) -> ObservedInstance {

@@ -27,6 +27,7 @@ pub fn fit(mut observed: ObservedNode, most: usize) -> ObservedNode {
     let all = observed.instances.len();
     // Each cut leaves room for the sentence that says so.
     let room = most.saturating_sub(5 * MAX_MESSAGE).saturating_sub(size(&observed.accepted));
+    let room = room.saturating_sub(size(&observed.receipts));
     let mut taken = 0;
     let fits = observed.instances.iter().take_while(|seen| {
         taken += size(*seen) + 1;
@@ -145,7 +146,7 @@ mod tests {
         instance::Runtime,
         observed::{HealthState, HeldVolume, InstanceState, ObservedInstance},
         secret::Text,
-        wire::{MAX_FRAME, MAX_INSTANCES},
+        wire::{MAX_FRAME, MAX_INSTANCES, MAX_RECEIPT},
     };
 
     use super::*;
@@ -177,6 +178,7 @@ mod tests {
             problem,
             instances,
             accepted: BTreeMap::new(),
+            receipts: BTreeMap::new(),
             volumes: Vec::new(),
             shared: Vec::new(),
             volumes_of: vec![Runtime::Docker],
@@ -188,6 +190,8 @@ mod tests {
         let mut all = report(MAX_INSTANCES);
         let ids = all.instances.iter().map(|it| (it.instance(), u64::MAX));
         all.accepted = ids.collect();
+        let receipt = |id: &InstanceId| (id.clone(), "f".repeat(MAX_RECEIPT));
+        all.receipts = all.accepted.keys().map(receipt).collect();
         let whole = fit(all, MAX_FRAME);
         assert_eq!((whole.complete, whole.instances.len()), (true, MAX_INSTANCES));
         assert!(size(&AgentMessage::Observed { observed: whole }) <= MAX_FRAME);
@@ -267,7 +271,9 @@ mod tests {
             let seen = ObservedInstance::running(Box::new(spec.clone()), 1);
             sight.observed.instances.push(ObservedInstance { spec: None, ..seen });
             let content = Content::Present { digest: spec.digest(), spec: Some(Box::new(spec)) };
-            ledger.put(unit.id.clone(), Entry { generation: 1, content }, 0).unwrap();
+            ledger
+                .put(unit.id.clone(), Entry { generation: 1, content, receipt: None }, 0)
+                .unwrap();
             wanted.push(unit.id.clone());
             sight.units.push(unit);
         }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use devnet_schema::{
     fleet::NodeFacts,
     observed::ObservedNode,
-    wire::{AgentMessage, ControlMessage, MAX_FRAME, OrderMark, PROTOCOL},
+    wire::{AgentMessage, ControlMessage, MAX_FRAME, MAX_RECEIPT, OrderMark, PROTOCOL},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -250,8 +250,11 @@ impl Session<'_> {
             }
         };
         match message {
-            ControlMessage::Run { deployment, step, mark } => {
+            ControlMessage::Run { deployment, step, mark, receipt } => {
                 self.keep(mark);
+                if let Some(receipt) = receipt.filter(|it| it.len() <= MAX_RECEIPT) {
+                    self.executor.keep(&step, receipt);
+                }
                 self.executor.begin(deployment, *step);
             }
             ControlMessage::Observe => {

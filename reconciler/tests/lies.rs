@@ -143,6 +143,7 @@ fn observed(agent: &Agent, like: &[InstanceSpec], said: Report) -> ObservedNode 
         problem: (!complete).then(|| "so it says".to_owned()),
         instances: said.into_iter().map(instance).collect(),
         accepted,
+        receipts: agent.machine().receipts.clone(),
         volumes,
         shared: Vec::new(),
         volumes_of: Vec::new(),

@@ -209,6 +209,52 @@ async fn the_word_of_a_node_alone_gets_it_no_secret_of_what_is_not_to_run_there(
     }
 }
 
+/// The same where no line of the service is against the node: it has no receipt of the order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_a_receipt_gets_no_secret_and_no_order_before_an_operator_believes_it() {
+    let file = |word: &str| {
+        format!(
+            "cluster \"lab\" {{\n sync auto=#true prune=#true\n}}\nservice \"store\" {{\n process \
+             \"{word}\"\n env PW=\"{{{{ secret.pw }}}}\"\n resources memory=\"1MiB\"\n}}\n"
+        )
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let repository = Repository::new(dir.path().join("repository"));
+    let plane = Plane::start(config(dir.path(), Some(&repository))).await;
+    plane.set_secret("pw", "hunter2").await;
+    let revision = repository.commit(&file("store"));
+    until("the cluster has a name", || async { plane.status().await.cluster }).await;
+    let mut a = Agent::join(&plane, "n1").await;
+    plane.applied(&revision).await;
+    a.cut();
+    let shown = std::mem::take(&mut a.machine().receipts);
+    assert_eq!(shown.len(), 1, "it came with the order");
+    for forged in [None, Some("0".repeat(64))] {
+        a.machine().receipts.extend(forged.map(|it| ("store[0]".parse().unwrap(), it)));
+    }
+    repository.commit(&file("other"));
+    let steps = a.machine().steps.len();
+    let bed = lose_records(Bed { dir, repository, plane }).await;
+    let plane = &bed.plane;
+    a.connect(&plane.running).await;
+    let problem = until("the loop holds", || async {
+        let problem = plane.status().await.source?.problem?;
+        problem.contains("has not shown the receipt").then_some(problem)
+    })
+    .await;
+    assert!(problem.contains("n1 says that it was told to run store[0]"), "{problem}");
+    assert!(a.need("store[0]", "pw", 1).await.is_err(), "{problem}");
+    assert_eq!(a.machine().steps.len(), steps, "{problem}");
+    let (code, answer) = plane.post("/api/v1/nodes/n1/adopt", &json!(null)).await;
+    assert_eq!(code, StatusCode::NO_CONTENT, "{answer}");
+    until("it is given the new version", || async {
+        (a.machine().steps.len() > steps).then_some(())
+    })
+    .await;
+    assert!(a.need("store[0]", "pw", 1).await.is_ok());
+    bed.plane.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_copy_is_named_and_the_one_with_the_data_can_be_kept() {
     let (bed, _, mut other, mut holder) = bed().await;

@@ -38,6 +38,9 @@ pub struct Order {
     /// Nobody has a record of it: the node itself said so when the records were lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub claimed: bool,
+    /// It is claimed, and the node has the receipt that came with the order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shown: bool,
 }
 
 /// A generation that a node has written down, and below which it refuses every step.
@@ -104,6 +107,12 @@ impl<'a> OrderBook<'a> {
     pub fn claimed(&self, instance: &InstanceId, node: &NodeName) -> Option<Generation> {
         let order = self.orders.as_ref()?.get(&(instance, node))?;
         order.claimed.then_some(order.generation)
+    }
+
+    /// Whether the node that claims the instance has the receipt that came with the order.
+    pub fn is_shown(&self, instance: &InstanceId, node: &NodeName) -> bool {
+        let orders = self.orders.as_ref();
+        orders.and_then(|orders| orders.get(&(instance, node))).is_some_and(|order| order.shown)
     }
 
     /// Where the instance was ordered as of the highest generation on record.

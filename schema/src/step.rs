@@ -64,6 +64,11 @@ impl Act {
         matches!(self, Self::AwaitHealthy { .. })
     }
 
+    /// Whether the step says what its node is to run from now on.
+    pub fn is_order(&self) -> bool {
+        matches!(self, Self::Ensure { .. })
+    }
+
     /// The word for progress lines.
     pub fn word(&self) -> &'static str {
         match self {

@@ -36,6 +36,9 @@ pub const MAX_INSTANCES: usize = 4096;
 /// The longest sentence about an instance or a step, in bytes; the rest is cut off.
 pub const MAX_MESSAGE: usize = 1024;
 
+/// The longest receipt of an order, in bytes.
+pub const MAX_RECEIPT: usize = 64;
+
 /// How many bytes the JSON of a value has.
 pub fn size<T: Serialize + ?Sized>(value: &T) -> usize {
     struct Count(usize);
@@ -331,6 +334,10 @@ pub enum ControlMessage {
         /// Kept before it is done, and told in the next hello ([`Origin::mark`]).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mark: Option<OrderMark>,
+        /// That the step was ordered from this node: kept before it is done, and shown in reports
+        /// ([`ObservedNode::receipts`]).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<String>,
     },
     /// Say what runs, now.
     Observe,

@@ -44,16 +44,24 @@ impl Bench {
         Self { dir, fake, node, outbox, executor }
     }
 
-    fn begin(&self, generation: u64, act: Act) -> String {
-        let id = format!("web[0]/{} {generation}", act.word());
-        let step = Step {
-            id: id.clone(),
+    fn step(generation: u64, act: Act) -> Step {
+        Step {
+            id: format!("web[0]/{} {generation}", act.word()),
             instance: "web[0]".parse().unwrap(),
             node: "n1".parse().unwrap(),
             generation,
             act,
             after: vec![],
-        };
+        }
+    }
+
+    fn keep(&self, generation: u64, receipt: &str) {
+        self.executor.keep(&Self::step(generation, Act::Remove), receipt.to_owned());
+    }
+
+    fn begin(&self, generation: u64, act: Act) -> String {
+        let step = Self::step(generation, act);
+        let id = step.id.clone();
         self.executor.begin("d".into(), step);
         id
     }
@@ -174,7 +182,7 @@ async fn a_full_disk_keeps_nobody_from_removing_a_unit() {
     std::fs::remove_dir(&obstacle).unwrap();
     assert_eq!(bench.run(2, Act::Remove).await.unwrap(), "it was not there");
     let entry = Ledger::open(bench.dir.path()).unwrap().get(&spec.id).cloned().unwrap();
-    assert!(matches!(entry, Entry { generation: 2, content: Content::Removed { .. } }));
+    assert!(matches!(entry, Entry { generation: 2, content: Content::Removed { .. }, .. }));
 
     bench.run(3, ensure(&spec)).await.unwrap();
     std::fs::create_dir(&obstacle).unwrap();
@@ -182,6 +190,27 @@ async fn a_full_disk_keeps_nobody_from_removing_a_unit() {
     let error = bench.run(4, Act::Remove).await.unwrap_err();
     assert!(error.contains("it is broken; mend it"), "{error}");
     assert_eq!(bench.node.ledger().get(&spec.id).unwrap().generation, 3, "it should run still");
+}
+
+#[tokio::test]
+async fn the_receipt_of_an_order_is_written_down_with_it_and_shown() {
+    let bench = Bench::new();
+    let spec = sample::process(&["a"]);
+    bench.keep(1, "first");
+    bench.run(1, ensure(&spec)).await.unwrap();
+    let shown = async || bench.node.look().await.observed.receipts.clone();
+    let receipt = |text: &str| [(spec.id.clone(), text.to_owned())].into();
+    assert_eq!(shown().await, receipt("first"));
+    let entry = Ledger::open(bench.dir.path()).unwrap().get(&spec.id).cloned().unwrap();
+    assert_eq!(entry.receipt.as_deref(), Some("first"));
+    // One of another generation is none of this order.
+    bench.keep(3, "third");
+    bench.run(2, ensure(&sample::process(&["b"]))).await.unwrap();
+    assert!(shown().await.is_empty());
+    bench.run(3, ensure(&spec)).await.unwrap();
+    assert_eq!(shown().await, receipt("third"));
+    bench.run(4, Act::Remove).await.unwrap();
+    assert!(shown().await.is_empty());
 }
 
 #[tokio::test]
@@ -193,7 +222,7 @@ async fn a_unit_of_another_node_is_not_started_again() {
     for spec in [&other, &own] {
         let content =
             Content::Present { digest: spec.digest(), spec: Some(Box::new(spec.clone())) };
-        let entry = Entry { generation: 1, content };
+        let entry = Entry { generation: 1, content, receipt: None };
         bench.node.ledger().put(spec.id.clone(), entry, 0).unwrap();
     }
     bench.node.recovery.decided(Runtime::Process, Duration::from_secs(10)).await.unwrap();

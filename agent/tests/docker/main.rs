@@ -365,8 +365,9 @@ impl Bench {
         let all = lines(&chunks);
         for (stream, word) in [("stdout", "out"), ("stderr", "err")] {
             let texts = all.iter().filter(|line| line.stream == stream).map(|line| &*line.text);
-            let texts: Vec<_> =
-                texts.take_while(|text| !text.starts_with('x') && !text.starts_with("bad")).collect();
+            let texts: Vec<_> = texts
+                .take_while(|text| !text.starts_with('x') && !text.starts_with("bad"))
+                .collect();
             let wanted: Vec<_> = (0..1500).map(|number| format!("{word} {number}")).collect();
             if self.engine == "podman" {
                 // Before version 5 it tears a line wherever one of its buffers ends, and its API

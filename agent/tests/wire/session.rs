@@ -95,7 +95,12 @@ fn run(generation: u64, act: Act) -> ControlMessage {
         act,
         after: vec![],
     };
-    ControlMessage::Run { deployment: format!("d{generation}"), step: Box::new(step), mark: None }
+    ControlMessage::Run {
+        deployment: format!("d{generation}"),
+        step: Box::new(step),
+        mark: None,
+        receipt: None,
+    }
 }
 
 fn ensure(spec: &InstanceSpec) -> Act {

@@ -139,6 +139,9 @@ fn disputed(id: &InstanceId, claims: &[Observed<'_>], book: &OrderBook<'_>) -> D
     if let Some(recorded) = recorded {
         return told_later(id, &nodes, recorded);
     }
+    if let [one] = nodes[..] {
+        return unshown(id, one);
+    }
     let message = format!(
         "{} each say that they were told to run {id}, and the records that could tell are lost",
         nodes.join(" and ")
@@ -154,6 +157,20 @@ fn disputed(id: &InstanceId, claims: &[Observed<'_>], book: &OrderBook<'_>) -> D
     };
     let help = format!("nothing of `{}` is changed until one of them counts: {way}", id.service);
     Diagnostic::warning(DISPUTED, None, message).help(help)
+}
+
+/// An instance that one node claims since the records were lost, and has nothing to show for it.
+fn unshown(id: &InstanceId, node: &str) -> Diagnostic {
+    let message = format!(
+        "{node} says that it was told to run {id}, and has not shown the receipt of \
+         that order; the records that could tell are lost"
+    );
+    Diagnostic::warning(DISPUTED, None, message).help(format!(
+        "what runs there goes on and gets no secret, and nothing of `{}` is changed: `devnet node \
+         adopt {node}` takes over what {node} runs; taking {node} out of the cluster lets it run \
+         elsewhere",
+        id.service
+    ))
 }
 
 /// An instance that is claimed by nodes which were told later than the one on record, which does

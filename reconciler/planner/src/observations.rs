@@ -34,7 +34,8 @@ pub struct Observations<'a> {
     /// Who was seen where nobody is on record as having ordered it, by the name it runs under:
     /// nothing is done to it, and it takes its room.
     pub strangers: Vec<Observed<'a>>,
-    /// Who is claimed by several nodes since the records were lost, or by one that was told later
+    /// Who is claimed by several nodes since the records were lost, by one that has nothing to show
+    /// for it, or by one that was told later
     /// than the node which they name and which does not run it; by the name it has from now on,
     /// with the claims: nothing is decided about it.
     pub disputed: BTreeMap<InstanceId, Vec<Observed<'a>>>,
@@ -74,6 +75,8 @@ pub struct Observed<'a> {
     pub ordered: Generation,
     /// Whether nothing but the word of its node tells that it was ordered there.
     pub claimed: bool,
+    /// Whether its node has what came with the order, where that is claimed.
+    pub shown: bool,
 }
 
 impl<'a> Observed<'a> {
@@ -139,7 +142,8 @@ impl<'a> Observations<'a> {
             let service = renamed(desired, &runs_as.service);
             let renamed = *service != runs_as.service;
             let id = InstanceId { service: service.clone(), index: runs_as.index };
-            let unit = Observed { seen, status, renamed, ordered: 0, claimed: false };
+            let unit = Observed { seen, status, renamed, ordered: 0, claimed: false, shown: false };
+            let unit = Observed { shown: book.is_shown(&runs_as, &seen.node), ..unit };
             match book.standing(&runs_as, &seen.node, seen.generation) {
                 Standing::Ordered(ordered) => {
                     let unit = Observed { ordered, ..unit };
@@ -178,12 +182,18 @@ impl<'a> Observations<'a> {
         observations
     }
 
-    /// Takes the one claim for an instance that nobody is on record as running, and none of
-    /// several. One by a node that is cordoned, the word of an operator, counts only where no other
+    /// Takes the one claim for an instance that nobody is on record as running, where its node shows
+    /// what came with the order, and none of several. One by a node that is cordoned, the word of an operator, counts only where no other
     /// node claims it.
     fn weigh(&mut self, desired: &DesiredState, id: InstanceId, group: Vec<Observed<'a>>) {
         let (mut weak, mut strong): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|unit| self.is_cordoned(desired, unit));
+        // Who shows what came with the order is right against those who only say so.
+        if strong.iter().any(|unit| unit.shown) {
+            let (shown, said) = strong.into_iter().partition(|unit: &Observed<'_>| unit.shown);
+            strong = shown;
+            weak.extend::<Vec<_>>(said);
+        }
         if strong.is_empty() {
             strong = std::mem::take(&mut weak);
         }
@@ -191,7 +201,7 @@ impl<'a> Observations<'a> {
         let nodes: BTreeSet<&NodeName> = strong.iter().map(Observed::node).collect();
         match self.observed.entry(id) {
             Entry::Occupied(_) => self.strangers.append(&mut strong),
-            Entry::Vacant(unseen) if nodes.len() > 1 => {
+            Entry::Vacant(unseen) if nodes.len() > 1 || !strong.iter().all(|unit| unit.shown) => {
                 strong.sort_by_key(|it| (it.node(), it.renamed));
                 self.disputed.insert(unseen.into_key(), strong);
             }

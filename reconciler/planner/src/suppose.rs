@@ -170,7 +170,7 @@ pub fn applied(fleet: &FleetSnapshot, plan: &Plan) -> FleetSnapshot {
         if let (Some(spec), Some(orders)) = (&started, &mut fleet.orders) {
             let (instance, node) = (spec.id.clone(), spec.node.clone());
             orders.retain(|order| order.instance != instance || order.node != node);
-            orders.push(Order { instance, node, generation: 1, claimed: false });
+            orders.push(Order { instance, node, generation: 1, claimed: false, shown: false });
         }
         if let Some(spec) = &started {
             // What runs tells where its data is, and as of when.

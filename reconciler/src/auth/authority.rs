@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use devnet_schema::{secret::Sensitive, wire::OrderMark};
+use devnet_schema::{instance::Generation, name::InstanceId, secret::Sensitive, wire::OrderMark};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
@@ -379,13 +379,42 @@ impl Authority {
         proof.is_ok_and(|proof| proof == self.proof(id, mark.number))
     }
 
+    /// The receipt that goes with the order of this generation of an instance, for the node of this
+    /// id.
+    pub fn receipt(&self, id: &str, instance: &InstanceId, generation: Generation) -> String {
+        self.receipt_of(id, instance, generation).to_hex().to_string()
+    }
+
+    /// Whether this authority made the receipt, for that order and node.
+    pub fn made_receipt(
+        &self,
+        id: &str,
+        instance: &InstanceId,
+        generation: Generation,
+        receipt: &str,
+    ) -> bool {
+        let receipt = blake3::Hash::from_hex(receipt);
+        receipt.is_ok_and(|receipt| receipt == self.receipt_of(id, instance, generation))
+    }
+
+    fn receipt_of(&self, id: &str, instance: &InstanceId, generation: Generation) -> blake3::Hash {
+        let mut hasher = self.hasher("devnet 2026-12-01 receipts of orders");
+        // Ids of nodes and names of instances have no NUL.
+        hasher.update(&generation.to_le_bytes()).update(id.as_bytes()).update(&[0]);
+        hasher.update(instance.to_string().as_bytes());
+        hasher.finalize()
+    }
+
     /// Only who has the CA's key can make it. It is compared in constant time.
     fn proof(&self, id: &str, number: u64) -> blake3::Hash {
-        let key =
-            blake3::derive_key("devnet 2026-11-30 marks of orders", &self.key.serialize_der());
-        let mut hasher = blake3::Hasher::new_keyed(&key);
+        let mut hasher = self.hasher("devnet 2026-11-30 marks of orders");
         hasher.update(&number.to_le_bytes()).update(id.as_bytes());
         hasher.finalize()
+    }
+
+    /// Hashes with a key of its own for each purpose, made of the CA's.
+    fn hasher(&self, purpose: &str) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&blake3::derive_key(purpose, &self.key.serialize_der()))
     }
 
     fn issuer(&self) -> Result<Issuer<'static, &KeyPair>, AuthorityError> {

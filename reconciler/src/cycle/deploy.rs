@@ -214,9 +214,16 @@ impl ControlPlane {
             *highest = step.generation.max(*highest);
         }
         let counts = self.store.issue_orders(&wanted, &nodes)?;
+        let ordered = plan.steps.iter().filter(|step| step.act.is_order());
+        let receipts = ordered.filter_map(|step| {
+            let (id, _) = counts.get(&step.node)?;
+            let receipt = self.authority.receipt(id, &step.instance, step.generation);
+            Some(((step.node.clone(), step.instance.clone(), step.generation), receipt))
+        });
+        let receipts = receipts.collect();
         let mark =
             |(node, (id, count)): (_, (String, u64))| (node, self.authority.mark(&id, count));
-        self.fleet.mark(counts.into_iter().map(mark).collect());
+        self.fleet.accompany(counts.into_iter().map(mark).collect(), receipts);
         Ok(())
     }
 

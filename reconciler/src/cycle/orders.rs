@@ -29,7 +29,16 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Entry {
     told: Option<Told>,
-    claim: Option<(Generation, Option<InstanceSpec>)>,
+    claim: Option<Claim>,
+}
+
+/// What a node says that it was told to run.
+#[derive(Debug, Clone)]
+struct Claim {
+    generation: Generation,
+    spec: Option<InstanceSpec>,
+    /// It has the receipt of the order, or an operator believes it.
+    shown: bool,
 }
 
 impl Entry {
@@ -43,7 +52,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     told: BTreeMap<Place, Told>,
-    claims: BTreeMap<Place, (Generation, Option<InstanceSpec>)>,
+    claims: BTreeMap<Place, Claim>,
     /// Nodes whose claims are still to be taken: what they report now counts as such.
     unread: BTreeSet<NodeName>,
     /// Of those, the ones that the records know too little of: an older copy was put back.
@@ -69,8 +78,8 @@ impl Orders {
         for AssignmentRecord { generation, spec, .. } in told {
             orders.told(&spec, generation);
         }
-        for ClaimRecord { instance, node, generation, spec } in claims {
-            orders.claims.insert((instance, node), (generation, spec));
+        for ClaimRecord { instance, node, generation, spec, shown } in claims {
+            orders.claims.insert((instance, node), Claim { generation, spec, shown });
         }
         orders
     }
@@ -163,8 +172,8 @@ impl Orders {
     pub(super) fn beaten_by(&self, node: &NodeName) -> Vec<Place> {
         let newer = |id: &InstanceId| self.claims.get(&(id.clone(), node.clone()));
         let others = self.told.iter().filter(|((_, on), _)| on != node);
-        let beaten =
-            others.filter(|((id, _), it)| newer(id).is_some_and(|(at, _)| *at > it.generation));
+        let beaten = others
+            .filter(|((id, _), it)| newer(id).is_some_and(|at| at.generation > it.generation));
         beaten.map(|(place, _)| place.clone()).collect()
     }
 
@@ -189,8 +198,8 @@ impl Orders {
         self.doubted.remove(node);
         self.asked.insert(node.clone());
         self.claims.retain(|(_, on), _| on != node);
-        for ClaimRecord { instance, node, generation, spec } in claims {
-            self.claims.insert((instance, node), (generation, spec));
+        for ClaimRecord { instance, node, generation, spec, shown } in claims {
+            self.claims.insert((instance, node), Claim { generation, spec, shown });
         }
     }
 
@@ -229,16 +238,22 @@ impl Orders {
     /// as claimed already, so that nothing of it is started a second time meanwhile.
     pub(super) fn list(&self, reported: &[ObservedInstance]) -> Vec<Order> {
         let mut list: BTreeMap<Place, Order> = BTreeMap::new();
+        let order = |(instance, node): Place, generation| {
+            let (claimed, shown) = (false, false);
+            Order { instance, node, generation, claimed, shown }
+        };
         let of_unread = reported.iter().filter(|seen| self.unread.contains(&seen.node));
-        let provisional =
-            of_unread.map(|seen| (seen.instance(), seen.node.clone(), seen.generation, true));
-        let claims = self.claims.iter();
-        let claims = claims.map(|((id, node), (at, _))| (id.clone(), node.clone(), *at, true));
-        let told = self.told.iter();
-        let told = told.map(|((id, node), it)| (id.clone(), node.clone(), it.generation, false));
-        for (instance, node, generation, claimed) in provisional.chain(claims).chain(told) {
-            let place = (instance.clone(), node.clone());
-            list.insert(place, Order { instance, node, generation, claimed });
+        let provisional = of_unread.map(|seen| {
+            let order = order((seen.instance(), seen.node.clone()), seen.generation);
+            Order { claimed: true, ..order }
+        });
+        let claims = self.claims.iter().map(|(place, it)| {
+            let order = order(place.clone(), it.generation);
+            Order { claimed: true, shown: it.shown, ..order }
+        });
+        let told = self.told.iter().map(|(place, it)| order(place.clone(), it.generation));
+        for order in provisional.chain(claims).chain(told) {
+            list.insert((order.instance.clone(), order.node.clone()), order);
         }
         list.into_values().collect()
     }
@@ -256,7 +271,7 @@ impl Orders {
         let told = self.told.iter();
         let told = told.map(|((id, on), it)| (id, on, it.generation, Some(&it.spec)));
         let claims = self.claims.iter();
-        let claims = claims.map(|((id, on), (at, spec))| (id, on, *at, spec.as_ref()));
+        let claims = claims.map(|((id, on), it)| (id, on, it.generation, it.spec.as_ref()));
         let here = told.chain(claims).filter(|(_, on, ..)| *on == node);
         here.map(|(id, on, generation, spec)| unknown(id, on, generation, spec)).collect()
     }
@@ -304,8 +319,8 @@ mod tests {
         orders.told(&spec("1"), 1);
         orders.put_back(&id, &n1, none);
         assert!(!orders.knows(&id, &n1));
-        let claim =
-            ClaimRecord { instance: id.clone(), node: n1.clone(), generation: 4, spec: None };
+        let (instance, node) = (id.clone(), n1.clone());
+        let claim = ClaimRecord { instance, node, generation: 4, spec: None, shown: true };
         orders.claimed(&n1, vec![claim]);
         let claimed = orders.entry(&id, &n1);
         orders.told(&spec("1"), 5);

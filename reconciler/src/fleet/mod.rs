@@ -172,6 +172,9 @@ pub struct Fleet {
     closing: AtomicBool,
 }
 
+/// The receipts of orders: by node, instance and generation.
+pub type Receipts = BTreeMap<(NodeName, InstanceId, Generation), String>;
+
 #[derive(Debug, Default)]
 struct State {
     registry: Registry,
@@ -182,6 +185,8 @@ struct State {
     renewals: Renewals,
     /// What is sent along with the orders of each node.
     marks: BTreeMap<NodeName, OrderMark>,
+    /// What is sent along with the orders of the deployment that runs.
+    receipts: Receipts,
     /// What is wrong with nodes, for people, and until when that is shown.
     problems: BTreeMap<NodeName, (String, Duration)>,
 }
@@ -294,6 +299,11 @@ impl Fleet {
     /// What the agent of one node has written down of generations.
     pub fn accepted_of(&self, node: &NodeName) -> BTreeMap<InstanceId, Generation> {
         self.state().registry.accepted_of(node)
+    }
+
+    /// What the agent of one node shows for what it was told to run.
+    pub fn receipts_of(&self, node: &NodeName) -> BTreeMap<InstanceId, String> {
+        self.state().registry.receipts_of(node)
     }
 
     /// The volumes that a node says it keeps.
@@ -430,9 +440,12 @@ impl Fleet {
         self.state().steps.remove(&(deployment.to_owned(), node.clone(), step.to_owned()));
     }
 
-    /// Sends these along with the orders of their nodes from now on.
-    pub fn mark(&self, marks: BTreeMap<NodeName, OrderMark>) {
-        self.state().marks.extend(marks);
+    /// Sends these along with the orders of their nodes from now on, and these with the orders that
+    /// they are of.
+    pub fn accompany(&self, marks: BTreeMap<NodeName, OrderMark>, receipts: Receipts) {
+        let mut state = self.state();
+        state.marks.extend(marks);
+        state.receipts = receipts;
     }
 
     /// Tells the agent of `step.node` to run it. Telling it again is harmless.
@@ -440,11 +453,17 @@ impl Fleet {
     /// # Errors
     /// When the agent is not connected or does not read, or when the step cannot travel at all.
     pub async fn send_step(&self, deployment: &str, step: &Step) -> Result<(), FleetError> {
-        let mark = self.state().marks.get(&step.node).cloned();
+        let order = (step.node.clone(), step.instance.clone(), step.generation);
+        let (mark, receipt) = {
+            let state = self.state();
+            let receipt = state.receipts.get(&order).filter(|_| step.act.is_order()).cloned();
+            (state.marks.get(&step.node).cloned(), receipt)
+        };
         let message = ControlMessage::Run {
             deployment: deployment.to_owned(),
             step: Box::new(step.clone()),
             mark,
+            receipt,
         };
         let bytes = size(&message);
         if bytes > MAX_FRAME {

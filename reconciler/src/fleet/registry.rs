@@ -55,6 +55,8 @@ struct Entry {
     specs: Specs,
     /// What its agent has written down of generations.
     accepted: BTreeMap<InstanceId, Generation>,
+    /// What it shows for what it was told to run.
+    receipts: BTreeMap<InstanceId, String>,
     /// The volumes that it says it keeps.
     volumes: Arc<Volumes>,
     /// How far its machine's clock is ahead of ours, in milliseconds, while a session is open and
@@ -108,6 +110,7 @@ impl Registry {
             problem: None,
             specs,
             accepted: BTreeMap::new(),
+            receipts: BTreeMap::new(),
             volumes: Arc::default(),
             skew: None,
         };
@@ -134,6 +137,7 @@ impl Registry {
             problem: None,
             specs: Specs::default(),
             accepted: BTreeMap::new(),
+            receipts: BTreeMap::new(),
             volumes: Arc::default(),
             skew: None,
         });
@@ -232,8 +236,16 @@ impl Registry {
             return (false, Vec::new());
         };
         bounds::report(&mut observed);
-        let ObservedNode { complete, problem, instances, accepted, volumes, shared, volumes_of } =
-            observed;
+        let ObservedNode {
+            complete,
+            problem,
+            instances,
+            accepted,
+            receipts,
+            volumes,
+            shared,
+            volumes_of,
+        } = observed;
         let volumes = Volumes { own: volumes, shared, whole: volumes_of };
         let mut now = BTreeMap::new();
         for mut seen in instances {
@@ -263,6 +275,7 @@ impl Registry {
         entry.complete = complete;
         entry.problem = problem;
         entry.accepted = accepted;
+        entry.receipts = receipts;
         entry.volumes = Arc::new(volumes);
         entry.reported = true;
         if news {
@@ -349,6 +362,11 @@ impl Registry {
     /// What the agent of one node has written down of generations.
     pub(super) fn accepted_of(&self, name: &NodeName) -> BTreeMap<InstanceId, Generation> {
         self.nodes.get(name).map(|entry| entry.accepted.clone()).unwrap_or_default()
+    }
+
+    /// What a node shows for what it was told to run.
+    pub(super) fn receipts_of(&self, name: &NodeName) -> BTreeMap<InstanceId, String> {
+        self.nodes.get(name).map(|entry| entry.receipts.clone()).unwrap_or_default()
     }
 
     /// The volumes that a node says it keeps.

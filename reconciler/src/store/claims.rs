@@ -23,6 +23,8 @@ pub struct ClaimRecord {
     pub generation: Generation,
     /// What, where the node said so.
     pub spec: Option<InstanceSpec>,
+    /// Whether the node has the receipt of the order, or an operator believes it.
+    pub shown: bool,
 }
 
 impl Store {
@@ -99,12 +101,12 @@ impl Store {
         let act = "recording what a node claims";
         self.write(act, |tx| {
             tx.execute("DELETE FROM claims WHERE node = ?1", [node.as_str()]).map_err(sql(act))?;
-            for ClaimRecord { instance, node, generation, spec } in claims {
+            for ClaimRecord { instance, node, generation, spec, shown } in claims {
                 let spec = spec.as_ref().map(|spec| to_json(act, spec)).transpose()?;
                 tx.execute(
-                    "INSERT INTO claims (instance, node, generation, spec) \
-                     VALUES (?1, ?2, ?3, ?4)",
-                    params![instance.to_string(), node.as_str(), Number(*generation), spec],
+                    "INSERT INTO claims (instance, node, generation, spec, shown) \
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![instance.to_string(), node.as_str(), Number(*generation), spec, shown],
                 )
                 .map_err(sql(act))?;
             }
@@ -149,20 +151,21 @@ impl Store {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT instance, node, generation, spec FROM claims ORDER BY instance, node",
+                "SELECT instance, node, generation, spec, shown FROM claims ORDER BY instance, node",
             )
             .map_err(sql(act))?;
         self.each(listed, &mut statement, [], |row| {
-            type Raw = (String, String, Number, Option<String>);
+            type Raw = (String, String, Number, Option<String>, bool);
             let read = || -> rusqlite::Result<Raw> {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             };
-            let (instance, node, Number(generation), spec) = read().map_err(sql(act))?;
+            let (instance, node, Number(generation), spec, shown) = read().map_err(sql(act))?;
             Ok(ClaimRecord {
                 instance: parse(act, &instance)?,
                 node: parse(act, &node)?,
                 generation,
                 spec: spec.map(|text| from_json(act, &text)).transpose()?,
+                shown,
             })
         })
     }
@@ -184,6 +187,7 @@ mod tests {
             node: node.clone(),
             generation: 3,
             spec: None,
+            shown: id == "b[0]",
         };
         store.take_claims(&node, &[claim("a[0]"), claim("b[0]")]).unwrap();
         assert!(store.unread_nodes().unwrap().is_empty());

@@ -66,6 +66,8 @@ pub struct Machine {
     /// What it was told last of each instance, and the mark that came with it.
     pub accepted: BTreeMap<InstanceId, u64>,
     pub mark: Option<OrderMark>,
+    /// What came with the orders of what runs.
+    pub receipts: BTreeMap<InstanceId, String>,
     /// The volumes that it keeps.
     pub volumes: BTreeSet<HeldVolume>,
     /// What every instance has written; each says hello when there is nothing.
@@ -376,6 +378,7 @@ pub fn observed(machine: &Machine, node: &NodeName) -> ObservedNode {
         problem: None,
         instances,
         accepted: machine.accepted.clone(),
+        receipts: machine.receipts.clone(),
         volumes: machine.volumes.iter().cloned().collect(),
         shared: Vec::new(),
         volumes_of: vec![Runtime::Docker, Runtime::Process],
@@ -393,8 +396,11 @@ fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> V
             machine.refused = Some(reason);
             Vec::new()
         }
-        ControlMessage::Run { deployment, step, mark } => {
+        ControlMessage::Run { deployment, step, mark, receipt } => {
             machine.mark = mark;
+            if let Some(receipt) = receipt {
+                machine.receipts.insert(step.instance.clone(), receipt);
+            }
             run(&mut machine, node, &deployment, &step)
         }
         ControlMessage::Observe => {

@@ -7,10 +7,12 @@ use std::{path::PathBuf, time::Duration};
 use bollard::{
     API_DEFAULT_VERSION, Docker,
     errors::Error,
-    models::{ContainerSummary, ContainerSummaryStateEnum},
-    query_parameters::ListContainersOptions,
+    models::{ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum},
+    query_parameters::{InspectContainerOptions, ListContainersOptions},
 };
 use devnet_schema::fleet::Availability;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{driver::DriverError, secrets::Values};
 
@@ -45,9 +47,22 @@ impl Engine {
         options: ListContainersOptions,
     ) -> Result<Vec<ContainerSummary>, Error> {
         match self.client.list_containers(Some(options)).await {
-            Err(Error::JsonDataError { message, contents, column }) if self.podman => {
-                let unreadable = || Error::JsonDataError { message, contents: String::new(), column };
-                podmans_containers(&contents).ok_or_else(unreadable)
+            Err(error) if self.podman => podmans(error, |listed| {
+                let containers = listed.as_array_mut().into_iter().flatten();
+                containers.filter_map(|container| container.get_mut("State")).collect()
+            }),
+            answer => answer,
+        }
+    }
+
+    /// One container, by its name or id.
+    ///
+    /// # Errors
+    /// When the engine does not answer, has none, or says nothing that can be read.
+    pub(super) async fn container(&self, name: &str) -> Result<ContainerInspectResponse, Error> {
+        match self.client.inspect_container(name, None::<InspectContainerOptions>).await {
+            Err(error) if self.podman => {
+                podmans(error, |it| it.pointer_mut("/State/Status").into_iter().collect())
             }
             answer => answer,
         }
@@ -107,20 +122,27 @@ impl Engine {
     }
 }
 
-/// Containers as Podman lists them: it has states that no Docker does, and that our client cannot
-/// read. It calls a container `stopped` that has ended and is not cleaned up yet, which may take
-/// long or never come. Any other such state is told as none.
-fn podmans_containers(json: &str) -> Option<Vec<ContainerSummary>> {
-    let mut listed: Vec<serde_json::Value> = serde_json::from_str(json).ok()?;
-    for state in listed.iter_mut().filter_map(|container| container.get_mut("State")) {
-        let word = state.as_str()?;
-        if word == "stopped" {
-            *state = "exited".into();
-        } else if word.parse::<ContainerSummaryStateEnum>().is_err() {
-            *state = "".into();
+/// Reads again what could not be read because of a state that only Podman has; `states` finds them.
+/// It calls a container `stopped` that has ended and is not cleaned up yet, which may take long or
+/// never come. Any other such state is told as none.
+fn podmans<T: DeserializeOwned>(
+    error: Error,
+    states: impl Fn(&mut Value) -> Vec<&mut Value>,
+) -> Result<T, Error> {
+    let Error::JsonDataError { message, contents, column } = error else { return Err(error) };
+    let read = || {
+        let mut answer: Value = serde_json::from_str(&contents).ok()?;
+        for state in states(&mut answer) {
+            let word = state.as_str()?;
+            if word == "stopped" {
+                *state = "exited".into();
+            } else if word.parse::<ContainerSummaryStateEnum>().is_err() {
+                *state = "".into();
+            }
         }
-    }
-    serde_json::from_value(listed.into()).ok()
+        serde_json::from_value(answer).ok()
+    };
+    read().ok_or(Error::JsonDataError { message, contents: String::new(), column })
 }
 
 fn no_answer(socket: &std::path::Path, error: &dyn std::fmt::Display) -> DriverError {
@@ -248,11 +270,20 @@ mod tests {
     #[test]
     fn states_that_only_podman_has_are_read() {
         use ContainerSummaryStateEnum as State;
+        let unread = |json: &str| Error::JsonDataError {
+            message: "unknown variant".to_owned(),
+            contents: json.to_owned(),
+            column: 1,
+        };
         let listed = r#"[{"Id": "a", "State": "stopped"}, {"Id": "b", "State": "running"},
                          {"Id": "c", "State": "improper"}, {"Id": "d"}]"#;
-        let states = |json| {
-            let containers = podmans_containers(json)?;
-            Some(containers.into_iter().map(|container| container.state).collect::<Vec<_>>())
+        let states = |json| -> Option<Vec<_>> {
+            let all: Vec<ContainerSummary> = podmans(unread(json), |listed| {
+                let containers = listed.as_array_mut().into_iter().flatten();
+                containers.filter_map(|container| container.get_mut("State")).collect()
+            })
+            .ok()?;
+            Some(all.into_iter().map(|container| container.state).collect())
         };
         let wanted = [Some(State::EXITED), Some(State::RUNNING), Some(State::EMPTY), None];
         assert_eq!(states(listed).unwrap(), wanted);

@@ -16,7 +16,7 @@ use bollard::{
         ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, Network,
         RestartPolicyNameEnum,
     },
-    query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
+    query_parameters::ListContainersOptionsBuilder,
 };
 use devnet_schema::{
     container::NetworkSpec,
@@ -386,7 +386,7 @@ pub(super) async fn inspect(
     engine: &Engine,
     name: &str,
 ) -> Result<ContainerInspectResponse, Error> {
-    engine.client.inspect_container(name, None::<InspectContainerOptions>).await
+    engine.container(name).await
 }
 
 fn unit(

@@ -34,7 +34,7 @@ impl World {
         let told = self.ledger.iter().filter(|(_, (_, content))| content.is_some());
         let order = |((node, instance), (generation, _)): (&(NodeName, InstanceId), &(u64, _))| {
             let (instance, node) = (instance.clone(), node.clone());
-            Order { instance, node, generation: *generation, claimed: false }
+            Order { instance, node, generation: *generation, claimed: false, shown: false }
         };
         self.fleet.orders = Some(told.map(order).collect());
     }
@@ -47,6 +47,7 @@ impl World {
             node: seen.node.clone(),
             generation: seen.generation,
             claimed: true,
+            shown: true,
         };
         self.fleet.orders = Some(self.fleet.instances.iter().map(claim).collect());
     }
@@ -129,6 +130,7 @@ fn of_two_that_were_ordered_the_newer_order_stays() {
         node: node.parse().unwrap(),
         generation,
         claimed: false,
+        shown: false,
     };
     world.fleet.orders.as_mut().unwrap().retain(|it| it.instance.service.as_str() != "db");
     world.fleet.orders.as_mut().unwrap().extend([order("alpha", 1), order("beta", 2)]);
@@ -186,6 +188,39 @@ fn after_a_loss_of_records_one_claim_counts_and_two_hold() {
         order.claimed = order.node.as_str() == "beta" && order.instance.service.as_str() == "db";
     }
     assert!(quiet(&world.plan(DB)), "{}", show(&world.plan(DB)));
+}
+
+/// Without the receipt of an order, the word of a node draws nothing to it, also where no line of
+/// the service is against it.
+#[test]
+fn a_claim_without_a_receipt_waits_for_an_operator_and_yields_to_one_with_it() {
+    let mut world = settled();
+    world.claims();
+    for order in world.fleet.orders.as_mut().unwrap() {
+        order.shown = order.instance.service.as_str() != "db";
+    }
+    let changed = DB.replace("db:1", "db:2");
+    let plan = world.plan(&changed);
+    assert!(quiet(&plan), "{}", show(&plan));
+    expect![[r#"
+        warning[DN-W0612]: alpha says that it was told to run db[0], and has not shown the
+                receipt of that order; the records that could tell are lost
+          help: what runs there goes on and gets no secret, and nothing of `db` is changed:
+                `devnet node adopt alpha` takes over what alpha runs; taking alpha out of the
+                cluster lets it run elsewhere
+        cluster.kdl:4:9: warning[DN-W0606]: service `api` waits: nothing is decided about `db`
+          help: it is planned as soon as that is
+        0 to add, 0 to change, 0 to destroy, 0 to move, 1 unchanged
+    "#]].assert_eq(&show(&plan));
+    // One that shows it is right against one that does not, whichever number that one says.
+    world.copy("db[0]", "beta", 7);
+    world.claims();
+    for order in world.fleet.orders.as_mut().unwrap() {
+        order.shown = order.node.as_str() == "alpha" || order.instance.service.as_str() != "db";
+    }
+    let plan = world.plan(&changed);
+    assert_eq!(of_db(&plan), ["Update on alpha"], "{}", show(&plan));
+    assert!(show(&plan).contains("DN-W0611"), "{}", show(&plan));
 }
 
 /// A node that only says it was told to run what is not to run there gets nothing by that, whatever
@@ -281,6 +316,7 @@ fn told_later() -> World {
         node: "beta".parse().unwrap(),
         generation: 5,
         claimed: true,
+        shown: true,
     });
     world
 }

@@ -71,6 +71,24 @@ fn nobody_but_this_authority_makes_a_mark_and_it_is_of_one_node_and_number() {
 }
 
 #[test]
+fn a_receipt_is_of_one_node_instance_and_generation() {
+    let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (db, web) = ("db[0]".parse().unwrap(), "web[0]".parse().unwrap());
+    let receipt = open(&dir).receipt("01-ab", &db, 7);
+    assert_eq!(receipt.len(), devnet_schema::wire::MAX_RECEIPT);
+    let again = open(&dir);
+    assert!(again.made_receipt("01-ab", &db, 7, &receipt), "after a restart, too");
+    assert!(!again.made_receipt("01-ac", &db, 7, &receipt));
+    assert!(!again.made_receipt("01-ab", &web, 7, &receipt));
+    assert!(!again.made_receipt("01-ab", &db, 8, &receipt));
+    for forged in ["", "0", "é", &"0".repeat(64), &again.mark("01-ab", 7).proof] {
+        assert!(!again.made_receipt("01-ab", &db, 7, forged), "{forged}");
+    }
+    let stranger = Authority::open(other.path(), now(), &mut |bytes| bytes.fill(9)).unwrap();
+    assert!(!again.made_receipt("01-ab", &db, 7, &stranger.receipt("01-ab", &db, 7)));
+}
+
+#[test]
 fn the_authority_is_made_once_and_kept_private() {
     let dir = TempDir::new().unwrap();
     let first = open(&dir);

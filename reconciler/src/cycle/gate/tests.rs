@@ -43,6 +43,7 @@ fn what_a_node_only_claims_is_ended_by_nobody_but_a_person() {
         node: seen.node.clone(),
         generation: seen.generation,
         claimed: true,
+        shown: true,
     };
     let all: Vec<_> = world.fleet.instances.iter().map(order).collect();
     world.fleet.orders = Some(all);
