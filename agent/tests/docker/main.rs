@@ -370,7 +370,7 @@ impl Bench {
                 .collect();
             let wanted: Vec<_> = (0..1500).map(|number| format!("{word} {number}")).collect();
             if self.engine == "podman" {
-                // Before version 5 it tears a line wherever one of its buffers ends, and its API
+                // Podman 4 tears a line wherever one of its buffers ends, and its API
                 // does not say so.
                 assert_eq!(texts.concat(), wanted.concat());
             } else {

@@ -211,7 +211,8 @@ fn a_claim_without_a_receipt_waits_for_an_operator_and_yields_to_one_with_it() {
         cluster.kdl:4:9: warning[DN-W0606]: service `api` waits: nothing is decided about `db`
           help: it is planned as soon as that is
         0 to add, 0 to change, 0 to destroy, 0 to move, 1 unchanged
-    "#]].assert_eq(&show(&plan));
+    "#]]
+    .assert_eq(&show(&plan));
     // One that shows it is right against one that does not, whichever number that one says.
     world.copy("db[0]", "beta", 7);
     world.claims();
