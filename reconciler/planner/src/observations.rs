@@ -182,9 +182,9 @@ impl<'a> Observations<'a> {
         observations
     }
 
-    /// Takes the one claim for an instance that nobody is on record as running, where its node shows
-    /// what came with the order, and none of several. One by a node that is cordoned, the word of an operator, counts only where no other
-    /// node claims it.
+    /// Takes the one claim for an instance that nobody is on record as running, where its node
+    /// shows what came with the order, and none of several. One by a node that is cordoned, the
+    /// word of an operator, counts only where no other node claims it.
     fn weigh(&mut self, desired: &DesiredState, id: InstanceId, group: Vec<Observed<'a>>) {
         let (mut weak, mut strong): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|unit| self.is_cordoned(desired, unit));

@@ -36,7 +36,7 @@ pub struct Remembered {
 }
 
 /// One node.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Entry {
     known: Remembered,
     /// The session that speaks for it, while one is open.
@@ -100,20 +100,7 @@ impl Registry {
             .into_iter()
             .map(|seen| (seen.instance(), unknown(seen)))
             .collect::<BTreeMap<_, _>>();
-        let entry = Entry {
-            known,
-            session: None,
-            reported: false,
-            heard: Duration::ZERO,
-            instances,
-            complete: true,
-            problem: None,
-            specs,
-            accepted: BTreeMap::new(),
-            receipts: BTreeMap::new(),
-            volumes: Arc::default(),
-            skew: None,
-        };
+        let entry = Entry { known, instances, specs, complete: true, ..Entry::default() };
         self.nodes.insert(name, entry);
         self.serial += 1;
     }
@@ -128,18 +115,9 @@ impl Registry {
         now: &Moment,
     ) -> Option<u64> {
         let entry = self.nodes.entry(name.clone()).or_insert_with(|| Entry {
-            known: Remembered::default(),
-            session: None,
-            reported: false,
             heard: now.since_start,
-            instances: BTreeMap::new(),
             complete: true,
-            problem: None,
-            specs: Specs::default(),
-            accepted: BTreeMap::new(),
-            receipts: BTreeMap::new(),
-            volumes: Arc::default(),
-            skew: None,
+            ..Entry::default()
         });
         entry.known.id = id.to_owned();
         entry.known.facts = facts;

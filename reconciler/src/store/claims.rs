@@ -151,7 +151,8 @@ impl Store {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT instance, node, generation, spec, shown FROM claims ORDER BY instance, node",
+                "SELECT instance, node, generation, spec, shown FROM claims \
+                 ORDER BY instance, node",
             )
             .map_err(sql(act))?;
         self.each(listed, &mut statement, [], |row| {
