@@ -46,9 +46,35 @@ until_true() {
 answers() { curl --noproxy '*' -fsS --max-time 3 "http://$1/"; }
 says() { answers "$1" | grep -qF "$2"; }
 
+# listens PORT: whether something has it already on an address of the three nodes.
+listens() {
+  local node
+  for node in 127.0.0.1 127.0.0.2 127.0.0.3; do
+    if (exec 3<>"/dev/tcp/$node/$1") 2>/dev/null; then return 0; fi
+  done
+  return 1
+}
+
+# free_port PORT: it, or the next ten thousand further that nothing has.
+free_port() {
+  local port=$1
+  while listens "$port"; do
+    port=$((port + 10000))
+    [ "$port" -lt 65536 ] || fail "port $1 is in use on this machine, and so are those that would do instead"
+  done
+  echo "$port"
+}
+
+web_port=$(free_port 8080)
+probe_port=$(free_port 8090)
+
 repo=$work/repo
 say "A git repository from examples/quickstart"
 cp -r "$here/examples/quickstart" "$repo"
+if [ "$web_port $probe_port" != "8080 8090" ]; then
+  echo "Ports 8080 or 8090 are in use here: web takes $web_port, probe takes $probe_port."
+  sed -i.bak "s/8080/$web_port/g; s/8090/$probe_port/g" "$repo/cluster.kdl" && rm "$repo/cluster.kdl.bak"
+fi
 git -C "$repo" init -q -b main
 git -C "$repo" config user.name demo
 git -C "$repo" config user.email demo@devnet.invalid
@@ -69,8 +95,8 @@ say "devnet status"
 
 say "The services answer, each on its node"
 for node in 127.0.0.1 127.0.0.2 127.0.0.3; do
-  until_true 20 "web on $node" says "$node:8080" "Hello from"
-  answers "$node:8080"
+  until_true 20 "web on $node" says "$node:$web_port" "Hello from"
+  answers "$node:$web_port"
 done
 probe=$("$bin/devnet" get instances --json |
   python3 -c 'import json,sys; print(next(i["address"] for i in json.load(sys.stdin) if i["id"] == "probe[0]"))')
@@ -93,8 +119,8 @@ until_true 60 "the apply of the edit" applied_again
 say "Watch mode planned and applied it"
 tail -n "+$((lines + 1))" "$work/dev.log"
 for node in 127.0.0.1 127.0.0.2 127.0.0.3; do
-  until_true 20 "the new page on $node" says "$node:8080" "Good morning from"
-  answers "$node:8080"
+  until_true 20 "the new page on $node" says "$node:$web_port" "Good morning from"
+  answers "$node:$web_port"
 done
 
 say "Done"

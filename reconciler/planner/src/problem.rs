@@ -394,14 +394,15 @@ fn at(location: &Location) -> Option<String> {
 
 /// Ports of the node that every instance takes, whatever node it is on, and what claims them.
 fn host_ports(service: &Service) -> BTreeMap<(Protocol, u16), PortLine> {
+    let of_process = service.runtime == Runtime::Process;
     let settled = service.ports.iter().filter_map(|port| {
         let number = fixed(service, &port.value)?;
-        let written = match port.value.host {
-            Some(host) => format!("host={host}"),
-            // A process listens on a port of its node.
-            None => format!("port {}", port.value.container),
+        let written = match of_process {
+            true => format!("port {number}"),
+            false => format!("host={number}"),
         };
-        Some(((port.value.protocol, number), PortLine { written, at: at(&port.at) }))
+        let line = PortLine { written, of_process, at: at(&port.at) };
+        Some(((port.value.protocol, number), line))
     });
     settled.collect()
 }

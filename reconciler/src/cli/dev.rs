@@ -26,6 +26,7 @@ use crate::{
     app::{self, Running, ServeConfig, SourceSpec},
     config::Environment,
     random,
+    source::{LocalGit, Source, SourceError},
     telemetry::{self, Form},
 };
 
@@ -71,6 +72,13 @@ async fn session(
     config.heartbeat = Duration::from_secs(1);
     config.adoption_grace = Duration::from_secs(3);
     config.source = Some(source(dir, args));
+    if config.source.as_ref().is_some_and(|source| source.plain) {
+        terminal.out(&format!(
+            "{} has no commit yet: its files are taken as they are, and followed. Once they are \
+             committed, start this again to follow commits.\n",
+            dir.display()
+        ));
+    }
     let running = app::start(config).await?;
     terminal.out(&format!(
         "devnet serves https://127.0.0.1:{}\n  export DEVNET_CONFIG={}\n",
@@ -102,11 +110,17 @@ async fn session(
 }
 
 /// The directory, as a git repository when it is the top of one. A directory within a checkout is
-/// taken as it is, so that the examples of this repository can be tried without committing to it.
+/// taken as it is, so that the examples of this repository can be tried without committing to it;
+/// and so is a repository that has no commit yet, as `devnet init` leaves it.
 fn source(dir: &Path, args: &arguments::Dev) -> SourceSpec {
+    let begun = || {
+        LocalGit::open(dir, None, "")
+            .is_ok_and(|git| !matches!(git.head(), Err(SourceError::RefMissing { .. })))
+    };
     SourceSpec {
         location: dir.display().to_string(),
         branch: args.branch.clone(),
+        plain: args.branch.is_none() && dir.join(".git").exists() && !begun(),
         ..SourceSpec::default()
     }
 }

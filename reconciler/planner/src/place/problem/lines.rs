@@ -25,6 +25,9 @@ pub struct Places {
 pub struct PortLine {
     /// As the file would write it: `host=80`, or `port 80` of a process.
     pub written: String,
+    /// Whether a process listens there: it has no network of its own, so all of its instances have
+    /// the same number.
+    pub of_process: bool,
     /// Where it is written, `file:line:column`.
     pub at: Option<String>,
 }

@@ -82,7 +82,14 @@ fn change_service(input: &mut ServiceInput, change: &Change) {
         }
         Change::ApartFrom => input.apart_from.clear(),
         Change::Near => input.near.clear(),
-        Change::OtherPort { port } => input.host_ports.retain(|it| *it != port),
+        Change::OtherPort { port } => {
+            let of_process = input.port_lines.get(&port).is_some_and(|line| line.of_process);
+            input.host_ports.retain(|it| *it != port);
+            if of_process {
+                // Whichever it is, all of its instances have it: one that nobody else has.
+                input.host_ports.push((port.0, 0));
+            }
+        }
         Change::DropRequire { line } => drop(input.require.remove(line)),
         Change::DropForbid { line } => drop(input.forbid.remove(line)),
         Change::ApartFromOf { .. }

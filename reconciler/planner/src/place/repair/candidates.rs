@@ -142,7 +142,7 @@ fn against(
     let all = all?;
     let lines = lines(partial, service, node, &all)?;
     let ports =
-        if all.contains(&Constraint::Port) { ports(partial, service, node) } else { Vec::new() };
+        if all.contains(&Constraint::Port) { ports(partial, service, node)? } else { Vec::new() };
     // No emptying makes a device larger.
     let crowded = all.iter().any(|it| it.is_room()) && !all.contains(&Constraint::GpuMemory);
     Some(Against { lines, ports, crowded })

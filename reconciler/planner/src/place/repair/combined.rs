@@ -196,7 +196,7 @@ fn of_one(
     let model = lines.iter().any(|line| lifting::is_about_model(partial, other, line));
     lines.retain(|line| !lifting::is_about_model(partial, other, line));
     if all.contains(&Constraint::Port) {
-        lines.extend(lifting::ports(partial, other, node));
+        lines.extend(lifting::ports(partial, other, node)?);
     }
     let mut room = headroom::more(partial, (other, node), wanted, true)?;
     if model && !partial.indexed.services[other].wants_gpu() {

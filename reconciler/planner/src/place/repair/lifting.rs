@@ -24,16 +24,26 @@ pub fn is_about_model(partial: &PartialPlacement<'_>, service: ServiceIx, change
     }
 }
 
-/// Another port for each that is taken on the node.
-pub fn ports(partial: &PartialPlacement<'_>, service: ServiceIx, node_ix: NodeIx) -> Vec<Change> {
+/// Another port for each that is taken on the node; nothing where none would help: two instances of
+/// a process listen on the same one, whichever it is.
+pub fn ports(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    node_ix: NodeIx,
+) -> Option<Vec<Change>> {
+    let input = partial.indexed.services[service].input;
     let node = partial.indexed.nodes[node_ix].input;
     let taken = |port: &&(Protocol, u16)| {
         node.reserved_ports.contains(port) || neighbours::holder(partial, node_ix, **port).is_some()
     };
-    let ports = partial.indexed.services[service].input.host_ports.iter().filter(taken);
-    let mut all: Vec<Change> = ports.map(|&port| Change::OtherPort { port }).collect();
+    let mut all: Vec<_> = input.host_ports.iter().filter(taken).copied().collect();
     all.sort();
-    all
+    let of_process = |port| input.port_lines.get(port).is_some_and(|line| line.of_process);
+    let itself = |port| neighbours::holder(partial, node_ix, port) == Some(service);
+    if all.iter().any(|port| of_process(port) && itself(*port)) {
+        return None;
+    }
+    Some(all.into_iter().map(|port| Change::OtherPort { port }).collect())
 }
 
 /// What lifts everything but lack of room, sorted; nothing where something cannot be lifted.

@@ -142,9 +142,11 @@ fn other_port(
     };
     let named = holders[..holders.len().min(HOLDERS)].join(", ");
     // With another number its instances would only be in each other's way there.
-    let verb = if input.replicas > 1 { "remove" } else { "change" };
+    let of_process = line.is_some_and(|line| line.of_process);
+    let verb = if input.replicas > 1 && !of_process { "remove" } else { "change" };
+    let listens = if of_process { ", and what it listens on" } else { "" };
     let text = format!(
-        "{verb} `{written}` of service {}{place} ({said} is held by {named}{more})",
+        "{verb} `{written}` of service {}{place}{listens} ({said} is held by {named}{more})",
         input.name
     );
     let (service, at) = (input.name.declared().clone(), at.cloned());

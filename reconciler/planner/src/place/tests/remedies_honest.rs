@@ -27,7 +27,7 @@ pub fn tight(seed: u64) -> PlacementProblem {
             line += 1;
             let at = Some(format!("cluster.kdl:{line}:1"));
             let written = format!("host={}", port.1);
-            service.port_lines.insert(port, PortLine { written, at });
+            service.port_lines.insert(port, PortLine { written, of_process: false, at });
         }
     }
     problem

@@ -123,7 +123,8 @@ fn a_port_that_is_taken_is_named_with_its_line_and_its_holder() {
         let mut it = ServiceInput { priority, ..service(name, 1) };
         it.host_ports.push(port);
         let at = Some(format!("cluster.kdl:{line}:5"));
-        it.port_lines.insert(port, PortLine { written: "host=80".to_owned(), at });
+        it.port_lines
+            .insert(port, PortLine { written: "host=80".to_owned(), of_process: false, at });
         it
     };
     let mut outside = node("n2", 4, 8);
@@ -161,4 +162,33 @@ fn who_would_wait_instead_is_told() {
     let near = r#"drop `near "cache"` of service web at cluster.kdl:9:5"#;
     let instead = format!("{near}; job[0] would then wait");
     assert_eq!(ways(&problem, "web"), [format!("{near} and free 1 cpu on n1"), instead]);
+}
+
+/// All instances of a process listen on the same port of their nodes: it can be another one, never
+/// none, and two of them never share a node.
+#[test]
+fn a_process_is_told_to_listen_elsewhere_where_that_helps() {
+    use devnet_schema::instance::Protocol;
+    let port = (Protocol::Tcp, 8080);
+    let process = |name: &str, replicas: u32, line: u32| {
+        let mut it = service(name, replicas);
+        it.host_ports.push(port);
+        let at = Some(format!("cluster.kdl:{line}:5"));
+        let written = "port 8080".to_owned();
+        it.port_lines.insert(port, PortLine { written, of_process: true, at });
+        it
+    };
+    let alone = problem(vec![node("n1", 4, 8)], vec![process("web", 2, 3)]);
+    assert_eq!(ways(&alone, "web"), ["add one node with 1 cpu and 1GiB of memory"]);
+    let services =
+        vec![ServiceInput { priority: 90, ..process("proxy", 1, 3) }, process("web", 2, 9)];
+    let beside = problem(vec![node("n1", 4, 8), node("n2", 4, 8)], services);
+    assert_eq!(
+        ways(&beside, "web"),
+        [
+            "change `port 8080` of service web at cluster.kdl:9:5, and what it listens on (port \
+             8080/tcp is held by proxy on n1, web itself on n2)",
+            "add one node with 1 cpu and 1GiB of memory",
+        ]
+    );
 }
