@@ -236,6 +236,18 @@ pub struct NodeRow {
     /// An admin let no new instances come to it, by command.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cordoned: bool,
+    /// The cluster file has it give up what can move.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
+    /// The cluster file lets no new instances come to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shut: bool,
+    /// RFC 3339; when it joined, where that is on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_at: Option<String>,
+    /// It joined, and its agent has never connected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub never_connected: bool,
 }
 
 /// A service in a list.
@@ -249,6 +261,33 @@ pub struct ServiceRow {
     pub healthy: u32,
     /// Its instances.
     pub instances: Vec<InstanceRow>,
+    /// Each instance that is declared and is not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<WaitingRow>,
+    /// The configuration in force does not declare it; it runs all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undeclared: bool,
+}
+
+/// An instance that is declared and is not there, or not as declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingRow {
+    /// Which.
+    pub instance: InstanceId,
+    /// Where it is to run, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeName>,
+    /// Why it does not, as a clause.
+    pub reason: String,
+    /// How often it was tried in a row, and failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries: Option<u32>,
+    /// After so many of them it is not tried again by itself until something changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u32>,
+    /// RFC 3339; when it is tried again by itself, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<String>,
 }
 
 /// An instance in a list.
@@ -269,6 +308,12 @@ pub struct InstanceRow {
     /// Nobody ordered it there: its node says that it runs, and nothing is done about it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stranger: bool,
+    /// It runs an older declaration, or does not serve: what that waits for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outdated: Option<String>,
+    /// The same in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingRow>,
 }
 
 /// `GET /api/v1/secrets`: names and versions, never values.

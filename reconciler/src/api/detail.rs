@@ -5,6 +5,7 @@
 //! it is found.
 
 use devnet_schema::{
+    diagnostic::Diagnostic,
     name::{InstanceId, NodeName, SecretName, ServiceName},
     secret::InTransit,
 };
@@ -211,6 +212,9 @@ pub struct DetailedStatus {
     pub following: LoopStatus,
     /// The revision in force, from which the loop plans.
     pub planned: Option<String>,
+    /// What the loop's newest plan warns of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Diagnostic>,
     /// By state.
     pub counts: Counts,
 }

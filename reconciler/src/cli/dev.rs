@@ -28,10 +28,13 @@ use crate::{
     random,
     source::{LocalGit, Source, SourceError},
     telemetry::{self, Form},
+    view::style::printable,
 };
 
 /// How long the agents may take to stop what they run.
 const FAREWELL: Duration = Duration::from_secs(20);
+/// Between two looks whether the cluster has its name.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// `devnet dev [DIR]`.
 pub(super) fn run(
@@ -96,10 +99,20 @@ async fn session(
             screen.error(&failure);
         }
     });
+    let mut asked = Box::pin(asked);
+    let is_named = tokio::select! {
+        () = named(&running, terminal) => true,
+        () = &mut asked => false,
+    };
     let mut agents = Vec::new();
-    for number in 1..=args.nodes {
+    for number in 1..=if is_named { args.nodes } else { 0 } {
         agents.push(start_agent(number, agent, data_dir, &running).await?);
     }
+    let asked = async move {
+        if is_named {
+            asked.await;
+        }
+    };
     let farewell = async move {
         stopping.store(true, Ordering::Release);
         stop_agents(agents).await;
@@ -107,6 +120,24 @@ async fn session(
     let ended = serve::until_stopped(running, asked, farewell).await;
     let _ = follower.join();
     ended.map_err(CommandError::from)
+}
+
+/// Waits until the cluster has its name, which its first configuration gives it: no node can join
+/// before. What keeps it from one is told, each time it is something else.
+async fn named(running: &Running, terminal: &Terminal) {
+    let plane = running.plane();
+    let mut told = None;
+    while plane.cluster().is_none() {
+        let problem = plane.source_status().and_then(|status| status.problem);
+        if let Some(problem) = problem.filter(|it| told.as_ref() != Some(it)) {
+            terminal.note(&format!(
+                "Nodes start once there is a configuration. Until then: {}\n",
+                printable(&problem)
+            ));
+            told = Some(problem);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// The directory, as a git repository when it is the top of one. A directory within a checkout is

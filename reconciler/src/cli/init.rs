@@ -259,11 +259,16 @@ fn report(dir: &Path, kept: &[Wanted], new: &[Wanted]) -> String {
     let path = dir.display().to_string();
     // A path with NUL is none.
     let path = shlex::try_quote(&path).unwrap_or_default();
-    let at = if dir == Path::new(".") { String::new() } else { format!(" -chdir={path}") };
+    let here = dir == Path::new(".");
+    let at = if here { String::new() } else { format!(" -chdir={path}") };
+    let git = if here { "git".to_owned() } else { format!("git -C {path}") };
     out += "\nNext:\n";
     out += &format!("  devnet validate{at}\n");
-    out += &format!("  devnet dev {path}\n");
-    out += if repository { "  git add, git commit\n" } else { "  git init, git add, git commit\n" };
+    if !repository {
+        out += &format!("  {git} init\n");
+    }
+    out += &format!("  {git} add .\n  {git} commit -m 'Declare the cluster'\n");
+    out += &format!("  devnet dev {path}    # a control plane and three nodes on this machine\n");
     out
 }
 

@@ -12,15 +12,13 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    api::{ApiKeyRequest, ApiKeyRow, JoinTokenRequest, NODE_IN_USE, NodeRow},
+    api::{
+        ApiKeyRequest, ApiKeyRow, JoinTokenRequest, NODE_IN_USE, NodeRow, detail::NewJoinCommand,
+    },
+    clock,
     config::Environment,
     view::{status_text, style::printable},
 };
-
-#[derive(Deserialize)]
-struct Token {
-    token: String,
-}
 
 #[derive(Deserialize)]
 struct Key {
@@ -42,17 +40,22 @@ pub(super) fn node(
                 node: node.clone(),
                 replace: *replace,
             };
-            let answer: Token =
+            let answer: NewJoinCommand =
                 client.post("/api/v1/nodes/tokens", &request, "making a join token")?;
-            terminal.out(&format!("{}\n", answer.token));
-            terminal.note(&join_line(client.addr(), node.as_ref(), *replace));
+            terminal.out(&format!("{}\n", answer.token.expose()));
+            let command = match terminal.shows_output() {
+                true => answer.command.expose().to_owned(),
+                // Whoever takes the token elsewhere does not want it in a log as well.
+                false => join_line(&answer.server, node.as_ref(), *replace),
+            };
+            terminal.note(&how_to_join(&answer.server, &command, &answer.expires_at));
         }
         NodeCommand::List(output) => {
             let rows: Vec<NodeRow> = client.list("/api/v1/nodes", "listing nodes")?;
             if output.json {
                 terminal.out(&format!("{}\n", serde_json::json!(rows)));
             } else {
-                terminal.out(&status_text::nodes(&rows));
+                terminal.out(&status_text::nodes(&rows, clock::now()));
             }
         }
         NodeCommand::Cordon { name } => {
@@ -82,10 +85,29 @@ pub(super) fn node(
 fn join_line(server: &str, node: Option<&NodeName>, replace: bool) -> String {
     let name = node.map(|node| format!(" --name {node}")).unwrap_or_default();
     let replace = if replace { " --replace" } else { "" };
-    format!(
-        "On the node: devnet-agent join --server {server}{name}{replace} --token-file - (and paste \
-         the token)\n"
-    )
+    format!("devnet-agent join --server {server}{name}{replace} --token-file - && devnet-agent run")
+}
+
+/// What is said beside the token.
+fn how_to_join(server: &str, command: &str, until: &str) -> String {
+    let mut text = format!(
+        "\nRun this on the new node, once, before {until} (the token comes on standard input):\n\n\
+         \x20 {command}\n"
+    );
+    if is_loopback(server) {
+        text.push_str(&format!(
+            "\n{server} is reached from this machine only. For others, ask with an address that \
+             they reach\n(--addr https://HOST:PORT), which `devnet serve --name HOST` puts into \
+             its certificate.\n"
+        ));
+    }
+    text
+}
+
+/// Whether only this machine reaches an address.
+fn is_loopback(server: &str) -> bool {
+    let host = server.trim_start_matches("https://");
+    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
 }
 
 /// Revokes a key. Where there is none of that id, a name is told which ids it has.
@@ -196,6 +218,13 @@ mod tests {
         assert!(plain.contains("join --server https://c:7443 --token-file -"), "{plain}");
         let bound = join_line("https://c:7443", Some(&"n1".parse().unwrap()), true);
         assert!(bound.contains("https://c:7443 --name n1 --replace --token-file -"), "{bound}");
+    }
+
+    #[test]
+    fn an_address_that_other_machines_do_not_reach_is_told() {
+        let told = |server: &str| how_to_join(server, "x", "later").contains("this machine only");
+        assert!(told("https://127.0.0.1:7443") && told("https://localhost:1"));
+        assert!(told("https://[::1]:7443") && !told("https://control.lab:7443"));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::{
     terminal::Terminal,
 };
 use crate::{
-    api::{Deployment, Event, ServiceRow, Status},
+    api::{Deployment, Event, ServiceRow, detail::DetailedStatus},
+    clock,
     config::Environment,
     view::{status_text, style::printable},
 };
@@ -25,11 +26,12 @@ pub(super) fn status(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
-    let status: Status = Client::new(cli, env)?.get("/api/v1/status", "asking for the status")?;
+    let status: DetailedStatus =
+        Client::new(cli, env)?.get("/api/v1/status", "asking for the status")?;
     if args.json {
         terminal.out(&format!("{}\n", json!(status)));
     } else {
-        terminal.out(&status_text::status(&status, terminal.style));
+        terminal.out(&status_text::status(&status, terminal.style, clock::now()));
     }
     Ok(0)
 }
@@ -41,20 +43,20 @@ pub(super) fn get(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, CommandError> {
-    let client = Client::new(cli, env)?;
+    let (client, now) = (Client::new(cli, env)?, clock::now());
     let (document, text) = match args.kind {
         Kind::Nodes => {
             let rows = client.list("/api/v1/nodes", "listing nodes")?;
-            (json!(rows), status_text::nodes(&rows))
+            (json!(rows), status_text::nodes(&rows, now))
         }
         Kind::Services => {
             let rows: Vec<ServiceRow> = client.list("/api/v1/services", "listing services")?;
-            (json!(rows), status_text::services(&rows))
+            (json!(rows), status_text::services(&rows, now))
         }
         Kind::Instances => {
             let rows: Vec<ServiceRow> = client.list("/api/v1/services", "listing instances")?;
             let all: Vec<_> = rows.iter().flat_map(|service| &service.instances).collect();
-            (json!(all), status_text::instances(&rows))
+            (json!(all), status_text::instances(&rows, now))
         }
         Kind::Deployments => {
             let rows: Vec<Deployment> =

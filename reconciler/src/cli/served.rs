@@ -170,12 +170,21 @@ mod tests {
             address: None,
             message: None,
             stranger: false,
+            outdated: None,
+            waiting: None,
         }
     }
 
     fn services(rows: Vec<InstanceRow>) -> Vec<ServiceRow> {
         let name = "web".parse().unwrap();
-        vec![ServiceRow { name, desired: 1, healthy: 0, instances: rows }]
+        vec![ServiceRow {
+            name,
+            desired: 1,
+            healthy: 0,
+            instances: rows,
+            waiting: Vec::new(),
+            undeclared: false,
+        }]
     }
 
     fn plan(ids: &[&str]) -> Plan {

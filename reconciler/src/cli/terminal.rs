@@ -82,6 +82,11 @@ impl Terminal {
         }
     }
 
+    /// Whether what is printed is seen, and goes into no file and no other program.
+    pub(super) fn shows_output(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether somebody is there to answer.
     pub(super) fn may_ask(&self) -> bool {
         self.may_ask

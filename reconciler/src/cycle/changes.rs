@@ -258,7 +258,7 @@ impl ControlPlane {
         });
         let deployments: BTreeMap<_, _> = deployments.collect();
         let source = self.source_status();
-        let status = one(&(&source, self.held(), newest.first(), self.problems()));
+        let status = one(&(&source, self.held(), self.warnings(), newest.first(), self.problems()));
         let revisions = one(&source.as_ref().map(|it| (&it.seen, &it.applied, &it.problem)));
         let plans = one(&self.store.plans(None, 5)?.items);
         let keys = one(&self.store.api_keys(None, crate::api::MAX_PAGE)?.items.len());

@@ -56,7 +56,11 @@ impl ControlPlane {
 
     /// The status in detail.
     pub fn detailed_status(&self, status: Status) -> DetailedStatus {
-        let held = self.held();
+        let (held, planned, warnings) = {
+            let state = self.state();
+            let planned = state.current.as_ref().map(|it| it.revision.clone());
+            (state.held.clone(), planned, state.warnings.clone())
+        };
         let deployment = self.deploying();
         let word = match (&deployment, &held) {
             _ if !self.is_ready() => "waiting",
@@ -66,7 +70,8 @@ impl ControlPlane {
         };
         DetailedStatus {
             counts: counts(&status),
-            planned: self.state().current.as_ref().map(|it| it.revision.clone()),
+            planned,
+            warnings,
             following: LoopStatus { state: word.to_owned(), deployment },
             held,
             status,
@@ -348,6 +353,10 @@ mod tests {
             last_seen: String::new(),
             problem: None,
             cordoned: false,
+            drained: false,
+            shut: false,
+            joined_at: None,
+            never_connected: false,
         };
         let detail = node_detail(&fleet.nodes[0], None, placed.on.get(&row.name), row);
         let amount = |whole, placed| Amount { whole, reserved: 0, placed };

@@ -111,11 +111,7 @@ pub(super) fn decide(scene: Scene<'_>, deploying: bool) -> Decision {
     if deploying {
         return Decision::Hold("another deployment is running".to_owned());
     }
-    let mut held = Held::default();
-    scene.hold_claimed(&mut held);
-    scene.hold_services(&mut held);
-    scene.hold_dependents(&mut held);
-    let Held { who, wait, reasons } = held;
+    let Held { who, wait, reasons, .. } = held(scene);
     let why = reasons.into_iter().collect::<Vec<_>>().join("; ");
     let all = plan.changes.iter().all(|change| who.contains(&change.instance));
     match wait {
@@ -126,18 +122,53 @@ pub(super) fn decide(scene: Scene<'_>, deploying: bool) -> Decision {
     }
 }
 
+/// Which changes of a plan are not made now.
+pub(super) fn held(scene: Scene<'_>) -> Held {
+    let mut held = Held::default();
+    scene.hold_claimed(&mut held);
+    scene.hold_services(&mut held);
+    scene.hold_dependents(&mut held);
+    held
+}
+
 /// What is not changed now.
-#[derive(Default)]
-struct Held {
+#[derive(Debug, Default)]
+pub(super) struct Held {
     who: BTreeSet<InstanceId>,
     /// The shortest time after which that may be otherwise.
     wait: Option<Duration>,
     reasons: BTreeSet<String>,
+    /// The first reason of each.
+    why: BTreeMap<InstanceId, String>,
+    /// Those that are tried again by themselves, and after how long.
+    retries: BTreeMap<InstanceId, Duration>,
 }
 
 impl Held {
+    /// Why an instance is not changed now.
+    pub(super) fn reason(&self, id: &InstanceId) -> Option<&str> {
+        self.why.get(id).map(String::as_str)
+    }
+
+    /// After how long it is tried again by itself.
+    pub(super) fn retries(&self, id: &InstanceId) -> Option<Duration> {
+        self.retries.get(id).copied()
+    }
+
+    /// The reason of these where each is shown by itself.
+    fn tell(&mut self, who: &[&InstanceId], why: &str) {
+        self.why.extend(who.iter().map(|&id| (id.clone(), why.to_owned())));
+    }
+
+    fn retry(&mut self, who: &[&InstanceId], left: Duration) {
+        self.retries.extend(who.iter().map(|&id| (id.clone(), left)));
+    }
+
     fn add(&mut self, who: &[&InstanceId], wait: Option<Duration>, reason: String) {
         self.who.extend(who.iter().map(|&id| id.clone()));
+        for &id in who {
+            self.why.entry(id.clone()).or_insert_with(|| reason.clone());
+        }
         self.wait = match (self.wait, wait) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -196,6 +227,7 @@ impl Scene<'_> {
                     let reason =
                         format!("{} was changed before and does not hold", change.instance);
                     held.add(&[&change.instance], Some(left), reason);
+                    held.retry(&[&change.instance], left);
                 }
             }
         }
@@ -228,13 +260,20 @@ impl Scene<'_> {
                     "{service} failed {failures} of {TRIES} times ({why}); next try {pause}s after \
                      the last"
                 );
+                held.tell(&who, why);
                 held.add(&who, Some(left), reason);
+                held.retry(&who, left);
             }
             When::Never => {
                 let reason = format!(
                     "{service} failed {failures} times ({why}); it is tried again when its \
                      declaration, a secret or a node changes, or with `devnet apply`"
                 );
+                let own = format!(
+                    "{why}; it is tried again when its declaration, a secret or a node changes, or \
+                     with `devnet apply`"
+                );
+                held.tell(&who, &own);
                 held.add(&who, None, reason);
             }
         }

@@ -41,15 +41,18 @@ mod turn;
 mod unheard;
 mod versions;
 mod volumes;
+mod waiting;
 mod whatif;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use devnet_schema::{
+    diagnostic::Diagnostic,
     file::Limits,
     instance::InstanceSpec,
     name::{ClusterName, InstanceId, NodeName},
@@ -85,6 +88,7 @@ use orders::{Entry, Orders};
 use permits::Permits;
 use sessions::Codes;
 use tries::Tries;
+use waiting::Waiting;
 
 use crate::{
     api::SourceStatus,
@@ -182,6 +186,10 @@ struct State {
     kept_put_off: Vec<PutOffRecord>,
     /// Why nothing is applied although something should be.
     held: Option<String>,
+    /// What the newest plan declares and does not serve.
+    waiting: BTreeMap<InstanceId, Waiting>,
+    /// What the newest plan warns of.
+    warnings: Vec<Diagnostic>,
     /// Agents had the time to connect after the start.
     settled: bool,
     /// They had the time to say what runs, too, or there are none to wait for: until then, nothing

@@ -5,16 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
-    fleet::{FleetSnapshot, Node},
+    diagnostic::Diagnostic,
+    fleet::{FleetSnapshot, Node, NodeStatus},
     name::{NodeName, ServiceName},
-    observed::{HealthState, InstanceState, ObservedInstance},
+    observed::ObservedInstance,
     order::{OrderBook, Standing},
 };
+use tracing::warn;
 
-use super::ControlPlane;
+use super::{ControlPlane, waiting::serves as is_well};
 use crate::{
     api::{InstanceRow, NodeRow, ServiceRow, SourceStatus, Status},
     fleet::Purpose,
+    store::NodeRecord,
 };
 
 impl ControlPlane {
@@ -47,6 +50,11 @@ impl ControlPlane {
         self.state().held.clone()
     }
 
+    /// What the newest plan of the loop warns of.
+    pub fn warnings(&self) -> Vec<Diagnostic> {
+        self.state().warnings.clone()
+    }
+
     /// How far the loop got with its source.
     pub fn source_status(&self) -> Option<SourceStatus> {
         self.state().source.clone()
@@ -59,7 +67,48 @@ impl ControlPlane {
             let said = problems.remove(&node).into_iter().chain([clock]);
             problems.insert(node, said.collect::<Vec<_>>().join("; "));
         }
-        node_rows(fleet, &problems)
+        let mut rows = node_rows(fleet, &problems);
+        rows.extend(self.never_connected(fleet));
+        let current = self.state().current.clone();
+        for row in &mut rows {
+            let policy = current.as_ref().and_then(|it| it.desired.nodes.get(&row.name));
+            row.drained = policy.is_some_and(|policy| policy.drain);
+            row.shut = policy.is_some_and(|policy| policy.cordon || policy.drain);
+        }
+        rows.sort_by(|one, other| one.name.cmp(&other.name));
+        rows
+    }
+
+    /// Nodes that joined and whose agent has never connected.
+    fn never_connected(&self, fleet: &FleetSnapshot) -> Vec<NodeRow> {
+        let records = match self.store.nodes() {
+            Ok(records) => records,
+            Err(error) => {
+                // What is wrong with the records is told by the status itself.
+                warn!(error = &error as &dyn std::error::Error, "listing nodes on record");
+                return Vec::new();
+            }
+        };
+        let known = |name: &NodeName| fleet.nodes.iter().any(|node| node.name == *name);
+        let absent = records.into_iter().filter(|it| it.last_seen.is_none() && !known(&it.name));
+        let row = |record: NodeRecord| NodeRow {
+            problem: Some(format!(
+                "it joined at {} and has never connected: run `devnet-agent run` there, or take \
+                 it out with `devnet node rm {}`",
+                record.joined_at, record.name
+            )),
+            name: record.name,
+            status: NodeStatus::Offline,
+            ip: record.facts.ip,
+            instances: 0,
+            last_seen: String::new(),
+            cordoned: record.cordoned,
+            drained: false,
+            shut: false,
+            joined_at: Some(record.joined_at),
+            never_connected: true,
+        };
+        absent.filter(|record| !self.revoked.holds(&record.id)).map(row).collect()
     }
 
     /// Every service, declared or running, by name.
@@ -71,6 +120,8 @@ impl ControlPlane {
             desired,
             healthy: 0,
             instances: Vec::new(),
+            waiting: Vec::new(),
+            undeclared: false,
         };
         let mut per_node: BTreeSet<&ServiceName> = BTreeSet::new();
         for service in current.iter().flat_map(|c| c.desired.services.values()) {
@@ -87,6 +138,7 @@ impl ControlPlane {
             of_service.desired += u32::from(per_node.contains(service) && !row.stranger);
             of_service.instances.push(row);
         }
+        self.add_waiting(&mut rows);
         rows.into_values().collect()
     }
 
@@ -112,10 +164,8 @@ impl ControlPlane {
     }
 }
 
-fn serves(row: &InstanceRow) -> bool {
-    use InstanceState::{Completed, Running, Scheduled};
-    let there = matches!(row.state, Running | Completed | Scheduled);
-    there && row.health == HealthState::Healthy && !row.stranger
+pub(super) fn serves(row: &InstanceRow) -> bool {
+    is_well(row.state, row.health) && !row.stranger
 }
 
 /// The nodes as rows, with what is wrong with them.
@@ -133,6 +183,10 @@ fn node_rows(fleet: &FleetSnapshot, problems: &BTreeMap<NodeName, String>) -> Ve
             last_seen: node.last_seen.clone(),
             problem: problems.get(&node.name).cloned(),
             cordoned: node.cordoned,
+            drained: false,
+            shut: false,
+            joined_at: None,
+            never_connected: false,
         })
         .collect()
 }
@@ -171,5 +225,7 @@ fn instance_row(seen: &ObservedInstance, nodes: &[Node], book: &OrderBook<'_>) -
         address,
         message: seen.message.clone(),
         stranger: standing == Standing::Stranger || elsewhere,
+        outdated: None,
+        waiting: None,
     }
 }

@@ -13,6 +13,7 @@ use anyhow::Context;
 use devnet_planner::{LEAVES_DATA, Policy};
 use devnet_schema::{
     desired::{Settings, Unplaced},
+    diagnostic::Diagnostic,
     fleet::FleetSnapshot,
     plan::{Plan, WHAT_RUNS},
     plan_options::PlanOptions,
@@ -23,8 +24,9 @@ use tracing::{error, info, warn};
 use super::{
     Candidate, Configuration, ControlPlane, UnknownOrders, WATCH,
     deploy::short,
-    gate::{Decision, Scene, decide, unsettled},
+    gate::{Decision, Scene, decide, held, unsettled},
     newer,
+    waiting::waiting,
 };
 use crate::{
     api::PlanRequest,
@@ -319,10 +321,14 @@ impl ControlPlane {
         }
         let fleet = self.gather(&configuration.desired)?.fleet;
         let decision = {
-            let state = self.state();
+            let mut state = self.state();
             let (desired, now) = (&configuration.desired, self.fleet.now().since_start);
             let scene = Scene { plan: &plan, desired, fleet: &fleet, tries: &state.tries, now };
-            decide(scene, state.deploying.is_some())
+            let decision = decide(scene, state.deploying.is_some());
+            let waiting = waiting(scene, &decision, &held(scene));
+            state.waiting = waiting;
+            state.warnings = warnings(&plan, &configuration.diagnostics);
+            decision
         };
         let left = match decision {
             Decision::Nothing => self.left_out(&plan, &fleet),
@@ -459,6 +465,12 @@ impl ControlPlane {
             Err(error) => warn!(error = &error as &dyn std::error::Error, "dropping old records"),
         }
     }
+}
+
+/// What a plan warns of beside the configuration's own findings, which the source tells.
+fn warnings(plan: &Plan, of_source: &[Diagnostic]) -> Vec<Diagnostic> {
+    let new = plan.diagnostics.iter().filter(|it| !it.is_error() && !of_source.contains(it));
+    new.cloned().collect()
 }
 
 /// What a plan that nobody asked for does.

@@ -2,6 +2,7 @@
 //!
 //! Knows how a document looks. Refuses all input and output: every function returns text.
 
+pub mod age;
 pub mod diagnostics;
 pub mod explanation;
 pub mod json_lines;

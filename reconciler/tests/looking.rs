@@ -1,0 +1,151 @@
+//! What people see of what should run and does not: the documents of the API, and the real program
+//! against a control plane in this process.
+
+mod harness;
+
+use devnet_reconciler::api::{NodeRow, Page, ServiceRow, WaitingRow, detail::DetailedStatus};
+use harness::{Agent, Plane, lab::Lab, until};
+
+const HEAD: &str = "cluster \"lab\" { sync auto=#true; }\n";
+
+fn web(command: &str, more: &str) -> String {
+    format!(
+        "service \"web\" {{ process \"{command}\"; resources cpu=0.5 memory=\"64MiB\"; {more} }}\n"
+    )
+}
+
+async fn service(plane: &Plane, name: &str) -> Option<ServiceRow> {
+    let page: Page<ServiceRow> = plane.get("/api/v1/services").await;
+    page.items.into_iter().find(|row| row.name.as_str() == name)
+}
+
+/// Waits until an instance that is not there has a row that `fits`.
+async fn waiting(plane: &Plane, name: &str, fits: impl Fn(&WaitingRow) -> bool) -> WaitingRow {
+    until("it waits", || async {
+        service(plane, name).await?.waiting.into_iter().find(|row| fits(row))
+    })
+    .await
+}
+
+async fn shown(lab: &Lab, args: &[&str]) -> String {
+    let (status, text) = lab.devnet(args).ended().await;
+    assert!(status.success(), "{text}");
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_tells_how_often_and_when_it_is_tried_again() {
+    let (lab, repository) = Lab::following().await;
+    lab.agent.machine().failing.insert("web[0]/start".to_owned());
+    repository.commit(&format!("{HEAD}{}", web("web", "")));
+    let row = waiting(&lab.plane, "web", |it| it.tries.is_some() && it.next_try.is_some()).await;
+    assert_eq!(row.node.as_ref().map(|it| it.as_str()), Some("n1"));
+    assert_eq!(row.of, Some(5));
+    let at: jiff::Timestamp = row.next_try.unwrap().parse().unwrap();
+    let left = at.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((-1..=11).contains(&left), "{left} s");
+    let text = shown(&lab, &["status"]).await;
+    let line = text.lines().find(|line| line.starts_with("web[0]")).unwrap_or(&text);
+    assert!(line.contains("waiting") && line.contains("of 5 times"), "{text}");
+    let text = shown(&lab, &["get", "services"]).await;
+    assert!(text.contains("web[0]: "), "{text}");
+    lab.agent.machine().failing.clear();
+    until("it serves, and waits for nothing", || async {
+        let row = service(&lab.plane, "web").await?;
+        (row.healthy == 1 && row.waiting.is_empty()).then_some(())
+    })
+    .await;
+    lab.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_node_takes_says_what_speaks_against_them() {
+    let (lab, repository) = Lab::following().await;
+    let revision = format!("{HEAD}{}", web("web", "place { require tag=\"gold\" }"));
+    repository.commit(&revision);
+    let row = waiting(&lab.plane, "web", |it| it.reason.contains("no place on 1 node")).await;
+    assert!(
+        row.reason.contains("tag on 1") && row.reason.contains("devnet explain web"),
+        "{row:?}"
+    );
+    assert_eq!((row.node, row.tries), (None, None));
+    lab.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revision_that_cannot_be_planned_has_rows_for_what_it_adds() {
+    let (lab, repository) = Lab::following().await;
+    lab.plane.applied(&repository.commit(&format!("{HEAD}{}", web("web", "")))).await;
+    let api = "service \"api\" { process \"api\"; env KEY=\"{{ secret.key }}\"; }\n";
+    repository.commit(&format!("{HEAD}{}{api}", web("web", "")));
+    let row = waiting(&lab.plane, "api", |it| it.reason.contains("cannot be planned")).await;
+    assert!(row.reason.contains("key"), "{row:?}");
+    lab.plane.set_secret("key", "x").await;
+    until("it is there", || async {
+        (service(&lab.plane, "api").await?.healthy == 1).then_some(())
+    })
+    .await;
+    // What is no longer declared, and is not pruned, says so.
+    lab.plane.applied(&repository.commit(&format!("{HEAD}{}", web("web", "")))).await;
+    until("it is told", || async { service(&lab.plane, "api").await?.undeclared.then_some(()) })
+        .await;
+    let text = shown(&lab, &["status"]).await;
+    assert!(text.contains("Not declared, and still there: api."), "{text}");
+    lab.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_on_a_node_that_is_away_is_unknown_and_says_why() {
+    let (mut lab, repository) = Lab::following().await;
+    lab.plane.applied(&repository.commit(&format!("{HEAD}{}", web("web", "")))).await;
+    lab.agent.cut();
+    lab.agent.status(&lab.plane, "offline").await;
+    let row = until("it is told", || async {
+        service(&lab.plane, "web").await?.instances.into_iter().find(|it| it.waiting.is_some())
+    })
+    .await;
+    assert_eq!(row.waiting.unwrap().reason, "n1 does not answer");
+    assert_eq!(row.state, devnet_schema::observed::InstanceState::Unknown);
+    lab.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_joined_are_drained_or_shut_are_all_told() {
+    let (lab, repository) = Lab::following().await;
+    Agent::register(&lab.plane, "n2").await;
+    let nodes = "node \"n1\" { drain; }\nnode \"n2\" { cordon; }\n";
+    repository.commit(&format!("{HEAD}{nodes}{}", web("web", "")));
+    let page = until("the file is in force", || async {
+        let page: Page<NodeRow> = lab.plane.get("/api/v1/nodes").await;
+        page.items.iter().any(|it| it.drained).then_some(page)
+    })
+    .await;
+    let told: Vec<_> = page
+        .items
+        .iter()
+        .map(|it| (it.name.as_str(), it.drained, it.shut, it.never_connected))
+        .collect();
+    assert_eq!(told, [("n1", true, true, false), ("n2", false, true, true)]);
+    assert!(page.items[1].joined_at.is_some());
+    let text = shown(&lab, &["get", "nodes"]).await;
+    assert!(text.contains("online, drained") && text.contains("joined, cordoned"), "{text}");
+    assert!(text.contains("has never connected: run `devnet-agent run` there"), "{text}");
+    lab.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_loop_warns_of_is_in_the_status() {
+    let (lab, repository) = Lab::following().await;
+    lab.plane.applied(&repository.commit(&format!("{HEAD}{}", web("web", "protect;")))).await;
+    // With prune=#false what is no longer declared stays, and the plan warns of it.
+    repository.commit(&format!("{HEAD}service \"other\" {{ process \"other\"; }}\n"));
+    let status = until("it warns", || async {
+        let status: DetailedStatus = lab.plane.get("/api/v1/status").await;
+        (!status.warnings.is_empty()).then_some(status)
+    })
+    .await;
+    let code = status.warnings[0].code.to_string();
+    let text = shown(&lab, &["status"]).await;
+    assert!(text.contains(&code), "{code}: {text}");
+    lab.plane.stop().await;
+}
