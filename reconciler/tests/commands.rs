@@ -183,3 +183,32 @@ async fn an_apply_of_what_the_source_declares_removes_the_rest_and_a_destroy_is_
     assert!(there("a[0]") && !there("b[0]"), "what nobody declares is removed by hand");
     lab.plane.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_history_tells_what_was_changed_by_which_commit() {
+    let (lab, repository) = Lab::following().await;
+    let web = "service \"web\" { process \"web\"; resources cpu=0.5 memory=\"64MiB\"; }\n";
+    let first = repository.commit(CLUSTER);
+    lab.plane.applied(&first).await;
+    let second = repository.commit(&format!("{CLUSTER}{web}"));
+    lab.plane.applied(&second).await;
+    let history = async |args: &[&str]| {
+        let all: Vec<&str> = ["history"].iter().chain(args).copied().collect();
+        let (status, printed) = lab.devnet(&all).ended().await;
+        assert!(status.success(), "{printed}");
+        printed
+    };
+    let all = history(&[]).await;
+    let rows: Vec<&str> = all.lines().skip(1).collect();
+    assert_eq!(rows.len(), 2, "{all}");
+    assert!(rows[0].contains(&second[..12]) && rows[0].contains("succeeded"), "{all}");
+    assert!(rows[1].contains(&first[..12]) && rows[1].contains("+1 ~0 -0"), "{all}");
+    let of_db = history(&["db", "-json"]).await;
+    let rows: serde_json::Value = serde_json::from_str(&of_db).unwrap();
+    let revisions: Vec<&str> =
+        rows.as_array().unwrap().iter().filter_map(|row| row["revision"].as_str()).collect();
+    assert_eq!(revisions, [first.as_str()], "the second changed nothing of db");
+    assert!(rows[0]["author"].is_string() && rows[0]["seconds"].is_number(), "{of_db}");
+    assert_eq!(history(&["nothing"]).await, "Nothing of nothing was changed so far.\n");
+    lab.plane.stop().await;
+}

@@ -12,7 +12,7 @@ mod serving;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Command as Definition, Parser, Subcommand, ValueEnum};
-use devnet_schema::{name::NodeName, plan_options::MAX_SOLVE_LIMIT_MS};
+use devnet_schema::{name::{NodeName, ServiceName}, plan_options::MAX_SOLVE_LIMIT_MS};
 
 pub(super) use self::{
     applying::{Apply, Deployment, DeploymentCommand},
@@ -83,6 +83,8 @@ pub(super) enum Command {
     Status(Deferred<Output>),
     /// List one kind of thing.
     Get(Deferred<Get>),
+    /// What was changed, when, by which commit and how it ended; of one service or of all.
+    History(Deferred<History>),
     /// Runs of plans: cut one short.
     Deployment(Deferred<Deployment>),
     /// The log of a service or an instance.
@@ -243,6 +245,19 @@ pub(super) struct Get {
     /// What to list.
     #[arg(value_enum)]
     pub kind: Kind,
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub(super) struct History {
+    /// A service; else everything.
+    pub service: Option<ServiceName>,
+    /// At most so many, the newest.
+    #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: u32,
     /// How to print it.
     #[command(flatten)]
     pub output: Output,

@@ -14,6 +14,7 @@ mod dev;
 mod explain;
 mod failure;
 mod fmt;
+mod history;
 mod init;
 mod interrupt;
 mod logs;
@@ -100,6 +101,7 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Show(args) => show::run(args, terminal),
         Command::Status(args) => query::status(args, cli, env, terminal),
         Command::Get(args) => query::get(args, cli, env, terminal),
+        Command::History(args) => history::run(args, cli, env, terminal),
         Command::Deployment(args) => deployment::run(args, cli, env, terminal),
         Command::Logs(args) => logs::logs(args, cli, env, terminal),
         Command::Fleet(args) => query::fleet(args, cli, env, terminal),

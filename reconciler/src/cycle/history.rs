@@ -3,7 +3,7 @@
 //! Knows pages and where they go on. Refuses to change anything, and to show a key's hash to
 //! whoever does not compare it.
 
-use devnet_schema::plan::Plan;
+use devnet_schema::{name::ServiceName, plan::Plan};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{AdapterError, ControlPlane};
@@ -51,16 +51,17 @@ impl ControlPlane {
         Ok(self.store.plan(id)?.map(|stored| stored.plan))
     }
 
-    /// The deployments, newest first.
+    /// The deployments, newest first; where a service is named, those that had a step of it.
     ///
     /// # Errors
     /// When the cursor is none of ours or they cannot be read.
     pub fn deployments(
         &self,
+        service: Option<&ServiceName>,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Deployment>, AdapterError> {
-        Ok(self.store.deployments(cursor, limit)?)
+        Ok(self.store.deployments_of(service, cursor, limit)?)
     }
 
     /// A deployment.

@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
+use devnet_schema::name::ServiceName;
 use serde::Deserialize;
 
 use super::{
@@ -25,12 +26,23 @@ use crate::api::{
     detail::{StepRow, UnitText},
 };
 
-/// `GET /api/v1/deployments`: newest first.
+/// Parameters of `GET /api/v1/deployments`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ListParams {
+    service: Option<ServiceName>,
+    cursor: Option<String>,
+    limit: Option<u32>,
+}
+
+/// `GET /api/v1/deployments`: newest first; with `service`, those that had a step of it.
 pub(super) async fn list(
     State(app): State<App>,
-    Params(paging): Params<Paging>,
+    Params(ListParams { service, cursor, limit }): Params<ListParams>,
 ) -> Result<Json<Page<Deployment>>, Failure> {
-    Ok(Json(app.plane.deployments(paging.cursor.as_deref(), paging.limit())?))
+    let paging = Paging { cursor, limit };
+    let cursor = paging.cursor.as_deref();
+    Ok(Json(app.plane.deployments(service.as_ref(), cursor, paging.limit())?))
 }
 
 fn find(app: &App, id: &str) -> Result<Deployment, Failure> {

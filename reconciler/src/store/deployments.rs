@@ -4,14 +4,16 @@
 //! stopped. Refuses to know how they go on: the next cycle plans from what runs.
 
 use devnet_schema::{
-    name::{InstanceId, NodeName},
+    name::{InstanceId, NodeName, ServiceName},
     step::StepState,
 };
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::api::{Deployment, DeploymentLine, DeploymentState, Page};
 
-use super::{Store, StoreError, from_json, number::Number, parse, rows::Listed, sql, to_json};
+use super::{
+    Store, StoreError, from_json, number::Number, page, parse, rows::Listed, sql, to_json,
+};
 
 const DEPLOYMENTS: Listed = Listed { kind: "deployment", keys: 2, act: "reading the deployments" };
 
@@ -111,11 +113,30 @@ impl Store {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Deployment>, StoreError> {
-        let query =
-            format!("SELECT {COLUMNS} FROM deployments WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
+        self.deployments_of(None, cursor, limit)
+    }
+
+    /// Those that had a step of the service, where one is named; newest first.
+    ///
+    /// # Errors
+    /// When the cursor is none of ours or the database fails.
+    pub fn deployments_of(
+        &self,
+        service: Option<&ServiceName>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Deployment>, StoreError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM deployments WHERE seq < ?1 AND (?3 IS NULL OR EXISTS \
+             (SELECT 1 FROM deployment_steps s WHERE s.deployment = deployments.id \
+             AND substr(s.instance, 1, length(?3)) = ?3)) ORDER BY seq DESC LIMIT ?2"
+        );
         let connection = self.lock();
         let mut statement = connection.prepare_cached(&query).map_err(sql(DEPLOYMENTS.act))?;
-        self.page_of(DEPLOYMENTS, &mut statement, cursor, limit, deployment)
+        // An instance is written `web[0]`.
+        let prefix = service.map(|service| format!("{service}["));
+        let values = params![page::below(cursor)?, page::rows(limit), prefix];
+        self.page_with(DEPLOYMENTS, &mut statement, values, limit, deployment)
     }
 
     /// Records how far a step is, and the line that says so, together; gives the line's number.
