@@ -432,6 +432,36 @@ pub struct Whoami {
     pub role: Role,
 }
 
+/// What the loop leaves alone until somebody resumes it: `GET /api/v1/suspensions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// Which service; without one, everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceName>,
+    /// RFC 3339; it ends by itself then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Why, as somebody said it; empty where nobody did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Who said so.
+    pub by: String,
+    /// RFC 3339; when.
+    pub at: String,
+}
+
+/// Body of `POST /api/v1/suspensions`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SuspensionRequest {
+    /// Which service; without one, everything.
+    pub service: Option<ServiceName>,
+    /// For so long, as `2h`; else until somebody resumes it.
+    pub r#for: Option<Period>,
+    /// Why; at most 500 bytes.
+    pub reason: String,
+}
+
 /// A revision in `GET /api/v1/revisions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisionRow {

@@ -212,3 +212,48 @@ async fn the_history_tells_what_was_changed_by_which_commit() {
     assert_eq!(history(&["nothing"]).await, "Nothing of nothing was changed so far.\n");
     lab.plane.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_suspended_stays_as_it_is_and_the_rest_goes_on() {
+    let (lab, repository) = Lab::following().await;
+    let file = |db: &str, web: &str| {
+        let web = format!(
+            "service \"web\" {{ process \"{web}\"; resources cpu=0.5 memory=\"64MiB\"; }}\n"
+        );
+        CLUSTER.replace("process \"db\"", &format!("process \"{db}\"")) + &web
+    };
+    lab.plane.applied(&repository.commit(&file("db", "web"))).await;
+    let said = async |args: &[&str]| lab.devnet(args).ended().await;
+    let (status, printed) = said(&["suspend", "db", "--for", "2h", "--reason", "a new disk"]).await;
+    assert!(status.success() && printed.contains("or `devnet resume db`"), "{printed}");
+    let sent = |part: &str| lab.agent.machine().steps.iter().filter(|it| it.contains(part)).count();
+    let (db, web) = (sent("db[0]/start"), sent("web[0]/start"));
+    let second = repository.commit(&file("db2", "web2"));
+    until("the other service is changed", || async { (sent("web[0]/start") > web).then_some(()) })
+        .await;
+    lab.plane.deployed().await;
+    let problem = until("it says who holds it", || async {
+        let problem = lab.plane.status().await.source?.problem?;
+        problem.contains("db is suspended by ").then_some(problem)
+    })
+    .await;
+    assert!(problem.ends_with(": a new disk"), "{problem}");
+    assert_eq!(sent("db[0]/start"), db);
+    assert!(said(&["status"]).await.1.contains("a new disk; `devnet resume` ends that"));
+    let (status, printed) = said(&["resume"]).await;
+    assert!(!status.success() && printed.is_empty(), "{printed}");
+    let (status, printed) = said(&["resume", "db"]).await;
+    assert!(status.success() && printed == "service.db is looked after again.\n", "{printed}");
+    lab.plane.applied(&second).await;
+    assert_eq!(sent("db[0]/start"), db + 1);
+    // Everything, and what there is none of.
+    assert!(said(&["suspend"]).await.0.success());
+    repository.commit(&file("db3", "web3"));
+    until("everything is held", || async {
+        let problem = lab.plane.status().await.source?.problem?;
+        problem.starts_with("everything is suspended by ").then_some(())
+    })
+    .await;
+    assert!(!said(&["suspend", "nothing"]).await.0.success());
+    lab.plane.stop().await;
+}

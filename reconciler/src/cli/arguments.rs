@@ -12,7 +12,11 @@ mod serving;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Command as Definition, Parser, Subcommand, ValueEnum};
-use devnet_schema::{name::{NodeName, ServiceName}, plan_options::MAX_SOLVE_LIMIT_MS};
+use devnet_schema::{
+    name::{NodeName, ServiceName},
+    plan_options::MAX_SOLVE_LIMIT_MS,
+    quantity::Period,
+};
 
 pub(super) use self::{
     applying::{Apply, Deployment, DeploymentCommand},
@@ -85,6 +89,10 @@ pub(super) enum Command {
     Get(Deferred<Get>),
     /// What was changed, when, by which commit and how it ended; of one service or of all.
     History(Deferred<History>),
+    /// Have the control plane leave a service, or everything, as it is.
+    Suspend(Deferred<Suspend>),
+    /// Have it look after what was suspended again.
+    Resume(Deferred<Resume>),
     /// Runs of plans: cut one short.
     Deployment(Deferred<Deployment>),
     /// The log of a service or an instance.
@@ -261,6 +269,26 @@ pub(super) struct History {
     /// How to print it.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Arguments of `suspend`.
+#[derive(Debug, Args)]
+pub(super) struct Suspend {
+    /// A service; else everything.
+    pub service: Option<ServiceName>,
+    /// For so long (`30m`, `2h`); else until `devnet resume`.
+    #[arg(long, value_name = "TIME")]
+    pub r#for: Option<Period>,
+    /// Why, for those who look.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub reason: String,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    /// The service; else everything that was suspended as a whole.
+    pub service: Option<ServiceName>,
 }
 
 /// Arguments of `logs`.

@@ -90,7 +90,8 @@ fn changes(of: &Deployment) -> String {
 
 /// How long it took, in seconds; nothing while it runs.
 fn seconds(of: &Deployment) -> Option<i64> {
-    let (from, to) = (of.started_at.parse::<Timestamp>(), of.ended_at.as_ref()?.parse::<Timestamp>());
+    let (from, to) =
+        (of.started_at.parse::<Timestamp>(), of.ended_at.as_ref()?.parse::<Timestamp>());
     Some(to.ok()?.duration_since(from.ok()?).as_secs().max(0))
 }
 

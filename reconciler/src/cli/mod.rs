@@ -28,6 +28,7 @@ mod secret;
 mod serve;
 mod served;
 mod show;
+mod suspend;
 mod terminal;
 mod text_file;
 mod ui;
@@ -102,6 +103,8 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Status(args) => query::status(args, cli, env, terminal),
         Command::Get(args) => query::get(args, cli, env, terminal),
         Command::History(args) => history::run(args, cli, env, terminal),
+        Command::Suspend(args) => suspend::suspend(args, cli, env, terminal),
+        Command::Resume(args) => suspend::resume(args, cli, env, terminal),
         Command::Deployment(args) => deployment::run(args, cli, env, terminal),
         Command::Logs(args) => logs::logs(args, cli, env, terminal),
         Command::Fleet(args) => query::fleet(args, cli, env, terminal),

@@ -32,7 +32,8 @@ impl ControlPlane {
             format!("the record of secret `{name}` cannot be read: set the secret again")
         });
         let records = records(&self.store.unread()).into_iter().chain(secrets);
-        records.chain(self.awaits_unheard()).chain(self.awaits_nodes()).collect()
+        let awaited = self.awaits_unheard().into_iter().chain(self.awaits_nodes());
+        records.chain(awaited).chain(self.suspended_sentences()).collect()
     }
 
     /// Nothing can be planned while it is not known of some node what it was told to run, and it

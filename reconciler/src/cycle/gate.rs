@@ -20,6 +20,7 @@ use devnet_schema::{
     step::Act,
 };
 
+use super::suspend::Suspended;
 use super::tries::{Failing, LONGEST_DELAY, TRIES, Tries, When};
 
 /// What to do with an unattended plan.
@@ -48,6 +49,8 @@ pub(super) struct Scene<'a> {
     pub fleet: &'a FleetSnapshot,
     /// What was tried before.
     pub tries: &'a Tries,
+    /// What somebody suspended.
+    pub suspended: &'a Suspended,
     /// Since the start.
     pub now: Duration,
 }
@@ -111,6 +114,9 @@ pub(super) fn decide(scene: Scene<'_>, deploying: bool) -> Decision {
     if deploying {
         return Decision::Hold("another deployment is running".to_owned());
     }
+    if let Some((why, left)) = &scene.suspended.all {
+        return left.map_or(Decision::Hold(why.clone()), |left| Decision::Later(left, why.clone()));
+    }
     let Held { who, wait, reasons, .. } = held(scene);
     let why = reasons.into_iter().collect::<Vec<_>>().join("; ");
     let all = plan.changes.iter().all(|change| who.contains(&change.instance));
@@ -125,6 +131,7 @@ pub(super) fn decide(scene: Scene<'_>, deploying: bool) -> Decision {
 /// Which changes of a plan are not made now.
 pub(super) fn held(scene: Scene<'_>) -> Held {
     let mut held = Held::default();
+    scene.hold_suspended(&mut held);
     scene.hold_claimed(&mut held);
     scene.hold_services(&mut held);
     scene.hold_dependents(&mut held);
@@ -178,6 +185,15 @@ impl Held {
 }
 
 impl Scene<'_> {
+    /// Holds whatever is of a service that somebody suspended.
+    fn hold_suspended(&self, held: &mut Held) {
+        for Change { instance, .. } in &self.plan.changes {
+            if let Some((why, left)) = self.suspended.services.get(&instance.service) {
+                held.add(&[instance], *left, why.clone());
+            }
+        }
+    }
+
     /// Holds the end of what a node only claims: the records were lost or are older, and so may be
     /// what is declared. A person may end it.
     fn hold_claimed(&self, held: &mut Held) {

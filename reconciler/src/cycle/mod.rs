@@ -35,6 +35,7 @@ mod removal;
 mod request;
 mod sessions;
 mod steps;
+mod suspend;
 mod takeover;
 mod tries;
 mod turn;

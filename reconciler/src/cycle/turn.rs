@@ -320,10 +320,12 @@ impl ControlPlane {
             self.keep_put_off();
         }
         let fleet = self.gather(&configuration.desired)?.fleet;
+        let suspended = self.suspended()?;
         let decision = {
             let mut state = self.state();
             let (desired, now) = (&configuration.desired, self.fleet.now().since_start);
-            let scene = Scene { plan: &plan, desired, fleet: &fleet, tries: &state.tries, now };
+            let (tries, suspended) = (&state.tries, &suspended);
+            let scene = Scene { plan: &plan, desired, fleet: &fleet, tries, suspended, now };
             let decision = decide(scene, state.deploying.is_some());
             let waiting = waiting(scene, &decision, &held(scene));
             state.waiting = waiting;

@@ -10,8 +10,8 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use futures_util::StreamExt;
 use devnet_schema::name::ServiceName;
+use futures_util::StreamExt;
 use serde::Deserialize;
 
 use super::{

@@ -32,6 +32,7 @@ mod secrets;
 mod serve;
 mod session;
 mod stream;
+mod suspensions;
 mod tokens;
 mod ui;
 mod watch;
@@ -109,6 +110,10 @@ fn changing() -> Router<App> {
         .route("/api/v1/plans/{id}", get(plans::one))
         .route("/api/v1/plans/{id}/apply", post(plans::apply))
         .route("/api/v1/plans/{id}/stale", get(plans::stale))
+        .route(
+            "/api/v1/suspensions",
+            get(suspensions::list).post(suspensions::suspend).delete(suspensions::resume),
+        )
         .route("/api/v1/deployments", get(deployments::list))
         .route("/api/v1/deployments/{id}", get(deployments::one))
         .route("/api/v1/deployments/{id}/logs", get(deployments::logs))

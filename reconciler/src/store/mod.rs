@@ -26,6 +26,7 @@ mod revisions;
 mod rows;
 mod schema;
 mod sessions;
+mod suspensions;
 
 use std::{
     collections::BTreeSet,

@@ -129,7 +129,7 @@ impl World {
     fn decide(&self, loaded: &Loaded, plan: &Plan) -> Decision {
         let desired = loaded.desired.as_ref().unwrap();
         let (fleet, tries, now) = (&self.fleet, &self.tries, self.now);
-        decide(Scene { plan, desired, fleet, tries, now }, false)
+        decide(Scene { plan, desired, fleet, tries, suspended: &Suspended::default(), now }, false)
     }
 
     /// One turn of the loop; false when nothing was run.
@@ -516,9 +516,28 @@ fn a_plan_is_applied_unless_something_speaks_against_it() {
     let mut plan = world.plan(&loaded, Vec::new());
     assert_eq!(world.decide(&loaded, &plan), Decision::Apply);
     let desired = loaded.desired.as_ref().unwrap();
-    let scene =
-        |plan| Scene { plan, desired, fleet: &world.fleet, tries: &world.tries, now: world.now };
+    let none = Suspended::default();
+    let scene = |plan| Scene {
+        plan,
+        desired,
+        fleet: &world.fleet,
+        tries: &world.tries,
+        suspended: &none,
+        now: world.now,
+    };
     assert!(matches!(decide(scene(&plan), true), Decision::Hold(_)));
+    let two_hours = Some(Duration::from_secs(7200));
+    let pause = ("web is suspended by ada".to_owned(), two_hours);
+    let one = Suspended { services: [("web".parse().unwrap(), pause.clone())].into(), all: None };
+    let later = Decision::Later(Duration::from_secs(7200), pause.0.clone());
+    assert_eq!(decide(Scene { suspended: &one, ..scene(&plan) }, false), later);
+    let all = Suspended { all: Some(pause), ..Suspended::default() };
+    assert_eq!(decide(Scene { suspended: &all, ..scene(&plan) }, false), later);
+    let other = Suspended {
+        services: [("db".parse().unwrap(), one.services.values().next().unwrap().clone())].into(),
+        all: None,
+    };
+    assert_eq!(decide(Scene { suspended: &other, ..scene(&plan) }, false), Decision::Apply);
     let by_hand = load(&web("web:1", 1, "").replace("{ }", "{ sync auto=#false }"));
     assert!(matches!(world.decide(&by_hand, &plan), Decision::Hold(_)));
     plan.diagnostics.push(Diagnostic::error("DN-E0001", None, "it does not fit"));

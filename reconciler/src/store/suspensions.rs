@@ -1,0 +1,92 @@
+//! Suspensions: services that the loop leaves alone, and the word of whoever said so.
+//!
+//! Knows one for each service, and one for everything. Refuses to know when one has ended.
+
+use devnet_schema::name::ServiceName;
+use rusqlite::params;
+
+use super::{Store, StoreError, parse, rows::Listed, sql};
+use crate::api::Suspension;
+
+impl Store {
+    /// All of them, that of everything first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn suspensions(&self) -> Result<Vec<Suspension>, StoreError> {
+        let listed = Listed { kind: "suspension", keys: 1, act: "reading what is suspended" };
+        let act = listed.act;
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT service, until, reason, suspended_by, suspended_at FROM suspensions \
+                 ORDER BY service",
+            )
+            .map_err(sql(act))?;
+        self.each(listed, &mut statement, [], |row| {
+            let service: String = row.get(0).map_err(sql(act))?;
+            Ok(Suspension {
+                service: (!service.is_empty()).then(|| parse(act, &service)).transpose()?,
+                until: row.get(1).map_err(sql(act))?,
+                reason: row.get(2).map_err(sql(act))?,
+                by: row.get(3).map_err(sql(act))?,
+                at: row.get(4).map_err(sql(act))?,
+            })
+        })
+    }
+
+    /// Records one, in the place of an earlier one of the same.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn suspend(&self, suspension: &Suspension) -> Result<(), StoreError> {
+        let Suspension { service, until, reason, by, at } = suspension;
+        let service = service.as_ref().map(ServiceName::as_str).unwrap_or_default();
+        self.lock()
+            .execute(
+                "INSERT INTO suspensions (service, until, reason, suspended_by, suspended_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (service) DO UPDATE SET until = ?2, \
+                 reason = ?3, suspended_by = ?4, suspended_at = ?5",
+                params![service, until, reason, by, at],
+            )
+            .map_err(sql("recording what is suspended"))?;
+        Ok(())
+    }
+
+    /// Forgets one; whether there was any.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn resume(&self, service: Option<&ServiceName>) -> Result<bool, StoreError> {
+        let service = service.map(ServiceName::as_str).unwrap_or_default();
+        let gone = self
+            .lock()
+            .execute("DELETE FROM suspensions WHERE service = ?1", [service])
+            .map_err(sql("forgetting what was suspended"))?;
+        Ok(gone > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_word_counts_for_each_service_and_for_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        let of = |service: Option<&str>, reason: &str| Suspension {
+            service: service.map(|name| name.parse().unwrap()),
+            until: None,
+            reason: reason.to_owned(),
+            by: "ada".to_owned(),
+            at: "t".to_owned(),
+        };
+        for suspension in [of(Some("db"), "1"), of(None, "2"), of(Some("db"), "3")] {
+            store.suspend(&suspension).unwrap();
+        }
+        assert_eq!(store.suspensions().unwrap(), [of(None, "2"), of(Some("db"), "3")]);
+        assert!(store.resume(None).unwrap() && !store.resume(None).unwrap());
+        assert_eq!(store.suspensions().unwrap(), [of(Some("db"), "3")]);
+    }
+}
