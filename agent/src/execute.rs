@@ -10,11 +10,12 @@ use std::{
 
 use devnet_schema::{
     digest::Digest,
-    instance::{Generation, InstanceSpec, Runtime},
+    instance::{InstanceSpec, Runtime},
     name::InstanceId,
     observed::{HealthState, InstanceState, ObservedInstance},
     quantity::Period,
     step::{Act, Step, StepReport, StepState},
+    wire::Receipt,
 };
 
 use crate::{
@@ -37,8 +38,8 @@ pub struct Executor {
     node: Arc<Node>,
     outbox: Arc<Outbox>,
     running: Mutex<BTreeSet<(String, String)>>,
-    /// What came with the newest order of each instance, and of which generation that is.
-    receipts: Mutex<BTreeMap<InstanceId, (Generation, String)>>,
+    /// What came with the newest order of each instance.
+    receipts: Mutex<BTreeMap<InstanceId, Receipt>>,
 }
 
 /// How a step ended: a word for people, or what failed.
@@ -75,18 +76,17 @@ impl Executor {
     }
 
     /// Keeps what comes with an order; it is written down with it.
-    pub fn keep(&self, step: &Step, receipt: String) {
-        self.receipts().insert(step.instance.clone(), (step.generation, receipt));
+    pub fn keep(&self, step: &Step, receipt: Receipt) {
+        self.receipts().insert(step.instance.clone(), receipt);
     }
 
-    fn receipts(&self) -> std::sync::MutexGuard<'_, BTreeMap<InstanceId, (Generation, String)>> {
+    fn receipts(&self) -> std::sync::MutexGuard<'_, BTreeMap<InstanceId, Receipt>> {
         self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn receipt(&self, step: &Step) -> Option<String> {
-        let receipts = self.receipts();
-        let (generation, receipt) = receipts.get(&step.instance)?;
-        (*generation == step.generation).then(|| receipt.clone())
+    fn receipt(&self, step: &Step) -> Option<Receipt> {
+        let receipt = self.receipts().get(&step.instance).cloned();
+        receipt.filter(|it| it.generation == step.generation && step.act.is_order())
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, BTreeSet<(String, String)>> {
@@ -214,9 +214,12 @@ impl Executor {
     }
 
     fn put(&self, step: &Step, content: Content) -> anyhow::Result<Option<Entry>> {
-        let receipt = self.receipt(step);
-        let entry = Entry { generation: step.generation, content, receipt };
-        self.node.ledger().put(step.instance.clone(), entry, clock::now_seconds())
+        let mut ledger = self.node.ledger();
+        if let Some(receipt) = self.receipt(step) {
+            ledger.keep(&step.instance, receipt)?;
+        }
+        let entry = Entry { generation: step.generation, content };
+        ledger.put(step.instance.clone(), entry, clock::now_seconds())
     }
 
     /// The right thing runs already, maybe as an older generation.
@@ -304,8 +307,7 @@ impl Executor {
             // A full disk keeps nobody from making room on it.
             let error = format!("{error:#}");
             tracing::warn!(instance = %id, error, "writing down that a unit is removed failed");
-            let entry =
-                Entry { generation: step.generation, content: removed.clone(), receipt: None };
+            let entry = Entry { generation: step.generation, content: removed.clone() };
             self.node.ledger().hold(id.clone(), Some(entry))
         });
         let _ordered = self.node.by_order(&step.instance);
@@ -360,7 +362,7 @@ async fn watch_health(node: &Node, step: &Step, last: &mut Option<String>) -> Ou
     let id = &step.instance;
     loop {
         let entry = node.ledger().get(id).cloned();
-        let Some(Entry { generation, content: Content::Present { digest, .. }, .. }) = entry else {
+        let Some(Entry { generation, content: Content::Present { digest, .. } }) = entry else {
             return Err(format!("{id} was removed while it was waited for"));
         };
         if generation != step.generation {

@@ -16,10 +16,11 @@ use devnet_schema::{
     name::InstanceId,
     order::MAX_GENERATION,
     secret::SecretRef,
+    wire::Receipt,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::identity::write_atomic;
+use crate::{identity::write_atomic, receipts::Receipts};
 
 /// How long a removal is remembered, in seconds. Long past any frame that was delayed or sent
 /// twice; short enough that a control plane that lost its records, and counts from 1 again, is not
@@ -33,9 +34,6 @@ pub struct Entry {
     pub generation: Generation,
     /// What it was.
     pub content: Content,
-    /// What came with the order, to be shown where the control plane lost its records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub receipt: Option<String>,
 }
 
 /// What a generation says.
@@ -135,6 +133,7 @@ pub struct Ledger {
     path: PathBuf,
     entries: BTreeMap<InstanceId, Entry>,
     began_empty: bool,
+    receipts: Receipts,
 }
 
 impl Ledger {
@@ -162,7 +161,8 @@ impl Ledger {
             }
         };
         let began_empty = entries.is_empty();
-        Ok(Self { path, entries, began_empty })
+        let receipts = Receipts::open(data_dir);
+        Ok(Self { path, entries, began_empty, receipts })
     }
 
     /// Whether nothing was known when it was read: on a fresh node, and on one that lost its data.
@@ -192,6 +192,20 @@ impl Ledger {
         });
         let old = self.entries.insert(instance, entry);
         self.write(before).map(|()| old)
+    }
+
+    /// Keeps the receipt of an order that is about to be written down.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep(&mut self, instance: &InstanceId, receipt: Receipt) -> Result<()> {
+        let before = self.entries.get(instance).map(|entry| entry.generation);
+        self.receipts.keep(instance, receipt, before)
+    }
+
+    /// The receipts of orders, also of instances that were removed since: their data may be here.
+    pub fn receipts(&self) -> &BTreeMap<InstanceId, Vec<Receipt>> {
+        self.receipts.all()
     }
 
     /// Puts back what [`Ledger::put`] returned, because nothing came of the new entry.
@@ -250,11 +264,11 @@ mod tests {
 
     fn present(generation: Generation, content: &str) -> Entry {
         let digest = Digest::of_bytes(content.as_bytes());
-        Entry { generation, content: Content::Present { digest, spec: None }, receipt: None }
+        Entry { generation, content: Content::Present { digest, spec: None } }
     }
 
     fn removed(generation: Generation, at: i64) -> Entry {
-        Entry { generation, content: Content::Removed { at }, receipt: None }
+        Entry { generation, content: Content::Removed { at } }
     }
 
     fn try_present(known: Option<&Entry>, generation: Generation, content: &str) -> bool {

@@ -19,6 +19,7 @@ pub mod observe;
 mod origin;
 pub mod outbox;
 pub mod random;
+mod receipts;
 pub mod recovery;
 pub mod redaction;
 pub mod report;

@@ -270,7 +270,7 @@ impl Node {
                 digest: unit.digest.clone(),
                 spec: unit.spec.as_deref().cloned().map(Box::new),
             };
-            let entry = Entry { generation: unit.generation, content, receipt: None };
+            let entry = Entry { generation: unit.generation, content };
             if let Err(error) = ledger.put(unit.id.clone(), entry, clock::now_seconds()) {
                 tracing::error!(error = format!("{error:#}"), "writing the ledger failed");
             }
@@ -459,7 +459,7 @@ impl Node {
     /// machine joined under another name since, and the unit may run as the old one.
     fn job(&self, id: &InstanceId) -> Option<Job> {
         let ledger = self.ledger();
-        let Entry { generation, content, .. } = ledger.get(id)?;
+        let Entry { generation, content } = ledger.get(id)?;
         let Content::Present { digest, spec: Some(spec) } = content else { return None };
         if spec.cluster != self.owner.cluster || spec.node != self.owner.node {
             tracing::warn!(

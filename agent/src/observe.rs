@@ -15,7 +15,7 @@ use devnet_schema::{
 use crate::{
     driver::{DriverError, Owner, Unit, Volumes},
     health::Verdict,
-    ledger::{Content, Entry, Ledger},
+    ledger::{Content, Ledger},
     schedule::Timetable,
 };
 
@@ -69,18 +69,12 @@ pub fn gather(
         problem: (!problems.is_empty()).then(|| problems.join("; ")),
         instances,
         accepted: ledger.entries().map(|(id, entry)| (id.clone(), entry.generation)).collect(),
-        receipts: ledger.entries().filter_map(receipt).collect(),
+        receipts: ledger.receipts().clone(),
         volumes: Vec::new(),
         shared: Vec::new(),
         volumes_of: Vec::new(),
     };
     Sight { observed, units }
-}
-
-fn receipt((id, entry): (&InstanceId, &Entry)) -> Option<(InstanceId, String)> {
-    let receipt =
-        entry.receipt.clone().filter(|_| !matches!(entry.content, Content::Removed { .. }));
-    receipt.map(|receipt| (id.clone(), receipt))
 }
 
 /// Adds the volumes that are kept here. Where they cannot be listed, the report is incomplete: data
@@ -260,7 +254,7 @@ mod tests {
         assert!(gather(&owner(), &none, &ledger, healthy).observed.complete);
         let spec = sample::process(&["a"]);
         let content = Content::Present { digest: spec.digest(), spec: None };
-        ledger.put(spec.id.clone(), Entry { generation: 1, content, receipt: None }, 0).unwrap();
+        ledger.put(spec.id.clone(), Entry { generation: 1, content }, 0).unwrap();
         let sight = gather(&owner(), &none, &ledger, healthy);
         assert!(!sight.observed.complete, "a container is remembered, so an engine was there");
         assert!(sight.observed.problem.unwrap().contains("no engine"));
@@ -277,12 +271,11 @@ mod tests {
         };
         let unit = sample::unit(&spec, 2, InstanceState::Running);
         let listed = BTreeMap::from([(Runtime::Process, Ok(vec![unit]))]);
-        let entry = Entry { generation: 5, content: content(&spec), receipt: None };
+        let entry = Entry { generation: 5, content: content(&spec) };
         ledger.put(spec.id.clone(), entry, 0).unwrap();
         let sight = gather(&owner(), &listed, &ledger, healthy);
         assert_eq!(sight.observed.instances[0].generation, 5);
-        let entry =
-            Entry { generation: 6, content: content(&sample::process(&["b"])), receipt: None };
+        let entry = Entry { generation: 6, content: content(&sample::process(&["b"])) };
         ledger.put(spec.id.clone(), entry, 0).unwrap();
         let sight = gather(&owner(), &listed, &ledger, healthy);
         assert_eq!(sight.observed.instances[0].generation, 2, "generation 6 does not run");
@@ -297,7 +290,7 @@ mod tests {
         let spec = sample::process(&["a"]);
         let content =
             Content::Present { digest: spec.digest(), spec: Some(Box::new(spec.clone())) };
-        ledger.put(spec.id.clone(), Entry { generation: 5, content, receipt: None }, 0).unwrap();
+        ledger.put(spec.id.clone(), Entry { generation: 5, content }, 0).unwrap();
         let mut other = sample::process(&["b"]);
         other.id = "db[0]".parse().unwrap();
         let unknown = Unit {

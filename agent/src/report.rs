@@ -146,7 +146,7 @@ mod tests {
         instance::Runtime,
         observed::{HealthState, HeldVolume, InstanceState, ObservedInstance},
         secret::Text,
-        wire::{MAX_FRAME, MAX_INSTANCES, MAX_RECEIPT},
+        wire::{MAX_FRAME, MAX_INSTANCES, MAX_PROOF, MAX_RECEIPTS, Receipt},
     };
 
     use super::*;
@@ -190,7 +190,8 @@ mod tests {
         let mut all = report(MAX_INSTANCES);
         let ids = all.instances.iter().map(|it| (it.instance(), u64::MAX));
         all.accepted = ids.collect();
-        let receipt = |id: &InstanceId| (id.clone(), "f".repeat(MAX_RECEIPT));
+        let receipt = Receipt { generation: u64::MAX, proof: "f".repeat(MAX_PROOF) };
+        let receipt = |id: &InstanceId| (id.clone(), vec![receipt.clone(); MAX_RECEIPTS]);
         all.receipts = all.accepted.keys().map(receipt).collect();
         let whole = fit(all, MAX_FRAME);
         assert_eq!((whole.complete, whole.instances.len()), (true, MAX_INSTANCES));
@@ -271,9 +272,7 @@ mod tests {
             let seen = ObservedInstance::running(Box::new(spec.clone()), 1);
             sight.observed.instances.push(ObservedInstance { spec: None, ..seen });
             let content = Content::Present { digest: spec.digest(), spec: Some(Box::new(spec)) };
-            ledger
-                .put(unit.id.clone(), Entry { generation: 1, content, receipt: None }, 0)
-                .unwrap();
+            ledger.put(unit.id.clone(), Entry { generation: 1, content }, 0).unwrap();
             wanted.push(unit.id.clone());
             sight.units.push(unit);
         }

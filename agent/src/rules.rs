@@ -122,12 +122,12 @@ pub fn may_wait(step: &Step, me: &Owner, known: Option<&Entry>, now: i64) -> Res
     fence(&step.instance, known, step.generation, None, now)
         .map_err(|fenced| fenced.to_string())?;
     match known {
-        Some(Entry { generation, content: Content::Present { .. }, .. })
+        Some(Entry { generation, content: Content::Present { .. } })
             if *generation == step.generation =>
         {
             Ok(())
         }
-        Some(Entry { generation, content: Content::Present { .. }, .. }) => Err(format!(
+        Some(Entry { generation, content: Content::Present { .. } }) => Err(format!(
             "generation {} of {} was to become healthy, and generation {generation} runs; plan \
              again",
             step.generation, step.instance

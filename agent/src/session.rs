@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use devnet_schema::{
     fleet::NodeFacts,
     observed::ObservedNode,
-    wire::{AgentMessage, ControlMessage, MAX_FRAME, MAX_RECEIPT, OrderMark, PROTOCOL},
+    wire::{AgentMessage, ControlMessage, MAX_FRAME, MAX_PROOF, OrderMark, PROTOCOL},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -252,7 +252,7 @@ impl Session<'_> {
         match message {
             ControlMessage::Run { deployment, step, mark, receipt } => {
                 self.keep(mark);
-                if let Some(receipt) = receipt.filter(|it| it.len() <= MAX_RECEIPT) {
+                if let Some(receipt) = receipt.filter(|it| it.proof.len() <= MAX_PROOF) {
                     self.executor.keep(&step, receipt);
                 }
                 self.executor.begin(deployment, *step);

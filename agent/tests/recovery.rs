@@ -129,7 +129,7 @@ fn an_earlier_agent(dir: &Path) {
     for spec in [process(dir), container()] {
         let content =
             Content::Present { digest: spec.digest(), spec: Some(Box::new(spec.clone())) };
-        ledger.put(spec.id.clone(), Entry { generation: 1, content, receipt: None }, 0).unwrap();
+        ledger.put(spec.id.clone(), Entry { generation: 1, content }, 0).unwrap();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

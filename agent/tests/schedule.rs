@@ -65,7 +65,7 @@ fn taken_up_days_ago(dir: &Path, spec: &InstanceSpec) -> Ground {
     fs::create_dir_all(&ground.data_dir).unwrap();
     let mut ledger = Ledger::open(&ground.data_dir).unwrap();
     let content = Content::Present { digest: spec.digest(), spec: Some(Box::new(spec.clone())) };
-    ledger.put(spec.id.clone(), Entry { generation: 1, content, receipt: None }, 0).unwrap();
+    ledger.put(spec.id.clone(), Entry { generation: 1, content }, 0).unwrap();
     let days_ago = "2026-11-01T00:00:00Z".parse().unwrap();
     Timetable::open(&ground.data_dir).unwrap().told([spec].into_iter(), days_ago);
     ground

@@ -136,10 +136,10 @@ pub struct ObservedNode {
     /// run: it refuses every older one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub accepted: BTreeMap<InstanceId, Generation>,
-    /// The receipts of what runs, as they came with its orders
-    /// ([`crate::wire::ControlMessage::Run`]); of what was ordered before there were any, none.
+    /// The receipts that came with orders ([`crate::wire::ControlMessage::Run`]), also of what was
+    /// removed since; at most [`crate::wire::MAX_RECEIPTS`] of an instance.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub receipts: BTreeMap<InstanceId, String>,
+    pub receipts: BTreeMap<InstanceId, Vec<crate::wire::Receipt>>,
     /// The volumes that are kept on the node, whether anything uses them or not; sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<HeldVolume>,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::{
     digest::Digest,
     fleet::NodeFacts,
-    instance::InstanceSpec,
+    instance::{Generation, InstanceSpec},
     name::{ClusterName, InstanceId, NodeName},
     observed::ObservedNode,
     secret::{InTransit, SecretRef},
@@ -36,8 +36,21 @@ pub const MAX_INSTANCES: usize = 4096;
 /// The longest sentence about an instance or a step, in bytes; the rest is cut off.
 pub const MAX_MESSAGE: usize = 1024;
 
-/// The longest receipt of an order, in bytes.
-pub const MAX_RECEIPT: usize = 64;
+/// What the control plane sends along with an order, to be shown to it once its records are lost:
+/// that it told this node to run this generation of the instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Of which generation.
+    pub generation: Generation,
+    /// Only the control plane can make it; at most [`MAX_PROOF`] bytes.
+    pub proof: String,
+}
+
+/// The longest proof of a receipt, in bytes.
+pub const MAX_PROOF: usize = 64;
+
+/// The most receipts of one instance that a node shows.
+pub const MAX_RECEIPTS: usize = 2;
 
 /// How many bytes the JSON of a value has.
 pub fn size<T: Serialize + ?Sized>(value: &T) -> usize {
@@ -337,7 +350,7 @@ pub enum ControlMessage {
         /// That the step was ordered from this node: kept before it is done, and shown in reports
         /// ([`ObservedNode::receipts`]).
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        receipt: Option<String>,
+        receipt: Option<Receipt>,
     },
     /// Say what runs, now.
     Observe,

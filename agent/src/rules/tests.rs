@@ -30,7 +30,7 @@ fn ensure(spec: &InstanceSpec) -> Act {
 
 fn entry(generation: u64, spec: &InstanceSpec) -> Entry {
     let content = Content::Present { digest: spec.digest(), spec: Some(Box::new(spec.clone())) };
-    Entry { generation, content, receipt: None }
+    Entry { generation, content }
 }
 
 fn unit(spec: &InstanceSpec, state: InstanceState) -> Unit {

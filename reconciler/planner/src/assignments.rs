@@ -71,7 +71,7 @@ pub enum Wait {
     /// Its node says that it has these of its volumes no more.
     Missing(Vec<String>),
     /// Only that node says that it has its data, and the service is not to run there, for these
-    /// reasons.
+    /// reasons; without one, the node has no receipt of an order.
     Told(Vec<String>),
 }
 
@@ -325,10 +325,15 @@ fn hold(
     }
 }
 
-/// A node may not draw an instance to itself by its word alone, against what is declared.
+/// A node may not draw an instance to itself by its word alone, nor by a receipt against what is
+/// declared.
 fn told(outcome: &Outcome, id: &InstanceId, home: &Home<'_>) -> Option<Wait> {
-    let against = outcome.held.get(id).filter(|against| home.claimed && !against.is_empty())?;
-    Some(Wait::Told(against.iter().map(|violation| violation.text.clone()).collect()))
+    if !home.claimed {
+        return None;
+    }
+    let against = outcome.held.get(id).into_iter().flatten();
+    let against: Vec<String> = against.map(|violation| violation.text.clone()).collect();
+    (!home.shown || !against.is_empty()).then_some(Wait::Told(against))
 }
 
 /// What keeps an instance from its place there, being away from its data or unable to use it.

@@ -65,9 +65,10 @@ fn without_secrets(input: &PlanInput<'_>) -> PlanBasis {
 type DataRow<'a> = (&'a InstanceId, &'a NodeName, Generation, Option<Runtime>, Vec<String>);
 
 fn data_row(place: &DataPlace) -> DataRow<'_> {
-    let DataPlace { instance, node, generation, runtime, volumes, missing } = place;
+    let DataPlace { instance, node, generation, runtime, volumes, missing, shown } = place;
     let names = volumes.iter().map(|volume| format!("{}={:?}", volume.name, volume.data_of));
     let names = names.chain(missing.iter().map(|name| format!("{name} is missing")));
+    let names = names.chain(shown.then(|| "shown".to_owned()));
     (instance, node, *generation, *runtime, names.collect())
 }
 

@@ -37,6 +37,8 @@ pub struct Home<'a> {
     pub doubtful: bool,
     /// Whether nothing but the word of that node tells of it.
     pub claimed: bool,
+    /// Whether that node has something to show for it.
+    pub shown: bool,
     /// Where that is in doubt, what else there is: where, and under which name.
     pub rivals: BTreeSet<(&'a NodeName, InstanceId)>,
     /// Nodes that a line leaves, without which it would be in doubt.
@@ -102,6 +104,8 @@ struct Sign<'a> {
     recorded: bool,
     /// Whether nothing but the word of that node tells it.
     claimed: bool,
+    /// Whether it has something to show for that.
+    shown: bool,
     /// Whether its unit was seen, and known to run there.
     seen: bool,
     /// Whether nobody can say whether it runs: its node is not in the cluster any more.
@@ -129,16 +133,18 @@ pub fn homes<'a>(
             group.iter().filter(|unit| !unit.spec().is_some_and(|it| it.volumes.is_empty()));
         signs.entry(id.clone()).or_default().extend(with_data.map(seen));
     }
-    let homes = signs.into_iter().filter_map(|(id, signs)| {
+    let homes = signs.into_iter().filter_map(|(id, mut signs)| {
         let left = desired.services.get(&id.service).map_or(&[][..], |it| &it.leave_data);
         let left: BTreeSet<&NodeName> = left.iter().map(|line| &line.value).collect();
+        // What only its node says is over once a line leaves it.
+        signs.retain(|it| !it.claimed || it.shown || it.seen || !left.contains(it.node));
         Some((id, home(signs, &left)?))
     });
     homes.collect()
 }
 
 fn recorded(place: &DataPlace) -> Sign<'_> {
-    let DataPlace { instance, node, generation, runtime, volumes, missing } = place;
+    let DataPlace { instance, node, generation, runtime, volumes, missing, shown } = place;
     Sign {
         node,
         of: instance.clone(),
@@ -149,6 +155,7 @@ fn recorded(place: &DataPlace) -> Sign<'_> {
         renamed: false,
         recorded: *generation > 0,
         claimed: *generation == 0,
+        shown: *shown,
         seen: false,
         away: false,
         known: false,
@@ -168,6 +175,7 @@ fn seen<'a>(unit: &Observed<'a>) -> Sign<'a> {
         renamed: unit.renamed,
         recorded: false,
         claimed: unit.claimed,
+        shown: unit.shown,
         seen: true,
         away: false,
         known: unit.is_known(),
@@ -185,6 +193,7 @@ fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home
     });
     let first = signs.first()?.clone();
     let claimed = signs.iter().filter(|it| it.node == first.node).all(|it| it.claimed);
+    let shown = signs.iter().filter(|it| it.node == first.node).any(|it| it.shown);
     let rivals = signs.iter().filter(|it| {
         // No two nodes are told the same number: one of them only says so.
         let same = it.of == first.of && first.generation == it.generation;
@@ -230,6 +239,7 @@ fn home<'a>(mut signs: Vec<Sign<'a>>, left: &BTreeSet<&NodeName>) -> Option<Home
         older: signs.iter().map(|it| it.node).filter(|other| *other != node).collect(),
         doubtful,
         claimed,
+        shown,
         rivals,
         settled_by: BTreeSet::new(),
     })

@@ -10,7 +10,12 @@ use std::{
     sync::Arc,
 };
 
-use devnet_schema::{instance::Generation, name::InstanceId, secret::Sensitive, wire::OrderMark};
+use devnet_schema::{
+    instance::Generation,
+    name::InstanceId,
+    secret::Sensitive,
+    wire::{OrderMark, Receipt},
+};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
@@ -381,20 +386,15 @@ impl Authority {
 
     /// The receipt that goes with the order of this generation of an instance, for the node of this
     /// id.
-    pub fn receipt(&self, id: &str, instance: &InstanceId, generation: Generation) -> String {
-        self.receipt_of(id, instance, generation).to_hex().to_string()
+    pub fn receipt(&self, id: &str, instance: &InstanceId, generation: Generation) -> Receipt {
+        let proof = self.receipt_of(id, instance, generation).to_hex().to_string();
+        Receipt { generation, proof }
     }
 
-    /// Whether this authority made the receipt, for that order and node.
-    pub fn made_receipt(
-        &self,
-        id: &str,
-        instance: &InstanceId,
-        generation: Generation,
-        receipt: &str,
-    ) -> bool {
-        let receipt = blake3::Hash::from_hex(receipt);
-        receipt.is_ok_and(|receipt| receipt == self.receipt_of(id, instance, generation))
+    /// Whether this authority made the receipt, for an order of the instance from that node.
+    pub fn made_receipt(&self, id: &str, instance: &InstanceId, receipt: &Receipt) -> bool {
+        let proof = blake3::Hash::from_hex(&receipt.proof);
+        proof.is_ok_and(|proof| proof == self.receipt_of(id, instance, receipt.generation))
     }
 
     fn receipt_of(&self, id: &str, instance: &InstanceId, generation: Generation) -> blake3::Hash {

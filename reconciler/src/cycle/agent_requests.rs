@@ -242,11 +242,9 @@ impl ControlPlane {
             }
             return Ok(());
         }
-        let id = self.store.node(node)?.map(|record| record.id).unwrap_or_default();
-        let receipts = self.fleet.receipts_of(node);
+        let receipts = self.receipts_of(node)?;
         let shown = |instance: &InstanceId, generation| {
-            let made = |it: &String| self.authority.made_receipt(&id, instance, generation, it);
-            word == Word::Operator || receipts.get(instance).is_some_and(made)
+            word == Word::Operator || receipts.was_told(instance, generation)
         };
         let own = reported.iter().filter(|seen| is_believed(0, seen.generation));
         let mut claims: BTreeMap<InstanceId, ClaimRecord> = own

@@ -10,10 +10,12 @@ use devnet_schema::{
     fleet::DataPlace,
     instance::{Generation, Runtime, VolumeSpec},
     name::{InstanceId, NodeName, ServiceName},
+    wire::Receipt,
 };
 
 use super::{ControlPlane, older::named};
 use crate::{
+    auth::Authority,
     fleet::Volumes,
     store::{Made, StoreError},
 };
@@ -66,7 +68,13 @@ fn used(volumes: &Volumes) -> impl Iterator<Item = (&InstanceId, Runtime, Volume
 }
 
 /// The places of data that the volumes of a node make, where nothing is on record of them.
-fn claims(node: &NodeName, volumes: &Volumes, known: &[DataPlace], worth: Worth) -> Vec<DataPlace> {
+fn claims(
+    node: &NodeName,
+    volumes: &Volumes,
+    known: &[DataPlace],
+    worth: Worth,
+    shown: impl Fn(&InstanceId) -> bool,
+) -> Vec<DataPlace> {
     let mut newest: BTreeMap<&InstanceId, Generation> = BTreeMap::new();
     for place in known.iter().filter(|place| place.node != *node) {
         let highest = newest.entry(&place.instance).or_insert(0);
@@ -86,6 +94,7 @@ fn claims(node: &NodeName, volumes: &Volumes, known: &[DataPlace], worth: Worth)
             runtime: Some(runtime),
             volumes: Vec::new(),
             missing: Vec::new(),
+            shown: worth == Worth::Confirmed || shown(instance),
         });
         let known = place.volumes.iter().any(|it| it.name == volume.name);
         // Of two drivers, the first counts.
@@ -100,7 +109,40 @@ fn claims(node: &NodeName, volumes: &Volumes, known: &[DataPlace], worth: Worth)
     places.into_values().filter(|place| !on_record(place)).collect()
 }
 
+/// What a node has to show for what it was told to run.
+pub(super) struct Shown<'a> {
+    authority: &'a Authority,
+    id: String,
+    receipts: BTreeMap<InstanceId, Vec<Receipt>>,
+}
+
+impl Shown<'_> {
+    /// Whether it has the receipt of the order of this generation.
+    pub(super) fn was_told(&self, instance: &InstanceId, generation: Generation) -> bool {
+        self.of(instance).any(|receipt| receipt.generation == generation)
+    }
+
+    /// Whether it has the receipt of any order of the instance.
+    pub(super) fn knows(&self, instance: &InstanceId) -> bool {
+        self.of(instance).next().is_some()
+    }
+
+    fn of(&self, instance: &InstanceId) -> impl Iterator<Item = &Receipt> {
+        let all = self.receipts.get(instance).into_iter().flatten();
+        all.filter(move |it| self.authority.made_receipt(&self.id, instance, it))
+    }
+}
+
 impl ControlPlane {
+    /// What a node has to show.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub(super) fn receipts_of(&self, node: &NodeName) -> Result<Shown<'_>, StoreError> {
+        let id = self.store.node(node)?.map(|record| record.id).unwrap_or_default();
+        Ok(Shown { authority: &self.authority, id, receipts: self.fleet.receipts_of(node) })
+    }
+
     /// Where data is, with what of it nodes say that they have no more. What they say that they
     /// have is written down: only that can be missed later.
     ///
@@ -139,7 +181,10 @@ impl ControlPlane {
             Word::Node if older => Worth::Newest,
             Word::Node => Worth::Least,
         };
-        let places = claims(node, &self.fleet.volumes_of(node), &self.store.data_places()?, worth);
+        let volumes = self.fleet.volumes_of(node);
+        let known = self.store.data_places()?;
+        let receipts = self.receipts_of(node)?;
+        let places = claims(node, &volumes, &known, worth, |instance| receipts.knows(instance));
         if places.is_empty() {
             return Ok(());
         }
@@ -160,7 +205,7 @@ mod tests {
     fn place(id: &str, node: &str, generation: Generation) -> DataPlace {
         let (instance, node) = (id.parse().unwrap(), node.parse().unwrap());
         let (volumes, missing) = (Vec::new(), Vec::new());
-        DataPlace { instance, node, generation, runtime: None, volumes, missing }
+        DataPlace { instance, node, generation, runtime: None, volumes, missing, shown: false }
     }
 
     fn held(id: &str, name: &str, runtime: Runtime) -> HeldVolume {
@@ -183,7 +228,11 @@ mod tests {
         // Of db and pg another node has some, of web this one: of that nothing is claimed.
         let known = [place("db[0]", "n1", 4), place("pg[0]", "n1", 0), place("web[0]", "n2", 3)];
         let told = |worth| {
-            let all = claims(&"n2".parse().unwrap(), &volumes, &known, worth);
+            let n2 = "n2".parse().unwrap();
+            let all = claims(&n2, &volumes, &known, worth, |id| id.service.as_str() == "db");
+            let shown =
+                |it: &DataPlace| worth == Worth::Confirmed || it.instance.to_string() == "db[0]";
+            assert!(all.iter().all(|it| it.shown == shown(it)), "{all:?}");
             let told = all.iter().map(|it| (it.instance.to_string(), it.generation));
             told.collect::<Vec<_>>()
         };
@@ -191,7 +240,7 @@ mod tests {
         assert_eq!(told(Worth::Least), of(0, 0));
         assert_eq!(told(Worth::Newest), of(4, 0));
         assert_eq!(told(Worth::Confirmed), of(0, 1));
-        let all = claims(&"n2".parse().unwrap(), &volumes, &known, Worth::Least);
+        let all = claims(&"n2".parse().unwrap(), &volumes, &known, Worth::Least, |_| false);
         let names: Vec<_> = all[0].volumes.iter().map(|it| it.name.as_str()).collect();
         assert_eq!((all[0].runtime, names), (Some(Runtime::Docker), vec!["data", "logs"]));
     }
@@ -212,7 +261,7 @@ mod tests {
         let volumes = Volumes { own: own.to_vec(), shared: vec![shared], ..Volumes::default() };
         // A record of the old name, from before the rename, says nothing of the new one.
         let known = [place("na[0]", "n2", 5), place("shop-app[0]", "n2", 3)];
-        let all = claims(&"n2".parse().unwrap(), &volumes, &known, Worth::Newest);
+        let all = claims(&"n2".parse().unwrap(), &volumes, &known, Worth::Newest, |_| false);
         let all: Vec<_> = all.iter().map(|it| (it.instance.to_string(), &it.volumes)).collect();
         let [(nb, data), (db, shared)] = &all[..] else { panic!("{all:?}") };
         assert_eq!((&**nb, &**db, data.len(), shared.len()), ("nb[0]", "shop-db[0]", 1, 1));

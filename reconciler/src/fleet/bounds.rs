@@ -13,7 +13,7 @@ use devnet_schema::{
         MAX_VOLUME_NAME, MAX_VOLUME_PATH, MAX_VOLUMES, ObservedInstance, ObservedNode, SharedVolume,
     },
     step::{StepReport, StepState},
-    wire::{MAX_INSTANCES, MAX_MESSAGE, MAX_RECEIPT, Origin, size},
+    wire::{MAX_INSTANCES, MAX_MESSAGE, MAX_PROOF, MAX_RECEIPTS, Origin, size},
 };
 
 /// The longest digest of ours, and more.
@@ -41,7 +41,10 @@ pub(super) fn report(observed: &mut ObservedNode) {
         cut(problem, MAX_TEXT);
     }
     observed.instances.iter_mut().for_each(instance);
-    observed.receipts.retain(|_, receipt| receipt.len() <= MAX_RECEIPT);
+    for receipts in observed.receipts.values_mut() {
+        receipts.retain(|receipt| receipt.proof.len() <= MAX_PROOF);
+        receipts.truncate(MAX_RECEIPTS);
+    }
     while observed.receipts.len() > MAX_INSTANCES {
         observed.receipts.pop_last();
     }

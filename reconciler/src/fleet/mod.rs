@@ -32,7 +32,7 @@ use devnet_schema::{
     order::Accepted,
     secret::{InTransit, SecretRef},
     step::{Act, Step, StepId, StepReport},
-    wire::{ControlMessage, MAX_FRAME, OrderMark, Origin, size},
+    wire::{ControlMessage, MAX_FRAME, OrderMark, Origin, Receipt, size},
 };
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
@@ -173,7 +173,7 @@ pub struct Fleet {
 }
 
 /// The receipts of orders: by node, instance and generation.
-pub type Receipts = BTreeMap<(NodeName, InstanceId, Generation), String>;
+pub type Receipts = BTreeMap<(NodeName, InstanceId, Generation), Receipt>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -302,7 +302,7 @@ impl Fleet {
     }
 
     /// What the agent of one node shows for what it was told to run.
-    pub fn receipts_of(&self, node: &NodeName) -> BTreeMap<InstanceId, String> {
+    pub fn receipts_of(&self, node: &NodeName) -> BTreeMap<InstanceId, Vec<Receipt>> {
         self.state().registry.receipts_of(node)
     }
 

@@ -12,7 +12,7 @@ use devnet_schema::{
     name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState, ObservedInstance, ObservedNode},
     order::Accepted,
-    wire::Described,
+    wire::{Described, Receipt},
 };
 
 use super::{bounds, specs::Specs, volumes::Volumes};
@@ -56,7 +56,7 @@ struct Entry {
     /// What its agent has written down of generations.
     accepted: BTreeMap<InstanceId, Generation>,
     /// What it shows for what it was told to run.
-    receipts: BTreeMap<InstanceId, String>,
+    receipts: BTreeMap<InstanceId, Vec<Receipt>>,
     /// The volumes that it says it keeps.
     volumes: Arc<Volumes>,
     /// How far its machine's clock is ahead of ours, in milliseconds, while a session is open and
@@ -343,7 +343,7 @@ impl Registry {
     }
 
     /// What a node shows for what it was told to run.
-    pub(super) fn receipts_of(&self, name: &NodeName) -> BTreeMap<InstanceId, String> {
+    pub(super) fn receipts_of(&self, name: &NodeName) -> BTreeMap<InstanceId, Vec<Receipt>> {
         self.nodes.get(name).map(|entry| entry.receipts.clone()).unwrap_or_default()
     }
 

@@ -49,7 +49,7 @@ impl Store {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "SELECT instance, node, generation, runtime, volumes, made FROM data_places \
+                "SELECT instance, node, generation, runtime, volumes, made, shown FROM data_places \
                  ORDER BY instance, node",
             )
             .map_err(sql(act))?;
@@ -63,6 +63,7 @@ impl Store {
                 runtime: Some(from_json::<Runtime>(act, &format!("\"{}\"", text(3)?))?),
                 volumes: from_json(act, &text(4)?)?,
                 missing: Vec::new(),
+                shown: generation == 0 && row.get(6).map_err(sql(act))?,
             };
             Ok(Made { place, volumes: from_json(act, &text(5)?)? })
         })
@@ -94,20 +95,25 @@ impl Store {
     pub fn claim_data(&self, places: &[DataPlace]) -> Result<(), StoreError> {
         let act = "recording what data nodes claim";
         self.write(act, |tx| {
-            for DataPlace { instance, node, generation, runtime, volumes, missing: _ } in places {
+            for place in places {
+                let DataPlace { instance, node, generation, runtime, volumes, missing: _, shown } =
+                    place;
                 let runtime = runtime.unwrap_or(Runtime::Docker).as_str();
                 let made: BTreeSet<&str> = volumes.iter().map(|it| it.name.as_str()).collect();
                 tx.execute(
-                    "INSERT INTO data_places (instance, node, generation, runtime, volumes, made) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (instance, node) DO UPDATE SET \
-                     generation = ?3, runtime = ?4, volumes = ?5, made = ?6 WHERE generation = 0",
+                    "INSERT INTO data_places \
+                     (instance, node, generation, runtime, volumes, made, shown) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (instance, node) DO UPDATE SET \
+                     generation = ?3, runtime = ?4, volumes = ?5, made = ?6, shown = ?7 \
+                     WHERE generation = 0",
                     params![
                         instance.to_string(),
                         node.as_str(),
                         Number(*generation),
                         runtime,
                         to_json(act, volumes)?,
-                        to_json(act, &made)?
+                        to_json(act, &made)?,
+                        shown
                     ],
                 )
                 .map_err(sql(act))?;
@@ -333,6 +339,7 @@ mod tests {
             runtime: Some(Runtime::Process),
             volumes: Vec::new(),
             missing: Vec::new(),
+            shown: generation == 0,
         };
         store.claim_data(&[claim("n1", 9), claim("n3", 0)]).unwrap();
         let (first, third) = (("n1".to_owned(), 5), ("n3".to_owned(), 0));

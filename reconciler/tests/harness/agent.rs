@@ -19,7 +19,7 @@ use devnet_schema::{
     step::{Act, Step, StepReport, StepState},
     wire::{
         AGENT_PATH, AgentMessage, ControlMessage, Described, LogBatch, LogEndReason, LogLine,
-        OrderMark, Origin, PROTOCOL, RegisterRequest, RegisterResponse,
+        OrderMark, Origin, PROTOCOL, Receipt, RegisterRequest, RegisterResponse,
     },
 };
 use futures_util::{SinkExt, StreamExt};
@@ -67,7 +67,7 @@ pub struct Machine {
     pub accepted: BTreeMap<InstanceId, u64>,
     pub mark: Option<OrderMark>,
     /// What came with the orders of what runs.
-    pub receipts: BTreeMap<InstanceId, String>,
+    pub receipts: BTreeMap<InstanceId, Vec<Receipt>>,
     /// The volumes that it keeps.
     pub volumes: BTreeSet<HeldVolume>,
     /// What every instance has written; each says hello when there is nothing.
@@ -399,7 +399,7 @@ fn take(machine: &Mutex<Machine>, node: &NodeName, message: ControlMessage) -> V
         ControlMessage::Run { deployment, step, mark, receipt } => {
             machine.mark = mark;
             if let Some(receipt) = receipt {
-                machine.receipts.insert(step.instance.clone(), receipt);
+                machine.receipts.insert(step.instance.clone(), vec![receipt]);
             }
             run(&mut machine, node, &deployment, &step)
         }

@@ -296,6 +296,7 @@ fn after_a_loss_of_records_nodes_tell_whose_data_they_have() {
         instance: "db[0]".parse().unwrap(),
         node: node.parse().unwrap(),
         generation: 0,
+        shown: true,
         runtime: None,
         volumes: Vec::new(),
         missing: Vec::new(),
@@ -321,6 +322,24 @@ fn after_a_loss_of_records_nodes_tell_whose_data_they_have() {
     .assert_eq(&show(&plan));
     world.reach(&db("place { require tag=\"b\" }", "leave-data \"n1\""));
     assert_eq!(node_of(&world, "db[0]").as_deref(), Some("n2"));
+    // Nor without a receipt of an order, whatever is declared.
+    let mut world = World::of(&["n1", "n2"]);
+    world.fleet.data = vec![DataPlace { shown: false, ..place("n1") }];
+    let plan = world.reach(&file);
+    expect![[r#"
+        cluster.kdl:4:9: warning[DN-W0603]: db[0] waits: only n1 itself says that it has its
+                data, and it shows no receipt of an order
+          help: if that is so, `devnet node adopt n1` confirms it; else start it elsewhere:
+                `leave-data "n1"` in service `db`
+        0 to add, 0 to change, 0 to destroy, 0 to move, 0 unchanged
+    "#]]
+    .assert_eq(&show(&plan));
+    world.reach(&db("place { forbid node=\"n1\" }", "leave-data \"n1\""));
+    assert_eq!(node_of(&world, "db[0]").as_deref(), Some("n2"));
+    let mut world = World::of(&["n1", "n2"]);
+    world.fleet.data = vec![DataPlace { shown: false, ..place("n1") }];
+    world.reach(&db("", "leave-data \"n1\""));
+    assert!(node_of(&world, "db[0]").is_some());
     // An operator confirms it: then it is held there, whatever is against that.
     let mut world = World::of(&["n1", "n2"]);
     world.fleet.data = vec![place("n1")];
@@ -399,7 +418,7 @@ fn what_its_node_has_no_more_waits_and_starts_nowhere_on_an_empty_volume() {
 fn what_was_renamed_before_the_records_were_lost_is_found_by_who_used_it_last() {
     let mut world = World::of(&["n1", "n2"]);
     let place = serde_json::json!({
-        "instance": "nb[0]", "node": "n2", "generation": 0, "runtime": "docker",
+        "instance": "nb[0]", "node": "n2", "generation": 0, "shown": true, "runtime": "docker",
         "volumes": [{"name": "data", "path": "", "data_of": "na[0]"}],
     });
     world.fleet.data = vec![serde_json::from_value(place).unwrap()];

@@ -180,6 +180,7 @@ impl World {
             runtime: Some(spec.workload.runtime()),
             volumes,
             missing: Vec::new(),
+            shown: false,
         });
     }
 

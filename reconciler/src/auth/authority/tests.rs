@@ -75,17 +75,19 @@ fn a_receipt_is_of_one_node_instance_and_generation() {
     let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (db, web) = ("db[0]".parse().unwrap(), "web[0]".parse().unwrap());
     let receipt = open(&dir).receipt("01-ab", &db, 7);
-    assert_eq!(receipt.len(), devnet_schema::wire::MAX_RECEIPT);
+    assert_eq!(receipt.proof.len(), devnet_schema::wire::MAX_PROOF);
     let again = open(&dir);
-    assert!(again.made_receipt("01-ab", &db, 7, &receipt), "after a restart, too");
-    assert!(!again.made_receipt("01-ac", &db, 7, &receipt));
-    assert!(!again.made_receipt("01-ab", &web, 7, &receipt));
-    assert!(!again.made_receipt("01-ab", &db, 8, &receipt));
-    for forged in ["", "0", "é", &"0".repeat(64), &again.mark("01-ab", 7).proof] {
-        assert!(!again.made_receipt("01-ab", &db, 7, forged), "{forged}");
+    assert!(again.made_receipt("01-ab", &db, &receipt), "after a restart, too");
+    assert!(!again.made_receipt("01-ac", &db, &receipt));
+    assert!(!again.made_receipt("01-ab", &web, &receipt));
+    let later = Receipt { generation: 8, ..receipt.clone() };
+    assert!(!again.made_receipt("01-ab", &db, &later));
+    for proof in ["", "0", "é", &"0".repeat(64), &again.mark("01-ab", 7).proof] {
+        let forged = Receipt { generation: 7, proof: proof.to_owned() };
+        assert!(!again.made_receipt("01-ab", &db, &forged), "{proof}");
     }
     let stranger = Authority::open(other.path(), now(), &mut |bytes| bytes.fill(9)).unwrap();
-    assert!(!again.made_receipt("01-ab", &db, 7, &stranger.receipt("01-ab", &db, 7)));
+    assert!(!again.made_receipt("01-ab", &db, &stranger.receipt("01-ab", &db, 7)));
 }
 
 #[test]
