@@ -17,6 +17,7 @@ use devnet_schema::{
     observed::{HealthState, InstanceState},
     plan::Summary,
     plan_options::PlanOptions,
+    quantity::Period,
     secret::InTransit,
     step::StepReport,
     wire::{LogEnd, LogLine},

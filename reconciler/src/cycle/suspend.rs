@@ -70,7 +70,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn suspensions(&self) -> Result<Vec<Suspension>, StoreError> {
+    pub fn suspensions(&self) -> Result<Vec<Suspension>, AdapterError> {
         let now = clock::now();
         let mut all = self.store.suspensions()?;
         all.retain(|it| is_in_force(it, now));
