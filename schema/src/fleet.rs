@@ -151,8 +151,8 @@ pub struct DataPlace {
     /// The names of those that the node had by its own word, and has no more by its own word.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// Only the node tells of it, and it has the receipt of an order of the instance, or an operator
-    /// believes it.
+    /// Only the node tells of it, and it has the receipt of an order of the instance, or an
+    /// operator believes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shown: bool,
 }

@@ -116,7 +116,8 @@ pub fn waiting(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait)
         Wait::Runtime(of) => format!("waits: {}", other_driver(*of, service)),
         Wait::Doubt(all) => format!("waits: {}", doubt(id, all, service).0),
         Wait::Told(against) if against.is_empty() => format!(
-            "waits: only {node} itself says that it has its data, and it shows no receipt of an order"
+            "waits: only {node} itself says that it has its data, and it shows no receipt of an \
+             order"
         ),
         Wait::Told(against) => {
             let against = list(against);

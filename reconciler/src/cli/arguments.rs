@@ -264,7 +264,8 @@ pub(super) struct History {
     /// A service; else everything.
     pub service: Option<ServiceName>,
     /// At most so many, the newest.
-    #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(short = 'n', long, default_value_t = 20)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=500))]
     pub limit: u32,
     /// How to print it.
     #[command(flatten)]

@@ -91,8 +91,8 @@ impl ControlPlane {
     /// From now on the loop leaves it as it is.
     ///
     /// # Errors
-    /// When no such service is declared or runs, the reason or the time is too long, or it cannot be
-    /// written down.
+    /// When no such service is declared or runs, the reason or the time is too long, or it cannot
+    /// be written down.
     pub fn suspend(
         &self,
         request: SuspensionRequest,
