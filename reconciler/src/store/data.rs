@@ -104,7 +104,8 @@ impl Store {
                     "INSERT INTO data_places \
                      (instance, node, generation, runtime, volumes, made, shown) \
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-                     ON CONFLICT (instance, node) DO UPDATE SET generation = ?3, runtime = ?4, volumes = ?5, made = ?6, shown = ?7 \
+                     ON CONFLICT (instance, node) DO UPDATE SET generation = ?3, runtime = ?4, \
+                     volumes = ?5, made = ?6, shown = ?7 \
                      WHERE generation = 0",
                     params![
                         instance.to_string(),
