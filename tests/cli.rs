@@ -394,3 +394,43 @@ fn what_has_not_happened_is_planned_and_never_saved() {
         assert!(text.contains(said), "{args:?}: {text}");
     }
 }
+
+/// Contexts are files of one's own, and what set each value is told without the key.
+#[test]
+fn which_control_plane_is_spoken_to_is_chosen_by_name_and_told() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("client.yaml");
+    fs::write(&file, "addr: https://lab:7443\ntoken: dnk_ab12_verysecret\nca: PEM\n")
+        .expect("a file");
+    let refused = exits(1, home.path(), &["context", "add", "lab", "client.yaml"]);
+    assert!(refused.contains("chmod 600"), "others may read it: {refused}");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&file, private).expect("permissions");
+    exits(0, home.path(), &["context", "add", "lab", "client.yaml"]);
+    exits(1, home.path(), &["context", "add", "lab", "client.yaml"]);
+    let unknown = exits(1, home.path(), &["context", "use", "work"]);
+    assert!(unknown.contains("Contexts: lab"), "{unknown}");
+    exits(0, home.path(), &["context", "use", "lab"]);
+    let listed = exits(0, home.path(), &["context", "list"]);
+    assert!(listed.contains("*  lab") && listed.contains("https://lab:7443"), "{listed}");
+    let shown = exits(0, home.path(), &["config", "show", "--addr", "https://other:1"]);
+    for part in ["https://other:1", "--addr", "dnk_ab12_…", "devnet context use"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(!shown.contains("verysecret"), "{shown}");
+}
+
+#[test]
+fn what_other_programs_call_otherwise_is_answered_with_what_to_use() {
+    let dir = checkout(CLUSTER);
+    for (args, part) in [
+        (&["state", "list"][..], "devnet get instances"),
+        (&["ps"], "devnet get instances"),
+        (&["plan", "-refresh=false", "--fleet", "fleet.json"], "leave -refresh out"),
+        (&["apply", "-auto-aprove"], "--auto-approve"),
+    ] {
+        let text = exits(1, dir.path(), args);
+        assert!(text.contains(part), "{args:?}: {text}");
+    }
+    assert!(exits(0, dir.path(), &["help", "plan"]).contains("-out"));
+}

@@ -3,6 +3,8 @@
 //! Knows names and precedence: flag beats environment beats file beats default. Refuses to know
 //! what a setting is used for.
 
+pub mod contexts;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -90,17 +92,10 @@ impl Environment {
         Ok(limits)
     }
 
-    /// The client's file: `DEVNET_CONFIG`, else `devnet/client.yaml` in the user's configuration
-    /// directory. `None` when there is no home either.
-    pub fn client_file(&self) -> Option<PathBuf> {
-        if let Some(path) = self.get("DEVNET_CONFIG") {
-            return Some(PathBuf::from(path));
-        }
-        let base = match self.get("XDG_CONFIG_HOME") {
-            Some(path) => PathBuf::from(path),
-            None => Path::new(self.get("HOME")?).join(".config"),
-        };
-        Some(base.join("devnet").join("client.yaml"))
+    /// The variables that are set and whose name begins so.
+    pub fn names(&self, beginning: &str) -> Vec<String> {
+        let names = self.values.keys().filter(|name| name.starts_with(beginning));
+        names.filter(|name| self.get(name).is_some()).cloned().collect()
     }
 
     /// Where a control plane keeps its data when no flag says so: `DEVNET_DATA_DIR`, else
@@ -165,11 +160,17 @@ pub struct ServerFlags {
 /// When a file cannot be read, the address is not `https`, or something is missing; the message
 /// says which of the three ways would provide it.
 pub fn client_context(flags: &ServerFlags, env: &Environment) -> anyhow::Result<ClientContext> {
-    let file = match env.client_file() {
-        Some(path) if path.exists() => Some(read_context(&path)?),
-        Some(path) if env.get("DEVNET_CONFIG").is_some() => {
-            bail!("DEVNET_CONFIG names {}, which does not exist", path.display())
-        }
+    let file = match env.chosen_file()? {
+        Some(chosen) if chosen.path.exists() => Some(read_context(&chosen.path)?),
+        Some(chosen) if chosen.is_named() => match chosen.context {
+            None => bail!("DEVNET_CONFIG names {}, which does not exist", chosen.path.display()),
+            Some(name) => bail!(
+                "{} names context {name}, and {} does not exist: `devnet context list` says which \
+                 there are",
+                chosen.named_by,
+                chosen.path.display()
+            ),
+        },
         _ => None,
     };
     let read = |path: &Path| {
@@ -226,7 +227,11 @@ pub fn read_private(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn read_context(path: &Path) -> anyhow::Result<ClientContext> {
+/// The context that a file holds.
+///
+/// # Errors
+/// When it cannot be read, others may read it, or it is none.
+pub fn read_context(path: &Path) -> anyhow::Result<ClientContext> {
     let text = read_private(path)
         .with_context(|| format!("reading the client context {}", path.display()))?;
     // The parser's own message may quote the file, and the file holds a key.

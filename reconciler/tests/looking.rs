@@ -149,3 +149,103 @@ async fn what_the_loop_warns_of_is_in_the_status() {
     assert!(text.contains(&code), "{code}: {text}");
     lab.plane.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_come_in_the_form_that_is_asked_for_and_again_as_they_change() {
+    let (lab, repository) = Lab::following().await;
+    lab.plane.applied(&repository.commit(&format!("{HEAD}{}", web("web", "")))).await;
+    assert_eq!(shown(&lab, &["get", "services", "-o", "name"]).await, "web\n");
+    assert_eq!(shown(&lab, &["get", "instances", "-oname"]).await, "web[0]\n");
+    let wide = shown(&lab, &["get", "services", "-o", "wide"]).await;
+    assert!(wide.contains("0.5 cpu, 64MiB memory") && wide.contains("cluster.kdl:2:9"), "{wide}");
+    assert!(shown(&lab, &["get", "nodes", "-o", "wide"]).await.contains("0.5 of "));
+    let yaml = shown(&lab, &["get", "nodes", "-o", "yaml"]).await;
+    assert!(yaml.contains("name: n1") && yaml.contains("room:"), "{yaml}");
+    let json = shown(&lab, &["get", "services", "-json"]).await;
+    let all: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(all[0]["resources"]["cpu_milli"], 500);
+
+    let mut watching = lab.devnet(&["get", "services", "-o", "json", "-w"]);
+    let mut lines = harness::program::lines(&mut watching);
+    assert!(lines.next().await.starts_with('['), "first all of them");
+    let larger = web("web", "").replace("64MiB", "65MiB");
+    lab.plane.applied(&repository.commit(&format!("{HEAD}{larger}"))).await;
+    // What comes and goes meanwhile may be told, too.
+    loop {
+        let row: serde_json::Value = serde_json::from_str(&lines.next().await).unwrap();
+        assert_eq!(row["name"], "web");
+        if row["resources"]["memory_mb"] == 65 {
+            break;
+        }
+    }
+    watching.child.kill().unwrap();
+    watching.child.wait().unwrap();
+    lab.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_wait_for_a_service_or_a_revision_and_learn_how_it_is() {
+    let (mut lab, repository) = Lab::following().await;
+    let code = |lab: &Lab, args: &[&str]| {
+        let mut command = lab.devnet(args);
+        async move { command.ended().await.0.code() }
+    };
+    lab.agent.machine().failing.insert("web[0]/start".to_owned());
+    let revision = repository.commit(&format!("{HEAD}{}", web("web", "")));
+    let mut short = lab.devnet(&["wait", "web", "--timeout", "1s"]);
+    assert_eq!(short.ended().await.0.code(), Some(1));
+    short.says("it was not so within 1s").await;
+    assert_eq!(code(&lab, &["status", "--check"]).await, Some(2));
+    let mut waiting = lab.devnet(&["wait", "--rev", &revision[..10]]);
+    let mut service = lab.devnet(&["wait", "web"]);
+    lab.agent.machine().failing.clear();
+    assert_eq!(waiting.ended().await.0.code(), Some(0));
+    assert_eq!(service.ended().await.0.code(), Some(0));
+    assert_eq!(code(&lab, &["status", "--check"]).await, Some(0));
+    lab.agent.cut();
+    lab.agent.status(&lab.plane, "offline").await;
+    until("what is not known is told from what does not serve", || async {
+        (code(&lab, &["status", "--check"]).await == Some(3)).then_some(())
+    })
+    .await;
+    let mut never = lab.devnet(&["wait", "--rev", "main"]);
+    assert_eq!(never.ended().await.0.code(), Some(1));
+    never.says("`main` is no revision").await;
+    lab.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_watches_goes_on_when_the_control_plane_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = harness::config(dir.path(), None);
+    settings.cluster = Some("lab".parse().unwrap());
+    let plane = Plane::start(settings).await;
+    let address = plane.running.addr();
+    let mut watching = harness::program::Devnet::start(&plane, dir.path(), &["watch"]);
+    // It says nothing until something happens, so it is there once it tells of one of these.
+    let tried = std::cell::Cell::new(0);
+    until("it tells what happens", || async {
+        tried.set(tried.get() + 1);
+        Agent::register(&plane, &format!("n{}", tried.get())).await;
+        watching.said().contains("joined").then_some(())
+    })
+    .await;
+    plane.stop().await;
+    watching.says("trying again").await;
+    let mut settings = harness::config(dir.path(), None);
+    settings.listen = address;
+    let plane = Plane::start(settings).await;
+    watching.says("-- connected again").await;
+    Agent::register(&plane, "last").await;
+    watching.says("last joined").await;
+    let said = watching.said();
+    let told: Vec<&str> = said.lines().filter(|line| line.ends_with(" joined")).collect();
+    let once: std::collections::BTreeSet<&&str> = told.iter().collect();
+    assert_eq!(told.len(), once.len(), "nothing is told twice: {said}");
+    watching.child.kill().unwrap();
+    watching.child.wait().unwrap();
+    plane.stop().await;
+    // What was never there is an error at once.
+    let mut nobody = harness::program::Devnet::at(dir.path(), address, &["watch"]);
+    assert_eq!(nobody.ended().await.0.code(), Some(1));
+}

@@ -115,6 +115,8 @@ fn clause(path: &str, old: Option<&String>, new: Option<&String>) -> String {
         ("limits", Some(old), Some(new)) => {
             format!("the {rest} limit changed from {old} to {new}")
         }
+        ("limits", None, Some(new)) => format!("it is limited to {new} of {rest}"),
+        ("limits", Some(old), None) => format!("the {rest} limit of {old} is gone"),
         ("ports", Some(old), Some(new)) if path.ends_with(".host") => {
             format!("the host port of {name} changed from {old} to {new}")
         }

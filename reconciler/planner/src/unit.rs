@@ -12,6 +12,7 @@ use devnet_schema::{
     },
     name::NodeName,
     placement::GpuUse,
+    quantity::{Bytes, Cpu},
     secret::Text,
 };
 use serde::Serialize;
@@ -32,7 +33,8 @@ pub struct Unit {
     ports: BTreeMap<String, Port>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     volumes: BTreeMap<String, Volume>,
-    limits: Limits,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    limits: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     gpus: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +141,7 @@ impl Unit {
             files: files.iter().map(|(path, spec)| (path.clone(), file(spec))).collect(),
             ports: ports.iter().map(|spec| (spec.name.clone(), port(spec))).collect(),
             volumes: volumes.iter().map(|spec| (spec.name.clone(), volume(spec))).collect(),
-            limits: *limits,
+            limits: shown_limits(limits),
             gpus: gpus.iter().map(gpu).collect(),
             health: health.as_ref().map(check),
             stop: stop.clone(),
@@ -161,6 +163,13 @@ impl Unit {
         }
         fields
     }
+}
+
+/// The limits that there are: zero is none, and no amount.
+fn shown_limits(limits: &Limits) -> BTreeMap<&'static str, String> {
+    let cpu = (limits.cpu != Cpu::ZERO).then(|| ("cpu", limits.cpu.to_string()));
+    let memory = (limits.memory != Bytes::ZERO).then(|| ("memory", limits.memory.to_string()));
+    cpu.into_iter().chain(memory).collect()
 }
 
 fn flatten(path: &str, value: &serde_json::Value, fields: &mut BTreeMap<String, String>) {

@@ -12,6 +12,7 @@ use super::{
     client::{self, Client},
     failure::CommandError,
     interrupt::{self, Following},
+    patience::Patience,
     plan, served, show,
     terminal::Terminal,
 };
@@ -262,6 +263,7 @@ fn follow_with(
     let path = format!("/api/v1/deployments/{id}");
     let logs = format!("{path}/logs?follow=true");
     let (mut last, mut shown) = (None, 0);
+    let patience = Patience::begin(terminal.clone(), json);
     for _ in 0..retries {
         let mut number = 0;
         // A stream that breaks begins again from the first line.
@@ -270,6 +272,7 @@ fn follow_with(
             if number > shown {
                 shown = number;
                 following.line(&line);
+                patience.line(&line);
                 print(&line, json, terminal);
             }
             if let DeploymentLine::End { deployment } = line {

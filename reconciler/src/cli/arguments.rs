@@ -4,48 +4,83 @@
 
 mod applying;
 mod catalog;
+mod context;
 mod deferred;
 mod files;
+mod looking;
+mod members;
 mod placing;
+mod recording;
 mod serving;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Command as Definition, Parser, Subcommand, ValueEnum};
-use devnet_schema::{
-    name::{NodeName, ServiceName},
-    plan_options::MAX_SOLVE_LIMIT_MS,
-    quantity::Period,
-};
+use clap::{Arg, Args, Command as Definition, CommandFactory, Parser, Subcommand, ValueEnum};
+use devnet_schema::plan_options::MAX_SOLVE_LIMIT_MS;
 
 pub(super) use self::{
     applying::{Apply, Deployment, DeploymentCommand},
     catalog::{Catalog, CatalogAction, Render},
+    context::{Config, ConfigCommand, Context, ContextCommand},
     deferred::Deferred,
     files::{Ci, Convert, Fmt, Init, Validate},
+    looking::{Get, Kind, ListForm, Status, Wait},
+    members::{Apikey, ApikeyCommand, Node, NodeCommand},
     placing::{Explain, Rebalance, WhatIf},
+    recording::{History, Resume, Suspend},
     serving::Serve,
 };
-use crate::{api, config::Environment};
+use super::habits;
+use crate::config::Environment;
+
+/// What every command has, in help.
+const COMMON: &str = "Common options";
+/// How the control plane is reached, in help.
+const CONTROL_PLANE: &str = "Control plane";
+/// Commands that ask no control plane.
+const ALONE: [&str; 11] = [
+    "catalog",
+    "completions",
+    "convert",
+    "dev",
+    "fmt",
+    "init",
+    "schema",
+    "serve",
+    "show",
+    "validate",
+    "version",
+];
+
+/// The whole command line. How a control plane is reached is shown only where one is asked.
+pub(super) fn definition() -> Definition {
+    let root = Cli::command();
+    let hidden: Vec<Arg> = root
+        .get_arguments()
+        .filter(|arg| arg.get_help_heading() == Some(CONTROL_PLANE))
+        .map(|arg| arg.clone().hide(true))
+        .collect();
+    ALONE.iter().fold(root, |root, name| root.mut_subcommand(name, |it| it.args(hidden.clone())))
+}
 
 /// Declare services in git; devnet plans where they run, and makes it so.
 #[derive(Debug, Parser)]
-#[command(name = "devnet", version, disable_help_subcommand = true)]
+#[command(name = "devnet", version, max_term_width = 80)]
 pub(super) struct Cli {
     /// Change to this directory first.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = COMMON)]
     pub chdir: Option<PathBuf>,
     /// No colours, whatever the terminal.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub no_color: bool,
     /// The control plane, https://HOST:PORT [env: DEVNET_ADDR].
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = CONTROL_PLANE)]
     pub addr: Option<String>,
     /// A file with the API key [env: DEVNET_TOKEN holds the key itself].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = CONTROL_PLANE)]
     pub token_file: Option<PathBuf>,
     /// The control plane's CA certificate [env: DEVNET_CA_FILE].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = CONTROL_PLANE)]
     pub ca_file: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
@@ -84,7 +119,7 @@ pub(super) enum Command {
     /// Print a saved plan.
     Show(Deferred<Show>),
     /// The cluster at a glance.
-    Status(Deferred<Output>),
+    Status(Deferred<Status>),
     /// List one kind of thing.
     Get(Deferred<Get>),
     /// What was changed, when, by which commit and how it ended; of one service or of all.
@@ -93,6 +128,8 @@ pub(super) enum Command {
     Suspend(Deferred<Suspend>),
     /// Have it look after what was suspended again.
     Resume(Deferred<Resume>),
+    /// Wait until services serve, or a revision is applied; exit 1 when that takes too long.
+    Wait(Deferred<Wait>),
     /// Runs of plans: cut one short.
     Deployment(Deferred<Deployment>),
     /// The log of a service or an instance.
@@ -113,6 +150,10 @@ pub(super) enum Command {
     Serve(Deferred<Serve>),
     /// Control plane and agents on this machine, for a first try.
     Dev(Deferred<Dev>),
+    /// Control planes by name, and which of them commands speak to.
+    Context(Deferred<Context>),
+    /// What commands run with, and what set it.
+    Config(Deferred<Config>),
     /// Completions for a shell.
     Completions(Deferred<Completions>),
     /// The version.
@@ -232,66 +273,6 @@ pub(super) struct Output {
     pub json: bool,
 }
 
-/// What `get` lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Kind {
-    /// Nodes.
-    Nodes,
-    /// Services.
-    Services,
-    /// Instances.
-    Instances,
-    /// Runs of plans.
-    Deployments,
-    /// What happened.
-    Events,
-}
-
-/// Arguments of `get`.
-#[derive(Debug, Args)]
-pub(super) struct Get {
-    /// What to list.
-    #[arg(value_enum)]
-    pub kind: Kind,
-    /// How to print it.
-    #[command(flatten)]
-    pub output: Output,
-}
-
-/// Arguments of `history`.
-#[derive(Debug, Args)]
-pub(super) struct History {
-    /// A service; else everything.
-    pub service: Option<ServiceName>,
-    /// At most so many, the newest.
-    #[arg(short = 'n', long, default_value_t = 20)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=500))]
-    pub limit: u32,
-    /// How to print it.
-    #[command(flatten)]
-    pub output: Output,
-}
-
-/// Arguments of `suspend`.
-#[derive(Debug, Args)]
-pub(super) struct Suspend {
-    /// A service; else everything.
-    pub service: Option<ServiceName>,
-    /// For so long (`30m`, `2h`); else until `devnet resume`.
-    #[arg(long, value_name = "TIME")]
-    pub r#for: Option<Period>,
-    /// Why, for those who look.
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub reason: String,
-}
-
-/// Arguments of `resume`.
-#[derive(Debug, Args)]
-pub(super) struct Resume {
-    /// The service; else everything that was suspended as a whole.
-    pub service: Option<ServiceName>,
-}
-
 /// Arguments of `logs`.
 #[derive(Debug, Args)]
 pub(super) struct Logs {
@@ -355,87 +336,6 @@ pub(super) enum SecretCommand {
     },
 }
 
-/// Arguments of `node`.
-#[derive(Debug, Args)]
-pub(super) struct Node {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: NodeCommand,
-}
-
-/// What to do with nodes.
-#[derive(Debug, Subcommand)]
-pub(super) enum NodeCommand {
-    /// Print a one-use token for `devnet-agent join`.
-    Token {
-        /// How long it may be used, at most 7d.
-        #[arg(long, default_value = "1h")]
-        ttl: devnet_schema::quantity::Period,
-        /// Only a node of this name may use it.
-        #[arg(long)]
-        node: Option<NodeName>,
-        /// It may take over the name of a known node.
-        #[arg(long)]
-        replace: bool,
-    },
-    /// The nodes.
-    List(Output),
-    /// Let no new instances come to a node.
-    Cordon {
-        /// Its name.
-        name: NodeName,
-    },
-    /// Let them come again.
-    Uncordon {
-        /// Its name.
-        name: NodeName,
-    },
-    /// Take over what a node runs and nobody else was told to run.
-    Adopt {
-        /// Its name.
-        name: NodeName,
-        /// Also what others were told to run: their copies go, and volumes stay.
-        #[arg(long)]
-        instead: bool,
-    },
-    /// Remove a node; its certificate is worth nothing from then on.
-    Rm {
-        /// Its name.
-        name: NodeName,
-        /// Do not ask, whatever is left on it.
-        #[arg(long, short = 'y', visible_alias = "yes")]
-        auto_approve: bool,
-    },
-}
-
-/// Arguments of `apikey`.
-#[derive(Debug, Args)]
-pub(super) struct Apikey {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: ApikeyCommand,
-}
-
-/// What to do with keys.
-#[derive(Debug, Subcommand)]
-pub(super) enum ApikeyCommand {
-    /// Make a key and print it once.
-    Create {
-        /// What it is for.
-        name: String,
-        /// What it may do: viewer, planner, editor or admin.
-        #[arg(long, value_parser = role)]
-        role: api::Role,
-    },
-    /// The keys, without their secret part.
-    List(Output),
-    /// Revoke one.
-    Rm {
-        /// The id that `list` shows.
-        id: String,
-    },
-}
-
 /// A limit of time for placement, in seconds; milliseconds count, less does not.
 fn solve_limit(text: &str) -> Result<Duration, String> {
     const LEAST: f64 = 0.001;
@@ -445,16 +345,6 @@ fn solve_limit(text: &str) -> Result<Duration, String> {
         format!("write a number of seconds, like 2 or 0.5, at least {LEAST} and at most {MOST}")
     })?;
     Ok(Duration::from_millis((seconds * 1000.0).round() as u64))
-}
-
-fn role(text: &str) -> Result<api::Role, String> {
-    match text {
-        "viewer" => Ok(api::Role::Viewer),
-        "planner" => Ok(api::Role::Planner),
-        "editor" => Ok(api::Role::Editor),
-        "admin" => Ok(api::Role::Admin),
-        _ => Err("write viewer, planner, editor or admin".to_owned()),
-    }
 }
 
 /// Arguments of `dev`.
@@ -494,18 +384,23 @@ pub(super) fn given<'c>(args: &[String], root: &'c Definition) -> Option<(usize,
 /// Rewrites `-out=x` to `--out=x` for every long flag that the command has, as Terraform users
 /// type it, and puts the flags of `DEVNET_CLI_ARGS` after the command's name.
 pub(super) fn rewrite(args: Vec<String>, root: &Definition, env: &Environment) -> Vec<String> {
-    let command = given(&args, root);
-    let mut known = Vec::new();
-    collect_flags(root, &mut known);
-    if let Some((_, command)) = command {
-        let mut command = command.clone();
-        command.build();
-        collect_flags(&command, &mut known);
+    if args.get(1).is_some_and(|arg| arg == "help") {
+        return args;
     }
+    let command = given(&args, root);
+    let known = flags(root, command.map(|(_, command)| command));
+    let is_short =
+        |word: &str| word.chars().next().is_some_and(|first| known.contains(&first.to_string()));
     let rewritten = |arg: String| {
-        let word = arg.strip_prefix('-').map(|rest| rest.split('=').next().unwrap_or(rest));
+        // What has two dashes is as it should be.
+        let word = arg.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
+        let word = word.map(|rest| rest.split('=').next().unwrap_or(rest));
         match word {
             Some(word) if word.len() > 1 && known.iter().any(|flag| flag == word) => {
+                format!("-{arg}")
+            }
+            // What is none, and near one, is told as a whole and not by its first letter.
+            Some(word) if !is_short(word) && habits::meant(word, &known).is_some() => {
                 format!("-{arg}")
             }
             _ => arg,
@@ -524,8 +419,22 @@ pub(super) fn rewrite(args: Vec<String>, root: &Definition, env: &Environment) -
     out
 }
 
+/// The flags that a command has, the common ones among them: long ones, and short ones as one
+/// letter.
+pub(super) fn flags(root: &Definition, command: Option<&Definition>) -> Vec<String> {
+    let mut known = Vec::new();
+    collect_flags(root, &mut known);
+    if let Some(command) = command {
+        let mut command = command.clone();
+        command.build();
+        collect_flags(&command, &mut known);
+    }
+    known
+}
+
 fn collect_flags(command: &Definition, out: &mut Vec<String>) {
     out.extend(command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned));
+    out.extend(command.get_arguments().filter_map(Arg::get_short).map(String::from));
     for sub in command.get_subcommands() {
         collect_flags(sub, out);
     }
@@ -533,8 +442,6 @@ fn collect_flags(command: &Definition, out: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn rewritten(args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
@@ -568,6 +475,36 @@ mod tests {
         let Command::Plan(plan) = cli.command else { panic!("not a plan") };
         assert!(plan.detailed_exitcode);
         assert_eq!(plan.planning.configuration.vars, ["a=b"]);
+    }
+
+    #[test]
+    fn a_flag_with_a_slip_is_told_as_a_whole() {
+        let args = rewritten(&["devnet", "apply", "-auto-aprove", "-fx.kdl"], &[]);
+        assert_eq!(args[2..], ["--auto-aprove", "-fx.kdl"]);
+        let error = definition().try_get_matches_from(args).unwrap_err().to_string();
+        assert!(error.contains("--auto-approve"), "{error}");
+        let args = rewritten(&["devnet", "logs", "web", "-fn10"], &[]);
+        assert!(definition().try_get_matches_from(args).is_ok());
+    }
+
+    #[test]
+    fn help_shows_how_a_control_plane_is_reached_only_where_one_is_asked() {
+        let help =
+            |words: &[&str]| definition().try_get_matches_from(words).unwrap_err().to_string();
+        for (words, has) in
+            [(["devnet", "serve", "--help"], false), (["devnet", "plan", "--help"], true)]
+        {
+            let text = help(&words);
+            assert_eq!(text.contains("Control plane:"), has, "{text}");
+            assert!(text.contains("Common options:"), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
+        assert!(help(&["devnet", "help", "plan"]).contains("Show what would change"));
+        // Hidden is not gone: a script that gives it everywhere goes on.
+        let args = ["devnet", "validate", "--addr", "https://x:1"];
+        let matches = definition().try_get_matches_from(args).unwrap();
+        let cli = <Cli as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
+        assert_eq!(cli.addr.as_deref(), Some("https://x:1"));
     }
 
     #[test]

@@ -127,6 +127,8 @@ impl Client {
             .tls_certs_only([ca])
             .no_proxy()
             .connect_timeout(Duration::from_secs(10))
+            // A control plane that is gone without a word is noticed by those who follow it.
+            .tcp_keepalive(Duration::from_secs(20))
             .timeout(None)
             .redirect(reqwest::redirect::Policy::none())
             // A command asks one thing at a time, and streams keep a connection for themselves.
@@ -387,10 +389,11 @@ impl Client {
         act: &str,
         mut each: impl FnMut(T) -> bool,
     ) -> Result<(), CommandError> {
-        self.stream_in_groups(path, act, |entry| entry.is_none_or(&mut each))
+        self.stream_in_groups(path, act, || (), |entry| entry.is_none_or(&mut each))
     }
 
-    /// The same; `each` is given nothing after the last of the lines that arrived together.
+    /// The same; `opened` is called once the stream is there, and `each` is given nothing after the
+    /// last of the lines that arrived together.
     ///
     /// # Errors
     /// As [`Client::stream`].
@@ -398,9 +401,11 @@ impl Client {
         &self,
         path: &str,
         act: &str,
+        opened: impl FnOnce(),
         mut each: impl FnMut(Option<T>) -> bool,
     ) -> Result<(), CommandError> {
         let response = self.send(self.request(Method::GET, path), act)?;
+        opened();
         let mut reader = BufReader::with_capacity(64 << 10, response);
         let mut line = Vec::new();
         loop {
@@ -451,6 +456,8 @@ pub(super) fn told(problem: Problem) -> CommandError {
         text.push_str(&format!("\n{diagnostic}"));
     }
     let failure = CommandError::from(anyhow!("{text}"));
+    let passes = PASSING.contains(&problem.kind.as_str());
+    let failure = if passes { failure } else { failure.refused() };
     let failure = match problem.detail {
         Some(detail) => failure.hint(detail),
         None => failure,

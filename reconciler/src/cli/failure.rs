@@ -9,6 +9,8 @@ pub(super) struct CommandError {
     pub error: anyhow::Error,
     /// What to do next, a line each.
     pub hints: Vec<String>,
+    /// Whether the control plane answered, and refused.
+    refused: bool,
     /// The exit code; 1 unless the command's table says otherwise (docs/cli.md).
     code: u8,
 }
@@ -16,7 +18,7 @@ pub(super) struct CommandError {
 impl CommandError {
     /// Bad arguments.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self { error: anyhow::anyhow!(message.into()), hints: Vec::new(), code: 1 }
+        Self { error: anyhow::anyhow!(message.into()), hints: Vec::new(), refused: false, code: 1 }
     }
 
     /// The same with advice.
@@ -33,6 +35,18 @@ impl CommandError {
         self
     }
 
+    /// The same, as the control plane's refusal: it would refuse again.
+    #[must_use]
+    pub(super) fn refused(mut self) -> Self {
+        self.refused = true;
+        self
+    }
+
+    /// Whether the control plane answered, and refused.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.refused
+    }
+
     /// The exit code.
     pub(super) fn code(&self) -> u8 {
         self.code
@@ -41,6 +55,6 @@ impl CommandError {
 
 impl From<anyhow::Error> for CommandError {
     fn from(error: anyhow::Error) -> Self {
-        Self { error, hints: Vec::new(), code: 1 }
+        Self { error, hints: Vec::new(), refused: false, code: 1 }
     }
 }

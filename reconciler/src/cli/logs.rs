@@ -46,13 +46,19 @@ pub(super) fn logs(
     for path in paths {
         let path = format!("{path}?tail={}&follow={}", args.tail, args.follow);
         let mut listening = true;
-        client.stream_in_groups(&path, "reading the log", |entry: Option<LogEntry>| {
-            match entry {
-                Some(entry) => printer.take(entry),
-                None => listening = printer.print(terminal),
-            }
-            listening
-        })?;
+        let act = "reading the log";
+        client.stream_in_groups(
+            &path,
+            act,
+            || (),
+            |entry: Option<LogEntry>| {
+                match entry {
+                    Some(entry) => printer.take(entry),
+                    None => listening = printer.print(terminal),
+                }
+                listening
+            },
+        )?;
         if !listening {
             return Ok(0);
         }

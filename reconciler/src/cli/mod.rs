@@ -8,20 +8,26 @@ mod arguments;
 mod catalog;
 mod checkout;
 mod client;
+mod context;
 mod convert;
 mod deployment;
 mod dev;
 mod explain;
 mod failure;
 mod fmt;
+mod follow;
+mod get;
+mod habits;
 mod history;
 mod init;
 mod interrupt;
 mod logs;
 mod nodes;
+mod patience;
 mod plan;
 mod query;
 mod rebalance;
+mod revision;
 mod scene;
 mod schema;
 mod secret;
@@ -34,12 +40,13 @@ mod text_file;
 mod ui;
 mod validate;
 mod variables;
+mod wait;
 mod watch;
 mod whatif;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 use self::{
     arguments::{Cli, Command},
@@ -53,18 +60,23 @@ pub fn main(args: Vec<String>, env: Environment) -> ExitCode {
     // Both the client and the server need it before their first connection; a second call in the
     // same process is refused, which is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let root = Cli::command();
+    let root = arguments::definition();
     let args = arguments::rewrite(args, &root, &env);
     let is_diff =
         arguments::given(&args, &root).is_some_and(|(_, command)| command.get_name() == "diff");
-    let cli = match root.try_get_matches_from(args) {
+    let terminal = Terminal::new(&env, args.iter().any(|arg| arg == "--no-color"));
+    let cli = match root.clone().try_get_matches_from(args.clone()) {
         Ok(matches) => match Cli::from_arg_matches(&matches) {
             Ok(cli) => cli,
             Err(error) => error.exit(),
         },
         Err(error) => {
             // Clap's own code for bad usage is 2, which means "changes" to whoever runs `plan`.
-            let _ = error.print();
+            let habit = habits::command(&args, &root).or_else(|| habits::flag(&args, &root));
+            match habit.filter(|_| error.use_stderr()) {
+                Some(failure) => terminal.error(&failure),
+                None => drop(error.print()),
+            }
             let bad = if is_diff { ExitCode::from(2) } else { ExitCode::from(1) };
             return if error.use_stderr() { bad } else { ExitCode::SUCCESS };
         }
@@ -101,7 +113,8 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Rebalance(args) => rebalance::run(args, cli, env, terminal),
         Command::Show(args) => show::run(args, terminal),
         Command::Status(args) => query::status(args, cli, env, terminal),
-        Command::Get(args) => query::get(args, cli, env, terminal),
+        Command::Get(args) => get::run(args, cli, env, terminal),
+        Command::Wait(args) => wait::run(args, cli, env, terminal),
         Command::History(args) => history::run(args, cli, env, terminal),
         Command::Suspend(args) => suspend::suspend(args, cli, env, terminal),
         Command::Resume(args) => suspend::resume(args, cli, env, terminal),
@@ -115,10 +128,12 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Ui(args) => ui::run(args, cli, env, terminal),
         Command::Serve(args) => serve::run(args, env, terminal),
         Command::Dev(args) => dev::run(args, env, terminal),
+        Command::Context(args) => context::run(args, env, terminal),
+        Command::Config(args) => context::config(args, cli, env, terminal),
         Command::Completions(args) => {
             clap_complete::generate(
                 args.shell,
-                &mut Cli::command(),
+                &mut arguments::definition(),
                 "devnet",
                 &mut std::io::stdout(),
             );

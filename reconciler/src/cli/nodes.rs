@@ -17,7 +17,7 @@ use crate::{
     },
     clock,
     config::Environment,
-    view::{status_text, style::printable},
+    view::{list_text, status_text, style::printable},
 };
 
 #[derive(Deserialize)]
@@ -55,7 +55,7 @@ pub(super) fn node(
             if output.json {
                 terminal.out(&format!("{}\n", serde_json::json!(rows)));
             } else {
-                terminal.out(&status_text::nodes(&rows, clock::now()));
+                terminal.out(&list_text::plain_nodes(&rows, clock::now()).text());
             }
         }
         NodeCommand::Cordon { name } => {

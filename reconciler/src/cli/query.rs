@@ -1,27 +1,27 @@
-//! `devnet status`, `get` and `fleet snapshot`: looking, without changing anything.
+//! `devnet status` and `fleet snapshot`: looking, without changing anything.
 //!
-//! Knows lists. Refuses to guess: what the control plane does not know is shown as
+//! Knows what is well. Refuses to guess: what the control plane does not know is shown as
 //! unknown.
 
-use devnet_schema::fleet::FleetSnapshot;
+use devnet_schema::{fleet::FleetSnapshot, observed::InstanceState};
 use serde_json::json;
 
 use super::{
-    arguments::{self, Cli, FleetCommand, Kind},
+    arguments::{self, Cli, FleetCommand},
     client::Client,
     failure::CommandError,
     terminal::Terminal,
 };
 use crate::{
-    api::{Deployment, Event, ServiceRow, detail::DetailedStatus},
+    api::{InstanceRow, ServiceRow, Status, detail::DetailedStatus},
     clock,
     config::Environment,
-    view::{status_text, style::printable},
+    view::status_text,
 };
 
 /// `devnet status`.
 pub(super) fn status(
-    args: &arguments::Output,
+    args: &arguments::Status,
     cli: &Cli,
     env: &Environment,
     terminal: &Terminal,
@@ -33,64 +33,32 @@ pub(super) fn status(
     } else {
         terminal.out(&status_text::status(&status, terminal.style, clock::now()));
     }
-    Ok(0)
+    Ok(if args.check { check(&status.status) } else { 0 })
 }
 
-/// `devnet get KIND`.
-pub(super) fn get(
-    args: &arguments::Get,
-    cli: &Cli,
-    env: &Environment,
-    terminal: &Terminal,
-) -> Result<u8, CommandError> {
-    let (client, now) = (Client::new(cli, env)?, clock::now());
-    let (document, text) = match args.kind {
-        Kind::Nodes => {
-            let rows = client.list("/api/v1/nodes", "listing nodes")?;
-            (json!(rows), status_text::nodes(&rows, now))
-        }
-        Kind::Services => {
-            let rows: Vec<ServiceRow> = client.list("/api/v1/services", "listing services")?;
-            (json!(rows), status_text::services(&rows, now))
-        }
-        Kind::Instances => {
-            let rows: Vec<ServiceRow> = client.list("/api/v1/services", "listing instances")?;
-            let all: Vec<_> = rows.iter().flat_map(|service| &service.instances).collect();
-            (json!(all), status_text::instances(&rows, now))
-        }
-        Kind::Deployments => {
-            let rows: Vec<Deployment> =
-                client.list("/api/v1/deployments", "listing deployments")?;
-            (json!(rows), deployments(&rows))
-        }
-        Kind::Events => {
-            let rows: Vec<Event> = client.list("/api/v1/events", "listing events")?;
-            (json!(rows), events(&rows))
-        }
+/// How well everything is, as an exit code: 0 where all that is declared serves, 2 where something
+/// does not, 3 where that is not known of something.
+fn check(status: &Status) -> u8 {
+    let unknown = |row: &InstanceRow| row.state == InstanceState::Unknown && !row.stranger;
+    let is_unknown =
+        |service: &ServiceRow| !service.undeclared && service.instances.iter().any(unknown);
+    let lacks = |service: &ServiceRow| {
+        let known = service.instances.iter().filter(|row| !unknown(row));
+        let waits = known.filter(|row| row.waiting.is_some()).count() + service.waiting.len();
+        let unknown = service.instances.iter().filter(|row| unknown(row)).count() as u32;
+        waits > 0 || service.healthy.saturating_add(unknown) < service.desired
     };
-    terminal.out(&if args.output.json { format!("{document}\n") } else { text });
-    Ok(0)
-}
-
-fn deployments(rows: &[Deployment]) -> String {
-    let heads = ["DEPLOYMENT", "STATE", "REVISION", "BY", "STARTED"].map(str::to_owned).to_vec();
-    let mut table = vec![heads];
-    for row in rows {
-        let state = format!("{:?}", row.state).to_lowercase();
-        let revision = row.revision.chars().take(12).collect();
-        let by = printable(&row.by);
-        table.push(vec![row.id.clone(), state, revision, by, row.started_at.clone()]);
+    let behind = status
+        .source
+        .as_ref()
+        .is_some_and(|source| source.problem.is_some() && !status.services.iter().any(is_unknown));
+    if behind || status.services.iter().any(lacks) {
+        2
+    } else if status.services.iter().any(is_unknown) || status.cluster.is_none() {
+        3
+    } else {
+        0
     }
-    status_text::table(&table)
-}
-
-fn events(rows: &[Event]) -> String {
-    rows.iter()
-        .map(|event| {
-            let Event { seq: _, at, kind, subject, message } = event;
-            format!("{at}  {kind:8}  {}  {}\n", printable(subject), printable(message))
-        })
-        .collect()
 }
 
 /// `devnet fleet snapshot`.
@@ -107,4 +75,38 @@ pub(super) fn fleet(
         .map_err(|error| CommandError::from(anyhow::Error::from(error)))?;
     terminal.out(&format!("{text}\n"));
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn judged(instances: serde_json::Value, waiting: serde_json::Value) -> u8 {
+        let status = json!({
+            "cluster": "lab", "source": null, "nodes": [], "deployment": null,
+            "services": [{"name": "web", "desired": 2, "healthy": 1, "waiting": waiting,
+                "instances": instances}],
+        });
+        check(&serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn what_is_unknown_is_told_from_what_does_not_serve() {
+        let row = |id: &str, state: &str, waits: bool| {
+            let mut row = json!({"id": id, "node": "n1", "state": state, "health": "healthy",
+                "address": null, "message": null});
+            if waits {
+                row["waiting"] = json!({"instance": id, "reason": "n1 does not answer"});
+            }
+            row
+        };
+        let well = row("web[0]", "running", false);
+        assert_eq!(judged(json!([well, row("web[1]", "unknown", true)]), json!([])), 3);
+        let absent = json!([{"instance": "web[1]", "reason": "no node has room"}]);
+        assert_eq!(judged(json!([well]), absent), 2);
+        assert_eq!(judged(json!([well, row("web[1]", "running", true)]), json!([])), 2);
+        assert_eq!(judged(json!([well, row("web[1]", "exited", false)]), json!([])), 2);
+    }
 }

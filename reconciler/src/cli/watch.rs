@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use devnet_schema::plan::Plan;
 
-use super::{apply, arguments::Cli, client::Client, failure::CommandError, terminal::Terminal};
+use super::{
+    apply, arguments::Cli, client::Client, failure::CommandError, follow, terminal::Terminal,
+};
 use crate::{
     api::{Deployment, DeploymentState, Event},
     config::Environment,
@@ -15,7 +17,11 @@ use crate::{
 
 /// `devnet watch`.
 pub(super) fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandError> {
-    follow(&Client::new(cli, env)?, apply::RETRIES, terminal)?;
+    let client = Client::new(cli, env)?;
+    let mut told = Told::default();
+    follow::again(terminal, |connected| {
+        told.follow(&client, apply::RETRIES, terminal, connected).map(|()| true)
+    })?;
     Ok(0)
 }
 
@@ -28,20 +34,47 @@ pub(super) fn follow(
     retries: u32,
     terminal: &Terminal,
 ) -> Result<(), CommandError> {
-    let mut shown = BTreeSet::new();
-    client.stream("/api/v1/events?follow=true", "following events", |event: Event| {
+    Told::default().follow(client, retries, terminal, &mut || ())
+}
+
+/// What was told already, so that a stream that breaks goes on where it was.
+#[derive(Default)]
+struct Told {
+    last: Option<u64>,
+    deployments: BTreeSet<String>,
+}
+
+impl Told {
+    fn follow(
+        &mut self,
+        client: &Client,
+        retries: u32,
+        terminal: &Terminal,
+        opened: &mut dyn FnMut(),
+    ) -> Result<(), CommandError> {
+        let after = self.last.map(|last| format!("&after={last}")).unwrap_or_default();
+        let path = format!("/api/v1/events?follow=true{after}");
+        client.stream_in_groups(&path, "following events", opened, |event: Option<Event>| {
+            if let Some(event) = event {
+                self.tell(event, client, retries, terminal);
+            }
+            true
+        })
+    }
+
+    fn tell(&mut self, event: Event, client: &Client, retries: u32, terminal: &Terminal) {
+        self.last = Some(event.seq);
         if event.kind != "apply" {
             let Event { seq: _, at, kind, subject, message } = event;
             // Other messages say by themselves what they are about.
             let about = if kind == "instance" { format!(" {subject}") } else { String::new() };
             terminal.note(&format!("{at} {kind}{about}: {}\n", printable(&message)));
-        } else if shown.insert(event.subject.clone())
+        } else if self.deployments.insert(event.subject.clone())
             && let Err(failure) = deployment(&event.subject, retries, client, terminal)
         {
             terminal.error(&failure);
         }
-        true
-    })
+    }
 }
 
 /// A deployment from its plan to its end.

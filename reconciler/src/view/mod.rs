@@ -7,6 +7,7 @@ pub mod diagnostics;
 pub mod explanation;
 pub mod json_lines;
 pub mod levels;
+pub mod list_text;
 pub mod markdown;
 pub mod plan_document;
 pub mod plan_text;

@@ -20,10 +20,13 @@ pub struct Devnet {
 
 impl Devnet {
     pub fn start(plane: &Plane, dir: &Path, args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_devnet"))
-            .args(args)
-            .current_dir(dir)
-            .env("DEVNET_CONFIG", plane.running.client_file())
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devnet"));
+        command.args(args).current_dir(dir).env("DEVNET_CONFIG", plane.running.client_file());
+        Self::spawn(&mut command)
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -37,6 +40,17 @@ impl Devnet {
             }
         });
         Self { child, said }
+    }
+
+    /// Against an address where nobody may be, with the context that a control plane left.
+    pub fn at(dir: &Path, address: std::net::SocketAddr, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_devnet"));
+        command
+            .args(args)
+            .current_dir(dir)
+            .env("DEVNET_CONFIG", dir.join("data/client.yaml"))
+            .env("DEVNET_ADDR", format!("https://{address}"));
+        Self::spawn(&mut command)
     }
 
     /// All that it said so far.
@@ -71,4 +85,29 @@ impl Devnet {
             until("the command ends", || async { child.lock().unwrap().try_wait().unwrap() });
         (status.await, text.unwrap())
     }
+}
+
+/// The lines of standard output, as they come.
+pub struct Lines(tokio::sync::mpsc::UnboundedReceiver<String>);
+
+impl Lines {
+    /// The next one.
+    pub async fn next(&mut self) -> String {
+        let line = tokio::time::timeout(DEADLINE, self.0.recv()).await;
+        line.expect("a line in time").expect("a line before the end")
+    }
+}
+
+/// Reads a program's standard output line by line.
+pub fn lines(of: &mut Devnet) -> Lines {
+    let stdout = of.child.stdout.take().unwrap();
+    let (lines, read) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Lines(read)
 }
