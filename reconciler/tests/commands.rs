@@ -210,6 +210,20 @@ async fn the_history_tells_what_was_changed_by_which_commit() {
     assert_eq!(revisions, [first.as_str()], "the second changed nothing of db");
     assert!(rows[0]["author"].is_string() && rows[0]["seconds"].is_number(), "{of_db}");
     assert_eq!(history(&["nothing"]).await, "Nothing of nothing was changed so far.\n");
+    let described = async |args: &[&str]| {
+        let all: Vec<&str> = ["describe"].iter().chain(args).copied().collect();
+        lab.devnet(&all).ended().await
+    };
+    for (args, parts) in [
+        (["service", "web"], ["desired: 1", "Events, the newest first:"]),
+        (["instance", "db[0]"], ["state: running", "service.db[0]"]),
+        (["node", "n1"], ["cpu_count: ", "name: n1"]),
+    ] {
+        let (status, printed) = described(&args).await;
+        assert!(status.success() && parts.iter().all(|it| printed.contains(it)), "{printed}");
+    }
+    let (status, printed) = described(&["service", "nothing"]).await;
+    assert!(!status.success() && printed.is_empty(), "{printed}");
     lab.plane.stop().await;
 }
 

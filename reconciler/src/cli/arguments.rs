@@ -6,6 +6,7 @@ mod applying;
 mod catalog;
 mod context;
 mod deferred;
+mod describing;
 mod files;
 mod looking;
 mod members;
@@ -23,6 +24,7 @@ pub(super) use self::{
     catalog::{Catalog, CatalogAction, Render},
     context::{Config, ConfigCommand, Context, ContextCommand},
     deferred::Deferred,
+    describing::{Describe, Described},
     files::{Ci, Convert, Fmt, Init, Validate},
     looking::{Get, Kind, ListForm, Status, Wait},
     members::{Apikey, ApikeyCommand, Node, NodeCommand},
@@ -130,6 +132,8 @@ pub(super) enum Command {
     Resume(Deferred<Resume>),
     /// Wait until services serve, or a revision is applied; exit 1 when that takes too long.
     Wait(Deferred<Wait>),
+    /// Everything that is known of one node, service, instance or deployment, and its last events.
+    Describe(Deferred<Describe>),
     /// Runs of plans: cut one short.
     Deployment(Deferred<Deployment>),
     /// The log of a service or an instance.

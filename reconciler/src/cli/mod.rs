@@ -11,6 +11,7 @@ mod client;
 mod context;
 mod convert;
 mod deployment;
+mod describe;
 mod dev;
 mod explain;
 mod failure;
@@ -118,6 +119,7 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::History(args) => history::run(args, cli, env, terminal),
         Command::Suspend(args) => suspend::suspend(args, cli, env, terminal),
         Command::Resume(args) => suspend::resume(args, cli, env, terminal),
+        Command::Describe(args) => describe::run(args, cli, env, terminal),
         Command::Deployment(args) => deployment::run(args, cli, env, terminal),
         Command::Logs(args) => logs::logs(args, cli, env, terminal),
         Command::Fleet(args) => query::fleet(args, cli, env, terminal),
