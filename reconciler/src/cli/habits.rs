@@ -11,7 +11,7 @@ use super::{arguments, failure::CommandError};
 /// A command of another program, where it is from, and what to use.
 type Habit = (&'static [&'static str], &'static str);
 
-const COMMANDS: [Habit; 26] = [
+const COMMANDS: [Habit; 27] = [
     (
         &["state"],
         "There is no state file: nodes are asked what runs. `devnet get instances` lists it, \
@@ -57,8 +57,13 @@ const COMMANDS: [Habit; 26] = [
     ),
     (&["restart"], "`devnet apply -replace=service.NAME[0]` starts an instance anew."),
     (
-        &["start", "stop", "pause", "unpause", "kill"],
+        &["start", "stop", "kill"],
         "What runs is declared: change `replicas` in the cluster file and `devnet apply`.",
+    ),
+    (
+        &["pause", "unpause"],
+        "`devnet suspend NAME` has the control plane leave it as it is, `devnet resume NAME` look \
+         after it again.",
     ),
     (
         &["scale"],
@@ -66,9 +71,9 @@ const COMMANDS: [Habit; 26] = [
          follow.",
     ),
     (
-        &["describe", "inspect"],
-        "`devnet get services -o wide` and `-o json` have all of it; `devnet explain NAME` says \
-         why it is where it is.",
+        &["inspect"],
+        "`devnet describe service NAME` has all of it; `devnet explain NAME` says why it is where \
+         it is.",
     ),
     (&["rollout"], "`devnet wait NAME` waits until it serves; `devnet status` says how far it is."),
     (
