@@ -24,6 +24,8 @@ use devnet_schema::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::time::Time;
+
 /// Body of `POST /api/v1/plans`: files of a checkout, or a revision the control plane knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -75,9 +77,9 @@ pub struct PlanRow {
     /// `watch`, or the name of whoever asked.
     pub by: String,
     /// RFC 3339.
-    pub created_at: String,
+    pub created_at: Time,
     /// RFC 3339.
-    pub expires_at: Option<String>,
+    pub expires_at: Option<Time>,
     /// What it changes.
     pub summary: Summary,
 }
@@ -125,9 +127,9 @@ pub struct Deployment {
     /// `watch`, or the name of whoever asked.
     pub by: String,
     /// RFC 3339.
-    pub started_at: String,
+    pub started_at: Time,
     /// RFC 3339, once it has ended.
-    pub ended_at: Option<String>,
+    pub ended_at: Option<Time>,
     /// How far it is.
     pub state: DeploymentState,
     /// What it changes; what it did change, once it has ended.
@@ -142,8 +144,8 @@ pub struct Deployment {
 pub enum DeploymentLine {
     /// A step went on.
     Step {
-        /// RFC 3339.
-        at: String,
+        /// When.
+        at: Time,
         /// Whose step it is.
         instance: InstanceId,
         /// Where.
@@ -164,7 +166,7 @@ pub struct Event {
     /// Up by one with each event; the cursor of the list.
     pub seq: u64,
     /// RFC 3339.
-    pub at: String,
+    pub at: Time,
     /// `commit`, `plan`, `apply`, `node`, `instance`, `sync`, `secret`, `auth`.
     pub kind: String,
     /// What it is about: `node.n1`, `service.db[0]`, a revision.
@@ -229,8 +231,9 @@ pub struct NodeRow {
     pub ip: String,
     /// Instances on it.
     pub instances: u32,
-    /// RFC 3339.
-    pub last_seen: String,
+    /// When it was heard of last; empty where it never was.
+    #[serde(with = "crate::time::or_empty")]
+    pub last_seen: Option<Time>,
     /// What is wrong with it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -245,7 +248,7 @@ pub struct NodeRow {
     pub shut: bool,
     /// RFC 3339; when it joined, where that is on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub joined_at: Option<String>,
+    pub joined_at: Option<Time>,
     /// It joined, and its agent has never connected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub never_connected: bool,
@@ -288,7 +291,7 @@ pub struct WaitingRow {
     pub of: Option<u32>,
     /// RFC 3339; when it is tried again by itself, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_try: Option<String>,
+    pub next_try: Option<Time>,
 }
 
 /// An instance in a list.
@@ -325,7 +328,7 @@ pub struct SecretRow {
     /// Its version.
     pub version: u64,
     /// RFC 3339.
-    pub updated_at: String,
+    pub updated_at: Time,
 }
 
 /// What a key may do. Each role may do all that the one before it may.
@@ -362,7 +365,7 @@ pub struct ApiKeyRow {
     /// What it may do.
     pub role: Role,
     /// RFC 3339.
-    pub created_at: String,
+    pub created_at: Time,
 }
 
 /// The longest life of a join token, in seconds: seven days.
@@ -441,14 +444,14 @@ pub struct Suspension {
     pub service: Option<ServiceName>,
     /// RFC 3339; it ends by itself then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
+    pub until: Option<Time>,
     /// Why, as somebody said it; empty where nobody did.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// Who said so.
     pub by: String,
     /// RFC 3339; when.
-    pub at: String,
+    pub at: Time,
 }
 
 /// Body of `POST /api/v1/suspensions`.
@@ -472,12 +475,13 @@ pub struct RevisionRow {
     pub summary: String,
     /// Who made it.
     pub author: String,
-    /// RFC 3339; empty where the source does not say.
-    pub committed_at: String,
+    /// Empty where the source does not say.
+    #[serde(with = "crate::time::or_empty")]
+    pub committed_at: Option<Time>,
     /// RFC 3339.
-    pub seen_at: String,
+    pub seen_at: Time,
     /// RFC 3339; when it was applied last.
-    pub applied_at: Option<String>,
+    pub applied_at: Option<Time>,
     /// Why it cannot be planned.
     pub problem: Option<String>,
 }

@@ -42,6 +42,7 @@ use crate::{
     secrets::{KeySource, Secrets},
     source::{self, RemoteGit, RemoteSpec, Source, Watcher},
     store::{ClusterRecord, Store, StoreError},
+    time::Time,
 };
 
 /// How long open requests may take to end when the control plane stops.
@@ -358,14 +359,14 @@ impl Opened {
             None => KeySource::Kept,
         };
         let secrets = Secrets::open(&dir.join("secrets"), &key, &mut random::fill)?;
-        let (store, opened) = Store::open(&dir.join("state.db"), &clock::wall())?;
+        let (store, opened) = Store::open(&dir.join("state.db"), clock::wall())?;
         for id in &opened.interrupted {
             info!(deployment = id, "it was running when the control plane stopped");
         }
         let revoked = Revoked::open(&dir.join("pki"), clock::now())?;
         for (id, removed_at) in store.removed_nodes()? {
             let now = clock::now();
-            revoked.add(&id, removed_at.parse().unwrap_or(now), now)?;
+            revoked.add(&id, removed_at.map_or(now, Time::timestamp), now)?;
         }
         let joined = Joined::open(&pki)?;
         let records_lost = had_authority && opened.from_version == 0;

@@ -7,23 +7,25 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::time::Time;
+
 /// What the wall clock says.
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// RFC 3339 in UTC, always with milliseconds: comparing two texts compares the times.
-pub fn wall() -> String {
-    format!("{:.3}", now())
+/// The same, as records hold it.
+pub fn wall() -> Time {
+    now().into()
 }
 
 /// A time that never goes back, and the wall clock's at the same time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// Since the control plane started: for intervals.
     pub since_start: Duration,
-    /// RFC 3339, UTC: for people and records.
-    pub wall: String,
+    /// For people and records.
+    pub wall: Time,
 }
 
 /// Started with the process.

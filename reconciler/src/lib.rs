@@ -3,8 +3,8 @@
 //! A house with storeys, and imports go downward only: faces (`cli`, `http`, `view`) speak to
 //! people; the loop (`cycle`, `apply`) knows time; adapters (`source`, `store`, `fleet`, `secrets`,
 //! `auth`) know the world and not each other. `app` alone wires them, `config` alone reads the
-//! environment, `clock` the time, and `random` gives randomness; `api` holds the documents that the
-//! faces share. Thought lives in `devnet-planner`.
+//! environment, `clock` the time, which all hold as `time` has it, and `random` gives randomness;
+//! `api` holds the documents that the faces share. Thought lives in `devnet-planner`.
 
 pub mod api;
 pub mod app;
@@ -21,4 +21,5 @@ pub mod secrets;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod time;
 pub mod view;

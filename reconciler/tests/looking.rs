@@ -41,7 +41,7 @@ async fn what_fails_tells_how_often_and_when_it_is_tried_again() {
     let row = waiting(&lab.plane, "web", |it| it.tries.is_some() && it.next_try.is_some()).await;
     assert_eq!(row.node.as_ref().map(|it| it.as_str()), Some("n1"));
     assert_eq!(row.of, Some(5));
-    let at: jiff::Timestamp = row.next_try.unwrap().parse().unwrap();
+    let at = row.next_try.unwrap().timestamp();
     let left = at.duration_since(jiff::Timestamp::now()).as_secs();
     assert!((-1..=11).contains(&left), "{left} s");
     let text = shown(&lab, &["status"]).await;

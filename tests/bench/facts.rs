@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::place::{Assignment, Outcome, Reason, Unplaceable, Violation};
 
 /// The outcome without its sentences.
-pub fn of(outcome: &Outcome) -> Value {
+pub(super) fn of(outcome: &Outcome) -> Value {
     let Outcome {
         assignments,
         levels,
@@ -67,7 +67,7 @@ fn assignment(place: &Assignment) -> Value {
 }
 
 /// What speaks against a node, with its numbers.
-pub fn violations(found: &[Violation]) -> Vec<Value> {
+pub(super) fn violations(found: &[Violation]) -> Vec<Value> {
     let of = |it: &Violation| json!([it.constraint, it.need, it.free, it.whole, it.give, it.at]);
     found.iter().map(of).collect()
 }

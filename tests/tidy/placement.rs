@@ -1,7 +1,7 @@
-//! The storeys of placement: which of its rooms may name which, and that no files import each other
-//! in a circle. docs/design/0005-placement-in-storeys.md says why.
+//! The storeys of placement: which of its rooms may name which, and that no files of the planner
+//! import each other in a circle. docs/design/0005-placement-in-storeys.md says why.
 //!
-//! Knows `use` statements. Refuses to look outside of placement.
+//! Knows `use` statements. Refuses to look outside of the planner.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use devnet_tests::tree::{self, Source};
 
 use super::{code_lines, verdict};
 
-const PLACE: &str = "reconciler/planner/src/place/";
+const PLANNER: &str = "reconciler/planner/src/";
+const PLACE: &str = "place";
 
 /// Which rooms of placement a room may name. `problem` is what is asked, `outcome` the answer, `ix`
 /// the positions that all of them count by.
@@ -32,8 +33,8 @@ fn may_see_in_placement(room: &str) -> Option<&'static [&'static str]> {
     })
 }
 
-fn placement_sources() -> Vec<Source> {
-    let mut sources = tree::rust_files(&["reconciler/planner/src/place"]);
+fn sources() -> Vec<Source> {
+    let mut sources = tree::rust_files(&["reconciler/planner/src"]);
     sources.retain(|source| !source.is_test());
     sources
 }
@@ -43,14 +44,21 @@ fn the_storeys_of_placement_call_downward_only() {
     let mut findings = Vec::new();
     let rooms = ["problem", "outcome", "ix", "verify"];
     let storeys = ["effort", "model", "program", "search", "explain", "repair"];
-    for source in placement_sources() {
-        let module = module_in_placement(&source.path);
-        let room = module.first().cloned().unwrap_or_default();
+    let room_of = |path: &[String]| match path {
+        [place, rest @ ..] if place == PLACE => Some(rest.first().cloned().unwrap_or_default()),
+        _ => None,
+    };
+    for source in sources() {
+        let module = module_of(&source.path);
+        let Some(room) = room_of(&module) else { continue };
         let Some(allowed) = may_see_in_placement(&room) else {
             continue;
         };
-        for (path, _) in paths_in_placement(&source, &module) {
-            let target = path.first().cloned().unwrap_or_default();
+        for (path, _) in paths(&source, &module) {
+            let Some(target) = room_of(&path) else {
+                findings.push(format!("{}: {room} names {}", source.path, path.join("::")));
+                continue;
+            };
             let known = rooms.contains(&&*target) || storeys.contains(&&*target);
             if target != room && !(known && allowed.contains(&target.as_str())) {
                 findings.push(format!("{}: {room} names {}", source.path, path.join("::")));
@@ -61,13 +69,12 @@ fn the_storeys_of_placement_call_downward_only() {
 }
 
 #[test]
-fn no_files_of_placement_import_each_other_in_a_circle() {
-    let sources = placement_sources();
-    let modules: Vec<Vec<String>> =
-        sources.iter().map(|source| module_in_placement(&source.path)).collect();
+fn no_files_of_the_planner_import_each_other_in_a_circle() {
+    let sources = sources();
+    let modules: Vec<Vec<String>> = sources.iter().map(|source| module_of(&source.path)).collect();
     let mut open: BTreeMap<&[String], Vec<&[String]>> = BTreeMap::new();
     for (source, module) in sources.iter().zip(&modules) {
-        let targets = paths_in_placement(source, module).into_iter().filter_map(|(path, _)| {
+        let targets = paths(source, module).into_iter().filter_map(|(path, _)| {
             // The file that an item is of: the longest module that its path begins with.
             let files = modules.iter().filter(|file| path.starts_with(file));
             files.max_by_key(|file| file.len()).map(Vec::as_slice)
@@ -86,22 +93,22 @@ fn no_files_of_placement_import_each_other_in_a_circle() {
         let targets: Vec<String> = targets.iter().map(|target| target.join("::")).collect();
         format!("{} imports {}", module.join("::"), targets.join(", "))
     });
-    verdict("no circle of imports in placement", findings.collect());
+    verdict("no circle of imports in the planner", findings.collect());
 }
 
-/// `model::filter` of `reconciler/planner/src/place/model/filter.rs`.
-fn module_in_placement(path: &str) -> Vec<String> {
-    let inside = path.trim_start_matches(PLACE).trim_end_matches(".rs");
-    let inside = inside.trim_end_matches("mod").trim_end_matches('/');
+/// `place::model::filter` of `reconciler/planner/src/place/model/filter.rs`.
+fn module_of(path: &str) -> Vec<String> {
+    let inside = path.trim_start_matches(PLANNER).trim_end_matches(".rs");
+    let inside = if inside == "lib" { "" } else { inside.trim_end_matches("/mod") };
     inside.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// What a file of placement imports, as paths inside of it, with their lines.
-fn paths_in_placement(source: &Source, module: &[String]) -> Vec<(Vec<String>, usize)> {
+/// What a file of the planner imports of it, as paths inside of it, with their lines.
+fn paths(source: &Source, module: &[String]) -> Vec<(Vec<String>, usize)> {
     let text = source.shipped();
     let children: Vec<&str> = text
         .lines()
-        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "))
+        .filter_map(|line| without_visibility(line).strip_prefix("mod "))
         .map(|name| name.trim_end_matches(';'))
         .collect();
     let mut found = Vec::new();
@@ -109,9 +116,9 @@ fn paths_in_placement(source: &Source, module: &[String]) -> Vec<(Vec<String>, u
         let mut rest = path.as_slice();
         let mut base: Vec<String> = module.to_vec();
         match rest.first().map(String::as_str) {
-            Some("crate") if rest.get(1).is_some_and(|second| second == "place") => {
+            Some("crate") => {
                 base.clear();
-                rest = &rest[2..];
+                rest = &rest[1..];
             }
             Some("super") => {
                 while rest.first().is_some_and(|part| part == "super") {
@@ -128,6 +135,15 @@ fn paths_in_placement(source: &Source, module: &[String]) -> Vec<(Vec<String>, u
     found
 }
 
+/// `use …` of `pub(crate) use …`.
+fn without_visibility(line: &str) -> &str {
+    match line.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(") ").map_or(line, |(_, rest)| rest),
+        Some(rest) => rest.strip_prefix(' ').unwrap_or(line),
+        None => line,
+    }
+}
+
 /// Every path that a `use` names, lists taken apart, with its line.
 fn use_paths(text: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
@@ -137,7 +153,7 @@ fn use_paths(text: &str) -> Vec<(usize, Vec<String>)> {
         at += statement.len();
         let code: String = code_lines(statement).map(|(_, line)| line.trim()).collect();
         let code = code.trim_end_matches(';');
-        let Some(tree) = code.strip_prefix("pub ").unwrap_or(code).strip_prefix("use ") else {
+        let Some(tree) = without_visibility(code).strip_prefix("use ") else {
             continue;
         };
         take_apart(tree, &mut Vec::new(), &mut |path| found.push((line, path)));
@@ -182,13 +198,20 @@ fn items(list: &str) -> Vec<&str> {
 #[test]
 fn the_rules_of_placement_see_what_they_should() {
     let text = "mod b;\n\nuse std::fmt;\nuse crate::place::{\n    model::{self, node::Node as \
-                N},\n    problem::Limits,\n};\nuse super::c;\npub use b::B;\n\nfn f() {}\n";
-    let source = Source { path: format!("{PLACE}search/a/mod.rs"), text: text.to_owned() };
-    let module = module_in_placement(&source.path);
-    assert_eq!(module, ["search", "a"]);
-    let paths = paths_in_placement(&source, &module);
-    let paths: Vec<String> = paths.into_iter().map(|(path, _)| path.join("::")).collect();
-    let expected =
-        ["model", "model::node::Node", "problem::Limits", "search::c", "search::a::b::B"];
+                N},\n    problem::Limits,\n};\nuse super::c;\npub(crate) use b::B;\n\nfn f() {}\n";
+    let path = format!("{PLANNER}{PLACE}/search/a/mod.rs");
+    let source = Source { path, text: text.to_owned() };
+    let module = module_of(&source.path);
+    assert_eq!(module, ["place", "search", "a"]);
+    assert!(module_of(&format!("{PLANNER}lib.rs")).is_empty());
+    let paths: Vec<String> =
+        paths(&source, &module).into_iter().map(|(path, _)| path.join("::")).collect();
+    let expected = [
+        "place::model",
+        "place::model::node::Node",
+        "place::problem::Limits",
+        "place::search::c",
+        "place::search::a::b::B",
+    ];
     assert_eq!(paths, expected);
 }

@@ -17,25 +17,26 @@ use devnet_schema::{
 };
 
 use crate::{
-    assignments::{Assignment, Assignments, Wait, Why},
+    assignment::{Assignment, Assignments, Wait, Why},
     condition::{Starting, broken, drift, starting},
+    data_notice,
     diff::{self, DEVICES, Difference},
-    held,
     hold::Hold,
     input::PlanInput,
-    keep::{drops_data, goes_on},
     notice,
-    observations::{Observations, Observed},
+    observations::Observations,
+    observed::Observed,
     place::Reason,
     reference,
     render::Specs,
     report::moved,
     scope::Scope,
+    volume_names::{drops_data, goes_on},
 };
 
 /// A change, and what the order of steps needs to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedAction {
+pub(crate) struct PlannedAction {
     /// The change.
     pub change: Change,
     /// The unit that has to be removed by a step of its own.
@@ -50,7 +51,7 @@ pub struct PlannedAction {
 
 /// A unit that is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaving {
+pub(crate) struct Leaving {
     /// The name it runs under.
     pub id: InstanceId,
     /// Where.
@@ -61,7 +62,7 @@ pub struct Leaving {
 
 /// What happens to everything.
 #[derive(Debug, Clone, Default)]
-pub struct PlannedActions {
+pub(crate) struct PlannedActions {
     /// What changes, sorted by instance, action and node.
     pub list: Vec<PlannedAction>,
     /// How many instances stay as they are.
@@ -86,7 +87,7 @@ struct Scene<'a, 'b> {
 }
 
 /// Decides what happens to every instance that is wanted or was seen.
-pub fn decide(
+pub(crate) fn decide(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     scope: &Scope,
@@ -256,7 +257,7 @@ impl Scene<'_, '_> {
     /// What does not run until its data can be had.
     fn waits_for_data(&self, id: &InstanceId, node: &NodeName, wait: &Wait) -> Option<Drift> {
         let service = self.input.desired.services.get(&id.service)?;
-        let what = format!("it {}", held::waiting(id, node, service, wait));
+        let what = format!("it {}", data_notice::waiting(id, node, service, wait));
         let told = !self.input.options.destroy && self.scope.holds(id, &[node]);
         told.then(|| Drift { instance: id.clone(), node: node.clone(), what })
     }
@@ -532,11 +533,11 @@ impl Scene<'_, '_> {
             let declared = service.map(|service| &service.at);
             planned.diagnostics.push(notice::protected(change, line, declared));
         } else if let Some((service, home)) = home {
-            planned.diagnostics.push(held::left(change, service, home));
+            planned.diagnostics.push(data_notice::left(change, service, home));
         } else if let Some(service) = service.filter(|_| dropped) {
-            planned.diagnostics.push(held::dropped(change, service));
+            planned.diagnostics.push(data_notice::dropped(change, service));
         } else if let Some(service) = service {
-            planned.diagnostics.extend(held::exchanged(change, service));
+            planned.diagnostics.extend(data_notice::exchanged(change, service));
         }
         planned.list.push(action);
     }

@@ -16,13 +16,14 @@ use devnet_schema::{
 
 use crate::{
     hold::{Hold, Holds},
-    observations::{Observations, Observed},
+    observations::Observations,
+    observed::Observed,
     place::{Holding, ServiceInput},
 };
 
 /// What is held of a node beside what its services count.
 #[derive(Debug, Clone, Default)]
-pub struct Beside {
+pub(crate) struct Beside {
     /// Thousandths of a core.
     pub cpu_milli: u64,
     /// Bytes.
@@ -32,10 +33,10 @@ pub struct Beside {
 }
 
 /// By node.
-pub type Besides<'a> = BTreeMap<&'a NodeName, Beside>;
+pub(crate) type Besides<'a> = BTreeMap<&'a NodeName, Beside>;
 
 /// The unit of each instance of a service that is held.
-pub fn of_service<'m, 'a>(
+pub(crate) fn of_service<'m, 'a>(
     holds: &'m Holds,
     observations: &'m Observations<'a>,
     service: &'m Service,
@@ -56,7 +57,7 @@ fn unit<'c, 'a>(
 /// Enters those that are held into their service: each is where it is, with what it has. Where all
 /// of the service are, nothing else is counted of it; of one among others, at least what is
 /// declared.
-pub fn enter<'a>(
+pub(crate) fn enter<'a>(
     input: &mut ServiceInput,
     held: &[(&InstanceId, &Observed<'a>, Holding)],
     besides: &mut Besides<'a>,

@@ -3,10 +3,7 @@
 //!
 //! Knows who is held where it is, and why. Refuses to weigh one node against another.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use devnet_schema::{
     desired::Service,
@@ -17,151 +14,29 @@ use devnet_schema::{
 };
 
 use crate::{
+    assignment::{Assignment, Assignments, Wait, Why, newcomers},
+    blocked::Blocked,
     data::Home,
     hold::{Held, Hold, Holds, first_known, in_doubt, known_at},
     input::PlanInput,
-    kept::Rooms,
-    observations::{Observations, Observed},
+    observations::Observations,
+    observed::Observed,
     place::{Displaced, Outcome, PlacementProblem, Reason},
     reference,
+    retained::Rooms,
     scope::Scope,
 };
 
-/// Where an instance ends up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assignment {
-    /// On which node.
-    pub node: NodeName,
-    /// On which devices.
-    pub gpus: Vec<GpuUse>,
-    /// Why.
-    pub why: Why,
-}
-
-/// Why an instance is where it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
-    /// Placement says so.
-    Placed(Reason),
-    /// Its state is not known, so nothing is decided about it.
-    Unknown,
-    /// The plan may not touch it.
-    OutOfScope,
-    /// It fits nowhere and disturbs nobody where it runs.
-    Kept(Displaced),
-    /// The same, but as it is: what is declared now would have no room there either.
-    KeptAsIs(Displaced),
-    /// It does not run, and may start nowhere but where its data is.
-    WaitsForData(Wait),
-}
-
-/// Why an instance does not start where its data is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wait {
-    /// The node does not answer, or is not in the fleet.
-    Away,
-    /// There is no room for it, or something else is against it.
-    Place,
-    /// The data is with another driver than the one that runs it by now.
-    Runtime(Runtime),
-    /// There is data of it here and there, by node and name, and nobody knows which is the newest.
-    Doubt(Vec<(NodeName, InstanceId)>),
-    /// It may leave its data, and would go to a node that has older data of it.
-    Older(NodeName),
-    /// Its node says that it has these of its volumes no more.
-    Missing(Vec<String>),
-    /// Only that node says that it has its data, and the service is not to run there, for these
-    /// reasons; without one, the node has no receipt of an order.
-    Told(Vec<String>),
-}
-
-/// Where everything ends up.
-#[derive(Debug, Clone, Default)]
-pub struct Assignments {
-    /// Every instance that has a place, by identity.
-    pub by_instance: BTreeMap<InstanceId, Assignment>,
-    /// What runs, is known to, and stops because no node has room for it.
-    pub evicted: BTreeMap<InstanceId, Displaced>,
-    /// Of what keeps running as it is, those that placement counted as placed.
-    pub held: BTreeSet<InstanceId>,
-    /// What goes on as it is because of its data, and why.
-    pub holds: Holds,
-    /// What has no place because its data is on a node that is not in the fleet.
-    pub stranded: BTreeMap<InstanceId, NodeName>,
-    /// Services that wait because one they depend on has no place at all, with its name.
-    pub blocked: Blocked,
-}
-
-impl Assignments {
-    /// The unit that an instance goes on with where it ends up.
-    pub fn unit<'c, 'a>(
-        &self,
-        observations: &'c Observations<'a>,
-        id: &InstanceId,
-    ) -> Option<&'c Observed<'a>> {
-        let (assignment, hold) = (self.by_instance.get(id)?, self.holds.get(id));
-        let mut group = observations.observed.get(id)?.iter();
-        group.find(|unit| match hold {
-            Some(hold) => hold.is(unit),
-            None => *unit.node() == assignment.node,
-        })
-    }
-
-    /// Services of which something is where it is by nothing but the word of its node, with a line
-    /// or want of room against it: nobody else is told to go there.
-    pub fn by_word(&self, observations: &Observations<'_>) -> BTreeSet<&ServiceName> {
-        let told = |(id, assignment): &(&InstanceId, &Assignment)| {
-            let hold = self.holds.get(*id).is_some_and(|hold| matches!(hold.why, Held::Told(_)));
-            let kept = matches!(assignment.why, Why::Kept(_) | Why::KeptAsIs(_));
-            hold || (kept && self.unit(observations, id).is_some_and(|unit| unit.claimed))
-        };
-        self.by_instance.iter().filter(told).map(|(id, _)| &id.service).collect()
-    }
-
-    /// Whether the instance ends up on that node.
-    pub fn puts(&self, instance: &InstanceId, node: &NodeName) -> bool {
-        self.by_instance.get(instance).is_some_and(|assignment| assignment.node == *node)
-    }
-}
-
-/// Who comes to a node.
-pub fn newcomers<'s>(
-    assignments: &'s BTreeMap<InstanceId, Assignment>,
-    node: &NodeName,
-) -> impl Iterator<Item = &'s InstanceId> {
-    let here = assignments.iter().filter(move |(_, assignment)| assignment.node == *node);
-    here.filter(|(_, assignment)| {
-        matches!(assignment.why, Why::Placed(Reason::New { .. } | Reason::Moves { .. }))
-    })
-    .map(|(id, _)| id)
-}
-
-/// Services that wait, each with the one that it waits for. One that is disputed waits for itself.
-pub type Blocked = BTreeMap<ServiceName, ServiceName>;
-
 /// Declared services of which an instance is claimed by several nodes: nothing of them is touched.
-pub fn disputed(input: &PlanInput<'_>, observations: &Observations<'_>) -> Blocked {
+pub(crate) fn disputed(input: &PlanInput<'_>, observations: &Observations<'_>) -> Blocked {
     let names = observations.disputed.keys().map(|id| &id.service);
     let declared = names.filter(|name| input.desired.services.contains_key(*name));
     declared.map(|name| (name.clone(), name.clone())).collect()
 }
 
-/// Whether a service waits for the end of a dispute, its own or that of another.
-pub fn is_held(blocked: &Blocked, service: &ServiceName) -> bool {
-    let mut name = service;
-    for _ in 0..=blocked.len() {
-        match blocked.get(name) {
-            Some(missing) if missing == name => return true,
-            Some(missing) => name = missing,
-            None => return false,
-        }
-    }
-    false
-}
-
 /// Settles every wanted instance of a service that is not known to wait, and finds who else waits
 /// or is held as it is.
-pub fn settle(
+pub(crate) fn settle(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     scope: &Scope,
@@ -375,7 +250,7 @@ fn wait(
 }
 
 /// What is against running a service with another driver than the one that has its data.
-pub fn other_driver(of: Runtime, service: &Service) -> String {
+pub(crate) fn other_driver(of: Runtime, service: &Service) -> String {
     let (of, now) = (of.as_str(), service.runtime.as_str());
     format!("its data is kept by {of}, and it is declared to run with {now}")
 }

@@ -19,7 +19,10 @@ use serde::Serialize;
 use crate::{input::PlanInput, ports::RANGE, ports::fixed};
 
 /// The basis of a plan whose instances are `specs`.
-pub fn of<'s>(input: &PlanInput<'_>, specs: impl Iterator<Item = &'s InstanceSpec>) -> PlanBasis {
+pub(crate) fn of<'s>(
+    input: &PlanInput<'_>,
+    specs: impl Iterator<Item = &'s InstanceSpec>,
+) -> PlanBasis {
     let used = specs.flat_map(InstanceSpec::secrets);
     let secrets = used.map(|secret| (secret.name.to_string(), secret.version)).collect();
     PlanBasis { secrets, ..without_secrets(input) }

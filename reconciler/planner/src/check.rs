@@ -16,14 +16,15 @@ use devnet_schema::{
 
 use crate::{
     input::PlanInput,
-    keep::{drops_data, shares_data},
-    observations::{self, renamed},
+    observations,
+    observed::renamed,
     place::{Outcome, PlacementProblem, verify},
     render::Specs,
+    volume_names::{drops_data, shares_data},
 };
 
 /// Everything that is wrong with a plan; empty for a good one.
-pub fn breaches(
+pub(crate) fn breaches(
     input: &PlanInput<'_>,
     placed: Option<(&PlacementProblem, &Outcome)>,
     specs: &Specs,

@@ -9,11 +9,11 @@ use devnet_schema::{
     plan::Drift,
 };
 
-use crate::observations::Observed;
+use crate::observed::Observed;
 
 /// A unit that runs as declared and is neither healthy nor known to have failed.
 #[derive(Debug, Clone)]
-pub struct Starting {
+pub(crate) struct Starting {
     /// Which instance.
     pub id: InstanceId,
     /// Where it is.
@@ -25,7 +25,7 @@ pub struct Starting {
 /// Why it has to be put right though its content is right.
 ///
 /// Of what runs at certain times, a run that failed is told, and the next one is the cure.
-pub fn broken(unit: &Observed<'_>) -> Option<String> {
+pub(crate) fn broken(unit: &Observed<'_>) -> Option<String> {
     match (unit.seen.state, unit.seen.health) {
         (InstanceState::Exited, _) => Some(match unit.seen.message.as_deref() {
             Some(message) if message.starts_with("exited") => format!("it {message}"),
@@ -41,7 +41,7 @@ pub fn broken(unit: &Observed<'_>) -> Option<String> {
 }
 
 /// A unit that is as declared, if it does not serve yet and may do so soon.
-pub fn starting(unit: &Observed<'_>) -> Option<Starting> {
+pub(crate) fn starting(unit: &Observed<'_>) -> Option<Starting> {
     let done = matches!(unit.seen.state, InstanceState::Running | InstanceState::Completed);
     let waits_for_its_time = unit.seen.state == InstanceState::Scheduled;
     let serves = waits_for_its_time || done && unit.seen.health == HealthState::Healthy;
@@ -54,7 +54,7 @@ pub fn starting(unit: &Observed<'_>) -> Option<Starting> {
 }
 
 /// What of a unit is not as it was left.
-pub fn drift(id: &InstanceId, unit: &Observed<'_>) -> Option<Drift> {
+pub(crate) fn drift(id: &InstanceId, unit: &Observed<'_>) -> Option<Drift> {
     let what = if unit.is_known() {
         broken(unit)?
     } else {

@@ -16,11 +16,11 @@ use devnet_schema::{
     name::{InstanceId, NodeName},
 };
 
-use crate::observations::{Observed, renamed};
+use crate::observed::{Observed, renamed};
 
 /// Where the data of one instance is.
 #[derive(Debug, Clone)]
-pub struct Home<'a> {
+pub(crate) struct Home<'a> {
     /// The node with the newest.
     pub node: &'a NodeName,
     /// The name that it was put there under; another one before a rename.
@@ -47,7 +47,7 @@ pub struct Home<'a> {
 
 /// A volume that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Volume<'a> {
+pub(crate) struct Volume<'a> {
     /// What is known of it.
     pub spec: &'a VolumeSpec,
     /// Whose name it has.
@@ -56,17 +56,17 @@ pub struct Volume<'a> {
 
 impl Home<'_> {
     /// Whether a line of the service allows to leave the data there.
-    pub fn may_be_left(&self, service: &Service) -> bool {
+    pub(crate) fn may_be_left(&self, service: &Service) -> bool {
         service.leave_data.iter().any(|line| line.value == *self.node)
     }
 
     /// Whether its data is on that node, all of it that the service declares.
-    pub fn is_at(&self, service: Option<&Service>, node: &NodeName) -> bool {
+    pub(crate) fn is_at(&self, service: Option<&Service>, node: &NodeName) -> bool {
         self.node == node && service.is_none_or(|service| self.lost(service).is_empty())
     }
 
     /// The volumes that the service declares and that its node says it has no more.
-    pub fn lost(&self, service: &Service) -> Vec<String> {
+    pub(crate) fn lost(&self, service: &Service) -> Vec<String> {
         let declared = |volume: &VolumeSpec| {
             service.volumes.iter().any(|it| {
                 let shared = volume.project.is_some() && it.value.path == volume.path;
@@ -79,7 +79,7 @@ impl Home<'_> {
     }
 
     /// The names of the volumes, for people: `volumes data and logs`.
-    pub fn named(&self) -> String {
+    pub(crate) fn named(&self) -> String {
         let names: Vec<String> =
             self.volumes.iter().map(|volume| format!("`{}`", volume.spec.name)).collect();
         match names.as_slice() {
@@ -114,7 +114,7 @@ struct Sign<'a> {
 }
 
 /// Where the data of every instance is that has some.
-pub fn homes<'a>(
+pub(crate) fn homes<'a>(
     desired: &DesiredState,
     fleet: &'a FleetSnapshot,
     observed: &BTreeMap<InstanceId, Vec<Observed<'a>>>,

@@ -6,19 +6,19 @@ use std::collections::BTreeSet;
 
 /// Which number comes before which.
 #[derive(Debug, Clone)]
-pub struct Graph {
+pub(crate) struct Graph {
     before: Vec<BTreeSet<usize>>,
     after: Vec<BTreeSet<usize>>,
 }
 
 impl Graph {
     /// `count` numbers and no edge.
-    pub fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self { before: vec![BTreeSet::new(); count], after: vec![BTreeSet::new(); count] }
     }
 
     /// `first` comes before `then`, whatever that leads to.
-    pub fn add(&mut self, first: usize, then: usize) {
+    pub(crate) fn add(&mut self, first: usize, then: usize) {
         if first != then {
             self.after[first].insert(then);
             self.before[then].insert(first);
@@ -26,25 +26,25 @@ impl Graph {
     }
 
     /// `first` comes before `then`, unless that would close a circle.
-    pub fn wish(&mut self, first: usize, then: usize) {
+    pub(crate) fn wish(&mut self, first: usize, then: usize) {
         if first != then && !self.after[first].contains(&then) && !self.leads(then, first) {
             self.add(first, then);
         }
     }
 
     /// What has to come directly before it.
-    pub fn before(&self, number: usize) -> impl Iterator<Item = usize> {
+    pub(crate) fn before(&self, number: usize) -> impl Iterator<Item = usize> {
         self.before[number].iter().copied()
     }
 
     /// Whether the edges go round.
-    pub fn has_circle(&self) -> bool {
+    pub(crate) fn has_circle(&self) -> bool {
         self.order().len() < self.before.len()
     }
 
     /// Every number after all that come before it, the lowest first where there is a choice.
     /// Numbers on a circle, and those behind it, are left out.
-    pub fn order(&self) -> Vec<usize> {
+    pub(crate) fn order(&self) -> Vec<usize> {
         let mut missing: Vec<usize> = self.before.iter().map(BTreeSet::len).collect();
         let mut ready: BTreeSet<usize> =
             (0..missing.len()).filter(|&number| missing[number] == 0).collect();

@@ -15,19 +15,16 @@ use devnet_schema::{
 };
 
 use crate::{
-    assignments::Blocked,
-    data::Home,
-    input::PlanInput,
-    observations::{Observations, Observed},
+    blocked::Blocked, data::Home, input::PlanInput, observations::Observations, observed::Observed,
     scope::Scope,
 };
 
 /// Everything that is held as it is.
-pub type Holds = BTreeMap<InstanceId, Hold>;
+pub(crate) type Holds = BTreeMap<InstanceId, Hold>;
 
 /// A unit that goes on as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
+pub(crate) struct Hold {
     /// Where it is.
     pub node: NodeName,
     /// The name it runs under.
@@ -38,7 +35,7 @@ pub struct Hold {
 
 /// Why a unit is held as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
+pub(crate) enum Held {
     /// There is other data that may be the newest.
     Doubt(Vec<(NodeName, InstanceId)>),
     /// Its data is with another driver than the one that is declared by now.
@@ -54,23 +51,23 @@ pub enum Held {
 
 impl Hold {
     /// Of a unit.
-    pub fn of(unit: &Observed<'_>, why: Held) -> Self {
+    pub(crate) fn of(unit: &Observed<'_>, why: Held) -> Self {
         Self { node: unit.node().clone(), runs_as: unit.runs_as(), why }
     }
 
     /// Whether nothing at all is done: every copy is left alone, and nothing is told to any.
-    pub fn decides_nothing(&self) -> bool {
+    pub(crate) fn decides_nothing(&self) -> bool {
         matches!(self.why, Held::Doubt(_) | Held::Away(_) | Held::Told(_))
     }
 
     /// Whether it is this one.
-    pub fn is(&self, unit: &Observed<'_>) -> bool {
+    pub(crate) fn is(&self, unit: &Observed<'_>) -> bool {
         *unit.node() == self.node && unit.runs_as() == self.runs_as
     }
 }
 
 /// What is known to be held before anything is placed.
-pub fn known(
+pub(crate) fn known(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     scope: &Scope,
@@ -118,7 +115,7 @@ fn early(
 }
 
 /// The unit of an instance that is known to be on a node.
-pub fn known_at<'c, 'a>(
+pub(crate) fn known_at<'c, 'a>(
     observations: &'c Observations<'a>,
     id: &InstanceId,
     node: &NodeName,
@@ -128,7 +125,7 @@ pub fn known_at<'c, 'a>(
 }
 
 /// The unit of an instance that is known and counts first.
-pub fn first_known<'c, 'a>(
+pub(crate) fn first_known<'c, 'a>(
     observations: &'c Observations<'a>,
     id: &InstanceId,
 ) -> Option<&'c Observed<'a>> {
@@ -136,7 +133,7 @@ pub fn first_known<'c, 'a>(
 }
 
 /// All that may be the newest, what counts first before the others.
-pub fn in_doubt(home: &Home<'_>) -> Vec<(NodeName, InstanceId)> {
+pub(crate) fn in_doubt(home: &Home<'_>) -> Vec<(NodeName, InstanceId)> {
     let rivals = home.rivals.iter().map(|(node, of)| ((*node).clone(), of.clone()));
     std::iter::once((home.node.clone(), home.of.clone())).chain(rivals).collect()
 }

@@ -7,25 +7,25 @@
 //! assignments (who is held where it is) → ports → render → action (what happens, and why) → order
 //! (the step graph) → check (what must hold of any plan).
 
-#![allow(unreachable_pub, reason = "2026-11-30: place/ is being rebuilt; then `pub(crate)`")]
-
 mod action;
 mod asis;
+mod assignment;
 mod assignments;
 mod basis;
+mod blocked;
 mod check;
 mod condition;
 mod data;
+mod data_notice;
 pub mod diff;
 mod graph;
-mod held;
 mod hold;
 mod input;
-mod keep;
-mod kept;
+mod message_size;
 mod models;
 mod notice;
 mod observations;
+mod observed;
 mod order;
 mod per_node;
 pub mod place;
@@ -35,11 +35,12 @@ mod reference;
 mod renames;
 mod render;
 mod report;
+mod retained;
 mod scope;
 pub mod suppose;
 pub mod unit;
 mod upgrade;
-mod weight;
+mod volume_names;
 
 #[cfg(test)]
 mod tests;
@@ -144,13 +145,13 @@ impl Draft {
         let scope = Scope::of(input, &observations)?;
         self.plan.diagnostics = notice::remarks(input, &observations, scope.is_whole());
         let assignments = if input.options.destroy {
-            assignments::Assignments::default()
+            assignment::Assignments::default()
         } else {
             self.place(input, &observations, &scope, watch)?
         };
         let ports = ports::allocate(input, &observations, &assignments)?;
         self.specs = render::specs(input, &observations, &assignments, &ports)?;
-        stop(weight::refusals(input, &self.specs))?;
+        stop(message_size::refusals(input, &self.specs))?;
         stop(renames::taken(input, &observations, &self.specs))?;
         self.plan.basis = basis::of(input, self.specs.values());
         let mut planned = action::decide(input, &observations, &scope, &assignments, &self.specs);
@@ -166,7 +167,7 @@ impl Draft {
         if input.options.refresh_only {
             return Ok(());
         }
-        weight::whole(planned.list.iter().map(|action| &action.change))?;
+        message_size::whole(planned.list.iter().map(|action| &action.change))?;
         self.plan.steps = order::steps(input.desired, &planned.list, &planned.starting);
         self.take(planned);
         Ok(())
@@ -182,7 +183,7 @@ impl Draft {
         observations: &Observations<'_>,
         scope: &Scope,
         watch: Watch<'_>,
-    ) -> Result<assignments::Assignments, Vec<Diagnostic>> {
+    ) -> Result<assignment::Assignments, Vec<Diagnostic>> {
         let lenient = input.options.allow_unplaced || input.options.refresh_only;
         let severity = if lenient { Severity::Warning } else { Severity::Error };
         let mut blocked = assignments::disputed(input, observations);

@@ -8,7 +8,7 @@ use devnet_schema::{
 };
 
 /// Says behind why a service goes somewhere what its models take there.
-pub fn tell(desired: &DesiredState, change: &mut Change) {
+pub(crate) fn tell(desired: &DesiredState, change: &mut Change) {
     let placed = matches!(change.action, Action::Create | Action::Move | Action::Replace);
     let (Some(service), Some(spec), true) =
         (desired.services.get(&change.instance.service), &change.after, placed)

@@ -15,13 +15,14 @@ use devnet_schema::{
 };
 
 use crate::{
-    assignments::{self, Assignments, Why},
-    held,
+    assignment::{Assignments, Why},
+    blocked, data_notice,
     hold::Hold,
     input::PlanInput,
-    keep::drops_data,
-    observations::{Boast, Observations, Observed},
+    observations::{Boast, Observations},
+    observed::Observed,
     place::{Outcome, Overfull},
+    volume_names::drops_data,
 };
 
 /// The code of an instance that several nodes claim: what is wanted of it is not there, though
@@ -33,7 +34,7 @@ pub const DISPUTED: &str = "DN-W0612";
 pub const LEAVES_DATA: [&str; 4] = ["DN-W0604", "DN-W0623", "DN-W0624", "DN-W0626"];
 
 /// What is wrong before anything is planned.
-pub fn refusals(input: &PlanInput<'_>) -> Vec<Diagnostic> {
+pub(crate) fn refusals(input: &PlanInput<'_>) -> Vec<Diagnostic> {
     let mut all = Vec::new();
     if let Some(cluster) = input.fleet.cluster.as_ref().filter(|it| **it != input.desired.cluster) {
         all.push(other_cluster(cluster, &input.desired.cluster));
@@ -64,7 +65,7 @@ pub fn cut_short() -> Diagnostic {
 }
 
 /// What someone should know of nodes and of a plan that is only a part.
-pub fn remarks(
+pub(crate) fn remarks(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     whole: bool,
@@ -211,7 +212,7 @@ fn boasts(observations: &Observations<'_>) -> Vec<Diagnostic> {
 }
 
 /// An instance whose numbers are used up.
-pub fn spent(id: &InstanceId) -> Diagnostic {
+pub(crate) fn spent(id: &InstanceId) -> Diagnostic {
     let message = format!("{id} cannot be told anything more: its generations are used up");
     Diagnostic::warning("DN-W0614", None, message)
         .help("give its service another name, without a `moved` line; please report this")
@@ -219,7 +220,7 @@ pub fn spent(id: &InstanceId) -> Diagnostic {
 
 /// What someone should know of where everything ends up: the same things whether what does not fit
 /// is an error or a warning, and of each instance one.
-pub fn placement(
+pub(crate) fn placement(
     desired: &DesiredState,
     observations: &Observations<'_>,
     assignments: &Assignments,
@@ -232,7 +233,7 @@ pub fn placement(
     });
     let mut all: Vec<Diagnostic> = unplaced.collect();
     all.extend(outcome.cut_short.then(cut_short));
-    all.extend(held::told(desired, observations, assignments, outcome, severity));
+    all.extend(data_notice::told(desired, observations, assignments, outcome, severity));
     all.extend(blocked(desired, assignments, severity));
     all.extend(kept(desired, observations, assignments));
     all.extend(outcome.overfull.iter().map(|it| overfull(desired, it)));
@@ -331,7 +332,7 @@ fn blocked(
     let others = assignments.blocked.iter().filter(|(service, missing)| service != missing);
     let waits = others.map(|(service, missing)| {
         let at = desired.services.get(service).map(|service| service.at.clone());
-        if assignments::is_held(&assignments.blocked, service) {
+        if blocked::is_held(&assignments.blocked, service) {
             return undecided(service, at, missing);
         }
         if !assignments.by_instance.keys().any(|id| id.service == *missing) {
@@ -356,20 +357,24 @@ fn blocked(
 }
 
 /// A service that waits for another of which nothing is decided.
-pub fn undecided(service: &ServiceName, at: Option<Location>, missing: &ServiceName) -> Diagnostic {
+pub(crate) fn undecided(
+    service: &ServiceName,
+    at: Option<Location>,
+    missing: &ServiceName,
+) -> Diagnostic {
     let message = format!("service `{service}` waits: nothing is decided about `{missing}`");
     Diagnostic::warning("DN-W0606", at, message).help("it is planned as soon as that is")
 }
 
 /// The same of one instance.
-pub fn waits_for(id: &InstanceId, node: &NodeName, other: &ServiceName) -> Drift {
+pub(crate) fn waits_for(id: &InstanceId, node: &NodeName, other: &ServiceName) -> Drift {
     let what = format!("it waits: nothing is decided about `{other}`, whose address it has");
     Drift { instance: id.clone(), node: node.clone(), what }
 }
 
 /// What keeps running without a place, where nothing but the word of its node says that it was told
 /// to.
-pub fn only_claimed(id: &InstanceId, node: &NodeName) -> Drift {
+pub(crate) fn only_claimed(id: &InstanceId, node: &NodeName) -> Drift {
     let what =
         format!("it has no place there, and only {node} itself says that it was told to run it");
     Drift { instance: id.clone(), node: node.clone(), what }
@@ -431,7 +436,7 @@ fn overfull(desired: &DesiredState, it: &Overfull) -> Diagnostic {
 
 /// A service that `protect` keeps from being destroyed.
 /// The line may be gone already: what was told stands until the service is told otherwise.
-pub fn protected(
+pub(crate) fn protected(
     change: &Change,
     line: Option<&Location>,
     declared: Option<&Location>,
@@ -460,7 +465,7 @@ pub fn protected(
 }
 
 /// Instances of a service that nobody declares any more, left running because they are protected.
-pub fn still_protected(service: &ServiceName, count: u32) -> Diagnostic {
+pub(crate) fn still_protected(service: &ServiceName, count: u32) -> Diagnostic {
     let instances = if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") };
     let message = format!(
         "service `{service}` is not declared any more and was protected; {instances} left running"
@@ -471,7 +476,7 @@ pub fn still_protected(service: &ServiceName, count: u32) -> Diagnostic {
 }
 
 /// Instances of a service that nobody declares, left running.
-pub fn undeclared(service: &ServiceName, count: u32) -> Diagnostic {
+pub(crate) fn undeclared(service: &ServiceName, count: u32) -> Diagnostic {
     let instances = if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") };
     let message = format!("service `{service}` is not declared; {instances} left running");
     Diagnostic::warning("DN-W0602", None, message)

@@ -12,20 +12,21 @@ use std::{
 use devnet_schema::{
     desired::{DesiredState, Service},
     fleet::{FleetSnapshot, Node, NodeStatus},
-    instance::{Generation, InstanceSpec, Protocol},
+    instance::{Generation, Protocol},
     name::{InstanceId, NodeName, ServiceName},
-    observed::{InstanceState, ObservedInstance},
+    observed::InstanceState,
     order::{OrderBook, Standing, is_believed},
 };
 
 use crate::{
     data::{self, Home},
     input::PlanInput,
+    observed::{Observed, renamed},
 };
 
 /// The fleet, sorted, with renames applied.
 #[derive(Debug)]
-pub struct Observations<'a> {
+pub(crate) struct Observations<'a> {
     /// The nodes.
     pub nodes: BTreeMap<&'a NodeName, &'a Node>,
     /// Who was seen where it was ordered, by the name it has from now on; the one that counts
@@ -51,7 +52,7 @@ pub struct Observations<'a> {
 
 /// A generation that nobody could have given out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Boast<'a> {
+pub(crate) struct Boast<'a> {
     /// Who says so.
     pub node: &'a NodeName,
     /// Of which service.
@@ -62,63 +63,9 @@ pub struct Boast<'a> {
     pub generation: Generation,
 }
 
-/// One unit on one node.
-#[derive(Debug, Clone, Copy)]
-pub struct Observed<'a> {
-    /// What was seen.
-    pub seen: &'a ObservedInstance,
-    /// Whether its node can be reached. A node that is not in the fleet counts as lost.
-    pub status: NodeStatus,
-    /// Whether it still runs under the name of before a rename.
-    pub renamed: bool,
-    /// As of which generation it was ordered there; 0 where the records do not say.
-    pub ordered: Generation,
-    /// Whether nothing but the word of its node tells that it was ordered there.
-    pub claimed: bool,
-    /// Whether its node has what came with the order, where that is claimed.
-    pub shown: bool,
-}
-
-impl<'a> Observed<'a> {
-    /// Whether its state is known: its node was asked and answered.
-    pub fn is_known(&self) -> bool {
-        self.status == NodeStatus::Online && self.seen.state != InstanceState::Unknown
-    }
-
-    /// Whether it is known not to run.
-    pub fn has_ended(&self) -> bool {
-        self.is_known() && self.seen.state == InstanceState::Exited
-    }
-
-    /// Where.
-    pub fn node(&self) -> &'a NodeName {
-        &self.seen.node
-    }
-
-    /// What it runs, where that is known.
-    pub fn spec(&self) -> Option<&'a InstanceSpec> {
-        self.seen.spec.as_deref()
-    }
-
-    /// The name it runs under.
-    pub fn runs_as(&self) -> InstanceId {
-        self.seen.instance()
-    }
-
-    /// Why its state is not known, as `gamma is offline`.
-    pub fn why_unknown(&self) -> String {
-        let node = self.node();
-        match self.status {
-            NodeStatus::Online => format!("{node} could not read it"),
-            NodeStatus::Offline => format!("{node} is offline"),
-            NodeStatus::Lost => format!("{node} is lost"),
-        }
-    }
-}
-
 impl<'a> Observations<'a> {
     /// Counts the fleet.
-    pub fn of(input: &PlanInput<'a>) -> Self {
+    pub(crate) fn of(input: &PlanInput<'a>) -> Self {
         let PlanInput { desired, fleet, .. } = input;
         let nodes: BTreeMap<_, _> = fleet.nodes.iter().map(|node| (&node.name, node)).collect();
         let book = OrderBook::of(fleet);
@@ -231,35 +178,35 @@ impl<'a> Observations<'a> {
     }
 
     /// What holds room on a node and is left alone, whoever declares it.
-    pub fn left_alone(&self) -> impl Iterator<Item = &Observed<'a>> {
+    pub(crate) fn left_alone(&self) -> impl Iterator<Item = &Observed<'a>> {
         self.strangers.iter().chain(self.disputed.values().flatten())
     }
 
     /// Whether anything of a service was protected when it was last told to run: that stands until
     /// all of it was told otherwise.
-    pub fn protects(&self, service: &ServiceName) -> bool {
+    pub(crate) fn protects(&self, service: &ServiceName) -> bool {
         self.protected.iter().any(|id| id.service == *service)
     }
 
     /// Where the data of an instance is, of a service that has volumes.
-    pub fn home(&self, service: &Service, id: &InstanceId) -> Option<&Home<'a>> {
+    pub(crate) fn home(&self, service: &Service, id: &InstanceId) -> Option<&Home<'a>> {
         self.homes.get(id).filter(|_| !service.volumes.is_empty())
     }
 
     /// Whether a node can be reached; one that is not in the fleet counts as lost.
-    pub fn status(&self, node: &NodeName) -> NodeStatus {
+    pub(crate) fn status(&self, node: &NodeName) -> NodeStatus {
         self.nodes.get(node).map_or(NodeStatus::Lost, |node| node.status)
     }
 
     /// The most trustworthy observed.
-    pub fn best(&self, id: &InstanceId) -> Option<&Observed<'a>> {
+    pub(crate) fn best(&self, id: &InstanceId) -> Option<&Observed<'a>> {
         self.observed.get(id).and_then(|group| group.first())
     }
 
     /// Ports of a node that something outside the cluster holds. An agent that has just started
     /// after a power cut reports ports before it knows which of them its own units hold, so those
     /// of everything seen on the node are left out.
-    pub fn ports_outside(&self, node: &Node) -> impl Iterator<Item = (Protocol, u16)> {
+    pub(crate) fn ports_outside(&self, node: &Node) -> impl Iterator<Item = (Protocol, u16)> {
         let units = self.all().map(|(_, it)| it).chain(self.left_alone());
         let here = units.filter(|it| *it.node() == node.name);
         let specs = here.filter_map(|it| it.spec());
@@ -270,7 +217,7 @@ impl<'a> Observations<'a> {
     }
 
     /// Everything that was seen where it was ordered.
-    pub fn all(&self) -> impl Iterator<Item = (&InstanceId, &Observed<'a>)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&InstanceId, &Observed<'a>)> {
         self.observed.iter().flat_map(|(id, group)| group.iter().map(move |it| (id, it)))
     }
 }
@@ -282,7 +229,7 @@ fn by_new_name(desired: &DesiredState, id: &InstanceId) -> InstanceId {
 
 /// The highest generation of each instance that is on record or believed of a node, and what is not
 /// believed. A number is believed wherever it comes from: who refuses older ones is asked by it.
-pub fn generations<'a>(
+pub(crate) fn generations<'a>(
     given_out: &BTreeMap<InstanceId, Generation>,
     fleet: &'a FleetSnapshot,
     book: &OrderBook<'a>,
@@ -310,21 +257,4 @@ pub fn generations<'a>(
         }
     }
     (known, boasts)
-}
-
-/// What a service is called from now on. A name that is declared again is no old name, and one that
-/// leads to nothing declared stays.
-pub fn renamed<'d>(desired: &'d DesiredState, service: &'d ServiceName) -> &'d ServiceName {
-    let mut name = service;
-    // A chain of renames is followed once through the list at most, so a circle ends too.
-    for _ in 0..=desired.moved.len() {
-        if desired.services.contains_key(name) {
-            return name;
-        }
-        match desired.moved.iter().find(|(from, _)| from == name) {
-            Some((_, to)) => name = to,
-            None => break,
-        }
-    }
-    service
 }

@@ -44,7 +44,7 @@ impl Steps {
 
 /// The steps of all planned, in an order that respects `after`. What of a service is `starting` is
 /// waited for before anything of it that may serve is touched.
-pub fn steps(
+pub(crate) fn steps(
     desired: &DesiredState,
     planned: &[PlannedAction],
     starting: &[Starting],

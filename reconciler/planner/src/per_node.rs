@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The desired state with the numbers of each such service; nothing where there is none.
-pub fn resolved(input: &PlanInput<'_>) -> Option<DesiredState> {
+pub(crate) fn resolved(input: &PlanInput<'_>) -> Option<DesiredState> {
     let each = |service: &&Service| service.replicas.is_per_node();
     let services: Vec<&Service> = input.desired.services.values().filter(each).collect();
     if services.is_empty() {

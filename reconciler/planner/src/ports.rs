@@ -16,7 +16,7 @@ use devnet_schema::{
 };
 
 use crate::{
-    assignments::{Assignments, Why},
+    assignment::{Assignments, Why},
     input::PlanInput,
     observations::Observations,
 };
@@ -26,7 +26,7 @@ use crate::{
 pub const RANGE: RangeInclusive<u16> = 20000..=29999;
 
 /// Host port of every port of an instance, by the port's name.
-pub type HostPorts = BTreeMap<InstanceId, BTreeMap<String, u16>>;
+pub(crate) type HostPorts = BTreeMap<InstanceId, BTreeMap<String, u16>>;
 
 type Taken<'a> = BTreeMap<&'a NodeName, BTreeSet<(Protocol, u16)>>;
 
@@ -35,7 +35,7 @@ type Taken<'a> = BTreeMap<&'a NodeName, BTreeSet<(Protocol, u16)>>;
 ///
 /// # Errors
 /// When a node has no port left.
-pub fn allocate(
+pub(crate) fn allocate(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     assignments: &Assignments,
@@ -91,7 +91,7 @@ fn outside<'a>(input: &PlanInput<'a>, observations: &Observations<'a>) -> Taken<
 
 /// The host port that the declaration itself settles. A process listens where it listens, so its
 /// own port is the node's.
-pub fn fixed(service: &Service, port: &PortDeclaration) -> Option<u16> {
+pub(crate) fn fixed(service: &Service, port: &PortDeclaration) -> Option<u16> {
     let own = (service.runtime == Runtime::Process).then_some(port.container);
     port.host.or(own)
 }

@@ -17,10 +17,11 @@ use devnet_schema::{
 
 use crate::{
     asis::{self, Beside, Besides},
-    assignments::Blocked,
+    blocked::Blocked,
     hold::Holds,
     input::PlanInput,
-    observations::{Observations, Observed},
+    observations::Observations,
+    observed::Observed,
     place::{
         Current, DeviceNeed, GpuInput, Holding, Key, NodeInput, NodeState, Pin, PlacementProblem,
         Places, PortLine, Prefer, Require, ServiceInput, Spread, SpreadBy,
@@ -50,7 +51,7 @@ pub(crate) fn move_cost(service: &Service) -> u64 {
 
 /// The placement problem of a plan. Services that wait are no part of it: their units stay where
 /// they run and keep what they hold. What its data holds as it is counts as it is.
-pub fn build(
+pub(crate) fn build(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     scope: &Scope,
@@ -94,7 +95,7 @@ pub fn build(
 }
 
 /// The models of all devices.
-pub fn models(nodes: &[NodeInput]) -> BTreeSet<String> {
+pub(crate) fn models(nodes: &[NodeInput]) -> BTreeSet<String> {
     nodes.iter().flat_map(|node| node.gpus.iter().map(|gpu| gpu.model.clone())).collect()
 }
 
@@ -133,7 +134,7 @@ fn stays<'a>(
 }
 
 /// One node, less what stays there without a place.
-pub fn node_input(
+pub(crate) fn node_input(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     node: &Node,
@@ -267,7 +268,7 @@ fn runtimes(node: &Node, observations: &Observations<'_>) -> Vec<String> {
 }
 
 /// One service, as it is declared.
-pub fn service_input(
+pub(crate) fn service_input(
     service: &Service,
     observations: &Observations<'_>,
     scope: &Scope,

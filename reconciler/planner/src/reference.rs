@@ -9,7 +9,7 @@ use devnet_schema::{
 };
 
 /// Whether a template of `service` asks for the address of `other`.
-pub fn names(service: &Service, other: &ServiceName) -> bool {
+pub(crate) fn names(service: &Service, other: &ServiceName) -> bool {
     texts(service).into_iter().any(|text| asks(text, other))
 }
 

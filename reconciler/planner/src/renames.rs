@@ -17,7 +17,8 @@ use devnet_schema::{
 use crate::{
     data::{Home, Volume},
     input::PlanInput,
-    observations::{Observations, renamed},
+    observations::Observations,
+    observed::renamed,
     render::Specs,
 };
 
@@ -30,7 +31,7 @@ fn known<'a>(input: &PlanInput<'a>) -> BTreeSet<&'a ServiceName> {
 
 /// `moved` lines whose old name is nobody's, while the new one has nothing yet either: those that
 /// have done their work, or are a part of a chain, are no mistake.
-pub fn idle(input: &PlanInput<'_>) -> Vec<Diagnostic> {
+pub(crate) fn idle(input: &PlanInput<'_>) -> Vec<Diagnostic> {
     let (desired, known) = (input.desired, known(input));
     let mut found = Vec::new();
     for (from, to) in &desired.moved {
@@ -57,7 +58,7 @@ pub fn idle(input: &PlanInput<'_>) -> Vec<Diagnostic> {
 
 /// Services that would write to the volume with which another goes on since it was renamed: they
 /// have the name, or are in a project of the name, that the other had before.
-pub fn taken(
+pub(crate) fn taken(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     specs: &Specs,
@@ -158,7 +159,7 @@ fn shared(service: &Service, volume: &Identity<'_>, other: &ServiceName) -> Diag
 }
 
 /// Services that go with their data while one like them comes without: they were renamed, perhaps.
-pub fn unwritten<'c>(
+pub(crate) fn unwritten<'c>(
     input: &PlanInput<'_>,
     changes: impl Iterator<Item = &'c Change> + Clone,
 ) -> Vec<Diagnostic> {

@@ -15,21 +15,21 @@ use devnet_schema::{
 };
 
 use crate::{
-    assignments::{Assignments, Why},
+    assignment::{Assignments, Why},
     input::PlanInput,
-    keep,
     observations::Observations,
     ports::HostPorts,
+    volume_names,
 };
 
 /// Every seated instance, rendered.
-pub type Specs = BTreeMap<InstanceId, InstanceSpec>;
+pub(crate) type Specs = BTreeMap<InstanceId, InstanceSpec>;
 
 /// Renders every seated instance.
 ///
 /// # Errors
 /// What the catalog finds: templates that cannot be rendered, secrets that are not there.
-pub fn specs(
+pub(crate) fn specs(
     input: &PlanInput<'_>,
     observations: &Observations<'_>,
     assignments: &Assignments,
@@ -57,7 +57,7 @@ pub fn specs(
     }
     let bindings = Bindings { instances: instances.collect(), secrets };
     let mut rendered = devnet_catalog::render(input.catalog, input.desired, &bindings)?;
-    keep::data(input, observations, &mut rendered);
+    volume_names::data(input, observations, &mut rendered);
     let specs = rendered.into_iter().map(|spec| {
         let id = spec.id.clone();
         // What is kept as it is goes on with what it has, protected as it is declared to be. Where

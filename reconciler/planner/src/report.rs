@@ -15,12 +15,13 @@ use devnet_schema::{
 };
 
 use crate::{
-    assignments::{self, Assignment, Assignments, Why},
+    assignment::{Assignment, Assignments, Why},
+    blocked,
     observations::Observations,
 };
 
 /// Puts into the report what was decided of assignments beside placement.
-pub fn tell(
+pub(crate) fn tell(
     desired: &DesiredState,
     observations: &Observations<'_>,
     assignments: &Assignments,
@@ -38,24 +39,20 @@ pub fn tell(
     report.evicted = report.evictions.len() as u32;
     levels(desired, observations, assignments, &mut report.levels);
     // What a service waits for may have a place only because that service has none.
-    if assignments
-        .blocked
-        .keys()
-        .any(|service| !assignments::is_held(&assignments.blocked, service))
-    {
+    if assignments.blocked.keys().any(|service| !blocked::is_held(&assignments.blocked, service)) {
         report.status = PlacementStatus::Infeasible;
     }
 }
 
 /// What keeps running though no node has room for it.
-pub fn kept(assignments: &Assignments) -> impl Iterator<Item = &InstanceId> {
+pub(crate) fn kept(assignments: &Assignments) -> impl Iterator<Item = &InstanceId> {
     let why = |assignment: &Assignment| matches!(assignment.why, Why::Kept(_) | Why::KeptAsIs(_));
     let kept = assignments.by_instance.iter().filter(move |(_, assignment)| why(assignment));
     kept.map(|(id, _)| id)
 }
 
 /// What waits for data on a node that is lost, with that node.
-pub fn waiting_for_data<'s>(
+pub(crate) fn waiting_for_data<'s>(
     desired: &'s DesiredState,
     observations: &'s Observations<'_>,
     assignments: &'s Assignments,
@@ -156,7 +153,7 @@ fn levels(
 
 /// Placement's reason for a move as a clause, with the place of the line that speaks: what it says
 /// of the service begins with a verb, what it says of anything else names that.
-pub fn moved(service: Option<&Service>, because: &str) -> String {
+pub(crate) fn moved(service: Option<&Service>, because: &str) -> String {
     if let Some(pin) = because.strip_prefix("is pinned to ") {
         let at = service.and_then(|service| service.place.pin.as_ref()).map(|pin| &pin.at);
         return at.map_or(format!("pinned to {pin}"), |at| format!("pinned to {pin} at {at}"));

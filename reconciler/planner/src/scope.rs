@@ -10,10 +10,7 @@ use devnet_schema::{
     name::{InstanceId, NodeName, ServiceName},
 };
 
-use crate::{
-    input::PlanInput,
-    observations::{Observations, Observed},
-};
+use crate::{input::PlanInput, observations::Observations, observed::Observed};
 
 /// What people type to name a part of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +22,7 @@ enum Address {
 
 /// Which instances a plan may touch.
 #[derive(Debug, Clone, Default)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// `None` means everything.
     target: Option<BTreeSet<Address>>,
     exclude: BTreeSet<Address>,
@@ -37,7 +34,7 @@ impl Scope {
     ///
     /// # Errors
     /// Addresses that are no addresses, or of nothing that is declared or runs.
-    pub fn of(
+    pub(crate) fn of(
         input: &PlanInput<'_>,
         observations: &Observations<'_>,
     ) -> Result<Self, Vec<Diagnostic>> {
@@ -72,23 +69,23 @@ impl Scope {
     }
 
     /// All of the cluster.
-    pub fn whole() -> Self {
+    pub(crate) fn whole() -> Self {
         Self { target: None, exclude: BTreeSet::new(), replace: BTreeSet::new() }
     }
 
     /// Whether everything may be touched.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.target.is_none() && self.exclude.is_empty()
     }
 
     /// Whether the plan may touch this instance, which is or will be on these nodes.
-    pub fn holds(&self, id: &InstanceId, nodes: &[&NodeName]) -> bool {
+    pub(crate) fn holds(&self, id: &InstanceId, nodes: &[&NodeName]) -> bool {
         self.target.as_ref().is_none_or(|target| names(target, id, nodes))
             && !names(&self.exclude, id, nodes)
     }
 
     /// Whether the plan may touch any instance of this service.
-    pub fn touches(&self, service: &ServiceName) -> bool {
+    pub(crate) fn touches(&self, service: &ServiceName) -> bool {
         let chosen = self.target.as_ref().is_none_or(|target| {
             target.iter().any(|address| match address {
                 Address::Service(name) => name == service,
@@ -102,7 +99,7 @@ impl Scope {
     /// Whether a unit that nobody declares (any more) is removed: it can be reached, the plan may
     /// touch it, and either its service still says how many there are, or pruning is on and it was
     /// not protected.
-    pub fn removes(
+    pub(crate) fn removes(
         &self,
         input: &PlanInput<'_>,
         observations: &Observations<'_>,
@@ -115,7 +112,7 @@ impl Scope {
     }
 
     /// Whether `-replace` names this instance, which is on this node.
-    pub fn replaces(&self, id: &InstanceId, node: &NodeName) -> bool {
+    pub(crate) fn replaces(&self, id: &InstanceId, node: &NodeName) -> bool {
         names(&self.replace, id, &[node])
     }
 }

@@ -14,7 +14,7 @@ use devnet_schema::{
 use crate::input::PlanInput;
 
 /// What components refuse of these changes, once for each service.
-pub fn refusals<'c>(
+pub(crate) fn refusals<'c>(
     input: &PlanInput<'_>,
     changes: impl Iterator<Item = &'c Change>,
 ) -> Vec<Diagnostic> {

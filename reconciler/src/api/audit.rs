@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Time;
+
 use super::{ApiKeyRow, Role};
 
 /// Something that somebody asked for and that changes something.
@@ -12,7 +14,7 @@ pub struct AuditRow {
     /// Up by one with each.
     pub seq: u64,
     /// RFC 3339.
-    pub at: String,
+    pub at: Time,
     /// Who: the name of a key, `node.n1`, `anonymous`.
     pub actor: String,
     /// What they may do; absent where it is nobody with a key.
@@ -34,9 +36,9 @@ pub struct DetailedKey {
     #[serde(flatten)]
     pub row: ApiKeyRow,
     /// RFC 3339, to the minute; absent where it was never used.
-    pub last_used_at: Option<String>,
+    pub last_used_at: Option<Time>,
     /// RFC 3339; keys of this version do not end by themselves.
-    pub expires_at: Option<String>,
+    pub expires_at: Option<Time>,
 }
 
 /// A setting of the control plane.

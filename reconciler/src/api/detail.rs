@@ -11,6 +11,8 @@ use devnet_schema::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::time::Time;
+
 use super::{NodeRow, PlanRow, ServiceRow, Status};
 
 /// A list that can be read again as what changed since.
@@ -277,9 +279,9 @@ pub struct StepRow {
     /// Of these, the ones that have not succeeded, while it has not begun.
     pub blocked_by: Vec<String>,
     /// RFC 3339; when something was first heard of it.
-    pub began: Option<String>,
+    pub began: Option<Time>,
     /// RFC 3339; when it was done, or failed.
-    pub ended: Option<String>,
+    pub ended: Option<Time>,
     /// The last thing that was said of it.
     pub message: Option<String>,
     /// How much of something that takes long is there, like bytes of an image.
@@ -307,7 +309,7 @@ pub struct NewJoinCommand {
     /// The whole token.
     pub token: InTransit,
     /// RFC 3339.
-    pub expires_at: String,
+    pub expires_at: Time,
     /// The token's public part.
     pub id: String,
     /// The address that an agent joins at, as the request had it.
@@ -326,7 +328,7 @@ pub struct JoinTokenRow {
     /// Whether it may take over the name of a known node.
     pub replace: bool,
     /// RFC 3339.
-    pub created_at: String,
+    pub created_at: Time,
     /// RFC 3339.
-    pub expires_at: String,
+    pub expires_at: Time,
 }

@@ -5,6 +5,8 @@
 use devnet_schema::secret::InTransit;
 use serde::{Deserialize, Serialize};
 
+use crate::time::Time;
+
 use super::Role;
 
 /// `GET /api/v1/about`: what anybody may know.
@@ -36,7 +38,7 @@ pub struct Session {
     /// What it may do.
     pub role: Role,
     /// RFC 3339; when it ends unless it is used, and twelve hours after its login in any case.
-    pub expires_at: String,
+    pub expires_at: Time,
     /// To be sent as `X-Devnet-CSRF` with whatever changes something.
     pub csrf: String,
 }
@@ -53,11 +55,11 @@ pub struct SessionRow {
     /// The address that it was begun from.
     pub from: String,
     /// RFC 3339.
-    pub created_at: String,
+    pub created_at: Time,
     /// RFC 3339, to the minute.
-    pub seen_at: String,
+    pub seen_at: Time,
     /// RFC 3339.
-    pub expires_at: String,
+    pub expires_at: Time,
 }
 
 /// Answer of `POST /api/v1/session/codes`: the only time the code is shown.
@@ -66,5 +68,5 @@ pub struct NewLoginCode {
     /// The code.
     pub code: InTransit,
     /// RFC 3339.
-    pub expires_at: String,
+    pub expires_at: Time,
 }

@@ -170,7 +170,7 @@ fn execute(
 ) -> Result<u8, CommandError> {
     let json = is_json(&args.planning);
     if json && args.plan.is_some() {
-        terminal.out(&format!("{}\n", json_lines::version(&clock::wall())));
+        terminal.out(&format!("{}\n", json_lines::version(&clock::wall().to_string())));
     }
     let path = format!("/api/v1/plans/{}/apply", plan.id);
     let request = ApplyRequest { parallelism: args.parallelism, force: args.force, check: false };
@@ -312,6 +312,7 @@ mod tests {
     use devnet_schema::plan::Drift;
 
     use super::*;
+    use crate::time::Time;
 
     fn planning(args: &[&str]) -> Planning {
         let words = ["devnet", "apply"].iter().chain(args);
@@ -347,7 +348,7 @@ mod tests {
             plan: String::new(),
             revision: String::new(),
             by: "ci".to_owned(),
-            started_at: String::new(),
+            started_at: Time::EPOCH,
             ended_at: None,
             state,
             summary: Default::default(),

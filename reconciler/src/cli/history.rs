@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
@@ -63,7 +62,7 @@ fn table(rows: &[Deployment], revisions: &BTreeMap<&str, &RevisionRow>) -> Strin
     for row in rows {
         let commit = revisions.get(row.revision.as_str());
         table.push(vec![
-            row.started_at.clone(),
+            row.started_at.to_string(),
             seconds(row).map(|seconds| format!("{seconds} s")).unwrap_or_default(),
             format!("{:?}", row.state).to_lowercase(),
             row.revision.chars().take(12).collect(),
@@ -90,15 +89,15 @@ fn changes(of: &Deployment) -> String {
 
 /// How long it took, in seconds; nothing while it runs.
 fn seconds(of: &Deployment) -> Option<i64> {
-    let (from, to) =
-        (of.started_at.parse::<Timestamp>(), of.ended_at.as_ref()?.parse::<Timestamp>());
-    Some(to.ok()?.duration_since(from.ok()?).as_secs().max(0))
+    let (from, to) = (of.started_at.timestamp(), of.ended_at?.timestamp());
+    Some(to.duration_since(from).as_secs().max(0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::DeploymentState;
+    use crate::time::Time;
 
     #[test]
     fn a_row_tells_commit_outcome_and_time_and_an_unknown_commit_is_left_open() {
@@ -107,8 +106,8 @@ mod tests {
             plan: "p".to_owned(),
             revision: revision.to_owned(),
             by: "watch".to_owned(),
-            started_at: "2026-01-01T00:00:00Z".to_owned(),
-            ended_at: Some("2026-01-01T00:00:12Z".to_owned()),
+            started_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            ended_at: "2026-01-01T00:00:12Z".parse().ok(),
             state,
             summary: Default::default(),
             errors: errors.iter().map(|&error| error.to_owned()).collect(),
@@ -117,8 +116,8 @@ mod tests {
             revision: "abc".to_owned(),
             summary: "Say \u{1b}[31mhello".to_owned(),
             author: "Ada".to_owned(),
-            committed_at: String::new(),
-            seen_at: String::new(),
+            committed_at: None,
+            seen_at: Time::EPOCH,
             applied_at: None,
             problem: None,
         };

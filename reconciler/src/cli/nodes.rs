@@ -48,7 +48,7 @@ pub(super) fn node(
                 // Whoever takes the token elsewhere does not want it in a log as well.
                 false => join_line(&answer.server, node.as_ref(), *replace),
             };
-            terminal.note(&how_to_join(&answer.server, &command, &answer.expires_at));
+            terminal.note(&how_to_join(&answer.server, &command, &answer.expires_at.to_string()));
         }
         NodeCommand::List(output) => {
             let rows: Vec<NodeRow> = client.list("/api/v1/nodes", "listing nodes")?;
@@ -195,7 +195,7 @@ pub(super) fn apikey(
                 let mut table = vec![heads];
                 table.extend(rows.into_iter().map(|row| {
                     let role = format!("{:?}", row.role).to_lowercase();
-                    vec![row.id, row.name, role, row.created_at]
+                    vec![row.id, row.name, role, row.created_at.to_string()]
                 }));
                 terminal.out(&status_text::table(&table));
             }
@@ -211,6 +211,7 @@ pub(super) fn apikey(
 mod tests {
     use super::*;
     use crate::api::Role;
+    use crate::time::Time;
 
     #[test]
     fn the_line_to_join_with_says_what_the_token_is_bound_to() {
@@ -233,7 +234,7 @@ mod tests {
             id: id.to_owned(),
             name: name.to_owned(),
             role: Role::Editor,
-            created_at: String::new(),
+            created_at: Time::EPOCH,
         };
         let rows = [row("k1", "ci"), row("k2", "ci"), row("k3", "k1")];
         let failure = named("ci", &rows).unwrap();

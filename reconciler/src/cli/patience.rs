@@ -127,16 +127,12 @@ mod tests {
     use devnet_schema::step::StepReport;
 
     use super::*;
+    use crate::time::Time;
 
     fn line(step: &str, state: StepState) -> DeploymentLine {
         let id = step.split('/').next().unwrap().parse().unwrap();
         let report = StepReport { deployment: String::new(), step: step.to_owned(), state };
-        DeploymentLine::Step {
-            at: String::new(),
-            instance: id,
-            node: "n1".parse().unwrap(),
-            report,
-        }
+        DeploymentLine::Step { at: Time::EPOCH, instance: id, node: "n1".parse().unwrap(), report }
     }
 
     #[test]

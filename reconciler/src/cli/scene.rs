@@ -76,7 +76,8 @@ impl Scene {
         let Some(desired) = loaded.desired else {
             return Err(checkout.invalid(&diagnostics, terminal));
         };
-        let (created_at, revision) = (clock::wall(), checkout.revision(&loaded.overrides));
+        let (created_at, revision) =
+            (clock::wall().to_string(), checkout.revision(&loaded.overrides));
         Ok(Self {
             checkout,
             desired,

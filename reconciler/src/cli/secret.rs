@@ -41,7 +41,7 @@ pub(super) fn run(
             } else {
                 let mut table = vec![vec!["SECRET".into(), "VERSION".into(), "UPDATED".into()]];
                 table.extend(rows.into_iter().map(|row| {
-                    vec![row.name.to_string(), row.version.to_string(), row.updated_at]
+                    vec![row.name.to_string(), row.version.to_string(), row.updated_at.to_string()]
                 }));
                 terminal.out(&status_text::table(&table));
             }

@@ -144,6 +144,7 @@ fn short(revision: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Time;
 
     fn source(seen: &str, problem: Option<&str>) -> SourceStatus {
         SourceStatus {
@@ -161,9 +162,9 @@ mod tests {
             revision: revision.to_owned(),
             summary: String::new(),
             author: String::new(),
-            committed_at: String::new(),
-            seen_at: String::new(),
-            applied_at: applied.then(String::new),
+            committed_at: None,
+            seen_at: Time::EPOCH,
+            applied_at: applied.then_some(Time::EPOCH),
             problem: None,
         }
     }

@@ -55,7 +55,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
         Call::Connected { node, id, facts, origin } => {
             plane.note_jump(&node, &facts);
             plane.count_session(&node, &id, origin.session)?;
-            plane.store.record_facts(&node, &facts, &clock::wall())?;
+            plane.store.record_facts(&node, &facts, clock::wall())?;
             plane.authority.refusals().forget(&node);
             plane.reread(&node)?;
             plane.journal.node_reports(&node, now, &format!("{node} is connected"));
@@ -67,7 +67,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
             }
         }
         Call::Disconnected { node } => {
-            plane.store.touch_node(&node, &clock::wall())?;
+            plane.store.touch_node(&node, clock::wall())?;
             seen.retain(|(on, _), _| *on != node);
             if plane.fleet.knows(&node) {
                 plane.journal.node_reports(
@@ -82,7 +82,7 @@ fn take(plane: &ControlPlane, call: Call, seen: &mut Seen) -> Result<(), StoreEr
         }
         Call::Facts { node, facts } => {
             plane.note_jump(&node, &facts);
-            plane.store.record_facts(&node, &facts, &clock::wall())?;
+            plane.store.record_facts(&node, &facts, clock::wall())?;
         }
         Call::Observed { node } => observed(plane, &node, seen)?,
         Call::Secrets { node, id, instance, secrets, answer } => {

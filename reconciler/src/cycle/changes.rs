@@ -306,7 +306,7 @@ pub fn node_digests(rows: &[DetailedNode]) -> BTreeMap<String, Digest> {
     let digest = |node: &DetailedNode| match node.row.status {
         NodeStatus::Online => {
             let mut still = node.clone();
-            still.row.last_seen.clear();
+            still.row.last_seen = None;
             Digest::of(&still)
         }
         NodeStatus::Offline | NodeStatus::Lost => Digest::of(node),

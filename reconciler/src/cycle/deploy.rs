@@ -19,6 +19,7 @@ use crate::{
     apply::{Limits, Outcome, Stop, walk},
     clock, random,
     store::{StepRecord, StoreError},
+    time::Time,
 };
 
 /// How many deployments are looked at after a restart, for what failed lately.
@@ -164,7 +165,7 @@ impl ControlPlane {
             plan: plan.id.to_string(),
             revision: plan.basis.revision.clone(),
             by: by.to_owned(),
-            started_at: format!("{now:.3}"),
+            started_at: now.into(),
             ended_at: None,
             state: DeploymentState::Running,
             summary: plan.summary,
@@ -303,7 +304,7 @@ impl ControlPlane {
         }
         let recent = self.store.deployments(None, RECALLED).map_err(unread);
         for deployment in recent.map(|page| page.items).unwrap_or_default().into_iter().rev() {
-            let ended = deployment.ended_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok());
+            let ended = deployment.ended_at.map(Time::timestamp);
             let Some(age) = ended.and_then(|at| (now - at).total(jiff::Unit::Second).ok()) else {
                 continue;
             };
@@ -320,7 +321,7 @@ impl ControlPlane {
 
     /// Everything that a revision declares runs as declared.
     pub(super) fn mark_applied(&self, revision: &str) {
-        match self.store.mark_applied(revision, &clock::wall()) {
+        match self.store.mark_applied(revision, clock::wall()) {
             Ok(()) | Err(StoreError::Missing { .. }) => {}
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "recording a revision");

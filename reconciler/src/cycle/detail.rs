@@ -350,7 +350,7 @@ mod tests {
             status: NodeStatus::Online,
             ip: String::new(),
             instances: 1,
-            last_seen: String::new(),
+            last_seen: None,
             problem: None,
             cordoned: false,
             drained: false,

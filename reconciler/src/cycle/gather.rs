@@ -98,7 +98,7 @@ impl ControlPlane {
             format_version: "1.0".to_owned(),
             cluster: self.fleet.cluster(),
             serial: self.fleet.serial(),
-            taken_at: clock::wall(),
+            taken_at: clock::wall().to_string(),
             nodes,
             instances,
             orders: Some(orders),
@@ -143,7 +143,7 @@ impl ControlPlane {
                 options,
                 policy,
                 limits: place::Limits::default(),
-                created_at: &clock::wall(),
+                created_at: &clock::wall().to_string(),
             };
             devnet_planner::plan_paced(&input, &mut |_| pace(&gone, limit, begun.elapsed()))
         })

@@ -15,6 +15,7 @@ use crate::{
     },
     clock,
     store::{ApiKeyRecord, EventFilter, RevisionState},
+    time::Time,
 };
 
 /// Whoever holds a key that is good.
@@ -141,7 +142,7 @@ impl ControlPlane {
     ) -> Result<Page<DetailedKey>, AdapterError> {
         let page = self.store.api_keys(cursor, limit)?;
         let detailed = |record: ApiKeyRecord| DetailedKey {
-            last_used_at: record.used_at.clone(),
+            last_used_at: record.used_at,
             expires_at: None,
             row: key_row(record),
         };
@@ -176,8 +177,8 @@ impl ControlPlane {
     pub fn key_holder(&self, id: &str) -> Result<Option<KeyHolder>, AdapterError> {
         let record = self.store.api_key(id)?.filter(|record| record.revoked_at.is_none());
         let now = clock::now();
-        if let Some(record) = record.as_ref().filter(|it| is_stale(it.used_at.as_deref(), now)) {
-            self.store.touch_api_key(&record.id, &format!("{now:.3}"))?;
+        if let Some(record) = record.as_ref().filter(|it| is_stale(it.used_at, now)) {
+            self.store.touch_api_key(&record.id, now.into())?;
         }
         Ok(record.map(|ApiKeyRecord { id, hash, name, role, .. }| KeyHolder {
             id,
@@ -194,7 +195,7 @@ pub(super) fn key_row(record: ApiKeyRecord) -> ApiKeyRow {
 }
 
 /// Whether the last use on record is so long ago that a new one is worth a write.
-fn is_stale(used: Option<&str>, now: Timestamp) -> bool {
-    let used: Option<Timestamp> = used.and_then(|text| text.parse().ok());
-    used.is_none_or(|used| now.duration_since(used) >= SignedDuration::from_secs(60))
+fn is_stale(used: Option<Time>, now: Timestamp) -> bool {
+    let long = SignedDuration::from_secs(60);
+    used.is_none_or(|used| now.duration_since(used.timestamp()) >= long)
 }

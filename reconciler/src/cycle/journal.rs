@@ -60,7 +60,7 @@ impl Journal {
 
     fn append(&self, cause: Cause, kind: &str, subject: &str, message: &str) {
         info!(kind, subject, "{message}");
-        match self.store.append_event(&clock::wall(), cause, kind, subject, message) {
+        match self.store.append_event(clock::wall(), cause, kind, subject, message) {
             Ok(event) => {
                 self.written.send_replace(event.seq);
                 // Whoever causes them in any number fills no disk until the next sweep.

@@ -55,7 +55,7 @@ impl ControlPlane {
 
     fn make_secret(&self, name: &SecretName, length: u32) -> Result<(), AdapterError> {
         let value = Sensitive::new(letters(length, &mut random::fill));
-        let stored = self.secrets.set(name, &value, &clock::wall(), &mut random::fill)?;
+        let stored = self.secrets.set(name, &value, clock::wall(), &mut random::fill)?;
         let text = format!("made as version {}: its service is given none", stored.version);
         self.journal.write("secret", &format!("secret.{name}"), &text);
         Ok(())

@@ -21,6 +21,7 @@ use crate::{
     fleet::Remembered,
     random,
     store::{Admission, JoinRefusal, JoinTokenRecord, NewNode, StoreError},
+    time::Time,
 };
 
 /// Why membership could not be changed.
@@ -81,19 +82,19 @@ impl ControlPlane {
         &self,
         request: &JoinTokenRequest,
         by: &str,
-    ) -> Result<(Sensitive<String>, String), AdapterError> {
+    ) -> Result<(Sensitive<String>, Time), AdapterError> {
         let token = JoinToken::make(self.authority.fingerprint(), &mut random::fill);
         let now = clock::now();
         let ttl = request.ttl_seconds.clamp(1, LONGEST_TTL) as i64;
         let expires = now.checked_add(SignedDuration::from_secs(ttl)).unwrap_or(now);
-        let expires_at = format!("{expires:.3}");
+        let expires_at = Time::from(expires);
         self.store.add_join_token(&JoinTokenRecord {
             id: token.id.clone(),
             hash: token.hash(),
             node: request.node.clone(),
             replace: request.replace,
-            created_at: format!("{now:.3}"),
-            expires_at: expires_at.clone(),
+            created_at: now.into(),
+            expires_at,
             used_at: None,
         })?;
         self.journal.write("auth", &token.id, &format!("join token made by {by}"));
@@ -105,7 +106,7 @@ impl ControlPlane {
     /// # Errors
     /// When they cannot be read.
     pub fn join_token_rows(&self) -> Result<Vec<JoinTokenRow>, AdapterError> {
-        let open = self.store.open_join_tokens(&clock::wall())?;
+        let open = self.store.open_join_tokens(clock::wall())?;
         let rows = open.into_iter().map(|record| {
             let JoinTokenRecord { id, hash: _, node, replace, created_at, expires_at, used_at: _ } =
                 record;
@@ -151,7 +152,7 @@ impl ControlPlane {
                 let now = clock::now();
                 Ok(self.revoked.add(before, now, now)?)
             };
-            self.store.join(&id, &node, &clock::wall(), refuse)??;
+            self.store.join(&id, &node, clock::wall(), refuse)??;
             self.joined.add(&node.name, &node.id)?;
             if request.replace {
                 self.fleet.remove(&node.name);
@@ -175,7 +176,7 @@ impl ControlPlane {
         if self.revoked.holds(id) {
             return Ok(Err(removed(name)));
         }
-        Ok(match self.store.admit_node(id, name, &clock::wall())? {
+        Ok(match self.store.admit_node(id, name, clock::wall())? {
             Admission::Known => Ok(()),
             Admission::Adopted => {
                 self.orders().adopted(name);
@@ -214,7 +215,7 @@ impl ControlPlane {
                 // Refused first: whatever fails from here on, it does not come back.
                 let now = clock::now();
                 self.revoked.add(&id, now, now)?;
-                self.store.remove_node(name, &clock::wall())?;
+                self.store.remove_node(name, clock::wall())?;
                 kept(self.joined.remove(name, &id));
             }
             None if self.fleet.knows(name) => {}
@@ -282,7 +283,7 @@ impl ControlPlane {
         if !self.store.unread().iter().any(|row| row.kind == "node") {
             return Ok(());
         }
-        if self.store.mend_node(name, &clock::wall())? {
+        if self.store.mend_node(name, clock::wall())? {
             let text = format!(
                 "what was on record of {name} could not be read and is reset: it has no tags and \
                  no zone where those were damaged, and takes nothing new until `devnet node \
@@ -312,7 +313,7 @@ impl ControlPlane {
             let remembered = Remembered {
                 id: record.id,
                 facts: record.facts,
-                last_seen: record.last_seen.unwrap_or_default(),
+                last_seen: record.last_seen,
                 tags: record.tags,
                 zone: record.zone,
                 cordoned: record.cordoned,

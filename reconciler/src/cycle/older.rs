@@ -168,7 +168,7 @@ impl ControlPlane {
     pub(super) fn finish_removals(&self) -> Result<(), StoreError> {
         for record in self.store.nodes()? {
             if self.revoked.holds(&record.id) {
-                self.store.remove_node(&record.name, &clock::wall())?;
+                self.store.remove_node(&record.name, clock::wall())?;
                 self.forget(&record.name)?;
                 let text = format!("{} was taken out before: its id is refused", record.name);
                 self.journal.node(&record.name, &text);

@@ -71,7 +71,7 @@ impl ControlPlane {
     /// # Errors
     /// When it cannot be recorded.
     pub fn revoke_api_key(&self, id: &str, by: &str) -> Result<bool, AdapterError> {
-        let revoked = self.store.revoke_api_key(id, &clock::wall())?;
+        let revoked = self.store.revoke_api_key(id, clock::wall())?;
         if revoked {
             self.keys_revoked.send_modify(|count| *count += 1);
             self.journal.write("auth", id, &format!("API key revoked by {by}"));
@@ -98,7 +98,7 @@ impl ControlPlane {
         by: &str,
     ) -> Result<SecretRow, AdapterError> {
         let now = clock::wall();
-        let Stored { version, changed } = self.secrets.set(name, value, &now, &mut random::fill)?;
+        let Stored { version, changed } = self.secrets.set(name, value, now, &mut random::fill)?;
         if changed {
             let text = format!("set to version {version} by {by}");
             self.journal.write("secret", &format!("secret.{name}"), &text);
@@ -136,9 +136,9 @@ impl ControlPlane {
                 // read, the session knows it still.
                 let known = self.store.node(node).ok().flatten().map(|known| known.facts.ip);
                 facts.ip = known.unwrap_or_default();
-                self.store.record_facts(node, &facts, &clock::wall())?
+                self.store.record_facts(node, &facts, clock::wall())?
             }
-            None => self.store.touch_node(node, &clock::wall())?,
+            None => self.store.touch_node(node, clock::wall())?,
         };
         Ok(())
     }

@@ -116,7 +116,7 @@ impl Progression for Record<'_> {
     fn reported(&mut self, step: &Step, report: &StepReport, evidence: Evidence) {
         let at = clock::wall();
         let line = DeploymentLine::Step {
-            at: at.clone(),
+            at,
             instance: step.instance.clone(),
             node: step.node.clone(),
             report: report.clone(),

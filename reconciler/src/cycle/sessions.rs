@@ -82,16 +82,15 @@ impl ControlPlane {
         let token = SessionToken::make(&mut random::fill);
         let now = clock::now();
         let over = now.checked_sub(SESSION_LIFE).unwrap_or(now);
-        self.store.drop_sessions(&format!("{over:.3}"))?;
-        let now_text = format!("{now:.3}");
+        self.store.drop_sessions(over.into())?;
         self.store.add_session(&SessionRecord {
             id: token.id.clone(),
             hash: token.hash(),
             key: key.to_owned(),
             role,
             address: address.to_owned(),
-            created_at: now_text.clone(),
-            seen_at: now_text,
+            created_at: now.into(),
+            seen_at: now.into(),
         })?;
         let text = format!("{name} logged in from {address} with {means}");
         self.journal.write("auth", &token.id, &text);
@@ -126,11 +125,12 @@ impl ControlPlane {
     fn used(&self, record: Option<SessionRecord>) -> Result<Option<SessionHolder>, AdapterError> {
         let Some(record) = record else { return Ok(None) };
         let now = clock::now();
-        let Some((ends, seen)) = times(&record).filter(|(ends, _)| now < *ends) else {
+        let (ends, seen) = times(&record);
+        if ends <= now {
             return Ok(None);
-        };
+        }
         if now.duration_since(seen) >= NOTED {
-            self.store.touch_session(&record.id, &format!("{now:.3}"))?;
+            self.store.touch_session(&record.id, now.into())?;
         }
         let SessionRecord { id, key, role, .. } = record;
         Ok(Some(SessionHolder { id, key, role, ends }))
@@ -147,10 +147,8 @@ impl ControlPlane {
     ) -> Result<Page<(SessionRecord, Timestamp)>, AdapterError> {
         let now = clock::now();
         let page = self.store.sessions(cursor, limit)?;
-        let good = page.items.into_iter().filter_map(|record| {
-            let (ends, _) = times(&record).filter(|(ends, _)| now < *ends)?;
-            Some((record, ends))
-        });
+        let ending = page.items.into_iter().map(|record| (times(&record).0, record));
+        let good = ending.filter(|(ends, _)| now < *ends).map(|(ends, record)| (record, ends));
         Ok(Page { items: good.collect(), next: page.next })
     }
 
@@ -186,10 +184,10 @@ impl ControlPlane {
     }
 }
 
-/// When it ends, and when it was used last. A time that cannot be read counts as over.
-fn times(record: &SessionRecord) -> Option<(Timestamp, Timestamp)> {
-    let (began, seen) = (record.created_at.parse().ok()?, record.seen_at.parse().ok()?);
-    Some((session_end(began, seen), seen))
+/// When it ends, and when it was used last.
+fn times(record: &SessionRecord) -> (Timestamp, Timestamp) {
+    let (began, seen) = (record.created_at.timestamp(), record.seen_at.timestamp());
+    (session_end(began, seen), seen)
 }
 
 #[cfg(test)]

@@ -18,11 +18,13 @@ use crate::api::{
     detail::{Staleness, StepRow, StepWord, UnitText},
 };
 
+use crate::time::Time;
+
 /// What was said of one step.
 #[derive(Debug, Default)]
 struct Said {
-    began: Option<String>,
-    ended: Option<String>,
+    began: Option<Time>,
+    ended: Option<Time>,
     state: Option<StepState>,
 }
 
@@ -41,7 +43,7 @@ impl ControlPlane {
             for (_, line) in lines {
                 let DeploymentLine::Step { at, report, .. } = line else { continue };
                 let of_step = said.entry(report.step).or_default();
-                of_step.began.get_or_insert_with(|| at.clone());
+                of_step.began.get_or_insert(at);
                 let ends = !matches!(report.state, StepState::Running { .. });
                 of_step.ended = ends.then_some(at);
                 of_step.state = Some(report.state);
@@ -120,8 +122,8 @@ fn rows(steps: &[Step], said: &BTreeMap<String, Said>, over: bool) -> Vec<StepRo
             after: step.after.clone(),
             state: word,
             blocked_by,
-            began: known.and_then(|it| it.began.clone()),
-            ended: known.and_then(|it| it.ended.clone()),
+            began: known.and_then(|it| it.began),
+            ended: known.and_then(|it| it.ended),
             done: share.map(|(done, _)| done),
             total: share.map(|(_, total)| total),
             message,
@@ -162,8 +164,8 @@ mod tests {
     }
 
     fn said(state: StepState) -> Said {
-        let at = Some("2026-12-01T12:00:00.000Z".to_owned());
-        Said { began: at.clone(), ended: at, state: Some(state) }
+        let at = Some(Time::EPOCH);
+        Said { began: at, ended: at, state: Some(state) }
     }
 
     #[test]

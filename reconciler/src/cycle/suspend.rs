@@ -12,6 +12,7 @@ use crate::{
     api::{Suspension, SuspensionRequest},
     clock,
     store::StoreError,
+    time::Time,
 };
 
 /// The longest reason, in bytes.
@@ -46,9 +47,9 @@ impl Suspended {
     }
 }
 
-/// How long one goes on; nothing where it has no end. A time that cannot be read is none.
+/// How long one goes on; nothing where it has no end.
 fn left(suspension: &Suspension, now: Timestamp) -> Option<Duration> {
-    let until: Timestamp = suspension.until.as_deref()?.parse().ok()?;
+    let until = suspension.until?.timestamp();
     Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
 }
 
@@ -60,7 +61,7 @@ fn is_in_force(suspension: &Suspension, now: Timestamp) -> bool {
 fn sentence(suspension: &Suspension) -> String {
     let Suspension { service, until, reason, by, at: _ } = suspension;
     let what = service.as_ref().map_or("everything", ServiceName::as_str);
-    let until = until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+    let until = until.map(|it| format!(" until {:.0}", it.timestamp())).unwrap_or_default();
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     format!("{what} is suspended by {by}{until}{why}")
 }
@@ -117,7 +118,7 @@ impl ControlPlane {
         let until = until.and_then(|it| now.checked_add(it).ok()?.round(Unit::Second).ok());
         let suspension = Suspension {
             service,
-            until: until.map(|until| until.to_string()),
+            until: until.map(Time::from),
             reason,
             by: by.to_owned(),
             at: clock::wall(),
@@ -167,10 +168,10 @@ mod tests {
     fn what_has_ended_holds_nothing_and_the_rest_says_who_and_until_when() {
         let of = |service: Option<&str>, until: Option<&str>| Suspension {
             service: service.map(|name| name.parse().unwrap()),
-            until: until.map(str::to_owned),
+            until: until.map(|it| it.parse().unwrap()),
             reason: "a disk".to_owned(),
             by: "ada".to_owned(),
-            at: String::new(),
+            at: Time::EPOCH,
         };
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let all = vec![

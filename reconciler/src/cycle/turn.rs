@@ -455,14 +455,14 @@ impl ControlPlane {
                 plan: plan.clone(),
                 request: PlanRequest { rev, ..PlanRequest::default() },
                 by: WATCH.to_owned(),
-                created_at: plan.created_at.clone(),
+                created_at: clock::wall(),
                 expires_at: None,
             })
             .context("saving a plan")
     }
 
     fn sweep(&self) {
-        match self.store.prune(&Retention::default(), &clock::wall()) {
+        match self.store.prune(&Retention::default(), clock::wall()) {
             Ok(pruned) => info!(?pruned, "old records were dropped"),
             Err(error) => warn!(error = &error as &dyn std::error::Error, "dropping old records"),
         }

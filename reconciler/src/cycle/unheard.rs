@@ -29,7 +29,7 @@ impl ControlPlane {
                 kept(self.joined.remove(&name, &id));
                 continue;
             }
-            match self.store.admit_node(&id, &name, &clock::wall()) {
+            match self.store.admit_node(&id, &name, clock::wall()) {
                 // One whose name is another's by the records is put right below.
                 Ok(Admission::Known | Admission::Superseded) => {}
                 Ok(Admission::Removed) => kept(self.joined.remove(&name, &id)),

@@ -164,7 +164,7 @@ impl Scene {
         for supposition in suppositions {
             supposition.enter(&mut desired, &mut gathered.fleet)?;
         }
-        let now = clock::wall();
+        let now = clock::wall().to_string();
         let input = self.input(&desired, &gathered, &now);
         let mut plan = self.plan(&input);
         let losses = match survive && plan.is_applicable() {
@@ -185,7 +185,7 @@ impl Scene {
     }
 
     fn explained(&self, service: &ServiceName) -> Option<Explained> {
-        let now = clock::wall();
+        let now = clock::wall().to_string();
         let input = self.input(&self.configuration.desired, &self.gathered, &now);
         let problem = placement_problem(&input).ok()?;
         let begun = Instant::now();

@@ -182,7 +182,7 @@ mod tests {
     fn reports_that_are_never_whole_fill_no_memory_and_hide_nothing_that_was_ordered() {
         let n1: NodeName = "n1".parse().unwrap();
         let mut registry = Registry::default();
-        let now = Moment { since_start: Duration::ZERO, wall: String::new() };
+        let now = Moment { since_start: Duration::ZERO, wall: crate::time::Time::EPOCH };
         registry.connect(&n1, "id", NodeFacts::default(), 1, &now);
         registry.ordered(spec("zz[0]"));
         registry.observed(&n1, said(true, ["db[0]", "zz[0]"].map(str::to_owned).into_iter()));

@@ -16,7 +16,7 @@ use devnet_schema::{
 };
 
 use super::{bounds, specs::Specs, volumes::Volumes};
-use crate::clock::Moment;
+use crate::{clock::Moment, time::Time};
 
 /// What is remembered of a node from before this process started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,8 +25,8 @@ pub struct Remembered {
     pub id: String,
     /// Its last facts.
     pub facts: NodeFacts,
-    /// RFC 3339; when it was last heard of.
-    pub last_seen: String,
+    /// When it was last heard of.
+    pub last_seen: Option<Time>,
     /// Tags that an admin gave it.
     pub tags: Vec<String>,
     /// Zone that an admin gave it.
@@ -121,7 +121,7 @@ impl Registry {
         });
         entry.known.id = id.to_owned();
         entry.known.facts = facts;
-        entry.known.last_seen.clone_from(&now.wall);
+        entry.known.last_seen = Some(now.wall);
         entry.heard = now.since_start;
         entry.reported = false;
         entry.specs.reconnected();
@@ -148,7 +148,7 @@ impl Registry {
     pub(super) fn heard(&mut self, name: &NodeName, now: &Moment) {
         if let Some(entry) = self.nodes.get_mut(name) {
             entry.heard = now.since_start;
-            entry.known.last_seen.clone_from(&now.wall);
+            entry.known.last_seen = Some(now.wall);
         }
     }
 
@@ -429,6 +429,7 @@ impl Entry {
 
     fn node(&self, name: &NodeName, status: NodeStatus) -> Node {
         let Remembered { id, facts, last_seen, tags, zone, cordoned } = self.known.clone();
+        let last_seen = last_seen.map(|at| at.to_string()).unwrap_or_default();
         Node { id, name: name.clone(), facts, last_seen, tags, zone, cordoned, status }
     }
 }
@@ -445,7 +446,7 @@ mod tests {
     const LOST: Duration = Duration::from_secs(300);
 
     fn at(seconds: u64) -> Moment {
-        Moment { since_start: Duration::from_secs(seconds), wall: format!("t{seconds}") }
+        Moment { since_start: Duration::from_secs(seconds), wall: Time::of_2026(seconds as i64) }
     }
 
     fn name(text: &str) -> NodeName {

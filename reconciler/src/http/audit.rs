@@ -17,6 +17,7 @@ use crate::{
         audit::{AuditRow, Config},
     },
     auth::Principal,
+    time::Time,
 };
 
 /// What is known of a request before it is answered.
@@ -54,7 +55,8 @@ impl App {
         let outcome = answer.status().as_u16();
         self.plane.audited(AuditRow {
             seq: 0,
-            at: String::new(),
+            // The loop says when.
+            at: Time::EPOCH,
             actor: who.label(),
             role,
             from,

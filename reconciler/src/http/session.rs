@@ -60,8 +60,7 @@ pub(super) async fn log_in(State(app): State<App>, request: Request) -> Result<R
     };
     let from = from.map_or_else(|| "an unknown address".to_owned(), |ip| ip.to_string());
     let (token, holder) = app.plane.begin_session((&id, &name, role), &from, means)?;
-    let session =
-        Session { name, role, expires_at: format!("{:.3}", holder.ends), csrf: token.csrf() };
+    let session = Session { name, role, expires_at: holder.ends.into(), csrf: token.csrf() };
     let cookie = token.cookie(SESSION_LIFE.as_secs());
     let cookie = [(header::SET_COOKIE, cookie.expose().clone())];
     Ok((StatusCode::CREATED, cookie, Json(session)).into_response())
@@ -93,7 +92,7 @@ pub(super) async fn look(
     Ok(Json(Session {
         name: who.label(),
         role: holder.role,
-        expires_at: format!("{:.3}", holder.ends),
+        expires_at: holder.ends.into(),
         csrf: token.csrf(),
     }))
 }
@@ -119,7 +118,7 @@ pub(super) async fn make_code(
     };
     let (code, until) = app.plane.make_login_code(id, name);
     let code = InTransit::new(code.expose().clone());
-    let made = NewLoginCode { code, expires_at: format!("{until:.3}") };
+    let made = NewLoginCode { code, expires_at: until.into() };
     Ok((StatusCode::CREATED, Json(made)))
 }
 
@@ -139,7 +138,7 @@ pub(super) async fn list(
                 from: record.address,
                 created_at: record.created_at,
                 seen_at: record.seen_at,
-                expires_at: format!("{ends:.3}"),
+                expires_at: ends.into(),
             });
         }
     }

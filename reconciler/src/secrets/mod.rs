@@ -23,7 +23,10 @@ use std::{
 use devnet_schema::{name::SecretName, secret::Sensitive};
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::api::{SecretRow, database::Trouble};
+use crate::{
+    api::{SecretRow, database::Trouble},
+    time::Time,
+};
 
 pub use key::KeySource;
 use seal::Seal;
@@ -250,7 +253,7 @@ impl Secrets {
         &self,
         name: &SecretName,
         value: &Sensitive<String>,
-        now: &str,
+        now: Time,
         random: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Stored, SecretsError> {
         check_value(name, value.expose())?;

@@ -12,6 +12,8 @@ use crate::api::{
     database::{self, Trouble},
 };
 
+use crate::time::Time;
+
 use super::{KEPT_VERSIONS, SecretsError, seal::Sealed, sql};
 
 /// The shape that this program reads and writes.
@@ -166,7 +168,7 @@ pub(super) fn insert(
     name: &SecretName,
     version: u64,
     sealed: &Sealed,
-    now: &str,
+    now: Time,
 ) -> Result<(), SecretsError> {
     let act = "storing a secret";
     let number = version as i64;
@@ -201,7 +203,7 @@ pub(super) fn list(connection: &Connection) -> Result<(Vec<SecretRow>, Vec<Strin
              WHERE version = highest ORDER BY name",
         )
         .map_err(sql(act))?;
-    let read = |row: &Row<'_>| -> rusqlite::Result<(String, i64, String)> {
+    let read = |row: &Row<'_>| -> rusqlite::Result<(String, i64, Time)> {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     };
     let (mut all, mut unread) = (Vec::new(), Vec::new());

@@ -47,7 +47,7 @@ impl Bed {
     }
 
     fn set(&mut self, secrets: &Secrets, key: &str, text: &str) -> Stored {
-        secrets.set(&name(key), &value(text), "2026-01-01T00:00:00Z", &mut self.random).unwrap()
+        secrets.set(&name(key), &value(text), Time::EPOCH, &mut self.random).unwrap()
     }
 
     fn raw(&self) -> Connection {
@@ -192,8 +192,10 @@ fn values_that_cannot_be_used_are_refused_without_being_repeated() {
     let secrets = bed.open(&KeySource::Kept).unwrap();
     let long = "x".repeat(MAX_VALUE + 1);
     for bad in ["", "a\0b", &long] {
-        let error =
-            secrets.set(&name("pw"), &value(bad), "", &mut bed.random).unwrap_err().to_string();
+        let error = secrets
+            .set(&name("pw"), &value(bad), Time::EPOCH, &mut bed.random)
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("the value of secret pw "), "{error}");
         assert!(error.len() < 200);
     }

@@ -78,7 +78,7 @@ impl Source for DirectorySource {
     fn head(&self) -> Result<Revision, SourceError> {
         let (id, files) = self.look()?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((id.clone(), files));
-        Ok(Revision { id, summary: String::new(), author: String::new(), time: String::new() })
+        Ok(Revision { id, summary: String::new(), author: String::new(), time: None })
     }
 
     fn files(&self, revision: &str) -> Result<TreeFiles, SourceError> {

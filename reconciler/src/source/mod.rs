@@ -17,6 +17,8 @@ mod watch;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use crate::time::Time;
+
 pub use commit::Change;
 pub use directory::DirectorySource;
 pub use local::LocalGit;
@@ -113,8 +115,8 @@ pub struct Revision {
     pub summary: String,
     /// Name of the commit's author; empty where there is no git.
     pub author: String,
-    /// RFC 3339, UTC, of the commit; empty where there is no git.
-    pub time: String,
+    /// Of the commit; none where there is no git, or the commit has one that is none.
+    pub time: Option<Time>,
 }
 
 /// Where configurations come from. All calls block, and a remote one may take until its time limit:

@@ -9,6 +9,8 @@ use std::{collections::BTreeMap, path::Path};
 use gix::{ObjectId, Repository, bstr::ByteSlice};
 use jiff::Timestamp;
 
+use crate::time::Time;
+
 use super::{
     Revision, SourceError,
     tree::{Entry, LINK, MAX_FILES, NAME, SUBMODULE, TreeFiles},
@@ -68,7 +70,7 @@ impl ObjectStore<'_> {
             id: id.to_string(),
             summary: words(message.lines().next().unwrap_or_default()),
             author: words(commit.author().map_err(&failed)?.name),
-            time: Timestamp::from_second(seconds).map(|at| at.to_string()).unwrap_or_default(),
+            time: Timestamp::from_second(seconds).ok().map(Time::from),
         })
     }
 

@@ -111,7 +111,7 @@ fn a_commit_is_read_from_the_object_database_and_never_from_the_work_tree() {
         id: first.clone(),
         summary: "first line".into(),
         author: "Ada Lovelace".into(),
-        time: "2026-02-03T03:05:06Z".into(),
+        time: "2026-02-03T03:05:06Z".parse().ok(),
     };
     assert_eq!(head, expected);
     let files = source.files(&first).unwrap();

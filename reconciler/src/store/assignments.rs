@@ -178,7 +178,8 @@ pub(super) mod tests {
     #[test]
     fn an_assignment_is_replaced_and_dropped_by_instance_and_node() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        let (store, _) =
+            Store::open(&dir.path().join("state.db"), crate::time::Time::EPOCH).unwrap();
         store.record_assignment(&record("n1", 1)).unwrap();
         store.record_assignment(&record("n2", 2)).unwrap();
         store.record_assignment(&record("n1", 3)).unwrap();

@@ -73,7 +73,7 @@ fn audit(row: &Row<'_>) -> Result<AuditRow, StoreError> {
     let role: Option<Role> = role.map(|role| from_json(AUDIT.act, &role)).transpose()?;
     Ok(AuditRow {
         seq: row.get::<_, Number>(0).map_err(sql(AUDIT.act))?.0,
-        at: text(1)?,
+        at: row.get(1).map_err(sql(AUDIT.act))?,
         actor: text(2)?,
         role,
         from: text(4)?,

@@ -179,9 +179,10 @@ mod tests {
     #[test]
     fn a_node_that_the_records_lost_is_asked_once() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        let (store, _) =
+            Store::open(&dir.path().join("state.db"), crate::time::Time::EPOCH).unwrap();
         let node: NodeName = "n1".parse().unwrap();
-        store.admit_node("id", &node, "t").unwrap();
+        store.admit_node("id", &node, crate::time::Time::EPOCH).unwrap();
         assert_eq!(store.unread_nodes().unwrap(), BTreeSet::from([node.clone()]));
         let claim = |id: &str| ClaimRecord {
             instance: id.parse().unwrap(),
@@ -201,7 +202,7 @@ mod tests {
         assert!(!store.unread_node(&"n2".parse().unwrap()).unwrap());
         // Records that are older than the nodes doubt all of them but those that were asked.
         let other: NodeName = "n2".parse().unwrap();
-        store.admit_node("other", &other, "t").unwrap();
+        store.admit_node("other", &other, crate::time::Time::EPOCH).unwrap();
         store.take_claims(&other, &[]).unwrap();
         let doubted = BTreeSet::from([node.clone()]);
         assert_eq!(store.doubt_nodes(BTreeSet::from([other.clone()])).unwrap(), doubted);

@@ -8,6 +8,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::api::{Page, Role};
 
+use crate::time::Time;
+
 use super::{Store, StoreError, from_json, nodes, parse, rows::Listed, sql, to_json};
 
 const KEYS: Listed = Listed { kind: "API key", keys: 2, act: "reading the API keys" };
@@ -25,11 +27,11 @@ pub struct JoinTokenRecord {
     /// It may take over the name of a known node.
     pub replace: bool,
     /// RFC 3339.
-    pub created_at: String,
+    pub created_at: Time,
     /// RFC 3339; worthless from then on.
-    pub expires_at: String,
+    pub expires_at: Time,
     /// RFC 3339; once it was used.
-    pub used_at: Option<String>,
+    pub used_at: Option<Time>,
 }
 
 /// A node that wants to join.
@@ -96,11 +98,11 @@ pub struct ApiKeyRecord {
     /// What it may do.
     pub role: Role,
     /// RFC 3339.
-    pub created_at: String,
+    pub created_at: Time,
     /// RFC 3339; refused from then on.
-    pub revoked_at: Option<String>,
+    pub revoked_at: Option<Time>,
     /// RFC 3339; when it was used last, to the minute.
-    pub used_at: Option<String>,
+    pub used_at: Option<Time>,
 }
 
 impl Store {
@@ -133,7 +135,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn open_join_tokens(&self, now: &str) -> Result<Vec<JoinTokenRecord>, StoreError> {
+    pub fn open_join_tokens(&self, now: Time) -> Result<Vec<JoinTokenRecord>, StoreError> {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
@@ -184,7 +186,7 @@ impl Store {
         &self,
         token: &str,
         node: &NewNode,
-        now: &str,
+        now: Time,
         replacing: impl FnOnce(&str) -> Result<(), E>,
     ) -> Result<Result<(), JoinRefusal>, E> {
         let act = "letting a node join";
@@ -262,9 +264,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn touch_api_key(&self, id: &str, now: &str) -> Result<(), StoreError> {
+    pub fn touch_api_key(&self, id: &str, now: Time) -> Result<(), StoreError> {
         self.lock()
-            .execute("UPDATE api_keys SET used_at = ?2 WHERE id = ?1", [id, now])
+            .execute("UPDATE api_keys SET used_at = ?2 WHERE id = ?1", params![id, now])
             .map_err(sql("noting the use of an API key"))?;
         Ok(())
     }
@@ -273,7 +275,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn revoke_api_key(&self, id: &str, now: &str) -> Result<bool, StoreError> {
+    pub fn revoke_api_key(&self, id: &str, now: Time) -> Result<bool, StoreError> {
         let changed = self
             .lock()
             .execute(
@@ -291,7 +293,7 @@ fn redeem(
     tx: &Transaction<'_>,
     token: &str,
     node: &NewNode,
-    now: &str,
+    now: Time,
 ) -> Result<Result<(), JoinRefusal>, StoreError> {
     let used: Option<(Option<String>, bool)> = tx
         .query_row(

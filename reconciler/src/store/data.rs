@@ -307,7 +307,8 @@ mod tests {
     #[test]
     fn a_place_of_data_outlives_the_order_and_what_could_not_start_is_taken_back() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        let (store, _) =
+            Store::open(&dir.path().join("state.db"), crate::time::Time::EPOCH).unwrap();
         store.record_assignment(&record("n0", 1)).unwrap();
         store.record_assignment(&with_data("n1", 2)).unwrap();
         let (id, n1, n2) = ("db[0]".parse().unwrap(), "n1".parse().unwrap(), "n2".parse().unwrap());
@@ -362,7 +363,8 @@ mod tests {
     #[test]
     fn a_volume_is_made_once_its_node_said_so_and_one_of_another_owner_is_another_one() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        let (store, _) =
+            Store::open(&dir.path().join("state.db"), crate::time::Time::EPOCH).unwrap();
         let made = || -> Vec<String> {
             let all = store.data_places_made().unwrap();
             all.into_iter().flat_map(|it| it.volumes).collect()
@@ -389,7 +391,8 @@ mod tests {
     #[test]
     fn what_is_protected_is_read_from_what_was_ordered() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        let (store, _) =
+            Store::open(&dir.path().join("state.db"), crate::time::Time::EPOCH).unwrap();
         let mut db = record("n1", 1);
         store.record_assignment(&db).unwrap();
         let told = |protected| BTreeMap::from([("db[0]".parse().unwrap(), protected)]);

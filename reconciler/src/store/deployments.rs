@@ -11,6 +11,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::api::{Deployment, DeploymentLine, DeploymentState, Page};
 
+use crate::time::Time;
+
 use super::{
     Store, StoreError, from_json, number::Number, page, parse, rows::Listed, sql, to_json,
 };
@@ -31,7 +33,7 @@ pub struct StepRecord {
     /// How far it is.
     pub state: StepState,
     /// RFC 3339; when it was last heard of.
-    pub at: String,
+    pub at: Time,
 }
 
 const COLUMNS: &str = "seq, id, plan, revision, started_by, started_at, ended_at, state, \
@@ -188,7 +190,7 @@ impl Store {
                  WHERE deployment = ?1 ORDER BY step",
             )
             .map_err(sql(act))?;
-        type Raw = (String, String, String, Number, String, String);
+        type Raw = (String, String, String, Number, String, Time);
         self.each(listed, &mut statement, [deployment], |row| {
             let read = || -> rusqlite::Result<Raw> {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
@@ -243,7 +245,7 @@ impl Store {
     }
 
     /// Marks every deployment that is recorded as running as interrupted, and gives their ids.
-    pub(super) fn interrupt_running(&self, now: &str) -> Result<Vec<String>, StoreError> {
+    pub(super) fn interrupt_running(&self, now: Time) -> Result<Vec<String>, StoreError> {
         let act = "marking interrupted deployments";
         self.write(act, |tx| {
             let query =
@@ -253,7 +255,7 @@ impl Store {
             let mut ids = Vec::new();
             for mut deployment in running {
                 deployment.state = DeploymentState::Interrupted;
-                deployment.ended_at = Some(now.to_owned());
+                deployment.ended_at = Some(now);
                 deployment.errors.push(CUT_OFF.to_owned());
                 end(tx, &deployment)?;
                 ids.push(deployment.id);

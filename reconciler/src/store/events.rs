@@ -6,6 +6,8 @@ use rusqlite::{Row, params};
 
 use crate::api::{Event, Page};
 
+use crate::time::Time;
+
 use super::{Store, StoreError, number::Number, page, rows::Listed, sql};
 
 const EVENTS: Listed = Listed { kind: "event", keys: 1, act: "reading the events" };
@@ -48,7 +50,7 @@ impl Store {
     /// When the database fails.
     pub fn append_event(
         &self,
-        now: &str,
+        now: Time,
         cause: Cause,
         kind: &str,
         subject: &str,
@@ -63,12 +65,12 @@ impl Store {
                  VALUES (?1, ?2, ?3, ?4, ?5)",
             )
             .and_then(|mut statement| {
-                statement.execute([now, cause.word(), kind, subject, message])
+                statement.execute(params![now, cause.word(), kind, subject, message])
             })
             .map_err(sql("recording an event"))?;
         Ok(Event {
             seq: connection.last_insert_rowid().unsigned_abs(),
-            at: now.to_owned(),
+            at: now,
             kind: kind.to_owned(),
             subject: subject.to_owned(),
             message: message.to_owned(),

@@ -27,6 +27,7 @@ mod rows;
 mod schema;
 mod sessions;
 mod suspensions;
+mod time;
 
 use std::{
     collections::BTreeSet,
@@ -52,7 +53,10 @@ pub use revisions::{RevisionRecord, RevisionState};
 pub use rows::Unread;
 pub use sessions::SessionRecord;
 
-use crate::api::database::{self, Trouble};
+use crate::{
+    api::database::{self, Trouble},
+    time::Time,
+};
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +176,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be opened, is damaged, was written by a newer devnet, or cannot be changed.
-    pub fn open(path: &Path, now: &str) -> Result<(Self, Opened), StoreError> {
+    pub fn open(path: &Path, now: Time) -> Result<(Self, Opened), StoreError> {
         let unopened = |trouble| unopened(path, trouble);
         let mut connection = database::open(path).map_err(unopened)?;
         schema::configure(&connection).map_err(|error| unopened(error.into()))?;

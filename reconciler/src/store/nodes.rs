@@ -5,6 +5,8 @@
 use devnet_schema::{fleet::NodeFacts, name::NodeName};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
+use crate::time::Time;
+
 use super::{Store, StoreError, from_json, number::Number, parse, rows::Listed, sql, to_json};
 
 const NODES: Listed = Listed { kind: "node", keys: 2, act: "reading the nodes" };
@@ -19,7 +21,7 @@ pub struct NodeRecord {
     /// What its agent reported last; all defaults before the first report.
     pub facts: NodeFacts,
     /// RFC 3339; absent before the first session.
-    pub last_seen: Option<String>,
+    pub last_seen: Option<Time>,
     /// Tags that an admin gave it.
     pub tags: Vec<String>,
     /// Zone that an admin gave it.
@@ -27,9 +29,9 @@ pub struct NodeRecord {
     /// Whether an admin forbade new instances.
     pub cordoned: bool,
     /// RFC 3339; when it joined, or was adopted.
-    pub joined_at: String,
+    pub joined_at: Time,
     /// RFC 3339; from then on its certificate is refused.
-    pub removed_at: Option<String>,
+    pub removed_at: Option<Time>,
 }
 
 /// What becomes of a node that shows a valid certificate.
@@ -57,7 +59,7 @@ impl Store {
         &self,
         id: &str,
         name: &NodeName,
-        now: &str,
+        now: Time,
     ) -> Result<Admission, StoreError> {
         let act = "admitting a node";
         self.write(act, |tx| {
@@ -99,11 +101,11 @@ impl Store {
         })
     }
 
-    /// Ids of the nodes that were removed, each with the time (RFC 3339).
+    /// Ids of the nodes that were removed, each with the time where that can be read.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn removed_nodes(&self) -> Result<Vec<(String, String)>, StoreError> {
+    pub fn removed_nodes(&self) -> Result<Vec<(String, Option<Time>)>, StoreError> {
         let listed =
             Listed { kind: "removed node", keys: 1, act: "reading which nodes were removed" };
         let act = listed.act;
@@ -114,8 +116,8 @@ impl Store {
             )
             .map_err(sql(act))?;
         self.each(listed, &mut statement, [], |row| {
-            let read = || -> rusqlite::Result<(String, String)> { Ok((row.get(0)?, row.get(1)?)) };
-            read().map_err(sql(act))
+            // Whatever stands there as the time, the node is removed.
+            Ok((row.get(0).map_err(sql(act))?, row.get(1).unwrap_or_default()))
         })
     }
 
@@ -160,18 +162,21 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn mend_node(&self, name: &NodeName, now: &str) -> Result<bool, StoreError> {
+    pub fn mend_node(&self, name: &NodeName, now: Time) -> Result<bool, StoreError> {
         let act = "mending the record of a node";
         self.write(act, |tx| {
             let query =
                 format!("SELECT {COLUMNS} FROM nodes WHERE name = ?1 AND removed_at IS NULL");
-            let text = |row: &Row<'_>, column: usize| row.get::<_, Option<String>>(column);
+            let is_bad = |row: &Row<'_>, column: usize| match column {
+                5 => row.get::<_, Option<String>>(column).is_err(),
+                _ => row.get::<_, Option<Time>>(column).is_err(),
+            };
             let tags = |row: &Row<'_>| {
                 row.get::<_, String>(4).is_ok_and(|it| from_json::<Vec<String>>(act, &it).is_ok())
             };
             let read = |row: &Row<'_>| {
                 let rest = [(3, "last_seen = NULL"), (5, "zone = NULL"), (7, "joined_at = ?2")];
-                let bad = rest.into_iter().filter(|(column, _)| text(row, *column).is_err());
+                let bad = rest.into_iter().filter(|(column, _)| is_bad(row, *column));
                 let mut resets: Vec<&str> = bad.map(|(_, reset)| reset).collect();
                 resets.extend((!tags(row)).then_some("tags = '[]'"));
                 Ok::<_, rusqlite::Error>(resets)
@@ -217,7 +222,7 @@ impl Store {
         &self,
         name: &NodeName,
         facts: &NodeFacts,
-        now: &str,
+        now: Time,
     ) -> Result<bool, StoreError> {
         let act = "recording what a node has";
         let facts = to_json(act, facts)?;
@@ -230,7 +235,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn touch_node(&self, name: &NodeName, now: &str) -> Result<bool, StoreError> {
+    pub fn touch_node(&self, name: &NodeName, now: Time) -> Result<bool, StoreError> {
         let set = "last_seen = ?2";
         self.update_node("recording a heartbeat", set, params![name.as_str(), now])
     }
@@ -290,7 +295,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn remove_node(&self, name: &NodeName, now: &str) -> Result<bool, StoreError> {
+    pub fn remove_node(&self, name: &NodeName, now: Time) -> Result<bool, StoreError> {
         self.update_node("removing a node", "removed_at = ?2", params![name.as_str(), now])
     }
 
@@ -328,7 +333,7 @@ pub(super) fn insert(
     tx: &Transaction<'_>,
     id: &str,
     name: &NodeName,
-    now: &str,
+    now: Time,
     unread: bool,
 ) -> Result<(), StoreError> {
     let act = "recording a node";
@@ -343,7 +348,7 @@ pub(super) fn insert(
 }
 
 /// Marks the node that has the name as removed.
-pub(super) fn retire(tx: &Transaction<'_>, name: &NodeName, now: &str) -> Result<(), StoreError> {
+pub(super) fn retire(tx: &Transaction<'_>, name: &NodeName, now: Time) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE nodes SET removed_at = ?2 WHERE name = ?1 AND removed_at IS NULL",
         params![name.as_str(), now],
@@ -357,12 +362,12 @@ struct Raw {
     id: String,
     name: String,
     facts: String,
-    last_seen: Option<String>,
+    last_seen: Option<Time>,
     tags: String,
     zone: Option<String>,
     cordoned: bool,
-    joined_at: String,
-    removed_at: Option<String>,
+    joined_at: Time,
+    removed_at: Option<Time>,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -389,7 +394,7 @@ fn known_in_part(row: &Row<'_>) -> Option<NodeRecord> {
         tags: Vec::new(),
         zone: None,
         cordoned: true,
-        joined_at: row.get(7).unwrap_or_default(),
+        joined_at: row.get(7).unwrap_or(Time::EPOCH),
         removed_at: None,
     })
 }

@@ -7,6 +7,8 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use crate::api::{Page, PlanRequest, PlanRow, detail::DetailedPlan};
 
+use crate::time::Time;
+
 use super::{Store, StoreError, from_json, rows::Listed, sql, to_json};
 
 const PLANS: Listed = Listed { kind: "plan", keys: 2, act: "reading the plans" };
@@ -21,9 +23,9 @@ pub struct StoredPlan {
     /// `watch`, or the name of whoever asked.
     pub by: String,
     /// RFC 3339.
-    pub created_at: String,
+    pub created_at: Time,
     /// RFC 3339; not to be applied from then on. Absent: as long as it is kept.
-    pub expires_at: Option<String>,
+    pub expires_at: Option<Time>,
 }
 
 /// The most plans that are kept, expired or not.
@@ -72,7 +74,7 @@ impl Store {
     /// When the database fails.
     pub fn plan(&self, id: &str) -> Result<Option<StoredPlan>, StoreError> {
         let act = "reading a plan";
-        type Row = (String, String, String, String, Option<String>);
+        type Row = (String, String, String, Time, Option<Time>);
         let row: Option<Row> = self
             .lock()
             .query_row(

@@ -5,6 +5,8 @@
 
 use rusqlite::{Transaction, params};
 
+use crate::time::Time;
+
 use super::{Cause, Store, StoreError, sql};
 
 /// How many of each are kept, the newest first.
@@ -49,7 +51,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails; nothing is dropped then.
-    pub fn prune(&self, keep: &Retention, now: &str) -> Result<Pruned, StoreError> {
+    pub fn prune(&self, keep: &Retention, now: Time) -> Result<Pruned, StoreError> {
         let Retention { revisions, plans, deployments, acts, reports } = *keep;
         self.write("dropping old records", |tx| {
             Ok(Pruned {
@@ -88,7 +90,7 @@ fn drop_revisions(tx: &Transaction<'_>, keep: u32) -> Result<usize, StoreError> 
     .map_err(sql("dropping old revisions"))
 }
 
-fn drop_plans(tx: &Transaction<'_>, keep: u32, now: &str) -> Result<usize, StoreError> {
+fn drop_plans(tx: &Transaction<'_>, keep: u32, now: Time) -> Result<usize, StoreError> {
     tx.execute(
         "DELETE FROM plans WHERE (expires_at IS NULL OR expires_at <= ?2) \
          AND seq NOT IN (SELECT seq FROM plans ORDER BY seq DESC LIMIT ?1)",
@@ -116,7 +118,7 @@ fn drop_events(tx: &Transaction<'_>, cause: Cause, keep: u32) -> Result<usize, S
     .map_err(sql("dropping old events"))
 }
 
-fn drop_tokens(tx: &Transaction<'_>, now: &str) -> Result<usize, StoreError> {
+fn drop_tokens(tx: &Transaction<'_>, now: Time) -> Result<usize, StoreError> {
     tx.execute("DELETE FROM join_tokens WHERE used_at IS NOT NULL OR expires_at <= ?1", [now])
         .map_err(sql("dropping old join tokens"))
 }

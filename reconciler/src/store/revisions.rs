@@ -11,7 +11,9 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use crate::api::Page;
 
-use super::{Store, StoreError, from_json, rows::Listed, sql, to_json};
+use crate::time::Time;
+
+use super::{Store, StoreError, from_json, rows::Listed, sql, time::OrEmpty, to_json};
 
 const REVISIONS: Listed = Listed { kind: "revision", keys: 2, act: "reading the revisions" };
 
@@ -42,18 +44,18 @@ pub struct RevisionRecord {
     pub summary: String,
     /// Who made it.
     pub author: String,
-    /// RFC 3339; empty where the source does not say.
-    pub committed_at: String,
+    /// Absent where the source does not say.
+    pub committed_at: Option<Time>,
     /// The cluster file among `files`; empty when none was found.
     pub root: String,
     /// The text files that planning reads, by path.
     pub files: BTreeMap<String, String>,
     /// RFC 3339.
-    pub seen_at: String,
+    pub seen_at: Time,
     /// What became of it.
     pub state: RevisionState,
     /// RFC 3339; when it was applied last.
-    pub applied_at: Option<String>,
+    pub applied_at: Option<Time>,
 }
 
 const COLUMNS: &str = "seq, revision, source, summary, author, committed_at, root, files, \
@@ -84,7 +86,7 @@ impl Store {
         let good = *state == RevisionState::Good;
         let (state, problem, diagnostics) = columns_of(act, state)?;
         self.write(act, |tx| {
-            let before: Option<(Option<String>, bool)> = tx
+            let before: Option<(Option<Time>, bool)> = tx
                 .query_row(
                     "DELETE FROM revisions WHERE revision = ?1 RETURNING applied_at, was_good",
                     [revision],
@@ -93,7 +95,7 @@ impl Store {
                 .optional()
                 .map_err(sql(act))?;
             let (applied_before, was_good) = before.unwrap_or_default();
-            let applied_at = applied_at.clone().or(applied_before);
+            let applied_at = applied_at.or(applied_before);
             tx.execute(
                 "INSERT INTO revisions (revision, source, summary, author, committed_at, root, \
                  files, seen_at, state, problem, diagnostics, applied_at, was_good) \
@@ -103,7 +105,7 @@ impl Store {
                     source,
                     summary,
                     author,
-                    committed_at,
+                    OrEmpty(*committed_at),
                     root,
                     files,
                     seen_at,
@@ -142,7 +144,7 @@ impl Store {
     ///
     /// # Errors
     /// When it is not on record or the database fails.
-    pub fn mark_applied(&self, revision: &str, now: &str) -> Result<(), StoreError> {
+    pub fn mark_applied(&self, revision: &str, now: Time) -> Result<(), StoreError> {
         let changed = self
             .lock()
             .execute(
@@ -255,7 +257,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         source: row.get(2)?,
         summary: row.get(3)?,
         author: row.get(4)?,
-        committed_at: row.get(5)?,
+        committed_at: row.get::<_, OrEmpty>(5)?.0,
         root: row.get(6)?,
         files: BTreeMap::new(),
         seen_at: row.get(8)?,

@@ -7,6 +7,8 @@ use rusqlite::{Row, params};
 
 use crate::api::{Page, Role};
 
+use crate::time::Time;
+
 use super::{Store, StoreError, from_json, rows::Listed, sql, to_json};
 
 const SESSIONS: Listed = Listed { kind: "session", keys: 1, act: "reading sessions" };
@@ -27,9 +29,9 @@ pub struct SessionRecord {
     /// Where it was begun from.
     pub address: String,
     /// RFC 3339.
-    pub created_at: String,
+    pub created_at: Time,
     /// RFC 3339; when it was used last, to the minute.
-    pub seen_at: String,
+    pub seen_at: Time,
 }
 
 impl Store {
@@ -96,9 +98,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn touch_session(&self, id: &str, now: &str) -> Result<(), StoreError> {
+    pub fn touch_session(&self, id: &str, now: Time) -> Result<(), StoreError> {
         self.lock()
-            .execute("UPDATE sessions SET seen_at = ?2 WHERE id = ?1", [id, now])
+            .execute("UPDATE sessions SET seen_at = ?2 WHERE id = ?1", params![id, now])
             .map_err(sql("noting the use of a session"))?;
         Ok(())
     }
@@ -119,7 +121,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn drop_sessions(&self, began: &str) -> Result<usize, StoreError> {
+    pub fn drop_sessions(&self, began: Time) -> Result<usize, StoreError> {
         self.lock()
             .execute("DELETE FROM sessions WHERE created_at < ?1", [began])
             .map_err(sql("dropping old sessions"))
@@ -134,7 +136,7 @@ fn session(row: &Row<'_>) -> Result<SessionRecord, StoreError> {
         key: text(3)?,
         role: from_json(SESSIONS.act, &text(4)?)?,
         address: text(5)?,
-        created_at: text(6)?,
-        seen_at: text(7)?,
+        created_at: row.get(6).map_err(sql(SESSIONS.act))?,
+        seen_at: row.get(7).map_err(sql(SESSIONS.act))?,
     })
 }

@@ -27,7 +27,8 @@ impl Store {
             let service: String = row.get(0).map_err(sql(act))?;
             Ok(Suspension {
                 service: (!service.is_empty()).then(|| parse(act, &service)).transpose()?,
-                until: row.get(1).map_err(sql(act))?,
+                // An end that cannot be read does not end it: somebody does, who resumes it.
+                until: row.get(1).unwrap_or_default(),
                 reason: row.get(2).map_err(sql(act))?,
                 by: row.get(3).map_err(sql(act))?,
                 at: row.get(4).map_err(sql(act))?,
@@ -74,13 +75,14 @@ mod tests {
     #[test]
     fn the_newest_word_counts_for_each_service_and_for_everything() {
         let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(&dir.path().join("state.db"), "t").unwrap();
+        let (store, _) =
+            Store::open(&dir.path().join("state.db"), crate::time::Time::EPOCH).unwrap();
         let of = |service: Option<&str>, reason: &str| Suspension {
             service: service.map(|name| name.parse().unwrap()),
             until: None,
             reason: reason.to_owned(),
             by: "ada".to_owned(),
-            at: "t".to_owned(),
+            at: crate::time::Time::EPOCH,
         };
         for suspension in [of(Some("db"), "1"), of(None, "2"), of(Some("db"), "3")] {
             store.suspend(&suspension).unwrap();

@@ -166,18 +166,18 @@ pub fn deployment(entry: &DeploymentLine) -> Value {
                 StepState::Failed { error } => ("error", "apply_errored", error.clone()),
             };
             let hook = json!({"resource": resource(instance, node), "step": step});
-            line(level, &message, at, kind, json!({"hook": hook}))
+            line(level, &message, &at.to_string(), kind, json!({"hook": hook}))
         }
         DeploymentLine::End { deployment } => {
             let Deployment { state, summary, ended_at, .. } = deployment;
-            let now = ended_at.as_deref().unwrap_or_default();
+            let now = ended_at.map(|at| at.to_string()).unwrap_or_default();
             let message = match state {
                 DeploymentState::Succeeded => plan_text::applied(summary),
                 DeploymentState::Incomplete => "Apply incomplete".to_owned(),
                 DeploymentState::Cancelled => "Apply cancelled".to_owned(),
                 _ => "Apply failed".to_owned(),
             };
-            change_summary(summary, "apply", &message, now)
+            change_summary(summary, "apply", &message, &now)
         }
     }
 }

@@ -79,7 +79,7 @@ fn node(row: &NodeRow, now: Timestamp) -> Vec<String> {
         node_state(row),
         printable(&row.ip),
         row.instances.to_string(),
-        ago(&row.last_seen, now),
+        row.last_seen.map_or_else(|| "never".to_owned(), |at| ago(at, now)),
     ]
 }
 
@@ -224,7 +224,7 @@ fn waits(waiting: &WaitingRow, now: Timestamp) -> String {
         (None, _) => {}
     }
     if let Some(next) = next_try {
-        text.push_str(&format!("; next try {}", until(next, now)));
+        text.push_str(&format!("; next try {}", until(*next, now)));
     }
     text
 }
@@ -272,10 +272,10 @@ pub fn deployments(rows: &[Deployment], wide: bool, now: Timestamp) -> List {
             format!("{:?}", row.state).to_lowercase(),
             short(&row.revision),
             printable(&row.by),
-            ago(&row.started_at, now),
+            ago(row.started_at, now),
         ];
         if wide {
-            cells.push(row.ended_at.as_ref().map_or("-".to_owned(), |at| ago(at, now)));
+            cells.push(row.ended_at.map_or("-".to_owned(), |at| ago(at, now)));
             cells.push(short(row.plan.trim_start_matches("sha256:")));
             cells.push(printable(&row.errors.join("; ")));
         }
@@ -292,9 +292,9 @@ pub fn events(rows: &[Event], wide: bool, now: Timestamp) -> List {
         // A commit is known by its beginning.
         let hex = subject.len() == 40 && subject.chars().all(|c| c.is_ascii_hexdigit());
         let about = if hex { subject.chars().take(12).collect() } else { printable(subject) };
-        let mut cells = vec![ago(at, now), kind.clone(), about, printable(message)];
+        let mut cells = vec![ago(*at, now), kind.clone(), about, printable(message)];
         if wide {
-            cells.extend([at.clone(), seq.to_string()]);
+            cells.extend([at.to_string(), seq.to_string()]);
         }
         list.rows.push(cells);
     }

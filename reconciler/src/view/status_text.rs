@@ -39,7 +39,7 @@ pub fn status(status: &DetailedStatus, style: Style, now: Timestamp) -> String {
     }
     if let Some(deployment) = &status.deployment {
         let word = ending(deployment.state);
-        let at = deployment.ended_at.as_ref().unwrap_or(&deployment.started_at);
+        let at = deployment.ended_at.unwrap_or(deployment.started_at);
         out.push_str(&format!("Deployment {} {word}, {}\n", deployment.id, ago(at, now)));
         for error in &deployment.errors {
             out.push_str(&format!("  {}\n", style.red(&printable(error))));

@@ -20,7 +20,7 @@ macro_rules! position {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(usize);
+        pub(super) struct $name(usize);
 
         impl Position for $name {
             fn at(number: usize) -> Self {
@@ -44,9 +44,9 @@ position!(
 );
 
 /// One value for each service.
-pub type PerService<T> = PerPosition<ServiceIx, T>;
+pub(super) type PerService<T> = PerPosition<ServiceIx, T>;
 /// One value for each node.
-pub type PerNode<T> = PerPosition<NodeIx, T>;
+pub(super) type PerNode<T> = PerPosition<NodeIx, T>;
 
 /// One value for each position.
 #[derive(Debug, Clone, PartialEq, Eq)]

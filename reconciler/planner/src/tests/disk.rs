@@ -12,7 +12,7 @@ use devnet_schema::{
 
 /// A volume of an engine, or a directory of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub(super) struct Place {
     pub node: NodeName,
     pub runtime: Runtime,
     pub name: String,
@@ -20,7 +20,7 @@ pub struct Place {
 
 /// An instance that started with other data than it wrote last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Separation {
+pub(super) struct Separation {
     pub instance: InstanceId,
     pub volume: String,
     /// Where what it wrote last is.
@@ -31,7 +31,7 @@ pub struct Separation {
 
 /// All disks.
 #[derive(Debug, Default)]
-pub struct Disk {
+pub(super) struct Disk {
     /// What each volume holds.
     volumes: BTreeMap<Place, u64>,
     /// What each instance wrote last, by the volume's name.
@@ -47,7 +47,7 @@ pub struct Disk {
 
 impl Disk {
     /// A unit starts: it makes the volumes that are missing, and writes to all.
-    pub fn used(&mut self, spec: &InstanceSpec) {
+    pub(super) fn used(&mut self, spec: &InstanceSpec) {
         for volume in &spec.volumes {
             let place = Place {
                 node: spec.node.clone(),
@@ -93,7 +93,7 @@ impl Disk {
     }
 
     /// Whether a unit has anything of what an instance wrote last.
-    pub fn is_newest(&self, id: &InstanceId, spec: &InstanceSpec) -> bool {
+    pub(super) fn is_newest(&self, id: &InstanceId, spec: &InstanceSpec) -> bool {
         let Some(wrote) = self.wrote.get(id) else { return false };
         let has = |volume: &VolumeSpec| {
             let runtime = spec.workload.runtime();
@@ -104,13 +104,13 @@ impl Disk {
     }
 
     /// A name that was renamed away is that of something new.
-    pub fn again(&mut self, name: &ServiceName) {
+    pub(super) fn again(&mut self, name: &ServiceName) {
         self.renamed.remove(name);
     }
 
     /// Whatever a service wrote is that of another name from now on; what one wrote that had this
     /// name before is nobody's.
-    pub fn rename(&mut self, from: &ServiceName, to: &ServiceName) {
+    pub(super) fn rename(&mut self, from: &ServiceName, to: &ServiceName) {
         self.renamed.values_mut().filter(|is| *is == from).for_each(|is| *is = to.clone());
         self.renamed.remove(to);
         self.renamed.insert(from.clone(), to.clone());

@@ -16,7 +16,7 @@ use devnet_schema::{
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::{World, load, show};
-use crate::{keep::shares_data, observations::renamed};
+use crate::{observed::renamed, volume_names::shares_data};
 
 const NODES: [&str; 4] = ["n0", "n1", "n2", "n3"];
 const SERVICES: [&str; 3] = ["db", "kv", "pg"];

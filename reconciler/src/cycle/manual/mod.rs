@@ -205,7 +205,7 @@ fn plan(
         changes,
         steps,
         summary,
-        ..Plan::empty(cluster.clone(), clock::wall())
+        ..Plan::empty(cluster.clone(), clock::wall().to_string())
     }
 }
 

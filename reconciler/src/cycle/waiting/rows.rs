@@ -19,6 +19,7 @@ use crate::{
     api::{InstanceRow, ServiceRow, WaitingRow},
     clock,
     cycle::{ControlPlane, State, deploy::short, query::serves, tries::TRIES},
+    time::Time,
 };
 
 impl ControlPlane {
@@ -48,10 +49,10 @@ struct Wall {
 
 impl Wall {
     /// A time since the start as one of the wall clock, to the second.
-    fn at(self, since_start: Duration) -> Option<String> {
+    fn at(self, since_start: Duration) -> Option<Time> {
         let left = since_start.saturating_sub(self.since_start);
         let at = self.now.checked_add(SignedDuration::try_from(left).ok()?).ok()?;
-        at.round(Unit::Second).ok().map(|at| at.to_string())
+        at.round(Unit::Second).ok().map(Time::from)
     }
 }
 
@@ -132,7 +133,7 @@ fn row(
     node: Option<NodeName>,
     reason: String,
     tries: Option<u32>,
-    next_try: Option<String>,
+    next_try: Option<Time>,
 ) -> WaitingRow {
     WaitingRow { instance: id.clone(), node, reason, of: tries.map(|_| TRIES), tries, next_try }
 }

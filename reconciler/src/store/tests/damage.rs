@@ -47,7 +47,7 @@ fn key(number: u64) -> ApiKeyRecord {
         hash: "h".repeat(64),
         name: format!("someone {number}"),
         role: Role::Planner,
-        created_at: T0.into(),
+        created_at: T0,
         revoked_at: None,
         used_at: None,
     }

@@ -14,7 +14,7 @@ pub(super) fn deployment(id: &str) -> Deployment {
         plan: "p".into(),
         revision: "one".into(),
         by: "watch".into(),
-        started_at: T0.into(),
+        started_at: T0,
         ended_at: None,
         state: DeploymentState::Running,
         summary: Summary { add: 1, ..Summary::default() },
@@ -29,15 +29,11 @@ fn step(state: StepState) -> (StepRecord, DeploymentLine) {
         node: node_name("n1"),
         generation: 4,
         state: state.clone(),
-        at: T1.into(),
+        at: T1,
     };
     let report = StepReport { deployment: "d1".into(), step: record.step.clone(), state };
-    let line = DeploymentLine::Step {
-        at: T1.into(),
-        instance: instance("db[0]"),
-        node: node_name("n1"),
-        report,
-    };
+    let line =
+        DeploymentLine::Step { at: T1, instance: instance("db[0]"), node: node_name("n1"), report };
     (record, line)
 }
 
@@ -52,11 +48,8 @@ fn a_deployment_its_steps_and_its_lines_are_kept_to_the_end() {
     assert_eq!(store.record_step("d1", &running, &first).unwrap(), 1);
     assert_eq!(store.record_step("d1", &done, &second).unwrap(), 2);
     assert_eq!(store.steps("d1").unwrap(), [done]);
-    let ended = Deployment {
-        ended_at: Some(T2.into()),
-        state: DeploymentState::Succeeded,
-        ..deployment("d1")
-    };
+    let ended =
+        Deployment { ended_at: Some(T2), state: DeploymentState::Succeeded, ..deployment("d1") };
     store.end_deployment(&ended).unwrap();
     assert_eq!(store.deployment("d1").unwrap().as_ref(), Some(&ended));
     let end = DeploymentLine::End { deployment: ended };
@@ -81,7 +74,7 @@ fn a_deployment_that_a_stop_cut_off_is_marked_at_the_next_start() {
     let (store, opened) = Store::open(&bed.path(), T2).unwrap();
     assert_eq!(opened.interrupted, ["d1"]);
     let cut = store.deployment("d1").unwrap().unwrap();
-    assert_eq!((cut.state, cut.ended_at.as_deref()), (DeploymentState::Interrupted, Some(T2)));
+    assert_eq!((cut.state, cut.ended_at), (DeploymentState::Interrupted, Some(T2)));
     assert_eq!(cut.errors.len(), 1);
     let lines = store.lines("d1", 0, 10).unwrap();
     assert_eq!(lines, [(1, DeploymentLine::End { deployment: cut })]);

@@ -13,8 +13,8 @@ pub(super) fn token(id: &str) -> JoinTokenRecord {
         hash: "h".into(),
         node: None,
         replace: false,
-        created_at: T0.into(),
-        expires_at: T2.into(),
+        created_at: T0,
+        expires_at: T2,
         used_at: None,
     }
 }
@@ -23,7 +23,7 @@ fn newcomer(id: &str, name: &str, replace: bool) -> NewNode {
     NewNode { id: id.into(), name: node_name(name), replace }
 }
 
-fn join(store: &Store, token: &str, node: &NewNode, now: &str) -> Result<(), JoinRefusal> {
+fn join(store: &Store, token: &str, node: &NewNode, now: Time) -> Result<(), JoinRefusal> {
     store.join::<StoreError>(token, node, now, |_| Ok(())).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn a_join_token_is_used_up_by_exactly_one_of_many() {
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
     assert_eq!(answers.iter().filter(|a| **a == Err(JoinRefusal::Token)).count(), 7);
     assert_eq!(store.nodes().unwrap().len(), 1);
-    assert_eq!(store.join_token("t").unwrap().unwrap().used_at.as_deref(), Some(T1));
+    assert_eq!(store.join_token("t").unwrap().unwrap().used_at, Some(T1));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_refused_join_uses_no_token_and_says_why() {
     store.add_join_token(&bound).unwrap();
     store.add_join_token(&token("free")).unwrap();
     store.add_join_token(&JoinTokenRecord { replace: true, ..token("replacing") }).unwrap();
-    let join = |token: &str, id: &str, name: &str, replace: bool, now: &str| {
+    let join = |token: &str, id: &str, name: &str, replace: bool, now: Time| {
         self::join(&store, token, &newcomer(id, name, replace), now)
     };
     assert_eq!(join("none", "a", "n1", false, T1), Err(JoinRefusal::Token));
@@ -68,7 +68,7 @@ fn a_refused_join_uses_no_token_and_says_why() {
     assert_eq!(join("replacing", "b", "n1", true, T1), Ok(()));
     assert_eq!(store.node(&node_name("n1")).unwrap().unwrap().id, "b");
     let old = store.node_with_id("a").unwrap().unwrap();
-    assert_eq!(old.removed_at.as_deref(), Some(T1), "whom it replaced is refused from now on");
+    assert_eq!(old.removed_at, Some(T1), "whom it replaced is refused from now on");
     assert_eq!(store.admit_node("a", &node_name("n1"), T2).unwrap(), Admission::Removed);
 }
 
@@ -122,11 +122,11 @@ fn what_is_known_of_a_node_is_kept() {
         id: "a".into(),
         name: n1,
         facts,
-        last_seen: Some(T2.into()),
+        last_seen: Some(T2),
         tags: vec!["ssd".into(), "gpu".into()],
         zone: Some("west".into()),
         cordoned: true,
-        joined_at: T0.into(),
+        joined_at: T0,
         removed_at: None,
     };
     assert_eq!(store.nodes().unwrap(), [expected]);
@@ -164,7 +164,7 @@ fn api_keys_are_listed_until_they_are_revoked() {
         hash: "h".into(),
         name: format!("key {id}"),
         role,
-        created_at: T0.into(),
+        created_at: T0,
         revoked_at: None,
         used_at: None,
     };
@@ -174,7 +174,7 @@ fn api_keys_are_listed_until_they_are_revoked() {
     assert_eq!(store.api_key("b").unwrap().as_ref(), Some(&keys[1]));
     assert!(store.revoke_api_key("b", T1).unwrap());
     assert!(!store.revoke_api_key("b", T1).unwrap());
-    assert_eq!(store.api_key("b").unwrap().unwrap().revoked_at.as_deref(), Some(T1));
+    assert_eq!(store.api_key("b").unwrap().unwrap().revoked_at, Some(T1));
     let page = store.api_keys(None, 10).unwrap();
     assert_eq!(page.items, [keys[2].clone(), keys[0].clone()]);
 }

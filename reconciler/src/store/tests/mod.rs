@@ -18,9 +18,9 @@ use tempfile::TempDir;
 
 use super::*;
 
-const T0: &str = "2026-01-01T00:00:00Z";
-const T1: &str = "2026-01-01T01:00:00Z";
-const T2: &str = "2026-01-01T02:00:00Z";
+const T0: Time = Time::of_2026(0);
+const T1: Time = Time::of_2026(3600);
+const T2: Time = Time::of_2026(7200);
 
 struct Bed {
     dir: TempDir,

@@ -15,10 +15,10 @@ pub(super) fn revision(id: &str, state: RevisionState) -> RevisionRecord {
         source: "/srv/lab".into(),
         summary: "a commit".into(),
         author: "Ada".into(),
-        committed_at: T0.into(),
+        committed_at: Some(T0),
         root: "cluster.kdl".into(),
         files: BTreeMap::from([("cluster.kdl".into(), format!("cluster \"{id}\""))]),
-        seen_at: T0.into(),
+        seen_at: T0,
         state,
         applied_at: None,
     }
@@ -47,7 +47,7 @@ fn the_last_good_revision_is_found_behind_bad_ones() {
     // The branch is set back to what was applied before.
     store.record_revision(&revision("one", RevisionState::Good)).unwrap();
     let newest = store.newest_revision().unwrap().unwrap();
-    assert_eq!((newest.revision.as_str(), newest.applied_at.as_deref()), ("one", Some(T1)));
+    assert_eq!((newest.revision.as_str(), newest.applied_at), ("one", Some(T1)));
     let listed = store.revisions(None, 10).unwrap().items;
     let listed: Vec<_> = listed.iter().map(|record| record.revision.as_str()).collect();
     assert_eq!(listed, ["one", "three", "two"]);
@@ -101,13 +101,13 @@ fn what_is_put_off_is_kept_until_it_is_over() {
     assert_eq!(store.put_off().unwrap(), [one("web")]);
 }
 
-pub(super) fn stored_plan(id: &str, expires_at: Option<&str>) -> StoredPlan {
+pub(super) fn stored_plan(id: &str, expires_at: Option<Time>) -> StoredPlan {
     StoredPlan {
         plan: Plan {
             format_version: FORMAT_VERSION.into(),
             id: id.to_owned().into(),
             cluster: "lab".parse().unwrap(),
-            created_at: T0.into(),
+            created_at: T0.to_string(),
             basis: PlanBasis { revision: "one".into(), ..PlanBasis::default() },
             changes: Vec::new(),
             unchanged: 3,
@@ -120,8 +120,8 @@ pub(super) fn stored_plan(id: &str, expires_at: Option<&str>) -> StoredPlan {
         },
         request: PlanRequest { rev: Some("one".into()), ..PlanRequest::default() },
         by: "ada".into(),
-        created_at: T0.into(),
-        expires_at: expires_at.map(str::to_owned),
+        created_at: T0,
+        expires_at,
     }
 }
 
@@ -140,8 +140,8 @@ fn a_plan_comes_back_as_it_was_saved() {
         id: "p1".into(),
         revision: "one".into(),
         by: "ada".into(),
-        created_at: T0.into(),
-        expires_at: Some(T2.into()),
+        created_at: T0,
+        expires_at: Some(T2),
         summary: Summary { add: 2, ..Summary::default() },
     };
     let detailed = DetailedPlan { row, applicable: true, errors: 0, moves: 0, unplaced: 0 };

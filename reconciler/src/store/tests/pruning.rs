@@ -27,7 +27,7 @@ fn full(store: &Store) {
     store.save_plan(&stored_plan("ended", Some(T0))).unwrap();
     store.save_plan(&stored_plan("kept", Some(T2))).unwrap();
     store.save_plan(&stored_plan("forever", None)).unwrap();
-    store.add_join_token(&JoinTokenRecord { expires_at: T1.into(), ..token("old") }).unwrap();
+    store.add_join_token(&JoinTokenRecord { expires_at: T1, ..token("old") }).unwrap();
     store.add_join_token(&token("new")).unwrap();
     store.issue_generations(&generations(&[("a[0]", 1)])).unwrap();
 }

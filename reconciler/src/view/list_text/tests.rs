@@ -14,7 +14,7 @@ fn node(name: &str) -> NodeRow {
         status: NodeStatus::Online,
         ip: "10.0.0.1".to_owned(),
         instances: 2,
-        last_seen: "2026-01-01T00:00:30Z".to_owned(),
+        last_seen: "2026-01-01T00:00:30Z".parse().ok(),
         problem: None,
         cordoned: false,
         drained: false,
@@ -45,7 +45,7 @@ fn waiting(id: &str, tries: Option<u32>) -> WaitingRow {
         reason: "no node has room".to_owned(),
         tries,
         of: tries.map(|_| 5),
-        next_try: tries.map(|_| "2026-01-01T00:01:20Z".to_owned()),
+        next_try: tries.map(|_| "2026-01-01T00:01:20Z".parse().unwrap()),
     }
 }
 
@@ -63,7 +63,7 @@ fn what_is_said_of_a_node_is_shown_and_what_stays_on_one_that_is_drained() {
         NodeRow { drained: true, shut: true, ..node("n4") },
         NodeRow {
             never_connected: true,
-            last_seen: String::new(),
+            last_seen: None,
             status: NodeStatus::Offline,
             problem: Some("it joined".to_owned()),
             ..node("n5")

@@ -6,6 +6,6 @@
 //! of time counts integer programs and search steps only, so the same problem has the same answer
 //! on every machine.
 
-pub mod interrupt;
-pub mod spent;
-pub mod trace;
+pub(super) mod interrupt;
+pub(super) mod spent;
+pub(super) mod trace;

@@ -15,7 +15,7 @@ use super::{
 use crate::place::ix::NodeIx;
 
 /// What was spent so far.
-pub struct Spent<'w> {
+pub(crate) struct Spent<'w> {
     pub ilps: u32,
     pub solvers: BTreeSet<&'static str>,
     /// Nodes whose devices had to be told apart.
@@ -39,7 +39,7 @@ pub struct Spent<'w> {
 const SHARE: f64 = 0.7;
 
 impl<'w> Spent<'w> {
-    pub fn new(watch: Watch<'w>) -> Self {
+    pub(crate) fn new(watch: Watch<'w>) -> Self {
         Self {
             ilps: 0,
             solvers: BTreeSet::new(),
@@ -56,7 +56,7 @@ impl<'w> Spent<'w> {
     }
 
     /// Does something with limits of its own, under the same watch, and counts it here.
-    pub fn nested<R>(&mut self, act: impl FnOnce(&mut Spent<'_>) -> R) -> R {
+    pub(crate) fn nested<R>(&mut self, act: impl FnOnce(&mut Spent<'_>) -> R) -> R {
         let (stopped, seconds, placed) = (self.stopped, self.seconds, self.placed.clone());
         let (round, traces) = (self.round, self.traces);
         let mut inner =
@@ -74,7 +74,7 @@ impl<'w> Spent<'w> {
 
     /// Tells what the best placement so far has at each level, and asks whether to go on. Once
     /// stopped, always stopped.
-    pub fn go_on(&mut self, best: Vec<u32>) -> bool {
+    pub(crate) fn go_on(&mut self, best: Vec<u32>) -> bool {
         if !self.stopped {
             self.placed = best;
         }
@@ -82,7 +82,7 @@ impl<'w> Spent<'w> {
     }
 
     /// Asks the same where there is no better placement to tell of: before anything long.
-    pub fn still_on(&mut self) -> bool {
+    pub(crate) fn still_on(&mut self) -> bool {
         if self.stopped {
             return false;
         }
@@ -98,7 +98,7 @@ impl<'w> Spent<'w> {
     }
 
     /// Spends work on another problem under the same watch, which hears of this one only.
-    pub fn aside<T>(&mut self, run: impl FnOnce(&mut Spent<'_>) -> T) -> T {
+    pub(crate) fn aside<T>(&mut self, run: impl FnOnce(&mut Spent<'_>) -> T) -> T {
         let (placed, ilps) = (&self.placed, self.ilps);
         let mut watch = |_: &Progress<'_>| (self.watch)(&Progress { placed, ilps });
         let mut spent = Spent { stopped: self.stopped, traces: false, ..Spent::new(&mut watch) };
@@ -110,12 +110,12 @@ impl<'w> Spent<'w> {
     }
 
     /// The time that the next program may take, in seconds, where there is a limit.
-    pub fn seconds(&self) -> Option<f64> {
+    pub(crate) fn seconds(&self) -> Option<f64> {
         self.seconds
     }
 
     /// Who answered.
-    pub fn solver(&self) -> &'static str {
+    pub(crate) fn solver(&self) -> &'static str {
         match (self.solvers.contains("highs"), self.solvers.contains("microlp")) {
             (true, true) => "highs+microlp",
             (true, false) => "highs",

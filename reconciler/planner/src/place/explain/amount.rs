@@ -10,10 +10,11 @@ use devnet_schema::{instance::Protocol, quantity::Cpu};
 use crate::place::problem::Constraint;
 
 /// What a node has so much of.
-pub const RESOURCES: [Constraint; 3] = [Constraint::Cpu, Constraint::Memory, Constraint::Disk];
+pub(crate) const RESOURCES: [Constraint; 3] =
+    [Constraint::Cpu, Constraint::Memory, Constraint::Disk];
 
 /// `port 80/tcp`.
-pub fn port_words((protocol, port): (Protocol, u16)) -> String {
+pub(crate) fn port_words((protocol, port): (Protocol, u16)) -> String {
     match protocol {
         Protocol::Tcp => format!("port {port}/tcp"),
         Protocol::Udp => format!("port {port}/udp"),
@@ -21,22 +22,22 @@ pub fn port_words((protocol, port): (Protocol, u16)) -> String {
 }
 
 /// `5 cpu`, `8GiB of memory`.
-pub fn amount_of(resource: usize, of: u64) -> String {
+pub(crate) fn amount_of(resource: usize, of: u64) -> String {
     let of_it = if resource == 0 { "" } else { "of " };
     format!("{} {of_it}{}", amount(resource, of), RESOURCES[resource].name())
 }
 
-pub fn amount(resource: usize, of: u64) -> String {
+pub(crate) fn amount(resource: usize, of: u64) -> String {
     if resource == 0 { Cpu { milli: of }.to_string() } else { size(of) }
 }
 
 /// Bytes for people: two decimals at most, cut off and never rounded up to more than there is.
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     in_units(bytes, |hundredths, unit| hundredths / unit)
 }
 
 /// The same for what is needed: never rounded down to less.
-pub fn size_up(bytes: u64) -> String {
+pub(crate) fn size_up(bytes: u64) -> String {
     in_units(bytes, u128::div_ceil)
 }
 
@@ -51,12 +52,12 @@ fn in_units(bytes: u64, round: fn(u128, u128) -> u128) -> String {
 }
 
 /// Thousandths as per cent: `12.5`.
-pub fn tenths(milli: u64) -> String {
+pub(crate) fn tenths(milli: u64) -> String {
     format!("{}.{}", milli / 10, milli % 10).trim_end_matches(".0").to_owned()
 }
 
 /// `a, b and c`.
-pub fn listed(parts: &[String]) -> String {
+pub(crate) fn listed(parts: &[String]) -> String {
     match parts {
         [] => String::new(),
         [one] => one.clone(),

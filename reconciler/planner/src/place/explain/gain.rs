@@ -70,7 +70,11 @@ pub struct Rebalanced {
 
 /// The outcome with the reason of each move towards balance. Such moves are no worse than none, so
 /// that only the score could be better where those that were needed are proven.
-pub fn rebalanced(problem: &PlacementProblem, mut outcome: Outcome, evened: &Evened) -> Rebalanced {
+pub(crate) fn rebalanced(
+    problem: &PlacementProblem,
+    mut outcome: Outcome,
+    evened: &Evened,
+) -> Rebalanced {
     outcome.moves_proven = evened.moves_proven;
     let proven = outcome.levels.iter().all(|level| level.proven)
         && outcome.moves_proven

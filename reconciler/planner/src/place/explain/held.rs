@@ -16,7 +16,7 @@ use crate::place::{
 };
 
 /// What is where only its data holds it, and what is against that.
-pub fn held(
+pub(crate) fn held(
     indexed: &IndexedProblem<'_>,
     placed: &Assignments,
 ) -> BTreeMap<InstanceId, Vec<Violation>> {

@@ -18,7 +18,7 @@ use crate::place::{
     search::strategy,
 };
 
-pub fn levels(
+pub(crate) fn levels(
     partial: &PartialPlacement<'_>,
     bounds: &[u32],
     spent: &mut Spent<'_>,

@@ -6,14 +6,14 @@
 //! the one placement that is answered. The words stand in one place each, so that `plan`, `explain`
 //! and errors say the same.
 
-pub mod amount;
-pub mod gain;
-pub mod held;
-pub mod levels;
-pub mod outcome;
-pub mod overfull;
-pub mod reason;
-pub mod reclaimable;
-pub mod retained;
-pub mod verdict;
-pub mod violation;
+pub(super) mod amount;
+pub(super) mod gain;
+pub(super) mod held;
+pub(super) mod levels;
+pub(super) mod outcome;
+pub(super) mod overfull;
+pub(super) mod reason;
+pub(super) mod reclaimable;
+pub(super) mod retained;
+pub(super) mod verdict;
+pub(super) mod violation;

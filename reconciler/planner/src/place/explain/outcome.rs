@@ -17,7 +17,7 @@ use crate::place::{
 };
 
 /// The outcome without what did not fit.
-pub fn explained(solved: &Solved<'_>, spent: &mut Spent<'_>) -> Outcome<InstanceKey> {
+pub(crate) fn explained(solved: &Solved<'_>, spent: &mut Spent<'_>) -> Outcome<InstanceKey> {
     let indexed = solved.partial.indexed;
     let partial = &solved.partial;
     let levels = levels(partial, &solved.bounds, spent);

@@ -12,7 +12,7 @@ use crate::place::{
 };
 
 /// Nodes on which what runs has more than services may have there.
-pub fn overfull(partial: &PartialPlacement<'_>) -> Vec<Overfull> {
+pub(crate) fn overfull(partial: &PartialPlacement<'_>) -> Vec<Overfull> {
     let nodes = partial.indexed.nodes.enumerate().filter(|(_, node)| node.overfull);
     let found = nodes.filter_map(|(node_ix, node)| {
         let (held, has) = (partial.held(node_ix), partial.room(node_ix));

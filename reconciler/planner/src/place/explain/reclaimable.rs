@@ -11,7 +11,7 @@ use crate::place::{
 };
 
 /// Whether others on the node could give up so much of cpu, memory or disk.
-pub fn could_be_freed(
+pub(crate) fn could_be_freed(
     partial: &PartialPlacement<'_>,
     at: (ServiceIx, NodeIx),
     resource: usize,
@@ -36,6 +36,9 @@ fn in_the_way<'f>(
 }
 
 /// Whether a device of the node could be had by asking others to make room.
-pub fn has_devices_in_the_way(partial: &PartialPlacement<'_>, at: (ServiceIx, NodeIx)) -> bool {
+pub(crate) fn has_devices_in_the_way(
+    partial: &PartialPlacement<'_>,
+    at: (ServiceIx, NodeIx),
+) -> bool {
     in_the_way(partial, at).any(|(other, _)| other.wants_gpu())
 }

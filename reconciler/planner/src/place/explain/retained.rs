@@ -23,7 +23,10 @@ use crate::place::{
 };
 
 /// The outcome of a problem with what is retained, in the names that were declared.
-pub fn declared(partial: &PartialPlacement<'_>, mut outcome: Outcome<InstanceKey>) -> Outcome {
+pub(crate) fn declared(
+    partial: &PartialPlacement<'_>,
+    mut outcome: Outcome<InstanceKey>,
+) -> Outcome {
     let retained = |key: &InstanceKey| key.service.is_retained();
     let (kept, placed): (Assignments, Assignments) =
         take(&mut outcome.assignments).into_iter().partition(|(key, _)| retained(key));

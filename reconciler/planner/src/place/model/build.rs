@@ -34,7 +34,7 @@ use crate::place::{
 const WISH: u64 = 100_000;
 
 impl IndexedProblem<'_> {
-    pub fn new(problem: &PlacementProblem) -> IndexedProblem<'_> {
+    pub(crate) fn new(problem: &PlacementProblem) -> IndexedProblem<'_> {
         let mut nodes = number_nodes(problem);
         let mut inputs: Vec<&ServiceInput> = problem.services.iter().collect();
         inputs.sort_by(|a, b| a.name.cmp(&b.name));

@@ -17,7 +17,7 @@ use crate::place::{
 
 /// One thing that keeps a service off a node for good.
 #[derive(Debug, Clone, Copy)]
-pub enum Rejection<'a> {
+pub(crate) enum Rejection<'a> {
     /// A `require` that the node does not meet.
     Required(&'a Require),
     /// None of its devices is large enough.
@@ -36,15 +36,15 @@ pub enum Rejection<'a> {
 
 /// Of which nodes each condition of a problem holds: services share most of theirs, and names are
 /// slow to compare.
-pub struct Conditions<'a> {
+pub(crate) struct Conditions<'a> {
     of: BTreeMap<(Key, &'a [String]), PerNode<bool>>,
 }
 
 /// The conditions of one service.
-pub struct Lines<'a, 'c>(Vec<(&'a Require, &'c PerNode<bool>)>);
+pub(crate) struct Lines<'a, 'c>(Vec<(&'a Require, &'c PerNode<bool>)>);
 
 impl<'a> Conditions<'a> {
-    pub fn new(services: &[&'a ServiceInput], nodes: &PerNode<Node<'_>>) -> Self {
+    pub(crate) fn new(services: &[&'a ServiceInput], nodes: &PerNode<Node<'_>>) -> Self {
         let mut of = BTreeMap::new();
         for line in services.iter().flat_map(|service| lines(service)) {
             of.entry((line.key, &line.any_of[..]))
@@ -53,7 +53,7 @@ impl<'a> Conditions<'a> {
         Self { of }
     }
 
-    pub fn of(&self, service: &'a ServiceInput) -> Lines<'a, '_> {
+    pub(crate) fn of(&self, service: &'a ServiceInput) -> Lines<'a, '_> {
         let known = |line: &'a Require| Some((line, self.of.get(&(line.key, &line.any_of[..]))?));
         Lines(lines(service).filter_map(known).collect())
     }
@@ -61,7 +61,7 @@ impl<'a> Conditions<'a> {
 
 impl Lines<'_, '_> {
     /// Whether a condition of the service holds of the node of that number.
-    pub fn hold(&self, line: &Require, node: NodeIx) -> bool {
+    pub(crate) fn hold(&self, line: &Require, node: NodeIx) -> bool {
         self.0.iter().any(|(known, nodes)| std::ptr::eq(*known, line) && nodes[node])
     }
 }
@@ -72,7 +72,7 @@ fn lines(service: &ServiceInput) -> impl Iterator<Item = &Require> {
 }
 
 /// Everything that keeps the service off the node, where `here` instances of it run now.
-pub fn each<'a>(
+pub(crate) fn each<'a>(
     service: &'a ServiceInput,
     node: &Node<'_>,
     here: u32,
@@ -82,7 +82,7 @@ pub fn each<'a>(
 }
 
 /// The same, where it is known of which conditions of the service hold.
-pub fn each_where<'a>(
+pub(crate) fn each_where<'a>(
     holds: &dyn Fn(&Require) -> bool,
     service: &'a ServiceInput,
     node: &Node<'_>,
@@ -139,7 +139,7 @@ fn wants_gpu(service: &ServiceInput) -> bool {
 }
 
 /// Whether the condition holds of the node.
-pub fn holds(line: &Require, node: &NodeInput) -> bool {
+pub(crate) fn holds(line: &Require, node: &NodeInput) -> bool {
     let is = |value: &str| line.any_of.iter().any(|wanted| wanted == value);
     match line.key {
         Key::Tag => node.tags.iter().any(|tag| is(tag)),
@@ -180,7 +180,7 @@ pub fn nature(service: &ServiceInput, node: &NodeInput) -> Option<String> {
 }
 
 /// The devices whose model and size the service accepts, as bits in the order of device ids.
-pub fn allowed_devices(service: &ServiceInput, node: &Node<'_>) -> u128 {
+pub(crate) fn allowed_devices(service: &ServiceInput, node: &Node<'_>) -> u128 {
     let devices = node.devices.iter().enumerate();
     devices
         .filter(|&(_, &position)| accepts(service, &node.input.gpus[position]))
@@ -188,7 +188,7 @@ pub fn allowed_devices(service: &ServiceInput, node: &Node<'_>) -> u128 {
 }
 
 /// Whether the service accepts a device of this model and size; what is kept as it is has its own.
-pub fn accepts(service: &ServiceInput, gpu: &GpuInput) -> bool {
+pub(crate) fn accepts(service: &ServiceInput, gpu: &GpuInput) -> bool {
     if service.name.is_retained() {
         let mut own = service.current.values().flat_map(|current| &current.gpus);
         return own.any(|own| own.id == gpu.id);
@@ -201,7 +201,7 @@ pub fn accepts(service: &ServiceInput, gpu: &GpuInput) -> bool {
 }
 
 /// Whether a line of the service or the node's state is against it on a node where `here` run now.
-pub fn refused<'a>(
+pub(crate) fn refused<'a>(
     input: &'a ServiceInput,
     (node_ix, node): (NodeIx, &Node<'_>),
     here: u32,

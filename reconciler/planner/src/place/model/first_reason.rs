@@ -18,7 +18,7 @@ use crate::place::{
 };
 
 /// Says of those that stay on other devices what keeps them from their own.
-pub fn explain_device_changes(
+pub(crate) fn explain_device_changes(
     partial: &PartialPlacement<'_>,
     placed: &mut BTreeMap<InstanceKey, Assignment>,
 ) {
@@ -52,7 +52,7 @@ pub fn explain_device_changes(
     }
 }
 
-pub fn reason(
+pub(crate) fn reason(
     partial: &PartialPlacement<'_>,
     placed_instance: &PlacedInstance,
     gpus: &[GpuUse],

@@ -17,7 +17,7 @@ use crate::place::ix::ServiceIx;
 
 /// The devices of one node.
 #[derive(Debug, Clone, Default)]
-pub struct GpuAllocation {
+pub(crate) struct GpuAllocation {
     /// What is left of each device, in the units of [`super::gpu_request::size`].
     left: Vec<u64>,
     /// Instances on each device.
@@ -31,29 +31,29 @@ pub struct GpuAllocation {
 }
 
 impl GpuAllocation {
-    pub fn empty(memories: &[u64]) -> Self {
+    pub(crate) fn empty(memories: &[u64]) -> Self {
         let left = memories.iter().map(|&m| gpu_request::size(m)).collect();
         let users = vec![0; memories.len()];
         Self { left, users, grants: Vec::new(), stranded: Vec::new(), restarts: 0 }
     }
 
     /// Whether every instance has its devices.
-    pub fn arranged(&self) -> bool {
+    pub(crate) fn arranged(&self) -> bool {
         self.stranded.is_empty()
     }
 
     /// Instances that are there now and stay, on other devices than they have.
-    pub fn restarts(&self) -> u32 {
+    pub(crate) fn restarts(&self) -> u32 {
         self.restarts
     }
 
     /// What is left of each device, in the units of [`super::gpu_request::size`].
-    pub fn left(&self) -> &[u64] {
+    pub(crate) fn left(&self) -> &[u64] {
         &self.left
     }
 
     /// The devices of every instance of a service, as bits.
-    pub fn of(&self, service: ServiceIx) -> impl Iterator<Item = u128> {
+    pub(crate) fn of(&self, service: ServiceIx) -> impl Iterator<Item = u128> {
         self.grants.iter().filter(move |grant| grant.0 == service).map(|grant| grant.1)
     }
 
@@ -128,7 +128,7 @@ impl GpuAllocation {
 
     /// What one more would leave unused beside itself, in thousandths of a device. A single whole
     /// device is as good as any other.
-    pub fn waste(&self, memories: &[u64], service: ServiceIx, claim: &GpuClaim<'_>) -> u64 {
+    pub(crate) fn waste(&self, memories: &[u64], service: ServiceIx, claim: &GpuClaim<'_>) -> u64 {
         let Some(devices) = self.devices_for(memories, service, claim) else {
             return 1000 * memories.len() as u64;
         };
@@ -161,7 +161,7 @@ impl GpuAllocation {
     }
 
     /// Takes one more in, arranging all of them anew where need be.
-    pub fn add(&mut self, memories: &[u64], service: ServiceIx, claims: &GpuClaims<'_>) {
+    pub(crate) fn add(&mut self, memories: &[u64], service: ServiceIx, claims: &GpuClaims<'_>) {
         let own = claims(service);
         match self.devices_for(memories, service, &own).filter(|_| self.arranged()) {
             Some(devices) => {
@@ -178,7 +178,7 @@ impl GpuAllocation {
     }
 
     /// Lets one instance of a service go; there must be one.
-    pub fn remove(&mut self, memories: &[u64], service: ServiceIx, claims: &GpuClaims<'_>) {
+    pub(crate) fn remove(&mut self, memories: &[u64], service: ServiceIx, claims: &GpuClaims<'_>) {
         let own = claims(service);
         if let Some(at) = self.stranded.iter().position(|&service_ix| service_ix == service) {
             self.stranded.remove(at);
@@ -205,7 +205,7 @@ impl GpuAllocation {
     }
 
     /// Arranges all of them anew where fewer may restart then, in so many steps.
-    pub fn keep_devices(&mut self, memories: &[u64], claims: &GpuClaims<'_>, steps: u32) {
+    pub(crate) fn keep_devices(&mut self, memories: &[u64], claims: &GpuClaims<'_>, steps: u32) {
         if self.restarts > 0 && self.arranged() {
             self.rearrange(memories, claims, steps);
         }
@@ -255,7 +255,12 @@ impl GpuAllocation {
     }
 
     /// Whether one more fits, the others being arranged anew where need be.
-    pub fn admits(&self, memories: &[u64], extra: ServiceIx, claims: &GpuClaims<'_>) -> bool {
+    pub(crate) fn admits(
+        &self,
+        memories: &[u64],
+        extra: ServiceIx,
+        claims: &GpuClaims<'_>,
+    ) -> bool {
         let own = claims(extra);
         if self.arranged() && self.devices_for(memories, extra, &own).is_some() {
             return true;

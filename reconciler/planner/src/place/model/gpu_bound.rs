@@ -10,7 +10,7 @@ use super::gpu_request::{Group, load, size, wholes};
 /// Devices that the items need at the very least, from dual-feasible functions: sums of what each
 /// share counts for, where no set of shares that fits on one device counts for more than one. Only
 /// told of devices that are all alike, else 0.
-pub fn least(memories: &[u64], groups: &[Group]) -> u64 {
+pub(crate) fn least(memories: &[u64], groups: &[Group]) -> u64 {
     let alike = |group: &Group| group.item.allowed.trailing_ones() as usize >= memories.len();
     let Some(&memory) = memories.first() else {
         return 0;

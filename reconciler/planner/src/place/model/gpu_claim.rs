@@ -12,7 +12,7 @@ use crate::place::ix::ServiceIx;
 
 /// Who of a service has which devices of a node now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PreviousDevices {
+pub(crate) struct PreviousDevices {
     /// The devices of each instance that could stay on them, as bits; not empty.
     pub devices: Vec<u128>,
     /// Instances that could stay on the node.
@@ -23,7 +23,7 @@ pub struct PreviousDevices {
 
 impl PreviousDevices {
     /// The devices where somebody is at home, and how many are.
-    pub fn per_set(&self) -> BTreeMap<u128, u32> {
+    pub(crate) fn per_set(&self) -> BTreeMap<u128, u32> {
         let mut many = BTreeMap::new();
         for &home in &self.devices {
             *many.entry(home).or_insert(0) += 1;
@@ -39,7 +39,7 @@ impl PreviousDevices {
 
 /// What a service asks of a node's devices, and what its instances have of them now.
 #[derive(Debug, Clone, Copy)]
-pub struct GpuClaim<'t> {
+pub(crate) struct GpuClaim<'t> {
     /// What each instance asks.
     pub item: Item,
     /// Nothing where nobody has devices that are worth keeping.
@@ -60,4 +60,4 @@ impl GpuClaim<'_> {
 }
 
 /// What each service asks, by its number.
-pub type GpuClaims<'t> = dyn Fn(ServiceIx) -> GpuClaim<'t> + 't;
+pub(crate) type GpuClaims<'t> = dyn Fn(ServiceIx) -> GpuClaim<'t> + 't;

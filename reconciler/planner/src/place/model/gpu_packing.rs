@@ -9,23 +9,23 @@
 use super::{gpu_bound::least, gpu_request::Group, gpu_search::Search};
 
 /// Steps of the search before it gives up and answers with what it has, or with "does not fit".
-pub const THOROUGH: u32 = 20_000;
+pub(crate) const THOROUGH: u32 = 20_000;
 
 /// The same where it is asked very often.
-pub const BRIEF: u32 = 1_000;
+pub(crate) const BRIEF: u32 = 1_000;
 
 /// Devices for every instance of every group, in this order, as bits, so that as few as possible
 /// of those that are there restart; nothing where they do not all fit.
 ///
 /// Exact up to so many steps; [`THOROUGH`] is far more than eight devices need.
-pub fn pack(memories: &[u64], groups: &[Group], steps: u32) -> Option<Vec<Vec<u128>>> {
+pub(crate) fn pack(memories: &[u64], groups: &[Group], steps: u32) -> Option<Vec<Vec<u128>>> {
     let mut search = Search::new(memories, groups, steps);
     search.descend(0);
     search.best.map(|(_, chosen)| chosen)
 }
 
 /// Whether they fit; a long search is given up sooner than by [`pack`] and answers "no".
-pub fn fits(memories: &[u64], groups: &[Group]) -> bool {
+pub(crate) fn fits(memories: &[u64], groups: &[Group]) -> bool {
     if least(memories, groups) > memories.len() as u64 {
         return false;
     }

@@ -19,7 +19,7 @@ const GRIDS: [u64; 6] = [200, 100, 60, 40, 24, 12];
 /// order of `sizes`. Sizes come ascending, each with how many there are. Where there are too many
 /// sets, shares are taken for a little smaller than they are, which only lets more of them fit:
 /// what is relaxed that way still bounds the truth. Nothing where even that is not enough.
-pub fn maximal(sizes: &[(u64, u64)], device: u64) -> Option<Vec<Vec<u64>>> {
+pub(crate) fn maximal(sizes: &[(u64, u64)], device: u64) -> Option<Vec<Vec<u64>>> {
     if sizes.is_empty() {
         return None;
     }

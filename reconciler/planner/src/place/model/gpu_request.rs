@@ -9,7 +9,7 @@ use devnet_schema::{placement::GpuUse, quantity::GpuRequest};
 
 /// What one instance asks of the devices of its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Item {
+pub(crate) struct Item {
     /// How much.
     pub need: GpuRequest,
     /// Bit `d` is set where device `d` may serve it.
@@ -18,7 +18,7 @@ pub struct Item {
 
 /// Instances that are alike, and where some of them are now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub(crate) struct Group {
     /// What each of them asks.
     pub item: Item,
     /// How many there are to be.
@@ -31,7 +31,7 @@ pub struct Group {
 
 impl Group {
     /// Of instances on these devices, those that restart because they are not where they were.
-    pub fn restarts(&self, devices: impl Iterator<Item = u128>) -> u32 {
+    pub(crate) fn restarts(&self, devices: impl Iterator<Item = u128>) -> u32 {
         let mut left = self.homes.clone();
         let mut at_home = 0;
         for set in devices {
@@ -45,16 +45,16 @@ impl Group {
 }
 
 /// The most devices of one node that are told apart; a set of them is a `u128`.
-pub const DEVICES: usize = 128;
+pub(crate) const DEVICES: usize = 128;
 
 /// A device in units of a thousandth of a byte, so that shares and slices add up exactly.
-pub fn size(memory: u64) -> u64 {
+pub(crate) fn size(memory: u64) -> u64 {
     memory.max(1).saturating_mul(1000)
 }
 
 /// Bytes that a device must have for all of these slices beside these shares of it; 0 where there
 /// is no slice, or the shares leave nothing.
-pub fn needed<'u>(uses: impl Iterator<Item = &'u GpuUse>) -> u64 {
+pub(crate) fn needed<'u>(uses: impl Iterator<Item = &'u GpuUse>) -> u64 {
     let (mut slices, mut left) = (0, 1000u32);
     for it in uses {
         slices += u128::from(it.memory.0);
@@ -68,7 +68,7 @@ pub fn needed<'u>(uses: impl Iterator<Item = &'u GpuUse>) -> u64 {
 
 /// What a share or a slice takes of a device with that memory, in the units of [`size`]; a whole
 /// device takes all of it.
-pub fn load(need: GpuRequest, memory: u64) -> u64 {
+pub(crate) fn load(need: GpuRequest, memory: u64) -> u64 {
     match need {
         GpuRequest::None => 0,
         GpuRequest::Whole(_) => size(memory),
@@ -78,7 +78,7 @@ pub fn load(need: GpuRequest, memory: u64) -> u64 {
 }
 
 /// Whole devices asked for.
-pub fn wholes(need: GpuRequest) -> u64 {
+pub(crate) fn wholes(need: GpuRequest) -> u64 {
     match need {
         GpuRequest::Whole(count) => u64::from(count),
         GpuRequest::None | GpuRequest::Share(_) | GpuRequest::Memory(_) => 0,
@@ -86,7 +86,7 @@ pub fn wholes(need: GpuRequest) -> u64 {
 }
 
 /// How many instances that ask this fit on these devices when nothing else is there.
-pub fn most(need: GpuRequest, memories: &[u64], allowed: u128) -> u64 {
+pub(crate) fn most(need: GpuRequest, memories: &[u64], allowed: u128) -> u64 {
     let usable = || memories.iter().enumerate().filter(|(d, _)| allowed >> d & 1 == 1);
     match need {
         GpuRequest::None | GpuRequest::Whole(0) => u64::MAX,

@@ -22,7 +22,7 @@ fn order(groups: &[Group]) -> Vec<usize> {
     order
 }
 
-pub struct Search<'a> {
+pub(crate) struct Search<'a> {
     memories: &'a [u64],
     groups: &'a [Group],
     /// The group of every instance, as they are given devices.

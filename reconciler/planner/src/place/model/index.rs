@@ -17,7 +17,7 @@ use crate::place::{
 
 /// The problem, sorted and numbered. Numbers follow the order of names, so that the order of the
 /// input has no effect on anything.
-pub struct IndexedProblem<'a> {
+pub(crate) struct IndexedProblem<'a> {
     pub problem: &'a PlacementProblem,
     pub nodes: PerNode<Node<'a>>,
     pub services: PerService<Service<'a>>,
@@ -28,7 +28,7 @@ pub struct IndexedProblem<'a> {
 /// What is placed before what: the higher priority first, and of one priority last what is kept as
 /// it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Level {
+pub(crate) struct Level {
     pub priority: Reverse<u8>,
     /// Whether it is of those that are kept as they are ([`crate::place::search::retention`]).
     pub retained: bool,
@@ -43,7 +43,7 @@ impl Level {
 
 impl IndexedProblem<'_> {
     /// Replicas wanted at each level.
-    pub fn wanted(&self) -> Vec<u32> {
+    pub(crate) fn wanted(&self) -> Vec<u32> {
         let mut wanted = vec![0; self.levels.len()];
         for service in &self.services {
             wanted[service.level] += service.input.replicas;
@@ -52,14 +52,14 @@ impl IndexedProblem<'_> {
     }
 
     /// How many of a service and its [`Service::counterparts`] are wanted together.
-    pub fn wanted_with_counterparts(&self, service: ServiceIx) -> u32 {
+    pub(crate) fn wanted_with_counterparts(&self, service: ServiceIx) -> u32 {
         let all = self.services[service].counterparts.iter().copied().chain([service]);
         all.map(|service| self.services[service].input.replicas).max().unwrap_or(0)
     }
 
     /// Whether so many of a service as it is declared, and so many of it that are kept, can be on
     /// one node: those that run there are one or the other.
-    pub fn counterparts_agree(
+    pub(crate) fn counterparts_agree(
         &self,
         service: ServiceIx,
         node: NodeIx,
@@ -71,7 +71,7 @@ impl IndexedProblem<'_> {
     }
 
     /// Of what is kept as it is of a service, those that are at home on a node.
-    pub fn retained_at(
+    pub(crate) fn retained_at(
         &self,
         service: ServiceIx,
         node: NodeIx,
@@ -83,31 +83,31 @@ impl IndexedProblem<'_> {
     }
 
     /// The service that is declared, of one that is kept as it is.
-    pub fn declared(&self, service: ServiceIx) -> ServiceIx {
+    pub(crate) fn declared(&self, service: ServiceIx) -> ServiceIx {
         let mut counterparts = self.services[service].counterparts.iter().copied().chain([service]);
         counterparts.find(|&other| !self.services[other].is_retained()).unwrap_or(service)
     }
 
     /// Whether an instance of a service takes devices of a node.
-    pub fn takes_devices(&self, service: ServiceIx, node: NodeIx) -> bool {
+    pub(crate) fn takes_devices(&self, service: ServiceIx, node: NodeIx) -> bool {
         self.services[service].wants_gpu() && !self.nodes[node].unreachable
     }
 
     /// Pairs of a service and a node that could meet.
-    pub fn pairs(&self) -> usize {
+    pub(crate) fn pairs(&self) -> usize {
         self.services.iter().map(|service| service.candidates.len()).sum()
     }
 
     /// Whether something holds room on a node that could take more and may not move because of its
     /// data.
-    pub fn holds_data(&self) -> bool {
+    pub(crate) fn holds_data(&self) -> bool {
         let here = |(&node, &locked): (&NodeIx, &u32)| locked > 0 && !self.nodes[node].unreachable;
         let mut data = self.services.iter().filter(|service| !service.input.movable);
         data.any(|service| service.locked.iter().any(here))
     }
 
     /// The price of the moves that no placement avoids.
-    pub fn forced(&self) -> (u32, u64) {
+    pub(crate) fn forced(&self) -> (u32, u64) {
         self.services.enumerate().fold((0, 0), |(moves, migration_cost), (service_ix, service)| {
             let all = service.running();
             let stay: u32 = service.candidates.iter().map(|c| c.current).sum();
@@ -133,4 +133,4 @@ impl IndexedProblem<'_> {
 
 /// Pairs of a problem that is planned again as a whole for each try, and of which more is tried
 /// than is needed to find something.
-pub const SMALL: usize = 60;
+pub(crate) const SMALL: usize = 60;

@@ -28,10 +28,10 @@ use crate::place::{
 };
 
 /// Every placed instance.
-pub type Assignments = BTreeMap<InstanceKey, Assignment>;
+pub(crate) type Assignments = BTreeMap<InstanceKey, Assignment>;
 
 /// Every placed instance of a sound placement.
-pub fn assign(partial: &PartialPlacement<'_>) -> Assignments {
+pub(crate) fn assign(partial: &PartialPlacement<'_>) -> Assignments {
     let indexed = partial.indexed;
     let names: BTreeMap<&NodeName, NodeIx> =
         indexed.nodes.enumerate().map(|(node_ix, node)| (&node.input.name, node_ix)).collect();

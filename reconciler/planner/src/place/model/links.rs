@@ -14,7 +14,7 @@ use super::service::Service;
 use crate::place::ix::{NodeIx, PerService, ServiceIx};
 
 /// Makes `apart` hold both ways and fills `supports`.
-pub fn link(services: &mut PerService<Service<'_>>) {
+pub(crate) fn link(services: &mut PerService<Service<'_>>) {
     let apart: Vec<(ServiceIx, ServiceIx)> = services
         .enumerate()
         .flat_map(|(service_ix, v)| v.apart.iter().map(move |&other_ix| (other_ix, service_ix)))

@@ -6,22 +6,22 @@
 //! the input has no effect. Whoever wants to know whether `db` fits on `n1` asks
 //! `PartialPlacement::fits`, and nobody else computes it.
 
-pub mod build;
-pub mod filter;
-pub mod first_reason;
-pub mod gpu_allocation;
-pub mod gpu_bound;
-pub mod gpu_claim;
-pub mod gpu_packing;
-pub mod gpu_patterns;
-pub mod gpu_request;
-pub mod gpu_search;
-pub mod index;
-pub mod indices;
-pub mod links;
-pub mod node;
-pub mod overcommit;
-pub mod partial;
-pub mod placed_instance;
-pub mod retained;
-pub mod service;
+pub(super) mod build;
+pub(super) mod filter;
+pub(super) mod first_reason;
+pub(super) mod gpu_allocation;
+pub(super) mod gpu_bound;
+pub(super) mod gpu_claim;
+pub(super) mod gpu_packing;
+pub(super) mod gpu_patterns;
+pub(super) mod gpu_request;
+pub(super) mod gpu_search;
+pub(super) mod index;
+pub(super) mod indices;
+pub(super) mod links;
+pub(super) mod node;
+pub(super) mod overcommit;
+pub(super) mod partial;
+pub(super) mod placed_instance;
+pub(super) mod retained;
+pub(super) mod service;

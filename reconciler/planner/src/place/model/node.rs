@@ -16,10 +16,10 @@ use crate::place::{
 };
 
 /// cpu in thousandths of a core, memory and disk in bytes.
-pub type Amounts = [u64; 3];
+pub(crate) type Amounts = [u64; 3];
 
 /// A node by number.
-pub struct Node<'a> {
+pub(crate) struct Node<'a> {
     pub input: &'a NodeInput,
     /// What can be counted as used of it; more than it has where what runs there must stay.
     pub capacity: Amounts,
@@ -39,14 +39,14 @@ pub struct Node<'a> {
 
 impl Node<'_> {
     /// The devices that an instance has here, as bits, where all of them are still there.
-    pub fn positions(&self, current: &Current) -> Option<u128> {
+    pub(crate) fn positions(&self, current: &Current) -> Option<u128> {
         let position =
             |gpu: &GpuUse| self.devices.iter().position(|&d| self.input.gpus[d].id == gpu.id);
         current.gpus.iter().try_fold(0, |set, gpu| Some(set | 1 << position(gpu)?))
     }
 }
 
-pub fn number_nodes(problem: &PlacementProblem) -> PerNode<Node<'_>> {
+pub(crate) fn number_nodes(problem: &PlacementProblem) -> PerNode<Node<'_>> {
     let mut inputs: Vec<&NodeInput> = problem.nodes.iter().collect();
     inputs.sort_by(|a, b| a.name.cmp(&b.name));
     let zones: BTreeSet<&Option<String>> = inputs.iter().map(|node| &node.zone).collect();

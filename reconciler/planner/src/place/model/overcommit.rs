@@ -30,7 +30,7 @@ struct Occupant<'a> {
 /// Gives each of these nodes room for the data that runs there, together, unless a line is against
 /// that. Returns what is counted of the others, should they be kept as they are: what they have, as
 /// long as there is something left.
-pub fn settle<'a>(
+pub(crate) fn settle<'a>(
     problem: &PlacementProblem,
     nodes: &mut PerNode<Node<'_>>,
     inputs: &[&'a ServiceInput],

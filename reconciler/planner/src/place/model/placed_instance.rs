@@ -8,7 +8,7 @@
 use crate::place::ix::{NodeIx, ServiceIx};
 
 /// An instance on its node.
-pub struct PlacedInstance {
+pub(crate) struct PlacedInstance {
     pub(super) service: ServiceIx,
     pub(super) index: u32,
     pub(super) node: NodeIx,

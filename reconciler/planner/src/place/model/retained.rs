@@ -26,7 +26,10 @@ use crate::place::{
 };
 
 /// The problem with these instances kept as they are, beside those that are already.
-pub fn staged(problem: &PlacementProblem, staying: &BTreeSet<InstanceId>) -> PlacementProblem {
+pub(crate) fn staged(
+    problem: &PlacementProblem,
+    staying: &BTreeSet<InstanceId>,
+) -> PlacementProblem {
     let mut staged = problem.clone();
     let nodes: BTreeMap<&NodeName, &NodeInput> =
         problem.nodes.iter().map(|node| (&node.name, node)).collect();
@@ -62,7 +65,7 @@ fn on_known_devices(current: &Current, node: Option<&NodeInput>) -> Current {
 }
 
 /// Undoes [`staged`] for some services: what runs of them is to have a place or none.
-pub fn released(problem: &mut PlacementProblem, whose: impl Fn(&ServiceName) -> bool) {
+pub(crate) fn released(problem: &mut PlacementProblem, whose: impl Fn(&ServiceName) -> bool) {
     problem.services.retain(|input| input.name.retained().is_none_or(|id| !whose(&id.service)));
 }
 
@@ -99,7 +102,7 @@ fn retained(
 }
 
 /// Those that are kept as they are.
-pub fn retained_services<'f>(
+pub(crate) fn retained_services<'f>(
     indexed: &'f IndexedProblem<'_>,
 ) -> impl Iterator<Item = ServiceIx> + 'f {
     let retained = |service: &ServiceIx| indexed.services[*service].is_retained();
@@ -107,7 +110,7 @@ pub fn retained_services<'f>(
 }
 
 /// The placement as the service would find it: what is kept of its own gives way to it.
-pub fn without_own<'b, 'f>(
+pub(crate) fn without_own<'b, 'f>(
     partial: &'b PartialPlacement<'f>,
     service_ix: ServiceIx,
 ) -> Cow<'b, PartialPlacement<'f>> {
@@ -125,7 +128,7 @@ pub fn without_own<'b, 'f>(
 
 /// The placement as one instance of the service would find it on a node: the first that is kept of
 /// it there gives way to it.
-pub fn without_one<'b, 'f>(
+pub(crate) fn without_one<'b, 'f>(
     partial: &'b PartialPlacement<'f>,
     service: ServiceIx,
     node: NodeIx,
@@ -142,14 +145,14 @@ pub fn without_one<'b, 'f>(
 }
 
 /// Those that an outcome keeps as they are.
-pub fn retained_in(outcome: &Outcome) -> BTreeSet<InstanceId> {
+pub(crate) fn retained_in(outcome: &Outcome) -> BTreeSet<InstanceId> {
     let kept = outcome.assignments.iter().filter(|(_, place)| place.reason == Reason::Retained);
     kept.map(|(id, _)| id.clone()).collect()
 }
 
 /// How many moves, and at what price, a placement counts that are none: of each that may be kept as
 /// it is, its service counts one for it where it is, and it counts one itself where it is not.
-pub fn no_moves(indexed: &IndexedProblem<'_>) -> (u32, u64) {
+pub(crate) fn no_moves(indexed: &IndexedProblem<'_>) -> (u32, u64) {
     let prices = retained_services(indexed).map(|service| indexed.services[service].migration_cost);
     prices.fold((0, 0), |(count, sum), migration_cost| (count + 1, sum + migration_cost))
 }

@@ -18,7 +18,7 @@ use crate::place::{
 };
 
 /// A service by number.
-pub struct Service<'a> {
+pub(crate) struct Service<'a> {
     pub input: &'a ServiceInput,
     /// Position in [`super::index::IndexedProblem::levels`].
     pub level: usize,
@@ -58,7 +58,7 @@ pub struct Service<'a> {
 
 /// A node where a service may be.
 #[derive(Debug, Clone)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     pub node: NodeIx,
     /// Instances that fit when nothing else is there; at least 1.
     pub most: u32,
@@ -73,7 +73,7 @@ pub struct Candidate {
 }
 
 /// One `spread` line.
-pub struct Spread {
+pub(crate) struct Spread {
     pub skew: u32,
     /// The domain of every node.
     pub domain: PerNode<usize>,
@@ -81,11 +81,11 @@ pub struct Spread {
     pub open: BTreeSet<usize>,
 }
 
-pub const NOWHERE: u32 = u32::MAX;
+pub(crate) const NOWHERE: u32 = u32::MAX;
 
 impl Service<'_> {
     /// The candidate of a node, where the service may be there.
-    pub fn candidate(&self, node: NodeIx) -> Option<&Candidate> {
+    pub(crate) fn candidate(&self, node: NodeIx) -> Option<&Candidate> {
         match self.candidate_of[node] {
             NOWHERE => None,
             at => self.candidates.get(at as usize),
@@ -93,38 +93,38 @@ impl Service<'_> {
     }
 
     /// Instances that run now and are still wanted.
-    pub fn running(&self) -> u32 {
+    pub(crate) fn running(&self) -> u32 {
         self.input.existing().count() as u32
     }
 
     /// Lets every instance go where it likes, those with data too.
-    pub fn unlock(&mut self) {
+    pub(crate) fn unlock(&mut self) {
         self.locked.clear();
     }
 
     /// How many must stay on a node.
-    pub fn locked_at(&self, node: NodeIx) -> u32 {
+    pub(crate) fn locked_at(&self, node: NodeIx) -> u32 {
         self.locked.get(&node).copied().unwrap_or(0)
     }
 
     /// How many run on a node.
-    pub fn ran_at(&self, node: NodeIx) -> u32 {
+    pub(crate) fn ran_at(&self, node: NodeIx) -> u32 {
         self.ran.get(&node).copied().unwrap_or(0)
     }
 
     /// How many are known to run on a node.
-    pub fn known_at(&self, node: NodeIx) -> u32 {
+    pub(crate) fn known_at(&self, node: NodeIx) -> u32 {
         self.known.get(&node).copied().unwrap_or(0)
     }
 
     /// Nodes where some run and no line speaks against it, and how many.
-    pub fn at_home(&self) -> impl Iterator<Item = (NodeIx, u32)> + '_ {
+    pub(crate) fn at_home(&self) -> impl Iterator<Item = (NodeIx, u32)> + '_ {
         let ran = self.ran.iter().map(|(&node, &ran)| (node, ran));
         ran.filter(|(node, _)| !self.refused.contains(node))
     }
 
     /// Data that runs where no line speaks against it, and is not held there.
-    pub fn loose(&self) -> bool {
+    pub(crate) fn loose(&self) -> bool {
         !self.input.movable && self.at_home().any(|(node, ran)| self.locked_at(node) < ran)
     }
 
@@ -140,16 +140,16 @@ impl Service<'_> {
 
     /// Whether it is one running instance that is kept as it is
     /// ([`crate::place::search::retention`]).
-    pub fn is_retained(&self) -> bool {
+    pub(crate) fn is_retained(&self) -> bool {
         self.input.name.is_retained()
     }
 
-    pub fn wants_gpu(&self) -> bool {
+    pub(crate) fn wants_gpu(&self) -> bool {
         !matches!(self.input.gpu, GpuRequest::None | GpuRequest::Whole(0))
     }
 }
 
 /// `max-per-node`, or 1 for a service that is apart from itself.
-pub fn per_node(input: &ServiceInput) -> Option<u32> {
+pub(crate) fn per_node(input: &ServiceInput) -> Option<u32> {
     if input.is_apart_from_itself() { Some(1) } else { input.max_per_node }
 }

@@ -9,7 +9,7 @@ use crate::place::problem::SolverChoice;
 
 /// How to solve.
 #[derive(Debug, Clone, Copy)]
-pub struct Effort {
+pub(crate) struct Effort {
     pub solver: SolverChoice,
     /// Branch-and-bound nodes.
     pub nodes: u32,
@@ -21,14 +21,14 @@ pub struct Effort {
 }
 
 /// The gap of an objective that takes whole numbers only: what is less than 1 apart is the same.
-pub const WHOLE: f64 = 0.99;
+pub(crate) const WHOLE: f64 = 0.99;
 
 /// The gap of any other objective.
-pub const EXACT: f64 = 1e-6;
+pub(crate) const EXACT: f64 = 1e-6;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A solution.
     Found(Found),
     /// There is none.
@@ -42,7 +42,7 @@ pub enum Answer {
 
 impl Answer {
     /// Whether a clock ended the search: another run may answer otherwise.
-    pub fn is_late(&self) -> bool {
+    pub(crate) fn is_late(&self) -> bool {
         match self {
             Self::Found(found) => found.late,
             Self::Infeasible => false,
@@ -62,7 +62,7 @@ impl Answer {
 
 /// A solution.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub(crate) struct Found {
     /// One value a column.
     pub values: Vec<f64>,
     /// Nothing is better.
@@ -77,7 +77,7 @@ pub struct Found {
 
 /// The optimum of a linear program, with duals.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LinearOptimum {
+pub(crate) struct LinearOptimum {
     /// One value a column.
     pub values: Vec<f64>,
     /// By how much the objective grows for one more of each row's limit: at most 0 for `at_most`,
@@ -89,7 +89,7 @@ pub struct LinearOptimum {
 
 /// There is no optimum with duals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoDuals {
+pub(crate) struct NoDuals {
     /// A clock ended the search.
     pub late: bool,
 }

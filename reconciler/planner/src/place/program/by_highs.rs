@@ -38,7 +38,7 @@ fn highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Option<highs::
 }
 
 #[cfg(feature = "highs")]
-pub fn by_highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
+pub(crate) fn by_highs(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
     use highs::{HighsModelStatus as Status, HighsSolutionStatus};
 
     let Some(solved) = highs(model, effort, start) else {
@@ -73,7 +73,7 @@ pub fn duals_by_highs(_model: &Model, _effort: Effort) -> Result<LinearOptimum, 
 }
 
 #[cfg(feature = "highs")]
-pub fn duals_by_highs(model: &Model, effort: Effort) -> Result<LinearOptimum, NoDuals> {
+pub(crate) fn duals_by_highs(model: &Model, effort: Effort) -> Result<LinearOptimum, NoDuals> {
     use highs::HighsModelStatus as Status;
 
     let solved = highs(model, effort, None).ok_or(NoDuals { late: false })?;

@@ -14,7 +14,7 @@ use super::{
     lp_form::{constrain, variables},
 };
 
-pub fn by_microlp(model: &Model, effort: Effort) -> Answer {
+pub(crate) fn by_microlp(model: &Model, effort: Effort) -> Answer {
     let (variables, handles, objective) = variables(model);
     let target = constrain(variables.minimise(objective).using(good_lp::microlp), model, &handles);
     let mut options = microlp::SolveOptions::default();

@@ -7,14 +7,14 @@
 
 /// A program to be minimised.
 #[derive(Debug, Clone, Default)]
-pub struct Model {
+pub(crate) struct Model {
     pub columns: Vec<Column>,
     pub rows: Vec<Row>,
 }
 
 /// One variable.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Column {
+pub(crate) struct Column {
     pub lower: f64,
     pub upper: f64,
     pub integer: bool,
@@ -23,7 +23,7 @@ pub struct Column {
 
 /// `lower <= terms <= upper`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub(crate) struct Row {
     pub terms: Vec<(usize, f64)>,
     pub lower: f64,
     pub upper: f64,
@@ -33,29 +33,29 @@ pub struct Row {
 const TOLERANCE: f64 = 1e-6;
 
 impl Model {
-    pub fn column(&mut self, lower: f64, upper: f64, integer: bool) -> usize {
+    pub(crate) fn column(&mut self, lower: f64, upper: f64, integer: bool) -> usize {
         self.columns.push(Column { lower, upper, integer, cost: 0.0 });
         self.columns.len() - 1
     }
 
-    pub fn row(&mut self, terms: Vec<(usize, f64)>, lower: f64, upper: f64) {
+    pub(crate) fn row(&mut self, terms: Vec<(usize, f64)>, lower: f64, upper: f64) {
         if !terms.is_empty() {
             self.rows.push(Row { terms, lower, upper });
         }
     }
 
-    pub fn at_most(&mut self, terms: Vec<(usize, f64)>, upper: f64) {
+    pub(crate) fn at_most(&mut self, terms: Vec<(usize, f64)>, upper: f64) {
         self.row(terms, f64::NEG_INFINITY, upper);
     }
 
     /// The objective at a point.
-    pub fn objective(&self, values: &[f64]) -> f64 {
+    pub(crate) fn objective(&self, values: &[f64]) -> f64 {
         self.columns.iter().zip(values).map(|(column, value)| column.cost * value).sum()
     }
 
     /// Whether a point keeps every bound and row. HiGHS drops a starting point that does not
     /// without a word, so it is looked at before it is handed over.
-    pub fn admits(&self, values: &[f64]) -> bool {
+    pub(crate) fn admits(&self, values: &[f64]) -> bool {
         values.len() == self.columns.len()
             && self.columns.iter().zip(values).all(|(column, &value)| {
                 within(value, column.lower, column.upper, value.abs())

@@ -10,7 +10,7 @@ use good_lp::{Expression, ProblemVariables, SolverModel, Variable, variable};
 use super::linear_model::Model;
 
 /// The variables and the objective in good_lp's terms.
-pub fn variables(model: &Model) -> (ProblemVariables, Vec<Variable>, Expression) {
+pub(crate) fn variables(model: &Model) -> (ProblemVariables, Vec<Variable>, Expression) {
     let mut variables = ProblemVariables::new();
     let mut objective = Expression::with_capacity(model.columns.len());
     let mut handles = Vec::with_capacity(model.columns.len());
@@ -29,7 +29,7 @@ pub fn variables(model: &Model) -> (ProblemVariables, Vec<Variable>, Expression)
 }
 
 /// Adds every row to a good_lp model.
-pub fn constrain<M: SolverModel>(mut target: M, model: &Model, handles: &[Variable]) -> M {
+pub(crate) fn constrain<M: SolverModel>(mut target: M, model: &Model, handles: &[Variable]) -> M {
     for row in &model.rows {
         let sum = || {
             let mut sum = Expression::with_capacity(row.terms.len());

@@ -21,7 +21,7 @@ use crate::place::{
 
 impl Formulation {
     /// The placement that a solution means.
-    pub fn decode<'f>(
+    pub(crate) fn decode<'f>(
         &self,
         subproblem: &Subproblem<'_, 'f>,
         values: &[f64],
@@ -42,7 +42,7 @@ impl Formulation {
 
     /// The value of every column for a placement that keeps all constraints: a complete starting
     /// point, since solvers take a missing value for 0. Nothing where its devices cannot be told.
-    pub fn mip_start(
+    pub(crate) fn mip_start(
         &self,
         subproblem: &Subproblem<'_, '_>,
         partial: &PartialPlacement<'_>,

@@ -6,15 +6,15 @@
 //! up to 600 pairs of service and node is one program with a proof; a larger one is many small
 //! ones.
 
-pub mod answer;
-pub mod by_highs;
-pub mod by_microlp;
-pub mod column_generation;
-pub mod formulation;
-pub mod linear_model;
-pub mod lp_form;
-pub mod mip_start;
-pub mod refine;
-pub mod relaxation;
-pub mod scaling;
-pub mod solver;
+pub(super) mod answer;
+pub(super) mod by_highs;
+pub(super) mod by_microlp;
+pub(super) mod column_generation;
+pub(super) mod formulation;
+pub(super) mod linear_model;
+pub(super) mod lp_form;
+pub(super) mod mip_start;
+pub(super) mod refine;
+pub(super) mod relaxation;
+pub(super) mod scaling;
+pub(super) mod solver;

@@ -13,7 +13,7 @@ use super::{
 use crate::place::{effort::spent::Spent, ix::NodeIx, model::partial::PartialPlacement};
 
 /// What came of one formulation.
-pub struct Step<'f> {
+pub(crate) struct Step<'f> {
     pub partial: PartialPlacement<'f>,
     /// In the unit of the goal: instances (negative), price, score.
     pub bound: f64,
@@ -22,7 +22,7 @@ pub struct Step<'f> {
 
 /// Solves one formulation, telling the devices of a node apart where their sum is not enough, or
 /// where who is on them has a price.
-pub fn run<'f>(
+pub(crate) fn run<'f>(
     mut subproblem: Subproblem<'_, 'f>,
     nodes: u32,
     spent: &mut Spent<'_>,
@@ -59,7 +59,7 @@ pub fn run<'f>(
     }
 }
 
-pub fn step<'f>(
+pub(crate) fn step<'f>(
     formulation: &Formulation,
     subproblem: &Subproblem<'_, 'f>,
     partial: PartialPlacement<'f>,

@@ -14,7 +14,7 @@ use crate::place::{
 };
 
 /// `terms <= upper`.
-pub struct Row {
+pub(crate) struct Row {
     pub terms: Vec<(usize, f64)>,
     pub upper: f64,
     /// No size was rounded.
@@ -27,7 +27,7 @@ const RANGE: u64 = 1 << 22;
 /// `Σ size · column <= capacity`. Sizes are divided by what divides them all, the capacity is
 /// rounded down, so that nothing is lost; only where the numbers stay too large are sizes rounded
 /// up, which never admits too much but may admit too little.
-pub fn knapsack(sizes: &[(usize, u64)], capacity: u64) -> Row {
+pub(crate) fn knapsack(sizes: &[(usize, u64)], capacity: u64) -> Row {
     let (unit, exact) = coarse(sizes.iter().map(|&(_, size)| size));
     let terms = sizes.iter().map(|&(c, size)| (c, size.div_ceil(unit) as f64)).collect();
     Row { terms, upper: (capacity / unit) as f64, exact }
@@ -45,12 +45,12 @@ fn common(a: u64, b: u64) -> u64 {
 }
 
 /// A unit for prices, the same way.
-pub fn unit(prices: impl Iterator<Item = u64> + Clone) -> f64 {
+pub(crate) fn unit(prices: impl Iterator<Item = u64> + Clone) -> f64 {
     coarse(prices).0 as f64
 }
 
 /// Whole devices that one instance takes; nothing for one that shares.
-pub fn devices_each(need: GpuRequest) -> Option<u32> {
+pub(crate) fn devices_each(need: GpuRequest) -> Option<u32> {
     match need {
         GpuRequest::Whole(count) => Some(count),
         GpuRequest::None => Some(0),
@@ -62,7 +62,7 @@ pub fn devices_each(need: GpuRequest) -> Option<u32> {
 /// within the shared devices, and cuts for loads of which only so many fit on one device
 /// (dual-feasible functions; the solver's own cuts do not find them). With `instances` the
 /// column of a whole use counts instances, else devices.
-pub fn devices(
+pub(crate) fn devices(
     indexed: &IndexedProblem<'_>,
     memory: u64,
     devices: f64,

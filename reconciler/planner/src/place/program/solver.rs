@@ -18,7 +18,7 @@ use crate::place::problem::SolverChoice;
 const SMALL: usize = 250;
 
 /// Solves a model from an optional complete starting point.
-pub fn solve(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
+pub(crate) fn solve(model: &Model, effort: Effort, start: Option<&[f64]>) -> Answer {
     if model.columns.is_empty() {
         let found =
             Found { values: Vec::new(), optimal: true, bound: 0.0, by: "none", late: false };
@@ -48,7 +48,7 @@ fn brief(effort: Effort) -> Effort {
 ///
 /// # Errors
 /// Where it is infeasible, the clock ran out, or the solver (microlp) tells no duals.
-pub fn solve_with_duals(model: &Model, effort: Effort) -> Result<LinearOptimum, NoDuals> {
+pub(crate) fn solve_with_duals(model: &Model, effort: Effort) -> Result<LinearOptimum, NoDuals> {
     debug_assert!(model.rows.iter().all(|row| row.lower.is_finite() != row.upper.is_finite()));
     match effort.solver {
         SolverChoice::Microlp => Err(NoDuals { late: false }),

@@ -16,7 +16,7 @@ use crate::place::{
 };
 
 /// Makes the changes to the problem, for service `s` of the indexed problem.
-pub fn make(
+pub(crate) fn make(
     indexed: &IndexedProblem<'_>,
     service_ix: ServiceIx,
     changes: &[Change],

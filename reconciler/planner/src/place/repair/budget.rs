@@ -19,7 +19,7 @@ const PAIRS: usize = 700;
 const PLANS: (usize, usize) = (6, 200);
 
 /// What may still be tried.
-pub struct Budget {
+pub(crate) struct Budget {
     /// Quick tries for one service.
     pub each: u32,
     tries: u32,
@@ -34,7 +34,7 @@ pub struct Budget {
 
 impl Budget {
     /// Twelve tries for each of eight services, as the limits are by default, where so many wait.
-    pub fn of(indexed: &IndexedProblem<'_>, services: usize) -> Self {
+    pub(crate) fn of(indexed: &IndexedProblem<'_>, services: usize) -> Self {
         let each = indexed.problem.limits.suggestions;
         let plans = (PAIRS / indexed.pairs().max(1)).clamp(PLANS.0, PLANS.1);
         Self {
@@ -50,7 +50,7 @@ impl Budget {
     }
 
     /// What one more service may have; what those before it left is for all that follow.
-    pub fn next_service(&mut self) {
+    pub(crate) fn next_service(&mut self) {
         self.tries_here = self.each;
         self.shrinks_here = if self.small { self.each } else { 0 };
         self.plans_here = self.plans.div_ceil(self.services.max(1));
@@ -58,24 +58,24 @@ impl Budget {
     }
 
     /// Whether one more smaller amount may be tried.
-    pub fn may_shrink(&mut self) -> bool {
+    pub(crate) fn may_shrink(&mut self) -> bool {
         let left = self.shrinks_here > 0;
         self.shrinks_here = self.shrinks_here.saturating_sub(1);
         left
     }
 
     /// The same service gets as many quick tries again.
-    pub fn once_more(&mut self) {
+    pub(crate) fn once_more(&mut self) {
         self.tries_here = self.each;
     }
 
     /// Whether one more quick try may be made.
-    pub fn may_try(&mut self) -> bool {
+    pub(crate) fn may_try(&mut self) -> bool {
         take(&mut self.tries, &mut self.tries_here)
     }
 
     /// Whether one more plan may be made; `kept` are for later.
-    pub fn may_plan(&mut self, kept: u32) -> bool {
+    pub(crate) fn may_plan(&mut self, kept: u32) -> bool {
         self.plans_here > kept && take(&mut self.plans, &mut self.plans_here)
     }
 }
@@ -91,10 +91,10 @@ fn take(all: &mut u32, here: &mut u32) -> bool {
 
 /// Integer programs of one plan at most, and their nodes of branch and bound: what is only found
 /// with more is not told.
-pub const ILPS: u32 = 2;
+pub(crate) const ILPS: u32 = 2;
 
 /// Nodes of branch and bound of one plan at most.
-pub const SEARCH_NODES: u32 = 200;
+pub(crate) const SEARCH_NODES: u32 = 200;
 
 #[cfg(test)]
 mod tests {

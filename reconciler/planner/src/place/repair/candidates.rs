@@ -55,7 +55,7 @@ type Sets = BTreeMap<(u32, Vec<Change>), Found>;
 /// Changes that could help service `s`, cheapest first, the smaller amount first of those that are
 /// alike; first those meant for all of its instances that wait. `nodes` says what speaks against
 /// each.
-pub fn remedies(
+pub(crate) fn remedies(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     nodes: &PerNode<NodeViolations>,

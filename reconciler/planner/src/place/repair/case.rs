@@ -28,7 +28,7 @@ use crate::place::{
 };
 
 /// A service without a node, and what is known of it.
-pub struct Case<'a, 'f> {
+pub(crate) struct Case<'a, 'f> {
     pub indexed: &'f IndexedProblem<'f>,
     pub partial: &'a PartialPlacement<'f>,
     pub outcome: &'a Outcome<InstanceKey>,
@@ -38,7 +38,7 @@ pub struct Case<'a, 'f> {
 
 /// A set of changes that a quick plan was seen to be helped by.
 #[derive(Clone)]
-pub struct Trial {
+pub(crate) struct Trial {
     pub changes: Vec<Change>,
     /// Waiting instances that get a node, those of others left out.
     pub gained: u32,
@@ -49,7 +49,7 @@ pub struct Trial {
 
 /// How it was tried.
 #[derive(Clone)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// On all of a small problem: what is placed. The plan that follows says the rest.
     Whole(Assignments),
     /// On a part of a large one: what is told of it.
@@ -57,7 +57,7 @@ pub enum Kind {
 }
 
 /// A set of changes that is told.
-pub struct Remedy {
+pub(crate) struct Remedy {
     pub changes: Vec<Change>,
     /// Waiting instances that get a node, or that would, were it not for others that wait.
     pub gained: u32,
@@ -67,7 +67,7 @@ pub struct Remedy {
 }
 
 impl Case<'_, '_> {
-    pub fn missing(&self) -> u32 {
+    pub(crate) fn missing(&self) -> u32 {
         self.partial.missing(self.service)
     }
 
@@ -82,7 +82,11 @@ impl Case<'_, '_> {
     }
 
     /// The problem with the changes made.
-    pub fn changed(&self, mut problem: PlacementProblem, changes: &[Change]) -> PlacementProblem {
+    pub(crate) fn changed(
+        &self,
+        mut problem: PlacementProblem,
+        changes: &[Change],
+    ) -> PlacementProblem {
         let Self { indexed, partial, service, .. } = *self;
         let mut whom = change::company(changes);
         whom.insert(service);
@@ -123,7 +127,7 @@ impl Case<'_, '_> {
 
     /// The changes as they must be called where these are placed so: all that are, or those that
     /// are elsewhere than they were.
-    pub fn named(
+    pub(crate) fn named(
         &self,
         changes: Vec<Change>,
         placed: &Assignments,
@@ -148,7 +152,7 @@ impl Case<'_, '_> {
         headroom::named_for(indexed, service, &changes, &there)
     }
 
-    pub fn moves(&self, placed: &Assignments) -> Vec<Edit> {
+    pub(crate) fn moves(&self, placed: &Assignments) -> Vec<Edit> {
         let moved = placed.iter().filter_map(|(instance, place)| {
             // One that is retained has a key of its own.
             let retained = InstanceKey::retained(instance.instance());

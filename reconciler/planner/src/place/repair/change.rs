@@ -14,7 +14,7 @@ use devnet_schema::instance::Protocol;
 
 /// One change to the problem.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Change {
+pub(crate) enum Change {
     /// An instance with data goes elsewhere after all.
     LetMove {
         service: ServiceIx,
@@ -74,7 +74,7 @@ pub enum Change {
 }
 
 /// Whether others are asked to give something up.
-pub fn frees(change: &Change) -> bool {
+pub(crate) fn frees(change: &Change) -> bool {
     match change {
         Change::Free { .. } => true,
         Change::Of { change, .. } => frees(change),
@@ -84,7 +84,7 @@ pub fn frees(change: &Change) -> bool {
 
 /// What a node has too little of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Resource {
+pub(crate) enum Resource {
     /// Thousandths of a core.
     Cpu,
     /// Bytes.
@@ -101,7 +101,7 @@ pub enum Resource {
 
 impl Resource {
     /// For cpu, memory and disk by their number.
-    pub const OF_NODE: [Self; 3] = [Self::Cpu, Self::Memory, Self::Disk];
+    pub(crate) const OF_NODE: [Self; 3] = [Self::Cpu, Self::Memory, Self::Disk];
 }
 
 /// What a node more is thought to cost.
@@ -115,7 +115,7 @@ impl Change {
     /// (nobody changes what was asked for), lines of the file (a commit; what only shapes a
     /// placement before what names a node or kept two services apart for a reason), what others
     /// must give up, more hardware for a node that is there, one more node.
-    pub fn cost(&self) -> f64 {
+    pub(crate) fn cost(&self) -> f64 {
         match self {
             Self::LetMove { .. } => 1.0,
             Self::DropPin => 10.0,
@@ -132,7 +132,7 @@ impl Change {
     }
 
     /// Whether it changes nodes, or their number.
-    pub fn is_about_nodes(&self) -> bool {
+    pub(crate) fn is_about_nodes(&self) -> bool {
         match self {
             Self::Uncordon { .. }
             | Self::Free { .. }
@@ -156,24 +156,24 @@ impl Change {
 
 /// All of them together. Two changes are dearer than each of them, and never cheaper than one of
 /// the dearer's kind.
-pub fn cost(changes: &[Change]) -> f64 {
+pub(crate) fn cost(changes: &[Change]) -> f64 {
     changes.iter().map(Change::cost).sum()
 }
 
 /// What it is thought to cost that so many instances still wait: a node for each of them.
-pub fn cost_of_waiting(instances: u32) -> f64 {
+pub(crate) fn cost_of_waiting(instances: u32) -> f64 {
     NODE * f64::from(instances)
 }
 
 /// What moves of such a price cost beside changes: always less than a line of the file.
-pub fn cost_of_moves(price: u64) -> f64 {
+pub(crate) fn cost_of_moves(price: u64) -> f64 {
     let price = price as f64;
     1.0 + 8.0 * price / (price + DEAR as f64)
 }
 
 /// Whether one instance more is all that the changes can be believed for: the room on a device
 /// that was freed for it is no room for two.
-pub fn is_for_one(changes: &[Change]) -> bool {
+pub(crate) fn is_for_one(changes: &[Change]) -> bool {
     let one = |change: &Change| match change {
         Change::Of { change, .. } => is_for_one(std::slice::from_ref(change)),
         Change::Free { what, .. } => matches!(what, Resource::Slice | Resource::Share),
@@ -183,7 +183,7 @@ pub fn is_for_one(changes: &[Change]) -> bool {
 }
 
 /// Whom a new node is made for, and how many of each.
-pub fn crew(service: ServiceIx, each: u32, with: &[ServiceIx]) -> Vec<(ServiceIx, u32)> {
+pub(crate) fn crew(service: ServiceIx, each: u32, with: &[ServiceIx]) -> Vec<(ServiceIx, u32)> {
     let mut crew: Vec<(ServiceIx, u32)> =
         with.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u32)).collect();
     crew.push((service, each));
@@ -191,7 +191,7 @@ pub fn crew(service: ServiceIx, each: u32, with: &[ServiceIx]) -> Vec<(ServiceIx
 }
 
 /// The services that the changes are about beside the one in question: they are placed with it.
-pub fn company(changes: &[Change]) -> BTreeSet<ServiceIx> {
+pub(crate) fn company(changes: &[Change]) -> BTreeSet<ServiceIx> {
     let of = |change: &Change| match change {
         Change::Of { service, .. } => vec![*service],
         Change::AddNodes { with, .. } => with.clone(),

@@ -28,7 +28,7 @@ const MOST: usize = 8;
 
 /// All that could let the service have a node, cheapest first: with what it must be near, or
 /// `alone` and without that line.
-pub fn remedies(
+pub(crate) fn remedies(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     alone: bool,

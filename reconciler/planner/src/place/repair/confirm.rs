@@ -26,7 +26,7 @@ impl Case<'_, '_> {
     /// What is told of changes by which a try gives so many instances more a node, by the moves
     /// given. Nothing where the plan does not place more, of this service or of
     /// those that it gives what is gained first.
-    pub fn confirm(
+    pub(crate) fn confirm(
         &self,
         (changes, hoped): (Vec<Change>, u32),
         moved: Vec<Edit>,

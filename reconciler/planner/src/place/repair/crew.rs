@@ -13,7 +13,7 @@ use crate::place::{
 };
 
 /// Whom a node is made for, and how many of each.
-pub type Crew = [(ServiceIx, u32)];
+pub(crate) type Crew = [(ServiceIx, u32)];
 
 /// The first answer to every question about this.
 fn all(input: &ServiceInput, key: Key) -> impl Iterator<Item = &String> {
@@ -21,11 +21,11 @@ fn all(input: &ServiceInput, key: Key) -> impl Iterator<Item = &String> {
     lines.filter_map(|line| line.any_of.first())
 }
 
-pub fn first(input: &ServiceInput, key: Key) -> Option<&String> {
+pub(crate) fn first(input: &ServiceInput, key: Key) -> Option<&String> {
     all(input, key).next()
 }
 
-pub fn all_of<'a>(
+pub(crate) fn all_of<'a>(
     indexed: &IndexedProblem<'a>,
     crew: &Crew,
     key: Key,
@@ -34,10 +34,14 @@ pub fn all_of<'a>(
     inputs.flat_map(move |input| all(input, key))
 }
 
-pub fn first_of<'a>(indexed: &IndexedProblem<'a>, crew: &Crew, key: Key) -> Option<&'a String> {
+pub(crate) fn first_of<'a>(
+    indexed: &IndexedProblem<'a>,
+    crew: &Crew,
+    key: Key,
+) -> Option<&'a String> {
     all_of(indexed, crew, key).next()
 }
 
-pub fn tags<'a>(indexed: &IndexedProblem<'a>, crew: &Crew) -> BTreeSet<&'a String> {
+pub(crate) fn tags<'a>(indexed: &IndexedProblem<'a>, crew: &Crew) -> BTreeSet<&'a String> {
     all_of(indexed, crew, Key::Tag).collect()
 }

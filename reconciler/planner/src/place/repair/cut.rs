@@ -20,19 +20,19 @@ use crate::place::{
 };
 
 /// What is placed, by node.
-pub struct PlacedByNode<'a> {
+pub(crate) struct PlacedByNode<'a> {
     pub(super) outcome: &'a Outcome<InstanceKey>,
     pub(super) on_node: BTreeMap<&'a str, Vec<&'a InstanceKey>>,
 }
 
 /// Some nodes with what is placed there, and which instance is which.
-pub struct Cutout {
+pub(crate) struct Cutout {
     pub(super) problem: PlacementProblem,
     pub(super) instances: BTreeMap<ServiceKey, Vec<InstanceKey>>,
 }
 
 impl<'a> PlacedByNode<'a> {
-    pub fn of(outcome: &'a Outcome<InstanceKey>) -> Self {
+    pub(crate) fn of(outcome: &'a Outcome<InstanceKey>) -> Self {
         let mut on_node: BTreeMap<&str, Vec<&InstanceKey>> = BTreeMap::new();
         for (instance, place) in &outcome.assignments {
             on_node.entry(place.node.as_str()).or_default().push(instance);
@@ -157,11 +157,14 @@ impl<'a> PlacedByNode<'a> {
     }
 }
 
-pub fn input_of<'f>(indexed: &IndexedProblem<'f>, name: &ServiceKey) -> Option<&'f ServiceInput> {
+pub(crate) fn input_of<'f>(
+    indexed: &IndexedProblem<'f>,
+    name: &ServiceKey,
+) -> Option<&'f ServiceInput> {
     number_of(indexed, name).map(|service| indexed.services[service].input)
 }
 
-pub fn number_of(indexed: &IndexedProblem<'_>, name: &ServiceKey) -> Option<ServiceIx> {
+pub(crate) fn number_of(indexed: &IndexedProblem<'_>, name: &ServiceKey) -> Option<ServiceIx> {
     indexed.services.search(|service| service.input.name.cmp(name))
 }
 

@@ -13,13 +13,13 @@ use crate::place::{
 };
 
 /// Nodes tried for the same changes.
-pub const NODES: usize = 3;
+pub(crate) const NODES: usize = 3;
 
 /// Nodes that those in the way could go to.
 const DESTINATIONS: usize = 4;
 
 /// Instances with data on a node that would make room if they moved, and where they could go.
-pub fn locked_here(
+pub(crate) fn locked_here(
     partial: &PartialPlacement<'_>,
     service_ix: ServiceIx,
     node_ix: NodeIx,
@@ -67,7 +67,7 @@ pub fn locked_here(
 
 /// A node with some that what is in the way there could go to: where it would fit as it is, and
 /// the roomiest, all together no larger than what is solved whole.
-pub fn with_destinations(partial: &PartialPlacement<'_>, node: NodeIx) -> Vec<NodeIx> {
+pub(crate) fn with_destinations(partial: &PartialPlacement<'_>, node: NodeIx) -> Vec<NodeIx> {
     let indexed = partial.indexed;
     let mut nodes = vec![node];
     let leaving =

@@ -18,7 +18,7 @@ use crate::place::{explain::amount::listed, model::indices::Assignments, problem
 const NAMED: usize = 3;
 
 /// What the plan with a remedy does.
-pub struct Effect {
+pub(crate) struct Effect {
     pub(super) placed: Assignments,
     /// Waiting instances of the service that get a node.
     pub(super) gained: u32,

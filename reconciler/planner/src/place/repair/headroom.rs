@@ -25,7 +25,7 @@ use crate::place::{
 ///
 /// What other services use can be freed, unless they must be there, too; what is short beyond that,
 /// the node has to be given.
-pub fn more(
+pub(crate) fn more(
     partial: &PartialPlacement<'_>,
     (service_ix, node): (ServiceIx, NodeIx),
     wanted: u32,
@@ -53,7 +53,7 @@ pub fn more(
 }
 
 /// Devices for a node that has none that the service accepts.
-pub fn equip(
+pub(crate) fn equip(
     partial: &PartialPlacement<'_>,
     (service, node): (ServiceIx, NodeIx),
     wanted: u32,
@@ -154,7 +154,7 @@ fn slices(
 /// The changes as they must be called where these are then on each node, with how many of each:
 /// what others there do not use by then cannot be freed, and is given. Nothing where that is no
 /// change.
-pub fn named_for(
+pub(crate) fn named_for(
     indexed: &IndexedProblem<'_>,
     service_ix: ServiceIx,
     changes: &[Change],

@@ -15,7 +15,11 @@ use crate::place::{
     problem::{Constraint, Current, Key, Require},
 };
 
-pub fn is_about_model(partial: &PartialPlacement<'_>, service: ServiceIx, change: &Change) -> bool {
+pub(crate) fn is_about_model(
+    partial: &PartialPlacement<'_>,
+    service: ServiceIx,
+    change: &Change,
+) -> bool {
     let input = partial.indexed.services[service].input;
     match *change {
         Change::DropRequire { line } => input.require[line].key == Key::GpuModel,
@@ -26,7 +30,7 @@ pub fn is_about_model(partial: &PartialPlacement<'_>, service: ServiceIx, change
 
 /// Another port for each that is taken on the node; nothing where none would help: two instances of
 /// a process listen on the same one, whichever it is.
-pub fn ports(
+pub(crate) fn ports(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     node_ix: NodeIx,
@@ -47,7 +51,7 @@ pub fn ports(
 }
 
 /// What lifts everything but lack of room, sorted; nothing where something cannot be lifted.
-pub fn lines(
+pub(crate) fn lines(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     node_ix: NodeIx,

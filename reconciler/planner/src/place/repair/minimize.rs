@@ -24,7 +24,12 @@ const TRIES: usize = 3;
 
 impl Case<'_, '_> {
     /// The same with less, as far as that is seen to place as many; where all was planned.
-    pub fn shrunk(&self, mut trial: Trial, budget: &mut Budget, spent: &mut Spent<'_>) -> Trial {
+    pub(crate) fn shrunk(
+        &self,
+        mut trial: Trial,
+        budget: &mut Budget,
+        spent: &mut Spent<'_>,
+    ) -> Trial {
         for at in 0..trial.changes.len() {
             let Kind::Whole(_) = trial.kind else {
                 return trial;

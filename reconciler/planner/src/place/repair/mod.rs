@@ -7,32 +7,32 @@
 //! waits, candidates are read off from what speaks against each node, tried, confirmed by a plan,
 //! and worded: `free 2GiB of memory on n1`.
 
-pub mod apply;
-pub mod budget;
-pub mod candidates;
-pub mod case;
-pub mod change;
-pub mod combined;
-pub mod confirm;
-pub mod crew;
-pub mod cut;
-pub mod destinations;
-pub mod effect;
-pub mod headroom;
-pub mod lifting;
-pub mod minimize;
-pub mod multi_node;
-pub mod new_gpus;
-pub mod new_node;
-pub mod new_node_wording;
-pub mod new_nodes;
-pub mod new_zones;
-pub mod remedy;
-pub mod room_wording;
-pub mod seen;
-pub mod subproblem;
-pub mod trial;
-pub mod wording;
+pub(super) mod apply;
+pub(super) mod budget;
+pub(super) mod candidates;
+pub(super) mod case;
+pub(super) mod change;
+pub(super) mod combined;
+pub(super) mod confirm;
+pub(super) mod crew;
+pub(super) mod cut;
+pub(super) mod destinations;
+pub(super) mod effect;
+pub(super) mod headroom;
+pub(super) mod lifting;
+pub(super) mod minimize;
+pub(super) mod multi_node;
+pub(super) mod new_gpus;
+pub(super) mod new_node;
+pub(super) mod new_node_wording;
+pub(super) mod new_nodes;
+pub(super) mod new_zones;
+pub(super) mod remedy;
+pub(super) mod room_wording;
+pub(super) mod seen;
+pub(super) mod subproblem;
+pub(super) mod trial;
+pub(super) mod wording;
 
 use devnet_schema::placement::{NodeViolations, Suggestion, Unplaceable};
 
@@ -52,7 +52,7 @@ use case::Trial;
 use remedy::CandidateRemedy;
 
 /// What did not fit, with every node's reasons and the remedies.
-pub fn remedies(
+pub(super) fn remedies(
     partial: &PartialPlacement<'_>,
     outcome: &Outcome<InstanceKey>,
     spent: &mut Spent<'_>,
@@ -101,7 +101,7 @@ impl Case<'_, '_> {
     /// The remedies out, cheapest first, each seen to place more; whom of others that costs a node,
     /// or gives one first, it says as far as the plan with it was made. `nodes` says what speaks
     /// against each node. The last tries are kept for new nodes.
-    pub fn remedies(
+    pub(super) fn remedies(
         &self,
         nodes: &PerNode<NodeViolations>,
         (budget, spent): (&mut Budget, &mut Spent<'_>),

@@ -28,7 +28,7 @@ const INSTANCES: u32 = 32;
 
 /// Resource on several of the `open` nodes, where nothing but room is short: wherever the next
 /// instance is cheapest, and evenly.
-pub fn rooms(
+pub(crate) fn rooms(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     open: &[NodeIx],

@@ -15,14 +15,14 @@ use crate::place::{
     problem::{GpuInput, Key, Require, ServiceInput},
 };
 
-pub const GIB: u64 = 1 << 30;
+pub(crate) const GIB: u64 = 1 << 30;
 
 /// A device of a fleet that has none, where any size will do.
 const USUAL: u64 = 24 * GIB;
 
 /// The GPUs that so many instances need.
 #[derive(Clone)]
-pub struct Devices<'a> {
+pub(crate) struct Devices<'a> {
     pub(super) count: usize,
     /// Bytes that each must have; nothing where any size will do.
     pub(super) least: Option<u64>,
@@ -33,7 +33,10 @@ pub struct Devices<'a> {
 }
 
 /// The GPUs of such a node, of one model where one is named; nothing where no node could have them.
-pub fn all_devices<'a>(indexed: &IndexedProblem<'a>, crew: &Crew) -> Option<Vec<Devices<'a>>> {
+pub(crate) fn all_devices<'a>(
+    indexed: &IndexedProblem<'a>,
+    crew: &Crew,
+) -> Option<Vec<Devices<'a>>> {
     let of = |&(other, count): &(ServiceIx, u32)| {
         devices(indexed, indexed.services[other].input, devices_for(indexed, other, count)?)
     };
@@ -49,7 +52,11 @@ pub fn all_devices<'a>(indexed: &IndexedProblem<'a>, crew: &Crew) -> Option<Vec<
 }
 
 /// So many devices that the service accepts.
-pub fn gpus(indexed: &IndexedProblem<'_>, service: ServiceIx, count: usize) -> Vec<GpuInput> {
+pub(crate) fn gpus(
+    indexed: &IndexedProblem<'_>,
+    service: ServiceIx,
+    count: usize,
+) -> Vec<GpuInput> {
     let input = indexed.services[service].input;
     let Some(devices) = devices(indexed, input, count) else {
         return Vec::new();
@@ -61,7 +68,7 @@ pub fn gpus(indexed: &IndexedProblem<'_>, service: ServiceIx, count: usize) -> V
 }
 
 /// How many devices so many instances need; nothing where no node could have them.
-pub fn devices_for(
+pub(crate) fn devices_for(
     indexed: &IndexedProblem<'_>,
     service: ServiceIx,
     instances: u32,
@@ -81,7 +88,7 @@ pub fn devices_for(
 }
 
 /// So many devices; nothing where no device would do.
-pub fn devices<'a>(
+pub(crate) fn devices<'a>(
     indexed: &IndexedProblem<'_>,
     input: &'a ServiceInput,
     count: usize,
@@ -104,7 +111,7 @@ fn about_model(list: &[Require]) -> impl Iterator<Item = &Require> {
 }
 
 /// A model that every condition accepts, and of which no device here is known to be too small.
-pub fn model<'a>(
+pub(crate) fn model<'a>(
     indexed: &IndexedProblem<'_>,
     input: &'a ServiceInput,
     least: Option<u64>,
@@ -126,7 +133,7 @@ fn known(indexed: &IndexedProblem<'_>, model: &str) -> Option<u64> {
 }
 
 /// The memory of such a device, in bytes: what is needed, else what such devices have here.
-pub fn size(indexed: &IndexedProblem<'_>, devices: &Devices<'_>) -> u64 {
+pub(crate) fn size(indexed: &IndexedProblem<'_>, devices: &Devices<'_>) -> u64 {
     let largest = || indexed.nodes.iter().flat_map(|node| node.memories.iter().copied()).max();
     let known = || devices.model.and_then(|model| known(indexed, model));
     devices.least.or_else(known).or_else(largest).unwrap_or(USUAL)

@@ -18,7 +18,7 @@ use crate::place::{
 };
 
 /// How many instances more the lines of the service allow on a node.
-pub fn most_more(partial: &PartialPlacement<'_>, service: ServiceIx, node: NodeIx) -> u32 {
+pub(crate) fn most_more(partial: &PartialPlacement<'_>, service: ServiceIx, node: NodeIx) -> u32 {
     let input = partial.indexed.services[service].input;
     let count = partial.count(service, node);
     let port = if input.host_ports.is_empty() { u32::MAX } else { 1 };
@@ -31,7 +31,7 @@ const CORE: u64 = 1000;
 
 /// New nodes for so many instances of each of the crew, one for each of `zones`: the zone of a node
 /// that is there, where that matters. None where no node could be of use.
-pub fn nodes(
+pub(crate) fn nodes(
     indexed: &IndexedProblem<'_>,
     crew: &Crew,
     zones: &[Option<NodeIx>],
@@ -83,7 +83,7 @@ fn node(
 
 /// What such a node needs of cpu, memory and disk: whole cores, one at least, and some memory, as
 /// every machine has.
-pub fn amounts(indexed: &IndexedProblem<'_>, crew: &Crew) -> Option<Amounts> {
+pub(crate) fn amounts(indexed: &IndexedProblem<'_>, crew: &Crew) -> Option<Amounts> {
     let of = |resource: usize| {
         crew.iter().try_fold(0u64, |sum, &(other, count)| {
             sum.checked_add(indexed.services[other].need[resource].checked_mul(count.into())?)
@@ -94,7 +94,7 @@ pub fn amounts(indexed: &IndexedProblem<'_>, crew: &Crew) -> Option<Amounts> {
 }
 
 /// The zone that the services ask for, else that of the node.
-pub fn zone_name<'a>(
+pub(crate) fn zone_name<'a>(
     indexed: &IndexedProblem<'a>,
     crew: &Crew,
     zone: Option<NodeIx>,
@@ -104,7 +104,7 @@ pub fn zone_name<'a>(
 }
 
 /// How many instances one node may have, however large it is.
-pub fn most_on_one(indexed: &IndexedProblem<'_>, service: ServiceIx) -> u32 {
+pub(crate) fn most_on_one(indexed: &IndexedProblem<'_>, service: ServiceIx) -> u32 {
     let input = indexed.services[service].input;
     let port = if input.host_ports.is_empty() { u32::MAX } else { 1 };
     per_node(input).unwrap_or(u32::MAX).min(port)

@@ -25,7 +25,7 @@ use crate::place::{
 };
 
 /// How large new nodes are beside the largest that is there, in millionths of it.
-pub fn size_of(indexed: &IndexedProblem<'_>, service: ServiceIx, changes: &[Change]) -> u64 {
+pub(crate) fn size_of(indexed: &IndexedProblem<'_>, service: ServiceIx, changes: &[Change]) -> u64 {
     let of = |change: &Change| {
         let Change::AddNodes { each, with, zones } = change else {
             return 0;
@@ -43,7 +43,7 @@ pub fn size_of(indexed: &IndexedProblem<'_>, service: ServiceIx, changes: &[Chan
 }
 
 /// What is said of the nodes, and the same for programs.
-pub fn words(
+pub(crate) fn words(
     indexed: &IndexedProblem<'_>,
     crew: &Crew,
     zones: &[Option<NodeIx>],
@@ -76,7 +76,10 @@ pub fn words(
 }
 
 /// The devices that a node is to be given, for each service so many, in words.
-pub fn equipment_words(indexed: &IndexedProblem<'_>, all: &[(ServiceIx, u32)]) -> Vec<String> {
+pub(crate) fn equipment_words(
+    indexed: &IndexedProblem<'_>,
+    all: &[(ServiceIx, u32)],
+) -> Vec<String> {
     let of = |&(service, count): &(ServiceIx, u32)| {
         devices(indexed, indexed.services[service].input, count as usize)
     };
@@ -85,7 +88,7 @@ pub fn equipment_words(indexed: &IndexedProblem<'_>, all: &[(ServiceIx, u32)]) -
 }
 
 /// The same for programs: the memory of each, and the model.
-pub fn equipment(
+pub(crate) fn equipment(
     indexed: &IndexedProblem<'_>,
     service: ServiceIx,
     count: u32,

@@ -19,7 +19,7 @@ const ZONES: usize = 3;
 
 /// The same zones for all of so many new nodes, where a node in none of those that are there could
 /// make what others are spread over uneven: each zone, of the first few.
-pub fn other_zones(
+pub(crate) fn other_zones(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     count: u32,
@@ -39,7 +39,7 @@ pub fn other_zones(
 
 /// In which zones so many new nodes for `each` instances had best stand: in the emptiest of those
 /// that the service is spread over; anywhere where it is not spread over zones.
-pub fn zones(
+pub(crate) fn zones(
     partial: &PartialPlacement<'_>,
     service_ix: ServiceIx,
     each: u32,

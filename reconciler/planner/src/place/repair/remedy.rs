@@ -15,7 +15,7 @@ use crate::place::{
 
 /// Changes that could help, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CandidateRemedy {
+pub(crate) struct CandidateRemedy {
     pub changes: Vec<Change>,
     /// The nodes that it is about; none for nodes that are not there yet.
     pub nodes: Vec<NodeIx>,
@@ -26,7 +26,7 @@ pub struct CandidateRemedy {
 }
 
 /// How much the changes free or add, in millionths of the largest node.
-pub fn amount(partial: &PartialPlacement<'_>, changes: &[Change]) -> u64 {
+pub(crate) fn amount(partial: &PartialPlacement<'_>, changes: &[Change]) -> u64 {
     let of = |change: &Change| match *change {
         Change::Free { node, what, amount } | Change::Raise { node, what, amount } => {
             part(partial, node, what, amount)
@@ -38,7 +38,12 @@ pub fn amount(partial: &PartialPlacement<'_>, changes: &[Change]) -> u64 {
     changes.iter().map(of).fold(0, u64::saturating_add)
 }
 
-pub fn part(partial: &PartialPlacement<'_>, node: NodeIx, what: Resource, amount: u64) -> u64 {
+pub(crate) fn part(
+    partial: &PartialPlacement<'_>,
+    node: NodeIx,
+    what: Resource,
+    amount: u64,
+) -> u64 {
     let nodes = &partial.indexed.nodes;
     let largest =
         |resource: usize| nodes.iter().map(|node| node.capacity[resource]).max().unwrap_or(0);
@@ -56,7 +61,7 @@ pub fn part(partial: &PartialPlacement<'_>, node: NodeIx, what: Resource, amount
 }
 
 /// The kinds of the changes, whatever the node and the amount.
-pub fn kinds(changes: &[Change]) -> BTreeSet<Change> {
+pub(crate) fn kinds(changes: &[Change]) -> BTreeSet<Change> {
     let kind = |change: &Change| match change.clone() {
         Change::Uncordon { .. } => Change::Uncordon { node: NodeIx::at(0) },
         Change::Free { what, .. } => Change::Free { node: NodeIx::at(0), what, amount: 0 },

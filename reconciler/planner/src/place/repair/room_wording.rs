@@ -24,15 +24,15 @@ use crate::place::{
 
 /// What is done with a node's room.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verb {
+pub(crate) enum Verb {
     Free,
     Give,
 }
 
 /// A change, and the service that it is made for.
-pub type For<'c> = (ServiceIx, &'c Change);
+pub(crate) type For<'c> = (ServiceIx, &'c Change);
 
-pub fn verb(change: &Change) -> Option<(Verb, NodeIx)> {
+pub(crate) fn verb(change: &Change) -> Option<(Verb, NodeIx)> {
     match *change {
         Change::Free { node, .. } => Some((Verb::Free, node)),
         Change::Raise { node, .. } | Change::Equip { node, .. } => Some((Verb::Give, node)),
@@ -41,7 +41,7 @@ pub fn verb(change: &Change) -> Option<(Verb, NodeIx)> {
 }
 
 /// `free 2 cpu and a GPU on n1`, `give n1 1GiB of memory more`, `give each of a and b a GPU`.
-pub fn room_words(partial: &PartialPlacement<'_>, room: &[For<'_>]) -> Vec<String> {
+pub(crate) fn room_words(partial: &PartialPlacement<'_>, room: &[For<'_>]) -> Vec<String> {
     let mut by_verb: BTreeMap<Verb, BTreeMap<NodeIx, Vec<For<'_>>>> = BTreeMap::new();
     for &(service, change) in room {
         if let Some((verb, node)) = verb(change) {
@@ -89,7 +89,7 @@ fn object(partial: &PartialPlacement<'_>, changes: &[For<'_>]) -> String {
     listed(&freed.into_iter().chain(more).chain(new).collect::<Vec<_>>())
 }
 
-pub fn room_edit(
+pub(crate) fn room_edit(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     change: &Change,

@@ -48,7 +48,12 @@ impl Case<'_, '_> {
 
     /// Of the moves, only those are told that the planner would not make by itself: of what has
     /// data, and all of them where nothing else is changed.
-    pub fn worded(&self, changes: &[Change], moved: Vec<Edit>, gained: u32) -> Option<Suggestion> {
+    pub(crate) fn worded(
+        &self,
+        changes: &[Change],
+        moved: Vec<Edit>,
+        gained: u32,
+    ) -> Option<Suggestion> {
         let Self { indexed, partial, service: service_ix, .. } = *self;
         let (mut text, mut edits) = wording::words(partial, service_ix, changes);
         let mut cost = change::cost(changes);
@@ -77,7 +82,7 @@ impl Case<'_, '_> {
 
     /// Says whose data stays behind on a node that it leaves by this remedy, unless that is what
     /// the remedy is about.
-    pub fn with_data(&self, mut found: Suggestion, placed: &Assignments) -> Suggestion {
+    pub(crate) fn with_data(&self, mut found: Suggestion, placed: &Assignments) -> Suggestion {
         let told = |id: &InstanceId| {
             found
                 .edits

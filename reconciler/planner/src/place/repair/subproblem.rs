@@ -23,7 +23,7 @@ use crate::place::{
 };
 
 /// What came of a part, in the whole.
-pub struct Replanned {
+pub(crate) struct Replanned {
     /// Instances that are elsewhere than before, or had no node.
     pub placed: Assignments,
     /// Instances of the service that have a node beyond those that had one.
@@ -34,7 +34,7 @@ impl<'a> PlacedByNode<'a> {
     /// Plans some nodes again, the rest as it is, with the changes made: nothing of another
     /// service loses its node, and as much of service `s` as can be gets one, of so many instances
     /// at most. Nothing where no more of it does, or where the verifier finds a fault in the whole.
-    pub fn replan(
+    pub(crate) fn replan(
         &self,
         indexed: &IndexedProblem<'_>,
         service: ServiceIx,

@@ -27,7 +27,7 @@ impl Case<'_, '_> {
 
     /// Plans all again, quickly and with the others that wait left out, but for those that the
     /// changes are about.
-    pub fn try_whole(&self, changes: &[Change], spent: &mut Spent<'_>) -> Option<Trial> {
+    pub(crate) fn try_whole(&self, changes: &[Change], spent: &mut Spent<'_>) -> Option<Trial> {
         let Self { indexed, partial, service, .. } = *self;
         let name = &indexed.services[service].input.name;
         let mut alone = self.changed(self.under_way(), changes);

@@ -24,7 +24,7 @@ use crate::place::{
 const HOLDERS: usize = 2;
 
 /// All changes in words, and the same for programs.
-pub fn words(
+pub(crate) fn words(
     partial: &PartialPlacement<'_>,
     service_ix: ServiceIx,
     changes: &[Change],

@@ -20,7 +20,7 @@ use crate::place::{
 
 /// What was placed before and all that is to be kept beside it, where that is possible: nothing
 /// better is, and what was known of moves still holds.
-pub fn with_all<'f>(
+pub(crate) fn with_all<'f>(
     indexed: &'f IndexedProblem<'f>,
     first: &Solved<'_>,
     spent: &mut Spent<'_>,
@@ -45,7 +45,11 @@ pub fn with_all<'f>(
 
 /// The better of what was found and of what was placed before, with what is kept where it has the
 /// room: a search that was stopped may have found less.
-pub fn take_better(solved: &mut Solved<'_>, first: &PartialPlacement<'_>, spent: &mut Spent<'_>) {
+pub(crate) fn take_better(
+    solved: &mut Solved<'_>,
+    first: &PartialPlacement<'_>,
+    spent: &mut Spent<'_>,
+) {
     let indexed = solved.partial.indexed;
     let partial = beside(indexed, first);
     if partial.sound() && partial.rank().beats(&solved.partial.rank()) {
@@ -58,7 +62,7 @@ pub fn take_better(solved: &mut Solved<'_>, first: &PartialPlacement<'_>, spent:
 
 /// Of those that may be kept and are alike, keeps the last: the first have the places, whichever of
 /// them the solver took.
-pub fn in_order(partial: &mut PartialPlacement<'_>) {
+pub(crate) fn in_order(partial: &mut PartialPlacement<'_>) {
     let indexed = partial.indexed;
     let mut alike: BTreeMap<_, Vec<(u32, ServiceIx)>> = BTreeMap::new();
     for service_ix in

@@ -21,7 +21,7 @@ use crate::place::{
 
 /// One greedy run. Every placement it returns keeps every constraint, except that a service with
 /// instances that must stay may be out of order; [`super::locks::broken_lock`] tells.
-pub fn run<'f>(indexed: &'f IndexedProblem<'f>, style: Style) -> PartialPlacement<'f> {
+pub(crate) fn run<'f>(indexed: &'f IndexedProblem<'f>, style: Style) -> PartialPlacement<'f> {
     let mut partial = locked(indexed);
     let order = order(indexed, style.order);
     if style.repair {
@@ -35,7 +35,10 @@ pub fn run<'f>(indexed: &'f IndexedProblem<'f>, style: Style) -> PartialPlacemen
 
 /// A greedy run that first puts what a relaxation puts where, rounded down, and then what is left
 /// wherever it fits.
-pub fn guided<'f>(indexed: &'f IndexedProblem<'f>, shares: &[Share]) -> PartialPlacement<'f> {
+pub(crate) fn guided<'f>(
+    indexed: &'f IndexedProblem<'f>,
+    shares: &[Share],
+) -> PartialPlacement<'f> {
     let mut partial = locked(indexed);
     keep(&mut partial, &super::style::order(indexed, Order::LargestFirst));
     tidy(&mut partial);
@@ -61,7 +64,7 @@ pub fn guided<'f>(indexed: &'f IndexedProblem<'f>, shares: &[Share]) -> PartialP
 }
 
 /// Only what must stay, and of that as little as can be: as it is where that will do.
-pub fn locked<'f>(indexed: &'f IndexedProblem<'f>) -> PartialPlacement<'f> {
+pub(crate) fn locked<'f>(indexed: &'f IndexedProblem<'f>) -> PartialPlacement<'f> {
     let mut partial = PartialPlacement::empty(indexed);
     for lock in locks(indexed) {
         add_locked(&mut partial, &lock);
@@ -70,7 +73,7 @@ pub fn locked<'f>(indexed: &'f IndexedProblem<'f>) -> PartialPlacement<'f> {
 }
 
 /// Instances of one service that must stay on one node.
-pub struct Lock {
+pub(crate) struct Lock {
     pub service: ServiceIx,
     pub node: NodeIx,
     /// How many, those of the locks before this one on the same node among them.
@@ -79,7 +82,7 @@ pub struct Lock {
 
 /// What must stay, the more important first, and of what is as important that which runs before
 /// that of which only the data is there.
-pub fn locks(indexed: &IndexedProblem<'_>) -> Vec<Lock> {
+pub(crate) fn locks(indexed: &IndexedProblem<'_>) -> Vec<Lock> {
     let order = order(indexed, Order::FewestCandidates).into_iter().enumerate();
     let mut all = Vec::new();
     for (position, service) in order {
@@ -103,7 +106,7 @@ pub fn locks(indexed: &IndexedProblem<'_>) -> Vec<Lock> {
 
 /// Adds of a service so many as must stay on a node, as far as they fit. Returns how many are
 /// there.
-pub fn add_locked(partial: &mut PartialPlacement<'_>, lock: &Lock) -> u32 {
+pub(crate) fn add_locked(partial: &mut PartialPlacement<'_>, lock: &Lock) -> u32 {
     let (indexed, service, node) = (partial.indexed, lock.service, lock.node);
     let retained = || indexed.retained_at(service, node);
     let mut count = partial.count(service, node)
@@ -133,7 +136,7 @@ fn keep(partial: &mut PartialPlacement<'_>, order: &[ServiceIx]) {
 }
 
 /// Takes away instances until `near` and `spread` hold everywhere, the less important first.
-pub fn tidy(partial: &mut PartialPlacement<'_>) {
+pub(crate) fn tidy(partial: &mut PartialPlacement<'_>) {
     let order: Vec<ServiceIx> =
         order(partial.indexed, Order::FewestCandidates).into_iter().rev().collect();
     while let Some((service, node)) =
@@ -169,7 +172,7 @@ fn offender(partial: &PartialPlacement<'_>, service: ServiceIx) -> Option<NodeIx
 }
 
 /// Places what is missing, as far as it fits, without moving anything.
-pub fn fill(partial: &mut PartialPlacement<'_>, order: &[ServiceIx], style: Style) {
+pub(crate) fn fill(partial: &mut PartialPlacement<'_>, order: &[ServiceIx], style: Style) {
     // A service may wait for another's company: go round until nothing changes.
     loop {
         let mut changed = false;

@@ -21,7 +21,7 @@ use crate::place::{
 };
 
 /// Who went away from a node that has less than what is left there, and somebody came.
-pub fn gone(partial: &PartialPlacement<'_>) -> BTreeSet<InstanceId> {
+pub(crate) fn gone(partial: &PartialPlacement<'_>) -> BTreeSet<InstanceId> {
     let indexed = partial.indexed;
     let crowded = |node: &NodeIx| {
         let (held, room) = (partial.held(*node), partial.room(*node));
@@ -59,7 +59,7 @@ pub fn gone(partial: &PartialPlacement<'_>) -> BTreeSet<InstanceId> {
 /// that is one program all that is known to run, but for services of which some are new: none is
 /// kept for a sibling that takes its place. In a larger one data and company that grew, what grew
 /// beside what stops, data where some of it is not held, and what moves from where it may not be.
-pub fn others(
+pub(crate) fn others(
     partial: &PartialPlacement<'_>,
     stopping: &BTreeSet<InstanceId>,
     loose: bool,
@@ -96,7 +96,7 @@ pub fn others(
 
 /// Whether something that grew may be in the way of what has no place: as important, or data that
 /// is held to where it is, or company for what waits.
-pub fn presses(partial: &PartialPlacement<'_>) -> bool {
+pub(crate) fn presses(partial: &PartialPlacement<'_>) -> bool {
     let services = &partial.indexed.services;
     let short = services
         .positions()
@@ -117,7 +117,9 @@ pub fn presses(partial: &PartialPlacement<'_>) -> bool {
 
 /// What runs, is known to, and has no place. Apart from the others what would take as much as it
 /// is, in the same place, as it does declared: that there is no room for it is known.
-pub fn homeless(partial: &PartialPlacement<'_>) -> (BTreeSet<InstanceId>, BTreeSet<InstanceId>) {
+pub(crate) fn homeless(
+    partial: &PartialPlacement<'_>,
+) -> (BTreeSet<InstanceId>, BTreeSet<InstanceId>) {
     let indexed = partial.indexed;
     let short = |service_ix: &ServiceIx| {
         partial.missing(*service_ix) > 0 && !indexed.services[*service_ix].input.holdings.is_empty()
@@ -160,7 +162,7 @@ fn alike(service: &Service<'_>, home: &Candidate, (index, current): (u32, &Curre
 }
 
 /// Whether all that is known to run has its place, or is kept as it is.
-pub fn nobody_stops(partial: &PartialPlacement<'_>) -> bool {
+pub(crate) fn nobody_stops(partial: &PartialPlacement<'_>) -> bool {
     let numbers = numbers(partial.indexed);
     let (homeless, alike) = homeless(partial);
     let retained = |id: &InstanceId| {
@@ -170,7 +172,7 @@ pub fn nobody_stops(partial: &PartialPlacement<'_>) -> bool {
     homeless.iter().chain(&alike).all(retained)
 }
 
-pub fn numbers<'f>(indexed: &'f IndexedProblem<'_>) -> BTreeMap<&'f ServiceKey, ServiceIx> {
+pub(crate) fn numbers<'f>(indexed: &'f IndexedProblem<'_>) -> BTreeMap<&'f ServiceKey, ServiceIx> {
     indexed
         .services
         .enumerate()

@@ -40,20 +40,20 @@ const REACHES: [Reach; 6] = [
 const STEPS: u32 = 10_000;
 
 /// The same for all chains of a level, where it matters how many are placed.
-pub const THOROUGH: u32 = 300_000;
+pub(crate) const THOROUGH: u32 = 300_000;
 
 /// The same where all that runs can stay: then little is new, and what is hopeless is tried again
 /// in every plan.
-pub const REPAIR: u32 = 30_000;
+pub(crate) const REPAIR: u32 = 30_000;
 
 /// The same for a quick look.
-pub const BRIEF: u32 = 2_000;
+pub(crate) const BRIEF: u32 = 2_000;
 
 /// Instances that make room for one at most.
 const CROWD: usize = 24;
 
 /// Places missing instances of a level in so many steps, and calls `go_on` between two of them.
-pub fn place_more(
+pub(crate) fn place_more(
     partial: &mut PartialPlacement<'_>,
     level: usize,
     steps: u32,
@@ -94,7 +94,7 @@ pub fn place_more(
 
 /// Empties nodes one after the other where everything on them fits elsewhere, the emptiest first.
 /// With `hold`, whatever runs where it ran before stays.
-pub fn vacate(partial: &mut PartialPlacement<'_>, hold: bool) {
+pub(crate) fn vacate(partial: &mut PartialPlacement<'_>, hold: bool) {
     let mut nodes: Vec<NodeIx> = partial.on_node.positions().collect();
     nodes.retain(|&node| !partial.on_node[node].is_empty());
     nodes.sort_by_key(|&node| (partial.on_node[node].values().sum::<u32>(), node));

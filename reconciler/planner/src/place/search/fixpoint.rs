@@ -22,7 +22,7 @@ use crate::place::{
 /// from what this one found. That search is made at once, with limits of its own as it will have
 /// when the plan is made again, and so on until nothing more is placed: each round places more
 /// than the one before, so there is a last one.
-pub fn solve<'f>(indexed: &'f IndexedProblem<'f>, spent: &mut Spent<'_>) -> Solved<'f> {
+pub(crate) fn solve<'f>(indexed: &'f IndexedProblem<'f>, spent: &mut Spent<'_>) -> Solved<'f> {
     let mut solved = strategy::solve(indexed, None, spent);
     while open(&solved) && spent.go_on(solved.partial.placed()) {
         let next = running(indexed.problem, &solved.partial);

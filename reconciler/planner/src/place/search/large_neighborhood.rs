@@ -47,7 +47,7 @@ impl Dice {
 }
 
 /// Places more at one level until the bound is met, tries run out, or patience does.
-pub fn place_more(
+pub(crate) fn place_more(
     best: &mut PartialPlacement<'_>,
     level: usize,
     bound: u32,
@@ -79,7 +79,7 @@ pub fn place_more(
 
 /// Brings instances that moved back home, others making room, until the bound is met, tries run
 /// out, or patience does.
-pub fn move_less(best: &mut PartialPlacement<'_>, bound: u64, spent: &mut Spent<'_>) {
+pub(crate) fn move_less(best: &mut PartialPlacement<'_>, bound: u64, spent: &mut Spent<'_>) {
     let mut dice = Dice(0x6d6f_7665);
     let mut idle = 0;
     let mut turn = 0;

@@ -23,7 +23,7 @@ use super::{
 /// well what goes where.
 const GUIDED_PAIRS: usize = 20_000;
 
-pub fn wants_guide(search: &Search<'_, '_, '_>) -> bool {
+pub(crate) fn wants_guide(search: &Search<'_, '_, '_>) -> bool {
     search.best.placed() != search.bounds
         && search.indexed().pairs() > GUIDED_PAIRS
         && cold_start(&search.best)
@@ -31,7 +31,7 @@ pub fn wants_guide(search: &Search<'_, '_, '_>) -> bool {
 
 /// What a relaxation that places as much as can be, and that evenly, comes to when it is rounded:
 /// in a large fleet with few kinds of nodes and services little is lost by that.
-pub fn guided(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn guided(search: &mut Search<'_, '_, '_>) {
     if let Some(partial) = rounded(search) {
         take_better(&mut search.best, partial);
     }
@@ -64,7 +64,7 @@ fn rounded<'f>(search: &mut Search<'f, '_, '_>) -> Option<PartialPlacement<'f>> 
 }
 
 /// A few ejection chains for every level that is not full.
-pub fn quick_chains(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn quick_chains(search: &mut Search<'_, '_, '_>) {
     for level in 0..search.bounds.len() {
         search.level = level;
         if search.is_open() {
@@ -74,20 +74,20 @@ pub fn quick_chains(search: &mut Search<'_, '_, '_>) {
 }
 
 /// The greedy repairs that were not tried yet.
-pub fn other_repairs(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn other_repairs(search: &mut Search<'_, '_, '_>) {
     let untried = search.take_untried();
     try_styles(search, untried);
 }
 
 /// A bound of the level from the nodes alone where it is short.
-pub fn nearby_bound(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn nearby_bound(search: &mut Search<'_, '_, '_>) {
     if let Some(most) = relaxation::nearby(&search.best, search.level, search.spent) {
         search.lower_bound(most);
     }
 }
 
 /// A bound of the level from all nodes.
-pub fn relaxed_bound(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn relaxed_bound(search: &mut Search<'_, '_, '_>) {
     let (indexed, level, placed) = (search.indexed(), search.level, search.best.placed());
     let relaxed = search.relaxation.get_or_insert_with(|| Relaxation::new(indexed, false));
     (0..level).for_each(|above| relaxed.floor(above, placed[above]));
@@ -97,7 +97,7 @@ pub fn relaxed_bound(search: &mut Search<'_, '_, '_>) {
 }
 
 /// Places what the best mix of whole patterns comes to, rounded.
-pub fn column_generation(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn column_generation(search: &mut Search<'_, '_, '_>) {
     let Some(mut columns) = search.columns.take() else { return };
     columns.learn(&search.best);
     let (level, placed) = (search.level, search.best.placed());
@@ -125,7 +125,7 @@ pub fn column_generation(search: &mut Search<'_, '_, '_>) {
 }
 
 /// Makes room for what the level misses.
-pub fn chains(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn chains(search: &mut Search<'_, '_, '_>) {
     let repair = !cold_start(&search.best) && search.indexed().forced().0 == 0;
     chain_more(search, if repair { ejection_chain::REPAIR } else { ejection_chain::THOROUGH });
 }
@@ -142,23 +142,23 @@ fn chain_more(search: &mut Search<'_, '_, '_>, steps: u32) {
     }
 }
 
-pub fn wants_program(search: &Search<'_, '_, '_>) -> bool {
+pub(crate) fn wants_program(search: &Search<'_, '_, '_>) -> bool {
     search.is_open() && whole(search.indexed())
 }
 
 /// One integer program of all nodes, with a proof.
-pub fn whole_program(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn whole_program(search: &mut Search<'_, '_, '_>) {
     let Search { best, bounds, level, spent, .. } = search;
     place_whole(best, *level, &mut bounds[*level], spent);
 }
 
-pub fn wants_neighborhoods(search: &Search<'_, '_, '_>) -> bool {
+pub(crate) fn wants_neighborhoods(search: &Search<'_, '_, '_>) -> bool {
     let indexed = search.indexed();
     search.is_open() && !whole(indexed) && indexed.pairs() <= GUIDED_PAIRS
 }
 
 /// Programs of a few nodes each.
-pub fn neighborhoods(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn neighborhoods(search: &mut Search<'_, '_, '_>) {
     let Search { best, bounds, level, spent, .. } = search;
     large_neighborhood::place_more(best, *level, bounds[*level], spent);
 }

@@ -26,7 +26,7 @@ const LOOKS: u64 = 5_000_000;
 
 /// Shifts instances one at a time as long as the score falls. With `hold`, whatever runs where it
 /// ran before stays, and on its devices.
-pub fn improve(partial: &mut PartialPlacement<'_>, hold: bool) {
+pub(crate) fn improve(partial: &mut PartialPlacement<'_>, hold: bool) {
     let rounds = if partial.indexed.pairs() > MANY_PAIRS { FEW_ROUNDS } else { ROUNDS };
     for _ in 0..rounds {
         let mut changed = false;
@@ -48,7 +48,7 @@ pub fn improve(partial: &mut PartialPlacement<'_>, hold: bool) {
 }
 
 /// Shifts and swaps as long as the score falls.
-pub fn polish(
+pub(crate) fn polish(
     partial: &mut PartialPlacement<'_>,
     hold: bool,
     go_on: &mut dyn FnMut(&PartialPlacement<'_>) -> bool,

@@ -16,7 +16,7 @@ use crate::place::{
 };
 
 /// The indexed problem, with locks only on instances that can really stay.
-pub fn settled(problem: &PlacementProblem) -> IndexedProblem<'_> {
+pub(crate) fn settled(problem: &PlacementProblem) -> IndexedProblem<'_> {
     let mut indexed = IndexedProblem::new(problem);
     settle_locks(&mut indexed);
     loop {
@@ -30,7 +30,7 @@ pub fn settled(problem: &PlacementProblem) -> IndexedProblem<'_> {
 
 /// The first service whose instances that must stay break a rule whatever is placed around them,
 /// if any does.
-pub fn broken_lock(indexed: &IndexedProblem<'_>) -> Option<ServiceIx> {
+pub(crate) fn broken_lock(indexed: &IndexedProblem<'_>) -> Option<ServiceIx> {
     // Without `spread` and `near` nothing is ever out of order.
     let bound = |service_ix: &ServiceIx| {
         let service = &indexed.services[*service_ix];
@@ -51,7 +51,7 @@ pub fn broken_lock(indexed: &IndexedProblem<'_>) -> Option<ServiceIx> {
 
 /// Lets go of every lock that does not fit beside those of more important services, or beside what
 /// is as important and runs, so that the others can be relied on.
-pub fn settle_locks(indexed: &mut IndexedProblem<'_>) {
+pub(crate) fn settle_locks(indexed: &mut IndexedProblem<'_>) {
     // Service and node of each lock that is not kept in full, and what is kept of it.
     let mut broken: Vec<(ServiceIx, NodeIx, u32)> = Vec::new();
     {

@@ -14,18 +14,18 @@ use super::{
 };
 
 /// Gives instances the devices that they had, where that restarts fewer.
-pub fn keep_devices(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn keep_devices(search: &mut Search<'_, '_, '_>) {
     search.migration_bound = search.indexed().forced().1;
     search.best.keep_devices();
 }
 
 /// Whether the moves could be cheaper, as far as is known.
-pub fn is_open(search: &Search<'_, '_, '_>) -> bool {
+pub(crate) fn is_open(search: &Search<'_, '_, '_>) -> bool {
     search.best.moves().1 != search.migration_bound
 }
 
 /// Brings instances back to where they ran, and sends away those for whom others would restart.
-pub fn back_home(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn back_home(search: &mut Search<'_, '_, '_>) {
     let mut partial = search.best.clone();
     shift::return_home(&mut partial);
     shift::leave_in_peace(&mut partial);
@@ -34,12 +34,12 @@ pub fn back_home(search: &mut Search<'_, '_, '_>) {
     }
 }
 
-pub fn wants_program(search: &Search<'_, '_, '_>) -> bool {
+pub(crate) fn wants_program(search: &Search<'_, '_, '_>) -> bool {
     is_open(search) && whole(search.indexed())
 }
 
 /// One integer program of all moves, with a proof; where the score comes first, none is lost of it.
-pub fn program(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn program(search: &mut Search<'_, '_, '_>) {
     let all = floors(&search.best.placed(), search.indexed().levels.len());
     let score_cap = search.score_first().then(|| search.best.score());
     let found = run_whole(&search.best, Goal::Moves, all, (None, score_cap), search.spent);
@@ -54,11 +54,11 @@ pub fn program(search: &mut Search<'_, '_, '_>) {
     }
 }
 
-pub fn wants_neighborhoods(search: &Search<'_, '_, '_>) -> bool {
+pub(crate) fn wants_neighborhoods(search: &Search<'_, '_, '_>) -> bool {
     is_open(search) && !whole(search.indexed()) && !search.score_first()
 }
 
 /// Programs of a few nodes each.
-pub fn neighborhoods(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn neighborhoods(search: &mut Search<'_, '_, '_>) {
     large_neighborhood::move_less(&mut search.best, search.migration_bound, search.spent);
 }

@@ -27,7 +27,7 @@ const WORTH: u64 = 100;
 const TRIES: usize = 64;
 
 /// What was done towards balance.
-pub struct Evened {
+pub(crate) struct Evened {
     /// Whether the moves that were needed anyway are proven to be the cheapest.
     pub moves_proven: bool,
     /// In the order in which they were made.
@@ -35,7 +35,7 @@ pub struct Evened {
 }
 
 /// A shift that was made, with the score before and after it.
-pub struct Shift {
+pub(crate) struct Shift {
     /// An instance of this service.
     pub service: ServiceName,
     pub from: NodeName,
@@ -64,7 +64,7 @@ impl Shift {
 }
 
 /// Moves at most so many instances that could stay, each time the one that lowers the score most.
-pub fn even_out(solved: &mut Solved<'_>, most: u32, spent: &mut Spent<'_>) -> Evened {
+pub(crate) fn even_out(solved: &mut Solved<'_>, most: u32, spent: &mut Spent<'_>) -> Evened {
     let moves_proven = solved.partial.moves().1 == solved.migration_bound;
     let shifts = shifts(&mut solved.partial, most, spent);
     if most > 0 {

@@ -35,7 +35,7 @@ const ROUNDS: u32 = 4;
 ///
 /// On a node that has less than what runs there, less is counted of some. Where that made room for
 /// others when the rest went away, it is solved again without those that did.
-pub fn solved<R>(
+pub(crate) fn solved<R>(
     problem: &PlacementProblem,
     spent: &mut Spent<'_>,
     then: impl FnOnce(Solved<'_>, &mut Spent<'_>) -> R,

@@ -25,7 +25,7 @@ use super::{
 const SCORE_PAIRS: usize = 400;
 
 /// Settles what the moves may cost meanwhile, and whether anything is free to improve the score.
-pub fn settle(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn settle(search: &mut Search<'_, '_, '_>) {
     let best = &search.best;
     search.migration_cap = (!search.score_first()).then(|| best.moves().1);
     search.forced_only = best.moves().1 == best.indexed.forced().1;
@@ -42,7 +42,7 @@ pub fn settle(search: &mut Search<'_, '_, '_>) {
 
 /// Empties nodes where few are to be in use; then shifts and swaps, as long as the moves do not
 /// become dearer.
-pub fn polish(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn polish(search: &mut Search<'_, '_, '_>) {
     let Search { best, spent, migration_cap, .. } = search;
     let (before, hold) = (best.clone(), migration_cap.is_some());
     if best.indexed.problem.objective == Objective::Pack {
@@ -55,13 +55,13 @@ pub fn polish(search: &mut Search<'_, '_, '_>) {
     }
 }
 
-pub fn wants_program(search: &Search<'_, '_, '_>) -> bool {
+pub(crate) fn wants_program(search: &Search<'_, '_, '_>) -> bool {
     let indexed = search.indexed();
     !search.score_proven && whole(indexed) && indexed.pairs() <= SCORE_PAIRS
 }
 
 /// One integer program of the score.
-pub fn program(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn program(search: &mut Search<'_, '_, '_>) {
     let all = floors(&search.best.placed(), search.indexed().levels.len());
     let caps = (search.migration_cap, None);
     let Some(found) = run_whole(&search.best, Goal::Score, all, caps, search.spent) else {
@@ -82,14 +82,14 @@ pub fn program(search: &mut Search<'_, '_, '_>) {
 }
 
 /// A bound of the score from the relaxation.
-pub fn bound(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn bound(search: &mut Search<'_, '_, '_>) {
     let keep = search.migration_cap.is_some() && search.forced_only;
     let least = relaxed_score(&search.best, keep, search.spent);
     search.score_bound = least.max(search.score_bound).min(search.best.score());
 }
 
 /// No placement that places as much has a lower score, whatever moves.
-pub fn least_score(best: &PartialPlacement<'_>, spent: &mut Spent<'_>) -> u64 {
+pub(crate) fn least_score(best: &PartialPlacement<'_>, spent: &mut Spent<'_>) -> u64 {
     relaxed_score(best, false, spent).min(best.score())
 }
 

@@ -11,7 +11,7 @@ use crate::place::{
 };
 
 /// Brings instances back to where they ran, wherever there is room now.
-pub fn return_home(partial: &mut PartialPlacement<'_>) {
+pub(crate) fn return_home(partial: &mut PartialPlacement<'_>) {
     for service in partial.indexed.services.positions() {
         let homes: Vec<NodeIx> = partial.indexed.services[service]
             .candidates
@@ -51,7 +51,7 @@ fn bring_one(partial: &mut PartialPlacement<'_>, service: ServiceIx, home: NodeI
 }
 
 /// Sends newcomers elsewhere for whom others would restart, on other devices.
-pub fn leave_in_peace(partial: &mut PartialPlacement<'_>) {
+pub(crate) fn leave_in_peace(partial: &mut PartialPlacement<'_>) {
     let indexed = partial.indexed;
     for node in indexed.nodes.positions().filter(|&node| indexed.nodes[node].has_previous_devices) {
         let here: Vec<ServiceIx> = partial.on_node[node].keys().copied().collect();
@@ -79,7 +79,7 @@ pub fn leave_in_peace(partial: &mut PartialPlacement<'_>) {
 }
 
 /// Moves one instance, or leaves the placement as it was.
-pub fn shift(
+pub(crate) fn shift(
     partial: &mut PartialPlacement<'_>,
     service: ServiceIx,
     from: NodeIx,
@@ -102,7 +102,7 @@ pub fn shift(
 
 /// A shift of one instance that could stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hop {
+pub(crate) struct Hop {
     pub service: ServiceIx,
     pub from: NodeIx,
     pub to: NodeIx,
@@ -111,7 +111,7 @@ pub struct Hop {
 }
 
 /// The shift that lowers the score most, of all instances that run where they ran before.
-pub fn best_hop(partial: &PartialPlacement<'_>) -> Option<Hop> {
+pub(crate) fn best_hop(partial: &PartialPlacement<'_>) -> Option<Hop> {
     let mut best: Option<Hop> = None;
     let mut trial = partial.clone();
     for service in partial.indexed.services.positions() {
@@ -145,7 +145,11 @@ pub fn best_hop(partial: &PartialPlacement<'_>) -> Option<Hop> {
     best
 }
 
-pub fn stays_in_order(partial: &mut PartialPlacement<'_>, service: ServiceIx, to: NodeIx) -> bool {
+pub(crate) fn stays_in_order(
+    partial: &mut PartialPlacement<'_>,
+    service: ServiceIx,
+    to: NodeIx,
+) -> bool {
     if partial.indexed.services[service].spread.is_empty()
         && partial.indexed.services[service].near.is_empty()
     {

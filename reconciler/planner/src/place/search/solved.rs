@@ -8,7 +8,7 @@
 use crate::place::model::partial::PartialPlacement;
 
 /// The best placement found, and what is known about better ones.
-pub struct Solved<'f> {
+pub(crate) struct Solved<'f> {
     pub partial: PartialPlacement<'f>,
     /// Of each level: no placement that places as much above places more here.
     pub bounds: Vec<u32>,

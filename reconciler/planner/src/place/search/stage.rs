@@ -14,7 +14,7 @@ use crate::place::{
 use super::state::Search;
 
 /// One stage.
-pub struct Stage {
+pub(crate) struct Stage {
     /// For people.
     pub name: &'static str,
     /// What it may spend, for people.
@@ -27,7 +27,7 @@ pub struct Stage {
 }
 
 /// Makes the stages that apply, one after the other.
-pub fn run_all(stages: &[Stage], search: &mut Search<'_, '_, '_>, level: Option<Level>) {
+pub(crate) fn run_all(stages: &[Stage], search: &mut Search<'_, '_, '_>, level: Option<Level>) {
     for stage in stages {
         if (stage.applies)(search) && (stage.always || search.may_go_on()) {
             reported(stage, search, level);

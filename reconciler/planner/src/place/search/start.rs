@@ -15,19 +15,19 @@ use super::{
 
 /// Whether the gentlest repair is not enough: the score comes first, or much is missing. Where
 /// little is missing, making room mostly does for that.
-pub fn wants_more(search: &Search<'_, '_, '_>) -> bool {
+pub(crate) fn wants_more(search: &Search<'_, '_, '_>) -> bool {
     let complete = || search.indexed().wanted() == search.best.placed();
     search.score_first() || (!complete() && cold_start(&search.best))
 }
 
 /// The best of the other greedy runs; among equals the one that moves least.
-pub fn other_runs(search: &mut Search<'_, '_, '_>) {
+pub(crate) fn other_runs(search: &mut Search<'_, '_, '_>) {
     let others: &[Style] = if runs(search.indexed()) { &REPAIRS[1..] } else { &STYLES };
     try_styles(search, others);
 }
 
 /// Takes what is better of these greedy runs.
-pub fn try_styles(search: &mut Search<'_, '_, '_>, styles: &[Style]) {
+pub(crate) fn try_styles(search: &mut Search<'_, '_, '_>, styles: &[Style]) {
     for style in styles {
         if !search.may_go_on() {
             return;
@@ -38,7 +38,7 @@ pub fn try_styles(search: &mut Search<'_, '_, '_>, styles: &[Style]) {
 }
 
 /// Takes a placement where it is sound and better, with what can be back home brought there.
-pub fn take_better<'f>(best: &mut PartialPlacement<'f>, mut partial: PartialPlacement<'f>) {
+pub(crate) fn take_better<'f>(best: &mut PartialPlacement<'f>, mut partial: PartialPlacement<'f>) {
     shift::return_home(&mut partial);
     if partial.sound() && partial.rank().beats(&best.rank()) {
         *best = partial;

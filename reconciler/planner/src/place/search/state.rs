@@ -24,7 +24,7 @@ use super::{
 const REPAIRABLE: u32 = 10;
 
 /// A search under way.
-pub struct Search<'f, 's, 'w> {
+pub(crate) struct Search<'f, 's, 'w> {
     pub best: PartialPlacement<'f>,
     /// Of each level: no placement that places as much above places more here.
     pub bounds: Vec<u32>,
@@ -52,7 +52,7 @@ pub struct Search<'f, 's, 'w> {
 impl<'f, 's, 'w> Search<'f, 's, 'w> {
     /// A search that begins with what runs, repaired by the gentlest greedy run. Of each level,
     /// `known` instances at most can be placed.
-    pub fn begin(
+    pub(crate) fn begin(
         indexed: &'f IndexedProblem<'f>,
         known: Option<Vec<u32>>,
         spent: &'s mut Spent<'w>,
@@ -75,57 +75,57 @@ impl<'f, 's, 'w> Search<'f, 's, 'w> {
         }
     }
 
-    pub fn indexed(&self) -> &'f IndexedProblem<'f> {
+    pub(crate) fn indexed(&self) -> &'f IndexedProblem<'f> {
         self.best.indexed
     }
 
     /// Whether the score comes before the moves.
-    pub fn score_first(&self) -> bool {
+    pub(crate) fn score_first(&self) -> bool {
         self.indexed().problem.limits.rebalance
     }
 
     /// Whether more could be placed at the level, as far as is known.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.best.placed()[self.level] < self.bounds[self.level]
     }
 
     /// Takes a bound of the level over where it is better than the one known.
-    pub fn lower_bound(&mut self, most: u32) {
+    pub(crate) fn lower_bound(&mut self, most: u32) {
         let placed = self.best.placed()[self.level];
         let bound = &mut self.bounds[self.level];
         *bound = (*bound).min(most).max(placed);
     }
 
     /// Gets ready to fill the levels.
-    pub fn prepare_levels(&mut self) {
+    pub(crate) fn prepare_levels(&mut self) {
         self.columns = if self.bounded { None } else { Columns::new(self.indexed()) };
         let all_tried = cold_start(&self.best) || self.score_first();
         self.untried = if all_tried { &[] } else { &REPAIRS[1..] };
     }
 
     /// The greedy runs that are left, which are then tried.
-    pub fn take_untried(&mut self) -> &'static [Style] {
+    pub(crate) fn take_untried(&mut self) -> &'static [Style] {
         mem::take(&mut self.untried)
     }
 
     /// Tells of the best placement and asks whether to go on.
-    pub fn may_go_on(&mut self) -> bool {
+    pub(crate) fn may_go_on(&mut self) -> bool {
         self.spent.go_on(self.best.placed())
     }
 
-    pub fn finish(self) -> Solved<'f> {
+    pub(crate) fn finish(self) -> Solved<'f> {
         let Self { best, bounds, migration_bound, score_bound, .. } = self;
         Solved { partial: best, bounds, migration_bound, score_bound }
     }
 }
 
 /// Whether anything of it runs.
-pub fn runs(indexed: &IndexedProblem<'_>) -> bool {
+pub(crate) fn runs(indexed: &IndexedProblem<'_>) -> bool {
     indexed.services.iter().any(|service| service.running() > 0)
 }
 
 /// Whether so little runs that there is nothing to repair.
-pub fn cold_start(best: &PartialPlacement<'_>) -> bool {
+pub(crate) fn cold_start(best: &PartialPlacement<'_>) -> bool {
     let wanted: u32 = best.indexed.wanted().iter().sum();
     let missing = wanted - best.placed().iter().sum::<u32>();
     !runs(best.indexed) || missing > wanted / REPAIRABLE

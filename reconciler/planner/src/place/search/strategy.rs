@@ -177,7 +177,7 @@ const END: [Stage; 1] = [Stage {
 
 /// Solves an indexed problem whose locks are settled. Of each level, `known` instances at most can
 /// be placed.
-pub fn solve<'f>(
+pub(crate) fn solve<'f>(
     indexed: &'f IndexedProblem<'f>,
     known: Option<Vec<u32>>,
     spent: &mut Spent<'_>,
@@ -196,7 +196,10 @@ pub fn solve<'f>(
 }
 
 /// The same without a thought for moves and score: enough to see what can be placed.
-pub fn placed<'f>(indexed: &'f IndexedProblem<'f>, spent: &mut Spent<'_>) -> PartialPlacement<'f> {
+pub(crate) fn placed<'f>(
+    indexed: &'f IndexedProblem<'f>,
+    spent: &mut Spent<'_>,
+) -> PartialPlacement<'f> {
     let mut search = Search::begin(indexed, None, spent);
     fill_levels(&mut search);
     search.best

@@ -11,7 +11,7 @@ use crate::place::{ix::ServiceIx, model::index::IndexedProblem};
 
 /// How a greedy run chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub(crate) struct Style {
     /// Start from what runs now.
     pub repair: bool,
     pub order: Order,
@@ -20,7 +20,7 @@ pub struct Style {
 
 /// Which service of a level comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// The one with the fewest nodes to choose from.
     FewestCandidates,
     /// The one that takes most of a node.
@@ -32,7 +32,7 @@ pub enum Order {
 
 /// Which of the nodes that fit is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// Where the score grows least.
     Score,
     /// Where least is left over.
@@ -40,13 +40,13 @@ pub enum Choice {
 }
 
 /// Greedy runs from what runs now, the gentlest first.
-pub const REPAIRS: [Style; 2] = [
+pub(crate) const REPAIRS: [Style; 2] = [
     Style { repair: true, order: Order::FewestCandidates, choice: Choice::Score },
     Style { repair: true, order: Order::LargestFirst, choice: Choice::BestFit },
 ];
 
 /// Greedy runs from nothing.
-pub const STYLES: [Style; 4] = [
+pub(crate) const STYLES: [Style; 4] = [
     Style { repair: false, order: Order::LargestOfAll, choice: Choice::BestFit },
     Style { repair: false, order: Order::FewestCandidates, choice: Choice::Score },
     Style { repair: false, order: Order::LargestFirst, choice: Choice::Score },
@@ -54,7 +54,7 @@ pub const STYLES: [Style; 4] = [
 ];
 
 /// Services by level, then by the given order, then by number.
-pub fn order(indexed: &IndexedProblem<'_>, order: Order) -> Vec<ServiceIx> {
+pub(crate) fn order(indexed: &IndexedProblem<'_>, order: Order) -> Vec<ServiceIx> {
     let mut total = [1u128; 3];
     for node in &indexed.nodes {
         for (sum, capacity) in total.iter_mut().zip(node.capacity) {

@@ -17,7 +17,7 @@ struct Piece {
 }
 
 /// Goes once over all pairs of nodes. Whether anything was swapped.
-pub fn swap_all(partial: &mut PartialPlacement<'_>, hold: bool, looks: &mut u64) -> bool {
+pub(crate) fn swap_all(partial: &mut PartialPlacement<'_>, hold: bool, looks: &mut u64) -> bool {
     let mut changed = false;
     let mut nodes: Vec<NodeIx> = partial.on_node.positions().collect();
     nodes.retain(|&node| !partial.on_node[node].is_empty());

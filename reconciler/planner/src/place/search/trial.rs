@@ -21,7 +21,7 @@ use crate::place::{
 
 /// What can be placed, and how many instances of each service cannot; what the storey
 /// `repair` tries its changes of a small problem with.
-pub fn tried(
+pub(crate) fn tried(
     problem: &PlacementProblem,
     spent: &mut Spent<'_>,
 ) -> (Assignments, BTreeMap<ServiceKey, u32>) {
@@ -32,7 +32,7 @@ pub fn tried(
 /// What the plan of a problem places, and how many instances of each service it does not: with the
 /// limits of the problem, as [`crate::place::place()`] does, and in the names of
 /// the problem with what is retained.
-pub fn planned(
+pub(crate) fn planned(
     problem: &PlacementProblem,
     spent: &mut Spent<'_>,
 ) -> (Assignments, BTreeMap<ServiceKey, u32>) {

@@ -22,15 +22,15 @@ use crate::place::{
 const SCORE_SHARE: u32 = 20;
 
 /// Whether the whole indexed problem goes into one formulation.
-pub fn whole(indexed: &IndexedProblem<'_>) -> bool {
+pub(crate) fn whole(indexed: &IndexedProblem<'_>) -> bool {
     indexed.pairs() <= indexed.problem.limits.whole_pairs
 }
 
-pub fn floors(placed: &[u32], levels: usize) -> Vec<(usize, u32)> {
+pub(crate) fn floors(placed: &[u32], levels: usize) -> Vec<(usize, u32)> {
     placed.iter().copied().enumerate().take(levels).collect()
 }
 
-pub fn place_whole(
+pub(crate) fn place_whole(
     best: &mut PartialPlacement<'_>,
     level: usize,
     bound: &mut u32,
@@ -55,7 +55,7 @@ pub fn place_whole(
     }
 }
 
-pub fn run_whole<'f>(
+pub(crate) fn run_whole<'f>(
     best: &PartialPlacement<'f>,
     goal: Goal,
     floors: Vec<(usize, u32)>,

@@ -22,14 +22,14 @@ use crate::place::{
 
 /// The best there is: placed at each level, price of moves, score.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Best {
+pub(super) struct Best {
     pub placed: Vec<u32>,
     pub price: u64,
     pub cost: u64,
 }
 
 /// Tries every placement that keeps the constraints and the locks.
-pub fn best(problem: &PlacementProblem) -> Best {
+pub(super) fn best(problem: &PlacementProblem) -> Best {
     let mut services: Vec<&ServiceInput> = problem.services.iter().collect();
     services.sort_by_key(|service| &service.name);
     let mut nodes: Vec<&NodeInput> = problem.nodes.iter().collect();

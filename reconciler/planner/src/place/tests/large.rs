@@ -5,7 +5,7 @@ use devnet_schema::instance::Protocol;
 use super::{random::Dice, *};
 
 /// A fleet of so many nodes in four zones, filled to so many per cent of its cpu.
-pub fn fleet(nodes: u64, percent: u64) -> PlacementProblem {
+pub(super) fn fleet(nodes: u64, percent: u64) -> PlacementProblem {
     let mut dice = Dice(nodes);
     let mut list = Vec::new();
     let mut cores = 0;

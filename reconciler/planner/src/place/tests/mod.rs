@@ -8,7 +8,7 @@ mod digest;
 mod fleets;
 mod large;
 mod pitfalls;
-pub mod random;
+pub(super) mod random;
 mod rebalance;
 mod remedies;
 mod remedies_gpu;
@@ -16,7 +16,7 @@ mod remedies_honest;
 mod remedies_large;
 mod remedies_many;
 mod remedies_together;
-pub mod standing;
+pub(super) mod standing;
 mod standing_brute;
 mod why;
 

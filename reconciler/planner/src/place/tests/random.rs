@@ -10,10 +10,10 @@ use devnet_schema::{
 use super::*;
 
 /// A small generator with a seed (splitmix64), so that a failing case can be run again.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
-    pub fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,11 +21,11 @@ impl Dice {
         (z ^ (z >> 31)) % sides
     }
 
-    pub fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.roll(100) < percent
     }
 
-    pub fn shuffle<T>(&mut self, list: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, list: &mut [T]) {
         for at in (1..list.len()).rev() {
             list.swap(at, self.roll(at as u64 + 1) as usize);
         }
@@ -33,7 +33,7 @@ impl Dice {
 }
 
 /// A problem of two or three nodes and up to seven replicas, every constraint kind among them.
-pub fn small(seed: u64) -> PlacementProblem {
+pub(crate) fn small(seed: u64) -> PlacementProblem {
     let mut dice = Dice(seed);
     let roomy = if dice.chance(60) { 4 } else { 0 };
     let nodes = (0..2 + dice.roll(2)).map(|n| random_node(&mut dice, n, roomy)).collect();
@@ -141,7 +141,7 @@ fn random_neighbours(dice: &mut Dice, service: &mut ServiceInput) {
 
 /// The same with more GPUs, nearly all of them in use, and instances on devices of their own, well
 /// chosen or not.
-pub fn with_devices(seed: u64) -> PlacementProblem {
+pub(crate) fn with_devices(seed: u64) -> PlacementProblem {
     let mut dice = Dice(!seed);
     let mut problem = small(seed);
     for node in &mut problem.nodes {

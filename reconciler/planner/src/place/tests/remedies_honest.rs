@@ -6,7 +6,7 @@ use devnet_schema::quantity::{Bytes, GpuRequest};
 use super::{random::Dice, *};
 
 /// A small random problem in which much does not fit, every line of it with a place of its own.
-pub fn tight(seed: u64) -> PlacementProblem {
+pub(super) fn tight(seed: u64) -> PlacementProblem {
     let mut problem = random::small(seed);
     let mut dice = Dice(seed ^ 0x71);
     problem.limits.suggestions = 12;
@@ -267,7 +267,7 @@ fn moved<'p>(
         .map(|(id, _)| id)
 }
 
-pub fn hold_all(seeds: std::ops::Range<u64>) -> [usize; 3] {
+pub(super) fn hold_all(seeds: std::ops::Range<u64>) -> [usize; 3] {
     let mut counts = [0; 3];
     for seed in seeds {
         let problem = tight(seed);

@@ -19,7 +19,7 @@ fn declared(service: &ServiceInput) -> Holding {
 
 /// The problem with all that can be placed running, and known to; then some services ask for more,
 /// for other lines or priorities, and others are new.
-pub fn grown(seed: u64, before: &PlacementProblem) -> PlacementProblem {
+pub(crate) fn grown(seed: u64, before: &PlacementProblem) -> PlacementProblem {
     let outcome = place(before);
     let mut next = running(before, &outcome);
     let mut dice = Dice(seed ^ 0x5eed);
@@ -57,7 +57,7 @@ fn problems() -> impl Iterator<Item = (u64, PlacementProblem)> {
     some.chain((0..2000).map(|seed| (seed, grown(seed, &with_devices(seed)))))
 }
 
-pub fn as_it_is(place: &Assignment) -> bool {
+pub(crate) fn as_it_is(place: &Assignment) -> bool {
     place.reason == Reason::Retained
 }
 
@@ -195,7 +195,11 @@ fn data_that_grew_stays_and_is_in_nobodys_way() {
 }
 
 /// Whether no line is against where it is, whatever it asks for.
-pub fn admitted(problem: &PlacementProblem, service: &ServiceInput, current: &Current) -> bool {
+pub(crate) fn admitted(
+    problem: &PlacementProblem,
+    service: &ServiceInput,
+    current: &Current,
+) -> bool {
     let mut alone = problem.clone();
     let single = ServiceInput {
         replicas: 1,

@@ -8,7 +8,7 @@ use devnet_schema::{name::ServiceName, quantity::GpuRequest};
 
 use crate::place::problem::{GpuInput, Key, NodeInput, PlacementProblem, Require, ServiceInput};
 
-pub fn filters_admit(service: &ServiceInput, node: &NodeInput) -> bool {
+pub(super) fn filters_admit(service: &ServiceInput, node: &NodeInput) -> bool {
     let gpu = asks_gpu(service);
     let bad = |line: &&Require| matches(line, node) && !(gpu && line.key == Key::GpuModel);
     service.require.iter().all(|line| matches(line, node))
@@ -34,7 +34,7 @@ fn asks_gpu(service: &ServiceInput) -> bool {
     !matches!(service.gpu, GpuRequest::None | GpuRequest::Whole(0))
 }
 
-pub fn device_admitted(service: &ServiceInput, gpu: &GpuInput) -> bool {
+pub(super) fn device_admitted(service: &ServiceInput, gpu: &GpuInput) -> bool {
     let about = |line: &&Require| line.key == Key::GpuModel;
     let named = |line: &Require| line.any_of.contains(&gpu.model);
     service.device.as_ref().is_none_or(|need| need.memory <= gpu.memory)
@@ -43,7 +43,11 @@ pub fn device_admitted(service: &ServiceInput, gpu: &GpuInput) -> bool {
 }
 
 /// Whether one instance could run on the node if it were empty.
-pub fn could_run(problem: &PlacementProblem, service: &ServiceInput, node: &NodeInput) -> bool {
+pub(super) fn could_run(
+    problem: &PlacementProblem,
+    service: &ServiceInput,
+    node: &NodeInput,
+) -> bool {
     let usable: Vec<&GpuInput> =
         node.gpus.iter().filter(|gpu| device_admitted(service, gpu)).collect();
     let gpu = match service.gpu {

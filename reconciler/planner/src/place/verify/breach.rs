@@ -20,8 +20,8 @@ pub struct Breach {
     pub text: String,
 }
 
-pub type Placed<'a> = Vec<(InstanceKey, &'a Assignment, Cow<'a, ServiceInput>)>;
+pub(super) type Placed<'a> = Vec<(InstanceKey, &'a Assignment, Cow<'a, ServiceInput>)>;
 
-pub fn tell(breaches: &mut Vec<Breach>, constraint: Constraint, text: String) {
+pub(super) fn tell(breaches: &mut Vec<Breach>, constraint: Constraint, text: String) {
     breaches.push(Breach { constraint, text });
 }

@@ -24,7 +24,7 @@ struct Amount {
     has: fn(&Holding) -> u64,
 }
 
-pub fn check_capacity(
+pub(super) fn check_capacity(
     problem: &PlacementProblem,
     node: &NodeInput,
     placed: &Placed<'_>,

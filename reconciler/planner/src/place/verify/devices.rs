@@ -34,7 +34,7 @@ fn ran_on(problem: &PlacementProblem, node: &NodeInput, gpu: &GpuInput) -> u128 
     if slices == 0 { 0 } else { slices + shares * u128::from(gpu.memory) + 1000 * shares }
 }
 
-pub fn check_devices(
+pub(super) fn check_devices(
     problem: &PlacementProblem,
     node: &NodeInput,
     placed: &Placed<'_>,

@@ -13,7 +13,7 @@ use crate::place::{
     problem::{Constraint, InstanceKey, NodeInput, NodeState, ServiceInput},
 };
 
-pub fn check_filters(
+pub(super) fn check_filters(
     service: &ServiceInput,
     node: &NodeInput,
     instance: &InstanceKey,

@@ -47,7 +47,7 @@ pub fn verify(problem: &PlacementProblem, outcome: &Outcome) -> Vec<Breach> {
 }
 
 /// The same of instances on nodes, whatever is said of them.
-pub fn breaches<'a>(
+pub(super) fn breaches<'a>(
     problem: &'a PlacementProblem,
     assignments: impl Iterator<Item = (InstanceKey, &'a Assignment)>,
 ) -> Vec<Breach> {

@@ -14,7 +14,7 @@ use crate::place::{
     problem::{Constraint, ServiceInput},
 };
 
-pub fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
+pub(super) fn check_neighbours(node: &NodeName, placed: &Placed<'_>, breaches: &mut Vec<Breach>) {
     // By the service that a file declares: placed as it is declared, and retained.
     let mut counts: BTreeMap<&ServiceName, u32> = BTreeMap::new();
     let mut kept: BTreeSet<&ServiceName> = BTreeSet::new();

@@ -10,7 +10,7 @@ use crate::place::problem::{NodeInput, ServiceInput};
 
 /// What an instance that is kept as it is has in place of what is declared; nothing where it does
 /// not run there, or is not known to.
-pub fn as_it_is(
+pub(super) fn as_it_is(
     service: &ServiceInput,
     index: u32,
     node: Option<&NodeInput>,

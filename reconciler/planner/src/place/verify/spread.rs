@@ -17,7 +17,7 @@ use crate::place::{
     problem::{Constraint, NodeInput, NodeState, PlacementProblem, ServiceInput, Spread, SpreadBy},
 };
 
-pub fn check_spread(
+pub(super) fn check_spread(
     problem: &PlacementProblem,
     service: &ServiceInput,
     on_node: &BTreeMap<&NodeName, Placed<'_>>,

@@ -15,7 +15,11 @@ use crate::place::{
 };
 
 /// What the outcome says of itself must be so.
-pub fn check_totals(problem: &PlacementProblem, outcome: &Outcome, breaches: &mut Vec<Breach>) {
+pub(super) fn check_totals(
+    problem: &PlacementProblem,
+    outcome: &Outcome,
+    breaches: &mut Vec<Breach>,
+) {
     let mut placed: BTreeMap<&ServiceName, u32> = BTreeMap::new();
     let placed_at = |(_, place): &(&InstanceId, &Assignment)| place.reason != Reason::Retained;
     for (instance, _) in outcome.assignments.iter().filter(placed_at) {

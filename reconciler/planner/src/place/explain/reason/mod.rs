@@ -7,11 +7,11 @@
 //! People ask of every new instance why there. `the only node with room for it`, `pinned to n1`,
 //! `most room left: 40% of memory`.
 
-pub mod away;
-pub mod here;
-pub mod obstacle;
-pub mod taker;
-pub mod takers;
+pub(crate) mod away;
+pub(crate) mod here;
+pub(crate) mod obstacle;
+pub(crate) mod taker;
+pub(crate) mod takers;
 
 use std::{cell::Cell as Counter, collections::BTreeMap};
 
@@ -27,11 +27,11 @@ use taker::{Taker, taker};
 const LOOKS: u32 = 1_000_000;
 
 /// Where no single thing decides.
-pub const WHOLE: &str = "part of the best placement found";
+pub(crate) const WHOLE: &str = "part of the best placement found";
 
 /// Gives every new and every moved instance its reason. Returns what runs and has no place, with
 /// who took it.
-pub fn tell(
+pub(crate) fn tell(
     partial: &PartialPlacement<'_>,
     assignments: &mut Assignments,
 ) -> BTreeMap<InstanceKey, Displaced> {
@@ -55,7 +55,7 @@ pub fn tell(
     explainer.displaced(assignments)
 }
 
-pub struct Explainer<'b, 'f> {
+pub(crate) struct Explainer<'b, 'f> {
     partial: &'b PartialPlacement<'f>,
     /// A copy to take instances from and put them back.
     bench: PartialPlacement<'f>,

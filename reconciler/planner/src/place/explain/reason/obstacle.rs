@@ -14,7 +14,7 @@ use crate::place::{
 
 /// What keeps a service off a node that could run it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Obstacle {
+pub(crate) enum Obstacle {
     Room,
     Port,
     Apart,
@@ -24,7 +24,7 @@ pub enum Obstacle {
     Devices,
 }
 
-pub fn obstacle(
+pub(crate) fn obstacle(
     partial: &PartialPlacement<'_>,
     service_ix: ServiceIx,
     candidate: &Candidate,

@@ -14,7 +14,7 @@ use crate::place::{
 };
 
 /// Who came to a node, or stays there and takes more of it than before.
-pub struct Taker {
+pub(crate) struct Taker {
     pub(super) instance: InstanceKey,
     pub(super) service: ServiceIx,
     pub(super) came: bool,
@@ -25,7 +25,7 @@ pub struct Taker {
 }
 
 /// What an instance takes of its node that it had not; nothing where nobody knows what it had.
-pub fn taker(
+pub(crate) fn taker(
     service: &Service<'_>,
     (instance, service_ix): (&InstanceKey, ServiceIx),
     came: bool,

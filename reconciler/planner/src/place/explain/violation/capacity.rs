@@ -17,7 +17,7 @@ use crate::place::{
     model::partial::PartialPlacement,
 };
 
-pub fn resources(
+pub(crate) fn resources(
     partial: &PartialPlacement<'_>,
     service_ix: ServiceIx,
     node: NodeIx,

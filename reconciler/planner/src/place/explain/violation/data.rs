@@ -16,7 +16,10 @@ use crate::place::{
 };
 
 /// Where all that wait have their data.
-pub fn data_of_waiting(partial: &PartialPlacement<'_>, service_ix: ServiceIx) -> Vec<NodeIx> {
+pub(crate) fn data_of_waiting(
+    partial: &PartialPlacement<'_>,
+    service_ix: ServiceIx,
+) -> Vec<NodeIx> {
     let service = &partial.indexed.services[service_ix];
     let all: u32 = service
         .at_home()
@@ -30,7 +33,7 @@ pub fn data_of_waiting(partial: &PartialPlacement<'_>, service_ix: ServiceIx) ->
     service.at_home().filter(waits).map(|(node, _)| node).collect()
 }
 
-pub fn data(
+pub(crate) fn data(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     node: NodeIx,

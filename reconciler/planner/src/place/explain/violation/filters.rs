@@ -32,7 +32,7 @@ fn condition(verb: &str, line: &Require, text: String) -> Violation {
     }
 }
 
-pub fn refusals(
+pub(crate) fn refusals(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     node_ix: NodeIx,
@@ -48,7 +48,7 @@ pub fn refusals(
 }
 
 /// What a node's own nature has against a service, where `here` instances of it run now.
-pub fn refusals_of(input: &ServiceInput, node: &Node<'_>, here: u32) -> Vec<Violation> {
+pub(crate) fn refusals_of(input: &ServiceInput, node: &Node<'_>, here: u32) -> Vec<Violation> {
     let name = &node.input.name;
     let mut found = Vec::new();
     filter::each(input, node, here, &mut |refusal| {

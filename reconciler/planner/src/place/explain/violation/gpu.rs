@@ -18,7 +18,7 @@ use crate::place::{
     problem::{Constraint, DeviceNeed, Key},
 };
 
-pub fn devices(
+pub(crate) fn devices(
     partial: &PartialPlacement<'_>,
     service_ix: ServiceIx,
     node_ix: NodeIx,

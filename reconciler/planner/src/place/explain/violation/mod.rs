@@ -5,13 +5,13 @@
 //! A person who lifts one reason wants to know the next at once. `plan` prints them by node where
 //! something does not fit, and `explain` for any node.
 
-pub mod capacity;
-pub mod data;
-pub mod filters;
-pub mod gpu;
-pub mod make;
-pub mod neighbours;
-pub mod spread;
+pub(crate) mod capacity;
+pub(crate) mod data;
+pub(crate) mod filters;
+pub(crate) mod gpu;
+pub(crate) mod make;
+pub(crate) mod neighbours;
+pub(crate) mod spread;
 
 use devnet_schema::placement::Violation;
 
@@ -29,7 +29,7 @@ use neighbours::neighbours;
 use spread::uneven;
 
 /// All of it, as things are on the placement; empty where it would fit.
-pub fn violations(
+pub(crate) fn violations(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     node: NodeIx,
@@ -47,7 +47,7 @@ pub fn violations(
 
 /// All that speaks against moving an instance to the node; `without` is the placement `before`
 /// without it. That it is away may be what makes the others uneven.
-pub fn of_move(
+pub(crate) fn of_move(
     before: &PartialPlacement<'_>,
     without: &PartialPlacement<'_>,
     service: ServiceIx,

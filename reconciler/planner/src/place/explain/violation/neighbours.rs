@@ -16,7 +16,7 @@ use crate::place::{
 };
 
 /// Whom it would leave alone where all that wait are kept as they are, and each is company there.
-pub fn left_alone(
+pub(crate) fn left_alone(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     node_ix: NodeIx,
@@ -40,7 +40,7 @@ pub fn left_alone(
 }
 
 /// What is told of a port, with the line that claims it.
-pub fn say_port(input: &ServiceInput, port: (Protocol, u16), text: String) -> Violation {
+pub(crate) fn say_port(input: &ServiceInput, port: (Protocol, u16), text: String) -> Violation {
     let line = input.port_lines.get(&port);
     let at = line.and_then(|line| line.at.as_ref()).or(input.at.as_ref());
     let written = line.map_or_else(|| port_words(port), |line| line.written.clone());
@@ -48,7 +48,7 @@ pub fn say_port(input: &ServiceInput, port: (Protocol, u16), text: String) -> Vi
 }
 
 /// The service on a node that holds a port.
-pub fn holder(
+pub(crate) fn holder(
     partial: &PartialPlacement<'_>,
     node: NodeIx,
     port: (Protocol, u16),
@@ -58,7 +58,7 @@ pub fn holder(
     here.find(|&other| services[other].input.host_ports.contains(&port))
 }
 
-pub fn neighbours(
+pub(crate) fn neighbours(
     partial: &PartialPlacement<'_>,
     service_ix: ServiceIx,
     node: NodeIx,
@@ -113,7 +113,7 @@ pub fn neighbours(
 
 /// What speaks against a service's going away where another must run near it: the line is the
 /// other's.
-pub fn deserts(service: &ServiceInput, other: &ServiceInput, node: &NodeName) -> Violation {
+pub(crate) fn deserts(service: &ServiceInput, other: &ServiceInput, node: &NodeName) -> Violation {
     let text = format!("{} on {node} must run near it", other.name);
     say_as(Constraint::Near, other.near_line(std::slice::from_ref(service.name.declared())), text)
 }

@@ -15,7 +15,7 @@ use crate::place::{
 };
 
 /// Lines of `spread` that one more on the node breaks further than `before` does.
-pub fn uneven(
+pub(crate) fn uneven(
     before: &PartialPlacement<'_>,
     partial: &PartialPlacement<'_>,
     service_ix: ServiceIx,

@@ -12,7 +12,7 @@ use crate::place::{ix::NodeIx, model::node::Amounts};
 impl<'f> PartialPlacement<'f> {
     /// What is used of a node, and all that those have who are kept as they are, counted or not
     /// ([`crate::place::model::overcommit`]).
-    pub fn held(&self, node: NodeIx) -> Amounts {
+    pub(crate) fn held(&self, node: NodeIx) -> Amounts {
         let mut held = self.used[node];
         for it in self.on_node[node].keys().map(|&service| &self.indexed.services[service]) {
             let has = it.input.amounts();
@@ -26,13 +26,13 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// What a node has for services; of one that does not answer, all that runs there.
-    pub fn room(&self, node: NodeIx) -> Amounts {
+    pub(crate) fn room(&self, node: NodeIx) -> Amounts {
         let node = &self.indexed.nodes[node];
         if node.unreachable { node.capacity } else { node.input.amounts() }
     }
 
     /// How much of a resource a node has too little of for so much more.
-    pub fn short(&self, node: NodeIx, resource: usize, more: u64) -> u64 {
+    pub(crate) fn short(&self, node: NodeIx, resource: usize, more: u64) -> u64 {
         match more
             <= self.indexed.nodes[node].capacity[resource].saturating_sub(self.used[node][resource])
         {

@@ -13,47 +13,47 @@ use crate::place::{
 
 impl<'f> PartialPlacement<'f> {
     /// Whether the GPUs of a node would do for one more.
-    pub fn devices_fit(&self, extra: ServiceIx, node: NodeIx) -> bool {
+    pub(crate) fn devices_fit(&self, extra: ServiceIx, node: NodeIx) -> bool {
         let claims = |service: ServiceIx| gpu_claim(self.indexed, service, node);
         self.allocations[node].admits(&self.indexed.nodes[node].memories, extra, &claims)
     }
 
     /// What one more GPU instance would leave unused beside itself, in thousandths of a device: the
     /// rest of the device that it shares, or the devices left untouched beside whole ones.
-    pub fn waste(&self, service: ServiceIx, node: NodeIx) -> u64 {
+    pub(crate) fn waste(&self, service: ServiceIx, node: NodeIx) -> u64 {
         let claim = gpu_claim(self.indexed, service, node);
         self.allocations[node].waste(&self.indexed.nodes[node].memories, service, &claim)
     }
 
     /// Whether the GPU instances of a node can all have their devices.
-    pub fn devices_packed(&self, node: NodeIx) -> bool {
+    pub(crate) fn devices_packed(&self, node: NodeIx) -> bool {
         self.allocations[node].arranged()
     }
 
     /// The devices of every instance of a service on a node, as bits, in one arrangement of all
     /// that are there.
-    pub fn devices_of(&self, service: ServiceIx, node: NodeIx) -> Vec<u128> {
+    pub(crate) fn devices_of(&self, service: ServiceIx, node: NodeIx) -> Vec<u128> {
         self.allocations[node].of(service).collect()
     }
 
     /// What is left of each device of a node, in the units of
     /// [`size`](crate::place::model::gpu_request::size).
-    pub fn device_room(&self, node: NodeIx) -> &[u64] {
+    pub(crate) fn device_room(&self, node: NodeIx) -> &[u64] {
         self.allocations[node].left()
     }
 
     /// Instances that stay on a node and restart, on other devices.
-    pub fn restarts_on(&self, node: NodeIx) -> u32 {
+    pub(crate) fn restarts_on(&self, node: NodeIx) -> u32 {
         self.allocations[node].restarts()
     }
 
     /// The same on all nodes.
-    pub fn restarts(&self) -> u32 {
+    pub(crate) fn restarts(&self) -> u32 {
         self.allocations.iter().map(GpuAllocation::restarts).sum()
     }
 
     /// Whether one more there makes others restart, on other devices.
-    pub fn disturbs(&self, service: ServiceIx, node: NodeIx) -> bool {
+    pub(crate) fn disturbs(&self, service: ServiceIx, node: NodeIx) -> bool {
         self.indexed.nodes[node].has_previous_devices
             && self.indexed.services[service].wants_gpu()
             && {
@@ -65,7 +65,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Looks once more, and thoroughly, for devices with which fewer restart.
-    pub fn keep_devices(&mut self) {
+    pub(crate) fn keep_devices(&mut self) {
         for (node, allocation) in
             self.allocations.enumerate_mut().filter(|(_, allocation)| allocation.restarts() > 0)
         {

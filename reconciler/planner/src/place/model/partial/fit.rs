@@ -10,14 +10,14 @@ use crate::place::ix::{NodeIx, ServiceIx};
 
 impl<'f> PartialPlacement<'f> {
     /// Whether one more instance may go there as things are.
-    pub fn fits(&self, service: ServiceIx, node: NodeIx) -> bool {
+    pub(crate) fn fits(&self, service: ServiceIx, node: NodeIx) -> bool {
         self.fits_alone(service, node)
             && self.has_company(service, node)
             && self.spread_admits(service, node)
     }
 
     /// The same, spread and `near` left aside.
-    pub fn fits_alone(&self, service: ServiceIx, node: NodeIx) -> bool {
+    pub(crate) fn fits_alone(&self, service: ServiceIx, node: NodeIx) -> bool {
         let it = &self.indexed.services[service];
         let Some(candidate) = it.candidate(node) else {
             return false;
@@ -60,13 +60,13 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Whether every service that this one must be near is there, as it is declared or as it is.
-    pub fn has_company(&self, service: ServiceIx, node: NodeIx) -> bool {
+    pub(crate) fn has_company(&self, service: ServiceIx, node: NodeIx) -> bool {
         self.indexed.nodes[node].unreachable
             || self.indexed.services[service].near.iter().all(|&it| self.present(it, node) > 0)
     }
 
     /// Who needs this one for company on a node, and would have none without one of it.
-    pub fn deserted(&self, service: ServiceIx, node: NodeIx) -> Option<ServiceIx> {
+    pub(crate) fn deserted(&self, service: ServiceIx, node: NodeIx) -> Option<ServiceIx> {
         if self.indexed.nodes[node].unreachable {
             return None;
         }
@@ -77,13 +77,13 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Whether one instance may leave: nobody there needs its company, and it is not locked.
-    pub fn may_leave(&self, service: ServiceIx, node: NodeIx) -> bool {
+    pub(crate) fn may_leave(&self, service: ServiceIx, node: NodeIx) -> bool {
         let there = self.count(service, node) > 0;
         there && self.spare(service, node) && self.deserted(service, node).is_none()
     }
 
     /// Whether more of a service, kept as they are or not, are on a node than must be.
-    pub fn spare(&self, service: ServiceIx, node: NodeIx) -> bool {
+    pub(crate) fn spare(&self, service: ServiceIx, node: NodeIx) -> bool {
         let (own, declared, kept) = self.with_counterparts(service, node);
         declared + kept > self.indexed.services[own].locked_at(node)
     }

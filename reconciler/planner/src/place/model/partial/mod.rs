@@ -8,12 +8,12 @@
 
 use crate::place::ix::{NodeIx, PerNode, PerService, ServiceIx};
 
-pub mod capacity;
-pub mod devices;
-pub mod fit;
-pub mod rank;
-pub mod sound;
-pub mod spread;
+pub(crate) mod capacity;
+pub(crate) mod devices;
+pub(crate) mod fit;
+pub(crate) mod rank;
+pub(crate) mod sound;
+pub(crate) mod spread;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ use super::{
 
 /// Instances by service and node, and all that follows from them.
 #[derive(Clone)]
-pub struct PartialPlacement<'f> {
+pub(crate) struct PartialPlacement<'f> {
     pub indexed: &'f IndexedProblem<'f>,
     /// Per node: service → instances.
     pub on_node: PerNode<BTreeMap<ServiceIx, u32>>,
@@ -39,7 +39,7 @@ pub struct PartialPlacement<'f> {
 }
 
 impl<'f> PartialPlacement<'f> {
-    pub fn empty(indexed: &'f IndexedProblem<'f>) -> Self {
+    pub(crate) fn empty(indexed: &'f IndexedProblem<'f>) -> Self {
         let (nodes, services) = (indexed.nodes.len(), indexed.services.len());
         Self {
             indexed,
@@ -56,17 +56,17 @@ impl<'f> PartialPlacement<'f> {
         }
     }
 
-    pub fn count(&self, service: ServiceIx, node: NodeIx) -> u32 {
+    pub(crate) fn count(&self, service: ServiceIx, node: NodeIx) -> u32 {
         self.on_node[node].get(&service).copied().unwrap_or(0)
     }
 
     /// Replicas of a service still without a node.
-    pub fn missing(&self, service: ServiceIx) -> u32 {
+    pub(crate) fn missing(&self, service: ServiceIx) -> u32 {
         self.indexed.services[service].input.replicas.saturating_sub(self.total[service])
     }
 
     /// Whether everything has a node as it is declared.
-    pub fn missing_none(&self) -> bool {
+    pub(crate) fn missing_none(&self) -> bool {
         let placed = |service: ServiceIx| {
             self.missing(service) == 0 || self.indexed.services[service].is_retained()
         };
@@ -74,7 +74,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Puts one instance there, whether it fits or not.
-    pub fn add(&mut self, service: ServiceIx, node: NodeIx) {
+    pub(crate) fn add(&mut self, service: ServiceIx, node: NodeIx) {
         let it = &self.indexed.services[service];
         *self.on_node[node].entry(service).or_insert(0) += 1;
         *self.of_service[service].entry(node).or_insert(0) += 1;
@@ -90,7 +90,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Takes one instance away; there must be one.
-    pub fn remove(&mut self, service: ServiceIx, node: NodeIx) {
+    pub(crate) fn remove(&mut self, service: ServiceIx, node: NodeIx) {
         let it = &self.indexed.services[service];
         take(&mut self.on_node[node], service);
         take(&mut self.of_service[service], node);
@@ -110,17 +110,17 @@ impl<'f> PartialPlacement<'f> {
 
     /// How the devices of a node are given out, to be put back with
     /// [`PartialPlacement::set_devices`].
-    pub fn devices(&self, node: NodeIx) -> GpuAllocation {
+    pub(crate) fn devices(&self, node: NodeIx) -> GpuAllocation {
         self.allocations[node].clone()
     }
 
     /// Gives the devices of a node out as they were when the same ran there.
-    pub fn set_devices(&mut self, node: NodeIx, devices: GpuAllocation) {
+    pub(crate) fn set_devices(&mut self, node: NodeIx, devices: GpuAllocation) {
         self.allocations[node] = devices;
     }
 
     /// Takes everything off a node.
-    pub fn clear(&mut self, node: NodeIx) {
+    pub(crate) fn clear(&mut self, node: NodeIx) {
         let here: Vec<(ServiceIx, u32)> =
             self.on_node[node].iter().map(|(&service_ix, &c)| (service_ix, c)).collect();
         for (service, count) in here {
@@ -150,20 +150,20 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Instances of a service on a node, those among them that are kept as they are.
-    pub fn present(&self, service: ServiceIx, node: NodeIx) -> u32 {
+    pub(crate) fn present(&self, service: ServiceIx, node: NodeIx) -> u32 {
         let (_, declared, kept) = self.with_counterparts(service, node);
         declared + kept
     }
 
     /// Instances of a service on a node that were there before.
-    pub fn staying(&self, service: ServiceIx, node: NodeIx) -> u32 {
+    pub(crate) fn staying(&self, service: ServiceIx, node: NodeIx) -> u32 {
         let current =
             self.indexed.services[service].candidate(node).map_or(0, |candidate| candidate.current);
         current.min(self.count(service, node))
     }
 }
 
-pub fn gpu_claim<'t>(
+pub(crate) fn gpu_claim<'t>(
     indexed: &'t IndexedProblem<'_>,
     service: ServiceIx,
     node: NodeIx,

@@ -14,7 +14,7 @@ use crate::place::{
 
 /// How good a placement is; compare with [`Rank::beats`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rank {
+pub(crate) struct Rank {
     /// Placed at each level, highest first.
     pub placed: Vec<u32>,
     /// Price of the moves.
@@ -26,7 +26,7 @@ pub struct Rank {
 
 impl Rank {
     /// Whether this is better than the other, one level at a time.
-    pub fn beats(&self, other: &Self) -> bool {
+    pub(crate) fn beats(&self, other: &Self) -> bool {
         let rest = |rank: &Self| {
             if rank.rebalance {
                 (rank.score, rank.migration_cost)
@@ -40,7 +40,7 @@ impl Rank {
 
 impl<'f> PartialPlacement<'f> {
     /// Placed at each level, highest first.
-    pub fn placed(&self) -> Vec<u32> {
+    pub(crate) fn placed(&self) -> Vec<u32> {
         let mut placed = vec![0; self.indexed.levels.len()];
         for (service, &total) in self.indexed.services.iter().zip(&self.total) {
             placed[service.level] += total;
@@ -50,7 +50,7 @@ impl<'f> PartialPlacement<'f> {
 
     /// Instances that do not stay, and the price of that: theirs, and a restart for each that stays
     /// on other devices.
-    pub fn moves(&self) -> (u32, u64) {
+    pub(crate) fn moves(&self) -> (u32, u64) {
         let mut sum = (0, u64::from(self.restarts()));
         for (service_ix, service) in self.indexed.services.enumerate() {
             let kept: u32 = self.of_service[service_ix]
@@ -64,7 +64,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// The whole score in millionths.
-    pub fn score(&self) -> u64 {
+    pub(crate) fn score(&self) -> u64 {
         let nodes: u64 = self.on_node.positions().map(|node| self.node_score(node)).sum();
         let wishes: u64 = self
             .of_service
@@ -81,7 +81,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// What one node adds to the score.
-    pub fn node_score(&self, node: NodeIx) -> u64 {
+    pub(crate) fn node_score(&self, node: NodeIx) -> u64 {
         match self.indexed.problem.objective {
             Objective::Pack => u64::from(!self.on_node[node].is_empty()) * FULL,
             Objective::Balance => self.crowded([0; 2], node),
@@ -89,7 +89,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// What one more instance of a service on a node would add to the score.
-    pub fn growth(&self, service: ServiceIx, node: NodeIx) -> u64 {
+    pub(crate) fn growth(&self, service: ServiceIx, node: NodeIx) -> u64 {
         let it = &self.indexed.services[service];
         let more = match self.indexed.problem.objective {
             Objective::Pack => u64::from(self.on_node[node].is_empty()) * FULL,
@@ -113,7 +113,7 @@ impl<'f> PartialPlacement<'f> {
             .sum()
     }
 
-    pub fn rank(&self) -> Rank {
+    pub(crate) fn rank(&self) -> Rank {
         Rank {
             placed: self.placed(),
             migration_cost: self.moves().1,
@@ -124,14 +124,14 @@ impl<'f> PartialPlacement<'f> {
 }
 
 /// The score of one resource in full use, and of one node in use under `pack`.
-pub const FULL: u64 = 1_000_000;
+pub(crate) const FULL: u64 = 1_000_000;
 
 /// Where the tangents of the square touch, in tenths of use.
-pub const TANGENTS: [u64; 5] = [2, 4, 6, 8, 10];
+pub(crate) const TANGENTS: [u64; 5] = [2, 4, 6, 8, 10];
 
 /// The square of the use of one resource, as the highest of five tangents, in millionths: convex,
 /// so that even use is cheapest, and piecewise linear, so that integer programs can hold it.
-pub fn crowding(used: u64, capacity: u64) -> u64 {
+pub(crate) fn crowding(used: u64, capacity: u64) -> u64 {
     if capacity == 0 {
         return 0;
     }
@@ -149,7 +149,7 @@ pub fn crowding(used: u64, capacity: u64) -> u64 {
 /// The score less a tangent is convex and 0 where it touches, so for several instances on one node
 /// it is at least the sum of what each exceeds it by. That makes rows of whole instances tighter
 /// than those of their mere sum: fractions of a large one would be free of it.
-pub fn excess(need: u64, capacity: u64, tenths: u64) -> f64 {
+pub(crate) fn excess(need: u64, capacity: u64, tenths: u64) -> f64 {
     let (used, t) = (need as f64 / capacity.max(1) as f64, tenths as f64 / 10.0);
     if used <= t {
         return 0.0;

@@ -13,7 +13,7 @@ use crate::place::ix::{NodeIx, ServiceIx};
 impl<'f> PartialPlacement<'f> {
     /// Whether every constraint holds and everything that must stay is there. Looks at the whole
     /// placement; what a solver found is believed only after this.
-    pub fn sound(&self) -> bool {
+    pub(crate) fn sound(&self) -> bool {
         self.on_node.positions().all(|node| self.node_sound(node))
             && self.indexed.services.enumerate().all(|(service_ix, service)| {
                 self.total[service_ix] <= service.input.replicas

@@ -16,7 +16,7 @@ use crate::place::{
 impl<'f> PartialPlacement<'f> {
     /// Whether one more there keeps every `spread` line; adding to the emptiest domain always
     /// does.
-    pub fn spread_admits(&self, service: ServiceIx, node: NodeIx) -> bool {
+    pub(crate) fn spread_admits(&self, service: ServiceIx, node: NodeIx) -> bool {
         let lines = &self.indexed.services[service].spread;
         lines.iter().all(|line| {
             let counts = self.domains(service, line);
@@ -31,7 +31,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Instances of a service in each domain that has any.
-    pub fn domains(&self, service: ServiceIx, line: &Spread) -> BTreeMap<usize, u32> {
+    pub(crate) fn domains(&self, service: ServiceIx, line: &Spread) -> BTreeMap<usize, u32> {
         let mut counts = BTreeMap::new();
         for (&node, &count) in &self.of_service[service] {
             *counts.entry(line.domain[node]).or_insert(0) += count;
@@ -40,12 +40,12 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// By how much the fullest domain exceeds the emptiest beyond what the line allows.
-    pub fn skew_excess(&self, service: ServiceIx, line: &Spread) -> u32 {
+    pub(crate) fn skew_excess(&self, service: ServiceIx, line: &Spread) -> u32 {
         self.skew_with(service, line, None)
     }
 
     /// The same with one instance more on a node.
-    pub fn skew_with(&self, service: ServiceIx, line: &Spread, more: Option<NodeIx>) -> u32 {
+    pub(crate) fn skew_with(&self, service: ServiceIx, line: &Spread, more: Option<NodeIx>) -> u32 {
         let mut counts = self.domains(service, line);
         if let Some(node) = more {
             *counts.entry(line.domain[node]).or_insert(0) += 1;
@@ -56,7 +56,7 @@ impl<'f> PartialPlacement<'f> {
     }
 
     /// Whether `spread` and `near` hold of everything this service has placed.
-    pub fn in_order(&self, service: ServiceIx) -> bool {
+    pub(crate) fn in_order(&self, service: ServiceIx) -> bool {
         let it = &self.indexed.services[service];
         it.spread.iter().all(|line| self.skew_excess(service, line) == 0)
             && self.of_service[service].keys().all(|&node| self.has_company(service, node))

@@ -13,7 +13,7 @@ use crate::place::{
 };
 
 /// What limits a mix.
-pub struct Limits {
+pub(crate) struct Limits {
     /// Nodes of each kind.
     pub(super) nodes: Vec<u32>,
     /// Instances wanted of each service.
@@ -23,7 +23,7 @@ pub struct Limits {
 }
 
 /// What the optimum of the linear program says.
-pub struct Duals {
+pub(crate) struct Duals {
     /// What one instance of each service is worth in a pattern.
     pub(super) services: PerService<f64>,
     /// What the best pattern known of each kind of node is worth.
@@ -34,7 +34,7 @@ pub struct Duals {
 
 /// The program over the patterns known, and which of its rows is what. Its first columns and rows
 /// are those of the services.
-pub struct Master {
+pub(crate) struct Master {
     pub(super) model: Model,
     pub(super) of_class: Vec<Option<usize>>,
     pub(super) of_floor: Vec<Option<usize>>,

@@ -8,9 +8,9 @@
 //! Gomory 1961; the bound from the duals is Lagrange’s). On 1,523 nodes it places what no greedy
 //! run finds.
 
-pub mod master;
-pub mod pricing;
-pub mod rounding;
+pub(crate) mod master;
+pub(crate) mod pricing;
+pub(crate) mod rounding;
 
 use std::collections::BTreeSet;
 
@@ -42,14 +42,14 @@ const EFFORT: u32 = 30;
 
 /// How one node of a kind can be filled.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     class: usize,
     /// Services and how many of each.
     counts: Vec<(ServiceIx, u32)>,
 }
 
 /// The patterns known so far.
-pub struct Columns<'f> {
+pub(crate) struct Columns<'f> {
     indexed: &'f IndexedProblem<'f>,
     classes: Vec<Class>,
     class_of: PerNode<usize>,
@@ -63,14 +63,14 @@ pub struct Columns<'f> {
 
 impl<'f> Columns<'f> {
     /// Nothing where the fleet is small, of many kinds, or not empty.
-    pub fn new(indexed: &'f IndexedProblem<'f>) -> Option<Self> {
+    pub(crate) fn new(indexed: &'f IndexedProblem<'f>) -> Option<Self> {
         let runs = indexed.services.iter().any(|service| service.running() > 0);
         let large = indexed.nodes.len() >= NODES && indexed.services.len() <= FEW.1;
         (large && !runs).then(|| Self::of(indexed)).filter(|columns| columns.classes.len() <= FEW.0)
     }
 
     /// The same of any fleet.
-    pub fn of(indexed: &'f IndexedProblem<'f>) -> Self {
+    pub(crate) fn of(indexed: &'f IndexedProblem<'f>) -> Self {
         let classes = classes::alike(indexed);
         let mut class_of = PerNode::filled(0, indexed.nodes.len());
         for (k, class) in classes.iter().enumerate() {
@@ -82,7 +82,7 @@ impl<'f> Columns<'f> {
     }
 
     /// Takes over how the nodes of a placement are filled.
-    pub fn learn(&mut self, partial: &PartialPlacement<'_>) {
+    pub(crate) fn learn(&mut self, partial: &PartialPlacement<'_>) {
         for (node, here) in partial.on_node.enumerate() {
             let counts = here.iter().map(|(&service, &count)| (service, count)).collect();
             self.add(Pattern { class: self.class_of[node], counts });
@@ -99,7 +99,12 @@ impl<'f> Columns<'f> {
 
     /// Looks for patterns that place more at a level while those above it keep their floors, and
     /// says what no placement exceeds, where it comes to know that.
-    pub fn generate(&mut self, level: usize, floors: &[u32], spent: &mut Spent<'_>) -> Option<u32> {
+    pub(crate) fn generate(
+        &mut self,
+        level: usize,
+        floors: &[u32],
+        spent: &mut Spent<'_>,
+    ) -> Option<u32> {
         let mut most = f64::INFINITY;
         let all = self.all(&floors[..level]);
         for _ in 0..ROUNDS {

@@ -24,7 +24,7 @@ const ROUNDING: u32 = 1_000;
 impl<'f> Columns<'f> {
     /// The best mix of whole patterns that an integer program finds, on real nodes; it starts from
     /// the best placement, whose patterns must be known. Nothing where it finds none.
-    pub fn partial(
+    pub(crate) fn partial(
         &self,
         level: usize,
         best: &PartialPlacement<'f>,

@@ -18,7 +18,7 @@ use crate::place::{
 };
 
 /// A kind of device on a node: those that every service treats alike.
-pub struct Kind {
+pub(crate) struct Kind {
     memory: u64,
     pub mask: u128,
 }
@@ -116,7 +116,7 @@ impl Formulation {
 }
 
 /// The kinds of devices of a node, told apart by memory and by which services may use them.
-pub fn kinds(
+pub(crate) fn kinds(
     subproblem: &Subproblem<'_, '_>,
     node: NodeIx,
     allowed: impl Iterator<Item = u128>,

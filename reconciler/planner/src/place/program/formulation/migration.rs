@@ -51,7 +51,7 @@ impl Formulation {
     }
 
     /// The price in the problem's unit of an objective value of [`super::Goal::Moves`].
-    pub fn price_of(&self, subproblem: &Subproblem<'_, '_>, objective: f64) -> f64 {
+    pub(crate) fn price_of(&self, subproblem: &Subproblem<'_, '_>, objective: f64) -> f64 {
         let (_, unit) = self.migration_terms(subproblem.partial.indexed);
         Self::current_migration_cost(subproblem) + objective * unit
     }

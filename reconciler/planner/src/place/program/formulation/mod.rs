@@ -7,17 +7,17 @@
 //! constraint stands in a file of its own, with its formula; nodes outside the program stay as they
 //! are on the placement given.
 
-pub mod affinity;
-pub mod capacity;
-pub mod floors;
-pub mod gpu;
-pub mod migration;
-pub mod objective;
-pub mod replicas;
-pub mod retention;
-pub mod score;
-pub mod spread;
-pub mod variables;
+pub(crate) mod affinity;
+pub(crate) mod capacity;
+pub(crate) mod floors;
+pub(crate) mod gpu;
+pub(crate) mod migration;
+pub(crate) mod objective;
+pub(crate) mod replicas;
+pub(crate) mod retention;
+pub(crate) mod score;
+pub(crate) mod spread;
+pub(crate) mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ use crate::place::{
 };
 
 /// What one program decides and must keep.
-pub struct Subproblem<'b, 'f> {
+pub(crate) struct Subproblem<'b, 'f> {
     /// What stays outside `nodes`; on `nodes` it is also the starting point.
     pub partial: &'b PartialPlacement<'f>,
     /// The nodes to decide about, ascending.
@@ -46,7 +46,7 @@ pub struct Subproblem<'b, 'f> {
 
 /// What is minimised.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Goal {
+pub(crate) enum Goal {
     /// Most placed, each level times its weight; and among those, most kept.
     Place { weights: Vec<u32>, keep: bool },
     /// What the placed instances are worth, told for each service; most is best.
@@ -83,7 +83,7 @@ pub(super) enum Variable {
 }
 
 /// A program and what its columns mean.
-pub struct Formulation {
+pub(crate) struct Formulation {
     pub model: Model,
     pub(super) variables: Vec<Variable>,
     pub(super) column: BTreeMap<Variable, usize>,
@@ -94,7 +94,7 @@ pub struct Formulation {
 }
 
 impl Formulation {
-    pub fn new(subproblem: &Subproblem<'_, '_>) -> Self {
+    pub(crate) fn new(subproblem: &Subproblem<'_, '_>) -> Self {
         let mut formulation = Self {
             model: Model::default(),
             variables: Vec::new(),
@@ -157,13 +157,13 @@ impl Formulation {
     }
 }
 
-pub fn counts_staying(subproblem: &Subproblem<'_, '_>) -> bool {
+pub(crate) fn counts_staying(subproblem: &Subproblem<'_, '_>) -> bool {
     subproblem.migration_cap.is_some()
         || matches!(subproblem.goal, Goal::Moves | Goal::Place { keep: true, .. })
 }
 
 /// Instances of a service on nodes that the program does not decide about.
-pub fn outside(
+pub(crate) fn outside(
     partial: &PartialPlacement<'_>,
     service: ServiceIx,
     inside: &BTreeSet<NodeIx>,

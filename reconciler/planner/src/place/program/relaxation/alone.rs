@@ -8,7 +8,7 @@
 use crate::place::{ix::PerService, model::index::IndexedProblem};
 
 /// Replicas that could be placed at each level if every service were alone.
-pub fn alone(indexed: &IndexedProblem<'_>) -> Vec<u32> {
+pub(crate) fn alone(indexed: &IndexedProblem<'_>) -> Vec<u32> {
     let mut bounds = vec![0; indexed.levels.len()];
     for (service, fits) in indexed.services.iter().zip(&alone_each(indexed)) {
         bounds[service.level] += fits;
@@ -16,7 +16,7 @@ pub fn alone(indexed: &IndexedProblem<'_>) -> Vec<u32> {
     bounds
 }
 
-pub fn alone_each(indexed: &IndexedProblem<'_>) -> PerService<u32> {
+pub(crate) fn alone_each(indexed: &IndexedProblem<'_>) -> PerService<u32> {
     let services = indexed.services.iter();
     services
         .map(|service| {

@@ -13,7 +13,7 @@ use crate::place::{
 };
 
 /// Nodes that are alike for every service.
-pub struct Class {
+pub(crate) struct Class {
     pub nodes: Vec<NodeIx>,
     pub(super) capacity: Amounts,
     pub(super) devices: usize,
@@ -22,7 +22,7 @@ pub struct Class {
 }
 
 /// Some nodes, and the services that can be nowhere else.
-pub struct Part {
+pub(crate) struct Part {
     pub(super) nodes: PerNode<bool>,
     pub(super) services: PerService<bool>,
 }
@@ -62,11 +62,11 @@ impl Part {
 type Look = (Amounts, Vec<u64>, Vec<(ServiceIx, u32, u128, u64)>);
 
 /// The classes of all nodes.
-pub fn alike(indexed: &IndexedProblem<'_>) -> Vec<Class> {
+pub(crate) fn alike(indexed: &IndexedProblem<'_>) -> Vec<Class> {
     classes(indexed, &Part::all(indexed))
 }
 
-pub fn classes(indexed: &IndexedProblem<'_>, part: &Part) -> Vec<Class> {
+pub(crate) fn classes(indexed: &IndexedProblem<'_>, part: &Part) -> Vec<Class> {
     let mut looks: PerNode<Look> = indexed
         .nodes
         .iter()

@@ -6,12 +6,12 @@
 //! A fleet of two hundred nodes of five kinds has five columns for a service instead of two
 //! hundred. A level that has reached its bound is proven, and the search leaves it.
 
-pub mod alone;
-pub mod classes;
-pub mod columns;
-pub mod pools;
-pub mod rows;
-pub mod score;
+pub(crate) mod alone;
+pub(crate) mod classes;
+pub(crate) mod columns;
+pub(crate) mod pools;
+pub(crate) mod rows;
+pub(crate) mod score;
 
 use super::{
     answer::{Answer, EXACT, Effort},
@@ -30,7 +30,7 @@ use classes::Part;
 use classes::classes;
 
 /// The relaxation: one column for each service and class.
-pub struct Relaxation<'f> {
+pub(crate) struct Relaxation<'f> {
     indexed: &'f IndexedProblem<'f>,
     classes: Vec<Class>,
     model: Model,
@@ -49,7 +49,11 @@ pub struct Relaxation<'f> {
 
 /// A bound of a level from the nodes alone where it is short, which is quick; nothing where those
 /// are most of the fleet.
-pub fn nearby(partial: &PartialPlacement<'_>, level: usize, spent: &mut Spent<'_>) -> Option<u32> {
+pub(crate) fn nearby(
+    partial: &PartialPlacement<'_>,
+    level: usize,
+    spent: &mut Spent<'_>,
+) -> Option<u32> {
     let part = Part::short_of(partial, level);
     if !part.is_small() {
         return None;
@@ -61,7 +65,7 @@ pub fn nearby(partial: &PartialPlacement<'_>, level: usize, spent: &mut Spent<'_
 }
 
 /// So many instances of a service on some nodes together.
-pub struct Share {
+pub(crate) struct Share {
     pub service: ServiceIx,
     pub nodes: Vec<NodeIx>,
     pub count: f64,
@@ -69,7 +73,7 @@ pub struct Share {
 
 impl<'f> Relaxation<'f> {
     /// With `keep`, whatever can stay where it runs does.
-    pub fn new(indexed: &'f IndexedProblem<'f>, keep: bool) -> Self {
+    pub(crate) fn new(indexed: &'f IndexedProblem<'f>, keep: bool) -> Self {
         Self::of(indexed, keep, &Part::all(indexed))
     }
 
@@ -101,7 +105,7 @@ impl<'f> Relaxation<'f> {
     }
 
     /// What the last solution puts where.
-    pub fn shares(&self) -> Vec<Share> {
+    pub(crate) fn shares(&self) -> Vec<Share> {
         let value = |column: usize| self.values.get(column).copied().unwrap_or(0.0);
         let columns = self.columns.iter();
         columns
@@ -114,7 +118,7 @@ impl<'f> Relaxation<'f> {
     }
 
     /// From now on at least so many are placed at a level.
-    pub fn floor(&mut self, level: usize, placed: u32) {
+    pub(crate) fn floor(&mut self, level: usize, placed: u32) {
         let terms = self.of_level(level);
         let inside = f64::from(placed) - f64::from(self.outside[level]);
         self.model.row(terms, inside, f64::INFINITY);
@@ -129,7 +133,7 @@ impl<'f> Relaxation<'f> {
     }
 
     /// No placement that keeps the floors places more at this level.
-    pub fn most_placed(&mut self, level: usize, spent: &mut Spent<'_>) -> Option<u32> {
+    pub(crate) fn most_placed(&mut self, level: usize, spent: &mut Spent<'_>) -> Option<u32> {
         let terms = self.of_level(level);
         terms.iter().for_each(|&(column, _)| self.model.columns[column].cost = -1.0);
         let bound = self.solve(spent);

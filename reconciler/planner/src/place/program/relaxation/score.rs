@@ -14,7 +14,7 @@ use crate::place::{
 
 impl<'f> Relaxation<'f> {
     /// No placement that keeps the floors has a lower score, in millionths.
-    pub fn least_score(&mut self, spent: &mut Spent<'_>) -> Option<u64> {
+    pub(crate) fn least_score(&mut self, spent: &mut Spent<'_>) -> Option<u64> {
         match self.indexed.problem.objective {
             Objective::Balance => self.add_crowding(),
             Objective::Pack => self.add_in_use(),

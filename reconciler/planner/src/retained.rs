@@ -15,33 +15,33 @@ use devnet_schema::{
 };
 
 use crate::{
-    assignments::{Assignment, Why},
-    observations::Observed,
+    assignment::{Assignment, Why},
+    observed::Observed,
     place::{Key, NodeInput, PlacementProblem, ServiceInput},
 };
 
 /// The problem by name.
-pub struct Rooms<'p> {
+pub(crate) struct Rooms<'p> {
     services: BTreeMap<&'p ServiceName, &'p ServiceInput>,
     nodes: BTreeMap<&'p str, &'p NodeInput>,
 }
 
 impl<'p> Rooms<'p> {
     /// Of a problem.
-    pub fn of(problem: &'p PlacementProblem) -> Self {
+    pub(crate) fn of(problem: &'p PlacementProblem) -> Self {
         let services = problem.services.iter().map(|service| (service.name.declared(), service));
         let nodes = problem.nodes.iter().map(|node| (node.name.as_str(), node));
         Self { services: services.collect(), nodes: nodes.collect() }
     }
 
     /// The priority of an instance's service.
-    pub fn priority(&self, id: &InstanceId) -> u8 {
+    pub(crate) fn priority(&self, id: &InstanceId) -> u8 {
         self.services.get(&id.service).map_or(0, |service| service.priority)
     }
 
     /// Whether an instance that has no place can stay where it runs, as it is declared now, without
     /// taking anything from those that are seated.
-    pub fn admit(
+    pub(crate) fn admit(
         &self,
         assignments: &BTreeMap<InstanceId, Assignment>,
         id: &InstanceId,

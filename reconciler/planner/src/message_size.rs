@@ -22,7 +22,7 @@ use crate::{input::PlanInput, render::Specs};
 const MAX_PLAN: usize = 256 << 20;
 
 /// Everything that cannot be told; each service and each node once.
-pub fn refusals(input: &PlanInput<'_>, specs: &Specs) -> Vec<Diagnostic> {
+pub(crate) fn refusals(input: &PlanInput<'_>, specs: &Specs) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut told: Option<&ServiceName> = None;
     for (id, spec) in specs {
@@ -41,7 +41,7 @@ pub fn refusals(input: &PlanInput<'_>, specs: &Specs) -> Vec<Diagnostic> {
 }
 
 /// A plan that is too large to be kept and shown, whatever the units in it are.
-pub fn whole<'a>(changes: impl Iterator<Item = &'a Change>) -> Result<(), Vec<Diagnostic>> {
+pub(crate) fn whole<'a>(changes: impl Iterator<Item = &'a Change>) -> Result<(), Vec<Diagnostic>> {
     let units = changes.flat_map(|change| {
         let Change { before, after, .. } = change;
         // What is started stands in the change and in its two steps.

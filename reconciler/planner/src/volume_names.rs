@@ -12,14 +12,14 @@ use devnet_schema::{
     plan::{Action, Change},
 };
 
-use crate::{
-    data::Volume,
-    input::PlanInput,
-    observations::{Observations, Observed},
-};
+use crate::{data::Volume, input::PlanInput, observations::Observations, observed::Observed};
 
 /// Gives the volumes of all these instances the names that their data has.
-pub fn data(input: &PlanInput<'_>, observations: &Observations<'_>, specs: &mut [InstanceSpec]) {
+pub(crate) fn data(
+    input: &PlanInput<'_>,
+    observations: &Observations<'_>,
+    specs: &mut [InstanceSpec],
+) {
     let mut shared: BTreeMap<(ServiceName, String), ServiceName> = BTreeMap::new();
     for spec in specs.iter_mut() {
         let container = spec.workload.runtime() == Runtime::Docker;
@@ -123,20 +123,20 @@ fn of_instance<'a>(
 }
 
 /// Whether an instance goes to another node and has volumes no more: the lines went with the move.
-pub fn drops_data(change: &Change) -> bool {
+pub(crate) fn drops_data(change: &Change) -> bool {
     let (Some(before), Some(after)) = (&change.before, &change.after) else { return false };
     change.action == Action::Move && !before.volumes.is_empty() && after.volumes.is_empty()
 }
 
 /// Whether what is wanted goes on with data of a unit that ran by another name.
-pub fn goes_on(spec: &InstanceSpec, unit: &Observed<'_>) -> bool {
+pub(crate) fn goes_on(spec: &InstanceSpec, unit: &Observed<'_>) -> bool {
     let old = unit.runs_as();
     spec.volumes.iter().any(|volume| volume.data_of.as_ref() == Some(&old))
         || unit.spec().is_some_and(|before| shares_data(spec, before))
 }
 
 /// Whether two units have a volume of the same name and owner.
-pub fn shares_data(a: &InstanceSpec, b: &InstanceSpec) -> bool {
+pub(crate) fn shares_data(a: &InstanceSpec, b: &InstanceSpec) -> bool {
     let whose = |spec: &InstanceSpec| -> BTreeSet<(String, String)> {
         let volumes = spec.volumes.iter().map(|volume| {
             let owner = volume.owner(&spec.id).to_string();

@@ -16,7 +16,8 @@ use devnet_schema::{
 };
 
 use crate::{
-    assignments::{Assignment, Assignments, Wait, Why, other_driver},
+    assignment::{Assignment, Assignments, Wait, Why},
+    assignments::other_driver,
     data::Home,
     diff::list,
     hold::Held,
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// What someone should know of data, of each instance one thing; an error is of `severity` only.
-pub fn told(
+pub(crate) fn told(
     desired: &DesiredState,
     observations: &Observations<'_>,
     assignments: &Assignments,
@@ -108,7 +109,7 @@ fn waits(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> Di
 }
 
 /// What an instance waits for, as a clause that begins with its verb.
-pub fn waiting(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> String {
+pub(crate) fn waiting(id: &InstanceId, node: &NodeName, service: &Service, wait: &Wait) -> String {
     match wait {
         Wait::Away => format!("waits for {node}, which does not answer: its data is there"),
         Wait::Place => format!("waits for a place on {node}: its data is there"),
@@ -314,7 +315,7 @@ fn spent(service: &Service, line: &Located<NodeName>) -> Diagnostic {
 }
 
 /// An instance that starts away from its data, as a line allows.
-pub fn left(change: &Change, service: &Service, home: &Home<'_>) -> Diagnostic {
+pub(crate) fn left(change: &Change, service: &Service, home: &Home<'_>) -> Diagnostic {
     let Change { instance, node, .. } = change;
     let lost = home.lost(service);
     let line = |node: &NodeName| service.leave_data.iter().find(|line| line.value == *node);
@@ -342,7 +343,7 @@ pub fn left(change: &Change, service: &Service, home: &Home<'_>) -> Diagnostic {
 }
 
 /// An instance that goes to another node while it is declared without its volumes.
-pub fn dropped(change: &Change, service: &Service) -> Diagnostic {
+pub(crate) fn dropped(change: &Change, service: &Service) -> Diagnostic {
     let Change { instance, node, from, before, .. } = change;
     let from = from.as_ref().unwrap_or(node);
     let names = before.iter().flat_map(|before| &before.volumes);
@@ -359,7 +360,7 @@ pub fn dropped(change: &Change, service: &Service) -> Diagnostic {
 
 /// An instance that goes on where it is without a volume that it had: nothing is destroyed, and a
 /// name that was only written otherwise is not what it looks like.
-pub fn exchanged(change: &Change, service: &Service) -> Option<Diagnostic> {
+pub(crate) fn exchanged(change: &Change, service: &Service) -> Option<Diagnostic> {
     let Change { instance, node, before, after, .. } = change;
     let (before, after) = (before.as_ref()?, after.as_ref()?);
     let same = |a: &VolumeSpec, b: &VolumeSpec| {
