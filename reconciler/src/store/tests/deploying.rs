@@ -93,7 +93,8 @@ fn an_older_database_keeps_its_deployments_and_takes_the_new_ends() {
     raw.pragma_update(None, "foreign_keys", true).unwrap();
     raw.execute_batch(
         "INSERT INTO deployments (seq, id, plan, revision, started_by, started_at, ended_at, \
-         state, summary, errors) VALUES (7, 'd7', 'p', 'one', 'watch', 't', NULL, 'running', \
+         state, summary, errors) VALUES (7, 'd7', 'p', 'one', 'watch', \
+         '2026-01-01T00:00:00.000Z', NULL, 'running', \
          '{\"add\":1,\"change\":0,\"destroy\":0,\"moved\":0,\"forget\":0}', '[]');",
     )
     .unwrap();
@@ -104,7 +105,8 @@ fn an_older_database_keeps_its_deployments_and_takes_the_new_ends() {
     let raw = rusqlite::Connection::open(bed.path()).unwrap();
     raw.execute("INSERT INTO deployment_lines VALUES ('d7', 1, ?1)", [&json.0]).unwrap();
     raw.execute(
-        "INSERT INTO deployment_steps VALUES ('d7', 'db[0]/start', 'db[0]', 'n1', 4, ?1, 't')",
+        "INSERT INTO deployment_steps VALUES \
+         ('d7', 'db[0]/start', 'db[0]', 'n1', 4, ?1, '2026-01-01T00:00:00.000Z')",
         [&json.1],
     )
     .unwrap();
