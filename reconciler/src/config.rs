@@ -186,9 +186,7 @@ pub fn client_context(flags: &ServerFlags, env: &Environment) -> anyhow::Result<
              DEVNET_CONFIG to the client.yaml that `devnet serve` wrote (to plan without one: \
              devnet plan --fleet FILE)",
         )?;
-    if !addr.starts_with("https://") {
-        bail!("the control plane's address {addr} must begin with https://");
-    }
+    address(&addr)?;
     let token = match (&flags.token_file, env.get("DEVNET_TOKEN"), &file) {
         (Some(path), _, _) => InTransit::new(read(path)?.trim().to_owned()),
         (None, Some(token), _) => InTransit::new(token.to_owned()),
@@ -222,10 +220,17 @@ pub fn read_private(path: &Path) -> io::Result<String> {
         ));
     }
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.by_ref().take(LONGEST).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == LONGEST {
+        let what = format!("{} is too long for a key or a context", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
     // What is no text is no key, context or login either; whoever reads it says so.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
+
+/// No file of a key or context is as long as this, in bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// The context that a file holds.
 ///
@@ -235,14 +240,30 @@ pub fn read_context(path: &Path) -> anyhow::Result<ClientContext> {
     let text = read_private(path)
         .with_context(|| format!("reading the client context {}", path.display()))?;
     // The parser's own message may quote the file, and the file holds a key.
-    serde_yaml::from_str(&text).map_err(|error| {
+    let context: ClientContext = serde_yaml::from_str(&text).map_err(|error| {
         let line = error.location().map_or(0, |at| at.line());
         anyhow::anyhow!(
             "{} is no client context (line {line}): it needs addr, token and ca; copy the \
              client.yaml of the control plane again, which each start of it writes anew",
             path.display()
         )
-    })
+    })?;
+    address(&context.addr).with_context(|| format!("reading {}", path.display()))?;
+    Ok(context)
+}
+
+/// An address that may be shown: it has no user name and no password.
+fn address(addr: &str) -> anyhow::Result<()> {
+    if addr.contains('@') {
+        bail!(
+            "the control plane's address must be https://HOST:PORT, without a user name: who asks \
+             is told by the token"
+        );
+    }
+    if !addr.starts_with("https://") {
+        bail!("the control plane's address {addr} must begin with https://");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

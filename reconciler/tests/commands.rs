@@ -271,3 +271,64 @@ async fn what_is_suspended_stays_as_it_is_and_the_rest_goes_on() {
     assert!(!said(&["suspend", "nothing"]).await.0.success());
     lab.plane.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_is_started_anew_as_it_is_in_force() {
+    let (lab, repository) = Lab::following().await;
+    lab.plane.applied(&repository.commit(CLUSTER)).await;
+    let begun = |lab: &Lab| {
+        lab.agent.machine().steps.iter().filter(|step| step.as_str() == "db[0]/start").count()
+    };
+    let before = begun(&lab);
+    let mut unknown = lab.devnet(&["restart", "web", "-auto-approve"]);
+    assert!(!unknown.ended().await.0.success());
+    unknown.says("nothing called `web` runs").await;
+    let mut asked = lab.devnet(&["restart", "db[0]"]);
+    assert!(!asked.ended().await.0.success(), "nobody is here to ask");
+    assert_eq!(begun(&lab), before);
+    let (status, printed) = lab.devnet(&["restart", "db[0]", "-auto-approve"]).ended().await;
+    assert!(status.success() && printed.contains("Apply complete!"), "{printed}");
+    assert_eq!(begun(&lab), before + 1, "{printed}");
+    lab.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_suspended_is_left_alone_in_the_middle_of_a_change_and_under_a_new_name() {
+    let (lab, repository) = Lab::following().await;
+    let file = |name: &str, runs: &str, moved: &str| {
+        format!(
+            "cluster \"lab\" {{ sync auto=#true; }}\n{moved}service \"{name}\" {{ process \
+             \"{runs}\"; replicas 2; update max-unavailable=1; resources cpu=0.5 memory=\"64MiB\"; }}\n"
+        )
+    };
+    let said = async |args: &[&str]| lab.devnet(args).ended().await;
+    let sent = |part: &str| lab.agent.machine().steps.iter().filter(|it| it.contains(part)).count();
+    let suspended = async || {
+        until("it says who holds it", || async {
+            let problem = lab.plane.status().await.source?.problem?;
+            problem.contains("web is suspended by ").then_some(())
+        })
+        .await;
+    };
+    lab.plane.applied(&repository.commit(&file("web", "one", ""))).await;
+    lab.agent.machine().sick.insert("two".to_owned());
+    repository.commit(&file("web", "two", ""));
+    until("the first is changed", || async { (sent("web[0]/start") == 2).then_some(()) }).await;
+    assert!(said(&["suspend", "web"]).await.0.success());
+    lab.agent.machine().sick.clear();
+    lab.agent.report().await;
+    suspended().await;
+    assert_eq!((sent("web[0]/start"), sent("web[1]/start")), (2, 1));
+
+    let last = repository.commit(&file("www", "three", "moved from=\"web\" to=\"www\"\n"));
+    until("it is seen", || async {
+        (lab.plane.status().await.source?.seen? == last).then_some(())
+    })
+    .await;
+    suspended().await;
+    assert_eq!(sent("www["), 0);
+    assert!(said(&["resume", "web"]).await.0.success());
+    lab.plane.applied(&last).await;
+    assert!(sent("www[") > 0);
+    lab.plane.stop().await;
+}

@@ -249,3 +249,32 @@ async fn whoever_watches_goes_on_when_the_control_plane_comes_back() {
     let mut nobody = harness::program::Devnet::at(dir.path(), address, &["watch"]);
     assert_eq!(nobody.ended().await.0.code(), Some(1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_node_gives_up_what_can_move_and_leaves_once_nothing_is_there() {
+    let (lab, repository) = Lab::following().await;
+    lab.plane.applied(&repository.commit(&format!("{HEAD}{}", web("web", "")))).await;
+    let _other = Agent::join(&lab.plane, "n2").await;
+
+    let mut drain = lab.devnet(&["node", "drain", "n1", "--wait"]);
+    let (status, printed) = drain.ended().await;
+    assert!(status.success() && printed.contains("nothing is left on it"), "{printed}");
+    let text = shown(&lab, &["get", "instances"]).await;
+    assert!(text.contains("web[0]") && text.contains("n2") && !text.contains("n1"), "{text}");
+    let text = shown(&lab, &["get", "nodes"]).await;
+    assert!(text.contains("online, drained"), "{text}");
+
+    assert!(lab.devnet(&["node", "uncordon", "n1"]).ended().await.0.success());
+    let rows: Page<NodeRow> = lab.plane.get("/api/v1/nodes").await;
+    assert!(!rows.items[0].drained && !rows.items[0].cordoned);
+
+    // The only node that is left: what is on it has nowhere to go.
+    assert!(lab.devnet(&["node", "cordon", "n1"]).ended().await.0.success());
+    let mut leave = lab.devnet(&["node", "leave", "n2", "--timeout", "1s"]);
+    assert!(!leave.ended().await.0.success());
+    leave.says("something is still on n2 after 1s; it stays drained").await;
+    leave.says("web[0]").await;
+    let rows: Page<NodeRow> = lab.plane.get("/api/v1/nodes").await;
+    assert!(rows.items.iter().any(|row| row.name.as_str() == "n2" && row.drained));
+    lab.plane.stop().await;
+}

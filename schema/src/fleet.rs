@@ -125,6 +125,9 @@ pub struct Node {
     /// Whether an admin forbade new instances.
     #[serde(default)]
     pub cordoned: bool,
+    /// Whether an admin has it give up what can move; it is cordoned, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
     /// Whether it can be reached.
     #[serde(default)]
     pub status: NodeStatus,

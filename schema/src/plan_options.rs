@@ -18,6 +18,8 @@ pub struct PlanOptions {
     pub exclude: Vec<String>,
     /// Destroy and create these even when nothing changed.
     pub replace: Vec<String>,
+    /// Stop and start these again, as they are declared.
+    pub restart: Vec<String>,
     /// What does not fit is a warning and the rest is planned.
     pub allow_unplaced: bool,
     /// Report drift, change nothing.

@@ -1,14 +1,15 @@
 //! Which instance used each volume last, for the time when nobody else knows it any more.
 //!
-//! Knows one small file of each driver in the data directory, written before a unit starts. Refuses
-//! to guess where it cannot be read, and to know where the volumes themselves are.
+//! Knows one small file of each driver in the data directory, written before a unit starts, and so
+//! which volumes there were. Refuses to guess where it cannot be read, and to know where the volumes
+//! themselves are.
 //!
 //! A volume is named after the instance that it was made for. When its service is renamed with
 //! `moved`, it keeps that name: once the records of the control plane are lost, only this file says
 //! that `volumes/na-0/data` is the data of `nb[0]` by now.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -20,7 +21,7 @@ use devnet_schema::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::DriverError;
+use super::{DriverError, Volumes};
 use crate::identity::write_atomic;
 
 /// Who used what, as it is kept.
@@ -78,13 +79,23 @@ pub struct UsesFile {
     path: PathBuf,
     runtime: Runtime,
     writing: Mutex<()>,
+    /// Volumes that are not there any more, of which whoever gives the orders was told.
+    told: Mutex<BTreeSet<Place>>,
+}
+
+/// Whose volume, an instance's or a project's, and its name within that.
+type Place = (String, String);
+
+fn place_of(id: &InstanceId, volume: &VolumeSpec, shared: Option<&ServiceName>) -> Place {
+    let owner = shared.map_or_else(|| volume.owner(id).to_string(), ToString::to_string);
+    (owner, volume.name.clone())
 }
 
 impl UsesFile {
     /// That of a driver, below the agent's data directory.
     pub fn new(data_dir: &Path, runtime: Runtime) -> Self {
         let path = data_dir.join(format!("volume-uses.{}.json", runtime.as_str()));
-        Self { path, runtime, writing: Mutex::default() }
+        Self { path, runtime, writing: Mutex::default(), told: Mutex::default() }
     }
 
     /// What it says.
@@ -106,6 +117,52 @@ impl UsesFile {
                  made for",
             )
         })
+    }
+
+    /// These volumes are there, which whoever gives the orders is told: of the others that there
+    /// were it knows from now on that they are gone, and may order to start without them.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn listed(&self, there: &Volumes) -> Result<(), DriverError> {
+        let uses = self.read()?;
+        let there = places(there);
+        let own = uses
+            .own
+            .iter()
+            .flat_map(|(owner, names)| names.keys().map(|name| (owner.to_string(), name.clone())));
+        let shared = uses.shared.iter().flat_map(|(project, names)| {
+            names.keys().map(|name| (project.to_string(), name.clone()))
+        });
+        let gone = own.chain(shared).filter(|place| !there.contains(place)).collect();
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = gone;
+        Ok(())
+    }
+
+    /// Refuses to start a unit on volumes that would be made anew, where there were some that are
+    /// gone and nobody who gives orders was told of that yet.
+    ///
+    /// # Errors
+    /// When it is so, or the file cannot be read.
+    pub fn none_gone(&self, spec: &InstanceSpec, there: &Volumes) -> Result<(), DriverError> {
+        let (uses, there) = (self.read()?, places(there));
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for volume in &spec.volumes {
+            let shared = volume.project.as_ref().filter(|_| self.runtime == Runtime::Docker);
+            let place = place_of(&spec.id, volume, shared);
+            let known = match shared {
+                Some(project) => uses.of_project(project, &volume.name).is_some(),
+                None => uses.of_instance(volume.owner(&spec.id), &volume.name).is_some(),
+            };
+            if known && !there.contains(&place) && !told.contains(&place) {
+                return Err(gone(
+                    &volume.name,
+                    &spec.id,
+                    "it was on this node and is not any more",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A unit is about to be started: its instance uses its volumes from now on. It is on the disk
@@ -164,8 +221,26 @@ impl UsesFile {
     }
 }
 
+fn places(there: &Volumes) -> BTreeSet<Place> {
+    let own = there.own.iter().map(|it| (it.instance.to_string(), it.name.clone()));
+    let shared = there.shared.iter().map(|it| (it.project.to_string(), it.name.clone()));
+    own.chain(shared).collect()
+}
+
+/// A volume that a unit had is not there, and starting would make an empty one in its place.
+pub fn gone(name: &str, of: &InstanceId, why: &str) -> DriverError {
+    DriverError::failed(
+        format!("{of} is not started on an empty volume `{}`", name.escape_debug()),
+        why,
+        "put the data back, or mount the disk that it is on; to start it without, write \
+         `leave-data` into its `place`, and `devnet restart` it",
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use devnet_schema::observed::HeldVolume;
+
     use super::*;
     use crate::sample;
 
@@ -221,5 +296,35 @@ mod tests {
         assert_eq!(fs::read_to_string(&file.path).unwrap(), "{half");
         // Who has no volumes does not ask.
         file.starts(&sample::process(&["a"])).unwrap();
+    }
+
+    #[test]
+    fn a_volume_that_is_gone_is_made_anew_once_whoever_orders_it_was_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = UsesFile::new(dir.path(), Runtime::Docker);
+        let (own, shared) = (spec("na[0]", None, None), spec("shop-db[0]", None, Some("shop")));
+        let nothing = Volumes::default();
+        for unit in [&own, &shared] {
+            file.none_gone(unit, &nothing).unwrap();
+            file.starts(unit).unwrap();
+            let error = file.none_gone(unit, &nothing).unwrap_err().to_string();
+            assert!(error.contains("not started on an empty volume `data`"), "{error}");
+        }
+        let held = HeldVolume {
+            instance: own.id.clone(),
+            name: "data".to_owned(),
+            runtime: Runtime::Docker,
+            user: None,
+        };
+        let there = Volumes { own: vec![held], shared: Vec::new() };
+        file.none_gone(&own, &there).unwrap();
+        file.listed(&there).unwrap();
+        file.none_gone(&shared, &there).unwrap();
+        file.none_gone(&own, &nothing).unwrap_err();
+        // One that came back and goes again is told of again.
+        file.listed(&nothing).unwrap();
+        file.none_gone(&own, &nothing).unwrap();
+        file.listed(&there).unwrap();
+        file.none_gone(&own, &nothing).unwrap_err();
     }
 }

@@ -297,7 +297,8 @@ impl Scene<'_, '_> {
         let differs = differs(unit, spec);
         let broken = broken(unit).filter(|_| self.input.policy.self_heal);
         let replaced = self.scope.replaces(id, unit.node());
-        let restart = differs.is_none() && unit.seen.health == HealthState::Unhealthy;
+        let asked = self.scope.restarts(id, unit.node());
+        let restart = asked || differs.is_none() && unit.seen.health == HealthState::Unhealthy;
         let (action, reason, difference) = match (replaced, differs, broken) {
             (true, difference, _) => {
                 let asked = "its replacement was asked for with -replace".to_owned();
@@ -310,6 +311,10 @@ impl Scene<'_, '_> {
                 }
                 let forced = !difference.forces_replacement.is_empty();
                 (if forced { Action::Replace } else { Action::Update }, reason, difference)
+            }
+            (false, None, _) if asked => {
+                let asked = "its restart was asked for".to_owned();
+                (Action::Update, asked, Difference::default())
             }
             (false, None, Some(reason)) => (Action::Update, reason, Difference::default()),
             (false, None, None) => match self.mark(id, unit, spec) {

@@ -90,12 +90,14 @@ struct NodeRow<'a> {
     tags: &'a [String],
     zone: Option<&'a str>,
     cordoned: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    drained: bool,
     status: NodeStatus,
 }
 
 fn node_row<'a>(node: &'a Node, declared: &[u16]) -> NodeRow<'a> {
     // Named in full: a fact that placement reads and this forgets makes plans stale unnoticed.
-    let Node { id: _, name, facts, last_seen: _, tags, zone, cordoned, status } = node;
+    let Node { id: _, name, facts, last_seen: _, tags, zone, cordoned, drained, status } = node;
     let NodeFacts {
         ip,
         os,
@@ -137,6 +139,7 @@ fn node_row<'a>(node: &'a Node, declared: &[u16]) -> NodeRow<'a> {
         tags,
         zone: zone.as_deref(),
         cordoned: *cordoned,
+        drained: *drained,
         status: *status,
     }
 }

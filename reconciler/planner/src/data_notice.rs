@@ -60,7 +60,7 @@ pub(crate) fn told(
         );
     }
     all.extend(goes_on_as_it_is(desired, observations, assignments));
-    all.extend(drained(desired, assignments));
+    all.extend(drained(desired, observations, assignments));
     all.extend(words(desired, observations));
     all
 }
@@ -254,16 +254,25 @@ fn line<'s>(service: &'s Service, at: &str) -> Option<&'s Location> {
 }
 
 /// Instances with data on nodes that are drained.
-fn drained(desired: &DesiredState, assignments: &Assignments) -> Vec<Diagnostic> {
+fn drained(
+    desired: &DesiredState,
+    observations: &Observations<'_>,
+    assignments: &Assignments,
+) -> Vec<Diagnostic> {
     let placed = |assignment: &Assignment| {
         matches!(assignment.why, Why::Placed(_) | Why::Unknown | Why::OutOfScope)
     };
     let placed = assignments.by_instance.iter().filter(|(_, assignment)| placed(assignment));
     let on_drained = placed.filter_map(|(id, assignment)| {
-        let policy = desired.nodes.get(&assignment.node).filter(|policy| policy.drain)?;
+        let policy = desired.nodes.get(&assignment.node).filter(|policy| policy.drain);
+        let by_command = observations.nodes.get(&assignment.node).is_some_and(|it| it.drained);
+        if policy.is_none() && !by_command {
+            return None;
+        }
         let service = desired.services.get(&id.service)?;
-        // A drain that is only supposed stands nowhere.
-        let at = if policy.at.file.is_empty() { &service.at } else { &policy.at };
+        // A drain that is supposed, or by command, stands nowhere.
+        let written = policy.map(|policy| &policy.at).filter(|at| !at.file.is_empty());
+        let at = written.unwrap_or(&service.at);
         let (node, word) = (&assignment.node, leave(&assignment.node, service));
         let message = format!("{id} stays on {node}, which is drained: its data cannot follow it");
         (!service.volumes.is_empty()).then(|| {

@@ -236,7 +236,9 @@ fn state(node: &Node, policy: Option<&NodePolicy>) -> NodeState {
     match node.status {
         NodeStatus::Lost => NodeState::Lost,
         NodeStatus::Offline => NodeState::Offline,
-        NodeStatus::Online if policy.is_some_and(|policy| policy.drain) => NodeState::Draining,
+        NodeStatus::Online if node.drained || policy.is_some_and(|policy| policy.drain) => {
+            NodeState::Draining
+        }
         NodeStatus::Online if node.cordoned || policy.is_some_and(|policy| policy.cordon) => {
             NodeState::Cordoned
         }

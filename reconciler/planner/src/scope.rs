@@ -1,4 +1,4 @@
-//! Which instances a plan may touch: `-target`, `-exclude` and `-replace`.
+//! Which instances a plan may touch: `-target`, `-exclude`, `-replace` and restarts.
 //!
 //! Knows addresses and dependencies. Refuses to know what would change.
 
@@ -27,6 +27,7 @@ pub(crate) struct Scope {
     target: Option<BTreeSet<Address>>,
     exclude: BTreeSet<Address>,
     replace: BTreeSet<Address>,
+    restart: BTreeSet<Address>,
 }
 
 impl Scope {
@@ -53,6 +54,7 @@ impl Scope {
         let target = read("-target", &options.target);
         let exclude = read("-exclude", &options.exclude);
         let replace = read("-replace", &options.replace);
+        let restart = read("restart", &options.restart);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -65,12 +67,18 @@ impl Scope {
             target: (!options.target.is_empty()).then(|| closed(target, with)),
             exclude,
             replace,
+            restart,
         })
     }
 
     /// All of the cluster.
     pub(crate) fn whole() -> Self {
-        Self { target: None, exclude: BTreeSet::new(), replace: BTreeSet::new() }
+        Self {
+            target: None,
+            exclude: BTreeSet::new(),
+            replace: BTreeSet::new(),
+            restart: BTreeSet::new(),
+        }
     }
 
     /// Whether everything may be touched.
@@ -114,6 +122,11 @@ impl Scope {
     /// Whether `-replace` names this instance, which is on this node.
     pub(crate) fn replaces(&self, id: &InstanceId, node: &NodeName) -> bool {
         names(&self.replace, id, &[node])
+    }
+
+    /// Whether a restart of this instance, which is on this node, was asked for.
+    pub(crate) fn restarts(&self, id: &InstanceId, node: &NodeName) -> bool {
+        names(&self.restart, id, &[node])
     }
 }
 

@@ -85,12 +85,18 @@ impl Supposition {
                         "{name} has one instance on each eligible node: change its `replicas` first"
                     ));
                 }
+                if *replicas > MOST_REPLICAS {
+                    return Err(format!("a service has at most {MOST_REPLICAS} replicas"));
+                }
                 service.replicas = Replicas::Count(*replicas);
             }
         }
         Ok(())
     }
 }
+
+/// The most replicas that a cluster file may give a service, whatever its limits are raised to.
+const MOST_REPLICAS: u32 = 1_000_000;
 
 /// What one lost node means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,6 +233,7 @@ pub fn new_node(text: &str) -> Result<Node, String> {
         tags: Vec::new(),
         zone: None,
         cordoned: false,
+        drained: false,
         status: NodeStatus::Online,
     };
     let (mut gpus, mut model, mut disk) = (Vec::new(), String::new(), Bytes::gib(1024));

@@ -150,6 +150,7 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/nodes/{id}/deploy", EDIT),
     route("POST", "/api/v1/nodes/{id}/cordon", ADMIN),
     route("POST", "/api/v1/nodes/{id}/uncordon", ADMIN),
+    route("POST", "/api/v1/nodes/{id}/drain", ADMIN),
     route("POST", "/api/v1/nodes/{id}/adopt", ADMIN),
     route("DELETE", "/api/v1/nodes/{id}", ADMIN),
     route("GET", "/api/v1/nodes/tokens", ADMIN),

@@ -20,7 +20,7 @@ use clap::{Arg, Args, Command as Definition, CommandFactory, Parser, Subcommand,
 use devnet_schema::plan_options::MAX_SOLVE_LIMIT_MS;
 
 pub(super) use self::{
-    applying::{Apply, Deployment, DeploymentCommand},
+    applying::{Apply, Deployment, DeploymentCommand, Restart},
     catalog::{Catalog, CatalogAction, Render},
     context::{Config, ConfigCommand, Context, ContextCommand},
     deferred::Deferred,
@@ -130,6 +130,8 @@ pub(super) enum Command {
     Suspend(Deferred<Suspend>),
     /// Have it look after what was suspended again.
     Resume(Deferred<Resume>),
+    /// Run services or instances again, as they are declared and in force.
+    Restart(Deferred<Restart>),
     /// Wait until services serve, or a revision is applied; exit 1 when that takes too long.
     Wait(Deferred<Wait>),
     /// Everything that is known of one node, service, instance or deployment, and its last events.
@@ -182,9 +184,10 @@ pub(super) struct Configuration {
 }
 
 /// How a plan is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For a terminal.
+    #[default]
     Text,
     /// One JSON object per line.
     Json,
@@ -193,7 +196,7 @@ pub(super) enum Format {
 }
 
 /// The flags that `plan` and `apply` share.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct Planning {
     /// Which cluster file.
     #[command(flatten)]
@@ -219,6 +222,9 @@ pub(super) struct Planning {
     /// Destroy this address and create it again.
     #[arg(long, value_name = "ADDRESS")]
     pub replace: Vec<String>,
+    /// Stop and start this address again; `devnet restart` sets it.
+    #[arg(skip)]
+    pub restart: Vec<String>,
     /// Plan the destruction of everything.
     #[arg(long)]
     pub destroy: bool,

@@ -134,10 +134,34 @@ fn names(kind: Kind, rows: &[Value]) -> Result<String, CommandError> {
     Ok(all.into_iter().map(|name| format!("{name}\n")).collect())
 }
 
+/// Rows of services as one of each instance, of those that are there and of those that wait.
+fn single(service: Value) -> Vec<Value> {
+    let all = |field: &str| service[field].as_array().cloned().unwrap_or_default();
+    let of = |there: &[Value], waiting: &[Value]| {
+        let mut one = service.clone();
+        (one["instances"], one["waiting"]) = (there.into(), waiting.into());
+        // What the service has besides is no news of the instance.
+        (one["desired"], one["healthy"]) = (0.into(), 0.into());
+        one
+    };
+    let there = all("instances").into_iter().map(|it| of(&[it], &[]));
+    let waiting = all("waiting").into_iter().map(|it| of(&[], &[it]));
+    there.chain(waiting).collect()
+}
+
 /// Rows by what tells them apart.
 fn keyed(kind: Kind, rows: Vec<Value>) -> BTreeMap<String, Value> {
+    let rows = match kind {
+        Kind::Instances => rows.into_iter().flat_map(single).collect(),
+        _ => rows,
+    };
     let key = |row: &Value| match kind {
-        Kind::Nodes | Kind::Services | Kind::Instances => row["name"].to_string(),
+        Kind::Nodes | Kind::Services => row["name"].to_string(),
+        Kind::Instances => match row["instances"].get(0) {
+            // One may be seen on two nodes.
+            Some(there) => format!("{} on {}", there["id"], there["node"]),
+            None => row["waiting"][0]["instance"].to_string(),
+        },
         Kind::Deployments => row["id"].to_string(),
         Kind::Events => format!("{:>20}", row["seq"].to_string()),
     };
@@ -173,7 +197,7 @@ fn news(
             let gone = before.keys().filter(|key| !now.contains_key(*key));
             let gone = gone.filter(|_| !matches!(kind, Kind::Deployments | Kind::Events));
             let gone: String =
-                gone.map(|key| format!("{} is gone\n", key.trim_matches('"'))).collect();
+                gone.map(|key| format!("{} is gone\n", key.replace('"', ""))).collect();
             list.rows_alone() + &gone
         }
     })
@@ -217,6 +241,15 @@ mod tests {
             lines[0].starts_with("db ") && lines[1] == "web is gone" && lines.len() == 2,
             "{text}"
         );
+        let (before, now) = (vec![service("web", 1)], vec![service("web", 0)]);
+        let (before, mut now) = (keyed(Kind::Instances, before), keyed(Kind::Instances, now));
+        assert_eq!(news(Kind::Instances, ListForm::Text, &before, &now).unwrap(), "");
+        now.remove("\"web[0]\" on \"n1\"");
+        let text = news(Kind::Instances, ListForm::Text, &before, &now).unwrap();
+        assert_eq!(text, "web[0] on n1 is gone\n");
+        let before =
+            keyed(Kind::Services, vec![service("api", 1), service("db", 0), service("web", 1)]);
+        let now = keyed(Kind::Services, vec![service("api", 1), service("db", 1)]);
         let json = news(Kind::Services, ListForm::Json, &before, &now).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["name"], "db");
         assert_eq!(news(Kind::Services, ListForm::Text, &now, &now).unwrap(), "");

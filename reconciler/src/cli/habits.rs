@@ -11,7 +11,7 @@ use super::{arguments, failure::CommandError};
 /// A command of another program, where it is from, and what to use.
 type Habit = (&'static [&'static str], &'static str);
 
-const COMMANDS: [Habit; 27] = [
+const COMMANDS: [Habit; 26] = [
     (
         &["state"],
         "There is no state file: nodes are asked what runs. `devnet get instances` lists it, \
@@ -55,7 +55,6 @@ const COMMANDS: [Habit; 27] = [
         &["ps", "ls", "list", "top", "stats"],
         "`devnet get instances` lists what runs, `devnet get nodes -o wide` what is in use.",
     ),
-    (&["restart"], "`devnet apply -replace=service.NAME[0]` starts an instance anew."),
     (
         &["start", "stop", "kill"],
         "What runs is declared: change `replicas` in the cluster file and `devnet apply`.",
@@ -82,8 +81,8 @@ const COMMANDS: [Habit; 27] = [
     ),
     (
         &["drain"],
-        "Write `drain` into the node's block of the cluster file; `devnet whatif --drain NODE` \
-         shows what would move.",
+        "`devnet node drain NODE` has it give up what can move; `devnet whatif --drain NODE` shows \
+         what would.",
     ),
     (&["cordon", "uncordon"], "`devnet node cordon NODE` and `devnet node uncordon NODE`."),
     (&["events"], "`devnet get events` lists them, `devnet watch` follows them."),

@@ -22,12 +22,14 @@ mod habits;
 mod history;
 mod init;
 mod interrupt;
+mod leaving;
 mod logs;
 mod nodes;
 mod patience;
 mod plan;
 mod query;
 mod rebalance;
+mod restart;
 mod revision;
 mod scene;
 mod schema;
@@ -115,6 +117,7 @@ fn run(cli: &Cli, env: &Environment, terminal: &Terminal) -> Result<u8, CommandE
         Command::Show(args) => show::run(args, terminal),
         Command::Status(args) => query::status(args, cli, env, terminal),
         Command::Get(args) => get::run(args, cli, env, terminal),
+        Command::Restart(args) => restart::run(args, cli, env, terminal),
         Command::Wait(args) => wait::run(args, cli, env, terminal),
         Command::History(args) => history::run(args, cli, env, terminal),
         Command::Suspend(args) => suspend::suspend(args, cli, env, terminal),

@@ -9,6 +9,7 @@ use super::{
     arguments::{self, ApikeyCommand, Cli, NodeCommand},
     client::{self, Client},
     failure::CommandError,
+    leaving,
     terminal::Terminal,
 };
 use crate::{
@@ -61,6 +62,12 @@ pub(super) fn node(
         NodeCommand::Cordon { name } => {
             client.order(&format!("/api/v1/nodes/{name}/cordon"), "cordoning the node")?;
             terminal.out(&format!("{name} takes no new instances\n"));
+        }
+        NodeCommand::Drain { name, wait } => leaving::drain(name, *wait, &client, terminal)?,
+        NodeCommand::Leave { name, timeout } => {
+            leaving::drain(name, Some(*timeout), &client, terminal)?;
+            remove(name, false, &client, terminal)?;
+            terminal.out(&format!("{name} is removed\n"));
         }
         NodeCommand::Uncordon { name } => {
             client.order(&format!("/api/v1/nodes/{name}/uncordon"), "uncordoning the node")?;

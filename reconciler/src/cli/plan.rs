@@ -111,6 +111,7 @@ pub(super) fn options(planning: &Planning) -> PlanOptions {
         target: planning.target.clone(),
         exclude: planning.exclude.clone(),
         replace: planning.replace.clone(),
+        restart: planning.restart.clone(),
         allow_unplaced: planning.allow_unplaced,
         refresh_only: planning.refresh_only,
         max_moves: 0,

@@ -187,9 +187,9 @@ impl Held {
 impl Scene<'_> {
     /// Holds whatever is of a service that somebody suspended.
     fn hold_suspended(&self, held: &mut Held) {
-        for Change { instance, .. } in &self.plan.changes {
-            if let Some((why, left)) = self.suspended.services.get(&instance.service) {
-                held.add(&[instance], *left, why.clone());
+        for change in &self.plan.changes {
+            if let Some((why, left)) = self.suspended.hold(change) {
+                held.add(&[&change.instance], *left, why.clone());
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::{
     clock,
     fleet::Remembered,
     random,
-    store::{Admission, JoinRefusal, JoinTokenRecord, NewNode, StoreError},
+    store::{Admission, Cordon, JoinRefusal, JoinTokenRecord, NewNode, StoreError},
     time::Time,
 };
 
@@ -243,17 +243,23 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Forbids or allows new instances on a node.
+    /// Says whether a node takes new instances, and whether it gives up what it has.
     ///
     /// # Errors
     /// When there is no such node or the records cannot be written.
-    pub fn cordon(&self, name: &NodeName, on: bool, by: &str) -> Result<(), MembershipError> {
-        if !self.store.set_cordoned(name, on)? {
+    pub fn cordon(&self, name: &NodeName, cordon: Cordon, by: &str) -> Result<(), MembershipError> {
+        if !self.store.set_cordon(name, cordon)? {
             return Err(MembershipError::NoNode(name.to_string()));
         }
-        self.fleet.set_cordoned(name, on);
-        let word = if on { "cordoned" } else { "uncordoned" };
+        let (cordoned, drained) = (cordon != Cordon::Lifted, cordon == Cordon::Drained);
+        self.fleet.set_cordoned(name, cordoned, drained);
+        let word = match cordon {
+            Cordon::Lifted => "uncordoned",
+            Cordon::Cordoned => "cordoned",
+            Cordon::Drained => "drained",
+        };
         self.journal.node(name, &format!("{name} was {word} by {by}"));
+        self.wake();
         Ok(())
     }
 
@@ -292,7 +298,7 @@ impl ControlPlane {
             self.journal.node(name, &text);
         }
         if let Ok(Some(record)) = self.store.node(name) {
-            self.fleet.set_cordoned(name, record.cordoned);
+            self.fleet.set_cordoned(name, record.cordoned, record.drained);
         }
         Ok(())
     }
@@ -317,6 +323,7 @@ impl ControlPlane {
                 tags: record.tags,
                 zone: record.zone,
                 cordoned: record.cordoned,
+                drained: record.drained,
             };
             self.fleet.remember(record.name, remembered, ran);
         }

@@ -102,6 +102,8 @@ use crate::{
     store::{AssignmentRecord, PutOffRecord, Store, StoreError},
 };
 
+/// What an admin lets a node take.
+pub use crate::store::Cordon;
 /// Which events are asked for.
 pub use crate::store::EventFilter;
 /// Why a node was not let in: part of [`RegisterError`].

@@ -72,7 +72,7 @@ impl ControlPlane {
         let current = self.state().current.clone();
         for row in &mut rows {
             let policy = current.as_ref().and_then(|it| it.desired.nodes.get(&row.name));
-            row.drained = policy.is_some_and(|policy| policy.drain);
+            row.drained |= policy.is_some_and(|policy| policy.drain);
             row.shut = policy.is_some_and(|policy| policy.cordon || policy.drain);
         }
         rows.sort_by(|one, other| one.name.cmp(&other.name));
@@ -103,7 +103,7 @@ impl ControlPlane {
             instances: 0,
             last_seen: None,
             cordoned: record.cordoned,
-            drained: false,
+            drained: record.drained,
             shut: false,
             joined_at: Some(record.joined_at),
             never_connected: true,
@@ -183,7 +183,7 @@ fn node_rows(fleet: &FleetSnapshot, problems: &BTreeMap<NodeName, String>) -> Ve
             last_seen: node.last_seen.parse().ok(),
             problem: problems.get(&node.name).cloned(),
             cordoned: node.cordoned,
-            drained: false,
+            drained: node.drained,
             shut: false,
             joined_at: None,
             never_connected: false,

@@ -2,16 +2,19 @@
 //!
 //! Knows who said so and until when. Refuses to hold up people: what is applied by hand is applied.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use devnet_schema::name::ServiceName;
+use devnet_schema::{
+    name::{InstanceId, ServiceName},
+    plan::{Change, Plan},
+};
 use jiff::{SignedDuration, Timestamp, Unit};
 
-use super::{AdapterError, ControlPlane};
+use super::{AdapterError, ControlPlane, WATCH};
 use crate::{
     api::{Suspension, SuspensionRequest},
     clock,
-    store::StoreError,
+    store::{SUSPENSION, StoreError},
     time::Time,
 };
 
@@ -19,6 +22,10 @@ use crate::{
 const MAX_REASON: usize = 500;
 /// The longest time that something is suspended for.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// What holds everything where a record cannot be read.
+const UNREAD: &str = "a record of what is suspended cannot be read, so everything stays as it is; \
+                      `devnet resume` forgets it";
 
 /// What is left alone now: the reason, and for how long still where that is known.
 pub(super) type Pause = (String, Option<Duration>);
@@ -44,6 +51,19 @@ impl Suspended {
             }
         }
         suspended
+    }
+
+    /// What keeps a change from being made: its service is suspended, by the name that it has from
+    /// now on or by the one that it runs under.
+    pub(super) fn hold(&self, change: &Change) -> Option<&Pause> {
+        let of_service = |id: &InstanceId| self.services.get(&id.service);
+        let before = change.before.as_ref().and_then(|spec| of_service(&spec.id));
+        of_service(&change.instance).or(before)
+    }
+
+    /// Why a plan of the loop may not go on.
+    fn stops(&self, plan: &Plan) -> Option<&Pause> {
+        self.all.as_ref().or_else(|| plan.changes.iter().find_map(|change| self.hold(change)))
     }
 }
 
@@ -81,12 +101,23 @@ impl ControlPlane {
     /// The same, a sentence each.
     pub(super) fn suspended_sentences(&self) -> Vec<String> {
         let all = self.suspensions().unwrap_or_default();
-        all.iter().map(|it| format!("{}; `devnet resume` ends that", sentence(it))).collect()
+        let unread = self.has_unread_suspensions().then(|| UNREAD.to_owned());
+        let told = all.iter().map(|it| format!("{}; `devnet resume` ends that", sentence(it)));
+        unread.into_iter().chain(told).collect()
     }
 
     /// The same, as the gate reads it.
     pub(super) fn suspended(&self) -> Result<Suspended, StoreError> {
-        Ok(Suspended::of(self.store.suspensions()?, clock::now()))
+        let suspended = Suspended::of(self.store.suspensions()?, clock::now());
+        Ok(match self.has_unread_suspensions() {
+            true => Suspended { all: Some((UNREAD.to_owned(), None)), ..suspended },
+            false => suspended,
+        })
+    }
+
+    /// Whether a record of what is suspended cannot be read: of which service it is, is not known.
+    fn has_unread_suspensions(&self) -> bool {
+        self.store.unread().iter().any(|row| row.kind == SUSPENSION)
     }
 
     /// From now on the loop leaves it as it is.
@@ -109,6 +140,10 @@ impl ControlPlane {
                 "the reason has {long} bytes, and at most {MAX_REASON} are kept: shorten it"
             )));
         }
+        if reason.chars().any(char::is_control) {
+            let text = "the reason has a line break or another control character: write one line";
+            return Err(AdapterError::Asked(text.to_owned()));
+        }
         let (now, r#for) = (clock::now(), r#for.map(Duration::from));
         if r#for.is_some_and(|it| it.is_zero() || it > LONGEST) {
             let text = "suspend it for a second at least and a year at most, or leave the time out";
@@ -126,8 +161,26 @@ impl ControlPlane {
         self.store.suspend(&suspension)?;
         let subject = suspension.service.as_ref().map_or("everything", ServiceName::as_str);
         self.journal.write("sync", subject, &sentence(&suspension));
+        self.stop_suspended()?;
         self.wake();
         Ok(suspension)
+    }
+
+    /// Cuts short what the loop is doing where something of it is suspended: a step that runs is
+    /// finished, and what else is to do is planned anew.
+    pub(super) fn stop_suspended(&self) -> Result<(), StoreError> {
+        let suspended = self.suspended()?;
+        let under_way = {
+            let state = self.state();
+            let of_loop = state.deploying.as_ref().filter(|it| it.by == WATCH);
+            of_loop.map(|it| (it.id.clone(), Arc::clone(&it.plan)))
+        };
+        if let Some((id, plan)) = under_way
+            && let Some((why, _)) = suspended.stops(&plan)
+        {
+            self.cut_short(&id, why.clone());
+        }
+        Ok(())
     }
 
     /// The loop looks after it again.
@@ -136,7 +189,13 @@ impl ControlPlane {
     /// When it is not suspended, or that cannot be written down.
     pub fn resume(&self, service: Option<&ServiceName>, by: &str) -> Result<(), AdapterError> {
         let what = service.map_or("everything", ServiceName::as_str);
-        if !self.store.resume(service)? {
+        let now = clock::now();
+        let all = self.store.suspensions()?;
+        let was = all.iter().any(|it| it.service.as_ref() == service && is_in_force(it, now));
+        let unread = service.is_none() && self.store.forget_unread_suspensions()?;
+        // One whose time is over is forgotten, too, and was no suspension any more.
+        self.store.resume(service)?;
+        if !(was || unread) {
             return Err(AdapterError::Missing(format!("{what} is not suspended")));
         }
         self.journal.write("sync", what, &format!("{what} was resumed by {by}"));

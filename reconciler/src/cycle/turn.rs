@@ -405,6 +405,8 @@ impl ControlPlane {
         }
         self.make_secrets(&configuration.desired, &plan).context("making secrets")?;
         self.begin(plan, WATCH, self.config.apply).context("beginning a deployment")?;
+        // Whoever suspended something since this was decided found no deployment to cut short.
+        self.stop_suspended().context("reading what is suspended")?;
         Ok(())
     }
 

@@ -392,9 +392,9 @@ impl Fleet {
         self.state().registry.ended(instance, node);
     }
 
-    /// An admin forbade or allowed new instances on a node.
-    pub fn set_cordoned(&self, node: &NodeName, cordoned: bool) {
-        self.state().registry.set_cordoned(node, cordoned);
+    /// An admin said whether a node takes new instances, and whether it gives up what it has.
+    pub fn set_cordoned(&self, node: &NodeName, cordoned: bool, drained: bool) {
+        self.state().registry.set_cordoned(node, cordoned, drained);
         self.tell();
     }
 

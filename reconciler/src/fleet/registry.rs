@@ -33,6 +33,8 @@ pub struct Remembered {
     pub zone: Option<String>,
     /// Whether an admin forbade new instances.
     pub cordoned: bool,
+    /// Whether an admin has it give up what can move.
+    pub drained: bool,
 }
 
 /// One node.
@@ -310,10 +312,10 @@ impl Registry {
         self.nodes.get(name).is_some_and(|entry| entry.session.is_some() && entry.reported)
     }
 
-    /// An admin forbade or allowed new instances.
-    pub(super) fn set_cordoned(&mut self, name: &NodeName, cordoned: bool) {
+    /// An admin said whether it takes new instances, and whether it gives up what it has.
+    pub(super) fn set_cordoned(&mut self, name: &NodeName, cordoned: bool, drained: bool) {
         if let Some(entry) = self.nodes.get_mut(name) {
-            entry.known.cordoned = cordoned;
+            (entry.known.cordoned, entry.known.drained) = (cordoned, drained);
             self.serial += 1;
         }
     }
@@ -428,9 +430,9 @@ impl Entry {
     }
 
     fn node(&self, name: &NodeName, status: NodeStatus) -> Node {
-        let Remembered { id, facts, last_seen, tags, zone, cordoned } = self.known.clone();
+        let Remembered { id, facts, last_seen, tags, zone, cordoned, drained } = self.known.clone();
         let last_seen = last_seen.map(|at| at.to_string()).unwrap_or_default();
-        Node { id, name: name.clone(), facts, last_seen, tags, zone, cordoned, status }
+        Node { id, name: name.clone(), facts, last_seen, tags, zone, cordoned, drained, status }
     }
 }
 

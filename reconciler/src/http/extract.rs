@@ -136,6 +136,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Document<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         let Raw(bytes) = Raw::from_request(request, app).await?;
         let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
+        // A list would be read as the fields in their order.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Failure::bad_request("the body is not as expected: it is no JSON object"));
+        }
         serde_json::from_slice(bytes)
             .map(Self)
             .map_err(|error| Failure::bad_request(format!("the body is not as expected: {error}")))

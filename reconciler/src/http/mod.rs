@@ -163,6 +163,7 @@ fn of_nodes() -> Router<App> {
         .route("/api/v1/nodes/{id}", get(nodes::one).delete(nodes::remove))
         .route("/api/v1/nodes/{id}/cordon", post(nodes::cordon))
         .route("/api/v1/nodes/{id}/uncordon", post(nodes::uncordon))
+        .route("/api/v1/nodes/{id}/drain", post(nodes::drain))
         .route("/api/v1/nodes/{id}/adopt", post(nodes::adopt))
         .route("/api/v1/nodes/{id}/heartbeat", post(nodes::heartbeat))
         .route("/api/v1/nodes/{id}/deploy", post(manual::deploy))

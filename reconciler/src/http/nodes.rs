@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{HeartbeatRequest, NODE_IN_USE, detail::DetailedNode},
     auth::Principal,
-    cycle::{JoinRefusal, List, RegisterError, node_digests},
+    cycle::{Cordon, JoinRefusal, List, RegisterError, node_digests},
 };
 
 /// `GET /api/v1/nodes`.
@@ -113,7 +113,18 @@ pub(super) async fn cordon(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Failure> {
     let name = app.plane.find_node(&id)?;
-    app.plane.cordon(&name, true, &who.label())?;
+    app.plane.cordon(&name, Cordon::Cordoned, &who.label())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/nodes/{id}/drain`: 204.
+pub(super) async fn drain(
+    State(app): State<App>,
+    Who(who): Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    let name = app.plane.find_node(&id)?;
+    app.plane.cordon(&name, Cordon::Drained, &who.label())?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -145,7 +156,7 @@ pub(super) async fn uncordon(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Failure> {
     let name = app.plane.find_node(&id)?;
-    app.plane.cordon(&name, false, &who.label())?;
+    app.plane.cordon(&name, Cordon::Lifted, &who.label())?;
     Ok(StatusCode::NO_CONTENT)
 }
 

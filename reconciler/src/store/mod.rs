@@ -45,13 +45,14 @@ pub use credentials::{ApiKeyRecord, JoinRefusal, JoinTokenRecord, NewNode};
 pub use data::{DATA_PLACE, Made};
 pub use deployments::StepRecord;
 pub use events::{Cause, EventFilter};
-pub use nodes::{Admission, NodeRecord};
+pub use nodes::{Admission, Cordon, NodeRecord};
 pub use plans::StoredPlan;
 pub use put_off::PutOffRecord;
 pub use retention::{Pruned, Retention};
 pub use revisions::{RevisionRecord, RevisionState};
 pub use rows::Unread;
 pub use sessions::SessionRecord;
+pub use suspensions::SUSPENSION;
 
 use crate::{
     api::database::{self, Trouble},
@@ -88,7 +89,8 @@ pub enum StoreError {
     #[error(
         "the database {} is damaged: put back a backup of it; without one, move it away, with its \
          `-wal` and `-shm`, and start again: what runs is adopted from what agents report, and \
-         API keys, join tokens, cordons, plans, deployments and events are lost",
+         API keys, join tokens, cordons, suspensions, plans, deployments and \
+         events are lost",
         .0.display()
     )]
     Damaged(PathBuf),

@@ -28,6 +28,8 @@ pub struct NodeRecord {
     pub zone: Option<String>,
     /// Whether an admin forbade new instances.
     pub cordoned: bool,
+    /// Whether an admin has it give up what can move; it is cordoned, too.
+    pub drained: bool,
     /// RFC 3339; when it joined, or was adopted.
     pub joined_at: Time,
     /// RFC 3339; from then on its certificate is refused.
@@ -47,7 +49,19 @@ pub enum Admission {
     Superseded,
 }
 
-const COLUMNS: &str = "id, name, facts, last_seen, tags, zone, cordoned, joined_at, removed_at";
+/// What an admin lets a node take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cordon {
+    /// Whatever placement gives it.
+    Lifted,
+    /// No new instances.
+    Cordoned,
+    /// Neither, and what can move goes elsewhere.
+    Drained,
+}
+
+const COLUMNS: &str =
+    "id, name, facts, last_seen, tags, zone, cordoned, joined_at, removed_at, drained";
 
 impl Store {
     /// Decides about a node that showed a certificate of ours for `name` and `id`, and records one
@@ -266,13 +280,14 @@ impl Store {
         })
     }
 
-    /// Forbids or allows new instances. False when there is no such node.
+    /// Records what an admin lets a node take. False when there is no such node.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn set_cordoned(&self, name: &NodeName, cordoned: bool) -> Result<bool, StoreError> {
-        let set = "cordoned = ?2";
-        self.update_node("cordoning a node", set, params![name.as_str(), cordoned])
+    pub fn set_cordon(&self, name: &NodeName, cordon: Cordon) -> Result<bool, StoreError> {
+        let set = "cordoned = ?2, drained = ?3";
+        let values = (cordon != Cordon::Lifted, cordon == Cordon::Drained);
+        self.update_node("cordoning a node", set, params![name.as_str(), values.0, values.1])
     }
 
     /// Records the tags and zone that an admin gives a node. False when there is no such node.
@@ -368,6 +383,7 @@ struct Raw {
     cordoned: bool,
     joined_at: Time,
     removed_at: Option<Time>,
+    drained: bool,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -381,6 +397,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         cordoned: row.get(6)?,
         joined_at: row.get(7)?,
         removed_at: row.get(8)?,
+        drained: row.get(9)?,
     })
 }
 
@@ -394,6 +411,7 @@ fn known_in_part(row: &Row<'_>) -> Option<NodeRecord> {
         tags: Vec::new(),
         zone: None,
         cordoned: true,
+        drained: false,
         joined_at: row.get(7).unwrap_or(Time::EPOCH),
         removed_at: None,
     })
@@ -401,7 +419,18 @@ fn known_in_part(row: &Row<'_>) -> Option<NodeRecord> {
 
 impl Raw {
     fn record(self, act: &'static str) -> Result<NodeRecord, StoreError> {
-        let Self { id, name, facts, last_seen, tags, zone, cordoned, joined_at, removed_at } = self;
+        let Self {
+            id,
+            name,
+            facts,
+            last_seen,
+            tags,
+            zone,
+            cordoned,
+            joined_at,
+            removed_at,
+            drained,
+        } = self;
         Ok(NodeRecord {
             id,
             name: parse(act, &name)?,
@@ -410,6 +439,7 @@ impl Raw {
             tags: from_json(act, &tags)?,
             zone,
             cordoned,
+            drained,
             joined_at,
             removed_at,
         })

@@ -69,6 +69,11 @@ impl Store {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets which rows of a kind could not be read: they are mended, or gone.
+    pub(super) fn read_again(&self, kind: &str) {
+        self.unread_rows().retain(|row| row.kind != kind);
+    }
+
     /// Notes that a row cannot be read; says so in the log the first time.
     pub(super) fn pass_over(&self, unread: Unread) {
         if self.unread_rows().insert(unread.clone()) {

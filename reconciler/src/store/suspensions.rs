@@ -3,10 +3,17 @@
 //! Knows one for each service, and one for everything. Refuses to know when one has ended.
 
 use devnet_schema::name::ServiceName;
-use rusqlite::params;
+use rusqlite::{Row, params, types::Value};
 
 use super::{Store, StoreError, parse, rows::Listed, sql};
 use crate::api::Suspension;
+
+/// What a row of these is called where one cannot be read.
+pub const SUSPENSION: &str = "suspension";
+
+const LISTED: Listed = Listed { kind: SUSPENSION, keys: 1, act: "reading what is suspended" };
+const QUERY: &str =
+    "SELECT service, until, reason, suspended_by, suspended_at FROM suspensions ORDER BY service";
 
 impl Store {
     /// All of them, that of everything first.
@@ -14,26 +21,34 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn suspensions(&self) -> Result<Vec<Suspension>, StoreError> {
-        let listed = Listed { kind: "suspension", keys: 1, act: "reading what is suspended" };
-        let act = listed.act;
         let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT service, until, reason, suspended_by, suspended_at FROM suspensions \
-                 ORDER BY service",
-            )
-            .map_err(sql(act))?;
-        self.each(listed, &mut statement, [], |row| {
-            let service: String = row.get(0).map_err(sql(act))?;
-            Ok(Suspension {
-                service: (!service.is_empty()).then(|| parse(act, &service)).transpose()?,
-                // An end that cannot be read does not end it: somebody does, who resumes it.
-                until: row.get(1).unwrap_or_default(),
-                reason: row.get(2).map_err(sql(act))?,
-                by: row.get(3).map_err(sql(act))?,
-                at: row.get(4).map_err(sql(act))?,
-            })
-        })
+        let mut statement = connection.prepare_cached(QUERY).map_err(sql(LISTED.act))?;
+        self.each(LISTED, &mut statement, [], suspension)
+    }
+
+    /// Forgets those that cannot be read; whether there was any.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn forget_unread_suspensions(&self) -> Result<bool, StoreError> {
+        let act = "forgetting a record of what was suspended";
+        let bad = self.write(act, |tx| {
+            let mut statement = tx.prepare(QUERY).map_err(sql(act))?;
+            let mut rows = statement.query([]).map_err(sql(act))?;
+            let mut bad: Vec<Value> = Vec::new();
+            while let Some(row) = rows.next().map_err(sql(act))? {
+                if suspension(row).is_err() {
+                    bad.push(row.get(0).map_err(sql(act))?);
+                }
+            }
+            for key in &bad {
+                tx.execute("DELETE FROM suspensions WHERE service = ?1", [key])
+                    .map_err(sql(act))?;
+            }
+            Ok(bad)
+        })?;
+        self.read_again(SUSPENSION);
+        Ok(!bad.is_empty())
     }
 
     /// Records one, in the place of an earlier one of the same.
@@ -68,6 +83,19 @@ impl Store {
     }
 }
 
+fn suspension(row: &Row<'_>) -> Result<Suspension, StoreError> {
+    let act = LISTED.act;
+    let service: String = row.get(0).map_err(sql(act))?;
+    Ok(Suspension {
+        service: (!service.is_empty()).then(|| parse(act, &service)).transpose()?,
+        // An end that cannot be read does not end it: somebody does, who resumes it.
+        until: row.get(1).unwrap_or_default(),
+        reason: row.get(2).map_err(sql(act))?,
+        by: row.get(3).map_err(sql(act))?,
+        at: row.get(4).map_err(sql(act))?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +118,12 @@ mod tests {
         assert_eq!(store.suspensions().unwrap(), [of(None, "2"), of(Some("db"), "3")]);
         assert!(store.resume(None).unwrap() && !store.resume(None).unwrap());
         assert_eq!(store.suspensions().unwrap(), [of(Some("db"), "3")]);
+        // One that cannot be read is known to be there until it is forgotten.
+        let raw = rusqlite::Connection::open(dir.path().join("state.db")).unwrap();
+        raw.execute("UPDATE suspensions SET service = 'DB!'", []).unwrap();
+        assert_eq!(store.suspensions().unwrap(), []);
+        assert_eq!(store.unread()[0].to_string(), "the record of suspension `DB!` cannot be read");
+        assert!(store.forget_unread_suspensions().unwrap());
+        assert!(!store.forget_unread_suspensions().unwrap() && store.unread().is_empty());
     }
 }

@@ -160,6 +160,10 @@ impl DockerDriver {
         pull::ensure_image(&engine, &self.shared.images, image, &job.progress).await?;
         let values = self.values(&job).await?;
         let _making = self.shared.instances.making(&job.spec.id.to_string()).await;
+        if !job.spec.volumes.is_empty() {
+            let there = volumes::held(&engine, &self.ground.owner, &self.uses.read()?).await?;
+            self.uses.none_gone(&job.spec, &there)?;
+        }
         self.uses.starts(&job.spec)?;
         let mounts = stage::write(&self.ground, &job, &values)?;
         let (shared, secrets) = (&self.shared, &self.ground.secrets);
@@ -309,7 +313,9 @@ impl Driver for DockerDriver {
     fn volumes(&self) -> BoxFuture<'_, Result<Volumes, DriverError>> {
         Box::pin(async {
             let engine = self.engine().await?;
-            volumes::held(&engine, &self.ground.owner, &self.uses.read()?).await
+            let there = volumes::held(&engine, &self.ground.owner, &self.uses.read()?).await?;
+            self.uses.listed(&there)?;
+            Ok(there)
         })
     }
 

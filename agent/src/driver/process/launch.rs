@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock,
-    driver::{DriverError, Ground, files},
+    driver::{DriverError, Ground, files, uses},
     secrets::Values,
 };
 
@@ -47,6 +47,9 @@ pub(super) async fn start(setting: &Setting, record: &mut Record) -> Result<Runn
     let spec = record.spec.clone();
     let values = ground.secrets.values(&spec.id, &spec.secrets()).await?;
     let home = Home::new(&ground.data_dir, &spec.id);
+    if record.has_run() {
+        has_its_volumes(ground, &spec)?;
+    }
     lay_out(ground, &home, &spec, &values)?;
     let mut launch = launch(ground, base, &spec, &values)?;
     setting.clear(record).await?;
@@ -85,6 +88,19 @@ pub(super) async fn start(setting: &Setting, record: &mut Record) -> Result<Runn
         return Err(error);
     }
     Ok(running)
+}
+
+/// Volumes are made for the first start of an order. Whoever starts a unit again by itself, since
+/// its process ended or the machine did, makes none: what was there is lost, or not mounted yet.
+fn has_its_volumes(ground: &Ground, spec: &InstanceSpec) -> Result<(), DriverError> {
+    for volume in &spec.volumes {
+        let data = record::volume_dir(&ground.data_dir, volume.owner(&spec.id), &volume.name);
+        if !data.is_dir() {
+            let why = format!("{} was its volume and is not there", data.display());
+            return Err(uses::gone(&volume.name, &spec.id, &why));
+        }
+    }
+    Ok(())
 }
 
 fn lay_out(

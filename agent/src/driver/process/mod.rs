@@ -142,6 +142,10 @@ impl ProcessDriver {
         let secrets = &self.setting.ground.secrets;
         secrets.values_within(&spec.id, &wanted, SECRET_PATIENCE).await?;
         launch::program(&spec, &self.setting.base, &self.home(&spec.id).work())?;
+        if !spec.volumes.is_empty() {
+            let there = record::volumes(&self.setting.ground.data_dir, &self.uses.read()?)?;
+            self.uses.none_gone(&spec, &there)?;
+        }
         self.uses.starts(&spec)?;
         let old = self.slot(&spec.id);
         if let Some(old) = &old {
@@ -346,7 +350,9 @@ impl Driver for ProcessDriver {
     fn volumes(&self) -> BoxFuture<'_, Result<Volumes, DriverError>> {
         Box::pin(async {
             let uses = self.uses.read()?;
-            record::volumes(&self.setting.ground.data_dir, &uses)
+            let there = record::volumes(&self.setting.ground.data_dir, &uses)?;
+            self.uses.listed(&there)?;
+            Ok(there)
         })
     }
 

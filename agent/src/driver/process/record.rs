@@ -88,6 +88,11 @@ impl Record {
             restarts: 0,
         }
     }
+
+    /// Whether it was started before, as far as its directory was laid out.
+    pub(super) fn has_run(&self) -> bool {
+        self.nonce.is_some()
+    }
 }
 
 /// The directories of one instance.

@@ -357,6 +357,58 @@ async fn a_volume_is_of_who_used_it_last_also_for_the_next_agent() {
 }
 
 #[tokio::test]
+async fn nothing_is_started_again_by_itself_on_an_empty_volume() {
+    let bench = Bench::new();
+    let driver = bench.driver();
+    let mut spec = shell("echo x >> data/file; exec sleep 1000");
+    spec.volumes = vec![devnet_schema::instance::VolumeSpec {
+        name: "data".into(),
+        path: "/data".into(),
+        data_of: None,
+        project: None,
+        read_only: false,
+    }];
+    driver.ensure(job(&spec, 1)).await.unwrap();
+    let (volumes, disk) = (bench.dir.path().join("volumes"), bench.dir.path().join("disk"));
+    wait_for_file(&volumes.join("web-0/data/file")).await;
+    let refused = |unit: &Unit| {
+        unit.message.as_ref().is_some_and(|it| it.contains("not started on an empty volume `data`"))
+    };
+    // Its process ends while the disk is away.
+    let running = bench.until(&driver, |unit| unit.state == InstanceState::Running).await;
+    let pid: i32 = running.run.split('@').next().unwrap().parse().unwrap();
+    std::fs::rename(&volumes, &disk).unwrap();
+    // SAFETY: a plain system call on a process of this test's.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    bench.until(&driver, refused).await;
+    assert!(!volumes.exists());
+    // Whoever orders it was not told of that yet.
+    let error = driver.ensure(job(&spec, 2)).await.unwrap_err().to_string();
+    assert!(error.contains("it was on this node and is not any more"), "{error}");
+    // The next agent starts on nothing either, and on the data once that is back.
+    drop(driver);
+    let driver = bench.driver();
+    driver.recover().await.unwrap();
+    bench.until(&driver, refused).await;
+    std::fs::rename(&disk, &volumes).unwrap();
+    bench.until(&driver, |unit| unit.state == InstanceState::Running).await;
+    timeout(Duration::from_secs(20), async {
+        while std::fs::read_to_string(volumes.join("web-0/data/file")).unwrap() != "x\nx\n" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("it goes on with its data");
+    driver.remove(&spec.id).await.unwrap();
+    // Once it was told, an order makes an empty one.
+    std::fs::rename(&volumes, &disk).unwrap();
+    driver.ensure(job(&spec, 3)).await.unwrap_err();
+    assert_eq!(driver.volumes().await.unwrap().own, []);
+    driver.ensure(job(&spec, 4)).await.unwrap();
+    driver.remove(&spec.id).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_log_is_followed_until_nobody_listens() {
     let bench = Bench::new();
     let driver = bench.driver();

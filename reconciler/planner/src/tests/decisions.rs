@@ -203,6 +203,31 @@ fn targets_leave_the_rest_alone_and_bring_what_they_need() {
 }
 
 #[test]
+fn a_restart_is_a_change_in_place_also_of_what_is_protected() {
+    let mut world = World::of(&["alpha"]);
+    let two = ONE.replace("port 8080", "replicas 2\n    protect\n    update max-unavailable=1");
+    world.reach(&two);
+    world.options.restart = vec!["service.app".to_owned()];
+    let plan = world.plan(&two);
+    expect![[r#"
+        ~ app[0] on alpha: its restart was asked for
+        ~ app[1] on alpha: its restart was asked for
+          app[0]/prepare on alpha g2
+          app[0]/remove on alpha g2 after app[0]/prepare
+          app[0]/start on alpha g3 after app[0]/remove
+          app[0]/await-healthy on alpha g3 after app[0]/start
+          app[1]/prepare on alpha g2
+          app[1]/remove on alpha g2 after app[0]/await-healthy, app[1]/prepare
+          app[1]/start on alpha g3 after app[1]/remove
+          app[1]/await-healthy on alpha g3 after app[1]/start
+        0 to add, 2 to change, 0 to destroy, 0 to move, 0 unchanged
+    "#]]
+    .assert_eq(&show(&plan));
+    world.options.restart = vec!["service.nothing".to_owned()];
+    assert!(!world.plan(&two).is_applicable());
+}
+
+#[test]
 fn max_unavailable_bounds_how_many_change_at_once() {
     let mut world = World::of(&["alpha"]);
     let four = ONE.replace("port 8080", "replicas 4\n    update max-unavailable=2");

@@ -294,6 +294,7 @@ fn node(name: &str, at: usize) -> Node {
         tags: Vec::new(),
         zone: None,
         cordoned: false,
+        drained: false,
         status: NodeStatus::Online,
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Planning;
+use super::{Configuration, Planning};
 
 /// Arguments of `apply` and `destroy`.
 #[derive(Debug, Args)]
@@ -25,6 +25,20 @@ pub(crate) struct Apply {
     /// Even though the control plane follows a source by itself and undoes it.
     #[arg(long)]
     pub force: bool,
+}
+
+/// Arguments of `restart`.
+#[derive(Debug, Args)]
+pub(crate) struct Restart {
+    /// Services (`web`) or instances (`web[2]`).
+    #[arg(required = true, value_name = "SERVICE|INSTANCE")]
+    pub subjects: Vec<String>,
+    /// Which cluster file, where the control plane follows no source.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Do not ask.
+    #[arg(long, short = 'y', visible_alias = "yes")]
+    pub auto_approve: bool,
 }
 
 /// Arguments of `deployment`.

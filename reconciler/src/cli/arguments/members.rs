@@ -37,7 +37,15 @@ pub(in crate::cli) enum NodeCommand {
         /// Its name.
         name: NodeName,
     },
-    /// Let them come again.
+    /// Have a node give up what can move, and take nothing new.
+    Drain {
+        /// Its name.
+        name: NodeName,
+        /// Wait until nothing is left on it; exit 1 when that takes longer.
+        #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "10m")]
+        wait: Option<Period>,
+    },
+    /// Let new instances come again, and end a drain.
     Uncordon {
         /// Its name.
         name: NodeName,
@@ -49,6 +57,14 @@ pub(in crate::cli) enum NodeCommand {
         /// Also what others were told to run: their copies go, and volumes stay.
         #[arg(long)]
         instead: bool,
+    },
+    /// Drain a node, wait until nothing is left on it, and remove it.
+    Leave {
+        /// Its name.
+        name: NodeName,
+        /// How long to wait.
+        #[arg(long, value_name = "TIME", default_value = "10m")]
+        timeout: Period,
     },
     /// Remove a node; its certificate is worth nothing from then on.
     Rm {

@@ -113,7 +113,7 @@ fn what_is_known_of_a_node_is_kept() {
     store.admit_node("a", &n1, T0).unwrap();
     let facts = NodeFacts { ip: "10.0.0.1".into(), cpu_count: 4, ..NodeFacts::default() };
     assert!(store.record_facts(&n1, &facts, T1).unwrap());
-    assert!(store.set_cordoned(&n1, true).unwrap());
+    assert!(store.set_cordon(&n1, Cordon::Drained).unwrap());
     assert!(store.set_labels(&n1, &["ssd".into(), "gpu".into()], Some("west")).unwrap());
     assert!(store.touch_node(&n1, T2).unwrap());
     assert!(!store.touch_node(&gone, T2).unwrap());
@@ -126,6 +126,7 @@ fn what_is_known_of_a_node_is_kept() {
         tags: vec!["ssd".into(), "gpu".into()],
         zone: Some("west".into()),
         cordoned: true,
+        drained: true,
         joined_at: T0,
         removed_at: None,
     };

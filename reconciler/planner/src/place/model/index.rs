@@ -46,7 +46,8 @@ impl IndexedProblem<'_> {
     pub(crate) fn wanted(&self) -> Vec<u32> {
         let mut wanted = vec![0; self.levels.len()];
         for service in &self.services {
-            wanted[service.level] += service.input.replicas;
+            let sum: &mut u32 = &mut wanted[service.level];
+            *sum = sum.saturating_add(service.input.replicas);
         }
         wanted
     }
