@@ -298,7 +298,8 @@ async fn what_is_suspended_is_left_alone_in_the_middle_of_a_change_and_under_a_n
     let file = |name: &str, runs: &str, moved: &str| {
         format!(
             "cluster \"lab\" {{ sync auto=#true; }}\n{moved}service \"{name}\" {{ process \
-             \"{runs}\"; replicas 2; update max-unavailable=1; resources cpu=0.5 memory=\"64MiB\"; }}\n"
+             \"{runs}\"; replicas 2; update max-unavailable=1; resources cpu=0.5 \
+             memory=\"64MiB\"; }}\n"
         )
     };
     let said = async |args: &[&str]| lab.devnet(args).ended().await;

@@ -1,8 +1,8 @@
 //! Which instance used each volume last, for the time when nobody else knows it any more.
 //!
-//! Knows one small file of each driver in the data directory, written before a unit starts, and so
-//! which volumes there were. Refuses to guess where it cannot be read, and to know where the volumes
-//! themselves are.
+//! Knows one small file of each driver in the data directory, written before a unit starts, and
+//! so which volumes there were. Refuses to guess where it cannot be read, and to know where the
+//! volumes themselves are.
 //!
 //! A volume is named after the instance that it was made for. When its service is renamed with
 //! `moved`, it keeps that name: once the records of the control plane are lost, only this file says

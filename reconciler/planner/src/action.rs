@@ -18,7 +18,7 @@ use devnet_schema::{
 
 use crate::{
     assignment::{Assignment, Assignments, Wait, Why},
-    condition::{Starting, broken, drift, starting},
+    condition::{Starting, broken, differs, drift, starting},
     data_notice,
     diff::{self, DEVICES, Difference},
     hold::Hold,
@@ -33,6 +33,10 @@ use crate::{
     scope::Scope,
     volume_names::{drops_data, goes_on},
 };
+
+/// Why something changes that is as declared.
+const REPLACE: &str = "its replacement was asked for with -replace";
+const RESTART: &str = "its restart was asked for";
 
 /// A change, and what the order of steps needs to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -301,8 +305,7 @@ impl Scene<'_, '_> {
         let restart = asked || differs.is_none() && unit.seen.health == HealthState::Unhealthy;
         let (action, reason, difference) = match (replaced, differs, broken) {
             (true, difference, _) => {
-                let asked = "its replacement was asked for with -replace".to_owned();
-                (Action::Replace, asked, difference.unwrap_or_default())
+                (Action::Replace, REPLACE.to_owned(), difference.unwrap_or_default())
             }
             (false, Some(difference), _) => {
                 let mut reason = difference.reason.clone();
@@ -313,8 +316,7 @@ impl Scene<'_, '_> {
                 (if forced { Action::Replace } else { Action::Update }, reason, difference)
             }
             (false, None, _) if asked => {
-                let asked = "its restart was asked for".to_owned();
-                (Action::Update, asked, Difference::default())
+                (Action::Update, RESTART.to_owned(), Difference::default())
             }
             (false, None, Some(reason)) => (Action::Update, reason, Difference::default()),
             (false, None, None) => match self.mark(id, unit, spec) {
@@ -564,25 +566,6 @@ impl Scene<'_, '_> {
         let mut names = names.filter(|name| self.next(name) >= MAX_GENERATION);
         names.next()
     }
-}
-
-/// What of the running unit is not as declared; `None` when all is.
-fn differs(unit: &Observed<'_>, spec: &InstanceSpec) -> Option<Difference> {
-    if unit.seen.digest == spec.digest() {
-        return None;
-    }
-    Some(match unit.spec() {
-        // What it is said to be was not what it was told to be, which is as declared.
-        Some(before) if before == spec => Difference {
-            reason: "it runs something else than it was told to".to_owned(),
-            ..Difference::default()
-        },
-        Some(before) => diff::between(before, spec),
-        None => Difference {
-            reason: "it runs something else, of which nothing more is known".to_owned(),
-            ..Difference::default()
-        },
-    })
 }
 
 /// Whether a unit was protected by the name it runs under.

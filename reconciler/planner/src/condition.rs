@@ -3,13 +3,16 @@
 //! Knows what a report says of one unit. Refuses to decide what is done about it.
 
 use devnet_schema::{
-    instance::Generation,
+    instance::{Generation, InstanceSpec},
     name::{InstanceId, NodeName},
     observed::{HealthState, InstanceState},
     plan::Drift,
 };
 
-use crate::observed::Observed;
+use crate::{
+    diff::{self, Difference},
+    observed::Observed,
+};
 
 /// A unit that runs as declared and is neither healthy nor known to have failed.
 #[derive(Debug, Clone)]
@@ -20,6 +23,25 @@ pub(crate) struct Starting {
     pub node: NodeName,
     /// As of which generation its node runs it.
     pub generation: Generation,
+}
+
+/// What of the running unit is not as declared; `None` when all is.
+pub(crate) fn differs(unit: &Observed<'_>, spec: &InstanceSpec) -> Option<Difference> {
+    if unit.seen.digest == spec.digest() {
+        return None;
+    }
+    Some(match unit.spec() {
+        // What it is said to be was not what it was told to be, which is as declared.
+        Some(before) if before == spec => Difference {
+            reason: "it runs something else than it was told to".to_owned(),
+            ..Difference::default()
+        },
+        Some(before) => diff::between(before, spec),
+        None => Difference {
+            reason: "it runs something else, of which nothing more is known".to_owned(),
+            ..Difference::default()
+        },
+    })
 }
 
 /// Why it has to be put right though its content is right.

@@ -31,8 +31,8 @@ pub(super) fn suspend(
     };
     let until = made.until.map_or(format!("`{again}`"), |until| format!("{until} or `{again}`"));
     terminal.out(&format!(
-        "{what} stays as it is until {until}. A step that runs is finished; what is applied by hand \
-         is applied all the same.\n"
+        "{what} stays as it is until {until}. A step that runs is finished; what is applied by \
+         hand is applied all the same.\n"
     ));
     Ok(0)
 }
