@@ -1,6 +1,6 @@
 # The two commands of this project are `make demo` and `make test`. Each does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo test ui soak timings bench fuzz fmt bed-selftest
+.PHONY: help demo test ui soak timings bench fuzz fmt map bed-selftest
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: ## measure
 
 fuzz: ## look for hostile texts that hurt (FUZZ_SECONDS for each of four targets)
 	@scripts/fuzz.sh
+
+map: ## what each file is about, in its own first words; MAP=agent/src for a part
+	@scripts/map.sh
 
 fmt: ## format the code
 	cargo fmt --all
