@@ -274,7 +274,7 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
         ca: authority.ca_pem().to_owned(),
     };
     let client_file = config.data_dir.join("client.yaml");
-    kept::write_private(&client_file, &context.to_yaml()?)?;
+    kept::keep_private(&client_file, &context.to_yaml()?)?;
 
     let bounds = bounds(&config);
     let app = App::new(Arc::clone(&plane), &admin, config.patience, &names, config.settings);

@@ -130,6 +130,18 @@ pub(super) fn admin_key(dir: &Path) -> anyhow::Result<ApiKey> {
     }
 }
 
+/// Writes such a file where it is not there as it should be: a full disk keeps nobody from
+/// starting with one that is.
+///
+/// # Errors
+/// When it has to be written and cannot be.
+pub(super) fn keep_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    match read_private(path) {
+        Ok(there) if there == text => Ok(()),
+        _ => write_private(path, text),
+    }
+}
+
 /// Writes a file that only its owner may read, as a whole or not at all.
 ///
 /// # Errors
@@ -219,6 +231,20 @@ mod tests {
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(data_dir(&file).unwrap_err().to_string().contains("is no directory"));
+    }
+
+    #[test]
+    fn a_file_that_is_as_it_should_be_is_not_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("client.yaml");
+        keep_private(&path, "a: 1").unwrap();
+        // Whoever writes it first makes a file beside it: nobody can where that is a directory.
+        fs::create_dir(root.path().join("client.new")).unwrap();
+        keep_private(&path, "a: 1").unwrap();
+        keep_private(&path, "a: 2").unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a: 1");
+        set(&path, 0o644);
+        keep_private(&path, "a: 1").unwrap_err();
     }
 
     #[test]
