@@ -393,6 +393,9 @@ impl Default for JoinTokenRequest {
 /// The word of the refusal to take out a node on which something is left.
 pub const NODE_IN_USE: &str = "node-in-use";
 
+/// How the line of that refusal begins that says that a node's agent is connected.
+pub const AGENT_CONNECTED: &str = "its agent is connected";
+
 /// The word of the refusal to apply what the loop would undo.
 pub const FOLLOWS_SOURCE: &str = "follows-source";
 

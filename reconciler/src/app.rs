@@ -277,7 +277,8 @@ pub async fn start(config: ServeConfig) -> anyhow::Result<Running> {
     kept::keep_private(&client_file, &context.to_yaml()?)?;
 
     let bounds = bounds(&config);
-    let app = App::new(Arc::clone(&plane), &admin, config.patience, &names, config.settings);
+    let key = (&admin, kept::written(&config.data_dir.join("admin.key")));
+    let app = App::new(Arc::clone(&plane), key, config.patience, &names, config.settings);
     let patience = config.patience;
     let listener = Listener { tcp, tls: settings, app, patience, bounds };
     let server = tokio::spawn(http::serve(listener, stopped, FAREWELL));

@@ -242,7 +242,12 @@ async fn who_asked_for_what_is_on_record_and_so_are_refusals() {
     let found: Value = plane.get("/api/v1/audit?q=EVE").await;
     assert_eq!(found["items"].as_array().unwrap().len(), 1);
     let keys: Value = plane.get("/api/v1/apikeys").await;
-    assert!(keys["items"][0]["last_used_at"].is_string(), "{keys}");
+    assert_eq!(keys["items"][0]["name"], "admin", "the key of the file stands first");
+    assert!(keys["items"][1]["last_used_at"].is_string(), "{keys}");
+    let path = format!("/api/v1/apikeys/{}", keys["items"][0]["id"].as_str().unwrap());
+    let answer = plane.request(Method::DELETE, &path).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    assert!(answer.text().await.unwrap().contains("move admin.key and client.yaml"));
     // What is not there yet says so, and is never an empty list.
     for path in ["/api/v1/models", "/api/v1/nodes/n1/usage", "/api/v1/users"] {
         let answer = plane.request(Method::GET, path).send().await.unwrap();

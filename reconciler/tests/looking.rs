@@ -276,5 +276,10 @@ async fn a_drained_node_gives_up_what_can_move_and_leaves_once_nothing_is_there(
     leave.says("web[0]").await;
     let rows: Page<NodeRow> = lab.plane.get("/api/v1/nodes").await;
     assert!(rows.items.iter().any(|row| row.name.as_str() == "n2" && row.drained));
+    assert!(lab.devnet(&["node", "uncordon", "n1"]).ended().await.0.success());
+    let (status, printed) = lab.devnet(&["node", "leave", "n2"]).ended().await;
+    assert!(status.success() && printed.ends_with("n2 is removed\n"), "{printed}");
+    let rows: Page<NodeRow> = lab.plane.get("/api/v1/nodes").await;
+    assert_eq!(rows.items.len(), 1);
     lab.plane.stop().await;
 }

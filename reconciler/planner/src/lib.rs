@@ -143,7 +143,9 @@ impl Draft {
         stop(notice::refusals(input))?;
         let observations = Observations::of(input);
         let scope = Scope::of(input, &observations)?;
-        self.plan.diagnostics = notice::remarks(input, &observations, scope.is_whole());
+        // Whoever restarts something asked for nothing else.
+        let whole = scope.is_whole() || !input.options.restart.is_empty();
+        self.plan.diagnostics = notice::remarks(input, &observations, whole);
         let assignments = if input.options.destroy {
             assignment::Assignments::default()
         } else {

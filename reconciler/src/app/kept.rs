@@ -11,9 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use jiff::Timestamp;
 use tracing::{info, warn};
 
-use crate::{auth::ApiKey, config::read_private, random};
+use crate::{auth::ApiKey, config::read_private, random, time::Time};
 
 /// Files by which a directory is known for a control plane's.
 const OURS: [&str; 4] = ["pki/ca.key", "pki/ca.pem", "state.db", "admin.key"];
@@ -128,6 +129,12 @@ pub(super) fn admin_key(dir: &Path) -> anyhow::Result<ApiKey> {
         }
         Err(error) => Err(error).with_context(exposed),
     }
+}
+
+/// When a file was written last; the start of 1970 where that cannot be told.
+pub(super) fn written(path: &Path) -> Time {
+    let at = fs::metadata(path).and_then(|found| found.modified()).ok();
+    at.and_then(|at| Timestamp::try_from(at).ok()).map_or(Time::EPOCH, Time::from)
 }
 
 /// Writes such a file where it is not there as it should be: a full disk keeps nobody from

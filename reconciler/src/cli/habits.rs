@@ -74,7 +74,11 @@ const COMMANDS: [Habit; 26] = [
         "`devnet describe service NAME` has all of it; `devnet explain NAME` says why it is where \
          it is.",
     ),
-    (&["rollout"], "`devnet wait NAME` waits until it serves; `devnet status` says how far it is."),
+    (
+        &["rollout"],
+        "`devnet restart NAME` starts it anew, `devnet wait NAME` waits until it serves; `devnet \
+         history NAME` says what was changed.",
+    ),
     (
         &["rollback", "undo"],
         "`git revert` the commit: the revision that follows is planned and applied like any other.",
@@ -135,8 +139,11 @@ const FLAGS: [Habit; 5] = [
 /// What to use in the place of the command that `args` (program name first) give, where devnet has
 /// none of that name and somebody else has.
 pub(super) fn command(args: &[String], root: &Definition) -> Option<CommandError> {
-    let word = args.iter().skip(1).find(|arg| !arg.starts_with('-'))?;
-    if arguments::given(args, root).is_some() {
+    let (at, word) = args.iter().enumerate().skip(1).find(|(_, arg)| !arg.starts_with('-'))?;
+    // `rollout restart` has a command of ours behind one that is none; what follows a flag may be
+    // its value.
+    let follows_flag = args[at - 1].starts_with('-');
+    if arguments::given(args, root).is_some_and(|(given, _)| given <= at || follows_flag) {
         return None;
     }
     let (_, advice) = COMMANDS.iter().find(|(words, _)| words.contains(&word.as_str()))?;
@@ -216,13 +223,20 @@ mod tests {
             ("devnet state list", "devnet get instances"),
             ("devnet -no-color force-unlock x", "deployment cancel"),
             ("devnet ps", "devnet get instances"),
+            ("devnet rollout restart web", "devnet restart NAME"),
             ("devnet plan -refresh=false", "leave -refresh out"),
             ("devnet apply --lock=false", "no state file"),
         ] {
             let text = told(line).unwrap_or_default();
             assert!(text.contains(part), "{line}: {text}");
         }
-        for line in ["devnet plan -refresh-only", "devnet logs ps", "devnet nonsense", "devnet"] {
+        for line in [
+            "devnet plan -refresh-only",
+            "devnet logs ps",
+            "devnet --chdir state plan",
+            "devnet nonsense",
+            "devnet",
+        ] {
             assert_eq!(told(line), None, "{line}");
         }
     }

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     api::{
-        ApiKeyRequest, ApiKeyRow, JoinTokenRequest, NODE_IN_USE, NodeRow, detail::NewJoinCommand,
+        AGENT_CONNECTED, ApiKeyRequest, ApiKeyRow, JoinTokenRequest, NODE_IN_USE, NodeRow,
+        detail::NewJoinCommand,
     },
     clock,
     config::Environment,
@@ -66,7 +67,7 @@ pub(super) fn node(
         NodeCommand::Drain { name, wait } => leaving::drain(name, *wait, &client, terminal)?,
         NodeCommand::Leave { name, timeout } => {
             leaving::drain(name, Some(*timeout), &client, terminal)?;
-            remove(name, false, &client, terminal)?;
+            remove(name, Approval::UnlessSomethingIsLeft, &client, terminal)?;
             terminal.out(&format!("{name} is removed\n"));
         }
         NodeCommand::Uncordon { name } => {
@@ -80,7 +81,8 @@ pub(super) fn node(
             terminal.out(&format!("what {name} runs is taken over; plan to see what follows\n"));
         }
         NodeCommand::Rm { name, auto_approve } => {
-            remove(name, *auto_approve, &client, terminal)?;
+            let approval = if *auto_approve { Approval::Given } else { Approval::Asked };
+            remove(name, approval, &client, terminal)?;
             terminal.out(&format!("{name} is removed\n"));
         }
     }
@@ -142,16 +144,27 @@ fn named(word: &str, rows: &[ApiKeyRow]) -> Option<CommandError> {
     })
 }
 
+/// Whether a node may be taken out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Approval {
+    /// Whatever is left on it.
+    Given,
+    /// Where nothing is left but its agent, which is connected.
+    UnlessSomethingIsLeft,
+    /// Where nothing is left; else somebody is asked.
+    Asked,
+}
+
 /// Takes a node out. Where something is left on it, a person is told what, and asked.
 fn remove(
     name: &NodeName,
-    approved: bool,
+    approval: Approval,
     client: &Client,
     terminal: &Terminal,
 ) -> Result<(), CommandError> {
     let (path, act) = (format!("/api/v1/nodes/{name}"), "removing the node");
     let forced = format!("{path}?force=true");
-    if approved {
+    if approval == Approval::Given {
         return client.delete(&forced, act);
     }
     let problem = match client.refusal_to_delete(&path, act)? {
@@ -160,6 +173,10 @@ fn remove(
         Some(problem) => return Err(client::told(problem)),
     };
     let left = problem.detail.as_deref().unwrap_or_default();
+    let alone = left.lines().all(|line| line.starts_with(AGENT_CONNECTED));
+    if approval == Approval::UnlessSomethingIsLeft && alone {
+        return client.delete(&forced, act);
+    }
     if !terminal.may_ask() {
         let failure = CommandError::usage(format!("{name} is in use, and nobody is here to ask"));
         let failure = left.lines().fold(failure, CommandError::hint);

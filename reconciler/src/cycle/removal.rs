@@ -11,6 +11,7 @@ use devnet_schema::{
 };
 
 use super::ControlPlane;
+use crate::api::AGENT_CONNECTED;
 
 /// What would be left on a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Left {
         let Self { online, instances, data } = self;
         let mut lines = Vec::new();
         if *online {
-            lines.push("its agent is connected, and would be refused from then on".to_owned());
+            lines.push(format!("{AGENT_CONNECTED}, and would be refused from then on"));
         }
         for (id, protected) in instances {
             let protected = if *protected { ", is protected" } else { "" };

@@ -33,9 +33,10 @@ use super::{
     ui,
 };
 use crate::{
-    api::{Role, audit::Config},
+    api::{ApiKeyRow, Role, audit::Config},
     auth::{Access, ApiKey, Denied, Principal, Route, authorise, route_of},
     cycle::{ControlPlane, KeyHolder},
+    time::Time,
 };
 
 /// How long a handler may take to begin its answer.
@@ -43,11 +44,21 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Keys that are not on record but in a file: the admin's.
 struct Keys {
-    /// The admin key's public part and its hash.
-    admin: (String, String),
+    /// The admin's key, and since when it is there.
+    admin: AdminKey,
     failures: Mutex<Failures<IpAddr>>,
     /// By the public part of the key that somebody tried to log in with.
     accounts: Mutex<Failures<String>>,
+}
+
+/// What the key of the file is called in lists and events.
+const ADMIN: &str = "admin";
+
+/// The admin's key without its secret part.
+struct AdminKey {
+    id: String,
+    hash: String,
+    since: Time,
 }
 
 /// What handlers share.
@@ -65,19 +76,27 @@ pub struct App {
 }
 
 impl App {
-    /// Answers for `plane`, where `admin` is the admin's key, under these names and addresses.
+    /// Answers for `plane`, where `admin` is the admin's key, made at `since`, under these names
+    /// and addresses.
     pub fn new(
         plane: Arc<ControlPlane>,
-        admin: &ApiKey,
+        (admin, since): (&ApiKey, Time),
         patience: Patience,
         names: &[String],
         settings: Config,
     ) -> Self {
-        let admin = (admin.id.clone(), admin.hash());
+        let admin = AdminKey { id: admin.id.clone(), hash: admin.hash(), since };
         let (failures, accounts) = (Mutex::default(), Mutex::default());
         let keys = Arc::new(Keys { admin, failures, accounts });
         let (names, settings) = (names.into(), Arc::new(settings));
         Self { plane, keys, names, settings, intake: Intake::new(patience.body) }
+    }
+
+    /// The admin's key, as the list of keys shows it.
+    pub(super) fn admin_row(&self) -> ApiKeyRow {
+        let AdminKey { id, hash: _, since } = &self.keys.admin;
+        let (id, name) = (id.clone(), ADMIN.to_owned());
+        ApiKeyRow { id, name, role: Role::Admin, created_at: *since }
     }
 
     fn failures(&self) -> MutexGuard<'_, Failures<IpAddr>> {
@@ -137,9 +156,9 @@ impl App {
 
     /// The hash and the holder of the key with this public part, while it is good.
     fn known(&self, id: &str) -> Result<Option<(String, Principal)>, Failure> {
-        let (admin, hash) = &self.keys.admin;
+        let AdminKey { id: admin, hash, since: _ } = &self.keys.admin;
         if id == admin {
-            let name = "admin".to_owned();
+            let name = ADMIN.to_owned();
             let admin = Principal::Key { id: id.to_owned(), name, role: Role::Admin };
             return Ok(Some((hash.clone(), admin)));
         }
