@@ -3,6 +3,8 @@
 //!
 //! Knows answers. Refuses to know how they were found.
 
+use std::{cmp::Reverse, collections::BTreeMap};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -287,6 +289,66 @@ pub struct Unplaceable {
     pub nodes: Vec<NodeViolations>,
     /// Remedies, cheapest first.
     pub suggestions: Vec<Suggestion>,
+}
+
+/// Up to so many nodes, people are told what speaks against each of them; of more, what speaks
+/// against how many.
+const TOLD_ONE_BY_ONE: usize = 8;
+
+/// One reason, and the nodes that it speaks against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SharedViolation<'a> {
+    /// The reason; of several that differ by their numbers, that of the first node.
+    pub violation: &'a Violation,
+    /// In the order of the list, one at least.
+    pub nodes: Vec<&'a NodeName>,
+    /// Whether the text is the same for all of them.
+    pub same: bool,
+}
+
+impl SharedViolation<'_> {
+    /// `172 nodes (n1, n2, n3, …): requires tag `nvme``, or with the first node's numbers
+    /// `27 nodes, n7 for one: needs 6GiB of memory, 4GiB free: 2GiB short`.
+    pub fn text(&self) -> String {
+        let (count, first, text) = (self.nodes.len(), self.nodes[0], &self.violation.text);
+        if count == 1 {
+            return format!("{first}: {text}");
+        }
+        if !self.same {
+            return format!("{count} nodes, {first} for one: {text}");
+        }
+        let named: Vec<&str> = self.nodes.iter().take(3).map(|node| node.as_str()).collect();
+        let more = if count > named.len() { ", …" } else { "" };
+        format!("{count} nodes ({}{more}): {text}", named.join(", "))
+    }
+}
+
+impl Unplaceable {
+    /// What speaks against how many nodes, the commonest first, where there are too many nodes to
+    /// tell of each: [`Unplaceable::nodes`] has all of it.
+    pub fn shared(&self) -> Option<Vec<SharedViolation<'_>>> {
+        if self.nodes.len() <= TOLD_ONE_BY_ONE {
+            return None;
+        }
+        let mut shared: BTreeMap<(&str, Option<&str>), SharedViolation<'_>> = BTreeMap::new();
+        for NodeViolations { node, violations } in &self.nodes {
+            for violation in violations {
+                let key = (violation.constraint.as_str(), violation.at.as_deref());
+                let group = shared.entry(key).or_insert_with(|| SharedViolation {
+                    violation,
+                    nodes: Vec::new(),
+                    same: true,
+                });
+                group.same &= group.violation.text == violation.text;
+                if group.nodes.last() != Some(&node) {
+                    group.nodes.push(node);
+                }
+            }
+        }
+        let mut all: Vec<_> = shared.into_values().collect();
+        all.sort_by_key(|group| Reverse(group.nodes.len()));
+        Some(all)
+    }
 }
 
 /// What speaks against one node.

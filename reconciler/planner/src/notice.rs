@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devnet_schema::{
-    desired::{DesiredState, Service},
+    desired::{DesiredState, SelectorKey, Service},
     diagnostic::{Diagnostic, Location, Severity},
+    file::suggest,
     fleet::NodeStatus,
     name::{ClusterName, InstanceId, NodeName, ServiceName},
     order::OrderBook,
-    placement::{NodeViolations, Unplaceable},
+    placement::{NodeViolations, SharedViolation, Unplaceable},
     plan::{Action, Change, Drift},
 };
 
@@ -229,7 +230,13 @@ pub(crate) fn placement(
 ) -> Vec<Diagnostic> {
     let unplaced = outcome.unplaced.iter().map(|missing| {
         let left = left_data(desired, observations, assignments, missing);
-        unplaced(desired.services.get(&missing.service), missing, &left, severity)
+        let service = desired.services.get(&missing.service);
+        let told = unplaced(service, missing, &left, severity);
+        match service.and_then(|service| misspelt(desired, observations, service)) {
+            // It is the likelier cause.
+            Some(meant) => told.help(meant),
+            None => told,
+        }
     });
     let mut all: Vec<Diagnostic> = unplaced.collect();
     all.extend(outcome.cut_short.then(cut_short));
@@ -238,6 +245,47 @@ pub(crate) fn placement(
     all.extend(kept(desired, observations, assignments));
     all.extend(outcome.overfull.iter().map(|it| overfull(desired, it)));
     all
+}
+
+/// A tag, zone or model of GPUs that a line of a service asks for and no node has, where one that
+/// is there is spelt like it.
+fn misspelt(
+    desired: &DesiredState,
+    observations: &Observations<'_>,
+    service: &Service,
+) -> Option<String> {
+    let nodes = || observations.nodes.values();
+    let policies = || nodes().filter_map(|node| desired.nodes.get(&node.name));
+    service.place.require.iter().find_map(|line| {
+        let (word, known): (_, BTreeSet<&str>) = match line.value.key {
+            SelectorKey::Tag => {
+                let own = nodes().flat_map(|node| &node.tags);
+                let declared = policies().flat_map(|policy| &policy.tags);
+                ("tag", own.chain(declared).map(String::as_str).collect())
+            }
+            SelectorKey::Zone => {
+                let own = nodes().filter_map(|node| node.zone.as_deref());
+                let declared = policies().filter_map(|policy| policy.zone.as_deref());
+                ("zone", own.chain(declared).collect())
+            }
+            SelectorKey::GpuModel => {
+                let models = nodes().flat_map(|node| &node.facts.gpus);
+                ("gpu-model", models.map(|gpu| gpu.model.as_str()).collect())
+            }
+            SelectorKey::Os | SelectorKey::Arch | SelectorKey::Node => return None,
+        };
+        // Of a model, a part of the maker's name is enough.
+        let part = line.value.key == SelectorKey::GpuModel;
+        let is = |known: &str, one: &str| known == one || part && known.contains(one);
+        let there = |one: &String| known.iter().any(|known| is(known, one));
+        if line.value.any_of.iter().any(there) {
+            return None;
+        }
+        let asked = line.value.any_of.first()?;
+        let meant = suggest::nearest(asked, known.iter().copied())?;
+        let at = &line.at;
+        Some(format!("no node has {word} `{asked}` ({at}): did you mean `{meant}`?"))
+    })
 }
 
 /// Of a service that does not fit, whose data is on a node that is lost, as a clause.
@@ -281,7 +329,10 @@ fn unplaced(
         let against: Vec<&str> = node.violations.iter().map(|it| it.text.as_str()).collect();
         format!("{}: {}", node.node, against.join(", "))
     });
-    let nodes: Vec<String> = nodes.collect();
+    let nodes: Vec<String> = match missing.shared().filter(|_| !each) {
+        None => nodes.collect(),
+        Some(shared) => shared.iter().map(SharedViolation::text).collect(),
+    };
     let nodes = if nodes.is_empty() { "there is no node".to_owned() } else { nodes.join("; ") };
     let message = format!("service `{}` does not fit: {what} ({nodes}){left}", missing.service);
     let at = service.map(|service| service.at.clone());

@@ -292,10 +292,20 @@ fn unplaceable(unplaceable: &Unplaceable, stops: &[Eviction], style: Style) -> S
     let place = at.as_deref().map_or(String::new(), |at| format!(" ({at})"));
     let title = format!("service.{service}{place}: {unplaced} not placed");
     let mut out = format!("  # {}\n", style.red(&title));
-    for node in nodes {
-        for violation in &node.violations {
-            let at = violation.at.as_deref().map_or(String::new(), |at| format!(" ({at})"));
-            out.push_str(&format!("      {}: {}{at}\n", node.node, printable(&violation.text)));
+    let mut told = |text: &str, at: Option<&str>| {
+        let at = at.map_or(String::new(), |at| format!(" ({at})"));
+        out.push_str(&format!("      {}{at}\n", printable(text)));
+    };
+    match unplaceable.shared() {
+        None => nodes.iter().for_each(|node| {
+            for violation in &node.violations {
+                told(&format!("{}: {}", node.node, violation.text), violation.at.as_deref());
+            }
+        }),
+        Some(shared) => {
+            shared.iter().for_each(|it| told(&it.text(), it.violation.at.as_deref()));
+            let all = format!("`devnet explain {service}` tells all of it, node by node");
+            told(&all, None);
         }
     }
     for Eviction { instance, node, reason, .. } in stops {

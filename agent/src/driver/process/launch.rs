@@ -55,7 +55,7 @@ pub(super) async fn start(setting: &Setting, record: &mut Record) -> Result<Runn
     setting.clear(record).await?;
     let nonce = badge::nonce().map_err(|error| {
         DriverError::failed(
-            format!("{} cannot be given a mark of its own", spec.id),
+            format!("{} cannot be given a badge of its own", spec.id),
             error,
             "without one it could not be found again; look at the node's system log",
         )

@@ -294,3 +294,22 @@ service "huge" { image "db:1"; volume "data" at="/data"; resources disk="90TiB" 
     // Ollama has a volume, and its component reserves disk for it.
     assert_eq!(price("llm"), 100 + llm.resources.disk.0.div_ceil(1 << 30) + download);
 }
+
+#[test]
+fn many_nodes_are_told_by_what_speaks_against_them_and_a_misspelt_tag_by_its_neighbour() {
+    let names: Vec<String> = (1..=9).map(|number| format!("n{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::of(&names);
+    for (at, name) in names.iter().enumerate() {
+        world.node(name).tags = vec![if at == 0 { "ssd" } else { "gpu" }.to_owned()];
+    }
+    let plan = world.plan(&ONE.replace("port 8080", "place { require tag=\"sdd\"; }"));
+    let error = &plan.diagnostics[0];
+    assert_eq!(
+        error.message,
+        "service `app` does not fit: no node can run it (9 nodes (n1, n2, n3, …): requires tag \
+         `sdd`)"
+    );
+    let help = error.help.as_deref().unwrap();
+    assert!(help.starts_with("no node has tag `sdd` (") && help.ends_with("did you mean `ssd`?"));
+}
